@@ -1,0 +1,29 @@
+"""What can be wrong with what a person gave us; each error is one line that ends with the remedy."""
+
+
+class AblateError(Exception):
+    """Something a person can put right; the command line prints it as one line and exits with 2."""
+
+
+class StudyError(AblateError):
+    """A study file asks for something that does not exist or cannot be."""
+
+
+class ModelError(AblateError):
+    """A model's keywords describe no possible network; `keyword` names the culprit."""
+
+    def __init__(self, keyword: str, message: str) -> None:
+        super().__init__(message)
+        self.keyword = keyword
+
+    def __reduce__(self) -> tuple[type["ModelError"], tuple[str, str]]:
+        """Let the error cross from a worker process to its parent."""
+        return type(self), (self.keyword, str(self))
+
+
+class DataError(AblateError):
+    """A data set is missing, incomplete or not the one it claims to be."""
+
+
+class FolderError(AblateError):
+    """A report folder belongs to another study, another process, or cannot be written."""
