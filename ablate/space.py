@@ -120,13 +120,20 @@ def tuning_points(study: StudySpec) -> list[dict[str, float]]:
         ((name, span),) = ranges.items()
         spaced = (np.geomspace if span.log else np.linspace)(span.low, span.high, study.tuning.trials)
         grid = [_rounded(study, name, value) for value in spaced]
-        points = grid if any(math.isclose(value, own[name], rel_tol=1e-5) for value in grid) else [*grid, own[name]]
+        points = (
+            grid
+            if any(math.isclose(value, own[name], rel_tol=1e-5) for value in grid)
+            else [*grid, own[name]]
+        )
         return [{name: value} for value in sorted(set(points))]
     sampler = qmc.Sobol(d=len(ranges), scramble=True, rng=derived_seed(0, f"tuning {study.name}"))
     # A power of two keeps the sequence balanced; the surplus is cut off.
     cube = sampler.random_base2(max(0, math.ceil(math.log2(max(1, study.tuning.trials - 1)))))
     points_of_cube = [
-        {name: _rounded(study, name, _scaled(span, u)) for (name, span), u in zip(ranges.items(), row, strict=True)}
+        {
+            name: _rounded(study, name, _scaled(span, u))
+            for (name, span), u in zip(ranges.items(), row, strict=True)
+        }
         for row in cube[: study.tuning.trials - 1]
     ]
     return [own, *(point for point in points_of_cube if point != own)]

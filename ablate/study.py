@@ -378,7 +378,11 @@ def _known_keys(parents: Sequence[str]) -> list[str]:
             continue
         annotation = known.model_fields[parent].annotation if parent in known.model_fields else Range
         known = next(
-            (kind for kind in (Recipe, Tuning, Decision, Reference, Range) if kind.__name__ in repr(annotation)),
+            (
+                kind
+                for kind in (Recipe, Tuning, Decision, Reference, Range)
+                if kind.__name__ in repr(annotation)
+            ),
             Range,
         )
     return list(known.model_fields)

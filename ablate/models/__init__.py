@@ -48,7 +48,9 @@ def build(
     return network
 
 
-def _construct(model: str, settings: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> nn.Sequential:
+def _construct(
+    model: str, settings: Mapping[str, Any], input_shape: Sequence[int], classes: int
+) -> nn.Sequential:
     known = keywords(model)
     for name in settings:
         if name not in known:

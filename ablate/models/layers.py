@@ -51,7 +51,9 @@ def whole(keyword: str, value: object, *, at_least: int, at_most: int = 100_000)
     return value
 
 
-def convolved(layer: str, size: tuple[int, int], *, kernel: int, stride: int, padding: int, dilation: int) -> tuple[int, int]:
+def convolved(
+    layer: str, size: tuple[int, int], *, kernel: int, stride: int, padding: int, dilation: int
+) -> tuple[int, int]:
     """Height and width after a convolution or pooling of square geometry.
 
     floor((n + 2·padding - dilation·(kernel - 1) - 1) / stride) + 1, as in torch.nn.Conv2d.
@@ -96,11 +98,15 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
             module.reset_parameters()  # ones and zeros: draws nothing
 
 
-def layer_shapes(model: nn.Sequential, input_shape: Sequence[int]) -> list[tuple[str, str, tuple[int, ...], int]]:
+def layer_shapes(
+    model: nn.Sequential, input_shape: Sequence[int]
+) -> list[tuple[str, str, tuple[int, ...], int]]:
     """Name, kind, output shape `(channels, height, width)` and parameter count of every layer."""
     rows = []
     x: Tensor = torch.empty(1, *input_shape, device="meta")
     for name, module in model.named_children():
         x = module(x)
-        rows.append((name, type(module).__name__, tuple(x.shape[1:]), sum(p.numel() for p in module.parameters())))
+        rows.append(
+            (name, type(module).__name__, tuple(x.shape[1:]), sum(p.numel() for p in module.parameters()))
+        )
     return rows

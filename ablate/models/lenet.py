@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
@@ -34,7 +35,7 @@ def lenet(
     input_shape: tuple[int, int, int] = (1, 28, 28),
     classes: int = 10,
 ) -> nn.Sequential:
-    """A network from images `(batch, *input_shape)` to logits `(batch, classes)`; 61,706 parameters by default.
+    """A network from images `(batch, *input_shape)` to logits `(batch, classes)`; 61,706 parameters if plain.
 
     A convolution is followed by batch norm (if wanted), the activation and, in the first two, 2×2 pooling.
     Scalars mean every convolution, lists one a layer. Convolutions from the third on are 3×3 with padding 1,
@@ -69,7 +70,7 @@ def lenet(
     in_channels, size = input_shape[0], (input_shape[1], input_shape[2])
     for i in range(convolutions):
         n = i + 1
-        geometry = {"stride": strides[i], "padding": paddings[i], "dilation": dilations[i]}
+        geometry: dict[str, Any] = {"stride": strides[i], "padding": paddings[i], "dilation": dilations[i]}
         size = convolved(f"conv{n}", size, kernel=kernels[i], **geometry)
         layers[f"conv{n}"] = nn.Conv2d(in_channels, widths[i], kernels[i], **geometry)
         if batch_norm:
@@ -119,7 +120,9 @@ def _per_layer(
         if not given or (len(given) > layers and given != list(default)):
             count = "hidden layers" if keyword == "hidden" else "convolutions"
             remedy = "dense_layers" if keyword == "hidden" else "conv_layers"
-            raise ModelError(keyword, f"{list(value)} lists {len(given)} values for {layers} {count}: set {remedy} too")
+            raise ModelError(
+                keyword, f"{list(value)} lists {len(given)} values for {layers} {count}: set {remedy} too"
+            )
         rest = given[-1] if later is None else later
         # A single listed value before the third layer is everybody's, as a scalar would be.
         return [given[i] if i < len(given) else (given[-1] if i < 2 else rest) for i in range(layers)]

@@ -1,0 +1,130 @@
+"""A report folder: who holds it, which study it belongs to, and what may change between two runs of it."""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from ablate import study as studies
+from ablate.errors import FolderError
+from ablate.results import GIVEN_TABLES, read_table, write_table, write_whole
+from ablate.study import StudySpec
+
+READ_ANEW = ("question", "references", "decision", "fallback")
+"""What may change freely: it is asked of the same numbers."""
+
+
+class ReportFolder:
+    """`reports/<name>/`, held by a lock that a kill releases."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def take(self, *, fresh: bool) -> None:
+        """Hold the folder for this process; `fresh` first moves what is there aside.
+
+        Raises:
+            FolderError: another process holds it, or it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.path / ".lock")
+            self._lock.acquire(timeout=0)
+            if fresh and (self.path / "study.yaml").exists():
+                self._lock.release()
+                self.path.rename(self._aside())
+                self.take(fresh=False)
+                return
+            write_whole(self.path / ".holder", f"process {os.getpid()} on {socket.gethostname()}".encode())
+        except Timeout:
+            holder = self.path / ".holder"
+            who = holder.read_text() if holder.exists() else "another process"
+            raise FolderError(f"{self.path}: {who} is at work here: wait, or choose another --out") from None
+        except OSError as error:
+            raise FolderError(
+                f"{self.path}: cannot be written ({error.strerror}): choose another --out"
+            ) from None
+
+    def release(self) -> None:
+        """Let go."""
+        (self.path / ".holder").unlink(missing_ok=True)
+        self._lock.release()
+
+    def adopt(self, study: StudySpec) -> bool:
+        """Make the folder this study's; whether seeds were added to an answer already seen.
+
+        What only adds (seeds, arms, tuning trials) or asks anew of the same numbers goes on.
+
+        Raises:
+            FolderError: it holds another study's numbers; the message shows the difference.
+        """
+        kept = self.path / "study.yaml"
+        added = False
+        if kept.exists():
+            for key, before, now in studies.differences(studies.read(kept), study):
+                if not _only_adds(key, before, now):
+                    raise FolderError(
+                        f"{self.path}: holds a study with {key} {before!r}, this one has {now!r}: "
+                        "choose another --out, or --fresh to move the old one aside"
+                    )
+                added |= key == "seeds" and (self.path / "tables" / "comparisons.csv").exists()
+        write_whole(kept, studies.dump(study).encode())
+        return added
+
+    def environment(self) -> dict[str, Any]:
+        """What is known of the machine, the data and the arms' costs; empty before the first run."""
+        path = self.path / "environment.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def write_environment(self, environment: Mapping[str, Any]) -> None:
+        text = json.dumps(environment, indent=2, ensure_ascii=False)
+        write_whole(self.path / "environment.json", f"{text}\n".encode())
+
+    def write_tables(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        for name, table in tables.items():
+            write_table(table, self.path / "tables" / f"{name}.csv")
+
+    def write_checkpoint(self, slug: str, content: bytes) -> None:
+        write_whole(self.path / "checkpoints" / f"{slug}.pt", content)
+
+    def _aside(self) -> Path:
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
+            number += 1
+        return aside
+
+
+def read_given(path: Path) -> tuple[StudySpec, dict[str, Any], dict[str, pd.DataFrame]]:
+    """The study, environment and tables that a report is made from.
+
+    Raises:
+        FolderError: the folder lacks one of them, or it is torn.
+    """
+    if not (path / "study.yaml").exists():
+        raise FolderError(f"{path}: is no report folder (it has no study.yaml): name one that `run` wrote")
+    try:
+        environment = json.loads((path / "environment.json").read_text())
+        tables = {name: read_table(name, path / "tables" / f"{name}.csv") for name in GIVEN_TABLES}
+    except FileNotFoundError as error:
+        raise FolderError(f"{error.filename}: is missing: run the study again to write it") from None
+    except ValueError as error:
+        raise FolderError(
+            f"{path}: a table or environment.json is torn ({error}): run the study again"
+        ) from None
+    return studies.read(path / "study.yaml"), environment, tables
+
+
+def _only_adds(key: str, before: Any, now: Any) -> bool:
+    first, _, rest = key.partition(".")
+    if first in READ_ANEW:
+        return True
+    if key in ("seeds", "tuning.trials"):
+        return bool(now > before)
+    if first == "factors" and rest:
+        return isinstance(now, list) and all(value in now for value in before or [])
+    return False

@@ -1,0 +1,273 @@
+"""Tune, confirm, time: what is done, what is left. Emits events; prints and draws nothing."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ablate import data, timing
+from ablate.engines import loop
+from ablate.folder import ReportFolder
+from ablate.results import RunRecord, TuningOutcome, epochs_frame, frame, runs_frame
+from ablate.search import RecordStore
+from ablate.space import Arm, Run, confirm_runs
+from ablate.study import StudySpec
+from ablate.tuning import Choice, Trial, advance
+from ablate.workers import Conditions, Workers, open_workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advanced:
+    """One piece of a phase is done: a run, or a timing block."""
+
+    phase: str
+    done: int
+    total: int
+    arm: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstPair:
+    """Every arm has its first confirmed seed: a preliminary report can be written."""
+
+
+Event = Advanced | FirstPair
+
+
+class Conduct:
+    """One study on one machine, from what is on record to what the report needs."""
+
+    def __init__(
+        self,
+        study: StudySpec,
+        arms: Sequence[Arm],
+        folder: ReportFolder,
+        conditions: Conditions,
+        *,
+        jobs: int,
+        workers: Callable[[Conditions, int], Workers] = open_workers,
+    ) -> None:
+        self.study = study
+        self.arms = arms
+        self._folder = folder
+        self._conditions = conditions
+        self._jobs = jobs
+        self._open_workers = workers
+        self._by_name = {arm.name: arm for arm in arms}
+        self._threads = os.cpu_count() or 1
+        self._store = RecordStore(folder.path / "study.db", study.name)
+        self._planned: dict[str, Run] = {}
+        self._choices: dict[str, Choice] = {}
+        self._block_keys: list[str] = []
+
+    def events(self) -> Iterator[Event]:
+        """Do what is left to do, phase by phase; a finished study does nothing."""
+        workers: Workers | None = None
+        try:
+            for runs, phase in self._waves():
+                left = [run for run in runs if self._key(run) not in self._store.runs]
+                done = len(runs) - len(left)
+                if left and workers is None:
+                    workers = self._open_workers(self._conditions, self._jobs)
+                announced = phase != "confirm" or self._first_pair_on_record()
+                for outcome in workers.outcomes(left) if workers else ():
+                    self._record(outcome.run, outcome.record, outcome.checkpoint)
+                    done += 1
+                    yield _advanced(phase, done, len(runs), outcome.record)
+                    if not announced and self._first_pair_on_record():
+                        announced = True
+                        yield FirstPair()
+        finally:
+            # Timing wants the machine to itself.
+            if workers is not None:
+                workers.close()
+        yield from self._time()
+
+    def close(self) -> None:
+        """Let go of the record."""
+        self._store.close()
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """What is on record of this study's runs, as the tables a report is made from."""
+        records = [self._store.runs[key] for key in self._planned if key in self._store.runs]
+        values = list(dict.fromkeys([*self.study.factors, *self.study.tuning.ranges]))
+        blocks = [self._store.blocks[key] for key in self._block_keys if key in self._store.blocks]
+        return {
+            "runs": runs_frame(records, values),
+            "epochs": epochs_frame(records),
+            "tuning": frame("tuning", (asdict(row) for row in self._tuning_rows())),
+            "timing": frame("timing", (asdict(block) for block in blocks)),
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """Environment, data and each arm's cost, for `environment.json`."""
+        device = torch.device(self._conditions.device)
+        known = self._folder.environment().get("arms", {})
+        dataset = data.load(self._conditions.dataset, self._conditions.data_root, device)
+        records = [self._store.runs[key] for key in self._planned if key in self._store.runs]
+        engines = [record.engine for record in records if record.engine]
+        return {
+            **timing.environment(device, self._threads),
+            "jobs": self._jobs,
+            "engines": {name: engines.count(name) for name in sorted(set(engines))},
+            "data": {
+                "dataset": dataset.name,
+                "test_images": len(dataset.test_labels),
+                "classes": list(dataset.classes),
+                "sha256": dataset.checksums,
+            },
+            "arms": {arm.name: known.get(arm.name) or self._cost(arm, dataset, device) for arm in self.arms},
+            "causes": {f"{r.phase} {r.arm} {r.setting} seed {r.seed}": r.cause for r in records if r.cause},
+        }
+
+    def _waves(self) -> Iterator[tuple[list[Run], str]]:
+        """Sets of runs that may go on side by side: each tuning stage, then everything to confirm."""
+        if self.study.tuning.active:
+            while True:
+                scores = self._scores()
+                wanted = advance(self.study, [arm.name for arm in self.arms], scores)
+                if isinstance(wanted, dict):
+                    self._choices = wanted
+                    break
+                runs = [self._tuning_run(trial) for trial in wanted]
+                yield runs, "tune"
+                self._planned.update((self._key(run), run) for run in runs)
+            chosen = {name: choice.chosen for name, choice in self._choices.items()}
+        else:
+            chosen = {arm.name: {} for arm in self.arms}
+        runs = confirm_runs(self.study, self.arms, chosen)
+        self._planned.update((self._key(run), run) for run in runs)
+        yield runs, "confirm"
+
+    def _scores(self) -> dict[Trial, float]:
+        return {
+            Trial(arm=run.arm.name, setting=tuple(run.setting.items()), seed=run.seed): (
+                self._store.runs[key].validation_accuracy or 0.0
+            )
+            for key, run in self._planned.items()
+        }
+
+    def _tuning_run(self, trial: Trial) -> Run:
+        return Run(phase="tune", arm=self._by_name[trial.arm], setting=dict(trial.setting), seed=trial.seed)
+
+    def _key(self, run: Run) -> str:
+        return run.key(self.study, self._conditions.device)
+
+    def _record(self, run: Run, record: RunRecord, checkpoint: bytes | None) -> None:
+        if checkpoint is not None:  # before the record: what is on record is never made again
+            self._folder.write_checkpoint(run.arm.slug, checkpoint)
+        self._store.add_run(self._key(run), record)
+
+    def _first_pair_on_record(self) -> bool:
+        firsts = [key for key, run in self._planned.items() if run.phase == "confirm" and run.seed == 0]
+        return bool(firsts) and all(key in self._store.runs for key in firsts)
+
+    def _time(self) -> Iterator[Event]:
+        """Each arm alone on the machine, in alternating blocks, the plain loop with every core."""
+        names = [arm.name for arm in self.arms]
+        self._block_keys = []
+        wanted: list[tuple[str, int, int, str]] = []
+        for block, position, name in timing.alternate(names, timing.BLOCKS):
+            key = self._block_key(names, block, position)
+            self._block_keys.append(key)
+            if key not in self._store.blocks:
+                wanted.append((key, block, position, name))
+        if not wanted:
+            return
+        device = torch.device(self._conditions.device)
+        loop.settle_process(self._threads)
+        dataset = data.load(self._conditions.dataset, self._conditions.data_root, device)
+        steps = {name: self._steps(self._by_name[name], dataset, device) for name in {w[3] for w in wanted}}
+        counts = {name: timing.steps_per_block(steps[name], device) for name in steps}
+        total = len(self._block_keys)
+        for done, (key, block, position, name) in enumerate(wanted, start=total - len(wanted) + 1):
+            measured = timing.measure_block(
+                name, steps[name], counts[name], device, block=block, position=position
+            )
+            self._store.add_block(key, measured)
+            speed = f"{measured.examples / measured.seconds:,.0f} examples/s"
+            yield Advanced(phase="time", done=done, total=total, arm=name, detail=speed)
+
+    def _block_key(self, names: Sequence[str], block: int, position: int) -> str:
+        # An arm more changes every other arm's neighbours, so the alternation starts again.
+        settings = [
+            self._timing_run(self._by_name[name]).key(self.study, self._conditions.device) for name in names
+        ]
+        identity = json.dumps([settings, block, position, self._threads])
+        return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+    def _timing_run(self, arm: Arm) -> Run:
+        choice = self._choices.get(arm.name)
+        return Run(phase="confirm", arm=arm, setting=choice.chosen if choice else {}, seed=0)
+
+    def _steps(self, arm: Arm, dataset: data.Dataset, device: torch.device) -> timing.Steps:
+        run = self._timing_run(arm)
+        training = loop.prepare(run, dataset, device)
+        batches = loop.batches_forever(len(dataset.labels), run.recipe.batch_size, device)
+
+        def steps(count: int) -> int:
+            examples = 0
+            for _ in range(count):
+                batch = next(batches)
+                loop.step(training, batch)
+                examples += len(batch)
+            return examples
+
+        return steps
+
+    def _cost(self, arm: Arm, dataset: data.Dataset, device: torch.device) -> dict[str, int]:
+        run = self._timing_run(arm)
+        training = loop.prepare(run, dataset, device)
+        batch = torch.arange(min(run.recipe.batch_size, len(dataset.labels)), device=device)
+        resident = [dataset.images, dataset.labels, dataset.test_images, dataset.test_labels]
+        return asdict(
+            timing.cost(
+                training.model,
+                dataset.images.shape[1:],
+                lambda: loop.step(training, batch),
+                resident=resident,
+                device=device,
+            )
+        )
+
+    def _tuning_rows(self) -> Iterator[TuningOutcome]:
+        tuned = [
+            self._store.runs[k]
+            for k, run in self._planned.items()
+            if run.phase == "tune" and k in self._store.runs
+        ]
+        for arm, choice in self._choices.items():
+            of_arm = [record for record in tuned if record.arm == arm]
+            for name in self.study.tuning.ranges:
+                tried = [point[name] for point in choice.tried]
+                yield TuningOutcome(
+                    arm=arm,
+                    parameter=name,
+                    best=choice.best[name],
+                    chosen=choice.chosen[name],
+                    low=min(tried),
+                    high=max(tried),
+                    at_edge=choice.at_edge,
+                    extended=choice.extended,
+                    trials=len(of_arm),
+                    failed=sum(record.status in ("failed", "oom") for record in of_arm),
+                    diverged=sum(record.status == "diverged" for record in of_arm),
+                )
+
+
+def _advanced(phase: str, done: int, total: int, record: RunRecord) -> Advanced:
+    accuracy = record.validation_accuracy if record.test_accuracy is None else record.test_accuracy
+    outcome = record.status if accuracy is None else f"accuracy {accuracy:.3f}"
+    return Advanced(
+        phase=phase,
+        done=done,
+        total=total,
+        arm=record.arm,
+        detail=f"{record.setting} seed {record.seed}: {outcome}",
+    )

@@ -1,0 +1,219 @@
+"""What is known of a run, and the tables made of it: one registry of columns for producer and consumer."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+Status = Literal["complete", "failed", "diverged", "oom", "pruned"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """What a table's column holds."""
+
+    unit: str
+    dtype: Literal["string", "Int64", "Float64", "boolean"]
+    meaning: str
+
+
+COLUMNS: dict[str, Column] = {
+    "phase": Column(unit="", dtype="string", meaning="tune, search or confirm"),
+    "arm": Column(unit="", dtype="string", meaning="one setting of the factors"),
+    "baseline": Column(unit="", dtype="string", meaning="the arm compared against"),
+    "setting": Column(unit="", dtype="string", meaning="values of what is tuned for every arm"),
+    "seed": Column(unit="", dtype="Int64", meaning="key of every random stream of the run"),
+    "status": Column(unit="", dtype="string", meaning="complete, failed, diverged, oom or pruned"),
+    "epoch": Column(unit="epochs", dtype="Float64", meaning="passes over the training images so far"),
+    "train_loss": Column(unit="nats", dtype="Float64", meaning="running mean of the cross-entropy over the epoch, train mode"),
+    "train_accuracy": Column(unit="", dtype="Float64", meaning="running share of right guesses over the epoch, train mode"),
+    "validation_accuracy": Column(unit="", dtype="Float64", meaning="share of right guesses on the validation images"),
+    "test_accuracy": Column(unit="", dtype="Float64", meaning="share of right guesses on the official test images, read once"),
+    "train_seconds": Column(unit="s", dtype="Float64", meaning="wall seconds of the epoch's training steps, evaluation left out"),
+    "examples_per_second": Column(unit="1/s", dtype="Float64", meaning="training examples per wall second"),
+    "is_baseline": Column(unit="", dtype="boolean", meaning="whether this arm is the baseline"),
+    "seeds": Column(unit="", dtype="Int64", meaning="seeds with a result"),
+    "test_accuracy_mean": Column(unit="", dtype="Float64", meaning="mean test accuracy over seeds"),
+    "test_accuracy_ci_low": Column(unit="", dtype="Float64", meaning="lower end of its t-interval"),
+    "test_accuracy_ci_high": Column(unit="", dtype="Float64", meaning="upper end of its t-interval"),
+    "examples_per_second_ratio": Column(unit="", dtype="Float64", meaning="throughput over the baseline's, paired by block"),
+    "examples_per_second_ratio_ci_low": Column(unit="", dtype="Float64", meaning="lower end of its interval"),
+    "examples_per_second_ratio_ci_high": Column(unit="", dtype="Float64", meaning="upper end of its interval"),
+    "parameters": Column(unit="", dtype="Int64", meaning="numbers that training changes"),
+    "flops_per_example": Column(unit="FLOP", dtype="Int64", meaning="forward, convolutions and matrix products, 2 a multiply-add"),
+    "peak_memory_bytes": Column(unit="B", dtype="Int64", meaning="most bytes of tensors alive in one training step"),
+    "pareto": Column(unit="", dtype="boolean", meaning="no other arm is both more accurate and faster"),
+    "difference": Column(unit="", dtype="Float64", meaning="mean over seeds of arm minus baseline, test accuracy"),
+    "ci_low": Column(unit="", dtype="Float64", meaning="lower end of the difference's t-interval"),
+    "ci_high": Column(unit="", dtype="Float64", meaning="upper end of the difference's t-interval"),
+    "p_value": Column(unit="", dtype="Float64", meaning="paired t-test, two-sided"),
+    "p_holm": Column(unit="", dtype="Float64", meaning="the same after Holm's correction over all arms"),
+    "p_sign_flip": Column(unit="", dtype="Float64", meaning="exact sign-flip permutation test, as a check"),
+    "effect_size_dz": Column(unit="SD", dtype="Float64", meaning="mean difference over the standard deviation of differences"),
+    "prob_better": Column(unit="", dtype="Float64", meaning="share of seeds in which the arm is ahead, ties half"),
+    "detectable_difference": Column(unit="", dtype="Float64", meaning="smallest difference these seeds find with 80 % power"),
+    "seeds_needed": Column(unit="", dtype="Int64", meaning="seeds for 80 % power to show equivalence if there is no difference"),
+    "verdict": Column(unit="", dtype="string", meaning="the answer in a word"),
+    "parameter": Column(unit="", dtype="string", meaning="what was tuned"),
+    "best": Column(unit="", dtype="Float64", meaning="the arm's own best value"),
+    "chosen": Column(unit="", dtype="Float64", meaning="the value it was confirmed with"),
+    "low": Column(unit="", dtype="Float64", meaning="lowest value tried"),
+    "high": Column(unit="", dtype="Float64", meaning="highest value tried"),
+    "at_edge": Column(unit="", dtype="boolean", meaning="whether the best is the lowest or highest value tried"),
+    "extended": Column(unit="", dtype="boolean", meaning="whether the range was widened because a best lay on its edge"),
+    "trials": Column(unit="", dtype="Int64", meaning="tuning runs of the arm"),
+    "failed": Column(unit="", dtype="Int64", meaning="tuning runs that crashed"),
+    "diverged": Column(unit="", dtype="Int64", meaning="tuning runs whose loss became infinite or no number"),
+    "block": Column(unit="", dtype="Int64", meaning="round of the alternation"),
+    "position": Column(unit="", dtype="Int64", meaning="place within the round; first and last are the baseline's"),
+    "examples": Column(unit="", dtype="Int64", meaning="training examples in the block"),
+    "seconds": Column(unit="s", dtype="Float64", meaning="wall seconds between two device synchronisations"),
+    "disturbed": Column(unit="", dtype="boolean", meaning="whether other programs took the processor meanwhile"),
+}  # fmt: skip
+
+TABLES: dict[str, tuple[str, ...]] = {
+    "runs": ("phase", "arm", "setting", "seed", "status", "train_loss", "train_accuracy", "validation_accuracy", "test_accuracy"),
+    "epochs": ("phase", "arm", "setting", "seed", "epoch", "train_loss", "train_accuracy", "validation_accuracy", "train_seconds", "examples_per_second"),
+    "arms": ("arm", "is_baseline", "seeds", "test_accuracy_mean", "test_accuracy_ci_low", "test_accuracy_ci_high", "examples_per_second", "examples_per_second_ratio", "examples_per_second_ratio_ci_low", "examples_per_second_ratio_ci_high", "parameters", "flops_per_example", "peak_memory_bytes", "pareto"),
+    "comparisons": ("arm", "baseline", "difference", "ci_low", "ci_high", "p_value", "p_holm", "p_sign_flip", "effect_size_dz", "prob_better", "detectable_difference", "seeds_needed", "verdict"),
+    "tuning": ("arm", "parameter", "best", "chosen", "low", "high", "at_edge", "extended", "trials", "failed", "diverged"),
+    "timing": ("arm", "block", "position", "examples", "seconds", "disturbed"),
+}  # fmt: skip
+"""Columns by table; `runs` has one more a factor and nuisance, between `status` and `train_loss`."""
+
+GIVEN_TABLES = ("runs", "epochs", "tuning", "timing")
+"""What a report is made from; the other tables follow from these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochPoint:
+    """One point of a training curve; five an epoch, the whole-epoch one with its clock and validation."""
+
+    epoch: float
+    train_loss: float
+    train_accuracy: float
+    validation_accuracy: float | None = None
+    train_seconds: float | None = None
+    examples_per_second: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """All that is kept of one run. Everything but `epochs` and `cause` is a function of its key."""
+
+    phase: str
+    arm: str
+    setting: str
+    seed: int
+    values: dict[str, Any]
+    """The value of every factor and nuisance, for the tables."""
+    status: Status
+    engine: str
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+    validation_accuracy: float | None = None
+    test_accuracy: float | None = None
+    epochs: tuple[EpochPoint, ...] = ()
+    cause: str | None = field(default=None, compare=False)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunRecord":
+        raw = json.loads(text)
+        return cls(**{**raw, "epochs": tuple(EpochPoint(**point) for point in raw["epochs"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingBlock:
+    """One arm's steps timed between two device synchronisations."""
+
+    arm: str
+    block: int
+    position: int
+    examples: int
+    seconds: float
+    disturbed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningOutcome:
+    """What tuning one parameter of one arm came to."""
+
+    arm: str
+    parameter: str
+    best: float
+    chosen: float
+    low: float
+    high: float
+    at_edge: bool
+    extended: bool
+    trials: int
+    failed: int
+    diverged: int
+
+
+def frame(table: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows as a table with the registry's columns and dtypes; `extra` columns stand after `status`."""
+    columns = list(TABLES[table])
+    if extra:
+        at = columns.index("status") + 1
+        columns[at:at] = extra
+    made = pd.DataFrame([{c: row.get(c) for c in columns} for row in rows], columns=columns, dtype=object)
+    return made.astype(
+        {c: COLUMNS[c].dtype if c in COLUMNS and c not in extra else "string" for c in columns}
+    )
+
+
+def runs_frame(records: Iterable[RunRecord], values: Sequence[str]) -> pd.DataFrame:
+    """One row a run, sorted, free of clocks: equal studies give equal bytes."""
+    rows = [
+        {**vars(record), **{name: _cell(record.values.get(name)) for name in values}} for record in records
+    ]
+    return frame("runs", rows, values).sort_values(["phase", "arm", "setting", "seed"], ignore_index=True)
+
+
+def epochs_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """One row a point of a run's training curve."""
+    rows = ({**vars(record), **vars(point)} for record in records for point in record.epochs)
+    return frame("epochs", rows).sort_values(["phase", "arm", "setting", "seed", "epoch"], ignore_index=True)
+
+
+def write_table(made: pd.DataFrame, path: Path) -> None:
+    """The table as CSV, raw SI units, whole or not at all."""
+    write_whole(path, made.to_csv(index=False, lineterminator="\n").encode())
+
+
+def read_table(table: str, path: Path) -> pd.DataFrame:
+    """A table as `write_table` left it, with the registry's dtypes."""
+    raw = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
+    extra = [column for column in raw.columns if column not in TABLES[table]]
+    if any(column not in raw.columns for column in TABLES[table]):
+        missing = sorted(set(TABLES[table]) - set(raw.columns))
+        raise ValueError(f"{path} lacks the column {missing[0]}")
+    known = {c: COLUMNS[c].dtype for c in TABLES[table]}
+    for column, dtype in known.items():
+        if dtype == "boolean":
+            raw[column] = raw[column].map({"True": True, "False": False})
+    return raw.astype({**known, **dict.fromkeys(extra, "string")})
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put a file in place in one step, so that nobody ever reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        half.write_bytes(content)
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _cell(value: Any) -> str | None:
+    """A factor's value as the study file writes it: JSON, but words bare."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,222 @@
+"""Throughput measured alone and in alternation, what an arm costs, and the environment it was measured in."""
+
+import contextlib
+import os
+import platform
+import random
+import subprocess
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from ablate.results import TimingBlock
+from ablate.seeds import derived_seed
+
+BLOCKS = 10
+BLOCK_SECONDS = 0.4
+DISTURBED_SHARE = 0.10
+"""A block counts as disturbed when other programs had more than this share of the processors."""
+
+Steps = Callable[[int], int]
+"""Makes so many training steps without synchronising; returns the examples trained on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What an arm costs whoever runs it."""
+
+    parameters: int
+    flops_per_example: int
+    peak_memory_bytes: int
+
+
+def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]]:
+    """Block, position and arm of every measurement, in the order in which to take them.
+
+    Each block has the baseline (the first arm) at both ends as a check for drift, the others shuffled.
+    """
+    baseline, *others = arms
+    for block in range(blocks):
+        shuffled = random.Random(derived_seed(block, "timing")).sample(others, len(others))
+        for position, arm in enumerate([baseline, *shuffled, baseline]):
+            yield block, position, arm
+
+
+def measure_block(
+    arm: str, steps: Steps, count: int, device: torch.device, *, block: int, position: int
+) -> TimingBlock:
+    """`count` steps between two synchronisations of the device."""
+    synchronise(device)
+    load, started = _ProcessorLoad(), time.perf_counter()
+    examples = steps(count)
+    synchronise(device)
+    seconds = time.perf_counter() - started
+    return TimingBlock(
+        arm=arm,
+        block=block,
+        position=position,
+        examples=examples,
+        seconds=seconds,
+        disturbed=load.share_of_others() > DISTURBED_SHARE,
+    )
+
+
+def steps_per_block(steps: Steps, device: torch.device) -> int:
+    """How many steps make a block, after a warm-up whose figures are thrown away."""
+    steps(3)
+    synchronise(device)
+    count = 4
+    while True:
+        started = time.perf_counter()
+        steps(count)
+        synchronise(device)
+        seconds = time.perf_counter() - started
+        if seconds > BLOCK_SECONDS / 4:
+            return max(1, round(count * BLOCK_SECONDS / seconds))
+        count *= 2
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def cost(
+    model: nn.Module,
+    image_shape: Sequence[int],
+    step: Callable[[], object],
+    *,
+    resident: Sequence[torch.Tensor],
+    device: torch.device,
+) -> Cost:
+    """Parameters, forward FLOPs of one example, and peak memory of the given training step.
+
+    `resident` tensors, the data set, belong to no arm and are left out of its memory.
+    """
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        was_training = model.training
+        model.eval()(torch.zeros(1, *image_shape, device=device))
+        model.train(was_training)
+    step()  # the first step also makes the optimiser's state
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        step()
+        synchronise(device)
+        peak = torch.cuda.max_memory_allocated(device) - sum(tensor.nbytes for tensor in resident)
+    else:
+        with _TensorBytes(model, resident) as tracker:
+            step()
+        peak = tracker.peak
+    return Cost(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        flops_per_example=counter.get_total_flops(),
+        peak_memory_bytes=peak,
+    )
+
+
+def environment(device: torch.device, threads: int) -> dict[str, Any]:
+    """Versions, hardware and settings that a figure holds for."""
+    packages = ("ablate", "torch", "optuna", "numpy", "pandas", "scipy", "statsmodels")
+    described = {
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "timing_threads": threads,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "git_commit": _git_commit(),
+    }
+    if device.type == "cuda":
+        described["cuda"] = torch.version.cuda
+        described["cudnn"] = torch.backends.cudnn.version()
+    return described
+
+
+class _ProcessorLoad:
+    """Which share of the machine's processors others had since this was made."""
+
+    def __init__(self) -> None:
+        self._start = self._reading()
+
+    def share_of_others(self) -> float:
+        busy, total, own = (now - then for now, then in zip(self._reading(), self._start, strict=True))
+        return max(0.0, (busy - own) / total) if total > 0 else 0.0
+
+    @staticmethod
+    def _reading() -> tuple[float, float, float]:
+        times = psutil.cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        # Linux counts a guest's time in its host's user time as well.
+        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        process = psutil.Process().cpu_times()
+        return total - idle, total, process.user + process.system
+
+
+class _TensorBytes(TorchDispatchMode):
+    """Bytes of tensor storage alive at once, at most, while the mode is on; the model's own included."""
+
+    def __init__(self, model: nn.Module, uncounted: Sequence[torch.Tensor]) -> None:
+        super().__init__()
+        self._alive = {tensor.untyped_storage()._cdata for tensor in uncounted}
+        self._bytes = 0
+        self.peak = 0
+        for tensor in [*model.parameters(), *model.buffers()]:
+            self._count(tensor)
+            if tensor.grad is not None:
+                self._count(tensor.grad)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves((args, made)):
+            if isinstance(tensor, torch.Tensor):
+                self._count(tensor)
+        return made
+
+    def _count(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage._cdata in self._alive:
+            return
+        self._alive.add(storage._cdata)
+        self._bytes += storage.nbytes()
+        self.peak = max(self.peak, self._bytes)
+        weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
+
+    def _forget(self, address: int, size: int) -> None:
+        self._alive.discard(address)
+        self._bytes -= size
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_commit() -> str | None:
+    """The commit of ablate's own checkout; None where it was installed from a wheel."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", Path(__file__).parent, "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
