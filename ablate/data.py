@@ -118,6 +118,23 @@ def _from_files(name: str, root: Path) -> Dataset:
     )
 
 
+def synthetic(name: str, images: int = 4_096) -> Dataset:
+    """Noise in the shape of a data set, to time a network on before its data is at hand."""
+    facts = DATASETS[name]
+    noise = torch.rand(images, *facts.image_shape, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(images) % facts.classes
+    classes = tuple(map(str, range(facts.classes)))
+    return Dataset(
+        name=name,
+        images=noise,
+        labels=labels,
+        test_images=noise[:0],
+        test_labels=labels[:0],
+        classes=classes,
+        checksums={},
+    )
+
+
 def split(labels: Tensor, validation: int, seed: int) -> tuple[Tensor, Tensor]:
     """Indices to train and to validate on, `(n - validation,)` and `(validation,)`, stratified by label."""
     everything = np.arange(len(labels))

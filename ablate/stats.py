@@ -145,7 +145,7 @@ def throughput(timing: pd.DataFrame, arms: Sequence[str], confidence: float) -> 
 
 
 def drift(timing: pd.DataFrame) -> float | None:
-    """How much faster or slower the baseline was at the end of a block than at its start, median ratio - 1."""
+    """How much faster or slower the baseline was at a block's end than at its start: median ratio - 1."""
     if timing.empty:
         return None
     speed = timing.assign(speed=(timing["examples"] / timing["seconds"]).astype(float))

@@ -217,6 +217,14 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
     return spec
 
 
+def values(overrides: Sequence[str]) -> dict[str, Any]:
+    """`key=value` pairs as a mapping; the values are YAML."""
+    raw: dict[str, Any] = {}
+    for override in overrides:
+        _apply_override(raw, {}, override)
+    return raw
+
+
 def dump(spec: StudySpec) -> str:
     """The resolved study as YAML that `read` takes back."""
     raw = spec.model_dump(mode="json")

@@ -105,10 +105,6 @@ def cost(
 
     `resident` tensors, the data set, belong to no arm and are left out of its memory.
     """
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        was_training = model.training
-        model.eval()(torch.zeros(1, *image_shape, device=device))
-        model.train(was_training)
     step()  # the first step also makes the optimiser's state
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -121,9 +117,19 @@ def cost(
         peak = tracker.peak
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        flops_per_example=counter.get_total_flops(),
+        flops_per_example=flops_per_example(model, image_shape),
         peak_memory_bytes=peak,
     )
+
+
+def flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int:
+    """Forward FLOPs of one example `(channels, height, width)`: convolutions and matrix products."""
+    device = next(model.parameters()).device
+    training = model.training
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(torch.zeros(1, *image_shape, device=device))
+    model.train(training)
+    return int(counter.get_total_flops())
 
 
 def environment(device: torch.device, threads: int) -> dict[str, Any]:

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from ablate.errors import ModelError
-from ablate.models.layers import initialise
+from ablate.models.layers import LayerShape, initialise, layer_shapes
 from ablate.models.lenet import lenet
 from ablate.study import did_you_mean
+
+__all__ = ["MODELS", "LayerShape", "build", "check", "keywords", "layer_shapes"]
 
 MODELS: dict[str, Callable[..., nn.Sequential]] = {"lenet": lenet}
 _GIVEN_BY_DATA = ("input_shape", "classes")

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ablate.errors import ModelError
 from ablate.seeds import derived_seed
@@ -98,15 +99,30 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
             module.reset_parameters()  # ones and zeros: draws nothing
 
 
-def layer_shapes(
-    model: nn.Sequential, input_shape: Sequence[int]
-) -> list[tuple[str, str, tuple[int, ...], int]]:
-    """Name, kind, output shape `(channels, height, width)` and parameter count of every layer."""
+@dataclass(frozen=True, kw_only=True)
+class LayerShape:
+    """One line of a network's table."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    """Of one example's output, `(channels, height, width)` or `(features,)`."""
+    parameters: int
+
+
+def layer_shapes(model: nn.Sequential, input_shape: Sequence[int]) -> list[LayerShape]:
+    """Every layer of the network with the shape of its output."""
     rows = []
-    x: Tensor = torch.empty(1, *input_shape, device="meta")
-    for name, module in model.named_children():
-        x = module(x)
-        rows.append(
-            (name, type(module).__name__, tuple(x.shape[1:]), sum(p.numel() for p in module.parameters()))
-        )
+    x = torch.zeros(1, *input_shape)
+    with torch.no_grad():
+        for name, module in model.eval().named_children():
+            x = module(x)
+            rows.append(
+                LayerShape(
+                    name=name,
+                    kind=type(module).__name__,
+                    shape=tuple(x.shape[1:]),
+                    parameters=sum(parameter.numel() for parameter in module.parameters()),
+                )
+            )
     return rows

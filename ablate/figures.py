@@ -1,0 +1,468 @@
+"""From tables to figures: each a pure data step and a thin drawing. The only importer of seaborn."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+
+from ablate.stats import prediction_interval
+from ablate.study import StudySpec
+
+Tables = Mapping[str, pd.DataFrame]
+
+PALETTE = "colorblind"
+NEUTRAL = "0.45"
+MARKS = ["o", "s", "D", "^", "v", "P", "X", "*", "<", ">"]
+"""Shapes beside colours, so that arms are told apart in grey as well."""
+STYLE: dict[Any, Any] = {
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "0.9",
+    "legend.frameon": False,
+    "svg.hashsalt": "ablate",  # equal tables give equal files
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureKind:
+    """One kind of figure: what it is called, says, is made of, and how it is drawn."""
+
+    name: str
+    title: str
+    caption: str
+    data: Callable[[StudySpec, Tables], pd.DataFrame]
+    draw: Callable[[pd.DataFrame, StudySpec], Figure]
+
+
+def make(study: StudySpec, tables: Tables) -> dict[str, tuple[FigureKind, Figure]]:
+    """Every figure the tables have data for, by name."""
+    made = {}
+    with mpl.rc_context(STYLE):
+        for kind in FIGURES:
+            points = kind.data(study, tables)
+            if not points.empty:
+                made[kind.name] = kind, kind.draw(points, study)
+    return made
+
+
+def difference_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Arm, difference and its interval in percentage points."""
+    compared = tables["comparisons"].dropna(subset=["difference", "ci_low", "ci_high"])
+    points = compared[["arm", "difference", "ci_low", "ci_high"]].copy()
+    columns = ["difference", "ci_low", "ci_high"]
+    points[columns] = points[columns].astype(float) * 100
+    return points.reset_index(drop=True)
+
+
+def draw_differences(points: pd.DataFrame, study: StudySpec) -> Figure:
+    """A forest: one line an arm, the margin as a band."""
+    figure, axes = _canvas(height=1.6 + 0.4 * len(points))
+    margin = study.decision.margin * 100
+    axes.axvspan(-margin, margin, color="0.92", zorder=0, label=f"margin ±{margin:g} points")
+    axes.axvline(0, color=NEUTRAL, linewidth=1)
+    colours = sns.color_palette(PALETTE, len(points) + 1)[1:]
+    for row, colour in zip(points.itertuples(), colours, strict=True):
+        axes.plot([row.ci_low, row.ci_high], [row.Index, row.Index], color=colour, linewidth=2.5)
+        axes.plot(row.difference, row.Index, "o", color=colour, markersize=7)
+    axes.set_yticks(range(len(points)), [_plain(arm) for arm in points["arm"]])
+    axes.set_ylim(len(points) - 0.4, -0.6)
+    axes.grid(visible=False)
+    axes.set_xlabel("test accuracy minus baseline's (percentage points)")
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 1.0), fontsize=8, borderaxespad=0)
+    axes.margins(x=0.1)
+    return figure
+
+
+def paired_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Arm, seed and test accuracy of every confirmed run that was completed."""
+    runs = tables["runs"]
+    done = runs[(runs["phase"] == "confirm") & (runs["status"] == "complete")]
+    points = done[["arm", "seed", "test_accuracy"]].dropna()
+    return _in_order(points.astype({"test_accuracy": float, "seed": int, "arm": str}), study, tables)
+
+
+def draw_paired(points: pd.DataFrame, study: StudySpec) -> Figure:
+    """Every seed a line from arm to arm: parallel lines are what pairing is for."""
+    arms = list(dict.fromkeys(points["arm"]))
+    figure, axes = _canvas(width=max(5.0, 1.1 * len(arms) + 3))
+    place = {arm: i for i, arm in enumerate(arms)}
+    drawn = points.assign(place=points["arm"].map(place))
+    sns.lineplot(
+        drawn, x="place", y="test_accuracy", units="seed", estimator=None, color="0.8", ax=axes, zorder=1
+    )
+    sns.scatterplot(
+        drawn,
+        x="place",
+        y="test_accuracy",
+        hue="arm",
+        style="arm",
+        markers=_markers(arms),
+        palette=_palette(arms),
+        ax=axes,
+        s=45,
+        legend=False,
+        zorder=2,
+    )
+    for arm, accuracy in points.groupby("arm")["test_accuracy"].mean().items():
+        axes.plot([place[arm] - 0.18, place[arm] + 0.18], [accuracy, accuracy], color="0.15", linewidth=2)
+    axes.set_xticks(range(len(arms)), [_plain(arm) for arm in arms], rotation=0 if len(arms) < 5 else 30)
+    axes.set_xlim(-0.5, len(arms) - 0.5)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axes.set(xlabel="", ylabel="test accuracy")
+    return figure
+
+
+def tuning_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Arm, parameter, value tried, validation accuracy, and whether the arm was confirmed with it."""
+    tried = tables["runs"]
+    tried = tried[(tried["phase"] == "tune") & tried["validation_accuracy"].notna()]
+    parts = []
+    for row in tables["tuning"].itertuples():
+        of_arm = tried[tried["arm"] == row.arm]
+        value = of_arm[row.parameter].astype(float)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "arm": row.arm,
+                    "parameter": row.parameter,
+                    "value": value,
+                    "validation_accuracy": of_arm["validation_accuracy"].astype(float),
+                    "chosen": (value - float(row.chosen)).abs() <= 1e-9 * value.abs(),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def draw_tuning(points: pd.DataFrame, study: StudySpec) -> Figure:
+    """Validation accuracy over what was tuned, one line an arm, a ring where it was confirmed."""
+    arms = list(dict.fromkeys(points["arm"]))
+    parameters = list(dict.fromkeys(points["parameter"]))
+    figure, panels = _panels(len(parameters))
+    for axes, parameter in zip(panels, parameters, strict=True):
+        here = points[points["parameter"] == parameter]
+        sns.lineplot(
+            here,
+            x="value",
+            y="validation_accuracy",
+            hue="arm",
+            style="arm",
+            markers=_markers(arms),
+            palette=_palette(arms),
+            dashes=False,
+            errorbar=None,
+            alpha=0.85,
+            ax=axes,
+        )
+        sns.scatterplot(
+            here,
+            x="value",
+            y="validation_accuracy",
+            hue="arm",
+            palette=_palette(arms),
+            s=14,
+            legend=False,
+            ax=axes,
+        )
+        chosen = here[here["chosen"]].groupby("arm")[["value", "validation_accuracy"]].mean()
+        for arm, at in chosen.iterrows():
+            axes.plot(
+                *at, "o", markersize=15, fillstyle="none", color=_palette(arms)[str(arm)], markeredgewidth=1.8
+            )
+        if study.tuning.ranges[parameter].log:
+            axes.set_xscale("log")
+            values = sorted(set(here["value"]))
+            axes.set_xticks(values, [f"{value:g}" for value in values], rotation=0 if len(values) < 7 else 45)
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.minorticks_off()
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set(xlabel=_words(parameter), ylabel="validation accuracy")
+        _legend(axes)
+    return figure
+
+
+def training_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Arm, seed, epoch, quantity and its value, for confirmed runs; five points an epoch in training."""
+    epochs = tables["epochs"]
+    confirmed = epochs[epochs["phase"] == "confirm"]
+    long = confirmed.melt(
+        id_vars=["arm", "seed", "epoch"],
+        value_vars=["train_loss", "train_accuracy", "validation_accuracy"],
+        var_name="quantity",
+    ).dropna(subset=["value"])
+    # Epochs are fractions of the number of batches: rounded, points of different seeds meet.
+    long = long.astype({"arm": str, "seed": int, "epoch": float, "value": float}).round({"epoch": 3})
+    return _in_order(long, study, tables)
+
+
+def draw_training(points: pd.DataFrame, study: StudySpec) -> Figure:
+    """Loss at the left, accuracies at the right: means over seeds with the range of all seeds."""
+    arms = list(dict.fromkeys(points["arm"]))
+    figure, (loss, accuracy) = _panels(2)
+    wanted = [(loss, ["train_loss"]), (accuracy, ["train_accuracy", "validation_accuracy"])]
+    for axes, quantities in wanted:
+        here = points[points["quantity"].isin(quantities)].replace(
+            {"quantity": {q: _words(q) for q in quantities}}
+        )
+        sns.lineplot(
+            here.rename(columns={"quantity": "curve"}),
+            x="epoch",
+            y="value",
+            hue="arm",
+            style="curve",
+            style_order=[_words(q) for q in quantities if _words(q) in set(here["quantity"])],
+            palette=_palette(arms),
+            errorbar=lambda values: (values.min(), values.max()),
+            err_kws={"alpha": 0.15, "linewidth": 0},
+            ax=axes,
+        )
+        axes.set(xlabel="epoch", ylabel=" / ".join(_words(q) for q in quantities))
+        _legend(axes)
+    loss.set_ylabel("train loss (nats)")
+    accuracy.set_ylabel("accuracy")
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return figure
+
+
+def cost_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Arm, throughput, accuracy with its interval, and whether the arm is on the Pareto front."""
+    arms = tables["arms"]
+    columns = [
+        "arm",
+        "examples_per_second",
+        "test_accuracy_mean",
+        "test_accuracy_ci_low",
+        "test_accuracy_ci_high",
+    ]
+    points = arms[[*columns, "pareto"]].dropna(subset=["examples_per_second", "test_accuracy_mean"])
+    return points.astype(dict.fromkeys(columns[1:], float) | {"arm": str}).reset_index(drop=True)
+
+
+def draw_cost(points: pd.DataFrame, study: StudySpec) -> Figure:
+    """Accuracy against throughput, both better outwards; the Pareto front joined."""
+    arms = list(points["arm"])
+    figure, axes = _canvas()
+    front = points[points["pareto"].fillna(value=False).astype(bool)].sort_values("examples_per_second")
+    axes.plot(
+        front["examples_per_second"],
+        front["test_accuracy_mean"],
+        color="0.8",
+        zorder=1,
+        drawstyle="steps-pre",
+    )
+    for row in points.itertuples():
+        axes.plot(
+            [row.examples_per_second] * 2,
+            [row.test_accuracy_ci_low, row.test_accuracy_ci_high],
+            color=_palette(arms)[row.arm],
+            linewidth=1.5,
+        )
+    sns.scatterplot(
+        points,
+        x="examples_per_second",
+        y="test_accuracy_mean",
+        hue="arm",
+        style="arm",
+        markers=_markers(arms),
+        palette=_palette(arms),
+        s=70,
+        ax=axes,
+    )
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axes.margins(x=0.25, y=0.2)
+    axes.set(
+        xlabel="training examples per second, alone on the machine", ylabel="test accuracy (mean over seeds)"
+    )
+    _legend(axes)
+    return figure
+
+
+def timing_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Arm, block, examples per second, and whether the measurement was disturbed."""
+    timing = tables["timing"]
+    if timing.empty:
+        return pd.DataFrame()
+    speed = (timing["examples"] / timing["seconds"]).astype(float)
+    points = timing.assign(examples_per_second=speed)[["arm", "block", "examples_per_second", "disturbed"]]
+    return _in_order(points.astype({"arm": str, "block": int, "disturbed": bool}), study, tables)
+
+
+def draw_timing(points: pd.DataFrame, study: StudySpec) -> Figure:
+    """Every timing block: a drift or a disturbance shows as a slope or a stray."""
+    arms = list(dict.fromkeys(points["arm"]))
+    figure, axes = _canvas()
+    clean, disturbed = points[~points["disturbed"]], points[points["disturbed"]]
+    sns.lineplot(
+        clean,
+        x="block",
+        y="examples_per_second",
+        hue="arm",
+        style="arm",
+        markers=_markers(arms),
+        palette=_palette(arms),
+        dashes=False,
+        errorbar=None,
+        ax=axes,
+    )
+    if not disturbed.empty:
+        axes.plot(
+            disturbed["block"],
+            disturbed["examples_per_second"],
+            "x",
+            color=NEUTRAL,
+            label="disturbed, left out",
+        )
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(sorted(set(points["block"])))
+    axes.set(xlabel="block", ylabel="training examples per second")
+    _legend(axes)
+    return figure
+
+
+def reference_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """The baseline's seeds, the interval for one further run, and the published figures, by metric."""
+    runs = tables["runs"]
+    ours = runs[(runs["phase"] == "confirm") & (runs["arm"] == "baseline") & (runs["status"] == "complete")]
+    rows: list[dict[str, object]] = []
+    for metric in dict.fromkeys(reference.metric for reference in study.references):
+        values = ours[metric].dropna().astype(float).tolist()
+        interval = prediction_interval(values, 1 - study.decision.alpha)
+        if interval is None:
+            continue
+        rows += [{"metric": metric, "who": "our seeds", "value": value} for value in values]
+        rows += [{"metric": metric, "who": "interval", "value": end} for end in (interval.low, interval.high)]
+        rows += [
+            {"metric": metric, "who": r.name, "value": r.value}
+            for r in study.references
+            if r.metric == metric
+        ]
+    return pd.DataFrame(rows)
+
+
+def draw_references(points: pd.DataFrame, study: StudySpec) -> Figure:
+    """One panel a metric: our seeds as dots on the interval for one further run, published figures below."""
+    metrics = list(dict.fromkeys(points["metric"]))
+    figure, panels = _panels(len(metrics), height=3.4)
+    for axes, metric in zip(panels, metrics, strict=True):
+        here = points[points["metric"] == metric]
+        low, high = here.loc[here["who"] == "interval", "value"]
+        published = here[~here["who"].isin(["our seeds", "interval"])]
+        axes.axvspan(low, high, color="0.92", zorder=0)
+        seeds = here.loc[here["who"] == "our seeds", "value"]
+        colours = sns.color_palette(PALETTE, len(published) + 1)
+        axes.plot(seeds, [0] * len(seeds), "o", color=colours[0], alpha=0.6)
+        for line, (row, colour) in enumerate(zip(published.itertuples(), colours[1:], strict=True), start=1):
+            axes.plot(row.value, line, MARKS[line % len(MARKS)], color=colour, markersize=9)
+        axes.set_yticks(range(len(published) + 1), ["our seeds", *map(_plain, published["who"])])
+        axes.set_ylim(len(published) + 0.5, -0.5)
+        axes.grid(visible=False)
+        axes.set_xlabel(_words(metric))
+        axes.locator_params(axis="x", nbins=5)
+    return figure
+
+
+FIGURES = (
+    FigureKind(
+        name="differences",
+        title="Difference to the baseline",
+        caption="Mean paired difference with its confidence interval; inside the grey band is too small to matter.",
+        data=difference_points,
+        draw=draw_differences,
+    ),
+    FigureKind(
+        name="paired_seeds",
+        title="Every seed in every arm",
+        caption="One grey line a seed: same split, same order, same starting values. Dark bars are means.",
+        data=paired_points,
+        draw=draw_paired,
+    ),
+    FigureKind(
+        name="references",
+        title="Beside the published figures",
+        caption="Grey: where one further run of our baseline should fall. Inside it, a figure is reproduced.",
+        data=reference_points,
+        draw=draw_references,
+    ),
+    FigureKind(
+        name="accuracy_throughput",
+        title="Accuracy against throughput",
+        caption="Up and right is better. The grey line joins the arms that no other arm beats in both.",
+        data=cost_points,
+        draw=draw_cost,
+    ),
+    FigureKind(
+        name="tuning_curves",
+        title="How every arm was tuned",
+        caption="Small dots are single tuning seeds, lines their means, rings what the arms were confirmed with.",
+        data=tuning_points,
+        draw=draw_tuning,
+    ),
+    FigureKind(
+        name="training_curves",
+        title="How the confirmed runs trained",
+        caption="Means over seeds; bands span all seeds. Training curves are running means over each epoch.",
+        data=training_points,
+        draw=draw_training,
+    ),
+    FigureKind(
+        name="timing_blocks",
+        title="Throughput, block by block",
+        caption="Arms alternate; the baseline opens and closes every block (its mean is drawn).",
+        data=timing_points,
+        draw=draw_timing,
+    ),
+)
+
+
+def _in_order(points: pd.DataFrame, study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Rows in the order of the arms in the study, so that an arm keeps its colour in every figure."""
+    order = {arm: i for i, arm in enumerate(tables["arms"]["arm"])}
+    return points.sort_values("arm", key=lambda arms: arms.map(order), kind="stable", ignore_index=True)
+
+
+def _canvas(width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _panels(count: int, height: float = 4.0) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(max(6.4, 4.6 * count), height), layout="constrained")
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _palette(arms: list[str]) -> dict[str, tuple[float, float, float]]:
+    return dict(zip(arms, sns.color_palette(PALETTE, len(arms)), strict=True))
+
+
+def _markers(arms: list[str]) -> dict[str, str]:
+    return {arm: MARKS[i % len(MARKS)] for i, arm in enumerate(arms)}
+
+
+def _legend(axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) > 1 and len(labels) <= len(MARKS) + 4:
+        axes.legend(handles, [_plain(label) for label in labels], fontsize=8, title=None)
+    elif legend := axes.get_legend():
+        legend.remove()
+
+
+def _plain(text: object) -> str:
+    """Text that matplotlib takes literally: a dollar would begin a formula."""
+    return str(text).replace("$", r"\$")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,84 @@
+"""What a study will take on this machine, from a few timed steps on made-up images; trains nothing of it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ablate.data import synthetic
+from ablate.engines import loop
+from ablate.space import Arm, Run, tuning_points
+from ablate.study import DATASETS, StudySpec
+from ablate.timing import BLOCK_SECONDS, BLOCKS, flops_per_example
+from ablate.tuning import EXTENSION_STEPS, RESCORING_SEEDS, SHORTLISTED_PER_ARM
+
+STEPS = 8
+EVALUATION_SHARE = 0.3
+"""Of the time of a training example: forward only, measured 0.25 to 0.35 for LeNet."""
+START_SECONDS = 10.0
+"""Starting the workers, reading the data, writing the report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmPrice:
+    """One arm's size and its speed on one core."""
+
+    arm: str
+    parameters: int
+    flops_per_example: int
+    examples_per_second: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPrice:
+    """Runs and minutes from the least to the most that tuning may ask for."""
+
+    arms: list[ArmPrice]
+    tuning_runs: tuple[int, int]
+    confirm_runs: int
+    minutes: tuple[float, float]
+
+
+def price(study: StudySpec, arms: Sequence[Arm], *, jobs: int) -> StudyPrice:
+    """Time a few steps of every arm on one core and add up the study."""
+    loop.settle_process(1)
+    facts = DATASETS[study.dataset]
+    priced = [_arm_price(arm, study) for arm in arms]
+    trained = (facts.train_images - study.validation) * study.recipe.epochs
+    seconds_a_run = sum((trained + EVALUATION_SHARE * study.validation * study.recipe.epochs) / p.examples_per_second for p in priced)  # fmt: skip
+    points = len(tuning_points(study)) if study.tuning.active else 0
+    shortlist = (min(points, SHORTLISTED_PER_ARM), min(points, SHORTLISTED_PER_ARM * len(arms)))
+    extension = EXTENSION_STEPS * 2 if len(study.tuning.ranges) == 1 else 0
+    rounds = (
+        points + shortlist[0] * len(RESCORING_SEEDS),
+        points + (extension + shortlist[1] * len(RESCORING_SEEDS) if points else 0),
+    )
+    timing = BLOCKS * (len(arms) + 1) * BLOCK_SECONDS + START_SECONDS
+    minutes = tuple((seconds_a_run * (r + study.seeds) / jobs + timing) / 60 for r in rounds)
+    return StudyPrice(
+        arms=priced,
+        tuning_runs=(rounds[0] * len(arms), rounds[1] * len(arms)),
+        confirm_runs=study.seeds * len(arms),
+        minutes=(minutes[0], minutes[1]),
+    )
+
+
+def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
+    device = torch.device("cpu")
+    dataset = synthetic(study.dataset)
+    training = loop.prepare(Run(phase="confirm", arm=arm, setting={}, seed=0), dataset, device)
+    batches = loop.batches_forever(len(dataset.labels), arm.recipe.batch_size, device)
+    loop.step(training, next(batches))
+    started = time.perf_counter()
+    examples = 0
+    for _ in range(STEPS):
+        batch = next(batches)
+        loop.step(training, batch)
+        examples += len(batch)
+    return ArmPrice(
+        arm=arm.name,
+        parameters=sum(parameter.numel() for parameter in training.model.parameters()),
+        flops_per_example=flops_per_example(training.model, dataset.images.shape[1:]),
+        examples_per_second=examples / (time.perf_counter() - started),
+    )
