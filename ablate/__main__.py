@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ablate import study as studies
 from ablate.errors import AblateError, DataError, ModelError
-from ablate.study import DATASETS, StudySpec
+from ablate.spec import DATASETS, StudySpec, did_you_mean
 
 app = typer.Typer(
     name="ablate",
@@ -218,21 +218,15 @@ def main() -> NoReturn:
         code = leave.exit_code
     except typer.Abort:
         code = 130
-    except _usage_error() as error:
-        error.show()
+    except typer.TyperException as error:
+        err.print(f"error: {error} See python -m ablate --help", markup=False, soft_wrap=True)
         code = 2
     sys.exit(code)
 
 
-def _usage_error() -> type:
-    from click import ClickException
-
-    return ClickException
-
-
 def _device(wanted: str) -> str:
     if wanted not in ("auto", "cpu", "cuda"):
-        raise AblateError(f"--device {wanted}: {studies.did_you_mean(wanted, ['auto', 'cpu', 'cuda'])}")
+        raise AblateError(f"--device {wanted}: {did_you_mean(wanted, ['auto', 'cpu', 'cuda'])}")
     if wanted == "cpu":
         return wanted
     import torch
@@ -270,7 +264,7 @@ def _with_data(
 def _interruptible() -> Iterator[None]:
     """Turn SIGINT and SIGTERM into one exception, once; a second signal ends the process at once."""
 
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
         raise Interrupted(128 + number)
 

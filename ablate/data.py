@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ablate.errors import DataError
 from ablate.seeds import derived_seed
-from ablate.study import DATASETS
+from ablate.spec import DATASETS
 
 FASHION_CLASSES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")  # fmt: skip
 DIGIT_CLASSES = tuple("0123456789")

@@ -1,6 +1,6 @@
-"""From tables to figures: each a pure data step and a thin drawing. The only importer of seaborn."""
+"""From points to figures: thin drawings, and the registry that says which there are. The only importer of seaborn."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
-from ablate.stats import prediction_interval
-from ablate.study import StudySpec
-
-Tables = Mapping[str, pd.DataFrame]
+from ablate import points
+from ablate.spec import StudySpec
 
 PALETTE = "colorblind"
 NEUTRAL = "0.45"
@@ -41,42 +39,33 @@ class FigureKind:
     name: str
     title: str
     caption: str
-    data: Callable[[StudySpec, Tables], pd.DataFrame]
+    data: Callable[[StudySpec, points.Tables], pd.DataFrame]
     draw: Callable[[pd.DataFrame, StudySpec], Figure]
 
 
-def make(study: StudySpec, tables: Tables) -> dict[str, tuple[FigureKind, Figure]]:
+def make(study: StudySpec, tables: points.Tables) -> dict[str, tuple[FigureKind, Figure]]:
     """Every figure the tables have data for, by name."""
     made = {}
     with mpl.rc_context(STYLE):
         for kind in FIGURES:
-            points = kind.data(study, tables)
-            if not points.empty:
-                made[kind.name] = kind, kind.draw(points, study)
+            data = kind.data(study, tables)
+            if not data.empty:
+                made[kind.name] = kind, kind.draw(data, study)
     return made
 
 
-def difference_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, difference and its interval in percentage points."""
-    compared = tables["comparisons"].dropna(subset=["difference", "ci_low", "ci_high"])
-    points = compared[["arm", "difference", "ci_low", "ci_high"]].copy()
-    columns = ["difference", "ci_low", "ci_high"]
-    points[columns] = points[columns].astype(float) * 100
-    return points.reset_index(drop=True)
-
-
-def draw_differences(points: pd.DataFrame, study: StudySpec) -> Figure:
+def draw_differences(data: pd.DataFrame, study: StudySpec) -> Figure:
     """A forest: one line an arm, the margin as a band."""
-    figure, axes = _canvas(height=1.6 + 0.4 * len(points))
+    figure, axes = _canvas(height=1.6 + 0.4 * len(data))
     margin = study.decision.margin * 100
     axes.axvspan(-margin, margin, color="0.92", zorder=0, label=f"margin ±{margin:g} points")
     axes.axvline(0, color=NEUTRAL, linewidth=1)
-    colours = sns.color_palette(PALETTE, len(points) + 1)[1:]
-    for row, colour in zip(points.itertuples(), colours, strict=True):
+    colours = sns.color_palette(PALETTE, len(data) + 1)[1:]
+    for row, colour in zip(data.itertuples(), colours, strict=True):
         axes.plot([row.ci_low, row.ci_high], [row.Index, row.Index], color=colour, linewidth=2.5)
         axes.plot(row.difference, row.Index, "o", color=colour, markersize=7)
-    axes.set_yticks(range(len(points)), [_plain(arm) for arm in points["arm"]])
-    axes.set_ylim(len(points) - 0.4, -0.6)
+    axes.set_yticks(range(len(data)), [_plain(arm) for arm in data["arm"]])
+    axes.set_ylim(len(data) - 0.4, -0.6)
     axes.grid(visible=False)
     axes.set_xlabel("test accuracy minus baseline's (percentage points)")
     axes.legend(loc="upper left", bbox_to_anchor=(0, 1.0), fontsize=8, borderaxespad=0)
@@ -84,20 +73,12 @@ def draw_differences(points: pd.DataFrame, study: StudySpec) -> Figure:
     return figure
 
 
-def paired_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, seed and test accuracy of every confirmed run that was completed."""
-    runs = tables["runs"]
-    done = runs[(runs["phase"] == "confirm") & (runs["status"] == "complete")]
-    points = done[["arm", "seed", "test_accuracy"]].dropna()
-    return _in_order(points.astype({"test_accuracy": float, "seed": int, "arm": str}), study, tables)
-
-
-def draw_paired(points: pd.DataFrame, study: StudySpec) -> Figure:
+def draw_paired(data: pd.DataFrame, study: StudySpec) -> Figure:
     """Every seed a line from arm to arm: parallel lines are what pairing is for."""
-    arms = list(dict.fromkeys(points["arm"]))
+    arms = list(dict.fromkeys(data["arm"]))
     figure, axes = _canvas(width=max(5.0, 1.1 * len(arms) + 3))
     place = {arm: i for i, arm in enumerate(arms)}
-    drawn = points.assign(place=points["arm"].map(place))
+    drawn = data.assign(place=data["arm"].map(place))
     sns.lineplot(
         drawn, x="place", y="test_accuracy", units="seed", estimator=None, color="0.8", ax=axes, zorder=1
     )
@@ -114,7 +95,7 @@ def draw_paired(points: pd.DataFrame, study: StudySpec) -> Figure:
         legend=False,
         zorder=2,
     )
-    for arm, accuracy in points.groupby("arm")["test_accuracy"].mean().items():
+    for arm, accuracy in data.groupby("arm")["test_accuracy"].mean().items():
         axes.plot([place[arm] - 0.18, place[arm] + 0.18], [accuracy, accuracy], color="0.15", linewidth=2)
     axes.set_xticks(range(len(arms)), [_plain(arm) for arm in arms], rotation=0 if len(arms) < 5 else 30)
     axes.set_xlim(-0.5, len(arms) - 0.5)
@@ -123,35 +104,13 @@ def draw_paired(points: pd.DataFrame, study: StudySpec) -> Figure:
     return figure
 
 
-def tuning_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, parameter, value tried, validation accuracy, and whether the arm was confirmed with it."""
-    tried = tables["runs"]
-    tried = tried[(tried["phase"] == "tune") & tried["validation_accuracy"].notna()]
-    parts = []
-    for row in tables["tuning"].itertuples():
-        of_arm = tried[tried["arm"] == row.arm]
-        value = of_arm[row.parameter].astype(float)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "arm": row.arm,
-                    "parameter": row.parameter,
-                    "value": value,
-                    "validation_accuracy": of_arm["validation_accuracy"].astype(float),
-                    "chosen": (value - float(row.chosen)).abs() <= 1e-9 * value.abs(),
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def draw_tuning(points: pd.DataFrame, study: StudySpec) -> Figure:
+def draw_tuning(data: pd.DataFrame, study: StudySpec) -> Figure:
     """Validation accuracy over what was tuned, one line an arm, a ring where it was confirmed."""
-    arms = list(dict.fromkeys(points["arm"]))
-    parameters = list(dict.fromkeys(points["parameter"]))
+    arms = list(dict.fromkeys(data["arm"]))
+    parameters = list(dict.fromkeys(data["parameter"]))
     figure, panels = _panels(len(parameters))
     for axes, parameter in zip(panels, parameters, strict=True):
-        here = points[points["parameter"] == parameter]
+        here = data[data["parameter"] == parameter]
         sns.lineplot(
             here,
             x="value",
@@ -192,27 +151,13 @@ def draw_tuning(points: pd.DataFrame, study: StudySpec) -> Figure:
     return figure
 
 
-def training_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, seed, epoch, quantity and its value, for confirmed runs; five points an epoch in training."""
-    epochs = tables["epochs"]
-    confirmed = epochs[epochs["phase"] == "confirm"]
-    long = confirmed.melt(
-        id_vars=["arm", "seed", "epoch"],
-        value_vars=["train_loss", "train_accuracy", "validation_accuracy"],
-        var_name="quantity",
-    ).dropna(subset=["value"])
-    # Epochs are fractions of the number of batches: rounded, points of different seeds meet.
-    long = long.astype({"arm": str, "seed": int, "epoch": float, "value": float}).round({"epoch": 3})
-    return _in_order(long, study, tables)
-
-
-def draw_training(points: pd.DataFrame, study: StudySpec) -> Figure:
+def draw_training(data: pd.DataFrame, study: StudySpec) -> Figure:
     """Loss at the left, accuracies at the right: means over seeds with the range of all seeds."""
-    arms = list(dict.fromkeys(points["arm"]))
+    arms = list(dict.fromkeys(data["arm"]))
     figure, (loss, accuracy) = _panels(2)
     wanted = [(loss, ["train_loss"]), (accuracy, ["train_accuracy", "validation_accuracy"])]
     for axes, quantities in wanted:
-        here = points[points["quantity"].isin(quantities)].replace(
+        here = data[data["quantity"].isin(quantities)].replace(
             {"quantity": {q: _words(q) for q in quantities}}
         )
         sns.lineplot(
@@ -235,25 +180,11 @@ def draw_training(points: pd.DataFrame, study: StudySpec) -> Figure:
     return figure
 
 
-def cost_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, throughput, accuracy with its interval, and whether the arm is on the Pareto front."""
-    arms = tables["arms"]
-    columns = [
-        "arm",
-        "examples_per_second",
-        "test_accuracy_mean",
-        "test_accuracy_ci_low",
-        "test_accuracy_ci_high",
-    ]
-    points = arms[[*columns, "pareto"]].dropna(subset=["examples_per_second", "test_accuracy_mean"])
-    return points.astype(dict.fromkeys(columns[1:], float) | {"arm": str}).reset_index(drop=True)
-
-
-def draw_cost(points: pd.DataFrame, study: StudySpec) -> Figure:
+def draw_cost(data: pd.DataFrame, study: StudySpec) -> Figure:
     """Accuracy against throughput, both better outwards; the Pareto front joined."""
-    arms = list(points["arm"])
+    arms = list(data["arm"])
     figure, axes = _canvas()
-    front = points[points["pareto"].fillna(value=False).astype(bool)].sort_values("examples_per_second")
+    front = data[data["pareto"].fillna(value=False).astype(bool)].sort_values("examples_per_second")
     axes.plot(
         front["examples_per_second"],
         front["test_accuracy_mean"],
@@ -261,7 +192,7 @@ def draw_cost(points: pd.DataFrame, study: StudySpec) -> Figure:
         zorder=1,
         drawstyle="steps-pre",
     )
-    for row in points.itertuples():
+    for row in data.itertuples():
         axes.plot(
             [row.examples_per_second] * 2,
             [row.test_accuracy_ci_low, row.test_accuracy_ci_high],
@@ -269,7 +200,7 @@ def draw_cost(points: pd.DataFrame, study: StudySpec) -> Figure:
             linewidth=1.5,
         )
     sns.scatterplot(
-        points,
+        data,
         x="examples_per_second",
         y="test_accuracy_mean",
         hue="arm",
@@ -289,21 +220,11 @@ def draw_cost(points: pd.DataFrame, study: StudySpec) -> Figure:
     return figure
 
 
-def timing_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, block, examples per second, and whether the measurement was disturbed."""
-    timing = tables["timing"]
-    if timing.empty:
-        return pd.DataFrame()
-    speed = (timing["examples"] / timing["seconds"]).astype(float)
-    points = timing.assign(examples_per_second=speed)[["arm", "block", "examples_per_second", "disturbed"]]
-    return _in_order(points.astype({"arm": str, "block": int, "disturbed": bool}), study, tables)
-
-
-def draw_timing(points: pd.DataFrame, study: StudySpec) -> Figure:
+def draw_timing(data: pd.DataFrame, study: StudySpec) -> Figure:
     """Every timing block: a drift or a disturbance shows as a slope or a stray."""
-    arms = list(dict.fromkeys(points["arm"]))
+    arms = list(dict.fromkeys(data["arm"]))
     figure, axes = _canvas()
-    clean, disturbed = points[~points["disturbed"]], points[points["disturbed"]]
+    clean, disturbed = data[~data["disturbed"]], data[data["disturbed"]]
     sns.lineplot(
         clean,
         x="block",
@@ -326,38 +247,18 @@ def draw_timing(points: pd.DataFrame, study: StudySpec) -> Figure:
         )
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_ylim(bottom=0)
-    axes.set_xticks(sorted(set(points["block"])))
+    axes.set_xticks(sorted(set(data["block"])))
     axes.set(xlabel="block", ylabel="training examples per second")
     _legend(axes)
     return figure
 
 
-def reference_points(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """The baseline's seeds, the interval for one further run, and the published figures, by metric."""
-    runs = tables["runs"]
-    ours = runs[(runs["phase"] == "confirm") & (runs["arm"] == "baseline") & (runs["status"] == "complete")]
-    rows: list[dict[str, object]] = []
-    for metric in dict.fromkeys(reference.metric for reference in study.references):
-        values = ours[metric].dropna().astype(float).tolist()
-        interval = prediction_interval(values, 1 - study.decision.alpha)
-        if interval is None:
-            continue
-        rows += [{"metric": metric, "who": "our seeds", "value": value} for value in values]
-        rows += [{"metric": metric, "who": "interval", "value": end} for end in (interval.low, interval.high)]
-        rows += [
-            {"metric": metric, "who": r.name, "value": r.value}
-            for r in study.references
-            if r.metric == metric
-        ]
-    return pd.DataFrame(rows)
-
-
-def draw_references(points: pd.DataFrame, study: StudySpec) -> Figure:
+def draw_references(data: pd.DataFrame, study: StudySpec) -> Figure:
     """One panel a metric: our seeds as dots on the interval for one further run, published figures below."""
-    metrics = list(dict.fromkeys(points["metric"]))
+    metrics = list(dict.fromkeys(data["metric"]))
     figure, panels = _panels(len(metrics), height=3.4)
     for axes, metric in zip(panels, metrics, strict=True):
-        here = points[points["metric"] == metric]
+        here = data[data["metric"] == metric]
         low, high = here.loc[here["who"] == "interval", "value"]
         published = here[~here["who"].isin(["our seeds", "interval"])]
         axes.axvspan(low, high, color="0.92", zorder=0)
@@ -379,58 +280,52 @@ FIGURES = (
         name="differences",
         title="Difference to the baseline",
         caption="Mean paired difference with its confidence interval; inside the grey band is too small to matter.",
-        data=difference_points,
+        data=points.differences,
         draw=draw_differences,
     ),
     FigureKind(
         name="paired_seeds",
         title="Every seed in every arm",
         caption="One grey line a seed: same split, same order, same starting values. Dark bars are means.",
-        data=paired_points,
+        data=points.paired_seeds,
         draw=draw_paired,
     ),
     FigureKind(
         name="references",
         title="Beside the published figures",
         caption="Grey: where one further run of our baseline should fall. Inside it, a figure is reproduced.",
-        data=reference_points,
+        data=points.references,
         draw=draw_references,
     ),
     FigureKind(
         name="accuracy_throughput",
         title="Accuracy against throughput",
         caption="Up and right is better. The grey line joins the arms that no other arm beats in both.",
-        data=cost_points,
+        data=points.accuracy_throughput,
         draw=draw_cost,
     ),
     FigureKind(
         name="tuning_curves",
         title="How every arm was tuned",
         caption="Small dots are single tuning seeds, lines their means, rings what the arms were confirmed with.",
-        data=tuning_points,
+        data=points.tuning_curves,
         draw=draw_tuning,
     ),
     FigureKind(
         name="training_curves",
         title="How the confirmed runs trained",
         caption="Means over seeds; bands span all seeds. Training curves are running means over each epoch.",
-        data=training_points,
+        data=points.training_curves,
         draw=draw_training,
     ),
     FigureKind(
         name="timing_blocks",
         title="Throughput, block by block",
         caption="Arms alternate; the baseline opens and closes every block (its mean is drawn).",
-        data=timing_points,
+        data=points.timing_blocks,
         draw=draw_timing,
     ),
 )
-
-
-def _in_order(points: pd.DataFrame, study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Rows in the order of the arms in the study, so that an arm keeps its colour in every figure."""
-    order = {arm: i for i, arm in enumerate(tables["arms"]["arm"])}
-    return points.sort_values("arm", key=lambda arms: arms.map(order), kind="stable", ignore_index=True)
 
 
 def _canvas(width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:

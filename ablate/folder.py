@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from ablate import study as studies
 from ablate.errors import FolderError
 from ablate.results import GIVEN_TABLES, read_table, write_table, write_whole
-from ablate.study import StudySpec
+from ablate.spec import StudySpec
 
 READ_ANEW = ("question", "references", "decision", "fallback")
 """What may change freely: it is asked of the same numbers."""

@@ -11,12 +11,13 @@ import pandas as pd
 import torch
 
 from ablate import data, timing
-from ablate.engines import loop
+from ablate.engines.loop import LoopTrainer
+from ablate.engines.training import batches_forever, settle_process
 from ablate.folder import ReportFolder
 from ablate.results import RunRecord, TuningOutcome, epochs_frame, frame, runs_frame
 from ablate.search import RecordStore
 from ablate.space import Arm, Run, confirm_runs
-from ablate.study import StudySpec
+from ablate.spec import StudySpec
 from ablate.tuning import Choice, Trial, advance
 from ablate.workers import Conditions, Workers, open_workers
 
@@ -181,7 +182,7 @@ class Conduct:
         if not wanted:
             return
         device = torch.device(self._conditions.device)
-        loop.settle_process(self._threads)
+        settle_process(self._threads)
         dataset = data.load(self._conditions.dataset, self._conditions.data_root, device)
         steps = {name: self._steps(self._by_name[name], dataset, device) for name in {w[3] for w in wanted}}
         counts = {name: timing.steps_per_block(steps[name], device) for name in steps}
@@ -208,14 +209,14 @@ class Conduct:
 
     def _steps(self, arm: Arm, dataset: data.Dataset, device: torch.device) -> timing.Steps:
         run = self._timing_run(arm)
-        training = loop.prepare(run, dataset, device)
-        batches = loop.batches_forever(len(dataset.labels), run.recipe.batch_size, device)
+        trainer = LoopTrainer(run, dataset, device)
+        batches = batches_forever(len(dataset.labels), run.recipe.batch_size, device)
 
         def steps(count: int) -> int:
             examples = 0
             for _ in range(count):
                 batch = next(batches)
-                loop.step(training, batch)
+                trainer.step(batch)
                 examples += len(batch)
             return examples
 
@@ -223,14 +224,14 @@ class Conduct:
 
     def _cost(self, arm: Arm, dataset: data.Dataset, device: torch.device) -> dict[str, int]:
         run = self._timing_run(arm)
-        training = loop.prepare(run, dataset, device)
+        trainer = LoopTrainer(run, dataset, device)
         batch = torch.arange(min(run.recipe.batch_size, len(dataset.labels)), device=device)
         resident = [dataset.images, dataset.labels, dataset.test_images, dataset.test_labels]
         return asdict(
             timing.cost(
-                training.model,
+                trainer.model,
                 dataset.images.shape[1:],
-                lambda: loop.step(training, batch),
+                lambda: trainer.step(batch),
                 resident=resident,
                 device=device,
             )

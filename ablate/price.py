@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from ablate.data import synthetic
-from ablate.engines import loop
+from ablate.engines.loop import LoopTrainer
+from ablate.engines.training import batches_forever, settle_process
 from ablate.space import Arm, Run, tuning_points
-from ablate.study import DATASETS, StudySpec
+from ablate.spec import DATASETS, StudySpec
 from ablate.timing import BLOCK_SECONDS, BLOCKS, flops_per_example
 from ablate.tuning import EXTENSION_STEPS, RESCORING_SEEDS, SHORTLISTED_PER_ARM
 
@@ -42,7 +43,7 @@ class StudyPrice:
 
 def price(study: StudySpec, arms: Sequence[Arm], *, jobs: int) -> StudyPrice:
     """Time a few steps of every arm on one core and add up the study."""
-    loop.settle_process(1)
+    settle_process(1)
     facts = DATASETS[study.dataset]
     priced = [_arm_price(arm, study) for arm in arms]
     trained = (facts.train_images - study.validation) * study.recipe.epochs
@@ -67,18 +68,18 @@ def price(study: StudySpec, arms: Sequence[Arm], *, jobs: int) -> StudyPrice:
 def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
     device = torch.device("cpu")
     dataset = synthetic(study.dataset)
-    training = loop.prepare(Run(phase="confirm", arm=arm, setting={}, seed=0), dataset, device)
-    batches = loop.batches_forever(len(dataset.labels), arm.recipe.batch_size, device)
-    loop.step(training, next(batches))
+    trainer = LoopTrainer(Run(phase="confirm", arm=arm, setting={}, seed=0), dataset, device)
+    batches = batches_forever(len(dataset.labels), arm.recipe.batch_size, device)
+    trainer.step(next(batches))
     started = time.perf_counter()
     examples = 0
     for _ in range(STEPS):
         batch = next(batches)
-        loop.step(training, batch)
+        trainer.step(batch)
         examples += len(batch)
     return ArmPrice(
         arm=arm.name,
-        parameters=sum(parameter.numel() for parameter in training.model.parameters()),
-        flops_per_example=flops_per_example(training.model, dataset.images.shape[1:]),
+        parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
+        flops_per_example=flops_per_example(trainer.model, dataset.images.shape[1:]),
         examples_per_second=examples / (time.perf_counter() - started),
     )

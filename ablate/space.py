@@ -15,14 +15,12 @@ from scipy.stats import qmc
 from ablate import models
 from ablate.errors import ModelError, StudyError
 from ablate.seeds import derived_seed
-from ablate.study import DATASETS, MAX_SEEDS, Range, Recipe, StudySpec, Value, did_you_mean
+from ablate.spec import DATASETS, Range, Recipe, StudySpec, Value, did_you_mean
 
 Phase = Literal["tune", "confirm"]
 Setting = Mapping[str, float]
 """One value a nuisance."""
 
-FIRST_TUNING_SEEDS = (MAX_SEEDS,)
-RESCORING_SEEDS = (MAX_SEEDS + 1, MAX_SEEDS + 2)
 SIGNIFICANT_DIGITS = 6
 
 

@@ -12,7 +12,7 @@ from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 
 from ablate.results import frame
-from ablate.study import Decision
+from ablate.spec import Decision
 
 POWER = 0.8
 PAIRS_FOR_A_VERDICT = 3

@@ -12,9 +12,11 @@ from typing import Literal
 
 from scipy.stats import sem
 
-from ablate.space import FIRST_TUNING_SEEDS, RESCORING_SEEDS, beyond, setting_name, tuning_points
-from ablate.study import StudySpec
+from ablate.space import beyond, setting_name, tuning_points
+from ablate.spec import MAX_SEEDS, StudySpec
 
+FIRST_TUNING_SEEDS = (MAX_SEEDS,)
+RESCORING_SEEDS = (MAX_SEEDS + 1, MAX_SEEDS + 2)
 SHORTLISTED_PER_ARM = 3
 EXTENSION_STEPS = 2
 FELL = 0.05

@@ -15,8 +15,8 @@ import torch
 from pebble import ProcessExpired, ProcessPool
 
 from ablate import data
-from ablate.engines import train
-from ablate.engines.loop import settle_process
+from ablate.engines import trainer_for
+from ablate.engines.training import settle_process, train
 from ablate.results import RunRecord, Status
 from ablate.space import Run, setting_name
 
@@ -110,7 +110,8 @@ def execute(run: Run, conditions: Conditions) -> Outcome:
     device = torch.device(conditions.device)
     dataset = data.load(conditions.dataset, conditions.data_root, device)
     try:
-        record, model = train(run, dataset, validation=conditions.validation, device=device)
+        trainer = trainer_for(run, dataset, device)
+        record = train(run, trainer, dataset, validation=conditions.validation)
     except torch.OutOfMemoryError as error:
         return _failure(run, str(error).splitlines()[0], status="oom")
     except (RuntimeError, ValueError, MemoryError) as error:
@@ -119,7 +120,7 @@ def execute(run: Run, conditions: Conditions) -> Outcome:
     checkpoint = None
     if run.phase == "confirm" and run.seed == 0:
         buffer = io.BytesIO()
-        torch.save({name: tensor.cpu() for name, tensor in model.state_dict().items()}, buffer)
+        torch.save({name: tensor.cpu() for name, tensor in trainer.model.state_dict().items()}, buffer)
         checkpoint = buffer.getvalue()
     return Outcome(run=run, record=record, checkpoint=checkpoint)
 

@@ -10,7 +10,7 @@ from torch import nn
 from ablate.errors import ModelError
 from ablate.models.layers import LayerShape, initialise, layer_shapes
 from ablate.models.lenet import lenet
-from ablate.study import did_you_mean
+from ablate.spec import did_you_mean
 
 __all__ = ["MODELS", "LayerShape", "build", "check", "keywords", "layer_shapes"]
 

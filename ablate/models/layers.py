@@ -10,7 +10,7 @@ from torch import nn
 
 from ablate.errors import ModelError
 from ablate.seeds import derived_seed
-from ablate.study import did_you_mean
+from ablate.spec import did_you_mean
 
 T = TypeVar("T")
 
