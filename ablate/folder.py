@@ -15,7 +15,7 @@ from ablate.errors import FolderError
 from ablate.results import GIVEN_TABLES, read_table, write_table, write_whole
 from ablate.spec import StudySpec
 
-READ_ANEW = ("question", "references", "decision", "fallback")
+READ_ANEW = ("question", "references", "decision", "fallback", "timing")
 """What may change freely: it is asked of the same numbers."""
 
 

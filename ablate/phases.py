@@ -174,7 +174,7 @@ class Conduct:
         names = [arm.name for arm in self.arms]
         self._block_keys = []
         wanted: list[tuple[str, int, int, str]] = []
-        for block, position, name in timing.alternate(names, timing.BLOCKS):
+        for block, position, name in timing.alternate(names, self.study.timing.blocks):
             key = self._block_key(names, block, position)
             self._block_keys.append(key)
             if key not in self._store.blocks:
@@ -185,7 +185,10 @@ class Conduct:
         settle_process(self._threads)
         dataset = data.load(self._conditions.dataset, self._conditions.data_root, device)
         steps = {name: self._steps(self._by_name[name], dataset, device) for name in {w[3] for w in wanted}}
-        counts = {name: timing.steps_per_block(steps[name], device) for name in steps}
+        counts = {
+            name: timing.steps_per_block(steps[name], self.study.timing.block_seconds, device)
+            for name in steps
+        }
         total = len(self._block_keys)
         for done, (key, block, position, name) in enumerate(wanted, start=total - len(wanted) + 1):
             measured = timing.measure_block(
@@ -200,7 +203,7 @@ class Conduct:
         settings = [
             self._timing_run(self._by_name[name]).key(self.study, self._conditions.device) for name in names
         ]
-        identity = json.dumps([settings, block, position, self._threads])
+        identity = json.dumps([settings, block, position, self._threads, self.study.timing.block_seconds])
         return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
     def _timing_run(self, arm: Arm) -> Run:

@@ -11,7 +11,7 @@ from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, settle_process
 from ablate.space import Arm, Run, tuning_points
 from ablate.spec import DATASETS, StudySpec
-from ablate.timing import BLOCK_SECONDS, BLOCKS, flops_per_example
+from ablate.timing import flops_per_example
 from ablate.tuning import EXTENSION_STEPS, RESCORING_SEEDS, SHORTLISTED_PER_ARM
 
 STEPS = 8
@@ -55,7 +55,7 @@ def price(study: StudySpec, arms: Sequence[Arm], *, jobs: int) -> StudyPrice:
         points + shortlist[0] * len(RESCORING_SEEDS),
         points + (extension + shortlist[1] * len(RESCORING_SEEDS) if points else 0),
     )
-    timing = BLOCKS * (len(arms) + 1) * BLOCK_SECONDS + START_SECONDS
+    timing = study.timing.blocks * (len(arms) + 1) * study.timing.block_seconds + START_SECONDS
     minutes = tuple((seconds_a_run * (r + study.seeds) / jobs + timing) / 60 for r in rounds)
     return StudyPrice(
         arms=priced,

@@ -53,7 +53,9 @@ def gather(path: Path) -> Evidence:
     study, environment, given = read_given(path)
     arms = list(environment["arms"])
     confirmed = given["runs"][given["runs"]["phase"] == "confirm"]
-    preliminary = len(confirmed) < len(arms) * study.seeds or given["timing"].empty
+    preliminary = len(confirmed) < len(arms) * study.seeds or (
+        study.timing.blocks > 0 and given["timing"].empty
+    )
     derived = {
         "arms": stats.summarise(given["runs"], given["timing"], arms, environment["arms"], study.decision),
         "comparisons": stats.compare(

@@ -124,6 +124,13 @@ class Decision(_Part):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 
 
+class Timing(_Part):
+    """How throughput is measured, each arm alone on the machine; `blocks: 0` measures none."""
+
+    blocks: Annotated[int, Field(ge=0, le=1000, strict=True)] = 10
+    block_seconds: Annotated[float, Field(gt=0, le=60)] = 0.4
+
+
 class Reference(_Part):
     """A published figure to set beside ours."""
 
@@ -147,6 +154,7 @@ class StudySpec(_Part):
     tuning: Tuning = Tuning()
     seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS, strict=True)] = 10
     decision: Decision = Decision()
+    timing: Timing = Timing()
     validation: Annotated[int, Field(ge=0, strict=True)] = 10_000
     references: tuple[Reference, ...] = ()
     fallback: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from ablate.errors import StudyError
-from ablate.spec import DATASETS, Decision, Range, Recipe, Reference, StudySpec, Tuning, did_you_mean
+from ablate.spec import DATASETS, Decision, Range, Recipe, Reference, StudySpec, Timing, Tuning, did_you_mean
 
 MAX_BYTES = 64_000
 
@@ -201,7 +201,7 @@ def _known_keys(parents: Sequence[str]) -> list[str]:
         known = next(
             (
                 kind
-                for kind in (Recipe, Tuning, Decision, Reference, Range)
+                for kind in (Recipe, Tuning, Decision, Timing, Reference, Range)
                 if kind.__name__ in repr(annotation)
             ),
             Range,

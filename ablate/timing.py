@@ -23,8 +23,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from ablate.results import TimingBlock
 from ablate.seeds import derived_seed
 
-BLOCKS = 10
-BLOCK_SECONDS = 0.4
 DISTURBED_SHARE = 0.10
 """A block counts as disturbed when other programs had more than this share of the processors."""
 
@@ -72,8 +70,8 @@ def measure_block(
     )
 
 
-def steps_per_block(steps: Steps, device: torch.device) -> int:
-    """How many steps make a block, after a warm-up whose figures are thrown away."""
+def steps_per_block(steps: Steps, block_seconds: float, device: torch.device) -> int:
+    """How many steps make a block of so many seconds, after a warm-up whose figures are thrown away."""
     steps(3)
     synchronise(device)
     count = 4
@@ -82,8 +80,8 @@ def steps_per_block(steps: Steps, device: torch.device) -> int:
         steps(count)
         synchronise(device)
         seconds = time.perf_counter() - started
-        if seconds > BLOCK_SECONDS / 4:
-            return max(1, round(count * BLOCK_SECONDS / seconds))
+        if seconds > block_seconds / 4:
+            return max(1, round(count * block_seconds / seconds))
         count *= 2
 
 

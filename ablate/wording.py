@@ -243,7 +243,7 @@ def _cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> str:
             f"{arm['examples_per_second']:,.0f} against {baseline['examples_per_second']:,.0f} examples/s)"
         )
     else:
-        told.append("its speed could not be measured undisturbed")
+        told.append("its speed was not measured undisturbed")
     for name, noun in (("parameters", "parameters"), ("flops_per_example", "FLOP an example")):
         if arm[name] == baseline[name]:
             told.append(f"as many {noun} ({arm[name]:,})")
