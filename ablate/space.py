@@ -113,7 +113,7 @@ def tuning_points(study: StudySpec) -> list[dict[str, float]]:
     if not study.tuning.active:
         return [{}]
     ranges = study.tuning.ranges
-    own = {name: _number(study, name) for name in ranges}
+    own = own_values(study)
     if len(ranges) == 1:
         ((name, span),) = ranges.items()
         spaced = (np.geomspace if span.log else np.linspace)(span.low, span.high, study.tuning.trials)
@@ -135,6 +135,11 @@ def tuning_points(study: StudySpec) -> list[dict[str, float]]:
         for row in cube[: study.tuning.trials - 1]
     ]
     return [own, *(point for point in points_of_cube if point != own)]
+
+
+def own_values(study: StudySpec) -> dict[str, float]:
+    """The tuned keywords' own values in the recipe or the baseline."""
+    return {name: _number(study, name) for name in study.tuning.ranges}
 
 
 def beyond(study: StudySpec, side: Literal["low", "high"], steps: int) -> dict[str, float] | None:

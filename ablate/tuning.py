@@ -12,7 +12,7 @@ from typing import Literal
 
 from scipy.stats import sem
 
-from ablate.space import beyond, setting_name, tuning_points
+from ablate.space import beyond, own_values, setting_name, tuning_points
 from ablate.spec import MAX_SEEDS, StudySpec
 
 FIRST_TUNING_SEEDS = (MAX_SEEDS,)
@@ -71,9 +71,11 @@ class _Progress:
         return fmean(self.scores[_trial(arm, point, seed)] for seed in seeds)
 
     def best(self, arm: str, points: Sequence[dict[str, float]], seeds: Sequence[int]) -> dict[str, float]:
-        """The highest score; among equals the recipe's own value, so that a tie moves nothing."""
-        own = [getattr(self.study.recipe, name, None) for name in self.study.tuning.ranges]
-        return max(points, key=lambda point: (self.score(arm, point, seeds), list(point.values()) == own))
+        return max(points, key=lambda point: (self.score(arm, point, seeds), self.is_own(point)))
+
+    def is_own(self, point: dict[str, float]) -> bool:
+        """Whether it is the recipe's own; among equal scores it goes first, so that a tie moves nothing."""
+        return point == own_values(self.study)
 
     def edges(self, arm: str, point: dict[str, float]) -> Iterator[Side]:
         """The sides on which no value beyond the point's has been tried in the arm."""
@@ -111,7 +113,11 @@ class _Progress:
         """The union of every arm's best few, in every arm that has tried them."""
         union: dict[str, dict[str, float]] = {}
         for arm in self.arms:
-            ranked = sorted(self.points[arm], key=lambda point: -self.score(arm, point, FIRST_TUNING_SEEDS))
+            ranked = sorted(
+                self.points[arm],
+                key=lambda point: (self.score(arm, point, FIRST_TUNING_SEEDS), self.is_own(point)),
+                reverse=True,
+            )
             union.update((setting_name(point), point) for point in ranked[:SHORTLISTED_PER_ARM])
         return {arm: [p for p in self.points[arm] if setting_name(p) in union] for arm in self.arms}
 
@@ -152,7 +158,9 @@ def _choices(
 ) -> dict[str, Choice]:
     common = [p for p in shortlist[progress.arms[0]] if all(p in shortlist[arm] for arm in progress.arms)]
     pooled = max(
-        common, key=lambda p: fmean(progress.score(arm, p, seeds) for arm in progress.arms), default=None
+        common,
+        key=lambda p: (fmean(progress.score(arm, p, seeds) for arm in progress.arms), progress.is_own(p)),
+        default=None,
     )
     choices = {}
     for arm in progress.arms:

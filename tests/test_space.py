@@ -54,7 +54,10 @@ def test_arms_that_differ_have_file_names_that_differ(small) -> None:
         ("baseline={momentum: 0.9}", r"'momentum' belongs to the recipe"),
         ("model=lenett", r"did you mean 'lenet'"),
         ("tuning={trials: 3, activation: {low: 1, high: 2}}", r"'sigmoid' is no number"),
-        ("tuning={trials: 3, dropout: {low: 0.1, high: 1.9}}", r"1\.0 is no probability|1\.9 is no probability"),
+        (
+            "tuning={trials: 3, dropout: {low: 0.1, high: 1.9}}",
+            r"1\.0 is no probability|1\.9 is no probability",
+        ),
     ],
 )
 def test_what_no_network_can_be_is_refused_before_anything_trains(small, override: str, message: str) -> None:
@@ -100,14 +103,16 @@ def test_the_grid_goes_on_in_its_own_step_until_a_value_cannot_be(small) -> None
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    low=st.floats(1e-5, 0.1), factor=st.floats(1.01, 1e3), trials=st.integers(2, 20), log=st.booleans()
-)
-def test_points_lie_in_their_range_and_hold_its_ends(low: float, factor: float, trials: int, log: bool) -> None:
+@given(low=st.floats(1e-5, 0.1), factor=st.floats(1.01, 1e3), trials=st.integers(2, 20), log=st.booleans())
+def test_points_lie_in_their_range_and_hold_its_ends(
+    low: float, factor: float, trials: int, log: bool
+) -> None:
     high = low * factor
     spec = study.read(
         STUDIES / "lenet_pooling.yaml",
-        [f"tuning={{trials: {trials}, learning_rate: {{low: {low!r}, high: {high!r}, log: {str(log).lower()}}}}}"],
+        [
+            f"tuning={{trials: {trials}, learning_rate: {{low: {low!r}, high: {high!r}, log: {str(log).lower()}}}}}"
+        ],
     )
     values = [point["learning_rate"] for point in tuning_points(spec)]
     grid = [value for value in values if value != 0.9]
@@ -128,13 +133,17 @@ def test_equal_runs_have_equal_keys(small) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"phase": "tune"}, {"arm": 1}, {"setting": {"learning_rate": 0.8}}, {"setting": {}}], ids=str
+    "change",
+    [{"seed": 1}, {"phase": "tune"}, {"arm": 1}, {"setting": {"learning_rate": 0.8}}, {"setting": {}}],
+    ids=str,
 )
 def test_runs_that_differ_have_keys_that_differ(small, change) -> None:
     assert _run(small()).key(small(), "cpu") != _run(small(), **change).key(small(), "cpu")
 
 
-@pytest.mark.parametrize("override", ["recipe.epochs=3", "validation=200", "baseline.kernel_size=3", "recipe.momentum=0.1"])
+@pytest.mark.parametrize(
+    "override", ["recipe.epochs=3", "validation=200", "baseline.kernel_size=3", "recipe.momentum=0.1"]
+)
 def test_another_condition_makes_another_run(small, override: str) -> None:
     assert _run(small()).key(small(), "cpu") != _run(small(override)).key(small(override), "cpu")
     assert _run(small()).key(small(), "cpu") != _run(small()).key(small(), "cuda")
@@ -143,7 +152,12 @@ def test_another_condition_makes_another_run(small, override: str) -> None:
 def test_the_arms_of_a_seed_are_confirmed_together(small) -> None:
     spec = small()
     runs = confirm_runs(spec, arms(spec), {arm.name: {} for arm in arms(spec)})
-    assert [(run.seed, run.arm.name) for run in runs[:4]] == [(0, "baseline"), (0, "pooling=max"), (1, "baseline"), (1, "pooling=max")]
+    assert [(run.seed, run.arm.name) for run in runs[:4]] == [
+        (0, "baseline"),
+        (0, "pooling=max"),
+        (1, "baseline"),
+        (1, "pooling=max"),
+    ]
     assert len(runs) == 6
 
 

@@ -90,7 +90,9 @@ INVALID = {
 
 
 @pytest.mark.parametrize(("good", "bad", "message"), INVALID.values(), ids=INVALID)
-def test_a_mistake_is_named_with_its_place_and_remedy(small_file: Path, good: str, bad: str, message: str) -> None:
+def test_a_mistake_is_named_with_its_place_and_remedy(
+    small_file: Path, good: str, bad: str, message: str
+) -> None:
     assert good in SMALL
     small_file.write_text(SMALL.replace(good, bad))
     with pytest.raises(StudyError, match=message) as caught:

@@ -46,7 +46,9 @@ def test_the_visualisers_variant_has_63_802_parameters_and_bounded_outputs() -> 
     assert network(torch.randn(4, *SHAPE) * 100).abs().max() <= 1
 
 
-X = torch.tensor([[1, 2, 0, 3, 1], [0, 1, 2, 3, 1], [1, 2, 1, 0, 0], [5, 2, 3, 1, 1], [2, 1, 0, 1, 1]]).float()
+X = torch.tensor(
+    [[1, 2, 0, 3, 1], [0, 1, 2, 3, 1], [1, 2, 1, 0, 0], [5, 2, 3, 1, 1], [2, 1, 0, 1, 1]]
+).float()
 K = torch.tensor([[1, 2, 1], [0, 1, 0], [2, 1, 0]]).float()
 P = torch.tensor([[1, 1, 2, 4], [5, 6, 7, 8], [3, 2, 1, 0], [1, 2, 3, 4]]).float()
 
@@ -64,7 +66,9 @@ P = torch.tensor([[1, 1, 2, 4], [5, 6, 7, 8], [3, 2, 1, 0], [1, 2, 3, 4]]).float
     ],
     ids=["plain", "stride", "padding", "dilation"],
 )
-def test_the_first_convolution_computes_the_worked_examples(settings: dict[str, int], expected: list[list[int]]) -> None:
+def test_the_first_convolution_computes_the_worked_examples(
+    settings: dict[str, int], expected: list[list[int]]
+) -> None:
     network = models.build(
         "lenet",
         {"conv_layers": 1, "channels": 1, "kernel_size": 3, "pooling": "none", "dense_layers": 1, **settings},
@@ -144,7 +148,9 @@ def test_the_impossible_is_refused_by_name(settings: dict[str, object], keyword:
 
 
 def test_checking_a_gigantic_network_allocates_nothing() -> None:
-    models.check("lenet", {"hidden": [100_000, 100_000]}, input_shape=SHAPE, classes=10)  # 40 GB if it were built
+    models.check(
+        "lenet", {"hidden": [100_000, 100_000]}, input_shape=SHAPE, classes=10
+    )  # 40 GB if it were built
 
 
 def test_tensors_of_equal_name_and_shape_start_equal_in_every_arm() -> None:
@@ -160,7 +166,9 @@ def test_building_leaves_the_global_generator_alone() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-@pytest.mark.parametrize("init", ["default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal"])
+@pytest.mark.parametrize(
+    "init", ["default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal"]
+)
 def test_every_initialisation_depends_on_the_seed_and_nothing_else(init: str) -> None:
     def weight(seed: int) -> torch.Tensor:
         return models.build("lenet", {}, input_shape=SHAPE, classes=10, init=init, seed=seed).dense1.weight

@@ -1,0 +1,245 @@
+"""Intervals, tests and verdicts are those of independent computations, and every verdict has its case."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as reference
+
+from ablate import stats
+from ablate.results import frame
+from ablate.spec import Decision
+
+DECISION = Decision(margin=0.01, alpha=0.05)
+
+
+def runs(**accuracies: list[float | str | None]) -> pd.DataFrame:
+    """Confirmed runs by arm; a word in place of an accuracy is the run's status."""
+    rows = [
+        {
+            "phase": "confirm",
+            "arm": arm,
+            "setting": "recipe",
+            "seed": seed,
+            "status": value if isinstance(value, str) else "complete",
+            "test_accuracy": None if isinstance(value, str) else value,
+        }
+        for arm, values in accuracies.items()
+        for seed, value in enumerate(values)
+    ]
+    return frame("runs", rows)
+
+
+def compare(table: pd.DataFrame, arms=("base", "arm"), decision: Decision = DECISION) -> pd.DataFrame:
+    return stats.compare(table, arms, decision, classes=10, test_images=10_000)
+
+
+def shifted(by: float, spread: float, n: int = 10, seed: int = 0) -> pd.DataFrame:
+    noise = np.random.default_rng(seed).normal(size=n)
+    noise = (noise - noise.mean()) / noise.std(ddof=1) * spread
+    base = np.full(n, 0.8)
+    return runs(base=base.tolist(), arm=(base + by + noise).tolist())
+
+
+VERDICTS = {
+    stats.MATTERS: shifted(0.03, 0.005),
+    "matters, downwards": shifted(-0.03, 0.005),
+    stats.SIZE_UNCLEAR: shifted(0.012, 0.005),
+    stats.EQUIVALENT: shifted(0.001, 0.005),
+    "practically equivalent, though significant": shifted(0.003, 0.001),
+    stats.INCONCLUSIVE: shifted(0.01, 0.05),
+    stats.UNSTABLE: runs(base=[0.8] * 4, arm=[0.8, 0.81, "diverged", 0.82]),
+    stats.NOT_TRAINED: runs(base=[0.8, 0.81, 0.82], arm=[0.1, 0.1, 0.101]),
+    stats.CANNOT_TELL_APART: runs(base=[0.8, 0.81, 0.82], arm=[0.8, 0.81, 0.82]),
+    stats.NO_VERDICT: runs(base=[0.8, 0.81], arm=[0.9, 0.91]),
+    "no verdict, of one pair": runs(base=[0.8], arm=[0.9]),
+    "no verdict, too many crashed": runs(base=[0.8, 0.81, 0.82], arm=["failed", "oom", 0.9]),
+    "no verdict, all crashed": runs(base=[0.8] * 3, arm=["failed"] * 3),
+}
+
+
+@pytest.mark.parametrize("case", VERDICTS, ids=str)
+def test_every_verdict_has_its_case(case: str) -> None:
+    verdict = case if case == stats.SIZE_UNCLEAR else case.split(",")[0]
+    assert compare(VERDICTS[case])["verdict"].item() == verdict
+
+
+def test_a_crash_is_missing_data_but_a_divergence_is_an_outcome() -> None:
+    crashed = compare(runs(base=[0.8, 0.81, 0.82, 0.8], arm=[0.9, 0.91, "failed", 0.92]))
+    assert crashed["difference"].item() == pytest.approx(np.mean([0.1, 0.1, 0.12]))
+    diverged = compare(runs(base=[0.8, 0.81, 0.82, 0.8], arm=[0.9, 0.91, "diverged", 0.92]))
+    assert pd.isna(diverged["difference"].item())
+    assert diverged["verdict"].item() == stats.UNSTABLE
+
+
+def test_the_paired_figures_are_scipys() -> None:
+    table = shifted(0.012, 0.02, n=9, seed=3)
+    row = compare(table).iloc[0]
+    wide = table.pivot_table(index="seed", columns="arm", values="test_accuracy")
+    test = reference.ttest_rel(wide["arm"], wide["base"])
+    low, high = test.confidence_interval(0.95)
+    assert row["p_value"] == pytest.approx(test.pvalue)
+    assert (row["ci_low"], row["ci_high"]) == (pytest.approx(low), pytest.approx(high))
+    differences = (wide["arm"] - wide["base"]).to_numpy()
+    assert row["effect_size_dz"] == pytest.approx(differences.mean() / differences.std(ddof=1))
+    assert row["prob_better"] == pytest.approx((differences > 0).mean())
+
+
+def test_the_sign_flip_test_counts_every_pattern_of_signs() -> None:
+    table = shifted(0.01, 0.02, n=7, seed=5)
+    wide = table.pivot_table(index="seed", columns="arm", values="test_accuracy")
+    differences = (wide["arm"] - wide["base"]).astype(float).to_numpy()
+    means = [abs(np.mean(differences * signs)) for signs in product([1, -1], repeat=7)]
+    expected = np.mean([mean >= abs(differences.mean()) - 1e-12 for mean in means])
+    assert compare(table)["p_sign_flip"].item() == pytest.approx(expected)
+
+
+def test_five_seeds_can_never_bring_the_sign_flip_test_below_a_twentieth() -> None:
+    assert compare(shifted(0.5, 0.001, n=5))["p_sign_flip"].item() == pytest.approx(2 / 2**5)
+    assert stats.seeds_for_significance(1, 0.05) == 6
+    assert stats.seeds_for_significance(4, 0.05) == 8
+
+
+def test_holm_corrects_over_the_arms_that_were_tested() -> None:
+    rng = np.random.default_rng(1)
+    base = 0.8 + rng.normal(size=8) * 0.01
+    arms = {
+        f"arm{i}": (base + shift + rng.normal(size=8) * 0.01).tolist()
+        for i, shift in enumerate([0.02, 0.01, 0])
+    }
+    table = compare(runs(base=base.tolist(), **arms), arms=("base", *arms))
+    p = table["p_value"].to_numpy(dtype=float)
+    order = np.argsort(p)
+    expected = np.empty(3)
+    running = 0.0
+    for rank, i in enumerate(order):
+        running = max(running, (3 - rank) * p[i])
+        expected[i] = min(1, running)
+    assert table["p_holm"].to_numpy(dtype=float) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("pairs", "alpha"), [(3, 0.05), (5, 0.01), (10, 0.05), (30, 0.001)])
+def test_the_detectable_difference_is_found_with_80_percent_power(pairs: int, alpha: float) -> None:
+    rng = np.random.default_rng(7)
+    effect = stats.detectable_effect(pairs, alpha)
+    samples = rng.normal(loc=effect, size=(20_000, pairs))
+    power = np.mean(reference.ttest_1samp(samples, 0, axis=1).pvalue < alpha)
+    assert power == pytest.approx(0.8, abs=0.012)
+
+
+@pytest.mark.parametrize("margin_in_sd", [0.7, 1.0, 2.0])
+def test_the_seeds_needed_show_equivalence_with_80_percent_power(margin_in_sd: float) -> None:
+    rng = np.random.default_rng(7)
+    n = stats.seeds_for_equivalence(margin_in_sd, 0.05)
+
+    def power(pairs: int) -> float:
+        samples = rng.normal(size=(20_000, pairs))
+        mean, error = samples.mean(axis=1), samples.std(axis=1, ddof=1) / math.sqrt(pairs)
+        reach = reference.t.ppf(0.95, pairs - 1) * error
+        return float(np.mean((mean - reach > -margin_in_sd) & (mean + reach < margin_in_sd)))
+
+    assert power(n) > 0.79
+    assert power(n - 1) < 0.81
+
+
+def test_extreme_spreads_have_finite_answers() -> None:
+    assert stats.seeds_for_equivalence(1e6, 0.05) == 3
+    assert stats.seeds_for_equivalence(0.01, 0.05) > 80_000
+    assert math.isfinite(stats.detectable_effect(2, 0.0001))
+
+
+def test_the_t_interval_covers_what_it_promises() -> None:
+    rng = np.random.default_rng(11)
+    hits = sum(
+        interval.low <= 0 <= interval.high
+        for interval in (stats.mean_interval(rng.normal(size=5).tolist(), 0.95) for _ in range(4_000))
+        if interval
+    )
+    assert hits / 4_000 == pytest.approx(0.95, abs=0.012)
+
+
+def test_the_prediction_interval_covers_one_further_run() -> None:
+    rng = np.random.default_rng(13)
+    hits = 0
+    for _ in range(4_000):
+        *ours, published = rng.normal(size=11)
+        interval = stats.prediction_interval(ours, 0.95)
+        assert interval is not None
+        hits += interval.low <= published <= interval.high
+    assert hits / 4_000 == pytest.approx(0.95, abs=0.012)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    values=st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=3, max_size=8),
+    swap=st.booleans(),
+)
+def test_swapping_the_arms_changes_only_the_sign(values: list[tuple[int, int]], swap: bool) -> None:
+    base, arm = ([v[i] / 1000 for v in values] for i in (0, 1))
+    one = compare(runs(base=base, arm=arm)).iloc[0]
+    other = compare(runs(base=arm, arm=base)).iloc[0]
+    assert one["difference"] == pytest.approx(-other["difference"])
+    assert one["verdict"] == other["verdict"]
+    if not pd.isna(one["p_value"]):
+        assert one["p_value"] == pytest.approx(other["p_value"])
+        assert one["ci_low"] == pytest.approx(-other["ci_high"])
+
+
+def timing(disturbed: bool = False, **speeds: list[float]) -> pd.DataFrame:
+    rows = []
+    for block in range(len(next(iter(speeds.values())))):
+        order = [*speeds, next(iter(speeds))]
+        for position, arm in enumerate(order):
+            rows.append(
+                {
+                    "arm": arm,
+                    "block": block,
+                    "position": position,
+                    "examples": 1000,
+                    "seconds": 1000 / speeds[arm][block],
+                    "disturbed": disturbed and arm != "base" and block == 0,
+                }
+            )
+    return frame("timing", rows)
+
+
+def test_the_throughput_ratio_is_paired_by_block() -> None:
+    # The machine halves its speed half way through; the ratio does not notice.
+    found = stats.throughput(
+        timing(base=[100.0] * 3 + [50.0] * 3, arm=[80.0] * 3 + [40.0] * 3), ["base", "arm"], 0.95
+    )
+    assert found["arm"]["examples_per_second_ratio"] == pytest.approx(0.8)
+    assert found["arm"]["examples_per_second_ratio_ci_low"] == pytest.approx(0.8)
+    assert found["base"]["examples_per_second_ratio"] == 1
+
+
+def test_disturbed_blocks_are_left_out_of_throughput() -> None:
+    found = stats.throughput(
+        timing(disturbed=True, base=[100.0] * 4, arm=[1.0, 80, 80, 80]), ["base", "arm"], 0.95
+    )
+    assert found["arm"]["examples_per_second_ratio"] == pytest.approx(0.8)
+    assert found["arm"]["examples_per_second"] == pytest.approx(80)
+
+
+def test_too_few_blocks_give_no_ratio() -> None:
+    found = stats.throughput(timing(base=[100.0] * 2, arm=[80.0] * 2), ["base", "arm"], 0.95)
+    assert "examples_per_second_ratio" not in found["arm"]
+
+
+def test_drift_is_the_baselines_last_against_its_first() -> None:
+    table = timing(base=[100.0] * 3, arm=[50.0] * 3)
+    last = (table["arm"] == "base") & (table["position"] == 2)
+    table.loc[last, "seconds"] = table.loc[last, "seconds"] * 1.25
+    assert stats.drift(table) == pytest.approx(0.8 - 1)
+
+
+def test_the_pareto_front_holds_the_arms_that_no_other_beats() -> None:
+    table = runs(base=[0.8] * 3, fast=[0.7] * 3, good=[0.9] * 3, bad=[0.6] * 3)
+    speeds = timing(base=[100.0] * 3, fast=[200.0] * 3, good=[90.0] * 3, bad=[95.0] * 3)
+    arms = ["base", "fast", "good", "bad"]
+    summary = stats.summarise(table, speeds, arms, {}, DECISION).set_index("arm")["pareto"]
+    assert summary.to_dict() == {"base": True, "fast": True, "good": True, "bad": False}

@@ -1,0 +1,130 @@
+"""Every arm is tuned alike, from the scores on record alone, and a noisy best does not carry an arm away."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from ablate.spec import StudySpec
+from ablate.tuning import FIRST_TUNING_SEEDS, RESCORING_SEEDS, Choice, Trial, advance
+
+ARMS = ("baseline", "other")
+Response = Callable[[str, float, int], float]
+
+
+@pytest.fixture
+def spec(small) -> StudySpec:
+    return small(
+        "tuning={trials: 5, learning_rate: {low: 0.01, high: 0.16, log: true}}", "recipe.learning_rate=0.04"
+    )
+
+
+def tune(spec: StudySpec, response: Response, arms=ARMS) -> tuple[dict[str, Choice], dict[Trial, float]]:
+    """Answer every wanted trial by `response(arm, learning_rate, seed)` until nothing is wanted."""
+    scores: dict[Trial, float] = {}
+    for _ in range(20):
+        wanted = advance(spec, arms, scores)
+        if isinstance(wanted, dict):
+            return wanted, scores
+        assert wanted
+        assert not set(wanted) & set(scores), "asked twice"
+        scores |= {t: response(t.arm, dict(t.setting)["learning_rate"], t.seed) for t in wanted}
+    raise AssertionError("tuning does not end")
+
+
+def peak(at: float, height: float = 0.9) -> Response:
+    return lambda arm, rate, seed: height - 0.01 * abs(np.log2(rate / at))
+
+
+def rates(scores, arm: str, seed: int) -> list[float]:
+    return sorted(dict(t.setting)["learning_rate"] for t in scores if t.arm == arm and t.seed == seed)
+
+
+def test_all_arms_try_the_same_points_and_the_best_few_again(spec) -> None:
+    choices, scores = tune(spec, peak(0.04))
+    for arm in ARMS:
+        assert rates(scores, arm, FIRST_TUNING_SEEDS[0]) == [0.01, 0.02, 0.04, 0.08, 0.16]
+        assert (
+            rates(scores, arm, RESCORING_SEEDS[0])
+            == rates(scores, arm, RESCORING_SEEDS[1])
+            == [0.02, 0.04, 0.08]
+        )
+        assert choices[arm].chosen == {"learning_rate": 0.04}
+        assert not choices[arm].extended
+
+
+def test_a_clear_own_best_is_taken(spec) -> None:
+    at = {"baseline": 0.02, "other": 0.08}
+    choices, _ = tune(spec, lambda arm, rate, seed: peak(at[arm])(arm, rate, seed))
+    assert {arm: choice.chosen["learning_rate"] for arm, choice in choices.items()} == at
+
+
+def test_an_own_best_within_one_standard_error_yields_to_the_pooled_best(spec) -> None:
+    def noisy(arm: str, rate: float, seed: int) -> float:
+        lucky = arm == "other" and rate == 0.08
+        wobble = {FIRST_TUNING_SEEDS[0]: 0.03, RESCORING_SEEDS[0]: 0.004, RESCORING_SEEDS[1]: -0.01}[seed]
+        return peak(0.04)(arm, rate, seed) + (0.005 + wobble if lucky else 0)
+
+    choices, _ = tune(spec, noisy)
+    assert choices["other"].best == {"learning_rate": 0.08}
+    assert choices["other"].chosen == choices["baseline"].chosen == {"learning_rate": 0.04}
+
+
+def test_a_best_on_the_edge_widens_the_range_for_every_arm_once(spec) -> None:
+    at = {"baseline": 0.04, "other": 5.0}
+    choices, scores = tune(spec, lambda arm, rate, seed: peak(at[arm])(arm, rate, seed))
+    for arm in ARMS:
+        assert rates(scores, arm, FIRST_TUNING_SEEDS[0])[-2:] == [0.32, 0.64]
+        assert choices[arm].extended
+    assert choices["other"].at_edge  # two steps and no more, and the report says so
+    assert not choices["baseline"].at_edge
+
+
+@pytest.mark.parametrize("score", [0.0, 0.8], ids=["diverged", "fell 5 points"])
+def test_no_arm_is_sent_beyond_a_value_that_failed_it(spec, score: float) -> None:
+    def response(arm: str, rate: float, seed: int) -> float:
+        if arm == "baseline":
+            return score if rate >= 0.16 else peak(0.04)(arm, rate, seed)
+        return peak(5.0)(arm, rate, seed)
+
+    _, scores = tune(spec, response)
+    assert max(rates(scores, "baseline", FIRST_TUNING_SEEDS[0])) == 0.16
+    assert max(rates(scores, "other", FIRST_TUNING_SEEDS[0])) == 0.64
+
+
+def test_the_second_step_waits_for_the_first(spec) -> None:
+    def response(arm: str, rate: float, seed: int) -> float:
+        return 0.0 if rate > 0.2 else peak(5.0)(arm, rate, seed)
+
+    choices, scores = tune(spec, response)
+    assert max(rates(scores, "other", FIRST_TUNING_SEEDS[0])) == 0.32
+    assert choices["other"].chosen == {"learning_rate": 0.16}
+
+
+def test_a_tie_keeps_the_recipes_own_value(spec) -> None:
+    choices, _ = tune(spec, lambda arm, rate, seed: 0.5)
+    assert choices["baseline"].chosen == choices["other"].chosen == {"learning_rate": 0.04}
+
+
+def test_an_arm_that_always_diverges_ends_tuning_too(spec) -> None:
+    choices, _ = tune(spec, lambda arm, rate, seed: 0.0 if arm == "other" else peak(0.02)(arm, rate, seed))
+    assert choices["baseline"].chosen == {"learning_rate": 0.02}
+
+
+def test_the_outcome_does_not_depend_on_the_order_in_which_scores_arrive(spec) -> None:
+    rng = np.random.default_rng(0)
+    noise: dict[tuple[str, float, int], float] = {}
+
+    def response(arm: str, rate: float, seed: int) -> float:
+        return noise.setdefault((arm, rate, seed), 0.8 + rng.normal(scale=0.02))
+
+    choices, scores = tune(spec, response)
+    partial: dict[Trial, float] = {}
+    for _ in range(500):
+        wanted = advance(spec, ARMS, partial)
+        if isinstance(wanted, dict):
+            break
+        trial = wanted[rng.integers(len(wanted))]  # one at a time, in any order, as after a kill
+        partial[trial] = scores[trial]
+    assert wanted == choices
+    assert partial == scores
