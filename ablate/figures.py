@@ -1,6 +1,8 @@
-"""From points to figures: thin drawings, and the registry that says which there are. The only importer of seaborn."""
+"""From points to figures: thin drawings and their registry. The only importer of seaborn."""
 
-from collections.abc import Callable
+import io
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,15 +45,29 @@ class FigureKind:
     draw: Callable[[pd.DataFrame, StudySpec], Figure]
 
 
-def make(study: StudySpec, tables: points.Tables) -> dict[str, tuple[FigureKind, Figure]]:
-    """Every figure the tables have data for, by name."""
-    made = {}
-    with mpl.rc_context(STYLE):
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A figure as files."""
+
+    kind: FigureKind
+    png: bytes
+    svg: bytes
+
+
+def make(study: StudySpec, tables: points.Tables) -> Iterator[Drawn]:
+    """Every figure the tables have data for; equal tables give equal bytes."""
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A name in a script the font lacks is drawn as boxes; the tables and the page still spell it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         for kind in FIGURES:
             data = kind.data(study, tables)
             if not data.empty:
-                made[kind.name] = kind, kind.draw(data, study)
-    return made
+                figure = kind.draw(data, study)
+                yield Drawn(
+                    kind=kind,
+                    png=_rendered(figure, "png", {"Software": None}),
+                    svg=_rendered(figure, "svg", {"Date": None}),
+                )
 
 
 def draw_differences(data: pd.DataFrame, study: StudySpec) -> Figure:
@@ -336,6 +352,12 @@ def _canvas(width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:
 def _panels(count: int, height: float = 4.0) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(max(6.4, 4.6 * count), height), layout="constrained")
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _rendered(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format=kind, metadata=metadata, facecolor="white")
+    return stream.getvalue()
 
 
 def _palette(arms: list[str]) -> dict[str, tuple[float, float, float]]:

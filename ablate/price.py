@@ -47,21 +47,23 @@ def price(study: StudySpec, arms: Sequence[Arm], *, jobs: int) -> StudyPrice:
     facts = DATASETS[study.dataset]
     priced = [_arm_price(arm, study) for arm in arms]
     trained = (facts.train_images - study.validation) * study.recipe.epochs
-    seconds_a_run = sum((trained + EVALUATION_SHARE * study.validation * study.recipe.epochs) / p.examples_per_second for p in priced)  # fmt: skip
-    points = len(tuning_points(study)) if study.tuning.active else 0
-    shortlist = (min(points, SHORTLISTED_PER_ARM), min(points, SHORTLISTED_PER_ARM * len(arms)))
-    extension = EXTENSION_STEPS * 2 if len(study.tuning.ranges) == 1 else 0
-    rounds = (
-        points + shortlist[0] * len(RESCORING_SEEDS),
-        points + (extension + shortlist[1] * len(RESCORING_SEEDS) if points else 0),
-    )
+    validated = EVALUATION_SHARE * study.validation * study.recipe.epochs
+    seconds = sum((trained + validated) / arm.examples_per_second for arm in priced)
+    least = most = 0
+    if study.tuning.active:
+        least = len(tuning_points(study))
+        most = least + (2 * EXTENSION_STEPS if len(study.tuning.ranges) == 1 else 0)
+        least += len(RESCORING_SEEDS) * min(least, SHORTLISTED_PER_ARM)
+        most += len(RESCORING_SEEDS) * min(most, SHORTLISTED_PER_ARM * len(arms))
     timing = study.timing.blocks * (len(arms) + 1) * study.timing.block_seconds + START_SECONDS
-    minutes = tuple((seconds_a_run * (r + study.seeds) / jobs + timing) / 60 for r in rounds)
     return StudyPrice(
         arms=priced,
-        tuning_runs=(rounds[0] * len(arms), rounds[1] * len(arms)),
+        tuning_runs=(least * len(arms), most * len(arms)),
         confirm_runs=study.seeds * len(arms),
-        minutes=(minutes[0], minutes[1]),
+        minutes=(
+            (seconds * (least + study.seeds) / jobs + timing) / 60,
+            (seconds * (most + study.seeds) / jobs + timing) / 60,
+        ),
     )
 
 

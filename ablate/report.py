@@ -1,14 +1,12 @@
 """A report folder's page, figures and derived tables, from its given tables alone; no torch."""
 
 import base64
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
 
 from ablate import __version__, figures, stats
 from ablate.folder import read_given
@@ -28,16 +26,15 @@ def write(path: Path) -> None:
     if not evidence.preliminary:
         for name in ("arms", "comparisons"):
             write_table(evidence.tables[name], path / "tables" / f"{name}.csv")
-    drawn = figures.make(evidence.study, evidence.tables)
-    pictures = []
-    for name, (kind, figure) in drawn.items():
-        png = _rendered(figure, "png")
-        write_whole(path / "figures" / f"{name}.png", png)
-        write_whole(path / "figures" / f"{name}.svg", _rendered(figure, "svg"))
-        pictures.append({"kind": kind, "png": base64.b64encode(png).decode()})
+    drawn = list(figures.make(evidence.study, evidence.tables))
+    for figure in drawn:
+        write_whole(path / "figures" / f"{figure.kind.name}.png", figure.png)
+        write_whole(path / "figures" / f"{figure.kind.name}.svg", figure.svg)
+    names = {figure.kind.name for figure in drawn}
     for stale in (path / "figures").glob("*.*"):
-        if stale.stem not in drawn:
+        if stale.stem not in names:
             stale.unlink()
+    pictures = [{"kind": d.kind, "png": base64.b64encode(d.png).decode()} for d in drawn]
     content = _content(evidence, pictures)
     write_whole(
         path / "report.html",
@@ -112,13 +109,6 @@ def _content(evidence: Evidence, pictures: Sequence[dict[str, Any]]) -> dict[str
         "used_columns": sorted({c for name in tables for c in tables[name].columns if c in COLUMNS}),
         "version": __version__,
     }
-
-
-def _rendered(figure: Figure, format_: str) -> bytes:
-    stream = io.BytesIO()
-    metadata = {"Date": None} if format_ == "svg" else {"Software": None}  # equal tables, equal bytes
-    figure.savefig(stream, format=format_, metadata=metadata, facecolor="white")
-    return stream.getvalue()
 
 
 def _templates(*, autoescape: bool) -> Environment:

@@ -1,18 +1,17 @@
 """Where runs execute: in this process, or in long-lived local processes of one thread each."""
 
+import contextlib
 import io
 import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from pebble import ProcessExpired, ProcessPool
 
 from ablate import data
 from ablate.engines import trainer_for
@@ -68,36 +67,62 @@ class Here:
 
 
 class LocalProcesses:
-    """One worker, one thread a run; a worker's death costs one run, its parent's death ends it."""
+    """Long-lived processes, one thread a run; a death costs one run a second try, the parent's death ends all.
+
+    Each worker has a pipe of its own, so that none can hold a lock that another needs: pebble's pool, which
+    shares one, was tried and hung for good when an idle worker was killed.
+    """
 
     def __init__(self, conditions: Conditions, jobs: int) -> None:
         self._conditions = conditions
-        self._jobs = jobs
-        # Spawned: a fork would copy torch's thread pools in an unknown state.
-        self._pool = ProcessPool(max_workers=jobs, context=get_context("spawn"), initializer=_begin_worker)
+        self._workers = [_Worker() for _ in range(jobs)]
 
     def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
         waiting = [(run, 1) for run in reversed(runs)]
-        flying: dict[Future[Outcome], tuple[Run, int]] = {}
+        flying: dict[_Worker, tuple[Run, int]] = {}
         while waiting or flying:
-            # Few in the queue, so that an interruption abandons only what is being trained.
-            while waiting and len(flying) < self._jobs:
-                run, attempt = waiting.pop()
-                flying[self._pool.schedule(execute, args=(run, self._conditions))] = run, attempt
-            done, _ = wait(flying, return_when=FIRST_COMPLETED)
-            for future in done:
-                run, attempt = flying.pop(future)
+            for i, worker in enumerate(self._workers):
+                if waiting and worker not in flying:
+                    if not worker.process.is_alive():
+                        worker = self._workers[i] = _Worker()
+                    flying[worker] = waiting.pop()
+                    worker.send((flying[worker][0], self._conditions))
+            ready = connection.wait([worker.pipe for worker in flying])
+            for worker in [worker for worker in flying if worker.pipe in ready]:
+                run, attempt = flying.pop(worker)
                 try:
-                    yield future.result()
-                except ProcessExpired as death:
+                    yield worker.pipe.recv()
+                except (EOFError, OSError):
+                    worker.process.join()
                     if attempt < ATTEMPTS:
                         waiting.append((run, attempt + 1))
                     else:
-                        yield _failure(run, f"its worker died twice ({death})")
+                        yield _failure(
+                            run, f"its worker died twice, with exit code {worker.process.exitcode}"
+                        )
 
     def close(self) -> None:
-        self._pool.stop()
-        self._pool.join()
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+            worker.pipe.close()
+
+
+class _Worker:
+    """One process and the parent's end of its pipe."""
+
+    def __init__(self) -> None:
+        # Spawned: a fork would copy torch's thread pools in an unknown state.
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()  # so that the pipe ends when the worker does
+
+    def send(self, task: tuple[Run, Conditions]) -> None:
+        with contextlib.suppress(OSError):  # it has died since: receiving will tell
+            self.pipe.send(task)
 
 
 def open_workers(conditions: Conditions, jobs: int) -> Workers:
@@ -139,11 +164,17 @@ def _failure(run: Run, cause: str, status: Status = "failed") -> Outcome:
     return Outcome(run=run, record=record)
 
 
-def _begin_worker() -> None:
-    """Make this process a worker: one thread, deaf to Ctrl-C, gone when its parent is."""
+def _serve(pipe: connection.Connection) -> None:
+    """A worker's life: one thread, deaf to Ctrl-C, a run after the other, gone when its parent is."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
-    settle_process(threads=1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    settle_process(threads=1)
+    while True:
+        try:
+            run, conditions = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(execute(run, conditions))
 
 
 def _end_with_parent() -> None:

@@ -54,7 +54,10 @@ def test_unpacked_files_serve_as_well(tiny_fashion: Path) -> None:
     for packed in tiny_fashion.rglob("*.gz"):
         packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
         packed.unlink()
-    assert len(data.load("fashion_mnist", data.find("fashion_mnist", tiny_fashion, download=False), CPU).labels) == 50
+    assert (
+        len(data.load("fashion_mnist", data.find("fashion_mnist", tiny_fashion, download=False), CPU).labels)
+        == 50
+    )
 
 
 def test_data_is_looked_for_on_the_command_line_then_in_the_environment(
@@ -75,7 +78,9 @@ def test_a_file_that_is_not_the_official_one_is_never_trained_on(tiny_fashion: P
     whole = path.read_bytes()
     other = bytearray(gzip.decompress(whole))
     other[100] ^= 1
-    path.write_bytes({"torn": whole[:-20], "other bytes": gzip.compress(bytes(other)), "not gzip": b"hello"}[fault])
+    path.write_bytes(
+        {"torn": whole[:-20], "other bytes": gzip.compress(bytes(other)), "not gzip": b"hello"}[fault]
+    )
     with pytest.raises(DataError, match=f"{data.FILES[0]}.*fetch it again"):
         data.load("fashion_mnist", tiny_fashion, CPU)
 
@@ -99,7 +104,9 @@ def test_a_download_that_fails_leaves_nothing_behind(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_download_that_succeeds_is_kept(tiny_fashion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_succeeds_is_kept(
+    tiny_fashion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Mirror:
         @staticmethod
         def FashionMNIST(root: str, *, download: bool) -> None:  # noqa: N802

@@ -59,7 +59,9 @@ def test_lenet_costs_833_040_flops_and_61_706_parameters(small, digits) -> None:
 
 
 def test_batch_norm_does_not_stop_the_count(small) -> None:
-    network = models.build("lenet", {"batch_norm": True}, input_shape=(1, 28, 28), classes=10, init="default", seed=0)
+    network = models.build(
+        "lenet", {"batch_norm": True}, input_shape=(1, 28, 28), classes=10, init="default", seed=0
+    )
     assert timing.flops_per_example(network, (1, 28, 28)) == 833_040
 
 

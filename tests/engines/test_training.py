@@ -114,7 +114,9 @@ def test_running_means_are_those_of_the_epochs_own_batches(small, digits) -> Non
     train_indices, _ = split(digits.labels, 240, 0)
     from ablate.seeds import derived_seed
 
-    order = train_indices[torch.randperm(1197, generator=torch.Generator().manual_seed(derived_seed(0, "order")))]
+    order = train_indices[
+        torch.randperm(1197, generator=torch.Generator().manual_seed(derived_seed(0, "order")))
+    ]
     loss = right = 0.0
     for batch in order.split(64):
         by_hand.reset()
@@ -126,7 +128,9 @@ def test_running_means_are_those_of_the_epochs_own_batches(small, digits) -> Non
 
 
 def test_a_loss_that_is_no_number_ends_the_run_as_diverged(small, digits) -> None:
-    run = a_run(small("recipe.optimizer=sgd", "recipe.epochs=5", "baseline.activation=relu"), learning_rate=1e9)
+    run = a_run(
+        small("recipe.optimizer=sgd", "recipe.epochs=5", "baseline.activation=relu"), learning_rate=1e9
+    )
     record, trainer = trained(run, digits)
     assert record.status == "diverged"
     assert record.train_loss is None
@@ -136,7 +140,9 @@ def test_a_loss_that_is_no_number_ends_the_run_as_diverged(small, digits) -> Non
 
 
 def test_a_step_is_torchs_own_sgd(small, digits) -> None:
-    run = a_run(small("recipe.optimizer=sgd", "recipe.momentum=0.9", "recipe.weight_decay=0.01"), learning_rate=0.1)
+    run = a_run(
+        small("recipe.optimizer=sgd", "recipe.momentum=0.9", "recipe.weight_decay=0.01"), learning_rate=0.1
+    )
     trainer, by_hand = (LoopTrainer(run, digits, CPU) for _ in range(2))
     velocity = [torch.zeros_like(p) for p in by_hand.model.parameters()]
     for start in (0, 64):

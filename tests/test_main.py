@@ -1,0 +1,235 @@
+"""The command line as a person meets it: real processes, real kills, the digits for data."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from tests.conftest import SMALL
+
+
+def ablate(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`python -m ablate …` run to its end, without any data but the digits."""
+    return subprocess.run(
+        [sys.executable, "-m", "ablate", *map(str, arguments)],
+        cwd=cwd,
+        env=_environment(cwd) | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+
+
+def _environment(cwd: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k != "ABLATE_DATA"}
+    # No data and no network: the cache is empty and the proxy refuses.
+    return kept | {
+        "XDG_CACHE_HOME": str(cwd / "cache"),
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the small study has been run to its end with two jobs."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "small.yaml").write_text(SMALL)
+    done = ablate("run", "small.yaml", "--jobs", 2, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout").write_text(done.stdout)
+    return folder
+
+
+def runs_csv(folder: Path) -> bytes:
+    return (folder / "reports" / "small" / "tables" / "runs.csv").read_bytes()
+
+
+def test_a_study_leaves_everything_that_a_report_promises(finished: Path) -> None:
+    report = finished / "reports" / "small"
+    assert {path.name for path in report.iterdir() if not path.name.startswith(".")} == {
+        "report.html", "report.md", "tables", "figures", "study.yaml", "environment.json", "study.db", "checkpoints",
+    }  # fmt: skip
+    assert {path.stem for path in (report / "tables").iterdir()} == {
+        "runs",
+        "epochs",
+        "arms",
+        "comparisons",
+        "tuning",
+        "timing",
+    }
+    assert {path.name for path in (report / "checkpoints").iterdir()} == {"baseline.pt", "pooling-max.pt"}
+    answer = (finished / "stdout").read_text()
+    assert answer.startswith("pooling=max: ")
+    assert "report: reports/small/report.html" in answer
+
+
+def test_a_checkpoint_is_the_network_that_was_scored(finished: Path, digits) -> None:
+    import torch
+
+    from ablate import models
+
+    network = models.build(
+        "lenet", {"pooling": "max"}, input_shape=(1, 28, 28), classes=10, init="default", seed=0
+    )
+    network.load_state_dict(
+        torch.load(finished / "reports/small/checkpoints/pooling-max.pt", weights_only=True)
+    )
+    with torch.inference_mode():
+        accuracy = (network.eval()(digits.test_images).argmax(1) == digits.test_labels).float().mean().item()
+    runs = pd.read_csv(finished / "reports/small/tables/runs.csv")
+    row = runs[(runs.phase == "confirm") & (runs.arm == "pooling=max") & (runs.seed == 0)]
+    assert row.test_accuracy.item() == pytest.approx(accuracy, abs=1.5 / 360)
+
+
+def test_one_job_gives_the_bytes_that_two_give(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    done = ablate("run", "small.yaml", "--jobs", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert runs_csv(tmp_path) == runs_csv(finished)
+
+
+def test_a_finished_study_trains_nothing_again(finished: Path) -> None:
+    database = finished / "reports" / "small" / "study.db"
+    before, table = database.stat().st_mtime_ns, runs_csv(finished)
+    again = ablate("run", "small.yaml", cwd=finished)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr == ""  # no run, no block to tell of
+    assert database.stat().st_mtime_ns == before
+    assert runs_csv(finished) == table
+
+
+def _on_record(folder: Path) -> dict[str, int]:
+    """Trials by phase, read without disturbing the writer."""
+    import sqlite3
+
+    path = folder / "reports" / "small" / "study.db"
+    if not path.exists():
+        return {}
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10) as database:
+        try:
+            found = database.execute(
+                "select study_name, count(trial_id) from studies join trials using (study_id) group by study_name"
+            )
+            return {name.split()[-1]: count for name, count in found}
+        except sqlite3.OperationalError:  # the schema is not there yet
+            return {}
+
+
+@pytest.mark.parametrize("phase", ["tune", "confirm", "time"])
+def test_a_study_killed_in_any_phase_ends_as_if_it_had_not_been(
+    finished: Path, tmp_path: Path, phase: str
+) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    command = [sys.executable, "-m", "ablate", "run", "small.yaml", "timing.blocks=20"]
+    with subprocess.Popen(command, cwd=tmp_path, env=_environment(tmp_path), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as parent:  # fmt: skip
+        while parent.poll() is None and _on_record(tmp_path).get(phase, 0) < random.randint(1, 3):
+            time.sleep(0.02)
+        time.sleep(random.uniform(0, 0.3))
+        family = psutil.Process(parent.pid).children(recursive=True) if parent.poll() is None else []
+        parent.kill()
+    assert psutil.wait_procs(family, timeout=5)[1] == []
+    before = _on_record(tmp_path)
+    done = ablate("run", "small.yaml", "timing.blocks=20", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert runs_csv(tmp_path) == runs_csv(finished)
+    after = _on_record(tmp_path)
+    runs = pd.read_csv(tmp_path / "reports/small/tables/runs.csv")
+    assert after["tune"] == (runs.phase == "tune").sum()  # nothing was run twice
+    assert after["confirm"] == (runs.phase == "confirm").sum() == 6
+    assert after["time"] == 20 * 3
+    assert before.get(phase, 0) >= 1
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_an_interruption_is_told_and_loses_only_what_was_in_flight(
+    tmp_path: Path, number: int, code: int
+) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL.replace("seeds: 3", "seeds: 200"))
+    command = [sys.executable, "-m", "ablate", "run", "small.yaml"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=_environment(tmp_path), stderr=subprocess.PIPE, text=True
+    ) as parent:
+        while _on_record(tmp_path).get("confirm", 0) < 3:
+            assert parent.poll() is None
+            time.sleep(0.05)
+        family = psutil.Process(parent.pid).children(recursive=True)
+        parent.send_signal(number)
+        _, errors = parent.communicate(timeout=30)
+    assert parent.returncode == code
+    assert "the same command goes on where this one stopped" in errors
+    assert "Traceback" not in errors
+    assert psutil.wait_procs(family, timeout=5)[1] == []
+    assert _on_record(tmp_path)["confirm"] >= 3
+
+
+def test_without_data_or_network_the_fallback_answers_and_says_so(tmp_path: Path) -> None:
+    text = SMALL.replace("dataset: digits", "dataset: fashion_mnist").replace(
+        "validation: 240", "validation: 10000"
+    )
+    (tmp_path / "small.yaml").write_text(text + "fallback: {dataset: digits}\n")
+    done = ablate("run", "small.yaml", "seeds=1", "tuning.trials=0", "recipe.epochs=1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (
+        "fashion_mnist is neither on this machine nor to be downloaded: answering on digits instead"
+        in done.stderr
+    )
+    assert "fashion_mnist could not be had" in (tmp_path / "reports/small-digits/report.html").read_text()
+    assert not any((tmp_path / "cache").rglob("*ubyte*"))
+    refused = ablate("run", "small.yaml", "--no-fallback", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "name its folder with --data-dir or ABLATE_DATA" in refused.stderr
+
+
+MISTAKES = {
+    "no file": (["run", "nowhere.yaml"], "nowhere.yaml: no such study file"),
+    "unknown key": (["run", "small.yaml", "sedes=3"], "unknown key 'sedes': did you mean 'seeds'"),
+    "impossible network": (["plan", "small.yaml", "baseline.kernel_size=40"], "40×40 kernel does not fit"),
+    "unknown device": (["run", "small.yaml", "--device", "cude"], "did you mean 'cuda'"),
+    "no data folder": (["run", "small.yaml", "dataset=mnist", "--data-dir", "nowhere"], "no such folder"),
+    "no report": (["report", "nowhere"], "nowhere: is no report folder"),
+    "unknown model": (["models", "lenett"], "did you mean 'lenet'"),
+    "unknown option": (["run", "small.yaml", "--sedes", "3"], "No such option"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(small_file: Path, case: str) -> None:
+    arguments, message = MISTAKES[case]
+    done = ablate(*arguments, cwd=small_file.parent)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_quiet_prints_the_answer_alone(finished: Path) -> None:
+    done = ablate("run", "small.yaml", "--quiet", cwd=finished)
+    assert done.stderr == ""
+    assert len(done.stdout.strip().splitlines()) == 4
+
+
+def test_a_plan_names_arms_runs_and_minutes_and_warns_of_too_few_seeds(small_file: Path) -> None:
+    done = ablate("plan", "small.yaml", cwd=small_file.parent)
+    assert done.returncode == 0, done.stderr
+    assert "2 arms, 12 to 36 runs to tune, 6 to confirm: about" in done.stdout
+    assert "61,706" in done.stdout
+    assert "3 seeds cannot bring the exact test below 0.05" in done.stderr
+    assert not (small_file.parent / "reports").exists()
+
+
+def test_models_are_listed_and_shown_layer_by_layer(tmp_path: Path) -> None:
+    assert ablate("models", cwd=tmp_path).stdout.startswith("lenet: pooling=avg")
+    shown = ablate("models", "lenet", cwd=tmp_path).stdout
+    assert "(16, 5, 5)" in shown
+    assert "61,706 parameters, 833,040 FLOP an example" in shown
+    assert "63,802" in ablate("models", "lenet", "hidden=[120, 100]", cwd=tmp_path).stdout
