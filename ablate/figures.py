@@ -295,7 +295,7 @@ FIGURES = (
     FigureKind(
         name="differences",
         title="Difference to the baseline",
-        caption="Mean paired difference with its confidence interval; inside the grey band is too small to matter.",
+        caption="Mean paired difference with its confidence interval; the grey band is too small to matter.",
         data=points.differences,
         draw=draw_differences,
     ),
@@ -323,7 +323,7 @@ FIGURES = (
     FigureKind(
         name="tuning_curves",
         title="How every arm was tuned",
-        caption="Small dots are single tuning seeds, lines their means, rings what the arms were confirmed with.",
+        caption="Small dots are single tuning seeds, lines their means, rings what was confirmed.",
         data=points.tuning_curves,
         draw=draw_tuning,
     ),

@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a live bar in a terminal, plain lines elsewhere, nothing if quiet."""
+"""What a person sees while a study runs: live bars in a terminal, plain lines elsewhere."""
 
 import time
 from types import TracebackType

@@ -68,7 +68,8 @@ def conditions(evidence: Evidence) -> list[str]:
     fixed = ", ".join(f"{key} {value}" for key, value in study.baseline.items())
     told = [
         f"Network: {study.model}{f' with {fixed}' if fixed else ''}; what is not named keeps its default.",
-        f"Training: {recipe.epochs} epochs, batches of {recipe.batch_size}, {recipe.optimizer}{momentum}{decay}, "
+        f"Training: {recipe.epochs} epochs, batches of {recipe.batch_size}, "
+        f"{recipe.optimizer}{momentum}{decay}, "
         f"weights from {recipe.init}; {_tuned(evidence)}.",
     ]
     held_out = (
@@ -86,8 +87,8 @@ def conditions(evidence: Evidence) -> list[str]:
     told.append(f"Data: {study.dataset}, {held_out}; the verdict is on these {images:,} test images.{error}")
     told.append(
         f"Machine: {environment['device']} ({environment['device_name']}); throughput with "
-        f"{environment['timing_threads']} threads, the plain torch loop, alone on the machine. The clock covers "
-        "fetching a batch of resident images, forward, backward, optimiser step and running metrics; "
+        f"{environment['timing_threads']} threads, the plain torch loop, alone on the machine. The clock "
+        "covers fetching a batch of resident images, forward, backward, optimiser step and running metrics; "
         "it leaves out loading, decoding and evaluation."
     )
     return told
@@ -99,7 +100,7 @@ def cautions(evidence: Evidence) -> list[str]:
     told = []
     if fallback := environment.get("fallback"):
         told.append(
-            f"{fallback} could not be had, so the question was answered on {study.dataset} by the study's fallback: "
+            f"{fallback} could not be had, so the question was answered on {study.dataset} by its fallback: "
             f"{environment['data']['test_images']} test images and a recipe of its own."
         )
     if not study.tuning.active:
@@ -216,7 +217,8 @@ def _sentence(row: dict[str, Any], evidence: Evidence, runs: pd.DataFrame) -> st
             f"Median test accuracy: {stuck}. Where an arm stays at chance, there is nothing to compare.{lost}"
         )
     if verdict == stats.CANNOT_TELL_APART:
-        return f"In all {pairs} pairs the difference is the same, {points(row['difference'])}: no spread, no test.{lost}"
+        same = points(row["difference"])
+        return f"In all {pairs} pairs the difference is the same, {same}: no spread, no test.{lost}"
     tested = f"{measured} ({interval}; {p_in_words(row['p_holm'])} after Holm, {pairs} paired seeds)"
     if verdict == stats.MATTERS:
         return f"{tested}; the whole interval lies beyond the margin of {margin}.{lost}"

@@ -67,7 +67,7 @@ class Here:
 
 
 class LocalProcesses:
-    """Long-lived processes, one thread a run; a death costs one run a second try, the parent's death ends all.
+    """Long-lived processes, one thread a run; a death costs one run a second try, the parent's ends all.
 
     Each worker has a pipe of its own, so that none can hold a lock that another needs: pebble's pool, which
     shares one, was tried and hung for good when an idle worker was killed.

@@ -99,7 +99,7 @@ def test_a_folder_without_a_study_or_with_a_torn_table_is_named(folder: ReportFo
         read_given(folder.path)
     folder.take(fresh=False)
     folder.adopt(small())
-    with pytest.raises(FolderError, match="environment.json: is missing"):
+    with pytest.raises(FolderError, match=r"environment\.json: is missing"):
         read_given(folder.path)
     (folder.path / "environment.json").write_text("{")
     with pytest.raises(FolderError, match="is torn"):

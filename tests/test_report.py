@@ -42,10 +42,10 @@ def write_folder(
             done = status == "complete"
             common = {"phase": "confirm", "arm": arm, "setting": "learning_rate=0.003", "seed": seed}
             runs.append({**common, "status": status, "learning_rate": "0.003", "train_loss": 0.5 if done else None, "train_accuracy": 0.8 if done else None, "validation_accuracy": 0.8 if done else None, "test_accuracy": value if done else None})  # fmt: skip
-            epochs += [
+            epochs.extend(
                 {**common, "epoch": e, "train_loss": 1 / e, "train_accuracy": 0.5, "validation_accuracy": 0.5}
                 for e in (1, 2)
-            ]
+            )
     for arm in arms:
         for rate in ("0.003", "0.006"):
             runs.append({"phase": "tune", "arm": arm, "setting": f"learning_rate={rate}", "seed": 10_000, "status": "complete", "learning_rate": rate, "validation_accuracy": 0.8})  # fmt: skip
