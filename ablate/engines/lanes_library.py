@@ -1,0 +1,117 @@
+"""The C++ of the lanes engine, compiled at first use by the system's compiler, as ctypes sees it."""
+
+import ctypes
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+SOURCE = Path(__file__).with_name("lanes.cpp")
+FLAGS = (
+    "-std=c++17",
+    "-O3",
+    "-march=native",
+    "-mprefer-vector-width=512",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fPIC",
+    "-shared",
+)
+COMPILE_TIMEOUT_SECONDS = 120
+
+
+def _named(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
+    return [(name, kind) for name in names.split()]
+
+
+# The structures of lanes.cpp, field by field.
+
+
+class Layer(ctypes.Structure):
+    _fields_ = (
+        _named(ctypes.c_int32, "dense taps outs pixels windows window_size tiled max_pooled")
+        + _named(ctypes.c_int32, "activation input_size plane group_stride")
+        + _named(ctypes.c_void_p, "tap pixel window place weight bias weight_gradient bias_gradient")
+        + _named(ctypes.c_void_p, "input input_gradient output output_gradient z slope")
+    )
+
+
+class Network(ctypes.Structure):
+    _fields_ = (
+        _named(ctypes.c_void_p, "layers")
+        + _named(ctypes.c_int32, "count classes")
+        + _named(ctypes.c_int64, "image_size")
+        + _named(ctypes.c_void_p, "image_place first_input logits logits_gradient")
+        + _named(ctypes.c_void_p, "parameters gradients first_moment second_moment")
+        + _named(ctypes.c_int64, "parameter_count")
+    )
+
+
+class Optimizer(ctypes.Structure):
+    _fields_ = _named(ctypes.c_int32, "rule steps") + _named(
+        ctypes.c_double, "learning_rate momentum weight_decay"
+    )
+
+
+class Examples(ctypes.Structure):
+    _fields_ = (
+        _named(ctypes.c_void_p, "images labels")
+        + _named(ctypes.c_int64, "count")
+        + _named(ctypes.c_void_p, "batch")
+        + _named(ctypes.c_int32, "batch_size")
+    )
+
+
+@lru_cache(maxsize=1)
+def library() -> ctypes.CDLL | str:
+    """The compiled step, or the reason why there is none; found out once a process."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return f"it is written for Linux on x86-64, not {sys.platform} on {platform.machine()}"
+    named = os.environ.get("CXX")
+    compiler = shutil.which(named) if named else shutil.which("g++") or shutil.which("c++")
+    if compiler is None:
+        return f"there is no C++ compiler ({named or 'g++, c++'})"
+    try:
+        loaded = ctypes.CDLL(str(_compiled(compiler)))
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
+        return f"{compiler} does not compile it: {said[0]}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"its library cannot be built or loaded: {error}"
+    network, examples = ctypes.POINTER(Network), ctypes.POINTER(Examples)
+    loaded.train_step.argtypes = [network, ctypes.POINTER(Optimizer), examples, ctypes.c_void_p]
+    loaded.count_correct.argtypes = [network, examples, ctypes.POINTER(ctypes.c_int64)]
+    return loaded
+
+
+def _compiled(compiler: str) -> Path:
+    """The library in the user's cache, named after its source, compiler, flags and CPU."""
+    source = SOURCE.read_text(encoding="utf-8")
+    cpu = re.search("^flags.*$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    made_from = [source, _output(compiler, "--version"), *FLAGS, cpu[0] if cpu else ""]
+    key = hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:24]
+    path = user_cache_path("ablate") / "lanes" / f"{key}.so"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Renamed into place when whole: several processes may build at once and any may be killed.
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            whole = Path(scratch, path.name)
+            _output(compiler, *FLAGS, str(SOURCE), "-o", str(whole))
+            whole.replace(path)
+    return path
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_SECONDS
+    ).stdout

@@ -1,0 +1,285 @@
+"""A torch network as the tables and buffers of lanes.cpp, or the reason why it cannot be one."""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from ablate.engines.lanes_library import Layer, Network
+
+IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+# Position is the number by which lanes.cpp knows them; how it knows that an activation has its defaults.
+ACTIVATIONS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
+    (nn.Identity, {}),
+    (nn.Sigmoid, {}),
+    (nn.Tanh, {}),
+    (nn.ReLU, {}),
+    (nn.LeakyReLU, {"negative_slope": 0.01}),
+    (nn.ELU, {"alpha": 1.0}),
+    (nn.SELU, {}),
+    (nn.Softplus, {"beta": 1.0, "threshold": 20.0}),
+    (nn.GELU, {"approximate": "none"}),
+    (nn.SiLU, {}),
+    (nn.Mish, {}),
+    (nn.Hardswish, {}),
+)
+
+
+class NotCovered(Exception):  # noqa: N818  # no error: the loop trains what this engine does not
+    """Why the lanes engine leaves a network to the loop, in one short sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A layer with weights and what follows it up to the next."""
+
+    weighted: nn.Conv2d | nn.Linear
+    activation: int
+    pool: nn.AvgPool2d | nn.MaxPool2d | None
+
+    @property
+    def padding(self) -> int:
+        """Zeros that it needs around its input."""
+        return int(self.weighted.padding[0]) if isinstance(self.weighted, nn.Conv2d) else 0
+
+
+def blocks_of(model: nn.Sequential) -> list[Block]:
+    """The network as convolutions, then dense layers, each with activation and pooling.
+
+    Raises:
+        NotCovered: anything else, or a layer with an option that lanes.cpp does not have.
+    """
+    waiting = list(model)
+    names = [kind for kind, _ in ACTIVATIONS]
+
+    def taken(*kinds: type[nn.Module]) -> Any:
+        return waiting.pop(0) if waiting and type(waiting[0]) in kinds else None
+
+    blocks: list[Block] = []
+    flat = False  # past the nn.Flatten
+    while waiting:
+        weighted = taken(nn.Linear) if flat else taken(nn.Conv2d)
+        if weighted is None:
+            raise NotCovered(f"it has no {type(waiting[0]).__name__} layer, or not in this place")
+        activation = taken(*names)
+        pool = None if flat else taken(nn.AvgPool2d, nn.MaxPool2d)
+        block = Block(
+            weighted=weighted,
+            activation=0 if activation is None else names.index(type(activation)),
+            pool=pool,
+        )
+        _check(block, activation)
+        blocks.append(block)
+        if not flat and (flatten := taken(nn.Flatten)) is not None:
+            flat = True
+            if (flatten.start_dim, flatten.end_dim) != (1, -1):
+                raise NotCovered("it flattens all of an example or nothing")
+    if not blocks or not isinstance(blocks[-1].weighted, nn.Linear):
+        raise NotCovered("it ends every network with a dense layer")
+    return blocks
+
+
+def _check(block: Block, activation: nn.Module | None) -> None:
+    weighted, pool = block.weighted, block.pool
+    if weighted.bias is None or weighted.weight.dtype != torch.float32:
+        raise NotCovered("every layer needs a bias and float32 parameters")
+    if isinstance(weighted, nn.Conv2d):
+        if weighted.groups != 1 or weighted.padding_mode != "zeros" or isinstance(weighted.padding, str):
+            raise NotCovered("convolutions are neither grouped nor padded by anything but a number of zeros")
+        for geometry in (weighted.kernel_size, weighted.stride, weighted.padding, weighted.dilation):
+            _square(geometry)
+    for option, default in ACTIVATIONS[block.activation][1].items():
+        if activation is not None and getattr(activation, option) != default:
+            raise NotCovered(f"{type(activation).__name__} has PyTorch's own {option}, {default}")
+    if pool is not None:
+        _square(pool.kernel_size)
+        _square(pool.stride)
+        special = {"padding": 0, "ceil_mode": False, "dilation": 1, "return_indices": False}
+        odd = [name for name, plain in special.items() if getattr(pool, name, plain) != plain]
+        if odd or getattr(pool, "divisor_override", None) is not None:
+            raise NotCovered("pooling has no padding, dilation, ceil_mode or divisor_override")
+
+
+def _square(size: int | tuple[int, ...]) -> int:
+    sizes = {size} if isinstance(size, int) else set(size)
+    if len(sizes) != 1:
+        raise NotCovered(f"geometry is square, not {size}")
+    return sizes.pop()
+
+
+class Memory:
+    """Allocates what C++ works on and keeps it alive; torch aligns to 64 bytes, as a vector needs."""
+
+    def __init__(self, lanes: int) -> None:
+        self._lanes = lanes
+        self._kept: list[object] = []
+
+    def floats(self, count: int) -> Tensor:
+        """Zeros `(count,)`."""
+        tensor = torch.zeros(count)
+        if tensor.data_ptr() % 64:
+            raise MemoryError("torch's memory is not aligned to 64 bytes: set ABLATE_ENGINE=loop")
+        self._kept.append(tensor)
+        return tensor
+
+    def vectors(self, count: int) -> int:
+        """The address of `count` zero vectors, one lane an example."""
+        return self.floats(count * self._lanes).data_ptr()
+
+    def table(self, values: ArrayLike) -> int:
+        """The address of integers."""
+        table = np.ascontiguousarray(np.ravel(values), np.int32)
+        self._kept.append(table)
+        return table.ctypes.data
+
+    def layers(self, layers: Sequence[Layer]) -> int:
+        """The address of the layers one after another."""
+        array = (Layer * len(layers))(*layers)
+        self._kept.append(array)
+        return ctypes.addressof(array)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Map:
+    """How one example lies in a layer's input: channels of zero-padded rows; features are 1×1 channels."""
+
+    channels: int
+    height: int
+    width: int
+    padding: int = 0
+
+    @property
+    def row(self) -> int:
+        return self.width + 2 * self.padding
+
+    @property
+    def plane(self) -> int:
+        return (self.height + 2 * self.padding) * self.row
+
+    @property
+    def size(self) -> int:
+        return self.channels * self.plane
+
+    def places(self) -> IntArray:
+        """Where in a channel its pixels lie, `(height * width,)`."""
+        return _grid(np.arange(self.height) + self.padding, np.arange(self.width) + self.padding, self.row)
+
+
+def network_of(model: nn.Sequential, image_shape: Sequence[int], groups: int, memory: Memory) -> Network:
+    """The network for batches of so many groups; the model's parameters become views of one buffer."""
+    blocks = blocks_of(model)
+    parameters = list(model.parameters())
+    count = sum(parameter.numel() for parameter in parameters)
+    values, gradients = memory.floats(count), memory.floats(count)
+    for parameter, part in zip(parameters, values.split([p.numel() for p in parameters]), strict=True):
+        parameter.data = part.view_as(parameter).copy_(parameter.detach())
+    to_gradient = gradients.data_ptr() - values.data_ptr()
+
+    channels, height, width = image_shape
+    image = given = _Map(channels=channels, height=height, width=width, padding=blocks[0].padding)
+    first_input = given_at = memory.vectors(given.size)
+    gradient_at: int | None = None
+    layers: list[Layer] = []
+    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+        weighted = block.weighted
+        bias = cast(Tensor, weighted.bias)
+        if isinstance(weighted, nn.Conv2d):
+            padding = following.padding if following else 0
+            layer, output = _convolution(weighted, block.pool, given, padding, memory)
+        else:
+            layer, output = _dense(weighted, groups, memory)
+        # What a dense layer reads, and the logits, are kept for all groups.
+        kept = groups if following is None or isinstance(following.weighted, nn.Linear) else 1
+        if isinstance(weighted, nn.Conv2d) and kept > 1:
+            layer.group_stride = output.size
+        layer.activation, layer.input_size, layer.plane = block.activation, given.size, output.plane
+        layer.weight, layer.weight_gradient = (
+            weighted.weight.data_ptr(),
+            weighted.weight.data_ptr() + to_gradient,
+        )
+        layer.bias, layer.bias_gradient = bias.data_ptr(), bias.data_ptr() + to_gradient
+        layer.z = memory.vectors(layer.outs * layer.pixels)
+        layer.slope = memory.vectors(layer.outs * layer.windows * layer.window_size)
+        layer.input, layer.input_gradient = given_at, gradient_at
+        given = output
+        given_at, gradient_at = memory.vectors(given.size * kept), memory.vectors(given.size * kept)
+        layer.output, layer.output_gradient = given_at, gradient_at
+        layers.append(layer)
+    return Network(
+        layers=memory.layers(layers),
+        count=len(layers),
+        classes=given.channels,
+        image_size=channels * height * width,
+        image_place=memory.table(np.arange(channels)[:, None] * image.plane + image.places()),
+        first_input=first_input,
+        logits=given_at,
+        logits_gradient=gradient_at,
+        parameters=values.data_ptr(),
+        gradients=gradients.data_ptr(),
+        first_moment=memory.floats(count).data_ptr(),
+        second_moment=memory.floats(count).data_ptr(),
+        parameter_count=count,
+    )
+
+
+def _convolution(
+    conv: nn.Conv2d, pool: nn.AvgPool2d | nn.MaxPool2d | None, given: _Map, padding: int, memory: Memory
+) -> tuple[Layer, _Map]:
+    """A convolution's tables and its output, pooled and padded for the next layer."""
+    kernel, stride, dilation = conv.kernel_size[0], conv.stride[0], conv.dilation[0]
+    size, step = (_square(pool.kernel_size), _square(pool.stride)) if pool else (1, 1)
+    reach = dilation * (kernel - 1) + 1
+    height, width = ((n + 2 * given.padding - reach) // stride + 1 for n in (given.height, given.width))
+    output = _Map(
+        channels=conv.out_channels,
+        height=(height - size) // step + 1,
+        width=(width - size) // step + 1,
+        padding=padding,
+    )
+    spread = np.arange(kernel) * dilation
+    taps = np.arange(conv.in_channels)[:, None] * given.plane + _grid(spread, spread, given.row)
+    corners = _grid(np.arange(output.height) * step, np.arange(output.width) * step, width)
+    windows = corners[:, None] + _grid(np.arange(size), np.arange(size), width)
+    layer = Layer(
+        taps=taps.size,
+        outs=conv.out_channels,
+        pixels=height * width,
+        windows=len(windows),
+        window_size=size * size,
+        tiled=step == size and windows.size == height * width,
+        max_pooled=isinstance(pool, nn.MaxPool2d),
+        tap=memory.table(taps),
+        pixel=memory.table(_grid(np.arange(height) * stride, np.arange(width) * stride, given.row)),
+        window=memory.table(windows),
+        place=memory.table(output.places()),
+    )
+    return layer, output
+
+
+def _dense(linear: nn.Linear, groups: int, memory: Memory) -> tuple[Layer, _Map]:
+    """A dense layer's tables, where a pixel is a group of examples, and its output."""
+    group = np.arange(groups)
+    layer = Layer(
+        dense=True,
+        taps=linear.in_features,
+        outs=linear.out_features,
+        pixels=groups,
+        windows=groups,
+        window_size=1,
+        tiled=True,
+        tap=memory.table(np.arange(linear.in_features)),
+        pixel=memory.table(group * linear.in_features),
+        window=memory.table(group),
+        place=memory.table(group * linear.out_features),
+    )
+    return layer, _Map(channels=linear.out_features, height=1, width=1)
+
+
+def _grid(rows: IntArray, columns: IntArray, width: int) -> IntArray:
+    """Positions row · width + column, row by row."""
+    return (rows[:, None] * width + columns).ravel()

@@ -1,0 +1,434 @@
+import importlib
+import math
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from ablate import data
+from ablate.engines import lanes_library, trainer_for
+from ablate.engines.lanes import LanesTrainer, why_not
+from ablate.engines.lanes_tables import NotCovered, blocks_of
+from ablate.engines.loop import LoopTrainer, initial_model
+from ablate.engines.training import Trainer, train
+from ablate.errors import ModelError
+from ablate.models import layers
+from ablate.space import Arm, Run
+from ablate.spec import Recipe
+
+CPU = torch.device("cpu")
+DIGITS = data.load("digits", None, CPU)
+IMAGE_SHAPE = (1, 28, 28)
+
+needs_compiler = pytest.mark.skipif(
+    isinstance(lanes_library.library(), str), reason=f"no lanes engine here: {lanes_library.library()}"
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As in a worker; a second thread only waits for the first in networks this small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "the documents' LeNet": {},
+    "ReLU, max pooling": {"activation": "relu", "pooling": "max"},
+    "3×3 kernels": {"kernel_size": 3, "activation": "elu", "pooling": "max"},
+    "7×7 kernels": {"kernel_size": 7, "padding": [3, 0], "activation": "leaky_relu", "pooling": "max"},
+    "12 and 20 channels": {"channels": [12, 20], "activation": "tanh", "pooling": "max"},
+    "one convolution": {"conv_layers": 1, "channels": 8, "dense_layers": 2, "hidden": 64, "activation": "relu"},
+    "three convolutions": {"conv_layers": 3, "activation": "selu"},
+    "four convolutions, one dense layer": {"conv_layers": 4, "dense_layers": 1, "activation": "silu", "pooling": "max"},
+    "no pooling, stride 2": {"pooling": "none", "stride": 2, "activation": "gelu"},
+    "odd in every way": {
+        "conv_layers": 3,
+        "channels": [5, 7, 9],
+        "kernel_size": [5, 3, 3],
+        "stride": [1, 2, 1],
+        "padding": [1, 2, 1],
+        "dilation": [1, 2, 1],
+        "dense_layers": 4,
+        "hidden": [50, 33, 21],
+        "activation": "softplus",
+        "pooling": "max",
+    },
+    "gelu, max pooling": {"activation": "gelu", "pooling": "max"},
+    "mish, max pooling": {"activation": "mish", "pooling": "max"},
+    "hardswish": {"activation": "hardswish"},
+    "identity, tanh on the logits": {"activation": "identity", "output_activation": "tanh"},
+}  # fmt: skip
+
+
+def run_of(keywords: Mapping[str, Any], seed: int = 0, **recipe: Any) -> Run:
+    arm = Arm(name="arm", model="lenet", keywords=keywords, recipe=Recipe(**recipe), factors={})
+    return Run(phase="confirm", arm=arm, setting={}, seed=seed)
+
+
+def flat(model: nn.Module) -> Tensor:
+    return torch.cat([parameter.detach().double().flatten() for parameter in model.parameters()])
+
+
+def random_batches(steps: int, sizes: list[int]) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    return [
+        torch.randint(0, len(DIGITS.images), (sizes[i % len(sizes)],), generator=generator)
+        for i in range(steps)
+    ]
+
+
+def update_errors(run: Run, batches: list[Tensor]) -> tuple[float, float]:
+    """Distance to float64 of the loop's and the engine's parameters, as shares of the way trained."""
+    exact = initial_model(run, IMAGE_SHAPE, 10).double()
+    start = flat(exact)
+    recipe = run.recipe
+    optimizer = torch.optim.SGD(
+        exact.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
+    )
+    trainers: list[Trainer] = [LoopTrainer(run, DIGITS, CPU), LanesTrainer(run, DIGITS, CPU)]
+    for batch in batches:
+        optimizer.zero_grad()
+        F.cross_entropy(exact(DIGITS.images[batch].double()), DIGITS.labels[batch]).backward()
+        optimizer.step()
+        for trainer in trainers:
+            trainer.step(batch)
+    way = (flat(exact) - start).norm()
+    loop, lanes = (float((flat(trainer.model) - flat(exact)).norm() / way) for trainer in trainers)
+    return loop, lanes
+
+
+@needs_compiler
+@pytest.mark.parametrize("keywords", NETWORKS.values(), ids=NETWORKS)
+def test_forty_steps_are_as_near_to_float64_as_the_loop(keywords):
+    rate = 0.5 if keywords.get("activation", "sigmoid") == "sigmoid" else 0.01
+    run = run_of(keywords, batch_size=24, learning_rate=rate, momentum=0.5, weight_decay=5e-4)
+    loop, lanes = update_errors(run, random_batches(40, [24, 24, 13]))
+    # The floor: where a kink or a tie is met on either side of it, two float32 engines part by this much.
+    assert lanes <= max(5 * loop, 1e-4)
+
+
+def per_layer(low: int, high: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(low, high), min_size=2, max_size=2)
+
+
+@needs_compiler
+@settings(deadline=None, max_examples=15, derandomize=True)
+@given(
+    keywords=st.fixed_dictionaries(
+        {
+            "activation": st.sampled_from(
+                ["sigmoid", "tanh", "gelu", "silu", "mish", "softplus", "identity"]
+            ),
+            "pooling": st.sampled_from(["avg", "max", "none"]),
+            "conv_layers": st.integers(2, 4),
+            "channels": per_layer(1, 9),
+            "kernel_size": per_layer(1, 6),
+            "stride": per_layer(1, 3),
+            "padding": per_layer(0, 3),
+            "dilation": per_layer(1, 3),
+            "dense_layers": st.integers(1, 4),
+            "hidden": st.integers(1, 70),
+        }
+    ),
+    batch_size=st.sampled_from([1, 7, 16, 17, 33]),
+)
+def test_any_geometry_and_batch_size_is_trained_like_float64(keywords, batch_size):
+    run = run_of(keywords, batch_size=batch_size, learning_rate=0.02)
+    try:
+        initial_model(run, IMAGE_SHAPE, 10)
+    except ModelError:
+        assume(False)
+    loop, lanes = update_errors(run, random_batches(5, [batch_size]))
+    assert lanes <= max(5 * loop, 1e-4)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-2},
+        {"optimizer": "adam", "learning_rate": 1e-3},
+        {"optimizer": "adam", "learning_rate": 1e-3, "weight_decay": 1e-2},
+        {"optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-1},
+    ],
+    ids=lambda recipe: ", ".join(f"{name} {value}" for name, value in recipe.items()),
+)
+def test_every_optimiser_takes_torchs_steps(recipe):
+    run = run_of({"activation": "tanh"}, batch_size=32, **recipe)
+    loop, lanes = LoopTrainer(run, DIGITS, CPU), LanesTrainer(run, DIGITS, CPU)
+    start = flat(loop.model)
+    for batch in random_batches(30, [32]):
+        loop.step(batch)
+        lanes.step(batch)
+    way = (flat(loop.model) - start).norm()
+    # Adam divides by the root of its second moment: where that is nothing, rounding decides a step's sign.
+    assert (flat(lanes.model) - flat(loop.model)).norm() <= 3e-4 * way
+
+
+@needs_compiler
+def test_totals_and_accuracy_are_the_loops():
+    run = run_of({"activation": "tanh", "pooling": "max"}, batch_size=50, learning_rate=0.05)
+    loop, lanes = LoopTrainer(run, DIGITS, CPU), LanesTrainer(run, DIGITS, CPU)
+    assert torch.equal(flat(loop.model), flat(lanes.model))
+    for number, batch in enumerate(random_batches(30, [50, 50, 13])):
+        if number == 10:
+            loop.reset()
+            lanes.reset()
+        loop.step(batch)
+        lanes.step(batch)
+    (loss, correct), (lanes_loss, lanes_correct) = loop.totals().tolist(), lanes.totals().tolist()
+    assert lanes_loss == pytest.approx(loss, rel=1e-4)
+    assert lanes_correct == pytest.approx(correct, abs=2)
+    assert lanes.evaluate(DIGITS.test_images, DIGITS.test_labels) == pytest.approx(
+        loop.evaluate(DIGITS.test_images, DIGITS.test_labels), abs=1.5 / len(DIGITS.test_labels)
+    )
+
+
+@needs_compiler
+def test_totals_read_earlier_do_not_move_with_later_steps():
+    lanes = LanesTrainer(run_of({}, batch_size=8), DIGITS, CPU)
+    lanes.step(torch.arange(8))
+    before = lanes.totals()
+    kept = before.clone()
+    lanes.step(torch.arange(8))
+    assert torch.equal(before, kept)
+    assert lanes.totals()[0] > kept[0]
+
+
+@needs_compiler
+def test_the_models_own_forward_pass_sees_what_was_trained():
+    lanes = LanesTrainer(run_of({"activation": "relu"}, batch_size=64, learning_rate=0.05), DIGITS, CPU)
+    for batch in random_batches(40, [64]):
+        lanes.step(batch)
+    fresh = initial_model(run_of({"activation": "relu"}), IMAGE_SHAPE, 10)
+    fresh.load_state_dict(lanes.model.state_dict())
+    with torch.no_grad():
+        guesses = fresh(DIGITS.test_images).argmax(1)
+    accuracy = (guesses == DIGITS.test_labels).double().mean()
+    assert accuracy > 0.3
+    assert lanes.evaluate(DIGITS.test_images, DIGITS.test_labels) == pytest.approx(float(accuracy), abs=0.003)
+
+
+@needs_compiler
+def test_the_same_run_twice_is_the_same_to_the_bit():
+    def trained() -> Tensor:
+        lanes = LanesTrainer(run_of({}, batch_size=33, optimizer="adam", learning_rate=0.01), DIGITS, CPU)
+        for batch in random_batches(10, [33, 20]):
+            lanes.step(batch)
+        lanes.evaluate(DIGITS.test_images, DIGITS.test_labels)
+        lanes.step(torch.arange(33))
+        return flat(lanes.model)
+
+    assert torch.equal(trained(), trained())
+
+
+@needs_compiler
+def test_torch_keeps_its_denormals_after_a_step():
+    lanes = LanesTrainer(run_of({}, batch_size=16), DIGITS, CPU)
+    lanes.step(torch.arange(16))
+    assert float(torch.tensor(1e-40) * 1.0) > 0
+
+
+@needs_compiler
+def test_evaluating_between_steps_changes_nothing():
+    def trained(*, evaluated: bool) -> Tensor:
+        lanes = LanesTrainer(run_of({"pooling": "max", "conv_layers": 3}, batch_size=20), DIGITS, CPU)
+        for batch in random_batches(6, [20, 3]):
+            lanes.step(batch)
+            if evaluated:
+                lanes.evaluate(DIGITS.test_images, DIGITS.test_labels)
+        return flat(lanes.model)
+
+    assert torch.equal(trained(evaluated=True), trained(evaluated=False))
+
+
+@needs_compiler
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu", "gelu", "silu", "identity", "mish"])
+def test_divergence_shows_in_the_loss_as_in_the_loop(activation, pooling):
+    run = run_of({"activation": activation, "pooling": pooling}, batch_size=32, learning_rate=1e6)
+    for trainer in LoopTrainer(run, DIGITS, CPU), LanesTrainer(run, DIGITS, CPU):
+        for batch in random_batches(20, [32]):
+            trainer.step(batch)
+        assert not math.isfinite(trainer.totals()[0]), trainer.name
+
+
+@needs_compiler
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "elu", "gelu", "hardswish"])
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_a_parameter_that_is_no_number_shows_in_the_loss_as_in_the_loop(activation, pooling, poison):
+    run = run_of({"activation": activation, "pooling": pooling}, batch_size=32)
+    for trainer in LoopTrainer(run, DIGITS, CPU), LanesTrainer(run, DIGITS, CPU):
+        with torch.no_grad():
+            next(trainer.model.parameters())[0, 0, 2, 2] = poison
+            list(trainer.model.parameters())[-1][3] = poison
+        trainer.step(torch.arange(32))
+        assert not math.isfinite(trainer.totals()[0]), trainer.name
+
+
+@needs_compiler
+def test_a_diverged_run_is_recorded_as_diverged():
+    run = run_of({"activation": "relu"}, epochs=2, batch_size=64, learning_rate=1e6)
+    assert train(run, LanesTrainer(run, DIGITS, CPU), DIGITS, validation=300).status == "diverged"
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("batch", "error", "message"),
+    [
+        (torch.arange(17), ValueError, "1 to 16 contiguous int64, not 17"),
+        (torch.arange(0), ValueError, "not 0"),
+        (torch.arange(4, dtype=torch.int32), ValueError, "not 4 torch.int32"),
+        (torch.tensor([0, 1_437]), IndexError, "an image that is not there"),
+        (torch.tensor([-1]), IndexError, "an image that is not there"),
+    ],
+)
+def test_a_batch_that_cannot_be_is_refused_and_nothing_is_trained(batch, error, message):
+    lanes = LanesTrainer(run_of({}, batch_size=16), DIGITS, CPU)
+    start = flat(lanes.model)
+    with pytest.raises(error, match=message):
+        lanes.step(batch)
+    assert torch.equal(flat(lanes.model), start)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "reason"),
+    [
+        ({"batch_norm": True}, "it has no BatchNorm2d layer"),
+        ({"dropout": 0.5}, "it has no Dropout layer"),
+        ({"head": "global_average"}, "it has no AdaptiveAvgPool2d layer"),
+    ],
+)
+def test_what_is_not_covered_says_why_and_gets_the_loop(keywords, reason):
+    run = run_of(keywords)
+    assert reason in str(why_not(run, DIGITS, CPU))
+    assert trainer_for(run, DIGITS, CPU).name == "loop"
+    with pytest.raises(ValueError, match=reason):
+        LanesTrainer(run, DIGITS, CPU)
+
+
+def network(*first: nn.Module) -> nn.Sequential:
+    return nn.Sequential(*first, nn.Flatten(), nn.Linear(4, 10))
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (network(nn.Conv2d(1, 4, (3, 5))), "geometry is square, not \\(3, 5\\)"),
+        (network(nn.Conv2d(1, 4, 3, padding=(0, 1))), "geometry is square"),
+        (network(nn.Conv2d(1, 4, 3, padding="same")), "padded"),
+        (network(nn.Conv2d(4, 4, 3, groups=2)), "grouped"),
+        (network(nn.Conv2d(1, 4, 3, padding=1, padding_mode="reflect")), "padded"),
+        (network(nn.Conv2d(1, 4, 3, bias=False)), "bias"),
+        (network(nn.Conv2d(1, 4, 3), nn.GELU(approximate="tanh")), "GELU has PyTorch's own approximate"),
+        (network(nn.Conv2d(1, 4, 3), nn.LeakyReLU(0.2)), "LeakyReLU has PyTorch's own negative_slope"),
+        (network(nn.Conv2d(1, 4, 3), nn.PReLU()), "no PReLU layer"),
+        (network(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2, padding=1)), "pooling has no padding"),
+        (network(nn.Conv2d(1, 4, 3), nn.AvgPool2d(2, ceil_mode=True)), "ceil_mode"),
+        (network(nn.Conv2d(1, 4, 3), nn.AvgPool2d(2, divisor_override=3)), "divisor_override"),
+        (network(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU()), "no ReLU layer, or not in this place"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(4, 10)), "no Flatten layer, or not in this place"),
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten()), "ends every network with a dense layer"),
+        (network(nn.Conv2d(1, 4, 3)).double(), "float32"),
+    ],
+)
+def test_a_layer_with_an_option_the_engine_lacks_is_named(model, reason):
+    with pytest.raises(NotCovered, match=reason):
+        blocks_of(model)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "pool", [nn.MaxPool2d(3, 2), nn.AvgPool2d(3, 1), nn.MaxPool2d(2, 3), nn.AvgPool2d(3)], ids=str
+)
+def test_overlapping_windows_and_pixels_in_none_are_trained_like_torch(monkeypatch, pool):
+    def size_after(layer: str, size: tuple[int, int], **geometry: int) -> tuple[int, int]:
+        if layer.startswith("pool"):
+            geometry |= {"kernel": pool.kernel_size, "stride": pool.stride}
+        return layers.convolved(layer, size, **geometry)
+
+    lenet_module = importlib.import_module("ablate.models.lenet")  # the package has a function of that name
+    monkeypatch.setattr(lenet_module, "POOLINGS", {"avg": lambda _: pool})
+    monkeypatch.setattr(lenet_module, "convolved", size_after)
+    run = run_of({"activation": "tanh", "kernel_size": 3, "padding": 1}, batch_size=20, learning_rate=0.05)
+    loop, lanes = update_errors(run, random_batches(10, [20]))
+    assert lanes <= max(5 * loop, 1e-5)
+
+
+def test_another_device_or_another_dtype_gets_a_reason():
+    assert "not on meta" in str(why_not(run_of({}), DIGITS, torch.device("meta")))
+    half = data.Dataset(**{**vars(DIGITS), "images": DIGITS.images.double()})
+    assert "float32" in str(why_not(run_of({}), half, CPU))
+
+
+@needs_compiler
+def test_the_environment_can_force_the_loop(monkeypatch):
+    monkeypatch.delenv("ABLATE_ENGINE", raising=False)
+    assert trainer_for(run_of({}), DIGITS, CPU).name == "lanes"
+    monkeypatch.setenv("ABLATE_ENGINE", "loop")
+    assert trainer_for(run_of({}), DIGITS, CPU).name == "loop"
+
+
+@pytest.fixture
+def undecided(monkeypatch, tmp_path):
+    """The question for a compiler is open again, its cache empty."""
+    monkeypatch.setattr(lanes_library, "user_cache_path", lambda _: tmp_path)
+    lanes_library.library.cache_clear()
+    yield tmp_path
+    lanes_library.library.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("compiler", "reason"), [("no-such-compiler", "no C\\+\\+ compiler"), ("false", "does not compile it")]
+)
+def test_a_compiler_that_is_missing_or_fails_is_a_reason(monkeypatch, undecided, compiler, reason):
+    monkeypatch.setenv("CXX", compiler)
+    with pytest.raises(ValueError, match=reason):
+        LanesTrainer(run_of({}), DIGITS, CPU)
+    assert trainer_for(run_of({}), DIGITS, CPU).name == "loop"
+    assert list(undecided.rglob("*.so")) == []
+
+
+@needs_compiler
+def test_it_is_compiled_once_and_leaves_nothing_half_made(monkeypatch, undecided):
+    calls = []
+    run = subprocess.run
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, **how: calls.append(command) or run(command, **how)
+    )
+    for _ in range(2):
+        lanes_library.library.cache_clear()
+        assert not isinstance(lanes_library.library(), str)
+    assert sum("-shared" in command for command in calls) == 1
+    assert [path.suffix for path in (undecided / "lanes").iterdir()] == [".so"]
+
+
+@needs_compiler
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("activation", layers.ACTIVATIONS)
+def test_every_activation_is_torchs(activation, pooling):
+    run = run_of({"activation": activation, "pooling": pooling}, batch_size=64, learning_rate=0.02)
+    loop, lanes = update_errors(run, random_batches(3, [64]))
+    assert lanes <= max(5 * loop, 1e-5)
+
+
+@needs_compiler
+def test_a_whole_run_reaches_the_loops_accuracy():
+    run = run_of({}, epochs=4, batch_size=32, optimizer="adam", learning_rate=3e-3)
+    loop, lanes = (
+        train(run, kind(run, DIGITS, CPU), DIGITS, validation=200) for kind in (LoopTrainer, LanesTrainer)
+    )
+    assert lanes.engine == "lanes"
+    assert lanes.test_accuracy > 0.6
+    assert lanes.test_accuracy == pytest.approx(loop.test_accuracy, abs=0.03)
+    assert lanes.train_loss == pytest.approx(loop.train_loss, rel=0.05)
