@@ -25,5 +25,7 @@ def test_training_throughput_of_the_loop(benchmark, digits: Dataset, arm: int) -
             trainer.step(next(batches))
 
     benchmark.pedantic(some_steps, rounds=5, warmup_rounds=1)
-    benchmark.extra_info["examples_per_second"] = STEPS * spec.recipe.batch_size / benchmark.stats.stats.median
+    benchmark.extra_info["examples_per_second"] = (
+        STEPS * spec.recipe.batch_size / benchmark.stats.stats.median
+    )
     assert benchmark.extra_info["examples_per_second"] > 0
