@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,12 +16,15 @@ import pytest
 from tests.conftest import SMALL
 
 
+CACHE = Path(tempfile.gettempdir()) / "ablate-test-cache"
+
+
 def ablate(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """`python -m ablate …` run to its end, without any data but the digits."""
     return subprocess.run(
         [sys.executable, "-m", "ablate", *map(str, arguments)],
         cwd=cwd,
-        env=_environment(cwd) | environment,
+        env=_environment() | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -28,14 +32,11 @@ def ablate(*arguments: object, cwd: Path, **environment: str) -> subprocess.Comp
     )
 
 
-def _environment(cwd: Path) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k != "ABLATE_DATA"}
-    # No data and no network: the cache is empty and the proxy refuses.
-    return kept | {
-        "XDG_CACHE_HOME": str(cwd / "cache"),
-        "HTTPS_PROXY": "http://127.0.0.1:9",
-        "HTTP_PROXY": "http://127.0.0.1:9",
-    }
+def _environment() -> dict[str, str]:
+    """No data and no network: the cache holds at most a compiled engine, and the proxy refuses."""
+    kept = {key: value for key, value in os.environ.items() if key != "ABLATE_DATA"}
+    nowhere = "http://127.0.0.1:9"
+    return kept | {"XDG_CACHE_HOME": str(CACHE), "HTTPS_PROXY": nowhere, "HTTP_PROXY": nowhere}
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_a_study_killed_in_any_phase_ends_as_if_it_had_not_been(
 ) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
     command = [sys.executable, "-m", "ablate", "run", "small.yaml", "timing.blocks=20"]
-    with subprocess.Popen(command, cwd=tmp_path, env=_environment(tmp_path), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as parent:  # fmt: skip
+    with subprocess.Popen(command, cwd=tmp_path, env=_environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as parent:  # fmt: skip
         while parent.poll() is None and _on_record(tmp_path).get(phase, 0) < random.randint(1, 3):
             time.sleep(0.02)
         time.sleep(random.uniform(0, 0.3))
@@ -158,7 +159,7 @@ def test_an_interruption_is_told_and_loses_only_what_was_in_flight(
     (tmp_path / "small.yaml").write_text(SMALL.replace("seeds: 3", "seeds: 200"))
     command = [sys.executable, "-m", "ablate", "run", "small.yaml"]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=_environment(tmp_path), stderr=subprocess.PIPE, text=True
+        command, cwd=tmp_path, env=_environment(), stderr=subprocess.PIPE, text=True
     ) as parent:
         while _on_record(tmp_path).get("confirm", 0) < 3:
             assert parent.poll() is None
@@ -185,7 +186,7 @@ def test_without_data_or_network_the_fallback_answers_and_says_so(tmp_path: Path
         in done.stderr
     )
     assert "fashion_mnist could not be had" in (tmp_path / "reports/small-digits/report.html").read_text()
-    assert not any((tmp_path / "cache").rglob("*ubyte*"))
+    assert not any(CACHE.rglob("*ubyte*"))
     refused = ablate("run", "small.yaml", "--no-fallback", cwd=tmp_path)
     assert refused.returncode == 2
     assert "name its folder with --data-dir or ABLATE_DATA" in refused.stderr
