@@ -15,7 +15,6 @@ import pytest
 
 from tests.conftest import SMALL
 
-
 CACHE = Path(tempfile.gettempdir()) / "ablate-test-cache"
 
 
