@@ -71,6 +71,7 @@ def run(
     from ablate.folder import ReportFolder
     from ablate.phases import Advanced, Conduct
     from ablate.progress import display
+    from ablate.wording import Evidence, findings
     from ablate.workers import Conditions
 
     space.arms(study)
@@ -86,10 +87,10 @@ def run(
             )
             conduct = Conduct(study, arms, folder, conditions, jobs=jobs or os.cpu_count() or 1)
 
-            def write_report() -> None:
+            def write_report() -> Evidence:
                 folder.write_environment({**conduct.facts(), "fallback": missing, "seeds_added": seeds_added})
                 folder.write_tables(conduct.tables())
-                report.write(folder.path)
+                return report.write(folder.path)
 
             page = folder.path / "report.html"
             try:
@@ -105,18 +106,17 @@ def run(
                                     markup=False,
                                     soft_wrap=True,
                                 )
-                write_report()
+                evidence = write_report()
             finally:
                 conduct.close()
     finally:
         folder.release()
-    for finding in report.answer(folder.path):
+    for finding in findings(evidence):
         out.print(f"{finding.arm}: {finding.verdict}", style="bold", markup=False, soft_wrap=True)
         out.print(f"  {finding.sentence}\n  {finding.cost}", markup=False, soft_wrap=True)
     out.print(f"report: {page}", markup=False, soft_wrap=True)
-    failed = report.failed_runs(folder.path)
-    if failed:
-        err.print(f"{failed} runs failed; the report names them and their causes", markup=False)
+    if evidence.failed_runs:
+        err.print(f"{evidence.failed_runs} runs failed; the report names them and their causes", markup=False)
         raise typer.Exit(1)
 
 

@@ -66,9 +66,15 @@ class Conduct:
         self._planned: dict[str, Run] = {}
         self._choices: dict[str, Choice] = {}
         self._block_keys: list[str] = []
+        self._worked = False
 
     def events(self) -> Iterator[Event]:
         """Do what is left to do, phase by phase; a finished study does nothing."""
+        for event in self._phases():
+            self._worked = True
+            yield event
+
+    def _phases(self) -> Iterator[Event]:
         workers: Workers | None = None
         try:
             for runs, phase in self._waves():
@@ -109,13 +115,16 @@ class Conduct:
     def facts(self) -> dict[str, Any]:
         """Environment, data and each arm's cost, for `environment.json`."""
         device = torch.device(self._conditions.device)
-        known = self._folder.environment().get("arms", {})
+        kept = self._folder.environment()
+        machine = {**timing.environment(device, self._threads), "jobs": self._jobs}
+        if not self._worked:  # the figures are those of the machine that measured them
+            machine = {key: kept.get(key, value) for key, value in machine.items()}
+        known = kept.get("arms", {})
         dataset = data.load(self._conditions.dataset, self._conditions.data_root, device)
         records = [self._store.runs[key] for key in self._planned if key in self._store.runs]
         engines = [record.engine for record in records if record.engine]
         return {
-            **timing.environment(device, self._threads),
-            "jobs": self._jobs,
+            **machine,
             "engines": {name: engines.count(name) for name in sorted(set(engines))},
             "data": {
                 "dataset": dataset.name,

@@ -11,13 +11,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ablate import __version__, figures, stats
 from ablate.folder import read_given
 from ablate.results import COLUMNS, write_table, write_whole
-from ablate.wording import Evidence, Finding, cautions, conditions, findings, p_in_words, references, rows
+from ablate.wording import Evidence, cautions, conditions, findings, p_in_words, references, rows
 
 RUNS_SHOWN = 500
 
 
-def write(path: Path) -> None:
-    """Write report.html, report.md, figures and the derived tables of a folder that holds the given ones.
+def write(path: Path) -> Evidence:
+    """What a folder's given tables say, after writing report.html, report.md, figures and derived tables.
 
     Raises:
         FolderError: a given table is missing or torn.
@@ -43,6 +43,7 @@ def write(path: Path) -> None:
     write_whole(
         path / "report.md", _templates(autoescape=False).get_template("report.md.j2").render(content).encode()
     )
+    return evidence
 
 
 def gather(path: Path) -> Evidence:
@@ -70,17 +71,6 @@ def gather(path: Path) -> Evidence:
         arms=arms,
         preliminary=preliminary,
     )
-
-
-def answer(path: Path) -> list[Finding]:
-    """What a finished folder answers, one finding an arm."""
-    return findings(gather(path))
-
-
-def failed_runs(path: Path) -> int:
-    """How many of a folder's runs crashed."""
-    runs = gather(path).tables["runs"]
-    return int(runs["status"].isin(["failed", "oom"]).sum())
 
 
 def _content(evidence: Evidence, pictures: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -35,6 +35,11 @@ class Evidence:
     preliminary: bool
 
     @property
+    def failed_runs(self) -> int:
+        """How many runs crashed; divergence is an outcome, not a failure."""
+        return int(self.tables["runs"]["status"].isin(["failed", "oom"]).sum())
+
+    @property
     def margin(self) -> str:
         return f"±{points(self.study.decision.margin)}"
 

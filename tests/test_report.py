@@ -13,6 +13,7 @@ import pytest
 
 from ablate import figures, points, report, stats, study
 from ablate.results import GIVEN_TABLES, frame, write_table
+from ablate.wording import findings
 
 HOSTILE = '<script>alert(1)</script> $\\frac{1}{2}$ | *x* `y` "q" \' & Größe 日本'
 
@@ -164,7 +165,7 @@ def test_before_all_runs_are_done_there_is_a_page_but_no_verdict(tmp_path: Path,
     assert "Preliminary." in page.text
     assert "2 of 6 runs" in page.text
     assert not (path / "tables" / "comparisons.csv").exists()
-    assert report.answer(path) == []
+    assert findings(report.gather(path)) == []
 
 
 EDGES: dict[str, tuple[dict[str, list[float | str]], str]] = {
@@ -212,7 +213,7 @@ def test_a_hundred_arms_are_drawn_and_told(tmp_path: Path, small) -> None:
     }
     path = write_folder(tmp_path / "small", study.dump(small()), accuracies)
     report.write(path)
-    assert len(report.answer(path)) == 100
+    assert len(findings(report.gather(path))) == 100
 
 
 def test_published_figures_stand_beside_the_interval_for_one_further_run(tmp_path: Path, small) -> None:
