@@ -67,7 +67,9 @@ def run(
     study = studies.read(study_file, overrides or [])
     chosen_device = _device(device)
     # Torch and the rest take seconds to import; a mistake in the study file is told before.
-    from ablate import report, space
+    import torch
+
+    from ablate import data, report, space
     from ablate.folder import ReportFolder
     from ablate.phases import Advanced, Conduct
     from ablate.progress import display
@@ -81,10 +83,12 @@ def run(
     folder.take(fresh=fresh)
     try:
         with _interruptible():
-            seeds_added = folder.adopt(study) or bool(folder.environment().get("seeds_added"))
+            seeds_added = folder.adopt(study)
             conditions = Conditions(
                 dataset=study.dataset, data_root=data_root, validation=study.validation, device=chosen_device
             )
+            # Read here first: a file that is not the official one is one line, not a failure of every run.
+            data.load(study.dataset, data_root, torch.device(chosen_device))
             conduct = Conduct(study, arms, folder, conditions, jobs=jobs or os.cpu_count() or 1)
 
             def write_report() -> Evidence:
@@ -214,6 +218,11 @@ def main() -> NoReturn:
     except AblateError as error:
         err.print(f"error: {error}", markup=False, soft_wrap=True)
         code = 2
+    except OSError as error:
+        err.print(
+            f"error: {error}: what is on record stays; the same command goes on", markup=False, soft_wrap=True
+        )
+        code = 2
     except typer.Exit as leave:
         code = leave.exit_code
     except typer.Abort:
@@ -257,7 +266,13 @@ def _with_data(
         f"{wanted} is neither on this machine nor to be downloaded: answering on {study.dataset} instead",
         soft_wrap=True,
     )
-    return study, data.find(study.dataset, data_dir, download=False), wanted
+    root = data.find(study.dataset, data_dir, download=False)
+    if root is None and study.dataset != "digits":
+        raise DataError(
+            f"{study.dataset}, the fallback's data, is not on this machine either: use dataset=digits, "
+            "or name its folder with --data-dir or ABLATE_DATA"
+        )
+    return study, root, wanted
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import socket
 import sys
 import tempfile
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -100,7 +101,11 @@ def load(name: str, root: Path | None, device: torch.device) -> Dataset:
     Raises:
         DataError: a file is torn or is not the official one.
     """
-    return (_digits() if root is None else _from_files(name, root)).to(device)
+    if name == "digits":
+        return _digits().to(device)
+    if root is None:
+        raise DataError(f"{name}: there is no folder to read it from: name it with --data-dir or ABLATE_DATA")
+    return _from_files(name, root).to(device)
 
 
 def _from_files(name: str, root: Path) -> Dataset:
@@ -173,7 +178,7 @@ def _read(folder: Path, file: str, sha256: str) -> bytes:
         raise DataError(f"{folder / file}: is gone: name the folder that holds it with --data-dir")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
+    except (EOFError, zlib.error, OSError) as error:
         raise DataError(f"{path}: cannot be read ({error}): delete it and fetch it again") from None
     if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(
@@ -217,24 +222,24 @@ def _digits() -> Dataset:
 def _download(name: str) -> Path | None:
     """Fetch into the user's cache through torchvision, whole or not at all; None without a network."""
     datasets = _torchvision_datasets()
-    _cache().mkdir(parents=True, exist_ok=True)
-    # Beside its final place, so that moving it there is one step on one file system.
-    with tempfile.TemporaryDirectory(dir=_cache()) as half, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        patience = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
-        try:
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        _cache().mkdir(parents=True, exist_ok=True)
+        # Beside its final place, so that moving a file there is one step on one file system.
+        with tempfile.TemporaryDirectory(dir=_cache()) as half, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             getattr(datasets, FOLDERS[name])(half, download=True)
-            folder = Path(half, FOLDERS[name], "raw")
+            fetched, kept = (Path(root, FOLDERS[name], "raw") for root in (half, _cache()))
             for file, sha in zip(FILES, SHA256[name], strict=True):
-                _read(folder, file, sha)
-        except (OSError, RuntimeError, DataError):
-            return None  # no network, or a mirror that sends something else
-        finally:
-            socket.setdefaulttimeout(patience)
-        target = _cache() / FOLDERS[name]
-        if not target.exists():
-            folder.parent.rename(target)
+                _read(fetched, file, sha)
+            kept.mkdir(parents=True, exist_ok=True)
+            for path in fetched.iterdir():
+                path.replace(kept / path.name)
+    except (OSError, RuntimeError, DataError):
+        return None  # no network, a mirror that sends something else, or no place to keep it
+    finally:
+        socket.setdefaulttimeout(patience)
     return _cache()
 
 

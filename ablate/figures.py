@@ -275,10 +275,10 @@ def draw_references(data: pd.DataFrame, study: StudySpec) -> Figure:
     figure, panels = _panels(len(metrics), height=3.4)
     for axes, metric in zip(panels, metrics, strict=True):
         here = data[data["metric"] == metric]
-        low, high = here.loc[here["who"] == "interval", "value"]
-        published = here[~here["who"].isin(["our seeds", "interval"])]
+        low, high = here.loc[here["kind"] == "interval", "value"]
+        published = here[here["kind"] == "published"]
         axes.axvspan(low, high, color="0.92", zorder=0)
-        seeds = here.loc[here["who"] == "our seeds", "value"]
+        seeds = here.loc[here["kind"] == "ours", "value"]
         colours = sns.color_palette(PALETTE, len(published) + 1)
         axes.plot(seeds, [0] * len(seeds), "o", color=colours[0], alpha=0.6)
         for line, (row, colour) in enumerate(zip(published.itertuples(), colours[1:], strict=True), start=1):

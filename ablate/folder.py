@@ -56,7 +56,7 @@ class ReportFolder:
         self._lock.release()
 
     def adopt(self, study: StudySpec) -> bool:
-        """Make the folder this study's; whether seeds were added to an answer already seen.
+        """Make the folder this study's; whether seeds were ever added to an answer already seen.
 
         What only adds (seeds, arms, tuning trials) or asks anew of the same numbers goes on.
 
@@ -73,8 +73,11 @@ class ReportFolder:
                         "choose another --out, or --fresh to move the old one aside"
                     )
                 added |= key == "seeds" and (self.path / "tables" / "comparisons.csv").exists()
+        environment = self.environment()
+        if added:  # before the study, so that an interruption cannot lose it
+            self.write_environment({**environment, "seeds_added": True})
         write_whole(kept, studies.dump(study).encode())
-        return added
+        return added or bool(environment.get("seeds_added"))
 
     def environment(self) -> dict[str, Any]:
         """What is known of the machine, the data and the arms' costs; empty before the first run."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -102,7 +102,12 @@ class Conduct:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """What is on record of this study's runs, as the tables a report is made from."""
-        records = [self._store.runs[key] for key in self._planned if key in self._store.runs]
+        # A record made before a factor was added does not know it; the plan does.
+        records = [
+            replace(self._store.runs[key], values={**run.arm.factors, **run.setting})
+            for key, run in self._planned.items()
+            if key in self._store.runs
+        ]
         values = list(dict.fromkeys([*self.study.factors, *self.study.tuning.ranges]))
         blocks = [self._store.blocks[key] for key in self._block_keys if key in self._store.blocks]
         return {
@@ -132,7 +137,10 @@ class Conduct:
                 "classes": list(dataset.classes),
                 "sha256": dataset.checksums,
             },
-            "arms": {arm.name: known.get(arm.name) or self._cost(arm, dataset, device) for arm in self.arms},
+            "arms": {
+                arm.name: self._cost(arm, known.get(arm.name, {}), dataset, device) for arm in self.arms
+            },
+            "mixed_engines": self._mixed_engines(),
             "causes": {f"{r.phase} {r.arm} {r.setting} seed {r.seed}": r.cause for r in records if r.cause},
         }
 
@@ -180,17 +188,20 @@ class Conduct:
 
     def _time(self) -> Iterator[Event]:
         """Each arm alone on the machine, in alternating blocks, the plain loop with every core."""
-        names = [arm.name for arm in self.arms]
+        names = [arm.name for arm in self.arms if self._completes(arm)]
         self._block_keys = []
+        if not names or names[0] != self.arms[0].name:
+            return  # without the baseline there is nothing to alternate with
+        device = torch.device(self._conditions.device)
+        machine = timing.environment(device, self._threads)["device_name"]
         wanted: list[tuple[str, int, int, str]] = []
         for block, position, name in timing.alternate(names, self.study.timing.blocks):
-            key = self._block_key(names, block, position)
+            key = self._block_key(names, block, position, machine)
             self._block_keys.append(key)
             if key not in self._store.blocks:
                 wanted.append((key, block, position, name))
         if not wanted:
             return
-        device = torch.device(self._conditions.device)
         settle_process(self._threads)
         dataset = data.load(self._conditions.dataset, self._conditions.data_root, device)
         steps = {name: self._steps(self._by_name[name], dataset, device) for name in {w[3] for w in wanted}}
@@ -207,12 +218,14 @@ class Conduct:
             speed = f"{measured.examples / measured.seconds:,.0f} examples/s"
             yield Advanced(phase="time", done=done, total=total, arm=name, detail=speed)
 
-    def _block_key(self, names: Sequence[str], block: int, position: int) -> str:
+    def _block_key(self, names: Sequence[str], block: int, position: int, machine: str) -> str:
         # An arm more changes every other arm's neighbours, so the alternation starts again.
         settings = [
             self._timing_run(self._by_name[name]).key(self.study, self._conditions.device) for name in names
         ]
-        identity = json.dumps([settings, block, position, self._threads, self.study.timing.block_seconds])
+        identity = json.dumps(
+            [settings, block, position, machine, self._threads, self.study.timing.block_seconds]
+        )
         return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
     def _timing_run(self, arm: Arm) -> Run:
@@ -234,20 +247,44 @@ class Conduct:
 
         return steps
 
-    def _cost(self, arm: Arm, dataset: data.Dataset, device: torch.device) -> dict[str, int]:
+    def _mixed_engines(self) -> list[str]:
+        """Arms whose confirmed runs were made by more than one engine."""
+        engines: dict[str, set[str]] = {}
+        for key, run in self._planned.items():
+            if run.phase == "confirm" and key in self._store.runs:
+                engines.setdefault(run.arm.name, set()).add(self._store.runs[key].engine)
+        return [name for name, used in engines.items() if len(used - {""}) > 1]
+
+    def _completes(self, arm: Arm) -> bool:
+        """Whether any confirmed run of the arm came to its end: what cannot be trained cannot be timed."""
+        return any(
+            run.arm == arm
+            and run.phase == "confirm"
+            and self._store.runs[key].status in ("complete", "diverged")
+            for key, run in self._planned.items()
+            if key in self._store.runs
+        )
+
+    def _cost(
+        self, arm: Arm, known: dict[str, Any], dataset: data.Dataset, device: torch.device
+    ) -> dict[str, Any]:
         run = self._timing_run(arm)
+        key = self._key(run)
+        if known.get("measured_as") == key:
+            return known
+        if not self._completes(arm):
+            return {}
         trainer = LoopTrainer(run, dataset, device)
         batch = torch.arange(min(run.recipe.batch_size, len(dataset.labels)), device=device)
         resident = [dataset.images, dataset.labels, dataset.test_images, dataset.test_labels]
-        return asdict(
-            timing.cost(
-                trainer.model,
-                dataset.images.shape[1:],
-                lambda: trainer.step(batch),
-                resident=resident,
-                device=device,
-            )
+        measured = timing.cost(
+            trainer.model,
+            dataset.images.shape[1:],
+            lambda: trainer.step(batch),
+            resident=resident,
+            device=device,
         )
+        return {**asdict(measured), "measured_as": key}
 
     def _tuning_rows(self) -> Iterator[TuningOutcome]:
         tuned = [

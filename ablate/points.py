@@ -97,10 +97,13 @@ def references(study: StudySpec, tables: Tables) -> pd.DataFrame:
         interval = prediction_interval(values, 1 - study.decision.alpha)
         if interval is None:
             continue
-        rows += [{"metric": metric, "who": "our seeds", "value": value} for value in values]
-        rows += [{"metric": metric, "who": "interval", "value": end} for end in (interval.low, interval.high)]
+        rows += [{"metric": metric, "kind": "ours", "who": "", "value": value} for value in values]
         rows += [
-            {"metric": metric, "who": r.name, "value": r.value}
+            {"metric": metric, "kind": "interval", "who": "", "value": end}
+            for end in (interval.low, interval.high)
+        ]
+        rows += [
+            {"metric": metric, "kind": "published", "who": r.name, "value": r.value}
             for r in study.references
             if r.metric == metric
         ]

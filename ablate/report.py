@@ -51,9 +51,8 @@ def gather(path: Path) -> Evidence:
     study, environment, given = read_given(path)
     arms = list(environment["arms"])
     confirmed = given["runs"][given["runs"]["phase"] == "confirm"]
-    preliminary = len(confirmed) < len(arms) * study.seeds or (
-        study.timing.blocks > 0 and given["timing"].empty
-    )
+    to_time = study.timing.blocks > 0 and (confirmed["test_accuracy"].notna()).any()
+    preliminary = len(confirmed) < len(arms) * study.seeds or (to_time and given["timing"].empty)
     derived = {
         "arms": stats.summarise(given["runs"], given["timing"], arms, environment["arms"], study.decision),
         "comparisons": stats.compare(
@@ -91,7 +90,7 @@ def _content(evidence: Evidence, pictures: Sequence[dict[str, Any]]) -> dict[str
         "pictures": pictures,
         "comparisons": rows(tables["comparisons"]) if not evidence.preliminary else [],
         "tuning": rows(tables["tuning"]),
-        "confidence": f"{1 - study.decision.alpha:.0%}",
+        "confidence": f"{(1 - study.decision.alpha) * 100:g}%",
         "runs_columns": list(runs.columns),
         "runs": rows(runs.head(RUNS_SHOWN)),
         "runs_total": len(runs),
@@ -114,6 +113,7 @@ def _templates(*, autoescape: bool) -> Environment:
         "signed_points": lambda share: "–" if share is None else f"{share * 100:+.2f}".replace("-", "−"),
         "number": _number,
         "p": lambda p: "–" if p is None else p_in_words(p).removeprefix("p = ").removeprefix("p "),
+        "megabytes": lambda size: _number(None if size is None else size / 1e6, 1),
         "markdown": _markdown,
     }
     return templates

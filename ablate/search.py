@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -32,6 +33,7 @@ class RecordStore:
         Raises:
             FolderError: the file is no database of Optuna's, or cannot be written.
         """
+        self._path = path
         try:
             storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
             self._studies = {
@@ -46,7 +48,14 @@ class RecordStore:
             for phase in PHASES:
                 for trial in self._studies[phase].get_trials(deepcopy=False):
                     self._remember(phase, trial.user_attrs)
-        except (SQLAlchemyError, RuntimeError, KeyError) as error:
+        except (
+            SQLAlchemyError,
+            StorageInternalError,
+            RuntimeError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:
             reason = " ".join(str(error).split())[:120]
             raise FolderError(f"{path}: no usable record ({reason}): start over with --fresh") from None
 
@@ -100,11 +109,20 @@ class RecordStore:
             user_attrs={_KEY: key, _RECORD: record, **described},
             intermediate_values=dict(curve),
         )
-        self._studies[phase].add_trial(trial)
+        try:
+            self._studies[phase].add_trial(trial)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            reason = " ".join(str(error.__cause__ or error).split())[:120]
+            raise FolderError(
+                f"{self._path}: cannot be written ({reason}): what is on record stays"
+            ) from None
 
     def _remember(self, phase: str, attributes: Mapping[str, Any]) -> None:
         key, record = attributes[_KEY], attributes[_RECORD]
         if phase == "time":
             self.blocks[key] = TimingBlock(**json.loads(record))
         else:
-            self.runs[key] = RunRecord.from_json(record)
+            run = RunRecord.from_json(record)
+            # A crash is missing data: the next command tries that run again.
+            if run.status not in ("failed", "oom"):
+                self.runs[key] = run

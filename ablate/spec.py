@@ -180,10 +180,14 @@ class StudySpec(_Part):
             raise ValueError(f"'{both[0]}' is both a factor and tuned: keep it in one of the two")
         if self.tuning.active and not self.validation:
             raise ValueError("tuning needs validation images: set validation above 0 or tuning.trials to 0")
-        images = DATASETS[self.dataset].train_images
-        if self.validation >= images:
+        images, classes = DATASETS[self.dataset].train_images, DATASETS[self.dataset].classes
+        if images - self.validation < classes:
             raise ValueError(
                 f"validation takes {self.validation:,} of {images:,} training images: leave some to train on"
+            )
+        if 0 < self.validation < classes:
+            raise ValueError(
+                f"validation {self.validation} is less than one image a class: take {classes} or more"
             )
         return self
 

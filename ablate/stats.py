@@ -43,7 +43,7 @@ def mean_interval(values: Sequence[float], confidence: float) -> Interval | None
     if len(values) < 2:
         return None
     mean, spread = float(np.mean(values)), float(stats.sem(values))
-    if spread == 0:
+    if np.ptp(values) == 0:  # the standard error of equal values is rounding, not zero
         return Interval(mean=mean, low=mean, high=mean)
     low, high = stats.t.interval(confidence, len(values) - 1, loc=mean, scale=spread)
     return Interval(mean=mean, low=float(low), high=float(high))
@@ -73,11 +73,10 @@ def compare(
     confirmed = runs[runs["phase"] == "confirm"]
     baseline = arms[0]
     rows = [_paired(confirmed, arm, baseline, decision) for arm in arms[1:]]
-    tested = [row for row in rows if row["p_value"] is not None]
-    if tested:
-        adjusted = multipletests([row["p_value"] for row in tested], alpha=decision.alpha, method="holm")[1]
-        for row, p_holm in zip(tested, adjusted, strict=True):
-            row["p_holm"] = float(p_holm)
+    # Over all contrasts the study declared: one that could not be tested still counts, as p = 1.
+    raw = [1.0 if row["p_value"] is None else row["p_value"] for row in rows]
+    for row, p_holm in zip(rows, multipletests(raw, decision.alpha, method="holm")[1], strict=True):
+        row["p_holm"] = None if row["p_value"] is None else float(p_holm)
     for row in rows:
         _add_power(row, decision, contrasts=len(arms) - 1)
         row["verdict"] = _verdict(row, confirmed, decision, classes, test_images)
@@ -92,17 +91,20 @@ def summarise(
     decision: Decision,
 ) -> pd.DataFrame:
     """One row an arm: accuracy with its interval, throughput alone, size, cost, Pareto front."""
-    confirmed = runs[(runs["phase"] == "confirm") & (runs["status"] == "complete")]
+    confirmed = runs[runs["phase"] == "confirm"]
     speeds = throughput(timing, arms, 1 - decision.alpha)
     rows = []
     for arm in arms:
-        accuracies = confirmed.loc[confirmed["arm"] == arm, "test_accuracy"].astype(float).tolist()
+        of_arm = confirmed[confirmed["arm"] == arm]
+        # No mean over survivors: where a run diverged, the arm has none.
+        stable = not (of_arm["status"] == "diverged").any()
+        accuracies = of_arm["test_accuracy"].dropna().astype(float).tolist() if stable else []
         interval = mean_interval(accuracies, 1 - decision.alpha)
         rows.append(
             {
                 "arm": arm,
                 "is_baseline": arm == arms[0],
-                "seeds": len(accuracies),
+                "seeds": int((of_arm["status"] == "complete").sum()),
                 "test_accuracy_mean": float(np.mean(accuracies)) if accuracies else None,
                 "test_accuracy_ci_low": interval.low if interval else None,
                 "test_accuracy_ci_high": interval.high if interval else None,
@@ -158,6 +160,11 @@ def drift(timing: pd.DataFrame) -> float | None:
 def accuracy_standard_error(accuracy: float, images: int) -> float:
     """How far an accuracy may lie from its long-run value because only so many images were read."""
     return math.sqrt(accuracy * (1 - accuracy) / images)
+
+
+def chance_ceiling(classes: int, images: int) -> float:
+    """The accuracy up to which a network may be guessing: chance and three of its standard errors."""
+    return 1 / classes + 3 * accuracy_standard_error(1 / classes, images)
 
 
 def seeds_for_significance(contrasts: int, alpha: float) -> int:
@@ -229,7 +236,7 @@ def _paired(confirmed: pd.DataFrame, arm: str, baseline: str, decision: Decision
     equivalence = mean_interval(differences.tolist(), 1 - 2 * decision.alpha)
     assert interval is not None
     row |= {"ci_low": interval.low, "ci_high": interval.high, "equivalence": equivalence}
-    row["sd"] = float(differences.std(ddof=1))
+    row["sd"] = float(differences.std(ddof=1)) if np.ptp(differences) > 0 else 0.0
     if row["sd"] > 0:
         row["p_value"] = float(stats.ttest_1samp(differences, 0).pvalue)
         row["p_sign_flip"] = float(
@@ -259,8 +266,7 @@ def _verdict(
         return UNSTABLE
     if row["pairs"] < PAIRS_FOR_A_VERDICT:
         return NO_VERDICT
-    chance = 1 / classes
-    ceiling = chance + 3 * accuracy_standard_error(chance, test_images)
+    ceiling = chance_ceiling(classes, test_images)
     medians = both[both["status"] == "complete"].groupby("arm")["test_accuracy"].median()
     if (medians <= ceiling).any():
         return NOT_TRAINED

@@ -2,12 +2,12 @@
 
 Both follow from the study and the scores on record alone, so that neither the number of workers nor an
 interruption can change them. Measured for the design: with one noisy seed a point and each arm taking its
-own best, two identical arms were called different in 27–39 % of simulated studies; with this rule in 6.5 %.
+own best, two identical arms were called different in 27–39 % of simulated studies.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import fmean, median
 from typing import Literal
 
 from scipy.stats import sem
@@ -19,6 +19,12 @@ FIRST_TUNING_SEEDS = (MAX_SEEDS,)
 RESCORING_SEEDS = (MAX_SEEDS + 1, MAX_SEEDS + 2)
 SHORTLISTED_PER_ARM = 3
 EXTENSION_STEPS = 2
+STANDARD_ERRORS = 2
+"""By how many an arm's own best must beat the pooled best to be taken.
+
+Measured, 500 simulated studies of two identical arms and four landscapes each: with one standard error of
+the three seeds themselves 5.0 to 8.8 % are called different, with two of the steadied one 4.0 to 6.4 %.
+"""
 FELL = 0.05
 """A score this far below the arm's best ends the search on that side."""
 
@@ -44,7 +50,7 @@ class Choice:
 
     chosen: dict[str, float]
     best: dict[str, float]
-    """The arm's own best point, taken only if it beats the pooled best by more than a standard error."""
+    """The arm's own best point, taken only if it beats the pooled best clearly."""
     tried: tuple[dict[str, float], ...]
     at_edge: bool
     extended: bool
@@ -162,17 +168,22 @@ def _choices(
         key=lambda p: (fmean(progress.score(arm, p, seeds) for arm in progress.arms), progress.is_own(p)),
         default=None,
     )
+    gains = {
+        (arm, setting_name(point)): [
+            progress.scores[_trial(arm, point, seed)] - progress.scores[_trial(arm, pooled, seed)]
+            for seed in seeds
+        ]
+        for arm in progress.arms
+        for point in shortlist[arm]
+        if pooled is not None and point != pooled
+    }
+    typical = _standard_error(list(gains.values()))
     choices = {}
     for arm in progress.arms:
         best = own[arm]
-        chosen = best
-        if pooled is not None and best != pooled:
-            gains = [
-                progress.scores[_trial(arm, best, seed)] - progress.scores[_trial(arm, pooled, seed)]
-                for seed in seeds
-            ]
-            if fmean(gains) <= sem(gains):
-                chosen = pooled
+        gain = gains.get((arm, setting_name(best)))
+        clear = gain and fmean(gain) > STANDARD_ERRORS * max(typical, sem(gain))
+        chosen = best if pooled is None or clear else pooled
         choices[arm] = Choice(
             chosen=chosen,
             best=best,
@@ -181,6 +192,15 @@ def _choices(
             extended=bool(progress.extended),
         )
     return choices
+
+
+def _standard_error(gains: Sequence[Sequence[float]]) -> float:
+    """The standard error of a mean gain over the pooled best, from the spread of all shortlisted points.
+
+    Three seeds alone give a spread that is often near zero by chance. The median over points and arms
+    steadies it, and a point at which some seed collapsed does not swell it.
+    """
+    return median(sem(gain) for gain in gains) if gains else 0.0
 
 
 def _trial(arm: str, point: Mapping[str, float], seed: int) -> Trial:

@@ -1,5 +1,6 @@
 """What the tables say, in sentences: findings, conditions, cautions. No layout, no torch."""
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,17 +66,15 @@ def findings(evidence: Evidence) -> list[Finding]:
 def conditions(evidence: Evidence) -> list[str]:
     """Under which conditions every verdict holds."""
     study, environment = evidence.study, evidence.environment
-    recipe = study.recipe
     images = environment["data"]["test_images"]
     baseline = evidence.tables["arms"]["test_accuracy_mean"].iloc[0]
-    momentum = f", momentum {recipe.momentum:g}" if recipe.momentum else ""
-    decay = f", weight decay {recipe.weight_decay:g}" if recipe.weight_decay else ""
-    fixed = ", ".join(f"{key} {value}" for key, value in study.baseline.items())
+    open_to_change = {*study.factors, *study.tuning.ranges}
+    network = _listed(study.baseline, open_to_change)
+    recipe = _listed(study.recipe.model_dump(), open_to_change)
     told = [
-        f"Network: {study.model}{f' with {fixed}' if fixed else ''}; what is not named keeps its default.",
-        f"Training: {recipe.epochs} epochs, batches of {recipe.batch_size}, "
-        f"{recipe.optimizer}{momentum}{decay}, "
-        f"weights from {recipe.init}; {_tuned(evidence)}.",
+        f"Compared: {', '.join(name.replace('_', ' ') for name in study.factors)}. Network: {study.model}"
+        f"{f' with {network}' if network else ''}; what is not named keeps its default.",
+        f"Training: {recipe}; {_tuned(evidence)}.",
     ]
     held_out = (
         f"{study.validation:,} training images held out for validation"
@@ -114,6 +113,9 @@ def cautions(evidence: Evidence) -> list[str]:
         told.append(
             "Seeds were added after an answer had been seen: p-values assume that their number was fixed."
         )
+    if mixed := environment.get("mixed_engines"):
+        told.append(f"Runs of {', '.join(mixed)} were made by more than one engine, whose rounding differs.")
+    told += _doubts(evidence)
     contrasts = len(evidence.arms) - 1
     enough = stats.seeds_for_significance(contrasts, study.decision.alpha)
     if study.seeds < enough:
@@ -140,6 +142,32 @@ def cautions(evidence: Evidence) -> list[str]:
         moved = stats.drift(timing)
         if moved is not None and abs(moved) > DRIFT_WORTH_SAYING:
             told.append(f"The baseline's speed moved by {moved:+.0%} within a timing block.")
+    return told
+
+
+def _doubts(evidence: Evidence) -> list[str]:
+    """Runs that trained to nothing, and tests that disagree because of a few of them."""
+    told = []
+    runs, alpha = evidence.tables["runs"], evidence.study.decision.alpha
+    confirmed = runs[(runs["phase"] == "confirm") & (runs["status"] == "complete")]
+    ceiling = stats.chance_ceiling(
+        len(evidence.environment["data"]["classes"]), evidence.environment["data"]["test_images"]
+    )
+    for arm in evidence.arms:
+        of_arm = confirmed[confirmed["arm"] == arm]
+        stuck = of_arm.loc[of_arm["test_accuracy"] <= ceiling, "seed"].tolist()
+        if stuck:
+            told.append(
+                f"{len(stuck)} of {len(of_arm)} runs of {arm} ended at chance "
+                f"(seed {', '.join(map(str, stuck))}): its mean stands for two kinds of outcome."
+            )
+    compared = [] if evidence.preliminary else rows(evidence.tables["comparisons"])
+    told += [
+        f"For {row['arm']} the paired t-test ({p_in_words(row['p_value'])}) and the exact sign-flip "
+        f"test ({p_in_words(row['p_sign_flip'])}) disagree at {alpha:g}: look at the single seeds."
+        for row in compared
+        if row["p_value"] is not None and (row["p_value"] < alpha) != (row["p_sign_flip"] < alpha)
+    ]
     return told
 
 
@@ -209,7 +237,7 @@ def _sentence(row: dict[str, Any], evidence: Evidence, runs: pd.DataFrame) -> st
     moved = "more" if row["difference"] > 0 else "less"
     amount = points(abs(row["difference"]))
     measured = f"{arm} is {amount} {moved} accurate than {baseline} on the test images"
-    pairs = int(min(both[both["status"] == "complete"].groupby("arm").size()))
+    pairs = int((both[both["status"] == "complete"].groupby("seed").size() == 2).sum())
     if verdict == stats.NO_VERDICT:
         return (
             f"{measured} in {pairs} pair{'s' if pairs != 1 else ''} of runs; "
@@ -231,9 +259,11 @@ def _sentence(row: dict[str, Any], evidence: Evidence, runs: pd.DataFrame) -> st
         return f"{tested}; a difference there is, but it may be smaller than the margin of {margin}.{lost}"
     if verdict == stats.EQUIVALENT:
         return f"{tested}; whatever difference there is, it is smaller than the margin of {margin}.{lost}"
+    found = f"These seeds find {points(row['detectable_difference'])} or more in {stats.POWER:.0%} of studies"
+    if row["seeds_needed"] <= pairs:
+        return f"{tested}. {found}; this difference lies too near the margin of {margin} to say more.{lost}"
     return (
-        f"{tested}. These seeds find {points(row['detectable_difference'])} or more "
-        f"in {stats.POWER:.0%} of studies; to show that there is no difference worth having "
+        f"{tested}. {found}; to show that there is no difference worth having, if there is none, "
         f"would take {row['seeds_needed']:,} seeds.{lost}"
     )
 
@@ -245,13 +275,15 @@ def _cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> str:
         confidence = 1 - evidence.study.decision.alpha
         told.append(
             f"it trains at {arm['examples_per_second_ratio']:.2f} times the baseline's speed "
-            f"({confidence:.0%} interval {arm['examples_per_second_ratio_ci_low']:.2f} to "
+            f"({confidence * 100:g}% interval {arm['examples_per_second_ratio_ci_low']:.2f} to "
             f"{arm['examples_per_second_ratio_ci_high']:.2f}; "
             f"{arm['examples_per_second']:,.0f} against {baseline['examples_per_second']:,.0f} examples/s)"
         )
     else:
-        told.append("its speed was not measured undisturbed")
+        told.append("its speed beside the baseline's was not measured in three undisturbed blocks")
     for name, noun in (("parameters", "parameters"), ("flops_per_example", "FLOP an example")):
+        if pd.isna(arm[name]) or pd.isna(baseline[name]):
+            continue
         if arm[name] == baseline[name]:
             told.append(f"as many {noun} ({arm[name]:,})")
         else:
@@ -259,10 +291,14 @@ def _cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> str:
     return f"Cost: {', '.join(told)}."
 
 
+def _listed(settings: Mapping[str, Any], leave_out: Container[str]) -> str:
+    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in settings.items() if k not in leave_out)
+
+
 def _tuned(evidence: Evidence) -> str:
     study, tuned = evidence.study, evidence.tables["tuning"]
     if not study.tuning.active:
-        return f"learning rate {study.recipe.learning_rate:g}, nothing was tuned"
+        return "nothing was tuned"
     parts = []
     for name in study.tuning.ranges:
         of_name = tuned[tuned["parameter"] == name]
@@ -275,4 +311,4 @@ def _tuned(evidence: Evidence) -> str:
 def _interval(low: float | None, high: float | None, confidence: float) -> str:
     if low is None or high is None:
         return "no interval from one pair"
-    return f"{confidence:.0%} interval {low * 100:+.2f} to {high * 100:+.2f}".replace("-", "−")
+    return f"{confidence * 100:g}% interval {low * 100:+.2f} to {high * 100:+.2f}".replace("-", "−")

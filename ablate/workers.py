@@ -57,6 +57,7 @@ class Here:
 
     def __init__(self, conditions: Conditions) -> None:
         self._conditions = conditions
+        settle_process(threads=os.cpu_count() or 1)
 
     def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
         for run in runs:
@@ -117,7 +118,10 @@ class _Worker:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        # A signal that is ignored stays so in the child: the parent alone decides what Ctrl-C means.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.process.start()
+        signal.signal(signal.SIGINT, before)
         theirs.close()  # so that the pipe ends when the worker does
 
     def send(self, task: tuple[Run, Conditions]) -> None:
@@ -139,7 +143,7 @@ def execute(run: Run, conditions: Conditions) -> Outcome:
         record = train(run, trainer, dataset, validation=conditions.validation)
     except torch.OutOfMemoryError as error:
         return _failure(run, str(error).splitlines()[0], status="oom")
-    except (RuntimeError, ValueError, MemoryError) as error:
+    except (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, MemoryError) as error:
         # What torch raises for a run that cannot be trained; recorded as such, never as a number.
         return _failure(run, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     checkpoint = None
@@ -165,8 +169,7 @@ def _failure(run: Run, cause: str, status: Status = "failed") -> Outcome:
 
 
 def _serve(pipe: connection.Connection) -> None:
-    """A worker's life: one thread, deaf to Ctrl-C, a run after the other, gone when its parent is."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
+    """A worker's life: one thread, a run after the other, gone when its parent is."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     settle_process(threads=1)
     while True:

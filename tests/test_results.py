@@ -1,5 +1,6 @@
 """A record survives its way through the storage and the tables, whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -116,12 +117,10 @@ def test_a_file_is_put_in_place_whole_or_not_at_all(tmp_path: Path, monkeypatch:
     path = tmp_path / "table.csv"
     results.write_whole(path, b"old")
 
-    def full(self: Path, content: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(content[:1])
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         results.write_whole(path, b"new")
     assert path.read_bytes() == b"old"
