@@ -84,7 +84,7 @@ def draw_differences(data: pd.DataFrame, study: StudySpec) -> Figure:
     axes.set_ylim(len(data) - 0.4, -0.6)
     axes.grid(visible=False)
     axes.set_xlabel("test accuracy minus baseline's (percentage points)")
-    axes.legend(loc="upper left", bbox_to_anchor=(0, 1.0), fontsize=8, borderaxespad=0)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0)
     axes.margins(x=0.1)
     return figure
 
@@ -158,7 +158,9 @@ def draw_tuning(data: pd.DataFrame, study: StudySpec) -> Figure:
         if study.tuning.ranges[parameter].log:
             axes.set_xscale("log")
             values = sorted(set(here["value"]))
-            axes.set_xticks(values, [f"{value:g}" for value in values], rotation=0 if len(values) < 7 else 45)
+            axes.set_xticks(
+                values, [f"{value:.3g}" for value in values], rotation=0 if len(values) < 9 else 45
+            )
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.minorticks_off()
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -188,10 +190,19 @@ def draw_training(data: pd.DataFrame, study: StudySpec) -> Figure:
             err_kws={"alpha": 0.15, "linewidth": 0},
             ax=axes,
         )
-        axes.set(xlabel="epoch", ylabel=" / ".join(_words(q) for q in quantities))
-        _legend(axes)
+        axes.set_xlabel("epoch")
+        if legend := axes.get_legend():
+            legend.remove()
     loss.set_ylabel("train loss (nats)")
     accuracy.set_ylabel("accuracy")
+    # One legend for both panels, beside the curves; seaborn's headings 'arm' and 'curve' say nothing more.
+    entries = [
+        (handle, _plain(label))
+        for handle, label in zip(*accuracy.get_legend_handles_labels(), strict=True)
+        if label not in ("arm", "curve")
+    ]
+    if len(arms) <= len(MARKS):
+        figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=4, fontsize=8)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
 

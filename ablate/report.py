@@ -110,6 +110,8 @@ def _templates(*, autoescape: bool) -> Environment:
     )
     templates.filters |= {
         "percent": lambda share: "–" if share is None else f"{share:.2%}",
+        "whole_percent": lambda share: "–" if share is None else f"{share:.0%}",
+        "points": lambda share: "–" if share is None else f"{share * 100:.2f}",
         "signed_points": lambda share: "–" if share is None else f"{share * 100:+.2f}".replace("-", "−"),
         "number": _number,
         "p": lambda p: "–" if p is None else p_in_words(p).removeprefix("p = ").removeprefix("p "),

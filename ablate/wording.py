@@ -72,7 +72,7 @@ def conditions(evidence: Evidence) -> list[str]:
     network = _listed(study.baseline, open_to_change)
     recipe = _listed(study.recipe.model_dump(), open_to_change)
     told = [
-        f"Compared: {', '.join(name.replace('_', ' ') for name in study.factors)}. Network: {study.model}"
+        f"Compared: {_factors(evidence)}. Network: {study.model}"
         f"{f' with {network}' if network else ''}; what is not named keeps its default.",
         f"Training: {recipe}; {_tuned(evidence)}.",
     ]
@@ -289,6 +289,17 @@ def _cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> str:
         else:
             told.append(f"{arm[name]:,} {noun} against {baseline[name]:,}")
     return f"Cost: {', '.join(told)}."
+
+
+def _factors(evidence: Evidence) -> str:
+    """`pooling (baseline: avg)`, for every factor."""
+    runs = evidence.tables["runs"]
+    baseline = runs[runs["arm"] == evidence.arms[0]]
+    told = []
+    for name in evidence.study.factors:
+        values = baseline[name].dropna() if name in baseline else baseline["arm"].head(0)
+        told.append(f"{name.replace('_', ' ')}" + (f" (baseline: {values.iloc[0]})" if len(values) else ""))
+    return ", ".join(told)
 
 
 def _listed(settings: Mapping[str, Any], leave_out: Container[str]) -> str:
