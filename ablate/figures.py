@@ -252,18 +252,19 @@ def draw_timing(data: pd.DataFrame, study: StudySpec) -> Figure:
     arms = list(dict.fromkeys(data["arm"]))
     figure, axes = _canvas()
     clean, disturbed = data[~data["disturbed"]], data[data["disturbed"]]
-    sns.lineplot(
-        clean,
-        x="block",
-        y="examples_per_second",
-        hue="arm",
-        style="arm",
-        markers=_markers(arms),
-        palette=_palette(arms),
-        dashes=False,
-        errorbar=None,
-        ax=axes,
-    )
+    if not clean.empty:
+        sns.lineplot(
+            clean,
+            x="block",
+            y="examples_per_second",
+            hue="arm",
+            style="arm",
+            markers=_markers(arms),
+            palette=_palette(arms),
+            dashes=False,
+            errorbar=None,
+            ax=axes,
+        )
     if not disturbed.empty:
         axes.plot(
             disturbed["block"],

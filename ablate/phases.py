@@ -1,9 +1,7 @@
 """Tune, confirm, time: what is done, what is left. Emits events; prints and draws nothing."""
 
-import hashlib
-import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,13 +9,12 @@ import pandas as pd
 import torch
 
 from ablate import data, timing
-from ablate.engines.loop import LoopTrainer
-from ablate.engines.training import batches_forever, settle_process
 from ablate.folder import ReportFolder
 from ablate.results import RunRecord, TuningOutcome, epochs_frame, frame, runs_frame
 from ablate.search import RecordStore
 from ablate.space import Arm, Run, confirm_runs
 from ablate.spec import StudySpec
+from ablate.throughput import Throughput
 from ablate.tuning import Choice, Trial, advance
 from ablate.workers import Conditions, Workers, open_workers
 
@@ -65,7 +62,7 @@ class Conduct:
         self._store = RecordStore(folder.path / "study.db", study.name)
         self._planned: dict[str, Run] = {}
         self._choices: dict[str, Choice] = {}
-        self._block_keys: list[str] = []
+        self._throughput = self._throughput_of([])
         self._worked = False
 
     def events(self) -> Iterator[Event]:
@@ -96,6 +93,15 @@ class Conduct:
                 workers.close()
         yield from self._time()
 
+    def _time(self) -> Iterator[Event]:
+        trained = [arm for arm in self.arms if self._completes(arm)]
+        if self.arms[0] not in trained:
+            return  # without the baseline there is nothing to alternate with
+        self._throughput = self._throughput_of(trained)
+        for done, total, block in self._throughput.measure():
+            speed = f"{block.examples / block.seconds:,.0f} examples/s"
+            yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
+
     def close(self) -> None:
         """Let go of the record."""
         self._store.close()
@@ -109,12 +115,11 @@ class Conduct:
             if key in self._store.runs
         ]
         values = list(dict.fromkeys([*self.study.factors, *self.study.tuning.ranges]))
-        blocks = [self._store.blocks[key] for key in self._block_keys if key in self._store.blocks]
         return {
             "runs": runs_frame(records, values),
             "epochs": epochs_frame(records),
             "tuning": frame("tuning", (asdict(row) for row in self._tuning_rows())),
-            "timing": frame("timing", (asdict(block) for block in blocks)),
+            "timing": frame("timing", (asdict(block) for block in self._throughput.blocks())),
         }
 
     def facts(self) -> dict[str, Any]:
@@ -124,7 +129,10 @@ class Conduct:
         machine = {**timing.environment(device, self._threads), "jobs": self._jobs}
         if not self._worked:  # the figures are those of the machine that measured them
             machine = {key: kept.get(key, value) for key, value in machine.items()}
-        known = kept.get("arms", {})
+        costs = {arm.name: kept.get("arms", {}).get(arm.name, {}) for arm in self.arms}
+        for arm in self.arms:
+            if self._completes(arm):
+                costs[arm.name] = self._throughput.cost(self._first_run(arm), costs[arm.name])
         dataset = data.load(self._conditions.dataset, self._conditions.data_root, device)
         records = [self._store.runs[key] for key in self._planned if key in self._store.runs]
         engines = [record.engine for record in records if record.engine]
@@ -137,9 +145,7 @@ class Conduct:
                 "classes": list(dataset.classes),
                 "sha256": dataset.checksums,
             },
-            "arms": {
-                arm.name: self._cost(arm, known.get(arm.name, {}), dataset, device) for arm in self.arms
-            },
+            "arms": costs,
             "mixed_engines": self._mixed_engines(),
             "causes": {f"{r.phase} {r.arm} {r.setting} seed {r.seed}": r.cause for r in records if r.cause},
         }
@@ -186,66 +192,14 @@ class Conduct:
         firsts = [key for key, run in self._planned.items() if run.phase == "confirm" and run.seed == 0]
         return bool(firsts) and all(key in self._store.runs for key in firsts)
 
-    def _time(self) -> Iterator[Event]:
-        """Each arm alone on the machine, in alternating blocks, the plain loop with every core."""
-        names = [arm.name for arm in self.arms if self._completes(arm)]
-        self._block_keys = []
-        if not names or names[0] != self.arms[0].name:
-            return  # without the baseline there is nothing to alternate with
-        device = torch.device(self._conditions.device)
-        machine = timing.environment(device, self._threads)["device_name"]
-        wanted: list[tuple[str, int, int, str]] = []
-        for block, position, name in timing.alternate(names, self.study.timing.blocks):
-            key = self._block_key(names, block, position, machine)
-            self._block_keys.append(key)
-            if key not in self._store.blocks:
-                wanted.append((key, block, position, name))
-        if not wanted:
-            return
-        settle_process(self._threads)
-        dataset = data.load(self._conditions.dataset, self._conditions.data_root, device)
-        steps = {name: self._steps(self._by_name[name], dataset, device) for name in {w[3] for w in wanted}}
-        counts = {
-            name: timing.steps_per_block(steps[name], self.study.timing.block_seconds, device)
-            for name in steps
-        }
-        total = len(self._block_keys)
-        for done, (key, block, position, name) in enumerate(wanted, start=total - len(wanted) + 1):
-            measured = timing.measure_block(
-                name, steps[name], counts[name], device, block=block, position=position
-            )
-            self._store.add_block(key, measured)
-            speed = f"{measured.examples / measured.seconds:,.0f} examples/s"
-            yield Advanced(phase="time", done=done, total=total, arm=name, detail=speed)
-
-    def _block_key(self, names: Sequence[str], block: int, position: int, machine: str) -> str:
-        # An arm more changes every other arm's neighbours, so the alternation starts again.
-        settings = [
-            self._timing_run(self._by_name[name]).key(self.study, self._conditions.device) for name in names
-        ]
-        identity = json.dumps(
-            [settings, block, position, machine, self._threads, self.study.timing.block_seconds]
-        )
-        return hashlib.sha256(identity.encode()).hexdigest()[:32]
-
-    def _timing_run(self, arm: Arm) -> Run:
+    def _first_run(self, arm: Arm) -> Run:
+        """The arm as it is confirmed: what is timed and weighed."""
         choice = self._choices.get(arm.name)
         return Run(phase="confirm", arm=arm, setting=choice.chosen if choice else {}, seed=0)
 
-    def _steps(self, arm: Arm, dataset: data.Dataset, device: torch.device) -> timing.Steps:
-        run = self._timing_run(arm)
-        trainer = LoopTrainer(run, dataset, device)
-        batches = batches_forever(len(dataset.labels), run.recipe.batch_size, device)
-
-        def steps(count: int) -> int:
-            examples = 0
-            for _ in range(count):
-                batch = next(batches)
-                trainer.step(batch)
-                examples += len(batch)
-            return examples
-
-        return steps
+    def _throughput_of(self, arms: Iterable[Arm]) -> Throughput:
+        runs = [self._first_run(arm) for arm in arms]
+        return Throughput(self.study, runs, self._conditions, self._store, self._threads)
 
     def _mixed_engines(self) -> list[str]:
         """Arms whose confirmed runs were made by more than one engine."""
@@ -264,27 +218,6 @@ class Conduct:
             for key, run in self._planned.items()
             if key in self._store.runs
         )
-
-    def _cost(
-        self, arm: Arm, known: dict[str, Any], dataset: data.Dataset, device: torch.device
-    ) -> dict[str, Any]:
-        run = self._timing_run(arm)
-        key = self._key(run)
-        if known.get("measured_as") == key:
-            return known
-        if not self._completes(arm):
-            return {}
-        trainer = LoopTrainer(run, dataset, device)
-        batch = torch.arange(min(run.recipe.batch_size, len(dataset.labels)), device=device)
-        resident = [dataset.images, dataset.labels, dataset.test_images, dataset.test_labels]
-        measured = timing.cost(
-            trainer.model,
-            dataset.images.shape[1:],
-            lambda: trainer.step(batch),
-            resident=resident,
-            device=device,
-        )
-        return {**asdict(measured), "measured_as": key}
 
     def _tuning_rows(self) -> Iterator[TuningOutcome]:
         tuned = [

@@ -135,7 +135,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
     packages = ("ablate", "torch", "optuna", "numpy", "pandas", "scipy", "statsmodels")
     described = {
         "device": device.type,
-        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "device_name": device_name(device),
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "timing_threads": threads,
@@ -148,6 +148,11 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         described["cuda"] = torch.version.cuda
         described["cudnn"] = torch.backends.cudnn.version()
     return described
+
+
+def device_name(device: torch.device) -> str:
+    """What the device is sold as."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
 
 
 class _ProcessorLoad:

@@ -28,6 +28,7 @@ FLOORS = (
     "folder",
     "search",
     "workers",
+    "throughput",
     "phases",
     "price",
     "stats",

@@ -75,6 +75,17 @@ def test_seeds_added_after_an_answer_are_remembered_as_such(folder: ReportFolder
     folder.release()
 
 
+def test_an_interruption_does_not_forget_that_seeds_were_added(folder: ReportFolder, small) -> None:
+    folder.take(fresh=False)
+    folder.adopt(small())
+    folder.write_environment({"arms": {}})
+    folder.write_tables({"comparisons": frame("comparisons", [])})
+    assert folder.adopt(small("seeds=5"))
+    # Here the command was interrupted; the next one finds its own study and still knows.
+    assert folder.adopt(small("seeds=5"))
+    folder.release()
+
+
 def test_fresh_moves_the_old_folder_aside_and_deletes_nothing(folder: ReportFolder, small) -> None:
     for _ in range(3):
         folder.take(fresh=True)

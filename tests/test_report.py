@@ -158,6 +158,15 @@ def test_figures_are_drawn_for_all_that_the_tables_hold(folder: Path) -> None:
     assert {path.stem for path in (folder / "figures").glob("*.svg")} == drawn
 
 
+def test_a_study_whose_every_block_was_disturbed_still_has_a_report(folder: Path) -> None:
+    path = folder / "tables" / "timing.csv"
+    path.write_text(path.read_text().replace("False", "True"))
+    report.write(folder)
+    text = Page((folder / "report.html").read_text()).text
+    assert "Other programs disturbed 100% of the timing blocks" in text
+    assert "its speed beside the baseline's was not measured" in text
+
+
 def test_before_all_runs_are_done_there_is_a_page_but_no_verdict(tmp_path: Path, small) -> None:
     path = write_folder(tmp_path / "small", study.dump(small()), {"baseline": [0.9], "pooling=max": [0.95]})
     report.write(path)

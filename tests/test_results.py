@@ -42,6 +42,17 @@ def test_a_record_comes_back_from_the_storage_as_it_went_in(tmp_path: Path) -> N
     again.close()
 
 
+def test_a_crash_on_record_is_tried_again_by_the_next_command(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path / "study.db", "small")
+    store.add_run("a", RunRecord(**{**vars(DIVERGED), "status": "failed"}))
+    store.add_run("b", DIVERGED)
+    assert set(store.runs) == {"a", "b"}
+    store.close()
+    again = RecordStore(tmp_path / "study.db", "small")
+    assert set(again.runs) == {"b"}
+    again.close()
+
+
 def test_the_storage_is_optunas_own_and_holds_nothing_running(tmp_path: Path) -> None:
     import optuna
 

@@ -55,6 +55,7 @@ VERDICTS = {
     stats.UNSTABLE: runs(base=[0.8] * 4, arm=[0.8, 0.81, "diverged", 0.82]),
     stats.NOT_TRAINED: runs(base=[0.8, 0.81, 0.82], arm=[0.1, 0.1, 0.101]),
     stats.CANNOT_TELL_APART: runs(base=[0.8, 0.81, 0.82], arm=[0.8, 0.81, 0.82]),
+    "cannot tell apart, though not equal": runs(base=[0.8, 0.81, 0.82], arm=[0.8123, 0.8223, 0.8323]),
     stats.NO_VERDICT: runs(base=[0.8, 0.81], arm=[0.9, 0.91]),
     "no verdict, of one pair": runs(base=[0.8], arm=[0.9]),
     "no verdict, too many crashed": runs(base=[0.8, 0.81, 0.82], arm=["failed", "oom", 0.9]),
@@ -120,6 +121,29 @@ def test_holm_corrects_over_the_arms_that_were_tested() -> None:
         running = max(running, (3 - rank) * p[i])
         expected[i] = min(1, running)
     assert table["p_holm"].to_numpy(dtype=float) == pytest.approx(expected)
+
+
+def test_a_contrast_that_could_not_be_tested_still_counts_for_holm() -> None:
+    table = shifted(0.03, 0.005)
+    alone = compare(table)["p_holm"].item()
+    beside = stats.compare(
+        pd.concat([table, runs(lost=["diverged"] * 10)]),
+        ("base", "arm", "lost"),
+        DECISION,
+        classes=10,
+        test_images=10_000,
+    )
+    assert beside["p_holm"].iloc[0] == pytest.approx(2 * alone)
+    assert pd.isna(beside["p_holm"].iloc[1])
+
+
+def test_there_is_no_mean_over_the_survivors_of_a_divergence() -> None:
+    table = runs(base=[0.8] * 3, arm=[0.9, "diverged", 0.91])
+    summary = stats.summarise(table, timing(base=[100.0] * 3, arm=[90.0] * 3), ["base", "arm"], {}, DECISION)
+    row = summary.set_index("arm").loc["arm"]
+    assert row["seeds"] == 2
+    assert pd.isna(row["test_accuracy_mean"])
+    assert pd.isna(row["pareto"])
 
 
 @pytest.mark.parametrize(("pairs", "alpha"), [(3, 0.05), (5, 0.01), (10, 0.05), (30, 0.001)])

@@ -4,6 +4,7 @@ import pytest
 
 from ablate import study
 from ablate.data import Dataset
+from ablate.engines.lanes import LanesTrainer, why_not
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, settle_process
 from ablate.space import Run, arms
@@ -13,11 +14,17 @@ STEPS = 4
 
 
 @pytest.mark.parametrize("arm", [0, 1], ids=["baseline", "pooling=max"])
-def test_training_throughput_of_the_loop(benchmark, digits: Dataset, arm: int) -> None:
-    """One core, batches of 256, digits resident: what the timing phase of lenet_pooling measures."""
+@pytest.mark.parametrize("engine", [LoopTrainer, LanesTrainer], ids=["loop", "lanes"])
+def test_training_throughput(
+    benchmark, digits: Dataset, engine: type[LoopTrainer | LanesTrainer], arm: int
+) -> None:
+    """One run alone on one core, batches of 256, digits resident."""
     settle_process(1)
     spec = study.read(STUDIES / "lenet_pooling.yaml")
-    trainer = LoopTrainer(Run(phase="confirm", arm=arms(spec)[arm], setting={}, seed=0), digits, CPU)
+    run = Run(phase="confirm", arm=arms(spec)[arm], setting={}, seed=0)
+    if engine is LanesTrainer and (reason := why_not(run, digits, CPU)):
+        pytest.skip(reason)
+    trainer = engine(run, digits, CPU)
     batches = batches_forever(len(digits.labels), spec.recipe.batch_size, CPU)
 
     def some_steps() -> None:
