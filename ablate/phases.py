@@ -21,7 +21,7 @@ from ablate.workers import Conditions, Workers, open_workers
 
 @dataclass(frozen=True, kw_only=True)
 class Advanced:
-    """One piece of a phase is done: a run, or a timing block."""
+    """So much of a phase is done; `arm` and `detail` tell of the latest run or timing block."""
 
     phase: str
     done: int
@@ -79,6 +79,10 @@ class Conduct:
                 done = len(runs) - len(left)
                 if left and workers is None:
                     workers = self._open_workers(self._conditions, self._jobs)
+                    # They take seconds to import torch; nobody should wonder whether anything happens.
+                    yield Advanced(
+                        phase=phase, done=done, total=len(runs), arm=f"{self._jobs} jobs", detail="starting"
+                    )
                 announced = phase != "confirm" or self._first_pair_on_record()
                 for outcome in workers.outcomes(left) if workers else ():
                     self._record(outcome.run, outcome.record, outcome.checkpoint)

@@ -71,7 +71,7 @@ class _Bars:
         if event.phase not in self._tasks:
             # Runs that were on record already did not take the time that the estimate is made from.
             self._tasks[event.phase] = self._progress.add_task(
-                event.phase, total=event.total, completed=event.done - 1, latest=""
+                event.phase, total=event.total, completed=max(0, event.done - 1), latest=""
             )
         task = self._tasks[event.phase]
         latest = Text(f"{event.arm}, {event.detail}").markup

@@ -56,7 +56,7 @@ class Stub:
 
 
 def conduct(spec: StudySpec, path: Path, stub: Stub) -> tuple[list[Advanced | FirstPair], ReportFolder]:
-    """Do what is left of the study in the folder and write its report."""
+    """Do what is left of the study in the folder and write what a report is made from."""
     folder = ReportFolder(path)
     folder.take(fresh=False)
     try:
@@ -66,7 +66,6 @@ def conduct(spec: StudySpec, path: Path, stub: Stub) -> tuple[list[Advanced | Fi
             events = list(conducted.events())
             folder.write_environment({**conducted.facts(), "fallback": None, "seeds_added": added})
             folder.write_tables(conducted.tables())
-            report.write(path)
         finally:
             conducted.close()
     finally:
@@ -123,7 +122,7 @@ def test_more_seeds_or_arms_run_only_what_is_new_and_end_as_if_asked_at_once(sma
 def test_an_arm_that_runs_out_of_memory_does_not_keep_the_others_from_a_report(small, tmp_path: Path) -> None:
     spec = small("factors={pooling: [avg, max, none]}")
     _, folder = conduct(spec, tmp_path / "small", Stub(fail="pooling=max"))
-    evidence = report.gather(folder.path)
+    evidence = report.write(folder.path)
     assert not evidence.preliminary
     verdicts = evidence.tables["comparisons"].set_index("arm")["verdict"]
     assert verdicts["pooling=max"] == "no verdict"
