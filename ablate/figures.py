@@ -307,7 +307,7 @@ FIGURES = (
     FigureKind(
         name="differences",
         title="Difference to the baseline",
-        caption="Mean paired difference with its confidence interval; the grey band is too small to matter.",
+        caption="Mean paired difference and its interval; inside the grey band it is too small to matter.",
         data=points.differences,
         draw=draw_differences,
     ),
