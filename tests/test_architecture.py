@@ -100,7 +100,7 @@ def test_a_library_is_imported_in_its_one_place(library: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", set(FILES) - {"__main__"})
+@pytest.mark.parametrize("name", sorted(set(FILES) - {"__main__"}))
 def test_only_the_command_line_prints_or_exits(name: str) -> None:
     tree = ast.parse(FILES[name].read_text())
     called = {

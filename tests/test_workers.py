@@ -19,8 +19,9 @@ from ablate.workers import Conditions, Here, LocalProcesses
 CONDITIONS = Conditions(dataset="digits", data_root=None, validation=240, device="cpu")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pool() -> Iterator[LocalProcesses]:
+    """One for all tests, whatever they do to it: that it recovers is what it promises."""
     made = LocalProcesses(CONDITIONS, jobs=2)
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""How fast each engine trains; run with `pytest tests/benchmarks --benchmark-only`, compare with --benchmark-compare."""
+"""How fast each engine trains; run with `pytest tests/benchmarks -n 0 --benchmark-only`."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_training_throughput(
             trainer.step(next(batches))
 
     benchmark.pedantic(some_steps, rounds=5, warmup_rounds=1)
-    benchmark.extra_info["examples_per_second"] = (
-        STEPS * spec.recipe.batch_size / benchmark.stats.stats.median
-    )
-    assert benchmark.extra_info["examples_per_second"] > 0
+    if benchmark.stats is not None:  # None where benchmarks are switched off and this only runs once
+        examples = STEPS * spec.recipe.batch_size
+        benchmark.extra_info["examples_per_second"] = examples / benchmark.stats.stats.median
+    assert trainer.totals()[0] > 0
