@@ -114,9 +114,7 @@ class Conduct:
         """What is on record of this study's runs, as the tables a report is made from."""
         # A record made before a factor was added does not know it; the plan does.
         records = [
-            replace(self._store.runs[key], values={**run.arm.factors, **run.setting})
-            for key, run in self._planned.items()
-            if key in self._store.runs
+            replace(record, values={**run.arm.factors, **run.setting}) for run, record in self._recorded()
         ]
         values = list(dict.fromkeys([*self.study.factors, *self.study.tuning.ranges]))
         return {
@@ -138,7 +136,7 @@ class Conduct:
             if self._completes(arm):
                 costs[arm.name] = self._throughput.cost(self._first_run(arm), costs[arm.name])
         dataset = data.load(self._conditions.dataset, self._conditions.data_root, device)
-        records = [self._store.runs[key] for key in self._planned if key in self._store.runs]
+        records = [record for _, record in self._recorded()]
         engines = [record.engine for record in records if record.engine]
         return {
             **machine,
@@ -192,6 +190,12 @@ class Conduct:
             self._folder.write_checkpoint(run.arm.slug, checkpoint)
         self._store.add_run(self._key(run), record)
 
+    def _recorded(self, *phases: str) -> Iterator[tuple[Run, RunRecord]]:
+        """The planned runs that are on record, of the named phases or of all."""
+        for key, run in self._planned.items():
+            if key in self._store.runs and (not phases or run.phase in phases):
+                yield run, self._store.runs[key]
+
     def _first_pair_on_record(self) -> bool:
         firsts = [key for key, run in self._planned.items() if run.phase == "confirm" and run.seed == 0]
         return bool(firsts) and all(key in self._store.runs for key in firsts)
@@ -208,27 +212,19 @@ class Conduct:
     def _mixed_engines(self) -> list[str]:
         """Arms whose confirmed runs were made by more than one engine."""
         engines: dict[str, set[str]] = {}
-        for key, run in self._planned.items():
-            if run.phase == "confirm" and key in self._store.runs:
-                engines.setdefault(run.arm.name, set()).add(self._store.runs[key].engine)
+        for run, record in self._recorded("confirm"):
+            engines.setdefault(run.arm.name, set()).add(record.engine)
         return [name for name, used in engines.items() if len(used - {""}) > 1]
 
     def _completes(self, arm: Arm) -> bool:
         """Whether any confirmed run of the arm came to its end: what cannot be trained cannot be timed."""
         return any(
-            run.arm == arm
-            and run.phase == "confirm"
-            and self._store.runs[key].status in ("complete", "diverged")
-            for key, run in self._planned.items()
-            if key in self._store.runs
+            run.arm == arm and record.status in ("complete", "diverged")
+            for run, record in self._recorded("confirm")
         )
 
     def _tuning_rows(self) -> Iterator[TuningOutcome]:
-        tuned = [
-            self._store.runs[k]
-            for k, run in self._planned.items()
-            if run.phase == "tune" and k in self._store.runs
-        ]
+        tuned = [record for _, record in self._recorded("tune")]
         for arm, choice in self._choices.items():
             of_arm = [record for record in tuned if record.arm == arm]
             for name in self.study.tuning.ranges:
