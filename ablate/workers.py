@@ -71,7 +71,7 @@ class LocalProcesses:
     """Long-lived processes, one thread a run; a death costs one run a second try, the parent's ends all.
 
     Each worker has a pipe of its own, so that none can hold a lock that another needs: pebble's pool, which
-    shares one, was tried and hung for good when an idle worker was killed.
+    shares one, was tried; after a worker was killed it stood still beyond a minute and once broke whole.
     """
 
     def __init__(self, conditions: Conditions, jobs: int) -> None:
