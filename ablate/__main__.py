@@ -76,9 +76,9 @@ def run(
     from ablate.wording import Evidence, findings
     from ablate.workers import Conditions
 
-    space.arms(study)
+    space.lay_out(study)
     study, data_root, missing = _with_data(study, study_file, overrides or [], data_dir, fallback=fallback)
-    arms = space.arms(study)
+    layout = space.lay_out(study)
     folder = ReportFolder(out_dir / (f"{study.name}-{study.dataset}" if missing else study.name))
     folder.take(fresh=fresh)
     try:
@@ -89,7 +89,7 @@ def run(
             )
             # Read here first: a file that is not the official one is one line, not a failure of every run.
             data.load(study.dataset, data_root, torch.device(chosen_device))
-            conduct = Conduct(study, arms, folder, conditions, jobs=jobs or os.cpu_count() or 1)
+            conduct = Conduct(study, layout, folder, conditions, jobs=jobs or os.cpu_count() or 1)
 
             def write_report() -> Evidence:
                 folder.write_environment({**conduct.facts(), "fallback": missing, "seeds_added": seeds_added})
@@ -131,7 +131,8 @@ def plan(study_file: StudyFile, overrides: Overrides = None) -> None:
     from ablate import space, stats
     from ablate.price import price
 
-    arms = space.arms(study)
+    layout = space.lay_out(study)
+    arms = layout.arms
     priced = price(study, arms, jobs=os.cpu_count() or 1)
     table = Table(title=None, box=None, pad_edge=False)
     for heading in ("arm", "parameters", "FLOP/example", "examples/s a core"):

@@ -140,8 +140,22 @@ def synthetic(name: str, images: int = 4_096) -> Dataset:
     )
 
 
-def split(labels: Tensor, validation: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices to train and to validate on, `(n - validation,)` and `(validation,)`, stratified by label."""
+def split(
+    labels: Tensor, validation: int, seed: int, train_images: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Indices to train and to validate on, `(train_images,)` and `(validation,)`.
+
+    Validation is stratified by label; fewer training images are a random part of more of them.
+    """
+    train, held_out = _stratified(labels, validation, seed)
+    if train_images is not None:
+        generator = torch.Generator().manual_seed(derived_seed(seed, "train images"))
+        part = torch.randperm(len(train), generator=generator)[:train_images]
+        train = train[part.sort().values]
+    return train, held_out
+
+
+def _stratified(labels: Tensor, validation: int, seed: int) -> tuple[Tensor, Tensor]:
     everything = np.arange(len(labels))
     if not validation:
         return torch.from_numpy(everything), torch.empty(0, dtype=torch.int64)

@@ -155,7 +155,7 @@ def draw_tuning(data: pd.DataFrame, study: StudySpec) -> Figure:
             axes.plot(
                 *at, "o", markersize=15, fillstyle="none", color=_palette(arms)[str(arm)], markeredgewidth=1.8
             )
-        if study.tuning.ranges[parameter].log:
+        if study.tuning.ranges[parameter][0].log:
             axes.set_xscale("log")
             values = sorted(set(here["value"]))
             axes.set_xticks(

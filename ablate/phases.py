@@ -1,7 +1,7 @@
 """Tune, confirm, time: what is done, what is left. Emits events; prints and draws nothing."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,8 +11,9 @@ import torch
 from ablate import data, timing
 from ablate.folder import ReportFolder
 from ablate.results import RunRecord, TuningOutcome, epochs_frame, frame, runs_frame
+from ablate.runs import Arm, Run
 from ablate.search import RecordStore
-from ablate.space import Arm, Run, confirm_runs
+from ablate.space import Layout, confirm_runs, grid_of
 from ablate.spec import StudySpec
 from ablate.throughput import Throughput
 from ablate.tuning import Choice, Trial, advance
@@ -44,7 +45,7 @@ class Conduct:
     def __init__(
         self,
         study: StudySpec,
-        arms: Sequence[Arm],
+        layout: Layout,
         folder: ReportFolder,
         conditions: Conditions,
         *,
@@ -52,12 +53,11 @@ class Conduct:
         workers: Callable[[Conditions, int], Workers] = open_workers,
     ) -> None:
         self.study = study
-        self.arms = arms
+        self.layout = layout
         self._folder = folder
         self._conditions = conditions
         self._jobs = jobs
         self._open_workers = workers
-        self._by_name = {arm.name: arm for arm in arms}
         self._threads = os.cpu_count() or 1
         self._store = RecordStore(folder.path / "study.db", study.name)
         self._planned: dict[str, Run] = {}
@@ -98,8 +98,8 @@ class Conduct:
         yield from self._time()
 
     def _time(self) -> Iterator[Event]:
-        trained = [arm for arm in self.arms if self._completes(arm)]
-        if self.arms[0] not in trained:
+        trained = [arm for arm in self.layout.arms if self._completes(arm)]
+        if self.layout.arms[0] not in trained:
             return  # without the baseline there is nothing to alternate with
         self._throughput = self._throughput_of(trained)
         for done, total, block in self._throughput.measure():
@@ -116,7 +116,7 @@ class Conduct:
         records = [
             replace(record, values={**run.arm.factors, **run.setting}) for run, record in self._recorded()
         ]
-        values = list(dict.fromkeys([*self.study.factors, *self.study.tuning.ranges]))
+        values = list(dict.fromkeys([*self.study.factor_names, *self.study.tuning.ranges]))
         return {
             "runs": runs_frame(records, values),
             "epochs": epochs_frame(records),
@@ -131,8 +131,8 @@ class Conduct:
         machine = {**timing.environment(device, self._threads), "jobs": self._jobs}
         if not self._worked:  # the figures are those of the machine that measured them
             machine = {key: kept.get(key, value) for key, value in machine.items()}
-        costs = {arm.name: kept.get("arms", {}).get(arm.name, {}) for arm in self.arms}
-        for arm in self.arms:
+        costs = {arm.name: kept.get("arms", {}).get(arm.name, {}) for arm in self.layout.arms}
+        for arm in self.layout.arms:
             if self._completes(arm):
                 costs[arm.name] = self._throughput.cost(self._first_run(arm), costs[arm.name])
         dataset = data.load(self._conditions.dataset, self._conditions.data_root, device)
@@ -148,6 +148,8 @@ class Conduct:
                 "sha256": dataset.checksums,
             },
             "arms": costs,
+            "contrasts": [list(pair) for pair in self.layout.contrasts],
+            "left_out": dict(self.layout.left_out),
             "mixed_engines": self._mixed_engines(),
             "causes": {f"{r.phase} {r.arm} {r.setting} seed {r.seed}": r.cause for r in records if r.cause},
         }
@@ -155,19 +157,20 @@ class Conduct:
     def _waves(self) -> Iterator[tuple[list[Run], str]]:
         """Sets of runs that may go on side by side: each tuning stage, then everything to confirm."""
         if self.study.tuning.active:
+            grids = {arm.name: grid_of(self.study, arm) for arm in self.layout.arms}
             while True:
-                scores = self._scores()
-                wanted = advance(self.study, [arm.name for arm in self.arms], scores)
+                wanted = advance(grids, self._scores())
                 if isinstance(wanted, dict):
                     self._choices = wanted
                     break
-                runs = [self._tuning_run(trial) for trial in wanted]
+                by_name = {arm.name: arm for arm in self.layout.arms}
+                runs = [_tuning_run(by_name[trial.arm], trial) for trial in wanted]
                 yield runs, "tune"
                 self._planned.update((self._key(run), run) for run in runs)
             chosen = {name: choice.chosen for name, choice in self._choices.items()}
         else:
-            chosen = {arm.name: {} for arm in self.arms}
-        runs = confirm_runs(self.study, self.arms, chosen)
+            chosen = {arm.name: {} for arm in self.layout.arms}
+        runs = confirm_runs(self.study, self.layout.arms, chosen)
         self._planned.update((self._key(run), run) for run in runs)
         yield runs, "confirm"
 
@@ -178,9 +181,6 @@ class Conduct:
             )
             for key, run in self._planned.items()
         }
-
-    def _tuning_run(self, trial: Trial) -> Run:
-        return Run(phase="tune", arm=self._by_name[trial.arm], setting=dict(trial.setting), seed=trial.seed)
 
     def _key(self, run: Run) -> str:
         return run.key(self.study, self._conditions.device)
@@ -227,7 +227,7 @@ class Conduct:
         tuned = [record for _, record in self._recorded("tune")]
         for arm, choice in self._choices.items():
             of_arm = [record for record in tuned if record.arm == arm]
-            for name in self.study.tuning.ranges:
+            for name in choice.chosen:
                 tried = [point[name] for point in choice.tried]
                 yield TuningOutcome(
                     arm=arm,
@@ -242,6 +242,10 @@ class Conduct:
                     failed=sum(record.status in ("failed", "oom") for record in of_arm),
                     diverged=sum(record.status == "diverged" for record in of_arm),
                 )
+
+
+def _tuning_run(arm: Arm, trial: Trial) -> Run:
+    return Run(phase="tune", arm=arm, setting=dict(trial.setting), seed=trial.seed)
 
 
 def _advanced(phase: str, done: int, total: int, record: RunRecord) -> Advanced:

@@ -9,7 +9,8 @@ import torch
 from ablate.data import synthetic
 from ablate.engines import trainer_for
 from ablate.engines.training import batches_forever, settle_process
-from ablate.space import Arm, Run, tuning_points
+from ablate.runs import Arm, Run
+from ablate.space import grid_of
 from ablate.spec import DATASETS, StudySpec
 from ablate.timing import flops_per_example
 from ablate.tuning import EXTENSION_STEPS, RESCORING_SEEDS, SHORTLISTED_PER_ARM
@@ -46,24 +47,38 @@ def price(study: StudySpec, arms: Sequence[Arm], *, jobs: int) -> StudyPrice:
     settle_process(1)
     facts = DATASETS[study.dataset]
     priced = [_arm_price(arm, study) for arm in arms]
-    trained = (facts.train_images - study.validation) * study.recipe.epochs
-    validated = EVALUATION_SHARE * study.validation * study.recipe.epochs
-    seconds = sum((trained + validated) / arm.examples_per_second for arm in priced)
-    least = most = 0
-    if study.tuning.active:
-        least = len(tuning_points(study))
-        most = least + (2 * EXTENSION_STEPS if len(study.tuning.ranges) == 1 else 0)
-        least += len(RESCORING_SEEDS) * min(least, SHORTLISTED_PER_ARM)
-        most += len(RESCORING_SEEDS) * min(most, SHORTLISTED_PER_ARM * len(arms))
+    tuning = [0, 0]
+    seconds = [0.0, 0.0]
+    for arm, known in zip(arms, priced, strict=True):
+        trained = arm.recipe.train_images or facts.train_images - study.validation
+        work = trained * arm.recipe.epochs
+        # Tuning looks at the validation images after the last epoch alone, confirming after every one.
+        looked = EVALUATION_SHARE * study.validation
+        confirmed = study.seeds * (work + looked * arm.recipe.epochs + EVALUATION_SHARE * facts.test_images)
+        for end, runs in enumerate(_tuning_runs(study, arm, arms)):
+            tuning[end] += runs
+            seconds[end] += (runs * (work + looked) + confirmed) / known.examples_per_second
     timing = study.timing.blocks * (len(arms) + 1) * study.timing.block_seconds + START_SECONDS
+    least, most = ((s / jobs + timing) / 60 for s in seconds)
     return StudyPrice(
         arms=priced,
-        tuning_runs=(least * len(arms), most * len(arms)),
+        tuning_runs=(tuning[0], tuning[1]),
         confirm_runs=study.seeds * len(arms),
-        minutes=(
-            (seconds * (least + study.seeds) / jobs + timing) / 60,
-            (seconds * (most + study.seeds) / jobs + timing) / 60,
-        ),
+        minutes=(least, most),
+    )
+
+
+def _tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, int]:
+    """The fewest and the most runs that tuning may ask of an arm."""
+    grid = grid_of(study, arm)
+    if not study.tuning.active or not grid.ranges:
+        return 0, 0
+    least = len(grid.points())
+    most = least + (2 * EXTENSION_STEPS if len(grid.ranges) == 1 else 0)
+    alike = sum(grid_of(study, other) == grid for other in arms)
+    return (
+        least + len(RESCORING_SEEDS) * min(least, SHORTLISTED_PER_ARM),
+        most + len(RESCORING_SEEDS) * min(most, SHORTLISTED_PER_ARM * alike),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -27,14 +28,17 @@ class DatasetFacts:
     train_images: int
     """Images to train and validate on; the test images come on top."""
     test_images: int
+    typical_spread: float
+    """Standard deviation, seed by seed, of the difference of two LeNets: what a plan reckons with."""
     image_shape: tuple[int, int, int] = (1, 28, 28)
     classes: int = 10
 
 
+# Spreads: medians over the arms of our own studies (CONTRIBUTING.md says how they were taken).
 DATASETS = {
-    "fashion_mnist": DatasetFacts(train_images=60_000, test_images=10_000),
-    "mnist": DatasetFacts(train_images=60_000, test_images=10_000),
-    "digits": DatasetFacts(train_images=1_437, test_images=360),
+    "fashion_mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.008),
+    "mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.002),
+    "digits": DatasetFacts(train_images=1_437, test_images=360, typical_spread=0.008),
 }
 
 Scalar = bool | int | float | str | None
@@ -65,7 +69,23 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Range(_Part):
+class Conditional(_Part):
+    """Something that holds only in arms with certain settings."""
+
+    when: dict[str, Value] = {}
+
+    def applies(self, settings: Mapping[str, Any]) -> bool:
+        """Whether an arm with such keywords and recipe meets the condition; `[1, 2]` and `(1, 2)` are one."""
+        return all(as_written(settings.get(name)) == as_written(value) for name, value in self.when.items())
+
+
+class ValueWhen(Conditional):
+    """A factor's value that only some arms can have."""
+
+    value: Value
+
+
+class Range(Conditional):
     """The interval a nuisance is tuned over, ends included."""
 
     low: Annotated[float, Field(allow_inf_nan=False)]
@@ -81,6 +101,14 @@ class Range(_Part):
         return self
 
 
+Ranges = Annotated[
+    tuple[Range, ...],
+    Field(min_length=1),
+    BeforeValidator(lambda raw: raw if isinstance(raw, list | tuple) else (raw,)),
+]
+"""One range, or several with conditions: the last that applies to an arm is its own."""
+
+
 class Recipe(_Part):
     """How every arm is trained; the defaults are the documents' recipe."""
 
@@ -93,13 +121,24 @@ class Recipe(_Part):
     init: Literal[
         "default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal"
     ] = "xavier_uniform"
+    augmentation: Literal["none", "flip", "crop", "flip_crop"] = "none"
+    train_images: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """Of those that validation leaves, so many are trained on; null: all."""
+
+
+class Search(_Part):
+    """How many candidates `design: search` tries, by how many at a time, and how many it confirms."""
+
+    candidates: Annotated[int, Field(ge=2, le=10_000, strict=True)] = 48
+    generation: Annotated[int, Field(ge=1, le=1000, strict=True)] = 8
+    finalists: Annotated[int, Field(ge=1, le=20, strict=True)] = 4
 
 
 class Tuning(_Part):
     """How many points of which ranges every arm tries; `trials: 0` tunes nothing."""
 
     trials: Annotated[int, Field(ge=0, le=1000, strict=True)] = 0
-    ranges: dict[str, Range] = {}
+    ranges: dict[str, Ranges] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -148,8 +187,10 @@ class StudySpec(_Part):
     dataset: Literal["fashion_mnist", "mnist", "digits"] = "fashion_mnist"
     model: str = "lenet"
     baseline: dict[str, Value] = {}
-    factors: dict[str, Annotated[list[Value], Field(min_length=1, max_length=200)]]
-    design: Literal["one_at_a_time"] = "one_at_a_time"
+    factors: dict[str, Annotated[list[ValueWhen | Value], Field(min_length=1, max_length=200)]] = {}
+    arms: Annotated[dict[ArmName, dict[str, Value]], Field(max_length=200)] = {}
+    design: Literal["one_at_a_time", "factorial", "leave_one_out", "search"] = "one_at_a_time"
+    search: Search = Search()
     recipe: Recipe = Recipe()
     tuning: Tuning = Tuning()
     seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS, strict=True)] = 10
@@ -164,18 +205,26 @@ class StudySpec(_Part):
 
     @field_validator("factors")
     @classmethod
-    def _distinct(cls, factors: dict[str, list[Value]]) -> dict[str, list[Value]]:
+    def _distinct(cls, factors: dict[str, list[ValueWhen | Value]]) -> dict[str, list[ValueWhen | Value]]:
         for name, values in factors.items():
-            # True == 1 == 1.0 in Python; what a person wrote differently is different here.
-            written = [repr(value) for value in values]
-            for value in values:
-                if written.count(repr(value)) > 1:
-                    raise ValueError(f"{name} lists {value!r} twice: name every value once")
+            written = [
+                f"{as_written(value.value)} {value.when}"
+                if isinstance(value, ValueWhen)
+                else as_written(value)
+                for value in values
+            ]
+            for value in written:
+                if written.count(value) > 1:
+                    raise ValueError(f"{name} lists '{value}' twice: name every value once")
         return factors
 
     @model_validator(mode="after")
     def _consistent(self) -> "StudySpec":
-        both = sorted(set(self.factors) & set(self.tuning.ranges))
+        if bool(self.factors) == bool(self.arms):
+            raise ValueError("a study has either factors or named arms: write one of the two")
+        if self.arms and {"design", "search"} & self.model_fields_set:
+            raise ValueError("named arms stand in place of factors and design: leave the design out")
+        both = sorted(set(self.factor_names) & set(self.tuning.ranges))
         if both:
             raise ValueError(f"'{both[0]}' is both a factor and tuned: keep it in one of the two")
         if self.tuning.active and not self.validation:
@@ -191,6 +240,11 @@ class StudySpec(_Part):
             )
         return self
 
+    @property
+    def factor_names(self) -> list[str]:
+        """What the question is about: the factors, or whatever the named arms set."""
+        return list(self.factors) or list(dict.fromkeys(name for arm in self.arms.values() for name in arm))
+
     def where(self, key: str) -> str:
         """`file:line: key` of a dotted key, or of its nearest parent that was written down."""
         written = key
@@ -202,6 +256,15 @@ class StudySpec(_Part):
         """The same, knowing where each of its keys was written."""
         self._lines.update(lines)
         return self
+
+
+def as_written(value: Any) -> str:
+    """A value as a person writes it in a study file: `[3 5]`, `true`, `0.9`; what is equal reads equal."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return "[" + " ".join(map(as_written, value)) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -14,7 +14,19 @@ from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from ablate.errors import StudyError
-from ablate.spec import DATASETS, Decision, Range, Recipe, Reference, StudySpec, Timing, Tuning, did_you_mean
+from ablate.spec import (
+    DATASETS,
+    Decision,
+    Range,
+    Recipe,
+    Reference,
+    Search,
+    StudySpec,
+    Timing,
+    Tuning,
+    ValueWhen,
+    did_you_mean,
+)
 
 MAX_BYTES = 64_000
 
@@ -47,7 +59,18 @@ def values(overrides: Sequence[str]) -> dict[str, Any]:
 def dump(spec: StudySpec) -> str:
     """The resolved study as YAML that `read` takes back."""
     raw = spec.model_dump(mode="json")
-    raw["tuning"] = {"trials": spec.tuning.trials, **raw["tuning"]["ranges"]}
+    ranges = {
+        name: [_without_empty(one, "when") for one in several]
+        for name, several in raw["tuning"]["ranges"].items()
+    }
+    raw["tuning"] = {
+        "trials": spec.tuning.trials,
+        **{name: several[0] if len(several) == 1 else several for name, several in ranges.items()},
+    }
+    for unused in ["design", "search", "factors"] if spec.arms else ["arms"]:
+        del raw[unused]
+    if spec.design != "search":
+        raw.pop("search", None)
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
@@ -64,6 +87,10 @@ def differences(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any]
     for key in [*before, *(key for key in after if key not in before)]:
         if repr(before.get(key)) != repr(after.get(key)):
             yield key, before.get(key), after.get(key)
+
+
+def _without_empty(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in raw.items() if name != key or value}
 
 
 def _leaves(raw: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -165,9 +192,11 @@ def _explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Pat
     """One line for pydantic's first complaint: place, key, value, remedy."""
     error = errors[0]
     # Pydantic names the branch of a union and our own 'ranges' in its path; neither stands in the file.
-    branches = ("ranges", "bool", "int", "float", "str", "none", "list[")
+    branches = ("ranges", "ValueWhen", "bool", "int", "float", "str", "none", "list[")
     location = [str(part) for part in error["loc"]]
     keys = location[:1] + [part for part in location[1:] if not part.startswith(branches)]
+    if ".".join(keys[:3]) not in lines:  # a range alone is not written as a list
+        keys = keys[:2] + keys[3:] if location[:2] == ["tuning", "ranges"] else keys
     key = ".".join(keys)
     written = key
     while written and written not in lines:
@@ -182,7 +211,7 @@ def _explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Pat
         return f"{place}: {f'{key}: ' if key else ''}{error['ctx']['error']}"
     message = error["msg"][0].lower() + error["msg"][1:]
     if any(part.startswith(branches[1:]) for part in location[1:]):
-        message = "must be a word, a number, true, false, null or a list of numbers"
+        message = "must be a word, a number, true, false, null, a list of numbers, or {value: …, when: {…}}"
     if isinstance(given, float) and math.isnan(given):
         message = "not a number"
     shown = repr(given) if len(repr(given)) <= 60 else repr(given)[:57] + "…"
@@ -201,7 +230,7 @@ def _known_keys(parents: Sequence[str]) -> list[str]:
         known = next(
             (
                 kind
-                for kind in (Recipe, Tuning, Decision, Timing, Reference, Range)
+                for kind in (Recipe, Tuning, Decision, Timing, Search, Reference, ValueWhen, Range)
                 if kind.__name__ in repr(annotation)
             ),
             Range,

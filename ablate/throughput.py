@@ -12,8 +12,8 @@ from ablate import data, timing
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, settle_process
 from ablate.results import TimingBlock
+from ablate.runs import Run
 from ablate.search import RecordStore
-from ablate.space import Run
 from ablate.spec import StudySpec
 from ablate.workers import Conditions
 

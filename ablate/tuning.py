@@ -8,12 +8,12 @@ own best, two identical arms were called different in 27–39 % of simulated stu
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
-from typing import Literal
 
 from scipy.stats import sem
 
-from ablate.space import beyond, own_values, setting_name, tuning_points
-from ablate.spec import MAX_SEEDS, StudySpec
+from ablate.grid import Grid, Side
+from ablate.runs import setting_name
+from ablate.spec import MAX_SEEDS
 
 FIRST_TUNING_SEEDS = (MAX_SEEDS,)
 RESCORING_SEEDS = (MAX_SEEDS + 1, MAX_SEEDS + 2)
@@ -28,8 +28,6 @@ and 6.4 % (before the arm's own standard error became its lower bound, which was
 """
 FELL = 0.05
 """A score this far below the arm's best ends the search on that side."""
-
-Side = Literal["low", "high"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +59,15 @@ class Choice:
 class _Progress:
     """Which points each arm has been given so far; grows as their scores come in."""
 
-    study: StudySpec
+    grid: Grid
     arms: Sequence[str]
     scores: Scores
     points: dict[str, list[dict[str, float]]] = field(init=False)
     extended: set[Side] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.points = {arm: tuning_points(self.study) for arm in self.arms}
+        points = self.grid.points()
+        self.points = {arm: list(points) for arm in self.arms}
 
     def missing(self, points: Mapping[str, Sequence[dict[str, float]]], seeds: Sequence[int]) -> list[Trial]:
         wanted = (_trial(arm, p, seed) for seed in seeds for arm in self.arms for p in points[arm])
@@ -82,7 +81,7 @@ class _Progress:
 
     def is_own(self, point: dict[str, float]) -> bool:
         """Whether it is the recipe's own; among equal scores it goes first, so that a tie moves nothing."""
-        return point == own_values(self.study)
+        return point == self.grid.own
 
     def edges(self, arm: str, point: dict[str, float]) -> Iterator[Side]:
         """The sides on which no value beyond the point's has been tried in the arm."""
@@ -96,7 +95,7 @@ class _Progress:
 
     def ended(self, arm: str, side: Side) -> bool:
         """Whether the outermost value on that side diverged or fell well below the arm's best."""
-        (name,) = self.study.tuning.ranges
+        (name,) = self.grid.ranges
         outermost = (min if side == "low" else max)(self.points[arm], key=lambda point: point[name])
         best = max(self.score(arm, point, FIRST_TUNING_SEEDS) for point in self.points[arm])
         score = self.score(arm, outermost, FIRST_TUNING_SEEDS)
@@ -106,7 +105,7 @@ class _Progress:
         """Give every arm up to two more grid steps on a side; the trials this waits for."""
         self.extended.add(side)
         for step in range(1, EXTENSION_STEPS + 1):
-            point = beyond(self.study, side, step)
+            point = self.grid.beyond(side, step)
             if point is None:
                 break
             for arm in self.arms:
@@ -129,9 +128,40 @@ class _Progress:
         return {arm: [p for p in self.points[arm] if setting_name(p) in union] for arm in self.arms}
 
 
-def advance(study: StudySpec, arms: Sequence[str], scores: Scores) -> list[Trial] | dict[str, Choice]:
-    """The trials wanted next, or, when none is, every arm's choice."""
-    progress = _Progress(study, arms, scores)
+def advance(grids: Mapping[str, Grid], scores: Scores) -> list[Trial] | dict[str, Choice]:
+    """The trials wanted next, or, when none is, every arm's choice.
+
+    Args:
+        grids: by arm; arms with equal grids are tuned together, the others each with their like.
+        scores: of the trials that are done.
+    """
+    wanted: list[Trial] = []
+    choices: dict[str, Choice] = {}
+    for grid, arms in _alike(grids):
+        outcome = _advance_alike(grid, arms, scores)
+        if isinstance(outcome, dict):
+            choices |= outcome
+        else:
+            wanted += outcome
+    return wanted or {arm: choices[arm] for arm in grids}
+
+
+def _alike(grids: Mapping[str, Grid]) -> list[tuple[Grid, list[str]]]:
+    groups: list[tuple[Grid, list[str]]] = []
+    for arm, grid in grids.items():
+        for other, members in groups:
+            if other == grid:
+                members.append(arm)
+                break
+        else:
+            groups.append((grid, [arm]))
+    return groups
+
+
+def _advance_alike(grid: Grid, arms: Sequence[str], scores: Scores) -> list[Trial] | dict[str, Choice]:
+    if not grid.ranges:
+        return {arm: Choice(chosen={}, best={}, tried=(), at_edge=False, extended=False) for arm in arms}
+    progress = _Progress(grid, arms, scores)
     seeds = (*FIRST_TUNING_SEEDS, *RESCORING_SEEDS)
     if missing := progress.missing(progress.points, FIRST_TUNING_SEEDS):
         return missing

@@ -68,7 +68,7 @@ def conditions(evidence: Evidence) -> list[str]:
     study, environment = evidence.study, evidence.environment
     images = environment["data"]["test_images"]
     baseline = evidence.tables["arms"]["test_accuracy_mean"].iloc[0]
-    open_to_change = {*study.factors, *study.tuning.ranges}
+    open_to_change = {*study.factor_names, *study.tuning.ranges}
     network = _listed(study.baseline, open_to_change)
     recipe = _listed(study.recipe.model_dump(), open_to_change)
     told = [
@@ -296,7 +296,7 @@ def _factors(evidence: Evidence) -> str:
     runs = evidence.tables["runs"]
     baseline = runs[runs["arm"] == evidence.arms[0]]
     told = []
-    for name in evidence.study.factors:
+    for name in evidence.study.factor_names:
         values = baseline[name].dropna() if name in baseline else baseline["arm"].head(0)
         told.append(f"{name.replace('_', ' ')}" + (f" (baseline: {values.iloc[0]})" if len(values) else ""))
     return ", ".join(told)

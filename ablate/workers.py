@@ -17,7 +17,7 @@ from ablate import data
 from ablate.engines import trainer_for
 from ablate.engines.training import settle_process, train
 from ablate.results import RunRecord, Status
-from ablate.space import Run, setting_name
+from ablate.runs import Run, setting_name
 
 ATTEMPTS = 2
 """A run whose worker died is tried once more before it counts as failed."""

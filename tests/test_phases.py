@@ -9,7 +9,8 @@ from ablate import report
 from ablate.folder import ReportFolder
 from ablate.phases import Advanced, Conduct, FirstPair
 from ablate.results import RunRecord
-from ablate.space import Run, arms, setting_name
+from ablate.runs import Run, setting_name
+from ablate.space import lay_out
 from ablate.spec import StudySpec
 from ablate.workers import Conditions, Outcome
 
@@ -61,7 +62,7 @@ def conduct(spec: StudySpec, path: Path, stub: Stub) -> tuple[list[Advanced | Fi
     folder.take(fresh=False)
     try:
         added = folder.adopt(spec)
-        conducted = Conduct(spec, arms(spec), folder, CONDITIONS, jobs=1, workers=stub)
+        conducted = Conduct(spec, lay_out(spec), folder, CONDITIONS, jobs=1, workers=stub)
         try:
             events = list(conducted.events())
             folder.write_environment({**conducted.facts(), "fallback": None, "seeds_added": added})

@@ -39,7 +39,7 @@ def test_the_fallback_is_laid_over_the_study_and_overrides_over_both() -> None:
     assert spec.dataset == "digits"
     assert spec.recipe.optimizer == "adam"
     assert spec.recipe.epochs == 3
-    assert spec.tuning.ranges["learning_rate"].low == 0.00075
+    assert spec.tuning.ranges["learning_rate"][0].low == 0.00075
 
 
 def test_the_fallback_holds_out_the_same_share_and_drops_figures_published_for_other_data() -> None:
@@ -70,7 +70,14 @@ INVALID = {
     "logarithm of zero": ("low: 0.003", "low: 0", r"small\.yaml:8: .*has no logarithm"),
     "value twice": ("[avg, max]", "[avg, avg]", r"small\.yaml:6: .*lists 'avg' twice"),
     "no values": ("[avg, max]", "[]", r"small\.yaml:6: factors\.pooling"),
-    "mapping as value": ("[avg, max]", "[{a: 1}]", r"small\.yaml:6: factors\.pooling\.0: .*must be a word, a number"),
+    "mapping as value": ("[avg, max]", "[{a: 1}]", r"small\.yaml:6: 'factors\.pooling\.0\.value' is missing"),
+    "mapping in a mapping": ("[avg, max]", "[{value: {a: 1}}]", r"small\.yaml:6: factors\.pooling\.0\.value: .*must be a word, a number"),
+    "a condition of another key": ("[avg, max]", "[avg, {value: max, wen: {}}]", r"small\.yaml:6: unknown key 'wen': did you mean 'when'\?"),
+    "factors and arms": ("factors: {pooling: [avg, max]}", "factors: {pooling: [avg, max]}\narms: {a: {}, b: {pooling: max}}", r"either factors or named arms"),
+    "arms and a design": ("factors: {pooling: [avg, max]}", "arms: {a: {}, b: {pooling: max}}\ndesign: factorial", r"leave the design out"),
+    "neither factors nor arms": ("factors: {pooling: [avg, max]}\n", "", r"either factors or named arms"),
+    "an arm like a formula": ("factors: {pooling: [avg, max]}", "arms: {a: {}, '=cmd()': {pooling: max}}", r"must not begin like a spreadsheet formula"),
+    "unknown design": ("seeds: 3", "design: factrial", r"'factrial' is not known: did you mean 'factorial'\?"),
     "no seeds": ("seeds: 3", "seeds: 0", r"small\.yaml:9: seeds: 0"),
     "everything held out": ("validation: 240", "validation: 1437", r"leave some to train on"),
     "nothing to tune on": ("validation: 240", "validation: 0", r"tuning needs validation images"),

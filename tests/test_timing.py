@@ -8,7 +8,8 @@ from torch import nn
 
 from ablate import models, timing
 from ablate.engines.loop import LoopTrainer
-from ablate.space import Run, arms
+from ablate.runs import Run
+from ablate.space import lay_out
 from tests.conftest import CPU
 
 
@@ -45,7 +46,7 @@ def test_a_block_of_our_own_work_is_not_disturbed(monkeypatch: pytest.MonkeyPatc
 
 
 def test_lenet_costs_833_040_flops_and_61_706_parameters(small, digits) -> None:
-    trainer = LoopTrainer(Run(phase="confirm", arm=arms(small())[0], setting={}, seed=0), digits, CPU)
+    trainer = LoopTrainer(Run(phase="confirm", arm=lay_out(small()).arms[0], setting={}, seed=0), digits, CPU)
     cost = timing.cost(
         trainer.model,
         (1, 28, 28),

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from ablate.grid import Grid
+from ablate.space import grid_of, lay_out
 from ablate.spec import StudySpec
 from ablate.tuning import FIRST_TUNING_SEEDS, RESCORING_SEEDS, Choice, Trial, advance
 
@@ -19,11 +21,15 @@ def spec(small) -> StudySpec:
     )
 
 
+def grids(spec: StudySpec, arms=ARMS) -> dict[str, Grid]:
+    return dict.fromkeys(arms, grid_of(spec, lay_out(spec).arms[0]))
+
+
 def tune(spec: StudySpec, response: Response, arms=ARMS) -> tuple[dict[str, Choice], dict[Trial, float]]:
     """Answer every wanted trial by `response(arm, learning_rate, seed)` until nothing is wanted."""
     scores: dict[Trial, float] = {}
     for _ in range(20):
-        wanted = advance(spec, arms, scores)
+        wanted = advance(grids(spec, arms), scores)
         if isinstance(wanted, dict):
             return wanted, scores
         assert wanted
@@ -136,7 +142,7 @@ def test_the_outcome_does_not_depend_on_the_order_in_which_scores_arrive(spec) -
     choices, scores = tune(spec, response)
     partial: dict[Trial, float] = {}
     for _ in range(500):
-        wanted = advance(spec, ARMS, partial)
+        wanted = advance(grids(spec), partial)
         if isinstance(wanted, dict):
             break
         trial = wanted[rng.integers(len(wanted))]  # one at a time, in any order, as after a kill

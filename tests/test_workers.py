@@ -13,7 +13,8 @@ import pytest
 
 from ablate import workers
 from ablate.results import RunRecord
-from ablate.space import Run, arms
+from ablate.runs import Run
+from ablate.space import lay_out
 from ablate.workers import Conditions, Here, LocalProcesses
 
 CONDITIONS = Conditions(dataset="digits", data_root=None, validation=240, device="cpu")
@@ -28,7 +29,7 @@ def pool() -> Iterator[LocalProcesses]:
 
 
 def some_runs(spec, count: int, **setting: float) -> list[Run]:
-    return [Run(phase="tune", arm=arms(spec)[0], setting=setting, seed=seed) for seed in range(count)]
+    return [Run(phase="tune", arm=lay_out(spec).arms[0], setting=setting, seed=seed) for seed in range(count)]
 
 
 def timeless(record: RunRecord) -> tuple[object, ...]:
@@ -116,7 +117,7 @@ def test_running_out_of_memory_is_told_apart(small, monkeypatch: pytest.MonkeyPa
 
 
 def test_only_the_first_confirmed_seed_of_an_arm_is_kept(small) -> None:
-    arm = arms(small("recipe.epochs=1"))[0]
+    arm = lay_out(small("recipe.epochs=1")).arms[0]
     runs = [
         Run(phase=phase, arm=arm, setting={}, seed=seed)
         for phase, seed in (("tune", 0), ("confirm", 0), ("confirm", 1))
@@ -130,13 +131,14 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from ablate import study
-from ablate.space import Run, arms
+from ablate.runs import Run
+from ablate.space import lay_out
 from ablate.workers import Conditions, LocalProcesses
 if __name__ == "__main__":
     spec = study.read(Path(sys.argv[1]), ["recipe.epochs=1000"])
     pool = LocalProcesses(Conditions(dataset="digits", data_root=None, validation=240, device="cpu"), jobs=2)
     print("ready", flush=True)
-    list(pool.outcomes([Run(phase="tune", arm=arms(spec)[0], setting={}, seed=s) for s in range(4)]))
+    list(pool.outcomes([Run(phase="tune", arm=lay_out(spec).arms[0], setting={}, seed=s) for s in range(4)]))
 """
 
 

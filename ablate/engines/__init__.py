@@ -8,7 +8,7 @@ from ablate.data import Dataset
 from ablate.engines.lanes import LanesTrainer, why_not
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import Trainer
-from ablate.space import Run
+from ablate.runs import Run
 
 
 def trainer_for(run: Run, dataset: Dataset, device: torch.device) -> Trainer:

@@ -9,7 +9,7 @@ from ablate.data import Dataset
 from ablate.engines.lanes_library import Examples, Optimizer, library
 from ablate.engines.lanes_tables import Memory, NotCovered, blocks_of, network_of
 from ablate.engines.loop import initial_model
-from ablate.space import Run
+from ablate.runs import Run
 
 RULES = ("sgd", "adam", "adamw")
 """Position is the number by which lanes.cpp knows them."""
@@ -24,6 +24,8 @@ def why_not(run: Run, dataset: Dataset, device: torch.device) -> str | None:
         return f"it runs on a CPU, not on {device.type}"
     if dataset.images.dtype != torch.float32 or not dataset.images.is_contiguous():
         return "the images are not contiguous float32"
+    if run.recipe.augmentation != "none":
+        return "it does not augment"
     try:
         blocks_of(initial_model(run, dataset.images.shape[1:], len(dataset.classes)))
     except NotCovered as reason:

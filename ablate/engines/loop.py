@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from ablate import models
 from ablate.data import Dataset
-from ablate.space import Run
+from ablate.engines.augmentation import Augmentation
+from ablate.runs import Run
 from ablate.spec import Recipe
 
 EVALUATION_BATCH = 1_000
@@ -25,13 +26,14 @@ class LoopTrainer:
         self._format = _memory_format(device)
         self.model: nn.Sequential = model.to(device, memory_format=self._format).train()  # type: ignore[call-overload]
         self._optimizer = _optimizer(run.recipe, self.model)
+        self._augment = Augmentation(run.recipe.augmentation, run.seed)
         self._images, self._labels = dataset.images, dataset.labels
         self._loss_sum = torch.zeros((), device=device)
         self._correct = torch.zeros((), device=device)
 
     def step(self, batch: Tensor) -> None:
         """One optimiser step on the examples of `batch`, indices `(b,)`; nothing is synchronised."""
-        images = self._images[batch].contiguous(memory_format=self._format)
+        images = self._augment(self._images[batch]).contiguous(memory_format=self._format)
         labels = self._labels[batch]
         self._optimizer.zero_grad(set_to_none=True)
         logits = self.model(images)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ablate.data import Dataset, split
 from ablate.results import EpochPoint, RunRecord
+from ablate.runs import Run, setting_name
 from ablate.seeds import derived_seed
-from ablate.space import Run, setting_name
 
 POINTS_PER_EPOCH = 5
 
@@ -46,12 +46,12 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> R
     device = dataset.images.device
     recipe = run.recipe
     train_indices, validation_indices = (
-        part.to(device) for part in split(dataset.labels, validation, run.seed)
+        part.to(device) for part in split(dataset.labels, validation, run.seed, recipe.train_images)
     )
     held_out = dataset.images[validation_indices], dataset.labels[validation_indices]
     order_generator = torch.Generator().manual_seed(derived_seed(run.seed, "order"))
     points: list[EpochPoint] = []
-    diverged = False
+    diverged = pruned = False
     with _dropout_stream(run.seed, device):
         for epoch in range(recipe.epochs):
             # Drawn on the CPU, so that the order is the same on every device.
@@ -60,8 +60,8 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> R
             diverged = not math.isfinite(curve[-1].train_loss)
             last = epoch == recipe.epochs - 1
             accuracy = None
-            # Tuning looks at the last epoch alone; only confirmed runs are drawn as curves.
-            if validation and not diverged and (last or run.phase == "confirm"):
+            # Tuning looks at the last epoch alone; searches compare curves, confirmed runs are drawn.
+            if validation and not diverged and (last or run.phase in ("confirm", "search")):
                 accuracy = trainer.evaluate(*held_out)
             points += curve[:-1]
             points.append(
@@ -72,7 +72,9 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> R
                     examples_per_second=len(order) / seconds,
                 )
             )
-            if diverged:
+            if accuracy is not None and not last and epoch < len(run.floor):
+                pruned = accuracy < run.floor[epoch]
+            if diverged or pruned:
                 break
     test_accuracy = None
     if run.phase == "confirm" and not diverged:
@@ -84,7 +86,7 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> R
         setting=setting_name(run.setting),
         seed=run.seed,
         values={**run.arm.factors, **run.setting},
-        status="diverged" if diverged else "complete",
+        status="diverged" if diverged else "pruned" if pruned else "complete",
         engine=trainer.name,
         train_loss=None if diverged else final.train_loss,
         train_accuracy=None if diverged else final.train_accuracy,

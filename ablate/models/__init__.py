@@ -10,11 +10,12 @@ from torch import nn
 from ablate.errors import ModelError
 from ablate.models.layers import LayerShape, initialise, layer_shapes
 from ablate.models.lenet import lenet
+from ablate.models.mlp import mlp
 from ablate.spec import did_you_mean
 
 __all__ = ["MODELS", "LayerShape", "build", "check", "keywords", "layer_shapes"]
 
-MODELS: dict[str, Callable[..., nn.Sequential]] = {"lenet": lenet}
+MODELS: dict[str, Callable[..., nn.Sequential]] = {"lenet": lenet, "mlp": mlp}
 _GIVEN_BY_DATA = ("input_shape", "classes")
 
 

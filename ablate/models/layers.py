@@ -52,6 +52,13 @@ def whole(keyword: str, value: object, *, at_least: int, at_most: int = 100_000)
     return value
 
 
+def probability(keyword: str, value: object) -> float:
+    """`value` if it is a probability below one; a ModelError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ModelError(keyword, f"{value!r} is no probability from 0 to below 1")
+    return value
+
+
 def convolved(
     layer: str, size: tuple[int, int], *, kernel: int, stride: int, padding: int, dilation: int
 ) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from ablate.errors import ModelError
-from ablate.models.layers import ACTIVATIONS, POOLINGS, chosen, convolved, whole
+from ablate.models.layers import ACTIVATIONS, POOLINGS, chosen, convolved, probability, whole
 
 CHANNELS = (6, 16)
 HIDDEN = (120, 84)
@@ -55,8 +55,7 @@ def lenet(
     act = chosen("activation", activation, ACTIVATIONS)
     pool = chosen("pooling", pooling, {**POOLINGS, "none": None})
     chosen("head", head, {"dense": None, "global_average": None})
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise ModelError("dropout", f"{dropout!r} is no probability from 0 to below 1")
+    share = probability("dropout", dropout)
     if not isinstance(batch_norm, bool):
         raise ModelError("batch_norm", f"{batch_norm!r} is neither true nor false")
     convolutions = whole("conv_layers", conv_layers, at_least=1, at_most=8)
@@ -93,8 +92,8 @@ def lenet(
         for i, width in enumerate(units):
             layers[f"dense{i + 1}"] = nn.Linear(features, width)
             layers[f"dense_act{i + 1}"] = act()
-            if dropout:
-                layers[f"dropout{i + 1}"] = nn.Dropout(dropout)
+            if share:
+                layers[f"dropout{i + 1}"] = nn.Dropout(share)
             features = width
         layers[f"dense{dense}"] = nn.Linear(features, classes)
     if output_activation is not None:

@@ -7,7 +7,8 @@ from ablate.data import Dataset
 from ablate.engines.lanes import LanesTrainer, why_not
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, settle_process
-from ablate.space import Run, arms
+from ablate.runs import Run
+from ablate.space import lay_out
 from tests.conftest import CPU, STUDIES
 
 STEPS = 4
@@ -21,7 +22,7 @@ def test_training_throughput(
     """One run alone on one core, batches of 256, digits resident."""
     settle_process(1)
     spec = study.read(STUDIES / "lenet_pooling.yaml")
-    run = Run(phase="confirm", arm=arms(spec)[arm], setting={}, seed=0)
+    run = Run(phase="confirm", arm=lay_out(spec).arms[arm], setting={}, seed=0)
     if engine is LanesTrainer and (reason := why_not(run, digits, CPU)):
         pytest.skip(reason)
     trainer = engine(run, digits, CPU)

@@ -19,7 +19,7 @@ from ablate.engines.loop import LoopTrainer, initial_model
 from ablate.engines.training import Trainer, train
 from ablate.errors import ModelError
 from ablate.models import layers
-from ablate.space import Arm, Run
+from ablate.runs import Arm, Run
 from ablate.spec import Recipe
 
 CPU = torch.device("cpu")

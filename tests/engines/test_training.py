@@ -9,7 +9,8 @@ from ablate.data import Dataset, split
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, train
 from ablate.results import RunRecord
-from ablate.space import Run, arms
+from ablate.runs import Run
+from ablate.space import lay_out
 from tests.conftest import CPU
 
 
@@ -31,7 +32,7 @@ class Watching(LoopTrainer):
 
 
 def a_run(spec, arm: int = 0, phase: str = "confirm", seed: int = 0, **setting: float) -> Run:
-    return Run(phase=phase, arm=arms(spec)[arm], setting=setting, seed=seed)
+    return Run(phase=phase, arm=lay_out(spec).arms[arm], setting=setting, seed=seed)
 
 
 def trained(run: Run, dataset: Dataset, validation: int = 240) -> tuple[RunRecord, Watching]:
