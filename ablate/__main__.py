@@ -70,10 +70,11 @@ def run(
     import torch
 
     from ablate import data, report, space
+    from ablate.evidence import Evidence
     from ablate.folder import ReportFolder
     from ablate.phases import Advanced, Conduct
     from ablate.progress import display
-    from ablate.wording import Evidence, findings
+    from ablate.wording import findings
     from ablate.workers import Conditions
 
     space.lay_out(study)
@@ -116,8 +117,10 @@ def run(
     finally:
         folder.release()
     for finding in findings(evidence):
-        out.print(f"{finding.arm}: {finding.verdict}", style="bold", markup=False, soft_wrap=True)
-        out.print(f"  {finding.sentence}\n  {finding.cost}", markup=False, soft_wrap=True)
+        out.print(f"{finding.subject}: {finding.verdict}", style="bold", markup=False, soft_wrap=True)
+        for line in (finding.sentence, finding.cost):
+            if line:
+                out.print(f"  {line}", markup=False, soft_wrap=True)
     out.print(f"report: {page}", markup=False, soft_wrap=True)
     if evidence.failed_runs:
         err.print(f"{evidence.failed_runs} runs failed; the report names them and their causes", markup=False)
@@ -128,7 +131,7 @@ def run(
 def plan(study_file: StudyFile, overrides: Overrides = None) -> None:
     """Show arms, runs and minutes; train nothing of the study."""
     study = studies.read(study_file, overrides or [])
-    from ablate import space, stats
+    from ablate import power, space
     from ablate.price import price
 
     layout = space.lay_out(study)
@@ -148,7 +151,7 @@ def plan(study_file: StudyFile, overrides: Overrides = None) -> None:
         f"on this machine's {os.cpu_count()} cores",
         soft_wrap=True,
     )
-    enough = stats.seeds_for_significance(len(arms) - 1, study.decision.alpha)
+    enough = power.seeds_for_significance(len(layout.contrasts), study.decision.alpha)
     if study.seeds < enough:
         err.print(
             f"warning: {study.seeds} seeds cannot bring the exact test below {study.decision.alpha:g} "

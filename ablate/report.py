@@ -8,12 +8,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ablate import __version__, figures, stats
-from ablate.folder import read_given
-from ablate.results import COLUMNS, write_table, write_whole
-from ablate.wording import Evidence, cautions, conditions, findings, p_in_words, references, rows
+from ablate import __version__, figures
+from ablate.audit import cautions, places
+from ablate.evidence import Evidence, gather
+from ablate.phrases import p_in_words, rows
+from ablate.results import COLUMNS, GIVEN_TABLES, write_table, write_whole
+from ablate.wording import conditions, findings, headline, references, remarks
 
 RUNS_SHOWN = 500
+FINDINGS_SHOWN = 12
 
 
 def write(path: Path) -> Evidence:
@@ -24,7 +27,7 @@ def write(path: Path) -> Evidence:
     """
     evidence = gather(path)
     if not evidence.preliminary:
-        for name in ("arms", "comparisons"):
+        for name in evidence.tables.keys() - set(GIVEN_TABLES):
             write_table(evidence.tables[name], path / "tables" / f"{name}.csv")
     drawn = list(figures.make(evidence.study, evidence.tables))
     for figure in drawn:
@@ -46,50 +49,27 @@ def write(path: Path) -> Evidence:
     return evidence
 
 
-def gather(path: Path) -> Evidence:
-    """The folder's study, environment and tables, with the derived ones computed."""
-    study, environment, given = read_given(path)
-    arms = list(environment["arms"])
-    confirmed = given["runs"][given["runs"]["phase"] == "confirm"]
-    to_time = study.timing.blocks > 0 and (confirmed["test_accuracy"].notna()).any()
-    preliminary = len(confirmed) < len(arms) * study.seeds or (to_time and given["timing"].empty)
-    derived = {
-        "arms": stats.summarise(given["runs"], given["timing"], arms, environment["arms"], study.decision),
-        "comparisons": stats.compare(
-            given["runs"],
-            arms,
-            study.decision,
-            classes=len(environment["data"]["classes"]),
-            test_images=environment["data"]["test_images"],
-        ),
-    }
-    return Evidence(
-        study=study,
-        environment=environment,
-        tables={**given, **derived},
-        arms=arms,
-        preliminary=preliminary,
-    )
-
-
 def _content(evidence: Evidence, pictures: Sequence[dict[str, Any]]) -> dict[str, Any]:
     study, tables = evidence.study, evidence.tables
     runs = tables["runs"]
-    confirmed = runs[runs["phase"] == "confirm"]
     return {
         "study": study,
         "environment": evidence.environment,
         "preliminary": evidence.preliminary,
-        "confirmed": len(confirmed),
+        "headline": headline(evidence),
+        "remarks": remarks(evidence),
+        "confirmed": len(evidence.confirmed),
         "wanted": len(evidence.arms) * study.seeds,
         "arms": rows(tables["arms"]),
         "findings": findings(evidence),
+        "findings_shown": FINDINGS_SHOWN,
         "conditions": conditions(evidence),
         "cautions": cautions(evidence),
         "references": references(evidence),
         "pictures": pictures,
         "comparisons": rows(tables["comparisons"]) if not evidence.preliminary else [],
-        "tuning": rows(tables["tuning"]),
+        "tuning": places(evidence),
+        "path": rows(tables["path"]) if "path" in tables and not evidence.preliminary else [],
         "confidence": f"{(1 - study.decision.alpha) * 100:g}%",
         "runs_columns": list(runs.columns),
         "runs": rows(runs.head(RUNS_SHOWN)),

@@ -1,66 +1,124 @@
-"""What the tables say, in sentences: findings, conditions, cautions. No layout, no torch."""
+"""The answer and the conditions under which it holds, in sentences. No layout, no torch."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from ablate import stats
-from ablate.spec import StudySpec
+from ablate import power, stats
+from ablate.evidence import FULL, Evidence
+from ablate.phrases import counted, interval, p_in_words, points, rows, spoken
+from ablate.spec import StudySpec, ValueWhen, as_written
 
-DRIFT_WORTH_SAYING = 0.05
-HARDLY_ANY_DISTURBANCE = 0.25
 VERDICT_TONE = {stats.MATTERS: "strong", stats.EQUIVALENT: "calm", stats.SIZE_UNCLEAR: "strong"}
+SETTLED = (stats.MATTERS, stats.SIZE_UNCLEAR)
+"""Verdicts that say that there is a difference."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One arm's answer: the verdict, what happened, and what it costs."""
+    """One contrast's answer: the verdict, what happened, and what it costs."""
 
-    arm: str
+    subject: str
     verdict: str
     tone: str
     sentence: str
-    cost: str
+    cost: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """Everything a page says, before it is said in HTML or Markdown."""
-
-    study: StudySpec
-    environment: dict[str, Any]
-    tables: dict[str, pd.DataFrame]
-    arms: list[str]
-    preliminary: bool
-
-    @property
-    def failed_runs(self) -> int:
-        """How many runs crashed; divergence is an outcome, not a failure."""
-        return int(self.tables["runs"]["status"].isin(["failed", "oom"]).sum())
-
-    @property
-    def margin(self) -> str:
-        return f"±{points(self.study.decision.margin)}"
+def headline(evidence: Evidence) -> str:
+    """The answer in one line."""
+    compared = rows(evidence.tables["comparisons"])
+    if evidence.preliminary:
+        return f"preliminary: {len(evidence.confirmed)} of {len(evidence.arms) * evidence.study.seeds} runs"
+    if not compared:
+        return "no arm beside the baseline"
+    if len(compared) == 1:
+        (row,) = compared
+        return f"{row['arm']}: {row['verdict']}{_by(row)}"
+    verdicts = [row["verdict"] for row in compared]
+    told = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+    means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna()
+    if means.empty:
+        return f"of {len(compared)} contrasts {told}"
+    best = str(means.astype(float).idxmax())
+    return f"most accurate: {best} ({means[best]:.1%}); of {len(compared)} contrasts {told}"
 
 
 def findings(evidence: Evidence) -> list[Finding]:
-    """One finding an arm against the baseline, in the study's order; none before the study is complete."""
+    """One finding a contrast, in the study's order; none before the study is complete."""
     if evidence.preliminary:
         return []
-    runs = evidence.tables["runs"]
     by_arm = evidence.tables["arms"].set_index("arm")
-    return [
-        Finding(
-            arm=row["arm"],
-            verdict=row["verdict"],
-            tone=VERDICT_TONE.get(row["verdict"], "open"),
-            sentence=_sentence(row, evidence, runs),
-            cost=_cost(by_arm.loc[row["arm"]], by_arm.loc[row["baseline"]], evidence),
+    found = []
+    for row in rows(evidence.tables["comparisons"]):
+        together = row["baseline"] == stats.BOTH_ALONE
+        beside = "" if row["baseline"] == evidence.arms[0] or together else f" against {row['baseline']}"
+        found.append(
+            Finding(
+                subject=f"{row['arm']}{beside}",
+                verdict=row["verdict"],
+                tone=VERDICT_TONE.get(row["verdict"], "open"),
+                sentence=_sentence(row, evidence),
+                cost=None
+                if together
+                else _cost(by_arm.loc[row["arm"]], by_arm.loc[row["baseline"]], evidence),
+            )
         )
-        for row in rows(evidence.tables["comparisons"])
+    return found
+
+
+def remarks(evidence: Evidence) -> list[str]:
+    """What the arms say together that no single contrast does: rankings that change, steps that pay."""
+    if evidence.preliminary:
+        return []
+    if evidence.study.design == "factorial":
+        return list(_changing_leaders(evidence))
+    if evidence.study.design == "leave_one_out":
+        return [_steps(evidence)]
+    return []
+
+
+def _changing_leaders(evidence: Evidence) -> Iterator[str]:
+    """For every factor whose most accurate value depends on another factor, which wins where.
+
+    By means over seeds, all other factors at the baseline's value; the interactions test what this shows.
+    """
+    confirmed = evidence.confirmed
+    means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna().astype(float)
+    factors = list(evidence.study.factors)
+    settings = confirmed.drop_duplicates("arm").set_index("arm")[factors].fillna("null")
+    settings = settings.loc[[arm for arm in evidence.arms if arm in means.index and arm in settings.index]]
+    if evidence.arms[0] not in settings.index:
+        return
+    own = settings.loc[evidence.arms[0]]
+    for factor in factors:
+        for other in factors:
+            if factor == other:
+                continue
+            rest = [name for name in factors if name not in (factor, other)]
+            plane = settings[(settings[rest] == own[rest]).all(axis=1)]
+            leaders = {
+                value: settings.loc[means[cell.index].idxmax(), factor]
+                for value, cell in plane.groupby(other, sort=False)
+                if len(cell) > 1
+            }
+            if len(set(leaders.values())) > 1:
+                told = ", ".join(
+                    f"with {spoken(other)} {value} {leader}" for value, leader in leaders.items()
+                )
+                yield f"Which {spoken(factor)} is most accurate depends on {spoken(other)}: {told}."
+
+
+def _steps(evidence: Evidence) -> str:
+    """The way from the baseline to the full arm, with what each step added."""
+    told = [
+        f"{row['arm']} {points(row['difference'], signed=True)} ({row['verdict']})"
+        for row in rows(evidence.tables["path"])
+        if row["difference"] is not None
     ]
+    return f"Step by step from {evidence.arms[0]} to {FULL}: {', then '.join(told)}."
 
 
 def conditions(evidence: Evidence) -> list[str]:
@@ -70,11 +128,12 @@ def conditions(evidence: Evidence) -> list[str]:
     baseline = evidence.tables["arms"]["test_accuracy_mean"].iloc[0]
     open_to_change = {*study.factor_names, *study.tuning.ranges}
     network = _listed(study.baseline, open_to_change)
-    recipe = _listed(study.recipe.model_dump(), open_to_change)
+    recipe = _listed(study.recipe.model_dump(exclude_none=True), open_to_change)
     told = [
         f"Compared: {_factors(evidence)}. Network: {study.model}"
         f"{f' with {network}' if network else ''}; what is not named keeps its default.",
         f"Training: {recipe}; {_tuned(evidence)}.",
+        *([f"The full arm has {_full(study)}."] if study.design == "leave_one_out" else []),
     ]
     held_out = (
         f"{study.validation:,} training images held out for validation"
@@ -98,79 +157,6 @@ def conditions(evidence: Evidence) -> list[str]:
     return told
 
 
-def cautions(evidence: Evidence) -> list[str]:
-    """What should lower the reader's trust."""
-    study, environment, tables = evidence.study, evidence.environment, evidence.tables
-    told = []
-    if fallback := environment.get("fallback"):
-        told.append(
-            f"{fallback} could not be had, so the question was answered on {study.dataset} by its fallback: "
-            f"{environment['data']['test_images']} test images and a recipe of its own."
-        )
-    if not study.tuning.active:
-        told.append("Nothing was tuned: an arm that wants another learning rate is at a disadvantage.")
-    if environment.get("seeds_added"):
-        told.append(
-            "Seeds were added after an answer had been seen: p-values assume that their number was fixed."
-        )
-    if mixed := environment.get("mixed_engines"):
-        told.append(f"Runs of {', '.join(mixed)} were made by more than one engine, whose rounding differs.")
-    told += _doubts(evidence)
-    contrasts = len(evidence.arms) - 1
-    enough = stats.seeds_for_significance(contrasts, study.decision.alpha)
-    if study.seeds < enough:
-        told.append(
-            f"With {study.seeds} seeds the exact sign-flip test cannot fall below {study.decision.alpha:g} "
-            f"after Holm over {contrasts} contrast{'s' if contrasts > 1 else ''}; that takes {enough}."
-        )
-    for row in rows(tables["tuning"]):
-        if row["at_edge"]:
-            told.append(
-                f"The best {row['parameter'].replace('_', ' ')} of {row['arm']} ({row['best']:g}) is the "
-                f"{'lowest' if row['best'] == row['low'] else 'highest'} tried: its best may lie beyond."
-            )
-        if row["failed"] or row["diverged"]:
-            told.append(
-                f"In tuning {row['arm']}, {row['diverged']} of {row['trials']} runs diverged and "
-                f"{row['failed']} failed."
-            )
-    timing = tables["timing"]
-    if not timing.empty:
-        disturbed = float(timing["disturbed"].astype(bool).mean())
-        if disturbed > HARDLY_ANY_DISTURBANCE:
-            told.append(f"Other programs disturbed {disturbed:.0%} of the timing blocks; these are left out.")
-        moved = stats.drift(timing)
-        if moved is not None and abs(moved) > DRIFT_WORTH_SAYING:
-            told.append(f"The baseline's speed moved by {moved:+.0%} within a timing block.")
-    return told
-
-
-def _doubts(evidence: Evidence) -> list[str]:
-    """Runs that trained to nothing, and tests that disagree because of a few of them."""
-    told = []
-    runs, alpha = evidence.tables["runs"], evidence.study.decision.alpha
-    confirmed = runs[(runs["phase"] == "confirm") & (runs["status"] == "complete")]
-    ceiling = stats.chance_ceiling(
-        len(evidence.environment["data"]["classes"]), evidence.environment["data"]["test_images"]
-    )
-    for arm in evidence.arms:
-        of_arm = confirmed[confirmed["arm"] == arm]
-        stuck = of_arm.loc[of_arm["test_accuracy"] <= ceiling, "seed"].tolist()
-        if stuck:
-            told.append(
-                f"{len(stuck)} of {len(of_arm)} runs of {arm} ended at chance "
-                f"(seed {', '.join(map(str, stuck))}): its mean stands for two kinds of outcome."
-            )
-    compared = [] if evidence.preliminary else rows(evidence.tables["comparisons"])
-    told += [
-        f"For {row['arm']} the paired t-test ({p_in_words(row['p_value'])}) and the exact sign-flip "
-        f"test ({p_in_words(row['p_sign_flip'])}) disagree at {alpha:g}: look at the single seeds."
-        for row in compared
-        if row["p_value"] is not None and (row["p_value"] < alpha) != (row["p_sign_flip"] < alpha)
-    ]
-    return told
-
-
 def references(evidence: Evidence) -> list[dict[str, Any]]:
     """Each published figure, our interval for one further run, and whether it lies inside."""
     runs = evidence.tables["runs"]
@@ -180,50 +166,33 @@ def references(evidence: Evidence) -> list[dict[str, Any]]:
     found = []
     for reference in evidence.study.references:
         values = ours[reference.metric].dropna().astype(float).tolist()
-        interval = stats.prediction_interval(values, 1 - evidence.study.decision.alpha)
-        if interval is not None:
+        further = stats.prediction_interval(values, 1 - evidence.study.decision.alpha)
+        if further is not None:
             found.append(
                 {
                     "name": reference.name,
                     "metric": reference.metric.replace("_", " "),
                     "value": f"{reference.value:.3f}",
                     "source": reference.source,
-                    "interval": f"{interval.low:.3f} to {interval.high:.3f}",
-                    "mean": f"{interval.mean:.3f}",
-                    "inside": interval.low <= reference.value <= interval.high,
+                    "interval": f"{further.low:.3f} to {further.high:.3f}",
+                    "mean": f"{further.mean:.3f}",
+                    "inside": further.low <= reference.value <= further.high,
                 }
             )
     return found
 
 
-def points(share: float, digits: int = 2) -> str:
-    """A difference of accuracies in percentage points: `1.25 points`, always with the same digits."""
-    return f"{share * 100:.{digits}f} points".replace("-", "−")
-
-
-def p_in_words(p: float) -> str:
-    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
-
-
-def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain Python values, None where nothing is known."""
-    return [
-        {str(column): None if pd.isna(value) else value for column, value in row.items()}
-        for row in table.astype(object).to_dict("records")
-    ]
-
-
-def _sentence(row: dict[str, Any], evidence: Evidence, runs: pd.DataFrame) -> str:
+def _sentence(row: dict[str, Any], evidence: Evidence) -> str:
     """The verdict in words with its interval; every branch one verdict of the design."""
-    decision, verdict, margin = evidence.study.decision, row["verdict"], evidence.margin
-    arm, baseline = row["arm"], row["baseline"]
-    both = runs[(runs["phase"] == "confirm") & runs["arm"].isin([arm, baseline])]
+    decision, verdict = evidence.study.decision, row["verdict"]
+    margin = f"±{points(decision.margin)}"
+    involved = _involved(row, evidence)
+    both = evidence.confirmed[evidence.confirmed["arm"].isin(involved)]
     missing = int(both["status"].isin(["failed", "oom"]).sum())
     lost = f" {missing} of {len(both)} runs crashed and are left out." if missing else ""
     if verdict == stats.UNSTABLE:
         counts = {
-            name: int(((both["arm"] == name) & (both["status"] == "diverged")).sum())
-            for name in (arm, baseline)
+            name: int(((both["arm"] == name) & (both["status"] == "diverged")).sum()) for name in involved
         }
         told = " and ".join(
             f"{count} of {evidence.study.seeds} runs of {name}" for name, count in counts.items() if count
@@ -233,39 +202,70 @@ def _sentence(row: dict[str, Any], evidence: Evidence, runs: pd.DataFrame) -> st
         )
     if row["difference"] is None:
         return f"No pair of runs was completed.{lost}"
-    interval = _interval(row["ci_low"], row["ci_high"], 1 - decision.alpha)
-    moved = "more" if row["difference"] > 0 else "less"
-    amount = points(abs(row["difference"]))
-    measured = f"{arm} is {amount} {moved} accurate than {baseline} on the test images"
-    pairs = int((both[both["status"] == "complete"].groupby("seed").size() == 2).sum())
+    within = interval(row["ci_low"], row["ci_high"], 1 - decision.alpha)
+    measured = _measured(row)
+    pairs = int((both[both["status"] == "complete"].groupby("seed").size() == len(involved)).sum())
     if verdict == stats.NO_VERDICT:
         return (
-            f"{measured} in {pairs} pair{'s' if pairs != 1 else ''} of runs; "
-            f"a verdict needs {stats.PAIRS_FOR_A_VERDICT}.{lost}"
+            f"{measured} in {counted(pairs, 'pair')} of runs; "
+            f"a verdict needs {power.PAIRS_FOR_A_VERDICT}.{lost}"
         )
     if verdict == stats.NOT_TRAINED:
         medians = both[both["status"] == "complete"].groupby("arm")["test_accuracy"].median()
-        stuck = " and ".join(f"{name} ({medians[name]:.1%})" for name in (baseline, arm) if name in medians)
+        stuck = " and ".join(f"{name} ({medians[name]:.1%})" for name in involved if name in medians)
         return (
             f"Median test accuracy: {stuck}. Where an arm stays at chance, there is nothing to compare.{lost}"
         )
     if verdict == stats.CANNOT_TELL_APART:
         same = points(row["difference"])
         return f"In all {pairs} pairs the difference is the same, {same}: no spread, no test.{lost}"
-    tested = f"{measured} ({interval}; {p_in_words(row['p_holm'])} after Holm, {pairs} paired seeds)"
+    tested = f"{measured} ({within}; {p_in_words(row['p_holm'])} after Holm, {pairs} paired seeds)"
     if verdict == stats.MATTERS:
         return f"{tested}; the whole interval lies beyond the margin of {margin}.{lost}"
     if verdict == stats.SIZE_UNCLEAR:
         return f"{tested}; a difference there is, but it may be smaller than the margin of {margin}.{lost}"
     if verdict == stats.EQUIVALENT:
         return f"{tested}; whatever difference there is, it is smaller than the margin of {margin}.{lost}"
-    found = f"These seeds find {points(row['detectable_difference'])} or more in {stats.POWER:.0%} of studies"
+    found = f"These seeds find {points(row['detectable_difference'])} or more in {power.POWER:.0%} of studies"
     if row["seeds_needed"] <= pairs:
         return f"{tested}. {found}; this difference lies too near the margin of {margin} to say more.{lost}"
     return (
         f"{tested}. {found}; to show that there is no difference worth having, if there is none, "
         f"would take {row['seeds_needed']:,} seeds.{lost}"
     )
+
+
+def _measured(row: Mapping[str, Any]) -> str:
+    amount, ahead = points(abs(row["difference"])), row["difference"] > 0
+    if row["baseline"] == stats.BOTH_ALONE:
+        one, other = row["arm"].split(" × ")
+        than = "more" if ahead else "less"
+        return f"{one} and {other} together give {amount} {than} than the sum of both alone"
+    return (
+        f"{row['arm']} is {amount} {'more' if ahead else 'less'} accurate than {row['baseline']} "
+        "on the test images"
+    )
+
+
+def _by(row: Mapping[str, Any]) -> str:
+    """`, +2.13 points`, where there is a mean difference."""
+    return "" if row["difference"] is None else f", {points(row['difference'], signed=True)}"
+
+
+def _involved(row: Mapping[str, Any], evidence: Evidence) -> list[str]:
+    """The arms a contrast is made of, the one compared with first."""
+    if row["baseline"] != stats.BOTH_ALONE:
+        return [row["baseline"], row["arm"]]
+    (contrast,) = (c for c in evidence.contrasts if c.name == row["arm"])
+    return [arm for arm in evidence.arms if arm in contrast.weights]
+
+
+def _full(study: StudySpec) -> str:
+    given = (
+        (name, value.value if isinstance(value, ValueWhen) else value)
+        for name, (value,) in study.factors.items()
+    )
+    return ", ".join(f"{spoken(name)} {as_written(value)}" for name, value in given)
 
 
 def _cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> str:
@@ -298,12 +298,12 @@ def _factors(evidence: Evidence) -> str:
     told = []
     for name in evidence.study.factor_names:
         values = baseline[name].dropna() if name in baseline else baseline["arm"].head(0)
-        told.append(f"{name.replace('_', ' ')}" + (f" (baseline: {values.iloc[0]})" if len(values) else ""))
+        told.append(spoken(name) + (f" ({evidence.arms[0]}: {values.iloc[0]})" if len(values) else ""))
     return ", ".join(told)
 
 
 def _listed(settings: Mapping[str, Any], leave_out: Container[str]) -> str:
-    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in settings.items() if k not in leave_out)
+    return ", ".join(f"{spoken(k)} {as_written(v)}" for k, v in settings.items() if k not in leave_out)
 
 
 def _tuned(evidence: Evidence) -> str:
@@ -315,11 +315,5 @@ def _tuned(evidence: Evidence) -> str:
         of_name = tuned[tuned["parameter"] == name]
         if not of_name.empty:
             tried = f"{of_name['low'].min():g} to {of_name['high'].max():g}"
-            parts.append(f"{name.replace('_', ' ')} tuned alike for every arm ({tried})")
+            parts.append(f"{spoken(name)} tuned alike for every arm ({tried})")
     return ", ".join(parts) or "tuning still under way"
-
-
-def _interval(low: float | None, high: float | None, confidence: float) -> str:
-    if low is None or high is None:
-        return "no interval from one pair"
-    return f"{confidence * 100:g}% interval {low * 100:+.2f} to {high * 100:+.2f}".replace("-", "−")

@@ -35,16 +35,32 @@ FLOORS = (
     "throughput",
     "phases",
     "price",
+    "power",
+    "pareto",
     "stats",
+    "evidence",
+    "phrases",
     "points",
     "figures",
+    "audit",
     "wording",
     "report",
     "progress",
     "__main__",
 )
 """From the top down; a file may import from those before it."""
-CONSUMERS = ("stats", "points", "figures", "wording", "report")
+CONSUMERS = (
+    "power",
+    "pareto",
+    "stats",
+    "evidence",
+    "phrases",
+    "points",
+    "figures",
+    "audit",
+    "wording",
+    "report",
+)
 ONLY = {
     "ruamel": {"study"},
     "optuna": {"search"},

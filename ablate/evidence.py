@@ -1,0 +1,74 @@
+"""All that a report folder holds and all that follows from it: what every page and figure is made from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ablate import stats
+from ablate.folder import read_given
+from ablate.spec import StudySpec
+
+FULL = "full"
+"""The arm of a leave_one_out study that has every change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Everything a page says, before it is said in HTML or Markdown."""
+
+    study: StudySpec
+    environment: dict[str, Any]
+    tables: dict[str, pd.DataFrame]
+    arms: list[str]
+    contrasts: list[stats.Contrast]
+    """All that the study declared to test: what Holm's correction is over."""
+    preliminary: bool
+
+    @property
+    def failed_runs(self) -> int:
+        """How many runs crashed; divergence is an outcome, not a failure."""
+        return int(self.tables["runs"]["status"].isin(["failed", "oom"]).sum())
+
+    @property
+    def confirmed(self) -> pd.DataFrame:
+        """The runs whose test accuracies make the answer."""
+        runs = self.tables["runs"]
+        return runs[runs["phase"] == "confirm"]
+
+
+def gather(path: Path) -> Evidence:
+    """The folder's study, environment and tables, with the derived ones computed.
+
+    Raises:
+        FolderError: a given table is missing or torn.
+    """
+    study, environment, given = read_given(path)
+    arms = list(environment["arms"])
+    confirmed = given["runs"][given["runs"]["phase"] == "confirm"]
+    to_time = study.timing.blocks > 0 and (confirmed["test_accuracy"].notna()).any()
+    preliminary = len(confirmed) < len(arms) * study.seeds or (to_time and given["timing"].empty)
+    contrasts = stats.differences(environment["contrasts"])
+    if study.design == "factorial":
+        settings = confirmed.drop_duplicates("arm").set_index("arm").reindex(arms)[list(study.factors)]
+        contrasts += stats.interactions(settings)
+    summary = stats.summarise(given["runs"], given["timing"], arms, environment["arms"], study.decision)
+    comparisons = stats.compare(
+        given["runs"],
+        contrasts,
+        study.decision,
+        classes=len(environment["data"]["classes"]),
+        test_images=environment["data"]["test_images"],
+    )
+    derived = {"arms": summary, "comparisons": comparisons}
+    if study.design == "leave_one_out":
+        derived["path"] = stats.path(comparisons, summary, FULL)
+    return Evidence(
+        study=study,
+        environment=environment,
+        tables={**given, **derived},
+        arms=arms,
+        contrasts=contrasts,
+        preliminary=preliminary,
+    )

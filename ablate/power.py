@@ -1,0 +1,53 @@
+"""What a number of seeds can find: solved before a study is run as well as after it."""
+
+import bisect
+import math
+
+from scipy import special, stats
+
+POWER = 0.8
+PAIRS_FOR_A_VERDICT = 3
+
+
+def seeds_for_significance(contrasts: int, alpha: float) -> int:
+    """The fewest pairs with which an exact sign-flip test can fall below alpha after Holm: 2/2ⁿ ≤ alpha/m."""
+    return math.ceil(1 + math.log2(contrasts / alpha))
+
+
+def detectable_effect(pairs: int, alpha: float, power: float = POWER) -> float:
+    """The d_z that a two-sided paired t-test at level alpha finds with that power.
+
+    Solved exactly by scipy's inverse of the noncentral t (the opposite tail, below alpha/2, left out).
+    statsmodels' solver was tried: for small alpha it returns the end of its bracket without a word.
+    """
+    critical = stats.t.ppf(1 - alpha / 2, pairs - 1)
+    return float(special.nctdtrinc(pairs - 1, 1 - power, critical)) / math.sqrt(pairs)
+
+
+def seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float = POWER) -> int:
+    """The fewest pairs with which two one-sided tests show equivalence if there is no difference at all.
+
+    Each of the two may miss half of what the pair may miss (Chow, Shao & Wang, 2008, section 3.2).
+    """
+    miss = (1 - power) / 2
+
+    def enough(pairs: int) -> bool:
+        critical = stats.t.ppf(1 - alpha, pairs - 1)
+        return bool(margin_in_sd * math.sqrt(pairs) >= special.nctdtrinc(pairs - 1, miss, critical))
+
+    above = PAIRS_FOR_A_VERDICT
+    while not enough(above):
+        above *= 2
+    return bisect.bisect_left(range(above + 1), True, lo=PAIRS_FOR_A_VERDICT, key=enough)
+
+
+def resolvable_spread(pairs: int, margin: float, alpha: float) -> float:
+    """The largest standard deviation of differences at which so many pairs show equivalence, if it is there.
+
+    In the unit of the margin; 0 where no spread, however small, would do.
+    """
+    if pairs < PAIRS_FOR_A_VERDICT:
+        return 0.0
+    miss = (1 - POWER) / 2
+    critical = stats.t.ppf(1 - alpha, pairs - 1)
+    return margin * math.sqrt(pairs) / float(special.nctdtrinc(pairs - 1, miss, critical))
