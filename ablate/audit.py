@@ -130,8 +130,8 @@ def _turned_signs(evidence: Evidence) -> Iterator[str]:
         if len(turned):
             settings = ", ".join(f"{name} ({points(gap[name], signed=True)})" for name in turned.index)
             yield (
-                f"Had {row['arm']} and {row['baseline']} shared another setting, the sign of their difference "
-                f"would have turned, by tuning's validation accuracy: {spoken(settings)}."
+                f"Had {row['arm']} and {row['baseline']} shared another setting, the sign would have turned, "
+                f"by tuning's validation accuracy: {spoken(settings)}."
             )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ablate import stats
 from ablate.folder import read_given
+from ablate.results import frame
 from ablate.spec import StudySpec
 
 FULL = "full"
@@ -64,6 +65,14 @@ def gather(path: Path) -> Evidence:
     derived = {"arms": summary, "comparisons": comparisons}
     if study.design == "leave_one_out":
         derived["path"] = stats.path(comparisons, summary, FULL)
+    if study.design == "search":
+        searched = environment["search"]
+        derived |= {
+            "candidates": stats.candidates(
+                given["runs"], searched["candidates"], arms, classes=len(environment["data"]["classes"])
+            ),
+            "importance": frame("importance", searched["importance"]),
+        }
     return Evidence(
         study=study,
         environment=environment,

@@ -1,6 +1,7 @@
 """Tune, confirm, time: what is done, what is left. Emits events; prints and draws nothing."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -9,11 +10,12 @@ import pandas as pd
 import torch
 
 from ablate import data, timing
+from ablate.exploration import Tried, finalists, run_of
 from ablate.folder import ReportFolder
 from ablate.results import RunRecord, TuningOutcome, epochs_frame, frame, runs_frame
-from ablate.runs import Arm, Run
-from ablate.search import RecordStore
-from ablate.space import Layout, confirm_runs, grid_of
+from ablate.runs import Arm, Run, Setting, setting_name
+from ablate.search import RecordStore, importance, propose
+from ablate.space import Layout, confirm_runs, grid_of, with_finalists
 from ablate.spec import StudySpec
 from ablate.throughput import Throughput
 from ablate.tuning import Choice, Trial, advance
@@ -62,6 +64,8 @@ class Conduct:
         self._store = RecordStore(folder.path / "study.db", study.name)
         self._planned: dict[str, Run] = {}
         self._choices: dict[str, Choice] = {}
+        self._tried: list[Tried] = []
+        self._searched: dict[str, Setting] = {}
         self._throughput = self._throughput_of([])
         self._worked = False
 
@@ -74,20 +78,23 @@ class Conduct:
     def _phases(self) -> Iterator[Event]:
         workers: Workers | None = None
         try:
+            so_far: Counter[str] = Counter()
             for runs, phase in self._waves():
                 left = [run for run in runs if self._key(run) not in self._store.runs]
-                done = len(runs) - len(left)
+                done = so_far[phase] + len(runs) - len(left)
+                so_far[phase] += len(runs)
+                total = self.study.search.candidates if phase == "search" else so_far[phase]
                 if left and workers is None:
                     workers = self._open_workers(self._conditions, self._jobs)
                     # They take seconds to import torch; nobody should wonder whether anything happens.
                     yield Advanced(
-                        phase=phase, done=done, total=len(runs), arm=f"{self._jobs} jobs", detail="starting"
+                        phase=phase, done=done, total=total, arm=f"{self._jobs} jobs", detail="starting"
                     )
                 announced = phase != "confirm" or self._first_pair_on_record()
                 for outcome in workers.outcomes(left) if workers else ():
                     self._record(outcome.run, outcome.record, outcome.checkpoint)
                     done += 1
-                    yield _advanced(phase, done, len(runs), outcome.record)
+                    yield _advanced(phase, done, total, outcome.record)
                     if not announced and self._first_pair_on_record():
                         announced = True
                         yield FirstPair()
@@ -150,12 +157,15 @@ class Conduct:
             "arms": costs,
             "contrasts": [list(pair) for pair in self.layout.contrasts],
             "left_out": dict(self.layout.left_out),
+            "search": self._search_facts(),
             "mixed_engines": self._mixed_engines(),
             "causes": {f"{r.phase} {r.arm} {r.setting} seed {r.seed}": r.cause for r in records if r.cause},
         }
 
     def _waves(self) -> Iterator[tuple[list[Run], str]]:
         """Sets of runs that may go on side by side: each tuning stage, then everything to confirm."""
+        if self.study.design == "search":
+            yield from self._search()
         if self.study.tuning.active:
             grids = {arm.name: grid_of(self.study, arm) for arm in self.layout.arms}
             while True:
@@ -167,12 +177,31 @@ class Conduct:
                 runs = [_tuning_run(by_name[trial.arm], trial) for trial in wanted]
                 yield runs, "tune"
                 self._planned.update((self._key(run), run) for run in runs)
-            chosen = {name: choice.chosen for name, choice in self._choices.items()}
+            chosen: dict[str, Setting] = {name: choice.chosen for name, choice in self._choices.items()}
         else:
-            chosen = {arm.name: {} for arm in self.layout.arms}
+            chosen = {arm.name: self._searched.get(arm.name, {}) for arm in self.layout.arms}
         runs = confirm_runs(self.study, self.layout.arms, chosen)
         self._planned.update((self._key(run), run) for run in runs)
         yield runs, "confirm"
+
+    def _search(self) -> Iterator[tuple[list[Run], str]]:
+        """Generations of candidates, each proposed from the finished ones; its finalists become the arms."""
+        while (left := self.study.search.candidates - len(self._tried)) > 0:
+            generation = self._tried[-1].generation + 1 if self._tried else 0
+            size = min(left, self.study.search.generation)
+            candidates = propose(self.study, self._tried, generation, size)
+            if not candidates:
+                break
+            runs = [run_of(candidate, self._tried) for candidate in candidates]
+            yield runs, "search"
+            self._planned.update((self._key(run), run) for run in runs)
+            self._tried += [
+                Tried(candidate=candidate, record=self._store.runs[self._key(run)], generation=generation)
+                for candidate, run in zip(candidates, runs, strict=True)
+            ]
+        chosen = finalists(self.study, self._tried)
+        self.layout = with_finalists(self.study, [candidate.arm for candidate in chosen])
+        self._searched = {candidate.arm.name: candidate.setting for candidate in chosen}
 
     def _scores(self) -> dict[Trial, float]:
         return {
@@ -180,6 +209,7 @@ class Conduct:
                 self._store.runs[key].validation_accuracy or 0.0
             )
             for key, run in self._planned.items()
+            if run.phase == "tune"
         }
 
     def _key(self, run: Run) -> str:
@@ -203,11 +233,27 @@ class Conduct:
     def _first_run(self, arm: Arm) -> Run:
         """The arm as it is confirmed: what is timed and weighed."""
         choice = self._choices.get(arm.name)
-        return Run(phase="confirm", arm=arm, setting=choice.chosen if choice else {}, seed=0)
+        setting = choice.chosen if choice else self._searched.get(arm.name, {})
+        return Run(phase="confirm", arm=arm, setting=setting, seed=0)
 
     def _throughput_of(self, arms: Iterable[Arm]) -> Throughput:
         runs = [self._first_run(arm) for arm in arms]
         return Throughput(self.study, runs, self._conditions, self._store, self._threads)
+
+    def _search_facts(self) -> dict[str, Any]:
+        """What a search tried, in its order, and what seemed to matter; empty for all other designs."""
+        if self.study.design != "search":
+            return {}
+        candidates = [
+            {
+                "arm": t.candidate.arm.name,
+                "setting": setting_name(t.candidate.setting),
+                "generation": t.generation,
+                "flops_per_example": t.candidate.flops_per_example,
+            }
+            for t in self._tried
+        ]
+        return {"candidates": candidates, "importance": importance(self.study, self._tried)}
 
     def _mixed_engines(self) -> list[str]:
         """Arms whose confirmed runs were made by more than one engine."""

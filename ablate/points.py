@@ -1,11 +1,12 @@
 """From a report's tables to the points of its figures: pure, one function a figure; draws nothing."""
 
 from collections.abc import Mapping
+from itertools import combinations
 
 import pandas as pd
 
 from ablate.spec import StudySpec
-from ablate.stats import prediction_interval
+from ablate.stats import BOTH_ALONE, prediction_interval
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -14,6 +15,10 @@ def differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Arm, difference and its interval in percentage points."""
     compared = tables["comparisons"].dropna(subset=["difference", "ci_low", "ci_high"])
     points = compared[["arm", "difference", "ci_low", "ci_high"]].copy()
+    # What is not compared with the baseline says with what.
+    first = tables["arms"]["arm"].iloc[0]
+    beside = compared["baseline"].mask(compared["baseline"].isin([first, BOTH_ALONE]))
+    points["arm"] = points["arm"].mask(beside.notna(), points["arm"] + " against " + beside)
     columns = ["difference", "ci_low", "ci_high"]
     points[columns] = points[columns].astype(float) * 100
     return points.reset_index(drop=True)
@@ -90,7 +95,8 @@ def timing_blocks(study: StudySpec, tables: Tables) -> pd.DataFrame:
 def references(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """The baseline's seeds, the interval for one further run, and the published figures, by metric."""
     runs = tables["runs"]
-    ours = runs[(runs["phase"] == "confirm") & (runs["arm"] == "baseline") & (runs["status"] == "complete")]
+    first = tables["arms"]["arm"].iloc[0]
+    ours = runs[(runs["phase"] == "confirm") & (runs["arm"] == first) & (runs["status"] == "complete")]
     rows: list[dict[str, object]] = []
     for metric in dict.fromkeys(reference.metric for reference in study.references):
         values = ours[metric].dropna().astype(float).tolist()
@@ -108,6 +114,82 @@ def references(study: StudySpec, tables: Tables) -> pd.DataFrame:
             if r.metric == metric
         ]
     return pd.DataFrame(rows)
+
+
+def interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """By pair of factors: the one's value, the other's as a line, mean test accuracy and its interval."""
+    if study.design != "factorial":
+        return pd.DataFrame()
+    runs = tables["runs"]
+    factors = list(study.factors)
+    settings = (
+        runs[runs["phase"] == "confirm"].drop_duplicates("arm").set_index("arm")[factors].fillna("null")
+    )
+    arms = tables["arms"].set_index("arm")
+    columns = {
+        "test_accuracy_mean": "accuracy",
+        "test_accuracy_ci_low": "low",
+        "test_accuracy_ci_high": "high",
+    }
+    known = arms[list(columns)].rename(columns=columns).astype(float).join(settings, how="inner")
+    known = known.dropna(subset=["accuracy", "low", "high"])
+    if arms.index[0] not in known.index:
+        return pd.DataFrame()
+    own = known.loc[arms.index[0], factors]
+    parts = []
+    for one, other in combinations(factors, 2):
+        rest = [name for name in factors if name not in (one, other)]
+        plane = known[(known[rest] == own[rest]).all(axis=1)]
+        parts.append(
+            plane[["accuracy", "low", "high"]].assign(
+                pair=f"{one} × {other}", factor=one, value=plane[one], by=other, line=plane[other]
+            )
+        )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def path(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Arm, accuracy, what the step to it added, and the interval of that step around the accuracy."""
+    if "path" not in tables:
+        return pd.DataFrame()
+    steps = tables["path"]
+    first = tables["arms"].iloc[0]
+    rows: list[dict[str, object]] = [{"arm": first["arm"], "accuracy": first["test_accuracy_mean"]}]
+    for row in steps.dropna(subset=["test_accuracy_mean", "difference", "ci_low"]).itertuples():
+        before = row.test_accuracy_mean - row.difference
+        rows.append(
+            {
+                "arm": row.arm,
+                "accuracy": row.test_accuracy_mean,
+                "step": row.difference,
+                "low": before + row.ci_low,
+                "high": before + row.ci_high,
+            }
+        )
+    points = pd.DataFrame(rows, columns=["arm", "accuracy", "step", "low", "high"])
+    numbers = dict.fromkeys(["accuracy", "step", "low", "high"], float)
+    return pd.DataFrame() if len(rows) == 1 else points.fillna({"accuracy": float("nan")}).astype(numbers)
+
+
+def candidates(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Every candidate of a search that has a score, in the order in which they were tried."""
+    if "candidates" not in tables:
+        return pd.DataFrame()
+    scored = tables["candidates"].dropna(subset=["validation_accuracy"])
+    flags = {
+        name: scored[name].fillna(value=False).astype(bool) for name in ("pareto", "finalist", "is_baseline")
+    }
+    numbers = dict.fromkeys(["validation_accuracy", "flops_per_example", "hypervolume"], float)
+    return scored.assign(**flags).astype({**numbers, "generation": int}).reset_index(drop=True)
+
+
+def importance(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Factor, evaluator and its share."""
+    if "importance" not in tables or tables["importance"].empty:
+        return pd.DataFrame()
+    names = {"ped_anova": "PED-ANOVA", "fanova": "fANOVA"}
+    long = tables["importance"].melt(id_vars=["factor"], var_name="evaluator", value_name="share")
+    return long.assign(evaluator=long["evaluator"].map(names)).astype({"share": float, "factor": str})
 
 
 def _in_order(points: pd.DataFrame, study: StudySpec, tables: Tables) -> pd.DataFrame:

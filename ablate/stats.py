@@ -11,9 +11,9 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from ablate.pareto import on_front
+from ablate.pareto import hypervolume, on_front
 from ablate.power import PAIRS_FOR_A_VERDICT, detectable_effect, seeds_for_equivalence
-from ablate.results import frame
+from ablate.results import TABLES, frame
 from ablate.spec import Decision
 
 EXACT_SIGN_FLIPS = 2**14
@@ -146,15 +146,52 @@ def path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFra
 
     The last step is the full arm against the full arm less its last factor, read the other way round.
     """
-    accuracy = arms.set_index("arm")["test_accuracy_mean"]
-    steps = comparisons[~(comparisons["baseline"] == full) & ~(comparisons["arm"] == full)]
-    rows = steps.to_dict("records")
-    (last,) = comparisons[
-        (comparisons["baseline"] == full) & (comparisons["arm"] == steps["arm"].iloc[-1])
-    ].to_dict("records")
-    turned = {"difference": -last["difference"], "ci_low": -last["ci_high"], "ci_high": -last["ci_low"]}
-    rows.append({**last, **turned, "arm": full, "baseline": last["arm"]})
-    return frame("path", ({**row, "test_accuracy_mean": accuracy[row["arm"]]} for row in rows))
+    steps = comparisons[(comparisons["baseline"] != full) & (comparisons["arm"] != full)]
+    last = comparisons[(comparisons["baseline"] == full) & (comparisons["arm"] == steps["arm"].iloc[-1])]
+    turned = last.assign(
+        arm=full,
+        baseline=last["arm"],
+        difference=-last["difference"],
+        ci_low=-last["ci_high"],
+        ci_high=-last["ci_low"],
+    )
+    way = pd.concat([steps, turned]).merge(arms[["arm", "test_accuracy_mean"]], on="arm", how="left")
+    return way[list(TABLES["path"])].reset_index(drop=True)
+
+
+def candidates(
+    runs: pd.DataFrame, tried: Sequence[Mapping[str, Any]], arms: Sequence[str], *, classes: int
+) -> pd.DataFrame:
+    """A search's candidates in the order in which they were tried, with the front and what it covers.
+
+    Args:
+        runs: the `runs` table; only its search phase is used.
+        tried: arm, setting, generation and FLOPs of each.
+        arms: what was confirmed, the baseline first.
+        classes: for chance, the reference of the hypervolume together with the costliest candidate.
+    """
+    searched = runs[runs["phase"] == "search"].set_index(["arm", "setting"])
+    rows = []
+    for one in tried:
+        run = searched.loc[(one["arm"], one["setting"])]
+        rows.append({**one, "status": run["status"], "validation_accuracy": run["validation_accuracy"]})
+    points = [
+        None
+        if pd.isna(row["validation_accuracy"]) or row["status"] != "complete"
+        else (float(row["validation_accuracy"]), -math.log10(row["flops_per_example"]))
+        for row in rows
+    ]
+    costliest = max((row["flops_per_example"] for row in rows), default=1)
+    reference = (1 / classes, -math.log10(costliest))
+    for i, (row, stands) in enumerate(zip(rows, on_front(points), strict=True)):
+        covered = hypervolume([point for point in points[: i + 1] if point is not None], reference)
+        row |= {
+            "pareto": stands,
+            "hypervolume": covered,
+            "is_baseline": row["arm"] == arms[0],
+            "finalist": bool(stands) and row["arm"] in arms[1:],
+        }
+    return frame("candidates", rows)
 
 
 def summarise(

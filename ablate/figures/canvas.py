@@ -1,0 +1,81 @@
+"""What every figure is drawn on: size, colours, marks and lettering."""
+
+import io
+import textwrap
+from typing import Any
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ablate.phrases import spoken
+
+PALETTE = "colorblind"
+NEUTRAL = "0.45"
+LABEL_WIDTH = 28
+MARKS = ["o", "s", "D", "^", "v", "P", "X", "*", "<", ">"]
+"""Shapes beside colours, so that arms are told apart in grey as well."""
+STYLE: dict[Any, Any] = {
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "0.9",
+    "legend.frameon": False,
+    "svg.hashsalt": "ablate",  # equal tables give equal files
+}
+
+
+def canvas(width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:
+    """An empty figure of so many inches and its one panel."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def side_by_side(count: int, height: float = 4.0) -> tuple[Figure, list[Axes]]:
+    """An empty figure and so many panels side by side."""
+    figure = Figure(figsize=(max(6.4, 4.6 * count), height), layout="constrained")
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def rendered(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
+    """The figure as a file of that kind."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format=kind, metadata=metadata, facecolor="white")
+    return stream.getvalue()
+
+
+def palette(arms: list[str]) -> dict[str, tuple[float, float, float]]:
+    """A colour an arm, told apart by colour-blind readers as far as there are colours."""
+    return dict(zip(arms, sns.color_palette(PALETTE, len(arms)), strict=True))
+
+
+def markers(arms: list[str]) -> dict[str, str]:
+    """A shape an arm."""
+    return {arm: MARKS[i % len(MARKS)] for i, arm in enumerate(arms)}
+
+
+def legend(axes: Axes) -> None:
+    """The panel's own legend with readable labels, or none where it would hide the figure."""
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) > 1 and len(labels) <= len(MARKS) + 4:
+        axes.legend(handles, [label(entry) for entry in labels], fontsize=8, title=None)
+    elif given := axes.get_legend():
+        given.remove()
+
+
+def label(text: object) -> str:
+    """Text that matplotlib takes literally, a dollar not as a formula, long names over several lines."""
+    spaced = str(text).replace(",", ", ")
+    lines = (
+        textwrap.wrap(spaced, LABEL_WIDTH, break_long_words=False) if len(spaced) > LABEL_WIDTH else [spaced]
+    )
+    return "\n".join(lines).replace("$", r"\$")
+
+
+def words(name: str) -> str:
+    """A column's name as an axis says it."""
+    return label(spoken(name))

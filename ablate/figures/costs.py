@@ -1,0 +1,142 @@
+"""Drawings of what accuracy costs: throughput, timing blocks, the candidates of a search."""
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from ablate.figures.canvas import (
+    NEUTRAL,
+    PALETTE,
+    canvas,
+    legend,
+    markers,
+    palette,
+    side_by_side,
+    words,
+)
+from ablate.spec import StudySpec
+
+
+def draw_cost(data: pd.DataFrame, study: StudySpec) -> Figure:
+    """Accuracy against throughput, both better outwards; the Pareto front joined."""
+    arms = list(data["arm"])
+    figure, axes = canvas()
+    front = data[data["pareto"].fillna(value=False).astype(bool)].sort_values("examples_per_second")
+    axes.plot(
+        front["examples_per_second"],
+        front["test_accuracy_mean"],
+        color="0.8",
+        zorder=1,
+        drawstyle="steps-pre",
+    )
+    for row in data.itertuples():
+        axes.plot(
+            [row.examples_per_second] * 2,
+            [row.test_accuracy_ci_low, row.test_accuracy_ci_high],
+            color=palette(arms)[row.arm],
+            linewidth=1.5,
+        )
+    sns.scatterplot(
+        data,
+        x="examples_per_second",
+        y="test_accuracy_mean",
+        hue="arm",
+        style="arm",
+        markers=markers(arms),
+        palette=palette(arms),
+        s=70,
+        ax=axes,
+    )
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axes.margins(x=0.25, y=0.2)
+    axes.set(
+        xlabel="training examples per second, alone on the machine", ylabel="test accuracy (mean over seeds)"
+    )
+    legend(axes)
+    return figure
+
+
+def draw_timing(data: pd.DataFrame, study: StudySpec) -> Figure:
+    """Every timing block: a drift or a disturbance shows as a slope or a stray."""
+    arms = list(dict.fromkeys(data["arm"]))
+    figure, axes = canvas()
+    clean, disturbed = data[~data["disturbed"]], data[data["disturbed"]]
+    if not clean.empty:
+        sns.lineplot(
+            clean,
+            x="block",
+            y="examples_per_second",
+            hue="arm",
+            style="arm",
+            markers=markers(arms),
+            palette=palette(arms),
+            dashes=False,
+            errorbar=None,
+            ax=axes,
+        )
+    if not disturbed.empty:
+        axes.plot(
+            disturbed["block"],
+            disturbed["examples_per_second"],
+            "x",
+            color=NEUTRAL,
+            label="disturbed, left out",
+        )
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(sorted(set(data["block"])))
+    axes.set(xlabel="block", ylabel="training examples per second")
+    legend(axes)
+    return figure
+
+
+def draw_candidates(data: pd.DataFrame, study: StudySpec) -> Figure:
+    """Every candidate's accuracy against its FLOPs, and how much the front covered after each generation."""
+    figure, (axes, growth) = side_by_side(2)
+    kinds = {
+        "complete": ("o", "0.65", "tried"),
+        "pruned": ("x", "0.8", "stopped early"),
+    }
+    for status, (mark, grey, told) in kinds.items():
+        here = data[data["status"] == status]
+        axes.plot(here["flops_per_example"], here["validation_accuracy"], mark, color=grey, label=told)
+    colours = sns.color_palette(PALETTE)
+    front = data[data["pareto"]].sort_values("flops_per_example")
+    axes.step(
+        front["flops_per_example"], front["validation_accuracy"], where="post", color=colours[0], zorder=1
+    )
+    for flag, mark, size, colour in (("finalist", "o", 11, colours[0]), ("is_baseline", "*", 13, colours[1])):
+        here = data[data[flag]]
+        axes.plot(
+            here["flops_per_example"],
+            here["validation_accuracy"],
+            mark,
+            fillstyle="none" if flag == "finalist" else "full",
+            markersize=size,
+            color=colour,
+            label=words(flag.removeprefix("is_")),
+        )
+    axes.set_xscale("log")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set(xlabel="forward FLOP an example", ylabel="validation accuracy (one seed)")
+    axes.legend(fontsize=8)
+    covered = data.groupby("generation")["hypervolume"].last()
+    growth.plot(covered.index + 1, covered, "o-", color=colours[0])
+    growth.set_ylim(bottom=0)
+    growth.set_xticks(covered.index + 1)
+    growth.set(xlabel="generation", ylabel="hypervolume (accuracy × decades of FLOP)")
+    return figure
+
+
+def draw_importance(data: pd.DataFrame, study: StudySpec) -> Figure:
+    """A bar a factor and evaluator."""
+    figure, axes = canvas(height=1.2 + 0.45 * data["factor"].nunique())
+    shown = data.assign(factor=data["factor"].map(words))
+    sns.barplot(shown, y="factor", x="share", hue="evaluator", palette=PALETTE, ax=axes)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set(xlabel="share of the spread of validation accuracy (screening, no test)", ylabel="")
+    axes.grid(visible=False)
+    axes.legend(title=None, fontsize=8)
+    return figure

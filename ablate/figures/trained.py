@@ -1,0 +1,104 @@
+"""Drawings of how arms were tuned and trained."""
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, PercentFormatter
+
+from ablate.figures.canvas import (
+    MARKS,
+    label,
+    legend,
+    markers,
+    palette,
+    side_by_side,
+    words,
+)
+from ablate.spec import StudySpec
+
+
+def draw_tuning(data: pd.DataFrame, study: StudySpec) -> Figure:
+    """Validation accuracy over what was tuned, one line an arm, a ring where it was confirmed."""
+    arms = list(dict.fromkeys(data["arm"]))
+    parameters = list(dict.fromkeys(data["parameter"]))
+    figure, panels = side_by_side(len(parameters))
+    for axes, parameter in zip(panels, parameters, strict=True):
+        here = data[data["parameter"] == parameter]
+        sns.lineplot(
+            here,
+            x="value",
+            y="validation_accuracy",
+            hue="arm",
+            style="arm",
+            markers=markers(arms),
+            palette=palette(arms),
+            dashes=False,
+            errorbar=None,
+            alpha=0.85,
+            ax=axes,
+        )
+        sns.scatterplot(
+            here,
+            x="value",
+            y="validation_accuracy",
+            hue="arm",
+            palette=palette(arms),
+            s=14,
+            legend=False,
+            ax=axes,
+        )
+        chosen = here[here["chosen"]].groupby("arm")[["value", "validation_accuracy"]].mean()
+        for arm, at in chosen.iterrows():
+            axes.plot(
+                *at, "o", markersize=15, fillstyle="none", color=palette(arms)[str(arm)], markeredgewidth=1.8
+            )
+        if study.tuning.ranges[parameter][0].log:
+            axes.set_xscale("log")
+            values = sorted(set(here["value"]))
+            axes.set_xticks(
+                values, [f"{value:.3g}" for value in values], rotation=0 if len(values) < 9 else 45
+            )
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.minorticks_off()
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set(xlabel=words(parameter), ylabel="validation accuracy")
+        legend(axes)
+    return figure
+
+
+def draw_training(data: pd.DataFrame, study: StudySpec) -> Figure:
+    """Loss at the left, accuracies at the right: means over seeds with the range of all seeds."""
+    arms = list(dict.fromkeys(data["arm"]))
+    figure, (loss, accuracy) = side_by_side(2)
+    wanted = [(loss, ["train_loss"]), (accuracy, ["train_accuracy", "validation_accuracy"])]
+    for axes, quantities in wanted:
+        here = data[data["quantity"].isin(quantities)].replace(
+            {"quantity": {q: words(q) for q in quantities}}
+        )
+        sns.lineplot(
+            here.rename(columns={"quantity": "curve"}),
+            x="epoch",
+            y="value",
+            hue="arm",
+            style="curve",
+            style_order=[words(q) for q in quantities if words(q) in set(here["quantity"])],
+            palette=palette(arms),
+            errorbar=lambda values: (values.min(), values.max()),
+            err_kws={"alpha": 0.15, "linewidth": 0},
+            ax=axes,
+        )
+        axes.set_xlabel("epoch")
+        if legend := axes.get_legend():
+            legend.remove()
+    loss.set_ylabel("train loss (nats)")
+    accuracy.set_ylabel("accuracy")
+    # One legend for both panels, beside the curves; seaborn's headings 'arm' and 'curve' say nothing more.
+    entries = [
+        (handle, label(entry))
+        for handle, entry in zip(*accuracy.get_legend_handles_labels(), strict=True)
+        if entry not in ("arm", "curve")
+    ]
+    if len(arms) <= len(MARKS):
+        figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=4, fontsize=8)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return figure
