@@ -69,7 +69,7 @@ def run(
     # Torch and the rest take seconds to import; a mistake in the study file is told before.
     import torch
 
-    from ablate import data, report, space
+    from ablate import data, index, report, space
     from ablate.evidence import Evidence
     from ablate.folder import ReportFolder
     from ablate.phases import Advanced, Conduct
@@ -93,7 +93,12 @@ def run(
             conduct = Conduct(study, layout, folder, conditions, jobs=jobs or os.cpu_count() or 1)
 
             def write_report() -> Evidence:
-                folder.write_environment({**conduct.facts(), "fallback": missing, "seeds_added": seeds_added})
+                told = {
+                    "fallback": missing,
+                    "seeds_added": seeds_added,
+                    "test_set_readers": folder.readers(study.dataset),
+                }
+                folder.write_environment({**conduct.facts(), **told})
                 folder.write_tables(conduct.tables())
                 return report.write(folder.path)
 
@@ -112,6 +117,7 @@ def run(
                                     soft_wrap=True,
                                 )
                 evidence = write_report()
+                index.write_index(out_dir)
             finally:
                 conduct.close()
     finally:
@@ -131,33 +137,29 @@ def run(
 def plan(study_file: StudyFile, overrides: Overrides = None) -> None:
     """Show arms, runs and minutes; train nothing of the study."""
     study = studies.read(study_file, overrides or [])
-    from ablate import power, space
-    from ablate.price import price
+    from ablate import space
+    from ablate.price import price, warnings
 
     layout = space.lay_out(study)
-    arms = layout.arms
-    priced = price(study, arms, jobs=os.cpu_count() or 1)
+    priced = price(study, layout, jobs=os.cpu_count() or 1)
     table = Table(title=None, box=None, pad_edge=False)
     for heading in ("arm", "parameters", "FLOP/example", "examples/s a core"):
-        table.add_column(heading, justify="left" if heading == "arm" else "right")
+        table.add_column(heading, justify="left" if heading == "arm" else "right", overflow="fold")
     for row in priced.arms:
         table.add_row(
             row.arm, f"{row.parameters:,}", f"{row.flops_per_example:,}", f"{row.examples_per_second:,.0f}"
         )
     out.print(table)
+    for name, reason in layout.left_out.items():
+        out.print(f"left out: {name}: {reason}", markup=False, soft_wrap=True)
+    least, most = priced.minutes
     out.print(
-        f"{len(arms)} arms, {priced.tuning_runs[0]} to {priced.tuning_runs[1]} runs to tune, "
-        f"{priced.confirm_runs} to confirm: about {priced.minutes[0]:.0f} to {priced.minutes[1]:.0f} minutes "
+        f"{priced.runs_in_words}: about {least:.0f} to {most:.0f} minutes "
         f"on this machine's {os.cpu_count()} cores",
         soft_wrap=True,
     )
-    enough = power.seeds_for_significance(len(layout.contrasts), study.decision.alpha)
-    if study.seeds < enough:
-        err.print(
-            f"warning: {study.seeds} seeds cannot bring the exact test below {study.decision.alpha:g} "
-            f"after Holm over {len(arms) - 1} arms: that takes {enough}",
-            soft_wrap=True,
-        )
+    for warning in warnings(study, layout):
+        err.print(f"warning: {warning}", soft_wrap=True)
 
 
 @app.command(name="report")
@@ -165,10 +167,36 @@ def report_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A report folder.")],
 ) -> None:
     """Write a folder's report again from its tables, without torch."""
-    from ablate import report
+    from ablate import index, report
 
     report.write(folder)
+    if (folder.resolve().parent / "index.html").exists():
+        index.write_index(folder.resolve().parent)
     out.print(f"report: {folder / 'report.html'}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A report folder: what to compare with.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="A report folder: what to compare.")],
+) -> None:
+    """Say which arms changed from A to B in accuracy or throughput; exit code 1 if any got worse."""
+    from ablate import compare as comparing
+    from ablate.evidence import gather
+
+    before = gather(first)
+    found = comparing.compare(before, gather(second))
+    table = Table(box=None, pad_edge=False)
+    for heading in ("arm", "verdict", "accuracy, B − A (points)", "throughput ratio, B / A"):
+        table.add_column(heading)
+    for change in found.changes:
+        table.add_row(*comparing.cells(change))
+    out.print(table)
+    out.print(found.answer, style="bold", markup=False, soft_wrap=True)
+    for note in found.notes:
+        out.print(f"- {note}", markup=False, soft_wrap=True)
+    if found.regression:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -211,8 +239,8 @@ def models(
 def main() -> NoReturn:
     """Run the command line; every foreseen error is one line and exit code 2."""
     try:
-        app(standalone_mode=False)
-        code = 0
+        # Outside typer's own mode an Exit comes back as its code.
+        code = app(standalone_mode=False) or 0
     except Interrupted as interruption:
         err.print("interrupted; the same command goes on where this one stopped")
         code = interruption.code
@@ -227,8 +255,6 @@ def main() -> NoReturn:
             f"error: {error}: what is on record stays; the same command goes on", markup=False, soft_wrap=True
         )
         code = 2
-    except typer.Exit as leave:
-        code = leave.exit_code
     except typer.Abort:
         code = 130
     except typer.TyperException as error:

@@ -68,12 +68,14 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
     for arm in evidence.arms:
         of_arm = done[done["arm"] == arm]
         stuck = of_arm.loc[of_arm["test_accuracy"] <= ceiling, "seed"].tolist()
-        if stuck:
+        if 0 < len(stuck) < len(of_arm):
             yield (
                 f"{len(stuck)} of {len(of_arm)} runs of {arm} ended at chance "
                 f"(seed {', '.join(map(str, stuck))}): its mean stands for two kinds of outcome."
             )
-    for row in [] if evidence.preliminary else rows(evidence.tables["comparisons"]):
+    reachable = 2 / 2**evidence.study.seeds <= alpha  # by the sign-flip test; below, see _seeds
+    compared = rows(evidence.tables["comparisons"]) if reachable and not evidence.preliminary else []
+    for row in compared:
         if row["p_value"] is not None and (row["p_value"] < alpha) != (row["p_sign_flip"] < alpha):
             yield (
                 f"For {row['arm']} the paired t-test ({p_in_words(row['p_value'])}) and the exact sign-flip "

@@ -69,7 +69,7 @@ def gather(path: Path) -> Evidence:
         searched = environment["search"]
         derived |= {
             "candidates": stats.candidates(
-                given["runs"], searched["candidates"], arms, classes=len(environment["data"]["classes"])
+                given["runs"], searched, arms[0], classes=len(environment["data"]["classes"])
             ),
             "importance": frame("importance", searched["importance"]),
         }

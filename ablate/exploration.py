@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -96,7 +96,7 @@ def run_of(candidate: Candidate, finished: Sequence[Tried]) -> Run:
 
 
 def finalists(study: StudySpec, tried: Sequence[Tried]) -> list[Candidate]:
-    """The candidates to confirm: from end to end of the front of accuracy against FLOPs, evenly.
+    """The candidates to confirm: from end to end of the front of accuracy against FLOPs, the cheapest first.
 
     An arm stands for itself with the best of the settings it was tried with.
     """
@@ -117,6 +117,15 @@ def finalists(study: StudySpec, tried: Sequence[Tried]) -> list[Candidate]:
     wanted = min(study.search.finalists, len(front))
     picked = sorted({round(i) for i in np.linspace(len(front) - 1, 0, wanted)}) if wanted else []
     return [front[i].candidate for i in picked]
+
+
+def named(finalists: Sequence[Candidate]) -> dict[str, Candidate]:
+    """The finalists under short names, the cheapest first: their own would fill a table by themselves."""
+    return {
+        name: replace(candidate, arm=replace(candidate.arm, name=name))
+        for number, candidate in enumerate(finalists, start=1)
+        for name in (f"finalist {number}",)
+    }
 
 
 def _floor(candidate: Candidate, finished: Sequence[Tried]) -> tuple[float, ...]:

@@ -79,6 +79,15 @@ class ReportFolder:
         write_whole(kept, studies.dump(study).encode())
         return added or bool(environment.get("seeds_added"))
 
+    def readers(self, dataset: str) -> list[str]:
+        """The other studies beside this one that have read the same test images, moved-aside ones too."""
+        found = []
+        for path in sorted(self.path.parent.glob("*/environment.json")):
+            other = json.loads(path.read_text())
+            if path.parent != self.path and other.get("data", {}).get("dataset") == dataset:
+                found.append(path.parent.name)
+        return found
+
     def environment(self) -> dict[str, Any]:
         """What is known of the machine, the data and the arms' costs; empty before the first run."""
         path = self.path / "environment.json"

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from ablate import data, timing
-from ablate.exploration import Tried, finalists, run_of
+from ablate.exploration import Candidate, Tried, finalists, named, run_of
 from ablate.folder import ReportFolder
 from ablate.results import RunRecord, TuningOutcome, epochs_frame, frame, runs_frame
 from ablate.runs import Arm, Run, Setting, setting_name
@@ -65,6 +65,7 @@ class Conduct:
         self._planned: dict[str, Run] = {}
         self._choices: dict[str, Choice] = {}
         self._tried: list[Tried] = []
+        self._finalists: list[Candidate] = []
         self._searched: dict[str, Setting] = {}
         self._throughput = self._throughput_of([])
         self._worked = False
@@ -199,9 +200,10 @@ class Conduct:
                 Tried(candidate=candidate, record=self._store.runs[self._key(run)], generation=generation)
                 for candidate, run in zip(candidates, runs, strict=True)
             ]
-        chosen = finalists(self.study, self._tried)
-        self.layout = with_finalists(self.study, [candidate.arm for candidate in chosen])
-        self._searched = {candidate.arm.name: candidate.setting for candidate in chosen}
+        self._finalists = finalists(self.study, self._tried)
+        as_arms = named(self._finalists)
+        self.layout = with_finalists(self.study, [candidate.arm for candidate in as_arms.values()])
+        self._searched = {name: candidate.setting for name, candidate in as_arms.items()}
 
     def _scores(self) -> dict[Trial, float]:
         return {
@@ -253,7 +255,15 @@ class Conduct:
             }
             for t in self._tried
         ]
-        return {"candidates": candidates, "importance": importance(self.study, self._tried)}
+        confirmed = {
+            name: {"arm": found.arm.name, "setting": setting_name(found.setting)}
+            for name, found in zip(self._searched, self._finalists, strict=True)
+        }
+        return {
+            "candidates": candidates,
+            "finalists": confirmed,
+            "importance": importance(self.study, self._tried),
+        }
 
     def _mixed_engines(self) -> list[str]:
         """Arms whose confirmed runs were made by more than one engine."""

@@ -1,21 +1,26 @@
 """What a study will take on this machine, from a few timed steps on made-up images; trains nothing of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean, median
 
+import pandas as pd
 import torch
 
+from ablate import power, stats
 from ablate.data import synthetic
 from ablate.engines import trainer_for
 from ablate.engines.training import batches_forever, settle_process
+from ablate.phrases import counted, points
 from ablate.runs import Arm, Run
-from ablate.space import grid_of
-from ablate.spec import DATASETS, StudySpec
+from ablate.search import propose
+from ablate.space import Layout, grid_of
+from ablate.spec import DATASETS, StudySpec, as_written
 from ablate.timing import flops_per_example
 from ablate.tuning import EXTENSION_STEPS, RESCORING_SEEDS, SHORTLISTED_PER_ARM
 
-STEPS = 8
+STEPS = 15
 EVALUATION_SHARE = 0.35
 """Of the time of a training example: forward only, measured 0.33 to 0.4 for LeNet, loop and lanes."""
 START_SECONDS = 10.0
@@ -37,35 +42,107 @@ class StudyPrice:
     """Runs and minutes from the least to the most that tuning may ask for."""
 
     arms: list[ArmPrice]
-    tuning_runs: tuple[int, int]
-    confirm_runs: int
+    runs_in_words: str
     minutes: tuple[float, float]
 
 
-def price(study: StudySpec, arms: Sequence[Arm], *, jobs: int) -> StudyPrice:
-    """Time a few steps of every arm on one core and add up the study."""
+def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
+    """Time a few steps of every arm on one core and add up the study.
+
+    The finalists of a search are not known yet: its first generation stands for them and for all candidates.
+    """
     settle_process(1)
-    facts = DATASETS[study.dataset]
+    searching = study.design == "search"
+    arms: Sequence[Arm] = layout.arms
+    if searching:
+        first = propose(study, [], 0, study.search.generation)
+        arms = list({candidate.arm.name: candidate.arm for candidate in first}.values())
     priced = [_arm_price(arm, study) for arm in arms]
-    tuning = [0, 0]
-    seconds = [0.0, 0.0]
-    for arm, known in zip(arms, priced, strict=True):
-        trained = arm.recipe.train_images or facts.train_images - study.validation
-        work = trained * arm.recipe.epochs
-        # Tuning looks at the validation images after the last epoch alone, confirming after every one.
-        looked = EVALUATION_SHARE * study.validation
-        confirmed = study.seeds * (work + looked * arm.recipe.epochs + EVALUATION_SHARE * facts.test_images)
-        for end, runs in enumerate(_tuning_runs(study, arm, arms)):
-            tuning[end] += runs
-            seconds[end] += (runs * (work + looked) + confirmed) / known.examples_per_second
-    timing = study.timing.blocks * (len(arms) + 1) * study.timing.block_seconds + START_SECONDS
+    if searching:
+        seconds, tuning, confirming = _search_seconds(study, arms, priced)
+        words = f"{study.search.candidates} candidates, then {1 + study.search.finalists} arms"
+    else:
+        seconds, tuning, confirming = _seconds(study, arms, priced)
+        words = f"{len(arms)} arms"
+    timed = 1 + study.search.finalists if searching else len(arms)
+    timing = study.timing.blocks * (timed + 1) * study.timing.block_seconds + START_SECONDS
     least, most = ((s / jobs + timing) / 60 for s in seconds)
     return StudyPrice(
         arms=priced,
-        tuning_runs=(tuning[0], tuning[1]),
-        confirm_runs=study.seeds * len(arms),
+        runs_in_words=f"{words}, {tuning[0]} to {tuning[1]} runs to tune, {confirming} to confirm",
         minutes=(least, most),
     )
+
+
+def warnings(study: StudySpec, layout: Layout) -> Iterator[str]:
+    """What so many seeds cannot do, said before they are spent."""
+    contrasts = layout.contrasts
+    declared = len(contrasts) or study.search.finalists
+    if study.design == "factorial":
+        settings = pd.DataFrame({arm.name: arm.factors for arm in layout.arms}).T.map(as_written)
+        declared += len(stats.interactions(settings))
+    decision = study.decision
+    enough = power.seeds_for_significance(declared, decision.alpha)
+    if study.seeds < enough:
+        yield (
+            f"{counted(study.seeds, 'seed')} cannot bring the exact test below {decision.alpha:g} after Holm "
+            f"over {counted(declared, 'contrast')}: that takes {enough}"
+        )
+    typical = DATASETS[study.dataset].typical_spread
+    spread = power.resolvable_spread(study.seeds, decision.margin, decision.alpha)
+    if spread < typical:
+        needed = power.seeds_for_equivalence(decision.margin / typical, decision.alpha)
+        yield (
+            f"{counted(study.seeds, 'seed')} cannot resolve the margin of {points(decision.margin)}: "
+            f"differences between LeNets on {study.dataset} spread by about {points(typical)} from seed to "
+            f"seed; to show one within the margin then takes {needed} seeds"
+        )
+
+
+def _seconds(
+    study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
+) -> tuple[tuple[float, float], tuple[int, int], int]:
+    """Least and most seconds of one core, least and most tuning runs, and runs to confirm."""
+    tuning = [0, 0]
+    seconds = [0.0, 0.0]
+    for arm, known in zip(arms, priced, strict=True):
+        # Tuning looks at the validation images after the last epoch alone, confirming after every one.
+        tuned = _trained(study, arm) + EVALUATION_SHARE * study.validation
+        tested = EVALUATION_SHARE * DATASETS[study.dataset].test_images
+        confirmed = study.seeds * (_searched(study, arm) + tested)
+        for end, runs in enumerate(_tuning_runs(study, arm, arms)):
+            tuning[end] += runs
+            seconds[end] += (runs * tuned + confirmed) / known.examples_per_second
+    return (seconds[0], seconds[1]), (tuning[0], tuning[1]), study.seeds * len(arms)
+
+
+def _search_seconds(
+    study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
+) -> tuple[tuple[float, float], tuple[int, int], int]:
+    """The same for a search, by the mean of a sample of its candidates."""
+    finals = 1 + study.search.finalists
+    (least, most), tuning, _ = _seconds(study, arms, priced)
+    share = finals / len(arms)
+    a_candidate = fmean(
+        _searched(study, arm) / known.examples_per_second for arm, known in zip(arms, priced, strict=True)
+    )
+    searching = study.search.candidates * a_candidate
+    return (
+        (searching + least * share, searching + most * share),
+        (round(tuning[0] * share), round(tuning[1] * share)),
+        study.seeds * finals,
+    )
+
+
+def _trained(study: StudySpec, arm: Arm) -> int:
+    """How many examples a run of the arm trains on."""
+    images = arm.recipe.train_images or DATASETS[study.dataset].train_images - study.validation
+    return images * arm.recipe.epochs
+
+
+def _searched(study: StudySpec, arm: Arm) -> float:
+    """The work of a run that looks at the validation images after every epoch, in training examples."""
+    return _trained(study, arm) + EVALUATION_SHARE * study.validation * arm.recipe.epochs
 
 
 def _tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, int]:
@@ -88,15 +165,16 @@ def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
     trainer = trainer_for(Run(phase="confirm", arm=arm, setting={}, seed=0), dataset, device)
     batches = batches_forever(len(dataset.labels), arm.recipe.batch_size, device)
     trainer.step(next(batches))
-    started = time.perf_counter()
-    examples = 0
+    seconds = []
     for _ in range(STEPS):
         batch = next(batches)
+        started = time.perf_counter()
         trainer.step(batch)
-        examples += len(batch)
+        seconds.append(time.perf_counter() - started)
     return ArmPrice(
         arm=arm.name,
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
         flops_per_example=flops_per_example(trainer.model, dataset.images.shape[1:]),
-        examples_per_second=examples / (time.perf_counter() - started),
+        # The median: another program's burst, or a step that met cold caches, should not set the price.
+        examples_per_second=len(batch) / median(seconds),
     )

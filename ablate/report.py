@@ -1,17 +1,15 @@
 """A report folder's page, figures and derived tables, from its given tables alone; no torch."""
 
 import base64
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from ablate import __version__, figures
+from ablate import figures
 from ablate.audit import cautions, places
 from ablate.evidence import Evidence, gather
-from ablate.phrases import p_in_words, rows
+from ablate.pages import templates
+from ablate.phrases import rows
 from ablate.results import COLUMNS, GIVEN_TABLES, write_table, write_whole
 from ablate.wording import conditions, findings, headline, references, remarks
 
@@ -41,10 +39,10 @@ def write(path: Path) -> Evidence:
     content = _content(evidence, pictures)
     write_whole(
         path / "report.html",
-        _templates(autoescape=True).get_template("report.html.j2").render(content).encode(),
+        templates(autoescape=True).get_template("report.html.j2").render(content).encode(),
     )
     write_whole(
-        path / "report.md", _templates(autoescape=False).get_template("report.md.j2").render(content).encode()
+        path / "report.md", templates(autoescape=False).get_template("report.md.j2").render(content).encode()
     )
     return evidence
 
@@ -76,44 +74,4 @@ def _content(evidence: Evidence, pictures: Sequence[dict[str, Any]]) -> dict[str
         "runs_total": len(runs),
         "columns": COLUMNS,
         "used_columns": sorted({c for name in tables for c in tables[name].columns if c in COLUMNS}),
-        "version": __version__,
     }
-
-
-def _templates(*, autoescape: bool) -> Environment:
-    templates = Environment(
-        loader=PackageLoader("ablate"),
-        autoescape=autoescape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters |= {
-        "percent": lambda share: "–" if share is None else f"{share:.2%}",
-        "whole_percent": lambda share: "–" if share is None else f"{share:.0%}",
-        "points": lambda share: "–" if share is None else f"{share * 100:.2f}",
-        "signed_points": lambda share: "–" if share is None else f"{share * 100:+.2f}".replace("-", "−"),
-        "number": _number,
-        "p": lambda p: "–" if p is None else p_in_words(p).removeprefix("p = ").removeprefix("p "),
-        "megabytes": lambda size: _number(None if size is None else size / 1e6, 1),
-        "markdown": _markdown,
-    }
-    return templates
-
-
-def _number(value: Any, digits: int = 2) -> str:
-    """A figure for a table: whole numbers with separators, others with fixed digits, – where unknown."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
-
-
-def _markdown(text: object) -> str:
-    """Text that no Markdown renderer takes for a tag, a table cell or emphasis."""
-    escaped = str(text).replace("\\", "\\\\")
-    for character in "`*_{}[]<>|#$~":
-        escaped = escaped.replace(
-            character,
-            f"\\{character}" if character not in "<>" else f"&{'lt' if character == '<' else 'gt'};",
-        )
-    return " ".join(escaped.split())

@@ -159,20 +159,18 @@ def path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFra
     return way[list(TABLES["path"])].reset_index(drop=True)
 
 
-def candidates(
-    runs: pd.DataFrame, tried: Sequence[Mapping[str, Any]], arms: Sequence[str], *, classes: int
-) -> pd.DataFrame:
+def candidates(runs: pd.DataFrame, search: Mapping[str, Any], baseline: str, *, classes: int) -> pd.DataFrame:
     """A search's candidates in the order in which they were tried, with the front and what it covers.
 
     Args:
         runs: the `runs` table; only its search phase is used.
-        tried: arm, setting, generation and FLOPs of each.
-        arms: what was confirmed, the baseline first.
+        search: what was tried, in order, and what was confirmed of it.
+        baseline: the arm that opened the search.
         classes: for chance, the reference of the hypervolume together with the costliest candidate.
     """
     searched = runs[runs["phase"] == "search"].set_index(["arm", "setting"])
     rows = []
-    for one in tried:
+    for one in search["candidates"]:
         run = searched.loc[(one["arm"], one["setting"])]
         rows.append({**one, "status": run["status"], "validation_accuracy": run["validation_accuracy"]})
     points = [
@@ -181,6 +179,7 @@ def candidates(
         else (float(row["validation_accuracy"]), -math.log10(row["flops_per_example"]))
         for row in rows
     ]
+    confirmed = [(one["arm"], one["setting"]) for one in search["finalists"].values()]
     costliest = max((row["flops_per_example"] for row in rows), default=1)
     reference = (1 / classes, -math.log10(costliest))
     for i, (row, stands) in enumerate(zip(rows, on_front(points), strict=True)):
@@ -188,8 +187,8 @@ def candidates(
         row |= {
             "pareto": stands,
             "hypervolume": covered,
-            "is_baseline": row["arm"] == arms[0],
-            "finalist": bool(stands) and row["arm"] in arms[1:],
+            "is_baseline": row["arm"] == baseline,
+            "finalist": (row["arm"], row["setting"]) in confirmed,
         }
     return frame("candidates", rows)
 
@@ -235,9 +234,7 @@ def throughput(timing: pd.DataFrame, arms: Sequence[str], confidence: float) -> 
     baseline's two figures, first and last, are averaged, which cancels a steady drift. Disturbed
     measurements are left out, and an arm with fewer than three undisturbed pairs gets no ratio.
     """
-    clean = timing[~timing["disturbed"].astype(bool)]
-    speed = clean.assign(speed=(clean["examples"] / clean["seconds"]).astype(float))
-    by_block = speed.groupby(["arm", "block"])["speed"].mean()
+    by_block = _by_block(timing)
     found: dict[str, dict[str, float]] = {}
     for arm in arms:
         if arm not in by_block.index.get_level_values("arm"):
@@ -251,8 +248,8 @@ def throughput(timing: pd.DataFrame, arms: Sequence[str], confidence: float) -> 
             found[arm] |= {"examples_per_second_ci_low": low, "examples_per_second_ci_high": high}
         if arm == arms[0]:
             found[arm]["examples_per_second_ratio"] = 1.0
-        elif arms[0] in by_block.index.get_level_values("arm"):
-            ratios = (by_block.loc[arm] / by_block.loc[arms[0]]).dropna()
+        else:
+            ratios = _ratios(by_block, arm, arms[0])
             logarithm = mean_interval(np.log(ratios.to_numpy()).tolist(), confidence)
             if logarithm is not None and len(ratios) >= PAIRS_FOR_A_VERDICT:
                 found[arm] |= {
@@ -261,6 +258,36 @@ def throughput(timing: pd.DataFrame, arms: Sequence[str], confidence: float) -> 
                     "examples_per_second_ratio_ci_high": math.exp(logarithm.high),
                 }
     return found
+
+
+def ratio_change(
+    before: pd.DataFrame, after: pd.DataFrame, arm: str, baseline: str, confidence: float
+) -> Interval | None:
+    """By what factor an arm's throughput ratio to the baseline changed between two timings, Welch's interval.
+
+    None where either has fewer than three undisturbed pairs of blocks.
+    """
+    logs = [np.log(_ratios(_by_block(timing), arm, baseline).to_numpy()) for timing in (before, after)]
+    if min(map(len, logs)) < PAIRS_FOR_A_VERDICT:
+        return None
+    test = stats.ttest_ind(logs[1], logs[0], equal_var=False)
+    low, high = test.confidence_interval(confidence)
+    middle = float(logs[1].mean() - logs[0].mean())
+    return Interval(mean=math.exp(middle), low=math.exp(low), high=math.exp(high))
+
+
+def _by_block(timing: pd.DataFrame) -> pd.Series:
+    """Examples per second by arm and block, the disturbed left out, the baseline's two figures averaged."""
+    clean = timing[~timing["disturbed"].astype(bool)]
+    speed = clean.assign(speed=(clean["examples"] / clean["seconds"]).astype(float))
+    return speed.groupby(["arm", "block"])["speed"].mean()
+
+
+def _ratios(by_block: pd.Series, arm: str, baseline: str) -> pd.Series:
+    """The arm's speed over the baseline's in every block that has both."""
+    if not {arm, baseline} <= set(by_block.index.get_level_values("arm")):
+        return pd.Series(dtype=float)
+    return (by_block.loc[arm] / by_block.loc[baseline]).dropna()
 
 
 def drift(timing: pd.DataFrame) -> float | None:

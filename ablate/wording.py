@@ -38,12 +38,12 @@ def headline(evidence: Evidence) -> str:
         (row,) = compared
         return f"{row['arm']}: {row['verdict']}{_by(row)}"
     verdicts = [row["verdict"] for row in compared]
-    told = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+    told = ", ".join(f"{verdicts.count(verdict)} × {verdict}" for verdict in dict.fromkeys(verdicts))
     means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna()
     if means.empty:
-        return f"of {len(compared)} contrasts {told}"
+        return f"verdicts: {told}"
     best = str(means.astype(float).idxmax())
-    return f"most accurate: {best} ({means[best]:.1%}); of {len(compared)} contrasts {told}"
+    return f"most accurate: {best} ({means[best]:.1%}); verdicts: {told}"
 
 
 def findings(evidence: Evidence) -> list[Finding]:
@@ -134,6 +134,7 @@ def conditions(evidence: Evidence) -> list[str]:
         f"{f' with {network}' if network else ''}; what is not named keeps its default.",
         f"Training: {recipe}; {_tuned(evidence)}.",
         *([f"The full arm has {_full(study)}."] if study.design == "leave_one_out" else []),
+        *(f"{name.capitalize()} is {found['arm'].replace(',', ', ')}." for name, found in _finalists(evidence).items()),
     ]
     held_out = (
         f"{study.validation:,} training images held out for validation"
@@ -147,7 +148,12 @@ def conditions(evidence: Evidence) -> list[str]:
         if pd.notna(baseline)
         else ""
     )
-    told.append(f"Data: {study.dataset}, {held_out}; the verdict is on these {images:,} test images.{error}")
+    others = environment.get("test_set_readers", [])
+    readers = f"{len(others) or 'No'} other {'study' if len(others) == 1 else 'studies'}"
+    told.append(
+        f"Data: {study.dataset}, {held_out}; the verdict is on these {images:,} test images.{error} "
+        f"{readers} in the same folder {'has' if len(others) == 1 else 'have'} read them."
+    )
     told.append(
         f"Machine: {environment['device']} ({environment['device_name']}); throughput with "
         f"{environment['timing_threads']} threads, the plain torch loop, alone on the machine. The clock "
@@ -260,6 +266,10 @@ def _involved(row: Mapping[str, Any], evidence: Evidence) -> list[str]:
     return [arm for arm in evidence.arms if arm in contrast.weights]
 
 
+def _finalists(evidence: Evidence) -> dict[str, dict[str, str]]:
+    return evidence.environment.get("search", {}).get("finalists", {})
+
+
 def _full(study: StudySpec) -> str:
     given = (
         (name, value.value if isinstance(value, ValueWhen) else value)
@@ -311,9 +321,15 @@ def _tuned(evidence: Evidence) -> str:
     if not study.tuning.active:
         return "nothing was tuned"
     parts = []
-    for name in study.tuning.ranges:
+    for name, ranges in study.tuning.ranges.items():
         of_name = tuned[tuned["parameter"] == name]
-        if not of_name.empty:
+        if len(ranges) > 1 and not of_name.empty:
+            spans = (
+                f"{span.low:g} to {span.high:g}" + (f" where {_listed(span.when, ())}" if span.when else "")
+                for span in ranges
+            )
+            parts.append(f"{spoken(name)} tuned for every arm over {', or '.join(spans)}")
+        elif not of_name.empty:
             tried = f"{of_name['low'].min():g} to {of_name['high'].max():g}"
             parts.append(f"{spoken(name)} tuned alike for every arm ({tried})")
     return ", ".join(parts) or "tuning still under way"

@@ -61,7 +61,7 @@ def make(study: StudySpec, tables: points.Tables) -> Iterator[Drawn]:
 FIGURES = (
     FigureKind(
         name="differences",
-        title="Difference to the baseline",
+        title="Every difference that was tested",
         caption="Mean paired difference and its interval; inside the grey band it is too small to matter.",
         data=points.differences,
         draw=draw_differences,

@@ -7,12 +7,16 @@ from typing import Any
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from ablate.phrases import spoken
 
 PALETTE = "colorblind"
 NEUTRAL = "0.45"
 LABEL_WIDTH = 28
+ENTRIES_INSIDE = 4
+MOST_ENTRIES = 14
+"""A legend of more entries says less than the tables do; one of more than a few stands beside its panel."""
 MARKS = ["o", "s", "D", "^", "v", "P", "X", "*", "<", ">"]
 """Shapes beside colours, so that arms are told apart in grey as well."""
 STYLE: dict[Any, Any] = {
@@ -61,8 +65,11 @@ def markers(arms: list[str]) -> dict[str, str]:
 def legend(axes: Axes) -> None:
     """The panel's own legend with readable labels, or none where it would hide the figure."""
     handles, labels = axes.get_legend_handles_labels()
-    if len(labels) > 1 and len(labels) <= len(MARKS) + 4:
-        axes.legend(handles, [label(entry) for entry in labels], fontsize=8, title=None)
+    if 1 < len(labels) <= MOST_ENTRIES:
+        beside: dict[str, Any] = (
+            {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(labels) > ENTRIES_INSIDE else {}
+        )
+        axes.legend(handles, [label(entry) for entry in labels], fontsize=8, title=None, **beside)
     elif given := axes.get_legend():
         given.remove()
 
@@ -74,6 +81,13 @@ def label(text: object) -> str:
         textwrap.wrap(spaced, LABEL_WIDTH, break_long_words=False) if len(spaced) > LABEL_WIDTH else [spaced]
     )
     return "\n".join(lines).replace("$", r"\$")
+
+
+def accuracy_axis(axes: Axes, decimals: int) -> None:
+    """The vertical axis in per cent, without the accuracies beyond 0 and 1 that an interval may reach."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -0.02), min(high, 1.02))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=decimals))
 
 
 def words(name: str) -> str:

@@ -3,12 +3,12 @@
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from ablate.figures.canvas import (
     MARKS,
     NEUTRAL,
     PALETTE,
+    accuracy_axis,
     canvas,
     label,
     markers,
@@ -32,7 +32,7 @@ def draw_differences(data: pd.DataFrame, study: StudySpec) -> Figure:
     axes.set_yticks(range(len(data)), [label(arm) for arm in data["arm"]])
     axes.set_ylim(len(data) - 0.4, -0.6)
     axes.grid(visible=False)
-    axes.set_xlabel("test accuracy minus baseline's (percentage points)")
+    axes.set_xlabel("difference in test accuracy (percentage points)")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0)
     axes.margins(x=0.1)
     return figure
@@ -41,7 +41,9 @@ def draw_differences(data: pd.DataFrame, study: StudySpec) -> Figure:
 def draw_paired(data: pd.DataFrame, study: StudySpec) -> Figure:
     """Every seed a line from arm to arm: parallel lines are what pairing is for."""
     arms = list(dict.fromkeys(data["arm"]))
-    figure, axes = canvas(width=max(5.0, 1.1 * len(arms) + 3))
+    figure, axes = canvas(
+        width=min(11.0, max(5.0, 1.1 * len(arms) + 3)), height=4.0 if len(arms) < 6 else 5.0
+    )
     place = {arm: i for i, arm in enumerate(arms)}
     drawn = data.assign(place=data["arm"].map(place))
     sns.lineplot(
@@ -64,7 +66,7 @@ def draw_paired(data: pd.DataFrame, study: StudySpec) -> Figure:
         axes.plot([place[arm] - 0.18, place[arm] + 0.18], [accuracy, accuracy], color="0.15", linewidth=2)
     axes.set_xticks(range(len(arms)), [label(arm) for arm in arms], rotation=0 if len(arms) < 5 else 30)
     axes.set_xlim(-0.5, len(arms) - 0.5)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    accuracy_axis(axes, decimals=1)
     axes.set(xlabel="", ylabel="test accuracy")
     return figure
 
@@ -113,7 +115,7 @@ def draw_interactions(data: pd.DataFrame, study: StudySpec) -> Figure:
             )
         axes.set_xticks(range(len(values)), [label(value) for value in values])
         axes.set_xlim(-0.4, len(values) - 0.4)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+        accuracy_axis(axes, decimals=1)
         axes.set(xlabel=words(here["factor"].iloc[0]), ylabel="test accuracy (mean over seeds)")
         axes.legend(title=words(here["by"].iloc[0]), fontsize=8)
     return figure
@@ -136,7 +138,7 @@ def draw_path(data: pd.DataFrame, study: StudySpec) -> Figure:
             fontsize=9,
         )
     axes.set_xticks(range(len(data)), [label(arm) for arm in data["arm"]], rotation=20)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    accuracy_axis(axes, decimals=1)
     axes.margins(y=0.15)
     axes.set(xlabel="", ylabel="test accuracy")
     return figure

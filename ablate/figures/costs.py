@@ -3,11 +3,12 @@
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from ablate.figures.canvas import (
     NEUTRAL,
     PALETTE,
+    accuracy_axis,
     canvas,
     legend,
     markers,
@@ -49,7 +50,7 @@ def draw_cost(data: pd.DataFrame, study: StudySpec) -> Figure:
         ax=axes,
     )
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    accuracy_axis(axes, decimals=1)
     axes.margins(x=0.25, y=0.2)
     axes.set(
         xlabel="training examples per second, alone on the machine", ylabel="test accuracy (mean over seeds)"
@@ -119,7 +120,11 @@ def draw_candidates(data: pd.DataFrame, study: StudySpec) -> Figure:
             label=words(flag.removeprefix("is_")),
         )
     axes.set_xscale("log")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x", rotation=30)
+    accuracy_axis(axes, decimals=0)
     axes.set(xlabel="forward FLOP an example", ylabel="validation accuracy (one seed)")
     axes.legend(fontsize=8)
     covered = data.groupby("generation")["hypervolume"].last()

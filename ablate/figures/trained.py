@@ -3,10 +3,11 @@
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import NullFormatter
 
 from ablate.figures.canvas import (
     MARKS,
+    accuracy_axis,
     label,
     legend,
     markers,
@@ -60,7 +61,7 @@ def draw_tuning(data: pd.DataFrame, study: StudySpec) -> Figure:
             )
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.minorticks_off()
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        accuracy_axis(axes, decimals=0)
         axes.set(xlabel=words(parameter), ylabel="validation accuracy")
         legend(axes)
     return figure
@@ -100,5 +101,5 @@ def draw_training(data: pd.DataFrame, study: StudySpec) -> Figure:
     ]
     if len(arms) <= len(MARKS):
         figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=4, fontsize=8)
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    accuracy_axis(accuracy, decimals=0)
     return figure
