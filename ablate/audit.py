@@ -62,12 +62,11 @@ def _circumstances(evidence: Evidence) -> Iterator[str]:
 
 def _doubts(evidence: Evidence) -> Iterator[str]:
     """Runs that trained to nothing, and tests that disagree because of a few of them."""
-    alpha, data = evidence.study.decision.alpha, evidence.environment["data"]
+    alpha = evidence.study.decision.alpha
     done = evidence.confirmed[evidence.confirmed["status"] == "complete"]
-    ceiling = stats.chance_ceiling(len(data["classes"]), data["test_images"])
     for arm in evidence.arms:
         of_arm = done[done["arm"] == arm]
-        stuck = of_arm.loc[of_arm["test_accuracy"] <= ceiling, "seed"].tolist()
+        stuck = of_arm.loc[of_arm["test_accuracy"] <= evidence.ceiling, "seed"].tolist()
         if 0 < len(stuck) < len(of_arm):
             yield (
                 f"{len(stuck)} of {len(of_arm)} runs of {arm} ended at chance "
@@ -121,7 +120,8 @@ def _turned_signs(evidence: Evidence) -> Iterator[str]:
     if evidence.preliminary or not evidence.study.tuning.active:
         return
     for row in rows(evidence.tables["comparisons"]):
-        if row["baseline"] not in evidence.arms or not row["difference"]:
+        broken = row["verdict"] in (stats.UNSTABLE, stats.NOT_TRAINED)
+        if broken or row["baseline"] not in evidence.arms or not row["difference"]:
             continue
         arm, other = (
             _tried(evidence, name).groupby("setting", sort=False)["validation_accuracy"]

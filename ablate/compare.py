@@ -55,14 +55,13 @@ def compare(first: Evidence, second: Evidence) -> Comparison:
     studies share them. Holm's correction is over the arms that both have.
     """
     shared = [arm for arm in second.arms if arm in first.arms]
-    decision, data = first.study.decision, first.environment["data"]
+    decision = first.study.decision
     before = first.confirmed.assign(arm=first.confirmed["arm"] + BEFORE)
     compared = stats.compare(
         pd.concat([before, second.confirmed]),
         stats.differences((arm, arm + BEFORE) for arm in shared),
         decision,
-        classes=len(data["classes"]),
-        test_images=data["test_images"],
+        ceiling=first.ceiling,
     )
     same_hardware = all(first.environment[key] == second.environment[key] for key in HARDWARE)
     speeds = _speeds(first, second) if same_hardware else {}
@@ -101,10 +100,10 @@ def _change(
 def _alone(evidence: Evidence, arm: str) -> int:
     """How many of an arm's runs diverged or stayed at chance."""
     runs = evidence.confirmed[evidence.confirmed["arm"] == arm]
-    data = evidence.environment["data"]
-    ceiling = stats.chance_ceiling(len(data["classes"]), data["test_images"])
     return int(
-        ((runs["status"] == "diverged") | (runs["test_accuracy"] <= ceiling).fillna(value=False)).sum()
+        (
+            (runs["status"] == "diverged") | (runs["test_accuracy"] <= evidence.ceiling).fillna(value=False)
+        ).sum()
     )
 
 

@@ -28,6 +28,11 @@ class Evidence:
     preliminary: bool
 
     @property
+    def ceiling(self) -> float:
+        """The accuracy up to which a network may be guessing, always the same class included."""
+        return _ceiling(self.environment)
+
+    @property
     def failed_runs(self) -> int:
         """How many runs crashed; divergence is an outcome, not a failure."""
         return int(self.tables["runs"]["status"].isin(["failed", "oom"]).sum())
@@ -59,8 +64,7 @@ def gather(path: Path) -> Evidence:
         given["runs"],
         contrasts,
         study.decision,
-        classes=len(environment["data"]["classes"]),
-        test_images=environment["data"]["test_images"],
+        ceiling=_ceiling(environment),
     )
     derived = {"arms": summary, "comparisons": comparisons}
     if study.design == "leave_one_out":
@@ -69,7 +73,7 @@ def gather(path: Path) -> Evidence:
         searched = environment["search"]
         derived |= {
             "candidates": stats.candidates(
-                given["runs"], searched, arms[0], classes=len(environment["data"]["classes"])
+                given["runs"], searched, arms[0], chance=environment["data"]["chance"]
             ),
             "importance": frame("importance", searched["importance"]),
         }
@@ -81,3 +85,8 @@ def gather(path: Path) -> Evidence:
         contrasts=contrasts,
         preliminary=preliminary,
     )
+
+
+def _ceiling(environment: dict[str, Any]) -> float:
+    data = environment["data"]
+    return stats.chance_ceiling(data["chance"], data["test_images"])

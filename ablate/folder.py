@@ -66,8 +66,9 @@ class ReportFolder:
         kept = self.path / "study.yaml"
         added = False
         if kept.exists():
-            for key, before, now in studies.differences(studies.read(kept), study):
-                if not _only_adds(key, before, now):
+            old = studies.read(kept)
+            for key, before, now in studies.differences(old, study):
+                if not _only_adds(old, key, before, now):
                     raise FolderError(
                         f"{self.path}: holds a study with {key} {before!r}, this one has {now!r}: "
                         "choose another --out, or --fresh to move the old one aside"
@@ -131,12 +132,15 @@ def read_given(path: Path) -> tuple[StudySpec, dict[str, Any], dict[str, pd.Data
     return studies.read(path / "study.yaml"), environment, tables
 
 
-def _only_adds(key: str, before: Any, now: Any) -> bool:
+def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
     first, _, rest = key.partition(".")
     if first in READ_ANEW:
         return True
-    if key in ("seeds", "tuning.trials"):
+    if key in ("seeds", "tuning.trials", "search.candidates"):
         return bool(now > before)
-    if first == "factors" and rest:
+    if first == "arms":
+        return before is None and rest.partition(".")[0] not in study.arms
+    # One more factor makes another full arm, one more value another space to search.
+    if first == "factors" and rest and study.design in ("one_at_a_time", "factorial"):
         return isinstance(now, list) and all(value in now for value in before or [])
     return False

@@ -153,6 +153,8 @@ class Conduct:
                 "dataset": dataset.name,
                 "test_images": len(dataset.test_labels),
                 "classes": list(dataset.classes),
+                # Who always names the commonest class is right this often.
+                "chance": dataset.test_labels.bincount().max().item() / len(dataset.test_labels),
                 "sha256": dataset.checksums,
             },
             "arms": costs,

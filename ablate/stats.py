@@ -117,7 +117,7 @@ def interactions(settings: pd.DataFrame) -> list[Contrast]:
 
 
 def compare(
-    runs: pd.DataFrame, contrasts: Sequence[Contrast], decision: Decision, *, classes: int, test_images: int
+    runs: pd.DataFrame, contrasts: Sequence[Contrast], decision: Decision, *, ceiling: float
 ) -> pd.DataFrame:
     """Every contrast, paired by seed, with a verdict each; Holm's correction over all of them.
 
@@ -125,8 +125,7 @@ def compare(
         runs: the `runs` table; only its confirm phase is used.
         contrasts: what the study declared.
         decision: margin and alpha.
-        classes: for chance level.
-        test_images: for the standard error of an accuracy near chance.
+        ceiling: the accuracy up to which a network may be guessing.
     """
     confirmed = runs[runs["phase"] == "confirm"]
     rows = [_paired(confirmed, contrast, decision) for contrast in contrasts]
@@ -137,7 +136,7 @@ def compare(
         row["p_holm"] = None if row["p_value"] is None else float(p_holm)
         _add_power(row, decision, contrasts=len(contrasts))
         involved = confirmed[confirmed["arm"].isin(list(contrast.weights))]
-        row["verdict"] = _verdict(row, involved, decision, classes, test_images)
+        row["verdict"] = _verdict(row, involved, decision, ceiling)
     return frame("comparisons", rows)
 
 
@@ -159,14 +158,16 @@ def path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFra
     return way[list(TABLES["path"])].reset_index(drop=True)
 
 
-def candidates(runs: pd.DataFrame, search: Mapping[str, Any], baseline: str, *, classes: int) -> pd.DataFrame:
+def candidates(
+    runs: pd.DataFrame, search: Mapping[str, Any], baseline: str, *, chance: float
+) -> pd.DataFrame:
     """A search's candidates in the order in which they were tried, with the front and what it covers.
 
     Args:
         runs: the `runs` table; only its search phase is used.
         search: what was tried, in order, and what was confirmed of it.
         baseline: the arm that opened the search.
-        classes: for chance, the reference of the hypervolume together with the costliest candidate.
+        chance: the accuracy of guessing: with the costliest candidate the hypervolume's reference.
     """
     searched = runs[runs["phase"] == "search"].set_index(["arm", "setting"])
     rows = []
@@ -181,7 +182,7 @@ def candidates(runs: pd.DataFrame, search: Mapping[str, Any], baseline: str, *, 
     ]
     confirmed = [(one["arm"], one["setting"]) for one in search["finalists"].values()]
     costliest = max((row["flops_per_example"] for row in rows), default=1)
-    reference = (1 / classes, -math.log10(costliest))
+    reference = (chance, -math.log10(costliest))
     for i, (row, stands) in enumerate(zip(rows, on_front(points), strict=True)):
         covered = hypervolume([point for point in points[: i + 1] if point is not None], reference)
         row |= {
@@ -306,9 +307,9 @@ def accuracy_standard_error(accuracy: float, images: int) -> float:
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def chance_ceiling(classes: int, images: int) -> float:
+def chance_ceiling(chance: float, images: int) -> float:
     """The accuracy up to which a network may be guessing: chance and three of its standard errors."""
-    return 1 / classes + 3 * accuracy_standard_error(1 / classes, images)
+    return chance + 3 * accuracy_standard_error(chance, images)
 
 
 def _replaced(cell: tuple[str, ...], values: Mapping[int, str]) -> tuple[str, ...]:
@@ -372,18 +373,18 @@ def _add_power(row: dict[str, Any], decision: Decision, contrasts: int) -> None:
     row["seeds_needed"] = seeds_for_equivalence(decision.margin / row["sd"], decision.alpha)
 
 
-def _verdict(
-    row: Mapping[str, Any], involved: pd.DataFrame, decision: Decision, classes: int, test_images: int
-) -> str:
+def _verdict(row: Mapping[str, Any], involved: pd.DataFrame, decision: Decision, ceiling: float) -> str:
     """The first verdict of the design that applies."""
     if (involved["status"] == "diverged").any():
         return UNSTABLE
     if row["pairs"] < PAIRS_FOR_A_VERDICT:
         return NO_VERDICT
-    ceiling = chance_ceiling(classes, test_images)
-    medians = involved[involved["status"] == "complete"].groupby("arm")["test_accuracy"].median()
-    if (medians <= ceiling).any():
+    done = involved[involved["status"] == "complete"]
+    if (done.groupby("arm")["test_accuracy"].median() <= ceiling).any():
         return NOT_TRAINED
+    # A run that stayed at chance did not train, as one that diverged: the mean of both kinds is of neither.
+    if (done["test_accuracy"] <= ceiling).any():
+        return UNSTABLE
     if row["sd"] == 0:
         return CANNOT_TELL_APART
     inside = row["equivalence"]

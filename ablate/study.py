@@ -58,6 +58,27 @@ def values(overrides: Sequence[str]) -> dict[str, Any]:
 
 def dump(spec: StudySpec) -> str:
     """The resolved study as YAML that `read` takes back."""
+    raw = _as_written(spec)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.allow_unicode = True
+    yaml.width = 100
+    stream = io.StringIO()
+    yaml.dump(raw, stream)
+    return stream.getvalue()
+
+
+def differences(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any]]:
+    """Dotted key, old and new value of everything in which two resolved studies differ."""
+    before, after = (dict(_leaves(_as_written(spec))) for spec in (old, new))
+    for key in [*before, *(key for key in after if key not in before)]:
+        if repr(before.get(key)) != repr(after.get(key)):
+            yield key, before.get(key), after.get(key)
+
+
+def _as_written(spec: StudySpec) -> dict[str, Any]:
+    """The study as a file has it: what does not apply left out, a range alone not in a list."""
     raw = spec.model_dump(mode="json")
     ranges = {
         name: [_without_empty(one, "when") for one in several]
@@ -71,22 +92,7 @@ def dump(spec: StudySpec) -> str:
         del raw[unused]
     if spec.design != "search":
         raw.pop("search", None)
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = None
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.allow_unicode = True
-    yaml.width = 100
-    stream = io.StringIO()
-    yaml.dump(raw, stream)
-    return stream.getvalue()
-
-
-def differences(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any]]:
-    """Dotted key, old and new value of everything in which two resolved studies differ."""
-    before, after = (dict(_leaves(spec.model_dump(mode="json"))) for spec in (old, new))
-    for key in [*before, *(key for key in after if key not in before)]:
-        if repr(before.get(key)) != repr(after.get(key)):
-            yield key, before.get(key), after.get(key)
+    return raw
 
 
 def _without_empty(raw: Mapping[str, Any], key: str) -> dict[str, Any]:

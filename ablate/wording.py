@@ -134,7 +134,10 @@ def conditions(evidence: Evidence) -> list[str]:
         f"{f' with {network}' if network else ''}; what is not named keeps its default.",
         f"Training: {recipe}; {_tuned(evidence)}.",
         *([f"The full arm has {_full(study)}."] if study.design == "leave_one_out" else []),
-        *(f"{name.capitalize()} is {found['arm'].replace(',', ', ')}." for name, found in _finalists(evidence).items()),
+        *(
+            f"{name.capitalize()} is {found['arm'].replace(',', ', ')}."
+            for name, found in _finalists(evidence).items()
+        ),
     ]
     held_out = (
         f"{study.validation:,} training images held out for validation"
@@ -197,15 +200,7 @@ def _sentence(row: dict[str, Any], evidence: Evidence) -> str:
     missing = int(both["status"].isin(["failed", "oom"]).sum())
     lost = f" {missing} of {len(both)} runs crashed and are left out." if missing else ""
     if verdict == stats.UNSTABLE:
-        counts = {
-            name: int(((both["arm"] == name) & (both["status"] == "diverged")).sum()) for name in involved
-        }
-        told = " and ".join(
-            f"{count} of {evidence.study.seeds} runs of {name}" for name, count in counts.items() if count
-        )
-        return (
-            f"{told} diverged, so there is no mean to compare: a mean over the survivors would flatter.{lost}"
-        )
+        return f"{_unstable(row, both, involved, evidence)}{lost}"
     if row["difference"] is None:
         return f"No pair of runs was completed.{lost}"
     within = interval(row["ci_low"], row["ci_high"], 1 - decision.alpha)
@@ -238,6 +233,33 @@ def _sentence(row: dict[str, Any], evidence: Evidence) -> str:
     return (
         f"{tested}. {found}; to show that there is no difference worth having, if there is none, "
         f"would take {row['seeds_needed']:,} seeds.{lost}"
+    )
+
+
+def _unstable(row: Mapping[str, Any], both: pd.DataFrame, involved: list[str], evidence: Evidence) -> str:
+    """Which runs did not train, and what can be said without a mean: seeds ahead and the median seed."""
+    # What diverged guesses at best; a place in an order is all that is asked of it.
+    accuracy = both["test_accuracy"].astype(float).mask(both["status"] == "diverged", 0.0)
+    failed = both[accuracy <= evidence.ceiling]
+    told = []
+    for name in involved:
+        statuses = failed.loc[failed["arm"] == name, "status"]
+        kinds = {
+            "diverged": (statuses == "diverged").sum(),
+            "stayed at chance": (statuses == "complete").sum(),
+        }
+        told += [f"{n} of {evidence.study.seeds} runs of {name} {how}" for how, n in kinds.items() if n]
+    sentence = (
+        f"{' and '.join(told)}: a mean would mix two kinds of outcome, and one over survivors would flatter."
+    )
+    if row["baseline"] == stats.BOTH_ALONE:
+        return sentence
+    wide = both.assign(accuracy=accuracy).pivot(index="seed", columns="arm", values="accuracy")
+    gaps = (wide[row["arm"]] - wide[row["baseline"]]).dropna()
+    return (
+        f"{sentence} Counting such runs as behind, {row['arm']} is ahead of {row['baseline']} in "
+        f"{int((gaps > 0).sum())} of {counted(len(gaps), 'seed')}, in the median seed by "
+        f"{points(float(gaps.median()), signed=True)}."
     )
 
 

@@ -55,9 +55,9 @@ class Workers(Protocol):
 class Here:
     """Runs one after another in this very process: on a GPU, which gains nothing from a second one."""
 
-    def __init__(self, conditions: Conditions) -> None:
+    def __init__(self, conditions: Conditions, threads: int) -> None:
         self._conditions = conditions
-        settle_process(threads=os.cpu_count() or 1)
+        settle_process(threads)
 
     def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
         for run in runs:
@@ -131,7 +131,11 @@ class _Worker:
 
 def open_workers(conditions: Conditions, jobs: int) -> Workers:
     """Processes on a CPU, this process on a GPU."""
-    return LocalProcesses(conditions, jobs) if conditions.device == "cpu" else Here(conditions)
+    return (
+        LocalProcesses(conditions, jobs)
+        if conditions.device == "cpu"
+        else Here(conditions, os.cpu_count() or 1)
+    )
 
 
 def execute(run: Run, conditions: Conditions) -> Outcome:

@@ -52,7 +52,7 @@ def test_what_only_adds_or_asks_anew_goes_on(folder: ReportFolder, small, overri
         ("baseline.kernel_size=3", r"baseline\.kernel_size None, this one has 3"),
         ("seeds=2", r"seeds 3, this one has 2"),
         ("factors.pooling=[avg, none]", r"factors\.pooling \['avg', 'max'\]"),
-        ("tuning.learning_rate.high=0.1", r"tuning\.ranges\.learning_rate\.high"),
+        ("tuning.learning_rate.high=0.1", r"tuning\.learning_rate\.high"),
     ],
 )
 def test_another_study_is_refused_with_the_difference(

@@ -25,7 +25,7 @@ def environment(arms: list[str], **changes: object) -> dict[str, object]:
     return {
         "device": "cpu", "device_name": "a processor", "cores": 2, "timing_threads": 2, "jobs": 2, "system": "Linux",
         "python": "3.11", "git_commit": None, "packages": {"torch": "2.13"}, "engines": {"loop": 6}, "causes": {},
-        "data": {"dataset": "digits", "test_images": 360, "classes": list("0123456789"), "sha256": {"pixels": "abc"}},
+        "data": {"dataset": "digits", "test_images": 360, "classes": list("0123456789"), "chance": 0.1, "sha256": {"pixels": "abc"}},
         "arms": dict.fromkeys(arms, costs), "contrasts": [[arm, arms[0]] for arm in arms[1:]], "left_out": {}, "fallback": None, "seeds_added": False, **changes,
     }  # fmt: skip
 
@@ -115,7 +115,7 @@ def test_the_page_opens_with_the_answer_and_fetches_nothing(folder: Path) -> Non
     html = (folder / "report.html").read_text()
     page = Page(html)
     assert page.fetched == []
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1  # ours, which sorts tables
     answer = html[html.index("<h1>") :]
     assert (
         answer.index("pooling=max: matters") < answer.index("Under which conditions") < answer.index("<img")
@@ -156,7 +156,9 @@ def test_a_report_is_made_without_torch(folder: Path) -> None:
 def test_figures_are_drawn_for_all_that_the_tables_hold(folder: Path) -> None:
     report.write(folder)
     drawn = {path.stem for path in (folder / "figures").glob("*.png")}
-    assert drawn == {kind.name for kind in figures.FIGURES} - {"references"}
+    assert drawn == {kind.name for kind in figures.FIGURES} - {
+        "references", "interactions", "path", "candidates", "importance",
+    }  # fmt: skip
     assert {path.stem for path in (folder / "figures").glob("*.svg")} == drawn
 
 
@@ -210,7 +212,7 @@ def test_hostile_names_stay_text_in_page_markdown_and_figures(tmp_path: Path, sm
     path = write_folder(tmp_path / "small", text, accuracies, device_name=HOSTILE, causes={HOSTILE: HOSTILE})
     report.write(path)
     page = Page((path / "report.html").read_text())
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1
     assert page.text.count(HOSTILE) >= 4
     markdown = (path / "report.md").read_text()
     assert "<script" not in markdown

@@ -4,17 +4,86 @@ from pathlib import Path
 
 import pytest
 
+from ablate import report, study
+from ablate.evidence import Evidence
+from ablate.folder import ReportFolder
+from ablate.phases import Conduct
+from ablate.space import lay_out
+from ablate.spec import StudySpec
+from ablate.workers import Conditions, Here
 from tests.conftest import STUDIES
 from tests.test_main import ablate
 
-SMALLEST = ("seeds=1", "recipe.epochs=1", "tuning.trials=0", "timing.blocks=1", "timing.block_seconds=0.01")
+SMALLEST = ("seeds=1", "recipe.epochs=1", "tuning.trials=0", "timing.blocks=0")
+SMALLEST_SEARCH = ("search.candidates=4", "search.generation=2", "search.finalists=1")
+PATHS = sorted(STUDIES.glob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def answered(spec: StudySpec, path: Path) -> Evidence:
+    """The study run in this process, without starting a command or a worker."""
+    conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
+    folder = ReportFolder(path)
+    folder.take(fresh=False)
+    conduct = Conduct(
+        spec, lay_out(spec), folder, conditions, jobs=1, workers=lambda given, _: Here(given, threads=1)
+    )
+    try:
+        folder.adopt(spec)
+        list(conduct.events())
+        folder.write_environment({**conduct.facts(), "fallback": None, "seeds_added": False})
+        folder.write_tables(conduct.tables())
+    finally:
+        conduct.close()
+        folder.release()
+    return report.write(path)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_study_of_ours_gives_a_report_at_its_smallest_size(path: Path, tmp_path: Path) -> None:
-    done = ablate("run", path, *SMALLEST, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "reports" / f"{path.stem}-digits" / "report.html").exists()
+    searching = study.read(path).design == "search"
+    spec = study.read(path, [*SMALLEST, *(SMALLEST_SEARCH if searching else ())], fallback=True)
+    evidence = answered(spec, tmp_path / spec.name)
+    assert evidence.failed_runs == 0
+    assert not evidence.preliminary
+    assert set(evidence.confirmed["status"]) <= {"complete", "diverged"}
+    assert (tmp_path / spec.name / "report.html").exists()
+
+
+CHANGES = {
+    "another activation": ("lenet_activation", "factors.activation=[sigmoid, mish, hardswish]"),
+    "another range": ("lenet_modern", "tuning.learning_rate={low: 0.001, high: 0.01, log: true}"),
+    "another baseline": ("lenet_pooling_activation", "baseline={pooling: max, activation: elu}"),
+    "one step more": ("lenet_visualiser", "factors.dropout=[0.1]"),
+    "another arm": ("lenet_vs_mlp", "arms.deep={model: mlp, hidden: [64, 64, 64]}"),
+    "another model": ("lenet_dense_layers", "model=mlp factors={hidden: [[256], [64]]}"),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_one_line_changed_gives_another_valid_report(case: str, tmp_path: Path) -> None:
+    name, override = CHANGES[case]
+    overrides = override.split(" factors=")
+    given = [overrides[0], *(f"factors={rest}" for rest in overrides[1:])]
+    spec = study.read(STUDIES / f"{name}.yaml", [*SMALLEST, *given], fallback=True)
+    evidence = answered(spec, tmp_path / name)
+    assert evidence.arms == [arm.name for arm in lay_out(spec).arms]
+    assert not evidence.preliminary
+
+
+def test_the_depth_and_width_study_compares_arms_of_equal_size() -> None:
+    from ablate import models
+
+    arms = lay_out(study.read(STUDIES / "lenet_depth_width.yaml")).arms
+    sizes = [
+        sum(
+            parameter.numel()
+            for parameter in models.build(
+                arm.model, arm.keywords, input_shape=(1, 28, 28), classes=10, init="default", seed=0
+            ).parameters()
+        )
+        for arm in arms
+    ]
+    assert max(sizes) / min(sizes) < 1.003
 
 
 @pytest.mark.parametrize("name", ["lenet_pooling"])

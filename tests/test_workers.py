@@ -50,7 +50,7 @@ def _command(process: psutil.Process) -> list[str]:
 def test_processes_give_what_this_process_gives(small, pool: LocalProcesses) -> None:
     runs = some_runs(small("recipe.epochs=1"), 4)
     there = sorted(timeless(outcome.record) for outcome in pool.outcomes(runs))
-    here = sorted(timeless(outcome.record) for outcome in Here(CONDITIONS).outcomes(runs))
+    here = sorted(timeless(outcome.record) for outcome in Here(CONDITIONS, threads=1).outcomes(runs))
     assert there == here
 
 
@@ -99,7 +99,7 @@ def test_what_goes_wrong_inside_a_run_becomes_its_record(small, monkeypatch: pyt
         raise RuntimeError("expected scalar type Float\nbut found Double")
 
     monkeypatch.setattr(workers, "train", fail)
-    (outcome,) = Here(CONDITIONS).outcomes(some_runs(small(), 1))
+    (outcome,) = Here(CONDITIONS, threads=1).outcomes(some_runs(small(), 1))
     assert outcome.record.status == "failed"
     assert outcome.record.cause == "RuntimeError: expected scalar type Float"
     assert outcome.record.validation_accuracy is None
@@ -112,7 +112,7 @@ def test_running_out_of_memory_is_told_apart(small, monkeypatch: pytest.MonkeyPa
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(workers, "train", fail)
-    (outcome,) = Here(CONDITIONS).outcomes(some_runs(small(), 1))
+    (outcome,) = Here(CONDITIONS, threads=1).outcomes(some_runs(small(), 1))
     assert outcome.record.status == "oom"
 
 
@@ -122,7 +122,7 @@ def test_only_the_first_confirmed_seed_of_an_arm_is_kept(small) -> None:
         Run(phase=phase, arm=arm, setting={}, seed=seed)
         for phase, seed in (("tune", 0), ("confirm", 0), ("confirm", 1))
     ]
-    kept = [outcome.checkpoint is not None for outcome in Here(CONDITIONS).outcomes(runs)]
+    kept = [outcome.checkpoint is not None for outcome in Here(CONDITIONS, threads=1).outcomes(runs)]
     assert kept == [False, True, False]
 
 
