@@ -146,7 +146,7 @@ def _floor(candidate: Candidate, finished: Sequence[Tried]) -> tuple[float, ...]
         if len(reached) < CURVES_FOR_A_MEDIAN:
             break
         floor.append(0.0 if epoch < warm_up else float(np.median(reached)))
-    return tuple(floor)
+    return tuple(floor) if any(floor) else ()  # one that stops nothing makes no other run
 
 
 def _flops(study: StudySpec, arm: Arm) -> int:

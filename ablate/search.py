@@ -28,7 +28,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 _KEY, _RECORD = "ablate:key", "ablate:record"
 PHASES = ("search", "tune", "confirm", "time")
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
-DRAWS_PER_CANDIDATE = 100
+DRAWS_PER_CANDIDATE = 20
 """So often a proposal that is not new or cannot be built is drawn anew; then the space counts as tried."""
 
 
@@ -172,8 +172,8 @@ def propose(study: StudySpec, tried: Sequence[Tried], generation: int, size: int
         if candidate is not None and new:
             given = {"params": trial.params, "distributions": trial.distributions}
             found.append(replace(candidate, drawn=given))
-        else:
-            sampling.tell(trial, state=TrialState.FAIL)
+        # Told or not, the sampler's constant liar keeps the next draw away from this one; told as failed, a
+        # point without a network would be forgotten and drawn for ever.
     return found
 
 

@@ -73,3 +73,32 @@ def test_points_lie_in_their_range_and_hold_its_ends(
     assert 0.9 in values
     assert all(low * (1 - 1e-5) <= value <= high * (1 + 1e-5) for value in even)
     assert math.isclose(min([*even, low]), low, rel_tol=1e-5)
+
+
+CONDITIONAL = (
+    "tuning={trials: 3, learning_rate: ["
+    "{low: 0.01, high: 0.04, log: true}, {when: {optimizer: sgd}, low: 0.1, high: 0.4, log: true}]}"
+)
+
+
+def test_an_arm_is_tuned_over_the_last_range_whose_condition_it_meets(small) -> None:
+    spec = small("factors={optimizer: [adam, sgd]}", "recipe.learning_rate=0.02", CONDITIONAL)
+    assert grid(spec).points() == [{"learning_rate": value} for value in (0.01, 0.02, 0.04)]
+    # The recipe's 0.02 is meant for Adam: in SGD's range it has no place, nor has it a claim to a tie.
+    assert grid(spec, arm=1).points() == [{"learning_rate": value} for value in (0.1, 0.2, 0.4)]
+    assert grid(spec, arm=1).own is None
+    assert grid(spec) != grid(spec, arm=1)
+
+
+def test_arms_that_share_their_ranges_have_equal_grids(small) -> None:
+    spec = small()
+    assert grid(spec, arm=0) == grid(spec, arm=1)
+
+
+def test_a_nuisance_without_a_range_for_an_arm_is_not_tuned_in_it(small) -> None:
+    spec = small(
+        "factors={optimizer: [adam, sgd]}",
+        "tuning={trials: 2, momentum: {when: {optimizer: sgd}, low: 0.5, high: 0.9}}",
+    )
+    assert grid(spec).points() == [{}]
+    assert [point["momentum"] for point in grid(spec, arm=1).points()] == [0.5, 0.9]

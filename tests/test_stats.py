@@ -262,3 +262,161 @@ def test_the_pareto_front_holds_the_arms_that_no_other_beats() -> None:
     arms = ["base", "fast", "good", "bad"]
     summary = stats.summarise(table, speeds, arms, {}, DECISION).set_index("arm")["pareto"]
     assert summary.to_dict() == {"base": True, "fast": True, "good": True, "bad": False}
+
+
+def factorial_runs(seed: int = 0, seeds: int = 8) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A 2×3×2 factorial with a known interaction, as a runs table and its arms' settings."""
+    rng = np.random.default_rng(seed)
+    rows, settings = [], {}
+    for a, b, c in product(["a0", "a1"], ["b0", "b1", "b2"], ["c0", "c1"]):
+        arm = "baseline" if (a, b, c) == ("a0", "b0", "c0") else f"a={a},b={b},c={c}"
+        settings[arm] = {"a": a, "b": b, "c": c}
+        mean = 0.8 + 0.02 * (a == "a1") + 0.01 * (b == "b1") + 0.03 * (a == "a1" and b == "b2")
+        for s in range(seeds):
+            rows.append({"phase": "confirm", "arm": arm, "setting": "", "seed": s, "status": "complete", "test_accuracy": mean + rng.normal(scale=0.003)})  # fmt: skip
+    return frame("runs", rows), pd.DataFrame(settings).T
+
+
+def test_an_interaction_is_the_coefficient_of_ordinary_least_squares() -> None:
+    import statsmodels.formula.api as smf
+
+    table, settings = factorial_runs()
+    contrasts = {contrast.name: contrast for contrast in stats.interactions(settings)}
+    assert set(contrasts) == {"a=a1 × b=b1", "a=a1 × b=b2", "a=a1 × c=c1", "b=b1 × c=c1", "b=b2 × c=c1"}
+    compared = stats.compare(table, list(contrasts.values()), DECISION, ceiling=0.11).set_index("arm")
+    long = table.join(settings, on="arm").astype({"test_accuracy": float})
+    # In a balanced design effects coded by ±1/2 make the other factors' average, as ours does.
+    fitted = smf.ols(
+        "test_accuracy ~ (C(a) + C(b)) * C(c, Sum) + C(a):C(b)", long.astype(dict.fromkeys("abc", str))
+    ).fit()
+    assert compared.loc["a=a1 × b=b1", "difference"] == pytest.approx(fitted.params["C(a)[T.a1]:C(b)[T.b1]"])
+    assert compared.loc["a=a1 × b=b2", "difference"] == pytest.approx(fitted.params["C(a)[T.a1]:C(b)[T.b2]"])
+    assert compared.loc["a=a1 × b=b2", "verdict"] == stats.MATTERS
+
+
+def test_an_interaction_is_tested_seed_by_seed() -> None:
+    table, settings = factorial_runs(seed=4)
+    (contrast,) = (c for c in stats.interactions(settings) if c.name == "a=a1 × c=c1")
+    wide = table.pivot(index="seed", columns="arm", values="test_accuracy").astype(float)
+
+    def cell(a: str, b: str, c: str) -> pd.Series:
+        return wide["baseline" if (a, b, c) == ("a0", "b0", "c0") else f"a={a},b={b},c={c}"]
+
+    squares = [
+        cell("a1", b, "c1") - cell("a1", b, "c0") - cell("a0", b, "c1") + cell("a0", b, "c0")
+        for b in ("b0", "b1", "b2")
+    ]
+    by_hand = sum(squares) / 3
+    row = stats.compare(table, [contrast], DECISION, ceiling=0.11).iloc[0]
+    assert row["difference"] == pytest.approx(by_hand.mean())
+    assert row["p_value"] == pytest.approx(reference.ttest_1samp(by_hand, 0).pvalue, rel=1e-4)
+    assert row["baseline"] == stats.BOTH_ALONE
+
+
+def test_where_a_corner_is_missing_an_interaction_is_averaged_over_the_others() -> None:
+    _, settings = factorial_runs()
+    smaller = settings.drop(index="a=a1,b=b1,c=c1")
+    contrasts = {contrast.name: contrast for contrast in stats.interactions(smaller)}
+    assert set(contrasts["a=a1 × b=b1"].weights) == {
+        "a=a1,b=b1,c=c0",
+        "a=a1,b=b0,c=c0",
+        "a=a0,b=b1,c=c0",
+        "baseline",
+    }
+
+
+def test_one_factor_has_nothing_to_interact_with() -> None:
+    assert stats.interactions(pd.DataFrame({"a": ["a0", "a1"]}, index=["baseline", "a=a1"])) == []
+
+
+def test_interactions_and_arms_are_corrected_as_one_family() -> None:
+    table, settings = factorial_runs()
+    arms = stats.differences((arm, "baseline") for arm in settings.index[1:])
+    both = [*arms, *stats.interactions(settings)]
+    together = stats.compare(table, both, DECISION, ceiling=0.11)
+    alone = stats.compare(table, arms, DECISION, ceiling=0.11)
+    smallest = together["p_value"].astype(float).idxmin()
+    assert together.loc[smallest, "p_holm"] == pytest.approx(
+        len(both) * together.loc[smallest, "p_value"], rel=1e-6
+    )
+    assert (together["p_holm"].iloc[: len(arms)].astype(float) >= alone["p_holm"].astype(float) - 1e-12).all()
+
+
+def test_a_run_that_stayed_at_chance_makes_an_arm_unstable() -> None:
+    table = runs(base=[0.8, 0.81, 0.82, 0.8], arm=[0.9, 0.1, 0.91, 0.92])
+    assert compare(table)["verdict"].item() == stats.UNSTABLE
+    assert compare(runs(base=[0.8] * 4, arm=[0.1, 0.1, 0.1, 0.9]))["verdict"].item() == stats.NOT_TRAINED
+
+
+def test_the_steps_of_a_path_end_with_the_omission_read_the_other_way() -> None:
+    rng = np.random.default_rng(0)
+    accuracies = {
+        name: (mean + rng.normal(size=6) * 0.001).tolist()
+        for name, mean in [
+            ("baseline", 0.8),
+            ("a=1", 0.82),
+            ("without b", 0.82),
+            ("full", 0.85),
+            ("without a", 0.83),
+        ]
+    }
+    del accuracies["without b"]
+    pairs = [("full", "baseline"), ("without a", "full"), ("a=1", "full"), ("a=1", "baseline")]
+    table = runs(**accuracies)
+    compared = stats.compare(table, stats.differences(pairs), DECISION, ceiling=0.11)
+    summary = stats.summarise(table, timing(baseline=[1.0] * 3), list(accuracies), {}, DECISION)
+    way = stats.path(compared, summary, "full")
+    assert way[["arm", "baseline"]].to_numpy().tolist() == [["a=1", "baseline"], ["full", "a=1"]]
+    last, omission = way.iloc[1], compared.iloc[2]
+    assert last["difference"] == -omission["difference"]
+    assert (last["ci_low"], last["ci_high"]) == (-omission["ci_high"], -omission["ci_low"])
+    assert way["difference"].sum() == pytest.approx(compared["difference"].iloc[0])  # the steps add up
+
+
+@pytest.mark.parametrize("blocks", [10, 15])
+def test_the_interval_of_throughput_covers_the_median_as_often_as_it_says(blocks: int) -> None:
+    rng = np.random.default_rng(3)
+    hits = 0
+    for _ in range(400):
+        speeds = rng.lognormal(mean=7, sigma=0.3, size=blocks)  # skewed, as disturbed timings are
+        row = stats.throughput(timing(base=speeds.tolist()), ["base"], 0.95)["base"]
+        hits += row["examples_per_second_ci_low"] <= math.exp(7) <= row["examples_per_second_ci_high"]
+    assert hits / 400 >= 0.93
+
+
+def test_too_few_blocks_give_a_speed_without_an_interval() -> None:
+    assert (
+        "examples_per_second_ci_low" not in stats.throughput(timing(base=[1.0] * 5), ["base"], 0.95)["base"]
+    )
+
+
+def test_a_change_of_the_throughput_ratio_is_welchs_and_does_not_feel_the_machines_pace() -> None:
+    rng = np.random.default_rng(5)
+
+    def session(pace: float, ratio: float) -> pd.DataFrame:
+        base = pace * rng.lognormal(sigma=0.02, size=8)
+        return timing(base=base.tolist(), arm=(base * ratio * rng.lognormal(sigma=0.02, size=8)).tolist())
+
+    before, after = session(100, 1.0), session(250, 0.8)
+    change = stats.ratio_change(before, after, "arm", "base", 0.95)
+    assert change is not None
+    logs = []
+    for table in (before, after):
+        speed = (
+            (table["examples"] / table["seconds"])
+            .astype(float)
+            .groupby([table["arm"], table["block"]])
+            .mean()
+        )
+        logs.append(np.log(speed.loc["arm"] / speed.loc["base"]))
+    low, high = reference.ttest_ind(logs[1], logs[0], equal_var=False).confidence_interval(0.95)
+    assert (change.low, change.high) == (pytest.approx(math.exp(low)), pytest.approx(math.exp(high)))
+    assert change.low < 0.8 < change.high
+
+
+def test_more_seeds_resolve_a_wider_spread() -> None:
+    assert power.resolvable_spread(2, 0.01, 0.05) == 0
+    spreads = [power.resolvable_spread(n, 0.01, 0.05) for n in range(3, 40)]
+    assert spreads == sorted(spreads)
+    for n in (3, 10, 30):  # the two solvers are each other's inverse
+        assert power.seeds_for_equivalence(0.01 / (power.resolvable_spread(n, 0.01, 0.05) * 0.999), 0.05) == n

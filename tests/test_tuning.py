@@ -149,3 +149,43 @@ def test_the_outcome_does_not_depend_on_the_order_in_which_scores_arrive(spec) -
         partial[trial] = scores[trial]
     assert wanted == choices
     assert partial == scores
+
+
+def test_arms_with_ranges_of_their_own_are_tuned_with_their_like(small) -> None:
+    spec = small(
+        "factors={optimizer: [adam, sgd], pooling: [avg, max]}",
+        "recipe.learning_rate=0.02",
+        "tuning={trials: 3, learning_rate: [{low: 0.01, high: 0.04, log: true},"
+        " {when: {optimizer: sgd}, low: 0.1, high: 0.4, log: true}]}",
+    )
+    own = {arm.name: grid_of(spec, arm) for arm in lay_out(spec).arms}
+    scores: dict[Trial, float] = {}
+    while not isinstance(wanted := advance(own, scores), dict):
+        scores |= {trial: peak(0.02)(trial.arm, dict(trial.setting)["learning_rate"], 0) for trial in wanted}
+    assert list(wanted) == ["baseline", "optimizer=sgd", "pooling=max"]
+    assert wanted["baseline"].chosen == wanted["pooling=max"].chosen == {"learning_rate": 0.02}
+    assert wanted["optimizer=sgd"].chosen["learning_rate"] < 0.1  # widened downwards, within its own grid
+    assert min(rates(scores, "baseline", FIRST_TUNING_SEEDS[0])) == 0.01
+    assert max(rates(scores, "pooling=max", FIRST_TUNING_SEEDS[0])) == 0.04
+
+
+def test_an_arm_without_a_range_waits_for_nothing(small) -> None:
+    spec = small(
+        "factors={optimizer: [adam, sgd]}",
+        "tuning={trials: 2, momentum: {when: {optimizer: sgd}, low: 0.5, high: 0.9}}",
+    )
+    own = {arm.name: grid_of(spec, arm) for arm in lay_out(spec).arms}
+    wanted = advance(own, {})
+    assert {trial.arm for trial in wanted} == {"optimizer=sgd"}
+    scores = {
+        Trial(arm="optimizer=sgd", setting=(("momentum", m),), seed=s): m
+        for m in (0.5, 0.9)
+        for s in range(10_000, 10_003)
+    }
+    for _ in range(5):
+        wanted = advance(own, scores)
+        if isinstance(wanted, dict):
+            break
+        scores |= dict.fromkeys(wanted, 0.1)
+    assert wanted["baseline"].chosen == {}
+    assert wanted["optimizer=sgd"].chosen == {"momentum": 0.9}

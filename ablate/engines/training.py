@@ -77,7 +77,7 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> R
             if diverged or pruned:
                 break
     test_accuracy = None
-    if run.phase == "confirm" and not diverged:
+    if run.phase == "confirm" and not (diverged or pruned):
         test_accuracy = trainer.evaluate(dataset.test_images, dataset.test_labels)
     final = points[-1]
     return RunRecord(
