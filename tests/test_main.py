@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -215,6 +216,31 @@ def test_a_file_that_is_not_the_official_one_is_one_line_and_no_run(tmp_path: Pa
     assert "is not the official file" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert _on_record(tmp_path) == {}
+
+
+def test_two_folders_are_compared_and_a_regression_exits_with_1(finished: Path, tmp_path: Path) -> None:
+    ours = finished / "reports" / "small"
+    same = ablate("compare", ours, ours, cwd=tmp_path)
+    assert same.returncode == 0, same.stderr
+    assert "reproduced exactly" in same.stdout
+    for name, accuracy in (("good", 0.9), ("worse", 0.8)):
+        shutil.copytree(ours, tmp_path / name)
+        table = tmp_path / name / "tables" / "runs.csv"
+        runs = pd.read_csv(table, dtype=str, keep_default_na=False)
+        confirmed = runs["phase"] == "confirm"
+        level = accuracy * (runs["arm"] == "pooling=max") + 0.9 * (runs["arm"] == "baseline")
+        spread = runs["seed"].astype(int) % 7 / 1000 * accuracy
+        runs.loc[confirmed, "test_accuracy"] = (level + spread)[confirmed].astype(str)
+        runs.to_csv(table, index=False)
+    fell = ablate("compare", "good", "worse", cwd=tmp_path)
+    assert fell.returncode == 1, fell.stdout
+    assert "less accurate than before: pooling=max" in fell.stdout
+
+
+def test_all_reports_of_a_folder_are_indexed(finished: Path) -> None:
+    page = (finished / "reports" / "index.html").read_text()
+    assert "small/report.html" in page
+    assert "Does max pooling beat average pooling?" in page
 
 
 MISTAKES = {

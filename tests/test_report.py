@@ -187,6 +187,7 @@ EDGES: dict[str, tuple[dict[str, list[float | str]], str]] = {
     "an arm that crashed": ({"baseline": [0.9, 0.91, 0.92], "a": ["failed", "oom", "failed"]}, "No pair of runs was completed. 3 of 6 runs crashed"),
     "a crash among successes": ({"baseline": [0.9, 0.91, 0.92, 0.9], "a": [0.95, 0.97, 0.96, "failed"]}, "1 of 8 runs crashed and are left out"),
     "an arm that diverged": ({"baseline": [0.9, 0.91, 0.92], "a": [0.95, "diverged", 0.96]}, "1 of 3 runs of a diverged"),
+    "a run at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.93, 0.95]}, "1 of 3 runs of a stayed at chance: a mean would mix two kinds of outcome, and one over survivors would flatter. Counting such runs as behind, a is ahead of baseline in 2 of 3 seeds, in the median seed by +2.00 points"),
     "an arm at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.1, 0.11]}, "baseline (91.0%) and a (10.0%)"),
     "equal arms": ({"baseline": [0.9, 0.91, 0.92], "a": [0.9, 0.91, 0.92]}, "no spread, no test"),
     "nothing found": ({"baseline": [0.9, 0.91, 0.95], "a": [0.93, 0.9, 0.96]}, "would take"),
@@ -283,3 +284,144 @@ def test_no_spreadsheet_takes_a_cell_for_a_formula(folder: Path) -> None:
             for cell in cells
             if cell[:1] in ("=", "+", "@") or (cell[:1] == "-" and not re.fullmatch(r"-[\d.e+-]+", cell))
         ]
+
+
+def factorial_folder(path: Path, small, levels: int, **changes: object) -> Path:
+    """A factorial of two recipe factors with `levels` values each, as run leaves it."""
+    sizes, decays = list(range(16, 16 + levels)), [round(0.001 * i, 4) for i in range(levels)]
+    spec = small(
+        f"factors={json.dumps({'batch_size': sizes, 'weight_decay': decays})}",
+        "design=factorial",
+        "recipe.batch_size=16",
+        "tuning.trials=0",
+    )
+    rng = np.random.default_rng(0)
+    from ablate.space import lay_out
+
+    layout = lay_out(spec)
+    accuracies = {
+        arm.name: (0.8 + 0.02 * (arm.factors["batch_size"] == sizes[-1]) * (1 if arm.factors["weight_decay"] == 0 else -1) + rng.normal(size=3) * 0.001).tolist()
+        for arm in layout.arms
+    }  # fmt: skip
+    folder = write_folder(
+        path, study.dump(spec), accuracies, contrasts=[list(pair) for pair in layout.contrasts], **changes
+    )
+    runs = pd.read_csv(folder / "tables" / "runs.csv", dtype=str, keep_default_na=False)
+    by_name = {arm.name: arm.factors for arm in layout.arms}
+    for at, factor in enumerate(("batch_size", "weight_decay"), start=5):
+        runs.insert(at, factor, [json.dumps(by_name[arm][factor]) for arm in runs["arm"]])
+    runs.to_csv(folder / "tables" / "runs.csv", index=False)
+    return folder
+
+
+def test_a_factorial_says_which_value_wins_where_and_what_interacts(tmp_path: Path, small) -> None:
+    path = factorial_folder(tmp_path / "small", small, 2)
+    report.write(path)
+    text = Page((path / "report.html").read_text()).text
+    assert (
+        "Which batch size is most accurate depends on weight decay: with weight decay 0.0 17, with weight decay 0.001 16."
+        in text
+    )
+    assert "batch_size=17 × weight_decay=0.001: " in text
+    assert re.search(r"together give [34]\.\d\d points less than the sum of both alone", text)
+    assert (path / "figures" / "interactions.png").exists()
+
+
+def test_a_factorial_of_a_hundred_arms_is_told_drawn_and_corrected_for(tmp_path: Path, small) -> None:
+    path = factorial_folder(tmp_path / "small", small, 10)
+    evidence = report.write(path)
+    assert len(evidence.arms) == 100
+    assert len(findings(evidence)) == 99 + 81
+    html = (path / "report.html").read_text()
+    assert "168 more contrasts" in html
+    assert len(html) < 8_000_000
+
+
+def leave_one_out_folder(path: Path, small) -> Path:
+    from ablate.space import lay_out
+
+    spec = small(
+        "factors={pooling: [max], activation: [tanh], dropout: [0.1]}",
+        "design=leave_one_out",
+        "tuning.trials=0",
+    )
+    rng = np.random.default_rng(0)
+    means = {
+        "baseline": 0.8,
+        "pooling=max": 0.83,
+        "without dropout": 0.85,
+        "full": 0.85,
+        "without pooling": 0.82,
+        "without activation": 0.83,
+    }
+    layout = lay_out(spec)
+    accuracies = {arm.name: (means[arm.name] + rng.normal(size=3) * 0.001).tolist() for arm in layout.arms}
+    return write_folder(
+        path, study.dump(spec), accuracies, contrasts=[list(pair) for pair in layout.contrasts]
+    )
+
+
+def test_leave_one_out_tells_the_way_and_what_each_change_is_worth(tmp_path: Path, small) -> None:
+    path = leave_one_out_folder(tmp_path / "small", small)
+    evidence = report.write(path)
+    text = Page((path / "report.html").read_text()).text
+    assert re.search(r"Step by step from baseline to full: pooling=max \+\d\.\d\d points \(", text)
+    assert "The full arm has pooling max, activation tanh, dropout 0.1." in text
+    assert "without pooling against full: " in text
+    assert list(evidence.tables["path"]["arm"]) == ["pooling=max", "without dropout", "full"]
+    assert (path / "tables" / "path.csv").exists()
+    drawn = points.path(evidence.study, evidence.tables)
+    assert drawn["accuracy"].tolist() == pytest.approx(
+        evidence.tables["arms"]
+        .set_index("arm")
+        .loc[["baseline", "pooling=max", "without dropout", "full"], "test_accuracy_mean"]
+        .astype(float)
+        .tolist()
+    )
+
+
+def test_a_rate_that_would_have_turned_the_sign_is_named(folder: Path) -> None:
+    path = folder / "tables" / "runs.csv"
+    runs = pd.read_csv(path, dtype=str, keep_default_na=False)
+    tuned = runs["phase"] == "tune"
+    worse = tuned & (runs["arm"] == "pooling=max") & (runs["learning_rate"] == "0.006")
+    runs.loc[worse, "validation_accuracy"] = "0.7"
+    runs.to_csv(path, index=False)
+    report.write(folder)
+    text = Page((folder / "report.html").read_text()).text
+    assert "Had pooling=max and baseline shared another setting, the sign would have turned" in text
+    assert "learning rate=0.006 (−10.00 points)" in text
+    runs.loc[worse, "validation_accuracy"] = "0.795"  # turned, but by less than the margin: noise
+    runs.to_csv(path, index=False)
+    report.write(folder)
+    assert "would have turned" not in Page((folder / "report.html").read_text()).text
+
+
+def test_the_place_of_a_chosen_value_among_those_tried_is_told(folder: Path) -> None:
+    report.write(folder)
+    assert "| 0.006 | 0.003 | 1 of 2 | 0.003 to 0.006 |" in (folder / "report.md").read_text()
+
+
+def test_the_other_readers_of_the_test_images_are_counted(tmp_path: Path, small) -> None:
+    accuracies: dict[str, list[float | str]] = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.97, 0.96]}
+    for count, sentence in (
+        (0, "No other studies in the same folder have read them"),
+        (1, "1 other study in the same folder has read them"),
+        (6, "6 studies beside this one have read these test images"),
+    ):
+        path = write_folder(
+            tmp_path / str(count), study.dump(small()), accuracies, test_set_readers=list("abcdef")[:count]
+        )
+        report.write(path)
+        assert sentence in Page((path / "report.html").read_text()).text
+
+
+def test_combinations_that_were_left_out_are_listed_with_their_reasons(tmp_path: Path, small) -> None:
+    accuracies: dict[str, list[float | str]] = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.97, 0.96]}
+    path = write_folder(
+        tmp_path / "small", study.dump(small()), accuracies, left_out={"b,c": "kernel_size: too large"}
+    )
+    report.write(path)
+    text = Page((path / "report.html").read_text()).text
+    assert "1 combination cannot be built" in text
+    assert "b,c: kernel_size: too large" in text
