@@ -8,6 +8,7 @@ import pandas as pd
 from ablate import power, stats
 from ablate.evidence import Evidence
 from ablate.phrases import counted, p_in_words, points, rows, spoken
+from ablate.speeds import drift
 
 DRIFT_WORTH_SAYING = 0.05
 HARDLY_ANY_DISTURBANCE = 0.25
@@ -144,7 +145,7 @@ def _timing(evidence: Evidence) -> Iterator[str]:
     disturbed = float(timing["disturbed"].astype(bool).mean())
     if disturbed > HARDLY_ANY_DISTURBANCE:
         yield f"Other programs disturbed {disturbed:.0%} of the timing blocks; these are left out."
-    moved = stats.drift(timing)
+    moved = drift(timing)
     if moved is not None and abs(moved) > DRIFT_WORTH_SAYING:
         yield f"The baseline's speed moved by {moved:+.0%} within a timing block."
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from ablate import stats
+from ablate import contrasts, stats
 from ablate.evidence import Evidence
+from ablate.intervals import Interval
 from ablate.phrases import points, rows
+from ablate.speeds import ratio_change
 from ablate.study import differences
 
 THROUGHPUT_MARGIN = 0.05
@@ -59,7 +61,7 @@ def compare(first: Evidence, second: Evidence) -> Comparison:
     before = first.confirmed.assign(arm=first.confirmed["arm"] + BEFORE)
     compared = stats.compare(
         pd.concat([before, second.confirmed]),
-        stats.differences((arm, arm + BEFORE) for arm in shared),
+        contrasts.differences((arm, arm + BEFORE) for arm in shared),
         decision,
         ceiling=first.ceiling,
     )
@@ -76,7 +78,7 @@ def compare(first: Evidence, second: Evidence) -> Comparison:
 
 
 def _change(
-    row: dict[str, Any], arm: str, first: Evidence, second: Evidence, speeds: dict[str, stats.Interval]
+    row: dict[str, Any], arm: str, first: Evidence, second: Evidence, speeds: dict[str, Interval]
 ) -> Change:
     broken = (stats.UNSTABLE, stats.NOT_TRAINED)
     was, now = (_alone(evidence, arm) for evidence in (first, second))
@@ -107,7 +109,7 @@ def _alone(evidence: Evidence, arm: str) -> int:
     )
 
 
-def _speeds(first: Evidence, second: Evidence) -> dict[str, stats.Interval]:
+def _speeds(first: Evidence, second: Evidence) -> dict[str, Interval]:
     """By arm, how its ratio to the baseline changed.
 
     The ratio, not the speed: the machine's own pace differs between two sessions by more than the blocks
@@ -116,7 +118,7 @@ def _speeds(first: Evidence, second: Evidence) -> dict[str, stats.Interval]:
     found = {}
     for arm in second.arms[1:]:
         if arm in first.arms and first.arms[0] == second.arms[0]:
-            changed = stats.ratio_change(
+            changed = ratio_change(
                 first.tables["timing"],
                 second.tables["timing"],
                 arm,

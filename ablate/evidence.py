@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ablate import stats
+from ablate.contrasts import Contrast, differences, interactions
 from ablate.folder import read_given
 from ablate.results import frame
 from ablate.spec import StudySpec
@@ -23,7 +24,7 @@ class Evidence:
     environment: dict[str, Any]
     tables: dict[str, pd.DataFrame]
     arms: list[str]
-    contrasts: list[stats.Contrast]
+    contrasts: list[Contrast]
     """All that the study declared to test: what Holm's correction is over."""
     preliminary: bool
 
@@ -55,10 +56,10 @@ def gather(path: Path) -> Evidence:
     confirmed = given["runs"][given["runs"]["phase"] == "confirm"]
     to_time = study.timing.blocks > 0 and (confirmed["test_accuracy"].notna()).any()
     preliminary = len(confirmed) < len(arms) * study.seeds or (to_time and given["timing"].empty)
-    contrasts = stats.differences(environment["contrasts"])
+    contrasts = differences(environment["contrasts"])
     if study.design == "factorial":
         settings = confirmed.drop_duplicates("arm").set_index("arm").reindex(arms)[list(study.factors)]
-        contrasts += stats.interactions(settings)
+        contrasts += interactions(settings)
     summary = stats.summarise(given["runs"], given["timing"], arms, environment["arms"], study.decision)
     comparisons = stats.compare(
         given["runs"],
@@ -69,7 +70,7 @@ def gather(path: Path) -> Evidence:
     derived = {"arms": summary, "comparisons": comparisons}
     if study.design == "leave_one_out":
         derived["path"] = stats.path(comparisons, summary, FULL)
-    if study.design == "search":
+    if environment.get("search"):
         searched = environment["search"]
         derived |= {
             "candidates": stats.candidates(

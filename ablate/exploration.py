@@ -8,11 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from ablate import models
+from ablate.arms import arm_of, differing, grid_of, named_by, settings_of, values_of
 from ablate.errors import StudyError
 from ablate.pareto import on_front
 from ablate.results import RunRecord
 from ablate.runs import Arm, Run, Setting
-from ablate.space import arm_of, differing, grid_of, lay_out, named_by, settings_of, values_of
+from ablate.space import lay_out
 from ablate.spec import DATASETS, Range, StudySpec, Value, as_written
 from ablate.timing import flops_per_example
 from ablate.tuning import FIRST_TUNING_SEEDS

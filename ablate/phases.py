@@ -1,4 +1,4 @@
-"""Tune, confirm, time: what is done, what is left. Emits events; prints and draws nothing."""
+"""Search, tune, confirm, time: what is done, what is left. Emits events; prints and draws nothing."""
 
 import os
 from collections import Counter
@@ -10,12 +10,13 @@ import pandas as pd
 import torch
 
 from ablate import data, timing
-from ablate.exploration import Candidate, Tried, finalists, named, run_of
+from ablate.arms import grid_of
 from ablate.folder import ReportFolder
+from ablate.generations import Generations
 from ablate.results import RunRecord, TuningOutcome, epochs_frame, frame, runs_frame
-from ablate.runs import Arm, Run, Setting, setting_name
-from ablate.search import RecordStore, importance, propose
-from ablate.space import Layout, confirm_runs, grid_of, with_finalists
+from ablate.runs import Arm, Run, Setting
+from ablate.search import RecordStore
+from ablate.space import Layout, confirm_runs
 from ablate.spec import StudySpec
 from ablate.throughput import Throughput
 from ablate.tuning import Choice, Trial, advance
@@ -64,9 +65,7 @@ class Conduct:
         self._store = RecordStore(folder.path / "study.db", study.name)
         self._planned: dict[str, Run] = {}
         self._choices: dict[str, Choice] = {}
-        self._tried: list[Tried] = []
-        self._finalists: list[Candidate] = []
-        self._searched: dict[str, Setting] = {}
+        self._generations = Generations(study)
         self._throughput = self._throughput_of([])
         self._worked = False
 
@@ -160,7 +159,7 @@ class Conduct:
             "arms": costs,
             "contrasts": [list(pair) for pair in self.layout.contrasts],
             "left_out": dict(self.layout.left_out),
-            "search": self._search_facts(),
+            "search": self._generations.facts(),
             "mixed_engines": self._mixed_engines(),
             "causes": {f"{r.phase} {r.arm} {r.setting} seed {r.seed}": r.cause for r in records if r.cause},
         }
@@ -168,7 +167,10 @@ class Conduct:
     def _waves(self) -> Iterator[tuple[list[Run], str]]:
         """Sets of runs that may go on side by side: each tuning stage, then everything to confirm."""
         if self.study.design == "search":
-            yield from self._search()
+            for runs in self._generations.waves(lambda run: self._store.runs[self._key(run)]):
+                yield runs, "search"
+                self._planned.update((self._key(run), run) for run in runs)
+            self.layout = self._generations.layout()
         if self.study.tuning.active:
             grids = {arm.name: grid_of(self.study, arm) for arm in self.layout.arms}
             while True:
@@ -182,30 +184,10 @@ class Conduct:
                 self._planned.update((self._key(run), run) for run in runs)
             chosen: dict[str, Setting] = {name: choice.chosen for name, choice in self._choices.items()}
         else:
-            chosen = {arm.name: self._searched.get(arm.name, {}) for arm in self.layout.arms}
+            chosen = {arm.name: self._generations.settings.get(arm.name, {}) for arm in self.layout.arms}
         runs = confirm_runs(self.study, self.layout.arms, chosen)
         self._planned.update((self._key(run), run) for run in runs)
         yield runs, "confirm"
-
-    def _search(self) -> Iterator[tuple[list[Run], str]]:
-        """Generations of candidates, each proposed from the finished ones; its finalists become the arms."""
-        while (left := self.study.search.candidates - len(self._tried)) > 0:
-            generation = self._tried[-1].generation + 1 if self._tried else 0
-            size = min(left, self.study.search.generation)
-            candidates = propose(self.study, self._tried, generation, size)
-            if not candidates:
-                break
-            runs = [run_of(candidate, self._tried) for candidate in candidates]
-            yield runs, "search"
-            self._planned.update((self._key(run), run) for run in runs)
-            self._tried += [
-                Tried(candidate=candidate, record=self._store.runs[self._key(run)], generation=generation)
-                for candidate, run in zip(candidates, runs, strict=True)
-            ]
-        self._finalists = finalists(self.study, self._tried)
-        as_arms = named(self._finalists)
-        self.layout = with_finalists(self.study, [candidate.arm for candidate in as_arms.values()])
-        self._searched = {name: candidate.setting for name, candidate in as_arms.items()}
 
     def _scores(self) -> dict[Trial, float]:
         return {
@@ -237,35 +219,12 @@ class Conduct:
     def _first_run(self, arm: Arm) -> Run:
         """The arm as it is confirmed: what is timed and weighed."""
         choice = self._choices.get(arm.name)
-        setting = choice.chosen if choice else self._searched.get(arm.name, {})
+        setting = choice.chosen if choice else self._generations.settings.get(arm.name, {})
         return Run(phase="confirm", arm=arm, setting=setting, seed=0)
 
     def _throughput_of(self, arms: Iterable[Arm]) -> Throughput:
         runs = [self._first_run(arm) for arm in arms]
         return Throughput(self.study, runs, self._conditions, self._store, self._threads)
-
-    def _search_facts(self) -> dict[str, Any]:
-        """What a search tried, in its order, and what seemed to matter; empty for all other designs."""
-        if self.study.design != "search":
-            return {}
-        candidates = [
-            {
-                "arm": t.candidate.arm.name,
-                "setting": setting_name(t.candidate.setting),
-                "generation": t.generation,
-                "flops_per_example": t.candidate.flops_per_example,
-            }
-            for t in self._tried
-        ]
-        confirmed = {
-            name: {"arm": found.arm.name, "setting": setting_name(found.setting)}
-            for name, found in zip(self._searched, self._finalists, strict=True)
-        }
-        return {
-            "candidates": candidates,
-            "finalists": confirmed,
-            "importance": importance(self.study, self._tried),
-        }
 
     def _mixed_engines(self) -> list[str]:
         """Arms whose confirmed runs were made by more than one engine."""

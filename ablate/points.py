@@ -5,8 +5,9 @@ from itertools import combinations
 
 import pandas as pd
 
+from ablate.contrasts import BOTH_ALONE
+from ablate.intervals import prediction_interval
 from ablate.spec import StudySpec
-from ablate.stats import BOTH_ALONE, prediction_interval
 
 Tables = Mapping[str, pd.DataFrame]
 

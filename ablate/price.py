@@ -8,14 +8,16 @@ from statistics import fmean, median
 import pandas as pd
 import torch
 
-from ablate import power, stats
+from ablate import power
+from ablate.arms import grid_of
+from ablate.contrasts import interactions
 from ablate.data import synthetic
 from ablate.engines import trainer_for
 from ablate.engines.training import batches_forever, settle_process
 from ablate.phrases import counted, points
 from ablate.runs import Arm, Run
 from ablate.search import propose
-from ablate.space import Layout, grid_of
+from ablate.space import Layout
 from ablate.spec import DATASETS, StudySpec, as_written
 from ablate.timing import flops_per_example
 from ablate.tuning import EXTENSION_STEPS, RESCORING_SEEDS, SHORTLISTED_PER_ARM
@@ -80,7 +82,7 @@ def warnings(study: StudySpec, layout: Layout) -> Iterator[str]:
     declared = len(contrasts) or study.search.finalists
     if study.design == "factorial":
         settings = pd.DataFrame({arm.name: arm.factors for arm in layout.arms}).T.map(as_written)
-        declared += len(stats.interactions(settings))
+        declared += len(interactions(settings))
     decision = study.decision
     enough = power.seeds_for_significance(declared, decision.alpha)
     if study.seeds < enough:

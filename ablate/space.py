@@ -3,17 +3,25 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import Any
 
-from pydantic import ValidationError
+from ablate.arms import (
+    BASELINE,
+    arm_of,
+    assembled,
+    check_names,
+    check_point,
+    differing,
+    grid_of,
+    named_by,
+    own_values,
+    settings_of,
+    values_of,
+    why_impossible,
+)
+from ablate.errors import StudyError
+from ablate.runs import Arm, Run, Setting
+from ablate.spec import StudySpec, Value, ValueWhen, as_written
 
-from ablate import models
-from ablate.errors import ModelError, StudyError
-from ablate.grid import Grid
-from ablate.runs import Arm, Run, Setting, in_recipe
-from ablate.spec import DATASETS, Recipe, StudySpec, Value, ValueWhen, as_written, did_you_mean
-
-BASELINE = "baseline"
 FULL = "full"
 MOST_ARMS = 1_000
 
@@ -35,7 +43,7 @@ def lay_out(study: StudySpec) -> Layout:
     Raises:
         StudyError: a factor, value or condition that no network or recipe can have.
     """
-    _check_names(study)
+    check_names(study)
     if study.arms:
         layout = _named(study)
     elif study.design == "search":
@@ -52,7 +60,7 @@ def lay_out(study: StudySpec) -> Layout:
             raise StudyError(f"{study.where('factors')}: two arms would be called '{name}': tell them apart")
     for arm in layout.arms:
         for point in grid_of(study, arm).points():
-            _check_point(study, arm, point)
+            check_point(study, arm, point)
     return layout
 
 
@@ -63,82 +71,6 @@ def with_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
     return Layout(arms=found, contrasts=_each_with_first(found), left_out={})
 
 
-def grid_of(study: StudySpec, arm: Arm) -> Grid:
-    """The ranges that hold for this arm and the points in them."""
-    settings = settings_of(arm)
-    ranges = {}
-    for name, choices in study.tuning.ranges.items():
-        applying = [choice for choice in choices if choice.applies(settings)]
-        if applying:
-            ranges[name] = applying[-1]
-    own = {name: _number(study, name, settings.get(name)) for name in ranges}
-    outside = any(ranges[n].when and not ranges[n].low <= own[n] <= ranges[n].high for n in ranges)
-
-    def possible(point: Setting) -> bool:
-        try:
-            _check_point(study, arm, point)
-        except StudyError:
-            return False
-        return True
-
-    return Grid(
-        study=study.name,
-        trials=study.tuning.trials,
-        ranges=ranges,
-        own=None if outside else own,
-        whole=frozenset(name for name, value in own.items() if isinstance(value, int)),
-        possible=possible,
-    )
-
-
-def values_of(study: StudySpec, name: str, settings: Mapping[str, Any]) -> list[Value]:
-    """The values of a factor that an arm with such settings may have."""
-    plain = (
-        (v.value, v.applies(settings)) if isinstance(v, ValueWhen) else (v, True) for v in study.factors[name]
-    )
-    return [value for value, applies in plain if applies]
-
-
-def settings_of(arm: Arm) -> dict[str, Any]:
-    """Every keyword of the arm's network and recipe with its value, defaults included."""
-    return {**models.keywords(arm.model), **arm.keywords, **arm.recipe.model_dump()}
-
-
-def arm_of(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
-    """The baseline with `changes`; `key` is where they stand in the study file.
-
-    Raises:
-        StudyError: no network or recipe can be like that.
-    """
-    arm = _assembled(study, name, changes, key)
-    _check_network(study, arm, {}, key)
-    return arm
-
-
-def why_impossible(
-    study: StudySpec, arm: Arm, changes: Mapping[str, Value] | None = None
-) -> ModelError | None:
-    """Why no network can be like the arm (with `changes`), or None if one can."""
-    facts = DATASETS[study.dataset]
-    keywords = {**arm.keywords, **(changes or {})}
-    try:
-        models.check(arm.model, keywords, input_shape=facts.image_shape, classes=facts.classes)
-    except ModelError as error:
-        return error
-    return None
-
-
-def named_by(changes: Mapping[str, Value]) -> str:
-    """`pooling=max,activation=relu`, or `baseline` where nothing differs."""
-    return ",".join(f"{name}={as_written(value)}" for name, value in changes.items()) or BASELINE
-
-
-def differing(study: StudySpec, settings: Mapping[str, Value]) -> dict[str, Value]:
-    """Of some factors' values, those that are not the baseline's."""
-    own = _own(study)
-    return {name: value for name, value in settings.items() if as_written(value) != as_written(own[name])}
-
-
 def confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str, Setting]) -> list[Run]:
     """Every arm with its tuned setting on fresh seeds, all arms of a seed together."""
     return [
@@ -146,20 +78,6 @@ def confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str, Set
         for seed in range(study.seeds)
         for arm in arms
     ]
-
-
-def _assembled(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
-    model = str(changes.get("model", study.model))
-    changed = {k: v for k, v in changes.items() if k != "model"}
-    keywords = {
-        **(study.baseline if model == study.model else {}),
-        **{k: v for k, v in changed.items() if not in_recipe(k)},
-    }
-    recipe = _recipe(study, study.recipe, {k: v for k, v in changed.items() if in_recipe(k)}, key)
-    known = {"model": model, **models.keywords(model), **keywords, **recipe.model_dump()}
-    # What a network of another family does not have stays empty in the tables.
-    factors = {factor: _plain(known[factor]) if factor in known else None for factor in study.factor_names}
-    return Arm(name=name, model=model, keywords=keywords, recipe=recipe, factors=factors)
 
 
 def _named(study: StudySpec) -> Layout:
@@ -187,7 +105,7 @@ def _one_at_a_time(study: StudySpec) -> Layout:
 
 def _factorial(study: StudySpec) -> Layout:
     """Every combination of values; what cannot be is left out with its reason, except the baseline."""
-    own = _own(study)
+    own = own_values(study)
     levels = {
         # The baseline is one of the combinations, whether or not its values are listed.
         name: [own[name], *(v for v in map(_unconditional, listed) if as_written(v) != as_written(own[name]))]
@@ -207,7 +125,7 @@ def _factorial(study: StudySpec) -> Layout:
         changes = differing(study, chosen)
         if not changes or not _allowed(study, chosen, found[0]):
             continue
-        arm = _assembled(study, named_by(changes), changes, "factors")
+        arm = assembled(study, named_by(changes), changes, "factors")
         if reason := why_impossible(study, arm):
             left_out[arm.name] = f"{reason.keyword}: {reason}"
         else:
@@ -268,89 +186,9 @@ def _unconditional(value: ValueWhen | Value) -> Value:
 def _allowed(study: StudySpec, chosen: Mapping[str, Value], baseline: Arm) -> bool:
     """Whether every conditional value among the chosen meets its condition."""
     settings = {**settings_of(baseline), **chosen}
-    own = _own(study)
+    own = own_values(study)
     return all(
         as_written(value) == as_written(own[name])
         or as_written(value) in map(as_written, values_of(study, name, settings))
         for name, value in chosen.items()
     )
-
-
-def _own(study: StudySpec) -> dict[str, Value]:
-    """The baseline's value of every factor."""
-    known = {**models.keywords(study.model), **study.baseline, **study.recipe.model_dump()}
-    return {name: _plain(known[name]) for name in study.factors}
-
-
-def _plain(value: Any) -> Value:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _check_names(study: StudySpec) -> None:
-    """Every keyword that the study mentions is one of its networks' or of the recipe's."""
-    of_arms = {str(arm.get("model", study.model)) for arm in study.arms.values()}
-    for section in ("baseline", "factors"):
-        for name in getattr(study, section):
-            _check_name(study, f"{section}.{name}", name, [study.model])
-            if section == "baseline" and in_recipe(name):
-                key = study.where(f"{section}.{name}")
-                raise StudyError(f"{key}: '{name}' belongs to the recipe: write it there")
-    for arm, changes in study.arms.items():
-        for name in changes:
-            if name != "model":
-                model = str(changes.get("model", study.model))
-                _check_name(study, f"arms.{arm}.{name}", name, [model])
-    for name, ranges in study.tuning.ranges.items():
-        _check_name(study, f"tuning.{name}", name, [study.model, *of_arms])
-        for span in ranges:
-            for other in span.when:
-                _check_name(study, f"tuning.{name}", other, [study.model, *of_arms])
-    for name, values in study.factors.items():
-        for position, value in enumerate(values):
-            for other in value.when if isinstance(value, ValueWhen) else ():
-                _check_name(study, f"factors.{name}.{position}.when.{other}", other, [study.model])
-
-
-def _check_name(study: StudySpec, key: str, name: str, of_models: Sequence[str]) -> None:
-    try:
-        keywords = [keyword for model in of_models for keyword in models.keywords(model)]
-    except ModelError as error:
-        raise StudyError(f"{study.where('model')}: {error}") from None
-    known = list(dict.fromkeys([*keywords, *Recipe.model_fields]))
-    if name not in known:
-        raise StudyError(f"{study.where(key)}: unknown keyword '{name}': {did_you_mean(name, known)}")
-
-
-def _number(study: StudySpec, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise StudyError(f"{study.where(f'tuning.{name}')}: {value!r} is no number: only numbers are tuned")
-    return value
-
-
-def _check_point(study: StudySpec, arm: Arm, point: Setting) -> None:
-    recipe = {k: v for k, v in point.items() if in_recipe(k)}
-    key = f"tuning.{next(iter(point), '')}"
-    _recipe(study, arm.recipe, recipe, key)
-    if len(recipe) < len(point):
-        _check_network(study, arm, {k: v for k, v in point.items() if not in_recipe(k)}, key)
-
-
-def _recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value], key: str) -> Recipe:
-    try:
-        changed = Recipe.model_validate({**recipe.model_dump(), **changes}) if changes else recipe
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise StudyError(f"{study.where(key)}: {first['input']!r}: {first['msg'].lower()}") from None
-    left = DATASETS[study.dataset].train_images - study.validation
-    if changed.train_images is not None and changed.train_images > left:
-        at = key if "train_images" in changes else "recipe.train_images"
-        raise StudyError(
-            f"{study.where(at)}: {changed.train_images:,}: validation leaves only {left:,} images"
-        )
-    return changed
-
-
-def _check_network(study: StudySpec, arm: Arm, changes: Mapping[str, Value], key: str) -> None:
-    if error := why_impossible(study, arm, changes):
-        at = f"baseline.{error.keyword}" if key == BASELINE else key
-        raise StudyError(f"{study.where(at)}: arm {arm.name}: {error.keyword}: {error}")

@@ -1,9 +1,7 @@
 """From tables of runs to intervals, tests and verdicts. A DataFrame in, a DataFrame out; no torch."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations, product
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +9,18 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from ablate.contrasts import Contrast
+from ablate.intervals import mean_interval
 from ablate.pareto import hypervolume, on_front
 from ablate.power import PAIRS_FOR_A_VERDICT, detectable_effect, seeds_for_equivalence
 from ablate.results import TABLES, frame
 from ablate.spec import Decision
+from ablate.speeds import throughput
 
 EXACT_SIGN_FLIPS = 2**14
 """Up to this many sign patterns the permutation test counts all of them; beyond, as many random ones."""
 
 NO_VERDICT = "no verdict"
-BOTH_ALONE = "both alone"
-"""What an interaction is compared with."""
 UNSTABLE = "unstable"
 NOT_TRAINED = "not trained"
 CANNOT_TELL_APART = "cannot tell apart"
@@ -29,91 +28,6 @@ EQUIVALENT = "practically equivalent"
 MATTERS = "matters"
 SIZE_UNCLEAR = "detectable, size unclear"
 INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A mean with its confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def mean_interval(values: Sequence[float], confidence: float) -> Interval | None:
-    """Student's t-interval of the mean; None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    mean, spread = float(np.mean(values)), float(stats.sem(values))
-    if np.ptp(values) == 0:  # the standard error of equal values is rounding, not zero
-        return Interval(mean=mean, low=mean, high=mean)
-    low, high = stats.t.interval(confidence, len(values) - 1, loc=mean, scale=spread)
-    return Interval(mean=mean, low=float(low), high=float(high))
-
-
-def prediction_interval(values: Sequence[float], confidence: float) -> Interval | None:
-    """Where one further run should fall: mean ± t·s·sqrt(1 + 1/n) (Hahn & Meeker, 1991, section 4.7)."""
-    if len(values) < 2:
-        return None
-    n, mean = len(values), float(np.mean(values))
-    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n))
-    return Interval(mean=mean, low=mean - reach, high=mean + reach)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """A weighted sum of arms' accuracies whose being zero is what is tested."""
-
-    name: str
-    reference: str
-    weights: Mapping[str, float]
-
-
-def differences(pairs: Iterable[Sequence[str]]) -> list[Contrast]:
-    """Each arm less the one it is compared with."""
-    return [Contrast(name=arm, reference=other, weights={arm: 1.0, other: -1.0}) for arm, other in pairs]
-
-
-def interactions(settings: pd.DataFrame) -> list[Contrast]:
-    """For every two factors of a factorial: by how much two values together give more than both alone.
-
-    Averaged over the other factors' values where all four arms exist.
-
-    Args:
-        settings: one row an arm, the baseline first, one column a factor.
-    """
-    settings = settings.fillna("null")
-    cells = {tuple(row): str(arm) for arm, row in zip(settings.index, settings.to_numpy(), strict=True)}
-    baseline = settings.iloc[0]
-    found = []
-    for one, other in combinations(range(settings.shape[1]), 2):
-        for a, b in product(*(settings.iloc[:, i].drop_duplicates() for i in (one, other))):
-            if a == baseline.iloc[one] or b == baseline.iloc[other]:
-                continue
-            squares = []
-            for cell in cells:
-                if (cell[one], cell[other]) != (a, b):
-                    continue
-                corners = {
-                    _replaced(cell, {one: x, other: y}): sign
-                    for (x, y), sign in {
-                        (a, b): 1.0,
-                        (a, baseline.iloc[other]): -1.0,
-                        (baseline.iloc[one], b): -1.0,
-                        (baseline.iloc[one], baseline.iloc[other]): 1.0,
-                    }.items()
-                }
-                if corners.keys() <= cells.keys():
-                    squares.append(corners)
-            if squares:
-                weights = {
-                    cells[corner]: sign / len(squares)
-                    for corners in squares
-                    for corner, sign in corners.items()
-                }
-                name = f"{settings.columns[one]}={a} × {settings.columns[other]}={b}"
-                found.append(Contrast(name=name, reference=BOTH_ALONE, weights=weights))
-    return found
 
 
 def compare(
@@ -228,80 +142,6 @@ def summarise(
     return frame("arms", ({**row, "pareto": best} for row, best in zip(rows, front, strict=True)))
 
 
-def throughput(timing: pd.DataFrame, arms: Sequence[str], confidence: float) -> dict[str, dict[str, float]]:
-    """Examples per second by arm (median of blocks) and its ratio to the baseline's (paired by block).
-
-    The ratio is the geometric mean over blocks with a t-interval on the logarithm; within a block the
-    baseline's two figures, first and last, are averaged, which cancels a steady drift. Disturbed
-    measurements are left out, and an arm with fewer than three undisturbed pairs gets no ratio.
-    """
-    by_block = _by_block(timing)
-    found: dict[str, dict[str, float]] = {}
-    for arm in arms:
-        if arm not in by_block.index.get_level_values("arm"):
-            continue
-        blocks = by_block.loc[arm].astype(float)
-        found[arm] = {"examples_per_second": float(blocks.median())}
-        # From order statistics, exact for any distribution; six blocks at least for 95 %.
-        tested: Any = stats.quantile_test(blocks.to_numpy(), p=0.5)
-        low, high = tested.confidence_interval(confidence)
-        if math.isfinite(low) and math.isfinite(high):
-            found[arm] |= {"examples_per_second_ci_low": low, "examples_per_second_ci_high": high}
-        if arm == arms[0]:
-            found[arm]["examples_per_second_ratio"] = 1.0
-        else:
-            ratios = _ratios(by_block, arm, arms[0])
-            logarithm = mean_interval(np.log(ratios.to_numpy()).tolist(), confidence)
-            if logarithm is not None and len(ratios) >= PAIRS_FOR_A_VERDICT:
-                found[arm] |= {
-                    "examples_per_second_ratio": math.exp(logarithm.mean),
-                    "examples_per_second_ratio_ci_low": math.exp(logarithm.low),
-                    "examples_per_second_ratio_ci_high": math.exp(logarithm.high),
-                }
-    return found
-
-
-def ratio_change(
-    before: pd.DataFrame, after: pd.DataFrame, arm: str, baseline: str, confidence: float
-) -> Interval | None:
-    """By what factor an arm's throughput ratio to the baseline changed between two timings, Welch's interval.
-
-    None where either has fewer than three undisturbed pairs of blocks.
-    """
-    logs = [np.log(_ratios(_by_block(timing), arm, baseline).to_numpy()) for timing in (before, after)]
-    if min(map(len, logs)) < PAIRS_FOR_A_VERDICT:
-        return None
-    test = stats.ttest_ind(logs[1], logs[0], equal_var=False)
-    low, high = test.confidence_interval(confidence)
-    middle = float(logs[1].mean() - logs[0].mean())
-    return Interval(mean=math.exp(middle), low=math.exp(low), high=math.exp(high))
-
-
-def _by_block(timing: pd.DataFrame) -> pd.Series:
-    """Examples per second by arm and block, the disturbed left out, the baseline's two figures averaged."""
-    clean = timing[~timing["disturbed"].astype(bool)]
-    speed = clean.assign(speed=(clean["examples"] / clean["seconds"]).astype(float))
-    return speed.groupby(["arm", "block"])["speed"].mean()
-
-
-def _ratios(by_block: pd.Series, arm: str, baseline: str) -> pd.Series:
-    """The arm's speed over the baseline's in every block that has both."""
-    if not {arm, baseline} <= set(by_block.index.get_level_values("arm")):
-        return pd.Series(dtype=float)
-    return (by_block.loc[arm] / by_block.loc[baseline]).dropna()
-
-
-def drift(timing: pd.DataFrame) -> float | None:
-    """How much faster or slower the baseline was at a block's end than at its start: median ratio - 1."""
-    if timing.empty:
-        return None
-    speed = timing.assign(speed=(timing["examples"] / timing["seconds"]).astype(float))
-    ends = speed.groupby("block")["position"].agg(["min", "max"])
-    at = speed.set_index(["block", "position"])["speed"]
-    ratios = [at.loc[block, last] / at.loc[block, first] for block, first, last in ends.itertuples()]
-    return float(np.median(ratios)) - 1
-
-
 def accuracy_standard_error(accuracy: float, images: int) -> float:
     """How far an accuracy may lie from its long-run value because only so many images were read."""
     return math.sqrt(accuracy * (1 - accuracy) / images)
@@ -310,10 +150,6 @@ def accuracy_standard_error(accuracy: float, images: int) -> float:
 def chance_ceiling(chance: float, images: int) -> float:
     """The accuracy up to which a network may be guessing: chance and three of its standard errors."""
     return chance + 3 * accuracy_standard_error(chance, images)
-
-
-def _replaced(cell: tuple[str, ...], values: Mapping[int, str]) -> tuple[str, ...]:
-    return tuple(values.get(i, value) for i, value in enumerate(cell))
 
 
 def _paired(confirmed: pd.DataFrame, contrast: Contrast, decision: Decision) -> dict[str, Any]:

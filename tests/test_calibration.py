@@ -8,9 +8,11 @@ import pytest
 from scipy import stats as reference
 
 from ablate import power, stats, study
+from ablate.arms import grid_of
+from ablate.contrasts import differences
 from ablate.grid import Grid
 from ablate.results import frame
-from ablate.space import grid_of, lay_out
+from ablate.space import lay_out
 from ablate.spec import Decision
 from ablate.tuning import Choice, Trial, advance
 from tests.conftest import STUDIES
@@ -131,6 +133,6 @@ def p_holm(accuracies: dict[str, np.ndarray]) -> dict[str, float]:
         ],
     )
     baseline, *others = accuracies
-    contrasts = stats.differences((arm, baseline) for arm in others)
+    contrasts = differences((arm, baseline) for arm in others)
     compared = stats.compare(runs, contrasts, Decision(alpha=ALPHA), ceiling=0.11)
     return compared.set_index("arm")["p_holm"].astype(float).to_dict()

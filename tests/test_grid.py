@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ablate import study
+from ablate.arms import grid_of
 from ablate.grid import Grid
 from ablate.runs import setting_name
-from ablate.space import grid_of, lay_out
+from ablate.space import lay_out
 from ablate.spec import StudySpec
 from tests.conftest import STUDIES
 

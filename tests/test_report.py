@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ablate import figures, points, report, stats, study
+from ablate import figures, points, report, study
 from ablate.evidence import gather
+from ablate.intervals import prediction_interval
 from ablate.results import GIVEN_TABLES, frame, write_table
 from ablate.wording import findings
 
@@ -245,7 +246,7 @@ def test_published_figures_stand_beside_the_interval_for_one_further_run(tmp_pat
     )
     report.write(path)
     markdown = (path / "report.md").read_text()
-    interval = stats.prediction_interval([0.9, 0.91, 0.92], 0.95)
+    interval = prediction_interval([0.9, 0.91, 0.92], 0.95)
     assert interval is not None
     assert (
         f"| Inside | test accuracy | 0.910 | 0.910 | {interval.low:.3f} to {interval.high:.3f} | yes |"

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from ablate import power, stats
+from ablate import power, speeds, stats
+from ablate.contrasts import BOTH_ALONE, differences, interactions
+from ablate.intervals import mean_interval, prediction_interval
 from ablate.results import frame
 from ablate.spec import Decision
 
@@ -35,7 +37,7 @@ def runs(**accuracies: list[float | str | None]) -> pd.DataFrame:
 
 
 def compare(table: pd.DataFrame, arms=("base", "arm"), decision: Decision = DECISION) -> pd.DataFrame:
-    contrasts = stats.differences((arm, arms[0]) for arm in arms[1:])
+    contrasts = differences((arm, arms[0]) for arm in arms[1:])
     return stats.compare(table, contrasts, decision, ceiling=0.11)
 
 
@@ -175,7 +177,7 @@ def test_the_t_interval_covers_what_it_promises() -> None:
     rng = np.random.default_rng(11)
     hits = sum(
         interval.low <= 0 <= interval.high
-        for interval in (stats.mean_interval(rng.normal(size=5).tolist(), 0.95) for _ in range(4_000))
+        for interval in (mean_interval(rng.normal(size=5).tolist(), 0.95) for _ in range(4_000))
         if interval
     )
     assert hits / 4_000 == pytest.approx(0.95, abs=0.012)
@@ -186,7 +188,7 @@ def test_the_prediction_interval_covers_one_further_run() -> None:
     hits = 0
     for _ in range(4_000):
         *ours, published = rng.normal(size=11)
-        interval = stats.prediction_interval(ours, 0.95)
+        interval = prediction_interval(ours, 0.95)
         assert interval is not None
         hits += interval.low <= published <= interval.high
     assert hits / 4_000 == pytest.approx(0.95, abs=0.012)
@@ -228,7 +230,7 @@ def timing(disturbed: bool = False, **speeds: list[float]) -> pd.DataFrame:
 
 def test_the_throughput_ratio_is_paired_by_block() -> None:
     # The machine halves its speed half way through; the ratio does not notice.
-    found = stats.throughput(
+    found = speeds.throughput(
         timing(base=[100.0] * 3 + [50.0] * 3, arm=[80.0] * 3 + [40.0] * 3), ["base", "arm"], 0.95
     )
     assert found["arm"]["examples_per_second_ratio"] == pytest.approx(0.8)
@@ -237,7 +239,7 @@ def test_the_throughput_ratio_is_paired_by_block() -> None:
 
 
 def test_disturbed_blocks_are_left_out_of_throughput() -> None:
-    found = stats.throughput(
+    found = speeds.throughput(
         timing(disturbed=True, base=[100.0] * 4, arm=[1.0, 80, 80, 80]), ["base", "arm"], 0.95
     )
     assert found["arm"]["examples_per_second_ratio"] == pytest.approx(0.8)
@@ -245,7 +247,7 @@ def test_disturbed_blocks_are_left_out_of_throughput() -> None:
 
 
 def test_too_few_blocks_give_no_ratio() -> None:
-    found = stats.throughput(timing(base=[100.0] * 2, arm=[80.0] * 2), ["base", "arm"], 0.95)
+    found = speeds.throughput(timing(base=[100.0] * 2, arm=[80.0] * 2), ["base", "arm"], 0.95)
     assert "examples_per_second_ratio" not in found["arm"]
 
 
@@ -253,7 +255,7 @@ def test_drift_is_the_baselines_last_against_its_first() -> None:
     table = timing(base=[100.0] * 3, arm=[50.0] * 3)
     last = (table["arm"] == "base") & (table["position"] == 2)
     table.loc[last, "seconds"] = table.loc[last, "seconds"] * 1.25
-    assert stats.drift(table) == pytest.approx(0.8 - 1)
+    assert speeds.drift(table) == pytest.approx(0.8 - 1)
 
 
 def test_the_pareto_front_holds_the_arms_that_no_other_beats() -> None:
@@ -281,7 +283,7 @@ def test_an_interaction_is_the_coefficient_of_ordinary_least_squares() -> None:
     import statsmodels.formula.api as smf
 
     table, settings = factorial_runs()
-    contrasts = {contrast.name: contrast for contrast in stats.interactions(settings)}
+    contrasts = {contrast.name: contrast for contrast in interactions(settings)}
     assert set(contrasts) == {"a=a1 × b=b1", "a=a1 × b=b2", "a=a1 × c=c1", "b=b1 × c=c1", "b=b2 × c=c1"}
     compared = stats.compare(table, list(contrasts.values()), DECISION, ceiling=0.11).set_index("arm")
     long = table.join(settings, on="arm").astype({"test_accuracy": float})
@@ -296,7 +298,7 @@ def test_an_interaction_is_the_coefficient_of_ordinary_least_squares() -> None:
 
 def test_an_interaction_is_tested_seed_by_seed() -> None:
     table, settings = factorial_runs(seed=4)
-    (contrast,) = (c for c in stats.interactions(settings) if c.name == "a=a1 × c=c1")
+    (contrast,) = (c for c in interactions(settings) if c.name == "a=a1 × c=c1")
     wide = table.pivot(index="seed", columns="arm", values="test_accuracy").astype(float)
 
     def cell(a: str, b: str, c: str) -> pd.Series:
@@ -310,13 +312,13 @@ def test_an_interaction_is_tested_seed_by_seed() -> None:
     row = stats.compare(table, [contrast], DECISION, ceiling=0.11).iloc[0]
     assert row["difference"] == pytest.approx(by_hand.mean())
     assert row["p_value"] == pytest.approx(reference.ttest_1samp(by_hand, 0).pvalue, rel=1e-4)
-    assert row["baseline"] == stats.BOTH_ALONE
+    assert row["baseline"] == BOTH_ALONE
 
 
 def test_where_a_corner_is_missing_an_interaction_is_averaged_over_the_others() -> None:
     _, settings = factorial_runs()
     smaller = settings.drop(index="a=a1,b=b1,c=c1")
-    contrasts = {contrast.name: contrast for contrast in stats.interactions(smaller)}
+    contrasts = {contrast.name: contrast for contrast in interactions(smaller)}
     assert set(contrasts["a=a1 × b=b1"].weights) == {
         "a=a1,b=b1,c=c0",
         "a=a1,b=b0,c=c0",
@@ -326,13 +328,13 @@ def test_where_a_corner_is_missing_an_interaction_is_averaged_over_the_others() 
 
 
 def test_one_factor_has_nothing_to_interact_with() -> None:
-    assert stats.interactions(pd.DataFrame({"a": ["a0", "a1"]}, index=["baseline", "a=a1"])) == []
+    assert interactions(pd.DataFrame({"a": ["a0", "a1"]}, index=["baseline", "a=a1"])) == []
 
 
 def test_interactions_and_arms_are_corrected_as_one_family() -> None:
     table, settings = factorial_runs()
-    arms = stats.differences((arm, "baseline") for arm in settings.index[1:])
-    both = [*arms, *stats.interactions(settings)]
+    arms = differences((arm, "baseline") for arm in settings.index[1:])
+    both = [*arms, *interactions(settings)]
     together = stats.compare(table, both, DECISION, ceiling=0.11)
     alone = stats.compare(table, arms, DECISION, ceiling=0.11)
     smallest = together["p_value"].astype(float).idxmin()
@@ -363,7 +365,7 @@ def test_the_steps_of_a_path_end_with_the_omission_read_the_other_way() -> None:
     del accuracies["without b"]
     pairs = [("full", "baseline"), ("without a", "full"), ("a=1", "full"), ("a=1", "baseline")]
     table = runs(**accuracies)
-    compared = stats.compare(table, stats.differences(pairs), DECISION, ceiling=0.11)
+    compared = stats.compare(table, differences(pairs), DECISION, ceiling=0.11)
     summary = stats.summarise(table, timing(baseline=[1.0] * 3), list(accuracies), {}, DECISION)
     way = stats.path(compared, summary, "full")
     assert way[["arm", "baseline"]].to_numpy().tolist() == [["a=1", "baseline"], ["full", "a=1"]]
@@ -379,14 +381,14 @@ def test_the_interval_of_throughput_covers_the_median_as_often_as_it_says(blocks
     hits = 0
     for _ in range(400):
         speeds = rng.lognormal(mean=7, sigma=0.3, size=blocks)  # skewed, as disturbed timings are
-        row = stats.throughput(timing(base=speeds.tolist()), ["base"], 0.95)["base"]
+        row = speeds.throughput(timing(base=speeds.tolist()), ["base"], 0.95)["base"]
         hits += row["examples_per_second_ci_low"] <= math.exp(7) <= row["examples_per_second_ci_high"]
     assert hits / 400 >= 0.93
 
 
 def test_too_few_blocks_give_a_speed_without_an_interval() -> None:
     assert (
-        "examples_per_second_ci_low" not in stats.throughput(timing(base=[1.0] * 5), ["base"], 0.95)["base"]
+        "examples_per_second_ci_low" not in speeds.throughput(timing(base=[1.0] * 5), ["base"], 0.95)["base"]
     )
 
 
@@ -398,7 +400,7 @@ def test_a_change_of_the_throughput_ratio_is_welchs_and_does_not_feel_the_machin
         return timing(base=base.tolist(), arm=(base * ratio * rng.lognormal(sigma=0.02, size=8)).tolist())
 
     before, after = session(100, 1.0), session(250, 0.8)
-    change = stats.ratio_change(before, after, "arm", "base", 0.95)
+    change = speeds.ratio_change(before, after, "arm", "base", 0.95)
     assert change is not None
     logs = []
     for table in (before, after):

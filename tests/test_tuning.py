@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from ablate.arms import grid_of
 from ablate.grid import Grid
-from ablate.space import grid_of, lay_out
+from ablate.space import lay_out
 from ablate.spec import StudySpec
 from ablate.tuning import FIRST_TUNING_SEEDS, RESCORING_SEEDS, Choice, Trial, advance
 

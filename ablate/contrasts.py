@@ -1,0 +1,70 @@
+"""What is held against what: differences of arms, and interactions of factors, as weights on arms."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import pandas as pd
+
+BOTH_ALONE = "both alone"
+"""What an interaction is compared with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A weighted sum of arms' accuracies whose being zero is what is tested."""
+
+    name: str
+    reference: str
+    weights: Mapping[str, float]
+
+
+def differences(pairs: Iterable[Sequence[str]]) -> list[Contrast]:
+    """Each arm less the one it is compared with."""
+    return [Contrast(name=arm, reference=other, weights={arm: 1.0, other: -1.0}) for arm, other in pairs]
+
+
+def interactions(settings: pd.DataFrame) -> list[Contrast]:
+    """For every two factors of a factorial: by how much two values together give more than both alone.
+
+    Averaged over the other factors' values where all four arms exist.
+
+    Args:
+        settings: one row an arm, the baseline first, one column a factor.
+    """
+    settings = settings.fillna("null")
+    cells = {tuple(row): str(arm) for arm, row in zip(settings.index, settings.to_numpy(), strict=True)}
+    baseline = settings.iloc[0]
+    found = []
+    for one, other in combinations(range(settings.shape[1]), 2):
+        for a, b in product(*(settings.iloc[:, i].drop_duplicates() for i in (one, other))):
+            if a == baseline.iloc[one] or b == baseline.iloc[other]:
+                continue
+            squares = []
+            for cell in cells:
+                if (cell[one], cell[other]) != (a, b):
+                    continue
+                corners = {
+                    _replaced(cell, {one: x, other: y}): sign
+                    for (x, y), sign in {
+                        (a, b): 1.0,
+                        (a, baseline.iloc[other]): -1.0,
+                        (baseline.iloc[one], b): -1.0,
+                        (baseline.iloc[one], baseline.iloc[other]): 1.0,
+                    }.items()
+                }
+                if corners.keys() <= cells.keys():
+                    squares.append(corners)
+            if squares:
+                weights = {
+                    cells[corner]: sign / len(squares)
+                    for corners in squares
+                    for corner, sign in corners.items()
+                }
+                name = f"{settings.columns[one]}={a} × {settings.columns[other]}={b}"
+                found.append(Contrast(name=name, reference=BOTH_ALONE, weights=weights))
+    return found
+
+
+def _replaced(cell: tuple[str, ...], values: Mapping[int, str]) -> tuple[str, ...]:
+    return tuple(values.get(i, value) for i, value in enumerate(cell))

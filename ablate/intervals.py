@@ -1,0 +1,37 @@
+"""Intervals of means, of one further value, and of ratios."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean with its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean_interval(values: Sequence[float], confidence: float) -> Interval | None:
+    """Student's t-interval of the mean; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    mean, spread = float(np.mean(values)), float(stats.sem(values))
+    if np.ptp(values) == 0:  # the standard error of equal values is rounding, not zero
+        return Interval(mean=mean, low=mean, high=mean)
+    low, high = stats.t.interval(confidence, len(values) - 1, loc=mean, scale=spread)
+    return Interval(mean=mean, low=float(low), high=float(high))
+
+
+def prediction_interval(values: Sequence[float], confidence: float) -> Interval | None:
+    """Where one further run should fall: mean ± t·s·sqrt(1 + 1/n) (Hahn & Meeker, 1991, section 4.7)."""
+    if len(values) < 2:
+        return None
+    n, mean = len(values), float(np.mean(values))
+    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n))
+    return Interval(mean=mean, low=mean - reach, high=mean + reach)
