@@ -63,27 +63,8 @@ FLOORS = (
     "__main__",
 )
 """From the top down; a file may import from those before it."""
-CONSUMERS = (
-    "intervals",
-    "contrasts",
-    "power",
-    "speeds",
-    "stats",
-    "evidence",
-    "phrases",
-    "points",
-    "figures.canvas",
-    "figures.compared",
-    "figures.trained",
-    "figures.costs",
-    "figures",
-    "audit",
-    "verdicts",
-    "wording",
-    "pages",
-    "report",
-    "index",
-    "compare",
+CONSUMERS = tuple(
+    name for name in FLOORS[FLOORS.index("intervals") : FLOORS.index("progress")] if name != "price"
 )
 ONLY = {
     "ruamel": {"study"},
