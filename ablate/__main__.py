@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ablate import study as studies
@@ -84,7 +85,7 @@ def run(
     folder.take(fresh=fresh)
     try:
         with _interruptible():
-            seeds_added = folder.adopt(study)
+            changed = folder.adopt(study)
             conditions = Conditions(
                 dataset=study.dataset, data_root=data_root, validation=study.validation, device=chosen_device
             )
@@ -95,7 +96,7 @@ def run(
             def write_report() -> Evidence:
                 told = {
                     "fallback": missing,
-                    "seeds_added": seeds_added,
+                    "changed_after_answer": changed,
                     "test_set_readers": folder.readers(study.dataset),
                 }
                 folder.write_environment({**conduct.facts(), **told})
@@ -147,7 +148,10 @@ def plan(study_file: StudyFile, overrides: Overrides = None) -> None:
         table.add_column(heading, justify="left" if heading == "arm" else "right", overflow="fold")
     for row in priced.arms:
         table.add_row(
-            row.arm, f"{row.parameters:,}", f"{row.flops_per_example:,}", f"{row.examples_per_second:,.0f}"
+            escape(row.arm),
+            f"{row.parameters:,}",
+            f"{row.flops_per_example:,}",
+            f"{row.examples_per_second:,.0f}",
         )
     out.print(table)
     for name, reason in layout.left_out.items():
@@ -190,7 +194,7 @@ def compare(
     for heading in ("arm", "verdict", "accuracy, B − A (points)", "throughput ratio, B / A"):
         table.add_column(heading)
     for change in found.changes:
-        table.add_row(*comparing.cells(change))
+        table.add_row(*map(escape, comparing.cells(change)))
     out.print(table)
     out.print(found.answer, style="bold", markup=False, soft_wrap=True)
     for note in found.notes:

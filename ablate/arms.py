@@ -125,6 +125,9 @@ def check_names(study: StudySpec) -> None:
                 key = study.where(f"{section}.{name}")
                 raise StudyError(f"{key}: '{name}' belongs to the recipe: write it there")
     for arm, changes in study.arms.items():
+        if (model := changes.get("model", study.model)) not in models.MODELS:
+            told = did_you_mean(str(model), list(models.MODELS))
+            raise StudyError(f"{study.where(f'arms.{arm}.model')}: {model!r} is not known: {told}")
         for name in changes:
             if name != "model":
                 model = str(changes.get("model", study.model))

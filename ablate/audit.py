@@ -47,8 +47,11 @@ def _circumstances(evidence: Evidence) -> Iterator[str]:
         )
     if not study.tuning.active:
         yield "Nothing was tuned: an arm that wants another learning rate is at a disadvantage."
-    if environment.get("seeds_added"):
-        yield "Seeds were added after an answer had been seen: p-values assume that their number was fixed."
+    if changed := environment.get("changed_after_answer"):
+        yield (
+            f"Changed after an answer had been seen: {'; '.join(changed)}. p-values and verdicts assume that "
+            "all of this was fixed beforehand."
+        )
     if mixed := environment.get("mixed_engines"):
         yield f"Runs of {', '.join(mixed)} were made by more than one engine, whose rounding differs."
     readers = environment.get("test_set_readers", [])

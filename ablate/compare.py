@@ -15,7 +15,7 @@ from ablate.study import differences
 THROUGHPUT_MARGIN = 0.05
 """An arm counts as slower if its ratio to the baseline fell by more than this, with confidence."""
 HARDWARE = ("device", "device_name", "cores", "timing_threads")
-CONDITIONS = ("dataset", "model", "baseline", "recipe", "tuning", "validation", "seeds")
+CONDITIONS = ("design", "dataset", "model", "baseline", "recipe", "tuning", "validation", "seeds")
 BEFORE = " before"
 
 
@@ -56,7 +56,9 @@ def compare(first: Evidence, second: Evidence) -> Comparison:
     Accuracies are paired by seed: equal seeds mean equal split, order and starting values wherever the two
     studies share them. Holm's correction is over the arms that both have.
     """
-    shared = [arm for arm in second.arms if arm in first.arms]
+    shared = [
+        arm for arm in second.arms if arm in first.arms and _network(first, arm) == _network(second, arm)
+    ]
     decision = first.study.decision
     before = first.confirmed.assign(arm=first.confirmed["arm"] + BEFORE)
     compared = stats.compare(
@@ -80,9 +82,14 @@ def compare(first: Evidence, second: Evidence) -> Comparison:
 def _change(
     row: dict[str, Any], arm: str, first: Evidence, second: Evidence, speeds: dict[str, Interval]
 ) -> Change:
-    broken = (stats.UNSTABLE, stats.NOT_TRAINED)
-    was, now = (_alone(evidence, arm) for evidence in (first, second))
+    margin = first.study.decision.margin
     fell = row["difference"] is not None and row["difference"] < 0
+    if row["verdict"] == stats.CANNOT_TELL_APART:  # every seed moved alike: no test, and none needed
+        worse = row["difference"] <= -margin
+    elif row["verdict"] in (stats.UNSTABLE, stats.NOT_TRAINED, stats.NO_VERDICT):
+        worse = _trains_less(first, second, arm)
+    else:
+        worse = fell and row["verdict"] in (stats.MATTERS, stats.SIZE_UNCLEAR)
     speed = speeds.get(arm)
     return Change(
         arm=arm,
@@ -93,20 +100,31 @@ def _change(
         throughput_ratio=speed.mean if speed else None,
         throughput_low=speed.low if speed else None,
         throughput_high=speed.high if speed else None,
-        worse=(row["verdict"] in (stats.MATTERS, stats.SIZE_UNCLEAR) and fell)
-        or (row["verdict"] in broken and now > was),
+        worse=worse,
         slower=speed is not None and speed.high < 1 - THROUGHPUT_MARGIN,
     )
 
 
-def _alone(evidence: Evidence, arm: str) -> int:
-    """How many of an arm's runs diverged or stayed at chance."""
-    runs = evidence.confirmed[evidence.confirmed["arm"] == arm]
-    return int(
-        (
-            (runs["status"] == "diverged") | (runs["test_accuracy"] <= evidence.ceiling).fillna(value=False)
-        ).sum()
+def _trains_less(first: Evidence, second: Evidence, arm: str) -> bool:
+    """Whether fewer of the shared seeds trained in the second, or those that did fell by the margin."""
+    was, now = (
+        evidence.confirmed[evidence.confirmed["arm"] == arm].set_index("seed") for evidence in (first, second)
     )
+    seeds = was.index.intersection(now.index)
+    accuracies = [
+        runs.loc[seeds, "test_accuracy"]
+        .astype(float)
+        .where(runs.loc[seeds, "test_accuracy"] > evidence.ceiling)
+        for runs, evidence in ((was, first), (now, second))
+    ]
+    trained = [int(accuracy.notna().sum()) for accuracy in accuracies]
+    gap = (accuracies[1] - accuracies[0]).median()
+    return trained[1] < trained[0] or bool(gap < -first.study.decision.margin)
+
+
+def _network(evidence: Evidence, arm: str) -> Any:
+    """What the arm is, whatever it is called: a search's finalists, above all, share names alone."""
+    return evidence.environment["networks"][arm]
 
 
 def _speeds(first: Evidence, second: Evidence) -> dict[str, Interval]:
@@ -155,6 +173,11 @@ def _notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> list[st
         beside = second if evidence is first else first
         if missing := [arm for arm in evidence.arms if arm not in beside.arms]:
             told.append(f"only {where}: {', '.join(missing)}")
+        elsewhere = [
+            a for a in evidence.arms if a in beside.arms and _network(first, a) != _network(second, a)
+        ]
+        if evidence is first and elsewhere:
+            told.append(f"another network of the same name, not compared: {', '.join(elsewhere)}")
         if evidence.preliminary:
             told.append(f"the study {where} is not finished")
     return told
@@ -166,22 +189,30 @@ def _answer(changes: list[Change], first: Evidence, second: Evidence) -> str:
         return "the two folders share no arm"
     margin = f"±{points(first.study.decision.margin)}"
     shared = [change.arm for change in changes]
+    columns = ["arm", "seed", "status", "test_accuracy"]
     same = [
-        e.confirmed[e.confirmed["arm"].isin(shared)][["arm", "seed", "test_accuracy"]]
-        for e in (first, second)
+        e.confirmed[e.confirmed["arm"].isin(shared)][columns].reset_index(drop=True) for e in (first, second)
     ]
-    if same[0].reset_index(drop=True).equals(same[1].reset_index(drop=True)):
-        return "reproduced exactly: every confirmed run has the same test accuracy"
+    slower = [change.arm for change in changes if change.slower]
+    also = f"; slower beside the baseline: {', '.join(slower)}" if slower else ""
+    if same[0].equals(same[1]):
+        return f"reproduced exactly: every confirmed run has the same test accuracy{also}"
     if worse := [change.arm for change in changes if change.worse]:
-        return f"less accurate than before: {', '.join(worse)}"
-    if slower := [change.arm for change in changes if change.slower]:
-        return f"slower than before: {', '.join(slower)}"
-    settled = (stats.EQUIVALENT, stats.CANNOT_TELL_APART)
-    if all(change.verdict in settled for change in changes):
-        return f"reproduced: every arm's accuracy lies within {margin}"
-    if moved := [c.arm for c in changes if c.verdict in (stats.MATTERS, stats.SIZE_UNCLEAR)]:
-        return f"changed, not for the worse: {', '.join(moved)}"
-    return "neither shown to be reproduced nor to differ: more seeds would tell"
+        return f"less accurate than before, or training less often: {', '.join(worse)}{also}"
+    if all(_within(change, first.study.decision.margin) for change in changes):
+        return f"reproduced: every arm's accuracy lies within {margin}{also}"
+    moved = (stats.MATTERS, stats.SIZE_UNCLEAR, stats.CANNOT_TELL_APART)
+    if better := [
+        c.arm for c in changes if c.verdict in moved and not _within(c, first.study.decision.margin)
+    ]:
+        return f"changed, not for the worse: {', '.join(better)}{also}"
+    return f"neither shown to be reproduced nor to differ: more seeds would tell{also}"
+
+
+def _within(change: Change, margin: float) -> bool:
+    """Whether an arm's accuracy is shown to have moved by less than the margin."""
+    alike = change.verdict == stats.CANNOT_TELL_APART and abs(change.difference or 0.0) < margin
+    return alike or change.verdict == stats.EQUIVALENT
 
 
 def cells(change: Change) -> tuple[str, str, str, str]:

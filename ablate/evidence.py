@@ -60,7 +60,14 @@ def gather(path: Path) -> Evidence:
     if study.design == "factorial":
         settings = confirmed.drop_duplicates("arm").set_index("arm").reindex(arms)[list(study.factors)]
         contrasts += interactions(settings)
-    summary = stats.summarise(given["runs"], given["timing"], arms, environment["arms"], study.decision)
+    summary = stats.summarise(
+        given["runs"],
+        given["timing"],
+        arms,
+        environment["arms"],
+        study.decision,
+        ceiling=_ceiling(environment),
+    )
     comparisons = stats.compare(
         given["runs"],
         contrasts,

@@ -21,6 +21,8 @@ from ablate.tuning import FIRST_TUNING_SEEDS
 CURVES_FOR_A_MEDIAN = 4
 WARM_UP_SHARE = 1 / 3
 """Of the epochs, in which nothing is stopped: a sigmoid network stays near chance at first."""
+TRAINED = 2.0
+"""Times the accuracy of guessing: the cheapest candidate is on the front by its cost alone."""
 SIGNIFICANT_DIGITS = 4
 
 
@@ -57,9 +59,8 @@ class Tried:
 def baseline(study: StudySpec) -> Candidate:
     """The baseline as the recipe has it: the first of the first generation."""
     (arm,) = lay_out(study).arms
-    return Candidate(
-        arm=arm, setting=dict(grid_of(study, arm).own or {}), flops_per_example=_flops(study, arm)
-    )
+    setting = dict(grid_of(study, arm).own or {}) if study.tuning.active else {}
+    return Candidate(arm=arm, setting=setting, flops_per_example=_flops(study, arm))
 
 
 def drawn(study: StudySpec, draw: Draw) -> Candidate | None:
@@ -79,7 +80,8 @@ def drawn(study: StudySpec, draw: Draw) -> Candidate | None:
         return None
     grid = grid_of(study, arm)
     setting: dict[str, float] = {}
-    for name, span in grid.ranges.items():
+    # With nothing tuned the baseline has the recipe's own values: so must whatever is compared with it.
+    for name, span in grid.ranges.items() if study.tuning.active else ():
         value = draw.number(name, span)
         setting[name] = round(value) if name in grid.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
     return Candidate(arm=arm, setting=setting, flops_per_example=_flops(study, arm))
@@ -107,6 +109,7 @@ def finalists(study: StudySpec, tried: Sequence[Tried]) -> list[Candidate]:
         if (
             one.record.status == "complete"
             and accuracy is not None
+            and accuracy > TRAINED / DATASETS[study.dataset].classes
             and (name not in best or accuracy > (best[name].record.validation_accuracy or 0.0))
         ):
             best[name] = one

@@ -13,10 +13,14 @@ from filelock import FileLock, Timeout
 from ablate import study as studies
 from ablate.errors import FolderError
 from ablate.results import GIVEN_TABLES, read_table, write_table, write_whole
-from ablate.spec import StudySpec
+from ablate.spec import StudySpec, as_written
 
 READ_ANEW = ("question", "references", "decision", "fallback", "timing")
 """What may change freely: it is asked of the same numbers."""
+
+
+HARMLESS = ("question", "references", "fallback", "timing")
+"""What may even change after an answer without a word: no p-value and no verdict depends on it."""
 
 
 class ReportFolder:
@@ -55,8 +59,8 @@ class ReportFolder:
         (self.path / ".holder").unlink(missing_ok=True)
         self._lock.release()
 
-    def adopt(self, study: StudySpec) -> bool:
-        """Make the folder this study's; whether seeds were ever added to an answer already seen.
+    def adopt(self, study: StudySpec) -> list[str]:
+        """Make the folder this study's; all that was ever changed after an answer had been seen.
 
         What only adds (seeds, arms, tuning trials) or asks anew of the same numbers goes on.
 
@@ -64,21 +68,23 @@ class ReportFolder:
             FolderError: it holds another study's numbers; the message shows the difference.
         """
         kept = self.path / "study.yaml"
-        added = False
+        environment = self.environment()
+        changed = list(environment.get("changed_after_answer", []))
         if kept.exists():
             old = studies.read(kept)
+            answered = (self.path / "tables" / "comparisons.csv").exists()
             for key, before, now in studies.differences(old, study):
                 if not _only_adds(old, key, before, now):
                     raise FolderError(
                         f"{self.path}: holds a study with {key} {before!r}, this one has {now!r}: "
                         "choose another --out, or --fresh to move the old one aside"
                     )
-                added |= key == "seeds" and (self.path / "tables" / "comparisons.csv").exists()
-        environment = self.environment()
-        if added:  # before the study, so that an interruption cannot lose it
-            self.write_environment({**environment, "seeds_added": True})
+                if answered and key.partition(".")[0] not in HARMLESS:
+                    changed.append(f"{key} from {as_written(before)} to {as_written(now)}")
+            if answered:  # before the study, so that an interruption cannot lose it
+                self.write_environment({**environment, "changed_after_answer": changed})
         write_whole(kept, studies.dump(study).encode())
-        return added or bool(environment.get("seeds_added"))
+        return changed
 
     def readers(self, dataset: str) -> list[str]:
         """The other studies beside this one that have read the same test images, moved-aside ones too."""
@@ -139,7 +145,7 @@ def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
     if key in ("seeds", "tuning.trials", "search.candidates"):
         return bool(now > before)
     if first == "arms":
-        return before is None and rest.partition(".")[0] not in study.arms
+        return before is None and not any(rest == name or rest.startswith(f"{name}.") for name in study.arms)
     # One more factor makes another full arm, one more value another space to search.
     if first == "factors" and rest and study.design in ("one_at_a_time", "factorial"):
         return isinstance(now, list) and all(value in now for value in before or [])

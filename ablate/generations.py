@@ -5,7 +5,7 @@ from typing import Any
 
 from ablate.exploration import Candidate, Tried, finalists, named, run_of
 from ablate.results import RunRecord
-from ablate.runs import Run, Setting, setting_name
+from ablate.runs import Run, setting_name
 from ablate.search import importance, propose
 from ablate.space import Layout, with_finalists
 from ablate.spec import StudySpec
@@ -18,8 +18,6 @@ class Generations:
         self._study = study
         self._tried: list[Tried] = []
         self._found: list[Candidate] = []
-        self.settings: dict[str, Setting] = {}
-        """By finalist, the setting it was found with."""
 
     def waves(self, recorded: Callable[[Run], RunRecord]) -> Iterator[list[Run]]:
         """The runs of each generation, proposed from the finished ones; all must be on record by the next."""
@@ -36,7 +34,6 @@ class Generations:
                 for candidate, run in zip(candidates, runs, strict=True)
             ]
         self._found = finalists(self._study, self._tried)
-        self.settings = {name: found.setting for name, found in named(self._found).items()}
 
     def layout(self) -> Layout:
         """The baseline and the finalists, once all generations are done."""
@@ -58,7 +55,7 @@ class Generations:
             ],
             "finalists": {
                 name: {"arm": found.arm.name, "setting": setting_name(found.setting)}
-                for name, found in zip(self.settings, self._found, strict=True)
+                for name, found in zip(named(self._found), self._found, strict=True)
             },
             "importance": importance(self._study, self._tried),
         }

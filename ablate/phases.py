@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ablate import data, timing
+from ablate import data, models, timing
 from ablate.arms import grid_of
 from ablate.folder import ReportFolder
 from ablate.generations import Generations
@@ -157,6 +157,10 @@ class Conduct:
                 "sha256": dataset.checksums,
             },
             "arms": costs,
+            "networks": {
+                arm.name: {"model": arm.model, **models.keywords(arm.model), **arm.keywords}
+                for arm in self.layout.arms
+            },
             "contrasts": [list(pair) for pair in self.layout.contrasts],
             "left_out": dict(self.layout.left_out),
             "search": self._generations.facts(),
@@ -184,7 +188,7 @@ class Conduct:
                 self._planned.update((self._key(run), run) for run in runs)
             chosen: dict[str, Setting] = {name: choice.chosen for name, choice in self._choices.items()}
         else:
-            chosen = {arm.name: self._generations.settings.get(arm.name, {}) for arm in self.layout.arms}
+            chosen = {arm.name: {} for arm in self.layout.arms}
         runs = confirm_runs(self.study, self.layout.arms, chosen)
         self._planned.update((self._key(run), run) for run in runs)
         yield runs, "confirm"
@@ -219,8 +223,7 @@ class Conduct:
     def _first_run(self, arm: Arm) -> Run:
         """The arm as it is confirmed: what is timed and weighed."""
         choice = self._choices.get(arm.name)
-        setting = choice.chosen if choice else self._generations.settings.get(arm.name, {})
-        return Run(phase="confirm", arm=arm, setting=setting, seed=0)
+        return Run(phase="confirm", arm=arm, setting=choice.chosen if choice else {}, seed=0)
 
     def _throughput_of(self, arms: Iterable[Arm]) -> Throughput:
         runs = [self._first_run(arm) for arm in arms]

@@ -10,7 +10,7 @@ from ablate.audit import cautions, places
 from ablate.evidence import Evidence, gather
 from ablate.pages import templates
 from ablate.phrases import rows
-from ablate.results import COLUMNS, GIVEN_TABLES, write_table, write_whole
+from ablate.results import COLUMNS, GIVEN_TABLES, TABLES, write_table, write_whole
 from ablate.wording import conditions, findings, headline, references, remarks
 
 RUNS_SHOWN = 500
@@ -69,6 +69,7 @@ def _content(evidence: Evidence, pictures: Sequence[dict[str, Any]]) -> dict[str
         "tuning": places(evidence),
         "path": rows(tables["path"]) if "path" in tables and not evidence.preliminary else [],
         "confidence": f"{(1 - study.decision.alpha) * 100:g}%",
+        "measured": [name for name in TABLES["runs"] if COLUMNS[name].dtype == "Float64"],
         "runs_columns": list(runs.columns),
         "runs": rows(runs.head(RUNS_SHOWN)),
         "runs_total": len(runs),

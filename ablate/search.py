@@ -183,7 +183,8 @@ def importance(study: StudySpec, tried: Sequence[Tried]) -> list[dict[str, Any]]
     PED-ANOVA looks at what the best tenth has in common (Watanabe et al., 2023), fANOVA at the whole range
     (Hutter et al., 2014). Shares of what one search happened to try: a screening, no test.
     """
-    scored = [t for t in tried if t.record.validation_accuracy is not None]
+    # What was stopped has the accuracy of an early epoch: beside final ones it would show who starts slowly.
+    scored = [t for t in tried if t.record.status == "complete" and t.record.validation_accuracy is not None]
     values: list[dict[str, Any]] = [{**t.candidate.arm.factors, **t.candidate.setting} for t in scored]
     names = [
         name

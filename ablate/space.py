@@ -52,12 +52,18 @@ def lay_out(study: StudySpec) -> Layout:
         layout = {"one_at_a_time": _one_at_a_time, "factorial": _factorial, "leave_one_out": _leave_one_out}[
             study.design
         ](study)
-    if len(layout.arms) == 1 and study.design != "search":
+    if study.arms and len(study.arms) == 1:
+        raise StudyError(f"{study.where('arms')}: one arm alone has nothing to be compared with: add another")
+    listed = {name: [_unconditional(value) for value in values] for name, values in study.factors.items()}
+    if not study.arms and not any(differing(study, {n: v}) for n, values in listed.items() for v in values):
         raise StudyError(f"{study.where('factors')}: nothing differs from the baseline: add another value")
     names = [arm.name for arm in layout.arms]
     for name in names:
         if names.count(name) > 1:
             raise StudyError(f"{study.where('factors')}: two arms would be called '{name}': tell them apart")
+    for name in study.tuning.ranges if study.design != "search" else ():
+        if not any(name in grid_of(study, arm).ranges for arm in layout.arms):
+            raise StudyError(f"{study.where(f'tuning.{name}')}: the condition of its range holds in no arm")
     for arm in layout.arms:
         for point in grid_of(study, arm).points():
             check_point(study, arm, point)
@@ -148,6 +154,10 @@ def _leave_one_out(study: StudySpec) -> Layout:
     The last step of the way and the full arm less its last factor are one arm and one contrast.
     """
     for name, listed in study.factors.items():
+        if isinstance(listed[0], ValueWhen) and listed[0].when:
+            raise StudyError(
+                f"{study.where(f'factors.{name}')}: leave_one_out sets each factor alone: no conditions"
+            )
         if len(listed) > 1 or not differing(study, {name: _unconditional(listed[0])}):
             raise StudyError(
                 f"{study.where(f'factors.{name}')}: leave_one_out takes one value a factor, not baseline's"

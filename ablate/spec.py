@@ -41,9 +41,6 @@ DATASETS = {
     "digits": DatasetFacts(train_images=1_437, test_images=360, typical_spread=0.008),
 }
 
-Scalar = bool | int | float | str | None
-Value = Scalar | list[int | float | None]
-
 
 def _printable(text: str) -> str:
     if not text.isprintable():
@@ -57,12 +54,25 @@ def _table_cell(text: str) -> str:
     return text
 
 
+def _without_blank_ends(text: str) -> str:
+    if text != text.strip():
+        raise ValueError("must not begin or end with a blank")
+    return text
+
+
+Word = Annotated[str, Field(max_length=300), AfterValidator(_printable)]
+Scalar = bool | int | float | Word | None
+Value = Scalar | list[int | float | None]
 Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_printable)]
 ArmName = Annotated[
-    str, Field(min_length=1, max_length=80), AfterValidator(_printable), AfterValidator(_table_cell)
+    str,
+    Field(min_length=1, max_length=80),
+    AfterValidator(_printable),
+    AfterValidator(_without_blank_ends),
+    AfterValidator(_table_cell),
 ]
-PositiveInt = Annotated[int, Field(ge=1, strict=True)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Strict: true is no number here, though Python takes it for 1.
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 
 
 class _Part(BaseModel):
@@ -88,8 +98,8 @@ class ValueWhen(Conditional):
 class Range(Conditional):
     """The interval a nuisance is tuned over, ends included."""
 
-    low: Annotated[float, Field(allow_inf_nan=False)]
-    high: Annotated[float, Field(allow_inf_nan=False)]
+    low: Annotated[float, Field(allow_inf_nan=False, strict=True)]
+    high: Annotated[float, Field(allow_inf_nan=False, strict=True)]
     log: bool = False
 
     @model_validator(mode="after")
@@ -112,12 +122,12 @@ Ranges = Annotated[
 class Recipe(_Part):
     """How every arm is trained; the defaults are the documents' recipe."""
 
-    epochs: PositiveInt = 10
-    batch_size: PositiveInt = 256
+    epochs: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 10
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 256
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: Positive = 0.9
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0
     init: Literal[
         "default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal"
     ] = "xavier_uniform"
@@ -224,6 +234,10 @@ class StudySpec(_Part):
             raise ValueError("a study has either factors or named arms: write one of the two")
         if self.arms and {"design", "search"} & self.model_fields_set:
             raise ValueError("named arms stand in place of factors and design: leave the design out")
+        if "search" in self.model_fields_set and self.design != "search":
+            raise ValueError("search belongs to design: search: write that, or leave search out")
+        if self.design == "search" and not self.validation:
+            raise ValueError("a search needs validation images: set validation above 0")
         both = sorted(set(self.factor_names) & set(self.tuning.ranges))
         if both:
             raise ValueError(f"'{both[0]}' is both a factor and tuned: keep it in one of the two")

@@ -42,15 +42,20 @@ def compare(
         ceiling: the accuracy up to which a network may be guessing.
     """
     confirmed = runs[runs["phase"] == "confirm"]
-    rows = [_paired(confirmed, contrast, decision) for contrast in contrasts]
+    rows = []
+    for contrast in contrasts:
+        involved = confirmed[confirmed["arm"].isin(list(contrast.weights))]
+        broken = _not_comparable(involved, ceiling)
+        # No mean where runs did not train: neither of the survivors nor of both kinds of outcome.
+        values = _by_seed(involved, contrast) if broken is None else np.array([])
+        rows.append({**_paired(values, decision, len(contrasts)), "verdict": broken})
+        rows[-1] |= {"arm": contrast.name, "baseline": contrast.reference}
     # Over all contrasts the study declared: one that could not be tested still counts, as p = 1.
     raw = [1.0 if row["p_value"] is None else row["p_value"] for row in rows]
     corrected = multipletests(raw, decision.alpha, method="holm")[1] if raw else []
-    for row, contrast, p_holm in zip(rows, contrasts, corrected, strict=True):
+    for row, p_holm in zip(rows, corrected, strict=True):
         row["p_holm"] = None if row["p_value"] is None else float(p_holm)
-        _add_power(row, decision, contrasts=len(contrasts))
-        involved = confirmed[confirmed["arm"].isin(list(contrast.weights))]
-        row["verdict"] = _verdict(row, involved, decision, ceiling)
+        row["verdict"] = row["verdict"] or _verdict(row, decision)
     return frame("comparisons", rows)
 
 
@@ -114,6 +119,8 @@ def summarise(
     arms: Sequence[str],
     costs: Mapping[str, Mapping[str, Any]],
     decision: Decision,
+    *,
+    ceiling: float,
 ) -> pd.DataFrame:
     """One row an arm: accuracy with its interval, throughput alone, size, cost, Pareto front."""
     confirmed = runs[runs["phase"] == "confirm"]
@@ -121,9 +128,11 @@ def summarise(
     rows = []
     for arm in arms:
         of_arm = confirmed[confirmed["arm"] == arm]
-        # No mean over survivors: where a run diverged, the arm has none.
-        stable = not (of_arm["status"] == "diverged").any()
-        accuracies = of_arm["test_accuracy"].dropna().astype(float).tolist() if stable else []
+        # No mean over survivors, nor over two kinds of outcome; an arm wholly at chance has one.
+        accuracies = of_arm["test_accuracy"].dropna().astype(float).tolist()
+        at_chance = sum(accuracy <= ceiling for accuracy in accuracies)
+        if (of_arm["status"] == "diverged").any() or 0 < at_chance < len(accuracies):
+            accuracies = []
         interval = mean_interval(accuracies, 1 - decision.alpha)
         rows.append(
             {
@@ -152,31 +161,34 @@ def chance_ceiling(chance: float, images: int) -> float:
     return chance + 3 * accuracy_standard_error(chance, images)
 
 
-def _paired(confirmed: pd.DataFrame, contrast: Contrast, decision: Decision) -> dict[str, Any]:
-    """A contrast's values seed by seed and what they say, before any correction."""
-    row: dict[str, Any] = dict.fromkeys(
-        (
-            "difference",
-            "ci_low",
-            "ci_high",
-            "p_value",
-            "p_holm",
-            "p_sign_flip",
-            "effect_size_dz",
-            "prob_better",
-        )
-    )
-    row |= {"arm": contrast.name, "baseline": contrast.reference, "pairs": 0}
-    involved = confirmed[confirmed["arm"].isin(list(contrast.weights))]
+def _not_comparable(involved: pd.DataFrame, ceiling: float) -> str | None:
+    """Why the arms' accuracies have no means to compare, as a verdict; None where they have."""
+    if involved["seed"].nunique() < PAIRS_FOR_A_VERDICT:
+        return NO_VERDICT if (involved["status"] == "diverged").any() else None
     if (involved["status"] == "diverged").any():
-        return row  # an outcome, not a gap: no mean over the survivors
+        return UNSTABLE
+    done = involved[involved["status"] == "complete"]
+    at_chance = done["test_accuracy"] <= ceiling
+    if (done.groupby("arm")["test_accuracy"].median() <= ceiling).any():
+        return NOT_TRAINED
+    # A run that stayed at chance did not train, as one that diverged.
+    return UNSTABLE if at_chance.any() else None
+
+
+def _by_seed(involved: pd.DataFrame, contrast: Contrast) -> np.ndarray[Any, Any]:
+    """The contrast's value for every seed that all its arms completed, `(pairs,)`."""
     done = involved[involved["status"] == "complete"]
     wide = done.pivot_table(index="seed", columns="arm", values="test_accuracy")
     if not set(contrast.weights) <= set(wide.columns):
-        return row
-    values = sum(weight * wide[arm] for arm, weight in contrast.weights.items())
+        return np.array([])
+    values = pd.concat([weight * wide[arm] for arm, weight in contrast.weights.items()], axis=1)
     # Accuracies are ratios of whole numbers; what is left after nine digits is rounding.
-    values = np.round(values.dropna().astype(float).to_numpy(), 9)
+    return np.round(values.sum(axis=1, skipna=False).dropna().astype(float).to_numpy(), 9)
+
+
+def _paired(values: np.ndarray[Any, Any], decision: Decision, contrasts: int) -> dict[str, Any]:
+    """What a contrast's values say, before Holm's correction; None for what they cannot."""
+    row: dict[str, Any] = dict.fromkeys(TABLES["comparisons"])
     n = row["pairs"] = len(values)
     if n == 0:
         return row
@@ -184,49 +196,39 @@ def _paired(confirmed: pd.DataFrame, contrast: Contrast, decision: Decision) -> 
     row["prob_better"] = float(np.mean(values > 0) + np.mean(values == 0) / 2)
     if n < 2:
         return row
-    interval = mean_interval(values.tolist(), 1 - decision.alpha)
-    equivalence = mean_interval(values.tolist(), 1 - 2 * decision.alpha)
-    assert interval is not None
-    row |= {"ci_low": interval.low, "ci_high": interval.high, "equivalence": equivalence}
-    row["sd"] = float(values.std(ddof=1)) if np.ptp(values) > 0 else 0.0
-    if row["sd"] > 0:
+    listed, alpha = values.tolist(), decision.alpha
+    for name, confidence in (
+        ("ci", 1 - alpha),
+        # What a verdict claims of the margin must hold for all contrasts together (Bonferroni).
+        ("family_ci", 1 - alpha / contrasts),
+        ("equivalence_ci", 1 - 2 * alpha / contrasts),
+    ):
+        interval = mean_interval(listed, confidence)
+        assert interval is not None
+        row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    if np.ptp(values) > 0:
+        spread = float(values.std(ddof=1))
         row["p_value"] = float(stats.ttest_1samp(values, 0).pvalue)
         row["p_sign_flip"] = float(
             stats.permutation_test(
                 (values,), np.mean, permutation_type="samples", n_resamples=EXACT_SIGN_FLIPS, rng=0
             ).pvalue
         )
-        row["effect_size_dz"] = row["difference"] / row["sd"]
+        row["effect_size_dz"] = row["difference"] / spread
+        row["detectable_difference"] = detectable_effect(n, alpha / contrasts) * spread
+        row["seeds_needed"] = seeds_for_equivalence(decision.margin / spread, alpha / contrasts)
     return row
 
 
-def _add_power(row: dict[str, Any], decision: Decision, contrasts: int) -> None:
-    """What these seeds could have found, and how many would be needed to show equivalence."""
-    row["detectable_difference"] = row["seeds_needed"] = None
-    if row["p_value"] is None:
-        return
-    row["detectable_difference"] = detectable_effect(row["pairs"], decision.alpha / contrasts) * row["sd"]
-    row["seeds_needed"] = seeds_for_equivalence(decision.margin / row["sd"], decision.alpha)
-
-
-def _verdict(row: Mapping[str, Any], involved: pd.DataFrame, decision: Decision, ceiling: float) -> str:
-    """The first verdict of the design that applies."""
-    if (involved["status"] == "diverged").any():
-        return UNSTABLE
+def _verdict(row: Mapping[str, Any], decision: Decision) -> str:
+    """The first verdict of the design that applies to arms that trained."""
     if row["pairs"] < PAIRS_FOR_A_VERDICT:
         return NO_VERDICT
-    done = involved[involved["status"] == "complete"]
-    if (done.groupby("arm")["test_accuracy"].median() <= ceiling).any():
-        return NOT_TRAINED
-    # A run that stayed at chance did not train, as one that diverged: the mean of both kinds is of neither.
-    if (done["test_accuracy"] <= ceiling).any():
-        return UNSTABLE
-    if row["sd"] == 0:
+    if row["p_value"] is None:
         return CANNOT_TELL_APART
-    inside = row["equivalence"]
-    if -decision.margin < inside.low and inside.high < decision.margin:
+    if -decision.margin < row["equivalence_ci_low"] and row["equivalence_ci_high"] < decision.margin:
         return EQUIVALENT
     if row["p_holm"] < decision.alpha:
-        beyond = row["ci_low"] > decision.margin or row["ci_high"] < -decision.margin
+        beyond = row["family_ci_low"] > decision.margin or row["family_ci_high"] < -decision.margin
         return MATTERS if beyond else SIZE_UNCLEAR
     return INCONCLUSIVE

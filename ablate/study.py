@@ -71,6 +71,8 @@ def dump(spec: StudySpec) -> str:
 
 def differences(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any]]:
     """Dotted key, old and new value of everything in which two resolved studies differ."""
+    if old.arms and new.arms and next(iter(old.arms)) != next(iter(new.arms)):
+        yield "first of arms, the baseline,", next(iter(old.arms)), next(iter(new.arms))
     before, after = (dict(_leaves(_as_written(spec))) for spec in (old, new))
     for key in [*before, *(key for key in after if key not in before)]:
         if repr(before.get(key)) != repr(after.get(key)):
@@ -198,7 +200,18 @@ def _explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Pat
     """One line for pydantic's first complaint: place, key, value, remedy."""
     error = errors[0]
     # Pydantic names the branch of a union and our own 'ranges' in its path; neither stands in the file.
-    branches = ("ranges", "ValueWhen", "bool", "int", "float", "str", "none", "list[")
+    branches = (
+        "ranges",
+        "ValueWhen",
+        "bool",
+        "int",
+        "float",
+        "str",
+        "none",
+        "list[",
+        "function-",
+        "constrained-str",
+    )
     location = [str(part) for part in error["loc"]]
     keys = location[:1] + [part for part in location[1:] if not part.startswith(branches)]
     if ".".join(keys[:3]) not in lines:  # a range alone is not written as a list

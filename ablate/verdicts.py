@@ -21,6 +21,12 @@ def sentence(row: dict[str, Any], evidence: Evidence) -> str:
     lost = f" {missing} of {len(both)} runs crashed and are left out." if missing else ""
     if verdict == stats.UNSTABLE:
         return f"{_unstable(row, both, involved, evidence)}{lost}"
+    if verdict == stats.NOT_TRAINED:
+        medians = both[both["status"] == "complete"].groupby("arm")["test_accuracy"].median()
+        stuck = " and ".join(f"{name} ({medians[name]:.1%})" for name in involved if name in medians)
+        return (
+            f"Median test accuracy: {stuck}. Where an arm stays at chance, there is nothing to compare.{lost}"
+        )
     if row["difference"] is None:
         return f"No pair of runs was completed.{lost}"
     within = interval(row["ci_low"], row["ci_high"], 1 - decision.alpha)
@@ -31,23 +37,31 @@ def sentence(row: dict[str, Any], evidence: Evidence) -> str:
             f"{measured} in {counted(pairs, 'pair')} of runs; "
             f"a verdict needs {power.PAIRS_FOR_A_VERDICT}.{lost}"
         )
-    if verdict == stats.NOT_TRAINED:
-        medians = both[both["status"] == "complete"].groupby("arm")["test_accuracy"].median()
-        stuck = " and ".join(f"{name} ({medians[name]:.1%})" for name in involved if name in medians)
-        return (
-            f"Median test accuracy: {stuck}. Where an arm stays at chance, there is nothing to compare.{lost}"
-        )
     if verdict == stats.CANNOT_TELL_APART:
         same = points(row["difference"])
         return f"In all {pairs} pairs the difference is the same, {same}: no spread, no test.{lost}"
     tested = f"{measured} ({within}; {p_in_words(row['p_holm'])} after Holm, {pairs} paired seeds)"
+    family = len(evidence.contrasts)
     if verdict == stats.MATTERS:
-        return f"{tested}; the whole interval lies beyond the margin of {margin}.{lost}"
+        wider = f", even widened for {family} contrasts," if family > 1 else ""
+        return f"{tested}; the whole interval{wider} lies beyond the margin of {margin}.{lost}"
     if verdict == stats.SIZE_UNCLEAR:
         return f"{tested}; a difference there is, but it may be smaller than the margin of {margin}.{lost}"
     if verdict == stats.EQUIVALENT:
-        return f"{tested}; whatever difference there is, it is smaller than the margin of {margin}.{lost}"
+        # Two one-sided tests at alpha are an interval at 1 - 2·alpha: it, not the usual one, lies inside.
+        shown = interval(
+            row["equivalence_ci_low"], row["equivalence_ci_high"], round(1 - 2 * decision.alpha / family, 4)
+        )
+        return (
+            f"{tested}; whatever difference there is, it is smaller than the margin of {margin} "
+            f"({shown}).{lost}"
+        )
     found = f"These seeds find {points(row['detectable_difference'])} or more in {power.POWER:.0%} of studies"
+    if row["p_value"] < decision.alpha:
+        return (
+            f"{tested}. Alone it would count as a difference, among {counted(family, 'contrast')} it does "
+            f"not. {found}.{lost}"
+        )
     if row["seeds_needed"] <= pairs:
         return f"{tested}. {found}; this difference lies too near the margin of {margin} to say more.{lost}"
     return (
@@ -75,12 +89,13 @@ def _unstable(row: Mapping[str, Any], both: pd.DataFrame, involved: list[str], e
     if row["baseline"] == BOTH_ALONE:
         return sentence
     wide = both.assign(accuracy=accuracy).pivot(index="seed", columns="arm", values="accuracy")
-    gaps = (wide[row["arm"]] - wide[row["baseline"]]).dropna()
-    return (
-        f"{sentence} Counting such runs as behind, {row['arm']} is ahead of {row['baseline']} in "
-        f"{int((gaps > 0).sum())} of {counted(len(gaps), 'seed')}, in the median seed by "
-        f"{points(float(gaps.median()), signed=True)}."
-    )
+    gaps = (wide[row["arm"]] - wide[row["baseline"]]).dropna().sort_values()
+    ahead = f"{int((gaps > 0).sum())} of {counted(len(gaps), 'seed')}"
+    ranked = f"{sentence} Counting such runs as behind, {row['arm']} is ahead of {row['baseline']} in {ahead}"
+    middle = gaps.index[(len(gaps) - 1) // 2 : len(gaps) // 2 + 1]
+    if middle.isin(failed["seed"]).any():
+        return f"{ranked}."  # the size of a gap to a run that failed says nothing
+    return f"{ranked}, in the median seed by {points(float(gaps.median()), signed=True)}."
 
 
 def _measured(row: Mapping[str, Any]) -> str:

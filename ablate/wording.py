@@ -36,7 +36,7 @@ def headline(evidence: Evidence) -> str:
     if evidence.preliminary:
         return f"preliminary: {len(evidence.confirmed)} of {len(evidence.arms) * evidence.study.seeds} runs"
     if not compared:
-        return "no arm beside the baseline"
+        return "the search found nothing to set beside the baseline"
     if len(compared) == 1:
         (row,) = compared
         return f"{row['arm']}: {row['verdict']}{_by(row)}"
@@ -80,13 +80,21 @@ def remarks(evidence: Evidence) -> list[str]:
         return list(_changing_leaders(evidence))
     if evidence.study.design == "leave_one_out":
         return [_steps(evidence)]
+    if evidence.study.design == "search" and len(evidence.arms) == 1:
+        tried = evidence.tables["runs"]
+        statuses = tried.loc[tried["phase"] == "search", "status"].value_counts()
+        told = ", ".join(f"{count} {status}" for status, count in statuses.items())
+        return [
+            f"The search found no finalist: of its candidates ({told}) none but the baseline was better than "
+            "twice guessing. Try other ranges, more epochs or more candidates."
+        ]
     return []
 
 
 def _changing_leaders(evidence: Evidence) -> Iterator[str]:
     """For every factor whose most accurate value depends on another factor, which wins where.
 
-    By means over seeds, all other factors at the baseline's value; the interactions test what this shows.
+    By means over seeds, all other factors at the baseline's value, and only where an interaction was found.
     """
     confirmed = evidence.confirmed
     means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna().astype(float)
@@ -107,19 +115,26 @@ def _changing_leaders(evidence: Evidence) -> Iterator[str]:
                 for value, cell in plane.groupby(other, sort=False)
                 if len(cell) > 1
             }
-            if len(set(leaders.values())) > 1:
+            if len(set(leaders.values())) > 1 and _interact(evidence, factor, other):
                 told = ", ".join(
                     f"with {spoken(other)} {value} {leader}" for value, leader in leaders.items()
                 )
                 yield f"Which {spoken(factor)} is most accurate depends on {spoken(other)}: {told}."
 
 
+def _interact(evidence: Evidence, one: str, other: str) -> bool:
+    """Whether any interaction of two factors was found: without it, changing leaders are noise."""
+    compared = rows(evidence.tables["comparisons"])
+    found = (row["arm"] for row in compared if row["baseline"] == BOTH_ALONE and row["verdict"] in SETTLED)
+    pairs = ({half.partition("=")[0] for half in name.split(" × ")} for name in found)
+    return {one, other} in pairs
+
+
 def _steps(evidence: Evidence) -> str:
     """The way from the baseline to the full arm, with what each step added."""
     told = [
-        f"{row['arm']} {points(row['difference'], signed=True)} ({row['verdict']})"
+        f"{row['arm']}{_by(row).removeprefix(',')} ({row['verdict']})"
         for row in rows(evidence.tables["path"])
-        if row["difference"] is not None
     ]
     return f"Step by step from {evidence.arms[0]} to {FULL}: {', then '.join(told)}."
 
@@ -172,12 +187,13 @@ def conditions(evidence: Evidence) -> list[str]:
 def references(evidence: Evidence) -> list[dict[str, Any]]:
     """Each published figure, our interval for one further run, and whether it lies inside."""
     runs = evidence.tables["runs"]
-    ours = runs[
-        (runs["phase"] == "confirm") & (runs["arm"] == evidence.arms[0]) & (runs["status"] == "complete")
-    ]
+    everyone = runs[(runs["phase"] == "confirm") & (runs["arm"] == evidence.arms[0])]
+    ours = everyone[everyone["status"] == "complete"]
     found = []
     for reference in evidence.study.references:
         values = ours[reference.metric].dropna().astype(float).tolist()
+        if ((everyone["status"] == "diverged") | (everyone["test_accuracy"] <= evidence.ceiling)).any():
+            break  # an interval of survivors, or of two kinds of outcome, is none for one further run
         further = prediction_interval(values, 1 - evidence.study.decision.alpha)
         if further is not None:
             found.append(
@@ -242,4 +258,4 @@ def _tuned(evidence: Evidence) -> str:
         elif not of_name.empty:
             tried = f"{of_name['low'].min():g} to {of_name['high'].max():g}"
             parts.append(f"{spoken(name)} tuned alike for every arm ({tried})")
-    return ", ".join(parts) or "tuning still under way"
+    return ", ".join(parts) or ("tuning still under way" if evidence.preliminary else "nothing was tuned")

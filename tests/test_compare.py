@@ -63,7 +63,7 @@ def test_an_arm_that_fell_is_a_regression_and_one_that_rose_is_not(made) -> None
     before = made("first", base=0.9, arm=0.93)
     fell = compare.compare(before, made("second!", base=0.9, arm=0.9))
     assert fell.regression
-    assert fell.answer == "less accurate than before: arm"
+    assert fell.answer == "less accurate than before, or training less often: arm"
     (change,) = (c for c in fell.changes if c.arm == "arm")
     assert change.difference == pytest.approx(-0.03, abs=0.002)
     rose = compare.compare(before, made("third!!", base=0.9, arm=0.96))
@@ -90,7 +90,7 @@ def test_an_arm_that_became_slower_beside_the_baseline_is_a_regression(made) -> 
     before = made("first", base=0.9, arm=0.93)
     slower = compare.compare(before, made("second!", base=0.9, arm=0.93, pace=1.3))
     assert slower.regression
-    assert slower.answer == "slower than before: arm"
+    assert slower.answer.endswith("; slower beside the baseline: arm")
     (change,) = (c for c in slower.changes if c.arm == "arm")
     assert change.throughput_ratio == pytest.approx(1 / 1.3, rel=0.1)
     assert compare.cells(change)[3].startswith("× 0.7")
@@ -122,3 +122,44 @@ def test_other_conditions_and_arms_of_one_folder_only_are_named(made) -> None:
 def test_folders_without_a_common_arm_have_nothing_to_compare(made) -> None:
     found = compare.compare(made("first", base=0.9), made("second!", other=0.9))
     assert found.answer == "the two folders share no arm"
+
+
+def test_an_arm_of_the_same_name_but_another_network_is_not_compared(made) -> None:
+    before = made("first", base=0.9, arm=0.93)
+    other = made(
+        "second!",
+        changes={"networks": {"base": before.environment["networks"]["base"], "arm": {"model": "mlp"}}},
+        base=0.9,
+        arm=0.8,
+    )
+    found = compare.compare(before, other)
+    assert not found.regression
+    assert [change.arm for change in found.changes] == ["base"]
+    assert "another network of the same name, not compared: arm" in found.notes
+
+
+def test_a_fall_alike_in_every_seed_is_a_fall(made) -> None:
+    level = [0.9, 0.91, 0.92, 0.93, 0.9, 0.91, 0.92, 0.93]
+    before = made("first", base=level, arm=level)
+    fell = compare.compare(before, made("second!", base=level, arm=[value - 0.05 for value in level]))
+    assert fell.regression
+    assert fell.answer.startswith("less accurate than before")
+    little = compare.compare(before, made("third!!", base=level, arm=[value - 0.005 for value in level]))
+    assert little.answer.startswith("reproduced: every arm")
+
+
+def test_missing_accuracies_reproduce_nothing(made) -> None:
+    before = made("first", base=0.9, arm=[0.9] * (SEEDS - 2) + ["diverged"] * 2)
+    after = made("second!", base=0.9, arm=[0.9] * (SEEDS - 2) + ["oom"] * 2)
+    assert not compare.compare(before, after).answer.startswith("reproduced exactly")
+
+
+def test_fewer_seeds_that_diverge_are_no_regression_but_a_fall_of_the_others_is(made) -> None:
+    before = made("first", base=0.9, arm=[0.93] * (SEEDS - 2) + ["diverged"] * 2)
+    assert not compare.compare(
+        before, made("second!", base=0.9, arm=[0.93] * (SEEDS - 1) + ["diverged"])
+    ).regression
+    assert compare.compare(
+        before, made("third!!", base=0.9, arm=[0.7] * (SEEDS - 1) + ["diverged"])
+    ).regression
+    assert compare.compare(before, made("fourth!!!", base=0.9, arm=["failed"] * SEEDS)).regression

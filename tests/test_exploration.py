@@ -237,7 +237,7 @@ class Searching(Stub):
         made = super().record(run)
         if run.phase != "search":
             return made
-        accuracy = 0.6 + 0.1 * (run.arm.factors["pooling"] == "max") + run.setting["learning_rate"]
+        accuracy = 0.6 + 0.1 * (run.arm.factors["pooling"] == "max") + run.setting.get("learning_rate", 0.0)
         curve = tuple(accuracy * (i + 1) / 6 for i in range(6))
         stopped = next((i for i, low in enumerate(run.floor) if curve[i] < low and i < 5), None)
         status = "complete" if stopped is None else "pruned"
@@ -277,12 +277,38 @@ def test_wherever_a_search_is_stopped_it_ends_the_same_and_runs_nothing_twice(
     assert not set(first.ran) & set(second.ran)
 
 
-def test_without_tuning_a_finalist_is_confirmed_with_the_setting_it_was_found_with(
-    small, tmp_path: Path
-) -> None:
+def test_without_tuning_candidates_and_finalists_have_the_recipes_own_setting(small, tmp_path: Path) -> None:
     spec = small(*SPACE, "tuning.trials=0")
     _, folder = conduct(spec, tmp_path / "small", Searching())
     evidence = report.write(folder.path)
-    found = evidence.environment["search"]["finalists"]
-    settings = evidence.confirmed.drop_duplicates("arm").set_index("arm")["setting"].to_dict()
-    assert settings == {"baseline": "recipe", **{name: one["setting"] for name, one in found.items()}}
+    assert set(evidence.tables["runs"]["setting"]) == {"recipe"}
+    assert len(evidence.arms) > 1
+
+
+def test_what_was_stopped_early_is_not_screened(spec) -> None:
+    """Half the candidates start slowly for their window and end as well as the others."""
+
+    def tried_of(status: str) -> list[Tried]:
+        found = []
+        for one in search(spec):
+            slow = one.candidate.arm.factors["kernel_size"] == 5
+            accuracy = 0.3 if slow and status == "pruned" else score(one.candidate)
+            made = record(one.candidate, accuracy, status=status if slow else "complete")
+            found.append(replace(one, record=made))
+        return found
+
+    shares = {row["factor"]: row["fanova"] for row in importance(spec, tried_of("pruned"))}
+    assert shares.get("kernel_size", 0.0) < 0.2
+    assert max(shares, key=lambda name: shares[name]) == "pooling"
+
+
+def test_a_candidate_that_guesses_is_no_finalist_however_cheap(spec, arm) -> None:
+    tried = [
+        Tried(
+            candidate=candidate(flops, name, arm),
+            record=record(candidate(flops, name, arm), accuracy),
+            generation=0,
+        )
+        for name, flops, accuracy in (("guessing", 1, 0.15), ("trained", 2, 0.8))
+    ]
+    assert [one.arm.name for one in finalists(spec, tried)] == ["trained"]

@@ -66,12 +66,19 @@ def test_another_study_is_refused_with_the_difference(
     folder.release()
 
 
-def test_seeds_added_after_an_answer_are_remembered_as_such(folder: ReportFolder, small) -> None:
+def test_what_changes_after_an_answer_is_remembered(folder: ReportFolder, small) -> None:
     folder.take(fresh=False)
     assert not folder.adopt(small())
     assert not folder.adopt(small("seeds=4"))  # nobody had seen an answer yet
     folder.write_tables({"comparisons": frame("comparisons", [])})
-    assert folder.adopt(small("seeds=5"))
+    assert folder.adopt(small("seeds=5")) == ["seeds from 4 to 5"]
+    assert folder.adopt(small("seeds=5", "decision.margin=0.05")) == [
+        "seeds from 4 to 5",
+        "decision.margin from 0.01 to 0.05",
+    ]
+    assert (
+        len(folder.adopt(small("seeds=5", "decision.margin=0.05", "timing.blocks=5"))) == 2
+    )  # no verdict hangs on it
     folder.release()
 
 

@@ -65,7 +65,7 @@ def conduct(spec: StudySpec, path: Path, stub: Stub) -> tuple[list[Advanced | Fi
         conducted = Conduct(spec, lay_out(spec), folder, CONDITIONS, jobs=1, workers=stub)
         try:
             events = list(conducted.events())
-            folder.write_environment({**conducted.facts(), "fallback": None, "seeds_added": added})
+            folder.write_environment({**conducted.facts(), "fallback": None, "changed_after_answer": added})
             folder.write_tables(conducted.tables())
         finally:
             conducted.close()

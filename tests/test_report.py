@@ -27,7 +27,7 @@ def environment(arms: list[str], **changes: object) -> dict[str, object]:
         "device": "cpu", "device_name": "a processor", "cores": 2, "timing_threads": 2, "jobs": 2, "system": "Linux",
         "python": "3.11", "git_commit": None, "packages": {"torch": "2.13"}, "engines": {"loop": 6}, "causes": {},
         "data": {"dataset": "digits", "test_images": 360, "classes": list("0123456789"), "chance": 0.1, "sha256": {"pixels": "abc"}},
-        "arms": dict.fromkeys(arms, costs), "contrasts": [[arm, arms[0]] for arm in arms[1:]], "left_out": {}, "fallback": None, "seeds_added": False, **changes,
+        "arms": dict.fromkeys(arms, costs), "contrasts": [[arm, arms[0]] for arm in arms[1:]], "left_out": {}, "networks": {arm: {"model": "lenet", "name": arm} for arm in arms}, "fallback": None, "changed_after_answer": [], **changes,
     }  # fmt: skip
 
 
@@ -426,3 +426,15 @@ def test_combinations_that_were_left_out_are_listed_with_their_reasons(tmp_path:
     text = Page((path / "report.html").read_text()).text
     assert "1 combination cannot be built" in text
     assert "b,c: kernel_size: too large" in text
+
+
+def test_the_size_of_a_gap_to_a_run_that_failed_is_not_told(tmp_path: Path, small) -> None:
+    accuracies: dict[str, list[float | str]] = {
+        "baseline": ["diverged", "diverged", 0.8],
+        "a": [0.9, 0.91, 0.92],
+    }
+    path = write_folder(tmp_path / "small", study.dump(small()), accuracies)
+    report.write(path)
+    text = Page((path / "report.html").read_text()).text
+    assert "a is ahead of baseline in 3 of 3 seeds." in text
+    assert "median seed" not in text

@@ -136,7 +136,9 @@ def test_a_contrast_that_could_not_be_tested_still_counts_for_holm() -> None:
 
 def test_there_is_no_mean_over_the_survivors_of_a_divergence() -> None:
     table = runs(base=[0.8] * 3, arm=[0.9, "diverged", 0.91])
-    summary = stats.summarise(table, timing(base=[100.0] * 3, arm=[90.0] * 3), ["base", "arm"], {}, DECISION)
+    summary = stats.summarise(
+        table, timing(base=[100.0] * 3, arm=[90.0] * 3), ["base", "arm"], {}, DECISION, ceiling=0.11
+    )
     row = summary.set_index("arm").loc["arm"]
     assert row["seeds"] == 2
     assert pd.isna(row["test_accuracy_mean"])
@@ -196,7 +198,7 @@ def test_the_prediction_interval_covers_one_further_run() -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(
-    values=st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=3, max_size=8),
+    values=st.lists(st.tuples(st.integers(200, 1000), st.integers(200, 1000)), min_size=3, max_size=8),
     swap=st.booleans(),
 )
 def test_swapping_the_arms_changes_only_the_sign(values: list[tuple[int, int]], swap: bool) -> None:
@@ -262,7 +264,7 @@ def test_the_pareto_front_holds_the_arms_that_no_other_beats() -> None:
     table = runs(base=[0.8] * 3, fast=[0.7] * 3, good=[0.9] * 3, bad=[0.6] * 3)
     speeds = timing(base=[100.0] * 3, fast=[200.0] * 3, good=[90.0] * 3, bad=[95.0] * 3)
     arms = ["base", "fast", "good", "bad"]
-    summary = stats.summarise(table, speeds, arms, {}, DECISION).set_index("arm")["pareto"]
+    summary = stats.summarise(table, speeds, arms, {}, DECISION, ceiling=0.11).set_index("arm")["pareto"]
     assert summary.to_dict() == {"base": True, "fast": True, "good": True, "bad": False}
 
 
@@ -366,7 +368,7 @@ def test_the_steps_of_a_path_end_with_the_omission_read_the_other_way() -> None:
     pairs = [("full", "baseline"), ("without a", "full"), ("a=1", "full"), ("a=1", "baseline")]
     table = runs(**accuracies)
     compared = stats.compare(table, differences(pairs), DECISION, ceiling=0.11)
-    summary = stats.summarise(table, timing(baseline=[1.0] * 3), list(accuracies), {}, DECISION)
+    summary = stats.summarise(table, timing(baseline=[1.0] * 3), list(accuracies), {}, DECISION, ceiling=0.11)
     way = stats.path(compared, summary, "full")
     assert way[["arm", "baseline"]].to_numpy().tolist() == [["a=1", "baseline"], ["full", "a=1"]]
     last, omission = way.iloc[1], compared.iloc[2]
@@ -380,8 +382,8 @@ def test_the_interval_of_throughput_covers_the_median_as_often_as_it_says(blocks
     rng = np.random.default_rng(3)
     hits = 0
     for _ in range(400):
-        speeds = rng.lognormal(mean=7, sigma=0.3, size=blocks)  # skewed, as disturbed timings are
-        row = speeds.throughput(timing(base=speeds.tolist()), ["base"], 0.95)["base"]
+        sample = rng.lognormal(mean=7, sigma=0.3, size=blocks)  # skewed, as disturbed timings are
+        row = speeds.throughput(timing(base=sample.tolist()), ["base"], 0.95)["base"]
         hits += row["examples_per_second_ci_low"] <= math.exp(7) <= row["examples_per_second_ci_high"]
     assert hits / 400 >= 0.93
 
@@ -422,3 +424,50 @@ def test_more_seeds_resolve_a_wider_spread() -> None:
     assert spreads == sorted(spreads)
     for n in (3, 10, 30):  # the two solvers are each other's inverse
         assert power.seeds_for_equivalence(0.01 / (power.resolvable_spread(n, 0.01, 0.05) * 0.999), 0.05) == n
+
+
+def test_among_many_contrasts_a_difference_must_lie_further_beyond_the_margin() -> None:
+    # 1.5 points with an interval from 1.14: beyond the margin alone, not when twenty arms had the chance.
+    one = shifted(0.015, 0.005)
+    alone = compare(one).iloc[0]
+    assert alone["verdict"] == stats.MATTERS
+    assert (alone["family_ci_low"], alone["family_ci_high"]) == (alone["ci_low"], alone["ci_high"])
+    others = {f"other{i}": one.loc[one["arm"] == "base", "test_accuracy"].tolist() for i in range(19)}
+    among = compare(pd.concat([one, runs(**others)]), ("base", "arm", *others)).iloc[0]
+    assert among["family_ci_low"] < DECISION.margin < among["ci_low"]
+    assert among["verdict"] == stats.SIZE_UNCLEAR
+
+
+def test_twenty_arms_at_the_margin_are_seldom_said_to_matter_or_to_be_equivalent() -> None:
+    rng = np.random.default_rng(17)
+    claims = {stats.MATTERS: 0, stats.EQUIVALENT: 0}
+    studies = 40
+    for verdict, difference in ((stats.MATTERS, 0.0099), (stats.EQUIVALENT, 0.0101)):
+        for _ in range(studies):
+            base = np.full(10, 0.8)
+            arms = {
+                f"arm{i}": (base + difference + rng.normal(scale=0.006, size=10)).tolist() for i in range(20)
+            }
+            compared = compare(runs(base=base.tolist(), **arms), ("base", *arms))
+            claims[verdict] += (compared["verdict"] == verdict).any()
+    # Uncorrected they were 21 and 35 %.
+    assert claims[stats.MATTERS] <= 0.1 * studies
+    assert claims[stats.EQUIVALENT] <= 0.15 * studies
+
+
+@pytest.mark.parametrize("values", [["diverged"], ["diverged", 0.9]], ids=["one seed", "two seeds"])
+def test_a_verdict_needs_three_seeds_even_for_what_diverged(values: list[float | str]) -> None:
+    assert compare(runs(base=[0.8] * len(values), arm=values))["verdict"].item() == stats.NO_VERDICT
+
+
+def test_there_is_no_mean_over_two_kinds_of_outcome() -> None:
+    row = compare(runs(base=[0.8, 0.81, 0.82, 0.8], arm=[0.9, 0.1, 0.91, 0.92])).iloc[0]
+    assert pd.isna(row["difference"])
+    assert pd.isna(row["p_value"])
+    table = runs(base=[0.8] * 3, arm=[0.9, 0.1, 0.91], lost=[0.1] * 3)
+    summary = stats.summarise(
+        table, timing(base=[1.0] * 3), ["base", "arm", "lost"], {}, DECISION, ceiling=0.11
+    )
+    means = summary.set_index("arm")["test_accuracy_mean"]
+    assert pd.isna(means["arm"])
+    assert means["lost"] == pytest.approx(0.1)

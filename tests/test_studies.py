@@ -30,7 +30,7 @@ def answered(spec: StudySpec, path: Path) -> Evidence:
     try:
         folder.adopt(spec)
         list(conduct.events())
-        folder.write_environment({**conduct.facts(), "fallback": None, "seeds_added": False})
+        folder.write_environment({**conduct.facts(), "fallback": None, "changed_after_answer": []})
         folder.write_tables(conduct.tables())
     finally:
         conduct.close()

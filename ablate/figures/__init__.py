@@ -98,7 +98,7 @@ FIGURES = (
     FigureKind(
         name="importance",
         title="Screening: what accuracy went with in the search",
-        caption="PED-ANOVA looks at the best tenth, fANOVA at all candidates. Shares, not tests.",
+        caption="PED-ANOVA looks at the best tenth, fANOVA at all that were not stopped. Shares, not tests.",
         data=points.importance,
         draw=draw_importance,
     ),
