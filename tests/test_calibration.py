@@ -95,7 +95,7 @@ def test_a_known_difference_is_found_as_often_as_the_solver_says(
     found = 0
     for i in range(STUDIES_SIMULATED):
         # The baseline is the one noisy thing that all differences share, as in a study.
-        base = rng.normal(scale=SPREAD, size=pairs)
+        base = 0.8 + rng.normal(scale=SPREAD, size=pairs)
         others = {f"arm{k}": base + rng.normal(scale=SPREAD, size=pairs) for k in range(arms)}
         others["arm0"] = others["arm0"] + effect * SPREAD
         p = [reference.ttest_1samp(values - base, 0).pvalue for values in others.values()]

@@ -227,16 +227,6 @@ def test_hostile_names_stay_text_in_page_markdown_and_figures(tmp_path: Path, sm
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
 
 
-def test_a_hundred_arms_are_drawn_and_told(tmp_path: Path, small) -> None:
-    rng = np.random.default_rng(2)
-    accuracies = {"baseline": [0.9, 0.91, 0.92]} | {
-        f"factor={i}": (0.9 + rng.normal(size=3) * 0.01).tolist() for i in range(100)
-    }
-    path = write_folder(tmp_path / "small", study.dump(small()), accuracies)
-    report.write(path)
-    assert len(findings(gather(path))) == 100
-
-
 def test_published_figures_stand_beside_the_interval_for_one_further_run(tmp_path: Path, small) -> None:
     spec = small(
         "references=[{name: Inside, metric: test_accuracy, value: 0.91, source: x}, {name: Outside, metric: test_accuracy, value: 0.5, source: x}]"

@@ -1,5 +1,6 @@
 """Intervals, tests and verdicts are those of independent computations, and every verdict has its case."""
 
+import gc
 import math
 from itertools import product
 
@@ -438,10 +439,13 @@ def test_among_many_contrasts_a_difference_must_lie_further_beyond_the_margin() 
     assert among["verdict"] == stats.SIZE_UNCLEAR
 
 
-def test_twenty_arms_at_the_margin_are_seldom_said_to_matter_or_to_be_equivalent() -> None:
+def test_twenty_arms_at_the_margin_are_seldom_said_to_matter_or_to_be_equivalent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)  # statsmodels calls it for every correction
     rng = np.random.default_rng(17)
     claims = {stats.MATTERS: 0, stats.EQUIVALENT: 0}
-    studies = 40
+    studies = 15
     for verdict, difference in ((stats.MATTERS, 0.0099), (stats.EQUIVALENT, 0.0101)):
         for _ in range(studies):
             base = np.full(10, 0.8)
@@ -451,8 +455,8 @@ def test_twenty_arms_at_the_margin_are_seldom_said_to_matter_or_to_be_equivalent
             compared = compare(runs(base=base.tolist(), **arms), ("base", *arms))
             claims[verdict] += (compared["verdict"] == verdict).any()
     # Uncorrected they were 21 and 35 %.
-    assert claims[stats.MATTERS] <= 0.1 * studies
-    assert claims[stats.EQUIVALENT] <= 0.15 * studies
+    assert claims[stats.MATTERS] <= 1
+    assert claims[stats.EQUIVALENT] <= 2
 
 
 @pytest.mark.parametrize("values", [["diverged"], ["diverged", 0.9]], ids=["one seed", "two seeds"])
