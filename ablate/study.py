@@ -38,14 +38,16 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
         StudyError: one line with file, line, key, offending value and remedy.
     """
     raw, lines = _parse(path)
+    beneath = "fallback."
+    in_fallback = {key.removeprefix(beneath): line for key, line in lines.items() if key.startswith(beneath)}
     if fallback:
-        raw = _on_fallback(raw)
+        raw, lines = _on_fallback(raw), {**lines, **in_fallback}
+    elif isinstance(raw.get("fallback"), Mapping):
+        # Found now, not on the day on which the data cannot be had.
+        _validated(_on_fallback(raw), {**lines, **in_fallback}, path)
     for override in overrides:
         _apply_override(raw, lines, override)
-    try:
-        return StudySpec.model_validate(raw).standing_at(lines)
-    except ValidationError as error:
-        raise StudyError(_explain(error.errors(), lines, path)) from None
+    return _validated(raw, lines, path)
 
 
 def values(overrides: Sequence[str]) -> dict[str, Any]:
@@ -99,6 +101,13 @@ def _as_written(spec: StudySpec) -> dict[str, Any]:
 
 def _without_empty(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in raw.items() if name != key or value}
+
+
+def _validated(raw: Mapping[str, Any], lines: dict[str, str], path: Path) -> StudySpec:
+    try:
+        return StudySpec.model_validate(raw).standing_at(lines)
+    except ValidationError as error:
+        raise StudyError(_explain(error.errors(), lines, path)) from None
 
 
 def _leaves(raw: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -127,3 +127,31 @@ def test_a_folder_without_a_study_or_with_a_torn_table_is_named(folder: ReportFo
 
 def read_study(folder: ReportFolder) -> StudySpec:
     return study.read(folder.path / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("arms", "refused"),
+    [
+        ("{a: {}, b: {pooling: max}, c: {pooling: none}}", False),
+        ("{a: {}, b: {pooling: max}, decay 0.1: {weight_decay: 0.1}}", False),
+        ("{b: {pooling: max}, a: {}}", True),  # another baseline
+        ("{a: {}, b: {pooling: max, epochs: 1}}", True),
+    ],
+)
+def test_named_arms_may_be_added_but_not_turned_round(
+    folder: ReportFolder, small_file, arms: str, refused: bool
+) -> None:
+    text = small_file.read_text()
+
+    def spec(arms: str):
+        small_file.write_text(text.replace("factors: {pooling: [avg, max]}", f"arms: {arms}"))
+        return study.read(small_file)
+
+    folder.take(fresh=False)
+    folder.adopt(spec("{a: {}, b: {pooling: max}}"))
+    if refused:
+        with pytest.raises(FolderError, match="holds a study with"):
+            folder.adopt(spec(arms))
+    else:
+        folder.adopt(spec(arms))
+    folder.release()

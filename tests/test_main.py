@@ -273,6 +273,15 @@ def test_a_plan_names_arms_runs_and_minutes_and_warns_of_too_few_seeds(small_fil
     assert not (small_file.parent / "reports").exists()
 
 
+def test_a_plan_shows_arms_by_their_names_however_they_are_written(small_file: Path) -> None:
+    named = "arms: {'[bold]a[/bold]': {}, '[/nope]': {pooling: max}}"
+    small_file.write_text(SMALL.replace("factors: {pooling: [avg, max]}", named))
+    done = ablate("plan", "small.yaml", cwd=small_file.parent)
+    assert done.returncode == 0, done.stderr
+    assert "[bold]a[/bold]" in done.stdout
+    assert "[/nope]" in done.stdout
+
+
 def test_models_are_listed_and_shown_layer_by_layer(tmp_path: Path) -> None:
     assert ablate("models", cwd=tmp_path).stdout.startswith("lenet: pooling=avg")
     shown = ablate("models", "lenet", "hidden=[120, 100]", cwd=tmp_path).stdout

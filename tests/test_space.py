@@ -167,6 +167,24 @@ def test_named_arms_are_what_they_say_and_the_first_is_the_baseline(small_file) 
 
 
 @pytest.mark.parametrize(
+    ("arms", "message"),
+    [
+        ("{a: {}}", r"small\.yaml:6: arms: one arm alone"),
+        (
+            "{a: {}, b: {model: lenett}}",
+            r"small\.yaml:6: arms\.b\.model: 'lenett' is not known: did you mean 'lenet'",
+        ),
+        ("{a: {}, b: {poling: max}}", r"small\.yaml:6: arms\.b\.poling: unknown keyword 'poling'"),
+        ("{a: {}, b: {kernel_size: 40}}", r"small\.yaml:6: arms\.b: arm b: kernel_size"),
+    ],
+)
+def test_named_arms_that_cannot_be_are_refused(small_file, arms: str, message: str) -> None:
+    small_file.write_text(small_file.read_text().replace("factors: {pooling: [avg, max]}", f"arms: {arms}"))
+    with pytest.raises(StudyError, match=message):
+        lay_out(study.read(small_file))
+
+
+@pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["factors={pooling: [max]}", "design=leave_one_out"], "needs two factors"),
@@ -180,6 +198,15 @@ def test_named_arms_are_what_they_say_and_the_first_is_the_baseline(small_file) 
         (["factors={pooling: [{value: max, when: {conv_layer: 3}}]}"], "did you mean 'conv_layers'"),
         (["tuning.learning_rate.when={optimiser: adam}"], "did you mean 'optimizer'"),
         (["factors={pooling: [avg, max], train_images: [null, 100000]}"], "validation leaves only 1,197"),
+        (["factors={pooling: [avg]}", "design=search"], "nothing differs from the baseline"),
+        (
+            [
+                "factors={pooling: [{value: max, when: {kernel_size: 3}}], kernel_size: [3]}",
+                "design=leave_one_out",
+            ],
+            "no conditions",
+        ),
+        (["tuning.learning_rate.when={optimizer: sgd}"], "the condition of its range holds in no arm"),
         (["recipe.train_images=1300"], "recipe.train_images: 1,300: validation leaves only 1,197"),
         (
             [

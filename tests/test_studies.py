@@ -55,6 +55,7 @@ CHANGES = {
     "another baseline": ("lenet_pooling_activation", "baseline={pooling: max, activation: elu}"),
     "one step more": ("lenet_visualiser", "factors.dropout=[0.1]"),
     "another arm": ("lenet_vs_mlp", "arms.deep={model: mlp, hidden: [64, 64, 64]}"),
+    "how much data": ("lenet_pooling", "factors={train_images: [null, 300]}"),
     "another model": ("lenet_dense_layers", "model=mlp factors={hidden: [[256], [64]]}"),
 }
 
@@ -68,6 +69,19 @@ def test_one_line_changed_gives_another_valid_report(case: str, tmp_path: Path) 
     evidence = answered(spec, tmp_path / name)
     assert evidence.arms == [arm.name for arm in lay_out(spec).arms]
     assert not evidence.preliminary
+
+
+def test_a_search_that_finds_nothing_says_so(tmp_path: Path) -> None:
+    overrides = ("recipe.optimizer=sgd", "recipe.learning_rate=1000000.0")
+    spec = study.read(STUDIES / "lenet_best.yaml", [*SMALLEST, *SMALLEST_SEARCH, *overrides], fallback=True)
+    evidence = answered(spec, tmp_path / "best")
+    assert evidence.arms == ["baseline"]
+    text = (tmp_path / "best" / "report.md").read_text()
+    assert "The search found no finalist: of its candidates" in text
+    assert (
+        "the search found nothing to set beside the baseline"
+        in (tmp_path / "best" / "report.html").read_text()
+    )
 
 
 def test_the_depth_and_width_study_compares_arms_of_equal_size() -> None:
