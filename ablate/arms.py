@@ -107,8 +107,7 @@ def assembled(study: StudySpec, name: str, changes: Mapping[str, Value], key: st
 
 def own_values(study: StudySpec) -> dict[str, Value]:
     """The baseline's value of every factor."""
-    known = {**models.keywords(study.model), **study.baseline, **study.recipe.model_dump()}
-    return {name: _plain(known[name]) for name in study.factors}
+    return dict(assembled(study, BASELINE, {}, BASELINE).factors)
 
 
 def _plain(value: Any) -> Value:

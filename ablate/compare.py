@@ -74,7 +74,7 @@ def compare(first: Evidence, second: Evidence) -> Comparison:
     ]
     return Comparison(
         changes=changes,
-        notes=list(_notes(first, second, same_hardware=same_hardware)),
+        notes=_notes(first, second, same_hardware=same_hardware),
         answer=_answer(changes, first, second),
     )
 

@@ -24,6 +24,11 @@ def differences(pairs: Iterable[Sequence[str]]) -> list[Contrast]:
     return [Contrast(name=arm, reference=other, weights={arm: 1.0, other: -1.0}) for arm, other in pairs]
 
 
+def factor_settings(confirmed: pd.DataFrame, factors: Iterable[str]) -> pd.DataFrame:
+    """One row an arm, one column a factor, as the confirmed runs have them; an absent value as `null`."""
+    return confirmed.drop_duplicates("arm").set_index("arm")[list(factors)].fillna("null")
+
+
 def interactions(settings: pd.DataFrame) -> list[Contrast]:
     """For every two factors of a factorial: by how much two values together give more than both alone.
 

@@ -7,13 +7,10 @@ from typing import Any
 import pandas as pd
 
 from ablate import stats
-from ablate.contrasts import Contrast, differences, interactions
+from ablate.contrasts import Contrast, differences, factor_settings, interactions
 from ablate.folder import read_given
 from ablate.results import frame
-from ablate.spec import StudySpec
-
-FULL = "full"
-"""The arm of a leave_one_out study that has every change."""
+from ablate.spec import FULL, StudySpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +55,7 @@ def gather(path: Path) -> Evidence:
     preliminary = len(confirmed) < len(arms) * study.seeds or (to_time and given["timing"].empty)
     contrasts = differences(environment["contrasts"])
     if study.design == "factorial":
-        settings = confirmed.drop_duplicates("arm").set_index("arm").reindex(arms)[list(study.factors)]
+        settings = factor_settings(confirmed, study.factors).reindex(arms)
         contrasts += interactions(settings)
     summary = stats.summarise(
         given["runs"],

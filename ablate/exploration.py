@@ -8,12 +8,20 @@ from typing import Any, Protocol
 import numpy as np
 
 from ablate import models
-from ablate.arms import arm_of, differing, grid_of, named_by, settings_of, values_of
+from ablate.arms import (
+    BASELINE,
+    arm_of,
+    assembled,
+    differing,
+    grid_of,
+    named_by,
+    settings_of,
+    values_of,
+)
 from ablate.errors import StudyError
 from ablate.pareto import on_front
 from ablate.results import RunRecord
 from ablate.runs import Arm, Run, Setting
-from ablate.space import lay_out
 from ablate.spec import DATASETS, Range, StudySpec, Value, as_written
 from ablate.timing import flops_per_example
 from ablate.tuning import FIRST_TUNING_SEEDS
@@ -58,7 +66,7 @@ class Tried:
 
 def baseline(study: StudySpec) -> Candidate:
     """The baseline as the recipe has it: the first of the first generation."""
-    (arm,) = lay_out(study).arms
+    arm = arm_of(study, BASELINE, {}, BASELINE)
     setting = dict(grid_of(study, arm).own or {}) if study.tuning.active else {}
     return Candidate(arm=arm, setting=setting, flops_per_example=_flops(study, arm))
 
@@ -68,7 +76,7 @@ def drawn(study: StudySpec, draw: Draw) -> Candidate | None:
 
     A conditional value is among a factor's choices if the factors above it meet its condition.
     """
-    (base,) = lay_out(study).arms
+    base = assembled(study, BASELINE, {}, BASELINE)
     chosen: dict[str, Value] = {}
     for name in study.factors:
         values = values_of(study, name, {**settings_of(base), **chosen})
@@ -113,7 +121,7 @@ def finalists(study: StudySpec, tried: Sequence[Tried]) -> list[Candidate]:
             and (name not in best or accuracy > (best[name].record.validation_accuracy or 0.0))
         ):
             best[name] = one
-    best.pop(lay_out(study).arms[0].name, None)
+    best.pop(BASELINE, None)
     arms = list(best.values())
     points = [(t.record.validation_accuracy or 0.0, -float(t.candidate.flops_per_example)) for t in arms]
     front = [t for t, stands in zip(arms, on_front(points), strict=True) if stands]

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from ablate.contrasts import BOTH_ALONE
+from ablate.contrasts import BOTH_ALONE, factor_settings
 from ablate.intervals import prediction_interval
 from ablate.spec import StudySpec
 
@@ -123,9 +123,7 @@ def interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
         return pd.DataFrame()
     runs = tables["runs"]
     factors = list(study.factors)
-    settings = (
-        runs[runs["phase"] == "confirm"].drop_duplicates("arm").set_index("arm")[factors].fillna("null")
-    )
+    settings = factor_settings(runs[runs["phase"] == "confirm"], factors)
     arms = tables["arms"].set_index("arm")
     columns = {
         "test_accuracy_mean": "accuracy",

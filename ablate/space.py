@@ -20,9 +20,8 @@ from ablate.arms import (
 )
 from ablate.errors import StudyError
 from ablate.runs import Arm, Run, Setting
-from ablate.spec import StudySpec, Value, ValueWhen, as_written
+from ablate.spec import FULL, StudySpec, Value, ValueWhen, as_written
 
-FULL = "full"
 MOST_ARMS = 1_000
 
 

@@ -18,6 +18,8 @@ from pydantic import (
 
 MAX_SEEDS = 10_000
 """Confirmation uses seeds 0 … seeds-1; tuning takes its own from here on, so the two never meet."""
+FULL = "full"
+"""The arm of a leave_one_out study that has every change."""
 SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from ablate import stats
-from ablate.contrasts import BOTH_ALONE
-from ablate.evidence import FULL, Evidence
+from ablate.contrasts import BOTH_ALONE, factor_settings
+from ablate.evidence import Evidence
 from ablate.intervals import prediction_interval
 from ablate.phrases import points, rows, spoken
-from ablate.spec import StudySpec, ValueWhen, as_written
+from ablate.spec import FULL, StudySpec, ValueWhen, as_written
 from ablate.verdicts import cost, sentence
 
 VERDICT_TONE = {stats.MATTERS: "strong", stats.EQUIVALENT: "calm", stats.SIZE_UNCLEAR: "strong"}
@@ -96,10 +96,9 @@ def _changing_leaders(evidence: Evidence) -> Iterator[str]:
 
     By means over seeds, all other factors at the baseline's value, and only where an interaction was found.
     """
-    confirmed = evidence.confirmed
     means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna().astype(float)
     factors = list(evidence.study.factors)
-    settings = confirmed.drop_duplicates("arm").set_index("arm")[factors].fillna("null")
+    settings = factor_settings(evidence.confirmed, factors)
     settings = settings.loc[[arm for arm in evidence.arms if arm in means.index and arm in settings.index]]
     if evidence.arms[0] not in settings.index:
         return

@@ -1,6 +1,6 @@
 """A study is conducted from whatever is on record, and an arm that cannot be trained does not stop it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,7 @@ from ablate.results import RunRecord
 from ablate.runs import Run, setting_name
 from ablate.space import lay_out
 from ablate.spec import StudySpec
-from ablate.workers import Conditions, Outcome
-
-CONDITIONS = Conditions(dataset="digits", data_root=None, validation=240, device="cpu")
+from ablate.workers import Conditions, Outcome, Workers
 
 
 class Stub:
@@ -56,13 +54,16 @@ class Stub:
         """Nothing to stop."""
 
 
-def conduct(spec: StudySpec, path: Path, stub: Stub) -> tuple[list[Advanced | FirstPair], ReportFolder]:
+def conduct(
+    spec: StudySpec, path: Path, workers: Callable[[Conditions, int], Workers]
+) -> tuple[list[Advanced | FirstPair], ReportFolder]:
     """Do what is left of the study in the folder and write what a report is made from."""
+    conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
     folder = ReportFolder(path)
     folder.take(fresh=False)
     try:
         added = folder.adopt(spec)
-        conducted = Conduct(spec, lay_out(spec), folder, CONDITIONS, jobs=1, workers=stub)
+        conducted = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=workers)
         try:
             events = list(conducted.events())
             folder.write_environment({**conducted.facts(), "fallback": None, "changed_after_answer": added})

@@ -6,13 +6,12 @@ import pytest
 
 from ablate import report, study
 from ablate.evidence import Evidence
-from ablate.folder import ReportFolder
-from ablate.phases import Conduct
 from ablate.space import lay_out
 from ablate.spec import StudySpec
-from ablate.workers import Conditions, Here
+from ablate.workers import Here
 from tests.conftest import STUDIES
 from tests.test_main import ablate
+from tests.test_phases import conduct
 
 SMALLEST = ("seeds=1", "recipe.epochs=1", "tuning.trials=0", "timing.blocks=0")
 SMALLEST_SEARCH = ("search.candidates=4", "search.generation=2", "search.finalists=1")
@@ -21,20 +20,7 @@ PATHS = sorted(STUDIES.glob("*.yaml"))
 
 def answered(spec: StudySpec, path: Path) -> Evidence:
     """The study run in this process, without starting a command or a worker."""
-    conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
-    folder = ReportFolder(path)
-    folder.take(fresh=False)
-    conduct = Conduct(
-        spec, lay_out(spec), folder, conditions, jobs=1, workers=lambda given, _: Here(given, threads=1)
-    )
-    try:
-        folder.adopt(spec)
-        list(conduct.events())
-        folder.write_environment({**conduct.facts(), "fallback": None, "changed_after_answer": []})
-        folder.write_tables(conduct.tables())
-    finally:
-        conduct.close()
-        folder.release()
+    conduct(spec, path, lambda given, _: Here(given, threads=1))
     return report.write(path)
 
 
