@@ -74,7 +74,7 @@ def _doubts(evidence: Evidence) -> Iterator[str]:
         if 0 < len(stuck) < len(of_arm):
             yield (
                 f"{len(stuck)} of {len(of_arm)} runs of {arm} ended at chance "
-                f"(seed {', '.join(map(str, stuck))}): its mean stands for two kinds of outcome."
+                f"(seed {', '.join(map(str, stuck))}): it has two kinds of outcome, and no mean."
             )
     reachable = 2 / 2**evidence.study.seeds <= alpha  # by the sign-flip test; below, see _seeds
     compared = rows(evidence.tables["comparisons"]) if reachable and not evidence.preliminary else []

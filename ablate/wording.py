@@ -65,7 +65,7 @@ def findings(evidence: Evidence) -> list[Finding]:
                 tone=VERDICT_TONE.get(row["verdict"], "open"),
                 sentence=sentence(row, evidence),
                 cost=None
-                if together
+                if beside or together  # the throughput ratio is to the baseline, to no other arm
                 else cost(by_arm.loc[row["arm"]], by_arm.loc[row["baseline"]], evidence),
             )
         )

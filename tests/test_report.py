@@ -359,6 +359,9 @@ def test_leave_one_out_tells_the_way_and_what_each_change_is_worth(tmp_path: Pat
     assert re.search(r"Step by step from baseline to full: pooling=max \+\d\.\d\d points \(", text)
     assert "The full arm has pooling max, activation tanh, dropout 0.1." in text
     assert "without pooling against full: " in text
+    # A ratio to the baseline beside another arm's speed would say slower where the arm is faster.
+    costs = {finding.subject: finding.cost is not None for finding in findings(evidence)}
+    assert costs == {finding.subject: " against " not in finding.subject for finding in findings(evidence)}
     assert list(evidence.tables["path"]["arm"]) == ["pooling=max", "without dropout", "full"]
     assert (path / "tables" / "path.csv").exists()
     drawn = points.path(evidence.study, evidence.tables)
