@@ -51,12 +51,14 @@ class LanesTrainer:
             raise ValueError(f"the lanes engine leaves this run to the loop: {reason}")
         self._library = compiled
         recipe = run.recipe
+        image_shape = dataset.images.shape[1:]
         lanes = compiled.lanes()
         groups = -(-min(recipe.batch_size, len(dataset.images)) // lanes)
         self._capacity = groups * lanes
         self._memory = Memory(lanes)
-        self.model = initial_model(run, dataset.images.shape[1:], len(dataset.classes)).train()
-        self._network = network_of(self.model, dataset.images.shape[1:], groups, self._memory)
+        self.model = initial_model(run, image_shape, len(dataset.classes)).train()
+        self._network, layers = network_of(self.model, image_shape, groups, self._memory)
+        self._layers = list(zip(layers, blocks_of(self.model), strict=True))
         self._optimizer = Optimizer(
             rule=RULES.index(recipe.optimizer),
             learning_rate=recipe.learning_rate,
@@ -73,7 +75,16 @@ class LanesTrainer:
             ValueError: no examples, or more than the recipe's batch size.
             IndexError: an index outside the images or a label outside the classes; nothing was trained.
         """
-        examples = self._examples(self._images, self._labels, batch)
+        if len(batch) > self._capacity:
+            raise ValueError(f"a batch is 1 to {self._capacity} contiguous int64, not {len(batch)}")
+        examples = _examples(self._images, self._labels, batch)
+        masks = []
+        for layer, block in self._layers:
+            if block.dropout:
+                # Drawn as nn.Dropout draws them, layer by layer from the run's stream: the loop's own masks.
+                kept = torch.empty(len(batch), layer.outs).bernoulli_(1 - block.dropout)
+                masks.append(kept.div_(1 - block.dropout))
+                layer.dropout = masks[-1].data_ptr()
         totals = self._totals.data_ptr()
         _require(self._library.train_step(self._network, self._optimizer, examples, totals))
 
@@ -87,25 +98,24 @@ class LanesTrainer:
 
     def evaluate(self, images: Tensor, labels: Tensor) -> float:
         """The share of images whose highest logit is their label's."""
-        images, labels = images.contiguous(), labels.contiguous()
+        images, labels, everyone = images.contiguous(), labels.contiguous(), torch.arange(len(labels))
         correct = ctypes.c_int64()
-        for batch in torch.arange(len(labels)).split(self._capacity):
-            examples = self._examples(images, labels, batch)
-            _require(self._library.count_correct(self._network, examples, correct))
+        examples = _examples(images, labels, everyone)
+        _require(self._library.count_correct(self._network, examples, correct))
         return correct.value / len(labels)
 
-    def _examples(self, images: Tensor, labels: Tensor, batch: Tensor) -> Examples:
-        if not 0 < len(batch) <= self._capacity or batch.dtype != torch.int64 or not batch.is_contiguous():
-            raise ValueError(
-                f"a batch is 1 to {self._capacity} contiguous int64, not {len(batch)} {batch.dtype}"
-            )
-        return Examples(
-            images=images.data_ptr(),
-            labels=labels.data_ptr(),
-            count=len(images),
-            batch=batch.data_ptr(),
-            batch_size=len(batch),
-        )
+
+def _examples(images: Tensor, labels: Tensor, batch: Tensor) -> Examples:
+    # Holds addresses alone: the caller keeps the tensors alive.
+    if not len(batch) or batch.dtype != torch.int64 or not batch.is_contiguous():
+        raise ValueError(f"a batch is contiguous int64, at least one, not {len(batch)} {batch.dtype}")
+    return Examples(
+        images=images.data_ptr(),
+        labels=labels.data_ptr(),
+        count=len(images),
+        batch=batch.data_ptr(),
+        batch_size=len(batch),
+    )
 
 
 def _require(in_bounds: int) -> None:

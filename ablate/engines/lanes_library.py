@@ -16,6 +16,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 SOURCE = Path(__file__).with_name("lanes.cpp")
+HEADER = Path(__file__).with_name("lanes_vectors.h")
 FLAGS = (
     "-std=c++17",
     "-O3",
@@ -39,10 +40,13 @@ def _named(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
 
 class Layer(ctypes.Structure):
     _fields_ = (
-        _named(ctypes.c_int32, "dense taps outs pixels windows window_size tiled max_pooled")
-        + _named(ctypes.c_int32, "activation input_size plane group_stride")
+        _named(ctypes.c_int32, "taps outs pixels width kernel windows window_size tiled max_pooled")
+        + _named(ctypes.c_int32, "activation input_size plane")
         + _named(ctypes.c_void_p, "tap pixel window place weight bias weight_gradient bias_gradient")
-        + _named(ctypes.c_void_p, "input input_gradient output output_gradient z slope")
+        + _named(
+            ctypes.c_void_p,
+            "input input_gradient output output_gradient z slope by_example gradients_kept dropout",
+        )
     )
 
 
@@ -96,7 +100,7 @@ def library() -> ctypes.CDLL | str:
 
 def _compiled(compiler: str) -> Path:
     """The library in the user's cache, named after its source, compiler, flags and CPU."""
-    source = SOURCE.read_text(encoding="utf-8")
+    source = SOURCE.read_text(encoding="utf-8") + HEADER.read_text(encoding="utf-8")
     cpu = re.search("^flags.*$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     made_from = [source, _output(compiler, "--version"), *FLAGS, cpu[0] if cpu else ""]
     key = hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:24]

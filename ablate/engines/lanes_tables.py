@@ -40,7 +40,9 @@ class Block:
 
     weighted: nn.Conv2d | nn.Linear
     activation: int
-    pool: nn.AvgPool2d | nn.MaxPool2d | None
+    pool: nn.AvgPool2d | nn.MaxPool2d | nn.AdaptiveAvgPool2d | None
+    dropout: float
+    """Probability of zeroing a unit of a dense layer's output."""
 
     @property
     def padding(self) -> int:
@@ -49,7 +51,7 @@ class Block:
 
 
 def blocks_of(model: nn.Sequential) -> list[Block]:
-    """The network as convolutions, then dense layers, each with activation and pooling.
+    """The network as convolutions, then dense layers, each with activation and pooling or dropout.
 
     Raises:
         NotCovered: anything else, or a layer with an option that lanes.cpp does not have.
@@ -60,27 +62,32 @@ def blocks_of(model: nn.Sequential) -> list[Block]:
     def taken(*kinds: type[nn.Module]) -> Any:
         return waiting.pop(0) if waiting and type(waiting[0]) in kinds else None
 
+    def flattened() -> bool:
+        flatten = taken(nn.Flatten)
+        if flatten is not None and (flatten.start_dim, flatten.end_dim) != (1, -1):
+            raise NotCovered("it flattens all of an example or nothing")
+        return flatten is not None
+
     blocks: list[Block] = []
-    flat = False  # past the nn.Flatten
+    flat = flattened()
     while waiting:
         weighted = taken(nn.Linear) if flat else taken(nn.Conv2d)
         if weighted is None:
             raise NotCovered(f"it has no {type(waiting[0]).__name__} layer, or not in this place")
         activation = taken(*names)
-        pool = None if flat else taken(nn.AvgPool2d, nn.MaxPool2d)
+        pool = None if flat else taken(nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d)
+        dropout = taken(nn.Dropout) if flat else None
         block = Block(
             weighted=weighted,
             activation=0 if activation is None else names.index(type(activation)),
             pool=pool,
+            dropout=0.0 if dropout is None else dropout.p,
         )
         _check(block, activation)
         blocks.append(block)
-        if not flat and (flatten := taken(nn.Flatten)) is not None:
-            flat = True
-            if (flatten.start_dim, flatten.end_dim) != (1, -1):
-                raise NotCovered("it flattens all of an example or nothing")
-    if not blocks or not isinstance(blocks[-1].weighted, nn.Linear):
-        raise NotCovered("it ends every network with a dense layer")
+        flat = flat or flattened()
+    if not blocks or not flat:
+        raise NotCovered("it ends every network with a flat row of logits")
     return blocks
 
 
@@ -96,7 +103,10 @@ def _check(block: Block, activation: nn.Module | None) -> None:
     for option, default in ACTIVATIONS[block.activation][1].items():
         if activation is not None and getattr(activation, option) != default:
             raise NotCovered(f"{type(activation).__name__} has PyTorch's own {option}, {default}")
-    if pool is not None:
+    if isinstance(pool, nn.AdaptiveAvgPool2d):
+        if pool.output_size not in (1, (1, 1)):
+            raise NotCovered("adaptive pooling leaves it a single pixel")
+    elif pool is not None:
         _square(pool.kernel_size)
         _square(pool.stride)
         special = {"padding": 0, "ceil_mode": False, "dilation": 1, "return_indices": False}
@@ -116,7 +126,7 @@ class Memory:
     """Allocates what C++ works on and keeps it alive; torch aligns to 64 bytes, as a vector needs."""
 
     def __init__(self, lanes: int) -> None:
-        self._lanes = lanes
+        self.lanes = lanes
         self._kept: list[object] = []
 
     def floats(self, count: int) -> Tensor:
@@ -129,19 +139,13 @@ class Memory:
 
     def vectors(self, count: int) -> int:
         """The address of `count` zero vectors, one lane an example."""
-        return self.floats(count * self._lanes).data_ptr()
+        return self.floats(count * self.lanes).data_ptr()
 
     def table(self, values: ArrayLike) -> int:
         """The address of integers."""
         table = np.ascontiguousarray(np.ravel(values), np.int32)
         self._kept.append(table)
         return table.ctypes.data
-
-    def layers(self, layers: Sequence[Layer]) -> int:
-        """The address of the layers one after another."""
-        array = (Layer * len(layers))(*layers)
-        self._kept.append(array)
-        return ctypes.addressof(array)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +174,13 @@ class _Map:
         return _grid(np.arange(self.height) + self.padding, np.arange(self.width) + self.padding, self.row)
 
 
-def network_of(model: nn.Sequential, image_shape: Sequence[int], groups: int, memory: Memory) -> Network:
-    """The network for batches of so many groups; the model's parameters become views of one buffer."""
+def network_of(
+    model: nn.Sequential, image_shape: Sequence[int], groups: int, memory: Memory
+) -> tuple[Network, ctypes.Array[Layer]]:
+    """The network for batches of so many groups, and its layers, which must be kept as long.
+
+    The model's parameters become views of one buffer.
+    """
     blocks = blocks_of(model)
     parameters = list(model.parameters())
     count = sum(parameter.numel() for parameter in parameters)
@@ -192,11 +201,7 @@ def network_of(model: nn.Sequential, image_shape: Sequence[int], groups: int, me
             padding = following.padding if following else 0
             layer, output = _convolution(weighted, block.pool, given, padding, memory)
         else:
-            layer, output = _dense(weighted, groups, memory)
-        # What a dense layer reads, and the logits, are kept for all groups.
-        kept = groups if following is None or isinstance(following.weighted, nn.Linear) else 1
-        if isinstance(weighted, nn.Conv2d) and kept > 1:
-            layer.group_stride = output.size
+            layer, output = _dense(weighted, memory)
         layer.activation, layer.input_size, layer.plane = block.activation, given.size, output.plane
         layer.weight, layer.weight_gradient = (
             weighted.weight.data_ptr(),
@@ -204,16 +209,21 @@ def network_of(model: nn.Sequential, image_shape: Sequence[int], groups: int, me
         )
         layer.bias, layer.bias_gradient = bias.data_ptr(), bias.data_ptr() + to_gradient
         layer.z = memory.vectors(layer.outs * layer.pixels)
-        layer.slope = memory.vectors(layer.outs * layer.windows * layer.window_size)
+        if layer.pixels == 1:
+            layer.by_example = memory.vectors(groups * (layer.taps + memory.lanes))
+            layer.gradients_kept = memory.vectors(groups * layer.outs)
+        if not layer.tiled:
+            layer.slope = memory.vectors(layer.outs * layer.windows * layer.window_size)
         layer.input, layer.input_gradient = given_at, gradient_at
         given = output
-        given_at, gradient_at = memory.vectors(given.size * kept), memory.vectors(given.size * kept)
+        given_at, gradient_at = memory.vectors(given.size), memory.vectors(given.size)
         layer.output, layer.output_gradient = given_at, gradient_at
         layers.append(layer)
-    return Network(
-        layers=memory.layers(layers),
+    array = (Layer * len(layers))(*layers)
+    network = Network(
+        layers=ctypes.addressof(array),
         count=len(layers),
-        classes=given.channels,
+        classes=given.size,
         image_size=channels * height * width,
         image_place=memory.table(np.arange(channels)[:, None] * image.plane + image.places()),
         first_input=first_input,
@@ -225,33 +235,44 @@ def network_of(model: nn.Sequential, image_shape: Sequence[int], groups: int, me
         second_moment=memory.floats(count).data_ptr(),
         parameter_count=count,
     )
+    return network, array
 
 
 def _convolution(
-    conv: nn.Conv2d, pool: nn.AvgPool2d | nn.MaxPool2d | None, given: _Map, padding: int, memory: Memory
+    conv: nn.Conv2d,
+    pool: nn.AvgPool2d | nn.MaxPool2d | nn.AdaptiveAvgPool2d | None,
+    given: _Map,
+    padding: int,
+    memory: Memory,
 ) -> tuple[Layer, _Map]:
     """A convolution's tables and its output, pooled and padded for the next layer."""
     kernel, stride, dilation = conv.kernel_size[0], conv.stride[0], conv.dilation[0]
-    size, step = (_square(pool.kernel_size), _square(pool.stride)) if pool else (1, 1)
     reach = dilation * (kernel - 1) + 1
     height, width = ((n + 2 * given.padding - reach) // stride + 1 for n in (given.height, given.width))
+    window, step = (1, 1), 1
+    if isinstance(pool, nn.AdaptiveAvgPool2d):
+        window, step = (height, width), max(height, width)
+    elif pool is not None:
+        window, step = (_square(pool.kernel_size),) * 2, _square(pool.stride)
     output = _Map(
         channels=conv.out_channels,
-        height=(height - size) // step + 1,
-        width=(width - size) // step + 1,
+        height=(height - window[0]) // step + 1,
+        width=(width - window[1]) // step + 1,
         padding=padding,
     )
     spread = np.arange(kernel) * dilation
     taps = np.arange(conv.in_channels)[:, None] * given.plane + _grid(spread, spread, given.row)
     corners = _grid(np.arange(output.height) * step, np.arange(output.width) * step, width)
-    windows = corners[:, None] + _grid(np.arange(size), np.arange(size), width)
+    windows = corners[:, None] + _grid(np.arange(window[0]), np.arange(window[1]), width)
     layer = Layer(
         taps=taps.size,
         outs=conv.out_channels,
         pixels=height * width,
+        width=width,
+        kernel=kernel if stride == dilation == 1 else 0,
         windows=len(windows),
-        window_size=size * size,
-        tiled=step == size and windows.size == height * width,
+        window_size=windows.shape[1],
+        tiled=np.array_equal(np.sort(windows, axis=None), np.arange(height * width)),
         max_pooled=isinstance(pool, nn.MaxPool2d),
         tap=memory.table(taps),
         pixel=memory.table(_grid(np.arange(height) * stride, np.arange(width) * stride, given.row)),
@@ -261,21 +282,21 @@ def _convolution(
     return layer, output
 
 
-def _dense(linear: nn.Linear, groups: int, memory: Memory) -> tuple[Layer, _Map]:
-    """A dense layer's tables, where a pixel is a group of examples, and its output."""
-    group = np.arange(groups)
+def _dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
+    """A dense layer's tables, a convolution of one pixel, and its output."""
+    features = linear.in_features
     layer = Layer(
-        dense=True,
-        taps=linear.in_features,
+        taps=features,
         outs=linear.out_features,
-        pixels=groups,
-        windows=groups,
+        pixels=1,
+        width=1,
+        windows=1,
         window_size=1,
         tiled=True,
-        tap=memory.table(np.arange(linear.in_features)),
-        pixel=memory.table(group * linear.in_features),
-        window=memory.table(group),
-        place=memory.table(group * linear.out_features),
+        tap=memory.table(np.arange(features)),
+        pixel=memory.table([0]),
+        window=memory.table([0]),
+        place=memory.table([0]),
     )
     return layer, _Map(channels=linear.out_features, height=1, width=1)
 

@@ -66,6 +66,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "mish, max pooling": {"activation": "mish", "pooling": "max"},
     "hardswish": {"activation": "hardswish"},
     "identity, tanh on the logits": {"activation": "identity", "output_activation": "tanh"},
+    "global average in place of dense layers": {"head": "global_average", "activation": "tanh", "pooling": "max"},
+    "a last convolution of one pixel": {"conv_layers": 3, "kernel_size": [5, 5, 5], "padding": [2, 0, 0], "activation": "tanh"},
+    "16 and 32 channels, three convolutions": {"channels": [16, 32], "conv_layers": 3},
 }  # fmt: skip
 
 
@@ -121,7 +124,7 @@ def per_layer(low: int, high: int) -> st.SearchStrategy[list[int]]:
 
 
 @needs_compiler
-@settings(deadline=None, max_examples=15, derandomize=True)
+@settings(deadline=None, max_examples=40, derandomize=True)
 @given(
     keywords=st.fixed_dictionaries(
         {
@@ -131,7 +134,7 @@ def per_layer(low: int, high: int) -> st.SearchStrategy[list[int]]:
             "pooling": st.sampled_from(["avg", "max", "none"]),
             "conv_layers": st.integers(2, 4),
             "channels": per_layer(1, 9),
-            "kernel_size": per_layer(1, 6),
+            "kernel_size": per_layer(1, 7),
             "stride": per_layer(1, 3),
             "padding": per_layer(0, 3),
             "dilation": per_layer(1, 3),
@@ -172,6 +175,44 @@ def test_every_optimiser_takes_torchs_steps(recipe):
     way = (flat(loop.model) - start).norm()
     # Adam divides by the root of its second moment: where that is nothing, rounding decides a step's sign.
     assert (flat(lanes.model) - flat(loop.model)).norm() <= 3e-4 * way
+
+
+@needs_compiler
+@pytest.mark.parametrize("hidden", [[], [50, 33]])
+def test_a_perceptron_is_trained_like_float64(hidden):
+    recipe = Recipe(batch_size=24, learning_rate=0.05)
+    arm = Arm(name="arm", model="mlp", keywords={"hidden": hidden}, recipe=recipe, factors={})
+    loop, lanes = update_errors(
+        Run(phase="confirm", arm=arm, setting={}, seed=0), random_batches(20, [24, 13])
+    )
+    assert lanes <= max(5 * loop, 1e-5)
+
+
+@needs_compiler
+def test_dropout_draws_the_loops_own_masks():
+    run = run_of({"dropout": 0.4, "activation": "tanh"}, batch_size=50, learning_rate=0.05)
+    trainers: list[Trainer] = [LoopTrainer(run, DIGITS, CPU), LanesTrainer(run, DIGITS, CPU)]
+    start = flat(trainers[0].model)
+    for trainer in trainers:
+        torch.manual_seed(7)
+        for batch in random_batches(20, [50, 13]):
+            trainer.step(batch)
+    loop, lanes = (flat(trainer.model) for trainer in trainers)
+    assert (lanes - loop).norm() <= 1e-5 * (loop - start).norm()
+    without = LanesTrainer(run_of({"activation": "tanh"}, batch_size=50, learning_rate=0.05), DIGITS, CPU)
+    for batch in random_batches(20, [50, 13]):
+        without.step(batch)
+    assert (flat(without.model) - loop).norm() > 0.1 * (loop - start).norm()
+
+
+@needs_compiler
+def test_nothing_is_dropped_in_evaluation():
+    run = run_of({"dropout": 0.9}, batch_size=50)
+    loop, lanes = LoopTrainer(run, DIGITS, CPU), LanesTrainer(run, DIGITS, CPU)
+    lanes.step(torch.arange(50))
+    loop.model.load_state_dict(lanes.model.state_dict())
+    accuracy = lanes.evaluate(DIGITS.test_images, DIGITS.test_labels)
+    assert accuracy == loop.evaluate(DIGITS.test_images, DIGITS.test_labels)
 
 
 @needs_compiler
@@ -305,8 +346,6 @@ def test_a_batch_that_cannot_be_is_refused_and_nothing_is_trained(batch, error, 
     ("keywords", "reason"),
     [
         ({"batch_norm": True}, "it has no BatchNorm2d layer"),
-        ({"dropout": 0.5}, "it has no Dropout layer"),
-        ({"head": "global_average"}, "it has no AdaptiveAvgPool2d layer"),
     ],
 )
 def test_what_is_not_covered_says_why_and_gets_the_loop(keywords, reason):
@@ -337,8 +376,10 @@ def network(*first: nn.Module) -> nn.Sequential:
         (network(nn.Conv2d(1, 4, 3), nn.AvgPool2d(2, ceil_mode=True)), "ceil_mode"),
         (network(nn.Conv2d(1, 4, 3), nn.AvgPool2d(2, divisor_override=3)), "divisor_override"),
         (network(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU()), "no ReLU layer, or not in this place"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(4, 10)), "no Flatten layer, or not in this place"),
-        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten()), "ends every network with a dense layer"),
+        (network(nn.Conv2d(1, 4, 3), nn.Dropout()), "no Dropout layer, or not in this place"),
+        (network(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(2)), "leaves it a single pixel"),
+        (nn.Sequential(nn.Conv2d(1, 4, 3)), "ends every network with a flat row of logits"),
+        (nn.Sequential(nn.Flatten(0), nn.Linear(4, 10)), "flattens all of an example"),
         (network(nn.Conv2d(1, 4, 3)).double(), "float32"),
     ],
 )

@@ -1,0 +1,120 @@
+"""The lanes engine reads nothing that it has not written and touches nothing that is not its own."""
+
+import ctypes
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from ablate import data
+from ablate.engines import lanes_library
+from ablate.engines.lanes import LanesTrainer
+from ablate.runs import Arm, Run
+from ablate.spec import Recipe
+
+CPU = torch.device("cpu")
+NETWORKS = {
+    "the documents' LeNet": {},
+    "max pooling with a rest": {"pooling": "max", "kernel_size": 4, "activation": "relu"},
+    "odd in every way": {
+        "conv_layers": 3,
+        "channels": [5, 7, 9],
+        "kernel_size": [5, 3, 3],
+        "stride": [1, 2, 1],
+        "padding": [1, 2, 1],
+        "dilation": [1, 2, 1],
+        "dense_layers": 4,
+        "hidden": [50, 33, 21],
+        "activation": "gelu",
+        "pooling": "max",
+        "dropout": 0.3,
+    },
+    "global average": {"head": "global_average", "kernel_size": 7, "padding": [3, 3]},
+    "a last convolution of one pixel": {"conv_layers": 3, "kernel_size": [5, 5, 5], "padding": [2, 0, 0]},
+}  # fmt: skip
+
+needs_compiler = pytest.mark.skipif(
+    isinstance(lanes_library.library(), str), reason=f"no lanes engine here: {lanes_library.library()}"
+)
+
+
+def trained(keywords: dict[str, object], *, poison: bool) -> torch.Tensor:
+    """Parameters after four steps; if `poison`, what is left over from each step was made NaN before the next."""
+    arm = Arm(name="arm", model="lenet", keywords=keywords, recipe=Recipe(batch_size=37), factors={})
+    digits = data.load("digits", None, CPU)
+    trainer = LanesTrainer(Run(phase="confirm", arm=arm, setting={}, seed=0), digits, CPU)
+    torch.manual_seed(1)
+    for size in (37, 5, 16, 37):
+        if poison:
+            for address, floats in scratch(trainer):
+                (ctypes.c_float * floats).from_address(address)[:] = [math.nan] * floats
+        trainer.step(torch.arange(size))
+    return torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
+
+
+def scratch(trainer: LanesTrainer) -> Iterator[tuple[int, int]]:
+    """Address and length of what a step must write before it reads it; padded maps keep their zeros."""
+    lanes = trainer._library.lanes()
+    yield trainer._network.gradients, trainer._network.parameter_count
+    for layer, _ in trainer._layers:
+        yield layer.z, layer.outs * layer.pixels * lanes
+        if layer.slope:
+            yield layer.slope, layer.outs * layer.windows * layer.window_size * lanes
+        if layer.input_gradient:
+            yield layer.input_gradient, layer.input_size * lanes
+        if layer.by_example:
+            groups = -(-37 // lanes)
+            yield layer.by_example, groups * lanes * -(-layer.taps // lanes) * lanes
+            yield layer.gradients_kept, groups * layer.outs * lanes
+
+
+@needs_compiler
+@pytest.mark.parametrize("keywords", NETWORKS.values(), ids=NETWORKS)
+def test_nothing_left_over_from_a_step_reaches_the_next(keywords):
+    clean = trained(keywords, poison=False)
+    assert clean.isfinite().all()
+    assert torch.equal(clean, trained(keywords, poison=True))
+
+
+@needs_compiler
+def test_the_sanitizers_find_no_stray_access_and_nothing_undefined(tmp_path):
+    """Address and undefined-behaviour sanitizers over networks of every kind, in a process of its own."""
+    runtime = subprocess.run(
+        [shutil.which(os.environ.get("CXX", "g++")) or "g++", "-print-file-name=libasan.so"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    if not Path(runtime).is_file():
+        pytest.skip("the compiler brings no address sanitizer")
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": runtime,
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "XDG_CACHE_HOME": str(tmp_path),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    finished = subprocess.run(
+        [sys.executable, __file__], env=environment, capture_output=True, text=True, timeout=200
+    )
+    assert finished.stdout.split() == ["trained"] * len(NETWORKS), finished.stderr[-3000:]
+    assert finished.returncode == 0
+
+
+if __name__ == "__main__":
+    lanes_library.FLAGS = (
+        *(flag for flag in lanes_library.FLAGS if flag != "-O3"),
+        "-O1",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+    )
+    lanes_library.library.cache_clear()
+    for keywords in NETWORKS.values():
+        if trained(keywords, poison=False).isfinite().all():
+            print("trained", flush=True)
