@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ablate import models
 from ablate.arms import (
     BASELINE,
     arm_of,
@@ -23,7 +22,7 @@ from ablate.pareto import on_front
 from ablate.results import RunRecord
 from ablate.runs import Arm, Run, Setting
 from ablate.spec import DATASETS, Range, StudySpec, Value, as_written
-from ablate.timing import flops_per_example
+from ablate.timing import arm_flops
 from ablate.tuning import FIRST_TUNING_SEEDS
 
 CURVES_FOR_A_MEDIAN = 4
@@ -68,7 +67,7 @@ def baseline(study: StudySpec) -> Candidate:
     """The baseline as the recipe has it: the first of the first generation."""
     arm = arm_of(study, BASELINE, {}, BASELINE)
     setting = dict(grid_of(study, arm).own or {}) if study.tuning.active else {}
-    return Candidate(arm=arm, setting=setting, flops_per_example=_flops(study, arm))
+    return Candidate(arm=arm, setting=setting, flops_per_example=arm_flops(arm, study.dataset))
 
 
 def drawn(study: StudySpec, draw: Draw) -> Candidate | None:
@@ -92,7 +91,7 @@ def drawn(study: StudySpec, draw: Draw) -> Candidate | None:
     for name, span in grid.ranges.items() if study.tuning.active else ():
         value = draw.number(name, span)
         setting[name] = round(value) if name in grid.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-    return Candidate(arm=arm, setting=setting, flops_per_example=_flops(study, arm))
+    return Candidate(arm=arm, setting=setting, flops_per_example=arm_flops(arm, study.dataset))
 
 
 def run_of(candidate: Candidate, finished: Sequence[Tried]) -> Run:
@@ -159,11 +158,3 @@ def _floor(candidate: Candidate, finished: Sequence[Tried]) -> tuple[float, ...]
             break
         floor.append(0.0 if epoch < warm_up else float(np.median(reached)))
     return tuple(floor) if any(floor) else ()  # one that stops nothing makes no other run
-
-
-def _flops(study: StudySpec, arm: Arm) -> int:
-    facts = DATASETS[study.dataset]
-    network = models.build(
-        arm.model, arm.keywords, input_shape=facts.image_shape, classes=facts.classes, init="default", seed=0
-    )
-    return flops_per_example(network, facts.image_shape)

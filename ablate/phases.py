@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from ablate.results import RunRecord, TuningOutcome, epochs_frame, frame, runs_f
 from ablate.runs import Arm, Run, Setting
 from ablate.search import RecordStore
 from ablate.space import Layout, confirm_runs
-from ablate.spec import StudySpec
+from ablate.spec import DATASETS, StudySpec
 from ablate.throughput import Throughput
 from ablate.tuning import Choice, Trial, advance
 from ablate.workers import Conditions, Workers, open_workers
@@ -64,6 +64,7 @@ class Conduct:
         self._threads = os.cpu_count() or 1
         self._store = RecordStore(folder.path / "study.db", study.name)
         self._planned: dict[str, Run] = {}
+        self._flops: dict[str, int] = {}
         self._choices: dict[str, Choice] = {}
         self._generations = Generations(study)
         self._throughput = self._throughput_of([])
@@ -80,7 +81,7 @@ class Conduct:
         try:
             so_far: Counter[str] = Counter()
             for runs, phase in self._waves():
-                left = [run for run in runs if self._key(run) not in self._store.runs]
+                left = [run for run in self._packed(runs) if self._key(run) not in self._store.runs]
                 done = so_far[phase] + len(runs) - len(left)
                 so_far[phase] += len(runs)
                 total = self.study.search.candidates if phase == "search" else so_far[phase]
@@ -192,6 +193,22 @@ class Conduct:
         runs = confirm_runs(self.study, self.layout.arms, chosen)
         self._planned.update((self._key(run), run) for run in runs)
         yield runs, "confirm"
+
+    def _packed(self, runs: Sequence[Run]) -> list[Run]:
+        """Seed after seed, so that pairs are complete early, and in each the longest run first.
+
+        Then what is left for the last free worker is short, and no core idles long at the end.
+        """
+        dataset = self.study.dataset
+        everything = DATASETS[dataset].train_images - self.study.validation
+
+        def work(run: Run) -> int:
+            if run.arm.name not in self._flops:
+                self._flops[run.arm.name] = timing.arm_flops(run.arm, dataset)
+            recipe = run.recipe
+            return self._flops[run.arm.name] * recipe.epochs * (recipe.train_images or everything)
+
+        return sorted(runs, key=lambda run: (run.seed, -work(run)))
 
     def _scores(self) -> dict[Trial, float]:
         return {

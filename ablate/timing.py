@@ -20,8 +20,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from ablate import models
 from ablate.results import TimingBlock
+from ablate.runs import Arm
 from ablate.seeds import derived_seed
+from ablate.spec import DATASETS
 
 DISTURBED_SHARE = 0.10
 """A block counts as disturbed when other programs had more than this share of the processors."""
@@ -128,6 +131,15 @@ def flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int:
         model.eval()(torch.zeros(1, *image_shape, device=device))
     model.train(training)
     return int(counter.get_total_flops())
+
+
+def arm_flops(arm: Arm, dataset: str) -> int:
+    """Forward FLOPs of one example of the data set through the arm's network."""
+    facts = DATASETS[dataset]
+    network = models.build(
+        arm.model, arm.keywords, input_shape=facts.image_shape, classes=facts.classes, init="default", seed=0
+    )
+    return flops_per_example(network, facts.image_shape)
 
 
 def environment(device: torch.device, threads: int) -> dict[str, Any]:

@@ -102,6 +102,15 @@ def test_wherever_it_is_stopped_it_ends_the_same_and_runs_nothing_twice(
     assert not set(first.ran) & set(second.ran)
 
 
+def test_the_longest_run_of_a_seed_goes_first_so_that_no_core_idles_at_the_end(small, tmp_path: Path) -> None:
+    spec = small("factors={epochs: [2, 4], kernel_size: [5, 3]}", "tuning.trials=0", "seeds=2")
+    stub = Stub()
+    conduct(spec, tmp_path / "small", stub)
+    order = [(ran.split()[-1], ran.split()[1]) for ran in stub.ran]
+    by_length = ["epochs=4", "baseline", "kernel_size=3"]
+    assert order == [(seed, arm) for seed in "01" for arm in by_length]
+
+
 def test_a_finished_study_asks_for_nothing(small, tmp_path: Path) -> None:
     _, folder = conduct(small(), tmp_path / "small", Stub())
     table, idle = runs_csv(folder), Stub()
