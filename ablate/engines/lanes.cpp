@@ -16,16 +16,17 @@
 //   dx[pixel[p] + tap[k]] += sum over o of weight[o, k] * dz[o, p].
 
 #include <cstring>
+#include <type_traits>
 
 #include "lanes_vectors.h"
 
 // Register tiles of the contraction: ROWS * COLUMNS sums, COLUMNS operands and a factor at a time fill the 32
 // registers of AVX-512 or the 16 of AVX2. TALL is for one column, where more rows hide the latency of a sum;
-// WIDEST is for spreading, where a row of sums is longer than its operands.
+// PRODUCT_SUMS is for minimal filtering, whose sums have one operand at a time.
 #ifdef __AVX512F__
-enum { ROWS = 4, COLUMNS = 6, TALL = 24, WIDEST = 6 };
+enum { ROWS = 4, COLUMNS = 6, TALL = 24, PRODUCT_SUMS = 28 };
 #else
-enum { ROWS = 2, COLUMNS = 5, TALL = 10, WIDEST = 3 };
+enum { ROWS = 2, COLUMNS = 5, TALL = 10, PRODUCT_SUMS = 12 };
 #endif
 
 // The structures below are laid out a second time in lanes.py: change both.
@@ -35,7 +36,7 @@ struct Layer {
   int32_t outs;         // out_channels, or output features
   int32_t pixels;       // of a channel, before pooling; 1 makes it a dense layer
   int32_t width;        // pixels in a row, before pooling
-  int32_t kernel;       // kernel_size where a kernel's row and a row of pixels lie without gaps, else 0
+  int32_t kernel;       // kernel_size if minimal filtering does the layer, else 0
   int32_t windows;      // pooling windows of a channel; as many as pixels where nothing is pooled
   int32_t window_size;  // pixels in a window
   int32_t tiled;        // 1: every pixel lies in exactly one window
@@ -56,6 +57,8 @@ struct Layer {
   V *slope;           // d output / d z [o, q, j], if not tiled
   V *by_example;      // if dense, the whole batch's input once more, [vector of features, example]
   V *gradients_kept;  // if dense, the whole batch's gradients by z, [o, group]
+  V *row_inputs;      // for minimal filtering, as Filtering lays them out
+  float *row_weights, *row_weights_back;
   const float *dropout;  // [example, o]: 0 or 1 / (1 - p), which multiplies the output; null: none
 };
 
@@ -148,14 +151,6 @@ static INLINE void contract_pixels(const Layer &layer, int rows, int terms, Left
   }
 }
 
-static void pre_activations(const Layer &layer) {
-  contract_pixels(
-      layer, layer.outs, layer.taps,  //
-      [&](int o, int k) { return layer.weight[o * layer.taps + k]; },
-      [&](int p, int k) { return layer.input[layer.pixel[p] + layer.tap[k]]; },
-      [&](int o, int p, V sum) { layer.z[o * layer.pixels + p] = sum + layer.bias[o]; });
-}
-
 // Adds sums over lanes to single floats, LANES of them at a time.
 class LaneSums {
   V waiting[LANES] = {};
@@ -174,6 +169,278 @@ class LaneSums {
     count = 0;
   }
 };
+
+// ---------------------------------------------------------------------------------------------------------
+// Minimal filtering (Winograd 1980; Lavin & Gray 2016) along the rows of a convolution without stride or
+// dilation.
+//
+// Two neighbouring outputs of a row of three weights g and four inputs d take six products; these take four:
+//     m0 = (d0 - d2) g0,  m1 = (d1 + d2) (g0 + g1 + g2) / 2,  m2 = (d2 - d1) (g0 - g1 + g2) / 2,  m3 = (d1 -
+//     d3) g2, y0 = m0 + m1 + m2,  y1 = m1 - m2 - m3.
+// Every further pair of weights h with its three inputs e takes three in place of four:
+//     n0 = (e0 - e1) h0,  n1 = e1 (h0 + h1),  n2 = (e1 - e2) h1,      y0 += n0 + n1,  y1 += n1 - n2.
+// A row of K weights so takes PRODUCTS in place of 2 K: 4 of 6, 7 of 10, 10 of 14. The sums over channels and
+// kernel rows are taken of the products, each of them a contraction; what comes before and after are a few
+// additions, on which a processor's multipliers do not wait. Where a row of inputs is uniform both outputs
+// are m1 + n1: ties stay.
+
+template <int K>
+struct Row {
+  enum { PRODUCTS = 4 + (K - 3) / 2 * 3, INPUTS = K + 1 };
+
+  // What the weights are multiplied by.
+  static INLINE void of_inputs(const V *d, V *v) {
+    v[0] = d[0] - d[2];
+    v[1] = d[1] + d[2];
+    v[2] = d[2] - d[1];
+    v[3] = d[1] - d[3];
+    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
+      v[f] = d[j] - d[j + 1];
+      v[f + 1] = d[j + 1];
+      v[f + 2] = d[j + 1] - d[j + 2];
+    }
+  }
+  // The way back: adds the inputs' gradients.
+  static INLINE void to_inputs(const V *v, V *d) {
+    d[0] += v[0];
+    d[1] += v[1] - v[2] + v[3];
+    d[2] += v[1] + v[2] - v[0];
+    V behind = -v[3];
+    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
+      d[j] += behind + v[f];
+      d[j + 1] += v[f + 1] + v[f + 2] - v[f];
+      behind = -v[f + 2];
+    }
+    d[K] += behind;
+  }
+  static INLINE void of_weights(const float *g, float *u, int step) {
+    u[0] = g[0];
+    u[step] = .5f * (g[0] + g[1] + g[2]);
+    u[2 * step] = .5f * (g[0] - g[1] + g[2]);
+    u[3 * step] = g[2];
+    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
+      u[f * step] = g[j];
+      u[(f + 1) * step] = g[j] + g[j + 1];
+      u[(f + 2) * step] = g[j + 1];
+    }
+  }
+  // The way back: the weights' gradients.
+  static INLINE void to_weights(const V *u, V *g) {
+    V half_sum = .5f * (u[1] + u[2]);
+    g[0] = u[0] + half_sum;
+    g[1] = .5f * (u[1] - u[2]);
+    g[2] = u[3] + half_sum;
+    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
+      g[j] = u[f] + u[f + 1];
+      g[j + 1] = u[f + 1] + u[f + 2];
+    }
+  }
+  static INLINE void outputs(const V *m, V bias, V *y0, V *y1) {
+    V both = m[1] + bias, left = m[0] + m[2], right = m[2] + m[3];
+    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
+      left += m[f];
+      both += m[f + 1];
+      right += m[f + 2];
+    }
+    *y0 = both + left;
+    *y1 = both - right;
+  }
+};
+
+// How many channels' products fit the registers at once.
+template <int K>
+constexpr int block_of(int registers) {
+  return registers / Row<K>::PRODUCTS < 4 ? registers / Row<K>::PRODUCTS : 4;
+}
+
+// Calls body(first, width) for blocks of BLOCK, then of half as many, until all `count` are had. What belongs
+// to a block lies together, so that a block beginning at `first` begins `first` times as far as the first
+// channel's.
+template <int BLOCK, class Body>
+static INLINE void in_blocks(int count, Body body, int first = 0) {
+  for (; first + BLOCK <= count; first += BLOCK) body(first, std::integral_constant<int, BLOCK>());
+  if constexpr (BLOCK > 1) {
+    if (first < count) in_blocks<BLOCK / 2>(count, body, first);
+  }
+}
+
+template <int K>
+struct Filtering {
+  enum { PRODUCTS = Row<K>::PRODUCTS, BLOCK = block_of<K>(PRODUCT_SUMS) };
+  const Layer &layer;
+  const int channels = layer.taps / (K * K);
+  const int width = layer.width, height = layer.pixels / layer.width;
+  const int pairs =
+      (width + 1) / 2;  // of outputs in a row; where the width is odd the last one's second is dropped
+  const int input_width = width + K - 1, input_height = height + K - 1;
+
+  // Products of the weights, once a step: [block of outs][channel, kernel row][product][out of the block],
+  // and with channels and outs exchanged for the way back.
+  void prepare() const {
+    in_blocks<BLOCK>(layer.outs, [&](int first, auto block) {
+      enum { WIDTH = decltype(block)::value };
+      float *u = layer.row_weights + first * channels * K * PRODUCTS;
+      for (int r = 0; r < channels * K; r++, u += PRODUCTS * WIDTH) {
+        for (int i = 0; i < WIDTH; i++) Row<K>::of_weights(weights(first + i, r), u + i, WIDTH);
+      }
+    });
+    if (!layer.input_gradient) return;
+    in_blocks<BLOCK>(channels, [&](int first, auto block) {
+      enum { WIDTH = decltype(block)::value };
+      float *u = layer.row_weights_back + first * layer.outs * K * PRODUCTS;
+      for (int o = 0; o < layer.outs; o++) {
+        for (int ky = 0; ky < K; ky++, u += PRODUCTS * WIDTH) {
+          for (int i = 0; i < WIDTH; i++) Row<K>::of_weights(weights(o, (first + i) * K + ky), u + i, WIDTH);
+        }
+      }
+    });
+  }
+
+  void pre_activations() const {
+    V *v = layer.row_inputs;  // [channel, input row, pair, product]
+    for (int row = 0; row < channels * input_height; row++) {
+      const V *d = layer.input + row * input_width;
+      for (int t = 0; t < pairs; t++, d += 2, v += PRODUCTS) Row<K>::of_inputs(d, v);
+    }
+    for (int y = 0; y < height; y++) {
+      for (int t = 0; t < pairs; t++) {
+        in_blocks<BLOCK>(layer.outs, [&](int first, auto block) {
+          enum { WIDTH = decltype(block)::value };
+          V sums[WIDTH][PRODUCTS] = {};
+          const float *u = layer.row_weights + first * channels * K * PRODUCTS;
+          for (int c = 0; c < channels; c++) {
+            const V *v = layer.row_inputs + ((c * input_height + y) * pairs + t) * PRODUCTS;
+            for (int ky = 0; ky < K; ky++, v += pairs * PRODUCTS, u += PRODUCTS * WIDTH) {
+              UNROLL_FOR(int f = 0; f < PRODUCTS; f++) {
+                V operand = v[f];
+                UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][f] += u[f * WIDTH + i] * operand;
+              }
+            }
+          }
+          UNROLL_FOR(int i = 0; i < WIDTH; i++) {
+            V *z = layer.z + (first + i) * layer.pixels + y * width + 2 * t, y1;
+            Row<K>::outputs(sums[i], splat(layer.bias[first + i]), z, &y1);
+            if (2 * t + 1 < width) z[1] = y1;
+          }
+        });
+      }
+    }
+  }
+
+  void input_gradients() const {
+    memset(layer.input_gradient, 0, sizeof(V) * layer.input_size);
+    for (int row = 0; row < input_height; row++) {
+      const int ky_begin = row < height ? 0 : row - height + 1, ky_end = row < K ? row + 1 : K;
+      for (int t = 0; t < pairs; t++) {
+        in_blocks<BLOCK>(channels, [&](int first, auto block) {
+          enum { WIDTH = decltype(block)::value };
+          V sums[WIDTH][PRODUCTS] = {};
+          for (int o = 0; o < layer.outs; o++) {
+            const float *u = layer.row_weights_back + (first * layer.outs + o * WIDTH) * K * PRODUCTS;
+            const V *dz = layer.z + o * layer.pixels + row * width + 2 * t;
+            for (int ky = ky_begin; ky < ky_end; ky++) {
+              const float *factor = u + ky * PRODUCTS * WIDTH;
+              V dy0, dy1;
+              pair_of(dz - ky * width, t, &dy0, &dy1);
+              add_products<WIDTH, WIDTH>(factor, dy0, dy1, sums);
+            }
+          }
+          UNROLL_FOR(int i = 0; i < WIDTH; i++) {
+            Row<K>::to_inputs(
+                sums[i], layer.input_gradient + ((first + i) * input_height + row) * input_width + 2 * t);
+          }
+        });
+      }
+    }
+  }
+
+  void add_weight_gradients() const {
+    enum { OUTS = K > 5 ? 1 : 2 };
+    LaneSums lane_sums;
+    in_blocks<OUTS>(layer.outs, [&](int first, auto block) {
+      enum { WIDTH = decltype(block)::value };
+      for (int r = 0; r < channels * K; r++) {
+        V sums[WIDTH][PRODUCTS] = {};
+        const V *d = layer.input + (r / K * input_height + r % K) * input_width;
+        for (int y = 0; y < height; y++) {
+          const V *dz = layer.z + first * layer.pixels + y * width;
+          for (int t = 0; t < pairs; t++) {
+            V v[PRODUCTS];
+            Row<K>::of_inputs(d + y * input_width + 2 * t, v);
+            UNROLL_FOR(int i = 0; i < WIDTH; i++) {
+              V dy0, dy1;
+              pair_of(dz + i * layer.pixels + 2 * t, t, &dy0, &dy1);
+              add_products<1, 1>(v, dy0, dy1, &sums[i]);
+            }
+          }
+        }
+        UNROLL_FOR(int i = 0; i < WIDTH; i++) {
+          V g[K];
+          Row<K>::to_weights(sums[i], g);
+          UNROLL_FOR(int k = 0; k < K; k++) {
+            lane_sums.add(layer.weight_gradient + (first + i) * layer.taps + r * K + k, g[k]);
+          }
+        }
+      }
+    });
+    lane_sums.settle();
+  }
+
+ private:
+  const float *weights(int o, int row) const { return layer.weight + o * layer.taps + row * K; }
+
+  // Gradients of a pair of outputs; there is no second one behind an odd row.
+  INLINE void pair_of(const V *dz, int t, V *dy0, V *dy1) const {
+    *dy0 = dz[0];
+    *dy1 = 2 * t + 1 < width ? dz[1] : V{};
+  }
+
+  // sums[i][f] += factor[f, i] * (gradient of the f-th product by a pair of outputs).
+  template <int WIDTH, int STEP, class Factor>
+  static INLINE void add_products(const Factor *factor, V dy0, V dy1, V (*sums)[PRODUCTS]) {
+    UNROLL_FOR(int i = 0; i < WIDTH; i++) {
+      sums[i][0] += factor[i] * dy0;
+      sums[i][3] -= factor[3 * STEP + i] * dy1;
+    }
+    UNROLL_FOR(int f = 4; f < PRODUCTS; f += 3) {
+      UNROLL_FOR(int i = 0; i < WIDTH; i++) {
+        sums[i][f] += factor[f * STEP + i] * dy0;
+        sums[i][f + 2] -= factor[(f + 2) * STEP + i] * dy1;
+      }
+    }
+    V sum = dy0 + dy1;
+    UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][1] += factor[STEP + i] * sum;
+    UNROLL_FOR(int f = 4; f < PRODUCTS; f += 3) {
+      UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][f + 1] += factor[(f + 1) * STEP + i] * sum;
+    }
+    V difference = dy0 - dy1;
+    UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][2] += factor[2 * STEP + i] * difference;
+  }
+};
+
+// ---------------------------------------------------------------------------------------------------------
+// A layer's three contractions.
+
+static void prepare(const Layer &layer) {
+  switch (layer.kernel) {
+    case 3: return Filtering<3>{layer}.prepare();
+    case 5: return Filtering<5>{layer}.prepare();
+    case 7: return Filtering<7>{layer}.prepare();
+  }
+}
+
+static void pre_activations(const Layer &layer) {
+  switch (layer.kernel) {
+    case 3: return Filtering<3>{layer}.pre_activations();
+    case 5: return Filtering<5>{layer}.pre_activations();
+    case 7: return Filtering<7>{layer}.pre_activations();
+  }
+  contract_pixels(
+      layer, layer.outs, layer.taps,  //
+      [&](int o, int k) { return layer.weight[o * layer.taps + k]; },
+      [&](int p, int k) { return layer.input[layer.pixel[p] + layer.tap[k]]; },
+      [&](int o, int p, V sum) { layer.z[o * layer.pixels + p] = sum + layer.bias[o]; });
+}
 
 template <int WIDTH>
 static void add_convolution_gradients(const Layer &layer) {
@@ -220,6 +487,11 @@ static void add_dense_gradients(const Layer &layer, int groups) {
 }
 
 static void add_weight_gradients(const Layer &layer) {
+  switch (layer.kernel) {
+    case 3: return Filtering<3>{layer}.add_weight_gradients();
+    case 5: return Filtering<5>{layer}.add_weight_gradients();
+    case 7: return Filtering<7>{layer}.add_weight_gradients();
+  }
   if (layer.taps % COLUMNS == 1) {  // 25 of a 5x5 kernel: five times five leaves no narrow rest
     add_convolution_gradients<COLUMNS - 1>(layer);
   } else {
@@ -227,66 +499,13 @@ static void add_weight_gradients(const Layer &layer) {
   }
 }
 
-// Input gradients of WIDTH neighbouring pixels by HEIGHT neighbouring rows of the kernel: where a row of K
-// taps lies without gaps, WIDTH * K products meet in WIDTH + K - 1 inputs, and meet in registers.
-template <int K, int WIDTH, int HEIGHT>
-static INLINE void spread(const Layer &layer, int first_pixel, int first_row) {
-  enum { REACH = WIDTH + K - 1 };
-  V sums[HEIGHT][REACH] = {};
-  const V *dz = layer.z + first_pixel;
-  const float *weight = layer.weight + first_row * K;
-  for (int o = 0; o < layer.outs; o++, dz += layer.pixels, weight += layer.taps) {
-    V operand[WIDTH];
-    UNROLL_FOR(int x = 0; x < WIDTH; x++) operand[x] = dz[x];
-    UNROLL_FOR(int k = 0; k < K; k++) {
-      UNROLL_FOR(int r = 0; r < HEIGHT; r++) {
-        UNROLL_FOR(int x = 0; x < WIDTH; x++) sums[r][x + k] += weight[r * K + k] * operand[x];
-      }
-    }
-  }
-  UNROLL_FOR(int r = 0; r < HEIGHT; r++) {
-    V *target = layer.input_gradient + layer.pixel[first_pixel] + layer.tap[(first_row + r) * K];
-    UNROLL_FOR(int x = 0; x < REACH; x++) target[x] += sums[r][x];
-  }
-}
-
-template <int K, int WIDTH>
-static void spread_all_rows(const Layer &layer, int first_pixel) {
-  int rows = layer.taps / K, row = 0;
-  for (; row + 2 <= rows; row += 2) spread<K, WIDTH, 2>(layer, first_pixel, row);
-  if (row < rows) spread<K, WIDTH, 1>(layer, first_pixel, row);
-}
-
-template <int K>
-static void spread_pixels(const Layer &layer) {
-  const int widest = K > 5 ? WIDEST * 2 / 3 : WIDEST;
-  for (int start = 0; start < layer.pixels; start += layer.width) {
-    for (int x = 0, parts = (layer.width + widest - 1) / widest; parts; parts--) {
-      int width = (layer.width - x + parts - 1) / parts;
-      switch (width) {
-        case 1: spread_all_rows<K, 1>(layer, start + x); break;
-        case 2: spread_all_rows<K, 2>(layer, start + x); break;
-        case 3: spread_all_rows<K, 3>(layer, start + x); break;
-        case 4: spread_all_rows<K, 4>(layer, start + x); break;
-        case 5:
-          if constexpr (widest > 4) spread_all_rows<K, 5>(layer, start + x);
-          break;
-        case 6:
-          if constexpr (widest > 4) spread_all_rows<K, 6>(layer, start + x);
-          break;
-      }
-      x += width;
-    }
-  }
-}
-
 static void input_gradients(const Layer &layer) {
-  memset(layer.input_gradient, 0, sizeof(V) * layer.input_size);
   switch (layer.kernel) {
-    case 3: return spread_pixels<3>(layer);
-    case 5: return spread_pixels<5>(layer);
-    case 7: return spread_pixels<7>(layer);
+    case 3: return Filtering<3>{layer}.input_gradients();
+    case 5: return Filtering<5>{layer}.input_gradients();
+    case 7: return Filtering<7>{layer}.input_gradients();
   }
+  memset(layer.input_gradient, 0, sizeof(V) * layer.input_size);
   contract_pixels(
       layer, layer.taps, layer.outs,  //
       [&](int k, int o) { return layer.weight[o * layer.taps + k]; },
@@ -553,6 +772,7 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
                           double *totals) {
   if (!in_bounds(*network, *examples)) return 0;
   FlushDenormals flush;
+  for (int i = 0; i < network->count; i++) prepare(network->layers[i]);
   memset(network->gradients, 0, sizeof(float) * network->parameter_count);
   for (int group = 0; group < groups(*examples); group++) {
     forward<true>(*network, *examples, group);
@@ -572,6 +792,7 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
 extern "C" int count_correct(const Network *network, const Examples *examples, int64_t *correct) {
   if (!in_bounds(*network, *examples)) return 0;
   FlushDenormals flush;
+  for (int i = 0; i < network->count; i++) prepare(network->layers[i]);
   for (int group = 0; group < groups(*examples); group++) {
     forward<false>(*network, *examples, group);
     *correct += score<false>(*network, *examples, group).correct;

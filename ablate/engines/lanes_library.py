@@ -43,10 +43,8 @@ class Layer(ctypes.Structure):
         _named(ctypes.c_int32, "taps outs pixels width kernel windows window_size tiled max_pooled")
         + _named(ctypes.c_int32, "activation input_size plane")
         + _named(ctypes.c_void_p, "tap pixel window place weight bias weight_gradient bias_gradient")
-        + _named(
-            ctypes.c_void_p,
-            "input input_gradient output output_gradient z slope by_example gradients_kept dropout",
-        )
+        + _named(ctypes.c_void_p, "input input_gradient output output_gradient z slope")
+        + _named(ctypes.c_void_p, "by_example gradients_kept row_inputs row_weights row_weights_back dropout")
     )
 
 

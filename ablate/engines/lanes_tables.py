@@ -30,6 +30,10 @@ ACTIVATIONS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
 )
 
 
+FILTERED = {3: 4, 5: 7, 7: 10}
+"""Kernel sizes that lanes.cpp has minimal filtering for, and the products that a row of each takes."""
+
+
 class NotCovered(Exception):  # noqa: N818  # no error: the loop trains what this engine does not
     """Why the lanes engine leaves a network to the loop, in one short sentence."""
 
@@ -141,6 +145,10 @@ class Memory:
         """The address of `count` zero vectors, one lane an example."""
         return self.floats(count * self.lanes).data_ptr()
 
+    def map(self, given: "_Map") -> int:
+        """The address of a map, with the one vector more that minimal filtering reads beyond an odd row."""
+        return self.vectors(given.size + 1)
+
     def table(self, values: ArrayLike) -> int:
         """The address of integers."""
         table = np.ascontiguousarray(np.ravel(values), np.int32)
@@ -191,7 +199,7 @@ def network_of(
 
     channels, height, width = image_shape
     image = given = _Map(channels=channels, height=height, width=width, padding=blocks[0].padding)
-    first_input = given_at = memory.vectors(given.size)
+    first_input = given_at = memory.map(given)
     gradient_at: int | None = None
     layers: list[Layer] = []
     for block, following in zip(blocks, [*blocks[1:], None], strict=True):
@@ -216,7 +224,7 @@ def network_of(
             layer.slope = memory.vectors(layer.outs * layer.windows * layer.window_size)
         layer.input, layer.input_gradient = given_at, gradient_at
         given = output
-        given_at, gradient_at = memory.vectors(given.size), memory.vectors(given.size)
+        given_at, gradient_at = memory.map(given), memory.map(given)
         layer.output, layer.output_gradient = given_at, gradient_at
         layers.append(layer)
     array = (Layer * len(layers))(*layers)
@@ -264,12 +272,13 @@ def _convolution(
     taps = np.arange(conv.in_channels)[:, None] * given.plane + _grid(spread, spread, given.row)
     corners = _grid(np.arange(output.height) * step, np.arange(output.width) * step, width)
     windows = corners[:, None] + _grid(np.arange(window[0]), np.arange(window[1]), width)
+    filtered = kernel if kernel in FILTERED and stride == dilation == 1 and height * width > 1 else 0
     layer = Layer(
         taps=taps.size,
         outs=conv.out_channels,
         pixels=height * width,
         width=width,
-        kernel=kernel if stride == dilation == 1 else 0,
+        kernel=filtered,
         windows=len(windows),
         window_size=windows.shape[1],
         tiled=np.array_equal(np.sort(windows, axis=None), np.arange(height * width)),
@@ -279,6 +288,13 @@ def _convolution(
         window=memory.table(windows),
         place=memory.table(output.places()),
     )
+    if filtered:
+        products = FILTERED[kernel]
+        rows, pairs = conv.in_channels * (height + kernel - 1), -(-width // 2)
+        layer.row_inputs = memory.vectors(rows * pairs * products)
+        size = conv.out_channels * conv.in_channels * kernel * products
+        layer.row_weights = memory.floats(size).data_ptr()
+        layer.row_weights_back = memory.floats(size).data_ptr()
     return layer, output
 
 
