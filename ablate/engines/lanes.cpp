@@ -37,6 +37,7 @@ struct Layer {
   int32_t pixels;       // of a channel, before pooling; 1 makes it a dense layer
   int32_t width;        // pixels in a row, before pooling
   int32_t kernel;       // kernel_size if minimal filtering does the layer, else 0
+  int32_t padding;      // rows of zeros above the input's first and below its last
   int32_t windows;      // pooling windows of a channel; as many as pixels where nothing is pooled
   int32_t window_size;  // pixels in a window
   int32_t tiled;        // 1: every pixel lies in exactly one window
@@ -167,6 +168,27 @@ class LaneSums {
     V sums = sums_of_lanes(waiting);
     for (int i = 0; i < count; i++) *target[i] += sums[i];
     count = 0;
+  }
+};
+
+// The same where each float follows the one before.
+struct NeighbouringLaneSums {
+  float *target;
+  V waiting[LANES];
+  int count = 0;
+
+  INLINE void add(V sum) {
+    waiting[count++] = sum;
+    if (count < LANES) return;
+    V before;
+    memcpy(&before, target, sizeof(V));
+    before += sums_of_lanes(waiting);
+    memcpy(target, &before, sizeof(V));
+    target += LANES;
+    count = 0;
+  }
+  INLINE void settle() {
+    for (int i = 0; i < count; i++) target[i] += sum_of_lanes(waiting[i]);
   }
 };
 
@@ -303,17 +325,19 @@ struct Filtering {
       for (int t = 0; t < pairs; t++, d += 2, v += PRODUCTS) Row<K>::of_inputs(d, v);
     }
     for (int y = 0; y < height; y++) {
+      const Span kernel_rows = beyond_padding(y, K);
       for (int t = 0; t < pairs; t++) {
         in_blocks<BLOCK>(layer.outs, [&](int first, auto block) {
           enum { WIDTH = decltype(block)::value };
           V sums[WIDTH][PRODUCTS] = {};
-          const float *u = layer.row_weights + first * channels * K * PRODUCTS;
           for (int c = 0; c < channels; c++) {
-            const V *v = layer.row_inputs + ((c * input_height + y) * pairs + t) * PRODUCTS;
-            for (int ky = 0; ky < K; ky++, v += pairs * PRODUCTS, u += PRODUCTS * WIDTH) {
+            const float *factors = layer.row_weights + (first * channels + c * WIDTH) * K * PRODUCTS;
+            const V *operands = layer.row_inputs + ((c * input_height + y) * pairs + t) * PRODUCTS;
+            for (int ky = kernel_rows.begin; ky < kernel_rows.end; ky++) {
+              const float *factor = factors + ky * PRODUCTS * WIDTH;
+              const V *operand = operands + ky * pairs * PRODUCTS;
               UNROLL_FOR(int f = 0; f < PRODUCTS; f++) {
-                V operand = v[f];
-                UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][f] += u[f * WIDTH + i] * operand;
+                UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][f] += factor[f * WIDTH + i] * operand[f];
               }
             }
           }
@@ -329,7 +353,7 @@ struct Filtering {
 
   void input_gradients() const {
     memset(layer.input_gradient, 0, sizeof(V) * layer.input_size);
-    for (int row = 0; row < input_height; row++) {
+    for (int row = layer.padding; row < input_height - layer.padding; row++) {
       const int ky_begin = row < height ? 0 : row - height + 1, ky_end = row < K ? row + 1 : K;
       for (int t = 0; t < pairs; t++) {
         in_blocks<BLOCK>(channels, [&](int first, auto block) {
@@ -355,14 +379,16 @@ struct Filtering {
   }
 
   void add_weight_gradients() const {
-    enum { OUTS = K > 5 ? 1 : 2 };
-    LaneSums lane_sums;
+    enum { OUTS = 2 * PRODUCTS > PRODUCT_SUMS ? 1 : PRODUCT_SUMS / 2 / PRODUCTS };
     in_blocks<OUTS>(layer.outs, [&](int first, auto block) {
       enum { WIDTH = decltype(block)::value };
+      NeighbouringLaneSums lane_sums[WIDTH];
+      for (int i = 0; i < WIDTH; i++) lane_sums[i].target = layer.weight_gradient + (first + i) * layer.taps;
       for (int r = 0; r < channels * K; r++) {
         V sums[WIDTH][PRODUCTS] = {};
         const V *d = layer.input + (r / K * input_height + r % K) * input_width;
-        for (int y = 0; y < height; y++) {
+        const Span rows = beyond_padding(r % K, height);
+        for (int y = rows.begin; y < rows.end; y++) {
           const V *dz = layer.z + first * layer.pixels + y * width;
           for (int t = 0; t < pairs; t++) {
             V v[PRODUCTS];
@@ -377,17 +403,21 @@ struct Filtering {
         UNROLL_FOR(int i = 0; i < WIDTH; i++) {
           V g[K];
           Row<K>::to_weights(sums[i], g);
-          UNROLL_FOR(int k = 0; k < K; k++) {
-            lane_sums.add(layer.weight_gradient + (first + i) * layer.taps + r * K + k, g[k]);
-          }
+          for (int k = 0; k < K; k++) lane_sums[i].add(g[k]);
         }
       }
+      for (int i = 0; i < WIDTH; i++) lane_sums[i].settle();
     });
-    lane_sums.settle();
   }
 
  private:
   const float *weights(int o, int row) const { return layer.weight + o * layer.taps + row * K; }
+
+  // Of `count` rows from `first` on, those in which the input is more than padding, counted from `first`.
+  Span beyond_padding(int first, int count) const {
+    int begin = layer.padding - first, end = input_height - layer.padding - first;
+    return {begin > 0 ? begin : 0, end < count ? end : count};
+  }
 
   // Gradients of a pair of outputs; there is no second one behind an odd row.
   INLINE void pair_of(const V *dz, int t, V *dy0, V *dy1) const {
@@ -583,7 +613,8 @@ static void activate(const Layer &layer) {
 // From the gradient by the output to the gradient by z, which takes the place of z and slope, and by the
 // biases.
 static void pre_activation_gradients(const Layer &layer) {
-  LaneSums bias_gradients;
+  NeighbouringLaneSums bias_gradients;
+  bias_gradients.target = layer.bias_gradient;
   for (int o = 0; o < layer.outs; o++) {
     V *dz = layer.z + o * layer.pixels;
     V sum = {};
@@ -598,7 +629,7 @@ static void pre_activation_gradients(const Layer &layer) {
         sum += product;
       }
     }
-    bias_gradients.add(layer.bias_gradient + o, sum);
+    bias_gradients.add(sum);
   }
   bias_gradients.settle();
 }

@@ -40,8 +40,8 @@ def _named(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
 
 class Layer(ctypes.Structure):
     _fields_ = (
-        _named(ctypes.c_int32, "taps outs pixels width kernel windows window_size tiled max_pooled")
-        + _named(ctypes.c_int32, "activation input_size plane")
+        _named(ctypes.c_int32, "taps outs pixels width kernel padding windows window_size")
+        + _named(ctypes.c_int32, "tiled max_pooled activation input_size plane")
         + _named(ctypes.c_void_p, "tap pixel window place weight bias weight_gradient bias_gradient")
         + _named(ctypes.c_void_p, "input input_gradient output output_gradient z slope")
         + _named(ctypes.c_void_p, "by_example gradients_kept row_inputs row_weights row_weights_back dropout")

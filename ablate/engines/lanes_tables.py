@@ -279,6 +279,7 @@ def _convolution(
         pixels=height * width,
         width=width,
         kernel=filtered,
+        padding=given.padding,
         windows=len(windows),
         window_size=windows.shape[1],
         tiled=np.array_equal(np.sort(windows, axis=None), np.arange(height * width)),

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from ablate import data
-from ablate.engines import lanes_library
+from ablate.engines import lanes_library, lanes_tables
 from ablate.engines.lanes import LanesTrainer
+from ablate.engines.loop import LoopTrainer
 from ablate.runs import Arm, Run
 from ablate.spec import Recipe
 
@@ -44,14 +45,25 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-def trained(keywords: dict[str, object], *, poison: bool) -> torch.Tensor:
+def trained(
+    keywords: dict[str, object],
+    engine: type[LanesTrainer | LoopTrainer] = LanesTrainer,
+    *,
+    poison: bool = False,
+) -> torch.Tensor:
     """Parameters after four steps; if `poison`, what is left over from each step was made NaN before the next."""
-    arm = Arm(name="arm", model="lenet", keywords=keywords, recipe=Recipe(batch_size=37), factors={})
+    arm = Arm(
+        name="arm",
+        model="lenet",
+        keywords=keywords,
+        recipe=Recipe(batch_size=37, learning_rate=0.05),
+        factors={},
+    )
     digits = data.load("digits", None, CPU)
-    trainer = LanesTrainer(Run(phase="confirm", arm=arm, setting={}, seed=0), digits, CPU)
+    trainer = engine(Run(phase="confirm", arm=arm, setting={}, seed=0), digits, CPU)
     torch.manual_seed(1)
     for size in (37, 5, 16, 37):
-        if poison:
+        if poison and isinstance(trainer, LanesTrainer):
             for address, floats in scratch(trainer):
                 (ctypes.c_float * floats).from_address(address)[:] = [math.nan] * floats
         trainer.step(torch.arange(size))
@@ -68,6 +80,11 @@ def scratch(trainer: LanesTrainer) -> Iterator[tuple[int, int]]:
             yield layer.slope, layer.outs * layer.windows * layer.window_size * lanes
         if layer.input_gradient:
             yield layer.input_gradient, layer.input_size * lanes
+        if layer.row_inputs:
+            yield (
+                layer.row_weights,
+                layer.outs * layer.taps // layer.kernel * lanes_tables.FILTERED[layer.kernel],
+            )
         if layer.by_example:
             groups = -(-37 // lanes)
             yield layer.by_example, groups * lanes * -(-layer.taps // lanes) * lanes
@@ -77,44 +94,45 @@ def scratch(trainer: LanesTrainer) -> Iterator[tuple[int, int]]:
 @needs_compiler
 @pytest.mark.parametrize("keywords", NETWORKS.values(), ids=NETWORKS)
 def test_nothing_left_over_from_a_step_reaches_the_next(keywords):
-    clean = trained(keywords, poison=False)
+    clean = trained(keywords)
     assert clean.isfinite().all()
     assert torch.equal(clean, trained(keywords, poison=True))
 
 
 @needs_compiler
-def test_the_sanitizers_find_no_stray_access_and_nothing_undefined(tmp_path):
-    """Address and undefined-behaviour sanitizers over networks of every kind, in a process of its own."""
+@pytest.mark.parametrize(
+    ("vectors", "sanitized"), [("native", True), ("haswell", True), ("haswell", False)], ids=str
+)
+def test_another_build_agrees_with_the_loop(tmp_path, vectors, sanitized):
+    """Narrower vectors, and address and undefined-behaviour sanitizers, each in a process of its own."""
     runtime = subprocess.run(
         [shutil.which(os.environ.get("CXX", "g++")) or "g++", "-print-file-name=libasan.so"],
         capture_output=True,
         text=True,
         check=True,
     ).stdout.strip()
-    if not Path(runtime).is_file():
+    if sanitized and not Path(runtime).is_file():
         pytest.skip("the compiler brings no address sanitizer")
     environment = {
         **os.environ,
-        "LD_PRELOAD": runtime,
-        "ASAN_OPTIONS": "detect_leaks=0",
         "XDG_CACHE_HOME": str(tmp_path),
         "PYTHONPATH": str(Path(__file__).parents[2]),
+        **({"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"} if sanitized else {}),
     }
-    finished = subprocess.run(
-        [sys.executable, __file__], env=environment, capture_output=True, text=True, timeout=200
-    )
-    assert finished.stdout.split() == ["trained"] * len(NETWORKS), finished.stderr[-3000:]
+    command = [sys.executable, __file__, vectors, *(["sanitized"] if sanitized else [])]
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert finished.stdout.split() == ["agrees"] * len(NETWORKS), finished.stderr[-3000:]
     assert finished.returncode == 0
 
 
 if __name__ == "__main__":
-    lanes_library.FLAGS = (
-        *(flag for flag in lanes_library.FLAGS if flag != "-O3"),
-        "-O1",
-        "-fsanitize=address,undefined",
-        "-fno-sanitize-recover=all",
-    )
+    vectors, *sanitized = sys.argv[1:]
+    flags = [flag.replace("native", vectors) for flag in lanes_library.FLAGS]
+    if sanitized:
+        flags += ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    lanes_library.FLAGS = tuple(flags)
     lanes_library.library.cache_clear()
     for keywords in NETWORKS.values():
-        if trained(keywords, poison=False).isfinite().all():
-            print("trained", flush=True)
+        by_lanes, by_loop = (trained(keywords, engine) for engine in (LanesTrainer, LoopTrainer))
+        if torch.allclose(by_lanes, by_loop, rtol=1e-3, atol=1e-5):
+            print("agrees", flush=True)
