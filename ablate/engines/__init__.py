@@ -14,8 +14,18 @@ from ablate.runs import Run
 def trainer_for(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
     """The fastest engine that trains the run exactly; the plain loop trains anything.
 
-    `ABLATE_ENGINE=loop` in the environment forces the loop.
+    `ABLATE_ENGINE=loop` in the environment forces the loop, and so does `cohort` for what trains by itself.
     """
-    if os.environ.get("ABLATE_ENGINE") == "loop" or why_not(run, dataset, device) is not None:
+    forced = os.environ.get("ABLATE_ENGINE") in ("loop", "cohort")
+    if forced or why_not(run, dataset, device) is not None:
         return LoopTrainer(run, dataset, device)
     return LanesTrainer(run, dataset, device)
+
+
+def trains_in_cohorts(device: torch.device) -> bool:
+    """Whether runs that can are trained together: on a GPU, unless `ABLATE_ENGINE` is `loop`.
+
+    `ABLATE_ENGINE=cohort` has them so on a CPU as well, where it is slower: to test what a GPU will do.
+    """
+    forced = os.environ.get("ABLATE_ENGINE")
+    return forced == "cohort" or (device.type == "cuda" and forced != "loop")

@@ -1,5 +1,7 @@
 """Images changed at random as they are trained on, each by itself and from the run's own stream."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,23 @@ from ablate.seeds import derived_seed
 
 CROP_PADDING = 2
 """Zeros around an image before a window of its own size is cut out: it moves by up to two pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """What chance has decided for each image of a batch; None where nothing of the kind is done."""
+
+    flipped: Tensor | None
+    """Booleans `(b,)`."""
+    corners: Tensor | None
+    """Of the window in the padded image, first rows, then columns, `(2, b)`."""
+
+    def to(self, device: torch.device) -> "Draws":
+        """The same on `device`."""
+        return Draws(
+            flipped=None if self.flipped is None else self.flipped.to(device),
+            corners=None if self.corners is None else self.corners.to(device),
+        )
 
 
 class Augmentation:
@@ -21,19 +40,31 @@ class Augmentation:
         self._crops = kind in ("crop", "flip_crop")
         self._generator = torch.Generator().manual_seed(derived_seed(seed, "augmentation"))
 
+    def draw(self, count: int) -> Draws:
+        """What becomes of the next `count` images, on the CPU."""
+        flipped = corners = None
+        if self._flips:
+            flipped = torch.rand(count, generator=self._generator) < 0.5
+        if self._crops:
+            corners = torch.randint(2 * CROP_PADDING + 1, (2, count), generator=self._generator)
+        return Draws(flipped=flipped, corners=corners)
+
     def __call__(self, images: Tensor) -> Tensor:
         """The batch with each image flipped with probability one half and moved, as far as asked for."""
-        if self._flips:
-            flipped = torch.rand(len(images), generator=self._generator) < 0.5
-            images = torch.where(flipped.to(images.device)[:, None, None, None], images.flip(-1), images)
-        if self._crops:
-            padded = torch.nn.functional.pad(images, [CROP_PADDING] * 4)
-            height, width = images.shape[-2:]
-            corners = torch.randint(2 * CROP_PADDING + 1, (2, len(images), 1), generator=self._generator)
-            down, right = corners.to(images.device)
-            rows = down + torch.arange(height, device=images.device)
-            columns = right + torch.arange(width, device=images.device)
-            example = torch.arange(len(images), device=images.device)[:, None, None]
-            # Advanced indexing around a slice puts the channels last; they belong second.
-            images = padded[example, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
-        return images
+        return changed(images, self.draw(len(images)).to(images.device))
+
+
+def changed(images: Tensor, draws: Draws) -> Tensor:
+    """The images `(b, channels, height, width)` as the draws, on the same device, have it."""
+    if draws.flipped is not None:
+        images = torch.where(draws.flipped[:, None, None, None], images.flip(-1), images)
+    if draws.corners is not None:
+        padded = torch.nn.functional.pad(images, [CROP_PADDING] * 4)
+        height, width = images.shape[-2:]
+        down, right = draws.corners[..., None]
+        rows = down + torch.arange(height, device=images.device)
+        columns = right + torch.arange(width, device=images.device)
+        example = torch.arange(len(images), device=images.device)[:, None, None]
+        # Advanced indexing around a slice puts the channels last; they belong second.
+        images = padded[example, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+    return images

@@ -3,8 +3,9 @@
 import ctypes
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -16,6 +17,8 @@ from ablate.runs import Run, setting_name
 from ablate.seeds import derived_seed
 
 POINTS_PER_EPOCH = 5
+# All runs of a seed have one split: 20 ms each for 60,000 labels, in which a cohort trains 100,000 examples.
+_split = lru_cache(maxsize=32)(split)
 
 
 class Trainer(Protocol):
@@ -37,64 +40,100 @@ class Trainer(Protocol):
         """Accuracy on images `(n, channels, height, width)` and labels `(n,)`."""
 
 
-def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> RunRecord:
-    """Train one run to its end; its record.
+class Course:
+    """One run from epoch to epoch, whatever engine makes its steps: what it is trained on, how it ends.
 
-    A loss that is no finite number after an epoch ends the run as diverged. The test images are read
-    here, once, after the last epoch, and only in the confirm phase.
+    A loss that is no finite number after an epoch ends the run as diverged, a validation accuracy below
+    its floor as pruned.
     """
+
+    def __init__(self, run: Run, dataset: Dataset, *, validation: int) -> None:
+        """The run before its first epoch, its examples split and their order drawn from its seed."""
+        self.run = run
+        self.train_indices, self.validation_indices = _split(
+            dataset.labels, validation, run.seed, run.recipe.train_images
+        )
+        self.epochs = 0
+        self._order = torch.Generator().manual_seed(derived_seed(run.seed, "order"))
+        self._points: list[EpochPoint] = []
+        self._diverged = self._pruned = False
+
+    def order(self) -> Tensor:
+        """What the next epoch goes through, indices `(train_images,)` on the CPU, drawn anew by each call."""
+        # Drawn on the CPU, so that the order is the same on every device.
+        return self.train_indices[torch.randperm(len(self.train_indices), generator=self._order)]
+
+    def add(self, curve: Sequence[EpochPoint], seconds: float) -> None:
+        """Take note of one more epoch and the wall seconds that its steps took."""
+        speed = len(self.train_indices) / seconds
+        whole = replace(curve[-1], train_seconds=seconds, examples_per_second=speed)
+        self._points += [*curve[:-1], whole]
+        self.epochs += 1
+        self._diverged = not math.isfinite(whole.train_loss)
+
+    @property
+    def last(self) -> bool:
+        """Whether all its epochs have been trained."""
+        return self.epochs == self.run.recipe.epochs
+
+    @property
+    def wants_validation(self) -> bool:
+        """Whether the validation images are to be looked at after this epoch."""
+        # Tuning looks at the last epoch alone; searches compare curves, confirmed runs are drawn.
+        looks = self.last or self.run.phase in ("confirm", "search")
+        return looks and len(self.validation_indices) > 0 and not self._diverged
+
+    def validated(self, accuracy: float) -> None:
+        """Take note of the accuracy on the validation images after this epoch."""
+        self._points[-1] = replace(self._points[-1], validation_accuracy=accuracy)
+        if not self.last and self.epochs <= len(self.run.floor):
+            self._pruned = accuracy < self.run.floor[self.epochs - 1]
+
+    @property
+    def ended(self) -> bool:
+        """Whether no epoch follows."""
+        return self.last or self._diverged or self._pruned
+
+    @property
+    def wants_test(self) -> bool:
+        """Whether the test images are to be read: once, at the end, and only to confirm."""
+        return self.last and self.run.phase == "confirm" and not self._diverged
+
+    def record(self, engine: str, test_accuracy: float | None) -> RunRecord:
+        """What is kept of the run once it has ended."""
+        run, final = self.run, self._points[-1]
+        return RunRecord(
+            phase=run.phase,
+            arm=run.arm.name,
+            setting=setting_name(run.setting),
+            seed=run.seed,
+            values={**run.arm.factors, **run.setting},
+            status="diverged" if self._diverged else "pruned" if self._pruned else "complete",
+            engine=engine,
+            train_loss=None if self._diverged else final.train_loss,
+            train_accuracy=None if self._diverged else final.train_accuracy,
+            validation_accuracy=final.validation_accuracy,
+            test_accuracy=test_accuracy,
+            epochs=tuple(point for point in self._points if math.isfinite(point.train_loss)),
+            cause="the loss became infinite or no number" if self._diverged else None,
+        )
+
+
+def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> RunRecord:
+    """Train one run to its end; its record."""
     device = dataset.images.device
-    recipe = run.recipe
-    train_indices, validation_indices = (
-        part.to(device) for part in split(dataset.labels, validation, run.seed, recipe.train_images)
-    )
+    course = Course(run, dataset, validation=validation)
+    validation_indices = course.validation_indices.to(device)
     held_out = dataset.images[validation_indices], dataset.labels[validation_indices]
-    order_generator = torch.Generator().manual_seed(derived_seed(run.seed, "order"))
-    points: list[EpochPoint] = []
-    diverged = pruned = False
     with _dropout_stream(run.seed, device):
-        for epoch in range(recipe.epochs):
-            # Drawn on the CPU, so that the order is the same on every device.
-            order = train_indices[torch.randperm(len(train_indices), generator=order_generator).to(device)]
-            curve, seconds = _epoch(trainer, order, recipe.batch_size, epoch)
-            diverged = not math.isfinite(curve[-1].train_loss)
-            last = epoch == recipe.epochs - 1
-            accuracy = None
-            # Tuning looks at the last epoch alone; searches compare curves, confirmed runs are drawn.
-            if validation and not diverged and (last or run.phase in ("confirm", "search")):
-                accuracy = trainer.evaluate(*held_out)
-            points += curve[:-1]
-            points.append(
-                replace(
-                    curve[-1],
-                    validation_accuracy=accuracy,
-                    train_seconds=seconds,
-                    examples_per_second=len(order) / seconds,
-                )
-            )
-            if accuracy is not None and not last and epoch < len(run.floor):
-                pruned = accuracy < run.floor[epoch]
-            if diverged or pruned:
-                break
+        while not course.ended:
+            course.add(*_epoch(trainer, course.order().to(device), run.recipe.batch_size, course.epochs))
+            if course.wants_validation:
+                course.validated(trainer.evaluate(*held_out))
     test_accuracy = None
-    if run.phase == "confirm" and not (diverged or pruned):
+    if course.wants_test:
         test_accuracy = trainer.evaluate(dataset.test_images, dataset.test_labels)
-    final = points[-1]
-    return RunRecord(
-        phase=run.phase,
-        arm=run.arm.name,
-        setting=setting_name(run.setting),
-        seed=run.seed,
-        values={**run.arm.factors, **run.setting},
-        status="diverged" if diverged else "pruned" if pruned else "complete",
-        engine=trainer.name,
-        train_loss=None if diverged else final.train_loss,
-        train_accuracy=None if diverged else final.train_accuracy,
-        validation_accuracy=final.validation_accuracy,
-        test_accuracy=test_accuracy,
-        epochs=tuple(point for point in points if math.isfinite(point.train_loss)),
-        cause="the loss became infinite or no number" if diverged else None,
-    )
+    return course.record(trainer.name, test_accuracy)
 
 
 def settle_process(threads: int) -> None:
@@ -114,28 +153,39 @@ def settle_process(threads: int) -> None:
         mallopt(top_pad, 256 << 20)
 
 
-def _epoch(trainer: Trainer, order: Tensor, batch_size: int, epoch: int) -> tuple[list[EpochPoint], float]:
-    """Train one pass; five running means as the documents draw them, and the wall seconds it took."""
-    batches = order.split(batch_size)
-    marks = {round((i + 1) * len(batches) / POINTS_PER_EPOCH) for i in range(POINTS_PER_EPOCH)} - {0}
-    trainer.reset()
-    readings: list[tuple[int, int, Tensor]] = []
-    seen = 0
-    started = time.perf_counter()
-    for number, batch in enumerate(batches, start=1):
-        trainer.step(batch)
-        seen += len(batch)
-        if number in marks:
-            readings.append((number, seen, trainer.totals()))
-    # The one synchronisation of the epoch: until here the device worked ahead of the clock.
-    values = torch.stack([reading for _, _, reading in readings]).tolist()
-    seconds = time.perf_counter() - started
+def marks(examples: int, batch_size: int) -> list[tuple[int, int]]:
+    """Where in an epoch the running means are read: after so many batches, and how many examples they had."""
+    batches = -(-examples // batch_size)
+    numbers = {round((i + 1) * batches / POINTS_PER_EPOCH) for i in range(POINTS_PER_EPOCH)} - {0}
+    return [(number, min(number * batch_size, examples)) for number in sorted(numbers)]
+
+
+def curve(
+    epoch: int, read_at: Sequence[tuple[int, int]], totals: Sequence[Sequence[float]]
+) -> list[EpochPoint]:
+    """An epoch's running means as the documents draw them, from summed loss and right guesses at marks."""
+    batches = read_at[-1][0]
     return [
-        EpochPoint(
-            epoch=epoch + number / len(batches), train_loss=loss / so_far, train_accuracy=correct / so_far
-        )
-        for (number, so_far, _), (loss, correct) in zip(readings, values, strict=True)
-    ], seconds
+        EpochPoint(epoch=epoch + number / batches, train_loss=loss / seen, train_accuracy=correct / seen)
+        for (number, seen), (loss, correct) in zip(read_at, totals, strict=True)
+    ]
+
+
+def _epoch(trainer: Trainer, order: Tensor, batch_size: int, epoch: int) -> tuple[list[EpochPoint], float]:
+    """Train one pass; its curve, and the wall seconds it took."""
+    read_at = marks(len(order), batch_size)
+    read_after = {number for number, _ in read_at}
+    trainer.reset()
+    readings: list[Tensor] = []
+    started = time.perf_counter()
+    for number, batch in enumerate(order.split(batch_size), start=1):
+        trainer.step(batch)
+        if number in read_after:
+            readings.append(trainer.totals())
+    # The one synchronisation of the epoch: until here the device worked ahead of the clock.
+    values = torch.stack(readings).tolist()
+    seconds = time.perf_counter() - started
+    return curve(epoch, read_at, values), seconds
 
 
 class _dropout_stream:  # noqa: N801  # reads as a statement: `with _dropout_stream(...)`

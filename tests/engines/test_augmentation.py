@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ablate.data import Dataset
 from ablate.engines import trainer_for
-from ablate.engines.augmentation import Augmentation
+from ablate.engines.augmentation import Augmentation, Draws, changed
 from ablate.engines.lanes import LanesTrainer, why_not
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
@@ -178,6 +178,23 @@ def test_equal_seeds_change_alike_batch_after_batch_and_others_otherwise(kind: s
     assert torch.equal(torch.cat(twice(1)), torch.cat([first, second]))
     assert not torch.equal(first, second)
     assert not torch.equal(twice(2)[0], first)
+
+
+@pytest.mark.parametrize("kind", ["none", *KINDS])
+def test_batches_drawn_beforehand_and_laid_together_are_changed_as_one_by_one(kind: str) -> None:
+    images = some_images(30)
+    one_by_one, beforehand = Augmentation(kind, 4), Augmentation(kind, 4)
+    draws = [beforehand.draw(20), beforehand.draw(10)]
+    flipped = [drawn.flipped for drawn in draws if drawn.flipped is not None]
+    corners = [drawn.corners for drawn in draws if drawn.corners is not None]
+    at_once = changed(
+        images,
+        Draws(
+            flipped=torch.cat(flipped) if flipped else None,
+            corners=torch.cat(corners, dim=1) if corners else None,
+        ),
+    )
+    assert torch.equal(at_once, torch.cat([one_by_one(images[:20]), one_by_one(images[20:])]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,7 +7,7 @@ import torch
 
 from ablate.data import Dataset, split
 from ablate.engines.loop import LoopTrainer
-from ablate.engines.training import batches_forever, train
+from ablate.engines.training import batches_forever, marks, train
 from ablate.results import RunRecord
 from ablate.runs import Run
 from ablate.space import lay_out
@@ -138,6 +138,26 @@ def test_a_loss_that_is_no_number_ends_the_run_as_diverged(small, digits) -> Non
     assert record.test_accuracy is None
     assert trainer.evaluated == []
     assert len(trainer.seen) == math.ceil(1197 / 64)  # one epoch, not five
+
+
+def test_a_run_that_diverges_in_its_last_epoch_is_never_tested(small, digits) -> None:
+    spec = small("recipe.optimizer=sgd", "recipe.epochs=1", "baseline.activation=relu")
+    record, trainer = trained(a_run(spec, learning_rate=1e9), digits)
+    assert (record.status, record.test_accuracy) == ("diverged", None)
+    assert trainer.evaluated == []
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch_size", "expected"),
+    [
+        (100, 10, [(2, 20), (4, 40), (6, 60), (8, 80), (10, 100)]),
+        (95, 10, [(2, 20), (4, 40), (6, 60), (8, 80), (10, 95)]),
+        (25, 10, [(1, 10), (2, 20), (3, 25)]),
+        (7, 10, [(1, 7)]),
+    ],
+)
+def test_an_epoch_is_read_at_five_marks_or_after_every_batch(examples, batch_size, expected) -> None:
+    assert marks(examples, batch_size) == expected
 
 
 def test_a_step_is_torchs_own_sgd(small, digits) -> None:

@@ -1,0 +1,286 @@
+"""Many runs of one architecture trained together on one device, step by step, each as if it were alone."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ablate import models
+from ablate.data import Dataset
+from ablate.engines.augmentation import Augmentation, Draws, changed
+from ablate.engines.loop import initial_model
+from ablate.engines.optimizers import Optimizer
+from ablate.engines.replicas import NotCovered, Replicas
+from ablate.engines.training import Course, curve, marks
+from ablate.results import RunRecord
+from ablate.runs import Run
+from ablate.seeds import derived_seed
+
+STEPS_PER_GRAPH = 8
+"""A replay costs the host some microseconds, which a small network's single step would not outlast."""
+WARM_UP_STEPS = 3
+EVALUATED_AT_ONCE = 8_192
+"""Images, of all places together: as many as a step of 32 places and batches of 256 has."""
+
+
+def why_not(run: Run, dataset: Dataset) -> str | None:
+    """Why this engine does not train the run as the loop would; None where it does.
+
+    Dropout excepted: the share is the same, but each engine draws from a stream of its own.
+    """
+    try:
+        Replicas(initial_model(run, dataset.images.shape[1:], len(dataset.classes)), 1)
+    except NotCovered as reason:
+        return str(reason)
+    return None
+
+
+def shared(run: Run) -> str:
+    """What members of a cohort must have in common; equal strings may train together."""
+    recipe = run.recipe
+    return json.dumps(
+        [
+            run.phase,
+            run.arm.model,
+            {**models.keywords(run.arm.model), **run.keywords},
+            [recipe.optimizer, recipe.batch_size, recipe.train_images, recipe.augmentation],
+        ],
+        sort_keys=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A run that has ended, its record, and its parameters under the model's own names."""
+
+    run: Run
+    record: RunRecord
+    state: dict[str, Tensor]
+
+
+def train_together(
+    runs: Sequence[Run], dataset: Dataset, *, validation: int, places: int
+) -> Iterator[Finished]:
+    """Train runs of which `shared` says the same in so many places; each as it ends.
+
+    A place that becomes free goes to the next run that waits, at the next epoch: members need not be in the
+    same epoch. A point's `train_seconds` are the whole cohort's, `examples_per_second` the member's own
+    examples over them, the speed of one run inside a cohort: a member's share of a step cannot be told.
+    """
+    waiting = deque(runs)
+    members: dict[int, _Member] = {}
+    device = dataset.images.device
+    examples = len(Course(runs[0], dataset, validation=validation).train_indices)
+    cohort = Cohort(runs[0], dataset, examples=examples, places=places)
+    held_out = torch.zeros(places, validation, dtype=torch.int64, device=device)
+    test = torch.arange(len(dataset.test_labels), device=device).expand(places, -1)
+    while waiting or members:
+        for place in range(places):
+            if waiting and place not in members:
+                members[place] = _Member(waiting.popleft(), dataset, validation)
+                cohort.seat(place, members[place].course.run)
+                held_out[place] = members[place].course.validation_indices.to(device)
+        for place, member in members.items():
+            cohort.load(place, *member.ahead)
+        started = time.perf_counter()
+        totals = cohort.epoch()
+        for member in members.values():  # while the device is at work
+            member.draw()
+        values = totals.tolist()  # the one synchronisation of the epoch's training
+        seconds = time.perf_counter() - started
+        courses = {place: member.course for place, member in members.items()}
+        for place, course in courses.items():
+            course.add(curve(course.epochs, cohort.marks, [mark[place] for mark in values]), seconds)
+        if any(course.wants_validation for course in courses.values()):
+            correct = cohort.count_correct(dataset.images, dataset.labels, held_out).tolist()
+            for place, course in courses.items():
+                if course.wants_validation:
+                    course.validated(correct[place] / validation)
+        tested: list[int] = []
+        if any(course.wants_test for course in courses.values()):
+            tested = cohort.count_correct(dataset.test_images, dataset.test_labels, test).tolist()
+        for place, course in courses.items():
+            if course.ended:
+                accuracy = tested[place] / len(dataset.test_labels) if course.wants_test else None
+                record, state = course.record(f"cohort of {places}", accuracy), cohort.state(place)
+                del members[place]
+                cohort.vacate(place)
+                yield Finished(run=course.run, record=record, state=state)
+
+
+class _Member:
+    """A run in a place: its course, and what chance has decided of its next epoch."""
+
+    def __init__(self, run: Run, dataset: Dataset, validation: int) -> None:
+        self.course = Course(run, dataset, validation=validation)
+        self._augmentation = Augmentation(run.recipe.augmentation, run.seed)
+        self.ahead = self._drawn()
+
+    def draw(self) -> None:
+        """Decide the epoch after the present one, if there is one."""
+        if self.course.epochs + 1 < self.course.run.recipe.epochs:
+            self.ahead = self._drawn()
+
+    def _drawn(self) -> tuple[Tensor, list[Draws]]:
+        order = self.course.order()
+        # Batch by batch, as the loop draws them.
+        batches = order.split(self.course.run.recipe.batch_size)
+        return order, [self._augmentation.draw(len(batch)) for batch in batches]
+
+
+class Cohort:
+    """A fixed number of places in which networks of one architecture take every step together.
+
+    The number is fixed, and part of the engine's name, because a GPU's matrix products may add up in another
+    order for another number. An empty place trains as well: parameters of zero at a learning rate of zero.
+    All that tells members apart lies in tensors, so that one recorded step serves whoever sits here.
+    """
+
+    def __init__(self, like: Run, dataset: Dataset, *, examples: int, places: int) -> None:
+        """Places for runs that share what `like` has, each trained on so many examples.
+
+        Raises:
+            NotCovered: the engine cannot train them, with the reason `why_not` gives.
+        """
+        self._images, self._labels = dataset.images, dataset.labels
+        self._classes = len(dataset.classes)
+        self._device = dataset.images.device
+        self._model = initial_model(like, dataset.images.shape[1:], self._classes).to(dataset.images.dtype)
+        self._replicas = Replicas(self._model, places)
+        self.parameters = dataset.images.new_zeros(places, self._replicas.size)
+        self._optimizer = Optimizer(like.recipe.optimizer, self.parameters)
+        self._seeds = torch.zeros(places, 1, dtype=torch.int64, device=self._device)
+        self._batch_size = min(like.recipe.batch_size, examples)
+        self._full_batches, self._rest = divmod(examples, self._batch_size)
+        self.marks = marks(examples, self._batch_size)
+        self._order = torch.zeros(places, examples, dtype=torch.int64, device=self._device)
+        draws = Augmentation(like.recipe.augmentation, like.seed).draw(examples)
+        self._flipped = None if draws.flipped is None else torch.zeros_like(self._order, dtype=torch.bool)
+        self._corners = None if draws.corners is None else torch.zeros_like(self._order).repeat(2, 1, 1)
+        self._position = torch.zeros((), dtype=torch.int64, device=self._device)
+        self._columns = torch.arange(self._batch_size, device=self._device)
+        self._totals = torch.zeros(places, 2, dtype=torch.float64, device=self._device)
+        self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
+        if self._device.type == "cuda":
+            self._capture()
+
+    def seat(self, place: int, run: Run) -> None:
+        """Give a place to a run: its network as its seed makes it, an optimiser that has done nothing."""
+        model = initial_model(run, self._images.shape[1:], self._classes)
+        self.parameters[place] = torch.cat([p.detach().flatten() for p in model.parameters()]).to(
+            self.parameters
+        )
+        self._optimizer.reset(place, run.recipe)
+        self._seeds[place] = derived_seed(run.seed, "dropout")
+
+    def vacate(self, place: int) -> None:
+        """Leave a place empty."""
+        self.parameters[place] = 0
+        self._optimizer.reset(place, None)
+
+    def load(self, place: int, order: Tensor, draws: Sequence[Draws]) -> None:
+        """Lay ready a place's next epoch: indices `(examples,)`, and the draws of its batches."""
+        self._order[place] = order.to(self._device)
+        if self._flipped is not None:
+            flipped = [batch.flipped for batch in draws if batch.flipped is not None]
+            self._flipped[place] = torch.cat(flipped).to(self._device)
+        if self._corners is not None:
+            corners = [batch.corners for batch in draws if batch.corners is not None]
+            self._corners[:, place] = torch.cat(corners, dim=1).to(self._device)
+
+    def epoch(self) -> Tensor:
+        """Train one pass; summed loss and right guesses so far at each of `marks`, `(marks, places, 2)`.
+
+        The device is still at work when this returns: nothing is synchronised.
+        """
+        self._position.zero_()
+        self._totals.zero_()
+        readings = []
+        done = 0
+        for batches, _ in self.marks:
+            full = min(batches, self._full_batches)
+            self.train(full - done, self._batch_size)
+            self.train(batches - full, self._rest)
+            done = full
+            readings.append(self._totals.clone())
+        return torch.stack(readings)
+
+    def train(self, steps: int, size: int) -> None:
+        """So many steps on the next batches of `size` of what was loaded."""
+        while steps:
+            at_once = STEPS_PER_GRAPH if steps >= STEPS_PER_GRAPH else 1
+            if self._graphs:
+                self._graphs[size, at_once].replay()
+            else:
+                for _ in range(at_once):
+                    self._step(size)
+            steps -= at_once
+
+    def count_correct(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+        """How often each place's highest logit is the label's, `(places,)`; `indices` are `(places, n)`."""
+        places = len(indices)
+        correct = torch.zeros(places, dtype=torch.int64, device=self._device)
+        with torch.inference_mode():
+            for part in indices.split(max(1, EVALUATED_AT_ONCE // places), dim=1):
+                chosen = part.flatten()
+                given = images.index_select(0, chosen).unflatten(0, (places, -1))
+                guesses = self._replicas(self.parameters, given).argmax(2)
+                correct += (guesses == labels.index_select(0, chosen).view(places, -1)).sum(1)
+        return correct
+
+    def state(self, place: int) -> dict[str, Tensor]:
+        """A place's parameters on the CPU under the names and in the shapes of the model's `state_dict`."""
+        row = self.parameters[place].cpu()
+        torch.nn.utils.vector_to_parameters(row, self._model.parameters())
+        return {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
+
+    def _step(self, size: int) -> None:
+        """One step of every place on its next `size` examples: all on the device, whatever the step."""
+        columns = self._position + self._columns[:size]
+        batch = self._order.index_select(1, columns).flatten()
+        draws = Draws(
+            flipped=None if self._flipped is None else self._flipped.index_select(1, columns).flatten(),
+            corners=None if self._corners is None else self._corners.index_select(2, columns).flatten(1),
+        )
+        images = changed(self._images.index_select(0, batch), draws)
+        labels = self._labels.index_select(0, batch)
+        # A leaf of this step's own: autograd ties one that is kept to the stream of its first use.
+        parameters = self.parameters.detach().requires_grad_()
+        places = len(parameters)
+        stream = self._seeds, self._optimizer.steps
+        logits = self._replicas(parameters, images.unflatten(0, (places, size)), stream)
+        losses = F.cross_entropy(logits.flatten(0, 1), labels, reduction="none").view(places, size).mean(1)
+        (gradient,) = torch.autograd.grad(losses.sum(), parameters)
+        self._optimizer.step(gradient)
+        with torch.no_grad():
+            right = (logits.argmax(2) == labels.view(places, size)).sum(1)
+            self._totals.add_(torch.stack([losses.double() * size, right.double()], dim=1))
+            self._position.add_(size)
+
+    def _capture(self) -> None:
+        """Record the steps as CUDA graphs; the places are empty, so that nothing is trained by it."""
+        wanted = [(self._batch_size, 1)] * (self._full_batches > 0) + [(self._rest, 1)] * (self._rest > 0)
+        if self._full_batches >= STEPS_PER_GRAPH:
+            wanted.append((self._batch_size, STEPS_PER_GRAPH))
+        # Libraries choose kernels and make workspaces at their first calls, which must not be recorded.
+        side, current = torch.cuda.Stream(), torch.cuda.current_stream()
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
+            for size in {size for size, _ in wanted}:
+                for _ in range(WARM_UP_STEPS):
+                    self._position.zero_()
+                    self._step(size)
+        current.wait_stream(side)
+        # Nothing made within a step outlives it, so that all graphs may use the same memory in turn.
+        pool = torch.cuda.graph_pool_handle()
+        for size, at_once in wanted:
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=pool):
+                for _ in range(at_once):
+                    self._step(size)
+            self._graphs[size, at_once] = graph

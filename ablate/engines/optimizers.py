@@ -1,0 +1,56 @@
+"""torch.optim's rules on many sets of parameters at once, each with settings of its own."""
+
+import torch
+from torch import Tensor
+
+from ablate.spec import Recipe
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+
+class Optimizer:
+    """torch.optim's SGD, Adam and AdamW on rows of parameters, each row with settings of its own."""
+
+    def __init__(self, rule: str, parameters: Tensor) -> None:
+        self._rule = rule
+        self._parameters = parameters
+        self._first = torch.zeros_like(parameters)
+        self._second = torch.zeros_like(parameters) if rule != "sgd" else None
+        rows, device = len(parameters), parameters.device
+        self.steps = torch.zeros(rows, 1, dtype=torch.int64, device=device)
+        """Taken by each row, `(rows, 1)`."""
+        self._rate, self._momentum, self._decay = torch.zeros(
+            3, rows, 1, dtype=torch.float64, device=device
+        ).unbind()
+
+    def reset(self, row: int, recipe: Recipe | None) -> None:
+        """Begin anew in a row by a recipe's settings; None: it stands still from now on."""
+        for moment in (self._first, self._second):
+            if moment is not None:
+                moment[row] = 0
+        self.steps[row] = 0
+        self._rate[row] = recipe.learning_rate if recipe else 0
+        self._momentum[row] = recipe.momentum if recipe else 0
+        self._decay[row] = recipe.weight_decay if recipe else 0
+
+    def step(self, gradient: Tensor) -> None:
+        """Change the parameters as torch.optim would; `gradient` is used up."""
+        parameters, first, second = self._parameters, self._first, self._second
+        momentum, decay, rate = (t.to(parameters.dtype) for t in (self._momentum, self._decay, self._rate))
+        self.steps.add_(1)
+        if self._rule == "adamw":
+            parameters.mul_(1 - rate * decay)
+        else:
+            gradient.addcmul_(parameters, decay)
+        if second is None:
+            first.mul_(momentum).add_(gradient)
+            parameters.addcmul_(first, rate, value=-1)
+            return
+        first.lerp_(gradient, 1 - BETAS[0])
+        second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        # In float64: 1 - 0.999 in float32 is wrong in its fifth digit.
+        done = self.steps.double()
+        size = (self._rate / (1 - BETAS[0] ** done)).to(parameters.dtype)
+        root = (1 - BETAS[1] ** done).sqrt().to(parameters.dtype)
+        parameters.addcdiv_(first * size, second.sqrt() / root + EPSILON, value=-1)
