@@ -16,7 +16,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 SOURCE = Path(__file__).with_name("lanes.cpp")
-HEADER = Path(__file__).with_name("lanes_vectors.h")
+HEADERS = sorted(SOURCE.parent.glob("lanes_*.h"))
 FLAGS = (
     "-std=c++17",
     "-O3",
@@ -98,7 +98,7 @@ def library() -> ctypes.CDLL | str:
 
 def _compiled(compiler: str) -> Path:
     """The library in the user's cache, named after its source, compiler, flags and CPU."""
-    source = SOURCE.read_text(encoding="utf-8") + HEADER.read_text(encoding="utf-8")
+    source = "".join(path.read_text(encoding="utf-8") for path in (SOURCE, *HEADERS))
     cpu = re.search("^flags.*$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     made_from = [source, _output(compiler, "--version"), *FLAGS, cpu[0] if cpu else ""]
     key = hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:24]

@@ -1,0 +1,190 @@
+// What every layer's arithmetic is made of: the contraction in register tiles, sums over lanes, minimal
+// filtering.
+#pragma once
+
+#include <cstring>
+#include <type_traits>
+
+#include "lanes_vectors.h"
+
+// Register tiles of the contraction: ROWS * COLUMNS sums, COLUMNS operands and a factor at a time fill the 32
+// registers of AVX-512 or the 16 of AVX2. TALL is for one column, where more rows hide the latency of a sum;
+// PRODUCT_SUMS is for minimal filtering, whose sums have one operand at a time.
+#ifdef __AVX512F__
+enum { ROWS = 4, COLUMNS = 6, TALL = 24, PRODUCT_SUMS = 28 };
+#else
+enum { ROWS = 2, COLUMNS = 5, TALL = 10, PRODUCT_SUMS = 12 };
+#endif
+
+struct Span {
+  int begin, end;
+};
+
+// store(m, n, sum over i < terms of left(m, i) * right(n, i)) for all m and n, in register tiles. What is
+// left over at the lower and the right edge goes through smaller tiles. Every sum is taken in the order of i,
+// so equal inputs give equal outputs wherever they stand: ties in a pooling window stay ties.
+template <int HEIGHT, int WIDTH, class Left, class Right, class Store>
+static INLINE void contract(Span rows, Span columns, int terms, Left left, Right right, Store store) {
+  int m_edge = rows.begin + (rows.end - rows.begin) / HEIGHT * HEIGHT;
+  int n_edge = columns.begin + (columns.end - columns.begin) / WIDTH * WIDTH;
+  for (int n = columns.begin; n < n_edge; n += WIDTH) {
+    for (int m = rows.begin; m < m_edge; m += HEIGHT) {
+      V sums[HEIGHT][WIDTH] = {};
+      for (int i = 0; i < terms; i++) {
+        V operand[WIDTH];
+        UNROLL_FOR(int b = 0; b < WIDTH; b++) operand[b] = right(n + b, i);
+        UNROLL_FOR(int a = 0; a < HEIGHT; a++) {
+          auto factor = left(m + a, i);
+          UNROLL_FOR(int b = 0; b < WIDTH; b++) sums[a][b] += factor * operand[b];
+        }
+      }
+      UNROLL_FOR(int a = 0; a < HEIGHT; a++) {
+        UNROLL_FOR(int b = 0; b < WIDTH; b++) store(m + a, n + b, sums[a][b]);
+      }
+    }
+  }
+  if constexpr (HEIGHT > 1) {
+    if (m_edge < rows.end && n_edge > columns.begin) {
+      contract<HEIGHT / 2, WIDTH>({m_edge, rows.end}, {columns.begin, n_edge}, terms, left, right, store);
+    }
+  }
+  if constexpr (WIDTH > 1) {
+    if (n_edge < columns.end) {
+      contract<HEIGHT, WIDTH / 2>(rows, {n_edge, columns.end}, terms, left, right, store);
+    }
+  }
+}
+
+// Adds sums over lanes to single floats, LANES of them at a time.
+class LaneSums {
+  V waiting[LANES] = {};
+  float *target[LANES];
+  int count = 0;
+
+ public:
+  INLINE void add(float *to, V sum) {
+    waiting[count] = sum;
+    target[count++] = to;
+    if (count == LANES) settle();
+  }
+  INLINE void settle() {
+    V sums = sums_of_lanes(waiting);
+    for (int i = 0; i < count; i++) *target[i] += sums[i];
+    count = 0;
+  }
+};
+
+// The same where each float follows the one before.
+struct NeighbouringLaneSums {
+  float *target;
+  V waiting[LANES];
+  int count = 0;
+
+  INLINE void add(V sum) {
+    waiting[count++] = sum;
+    if (count < LANES) return;
+    V before;
+    memcpy(&before, target, sizeof(V));
+    before += sums_of_lanes(waiting);
+    memcpy(target, &before, sizeof(V));
+    target += LANES;
+    count = 0;
+  }
+  INLINE void settle() {
+    for (int i = 0; i < count; i++) target[i] += sum_of_lanes(waiting[i]);
+  }
+};
+
+// ---------------------------------------------------------------------------------------------------------
+// Minimal filtering (Winograd 1980; Lavin & Gray 2016) along the rows of a convolution without stride or
+// dilation.
+//
+// Two neighbouring outputs of a row of three weights g and four inputs d take six products; these take four:
+//     m0 = (d0 - d2) g0,  m1 = (d1 + d2) (g0 + g1 + g2) / 2,  m2 = (d2 - d1) (g0 - g1 + g2) / 2,  m3 = (d1 -
+//     d3) g2, y0 = m0 + m1 + m2,  y1 = m1 - m2 - m3.
+// Every further pair of weights h with its three inputs e takes three in place of four:
+//     n0 = (e0 - e1) h0,  n1 = e1 (h0 + h1),  n2 = (e1 - e2) h1,      y0 += n0 + n1,  y1 += n1 - n2.
+// A row of K weights so takes PRODUCTS in place of 2 K: 4 of 6, 7 of 10, 10 of 14. The sums over channels and
+// kernel rows are taken of the products, each of them a contraction; what comes before and after are a few
+// additions, on which a processor's multipliers do not wait. Where a row of inputs is uniform both outputs
+// are m1 + n1: ties stay.
+
+template <int K>
+struct Row {
+  enum { PRODUCTS = 4 + (K - 3) / 2 * 3, INPUTS = K + 1 };
+
+  // What the weights are multiplied by.
+  static INLINE void of_inputs(const V *d, V *v) {
+    v[0] = d[0] - d[2];
+    v[1] = d[1] + d[2];
+    v[2] = d[2] - d[1];
+    v[3] = d[1] - d[3];
+    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
+      v[f] = d[j] - d[j + 1];
+      v[f + 1] = d[j + 1];
+      v[f + 2] = d[j + 1] - d[j + 2];
+    }
+  }
+  // The way back: adds the inputs' gradients.
+  static INLINE void to_inputs(const V *v, V *d) {
+    d[0] += v[0];
+    d[1] += v[1] - v[2] + v[3];
+    d[2] += v[1] + v[2] - v[0];
+    V behind = -v[3];
+    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
+      d[j] += behind + v[f];
+      d[j + 1] += v[f + 1] + v[f + 2] - v[f];
+      behind = -v[f + 2];
+    }
+    d[K] += behind;
+  }
+  static INLINE void of_weights(const float *g, float *u, int step) {
+    u[0] = g[0];
+    u[step] = .5f * (g[0] + g[1] + g[2]);
+    u[2 * step] = .5f * (g[0] - g[1] + g[2]);
+    u[3 * step] = g[2];
+    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
+      u[f * step] = g[j];
+      u[(f + 1) * step] = g[j] + g[j + 1];
+      u[(f + 2) * step] = g[j + 1];
+    }
+  }
+  // The way back: the weights' gradients.
+  static INLINE void to_weights(const V *u, V *g) {
+    V half_sum = .5f * (u[1] + u[2]);
+    g[0] = u[0] + half_sum;
+    g[1] = .5f * (u[1] - u[2]);
+    g[2] = u[3] + half_sum;
+    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
+      g[j] = u[f] + u[f + 1];
+      g[j + 1] = u[f + 1] + u[f + 2];
+    }
+  }
+  static INLINE void outputs(const V *m, V bias, V *y0, V *y1) {
+    V both = m[1] + bias, left = m[0] + m[2], right = m[2] + m[3];
+    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
+      left += m[f];
+      both += m[f + 1];
+      right += m[f + 2];
+    }
+    *y0 = both + left;
+    *y1 = both - right;
+  }
+};
+
+// How many channels' products fit the registers at once.
+template <int K>
+constexpr int block_of(int registers) {
+  return registers / Row<K>::PRODUCTS < 4 ? registers / Row<K>::PRODUCTS : 4;
+}
+
+// Calls body(first, width) for blocks of BLOCK, then of half as many, until all `count` are had. What belongs
+// to a block lies together, so that a block beginning at `first` begins `first` times as far as the first
+// channel's.
+template <int BLOCK, class Body>
+static INLINE void in_blocks(int count, Body body, int first = 0) {
+  for (; first + BLOCK <= count; first += BLOCK) body(first, std::integral_constant<int, BLOCK>());
+  if constexpr (BLOCK > 1) {
+    if (first < count) in_blocks<BLOCK / 2>(count, body, first);
+  }
+}
