@@ -1,13 +1,10 @@
 """The command line: `python -m ablate`. The only place that prints or exits."""
 
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -16,7 +13,11 @@ from rich.table import Table
 
 from ablate import study as studies
 from ablate.errors import AblateError, DataError, ModelError
+from ablate.interruption import Interrupted, interruptible
 from ablate.spec import DATASETS, StudySpec, did_you_mean
+
+if TYPE_CHECKING:
+    from ablate.evidence import Evidence
 
 app = typer.Typer(
     name="ablate",
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+BENCH_WIDTH = 100
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -37,14 +39,6 @@ Overrides = Annotated[
 DataDir = Annotated[Path | None, typer.Option(help="Folder that holds FashionMNIST/raw and MNIST/raw.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Runs side by side on a CPU; default: the cores.")]
-
-
-class Interrupted(Exception):  # noqa: N818  # not an error: a person or the system asked to stop
-    """SIGINT or SIGTERM arrived; carries the exit code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @app.command()
@@ -70,12 +64,10 @@ def run(
     # Torch and the rest take seconds to import; a mistake in the study file is told before.
     import torch
 
-    from ablate import data, index, report, space
-    from ablate.evidence import Evidence
+    from ablate import data, doctor, space
     from ablate.folder import ReportFolder
     from ablate.phases import Advanced, Conduct
     from ablate.progress import display
-    from ablate.wording import findings
     from ablate.workers import Conditions
 
     space.lay_out(study)
@@ -84,16 +76,21 @@ def run(
     folder = ReportFolder(out_dir / (f"{study.name}-{study.dataset}" if missing else study.name))
     folder.take(fresh=fresh)
     try:
-        with _interruptible():
+        with interruptible():
             changed = folder.adopt(study)
             conditions = Conditions(
                 dataset=study.dataset, data_root=data_root, validation=study.validation, device=chosen_device
             )
             # Read here first: a file that is not the official one is one line, not a failure of every run.
             data.load(study.dataset, data_root, torch.device(chosen_device))
+            if (slower := doctor.without_lanes(chosen_device)) and not quiet:
+                _tell(slower)
             conduct = Conduct(study, layout, folder, conditions, jobs=jobs or os.cpu_count() or 1)
 
-            def write_report() -> Evidence:
+            def write_report() -> "Evidence":
+                # Here, while the workers train: what draws takes a second or two to import.
+                from ablate import report
+
                 told = {
                     "fallback": missing,
                     "changed_after_answer": changed,
@@ -112,25 +109,25 @@ def run(
                         else:
                             write_report()
                             if not quiet:
-                                err.print(
-                                    f"first pair done, preliminary report: {page}",
-                                    markup=False,
-                                    soft_wrap=True,
-                                )
+                                _tell(f"first pair done, preliminary report: {page}")
                 evidence = write_report()
+                from ablate import index
+
                 index.write_index(out_dir)
             finally:
                 conduct.close()
     finally:
         folder.release()
+    from ablate.wording import findings
+
     for finding in findings(evidence):
-        out.print(f"{finding.subject}: {finding.verdict}", style="bold", markup=False, soft_wrap=True)
+        _say(f"{finding.subject}: {finding.verdict}", style="bold")
         for line in (finding.sentence, finding.cost):
             if line:
-                out.print(f"  {line}", markup=False, soft_wrap=True)
-    out.print(f"report: {page}", markup=False, soft_wrap=True)
+                _say(f"  {line}")
+    _say(f"report: {page}")
     if evidence.failed_runs:
-        err.print(f"{evidence.failed_runs} runs failed; the report names them and their causes", markup=False)
+        _tell(f"{evidence.failed_runs} runs failed; the report names them and their causes")
         raise typer.Exit(1)
 
 
@@ -143,9 +140,8 @@ def plan(study_file: StudyFile, overrides: Overrides = None) -> None:
 
     layout = space.lay_out(study)
     priced = price(study, layout, jobs=os.cpu_count() or 1)
-    table = Table(title=None, box=None, pad_edge=False)
-    for heading in ("arm", "parameters", "FLOP/example", "examples/s a core"):
-        table.add_column(heading, justify="left" if heading == "arm" else "right", overflow="fold")
+    figures = ("parameters", "FLOP/example", "examples/s a core")
+    table = _table("arm", *figures, right=figures)
     for row in priced.arms:
         table.add_row(
             escape(row.arm),
@@ -155,13 +151,12 @@ def plan(study_file: StudyFile, overrides: Overrides = None) -> None:
         )
     out.print(table)
     for name, reason in layout.left_out.items():
-        out.print(f"left out: {name}: {reason}", markup=False, soft_wrap=True)
+        _say(f"left out: {name}: {reason}")
+    for line in priced.engines_in_words:
+        _say(line)
     least, most = priced.minutes
-    out.print(
-        f"{priced.runs_in_words}: about {least:.0f} to {most:.0f} minutes "
-        f"on this machine's {os.cpu_count()} cores",
-        soft_wrap=True,
-    )
+    minutes = f"about {least:.0f} to {most:.0f} minutes on this machine's {os.cpu_count()} cores"
+    _say(f"{priced.runs_in_words}: {minutes}")
     for warning in warnings(study, layout):
         err.print(f"warning: {warning}", soft_wrap=True)
 
@@ -176,7 +171,7 @@ def report_command(
     report.write(folder)
     if (folder.resolve().parent / "index.html").exists():
         index.write_index(folder.resolve().parent)
-    out.print(f"report: {folder / 'report.html'}", markup=False, soft_wrap=True)
+    _say(f"report: {folder / 'report.html'}")
 
 
 @app.command()
@@ -190,15 +185,13 @@ def compare(
 
     before = gather(first)
     found = comparing.compare(before, gather(second))
-    table = Table(box=None, pad_edge=False)
-    for heading in ("arm", "verdict", "accuracy, B − A (points)", "throughput ratio, B / A"):
-        table.add_column(heading)
+    table = _table("arm", "verdict", "accuracy, B − A (points)", "throughput ratio, B / A")
     for change in found.changes:
         table.add_row(*map(escape, comparing.cells(change)))
     out.print(table)
-    out.print(found.answer, style="bold", markup=False, soft_wrap=True)
+    _say(found.answer, style="bold")
     for note in found.notes:
-        out.print(f"- {note}", markup=False, soft_wrap=True)
+        _say(f"- {note}")
     if found.regression:
         raise typer.Exit(1)
 
@@ -226,9 +219,7 @@ def models(
     network = registry.build(
         name, settings, input_shape=facts.image_shape, classes=facts.classes, init="default", seed=0
     )
-    table = Table(box=None, pad_edge=False)
-    for heading in ("layer", "kind", "output shape", "parameters"):
-        table.add_column(heading, justify="right" if heading == "parameters" else "left")
+    table = _table("layer", "kind", "output shape", "parameters", right=["parameters"])
     table.add_row("input", "", str(facts.image_shape), "")
     rows = registry.layer_shapes(network, facts.image_shape)
     for row in rows:
@@ -240,6 +231,83 @@ def models(
     )
 
 
+@app.command()
+def bench(
+    *,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Where all of it is written as JSON.")
+    ] = None,
+    blocks: Annotated[int | None, typer.Option(min=1, help="Rounds of the alternation; default 8.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Half a minute, to see that it works: no figure to quote.")
+    ] = False,
+    study_file: Annotated[
+        Path, typer.Option("--study", metavar="STUDY.yaml", help="What is run end to end.")
+    ] = Path("studies/lenet_pooling.yaml"),
+    engine: Annotated[str, typer.Option(help="What trains that study: auto, or loop.")] = "auto",
+    end_to_end: Annotated[
+        bool, typer.Option("--end-to-end/--no-end-to-end", help="Whether a study is run; --quick runs none.")
+    ] = True,
+) -> None:
+    """Measure this machine beside the tutorial's training loop, block by block in alternation.
+
+    Takes about five minutes, and as long again as the study does (--no-end-to-end leaves it out; with
+    --engine loop it takes some four times longer). Leave the machine alone meanwhile.
+    """
+    if engine not in ("auto", "loop"):
+        raise AblateError(f"--engine {engine}: {did_you_mean(engine, ['auto', 'loop'])}")
+    whole = None if quick or not end_to_end else study_file
+    if whole is not None:
+        studies.read(whole)  # a mistake in it is told now, not in five minutes
+    import torch
+
+    from ablate import bench as benches
+    from ablate import data
+    from ablate.bench.standings import COLUMNS, sections
+    from ablate.progress import display
+    from ablate.results import write_whole
+
+    root = data.find("fashion_mnist", data_dir, download=True)
+    extent = benches.extent(quick=quick, blocks=blocks)
+    measuring = benches.Bench(extent, torch.device(_device(device)), root, whole, engine)
+    try:
+        with interruptible(), display(err, quiet=False) as shown:
+            for event in measuring.events():
+                shown.show(event)
+    except Interrupted as interruption:
+        err.print("interrupted; of a measurement cut short nothing is kept")
+        raise typer.Exit(interruption.code) from None
+    finally:
+        measuring.close()
+    for number, (heading, rows) in enumerate(sections(measuring.standings())):
+        _say(heading, style="bold")
+        table = _table(*COLUMNS, right=[*COLUMNS][1:-1])
+        table.show_header, table.padding = number == 0, (0, 1, 0, 0)
+        for column, width in zip(table.columns, COLUMNS.values(), strict=True):
+            column.min_width = width
+        for cells in rows:
+            table.add_row(*map(escape, cells))
+        out.print(table, width=max(out.width, BENCH_WIDTH), crop=False)
+    for remark in measuring.remarks():
+        out.print(f"- {remark}", markup=False)
+    if json_file is not None:
+        write_whole(json_file, measuring.as_json().encode())
+        _say(f"written: {json_file}")
+
+
+@app.command()
+def doctor(data_dir: DataDir = None) -> None:
+    """Say which engines and data this machine has, and why not the rest; train nothing."""
+    from ablate import doctor as doctors
+
+    table = _table("", "", "")
+    for finding in doctors.examine(data_dir):
+        table.add_row(finding.name, "yes" if finding.there else "no", escape(finding.told))
+    out.print(table)
+
+
 def main() -> NoReturn:
     """Run the command line; every foreseen error is one line and exit code 2."""
     try:
@@ -249,20 +317,18 @@ def main() -> NoReturn:
         err.print("interrupted; the same command goes on where this one stopped")
         code = interruption.code
     except ModelError as error:
-        err.print(f"error: {error.keyword}: {error}", markup=False, soft_wrap=True)
+        _tell(f"error: {error.keyword}: {error}")
         code = 2
     except AblateError as error:
-        err.print(f"error: {error}", markup=False, soft_wrap=True)
+        _tell(f"error: {error}")
         code = 2
     except OSError as error:
-        err.print(
-            f"error: {error}: what is on record stays; the same command goes on", markup=False, soft_wrap=True
-        )
+        _tell(f"error: {error}: what is on record stays; the same command goes on")
         code = 2
     except typer.Abort:
         code = 130
     except typer.TyperException as error:
-        err.print(f"error: {error} See python -m ablate --help", markup=False, soft_wrap=True)
+        _tell(f"error: {error} See python -m ablate --help")
         code = 2
     sys.exit(code)
 
@@ -296,10 +362,7 @@ def _with_data(
             "name its folder with --data-dir or ABLATE_DATA"
         )
     wanted, study = study.dataset, studies.read(path, overrides, fallback=True)
-    err.print(
-        f"{wanted} is neither on this machine nor to be downloaded: answering on {study.dataset} instead",
-        soft_wrap=True,
-    )
+    _tell(f"{wanted} is neither on this machine nor to be downloaded: answering on {study.dataset} instead")
     root = data.find(study.dataset, data_dir, download=False)
     if root is None and study.dataset != "digits":
         raise DataError(
@@ -309,20 +372,22 @@ def _with_data(
     return study, root, wanted
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into one exception, once; a second signal ends the process at once."""
+def _say(text: str, *, style: str | None = None) -> None:
+    """A line of the answer, its brackets no markup, wrapped by the terminal alone."""
+    out.print(text, style=style, markup=False, soft_wrap=True)
 
-    def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-        signal.signal(number, signal.SIG_DFL)
-        raise Interrupted(128 + number)
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _tell(text: str) -> None:
+    """A line about the answer's making."""
+    err.print(text, markup=False, soft_wrap=True)
+
+
+def _table(*headings: str, right: Sequence[str] = ()) -> Table:
+    """An empty table without lines; the columns named in `right` are flush right."""
+    table = Table(box=None, pad_edge=False, show_header=any(headings))
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    return table
 
 
 def _shown(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import importlib
 import os
 import socket
 import sys
@@ -255,6 +256,12 @@ def _download(name: str) -> Path | None:
     finally:
         socket.setdefaulttimeout(patience)
     return _cache()
+
+
+def torchvision() -> ModuleType:
+    """torchvision itself, with its data sets and transforms, beside a CPU-only torch as well."""
+    _torchvision_datasets()
+    return importlib.import_module("torchvision")
 
 
 def _torchvision_datasets() -> ModuleType:

@@ -1,5 +1,6 @@
 """What a study will take on this machine, from a few timed steps on made-up images; trains nothing of it."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ import torch
 from ablate import power
 from ablate.arms import grid_of
 from ablate.contrasts import interactions
-from ablate.data import synthetic
+from ablate.data import Dataset, synthetic
 from ablate.engines import trainer_for
+from ablate.engines.lanes import why_not
 from ablate.engines.training import batches_forever, settle_process
 from ablate.phrases import counted, points
 from ablate.runs import Arm, Run
@@ -25,6 +27,8 @@ from ablate.tuning import EXTENSION_STEPS, RESCORING_SEEDS, SHORTLISTED_PER_ARM
 STEPS = 15
 EVALUATION_SHARE = 0.35
 """Of the time of a training example: forward only, measured 0.33 to 0.4 for LeNet, loop and lanes."""
+NAMED = 4
+"""Arms that a line names; of more it gives the number."""
 START_SECONDS = 10.0
 """Starting the workers, reading the data, writing the report."""
 
@@ -37,6 +41,9 @@ class ArmPrice:
     parameters: int
     flops_per_example: int
     examples_per_second: float
+    engine: str
+    reason: str | None
+    """Why it is the loop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +53,20 @@ class StudyPrice:
     arms: list[ArmPrice]
     runs_in_words: str
     minutes: tuple[float, float]
+
+    @property
+    def engines_in_words(self) -> list[str]:
+        """Which arms the loop trains and why, a line a reason; nothing where it trains none."""
+        reasons: dict[str, list[str]] = {}
+        for arm in self.arms:
+            if arm.reason is not None:
+                reasons.setdefault(arm.reason, []).append(arm.arm)
+        told = []
+        for reason, names in reasons.items():
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            who = "every arm" if len(names) == len(self.arms) else f"{'; '.join(names[:NAMED])}{more}"
+            told.append(f"the torch loop instead of the lanes engine for {who}: {reason}")
+        return told
 
 
 def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
@@ -164,7 +185,8 @@ def _tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, 
 def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
     device = torch.device("cpu")
     dataset = synthetic(study.dataset)
-    trainer = trainer_for(Run(phase="confirm", arm=arm, setting={}, seed=0), dataset, device)
+    run = Run(phase="confirm", arm=arm, setting={}, seed=0)
+    trainer = trainer_for(run, dataset, device)
     batches = batches_forever(len(dataset.labels), arm.recipe.batch_size, device)
     trainer.step(next(batches))
     seconds = []
@@ -179,4 +201,10 @@ def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
         flops_per_example=flops_per_example(trainer.model, dataset.images.shape[1:]),
         # The median: another program's burst, or a step that met cold caches, should not set the price.
         examples_per_second=len(batch) / median(seconds),
+        engine=trainer.name,
+        reason=_why_the_loop(run, dataset) if trainer.name == "loop" else None,
     )
+
+
+def _why_the_loop(run: Run, dataset: Dataset) -> str:
+    return why_not(run, dataset, dataset.images.device) or f"ABLATE_ENGINE={os.environ['ABLATE_ENGINE']}"

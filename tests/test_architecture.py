@@ -8,6 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ablate"
 FLOORS = (
     "errors",
+    "interruption",
     "seeds",
     "spec",
     "study",
@@ -63,6 +64,13 @@ FLOORS = (
     "index",
     "compare",
     "progress",
+    "doctor",
+    "bench.peer",
+    "bench.contenders",
+    "bench.rounds",
+    "bench.standings",
+    "bench.whole",
+    "bench",
     "__main__",
 )
 """From the top down; a file may import from those before it."""

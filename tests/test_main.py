@@ -1,5 +1,6 @@
 """The command line as a person meets it: real processes, real kills, the digits for data."""
 
+import json
 import os
 import random
 import shutil
@@ -251,6 +252,8 @@ MISTAKES = {
     "no data folder": (["run", "small.yaml", "dataset=mnist", "--data-dir", "nowhere"], "no such folder"),
     "no report": (["report", "nowhere"], "nowhere: is no report folder"),
     "unknown model": (["models", "lenett"], "did you mean 'lenet'"),
+    "unknown engine": (["bench", "--engine", "lop"], "did you mean 'loop'"),
+    "no study to bench": (["bench", "--study", "nowhere.yaml"], "nowhere.yaml: no such study file"),
     "unknown option": (["run", "small.yaml", "--sedes", "3"], "No such option"),
 }
 
@@ -280,6 +283,96 @@ def test_a_plan_shows_arms_by_their_names_however_they_are_written(small_file: P
     assert done.returncode == 0, done.stderr
     assert "[bold]a[/bold]" in done.stdout
     assert "[/nope]" in done.stdout
+
+
+def test_a_plan_says_which_arms_the_loop_trains_and_why(small_file: Path) -> None:
+    small_file.write_text(SMALL.replace("factors: {", "factors: {batch_norm: [false, true], "))
+    done = ablate("plan", "small.yaml", cwd=small_file.parent)
+    assert done.returncode == 0, done.stderr
+    assert (
+        "the torch loop instead of the lanes engine for batch_norm=true: it has no BatchNorm2d layer"
+        in done.stdout
+    )
+    without = ablate("plan", "small.yaml", cwd=small_file.parent, CXX="nowhere")
+    assert "for baseline; pooling=max: there is no C++ compiler (nowhere)" in without.stdout
+
+
+def test_without_a_compiler_a_study_is_answered_by_the_loop_and_one_line_says_so(small_file: Path) -> None:
+    command = ["run", "small.yaml", "seeds=1", "tuning.trials=0", "timing.blocks=0", "recipe.epochs=1"]
+    done = ablate(*command, cwd=small_file.parent, CXX="nowhere")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if "compiler" in line]
+    assert said == [
+        "no lanes engine (there is no C++ compiler (nowhere)): the torch loop trains everything, "
+        "some three to five times slower"
+    ]
+
+
+HEAVY = ("torch", "torchvision", "optuna", "pandas", "numpy", "scipy", "seaborn", "matplotlib", "sklearn")
+IMPORTED_FOR_HELP = """
+import sys
+sys.argv = ["ablate", "--help"]
+from ablate.__main__ import main
+try:
+    main()
+finally:
+    print("imported:", *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_help_imports_nothing_that_trains_computes_or_draws(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED_FOR_HELP], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    help_text, _, imported = done.stdout.partition("imported: ")
+    assert "bench" in help_text
+    assert "typer" in imported.split()
+    assert not set(HEAVY) & set(imported.split())
+
+
+def test_the_doctor_says_what_this_machine_trains_with(tmp_path: Path) -> None:
+    said = ablate("doctor", cwd=tmp_path, CXX="nowhere", COLUMNS="200").stdout.splitlines()
+    found = {line.split()[0]: line.rstrip().split(maxsplit=2)[1:] for line in said}
+    assert found["lanes"] == ["no", "there is no C++ compiler (nowhere): the torch loop trains instead"]
+    assert found["loop"][0] == found["digits"][0] == "yes"
+    assert found["mnist"][0] == "no"
+    assert found["versions"][1].startswith("Python 3.")
+
+
+# Two threads on cores that another test keeps busy wait for each other at every step.
+PATIENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "COLUMNS": "100"}
+
+
+def test_a_quick_bench_shows_its_table_within_100_columns_and_writes_it(tmp_path: Path) -> None:
+    done = ablate("bench", "--quick", "--blocks", 1, "--json", "bench.json", cwd=tmp_path, **PATIENT)
+    assert done.returncode == 0, done.stderr
+    assert "a: the tutorial's loop" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert "to see that it works, not to be quoted" in " ".join(done.stdout.split())
+    assert "DataLoader" not in done.stderr
+    kept = json.loads((tmp_path / "bench.json").read_text())
+    assert {"environment", "rows", "remarks", "blocks"} <= set(kept)
+
+
+def test_an_interrupted_bench_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ablate", "bench", "--quick", "--json", "bench.json"]
+    environment = _environment() | PATIENT | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stderr is not None
+        parent.stderr.readline()  # it has begun
+        while not (family := psutil.Process(parent.pid).children(recursive=True)):
+            assert parent.poll() is None
+            time.sleep(0.05)
+        time.sleep(random.uniform(0, 8))
+        parent.send_signal(signal.SIGTERM)
+        _, errors = parent.communicate(timeout=60)
+    assert parent.returncode == 143
+    assert "interrupted; of a measurement cut short nothing is kept" in errors
+    assert "Traceback" not in errors
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert not list(tmp_path.glob("ablate-bench-*"))
 
 
 def test_models_are_listed_and_shown_layer_by_layer(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A plan says what a study will take and what its seeds cannot do."""
 
+from dataclasses import replace
+
 import pytest
 
 from ablate.price import price, warnings
@@ -52,3 +54,24 @@ def test_a_search_is_priced_by_a_sample_of_its_candidates(small) -> None:
     assert priced.runs_in_words.endswith(" to confirm")
     assert priced.minutes[0] <= priced.minutes[1]
     assert len(priced.arms) > 1
+
+
+def test_what_the_lanes_engine_trains_needs_no_word(small, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ABLATE_ENGINE", raising=False)
+    spec = small("factors={augmentation: [none, flip, crop, flip_crop]}")
+    priced = price(spec, lay_out(spec), jobs=1)
+    if priced.arms[0].engine == "loop":
+        pytest.skip("no lanes engine here")
+    assert [arm.engine for arm in priced.arms] == ["lanes", "loop", "loop", "loop"]
+    assert priced.engines_in_words == [
+        "the torch loop instead of the lanes engine for augmentation=flip; augmentation=crop; "
+        "augmentation=flip_crop: it does not augment"
+    ]
+    assert replace(priced, arms=priced.arms[:1]).engines_in_words == []
+
+
+def test_an_engine_that_was_forced_is_named(small, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABLATE_ENGINE", "loop")
+    spec = small()
+    (line,) = price(spec, lay_out(spec), jobs=1).engines_in_words
+    assert line.endswith(" for every arm: ABLATE_ENGINE=loop")

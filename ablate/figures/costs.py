@@ -11,6 +11,7 @@ from ablate.figures.canvas import (
     accuracy_axis,
     canvas,
     legend,
+    lines,
     markers,
     palette,
     side_by_side,
@@ -65,18 +66,7 @@ def draw_timing(data: pd.DataFrame, study: StudySpec) -> Figure:
     figure, axes = canvas()
     clean, disturbed = data[~data["disturbed"]], data[data["disturbed"]]
     if not clean.empty:
-        sns.lineplot(
-            clean,
-            x="block",
-            y="examples_per_second",
-            hue="arm",
-            style="arm",
-            markers=markers(arms),
-            palette=palette(arms),
-            dashes=False,
-            errorbar=None,
-            ax=axes,
-        )
+        lines(axes, clean, "block", "examples_per_second", arms)
     if not disturbed.empty:
         axes.plot(
             disturbed["block"],

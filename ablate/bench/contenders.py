@@ -1,0 +1,277 @@
+"""What `ablate bench` sets beside each other: the ways to train that this machine has, a block at a time."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Literal
+
+import torch
+
+from ablate import models as models_of
+from ablate import timing
+from ablate.data import Dataset
+from ablate.engines.cohort import Cohort
+from ablate.engines.lanes import LanesTrainer, why_not
+from ablate.engines.loop import LoopTrainer, initial_model
+from ablate.engines.training import Course, batches_forever, settle_process, train
+from ablate.errors import AblateError
+from ablate.runs import Arm, Run
+from ablate.spec import Recipe, Value
+from ablate.workers import Workers
+
+CPU = torch.device("cpu")
+Kind = Literal["one run alone", "one run inside a cohort", "aggregate", "end to end"]
+Trained = Callable[[], int]
+"""Trains for a block, until the device has done it; returns the examples trained on."""
+EPOCH = "an epoch and its evaluation"
+STEPS = "training steps only, one core"
+LENET: dict[str, Value] = {}
+WIDER: dict[str, Value] = {"channels": [16, 32], "conv_layers": 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How much is measured."""
+
+    blocks: int
+    images: int
+    """Of the training images, so many an epoch."""
+    test_images: int
+    """Of the test images, so many looked at after it."""
+    block_seconds: float
+    """Of training steps on one core."""
+    runs_a_job: int
+    epochs_around: int
+    """Of the tutorial's loop, before a whole command and after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One way to train, and what the ratio to the first of its round should come to."""
+
+    name: str
+    kind: Kind
+    covers: str
+    """What the clock covers."""
+    train: Trained
+    must: float | None = None
+    aim: float | None = None
+    at_once: int = 1
+    """Runs that train side by side."""
+    flops_per_example: int | None = None
+    """Forward and backward; given where the share of one core's arithmetic is of interest."""
+
+
+def with_all_cores(
+    extent: Extent, dataset: Dataset, workers: Workers | None, jobs: int
+) -> Iterator[Contender]:
+    """What stands beside the tutorial's loop on a CPU; without workers no study's worth of runs."""
+    run = run_of(LENET)
+    loop = LoopTrainer(run, dataset, CPU)
+    yield Contender(
+        name=f"torch loop, {jobs} threads",
+        kind="one run alone",
+        covers=EPOCH,
+        train=epochs_alone(loop, run, dataset, jobs),
+        must=2.2,
+        aim=3,
+    )
+    if why_not(run, dataset, CPU) is None:
+        lanes = LanesTrainer(run, dataset, CPU)
+        yield Contender(
+            name="lanes, one thread",
+            kind="one run alone",
+            covers=EPOCH,
+            train=epochs_alone(lanes, run, dataset, 1),
+        )
+    if workers is not None:
+        # Seed 0's parameters would be sent back as a checkpoint.
+        runs = [run_of(LENET, 1 + i, extent.images) for i in range(extent.runs_a_job * jobs)]
+        yield Contender(
+            name=f"a study's runs, {jobs} at once",
+            kind="aggregate",
+            covers=EPOCH,
+            train=side_by_side(workers, runs, extent.images),
+            at_once=jobs,
+        )
+
+
+def on_one_core(
+    network: str, keywords: dict[str, Value], extent: Extent, dataset: Dataset, must: float, aim: float
+) -> Iterator[Contender]:
+    """The torch loop and, where there is one, the lanes engine on one thread."""
+    run = run_of(keywords)
+    shape = dataset.images.shape[1:]
+    loop = LoopTrainer(run, dataset, CPU)
+    flops = training_flops(loop, shape)
+    alone = Contender(
+        name=f"torch loop, {network}",
+        kind="one run alone",
+        covers=STEPS,
+        train=steps_alone(loop, run, dataset, extent.block_seconds),
+        flops_per_example=flops,
+    )
+    yield alone
+    if why_not(run, dataset, CPU) is None:
+        lanes = LanesTrainer(run, dataset, CPU)
+        faster = steps_alone(lanes, run, dataset, extent.block_seconds)
+        yield replace(alone, name=f"lanes, {network}", train=faster, must=must, aim=aim)
+
+
+def on_a_gpu(dataset: Dataset, places: int) -> Iterator[Contender]:
+    """What stands beside the tutorial's loop on a GPU: the loop, a cohort of one, a whole cohort."""
+    run = run_of(LENET)
+    loop = LoopTrainer(run, dataset, dataset.images.device)
+    yield Contender(
+        name="torch loop, data resident",
+        kind="one run alone",
+        covers=EPOCH,
+        train=epochs_alone(loop, run, dataset, os.cpu_count() or 1),
+    )
+    yield Contender(
+        name="a cohort of one",
+        kind="one run alone",
+        covers=EPOCH,
+        train=Together(dataset, 1),
+        must=10,
+        aim=18,
+    )
+    yield Contender(
+        name=f"a cohort of {places}",
+        kind="aggregate",
+        covers=EPOCH,
+        train=Together(dataset, places),
+        must=40,
+        aim=80,
+        at_once=places,
+    )
+
+
+def run_of(keywords: dict[str, Value], seed: int = 0, train_images: int | None = None) -> Run:
+    """One epoch of the documents' recipe, the test images read at its end: what the tutorial's loop does."""
+    recipe = Recipe(epochs=1, train_images=train_images)
+    arm = Arm(name="bench", model="lenet", keywords=keywords, recipe=recipe, factors={})
+    return Run(phase="confirm", arm=arm, setting={}, seed=seed)
+
+
+def epochs_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, threads: int) -> Trained:
+    """An epoch and its evaluation, as a study trains a run."""
+
+    def block() -> int:
+        settle_process(threads)
+        train(run, trainer, dataset, validation=0)
+        return len(dataset.labels)
+
+    return block
+
+
+def steps_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, seconds: float) -> Trained:
+    """About so many seconds of training steps and nothing else, on one core."""
+    batches = batches_forever(len(dataset.labels), run.recipe.batch_size, CPU)
+    count = 0
+
+    def steps(wanted: int) -> int:
+        examples = 0
+        for _ in range(wanted):
+            batch = next(batches)
+            trainer.step(batch)
+            examples += len(batch)
+        return examples
+
+    def block() -> int:
+        nonlocal count
+        settle_process(1)
+        count = count or timing.steps_per_block(steps, seconds, CPU)
+        return steps(count)
+
+    return block
+
+
+def side_by_side(workers: Workers, runs: Sequence[Run], images: int) -> Trained:
+    """Whole runs through a study's own workers, with every core.
+
+    Raises:
+        AblateError: a run did not come to its end.
+    """
+
+    def block() -> int:
+        for outcome in workers.outcomes(runs):
+            if outcome.record.status != "complete":
+                raise AblateError(
+                    f"a run of the bench ended as {outcome.record.status}: {outcome.record.cause}"
+                )
+        return images * len(runs)
+
+    return block
+
+
+class Together:
+    """A cohort of runs on the device, an epoch and its evaluation at a time."""
+
+    def __init__(self, dataset: Dataset, places: int) -> None:
+        held = _held_bytes(dataset.images.device)
+        runs = [run_of(LENET, seed) for seed in range(places)]
+        self._courses = [Course(run, dataset, validation=0) for run in runs]
+        self._dataset = dataset
+        self.cohort = Cohort(runs[0], dataset, examples=len(dataset.labels), places=places)
+        for place, run in enumerate(runs):
+            self.cohort.seat(place, run)
+        everything = torch.arange(len(dataset.test_labels), device=dataset.test_labels.device)
+        self._test = everything.expand(places, -1)
+        self._orders = [course.order() for course in self._courses]
+        self()
+        models = 3 * self.cohort.parameters.nbytes  # with their gradients and the optimiser's moments
+        self.bytes_beyond = _held_bytes(dataset.images.device) - held - models
+        """What the device holds beyond data and models."""
+        shape = dataset.images.shape[1:]
+        layers = models_of.layer_shapes(initial_model(runs[0], shape, len(dataset.classes)), shape)
+        kept = shape.numel() + sum(prod(layer.shape) for layer in layers if layer.kind != "Flatten")
+        self.least_bytes = kept * dataset.images.itemsize * runs[0].recipe.batch_size * places
+        """What a step must hold: the images of every member's batch, and each layer's output once."""
+
+    def __call__(self) -> int:
+        for place, order in enumerate(self._orders):
+            self.cohort.load(place, order, [])
+        totals = self.cohort.epoch()
+        self._orders = [course.order() for course in self._courses]  # while the device is at work
+        totals.tolist()
+        self.cohort.count_correct(self._dataset.test_images, self._dataset.test_labels, self._test).tolist()
+        return sum(map(len, self._orders))
+
+
+def _held_bytes(device: torch.device) -> int:
+    """What nobody else can have of a GPU's memory; nothing is counted on a CPU."""
+    if device.type != "cuda":
+        return 0
+    timing.synchronise(device)
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_reserved(device)
+
+
+def arithmetic_rate(device: torch.device) -> float:
+    """FLOP per second of a large fp32 matrix product, on a CPU on one core: what libraries get out of it."""
+    size, tries = (2_048, 3) if device.type == "cpu" else (8_192, 3)
+    settle_process(1)
+    a, b = torch.rand(2, size, size, device=device)
+
+    def seconds() -> Iterator[float]:
+        for _ in range(tries):
+            timing.synchronise(device)
+            started = time.perf_counter()
+            torch.mm(a, b)
+            timing.synchronise(device)
+            yield time.perf_counter() - started
+
+    # The best: it is a limit that is wanted, and the first try meets cold caches.
+    return 2 * size**3 / min(seconds())
+
+
+def training_flops(trainer: LoopTrainer | LanesTrainer, image_shape: Sequence[int]) -> int:
+    """FLOPs of one example forward and backward: three products a layer, but the first passes nothing back.
+
+    For LeNet-5 3 · 833,040 − 235,200.
+    """
+    forward = timing.flops_per_example(trainer.model, image_shape)
+    return 3 * forward - timing.flops_per_example(trainer.model[:1], image_shape)

@@ -1,0 +1,177 @@
+"""The tutorial's training loop as its reader writes it: what our throughput is set beside."""
+
+import gzip
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, set_start_method
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+
+from ablate import data
+from ablate.errors import AblateError
+from ablate.spec import DATASETS
+
+BATCH_SIZE = 256
+LEARNING_RATE = 0.9
+LOADER_WORKERS = 4
+PATIENCE_SECONDS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One pass of the tutorial's loop over the training images, and one over the test images."""
+
+    examples: int
+    """Trained on."""
+    seconds: float
+    """Wall seconds of all of it, evaluation included."""
+    step_seconds: float
+    """What the documents' own clock covers: the copy to the device, the step and its running metrics."""
+
+
+def lesson(root: Path, images: int, test_images: int, device: torch.device) -> Iterator[Epoch]:
+    """LeNet-5 on the first images of Fashion-MNIST, an epoch each time it is asked for.
+
+    The recipe of the documents, nothing made faster and nothing slower: torch's own number of threads, a
+    data loader, the loss and the accuracy read at every step, a look at the test images after every epoch.
+    """
+    torchvision = data.torchvision()
+    to_tensor = torchvision.transforms.ToTensor()
+    train_data = torchvision.datasets.FashionMNIST(root, train=True, transform=to_tensor)
+    test_data = torchvision.datasets.FashionMNIST(root, train=False, transform=to_tensor)
+    if images < len(train_data):
+        train_data, test_data = Subset(train_data, range(images)), Subset(test_data, range(test_images))
+    # It asks for four workers whatever the machine, and torch says so to whoever has fewer cores.
+    warnings.filterwarnings("ignore", message="This DataLoader will create")
+    train_loader = DataLoader(train_data, BATCH_SIZE, shuffle=True, num_workers=LOADER_WORKERS)
+    test_loader = DataLoader(test_data, BATCH_SIZE, shuffle=False, num_workers=LOADER_WORKERS)
+    net = nn.Sequential(
+        nn.Conv2d(1, 6, kernel_size=5, padding=2),
+        nn.Sigmoid(),
+        nn.AvgPool2d(kernel_size=2, stride=2),
+        nn.Conv2d(6, 16, kernel_size=5),
+        nn.Sigmoid(),
+        nn.AvgPool2d(kernel_size=2, stride=2),
+        nn.Flatten(),
+        nn.Linear(16 * 5 * 5, 120),
+        nn.Sigmoid(),
+        nn.Linear(120, 84),
+        nn.Sigmoid(),
+        nn.Linear(84, 10),
+    )
+    net.apply(_xavier)
+    net.to(device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=LEARNING_RATE)
+    criterion = nn.CrossEntropyLoss()
+    while True:
+        started = time.perf_counter()
+        step_seconds = train_loss = train_correct = 0.0
+        examples = 0
+        net.train()
+        for x, y in train_loader:
+            step_started = time.perf_counter()
+            x, y = x.to(device), y.to(device)
+            optimizer.zero_grad()
+            logits = net(x)
+            loss = criterion(logits, y)
+            loss.backward()
+            optimizer.step()
+            with torch.no_grad():
+                train_loss += loss.item() * len(y)
+                train_correct += (logits.argmax(dim=1) == y).sum().item()
+                examples += len(y)
+            step_seconds += time.perf_counter() - step_started
+        net.eval()
+        test_correct = 0.0
+        with torch.no_grad():
+            for x, y in test_loader:
+                x, y = x.to(device), y.to(device)
+                test_correct += (net(x).argmax(dim=1) == y).sum().item()
+        yield Epoch(examples=examples, seconds=time.perf_counter() - started, step_seconds=step_seconds)
+
+
+class Peer:
+    """The lesson in a process of its own, which none of our settings reach (threads, memory, cuDNN)."""
+
+    def __init__(self, root: Path, images: int, test_images: int, device: torch.device) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        # Not daemonic: those may have no children, and a data loader's workers are its children.
+        self._process = context.Process(target=_teach, args=(theirs, root, images, test_images, device.type))
+        # A signal that is ignored stays so in the child: the parent alone decides what Ctrl-C means.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._process.start()
+        signal.signal(signal.SIGINT, before)
+        theirs.close()
+
+    def epoch(self) -> Epoch:
+        """One more epoch, trained now.
+
+        Raises:
+            AblateError: the process has ended.
+        """
+        try:
+            self._pipe.send(None)
+            return self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            raise AblateError(
+                f"the tutorial's loop ended with exit code {self._process.exitcode}: see what it said above"
+            ) from None
+
+    def close(self) -> None:
+        """End the process, between two epochs if need be, so that its loader's workers end as well."""
+        self._pipe.close()
+        self._process.join(PATIENCE_SECONDS)
+        self._process.kill()
+        self._process.join()
+
+
+def _teach(pipe: connection.Connection, root: Path, images: int, test_images: int, device: str) -> None:
+    if sys.platform == "linux":
+        # As in a script of one's own; a spawned process would spawn the loader's workers as well, slowly.
+        set_start_method("fork", force=True)
+    epochs = lesson(root, images, test_images, torch.device(device))
+    while True:
+        try:
+            pipe.recv()
+            pipe.send(next(epochs))
+        except (EOFError, OSError):  # the parent has what it wanted, or is gone
+            return
+
+
+def _xavier(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Linear | nn.Conv2d):
+        nn.init.xavier_uniform_(layer.weight)
+
+
+def lay_out_files(root: Path | None, folder: Path) -> None:
+    """Put Fashion-MNIST into `folder` as torchvision reads it: decompressed, which its reader cannot do.
+
+    Without `root` noise of the same shape and size: how long a step takes does not depend on the pixels.
+    """
+    raw = folder / data.FOLDERS["fashion_mnist"] / "raw"
+    raw.mkdir(parents=True)
+    facts = DATASETS["fashion_mnist"]
+    rng = np.random.default_rng(0)
+    for file in data.FILES:
+        if root is not None:
+            stored = root / data.FOLDERS["fashion_mnist"] / "raw" / file
+            zipped = stored.with_name(f"{file}.gz")
+            content = stored.read_bytes() if stored.exists() else gzip.decompress(zipped.read_bytes())
+        else:
+            count = facts.train_images if file.startswith("train") else facts.test_images
+            shape = (count, *facts.image_shape[1:]) if "images" in file else (count,)
+            pixels = rng.integers(256 if "images" in file else facts.classes, size=shape, dtype=np.uint8)
+            # IDX: two zero bytes, 8 for unsigned bytes, the rank, the sizes; all big-endian.
+            header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+            content = header + pixels.tobytes()
+        (raw / file).write_bytes(content)

@@ -1,0 +1,147 @@
+"""From blocks to standings: each contender's throughput, its ratio, and whether that is what was asked."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from string import ascii_lowercase
+from typing import Literal
+
+import numpy as np
+
+from ablate.bench.contenders import Contender, Kind
+from ablate.results import TimingBlock, frame
+from ablate.speeds import throughput
+
+CONFIDENCE = 0.95
+KINDS: tuple[Kind, ...] = ("one run alone", "one run inside a cohort", "aggregate", "end to end")
+COLUMNS = {"": 32, "examples/s": 10, "quartiles": 15, "ratio (95% interval)": 21, "must/aim": 8, "reached": 7}
+"""Heading and least width: every section is a table of its own, and they stand below each other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """One contender's throughput, and what it is beside the first of its round."""
+
+    kind: Kind
+    name: str
+    covers: str
+    beside: str | None
+    """Whose throughput the ratio is to; None for the first of a round, which others are set beside."""
+    blocks: int
+    undisturbed: int
+    """Blocks during which other programs left the processors alone. The figures are of these, if any."""
+    examples_per_second: float
+    """The median of the blocks."""
+    examples_per_second_q1: float
+    examples_per_second_q3: float
+    ratio: float | None = None
+    ratio_ci_low: float | None = None
+    ratio_ci_high: float | None = None
+    must: float | None = None
+    aim: float | None = None
+    reached: Literal["aim", "must", "no"] | None = None
+    flops_per_second: float | None = None
+
+
+def standings(contenders: Sequence[Contender], measured: Sequence[TimingBlock]) -> Iterator[Standing]:
+    """A row a contender of a round, and one more for the single run inside what trains many at once.
+
+    Ratios are paired by block as in a study's report: disturbed ones left out, from three pairs on. A round
+    that was taken once has the ratio to the mean of what was measured before and after, without an interval.
+    """
+    names = [contender.name for contender in contenders]
+    compared = throughput(frame("timing", map(vars, measured)), names, CONFIDENCE)
+    once = len({block.block for block in measured}) == 1
+    for contender in contenders:
+        own = [block for block in measured if block.arm == contender.name]
+        speeds = _speeds(own)
+        q1, middle, q3 = np.quantile(speeds, [0.25, 0.5, 0.75]).tolist()
+        row = Standing(
+            kind=contender.kind,
+            name=contender.name,
+            covers=contender.covers,
+            beside=None,
+            blocks=len(own),
+            undisturbed=sum(not block.disturbed for block in own),
+            examples_per_second=middle,
+            examples_per_second_q1=q1,
+            examples_per_second_q3=q3,
+            flops_per_second=contender.flops_per_example and contender.flops_per_example * middle,
+        )
+        if contender.name != names[0]:
+            known = compared.get(contender.name, {})
+            ratio = known.get("examples_per_second_ratio")
+            if once:
+                first = [block for block in measured if block.arm == names[0]]
+                ratio = middle / fmean(_speeds(first))
+            row = replace(
+                row,
+                beside=names[0],
+                ratio=ratio,
+                ratio_ci_low=known.get("examples_per_second_ratio_ci_low"),
+                ratio_ci_high=known.get("examples_per_second_ratio_ci_high"),
+                must=contender.must,
+                aim=contender.aim,
+                reached=_reached(ratio, contender),
+            )
+        yield row
+        if contender.at_once > 1:
+            yield _inside(row, contender.at_once)
+
+
+def sections(rows: Sequence[Standing]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """Heading and cells of the table: the four kinds of figure apart, and what the clock covers in each."""
+    first = [row.beside for row in rows if row.beside]
+    letters = dict(zip(dict.fromkeys(first), ascii_lowercase, strict=False))
+    for kind in KINDS:
+        of_kind = [row for row in rows if row.kind == kind]
+        for covers in dict.fromkeys(row.covers for row in of_kind):
+            here = [_cells(row, letters) for row in of_kind if row.covers == covers]
+            yield f"{kind}: {covers}", here
+
+
+def _cells(row: Standing, letters: dict[str, str]) -> tuple[str, ...]:
+    marked = f"{letters[row.name]}: {row.name}" if row.name in letters else f"   {row.name}"
+    ratio = ""
+    if row.beside is not None:
+        ratio = "under 3 clean pairs" if row.ratio is None else f"{row.ratio:.2f} × {letters[row.beside]}"
+    if row.ratio_ci_low is not None:
+        ratio += f" ({row.ratio_ci_low:.2f}–{row.ratio_ci_high:.2f})"
+    return (
+        marked,
+        f"{row.examples_per_second:,.0f}",
+        f"{row.examples_per_second_q1:,.0f}–{row.examples_per_second_q3:,.0f}",
+        ratio,
+        "" if row.must is None else f"{row.must:g}/{row.aim:g}",
+        "" if row.reached is None else {"aim": "aim", "must": "must", "no": "neither"}[row.reached],
+    )
+
+
+def _speeds(blocks: Sequence[TimingBlock]) -> list[float]:
+    """Examples per second of the undisturbed blocks, or of all if there is none."""
+    kept = [block for block in blocks if not block.disturbed] or blocks
+    return [block.examples / block.seconds for block in kept]
+
+
+def _reached(ratio: float | None, contender: Contender) -> Literal["aim", "must", "no"] | None:
+    if ratio is None or contender.must is None or contender.aim is None:
+        return None
+    return "aim" if ratio >= contender.aim else "must" if ratio >= contender.must else "no"
+
+
+def _inside(row: Standing, at_once: int) -> Standing:
+    """The same blocks as one of the runs in them goes through them."""
+    return replace(
+        row,
+        kind="one run inside a cohort",
+        name=f"one of {at_once} runs at once",
+        examples_per_second=row.examples_per_second / at_once,
+        examples_per_second_q1=row.examples_per_second_q1 / at_once,
+        examples_per_second_q3=row.examples_per_second_q3 / at_once,
+        ratio=row.ratio and row.ratio / at_once,
+        ratio_ci_low=row.ratio_ci_low and row.ratio_ci_low / at_once,
+        ratio_ci_high=row.ratio_ci_high and row.ratio_ci_high / at_once,
+        must=None,
+        aim=None,
+        reached=None,
+    )
