@@ -59,7 +59,7 @@ def measure_block(
 ) -> TimingBlock:
     """`count` steps between two synchronisations of the device."""
     synchronise(device)
-    load, started = _ProcessorLoad(), time.perf_counter()
+    load, started = ProcessorLoad(), time.perf_counter()
     examples = steps(count)
     synchronise(device)
     seconds = time.perf_counter() - started
@@ -167,13 +167,14 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
 
 
-class _ProcessorLoad:
-    """Which share of the machine's processors others had since this was made."""
+class ProcessorLoad:
+    """Which share of the machine's processors others had since this was made; our children's is ours."""
 
     def __init__(self) -> None:
         self._start = self._reading()
 
     def share_of_others(self) -> float:
+        """From 0 to 1."""
         busy, total, own = (now - then for now, then in zip(self._reading(), self._start, strict=True))
         return max(0.0, (busy - own) / total) if total > 0 else 0.0
 
@@ -183,8 +184,12 @@ class _ProcessorLoad:
         idle = times.idle + getattr(times, "iowait", 0.0)
         # Linux counts a guest's time in its host's user time as well.
         total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
-        process = psutil.Process().cpu_times()
-        return total - idle, total, process.user + process.system
+        own = 0.0
+        here = psutil.Process()
+        for process in [here, *here.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                own += sum(process.cpu_times()[:4])  # user and system, its own and of children that ended
+        return total - idle, total, own
 
 
 class _TensorBytes(TorchDispatchMode):

@@ -35,13 +35,13 @@ def test_a_block_counts_its_examples_and_its_own_time() -> None:
 
 def test_a_block_during_which_others_worked_is_marked_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([(0.0, 0.0, 0.0), (1.5, 2.0, 1.0)])  # of two cores' 2 s, 1.5 s busy, 1 s of it our own
-    monkeypatch.setattr(timing._ProcessorLoad, "_reading", staticmethod(lambda: next(readings)))
+    monkeypatch.setattr(timing.ProcessorLoad, "_reading", staticmethod(lambda: next(readings)))
     assert timing.measure_block("a", lambda count: count, 1, CPU, block=0, position=0).disturbed
 
 
 def test_a_block_of_our_own_work_is_not_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([(0.0, 0.0, 0.0), (2.0, 2.0, 1.9)])
-    monkeypatch.setattr(timing._ProcessorLoad, "_reading", staticmethod(lambda: next(readings)))
+    monkeypatch.setattr(timing.ProcessorLoad, "_reading", staticmethod(lambda: next(readings)))
     assert not timing.measure_block("a", lambda count: count, 1, CPU, block=0, position=0).disturbed
 
 
