@@ -224,8 +224,10 @@ class Bench:
         out = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
         engine = " (loop)" if self._engine == "loop" else ""
 
+        folders: list[Path] = []
+
         def command() -> int:
-            run_from_nothing(study_file, self._data_root, self._device, self._engine, out)
+            folders.append(run_from_nothing(study_file, self._data_root, self._device, self._engine, out))
             return 1  # counted when the clock has stopped
 
         whole = Contender(
@@ -244,7 +246,7 @@ class Bench:
             yield _told("end to end", position, len(order), contender.name, "running")
             block = measured(contender, 0, position)
             if contender is whole:
-                block = replace(block, examples=examples_trained(next(out.iterdir())))
+                block = replace(block, examples=examples_trained(folders[-1]))
             each.measured.append(block)
         yield _told("end to end", len(order), len(order), whole.name, "done")
 
