@@ -6,7 +6,7 @@ from torch import nn
 
 from ablate import models
 from ablate.engines import trainer_for
-from ablate.engines.lanes import LanesTrainer, why_not
+from ablate.engines.lanes import why_not
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.errors import ModelError
@@ -165,13 +165,12 @@ def test_tensors_of_equal_name_and_shape_start_equal_in_lenet_too() -> None:
     assert convolutional.dense1.weight.shape != dense.dense1.weight.shape
 
 
-def test_the_lanes_engine_says_why_it_leaves_it_to_the_loop(digits) -> None:
+def test_the_fast_engine_trains_it_where_there_is_a_compiler(digits) -> None:
     for hidden in [256], []:
         run = run_of(hidden=hidden)
-        assert why_not(run, digits, CPU) == "it has no Flatten layer, or not in this place"
-        assert trainer_for(run, digits, CPU).name == "loop"
-        with pytest.raises(ValueError, match="leaves this run to the loop: it has no Flatten layer"):
-            LanesTrainer(run, digits, CPU)
+        reason = why_not(run, digits, CPU)
+        assert reason is None or "compiler" in reason or "Linux" in reason
+        assert trainer_for(run, digits, CPU).name == ("loop" if reason else "lanes")
 
 
 @pytest.mark.parametrize("hidden", [[], [64], [64, 32]], ids=str)
