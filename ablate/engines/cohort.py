@@ -15,8 +15,8 @@ from ablate.data import Dataset
 from ablate.engines.augmentation import Augmentation, Draws, changed
 from ablate.engines.loop import initial_model
 from ablate.engines.optimizers import Optimizer
-from ablate.engines.replicas import NotCovered, Replicas
-from ablate.engines.training import Course, curve, marks
+from ablate.engines.replicas import Replicas
+from ablate.engines.training import Course, NotCovered, curve, marks
 from ablate.results import RunRecord
 from ablate.runs import Run
 from ablate.seeds import derived_seed

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from ablate.data import Dataset
 from ablate.engines.lanes_library import Examples, Optimizer, library
-from ablate.engines.lanes_tables import Memory, NotCovered, blocks_of, network_of
+from ablate.engines.lanes_tables import Memory, blocks_of, network_of
 from ablate.engines.loop import initial_model
+from ablate.engines.training import NotCovered
 from ablate.runs import Run
 
 RULES = ("sgd", "adam", "adamw")

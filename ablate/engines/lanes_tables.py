@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ablate.engines.lanes_library import Layer, Network
+from ablate.engines.training import NotCovered
 
 IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 # Position is the number by which lanes.cpp knows them; how it knows that an activation has its defaults.
@@ -32,10 +33,6 @@ ACTIVATIONS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
 
 FILTERED = {3: 4, 5: 7, 7: 10}
 """Kernel sizes that lanes.cpp has minimal filtering for, and the products that a row of each takes."""
-
-
-class NotCovered(Exception):  # noqa: N818  # no error: the loop trains what this engine does not
-    """Why the lanes engine leaves a network to the loop, in one short sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)

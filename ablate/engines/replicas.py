@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ablate.engines.training import NotCovered
+
 Pair = tuple[int, int]
 # Their output for an example is a function of that example alone, whatever stands beside it.
 EACH_ALONE: tuple[type[nn.Module], ...] = (
@@ -29,10 +31,6 @@ AT_RANDOM = (
     nn.FractionalMaxPool3d,
 )
 LOW_BITS = 2**32 - 1
-
-
-class NotCovered(Exception):  # noqa: N818  # no error: the loop trains what this engine does not
-    """Why a network cannot be trained as many replicas, in one short sentence."""
 
 
 class Layer(Protocol):
