@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ablate import processes
 from ablate import study as studies
 from ablate.errors import AblateError, DataError, ModelError
 from ablate.interruption import Interrupted, interruptible
@@ -60,8 +61,9 @@ def run(
 ) -> None:
     """Answer the question: tune, confirm, time, and write reports/<name>/report.html."""
     study = studies.read(study_file, overrides or [])
-    chosen_device = _device(device)
     # Torch and the rest take seconds to import; a mistake in the study file is told before.
+    processes.prepare()
+    chosen_device = _device(device)
     import torch
 
     from ablate import data, doctor, space

@@ -18,8 +18,6 @@ from types import ModuleType
 import numpy as np
 import torch
 from platformdirs import user_cache_path
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from ablate.errors import DataError
@@ -160,6 +158,9 @@ def _stratified(labels: Tensor, validation: int, seed: int) -> tuple[Tensor, Ten
     everything = np.arange(len(labels))
     if not validation:
         return torch.from_numpy(everything), torch.empty(0, dtype=torch.int64)
+    # A second's import, which the process that only conducts a study can do without.
+    from sklearn.model_selection import train_test_split
+
     train, held_out = train_test_split(
         everything,
         test_size=validation,
@@ -210,11 +211,14 @@ def _idx(content: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def _scaled(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
-    return torch.from_numpy(pixels.astype(np.float32) / 255).unsqueeze(1)
+    return torch.from_numpy(np.divide(pixels, 255, dtype=np.float32)).unsqueeze(1)
 
 
 def _digits() -> Dataset:
     """scikit-learn's 1,797 handwritten digits, 8×8 in 16 greys, enlarged to 28×28."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     bunch = load_digits()
     images = torch.from_numpy(bunch.data.astype(np.float32) / 16).reshape(-1, 1, 8, 8)
     images = torch.nn.functional.interpolate(images, size=(28, 28), mode="bilinear", align_corners=False)

@@ -3,17 +3,16 @@
 import contextlib
 import io
 import os
-import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
-from ablate import data
+from ablate import data, processes
 from ablate.engines import trainer_for, trains_in_cohorts
 from ablate.engines.cohort import shared, train_together, why_not
 from ablate.engines.training import settle_process, train
@@ -92,9 +91,7 @@ class LocalProcesses:
 
     def __init__(self, conditions: Conditions, jobs: int) -> None:
         self._conditions = conditions
-        # Workers inherit it: huge pages, for each shuffled image else lies on a small one of its own. Without
-        # them training was 5 % slower in two of four processes, with them in none of three (measured, LeNet).
-        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+        processes.prepare()
         self._workers = [_Worker() for _ in range(jobs)]
 
     def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
@@ -133,14 +130,11 @@ class _Worker:
     """One process and the parent's end of its pipe."""
 
     def __init__(self) -> None:
-        # Spawned: a fork would copy torch's thread pools in an unknown state.
-        context = get_context("spawn")
+        context = processes.context()
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        # A signal that is ignored stays so in the child: the parent alone decides what Ctrl-C means.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self.process.start()
-        signal.signal(signal.SIGINT, before)
+        with processes.deaf_to_interrupts():
+            self.process.start()
         theirs.close()  # so that the pipe ends when the worker does
 
     def send(self, task: tuple[Run, Conditions]) -> None:

@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "ablate"
 FLOORS = (
     "errors",
     "interruption",
+    "processes",
     "seeds",
     "spec",
     "study",

@@ -36,8 +36,10 @@ def timeless(record: RunRecord) -> tuple[object, ...]:
     return record.seed, record.status, record.train_loss, record.validation_accuracy, record.cause
 
 
-def children_at_work() -> list[psutil.Process]:
-    return [c for c in psutil.Process().children() if "spawn_main" in " ".join(_command(c))]
+def workers_of(parent: psutil.Process) -> list[psutil.Process]:
+    """What the server of `parent` has forked."""
+    servers = [child for child in parent.children() if "forkserver" in " ".join(_command(child))]
+    return [worker for server in servers for worker in server.children()]
 
 
 def _command(process: psutil.Process) -> list[str]:
@@ -60,7 +62,7 @@ def test_a_killed_worker_costs_its_run_a_second_try_and_the_others_nothing(
     runs = some_runs(small("recipe.epochs=12"), 4)
     outcomes = pool.outcomes(runs)
     first = next(outcomes)
-    victim = max(children_at_work(), key=lambda child: child.cpu_times().user)
+    victim = max(workers_of(psutil.Process()), key=lambda child: child.cpu_times().user)
     victim.send_signal(signal.SIGKILL)
     records = [first.record, *(outcome.record for outcome in outcomes)]
     assert sorted(record.seed for record in records) == [0, 1, 2, 3]
@@ -70,7 +72,7 @@ def test_a_killed_worker_costs_its_run_a_second_try_and_the_others_nothing(
 def test_a_killed_idle_worker_is_replaced(small, pool: LocalProcesses) -> None:
     runs = some_runs(small("recipe.epochs=1"), 4)
     assert len(list(pool.outcomes(runs[:2]))) == 2
-    for child in children_at_work():
+    for child in workers_of(psutil.Process()):
         child.send_signal(signal.SIGKILL)
     assert {outcome.record.status for outcome in pool.outcomes(runs[2:])} == {"complete"}
 
@@ -81,8 +83,8 @@ def test_a_run_whose_worker_dies_twice_is_recorded_failed(small, pool: LocalProc
 
     def hunt() -> None:
         while not stop.wait(0.1):
-            for child in children_at_work():
-                if child.is_running() and child.cpu_times().user > 3.5:  # past its imports
+            for child in workers_of(psutil.Process()):
+                if child.is_running() and child.cpu_times().user > 0.5:  # at work
                     child.send_signal(signal.SIGKILL)
 
     hunter = threading.Thread(target=hunt)
@@ -150,10 +152,11 @@ def test_no_worker_is_left_five_seconds_after_its_parent_was_killed(small_file, 
         parent.stdout.readline()
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            family = psutil.Process(parent.pid).children(recursive=True)
-            if sum(child.cpu_times().user > 3 for child in family) >= 2:  # past their imports: in training
+            at_work = [w for w in workers_of(psutil.Process(parent.pid)) if w.cpu_times().user > 0.5]
+            if len(at_work) >= 2:
                 break
             time.sleep(0.2)
+        family = psutil.Process(parent.pid).children(recursive=True)
         parent.kill()
     _, alive = psutil.wait_procs(family, timeout=5)
     assert alive == []

@@ -1,7 +1,6 @@
 """The tutorial's training loop as its reader writes it: what our throughput is set beside."""
 
 import gzip
-import signal
 import sys
 import time
 import warnings
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader, Subset
 
 from ablate import data
 from ablate.errors import AblateError
+from ablate.processes import deaf_to_interrupts
 from ablate.spec import DATASETS
 
 BATCH_SIZE = 256
@@ -106,10 +106,8 @@ class Peer:
         self._pipe, theirs = context.Pipe()
         # Not daemonic: those may have no children, and a data loader's workers are its children.
         self._process = context.Process(target=_teach, args=(theirs, root, images, test_images, device.type))
-        # A signal that is ignored stays so in the child: the parent alone decides what Ctrl-C means.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._process.start()
-        signal.signal(signal.SIGINT, before)
+        with deaf_to_interrupts():
+            self._process.start()
         theirs.close()
 
     def epoch(self) -> Epoch:
