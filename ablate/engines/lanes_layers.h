@@ -50,7 +50,8 @@ static INLINE void contract_pixels(const Layer &layer, int rows, int terms, Left
 
 template <int K>
 struct Filtering {
-  enum { PRODUCTS = Row<K>::PRODUCTS, BLOCK = block_of<K>(PRODUCT_SUMS) };
+  enum { PRODUCTS = Row<K>::PRODUCTS, BLOCK = block_of(PRODUCTS) };
+  enum { FORWARD_PRODUCTS = ForwardRow<K>::PRODUCTS, FORWARD_BLOCK = block_of(FORWARD_PRODUCTS) };
   const Layer &layer;
   const int channels = layer.taps / (K * K);
   const int width = layer.width, height = layer.pixels / layer.width;
@@ -61,11 +62,11 @@ struct Filtering {
   // Products of the weights, once a step: [block of outs][channel, kernel row][product][out of the block],
   // and with channels and outs exchanged for the way back.
   void prepare() const {
-    in_blocks<BLOCK>(layer.outs, [&](int first, auto block) {
+    in_blocks<FORWARD_BLOCK>(layer.outs, [&](int first, auto block) {
       enum { WIDTH = decltype(block)::value };
-      float *u = layer.row_weights + first * channels * K * PRODUCTS;
-      for (int r = 0; r < channels * K; r++, u += PRODUCTS * WIDTH) {
-        for (int i = 0; i < WIDTH; i++) Row<K>::of_weights(weights(first + i, r), u + i, WIDTH);
+      float *u = layer.row_weights + first * channels * K * FORWARD_PRODUCTS;
+      for (int r = 0; r < channels * K; r++, u += FORWARD_PRODUCTS * WIDTH) {
+        for (int i = 0; i < WIDTH; i++) ForwardRow<K>::of_weights(weights(first + i, r), u + i, WIDTH);
       }
     });
     if (!layer.input_gradient) return;
@@ -84,28 +85,28 @@ struct Filtering {
     V *v = layer.row_inputs;  // [channel, input row, pair, product]
     for (int row = 0; row < channels * input_height; row++) {
       const V *d = layer.input + row * input_width;
-      for (int t = 0; t < pairs; t++, d += 2, v += PRODUCTS) Row<K>::of_inputs(d, v);
+      for (int t = 0; t < pairs; t++, d += 2, v += FORWARD_PRODUCTS) ForwardRow<K>::of_inputs(d, v);
     }
     for (int y = 0; y < height; y++) {
       const Span kernel_rows = beyond_padding(y, K);
       for (int t = 0; t < pairs; t++) {
-        in_blocks<BLOCK>(layer.outs, [&](int first, auto block) {
+        in_blocks<FORWARD_BLOCK>(layer.outs, [&](int first, auto block) {
           enum { WIDTH = decltype(block)::value };
-          V sums[WIDTH][PRODUCTS] = {};
+          V sums[WIDTH][FORWARD_PRODUCTS] = {};
           for (int c = 0; c < channels; c++) {
-            const float *factors = layer.row_weights + (first * channels + c * WIDTH) * K * PRODUCTS;
-            const V *operands = layer.row_inputs + ((c * input_height + y) * pairs + t) * PRODUCTS;
+            const float *factors = layer.row_weights + (first * channels + c * WIDTH) * K * FORWARD_PRODUCTS;
+            const V *operands = layer.row_inputs + ((c * input_height + y) * pairs + t) * FORWARD_PRODUCTS;
             for (int ky = kernel_rows.begin; ky < kernel_rows.end; ky++) {
-              const float *factor = factors + ky * PRODUCTS * WIDTH;
-              const V *operand = operands + ky * pairs * PRODUCTS;
-              UNROLL_FOR(int f = 0; f < PRODUCTS; f++) {
+              const float *factor = factors + ky * FORWARD_PRODUCTS * WIDTH;
+              const V *operand = operands + ky * pairs * FORWARD_PRODUCTS;
+              UNROLL_FOR(int f = 0; f < FORWARD_PRODUCTS; f++) {
                 UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][f] += factor[f * WIDTH + i] * operand[f];
               }
             }
           }
           UNROLL_FOR(int i = 0; i < WIDTH; i++) {
             V *z = layer.z + (first + i) * layer.pixels + y * width + 2 * t, y1;
-            Row<K>::outputs(sums[i], splat(layer.bias[first + i]), z, &y1);
+            ForwardRow<K>::outputs(sums[i], splat(layer.bias[first + i]), z, &y1);
             if (2 * t + 1 < width) z[1] = y1;
           }
         });
@@ -141,7 +142,8 @@ struct Filtering {
   }
 
   void add_weight_gradients() const {
-    enum { OUTS = 2 * PRODUCTS > PRODUCT_SUMS ? 1 : PRODUCT_SUMS / 2 / PRODUCTS };
+    // Sums and products of the inputs share the registers.
+    enum { SUMS = (PRODUCT_SUMS + 4) / 2, OUTS = PRODUCTS > SUMS ? 1 : SUMS / PRODUCTS };
     in_blocks<OUTS>(layer.outs, [&](int first, auto block) {
       enum { WIDTH = decltype(block)::value };
       NeighbouringLaneSums lane_sums[WIDTH];
@@ -308,17 +310,21 @@ static void input_gradients(const Layer &layer) {
 // ---------------------------------------------------------------------------------------------------------
 // Activation and pooling.
 
+// SIZE, here and below: windows tile the channel and each has so many pixels; 0 where the layer tells that.
+// Known when this is compiled, four pixels are one block without a branch: a seventh off both passes.
+
 // Where the slope of the j-th pixel of window q of channel o is kept: in its pre-activation's own place,
 // which is needed no more, unless windows overlap.
+template <int SIZE>
 static INLINE V &slope_at(const Layer &layer, int o, int q, int j) {
-  int at = q * layer.window_size + j;
-  return layer.tiled ? layer.z[o * layer.pixels + layer.window[at]]
-                     : layer.slope[o * layer.windows * layer.window_size + at];
+  int at = q * (SIZE ? SIZE : layer.window_size) + j;
+  return SIZE || layer.tiled ? layer.z[o * layer.pixels + layer.window[at]]
+                             : layer.slope[o * layer.windows * layer.window_size + at];
 }
 
-template <class A, bool LEARN>
-static void activate_as(const Layer &layer) {
-  const int size = layer.window_size;
+template <class A, bool LEARN, int SIZE>
+static void activate_windows(const Layer &layer) {
+  const int size = SIZE ? SIZE : layer.window_size;
   for (int o = 0; o < layer.outs; o++) {
     const V *z = layer.z + o * layer.pixels;
     for (int q = 0; q < layer.windows; q++) {
@@ -327,7 +333,7 @@ static void activate_as(const Layer &layer) {
       if (layer.max_pooled) {
         V best = z[pixel[0]], highest = A::monotone ? best : A::at(best).value;
         I winner = {};
-        for (int j = 1; j < size; j++) {
+        UNROLL_FOR(int j = 1; j < size; j++) {
           V rival = z[pixel[j]], value = A::monotone ? rival : A::at(rival).value;
           I wins = (value > highest) | (value != value);  // as in torch: the first of equals, NaN above all
           best = wins ? rival : best;
@@ -337,20 +343,27 @@ static void activate_as(const Layer &layer) {
         Point point = A::at(best);
         *target = point.value;
         if constexpr (LEARN) {
-          for (int j = 0; j < size; j++) slope_at(layer, o, q, j) = winner == j ? point.slope : 0.f;
+          UNROLL_FOR(int j = 0; j < size; j++)
+            slope_at<SIZE>(layer, o, q, j) = winner == j ? point.slope : 0.f;
         }
       } else {
         const float share = 1.f / size;
         V sum = {};
-        for (int j = 0; j < size; j++) {
+        UNROLL_FOR(int j = 0; j < size; j++) {
           Point point = A::at(z[pixel[j]]);
           sum += point.value;
-          if constexpr (LEARN) slope_at(layer, o, q, j) = share * point.slope;
+          if constexpr (LEARN) slope_at<SIZE>(layer, o, q, j) = share * point.slope;
         }
         *target = sum * share;
       }
     }
   }
+}
+
+template <class A, bool LEARN>
+static void activate_as(const Layer &layer) {
+  if (layer.tiled && layer.window_size == 4) return activate_windows<A, LEARN, 4>(layer);
+  activate_windows<A, LEARN, 0>(layer);
 }
 
 // In the order of ACTIVATIONS in lanes_tables.py.
@@ -372,26 +385,35 @@ static void activate(const Layer &layer) {
   }
 }
 
-// From the gradient by the output to the gradient by z, which takes the place of z and slope, and by the
-// biases.
-static void pre_activation_gradients(const Layer &layer) {
+template <int SIZE>
+static void pass_slopes(const Layer &layer) {
+  const int size = SIZE ? SIZE : layer.window_size;
   NeighbouringLaneSums bias_gradients;
   bias_gradients.target = layer.bias_gradient;
   for (int o = 0; o < layer.outs; o++) {
     V *dz = layer.z + o * layer.pixels;
     V sum = {};
     // Windows that overlap add up, and pixels in none of them have no gradient.
-    if (!layer.tiled) memset(dz, 0, sizeof(V) * layer.pixels);
+    if (!SIZE && !layer.tiled) memset(dz, 0, sizeof(V) * layer.pixels);
     for (int q = 0; q < layer.windows; q++) {
       V gradient = layer.output_gradient[o * layer.plane + layer.place[q]];
-      for (int j = 0; j < layer.window_size; j++) {
-        V product = slope_at(layer, o, q, j) * gradient;
-        V &target = dz[layer.window[q * layer.window_size + j]];
-        target = layer.tiled ? product : target + product;
-        sum += product;
+      V of_window = {};
+      UNROLL_FOR(int j = 0; j < size; j++) {
+        V product = slope_at<SIZE>(layer, o, q, j) * gradient;
+        V &target = dz[layer.window[q * size + j]];
+        target = SIZE || layer.tiled ? product : target + product;
+        of_window += product;
       }
+      sum += of_window;
     }
     bias_gradients.add(sum);
   }
   bias_gradients.settle();
+}
+
+// From the gradient by the output to the gradient by z, which takes the place of z and slope, and by the
+// biases.
+static void pre_activation_gradients(const Layer &layer) {
+  if (layer.tiled && layer.window_size == 4) return pass_slopes<4>(layer);
+  pass_slopes<0>(layer);
 }
