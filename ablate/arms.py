@@ -9,7 +9,7 @@ from ablate import models
 from ablate.errors import ModelError, StudyError
 from ablate.grid import Grid
 from ablate.runs import Arm, Setting, in_recipe
-from ablate.spec import DATASETS, Recipe, StudySpec, Value, ValueWhen, as_written, did_you_mean
+from ablate.spec import Recipe, StudySpec, Value, ValueWhen, as_written, did_you_mean
 
 BASELINE = "baseline"
 
@@ -70,10 +70,15 @@ def why_impossible(
     study: StudySpec, arm: Arm, changes: Mapping[str, Value] | None = None
 ) -> ModelError | None:
     """Why no network can be like the arm (with `changes`), or None if one can."""
-    facts = DATASETS[study.dataset]
+    facts = study.dataset.facts
     keywords = {**arm.keywords, **(changes or {})}
     try:
-        models.check(arm.model, keywords, input_shape=facts.image_shape, classes=facts.classes)
+        models.check(
+            arm.model,
+            keywords,
+            input_shape=facts.shape_at(arm.recipe.input_size),
+            classes=facts.classes,
+        )
     except ModelError as error:
         return error
     return None
@@ -124,12 +129,13 @@ def check_names(study: StudySpec) -> None:
                 key = study.where(f"{section}.{name}")
                 raise StudyError(f"{key}: '{name}' belongs to the recipe: write it there")
     for arm, changes in study.arms.items():
-        if (model := changes.get("model", study.model)) not in models.MODELS:
-            told = did_you_mean(str(model), list(models.MODELS))
-            raise StudyError(f"{study.where(f'arms.{arm}.model')}: {model!r} is not known: {told}")
+        model = str(changes.get("model", study.model))
+        try:
+            models.keywords(model)
+        except ModelError as error:
+            raise StudyError(f"{study.where(f'arms.{arm}.model')}: {error}") from None
         for name in changes:
             if name != "model":
-                model = str(changes.get("model", study.model))
                 _check_name(study, f"arms.{arm}.{name}", name, [model])
     for name, ranges in study.tuning.ranges.items():
         _check_name(study, f"tuning.{name}", name, [study.model, *of_arms])
@@ -173,7 +179,7 @@ def _recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value], key:
     except ValidationError as error:
         first = error.errors()[0]
         raise StudyError(f"{study.where(key)}: {first['input']!r}: {first['msg'].lower()}") from None
-    left = DATASETS[study.dataset].train_images - study.validation
+    left = study.dataset.facts.train_images - study.validation
     if changed.train_images is not None and changed.train_images > left:
         at = key if "train_images" in changes else "recipe.train_images"
         raise StudyError(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from ablate import data, timing
+from ablate import sources, timing
+from ablate.datasets import named
 from ablate.engines import lanes_library
 
 
@@ -40,8 +41,8 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
     )
     packages = ", ".join(f"{name} {version}" for name, version in described["packages"].items())
     yield Finding(name="versions", there=True, told=f"Python {described['python']}, {packages}")
-    for name in data.FOLDERS:
-        root = data.find(name, data_dir, download=False)
+    for name in sources.FOLDERS:
+        root = sources.find(named(name), data_dir, download=False)
         told = "not on this machine: downloaded at first use; or name its folder by ABLATE_DATA"
         yield Finding(name=name, there=root is not None, told=told if root is None else str(root))
     yield Finding(name="digits", there=True, told="with scikit-learn")

@@ -21,7 +21,7 @@ from ablate.errors import StudyError
 from ablate.pareto import on_front
 from ablate.results import RunRecord
 from ablate.runs import Arm, Run, Setting
-from ablate.spec import DATASETS, Range, StudySpec, Value, as_written
+from ablate.spec import Range, StudySpec, Value, as_written
 from ablate.timing import arm_flops
 from ablate.tuning import FIRST_TUNING_SEEDS
 
@@ -67,7 +67,7 @@ def baseline(study: StudySpec) -> Candidate:
     """The baseline as the recipe has it: the first of the first generation."""
     arm = arm_of(study, BASELINE, {}, BASELINE)
     setting = dict(grid_of(study, arm).own or {}) if study.tuning.active else {}
-    return Candidate(arm=arm, setting=setting, flops_per_example=arm_flops(arm, study.dataset))
+    return Candidate(arm=arm, setting=setting, flops_per_example=arm_flops(arm, study.dataset.facts))
 
 
 def drawn(study: StudySpec, draw: Draw) -> Candidate | None:
@@ -91,7 +91,7 @@ def drawn(study: StudySpec, draw: Draw) -> Candidate | None:
     for name, span in grid.ranges.items() if study.tuning.active else ():
         value = draw.number(name, span)
         setting[name] = round(value) if name in grid.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-    return Candidate(arm=arm, setting=setting, flops_per_example=arm_flops(arm, study.dataset))
+    return Candidate(arm=arm, setting=setting, flops_per_example=arm_flops(arm, study.dataset.facts))
 
 
 def run_of(candidate: Candidate, finished: Sequence[Tried]) -> Run:
@@ -116,7 +116,7 @@ def finalists(study: StudySpec, tried: Sequence[Tried]) -> list[Candidate]:
         if (
             one.record.status == "complete"
             and accuracy is not None
-            and accuracy > TRAINED / DATASETS[study.dataset].classes
+            and accuracy > TRAINED / study.dataset.facts.classes
             and (name not in best or accuracy > (best[name].record.validation_accuracy or 0.0))
         ):
             best[name] = one

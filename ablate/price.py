@@ -20,7 +20,7 @@ from ablate.phrases import counted, points
 from ablate.runs import Arm, Run
 from ablate.search import propose
 from ablate.space import Layout
-from ablate.spec import DATASETS, StudySpec, as_written
+from ablate.spec import StudySpec, as_written
 from ablate.timing import flops_per_example
 from ablate.tuning import EXTENSION_STEPS, RESCORING_SEEDS, SHORTLISTED_PER_ARM
 
@@ -111,7 +111,9 @@ def warnings(study: StudySpec, layout: Layout) -> Iterator[str]:
             f"{counted(study.seeds, 'seed')} cannot bring the exact test below {decision.alpha:g} after Holm "
             f"over {counted(declared, 'contrast')}: that takes {enough}"
         )
-    typical = DATASETS[study.dataset].typical_spread
+    typical = study.dataset.facts.typical_spread
+    if typical is None:
+        return  # nobody has measured it
     spread = power.resolvable_spread(study.seeds, decision.margin, decision.alpha)
     if spread < typical:
         needed = power.seeds_for_equivalence(decision.margin / typical, decision.alpha)
@@ -131,7 +133,7 @@ def _seconds(
     for arm, known in zip(arms, priced, strict=True):
         # Tuning looks at the validation images after the last epoch alone, confirming after every one.
         tuned = _trained(study, arm) + EVALUATION_SHARE * study.validation
-        tested = EVALUATION_SHARE * DATASETS[study.dataset].test_images
+        tested = EVALUATION_SHARE * study.dataset.facts.test_images
         confirmed = study.seeds * (_searched(study, arm) + tested)
         for end, runs in enumerate(_tuning_runs(study, arm, arms)):
             tuning[end] += runs
@@ -159,7 +161,7 @@ def _search_seconds(
 
 def _trained(study: StudySpec, arm: Arm) -> int:
     """How many examples a run of the arm trains on."""
-    images = arm.recipe.train_images or DATASETS[study.dataset].train_images - study.validation
+    images = arm.recipe.train_images or study.dataset.facts.train_images - study.validation
     return images * arm.recipe.epochs
 
 
@@ -184,7 +186,7 @@ def _tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, 
 
 def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
     device = torch.device("cpu")
-    dataset = synthetic(study.dataset)
+    dataset = synthetic(study.dataset.facts, arm.recipe.input_size)
     run = Run(phase="confirm", arm=arm, setting={}, seed=0)
     trainer = trainer_for(run, dataset, device)
     batches = batches_forever(len(dataset.labels), arm.recipe.batch_size, device)

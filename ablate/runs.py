@@ -13,6 +13,8 @@ from ablate.spec import Recipe, StudySpec, Value
 Phase = Literal["search", "tune", "confirm"]
 Setting = Mapping[str, float]
 """One value a nuisance."""
+LONGEST_SLUG = 60
+"""Letters of an arm's name that its files have in theirs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +29,8 @@ class Arm:
 
     @property
     def slug(self) -> str:
-        """The name as a file name: letters, digits and dashes, told apart by a hash where they would meet."""
-        plain = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:60]
-        if re.fullmatch(r"[a-z0-9_=,]+", self.name):
-            return plain
-        return f"{plain}-{hashlib.sha256(self.name.encode()).hexdigest()[:6]}"
+        """The name as a file name."""
+        return slug(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +65,21 @@ class Run:
             "setting": dict(self.setting),
             "seed": self.seed,
             "floor": self.floor,
-            "dataset": study.dataset,
+            "dataset": study.dataset.model_dump(),
             "validation": study.validation,
             "device": device,
         }
+        if code := models.fingerprint(self.arm.model):
+            identity["code"] = code
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def slug(arm: str) -> str:
+    """An arm's name for a file: letters, digits and dashes, told apart by a hash where two would meet."""
+    plain = re.sub(r"[^a-z0-9]+", "-", arm.lower()).strip("-")[:LONGEST_SLUG]
+    if len(arm) <= LONGEST_SLUG and re.fullmatch(r"[a-z0-9_=,]+", arm):
+        return plain
+    return f"{plain}-{hashlib.sha256(arm.encode()).hexdigest()[:6]}"
 
 
 def setting_name(setting: Setting) -> str:

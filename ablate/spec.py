@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,44 +15,12 @@ from pydantic import (
     model_validator,
 )
 
+from ablate.datasets import DatasetSpec, named, printable, table_cell
+
 MAX_SEEDS = 10_000
 """Confirmation uses seeds 0 … seeds-1; tuning takes its own from here on, so the two never meet."""
 FULL = "full"
 """The arm of a leave_one_out study that has every change."""
-SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetFacts:
-    """What a study must know of a data set before it is loaded."""
-
-    train_images: int
-    """Images to train and validate on; the test images come on top."""
-    test_images: int
-    typical_spread: float
-    """Standard deviation, seed by seed, of the difference of two LeNets: what a plan reckons with."""
-    image_shape: tuple[int, int, int] = (1, 28, 28)
-    classes: int = 10
-
-
-# Spreads: medians over the arms of reports/published/; of the digits, of lenet_pooling's fallback.
-DATASETS = {
-    "fashion_mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.009),
-    "mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.002),
-    "digits": DatasetFacts(train_images=1_437, test_images=360, typical_spread=0.008),
-}
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must not contain control characters")
-    return text
-
-
-def _table_cell(text: str) -> str:
-    if text.startswith(SPREADSHEET_FORMULA):
-        raise ValueError("must not begin like a spreadsheet formula (=, +, -, @)")
-    return text
 
 
 def _without_blank_ends(text: str) -> str:
@@ -62,16 +29,16 @@ def _without_blank_ends(text: str) -> str:
     return text
 
 
-Word = Annotated[str, Field(max_length=300), AfterValidator(_printable)]
+Word = Annotated[str, Field(max_length=300), AfterValidator(printable)]
 Scalar = bool | int | float | Word | None
 Value = Scalar | list[int | float | None]
-Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_printable)]
+Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(printable)]
 ArmName = Annotated[
     str,
     Field(min_length=1, max_length=80),
-    AfterValidator(_printable),
+    AfterValidator(printable),
     AfterValidator(_without_blank_ends),
-    AfterValidator(_table_cell),
+    AfterValidator(table_cell),
 ]
 # Strict: true is no number here, though Python takes it for 1.
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
@@ -133,7 +100,18 @@ class Recipe(_Part):
     init: Literal[
         "default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal"
     ] = "xavier_uniform"
-    augmentation: Literal["none", "flip", "crop", "flip_crop"] = "none"
+    augmentation: Literal[
+        "none",
+        "flip",
+        "crop",
+        "brightness",
+        "flip_crop",
+        "flip_brightness",
+        "crop_brightness",
+        "flip_crop_brightness",
+    ] = "none"
+    input_size: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
+    """Pixels a side that images are resized to, once, before anything trains; null: as they are."""
     train_images: Annotated[int, Field(ge=1, strict=True)] | None = None
     """Of those that validation leaves, so many are trained on; null: all."""
 
@@ -196,7 +174,7 @@ class StudySpec(_Part):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")]
     question: Text
-    dataset: Literal["fashion_mnist", "mnist", "digits"] = "fashion_mnist"
+    dataset: DatasetSpec = named("fashion_mnist")
     model: str = "lenet"
     baseline: dict[str, Value] = {}
     factors: dict[str, Annotated[list[ValueWhen | Value], Field(min_length=1, max_length=200)]] = {}
@@ -245,7 +223,7 @@ class StudySpec(_Part):
             raise ValueError(f"'{both[0]}' is both a factor and tuned: keep it in one of the two")
         if self.tuning.active and not self.validation:
             raise ValueError("tuning needs validation images: set validation above 0 or tuning.trials to 0")
-        images, classes = DATASETS[self.dataset].train_images, DATASETS[self.dataset].classes
+        images, classes = self.dataset.facts.train_images, self.dataset.facts.classes
         if images - self.validation < classes:
             raise ValueError(
                 f"validation takes {self.validation:,} of {images:,} training images: leave some to train on"

@@ -13,9 +13,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
+from ablate.datasets import DatasetSpec
 from ablate.errors import StudyError
 from ablate.spec import (
-    DATASETS,
     Decision,
     Range,
     Recipe,
@@ -170,12 +170,19 @@ def _on_fallback(raw: dict[str, Any]) -> dict[str, Any]:
         merged.pop("references", None)  # published figures are about the data they were published for
     if "validation" not in over:
         # The same share of the images is held out as on the data the study was written for.
-        defaults = {key: StudySpec.model_fields[key].default for key in ("dataset", "validation")}
-        before, after = ({**defaults, **source} for source in (raw, merged))
-        if isinstance(before["validation"], int) and {before["dataset"], after["dataset"]} <= set(DATASETS):
-            share = before["validation"] / DATASETS[before["dataset"]].train_images
-            merged["validation"] = round(share * DATASETS[after["dataset"]].train_images)
+        held_out = raw.get("validation", StudySpec.model_fields["validation"].default)
+        before, after = (_train_images(source.get("dataset")) for source in (raw, merged))
+        if isinstance(held_out, int) and before and after:
+            merged["validation"] = round(held_out / before * after)
     return merged
+
+
+def _train_images(dataset: Any) -> int | None:
+    """Of the data set as the file names it; None where there is no such thing, which is told elsewhere."""
+    try:
+        return DatasetSpec.model_validate("fashion_mnist" if dataset is None else dataset).facts.train_images
+    except ValueError:
+        return None
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -258,7 +265,17 @@ def _known_keys(parents: Sequence[str]) -> list[str]:
         known = next(
             (
                 kind
-                for kind in (Recipe, Tuning, Decision, Timing, Search, Reference, ValueWhen, Range)
+                for kind in (
+                    DatasetSpec,
+                    Recipe,
+                    Tuning,
+                    Decision,
+                    Timing,
+                    Search,
+                    Reference,
+                    ValueWhen,
+                    Range,
+                )
                 if kind.__name__ in repr(annotation)
             ),
             Range,

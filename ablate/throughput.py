@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ablate import data, timing
+from ablate import timing
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, settle_process
 from ablate.results import TimingBlock
@@ -44,8 +44,7 @@ class Throughput:
         if not wanted:
             return
         settle_process(self._threads)
-        dataset = self._dataset()
-        steps = {name: self._steps(self._runs[name], dataset) for name in {name for *_, name in wanted}}
+        steps = {name: self._steps(self._runs[name]) for name in {name for *_, name in wanted}}
         block_seconds = self._study.timing.block_seconds
         counts = {name: timing.steps_per_block(steps[name], block_seconds, self._device) for name in steps}
         for done, (key, block, position, name) in enumerate(wanted, start=len(order) - len(wanted) + 1):
@@ -64,7 +63,7 @@ class Throughput:
         key = run.key(self._study, self._conditions.device)
         if known.get("measured_as") == key:
             return dict(known)
-        dataset = self._dataset()
+        dataset = self._conditions.load(run.recipe.input_size)
         trainer = LoopTrainer(run, dataset, self._device)
         batch = torch.arange(min(run.recipe.batch_size, len(dataset.labels)), device=self._device)
         measured = timing.cost(
@@ -91,10 +90,8 @@ class Throughput:
             order.append((hashlib.sha256(identity.encode()).hexdigest()[:32], block, position, name))
         return order
 
-    def _dataset(self) -> data.Dataset:
-        return data.load(self._conditions.dataset, self._conditions.data_root, self._device)
-
-    def _steps(self, run: Run, dataset: data.Dataset) -> timing.Steps:
+    def _steps(self, run: Run) -> timing.Steps:
+        dataset = self._conditions.load(run.recipe.input_size)
         trainer = LoopTrainer(run, dataset, self._device)
         batches = batches_forever(len(dataset.labels), run.recipe.batch_size, self._device)
 

@@ -21,10 +21,10 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from ablate import models
+from ablate.datasets import DatasetFacts
 from ablate.results import TimingBlock
 from ablate.runs import Arm
 from ablate.seeds import derived_seed
-from ablate.spec import DATASETS
 
 DISTURBED_SHARE = 0.10
 """A block counts as disturbed when other programs had more than this share of the processors."""
@@ -133,13 +133,13 @@ def flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int:
     return int(counter.get_total_flops())
 
 
-def arm_flops(arm: Arm, dataset: str) -> int:
-    """Forward FLOPs of one example of the data set through the arm's network."""
-    facts = DATASETS[dataset]
+def arm_flops(arm: Arm, facts: DatasetFacts) -> int:
+    """Forward FLOPs of one example of a data set through the arm's network."""
+    shape = facts.shape_at(arm.recipe.input_size)
     network = models.build(
-        arm.model, arm.keywords, input_shape=facts.image_shape, classes=facts.classes, init="default", seed=0
+        arm.model, arm.keywords, input_shape=shape, classes=facts.classes, init="default", seed=0
     )
-    return flops_per_example(network, facts.image_shape)
+    return flops_per_example(network, shape)
 
 
 def environment(device: torch.device, threads: int) -> dict[str, Any]:

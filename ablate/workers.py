@@ -13,9 +13,11 @@ from typing import Protocol
 import torch
 
 from ablate import data, processes
+from ablate.datasets import DatasetSpec
 from ablate.engines import trainer_for, trains_in_cohorts
 from ablate.engines.cohort import shared, train_together, why_not
 from ablate.engines.training import settle_process, train
+from ablate.models import own
 from ablate.results import RunRecord, Status
 from ablate.runs import Run, setting_name
 
@@ -31,10 +33,16 @@ UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError,
 class Conditions:
     """What all runs of a study share; small enough to send with each."""
 
-    dataset: str
+    dataset: DatasetSpec
     data_root: Path | None
     validation: int
     device: str
+    plugins: tuple[str, ...] = ()
+    """Packages whose code a study may name."""
+
+    def load(self, input_size: int | None) -> data.Dataset:
+        """The data set on the device, at the size that a recipe asks for."""
+        return data.load(self.dataset, self.data_root, torch.device(self.device), input_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,10 +159,9 @@ def open_workers(conditions: Conditions, jobs: int) -> Workers:
 
 def execute(run: Run, conditions: Conditions) -> Outcome:
     """Train one run; what goes wrong inside it becomes its record."""
-    device = torch.device(conditions.device)
-    dataset = data.load(conditions.dataset, conditions.data_root, device)
+    dataset = conditions.load(run.recipe.input_size)
     try:
-        trainer = trainer_for(run, dataset, device)
+        trainer = trainer_for(run, dataset, dataset.images.device)
         record = train(run, trainer, dataset, validation=conditions.validation)
     except torch.OutOfMemoryError as error:
         return _failure(run, str(error).splitlines()[0], status="oom")
@@ -170,15 +177,14 @@ def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
     for number, run in enumerate(runs):
         kind = shared(run)
         if kind not in covered:
-            dataset = data.load(conditions.dataset, conditions.data_root, torch.device(conditions.device))
-            covered[kind] = why_not(run, dataset) is None
+            covered[kind] = why_not(run, conditions.load(run.recipe.input_size)) is None
         groups.setdefault(kind if covered[kind] else str(number), []).append(run)
     return list(groups.values())
 
 
 def _execute_together(runs: Sequence[Run], conditions: Conditions) -> Iterator[Outcome]:
     """Train runs in the smallest cohort that holds them all, or the largest; alone what that leaves over."""
-    dataset = data.load(conditions.dataset, conditions.data_root, torch.device(conditions.device))
+    dataset = conditions.load(runs[0].recipe.input_size)
     places = next((size for size in COHORT_PLACES if size >= len(runs)), COHORT_PLACES[-1])
     left = list(runs)
     cause = ""
@@ -232,6 +238,7 @@ def _serve(pipe: connection.Connection) -> None:
             run, conditions = pipe.recv()
         except EOFError:
             return
+        own.allow(conditions.plugins)
         pipe.send(execute(run, conditions))
 
 

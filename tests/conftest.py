@@ -9,6 +9,7 @@ import torch
 
 from ablate import data, study
 from ablate.data import Dataset
+from ablate.datasets import named
 from ablate.spec import StudySpec
 
 CPU = torch.device("cpu")
@@ -38,7 +39,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
-    return data.load("digits", None, CPU)
+    return data.load(named("digits"), None, CPU)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import torch
 
-from ablate import data, doctor, study
+from ablate import doctor, sources, study
 from ablate.bench import PEER, Bench, contenders
 from ablate.bench.contenders import Contender, Extent, Together, run_of, training_flops
 from ablate.bench.peer import Peer, lay_out_files
@@ -167,7 +167,7 @@ def test_examples_are_counted_by_the_epochs_that_ended(tmp_path: Path, small) ->
 def test_the_tutorials_loop_reads_the_official_files_decompressed(tmp_path: Path, real_data: Path) -> None:
     lay_out_files(real_data, tmp_path)
     raw = tmp_path / "FashionMNIST" / "raw"
-    for file in data.FILES:
+    for file in sources.FILES:
         assert (raw / file).read_bytes() == gzip.decompress(
             (real_data / f"FashionMNIST/raw/{file}.gz").read_bytes()
         )
@@ -175,7 +175,7 @@ def test_the_tutorials_loop_reads_the_official_files_decompressed(tmp_path: Path
 
 def test_without_data_noise_of_the_same_shape_and_size_stands_in(tmp_path: Path) -> None:
     lay_out_files(None, tmp_path)
-    datasets = data.torchvision().datasets
+    datasets = sources.torchvision().datasets
     for train, count in ((True, 60_000), (False, 10_000)):
         read = datasets.FashionMNIST(tmp_path, train=train)
         assert read.data.shape == (count, 28, 28)

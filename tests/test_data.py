@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ablate import data
+from ablate import data, sources
+from ablate.datasets import named
 from ablate.errors import DataError
 from tests.conftest import CPU
 
@@ -20,7 +21,7 @@ def tiny_fashion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     sums = []
-    for file, count in zip(data.FILES, (50, 50, 20, 20), strict=True):
+    for file, count in zip(sources.FILES, (50, 50, 20, 20), strict=True):
         if "images" in file:
             header, body = [0, 0, 8, 3], rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
         else:
@@ -28,10 +29,10 @@ def tiny_fashion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         content = bytes(header) + np.array(body.shape, ">u4").tobytes() + body.tobytes()
         sums.append(hashlib.sha256(content).hexdigest())
         (folder / f"{file}.gz").write_bytes(gzip.compress(content))
-    monkeypatch.setitem(data.SHA256, "fashion_mnist", tuple(sums))
-    monkeypatch.setattr(data, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setitem(sources.SHA256, "fashion_mnist", tuple(sums))
+    monkeypatch.setattr(sources, "_cache", lambda: tmp_path / "cache")
     monkeypatch.delenv("ABLATE_DATA", raising=False)
-    data.load.cache_clear()
+    data._loaded.cache_clear()
     return tmp_path / "data"
 
 
@@ -43,7 +44,9 @@ def test_digits_are_1437_and_360_images_of_28_by_28(digits) -> None:
 
 
 def test_files_are_read_as_they_are_written(tiny_fashion: Path) -> None:
-    loaded = data.load("fashion_mnist", data.find("fashion_mnist", tiny_fashion, download=False), CPU)
+    loaded = data.load(
+        named("fashion_mnist"), sources.find(named("fashion_mnist"), tiny_fashion, download=False), CPU
+    )
     assert loaded.images.shape == (50, 1, 28, 28)
     assert loaded.test_labels.tolist() == [i % 10 for i in range(20)]
     pixels = np.random.default_rng(0).integers(0, 256, (50, 28, 28), dtype=np.uint8)
@@ -55,7 +58,13 @@ def test_unpacked_files_serve_as_well(tiny_fashion: Path) -> None:
         packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
         packed.unlink()
     assert (
-        len(data.load("fashion_mnist", data.find("fashion_mnist", tiny_fashion, download=False), CPU).labels)
+        len(
+            data.load(
+                named("fashion_mnist"),
+                sources.find(named("fashion_mnist"), tiny_fashion, download=False),
+                CPU,
+            ).labels
+        )
         == 50
     )
 
@@ -63,26 +72,26 @@ def test_unpacked_files_serve_as_well(tiny_fashion: Path) -> None:
 def test_data_is_looked_for_on_the_command_line_then_in_the_environment(
     tiny_fashion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert data.find("fashion_mnist", None, download=False) is None
+    assert sources.find(named("fashion_mnist"), None, download=False) is None
     monkeypatch.setenv("ABLATE_DATA", str(tiny_fashion))
-    assert data.find("fashion_mnist", None, download=False) == tiny_fashion
+    assert sources.find(named("fashion_mnist"), None, download=False) == tiny_fashion
     (tmp_path / "empty").mkdir()
-    assert data.find("fashion_mnist", tmp_path / "empty", download=False) == tiny_fashion
+    assert sources.find(named("fashion_mnist"), tmp_path / "empty", download=False) == tiny_fashion
     with pytest.raises(DataError, match="no such folder"):
-        data.find("fashion_mnist", tmp_path / "nowhere", download=False)
+        sources.find(named("fashion_mnist"), tmp_path / "nowhere", download=False)
 
 
 @pytest.mark.parametrize("fault", ["torn", "other bytes", "not gzip"])
 def test_a_file_that_is_not_the_official_one_is_never_trained_on(tiny_fashion: Path, fault: str) -> None:
-    path = tiny_fashion / "FashionMNIST" / "raw" / f"{data.FILES[0]}.gz"
+    path = tiny_fashion / "FashionMNIST" / "raw" / f"{sources.FILES[0]}.gz"
     whole = path.read_bytes()
     other = bytearray(gzip.decompress(whole))
     other[100] ^= 1
     path.write_bytes(
         {"torn": whole[:-20], "other bytes": gzip.compress(bytes(other)), "not gzip": b"hello"}[fault]
     )
-    with pytest.raises(DataError, match=f"{data.FILES[0]}.*fetch it again"):
-        data.load("fashion_mnist", tiny_fashion, CPU)
+    with pytest.raises(DataError, match=f"{sources.FILES[0]}.*fetch it again"):
+        data.load(named("fashion_mnist"), tiny_fashion, CPU)
 
 
 @pytest.mark.parametrize("fault", ["refused", "half a file"])
@@ -97,10 +106,10 @@ def test_a_download_that_fails_leaves_nothing_behind(
                 raise OSError("no route to host")
             folder = Path(root, "FashionMNIST", "raw")
             folder.mkdir(parents=True)
-            (folder / data.FILES[0]).write_bytes(b"half")
+            (folder / sources.FILES[0]).write_bytes(b"half")
 
-    monkeypatch.setattr(data, "_torchvision_datasets", lambda: Mirror)
-    assert data.find("fashion_mnist", None, download=True) is None
+    monkeypatch.setattr(sources, "_torchvision_datasets", lambda: Mirror)
+    assert sources.find(named("fashion_mnist"), None, download=True) is None
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -112,13 +121,13 @@ def test_a_download_that_succeeds_is_kept(
         def FashionMNIST(root: str, *, download: bool) -> None:  # noqa: N802
             (tiny_fashion / "FashionMNIST").rename(Path(root, "FashionMNIST"))
 
-    monkeypatch.setattr(data, "_torchvision_datasets", lambda: Mirror)
-    assert data.find("fashion_mnist", None, download=True) == tmp_path / "cache"
-    assert data.find("fashion_mnist", None, download=False) == tmp_path / "cache"
+    monkeypatch.setattr(sources, "_torchvision_datasets", lambda: Mirror)
+    assert sources.find(named("fashion_mnist"), None, download=True) == tmp_path / "cache"
+    assert sources.find(named("fashion_mnist"), None, download=False) == tmp_path / "cache"
 
 
 def test_torchvision_can_be_imported_beside_this_torch() -> None:
-    assert hasattr(data._torchvision_datasets(), "FashionMNIST")
+    assert hasattr(sources._torchvision_datasets(), "FashionMNIST")
 
 
 def test_a_split_is_disjoint_complete_and_stratified(digits) -> None:
@@ -140,7 +149,9 @@ def test_nothing_held_out_means_everything_is_trained_on(digits) -> None:
 
 
 def test_the_real_fashion_mnist_has_the_documented_mean_and_spread(real_data: Path) -> None:
-    loaded = data.load("fashion_mnist", data.find("fashion_mnist", real_data, download=False), CPU)
+    loaded = data.load(
+        named("fashion_mnist"), sources.find(named("fashion_mnist"), real_data, download=False), CPU
+    )
     assert len(loaded.labels) == 60_000
     assert loaded.images.mean().item() == pytest.approx(0.2860, abs=5e-5)
     assert loaded.images.std().item() == pytest.approx(0.3530, abs=5e-5)

@@ -15,7 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from ablate.data import FILES
+from ablate.sources import FILES
 from tests.conftest import SMALL
 
 CACHE = Path(tempfile.gettempdir()) / "ablate-test-cache"
@@ -59,7 +59,7 @@ def runs_csv(folder: Path) -> bytes:
 def test_a_study_leaves_everything_that_a_report_promises(finished: Path) -> None:
     report = finished / "reports" / "small"
     assert {path.name for path in report.iterdir() if not path.name.startswith(".")} == {
-        "report.html", "report.md", "tables", "figures", "study.yaml", "environment.json", "study.db", "checkpoints",
+        "report.html", "report.md", "tables", "figures", "study.yaml", "environment.json", "study.db", "checkpoints", "inside.npz",
     }  # fmt: skip
     assert {path.stem for path in (report / "tables").iterdir()} == {
         "runs",
@@ -68,6 +68,7 @@ def test_a_study_leaves_everything_that_a_report_promises(finished: Path) -> Non
         "comparisons",
         "tuning",
         "timing",
+        "confusion",
     }
     assert {path.name for path in (report / "checkpoints").iterdir()} == {"baseline.pt", "pooling-max.pt"}
     answer = (finished / "stdout").read_text()
@@ -238,6 +239,19 @@ def test_two_folders_are_compared_and_a_regression_exits_with_1(finished: Path, 
     assert "less accurate than before, or training less often: pooling=max" in fell.stdout
 
 
+def test_chosen_layers_are_drawn_on_chosen_classes_and_the_files_named(finished: Path) -> None:
+    done = ablate("activations", "reports/small", "--arm", "pooling=max", "--inputs", "3,8", cwd=finished)
+    assert done.returncode == 0, done.stderr
+    written = [finished / line for line in done.stdout.splitlines()]
+    assert [path.name for path in written] == [
+        f"asked-{kind}-3-8-pooling-max.png" for kind in ("activations_1", "activations_2", "filters")
+    ]
+    assert all(path.stat().st_size > 5_000 for path in written)
+    refused = ablate("activations", "reports/small", "--arm", "pooling=mix", cwd=finished)
+    assert refused.returncode == 2
+    assert refused.stderr == "error: --arm pooling=mix: did you mean 'pooling=max'?\n"
+
+
 def test_all_reports_of_a_folder_are_indexed(finished: Path) -> None:
     page = (finished / "reports" / "index.html").read_text()
     assert "small/report.html" in page
@@ -252,6 +266,11 @@ MISTAKES = {
     "no data folder": (["run", "small.yaml", "dataset=mnist", "--data-dir", "nowhere"], "no such folder"),
     "no report": (["report", "nowhere"], "nowhere: is no report folder"),
     "unknown model": (["models", "lenett"], "did you mean 'lenet'"),
+    "size of no model": (["models", "--size", 32], "--size: name a model too"),
+    "size too small": (
+        ["models", "vgg", "--size", 28],
+        "blocks: pool5: a 2×2 kernel does not fit its 1×1 map",
+    ),
     "unknown engine": (["bench", "--engine", "lop"], "did you mean 'loop'"),
     "no study to bench": (["bench", "--study", "nowhere.yaml"], "nowhere.yaml: no such study file"),
     "unknown option": (["run", "small.yaml", "--sedes", "3"], "No such option"),
@@ -375,8 +394,20 @@ def test_an_interrupted_bench_leaves_no_process_and_no_file(tmp_path: Path) -> N
     assert not list(tmp_path.glob("ablate-bench-*"))
 
 
-def test_models_are_listed_and_shown_layer_by_layer(tmp_path: Path) -> None:
-    assert ablate("models", cwd=tmp_path).stdout.startswith("lenet: pooling=avg")
+def test_models_are_listed_with_their_costs_and_shown_layer_by_layer(tmp_path: Path) -> None:
+    listed = ablate("models", cwd=tmp_path).stdout
+    for line in (
+        "lenet: 61,706 parameters, 833,040 FLOP an example (forward) at 28×28\n  pooling=avg, ",
+        "mlp: 203,530 parameters, 406,528 FLOP an example (forward) at 28×28\n  hidden=[256], ",
+        "alexnet: 46,764,746 parameters, 1,876,292,352 FLOP an example (forward) at 224×224\n  pooling=max, ",
+        "vgg: 128,806,154 parameters, 15,094,464,512 FLOP an example (forward) at 224×224\n  pooling=max, ",
+        "nin: 1,992,166 parameters, 1,524,594,704 FLOP an example (forward) at 224×224\n  pooling=max, ",
+        "googlenet: 5,977,530 parameters, 3,005,964,288 FLOP an example (forward) at 224×224\n  pooling=max, ",
+    ):
+        assert f"\n{line}" in f"\n{listed}"
     shown = ablate("models", "lenet", "hidden=[120, 100]", cwd=tmp_path).stdout
     assert "(16, 5, 5)" in shown
     assert "63,802 parameters, 837,200 FLOP an example" in shown
+    shown = ablate("models", "vgg", "width=0.25", "--size", 32, cwd=tmp_path).stdout
+    assert "(1, 32, 32)" in shown
+    assert "(128, 1, 1)" in shown

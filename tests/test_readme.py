@@ -1,10 +1,15 @@
 """The README's table of answers is that of the published reports; run as a script, this prints it."""
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from ablate.evidence import gather
 
@@ -58,6 +63,48 @@ def test_at_least_eight_seeds_stand_behind_each_answer() -> None:
         evidence = gather(ROOT / "reports" / "published" / f"lenet_{name}")
         assert evidence.study.seeds >= 8
         assert not evidence.preliminary
+
+
+def blocks() -> dict[str, str]:
+    """The files that the README shows, by the name in their first line."""
+    found = re.findall(r"```(?:python|yaml)\n# (\w+\.\w+)\n(.*?)```", README, re.DOTALL)
+    return dict(found)
+
+
+def command(study: str) -> list[str]:
+    """The README's own line that runs a study, without its remark."""
+    (line,) = re.findall(rf"^python -m (ablate run {study}\.yaml[^#\n]*)", README, re.MULTILINE)
+    return [sys.executable, "-m", *line.split()]
+
+
+@pytest.mark.parametrize(
+    ("study", "less"),
+    [
+        ("my_network", ["dataset=digits", "validation=240", "recipe.epochs=1"]),
+        ("my_images", ["recipe.epochs=1", "validation=8"]),
+    ],
+)
+def test_what_the_readme_shows_gives_a_report_as_it_stands(
+    tmp_path: Path, study: str, less: list[str]
+) -> None:
+    """Word for word, but for less data and fewer epochs."""
+    shown = blocks()
+    for name in ("mynets.py", f"{study}.yaml"):
+        (tmp_path / name).write_text(shown[name])
+        assert len(shown[name].splitlines()) < 30
+    for part, count in (("train", 12), ("test", 5)):
+        for name, grey in (("dark", 40), ("light", 200)):
+            for i in range(count):
+                path = tmp_path / "photos" / part / name / f"{i}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("L", (40, 30), grey + i).save(path)
+    fast = [*less, "seeds=2", "tuning.trials=0", "timing.blocks=0", "--quiet"]
+    done = subprocess.run(
+        [*command(study), *fast], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "reports" / study / "report.html").exists()
 
 
 if __name__ == "__main__":

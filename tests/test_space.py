@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ablate import study
 from ablate.errors import StudyError
-from ablate.runs import Run, setting_name
+from ablate.runs import Run, setting_name, slug
 from ablate.space import confirm_runs, lay_out
 from tests.conftest import STUDIES
 
@@ -237,6 +237,11 @@ def test_arms_that_differ_have_file_names_that_differ(small) -> None:
     found = lay_out(small("factors={dropout: [0.0, 0.05, 0.5], kernel_size: [5, [5, 3], [3, 5]]}")).arms
     assert len({arm.slug for arm in found}) == len(found)
     assert all(arm.slug.replace("-", "").isalnum() for arm in found)
+
+
+def test_long_names_that_differ_at_their_ends_have_file_names_that_differ() -> None:
+    alike = "activation=relu,pooling=max,init=kaiming_uniform,optimizer=adam"
+    assert slug(f"{alike},dropout=1") != slug(f"{alike},dropout=2")
 
 
 @pytest.mark.parametrize(

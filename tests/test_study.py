@@ -36,7 +36,7 @@ def test_numbers_and_words_mean_what_they_look_like(small) -> None:
 
 def test_the_fallback_is_laid_over_the_study_and_overrides_over_both() -> None:
     spec = study.read(STUDIES / "lenet_pooling.yaml", ["recipe.epochs=3"], fallback=True)
-    assert spec.dataset == "digits"
+    assert str(spec.dataset) == "digits"
     assert spec.recipe.optimizer == "adam"
     assert spec.recipe.epochs == 3
     assert spec.tuning.ranges["learning_rate"][0].low == 0.00075

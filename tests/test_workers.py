@@ -12,12 +12,13 @@ import psutil
 import pytest
 
 from ablate import workers
+from ablate.datasets import named
 from ablate.results import RunRecord
 from ablate.runs import Run
 from ablate.space import lay_out
 from ablate.workers import Conditions, Here, LocalProcesses
 
-CONDITIONS = Conditions(dataset="digits", data_root=None, validation=240, device="cpu")
+CONDITIONS = Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +136,11 @@ sys.path.insert(0, sys.argv[2])
 from ablate import study
 from ablate.runs import Run
 from ablate.space import lay_out
+from ablate.datasets import named
 from ablate.workers import Conditions, LocalProcesses
 if __name__ == "__main__":
     spec = study.read(Path(sys.argv[1]), ["recipe.epochs=1000"])
-    pool = LocalProcesses(Conditions(dataset="digits", data_root=None, validation=240, device="cpu"), jobs=2)
+    pool = LocalProcesses(Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu"), jobs=2)
     print("ready", flush=True)
     list(pool.outcomes([Run(phase="tune", arm=lay_out(spec).arms[0], setting={}, seed=s) for s in range(4)]))
 """

@@ -30,9 +30,9 @@ from ablate.bench.peer import Epoch, Peer, lay_out_files
 from ablate.bench.rounds import Round, begin, measured
 from ablate.bench.standings import Standing, standings
 from ablate.bench.whole import examples_trained, run_from_nothing
+from ablate.datasets import DATASETS, named
 from ablate.engines.lanes import why_not
 from ablate.phases import Advanced
-from ablate.spec import DATASETS
 from ablate.workers import COHORT_PLACES, Conditions, LocalProcesses
 
 PEER = "the tutorial's loop"
@@ -193,7 +193,7 @@ class Bench:
         workers = None
         if self._data_root is not None:
             conditions = Conditions(
-                dataset="fashion_mnist", data_root=self._data_root, validation=0, device="cpu"
+                dataset=named("fashion_mnist"), data_root=self._data_root, validation=0, device="cpu"
             )
             workers = LocalProcesses(conditions, self._cores)
             self._open.callback(workers.close)
@@ -204,9 +204,9 @@ class Bench:
     def _dataset(self) -> data.Dataset:
         facts = DATASETS["fashion_mnist"]
         if self._data_root is not None:
-            whole = data.load("fashion_mnist", self._data_root, self._device)
+            whole = data.load(named("fashion_mnist"), self._data_root, self._device)
         else:
-            noise = data.synthetic("fashion_mnist", facts.train_images).to(self._device)
+            noise = data.synthetic(facts, images=facts.train_images).to(self._device)
             whole = replace(noise, test_images=noise.images, test_labels=noise.labels)
         few, tested = slice(self._extent.images), slice(self._extent.test_images)
         return replace(

@@ -273,5 +273,6 @@ def training_flops(trainer: LoopTrainer | LanesTrainer, image_shape: Sequence[in
 
     For LeNet-5 3 · 833,040 − 235,200.
     """
+    first = next(trainer.model.children())
     forward = timing.flops_per_example(trainer.model, image_shape)
-    return 3 * forward - timing.flops_per_example(trainer.model[:1], image_shape)
+    return 3 * forward - timing.flops_per_example(first, image_shape)

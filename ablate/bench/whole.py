@@ -11,7 +11,6 @@ from ablate import study as studies
 from ablate.errors import AblateError
 from ablate.results import read_table
 from ablate.space import lay_out
-from ablate.spec import DATASETS
 
 
 def run_from_nothing(
@@ -38,7 +37,7 @@ def examples_trained(folder: Path) -> int:
     study = studies.read(folder / "study.yaml")
     held_out = study.validation
     images = {
-        arm.name: arm.recipe.train_images or DATASETS[study.dataset].train_images - held_out
+        arm.name: arm.recipe.train_images or study.dataset.facts.train_images - held_out
         for arm in lay_out(study).arms
     }
     epochs = read_table("epochs", folder / "tables" / "epochs.csv")

@@ -9,6 +9,8 @@ from ablate.seeds import derived_seed
 
 CROP_PADDING = 2
 """Zeros around an image before a window of its own size is cut out: it moves by up to two pixels."""
+BRIGHTNESS = 0.5
+"""Pixels are multiplied by 0.5 to 1.5, and 1 stays the brightest, as the documents' colour jitter does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,38 +21,44 @@ class Draws:
     """Booleans `(b,)`."""
     corners: Tensor | None
     """Of the window in the padded image, first rows, then columns, `(2, b)`."""
+    brightness: Tensor | None
+    """What the pixels are multiplied by, `(b,)`."""
 
     def to(self, device: torch.device) -> "Draws":
         """The same on `device`."""
         return Draws(
             flipped=None if self.flipped is None else self.flipped.to(device),
             corners=None if self.corners is None else self.corners.to(device),
+            brightness=None if self.brightness is None else self.brightness.to(device),
         )
 
 
 class Augmentation:
-    """Flips and crops batches of images `(b, channels, height, width)`; `none` gives them back as they are.
+    """Flips, crops and brightens batches of images `(b, channels, height, width)`; `none` does nothing.
 
     Draws on the CPU, so that a run's changes are the same on every device. torchvision's own transforms
     draw once for a whole batch, and from the global generator.
     """
 
     def __init__(self, kind: str, seed: int) -> None:
-        self._flips = kind in ("flip", "flip_crop")
-        self._crops = kind in ("crop", "flip_crop")
+        changes = kind.split("_")
+        self._flips, self._crops = "flip" in changes, "crop" in changes
+        self._brightens = "brightness" in changes
         self._generator = torch.Generator().manual_seed(derived_seed(seed, "augmentation"))
 
     def draw(self, count: int) -> Draws:
         """What becomes of the next `count` images, on the CPU."""
-        flipped = corners = None
+        flipped = corners = brightness = None
         if self._flips:
             flipped = torch.rand(count, generator=self._generator) < 0.5
         if self._crops:
             corners = torch.randint(2 * CROP_PADDING + 1, (2, count), generator=self._generator)
-        return Draws(flipped=flipped, corners=corners)
+        if self._brightens:
+            brightness = 1 + BRIGHTNESS * (2 * torch.rand(count, generator=self._generator) - 1)
+        return Draws(flipped=flipped, corners=corners, brightness=brightness)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """The batch with each image flipped with probability one half and moved, as far as asked for."""
+        """The batch with each image flipped with probability one half, moved, brightened, as asked for."""
         return changed(images, self.draw(len(images)).to(images.device))
 
 
@@ -67,4 +75,6 @@ def changed(images: Tensor, draws: Draws) -> Tensor:
         example = torch.arange(len(images), device=images.device)[:, None, None]
         # Advanced indexing around a slice puts the channels last; they belong second.
         images = padded[example, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+    if draws.brightness is not None:
+        images = (images * draws.brightness[:, None, None, None]).clamp(max=1)
     return images

@@ -48,7 +48,13 @@ def shared(run: Run) -> str:
             run.phase,
             run.arm.model,
             {**models.keywords(run.arm.model), **run.keywords},
-            [recipe.optimizer, recipe.batch_size, recipe.train_images, recipe.augmentation],
+            [
+                recipe.optimizer,
+                recipe.batch_size,
+                recipe.train_images,
+                recipe.augmentation,
+                recipe.input_size,
+            ],
         ],
         sort_keys=True,
     )
@@ -162,6 +168,8 @@ class Cohort:
         draws = Augmentation(like.recipe.augmentation, like.seed).draw(examples)
         self._flipped = None if draws.flipped is None else torch.zeros_like(self._order, dtype=torch.bool)
         self._corners = None if draws.corners is None else torch.zeros_like(self._order).repeat(2, 1, 1)
+        brightness = torch.zeros_like(self._order, dtype=torch.float32)
+        self._brightness = None if draws.brightness is None else brightness
         self._position = torch.zeros((), dtype=torch.int64, device=self._device)
         self._columns = torch.arange(self._batch_size, device=self._device)
         self._totals = torch.zeros(places, 2, dtype=torch.float64, device=self._device)
@@ -192,6 +200,9 @@ class Cohort:
         if self._corners is not None:
             corners = [batch.corners for batch in draws if batch.corners is not None]
             self._corners[:, place] = torch.cat(corners, dim=1).to(self._device)
+        if self._brightness is not None:
+            factors = [batch.brightness for batch in draws if batch.brightness is not None]
+            self._brightness[place] = torch.cat(factors).to(self._device)
 
     def epoch(self) -> Tensor:
         """Train one pass; summed loss and right guesses so far at each of `marks`, `(marks, places, 2)`.
@@ -246,6 +257,7 @@ class Cohort:
         draws = Draws(
             flipped=None if self._flipped is None else self._flipped.index_select(1, columns).flatten(),
             corners=None if self._corners is None else self._corners.index_select(2, columns).flatten(1),
+            brightness=None if (b := self._brightness) is None else b.index_select(1, columns).flatten(),
         )
         images = changed(self._images.index_select(0, batch), draws)
         labels = self._labels.index_select(0, batch)

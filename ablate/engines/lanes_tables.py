@@ -51,12 +51,14 @@ class Block:
         return int(self.weighted.padding[0]) if isinstance(self.weighted, nn.Conv2d) else 0
 
 
-def blocks_of(model: nn.Sequential) -> list[Block]:
+def blocks_of(model: nn.Module) -> list[Block]:
     """The network as convolutions, then dense layers, each with activation and pooling or dropout.
 
     Raises:
         NotCovered: anything else, or a layer with an option that lanes.cpp does not have.
     """
+    if type(model) is not nn.Sequential:  # a subclass may pass its layers in another order
+        raise NotCovered("it is no plain sequence of layers")
     waiting = list(model)
     names = [kind for kind, _ in ACTIVATIONS]
 
@@ -180,7 +182,7 @@ class _Map:
 
 
 def network_of(
-    model: nn.Sequential, image_shape: Sequence[int], groups: int, memory: Memory
+    model: nn.Module, image_shape: Sequence[int], groups: int, memory: Memory
 ) -> tuple[Network, ctypes.Array[Layer]]:
     """The network for batches of so many groups, and its layers, which must be kept as long.
 

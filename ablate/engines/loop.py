@@ -24,7 +24,7 @@ class LoopTrainer:
         """The run's network as its seed makes it, with its optimiser."""
         model = initial_model(run, dataset.images.shape[1:], len(dataset.classes))
         self._format = _memory_format(device)
-        self.model: nn.Sequential = model.to(device, memory_format=self._format).train()  # type: ignore[call-overload]
+        self.model: nn.Module = model.to(device, memory_format=self._format).train()  # type: ignore[call-overload]
         self._optimizer = _optimizer(run.recipe, self.model)
         self._augment = Augmentation(run.recipe.augmentation, run.seed)
         self._images, self._labels = dataset.images, dataset.labels
@@ -66,7 +66,7 @@ class LoopTrainer:
         return int(correct) / len(labels)
 
 
-def initial_model(run: Run, image_shape: Sequence[int], classes: int) -> nn.Sequential:
+def initial_model(run: Run, image_shape: Sequence[int], classes: int) -> nn.Module:
     """The run's network on the CPU, every parameter a function of the run's seed."""
     return models.build(
         run.arm.model,

@@ -29,7 +29,7 @@ class Trainer(Protocol):
     """A network and the engine that trains it."""
 
     name: str
-    model: nn.Sequential
+    model: nn.Module
 
     def step(self, batch: Tensor) -> None:
         """One optimiser step on the examples of `batch`, indices `(b,)` on the device."""

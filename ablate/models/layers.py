@@ -1,12 +1,13 @@
 """The pieces every family of networks shares: activations, pooling, geometry, initialisation."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ablate.errors import ModelError
 from ablate.seeds import derived_seed
@@ -28,7 +29,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "hardswish": nn.Hardswish,
     "identity": nn.Identity,
 }
-POOLINGS: dict[str, Callable[[int], nn.Module]] = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
+POOLINGS: dict[str, Callable[..., nn.Module]] = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
 INITIALISERS: dict[str, Callable[..., Any]] = {
     "xavier_uniform": nn.init.xavier_uniform_,
     "xavier_normal": nn.init.xavier_normal_,
@@ -36,6 +37,10 @@ INITIALISERS: dict[str, Callable[..., Any]] = {
     "kaiming_normal": nn.init.kaiming_normal_,
     "orthogonal": nn.init.orthogonal_,
 }
+LARGEST_KERNEL = 99
+HEADS = {"dense": None, "global_average": None}
+PerLayer = int | Sequence[int]
+"""A keyword that is one number for all layers or lists one for each."""
 
 
 def chosen(keyword: str, value: object, choices: dict[str, T]) -> T:
@@ -59,23 +64,121 @@ def probability(keyword: str, value: object) -> float:
     return value
 
 
+def truth(keyword: str, value: object) -> bool:
+    """`value` if it is true or false; a ModelError otherwise."""
+    if not isinstance(value, bool):
+        raise ModelError(keyword, f"{value!r} is neither true nor false")
+    return value
+
+
+def multiplier(keyword: str, value: object) -> float:
+    """`value` if it is a number that channels can be multiplied by; a ModelError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 16:
+        raise ModelError(keyword, f"{value!r} is no multiplier above 0 and up to 16")
+    return value
+
+
+def scaled(width: float, channels: int) -> int:
+    """So many times the channels (or units), rounded to a whole number, at least one."""
+    return max(1, round(width * channels))
+
+
+def odd_kernel(keyword: str, value: object) -> int:
+    """`value` if it is a kernel size whose half, as padding, keeps the map's size; a ModelError otherwise."""
+    size = whole(keyword, value, at_least=1, at_most=LARGEST_KERNEL)
+    if size % 2 == 0:
+        raise ModelError(keyword, f"{size} is even, and no padding keeps the map: {size - 1} or {size + 1}")
+    return size
+
+
+def hidden_widths(value: object) -> list[int]:
+    """The widths of up to eight hidden dense layers, as `hidden` lists them; a ModelError otherwise."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > 8:
+        raise ModelError("hidden", f"{value!r} is no list of up to eight widths: write [256] or []")
+    return [whole("hidden", width, at_least=1) for width in value]
+
+
+def block_counts(keyword: str, value: object, *, default: Sequence[int], at_most: int) -> list[int]:
+    """How many layers each block has, 1 to 8: as a list says, or so many of the default's blocks.
+
+    Blocks beyond the default's are as its last.
+
+    Raises:
+        ModelError: neither a number nor a list of `at_most` blocks at the most.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if not 1 <= len(value) <= at_most:
+            raise ModelError(keyword, f"{list(value)} is no list of 1 to {at_most} counts: {list(default)}")
+        return [whole(keyword, count, at_least=1, at_most=8) for count in value]
+    blocks = whole(keyword, value, at_least=1, at_most=at_most)
+    return [default[min(i, len(default) - 1)] for i in range(blocks)]
+
+
+def per_convolution(
+    keyword: str,
+    value: object,
+    convolutions: int,
+    *,
+    default: Sequence[int],
+    check: Callable[[str, object], int],
+    remedy: str,
+) -> list[int]:
+    """One checked number a convolution: a scalar is everybody's, a list's last everybody's after it.
+
+    Raises:
+        ModelError: a list longer than the network, unless it is the default, which is cut to fit.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return [check(keyword, value)] * convolutions
+    given = [check(keyword, entry) for entry in value]
+    if not given or (len(given) > convolutions and given != list(default)):
+        listed = f"{list(value)} lists {len(given)} values for {convolutions} convolutions"
+        raise ModelError(keyword, f"{listed}: {remedy}")
+    return [given[min(i, len(given) - 1)] for i in range(convolutions)]
+
+
 def convolved(
-    layer: str, size: tuple[int, int], *, kernel: int, stride: int, padding: int, dilation: int
+    layer: str,
+    size: tuple[int, int],
+    *,
+    kernel: int,
+    stride: int,
+    padding: int,
+    dilation: int,
+    keyword: str | None = None,
+    remedy: str = "smaller kernel, more padding or fewer layers",
 ) -> tuple[int, int]:
     """Height and width after a convolution or pooling of square geometry.
 
     floor((n + 2·padding - dilation·(kernel - 1) - 1) / stride) + 1, as in torch.nn.Conv2d.
+
+    Raises:
+        ModelError: the kernel is larger than the padded map. It names `keyword` as the culprit, by default
+            `kernel_size` for a layer whose name begins with conv and `pooling` for another.
     """
     reach = dilation * (kernel - 1) + 1
     if min(size) + 2 * padding < reach:
         padded = "×".join(str(n + 2 * padding) for n in size)
         spread = f" dilated by {dilation} to {reach}×{reach}" if dilation > 1 else ""
         raise ModelError(
-            "kernel_size" if layer.startswith("conv") else "pooling",
+            keyword or ("kernel_size" if layer.startswith("conv") else "pooling"),
             f"{layer}: a {kernel}×{kernel} kernel{spread} does not fit its {padded} map "
-            f"({size[0]}×{size[1]} padded by {padding}): smaller kernel, more padding or fewer layers",
+            f"({size[0]}×{size[1]} padded by {padding}): {remedy}",
         )
     return tuple((n + 2 * padding - reach) // stride + 1 for n in size)  # type: ignore[return-value]
+
+
+def perceptron(
+    features: int, hidden: Sequence[int], classes: int, *, activation: Callable[[], nn.Module], dropout: float
+) -> Iterator[tuple[str, nn.Module]]:
+    """Hidden dense layers with their activations and dropout (if any), then the logits' own; by name."""
+    for i, width in enumerate(hidden, start=1):
+        yield f"dense{i}", nn.Linear(features, width)
+        yield f"dense_act{i}", activation()
+        if dropout:
+            yield f"dropout{i}", nn.Dropout(dropout)
+        features = width
+    yield f"dense{len(hidden) + 1}", nn.Linear(features, classes)
 
 
 def initialise(model: nn.Module, scheme: str, seed: int) -> None:
@@ -117,19 +220,47 @@ class LayerShape:
     parameters: int
 
 
-def layer_shapes(model: nn.Sequential, input_shape: Sequence[int]) -> list[LayerShape]:
-    """Every layer of the network with the shape of its output."""
-    rows = []
-    x = torch.zeros(1, *input_shape)
-    with torch.no_grad():
-        for name, module in model.eval().named_children():
-            x = module(x)
-            rows.append(
-                LayerShape(
-                    name=name,
-                    kind=type(module).__name__,
-                    shape=tuple(x.shape[1:]),
-                    parameters=sum(parameter.numel() for parameter in module.parameters()),
+def layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[LayerShape]:
+    """The network's direct children in the order of their calls, each with the shape of its output.
+
+    One example of zeros goes through in evaluation mode, wherever the parameters lie. What is called twice
+    has two rows and its parameters in the first; children without a tensor for an output have none.
+    """
+    rows: list[LayerShape] = []
+    counted: set[int] = set()
+
+    def noted(name: str) -> Callable[[nn.Module, object, object], None]:
+        def note(module: nn.Module, _given: object, output: object) -> None:
+            tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+            new = {id(parameter): parameter.numel() for parameter in module.parameters()}
+            if tensors:
+                rows.append(
+                    LayerShape(
+                        name=name,
+                        kind=type(module).__name__,
+                        shape=tuple(tensors[0].shape[1:]),
+                        parameters=sum(count for key, count in new.items() if key not in counted),
+                    )
                 )
-            )
+                counted.update(new)
+
+        return note
+
+    hooks = [module.register_forward_hook(noted(name)) for name, module in _children(model)]
+    device = next((parameter.device for parameter in model.parameters()), None)
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, *input_shape, device=device))
+    finally:
+        for hook in hooks:
+            hook.remove()
     return rows
+
+
+def _children(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    # Lists and dictionaries of modules are never called themselves.
+    for name, module in model.named_children():
+        if isinstance(module, nn.ModuleList | nn.ModuleDict):
+            yield from _children(module, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", module

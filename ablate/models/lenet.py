@@ -7,13 +7,22 @@ from typing import Any
 from torch import nn
 
 from ablate.errors import ModelError
-from ablate.models.layers import ACTIVATIONS, POOLINGS, chosen, convolved, probability, whole
+from ablate.models.layers import (
+    ACTIVATIONS,
+    HEADS,
+    POOLINGS,
+    PerLayer,
+    chosen,
+    convolved,
+    perceptron,
+    probability,
+    truth,
+    whole,
+)
 
 CHANNELS = (6, 16)
 HIDDEN = (120, 84)
 POOL_SIZE = 2
-
-PerLayer = int | Sequence[int]
 
 
 def lenet(
@@ -54,10 +63,9 @@ def lenet(
     """
     act = chosen("activation", activation, ACTIVATIONS)
     pool = chosen("pooling", pooling, {**POOLINGS, "none": None})
-    chosen("head", head, {"dense": None, "global_average": None})
+    chosen("head", head, HEADS)
     share = probability("dropout", dropout)
-    if not isinstance(batch_norm, bool):
-        raise ModelError("batch_norm", f"{batch_norm!r} is neither true nor false")
+    normed = truth("batch_norm", batch_norm)
     convolutions = whole("conv_layers", conv_layers, at_least=1, at_most=8)
     widths = _per_layer("channels", channels, convolutions, default=CHANNELS, later=None, at_least=1)
     kernels = _per_layer("kernel_size", kernel_size, convolutions, later=3, at_least=1)
@@ -72,7 +80,7 @@ def lenet(
         geometry: dict[str, Any] = {"stride": strides[i], "padding": paddings[i], "dilation": dilations[i]}
         size = convolved(f"conv{n}", size, kernel=kernels[i], **geometry)
         layers[f"conv{n}"] = nn.Conv2d(in_channels, widths[i], kernels[i], **geometry)
-        if batch_norm:
+        if normed:
             layers[f"norm{n}"] = nn.BatchNorm2d(widths[i])
         layers[f"act{n}"] = act()
         if pool is not None and i < 2:
@@ -89,13 +97,7 @@ def lenet(
         features = in_channels * size[0] * size[1]
         dense = whole("dense_layers", dense_layers, at_least=1, at_most=6)
         units = _per_layer("hidden", hidden, dense - 1, default=HIDDEN, later=None, at_least=1)
-        for i, width in enumerate(units):
-            layers[f"dense{i + 1}"] = nn.Linear(features, width)
-            layers[f"dense_act{i + 1}"] = act()
-            if share:
-                layers[f"dropout{i + 1}"] = nn.Dropout(share)
-            features = width
-        layers[f"dense{dense}"] = nn.Linear(features, classes)
+        layers.update(perceptron(features, units, classes, activation=act, dropout=share))
     if output_activation is not None:
         layers["output_act"] = chosen("output_activation", output_activation, ACTIVATIONS)()
     return nn.Sequential(layers)

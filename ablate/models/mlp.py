@@ -6,8 +6,7 @@ from math import prod
 
 from torch import nn
 
-from ablate.errors import ModelError
-from ablate.models.layers import ACTIVATIONS, chosen, probability, whole
+from ablate.models.layers import ACTIVATIONS, chosen, hidden_widths, perceptron, probability
 
 
 def mlp(
@@ -31,15 +30,8 @@ def mlp(
     """
     act = chosen("activation", activation, ACTIVATIONS)
     share = probability("dropout", dropout)
-    if isinstance(hidden, str) or not isinstance(hidden, Sequence) or len(hidden) > 8:
-        raise ModelError("hidden", f"{hidden!r} is no list of up to eight widths: write [256] or []")
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    features = prod(input_shape)
-    for i, width in enumerate(hidden, start=1):
-        layers[f"dense{i}"] = nn.Linear(features, whole("hidden", width, at_least=1))
-        layers[f"dense_act{i}"] = act()
-        if share:
-            layers[f"dropout{i}"] = nn.Dropout(share)
-        features = width
-    layers[f"dense{len(hidden) + 1}"] = nn.Linear(features, classes)
+    layers.update(
+        perceptron(prod(input_shape), hidden_widths(hidden), classes, activation=act, dropout=share)
+    )
     return nn.Sequential(layers)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ablate import report, study
+from ablate.datasets import named
 from ablate.folder import ReportFolder
 from ablate.phases import Advanced, Conduct
 from ablate.price import price
@@ -80,7 +81,7 @@ def test_a_run_is_put_on_record(benchmark, note, in_full: bool, tmp_path: Path, 
     folder = ReportFolder(tmp_path / "small")
     folder.take(fresh=False)
     folder.adopt(spec)
-    conditions = Conditions(dataset="digits", data_root=None, validation=240, device="cpu")
+    conditions = Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu")
     conduct = Conduct(
         spec, lay_out(spec), folder, conditions, jobs=1, workers=lambda _conditions, _jobs: StubWorkers()
     )

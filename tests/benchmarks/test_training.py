@@ -10,6 +10,7 @@ import pytest
 from ablate import data, study
 from ablate.bench.contenders import Together
 from ablate.data import Dataset
+from ablate.datasets import DATASETS, named
 from ablate.engines.lanes import LanesTrainer, why_not
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, settle_process, train
@@ -79,7 +80,9 @@ def test_an_epoch_of_a_cohort(benchmark, note, digits: Dataset, places: int) -> 
 @pytest.mark.benchmark(group="data")
 def test_fashion_mnist_is_read_and_checked(benchmark, note, real_data: Path) -> None:
     """From compressed files to tensors, checksums included."""
-    dataset = benchmark.pedantic(data.load.__wrapped__, args=("fashion_mnist", real_data, CPU), rounds=3)
+    dataset = benchmark.pedantic(
+        data._loaded.__wrapped__, args=(named("fashion_mnist"), real_data, CPU), rounds=3
+    )
     note(images=len(dataset.images))
     assert dataset.images.shape == (60_000, 1, 28, 28)
 
@@ -87,7 +90,7 @@ def test_fashion_mnist_is_read_and_checked(benchmark, note, real_data: Path) -> 
 @pytest.mark.benchmark(group="data")
 def test_a_seed_splits_its_images(benchmark, note) -> None:
     """10,000 of 60,000 for validation, stratified, as every run does."""
-    labels = data.synthetic("fashion_mnist", 60_000).labels
+    labels = data.synthetic(DATASETS["fashion_mnist"], images=60_000).labels
     train_part, held_out = benchmark.pedantic(data.split, args=(labels, 10_000, 0), rounds=5)
     note(images=len(labels))
     assert (len(train_part), len(held_out)) == (50_000, 10_000)

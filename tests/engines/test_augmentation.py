@@ -20,7 +20,8 @@ from ablate.runs import Arm, Run
 from ablate.spec import Recipe
 from tests.conftest import CPU
 
-KINDS = ["flip", "crop", "flip_crop"]
+MOVES = ["flip", "crop", "flip_crop"]
+KINDS = [*MOVES, "brightness", "flip_brightness", "flip_crop_brightness"]
 SHIFTS = {(down, right) for down in range(5) for right in range(5)}
 
 
@@ -115,7 +116,7 @@ def test_flip_and_crop_together_reach_all_50_outcomes() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    kind=st.sampled_from(["none", *KINDS]),
+    kind=st.sampled_from(["none", *MOVES]),
     seed=st.integers(0, 20_000),
     count=st.integers(1, 6),
     channels=st.integers(1, 4),
@@ -147,6 +148,27 @@ def test_all_channels_of_an_image_are_changed_alike_and_stay_in_their_place(kind
     assert torch.equal(Augmentation(kind, 0)(grey), changed[:, [0]].expand(-1, 3, -1, -1))
 
 
+def test_brightness_scales_each_image_by_its_own_factor_and_leaves_white_the_brightest() -> None:
+    images = torch.full((2_000, 3, 2, 2), 0.4)
+    changed = Augmentation("brightness", 0)(images)
+    factors = changed[:, 0, 0, 0] / 0.4
+    assert torch.allclose(changed, images * factors[:, None, None, None])
+    assert 0.5 <= float(factors.min()) < 0.51
+    assert 1.49 < float(factors.max()) <= 1.5
+    assert float(factors.mean()) == pytest.approx(1, abs=0.03)
+    white = Augmentation("brightness", 0)(torch.ones(200, 1, 2, 2))
+    assert float(white.max()) == 1
+    assert 0.3 < float((white == 1).double().mean()) < 0.7
+
+
+@pytest.mark.parametrize("kind", MOVES)
+def test_brightness_leaves_what_else_chance_decides_as_it_was(kind: str) -> None:
+    alone, both = Augmentation(kind, 5).draw(50), Augmentation(f"{kind}_brightness", 5).draw(50)
+    for name in ("flipped", "corners"):
+        one, other = getattr(alone, name), getattr(both, name)
+        assert (one is None and other is None) or torch.equal(one, other)
+
+
 def test_neighbours_in_a_batch_are_changed_independently() -> None:
     images = some_images(5_000)
     moved = list(map(only_shift, images, Augmentation("crop", 0)(images)))
@@ -160,7 +182,7 @@ def test_neighbours_in_a_batch_are_changed_independently() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_becomes_of_an_image_does_not_depend_on_the_others(kind: str) -> None:
-    images = some_images(50)
+    images = some_images(50) / 10_000
     among_others = images.clone()
     among_others[torch.arange(50) != 7] *= -3
     assert torch.equal(Augmentation(kind, 0)(images)[7], Augmentation(kind, 0)(among_others)[7])
@@ -168,7 +190,7 @@ def test_what_becomes_of_an_image_does_not_depend_on_the_others(kind: str) -> No
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_equal_seeds_change_alike_batch_after_batch_and_others_otherwise(kind: str) -> None:
-    images = some_images(100)
+    images = some_images(100) / 10_000
 
     def twice(seed: int) -> tuple[Tensor, Tensor]:
         augmentation = Augmentation(kind, seed)
@@ -182,16 +204,18 @@ def test_equal_seeds_change_alike_batch_after_batch_and_others_otherwise(kind: s
 
 @pytest.mark.parametrize("kind", ["none", *KINDS])
 def test_batches_drawn_beforehand_and_laid_together_are_changed_as_one_by_one(kind: str) -> None:
-    images = some_images(30)
+    images = some_images(30) / 10_000
     one_by_one, beforehand = Augmentation(kind, 4), Augmentation(kind, 4)
     draws = [beforehand.draw(20), beforehand.draw(10)]
     flipped = [drawn.flipped for drawn in draws if drawn.flipped is not None]
     corners = [drawn.corners for drawn in draws if drawn.corners is not None]
+    factors = [drawn.brightness for drawn in draws if drawn.brightness is not None]
     at_once = changed(
         images,
         Draws(
             flipped=torch.cat(flipped) if flipped else None,
             corners=torch.cat(corners, dim=1) if corners else None,
+            brightness=torch.cat(factors) if factors else None,
         ),
     )
     assert torch.equal(at_once, torch.cat([one_by_one(images[:20]), one_by_one(images[20:])]))
@@ -199,7 +223,7 @@ def test_batches_drawn_beforehand_and_laid_together_are_changed_as_one_by_one(ki
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_global_generator_is_neither_drawn_from_nor_listened_to(kind: str) -> None:
-    images = some_images(100)
+    images = some_images(100) / 10_000
     before = torch.random.get_rng_state()
     changed = Augmentation(kind, 0)(images)
     assert torch.equal(before, torch.random.get_rng_state())

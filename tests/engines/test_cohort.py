@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ablate import data, phases, workers
 from ablate.data import Dataset
+from ablate.datasets import named
 from ablate.engines import trainer_for, trains_in_cohorts
 from ablate.engines.augmentation import Augmentation
 from ablate.engines.cohort import Cohort, Finished, shared, train_together, why_not
@@ -32,9 +33,9 @@ from ablate.spec import Recipe
 from ablate.workers import Conditions, Here, LocalProcesses, open_workers
 from tests.conftest import CPU
 
-DIGITS = data.load("digits", None, CPU)
+DIGITS = data.load(named("digits"), None, CPU)
 EXACT = replace(DIGITS, images=DIGITS.images.double(), test_images=DIGITS.test_images.double())
-CONDITIONS = Conditions(dataset="digits", data_root=None, validation=240, device="cpu")
+CONDITIONS = Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu")
 RELU = {"activation": "relu", "pooling": "max"}
 RATES = [{"learning_rate": rate} for rate in (0.1, 0.5, 0.9)]
 

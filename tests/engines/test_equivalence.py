@@ -6,6 +6,7 @@ import pytest
 
 from ablate import data
 from ablate.data import Dataset
+from ablate.datasets import named
 from ablate.engines.cohort import train_together
 from ablate.engines.lanes import LanesTrainer, why_not
 from ablate.engines.loop import LoopTrainer
@@ -41,7 +42,7 @@ RUNS = [Run(phase="confirm", arm=ARM, setting={}, seed=seed) for seed in SEEDS]
 
 @pytest.fixture(scope="module")
 def fashion(real_data: Path) -> Dataset:
-    return data.load("fashion_mnist", real_data, CPU)
+    return data.load(named("fashion_mnist"), real_data, CPU)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ablate import data
+from ablate.datasets import named
 from ablate.engines import lanes_library, trainer_for
 from ablate.engines.lanes import LanesTrainer, why_not
 from ablate.engines.lanes_tables import NotCovered, blocks_of
@@ -23,7 +24,7 @@ from ablate.runs import Arm, Run
 from ablate.spec import Recipe
 
 CPU = torch.device("cpu")
-DIGITS = data.load("digits", None, CPU)
+DIGITS = data.load(named("digits"), None, CPU)
 IMAGE_SHAPE = (1, 28, 28)
 
 needs_compiler = pytest.mark.skipif(

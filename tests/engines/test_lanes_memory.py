@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from ablate import data
+from ablate.datasets import named
 from ablate.engines import lanes_library, lanes_tables
 from ablate.engines.lanes import LanesTrainer
 from ablate.engines.loop import LoopTrainer
@@ -59,7 +60,7 @@ def trained(
         recipe=Recipe(batch_size=37, learning_rate=0.05),
         factors={},
     )
-    digits = data.load("digits", None, CPU)
+    digits = data.load(named("digits"), None, CPU)
     trainer = engine(Run(phase="confirm", arm=arm, setting={}, seed=0), digits, CPU)
     torch.manual_seed(1)
     for size in (37, 5, 16, 37):

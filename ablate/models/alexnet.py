@@ -1,0 +1,83 @@
+"""AlexNet (Krizhevsky, Sutskever and Hinton, 2012) as the documents have it: one channel, ten classes."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from ablate.models.layers import (
+    PerLayer,
+    hidden_widths,
+    multiplier,
+    odd_kernel,
+    per_convolution,
+    probability,
+    scaled,
+    whole,
+)
+from ablate.models.stack import Stack
+
+CHANNELS = (96, 256, 384, 384, 256)
+KERNELS = (5, 3, 3, 3)
+HIDDEN = (4096, 4096)
+
+
+def alexnet(
+    *,
+    pooling: str = "max",
+    activation: str = "relu",
+    conv_layers: int = 5,
+    width: float = 1.0,
+    stem_kernel: int = 11,
+    stem_stride: int = 4,
+    stem_padding: int = 1,
+    kernel_size: PerLayer = KERNELS,
+    batch_norm: bool = False,
+    head: str = "dense",
+    hidden: Sequence[int] = HIDDEN,
+    dropout: float = 0.5,
+    input_shape: tuple[int, int, int] = (1, 224, 224),
+    classes: int = 10,
+) -> nn.Sequential:
+    """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
+
+    Plain it has 46,764,746 parameters. A convolution is followed by batch norm (if wanted) and the
+    activation; overlapping 3×3 pooling with stride 2 follows the first, the second and the last. 28×28
+    images want a gentler stem, such as `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
+
+    Args:
+        conv_layers: number of convolutions, 1 to 8; those beyond the fifth are as wide as the fifth.
+        width: multiplies the channels of every convolution and the units of every hidden layer.
+        stem_kernel: of the first convolution, as its stride and padding.
+        kernel_size: of the other convolutions, odd: padding by its half keeps their maps' size.
+        head: `dense`, or `global_average`: dropout, a 1×1 convolution to the classes, the mean of each map.
+        hidden: widths of the dense head's hidden layers, up to eight.
+        dropout: probability of zeroing a unit after each hidden layer, or before the convolution to the
+            classes.
+
+    Raises:
+        ModelError: naming the keyword whose value cannot be, or layer, map and kernel that do not fit.
+    """
+    times, share = multiplier("width", width), probability("dropout", dropout)
+    convolutions = whole("conv_layers", conv_layers, at_least=1, at_most=8)
+    kernels = per_convolution(
+        "kernel_size",
+        kernel_size,
+        convolutions - 1,
+        default=KERNELS,
+        check=odd_kernel,
+        remedy="set conv_layers too",
+    )
+    units = [scaled(times, width) for width in hidden_widths(hidden)]
+    channels = [scaled(times, CHANNELS[min(i, 4)]) for i in range(convolutions)]
+
+    stack = Stack(input_shape, activation=activation, pooling=pooling, batch_norm=batch_norm)
+    for i in range(convolutions):
+        n = str(i + 1)
+        if i == 0:
+            stack.stem(channels[0], kernel_size=stem_kernel, stride=stem_stride, padding=stem_padding)
+        else:
+            stack.convolve(n, channels[i], kernel=kernels[i - 1])
+        if i < 2 or i == convolutions - 1:
+            stack.pool(f"pool{n}", 3, stride=2, depth="conv_layers")
+    stack.head(head, units, classes, dropout=share)
+    return nn.Sequential(stack.layers)

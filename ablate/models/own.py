@@ -1,0 +1,142 @@
+"""A person's own network: a callable that a study names, and that the command line or an install allows."""
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ablate.errors import ModelError
+from ablate.models.layers import initialise
+from ablate.seeds import derived_seed
+from ablate.spec import did_you_mean
+
+ENTRY_POINTS = "ablate.models"
+"""The group in which an installed package offers its networks by name."""
+_allowed: list[str] = []
+
+
+def allow(packages: Sequence[str]) -> None:
+    """Let studies name code of these packages or modules, looked for where the command is run as well.
+
+    A study file alone never runs code: it may come from anyone.
+    """
+    here = str(Path.cwd())
+    for package in packages:
+        if package not in _allowed:
+            _allowed.append(package)
+            if here not in sys.path:
+                sys.path.append(here)
+
+
+def allowed() -> tuple[str, ...]:
+    """What `allow` was told, for another process to be told the same."""
+    return tuple(_allowed)
+
+
+def callable_of(model: str, known: Sequence[str]) -> Callable[..., nn.Module]:
+    """What builds the network `package.module:callable`, or one that an installed package offers by name.
+
+    Raises:
+        ModelError: it is not allowed, not there, or not to be called.
+    """
+    if ":" not in model:
+        offered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+        if model not in offered:
+            told = did_you_mean(model, [*known, *offered])
+            raise ModelError("model", f"'{model}' is not known: {told}")
+        return _loaded(model, offered[model].load)
+    module, _, name = model.partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), name]):
+        raise ModelError("model", f"'{model}' is no package.module:callable")
+    if not any(module == package or module.startswith(f"{package}.") for package in _allowed):
+        package = module.partition(".")[0]
+        raise ModelError("model", f"'{model}' is code, which a study alone never runs: --plugin {package}")
+    return _loaded(model, lambda: getattr(importlib.import_module(module), name))
+
+
+def signature(model: str, function: Callable[..., nn.Module]) -> dict[str, Any]:
+    """The callable's keyword parameters and their defaults: what a study may ask about.
+
+    Raises:
+        ModelError: a parameter without a default, or with one that no study file can hold.
+    """
+    found = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise ModelError(name, f"{model} takes it by position only: let it be given by name")
+        if parameter.default is parameter.empty and name not in ("input_shape", "classes"):
+            raise ModelError(name, f"{model} gives it no default: give it one")
+        values = parameter.default if isinstance(parameter.default, tuple | list) else (parameter.default,)
+        if name not in ("input_shape", "classes") and not all(
+            value is None or isinstance(value, bool | int | float | str) for value in values
+        ):
+            raise ModelError(name, f"{model}: its default {parameter.default!r} is no word, number or list")
+        found[name] = parameter.default
+    return found
+
+
+def construct(
+    model: str, function: Callable[..., nn.Module], settings: dict[str, Any], *, init: str, seed: int
+) -> nn.Module:
+    """The network on the CPU, a function of the seed; `init: default` keeps its own initial parameters.
+
+    Raises:
+        ModelError: the callable failed, or gave something else.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, "init"))
+        network = _run(model, lambda: function(**settings))
+    if not isinstance(network, nn.Module):
+        raise ModelError("model", f"{model} gives a {type(network).__name__}, not a torch.nn.Module")
+    if not list(network.parameters()):
+        raise ModelError("model", f"{model} gives a network without parameters: nothing can be trained")
+    if init != "default":
+        initialise(network, init, seed)
+    return network
+
+
+def try_out(model: str, network: nn.Module, input_shape: Sequence[int], classes: int) -> None:
+    """Push two images through the network in training mode: a bad shape is found before anything trains.
+
+    Raises:
+        ModelError: it failed, or gave something else than logits `(batch, classes)`.
+    """
+    images = torch.zeros(2, *input_shape)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        output = _run(model, lambda: network.train()(images))
+    if not isinstance(output, torch.Tensor) or output.shape != (2, classes):
+        given = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise ModelError(
+            "model", f"{model} gives {given} for 2 images of {classes} classes, not (2, {classes})"
+        )
+
+
+def file_digest(function: Callable[..., nn.Module]) -> str:
+    """SHA-256 of the file that the callable is written in: changed code is another network."""
+    source = inspect.getsourcefile(function)
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
+
+
+def _loaded(model: str, load: Callable[[], Any]) -> Callable[..., nn.Module]:
+    found = _run(model, load)
+    if not callable(found):
+        raise ModelError("model", f"'{model}' cannot be called: name a function or a class")
+    return found
+
+
+def _run(model: str, work: Callable[[], Any]) -> Any:
+    """What a person's code gives; whatever it raises becomes one line."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001  # nobody knows what it may raise
+        told = str(error).splitlines()[0] if str(error) else ""
+        raise ModelError("model", f"'{model}' failed with {type(error).__name__}: {told}") from None
