@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from ablate import stats
+from ablate import stats, views
 from ablate.contrasts import Contrast, differences, factor_settings, interactions
 from ablate.folder import read_given
 from ablate.results import frame
 from ablate.spec import FULL, StudySpec
+from ablate.views import Views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,8 @@ class Evidence:
     arms: list[str]
     contrasts: list[Contrast]
     """All that the study declared to test: what Holm's correction is over."""
+    views: Views
+    """What was seen inside the arms' networks; no arms where none was looked into."""
     preliminary: bool
 
     @property
@@ -88,6 +91,7 @@ def gather(path: Path) -> Evidence:
         tables={**given, **derived},
         arms=arms,
         contrasts=contrasts,
+        views=views.read(path / views.NAME) or Views(classes=tuple(environment["data"]["classes"])),
         preliminary=preliminary,
     )
 

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from ablate import study as studies
 from ablate.errors import FolderError
-from ablate.results import GIVEN_TABLES, read_table, write_table, write_whole
+from ablate.results import GIVEN_TABLES, OPTIONAL_TABLES, read_table, write_table, write_whole
 from ablate.spec import StudySpec, as_written
 
 READ_ANEW = ("question", "references", "decision", "fallback", "timing")
@@ -109,7 +109,11 @@ class ReportFolder:
             write_table(table, self.path / "tables" / f"{name}.csv")
 
     def write_checkpoint(self, slug: str, content: bytes) -> None:
-        write_whole(self.path / "checkpoints" / f"{slug}.pt", content)
+        write_whole(self.checkpoint(slug), content)
+
+    def checkpoint(self, slug: str) -> Path:
+        """Where the parameters of an arm's first confirmed network are kept."""
+        return self.path / "checkpoints" / f"{slug}.pt"
 
     def _aside(self) -> Path:
         number = 1
@@ -128,7 +132,12 @@ def read_given(path: Path) -> tuple[StudySpec, dict[str, Any], dict[str, pd.Data
         raise FolderError(f"{path}: is no report folder (it has no study.yaml): name one that `run` wrote")
     try:
         environment = json.loads((path / "environment.json").read_text())
-        tables = {name: read_table(name, path / "tables" / f"{name}.csv") for name in GIVEN_TABLES}
+        files = {name: path / "tables" / f"{name}.csv" for name in (*GIVEN_TABLES, *OPTIONAL_TABLES)}
+        tables = {
+            name: read_table(name, file)
+            for name, file in files.items()
+            if name in GIVEN_TABLES or file.exists()
+        }
     except FileNotFoundError as error:
         raise FolderError(f"{error.filename}: is missing: run the study again to write it") from None
     except ValueError as error:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ablate import data, models, timing
+from ablate import inside, models, timing
 from ablate.arms import grid_of
 from ablate.folder import ReportFolder
 from ablate.generations import Generations
@@ -17,7 +17,7 @@ from ablate.results import RunRecord, TuningOutcome, epochs_frame, frame, runs_f
 from ablate.runs import Arm, Run, Setting
 from ablate.search import RecordStore
 from ablate.space import Layout, confirm_runs
-from ablate.spec import DATASETS, StudySpec
+from ablate.spec import StudySpec
 from ablate.throughput import Throughput
 from ablate.tuning import Choice, Trial, advance
 from ablate.workers import Conditions, Workers, open_workers
@@ -75,6 +75,7 @@ class Conduct:
         for event in self._phases():
             self._worked = True
             yield event
+        yield from self._look()
 
     def _phases(self) -> Iterator[Event]:
         workers: Workers | None = None
@@ -114,6 +115,14 @@ class Conduct:
             speed = f"{block.examples / block.seconds:,.0f} examples/s"
             yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
 
+    def _look(self) -> Iterator[Event]:
+        """What the trained networks confuse and see; nothing of it is measured, so it may be made up for."""
+        firsts = [self._first_run(arm) for arm in self.layout.arms]
+        left = [run for run in firsts if self._folder.checkpoint(run.arm.slug).exists()]
+        trained = {self._key(run): run for run in left if self._key(run) in self._store.runs}
+        for done, arm in enumerate(inside.keep(self._folder, trained, self._conditions.load), start=1):
+            yield Advanced(phase="look", done=done, total=len(trained), arm=arm, detail="looked inside")
+
     def close(self) -> None:
         """Let go of the record."""
         self._store.close()
@@ -143,7 +152,7 @@ class Conduct:
         for arm in self.layout.arms:
             if self._completes(arm):
                 costs[arm.name] = self._throughput.cost(self._first_run(arm), costs[arm.name])
-        dataset = data.load(self._conditions.dataset, self._conditions.data_root, device)
+        dataset = self._conditions.load(None)
         records = [record for _, record in self._recorded()]
         engines = [record.engine for record in records if record.engine]
         return {
@@ -199,12 +208,12 @@ class Conduct:
 
         Then what is left for the last free worker is short, and no core idles long at the end.
         """
-        dataset = self.study.dataset
-        everything = DATASETS[dataset].train_images - self.study.validation
+        facts = self.study.dataset.facts
+        everything = facts.train_images - self.study.validation
 
         def work(run: Run) -> int:
             if run.arm.name not in self._flops:
-                self._flops[run.arm.name] = timing.arm_flops(run.arm, dataset)
+                self._flops[run.arm.name] = timing.arm_flops(run.arm, facts)
             recipe = run.recipe
             return self._flops[run.arm.name] * recipe.epochs * (recipe.train_images or everything)
 

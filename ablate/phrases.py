@@ -1,5 +1,6 @@
 """How figures are said in words, the same everywhere."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -30,6 +31,12 @@ def counted(number: int, noun: str) -> str:
 def spoken(keyword: str) -> str:
     """`learning rate` for `learning_rate`."""
     return keyword.replace("_", " ")
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *most, last = names or [""]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -10,11 +10,13 @@ from ablate.audit import cautions, places
 from ablate.evidence import Evidence, gather
 from ablate.pages import templates
 from ablate.phrases import rows
-from ablate.results import COLUMNS, GIVEN_TABLES, TABLES, write_table, write_whole
+from ablate.results import COLUMNS, GIVEN_TABLES, OPTIONAL_TABLES, TABLES, write_table, write_whole
 from ablate.wording import conditions, findings, headline, references, remarks
 
 RUNS_SHOWN = 500
 FINDINGS_SHOWN = 12
+ASKED = "asked-"
+"""How the names of figures begin that `ablate activations` drew: no report takes them for its own."""
 
 
 def write(path: Path) -> Evidence:
@@ -25,18 +27,18 @@ def write(path: Path) -> Evidence:
     """
     evidence = gather(path)
     if not evidence.preliminary:
-        for name in evidence.tables.keys() - set(GIVEN_TABLES):
+        for name in evidence.tables.keys() - {*GIVEN_TABLES, *OPTIONAL_TABLES}:
             write_table(evidence.tables[name], path / "tables" / f"{name}.csv")
     drawn = list(figures.make(evidence.study, evidence.tables))
-    for figure in drawn:
+    inside = list(figures.look_inside(evidence.study, evidence.tables, evidence.views))
+    for figure in (*drawn, *inside):
         write_whole(path / "figures" / f"{figure.kind.name}.png", figure.png)
         write_whole(path / "figures" / f"{figure.kind.name}.svg", figure.svg)
-    names = {figure.kind.name for figure in drawn}
+    names = {figure.kind.name for figure in (*drawn, *inside)}
     for stale in (path / "figures").glob("*.*"):
-        if stale.stem not in names:
+        if stale.stem not in names and not stale.stem.startswith(ASKED):
             stale.unlink()
-    pictures = [{"kind": d.kind, "png": base64.b64encode(d.png).decode()} for d in drawn]
-    content = _content(evidence, pictures)
+    content = _content(evidence) | {"pictures": _pictures(drawn), "inside": _pictures(inside)}
     write_whole(
         path / "report.html",
         templates(autoescape=True).get_template("report.html.j2").render(content).encode(),
@@ -47,7 +49,11 @@ def write(path: Path) -> Evidence:
     return evidence
 
 
-def _content(evidence: Evidence, pictures: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _pictures(drawn: Sequence[figures.Drawn]) -> list[dict[str, Any]]:
+    return [{"kind": d.kind, "png": base64.b64encode(d.png).decode()} for d in drawn]
+
+
+def _content(evidence: Evidence) -> dict[str, Any]:
     study, tables = evidence.study, evidence.tables
     runs = tables["runs"]
     return {
@@ -64,7 +70,6 @@ def _content(evidence: Evidence, pictures: Sequence[dict[str, Any]]) -> dict[str
         "conditions": conditions(evidence),
         "cautions": cautions(evidence),
         "references": references(evidence),
-        "pictures": pictures,
         "comparisons": rows(tables["comparisons"]) if not evidence.preliminary else [],
         "tuning": places(evidence),
         "path": rows(tables["path"]) if "path" in tables and not evidence.preliminary else [],

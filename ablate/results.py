@@ -85,6 +85,9 @@ COLUMNS: dict[str, Column] = {
     "examples": Column(unit="", dtype="Int64", meaning="training examples in the block"),
     "seconds": Column(unit="s", dtype="Float64", meaning="wall seconds between two device synchronisations"),
     "disturbed": Column(unit="", dtype="boolean", meaning="whether other programs took the processor meanwhile"),
+    "label": Column(unit="", dtype="string", meaning="the class that test images are of"),
+    "guess": Column(unit="", dtype="string", meaning="the class that the arm's network of seed 0 takes them for"),
+    "images": Column(unit="", dtype="Int64", meaning="test images of the one class taken for the other; pairs without any are left out"),
 }  # fmt: skip
 
 TABLES: dict[str, tuple[str, ...]] = {
@@ -97,11 +100,14 @@ TABLES: dict[str, tuple[str, ...]] = {
     "importance": ("factor", "ped_anova", "fanova"),
     "tuning": ("arm", "parameter", "best", "chosen", "low", "high", "at_edge", "extended", "trials", "failed", "diverged"),
     "timing": ("arm", "block", "position", "examples", "seconds", "disturbed"),
+    "confusion": ("arm", "label", "guess", "images"),
 }  # fmt: skip
 """Columns by table; `runs` has one more a factor and nuisance, between `status` and `train_loss`."""
 
 GIVEN_TABLES = ("runs", "epochs", "tuning", "timing")
 """What a report is made from; the other tables follow from these."""
+OPTIONAL_TABLES = ("confusion",)
+"""What is given as well where networks were looked into; folders from before that are whole without it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,16 @@
 """From points to figures: the registry of what is drawn, in the order of the report."""
 
+import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ablate import points
+from ablate import panels, points
 from ablate.figures.canvas import STYLE, rendered
 from ablate.figures.compared import (
     draw_differences,
@@ -18,8 +20,11 @@ from ablate.figures.compared import (
     draw_references,
 )
 from ablate.figures.costs import draw_candidates, draw_cost, draw_importance, draw_timing
+from ablate.figures.inside import draw_activations, draw_confused, draw_confusion, draw_filters
 from ablate.figures.trained import draw_training, draw_tuning
+from ablate.phrases import listed
 from ablate.spec import StudySpec
+from ablate.views import View, Views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +49,19 @@ class Drawn:
 
 def make(study: StudySpec, tables: points.Tables) -> Iterator[Drawn]:
     """Every figure the tables have data for; equal tables give equal bytes."""
+    return _drawn(FIGURES, study, tables)
+
+
+def look_inside(study: StudySpec, tables: points.Tables, views: Views) -> Iterator[Drawn]:
+    """Every figure of what was seen inside the arms' networks."""
+    return _drawn(inside(views, tables), study, tables)
+
+
+def _drawn(kinds: Iterable[FigureKind], study: StudySpec, tables: points.Tables) -> Iterator[Drawn]:
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # A name in a script the font lacks is drawn as boxes; the tables and the page still spell it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        for kind in FIGURES:
+        for kind in kinds:
             data = kind.data(study, tables)
             if not data.empty:
                 figure = kind.draw(data, study)
@@ -138,3 +152,86 @@ FIGURES = (
         draw=draw_timing,
     ),
 )
+
+
+def inside(views: Views, tables: points.Tables) -> Iterator[FigureKind]:
+    """The figures of what was seen inside networks; how many depends on what their layers are."""
+    inputs = listed([views.classes[label] for label in views.inputs])
+    command = "`ablate activations DIR --arm NAME` draws any"
+    yield FigureKind(
+        name="confusion",
+        title="What each arm takes for what",
+        caption=_told(
+            "Test images of a class (row) that the arm's network of seed 0 takes for a class (column): as "
+            "numbers, and as colour their share of the row (on a scale of square roots). All that is off "
+            "the diagonal is wrong.",
+            panels.left_out(
+                views,
+                lambda view: bool(len(view.images)),
+                "could not be scored",
+                elsewhere="all are in tables/confusion.csv",
+            ),
+        ),
+        data=_given(panels.confusion(views, tables)),
+        draw=draw_confusion,
+    )
+    yield FigureKind(
+        name="confused_pairs",
+        title="The pairs confused most",
+        caption=_told(
+            "From the top down the worst pairs of each arm, with the number of images and the first of them "
+            "in the test set.",
+            panels.left_out(
+                views,
+                lambda view: bool(view.confused),
+                "confuses none",
+                elsewhere="for all, tables/confusion.csv has the numbers",
+            ),
+        ),
+        data=_given(panels.confused(views)),
+        draw=draw_confused,
+    )
+    for layer in panels.layers(views):
+        numbered = layer.isdecimal()
+        named = f"convolution {layer}" if numbered else layer
+        yield FigureKind(
+            name=f"activations_{_in_file_names(layer)}",
+            title=f"What {named} makes of {inputs}",
+            caption=_told(
+                "Of each class the test image nearest to the class's mean, and beside it the layer's maps"
+                f"{' after its activation' if numbered else ''}: each shows where its feature is found. One "
+                "colour scale an arm, at its right, the same for all classes.",
+                panels.left_out(views, partial(_has_maps, layer), "has no such layer", elsewhere=command),
+            ),
+            data=_given(panels.activations(views, layer)),
+            draw=draw_activations,
+        )
+    yield FigureKind(
+        name="filters",
+        title=f"The first filters and their responses to {inputs}",
+        caption=_told(
+            "Each column is one filter of the first convolution: its weights, and below them its response "
+            "(before any activation) to the image at the left, red where the image fits the filter and "
+            "blue where it is its opposite.",
+            panels.left_out(views, lambda view: view.filters is not None, "has none", elsewhere=command),
+        ),
+        data=_given(panels.filters(views)),
+        draw=draw_filters,
+    )
+
+
+def _has_maps(layer: str, view: View) -> bool:
+    return any(found.asked == layer for found in view.layers)
+
+
+def _given(data: pd.DataFrame) -> Callable[[StudySpec, points.Tables], pd.DataFrame]:
+    return lambda *_: data
+
+
+def _in_file_names(layer: str) -> str:
+    """Letters, digits and dashes: a folder from elsewhere could name a layer like a path."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", layer)
+
+
+def _told(caption: str, more: Iterable[str]) -> str:
+    return " ".join([caption, *more])

@@ -103,7 +103,12 @@ def label(text: object) -> str:
     lines = (
         textwrap.wrap(spaced, LABEL_WIDTH, break_long_words=False) if len(spaced) > LABEL_WIDTH else [spaced]
     )
-    return "\n".join(lines).replace("$", r"\$")
+    return literal("\n".join(lines))
+
+
+def literal(text: str) -> str:
+    """Text that matplotlib takes literally, in the lines it has."""
+    return text.replace("$", r"\$")
 
 
 def accuracy_axis(axes: Axes, decimals: int) -> None:

@@ -1,0 +1,155 @@
+"""Figures of chosen layers of trained arms on images of chosen classes, drawn into their report folder."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ablate import figures, inside, sources, views
+from ablate.errors import AblateError, FolderError
+from ablate.folder import ReportFolder, read_given
+from ablate.panels import MOST_ARMS
+from ablate.phrases import listed
+from ablate.report import ASKED
+from ablate.results import write_whole
+from ablate.runs import Arm, Run, in_recipe, slug
+from ablate.spec import StudySpec, did_you_mean
+from ablate.tracing import called
+from ablate.views import View, Views
+from ablate.workers import Conditions
+
+LONGEST_NAME = 100
+
+
+def draw(
+    path: Path, *, arm: str | None, inputs: str | None, layers: str, data_dir: Path | None
+) -> Iterator[Path]:
+    """Each PNG once it stands in `path`/figures, its SVG beside it: of every layer the maps, and the filters.
+
+    Args:
+        arm: the one to draw; None: all that left a checkpoint, four in a figure.
+        inputs: names of classes, comma-separated, or how these begin; None: those of the report.
+        layers: comma-separated numbers of convolutions (their maps after activation) or names of modules.
+
+    Raises:
+        AblateError: an arm, class or layer that is not there.
+        FolderError: the folder holds no checkpoints, or none that can be looked into.
+    """
+    study, environment, tables = read_given(path)
+    folder = ReportFolder(path)
+    names, classes = list(environment["networks"]), tuple(environment["data"]["classes"])
+    if not any((path / "checkpoints").glob("*.pt")):
+        raise FolderError(
+            f"{path}: holds no checkpoints (published folders hold none): run its study again to look inside"
+        )
+    if arm is not None and arm not in names:
+        raise AblateError(f"--arm {arm}: {did_you_mean(arm, names)}")
+    chosen = inside.classes_named(inputs, classes) if inputs is not None else None
+    runs = [
+        _first_run(study, name, environment["networks"][name], tables)
+        for name in ([arm] if arm is not None else names)
+        if arm is not None or folder.checkpoint(slug(name)).exists()
+    ]
+    conditions = Conditions(
+        dataset=study.dataset,
+        data_root=sources.find(study.dataset, data_dir, download=True),
+        validation=study.validation,
+        device="cpu",
+    )
+    looking = _Looking(folder=folder, runs=runs, load=conditions.load)
+    if chosen is None:
+        kept = views.read(path / views.NAME)
+        chosen = kept.inputs if kept and kept.inputs else looking.default_inputs()
+    seen = looking.views(classes, chosen, [layer.strip() for layer in layers.split(",")])
+    for first in range(0, len(seen.arms), MOST_ARMS):
+        part = Views(classes=classes, inputs=chosen, arms=seen.arms[first : first + MOST_ARMS])
+        asked = [classes[label] for label in chosen] + [arm] * (arm is not None)
+        number = f"-{first // MOST_ARMS + 1}" if len(seen.arms) > MOST_ARMS else ""
+        name = "-".join(slug(word) for word in asked)[:LONGEST_NAME]
+        for drawn in figures.look_inside(study, {}, part):
+            file = path / "figures" / f"{ASKED}{drawn.kind.name}-{name}{number}"
+            write_whole(file.with_name(f"{file.name}.svg"), drawn.svg)
+            write_whole(file.with_name(f"{file.name}.png"), drawn.png)
+            yield file.with_name(f"{file.name}.png")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Looking:
+    """The runs that are looked into, where their checkpoints lie, and the data they are shown."""
+
+    folder: ReportFolder
+    runs: Sequence[Run]
+    load: inside.Load
+
+    def default_inputs(self) -> tuple[int, ...]:
+        """The classes that a report would show."""
+        dataset = self.load(None)
+        scores = []
+        for run in self.runs if dataset.name not in inside.DEFAULT_INPUTS else ():
+            sized = self.load(run.recipe.input_size)
+            scores.append(inside.score(inside.network_of(run, self.folder, sized), sized))
+        return inside.default_inputs(dataset, scores)
+
+    def views(self, classes: tuple[str, ...], inputs: tuple[int, ...], layers: Sequence[str]) -> Views:
+        """What the networks make of the classes; one among several may be one that cannot be looked into."""
+        arms = []
+        for run in self.runs:
+            try:
+                view = inside.look(run, self.folder, self.load(run.recipe.input_size), inputs, layers)
+            except FolderError as error:
+                if len(self.runs) == 1:
+                    raise
+                view = View(arm=run.arm.name, key="", remark=str(error))
+            arms.append(view)
+        for layer in layers:
+            if all(found.asked != layer for view in arms for found in view.layers):
+                raise AblateError(self._no_such_layer(layer, inputs))
+        return Views(classes=classes, inputs=inputs, arms=tuple(arms))
+
+    def _no_such_layer(self, layer: str, inputs: tuple[int, ...]) -> str:
+        known: list[str] = []
+        for run in self.runs:
+            _, calls = inside.shown(run, self.folder, self.load(run.recipe.input_size), inputs)
+            known += called(calls)
+        if not known:
+            return f"--layers {layer}: no layer of {listed([r.arm.name for r in self.runs])} has maps"
+        return f"--layers {layer}: no arm has it: {did_you_mean(layer, list(dict.fromkeys(known)))}"
+
+
+def _first_run(
+    study: StudySpec, name: str, network: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
+) -> Run:
+    """The confirmed run of seed 0 that left the arm's checkpoint, as far as its network and images go."""
+    runs = tables["runs"]
+    found = runs[(runs["phase"] == "confirm") & (runs["arm"] == name) & (runs["seed"] == 0)]
+    if found.empty:
+        raise FolderError(f"{name} cannot be looked into: tables/runs.csv knows no confirmed run of it")
+    known = {column: _value(cell) for column, cell in found.iloc[0].items() if pd.notna(cell)}
+    keywords = {
+        **network,
+        **{key: known[key] for key in study.tuning.ranges if key in known and key in network},
+    }
+    recipe = {key: known[key] for key in known if in_recipe(key)}
+    return Run(
+        phase="confirm",
+        arm=Arm(
+            name=name,
+            model=str(keywords.pop("model")),
+            keywords=keywords,
+            recipe=study.recipe.model_copy(update=recipe),
+            factors={},
+        ),
+        setting={},
+        seed=0,
+    )
+
+
+def _value(cell: Any) -> Any:
+    """A cell of a factor or nuisance as the study file has it: JSON, words bare."""
+    try:
+        return json.loads(cell) if isinstance(cell, str) else cell
+    except ValueError:
+        return cell
