@@ -1,12 +1,8 @@
 """Figures of chosen layers of trained arms on images of chosen classes, drawn into their report folder."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from ablate import figures, inside, sources, views
 from ablate.errors import AblateError, FolderError
@@ -15,9 +11,10 @@ from ablate.panels import MOST_ARMS
 from ablate.phrases import listed
 from ablate.report import ASKED
 from ablate.results import write_whole
-from ablate.runs import Arm, Run, in_recipe, slug
-from ablate.spec import StudySpec, did_you_mean
+from ablate.runs import Run, slug
+from ablate.spec import did_you_mean
 from ablate.tracing import called
+from ablate.trained import confirmed
 from ablate.views import View, Views
 from ablate.workers import Conditions
 
@@ -49,7 +46,7 @@ def draw(
         raise AblateError(f"--arm {arm}: {did_you_mean(arm, names)}")
     chosen = inside.classes_named(inputs, classes) if inputs is not None else None
     runs = [
-        _first_run(study, name, environment["networks"][name], tables)
+        confirmed(study, environment, tables["runs"], name)
         for name in ([arm] if arm is not None else names)
         if arm is not None or folder.checkpoint(slug(name)).exists()
     ]
@@ -117,39 +114,3 @@ class _Looking:
         if not known:
             return f"--layers {layer}: no layer of {listed([r.arm.name for r in self.runs])} has maps"
         return f"--layers {layer}: no arm has it: {did_you_mean(layer, list(dict.fromkeys(known)))}"
-
-
-def _first_run(
-    study: StudySpec, name: str, network: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
-) -> Run:
-    """The confirmed run of seed 0 that left the arm's checkpoint, as far as its network and images go."""
-    runs = tables["runs"]
-    found = runs[(runs["phase"] == "confirm") & (runs["arm"] == name) & (runs["seed"] == 0)]
-    if found.empty:
-        raise FolderError(f"{name} cannot be looked into: tables/runs.csv knows no confirmed run of it")
-    known = {column: _value(cell) for column, cell in found.iloc[0].items() if pd.notna(cell)}
-    keywords = {
-        **network,
-        **{key: known[key] for key in study.tuning.ranges if key in known and key in network},
-    }
-    recipe = {key: known[key] for key in known if in_recipe(key)}
-    return Run(
-        phase="confirm",
-        arm=Arm(
-            name=name,
-            model=str(keywords.pop("model")),
-            keywords=keywords,
-            recipe=study.recipe.model_copy(update=recipe),
-            factors={},
-        ),
-        setting={},
-        seed=0,
-    )
-
-
-def _value(cell: Any) -> Any:
-    """A cell of a factor or nuisance as the study file has it: JSON, words bare."""
-    try:
-        return json.loads(cell) if isinstance(cell, str) else cell
-    except ValueError:
-        return cell

@@ -1,17 +1,14 @@
 """What trained networks confuse and what their layers see, on the test images on which they were scored."""
 
-import pickle
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ablate import models, views
+from ablate import trained, views
 from ablate.data import Dataset
 from ablate.engines.loop import EVALUATION_BATCH
 from ablate.errors import AblateError, FolderError
@@ -94,27 +91,13 @@ def network_of(run: Run, folder: ReportFolder, dataset: Dataset) -> nn.Module:
     Raises:
         FolderError: its checkpoint is missing, torn or another network's, or its training diverged.
     """
-    device = dataset.test_images.device
-    network = models.build(
-        run.arm.model,
-        run.keywords,
-        input_shape=tuple(dataset.test_images.shape[1:]),
-        classes=len(dataset.classes),
-        init="default",
-        seed=run.seed,
+    return trained.network_of(
+        run,
+        folder.checkpoint(run.arm.slug),
+        tuple(dataset.test_images.shape[1:]),
+        len(dataset.classes),
+        dataset.test_images.device,
     )
-    checkpoint = folder.checkpoint(run.arm.slug)
-    try:
-        state = _state(checkpoint, device)
-        network.load_state_dict(state)
-    except (OSError, EOFError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FolderError(
-            f"{run.arm.name} cannot be looked into: checkpoints/{checkpoint.name} is not its own ({told})"
-        ) from None
-    if not all(tensor.isfinite().all() for tensor in state.values()):
-        raise FolderError(f"{run.arm.name} cannot be looked into: its training diverged")
-    return network.to(device).eval()
 
 
 def score(network: nn.Module, dataset: Dataset) -> Score:
@@ -217,12 +200,6 @@ def _class_named(name: str, classes: Sequence[str]) -> int:
             f"--inputs {name}: may be {' or '.join(classes[i] for i in begun)}: write more of it"
         )
     raise AblateError(f"--inputs {name}: no such class: {did_you_mean(name, list(classes))}")
-
-
-def _state(checkpoint: Path, device: torch.device) -> dict[str, Tensor]:
-    if not zipfile.is_zipfile(checkpoint):  # of anything else torch.load raises whatever comes up
-        raise EOFError("it is missing or torn")
-    return torch.load(checkpoint, map_location=device, weights_only=True)
 
 
 def _filters(first: Call) -> Filters:

@@ -52,6 +52,7 @@ FLOORS = (
     "workers",
     "throughput",
     "tracing",
+    "trained",
     "inside",
     "phases",
     "intervals",

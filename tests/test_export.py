@@ -395,11 +395,11 @@ def test_an_arm_that_is_not_there_is_told_with_the_nearest(
 
 
 TORN = {
-    "missing": (None, "is missing: the arm's first confirmed run failed or has not ended"),
-    "cut short": (lambda content, _: content[: len(content) // 2], "holds no weights of this arm's network"),
-    "no checkpoint at all": (lambda *_: b"nothing of the kind", "holds no weights of this arm's network"),
-    "another arm's": (lambda _, other: other, "holds no weights of this arm's network"),
-    "diverged": (lambda content, _: not_numbers(content), "the arm's first run diverged"),
+    "missing": (None, "is missing: its first confirmed run failed or has not ended"),
+    "cut short": (lambda content, _: content[: len(content) // 2], "holds no weights of its network"),
+    "no checkpoint at all": (lambda *_: b"nothing of the kind", "holds no weights of its network"),
+    "another arm's": (lambda _, other: other, "holds no weights of its network"),
+    "diverged": (lambda content, _: not_numbers(content), "its training diverged"),
 }
 
 

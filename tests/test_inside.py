@@ -351,7 +351,9 @@ def test_an_arm_that_diverged_is_told_of_and_keeps_no_other_from_being_seen(look
     (looked / views.NAME).unlink()
     conduct(spec, looked, WithCheckpoints())
     found = seen_in(looked)
-    assert found.arms[0].remark == "lenet cannot be looked into: its training diverged"
+    assert found.arms[0].remark == (
+        "lenet: checkpoints/lenet.pt holds weights that are no numbers: its training diverged"
+    )
     assert set(pd.read_csv(looked / "tables" / "confusion.csv")["arm"]) == {"max $x", "mlp"}
     report.write(looked)
     assert "its training diverged." in Page((looked / "report.html").read_text()).text
@@ -480,9 +482,7 @@ def test_the_command_says_of_a_published_folder_that_it_holds_no_checkpoints() -
 
 def test_the_command_tells_a_torn_checkpoint_in_one_line(looked: Path) -> None:
     (looked / "checkpoints" / "lenet.pt").write_bytes(b"torn")
-    with pytest.raises(
-        FolderError, match=r"lenet cannot be looked into: checkpoints/lenet\.pt is not its own"
-    ):
+    with pytest.raises(FolderError, match=r"lenet: checkpoints/lenet\.pt holds no weights of its network"):
         list(drawn_by_command(looked, arm="lenet"))
 
 
