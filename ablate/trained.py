@@ -35,6 +35,12 @@ def confirmed(
     asked = [*study.factor_names, *study.tuning.ranges]
     network = dict(environment["networks"][arm])
     model = str(network.pop("model"))
+    code = environment.get("code", {}).get(model)
+    if code and code != models.fingerprint(model):
+        raise FolderError(
+            f"{arm}: the code of {model} is no longer what its weights were trained with: "
+            "restore it, or run the study again"
+        )
     tuned = {name: known[name] for name in study.tuning.ranges if name in network and name in known}
     # A cell that is empty is a null where the recipe can have one.
     recipe = {name: known.get(name) for name in asked if in_recipe(name)}

@@ -1,5 +1,8 @@
 """Drawings of how arms were tuned and trained."""
 
+import math
+from collections.abc import Sequence
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -16,6 +19,9 @@ from ablate.figures.canvas import (
     words,
 )
 from ablate.spec import StudySpec
+
+LABEL_SHARE = 0.06
+"""Of an axis, what a label takes at least."""
 
 
 def draw_tuning(data: pd.DataFrame, study: StudySpec) -> Figure:
@@ -44,15 +50,23 @@ def draw_tuning(data: pd.DataFrame, study: StudySpec) -> Figure:
         if study.tuning.ranges[parameter][0].log:
             axes.set_xscale("log")
             values = sorted(set(here["value"]))
-            axes.set_xticks(
-                values, [f"{value:.3g}" for value in values], rotation=0 if len(values) < 9 else 45
-            )
+            axes.set_xticks(values, _apart(values), rotation=0 if len(values) < 9 else 45)
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.minorticks_off()
         accuracy_axis(axes, decimals=0)
         axes.set(xlabel=words(parameter), ylabel="validation accuracy")
         legend(axes)
     return figure
+
+
+def _apart(values: Sequence[float]) -> list[str]:
+    """Labels of a logarithmic axis, empty where one would stand upon the one before it."""
+    labels, last = [], 0.0
+    for value in values:
+        near = last > 0 and math.log(value / last) < LABEL_SHARE * math.log(values[-1] / values[0])
+        labels.append("" if near else f"{value:.3g}")
+        last = last if near else value
+    return labels
 
 
 def draw_training(data: pd.DataFrame, study: StudySpec) -> Figure:

@@ -14,7 +14,7 @@ from ablate.models.layers import LayerShape, initialise, layer_shapes
 from ablate.models.lenet import lenet
 from ablate.models.mlp import mlp
 from ablate.models.nin import nin
-from ablate.models.own import callable_of, construct, file_digest, signature, try_out
+from ablate.models.own import callable_of, check_kind, construct, file_digest, signature, try_out
 from ablate.models.vgg import vgg
 from ablate.spec import did_you_mean
 
@@ -126,3 +126,5 @@ def _check_names(model: str, settings: Mapping[str, Any]) -> None:
     for name in settings:
         if name not in known:
             raise ModelError(name, f"unknown keyword of {model}: {did_you_mean(name, list(known))}")
+        if model not in MODELS:
+            check_kind(model, name, settings[name], known[name])

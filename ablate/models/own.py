@@ -84,6 +84,25 @@ def signature(model: str, function: Callable[..., nn.Module]) -> dict[str, Any]:
     return found
 
 
+def check_kind(model: str, name: str, value: Any, default: Any) -> None:
+    """Refuse what is not of the default's kind: in YAML `no` is a word, and a word is true in Python.
+
+    Raises:
+        ModelError: naming the keyword and what its default is.
+    """
+    kinds: dict[type, tuple[str, tuple[type, ...]]] = {
+        bool: ("true or false", (bool,)),
+        int: ("a whole number", (int,)),
+        float: ("a number", (int, float)),
+        str: ("a word", (str,)),
+    }
+    if type(default) not in kinds or value is None:
+        return
+    told, allowed_kinds = kinds[type(default)]
+    if type(value) not in allowed_kinds:
+        raise ModelError(name, f"{model}: {value!r} is not {told}, as its default {default!r} is")
+
+
 def construct(
     model: str, function: Callable[..., nn.Module], settings: dict[str, Any], *, init: str, seed: int
 ) -> nn.Module:

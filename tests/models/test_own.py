@@ -1,5 +1,6 @@
 """A person's own network is named by a study, allowed by the command line, checked by its signature."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,25 @@ def test_a_study_of_a_persons_own_network_gives_a_report(nets: str, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert "width=16" in done.stdout
     assert (tmp_path / "reports" / "own" / "report.html").exists()
+
+
+KINDS = {
+    "yes for a truth value": ({"skip": "yes"}, "'yes' is not true or false, as its default True is"),
+    "a word for a number": ({"width": "wide"}, "'wide' is not a whole number, as its default 8 is"),
+    "a part of a whole number": ({"width": 8.5}, "8.5 is not a whole number"),
+    "true for a number": ({"width": True}, "True is not a whole number"),
+    "a number for a word": ({"activation": 3}, "3 is not a word, as its default 'relu' is"),
+}
+
+
+@pytest.mark.parametrize(("settings", "told"), KINDS.values(), ids=KINDS)
+def test_a_value_of_another_kind_than_the_default_is_refused(
+    nets: str, tmp_path: Path, settings: dict[str, object], told: str
+) -> None:
+    (tmp_path / "mynets.py").write_text(
+        NETS.replace("def build(width=8,", "def build(skip=True, rate=0.5, width=8,")
+    )
+    own.allow(["mynets"])
+    models.check(nets, {"rate": 1, "skip": False}, input_shape=SHAPE, classes=10)
+    with pytest.raises(ModelError, match=re.escape(told)):
+        models.check(nets, settings, input_shape=SHAPE, classes=10)
