@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -93,7 +94,7 @@ def run(
                 tell(slower)
             conduct = Conduct(study, layout, folder, conditions, jobs=jobs or os.cpu_count() or 1)
 
-            def write_report() -> "Evidence":
+            def write_report(*, weigh: bool = True) -> "Evidence":
                 # Here, while the workers train: what draws takes a second or two to import.
                 from ablate import report
 
@@ -102,14 +103,14 @@ def run(
                     "changed_after_answer": changed,
                     "test_set_readers": folder.readers(str(study.dataset)),
                 }
-                folder.write_environment({**conduct.facts(), **told})
+                folder.write_environment({**conduct.facts(weigh=weigh), **told})
                 folder.write_tables(conduct.tables())
                 return report.write(folder.path)
 
             page = folder.path / "report.html"
             try:
-                with display(err, quiet=quiet) as shown:
-                    for event in conduct.events():
+                with display(err, quiet=quiet) as shown, closing(conduct.events()) as events:
+                    for event in events:
                         if isinstance(event, Advanced):
                             shown.show(event)
                         else:
@@ -117,6 +118,12 @@ def run(
                             if not quiet:
                                 tell(f"first pair done, preliminary report: {page}")
                 evidence = write_report()
+            except Interrupted:
+                # From here on a second signal ends this at once: both are the system's again.
+                write_report(weigh=False)
+                tell(f"partial report: {page}")
+                raise
+            else:
                 from ablate import index
 
                 index.write_index(out_dir)

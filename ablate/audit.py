@@ -8,9 +8,11 @@ import pandas as pd
 from ablate import power, stats
 from ablate.evidence import Evidence
 from ablate.phrases import counted, p_in_words, points, rows, spoken
-from ablate.speeds import drift
+from ablate.speeds import drift, spread
 
 DRIFT_WORTH_SAYING = 0.05
+SPREAD_WORTH_SAYING = 0.15
+"""Alone on a machine the middle half of a network's blocks lies within a few per cent."""
 HARDLY_ANY_DISTURBANCE = 0.25
 MANY_READERS = 5
 """From so many studies of one test set on, the report says that the set wears out."""
@@ -151,6 +153,12 @@ def _timing(evidence: Evidence) -> Iterator[str]:
     moved = drift(timing)
     if moved is not None and abs(moved) > DRIFT_WORTH_SAYING:
         yield f"The baseline's speed moved by {moved:+.0%} within a timing block."
+    wide = spread(timing)
+    if wide is not None and wide > SPREAD_WORTH_SAYING:
+        yield (
+            f"The middle half of the baseline's timing blocks spreads over {wide:.0%} of their median: "
+            "something else was at work, and the speeds say little."
+        )
 
 
 def _tried(evidence: Evidence, arm: str) -> pd.DataFrame:

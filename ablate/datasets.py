@@ -59,18 +59,6 @@ DATASETS = {
 }
 
 
-class Found(BaseModel):
-    """What a folder of images held when the study was first read: other contents are other data."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    classes: tuple[str, ...]
-    train_images: int
-    test_images: int
-    sha256: str
-    """Of every image's place and bytes."""
-
-
 def printable(text: str) -> str:
     """The text, if it holds no control characters."""
     if not text.isprintable():
@@ -83,6 +71,22 @@ def table_cell(text: str) -> str:
     if text.startswith(SPREADSHEET_FORMULA):
         raise ValueError("must not begin like a spreadsheet formula (=, +, -, @)")
     return text
+
+
+ClassName = Annotated[str, AfterValidator(printable), AfterValidator(table_cell)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+
+
+class Found(BaseModel):
+    """What a folder of images held when the study was first read: other contents are other data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=2)]
+    train_images: Count
+    test_images: Count
+    sha256: str
+    """Of every image's place and bytes."""
 
 
 class DatasetSpec(BaseModel):
@@ -119,7 +123,11 @@ class DatasetSpec(BaseModel):
     def _counted(self) -> "DatasetSpec":
         if self.path is None or self.found is not None:
             return self
-        return self.model_copy(update={"found": _found(self.path)})
+        try:
+            found = _found(self.path)
+        except OSError as error:
+            raise ValueError(f"{error.filename}: cannot be read ({error.strerror})") from None
+        return self.model_copy(update={"found": found})
 
     @model_serializer(mode="wrap")
     def _as_written(self, handler: SerializerFunctionWrapHandler) -> Any:
@@ -172,12 +180,21 @@ def image_folder(path: Path) -> ImageFolder:
         listed = [
             [(file, n) for n, name in enumerate(train) for file in by.get(name, ())] for by in (train, test)
         ]
+        if missing := sorted(set(train) - set(test)):
+            raise ValueError(f"{parts[1]}: the class {missing[0]} has no images to test on")
+        few = {name: files for name, files in train.items() if len(files) < 2}
     else:
         train = _by_class(path)
+        few = {name: files for name, files in train.items() if len(files) < TEST_EVERY}
         every = [(i, file, n) for n, name in enumerate(train) for i, file in enumerate(train[name], start=1)]
         listed = [
             [(file, n) for i, file, n in every if (i % TEST_EVERY == 0) is tested] for tested in (False, True)
         ]
+    if len(train) > 1 and few:
+        name, files = next(iter(few.items()))
+        raise ValueError(
+            f"{path}: the class {name} has {len(files)} of the {TEST_EVERY} images it needs at least"
+        )
     if len(train) < 2 or not all(listed):
         raise ValueError(
             f"{path}: is no folder of images by class: it needs two folders or more, each with images "
@@ -189,7 +206,10 @@ def image_folder(path: Path) -> ImageFolder:
 def _by_class(path: Path) -> dict[str, list[Path]]:
     found = {}
     for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
-        files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
+        # A pipe of such a name would be waited for, a link to nowhere cannot be read.
+        files = sorted(
+            file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()
+        )
         if files:
             found[_class_name(folder)] = files
     return found

@@ -1,8 +1,20 @@
 """What can be wrong with what a person gave us; each error is one line that ends with the remedy."""
 
+MOST_LETTERS = 1_000
+
 
 class AblateError(Exception):
-    """Something a person can put right; the command line prints it as one line and exits with 2."""
+    """Something a person can put right; the command line prints it as one line and exits with 2.
+
+    Names out of files of any origin stand in messages: what would break the line, move a terminal's cursor
+    or not be encoded at all is written as its escape.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+        if len(shown) > MOST_LETTERS:  # the place stands in front, the remedy at the end
+            shown = f"{shown[: MOST_LETTERS // 2]} … {shown[-MOST_LETTERS // 2 :]}"
+        super().__init__(shown)
 
 
 class StudyError(AblateError):

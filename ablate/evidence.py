@@ -26,7 +26,15 @@ class Evidence:
     """All that the study declared to test: what Holm's correction is over."""
     views: Views
     """What was seen inside the arms' networks; no arms where none was looked into."""
-    preliminary: bool
+    missing_runs: int
+    """How many runs there are still to confirm."""
+    missing_blocks: int
+    """How many blocks there are still to time, of runs that can be timed; unknown ones are not counted."""
+
+    @property
+    def preliminary(self) -> bool:
+        """Whether anything is still missing: then there is no verdict."""
+        return self.missing_runs > 0 or self.missing_blocks > 0
 
     @property
     def ceiling(self) -> float:
@@ -54,8 +62,11 @@ def gather(path: Path) -> Evidence:
     study, environment, given = read_given(path)
     arms = list(environment["arms"])
     confirmed = given["runs"][given["runs"]["phase"] == "confirm"]
-    to_time = study.timing.blocks > 0 and (confirmed["test_accuracy"].notna()).any()
-    preliminary = len(confirmed) < len(arms) * study.seeds or (to_time and given["timing"].empty)
+    timed = given["timing"]
+    each_round = timed["arm"].nunique() + 1  # the baseline's are the first and the last
+    # Without a baseline that trained there is nothing to time the others beside.
+    trained = confirmed.loc[confirmed["status"].isin(["complete", "diverged"]), "arm"]
+    to_time = study.timing.blocks * each_round if arms[0] in set(trained) else 0
     contrasts = differences(environment["contrasts"])
     if study.design == "factorial":
         settings = factor_settings(confirmed, study.factors).reindex(arms)
@@ -92,7 +103,8 @@ def gather(path: Path) -> Evidence:
         arms=arms,
         contrasts=contrasts,
         views=views.read(path / views.NAME) or Views(classes=tuple(environment["data"]["classes"])),
-        preliminary=preliminary,
+        missing_runs=max(0, len(arms) * study.seeds - len(confirmed)),
+        missing_blocks=max(0, to_time - len(timed)),
     )
 
 

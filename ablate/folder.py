@@ -35,9 +35,9 @@ class ReportFolder:
         Raises:
             FolderError: another process holds it, or it cannot be written.
         """
+        self._lock = FileLock(self.path / ".lock")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.path / ".lock")
             self._lock.acquire(timeout=0)
             if fresh and (self.path / "study.yaml").exists():
                 self._lock.release()
@@ -50,6 +50,7 @@ class ReportFolder:
             who = holder.read_text() if holder.exists() else "another process"
             raise FolderError(f"{self.path}: {who} is at work here: wait, or choose another --out") from None
         except OSError as error:
+            self._lock.release()
             raise FolderError(
                 f"{self.path}: cannot be written ({error.strerror}): choose another --out"
             ) from None

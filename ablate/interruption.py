@@ -17,10 +17,11 @@ class Interrupted(Exception):  # noqa: N818  # not an error: a person or the sys
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into one exception, once; a second signal ends the process at once."""
+    """Turn SIGINT and SIGTERM into one exception, once; a second of either ends the process at once."""
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-        signal.signal(number, signal.SIG_DFL)
+        for either in before:
+            signal.signal(either, signal.SIG_DFL)
         raise Interrupted(128 + number)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -41,7 +41,7 @@ def _number(value: Any, digits: int = 2) -> str:
 
 def _markdown(text: object) -> str:
     """Text that no Markdown renderer takes for a tag, a table cell or emphasis."""
-    escaped = str(text).replace("\\", "\\\\")
+    escaped = str(text).replace("\\", "\\\\").replace("&", "&amp;")
     for character in "`*_{}[]<>|#$~":
         escaped = escaped.replace(
             character,

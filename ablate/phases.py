@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -70,7 +70,7 @@ class Conduct:
         self._throughput = self._throughput_of([])
         self._worked = False
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event, None, None]:
         """Do what is left to do, phase by phase; a finished study does nothing."""
         for event in self._phases():
             self._worked = True
@@ -141,8 +141,11 @@ class Conduct:
             "timing": frame("timing", (asdict(block) for block in self._throughput.blocks())),
         }
 
-    def facts(self) -> dict[str, Any]:
-        """Environment, data and each arm's cost, for `environment.json`."""
+    def facts(self, *, weigh: bool = True) -> dict[str, Any]:
+        """Environment, data and each arm's cost, for `environment.json`.
+
+        Without `weigh` only costs that are known already: an arm's takes two of its training steps.
+        """
         device = torch.device(self._conditions.device)
         kept = self._folder.environment()
         machine = {**timing.environment(device, self._threads), "jobs": self._jobs}
@@ -150,11 +153,12 @@ class Conduct:
             machine = {key: kept.get(key, value) for key, value in machine.items()}
         costs = {arm.name: kept.get("arms", {}).get(arm.name, {}) for arm in self.layout.arms}
         for arm in self.layout.arms:
-            if self._completes(arm):
+            if weigh and self._completes(arm):
                 costs[arm.name] = self._throughput.cost(self._first_run(arm), costs[arm.name])
         dataset = self._conditions.load(None)
         records = [record for _, record in self._recorded()]
         engines = [record.engine for record in records if record.engine]
+        of_models = sorted({arm.model for arm in self.layout.arms})
         return {
             **machine,
             "engines": {name: engines.count(name) for name in sorted(set(engines))},
@@ -171,6 +175,9 @@ class Conduct:
                 arm.name: {"model": arm.model, **models.keywords(arm.model), **arm.keywords}
                 for arm in self.layout.arms
             },
+            # Only a person's own networks have code that may change while their weights stay.
+            "code": {model: code for model in of_models if (code := models.fingerprint(model))},
+            "plugins": list(self._conditions.plugins),
             "contrasts": [list(pair) for pair in self.layout.contrasts],
             "left_out": dict(self.layout.left_out),
             "search": self._generations.facts(),
@@ -296,7 +303,8 @@ def _tuning_run(arm: Arm, trial: Trial) -> Run:
 
 def _advanced(phase: str, done: int, total: int, record: RunRecord) -> Advanced:
     accuracy = record.validation_accuracy if record.test_accuracy is None else record.test_accuracy
-    outcome = record.status if accuracy is None else f"accuracy {accuracy:.3f}"
+    failure = f"{record.status}, {record.cause}" if record.cause else record.status
+    outcome = failure if accuracy is None else f"accuracy {accuracy:.3f}"
     return Advanced(
         phase=phase,
         done=done,

@@ -11,7 +11,7 @@ from ablate.evidence import Evidence, gather
 from ablate.pages import templates
 from ablate.phrases import rows
 from ablate.results import COLUMNS, GIVEN_TABLES, OPTIONAL_TABLES, TABLES, write_table, write_whole
-from ablate.wording import conditions, findings, headline, references, remarks
+from ablate.wording import conditions, findings, headline, missing, references, remarks
 
 RUNS_SHOWN = 500
 FINDINGS_SHOWN = 12
@@ -60,10 +60,9 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "study": study,
         "environment": evidence.environment,
         "preliminary": evidence.preliminary,
+        "missing": missing(evidence),
         "headline": headline(evidence),
         "remarks": remarks(evidence),
-        "confirmed": len(evidence.confirmed),
-        "wanted": len(evidence.arms) * study.seeds,
         "arms": rows(tables["arms"]),
         "findings": findings(evidence),
         "findings_shown": FINDINGS_SHOWN,

@@ -1,7 +1,10 @@
 """Optuna, imported here alone: the storage of what ran, and the sampler that proposes candidates."""
 
 import json
+import os
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -42,24 +45,22 @@ class RecordStore:
         """Open or create the file.
 
         Raises:
-            FolderError: the file is no database of Optuna's, or cannot be written.
+            FolderError: the file is not whole, not this study's, or cannot be written.
         """
         self._path = path
+        if not path.exists():
+            _create(path, name)
         try:
-            storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
-            self._studies = {
-                phase: optuna.create_study(
-                    storage=storage, study_name=f"{name} {phase}", direction="maximize", load_if_exists=True
-                )
-                for phase in PHASES
-            }
-            self._storage = storage
+            _examine(path, name)
+            self._storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+            self._studies = _studies(self._storage, name)
             self.runs: dict[str, RunRecord] = {}
             self.blocks: dict[str, TimingBlock] = {}
             for phase in PHASES:
                 for trial in self._studies[phase].get_trials(deepcopy=False):
                     self._remember(phase, trial.user_attrs)
         except (
+            sqlite3.Error,
             SQLAlchemyError,
             StorageInternalError,
             RuntimeError,
@@ -67,8 +68,10 @@ class RecordStore:
             TypeError,
             ValueError,
         ) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise FolderError(f"{path}: no usable record ({reason}): start over with --fresh") from None
+            reason = " ".join(str(error.__cause__ or error).split())[:120]
+            raise FolderError(
+                f"{path}: no usable record ({reason}): it is left as it is; --fresh moves it aside"
+            ) from None
 
     def add_run(self, key: str, record: RunRecord) -> None:
         """Put a finished run on record, in one transaction of Optuna's."""
@@ -139,6 +142,53 @@ class RecordStore:
             # A crash is missing data: the next command tries that run again.
             if run.status not in ("failed", "oom"):
                 self.runs[key] = run
+
+
+def _create(path: Path, name: str) -> None:
+    """Put an empty record in place in one step: what is there is whole, or something happened to it."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half.unlink(missing_ok=True)
+    try:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{half}")
+        _studies(storage, name)
+        storage.remove_session()
+        storage.engine.dispose()
+        half.replace(path)
+    except (SQLAlchemyError, StorageInternalError) as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:120]
+        raise FolderError(f"{path}: cannot be written ({reason}): choose another --out") from None
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _examine(path: Path, name: str) -> None:
+    """Look through the file before Optuna opens it, which would add its tables to whatever it finds.
+
+    Raises:
+        sqlite3.Error: it is no database, or a torn one.
+        ValueError: it is empty or holds something else.
+    """
+    # Read and write, and yet nothing is written: a transaction cut short by a kill can only so be undone.
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as database:
+        (sound,) = database.execute("pragma quick_check(1)").fetchone()
+        if sound != "ok":
+            raise ValueError(sound)
+        tables = {table for (table,) in database.execute("select name from sqlite_master")}
+        if not tables:
+            raise ValueError("it is empty")
+        named = database.execute("select study_name from studies") if "studies" in tables else ()
+        if f"{name} confirm" not in {found for (found,) in named}:
+            raise ValueError(f"it holds no study {name}")
+
+
+def _studies(storage: optuna.storages.RDBStorage, name: str) -> dict[str, optuna.Study]:
+    """Optuna's studies by phase; those that are not there yet are made."""
+    return {
+        phase: optuna.create_study(
+            storage=storage, study_name=f"{name} {phase}", direction="maximize", load_if_exists=True
+        )
+        for phase in PHASES
+    }
 
 
 def propose(study: StudySpec, tried: Sequence[Tried], generation: int, size: int) -> list[Candidate]:

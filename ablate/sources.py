@@ -1,13 +1,18 @@
 """Where a data set's images come from: official files, torchvision's readers, a person's own folder."""
 
+import contextlib
 import gzip
 import hashlib
+import http.client
 import importlib
 import os
 import socket
+import struct
 import sys
+import tarfile
 import tempfile
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -61,6 +66,8 @@ DIGITS_SEED = 0
 SAFEST_PIXELS = 100_000_000
 """Of one image file: larger ones are refused, for a small file can unfold to any size."""
 DOWNLOAD_TIMEOUT_SECONDS = 30
+TORN = (AssertionError, ValueError, TypeError, KeyError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile)  # fmt: skip
+"""What torchvision's readers and unpackers raise of files that are not what they take them for."""
 _KEPT_ALIVE: list[object] = []
 """Operator declarations end with the object that made them."""
 
@@ -135,7 +142,7 @@ def _by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
     facts = dataset.facts
     try:
         train, test = (getattr(_torchvision_datasets(), kind)(root, **half) for half in halves)
-    except (RuntimeError, OSError, ValueError, EOFError) as error:
+    except (RuntimeError, OSError, *TORN) as error:
         raise DataError(f"{root}: {kind} cannot be read ({error}): delete it and fetch it again") from None
     arrays = [_channels_first(np.asarray(half.data)) for half in (train, test)]
     labels = [
@@ -190,12 +197,13 @@ def _decoded(file: Path, size: int, *, grey: bool) -> np.ndarray[Any, np.dtype[n
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(file) as image:
+        # Ignored: warnings of damaged remarks beside pixels that are whole.
+        with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
             if image.width * image.height > SAFEST_PIXELS:
                 raise DataError(f"{file}: {image.width}×{image.height} pixels are too many: make it smaller")
             upright = ImageOps.exif_transpose(image).convert("L" if grey else "RGB")
             fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, struct.error, Image.DecompressionBombError, *TORN) as error:
         raise DataError(f"{file}: is no image that can be read ({error}): take it out") from None
     return _channels_first(np.asarray(fitted)[None])[0]
 
@@ -222,6 +230,8 @@ def _lies_in(root: Path, name: str) -> bool:
             getattr(_torchvision_datasets(), kind)(root, **half)
     except (RuntimeError, OSError):  # "Dataset not found"
         return False
+    except TORN:
+        return True  # it lies there; whoever reads it is told that it is torn
     return True
 
 
@@ -298,21 +308,36 @@ def _download(name: str) -> Path | None:
         with tempfile.TemporaryDirectory(dir=_cache()) as half, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             kind, halves = TORCHVISION.get(name, (FOLDERS.get(name, ""), [{}]))
-            for asked in halves:
-                getattr(datasets, kind)(half, download=True, **asked)
+            with _archives_stay_inside():
+                for asked in halves:
+                    getattr(datasets, kind)(half, download=True, **asked)
             if name in FOLDERS:
                 for file, sha in zip(FILES, SHA256[name], strict=True):
                     _read(Path(half, kind, "raw"), file, sha)
             for path in Path(half).rglob("*"):
-                if path.is_file():
+                if path.is_file() and not path.is_symlink():
                     kept = _cache() / path.relative_to(half)
                     kept.parent.mkdir(parents=True, exist_ok=True)
                     path.replace(kept)
-    except (OSError, RuntimeError, DataError):
+    except (OSError, RuntimeError, DataError, http.client.HTTPException, *TORN):
         return None  # no network, a mirror that sends something else, or no place to keep it
     finally:
         socket.setdefaulttimeout(patience)
     return _cache()
+
+
+@contextlib.contextmanager
+def _archives_stay_inside() -> Iterator[None]:
+    """Let no tar file put anything, by `../` or by links, outside the folder it is unpacked into.
+
+    torchvision unpacks with Python's default, which before 3.14 trusts the archive wholly.
+    """
+    before = tarfile.TarFile.extraction_filter
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        yield
+    finally:
+        tarfile.TarFile.extraction_filter = before
 
 
 def torchvision() -> ModuleType:

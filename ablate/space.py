@@ -91,6 +91,7 @@ def _named(study: StudySpec) -> Layout:
 
 
 def _one_at_a_time(study: StudySpec) -> Layout:
+    _refuse_too_many(study, sum(map(len, study.factors.values())))
     baseline = arm_of(study, BASELINE, {}, BASELINE)
     found = [baseline]
     for name, alternatives in study.factors.items():
@@ -119,10 +120,7 @@ def _factorial(study: StudySpec) -> Layout:
     count = 1
     for values in levels.values():
         count *= len(values)
-    if count > MOST_ARMS:
-        raise StudyError(
-            f"{study.where('factors')}: {count:,} arms are more than {MOST_ARMS:,}: fewer values"
-        )
+    _refuse_too_many(study, count)
     found, left_out = [arm_of(study, BASELINE, {}, BASELINE)], {}
     possible = set()
     for combination in product(*levels.values()):
@@ -145,6 +143,13 @@ def _factorial(study: StudySpec) -> Layout:
                     f"{study.where(f'factors.{name}.{position}')}: no arm can have {single}: {reason_told}"
                 )
     return Layout(arms=tuple(found), contrasts=_each_with_first(found), left_out=left_out)
+
+
+def _refuse_too_many(study: StudySpec, count: int) -> None:
+    if count > MOST_ARMS:
+        raise StudyError(
+            f"{study.where('factors')}: {count:,} arms are more than {MOST_ARMS:,}: fewer values"
+        )
 
 
 def _leave_one_out(study: StudySpec) -> Layout:

@@ -1,6 +1,7 @@
 """What a study is: one question and the conditions under which it is answered, every part checked."""
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -29,9 +30,10 @@ def _without_blank_ends(text: str) -> str:
     return text
 
 
-Word = Annotated[str, Field(max_length=300), AfterValidator(printable)]
+# Words stand alone in cells of runs.csv.
+Word = Annotated[str, Field(max_length=300), AfterValidator(printable), AfterValidator(table_cell)]
 Scalar = bool | int | float | Word | None
-Value = Scalar | list[int | float | None]
+Value = Scalar | Annotated[list[int | float | None], Field(max_length=100)]
 Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(printable)]
 ArmName = Annotated[
     str,
@@ -75,6 +77,8 @@ class Range(Conditional):
     def _ordered(self) -> "Range":
         if self.low >= self.high:
             raise ValueError(f"low {self.low:g} is not below high {self.high:g}: swap or widen them")
+        if self.high - self.low == math.inf:
+            raise ValueError("is wider than any number: bring low and high nearer")
         if self.log and self.low <= 0:
             raise ValueError(f"low {self.low:g} has no logarithm: give a positive low or log: false")
         return self

@@ -84,3 +84,15 @@ def drift(timing: pd.DataFrame) -> float | None:
     at = speed.set_index(["block", "position"])["speed"]
     ratios = [at.loc[block, last] / at.loc[block, first] for block, first, last in ends.itertuples()]
     return float(np.median(ratios)) - 1
+
+
+def spread(timing: pd.DataFrame) -> float | None:
+    """The baseline's undisturbed blocks: interquartile range over median; None for fewer than three."""
+    if timing.empty:
+        return None
+    first = timing.sort_values(["block", "position"])["arm"].iloc[0]
+    clean = timing[(timing["arm"] == first) & ~timing["disturbed"].astype(bool)]
+    speed = (clean["examples"] / clean["seconds"]).astype(float)
+    if len(speed) < PAIRS_FOR_A_VERDICT:
+        return None
+    return float((speed.quantile(0.75) - speed.quantile(0.25)) / speed.median())

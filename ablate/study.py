@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ablate.datasets import DatasetSpec
 from ablate.errors import StudyError
@@ -29,6 +29,8 @@ from ablate.spec import (
 )
 
 MAX_BYTES = 64_000
+DEEPEST = 20
+"""Levels of lists and mappings in each other; ruamel.yaml's time grows with their square."""
 
 
 def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -> StudySpec:
@@ -121,33 +123,65 @@ def _leaves(raw: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """The file's mapping and, by dotted key, `file:line` where it stands."""
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise StudyError(f"{path}: {size:,} bytes are more than a study's {MAX_BYTES:,}: shorten it")
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:  # no more of it: a pipe or a device has no size and no end
+            content = file.read(MAX_BYTES + 1)
+        text = content.decode("utf-8")
     except (FileNotFoundError, IsADirectoryError):
         raise StudyError(f"{path}: no such study file: check the path, or see studies/") from None
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise StudyError(f"{path}: is not text in UTF-8: a study is a YAML file") from None
+    if len(content) > MAX_BYTES:
+        raise StudyError(f"{path}: its bytes are more than a study's {MAX_BYTES:,}: shorten it")
     yaml = YAML(typ="safe", pure=True)
+    root: Node | None = None
     try:
-        for event in yaml.parse(text):
-            if isinstance(event, AliasEvent):
-                raise StudyError(
-                    f"{path}:{event.start_mark.line + 1}: alias '*{event.anchor}': write the value out"
-                )
+        _refuse_traps(yaml, text, path)
         root = yaml.compose(text)
         raw = yaml.load(text)
     except MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise StudyError(f"{path}{line}: {' '.join(str(error.problem).split())}") from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise StudyError(f"{path}: is not YAML ({' '.join(str(error).split())[:120]})") from None
+    except (YAMLError, ValueError) as error:
+        told = " ".join(str(error).split())[:120]
+        raise StudyError(f"{path}{_line_of_no_value(root)}: is not YAML ({told})") from None
     if not isinstance(raw, dict) or root is None:
         raise StudyError(f"{path}: is no study: it must be a mapping that begins with 'name:'")
     return raw, {key: f"{path}:{line}" for key, line in _line_numbers(root)}
+
+
+def _refuse_traps(yaml: YAML, text: str, path: Path) -> None:
+    """Raise a StudyError at what makes a short file long, deep or more than text."""
+    depth = 0
+    for event in yaml.parse(text):
+        at = f"{path}:{event.start_mark.line + 1}"
+        if isinstance(event, AliasEvent):
+            raise StudyError(f"{at}: alias '*{event.anchor}': write the value out")
+        if isinstance(event, NodeEvent) and (tag := getattr(event, "tag", None)) is not None:
+            raise StudyError(f"{at}: tag '{tag}': write the plain value")
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            raise StudyError(f"{at}: more than {DEEPEST} levels in each other: write it flatter")
+
+
+def _line_of_no_value(root: Node | None) -> str:
+    """`:line` of the first scalar that looks like a number or a date and is none; empty if none does."""
+    for node in _scalars(root):
+        try:
+            YAML(typ="safe", pure=True).load(node.value)
+        except (YAMLError, ValueError):
+            return f":{node.start_mark.line + 1}"
+    return ""
+
+
+def _scalars(node: Node | None) -> Iterator[ScalarNode]:
+    if isinstance(node, ScalarNode):
+        yield node
+    elif isinstance(node, SequenceNode | MappingNode):
+        for below in node.value:
+            for part in below if isinstance(below, tuple) else (below,):
+                yield from _scalars(part)
 
 
 def _line_numbers(node: Node, prefix: str = "") -> Iterator[tuple[str, int]]:
@@ -197,9 +231,11 @@ def _apply_override(raw: dict[str, Any], lines: dict[str, str], override: str) -
     key, equals, text = override.partition("=")
     if not equals or not key or not all(key.split(".")):
         raise StudyError(f"command line: '{override}' is not KEY=VALUE: write it like recipe.epochs=2")
+    yaml = YAML(typ="safe", pure=True)
     try:
-        value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
+        _refuse_traps(yaml, text, Path(key))
+        value = yaml.load(text)
+    except (YAMLError, ValueError, StudyError):
         raise StudyError(f"command line: {key}: '{text}' is not a YAML value") from None
     *parents, last = key.split(".")
     place = raw
@@ -246,6 +282,10 @@ def _explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Pat
         return f"{place}: {f'{key}: ' if key else ''}{error['ctx']['error']}"
     message = error["msg"][0].lower() + error["msg"][1:]
     if any(part.startswith(branches[1:]) for part in location[1:]):
+        # A union has every branch complain: a word's own complaint, if there is one, says most.
+        for other in errors if isinstance(given, str) else ():
+            if other["type"] == "value_error" and other["loc"][: len(keys)] == error["loc"][: len(keys)]:
+                return f"{place}: {key}: {other['ctx']['error']}"
         message = "must be a word, a number, true, false, null, a list of numbers, or {value: …, when: {…}}"
     if isinstance(given, float) and math.isnan(given):
         message = "not a number"

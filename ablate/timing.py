@@ -29,6 +29,11 @@ from ablate.seeds import derived_seed
 DISTURBED_SHARE = 0.10
 """A block counts as disturbed when other programs had more than this share of the processors."""
 
+MEASURED_AGAIN = 3
+"""So often a block is measured again because the machine slept meanwhile; then it counts as disturbed."""
+SLEPT_SECONDS = 0.1
+"""By so much the clock that sleep does not stop must lead: it may be the wall clock, which is set right."""
+
 Steps = Callable[[int], int]
 """Makes so many training steps without synchronising; returns the examples trained on."""
 
@@ -57,20 +62,37 @@ def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]
 def measure_block(
     arm: str, steps: Steps, count: int, device: torch.device, *, block: int, position: int
 ) -> TimingBlock:
-    """`count` steps between two synchronisations of the device."""
-    synchronise(device)
-    load, started = ProcessorLoad(), time.perf_counter()
-    examples = steps(count)
-    synchronise(device)
-    seconds = time.perf_counter() - started
+    """`count` steps between two synchronisations of the device, during which the machine did not sleep.
+
+    A machine that has slept goes on with cold caches, at another clock rate and with programs that catch up.
+    """
+    for _ in range(1 + MEASURED_AGAIN):
+        synchronise(device)
+        asleep, load, started = seconds_asleep(), ProcessorLoad(), time.perf_counter()
+        examples = steps(count)
+        synchronise(device)
+        seconds = time.perf_counter() - started
+        slept = seconds_asleep() - asleep > SLEPT_SECONDS
+        if not slept:
+            break
     return TimingBlock(
         arm=arm,
         block=block,
         position=position,
         examples=examples,
         seconds=seconds,
-        disturbed=load.share_of_others() > DISTURBED_SHARE,
+        disturbed=slept or load.share_of_others() > DISTURBED_SHARE,
     )
+
+
+def seconds_asleep() -> float:
+    """By how much a clock that sleep does not stop leads one that it stops; only differences mean anything.
+
+    Where there is no such clock the wall clock stands in: set forward, it has a block measured once more.
+    """
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    return time.time() - time.monotonic()
 
 
 def steps_per_block(steps: Steps, block_seconds: float, device: torch.device) -> int:

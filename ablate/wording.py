@@ -49,6 +49,16 @@ def headline(evidence: Evidence) -> str:
     return f"most accurate: {best} ({means[best]:.1%}); verdicts: {told}"
 
 
+def missing(evidence: Evidence) -> str:
+    """What a preliminary report still lacks, in a sentence; empty of one that is complete."""
+    wanted = len(evidence.arms) * evidence.study.seeds
+    if evidence.missing_runs:
+        return f"{evidence.missing_runs} of {wanted} runs to confirm are missing."
+    if evidence.missing_blocks:
+        return "All runs are confirmed; their throughput is not measured to the end."
+    return ""
+
+
 def findings(evidence: Evidence) -> list[Finding]:
     """One finding a contrast, in the study's order; none before the study is complete."""
     if evidence.preliminary:

@@ -2,30 +2,41 @@
 
 import contextlib
 import io
+import math
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import Protocol
 
+import psutil
 import torch
 
-from ablate import data, processes
+from ablate import data, processes, timing
 from ablate.datasets import DatasetSpec
 from ablate.engines import trainer_for, trains_in_cohorts
 from ablate.engines.cohort import shared, train_together, why_not
 from ablate.engines.training import settle_process, train
+from ablate.interruption import Interrupted
 from ablate.models import own
 from ablate.results import RunRecord, Status
 from ablate.runs import Run, setting_name
 
 ATTEMPTS = 2
 """A run whose worker died is tried once more before it counts as failed."""
+LOOK_SECONDS = 5.0
+"""So often the parent looks whether its workers still work; all patience is counted in looks."""
+IDLE_LOOKS = 60
+"""A worker at a run that has not used the processor for five minutes is stuck, whatever the run's length."""
+LONGEST_TIMES, LEAST_LOOKS = 100, 720
+"""One that does use it is stuck once it has spent a hundred times longer on each FLOP than the slowest run so
+far, but never within its first hour. Until a first run is complete nothing is known, and it is waited for."""
 COHORT_PLACES = (8, 16, 32)
 """Empty places cost what others do, and every size rounds in its own way: so few sizes, and no others."""
-# What torch raises for a run that cannot be trained; recorded as such, never as a number.
+# What torch raises where a cohort cannot be trained; its runs are then trained alone.
 UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, MemoryError)
 
 
@@ -101,37 +112,62 @@ class LocalProcesses:
         self._conditions = conditions
         processes.prepare()
         self._workers = [_Worker() for _ in range(jobs)]
+        self._flops: dict[str, int] = {}
+        self._slowest: float | None = None
+        """Looks a FLOP of the slowest complete run; 0 where all ended before they were looked at."""
 
     def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
         waiting = [(run, 1) for run in reversed(runs)]
         flying: dict[_Worker, tuple[Run, int]] = {}
+        looked = time.monotonic()
         while waiting or flying:
             for i, worker in enumerate(self._workers):
                 if waiting and worker not in flying:
                     if not worker.process.is_alive():
+                        worker.close()
                         worker = self._workers[i] = _Worker()
                     flying[worker] = waiting.pop()
                     worker.send((flying[worker][0], self._conditions))
-            ready = connection.wait([worker.pipe for worker in flying])
+            ready = connection.wait([worker.pipe for worker in flying], timeout=LOOK_SECONDS)
+            if time.monotonic() - looked >= LOOK_SECONDS:
+                looked = time.monotonic()
+                for worker, (run, _) in flying.items():
+                    worker.look()
+                    if worker.looks >= LEAST_LOOKS and worker.looks >= self._most_looks(run):
+                        worker.stop(f"it had been at the run for {worker.looks * LOOK_SECONDS:,.0f} s")
             for worker in [worker for worker in flying if worker.pipe in ready]:
                 run, attempt = flying.pop(worker)
                 try:
-                    yield worker.pipe.recv()
+                    outcome = worker.pipe.recv()
                 except (EOFError, OSError):
                     worker.process.join()
                     if attempt < ATTEMPTS:
                         waiting.append((run, attempt + 1))
                     else:
-                        yield _failure(
-                            run, f"its worker died twice, with exit code {worker.process.exitcode}"
-                        )
+                        yield _failure(run, f"its worker died twice, {worker.end}")
+                else:
+                    if outcome.record.status == "complete":
+                        spent = worker.looks / self._work(run) if worker.looks else 0.0
+                        self._slowest = max(self._slowest or 0.0, spent)
+                    yield outcome
 
     def close(self) -> None:
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
-            worker.process.join()
-            worker.pipe.close()
+            worker.close()
+
+    def _most_looks(self, run: Run) -> float:
+        """After how many a worker at this run is stuck."""
+        return math.inf if self._slowest is None else LONGEST_TIMES * self._slowest * self._work(run)
+
+    def _work(self, run: Run) -> int:
+        """FLOPs of the run's forward passes: what its length is guessed from."""
+        facts, arm, recipe = self._conditions.dataset.facts, run.arm, run.recipe
+        if arm.name not in self._flops:
+            self._flops[arm.name] = timing.arm_flops(arm, facts)
+        images = recipe.train_images or facts.train_images - self._conditions.validation
+        return max(1, self._flops[arm.name]) * recipe.epochs * images
 
 
 class _Worker:
@@ -144,8 +180,42 @@ class _Worker:
         with processes.deaf_to_interrupts():
             self.process.start()
         theirs.close()  # so that the pipe ends when the worker does
+        self.looks = 0
+        """How often it has been looked at since it was given its run."""
+        self._idle, self._used = 0, 0.0
+        self._stopped = ""
+
+    @property
+    def end(self) -> str:
+        """How it ended, once it has."""
+        return self._stopped or f"with exit code {self.process.exitcode}"
+
+    def look(self) -> None:
+        """Stop it if it does nothing; to be called every LOOK_SECONDS while it is at a run.
+
+        Counted in looks and not by a clock: a parent that was itself suspended has not looked meanwhile.
+        """
+        self.looks += 1
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has died since: its pipe tells
+            used = sum(psutil.Process(self.process.pid).cpu_times()[:2])
+            self._idle = self._idle + 1 if used == self._used else 0
+            self._used = used
+        if self._idle >= IDLE_LOOKS:
+            self.stop(f"it had not used the processor for {self._idle * LOOK_SECONDS:,.0f} s")
+
+    def stop(self, why: str) -> None:
+        """Kill it, for it is stuck: its run is then treated as that of any worker that died."""
+        self._stopped = f"stopped because {why}"
+        self.process.kill()
+
+    def close(self) -> None:
+        """Let go of it, once it has ended or been killed."""
+        self.process.join()
+        self.pipe.close()
 
     def send(self, task: tuple[Run, Conditions]) -> None:
+        """Give it a run."""
+        self.looks = self._idle = 0
         with contextlib.suppress(OSError):  # it has died since: receiving will tell
             self.pipe.send(task)
 
@@ -159,15 +229,16 @@ def open_workers(conditions: Conditions, jobs: int) -> Workers:
 
 def execute(run: Run, conditions: Conditions) -> Outcome:
     """Train one run; what goes wrong inside it becomes its record."""
-    dataset = conditions.load(run.recipe.input_size)
     try:
+        dataset = conditions.load(run.recipe.input_size)
         trainer = trainer_for(run, dataset, dataset.images.device)
         record = train(run, trainer, dataset, validation=conditions.validation)
-    except torch.OutOfMemoryError as error:
-        return _failure(run, str(error).splitlines()[0], status="oom")
-    except UNTRAINABLE as error:
-        return _failure(run, _told(error))
-    return Outcome(run=run, record=record, checkpoint=_checkpoint(run, trainer.model.state_dict()))
+        checkpoint = _checkpoint(run, trainer.model.state_dict())
+    except Interrupted:
+        raise
+    except Exception as error:  # noqa: BLE001  # nobody knows what a person's own layers may raise
+        return _failure(run, _told(error), status="oom" if _lacks_memory(error) else "failed")
+    return Outcome(run=run, record=record, checkpoint=checkpoint)
 
 
 def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
@@ -208,6 +279,13 @@ def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:
     buffer = io.BytesIO()
     torch.save({name: tensor.cpu() for name, tensor in state.items()}, buffer)
     return buffer.getvalue()
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether the device or, by whatever name torch's allocator gives it, the CPU ran out of memory."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def _told(error: BaseException) -> str:

@@ -186,3 +186,17 @@ def test_torchvision_has_every_set_that_we_name(name: str, tmp_path: Path) -> No
     for half in halves:
         with pytest.raises(RuntimeError, match="not found"):
             getattr(sources.torchvision().datasets, kind)(tmp_path, **half)
+
+
+def test_a_class_with_too_few_images_is_told_before_anything_trains(leaves: Path) -> None:
+    paint(leaves / "lonely" / "0.png", (1, 1, 1))
+    with pytest.raises(ValueError, match="the class lonely has 1 of the 5 images it needs at least"):
+        image_folder(leaves)
+
+
+def test_a_class_without_test_images_is_refused(tmp_path: Path) -> None:
+    for place in ("train/a", "train/b", "train/c", "test/a", "test/b"):
+        for i in range(3):
+            paint(tmp_path / place / f"{i}.png", (1, 1, 1))
+    with pytest.raises(ValueError, match="the class c has no images to test on"):
+        image_folder(tmp_path)

@@ -177,7 +177,7 @@ def test_before_all_runs_are_done_there_is_a_page_but_no_verdict(tmp_path: Path,
     report.write(path)
     page = Page((path / "report.html").read_text())
     assert "Preliminary." in page.text
-    assert "2 of 6 runs" in page.text
+    assert "4 of 6 runs to confirm are missing" in page.text
     assert not (path / "tables" / "comparisons.csv").exists()
     assert findings(gather(path)) == []
 

@@ -1,0 +1,63 @@
+"""A process that has imported everything and forks, for every line it reads, one that conducts a study.
+
+What is forked is a parent as real as any, but it is there in milliseconds, so that twenty may be killed.
+"""
+
+import io
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from ablate import models, study
+from ablate.runs import Run
+from ablate.workers import Outcome
+from tests.conftest import SMALL
+from tests.test_phases import Stub, conduct
+
+PHASES = ("tune", "confirm", "time")
+STUDY = (
+    SMALL.replace("trials: 2", "trials: 8")
+    .replace("seeds: 3", "seeds: 15")
+    .replace("blocks: 3", "blocks: 12")
+)
+
+
+class Checkpoints(Stub):
+    """Workers whose runs take a few milliseconds and leave networks behind, so that they are looked into."""
+
+    def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
+        for outcome in super().outcomes(runs):
+            time.sleep(0.005)
+            buffer = io.BytesIO()
+            run = outcome.run
+            if run.phase == "confirm" and run.seed == 0:
+                network = models.build(
+                    "lenet", run.keywords, input_shape=(1, 28, 28), classes=10, init="default", seed=0
+                )
+                torch.save(network.state_dict(), buffer)
+            yield Outcome(run=run, record=outcome.record, checkpoint=buffer.getvalue() or None)
+
+
+def main() -> None:
+    """For each folder read: the process's number, and once it has ended its exit code."""
+    os.cpu_count = lambda: 1  # timing's threads would wait for each other on cores that other tests keep busy
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            folder = Path(line.strip())
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            file = folder.parent / f"{folder.name}-nursery.yaml"
+            file.write_text(STUDY)
+            conduct(study.read(file), folder, Checkpoints())
+            os._exit(0)
+        print(child, flush=True)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    main()

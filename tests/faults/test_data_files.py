@@ -1,0 +1,326 @@
+"""Data that is not what it claims to be is found before anything trains on it, and no half of a file is left."""
+
+import contextlib
+import hashlib
+import http.server
+import io
+import os
+import pickle
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ablate import data, sources, study
+from ablate.datasets import DatasetSpec, named
+from ablate.errors import DataError, FolderError, StudyError
+from ablate.runs import Arm, Run
+from ablate.spec import Recipe
+from ablate.trained import network_of
+from tests.conftest import CPU, SMALL
+from tests.test_data import tiny_fashion  # noqa: F401  # a fixture
+from tests.test_datasets import leaves, spec_of  # noqa: F401
+
+
+class Mirror(http.server.BaseHTTPRequestHandler):
+    """Serves what lies under `files`, or has the fault that is asked for."""
+
+    files: dict[str, bytes]
+    fault: str
+
+    def do_GET(self) -> None:
+        content = self.files.get(Path(self.path).name, b"")
+        if self.fault == "says 503":
+            self.send_error(503)
+            return
+        if self.fault == "speaks no HTTP":
+            self.wfile.write(b"\x00\x01nothing that a browser knows\r\n\r\n")
+            return
+        self.send_response(200)
+        if self.fault == "breaks off in the middle of a chunk":
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"ffff\r\n" + content[: len(content) // 2])
+            return
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        sent = {"sends half": content[: len(content) // 2], "sends other bytes": content[::-1]}
+        self.wfile.write(sent.get(self.fault, content))
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def mirror(files: dict[str, bytes], fault: str) -> Iterator[str]:
+    """The address of a server that has the files, and the fault."""
+    handler = type("Faulty", (Mirror,), {"files": files, "fault": fault})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+FAULTS = [
+    "says 503",
+    "sends half",
+    "sends other bytes",
+    "breaks off in the middle of a chunk",
+    "speaks no HTTP",
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_mirror_that_does_not_send_the_official_file_leaves_nothing_behind(
+    fault: str, tiny_fashion: Path, tmp_path: Path, no_proxy: None, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    files = {path.name: path.read_bytes() for path in tiny_fashion.rglob("*.gz")}
+    kind = sources.torchvision().datasets.FashionMNIST
+    sums = [(f"{name}.gz", hashlib.md5(files[f"{name}.gz"]).hexdigest()) for name in sources.FILES]
+    monkeypatch.setattr(kind, "resources", sums)
+    for asked, found in ((fault, None), ("", tmp_path / "cache")):  # the same mirror once it is well again
+        with mirror(files, asked) as address:
+            monkeypatch.setattr(kind, "mirrors", [address])
+            assert sources.find(named("fashion_mnist"), None, download=True) == found
+        if found is None:
+            assert list((tmp_path / "cache").iterdir()) == []
+    assert len(data.load(named("fashion_mnist"), found, CPU).labels) == 50
+
+
+def test_a_download_that_torchvision_takes_but_our_checksums_do_not_is_thrown_away(
+    tiny_fashion: Path, tmp_path: Path, no_proxy: None, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    files = {path.name: path.read_bytes() for path in tiny_fashion.rglob("*.gz")}
+    swapped = f"{sources.FILES[1]}.gz"
+    files[swapped] = files[f"{sources.FILES[3]}.gz"]  # labels of the test images for those to train on
+    kind = sources.torchvision().datasets.FashionMNIST
+    sums = [(f"{name}.gz", hashlib.md5(files[f"{name}.gz"]).hexdigest()) for name in sources.FILES]
+    monkeypatch.setattr(kind, "resources", sums)
+    with mirror(files, "") as address:
+        monkeypatch.setattr(kind, "mirrors", [address])
+        assert sources.find(named("fashion_mnist"), None, download=True) is None
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 2), (1, 3)], ids=["images", "labels"])
+def test_files_of_training_and_test_that_are_swapped_are_not_trained_on(
+    one: int, other: int, tiny_fashion: Path  # noqa: F811
+) -> None:  # fmt: skip
+    raw = tiny_fashion / "FashionMNIST" / "raw"
+    first, second = (raw / f"{sources.FILES[at]}.gz" for at in (one, other))
+    contents = first.read_bytes(), second.read_bytes()
+    first.write_bytes(contents[1])
+    second.write_bytes(contents[0])
+    with pytest.raises(DataError, match="is not the official file"):
+        data.load(named("fashion_mnist"), tiny_fashion, CPU)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"\0", b"\0\0\x08\x03", b"\0\0\x08\x03" + b"\xff" * 12, b"hello" * 99]
+)
+def test_a_torn_file_that_torchvision_reads_is_told_and_not_trained_on(damage: bytes, tmp_path: Path) -> None:
+    raw = tmp_path / "KMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in sources.FILES:
+        (raw / file).write_bytes(damage)
+    root = sources.find(named("kmnist"), tmp_path, download=False)
+    assert root == tmp_path
+    with pytest.raises(DataError, match=r"KMNIST.* delete it and fetch it again"):
+        sources.read(named("kmnist"), root)
+
+
+def tarred(*members: tarfile.TarInfo) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for member in members:
+            archive.addfile(member, io.BytesIO(b"x" * member.size))
+    return buffer.getvalue()
+
+
+def member(name: str, link: str = "", kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname, made.size = kind, link, 1 if kind == tarfile.REGTYPE else 0
+    return made
+
+
+HOSTILE = {
+    "a path out of its folder": [member("../../../escaped")],
+    "an absolute path": [member("ABSOLUTE/escaped")],
+    "a link out of its folder": [member("out", "../../..", tarfile.SYMTYPE), member("out/escaped")],
+    "a hard link out of its folder": [member("hard", "../../../secret", tarfile.LNKTYPE)],
+    "a device": [member("null", kind=tarfile.CHRTYPE)],
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_an_archive_that_reaches_out_of_its_folder_is_refused(
+    how: str, tmp_path: Path, no_proxy: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_cache", lambda: tmp_path / "a" / "cache")
+    monkeypatch.delenv("ABLATE_DATA", raising=False)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "secret").write_text("mine")
+    for entry in HOSTILE[how]:
+        entry.name = entry.name.replace("ABSOLUTE", str(tmp_path))
+    archive = tarred(*HOSTILE[how])
+    kind = sources.torchvision().datasets.CIFAR10
+    monkeypatch.setattr(kind, "tgz_md5", hashlib.md5(archive).hexdigest())
+    monkeypatch.setattr(kind, "_check_integrity", lambda self: False)
+    unpacked: list[bool] = []
+    extract = tarfile.TarFile.extractall
+
+    def extracting(self: tarfile.TarFile, *given: object, **named: object) -> None:
+        unpacked.append(True)
+        extract(self, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", extracting)
+    with mirror({"cifar-10-python.tar.gz": archive}, "") as address:
+        monkeypatch.setattr(kind, "url", f"{address}cifar-10-python.tar.gz")
+        assert sources.find(named("cifar10"), None, download=True) is None
+    assert unpacked  # it got as far as that
+    assert list((tmp_path / "a" / "cache").iterdir()) == []
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left == {"a", "a/cache", "a/secret"}
+    assert tarfile.TarFile.extraction_filter is None  # other people's archives are theirs
+
+
+class Malice:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.mark,)
+
+
+def as_zip(content: bytes) -> bytes:
+    """A pickle in the wrapping of a checkpoint."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", content)
+        archive.writestr("archive/version", "3\n")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("wrapping", ["a bare pickle", "a checkpoint", "torch's own"])
+def test_a_pickle_in_a_checkpoint_is_refused_and_not_run(wrapping: str, tmp_path: Path) -> None:
+    mark = tmp_path / "unpickled"
+    content = pickle.dumps(Malice(mark), protocol=2)
+    if wrapping == "torch's own":
+        buffer = io.BytesIO()
+        torch.save({"conv1.weight": Malice(mark)}, buffer)
+        content = buffer.getvalue()
+    checkpoint = tmp_path / "baseline.pt"
+    checkpoint.write_bytes(as_zip(content) if wrapping == "a checkpoint" else content)
+    run = Run(phase="confirm", arm=Arm(name="a", model="lenet", keywords={}, recipe=Recipe(), factors={}), setting={}, seed=0)  # fmt: skip
+    with pytest.raises(FolderError) as refused:
+        network_of(run, checkpoint, (1, 28, 28), 10, CPU)
+    assert "\n" not in str(refused.value)
+    assert not mark.exists()
+
+
+def test_a_batch_of_cifar_with_other_bytes_is_never_unpickled(tmp_path: Path) -> None:
+    mark = tmp_path / "unpickled"
+    kind = sources.torchvision().datasets.CIFAR10
+    folder = tmp_path / kind.base_folder
+    folder.mkdir()
+    for name, _ in [*kind.train_list, *kind.test_list, (kind.meta["filename"], "")]:
+        (folder / name).write_bytes(pickle.dumps(Malice(mark)))
+    with pytest.raises(DataError, match="delete it and fetch it again"):
+        sources.read(named("cifar10"), tmp_path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("fault", ["a link to nowhere", "a pipe", "a folder"])
+def test_what_is_called_an_image_but_is_no_file_is_left_out(fault: str, leaves: Path) -> None:  # noqa: F811
+    before = spec_of(leaves)
+    odd = leaves / "green" / "odd.png"
+    if fault == "a link to nowhere":
+        odd.symlink_to("/nowhere/at/all.png")
+    elif fault == "a pipe":
+        os.mkfifo(odd)
+    else:
+        odd.mkdir()
+    assert spec_of(leaves) == before
+
+
+ENDINGS = [".png", ".jpg", ".bmp", ".webp", ".tif", ".ppm"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_damaged_image_is_named_or_decoded_whatever_its_damage(ending: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    whole = tmp_path / f"whole{ending}"
+    Image.fromarray(noise.integers(0, 256, (12, 9, 3), dtype=np.uint8)).save(whole)
+    content, damaged, refused = whole.read_bytes(), tmp_path / f"damaged{ending}", 0
+    for _ in range(60):
+        torn = bytearray(content[: noise.integers(0, len(content))] if noise.random() < 0.5 else content)
+        for _ in range(3 if torn else 0):
+            torn[noise.integers(0, len(torn))] = noise.integers(0, 256)
+        damaged.write_bytes(torn)
+        try:
+            assert sources._decoded(damaged, 8, grey=False).shape == (3, 8, 8)
+        except DataError as error:
+            refused += 1
+            assert str(damaged) in str(error)
+    assert refused > 10
+
+
+@pytest.mark.parametrize("fault", ["truncated", "swapped", "taken out", "added"])
+def test_an_own_image_that_changed_after_the_study_was_read_is_not_trained_on(
+    fault: str, leaves: Path  # noqa: F811
+) -> None:  # fmt: skip
+    spec = spec_of(leaves)
+    one, other = leaves / "green" / "0.png", leaves / "brown" / "0.JPG"
+    if fault == "truncated":
+        one.write_bytes(one.read_bytes()[:-9])
+    elif fault == "swapped":
+        contents = one.read_bytes(), other.read_bytes()
+        one.write_bytes(contents[1])
+        other.write_bytes(contents[0])
+    elif fault == "taken out":
+        one.unlink()
+    else:
+        one.with_name("new.png").write_bytes(one.read_bytes())
+    with pytest.raises(DataError, match="has changed since the study was read"):
+        data.load(spec, None, CPU)
+
+
+def test_a_truncated_image_from_the_start_is_named_before_anything_trains(leaves: Path) -> None:  # noqa: F811
+    one = leaves / "green" / "0.png"
+    one.write_bytes(one.read_bytes()[:50])
+    with pytest.raises(DataError, match=r"0\.png: is no image that can be read"):
+        data.load(spec_of(leaves), None, CPU)
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "../nowhere", "/dev/null", "\\0", "''", "~", "a\\nb"])
+def test_a_data_path_that_is_no_folder_is_one_line(path: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(SMALL.replace("digits", f'{{name: folder, path: "{path}"}}'))
+    with pytest.raises(StudyError, match=r"own\.yaml:3: dataset") as told:
+        study.read(file)
+    assert str(told.value).isprintable()
+
+
+def test_a_resolved_folder_of_images_cannot_be_made_to_claim_what_is_not_there() -> None:
+    for wrong in ({"train_images": -1}, {"test_images": 0}, {"classes": ["=cmd()", "b"]}, {"classes": ["a"]}):
+        found = {"classes": ["a", "b"], "train_images": 10, "test_images": 5, "sha256": "0"} | wrong
+        with pytest.raises(ValueError, match="found"):
+            DatasetSpec.model_validate({"name": "folder", "path": "x", "found": found})

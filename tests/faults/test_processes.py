@@ -1,0 +1,368 @@
+"""Processes that die, hang or are told to stop: nothing is lost, nothing runs twice, the others finish."""
+
+import json
+import os
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ablate import report, workers
+from ablate.datasets import named
+from ablate.errors import FolderError
+from ablate.folder import ReportFolder
+from ablate.interruption import Interrupted
+from ablate.models import own
+from ablate.phases import Conduct
+from ablate.runs import Run
+from ablate.space import lay_out
+from ablate.spec import StudySpec
+from ablate.workers import Conditions, LocalProcesses, Outcome
+from tests.conftest import SMALL
+from tests.faults.nursery import PHASES
+from tests.test_main import _environment
+from tests.test_phases import Stub, runs_csv
+from tests.test_workers import workers_of
+
+FAULTY = Conditions(
+    dataset=named("digits"), data_root=None, validation=240, device="cpu", plugins=("tests.faults",)
+)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[LocalProcesses]:
+    made = LocalProcesses(FAULTY, jobs=2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five minutes of idleness shrink to four seconds, the first hour to six."""
+    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(workers, "IDLE_LOOKS", 40)
+    monkeypatch.setattr(workers, "LEAST_LOOKS", 60)
+    monkeypatch.setattr(workers, "LONGEST_TIMES", 1)
+
+
+def faulty_runs(small, fault: str, healthy: int = 3) -> list[Run]:
+    """A healthy run, one with the fault, and more healthy ones."""
+    own.allow(["tests.faults"])
+    spec = small(
+        "model=tests.faults.faulty:network", "baseline={}", f"factors={{fault: ['', {fault}]}}", "recipe.epochs=1"
+    )  # fmt: skip
+    sound, broken = lay_out(spec).arms
+    runs = [Run(phase="tune", arm=sound, setting={}, seed=seed) for seed in range(healthy)]
+    return [runs[0], Run(phase="tune", arm=broken, setting={}, seed=0), *runs[1:]]
+
+
+def outcome_of_the_fault(pool: LocalProcesses, runs: list[Run]) -> Outcome:
+    """That of the one faulty run, after seeing that every other one is complete."""
+    outcomes = list(pool.outcomes(runs))
+    assert len(outcomes) == len(runs)
+    (found,) = [outcome for outcome in outcomes if outcome.run == runs[1]]
+    assert {o.record.status for o in outcomes if o is not found} == {"complete"}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [("kill -9", -9), ("segmentation fault", -11), ("exit", 7)], ids=lambda value: str(value)
+)  # fmt: skip
+def test_a_run_whose_worker_always_dies_is_tried_twice_and_recorded_with_how_it_died(
+    small, pool: LocalProcesses, fault: str, code: int
+) -> None:
+    record = outcome_of_the_fault(pool, faulty_runs(small, fault)).record
+    assert record.status == "failed"
+    assert record.cause == f"its worker died twice, with exit code {code}"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_run_whose_worker_hangs_is_stopped_twice_and_recorded_with_its_cause(
+    small, pool: LocalProcesses
+) -> None:
+    record = outcome_of_the_fault(pool, faulty_runs(small, "hang")).record
+    assert record.status == "failed"
+    assert record.cause == "its worker died twice, stopped because it had not used the processor for 4 s"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_run_in_an_endless_loop_is_stopped_once_others_show_how_long_one_takes(
+    small, pool: LocalProcesses
+) -> None:
+    record = outcome_of_the_fault(pool, faulty_runs(small, "endless loop")).record
+    assert record.status == "failed"
+    assert re.fullmatch(
+        "its worker died twice, stopped because it had been at the run for [0-9]+ s", record.cause or ""
+    )
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_worker_that_hangs_once_costs_its_run_nothing(small, pool: LocalProcesses) -> None:
+    runs = faulty_runs(small, "hang")[::2]
+    assert len(list(pool.outcomes(runs))) == 2
+    victim = workers_of(psutil.Process())[0]
+    victim.suspend()
+    assert {outcome.record.status for outcome in pool.outcomes(runs)} == {"complete"}
+    assert not victim.is_running()
+
+
+def test_no_run_is_called_stuck_for_its_length_before_a_complete_one_is_known(
+    small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(workers, "LEAST_LOOKS", 1)
+    pool = LocalProcesses(FAULTY, jobs=2)
+    try:
+        failed, slow = faulty_runs(small, "exception", healthy=1)[::-1]
+        recipe = slow.arm.recipe.model_copy(update={"epochs": 60})
+        arm = workers.replace(slow.arm, recipe=recipe)
+        runs = [failed, workers.replace(slow, arm=arm)]
+        statuses = [outcome.record.status for outcome in pool.outcomes(runs)]
+    finally:
+        pool.close()
+    assert statuses == ["failed", "complete"]
+
+
+def test_the_server_that_forks_workers_may_be_killed_too(small, pool: LocalProcesses) -> None:
+    runs = faulty_runs(small, "kill -9")
+    assert len(list(pool.outcomes(runs[:1]))) == 1
+    (server,) = {worker.parent() for worker in workers_of(psutil.Process())}
+    assert server is not None
+    server.kill()
+    while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.002)
+    assert outcome_of_the_fault(pool, runs).record.status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "cause"),
+    [
+        ("exception", "failed", "LookupError: no such thing"),
+        ("own exception", "failed", "OwnError: a person's own"),
+        ("no memory", "oom", "RuntimeError: .*DefaultCPUAllocator: can't allocate memory.*"),
+        ("MemoryError", "oom", "MemoryError: "),
+        ("NaN", "diverged", "the loss became infinite or no number"),
+        ("infinity", "diverged", "the loss became infinite or no number"),
+    ],
+)
+def test_what_goes_wrong_in_training_is_recorded_with_its_cause_and_the_others_go_on(
+    small, pool: LocalProcesses, fault: str, status: str, cause: str
+) -> None:
+    runs = faulty_runs(small, fault)
+    found = outcome_of_the_fault(pool, runs)
+    assert found.record.status == status
+    assert re.fullmatch(cause, found.record.cause or "")
+    assert found.run.recipe.batch_size == runs[1].recipe.batch_size  # nothing was made smaller to fit
+
+
+class Nursery:
+    """A process that has imported everything and forks one parent after the other."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.nursery"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_environment() | {"OMP_WAIT_POLICY": "passive", "PYTHONPATH": str(Path.cwd())},
+            text=True,
+        )
+
+    def bear(self, folder: Path) -> psutil.Process:
+        """A process that conducts the study in the folder to its end, if it is let."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{folder}\n")
+        self._process.stdin.flush()
+        return psutil.Process(self._answer())
+
+    def code(self) -> int:
+        """How the last one ended."""
+        return self._answer()
+
+    def _answer(self) -> int:
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    made = Nursery()
+    yield made
+    made.close()
+
+
+def on_record(folder: Path) -> dict[str, int]:
+    """Trials by phase; none before there is a file. Undoes, as any reader may, what a kill left half done."""
+    if not (folder / "study.db").exists():
+        return dict.fromkeys(PHASES, 0)
+    with sqlite3.connect(f"file:{folder / 'study.db'}?mode=rw", uri=True, timeout=10) as database:
+        found = database.execute(
+            "select study_name, count(trial_id) from studies join trials using (study_id) group by study_name"
+        )
+        return dict.fromkeys(PHASES, 0) | {name.split()[-1]: count for name, count in found}
+
+
+def test_a_parent_killed_at_20_random_moments_of_every_phase_ends_with_the_table_of_an_undisturbed_one(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    nursery.bear(tmp_path / "whole")
+    assert nursery.code() == 0
+    rng = random.Random()
+    folder = tmp_path / "parts"
+    for phase in [p for p in PHASES for _ in range(7)][:20]:
+        enough = on_record(folder)[phase] + rng.randint(0, 2)
+        parent = nursery.bear(folder)
+        while on_record(folder)[phase] < enough and parent.is_running():
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.05))
+        parent.kill()
+        assert nursery.code() == -signal.SIGKILL
+    nursery.bear(folder)
+    assert nursery.code() == 0
+    assert runs_csv(ReportFolder(folder)) == runs_csv(ReportFolder(tmp_path / "whole"))
+    assert on_record(folder) == on_record(tmp_path / "whole")  # no run twice
+
+
+def test_a_folder_is_free_after_a_kill_and_until_then_whoever_wants_it_is_told_who_holds_it(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    folder = tmp_path / "small"
+    parent = nursery.bear(folder)
+    while on_record(folder)["tune"] < 1:
+        time.sleep(0.002)
+    parent.suspend()  # it stays where it is, whatever it was about to write
+    with pytest.raises(FolderError, match=rf"process {parent.pid} on \S+ is at work here: wait, or choose"):
+        ReportFolder(folder).take(fresh=False)
+    parent.kill()
+    assert nursery.code() == -signal.SIGKILL
+    ReportFolder(folder).take(fresh=False)
+
+
+class Stopped(Stub):
+    """Workers that are told to stop after so many runs."""
+
+    stop_for = 0
+
+    def outcomes(self, runs):
+        for outcome in super().outcomes(runs):
+            if len(self.ran) > self.stop_for:
+                raise Interrupted(130)
+            yield outcome
+
+
+def interrupted(
+    spec: StudySpec, path: Path, stop_after: int, blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Conduct the study until it is told to stop, and write what an interrupted command writes."""
+    conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
+    folder = ReportFolder(path)
+    folder.take(fresh=False)
+    folder.adopt(spec)
+    stub = Stopped()
+    stub.stop_for = stop_after
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # two threads on busy cores wait for each other
+    conduct = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=stub)
+    timed = 0
+    try:
+        for event in conduct.events():
+            timed += getattr(event, "phase", "") == "time"
+            if blocks and timed == blocks:
+                break
+    except Interrupted:
+        pass
+    folder.write_environment({**conduct.facts(weigh=False), "fallback": None, "changed_after_answer": []})
+    folder.write_tables(conduct.tables())
+    conduct.close()
+    folder.release()
+    report.write(path)
+
+
+SEARCH = ("design=search", "search.candidates=4", "search.generation=2", "search.finalists=1")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "stop_after", "blocks", "missing"),
+    [
+        ((), 0, 0, "6 of 6 runs to confirm are missing."),
+        ((), 5, 0, "6 of 6 runs to confirm are missing."),
+        (("tuning.trials=0",), 2, 0, "4 of 6 runs to confirm are missing."),
+        (("tuning.trials=0",), 9_999, 2, "All runs are confirmed; their throughput is not measured to the end."),
+        (SEARCH, 3, 0, "3 of 3 runs to confirm are missing."),
+    ],
+    ids=["before the first run", "in tuning", "in confirming", "in timing", "in searching"],
+)  # fmt: skip
+def test_wherever_it_is_interrupted_the_partial_report_says_at_its_top_what_is_missing(
+    small,
+    tmp_path: Path,
+    overrides: tuple[str, ...],
+    stop_after: int,
+    blocks: int,
+    missing: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    interrupted(small(*overrides), tmp_path / "small", stop_after, blocks, monkeypatch)
+    page = (tmp_path / "small" / "report.html").read_text()
+    told = f"<b>Preliminary.</b> {missing} There is no verdict before nothing is missing"
+    assert told in page
+    assert page.index(told) < page.index("<h2>")
+    assert f"**Preliminary:** {missing}" in (tmp_path / "small" / "report.md").read_text()
+    assert not (tmp_path / "small" / "tables" / "comparisons.csv").exists()
+
+
+def begun(folder: Path) -> subprocess.Popen[str]:
+    """A real command with some 400 runs to go, once three are on record."""
+    (folder / "small.yaml").write_text(
+        SMALL.replace("seeds: 3", "seeds: 200").replace("trials: 2", "trials: 0")
+    )
+    command = [sys.executable, "-m", "ablate", "run", "small.yaml"]
+    parent = subprocess.Popen(command, cwd=folder, env=_environment(), stderr=subprocess.PIPE, text=True)
+    while on_record(folder / "reports" / "small")["confirm"] < 3:
+        assert parent.poll() is None
+        time.sleep(0.02)
+    return parent
+
+
+def test_a_terminated_command_stops_its_runs_and_leaves_whole_records_and_a_partial_report(
+    tmp_path: Path,
+) -> None:
+    with begun(tmp_path) as parent:
+        parent.terminate()
+        _, errors = parent.communicate(timeout=120)
+    assert parent.returncode == 143
+    assert "Traceback" not in errors
+    assert "partial report: reports/small/report.html" in errors
+    folder = tmp_path / "reports" / "small"
+    recorded = on_record(folder)["confirm"]
+    assert f"<b>Preliminary.</b> {400 - recorded} of 400 runs" in (folder / "report.html").read_text()
+    assert report.gather(folder).missing_runs == 400 - recorded
+    assert (folder / "tables" / "runs.csv").read_text().count("confirm,") == recorded
+
+
+def test_a_second_interrupt_ends_the_command_at_once_and_leaves_nothing_running(tmp_path: Path) -> None:
+    with begun(tmp_path) as parent:
+        family = psutil.Process(parent.pid).children(recursive=True)
+        parent.send_signal(signal.SIGINT)
+        while workers_of(psutil.Process(parent.pid)):  # the first one is heard once its runs are stopped
+            time.sleep(0.002)
+        parent.send_signal(signal.SIGINT)
+        _, errors = parent.communicate(timeout=120)
+    assert parent.returncode == -signal.SIGINT
+    assert "Traceback" not in errors
+    assert "partial report" not in errors
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+    on_record(tmp_path / "reports" / "small")
+    assert json.loads((tmp_path / "reports/small/environment.json").read_text())["device"] == "cpu"

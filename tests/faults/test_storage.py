@@ -1,0 +1,214 @@
+"""A disk that is full, a folder that cannot be written, a record that is not ours: one line, nothing lost."""
+
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+
+from ablate import report, search
+from ablate.errors import FolderError
+from ablate.search import RecordStore
+from tests.conftest import SMALL
+from tests.test_main import _environment, ablate
+from tests.test_phases import Stub, conduct, runs_csv
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of a study that ran to its end."""
+    from ablate import study
+
+    folder = tmp_path_factory.mktemp("record")
+    (folder / "small.yaml").write_text(SMALL)
+    conduct(study.read(folder / "small.yaml", ["timing.blocks=0"]), folder / "small", Stub())
+    return folder / "small" / "study.db"
+
+
+def cut(path: Path, bytes_left: Callable[[int], int]) -> None:
+    os.truncate(path, bytes_left(path.stat().st_size))
+
+
+def another_schema(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as database:
+        database.execute("create table holidays (place text)")
+
+
+def another_study(path: Path) -> None:
+    path.unlink()
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    optuna.create_study(storage=storage, study_name="somebody's")
+    storage.engine.dispose()
+
+
+def newer_optuna(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("update alembic_version set version_num = 'v99.0.0'")
+
+
+def torn_record(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("update trial_user_attributes set value_json = '\"{\"' where key = 'ablate:record'")
+
+
+def overwritten(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 8192] = b"\xff" * 8192
+    path.write_bytes(content)
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty": (lambda path: cut(path, lambda size: 0), "it is empty"),
+    "no database": (lambda path: path.write_text("once upon a time " * 1000), "file is not a database"),
+    "cut between two pages": (lambda path: cut(path, lambda size: size // 2 // 4096 * 4096), "no usable record"),
+    "cut within a page": (lambda path: cut(path, lambda size: size - 1000), "no usable record"),
+    "overwritten in the middle": (overwritten, "no usable record"),
+    "of another program": (another_schema, "it holds no study small"),
+    "of another Optuna study": (another_study, "it holds no study small"),
+    "of a newer Optuna": (newer_optuna, "no usable record"),
+    "with a torn record": (torn_record, "no usable record"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_database_that_is_not_our_whole_record_is_one_line_and_never_overwritten(
+    record: Path, tmp_path: Path, case: str
+) -> None:
+    path = tmp_path / "study.db"
+    shutil.copy(record, path)
+    spoil, message = BROKEN[case]
+    spoil(path)
+    before = path.read_bytes()
+    with pytest.raises(FolderError, match=message) as raised:
+        RecordStore(path, "small")
+    assert "it is left as it is; --fresh moves it aside" in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_kill_while_the_record_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "study.db"
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(search, "_studies", killed)
+        with pytest.raises(KeyboardInterrupt):
+            RecordStore(path, "small")
+    assert not path.exists()
+    (tmp_path / f".study.db.{os.getpid()}").write_bytes(b"what a kill -9 leaves of a process of our number")
+    RecordStore(path, "small").close()
+    assert RecordStore(path, "small").runs == {}
+
+
+def mounted(folder: Path, size: str) -> None:
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "ablate-test", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount here")
+    if done.returncode != 0:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MB."""
+    folder = tmp_path / "disk"
+    mounted(folder, "4m")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(disk: Path, left: int) -> Path:
+    """A file that leaves so many bytes of the disk free."""
+    filler = disk / "filler"
+    free = os.statvfs(disk)
+    filler.write_bytes(bytes(free.f_bavail * free.f_frsize - left))
+    return filler
+
+
+@pytest.mark.parametrize("left", [0, 100_000, 230_000, 250_000])
+def test_a_full_disk_is_one_line_and_with_room_again_the_study_ends_as_if_it_had_not_been(
+    small, small_disk: Path, tmp_path: Path, left: int
+) -> None:
+    spec = small("seeds=90", "timing.blocks=0")
+    _, whole = conduct(spec, tmp_path / "whole", Stub())
+    filler = fill(small_disk, left)
+    first, second = Stub(), Stub()
+    with pytest.raises((FolderError, OSError)) as raised:
+        conduct(spec, small_disk / "small", first)
+    assert "\n" not in str(raised.value)
+    assert "full" in str(raised.value) or "No space left on device" in str(raised.value)
+    filler.unlink()
+    if (small_disk / "small" / "study.db").exists():
+        store = RecordStore(small_disk / "small" / "study.db", "small")
+        assert len(store.runs) >= len(first.ran) - 1  # all but the one that found the disk full
+        store.close()
+    _, folder = conduct(spec, small_disk / "small", second)
+    assert runs_csv(folder) == runs_csv(whole)
+    assert not set(first.ran[:-1]) & set(second.ran)
+    assert not list((small_disk / "small").rglob(f".*.{os.getpid()}"))  # no half file
+
+
+def test_a_folder_on_a_disk_that_turned_read_only_is_one_line_and_still_tells_what_it_holds(
+    small, small_disk: Path
+) -> None:
+    spec = small("timing.blocks=0")
+    _, folder = conduct(spec, small_disk / "small", Stub())
+    table = runs_csv(folder)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(
+        FolderError, match=r"small: cannot be written \(Read-only file system\): choose another --out"
+    ):
+        conduct(spec, small_disk / "small", Stub())
+    assert not report.gather(folder.path).preliminary
+    again = ablate("report", folder.path, cwd=small_disk.parent)
+    assert again.returncode == 2
+    assert len(again.stderr.strip().splitlines()) == 1
+    assert "Read-only file system" in again.stderr
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    idle = Stub()
+    conduct(spec, small_disk / "small", idle)
+    assert idle.ran == []
+    assert runs_csv(folder) == table
+
+
+def test_a_command_that_may_write_no_larger_file_says_so_in_one_line_and_goes_on_later(
+    tmp_path: Path,
+) -> None:
+    overrides = ["seeds=40", "tuning.trials=0", "timing.blocks=0", "recipe.epochs=1"]
+    (tmp_path / "small.yaml").write_text(SMALL)
+    most = 280_000  # an empty record has some 200,000 bytes
+
+    done = subprocess.run(
+        [sys.executable, "-m", "ablate", "run", "small.yaml", *overrides, "--quiet"],
+        cwd=tmp_path,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "what is on record stays" in done.stderr
+    store = RecordStore(tmp_path / "reports" / "small" / "study.db", "small")
+    recorded = len(store.runs)
+    store.close()
+    assert recorded > 0
+    again = ablate("run", "small.yaml", *overrides, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert f"confirm {recorded}/80" in again.stderr

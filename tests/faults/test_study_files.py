@@ -1,0 +1,298 @@
+"""A study file may come from anyone: it is a study or one line, it runs no code, and it may not drift."""
+
+import itertools
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ablate import __main__ as command_line
+from ablate import study
+from ablate.audit import cautions
+from ablate.errors import AblateError, FolderError, StudyError
+from ablate.evidence import gather
+from ablate.folder import ReportFolder
+from ablate.models import own
+from ablate.results import frame, write_table
+from ablate.space import lay_out
+from tests.conftest import SMALL
+from tests.faults.mutants import VALUES, mutated_studies
+from tests.test_phases import Stub, conduct
+
+
+def laid_out_or_one_line(path: Path) -> bool:
+    """Whether the file is a study; if not, that one readable line says so. Anything else that is raised is a fault."""
+    try:
+        for fallback in (False, True):
+            spec = study.read(path, fallback=fallback)
+            lay_out(spec)
+            path.with_suffix(".dumped").write_text(study.dump(spec), encoding="utf-8")
+            assert not list(study.differences(study.read(path.with_suffix(".dumped")), spec))
+    except AblateError as error:
+        assert str(error).isprintable()
+        assert len(str(error)) < 1_100
+        return False
+    return True
+
+
+def test_a_mutated_study_is_a_study_or_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "mutant.yaml"
+    outcomes = []
+    for content in mutated_studies(72, seed=0):
+        path.write_bytes(content)
+        outcomes.append(laid_out_or_one_line(path))
+    assert {True, False} <= set(outcomes)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_ten_thousand_mutated_studies_are_studies_or_one_line_each(tmp_path: Path) -> None:
+    path = tmp_path / "mutant.yaml"
+    for content in mutated_studies(10_000, seed=1):
+        path.write_bytes(content)
+        laid_out_or_one_line(path)
+
+
+NODES = st.recursive(
+    st.sampled_from(VALUES) | st.integers().map(str) | st.floats().map(repr),
+    lambda below: st.lists(below, max_size=3).map(lambda found: f"[{', '.join(found)}]")
+    | st.dictionaries(st.sampled_from(["low", "high", "value", "when", "name", "model", "1", "null"]), below, max_size=3).map(
+        lambda found: "{" + ", ".join(f"{key}: {value}" for key, value in found.items()) + "}"
+    ),
+    max_leaves=5,
+)  # fmt: skip
+KEYS = st.sampled_from(["dataset", "model", "baseline", "factors", "arms", "recipe", "tuning", "fallback", "references", "timing", "decision", "search", "name"])  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None)
+@given(key=KEYS, node=NODES)
+def test_whatever_stands_at_a_key_it_is_a_study_or_one_line(tmp_path_factory, key: str, node: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "structured.yaml"
+    kept = [line for line in SMALL.splitlines() if not line.startswith(f"{key}:")]
+    path.write_text("\n".join([*kept, f"{key}: {node}"]), encoding="utf-8", errors="replace")
+    laid_out_or_one_line(path)
+
+
+BOMB = "\n".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9) if before else 'x'}]"
+    for before, name in itertools.pairwise([None, *"abcdefghi"])
+)
+"""A billion x; of such a mapping only its first line may ever be looked at."""
+TRAPS = {
+    "anchors that unfold to a billion": (BOMB, r":2: alias '\*a': write the value out"),
+    "brackets nested sixty thousand deep": (SMALL + "x: " + "[" * 60_000, r":12: more than 20 levels"),
+    "dashes nested ten thousand deep": (SMALL + "x:\n  " + "- " * 10_000, r":13: more than 20 levels"),
+    "question marks nested ten thousand deep": (SMALL + "? " * 10_000, r":12: more than 20 levels"),
+    "a tag that its value does not fit": (SMALL.replace("seeds: 3", "seeds: !!bool x"), r":9: tag .*bool': write the plain value"),
+    "a set": (SMALL.replace("seeds: 3", "seeds: !!set {a}"), r":9: tag .*set'"),
+    "a date that is none": (SMALL.replace("seeds: 3", "seeds: 2026-99-99"), r":9: is not YAML \(month must be"),
+    "a number of five thousand digits": (SMALL.replace("seeds: 3", f"seeds: {'9' * 5000}"), r":9: is not YAML"),
+    "a date as a value": (SMALL.replace("[avg, max]", "[2026-01-01]"), r":6: factors\.pooling\.0: .*must be a word"),
+    "a number as a key": (SMALL + "1: 2\n", r":12: 1: .*keys should be strings"),
+    "a mapping as a key": (SMALL + "{a: 1}: 2\n", r":12: found unhashable key"),
+    "two documents": (SMALL + "---\n" + SMALL, r":12: but found another document"),
+    "a key that clears the terminal": (SMALL + '"\\e[2J": 1\n', r":12: unknown key '\\x1b\[2J'"),
+    "a key of two lines": (SMALL + '"a\\nb": 1\n', r":12: unknown key 'a\\nb'"),
+    "half a character as a name": (SMALL.replace("name: small", 'name: "\\ud800"'), r":1: name: '\\ud800'"),
+    "half a character as a model": (SMALL.replace("lenet", '"\\ud800"'), r":4: model: '\\ud800' is not known"),
+    "a network of ten thousand layers": (
+        SMALL.replace("model: lenet", "model: mlp").replace("baseline: {pooling: avg}\n", "").replace("pooling: [avg, max]", f"hidden: [[{'9,' * 10_000}9], [8]]"),
+        r":5: factors\.hidden\.0: .*must be a word",
+    ),
+    "more arms than can be looked at": (SMALL.replace("{pooling: [avg, max]}", str({f: [i / 500 for i in range(200)] for f in ("stride", "weight_decay", "momentum", "dropout", "epochs", "batch_size")})), r":6: factors: 1,200 arms are more than 1,000"),
+    "a range as wide as all numbers": (SMALL.replace("low: 0.003, high: 0.006, log: true", "low: -1.0e+308, high: 1.0e+308"), r":8: .*wider than any number"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_a_file_made_to_hang_or_crash_its_reader_is_one_line_and_exit_code_2(
+    trap: str, small_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, message = TRAPS[trap]
+    small_file.write_text(text, encoding="utf-8")
+    code, _, told = ablate(monkeypatch, capsys, "plan", small_file)
+    assert code == 2
+    assert len(told.splitlines()) == 1
+    with pytest.raises(StudyError, match=message):
+        lay_out(study.read(small_file))
+
+
+def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "endless.yaml"
+    os.mkfifo(pipe)
+    written: list[int] = []
+
+    def feed() -> None:
+        with pipe.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    written.append(file.write(b"#" * 4096))
+            except BrokenPipeError:
+                pass
+
+    feeding = threading.Thread(target=feed)
+    feeding.start()
+    with pytest.raises(StudyError, match="more than a study's 64,000: shorten it"):
+        study.read(pipe)
+    feeding.join()
+    assert sum(written) < 1_000_000  # what a pipe holds, beside what was read
+
+
+@pytest.mark.parametrize("override", ["seeds=[&a 1, *a]", f"seeds={'[' * 5000}", "seeds=2026-99-99", f"seeds={'9' * 5000}"])  # fmt: skip
+def test_an_override_made_to_hang_or_crash_its_reader_is_one_line(small: Callable, override: str) -> None:
+    with pytest.raises(StudyError, match=r"command line: seeds: .* is not a YAML value"):
+        small(override)
+
+
+QUICK = SMALL.replace("blocks: 3", "blocks: 0")
+
+
+@pytest.fixture(scope="module")
+def answered_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report folder of the small study, conducted once and not timed."""
+    path = tmp_path_factory.mktemp("answered")
+    (path / "small.yaml").write_text(QUICK)
+    conduct(study.read(path / "small.yaml"), path / "report", Stub())
+    return path / "report"
+
+
+@pytest.fixture
+def answered(answered_once: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(answered_once, tmp_path / "report"))
+
+
+def ablate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[int, str, str]:
+    """The command line in this process: exit code, what it prints, what it tells."""
+    monkeypatch.setattr(sys, "argv", ["ablate", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    printed = capsys.readouterr()
+    return int(ended.value.code or 0), printed.out, printed.err
+
+
+@pytest.fixture
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Code that leaves a mark when it is imported, where a command would find it; the mark."""
+    mark = tmp_path / "imported"
+    (tmp_path / "malice.py").write_text(f"open({str(mark)!r}, 'w')\ndef build(): ...\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(own, "_allowed", [])
+    return mark
+
+
+@pytest.mark.parametrize("where", ["the model", "an arm's model", "the fallback's model"])
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_study_that_names_code_does_not_have_it_imported(
+    command: str, where: str, trap: Path, small_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    named = {
+        "the model": SMALL.replace("model: lenet", "model: malice:build"),
+        "an arm's model": SMALL.replace("factors: {pooling: [avg, max]}", "arms: {a: {}, b: {model: 'malice:build'}}"),
+        "the fallback's model": SMALL.replace("digits", "fashion_mnist") + "fallback: {dataset: digits, model: 'malice:build'}\n",
+    }  # fmt: skip
+    small_file.write_text(
+        named[where].replace("validation: 240", "validation: 0").replace("trials: 2", "trials: 0")
+    )
+    arguments = [command, small_file]
+    if where == "the fallback's model":  # it is read only where the data cannot be had
+        monkeypatch.setattr("ablate.sources.find", lambda *_, **__: None)
+        arguments = ["run", small_file]
+    code, _, told = ablate(monkeypatch, capsys, *arguments)
+    assert (code, trap.exists()) == (2, False)
+    assert "is code, which a study alone never runs: --plugin malice" in told
+
+
+def test_naming_code_on_the_command_line_of_models_does_not_import_it(
+    trap: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, told = ablate(monkeypatch, capsys, "models", "malice:build")
+    assert (code, trap.exists()) == (2, False)
+    assert "--plugin malice" in told
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "activations", "export"])
+def test_a_report_folder_that_names_code_does_not_have_it_imported(
+    command: str, trap: Path, answered: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    folder = ReportFolder(answered)
+    monkeypatch.setattr(
+        "ablate.figures.make", lambda *_: []
+    )  # no study names code in them, and they take long
+    for name in ("study.yaml", "environment.json"):
+        file = folder.path / name
+        file.write_text(file.read_text().replace("model: lenet", "model: malice:build").replace('"model": "lenet"', '"model": "malice:build"'))  # fmt: skip
+    folder.write_checkpoint("baseline", b"nothing")
+    more = {"compare": [folder.path], "export": ["--arm", "baseline"]}
+    code, _, told = ablate(monkeypatch, capsys, command, folder.path, *more.get(command, []))
+    assert not trap.exists()
+    if command in ("activations", "export"):  # the others build no network
+        assert code == 2
+        assert "--plugin malice" in told
+    else:
+        assert code == 0
+
+
+CHANGES = {
+    "another recipe": ("epochs: 2", "epochs: 3", r"recipe\.epochs 2, this one has 3"),
+    "other data": ("dataset: digits", "dataset: mnist", "dataset 'digits', this one has 'mnist'"),
+    "another model": ("model: lenet\nbaseline: {pooling: avg}", "model: vgg\nbaseline: {pooling: avg}", "model 'lenet', this one has 'vgg'"),
+    "another share held out": ("validation: 240", "validation: 120", "validation 240, this one has 120"),
+    "another question asked of the same numbers": ("beat average pooling?", "beat it?", None),
+    "more seeds": ("seeds: 3", "seeds: 4", None),
+    "another value": ("[avg, max]", "[avg, max, none]", None),
+    "another margin": ("timing:", "decision: {margin: 0.02}\ntiming:", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_study_file_changed_between_two_runs_goes_on_only_where_it_adds_or_reads_anew(
+    change: str, answered: Path, small_file: Path
+) -> None:
+    before, after, refusal = CHANGES[change]
+    table, kept = (answered / "tables" / "runs.csv").read_bytes(), (answered / "study.yaml").read_bytes()
+    assert before in QUICK
+    small_file.write_text(QUICK.replace(before, after))
+    again = Stub()
+    if refusal is not None:
+        with pytest.raises(FolderError, match=refusal + r".*--out, or --fresh"):
+            conduct(study.read(small_file), answered, again)
+        assert again.ran == []
+        assert (answered / "study.yaml").read_bytes() == kept
+        assert (answered / "tables" / "runs.csv").read_bytes() == table
+    else:
+        conduct(study.read(small_file), answered, again)
+        now = (answered / "tables" / "runs.csv").read_bytes()
+        assert set(table.splitlines()) <= set(now.splitlines())
+        assert len(again.ran) == now.count(b"\n") - table.count(b"\n")  # nothing was run twice
+
+
+def test_a_change_that_adds_after_an_answer_is_said_in_the_report(answered: Path, small_file: Path) -> None:
+    write_table(frame("comparisons", []), answered / "tables" / "comparisons.csv")  # what a report leaves
+    small_file.write_text(QUICK.replace("seeds: 3", "seeds: 4"))
+    conduct(study.read(small_file), answered, Stub())
+    told = " ".join(cautions(gather(answered)))
+    assert "Changed after an answer had been seen: seeds from 3 to 4" in told
+
+
+def test_a_fresh_start_keeps_every_byte_of_the_old_folder_aside(answered: Path, small_file: Path) -> None:
+    # A lock and its holder's name are about a process, not about the study.
+    files = [path for path in answered.rglob("*") if path.is_file() and path.name[0] != "."]
+    old = {path.relative_to(answered): path.read_bytes() for path in files}
+    small_file.write_text(QUICK.replace("epochs: 2", "epochs: 3"))
+    folder = ReportFolder(answered)
+    folder.take(fresh=True)
+    folder.adopt(study.read(small_file))
+    folder.release()
+    aside = answered.with_name("report.old-1")
+    assert {path: (aside / path).read_bytes() for path in old} == old
+    assert not (answered / "study.db").exists()

@@ -1,0 +1,82 @@
+"""A timing that other load disturbed is found, said, and used for no verdict."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ablate import study
+from ablate.audit import cautions
+from ablate.compare import compare
+from ablate.evidence import gather
+from ablate.wording import findings
+from tests.test_report import write_folder
+
+ACCURACIES: dict[str, list[float | str]] = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.97, 0.96]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, small: Callable) -> Path:
+    return write_folder(tmp_path / "small", study.dump(small()), ACCURACIES)
+
+
+def disturb(folder: Path, how: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
+    path = folder / "tables" / "timing.csv"
+    how(pd.read_csv(path)).to_csv(path, index=False)
+    return folder
+
+
+def slowed(table: pd.DataFrame, rows: pd.Series, *, seen: bool) -> pd.DataFrame:
+    """The blocks ten times as slow, and marked if the load was seen."""
+    return table.assign(seconds=table["seconds"].where(~rows, table["seconds"] * 10), disturbed=rows & seen)
+
+
+def test_a_quiet_timing_raises_no_doubt(folder: Path) -> None:
+    assert not [line for line in cautions(gather(folder)) if "timing block" in line]
+
+
+def test_blocks_during_which_others_worked_are_said_and_left_out_of_the_ratio(folder: Path) -> None:
+    quiet = gather(folder).tables["arms"].set_index("arm")["examples_per_second_ratio"]["a"]
+    disturb(folder, lambda table: slowed(table, (table["block"] == 0) | (table["position"] == 0), seen=True))
+    evidence = gather(folder)
+    assert [
+        line for line in cautions(evidence) if line.startswith("Other programs disturbed 50% of the timing")
+    ]
+    ratio = evidence.tables["arms"].set_index("arm")["examples_per_second_ratio"]["a"]
+    assert ratio == pytest.approx(quiet, rel=0.15)  # ten times as slow would have been far off
+
+
+def test_load_that_comes_within_blocks_is_found_by_the_drift(folder: Path) -> None:
+    disturb(folder, lambda table: slowed(table, table["position"] == 2, seen=False))
+    assert [line for line in cautions(gather(folder)) if "speed moved by -90% within a timing block" in line]
+
+
+def test_load_that_comes_and_goes_between_blocks_is_found_by_the_spread(folder: Path) -> None:
+    disturb(folder, lambda table: slowed(table, table["block"] >= 2, seen=False))
+    told = cautions(gather(folder))
+    assert not [line for line in told if "moved by" in line]  # both ends of a block suffer alike
+    assert [line for line in told if "middle half of the baseline's timing blocks spreads" in line]
+
+
+def test_no_verdict_on_accuracy_changes_with_the_timing(folder: Path) -> None:
+    before = gather(folder)
+    disturb(folder, lambda table: slowed(table, table["arm"] == "a", seen=False))
+    after = gather(folder)
+    assert (
+        before.tables["arms"]["examples_per_second"].tolist()
+        != after.tables["arms"]["examples_per_second"].tolist()
+    )
+    pd.testing.assert_frame_equal(before.tables["comparisons"], after.tables["comparisons"])
+    assert [(f.verdict, f.sentence) for f in findings(before)] == [
+        (f.verdict, f.sentence) for f in findings(after)
+    ]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_an_arm_counts_as_slower_only_by_blocks_that_nobody_disturbed(
+    seen: bool, tmp_path: Path, small: Callable
+) -> None:
+    quiet, loud = (write_folder(tmp_path / n, study.dump(small()), ACCURACIES) for n in ("quiet", "loud"))
+    disturb(loud, lambda table: slowed(table, table["arm"] == "a", seen=seen))
+    assert compare(gather(quiet), gather(loud)).regression is not seen
