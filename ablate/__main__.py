@@ -73,9 +73,10 @@ def run(
     from ablate.workers import Conditions
 
     own.allow(plugin or [])
-    space.lay_out(study)
-    study, data_root, missing = _with_data(study, study_file, overrides or [], data_dir, fallback=fallback)
     layout = space.lay_out(study)
+    study, data_root, missing = _with_data(study, study_file, overrides or [], data_dir, fallback=fallback)
+    if missing:  # the fallback may have other arms
+        layout = space.lay_out(study)
     folder = ReportFolder(out_dir / (f"{study.name}-{study.dataset}" if missing else study.name))
     folder.take(fresh=fresh)
     try:

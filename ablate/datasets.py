@@ -44,6 +44,10 @@ class DatasetFacts:
         channels, height, width = self.image_shape
         return (channels, height, width) if input_size is None else (channels, input_size, input_size)
 
+    def trained_on(self, train_images: int | None, validation: int) -> int:
+        """How many images a run trains on: those its recipe says, or all that validation leaves (None)."""
+        return train_images or self.train_images - validation
+
 
 # Spreads: medians over the arms of reports/published/; of the digits, of lenet_pooling's fallback.
 DATASETS = {

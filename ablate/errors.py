@@ -17,6 +17,11 @@ class AblateError(Exception):
         super().__init__(shown)
 
 
+def in_a_line(error: BaseException) -> str:
+    """Somebody else's exception: its kind and the first line of what it says."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
 class StudyError(AblateError):
     """A study file asks for something that does not exist or cannot be."""
 

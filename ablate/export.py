@@ -131,7 +131,7 @@ def _need(*packages: str) -> None:
 
 def _examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
     """Training examples up to a point of a curve: whole batches, of which an epoch's last may be short."""
-    images = recipe.train_images or study.dataset.facts.train_images - study.validation
+    images = study.dataset.facts.trained_on(recipe.train_images, study.validation)
     batches = -(-images // recipe.batch_size)
     full, rest = divmod(round(epoch * batches), batches)
     return full * images + rest * recipe.batch_size

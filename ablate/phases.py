@@ -64,7 +64,7 @@ class Conduct:
         self._threads = os.cpu_count() or 1
         self._store = RecordStore(folder.path / "study.db", study.name)
         self._planned: dict[str, Run] = {}
-        self._flops: dict[str, int] = {}
+        self._work = timing.Work(study.dataset.facts, study.validation)
         self._choices: dict[str, Choice] = {}
         self._generations = Generations(study)
         self._throughput = self._throughput_of([])
@@ -215,16 +215,7 @@ class Conduct:
 
         Then what is left for the last free worker is short, and no core idles long at the end.
         """
-        facts = self.study.dataset.facts
-        everything = facts.train_images - self.study.validation
-
-        def work(run: Run) -> int:
-            if run.arm.name not in self._flops:
-                self._flops[run.arm.name] = timing.arm_flops(run.arm, facts)
-            recipe = run.recipe
-            return self._flops[run.arm.name] * recipe.epochs * (recipe.train_images or everything)
-
-        return sorted(runs, key=lambda run: (run.seed, -work(run)))
+        return sorted(runs, key=lambda run: (run.seed, -self._work.of(run)))
 
     def _scores(self) -> dict[Trial, float]:
         return {

@@ -161,7 +161,7 @@ def _search_seconds(
 
 def _trained(study: StudySpec, arm: Arm) -> int:
     """How many examples a run of the arm trains on."""
-    images = arm.recipe.train_images or study.dataset.facts.train_images - study.validation
+    images = study.dataset.facts.trained_on(arm.recipe.train_images, study.validation)
     return images * arm.recipe.epochs
 
 

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ablate import models
 from ablate.datasets import DatasetFacts
 from ablate.results import TimingBlock
-from ablate.runs import Arm
+from ablate.runs import Arm, Run
 from ablate.seeds import derived_seed
 
 DISTURBED_SHARE = 0.10
@@ -162,6 +162,24 @@ def arm_flops(arm: Arm, facts: DatasetFacts) -> int:
         arm.model, arm.keywords, input_shape=shape, classes=facts.classes, init="default", seed=0
     )
     return flops_per_example(network, shape)
+
+
+class Work:
+    """How much arithmetic runs are, by which the long are told from the short."""
+
+    def __init__(self, facts: DatasetFacts, validation: int) -> None:
+        """Of runs on a data set of which so many images are held out."""
+        self._facts, self._validation = facts, validation
+        self._flops: dict[str, int] = {}
+
+    def of(self, run: Run) -> int:
+        """FLOPs of the run's forward passes over its training images; an arm's network is counted once."""
+        if run.arm.name not in self._flops:
+            # A person's own network may do without all that is counted.
+            self._flops[run.arm.name] = max(1, arm_flops(run.arm, self._facts))
+        recipe = run.recipe
+        images = self._facts.trained_on(recipe.train_images, self._validation)
+        return self._flops[run.arm.name] * recipe.epochs * images
 
 
 def environment(device: torch.device, threads: int) -> dict[str, Any]:

@@ -24,11 +24,9 @@ def sentence(row: dict[str, Any], evidence: Evidence) -> str:
     if verdict == stats.NOT_TRAINED:
         medians = both[both["status"] == "complete"].groupby("arm")["test_accuracy"].median()
         stuck = " and ".join(f"{name} ({medians[name]:.1%})" for name in involved if name in medians)
-        data = evidence.environment["data"]
-        ceiling = f"{stats.chance_ceiling(data['chance'], data['test_images']):.1%}"
         return (
-            f"Median test accuracy: {stuck}. On these test images up to {ceiling} may be guessing: where "
-            f"an arm stays at chance, there is nothing to compare.{lost}"
+            f"Median test accuracy: {stuck}. On these test images up to {evidence.ceiling:.1%} may be "
+            f"guessing: where an arm stays at chance, there is nothing to compare.{lost}"
         )
     if row["difference"] is None:
         return f"No pair of runs was completed.{lost}"

@@ -20,6 +20,7 @@ from ablate.datasets import DatasetSpec
 from ablate.engines import trainer_for, trains_in_cohorts
 from ablate.engines.cohort import shared, train_together, why_not
 from ablate.engines.training import settle_process, train
+from ablate.errors import in_a_line
 from ablate.interruption import Interrupted
 from ablate.models import own
 from ablate.results import RunRecord, Status
@@ -112,7 +113,7 @@ class LocalProcesses:
         self._conditions = conditions
         processes.prepare()
         self._workers = [_Worker() for _ in range(jobs)]
-        self._flops: dict[str, int] = {}
+        self._work = timing.Work(conditions.dataset.facts, conditions.validation)
         self._slowest: float | None = None
         """Looks a FLOP of the slowest complete run; 0 where all ended before they were looked at."""
 
@@ -147,7 +148,7 @@ class LocalProcesses:
                         yield _failure(run, f"its worker died twice, {worker.end}")
                 else:
                     if outcome.record.status == "complete":
-                        spent = worker.looks / self._work(run) if worker.looks else 0.0
+                        spent = worker.looks / self._work.of(run) if worker.looks else 0.0
                         self._slowest = max(self._slowest or 0.0, spent)
                     yield outcome
 
@@ -159,15 +160,7 @@ class LocalProcesses:
 
     def _most_looks(self, run: Run) -> float:
         """After how many a worker at this run is stuck."""
-        return math.inf if self._slowest is None else LONGEST_TIMES * self._slowest * self._work(run)
-
-    def _work(self, run: Run) -> int:
-        """FLOPs of the run's forward passes: what its length is guessed from."""
-        facts, arm, recipe = self._conditions.dataset.facts, run.arm, run.recipe
-        if arm.name not in self._flops:
-            self._flops[arm.name] = timing.arm_flops(arm, facts)
-        images = recipe.train_images or facts.train_images - self._conditions.validation
-        return max(1, self._flops[arm.name]) * recipe.epochs * images
+        return math.inf if self._slowest is None else LONGEST_TIMES * self._slowest * self._work.of(run)
 
 
 class _Worker:
@@ -237,7 +230,7 @@ def execute(run: Run, conditions: Conditions) -> Outcome:
     except Interrupted:
         raise
     except Exception as error:  # noqa: BLE001  # nobody knows what a person's own layers may raise
-        return _failure(run, _told(error), status="oom" if _lacks_memory(error) else "failed")
+        return _failure(run, in_a_line(error), status="oom" if _lacks_memory(error) else "failed")
     return Outcome(run=run, record=record, checkpoint=checkpoint)
 
 
@@ -265,7 +258,7 @@ def _execute_together(runs: Sequence[Run], conditions: Conditions) -> Iterator[O
             left.remove(finished.run)
             yield Outcome(run=finished.run, record=finished.record, checkpoint=checkpoint)
     except UNTRAINABLE as error:
-        cause = f"trained alone, for its cohort of {places} ended with {_told(error)}"
+        cause = f"trained alone, for its cohort of {places} ended with {in_a_line(error)}"
     # Only here: the exception's traceback would have kept the cohort's memory.
     for run in left:
         outcome = execute(run, conditions)
@@ -286,11 +279,6 @@ def _lacks_memory(error: Exception) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-
-
-def _told(error: BaseException) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
 def _failure(run: Run, cause: str, status: Status = "failed") -> Outcome:

@@ -35,11 +35,8 @@ def run_from_nothing(
 def examples_trained(folder: Path) -> int:
     """Examples that the runs of a report folder were trained on: every epoch that came to its end."""
     study = studies.read(folder / "study.yaml")
-    held_out = study.validation
-    images = {
-        arm.name: arm.recipe.train_images or study.dataset.facts.train_images - held_out
-        for arm in lay_out(study).arms
-    }
+    facts, held_out = study.dataset.facts, study.validation
+    images = {arm.name: facts.trained_on(arm.recipe.train_images, held_out) for arm in lay_out(study).arms}
     epochs = read_table("epochs", folder / "tables" / "epochs.csv")
     # Of an epoch's five points the last has its clock.
     finished = epochs[epochs["train_seconds"].notna()]

@@ -109,9 +109,28 @@ struct NeighbouringLaneSums {
 // additions, on which a processor's multipliers do not wait. Where a row of inputs is uniform both outputs
 // are m1 + n1: ties stay. On the way forward a row of five takes one product less, see ForwardRow.
 
+// What a row's further pairs of weights add, from weight J on, whose products begin at F.
+template <int K, int J, int F>
+struct FurtherPairs {
+  static INLINE void of_inputs(const V *d, V *v) {
+    UNROLL_FOR(int j = J, f = F; j < K; j += 2, f += 3) {
+      v[f] = d[j] - d[j + 1];
+      v[f + 1] = d[j + 1];
+      v[f + 2] = d[j + 1] - d[j + 2];
+    }
+  }
+  static INLINE void of_weights(const float *g, float *u, int step) {
+    UNROLL_FOR(int j = J, f = F; j < K; j += 2, f += 3) {
+      u[f * step] = g[j];
+      u[(f + 1) * step] = g[j] + g[j + 1];
+      u[(f + 2) * step] = g[j + 1];
+    }
+  }
+};
+
 template <int K>
 struct Row {
-  enum { PRODUCTS = 4 + (K - 3) / 2 * 3, INPUTS = K + 1 };
+  enum { PRODUCTS = 4 + (K - 3) / 2 * 3 };
 
   // What the weights are multiplied by.
   static INLINE void of_inputs(const V *d, V *v) {
@@ -119,11 +138,7 @@ struct Row {
     v[1] = d[1] + d[2];
     v[2] = d[2] - d[1];
     v[3] = d[1] - d[3];
-    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
-      v[f] = d[j] - d[j + 1];
-      v[f + 1] = d[j + 1];
-      v[f + 2] = d[j + 1] - d[j + 2];
-    }
+    FurtherPairs<K, 3, 4>::of_inputs(d, v);
   }
   // The way back: adds the inputs' gradients.
   static INLINE void to_inputs(const V *v, V *d) {
@@ -143,11 +158,7 @@ struct Row {
     u[step] = .5f * (g[0] + g[1] + g[2]);
     u[2 * step] = .5f * (g[0] - g[1] + g[2]);
     u[3 * step] = g[2];
-    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
-      u[f * step] = g[j];
-      u[(f + 1) * step] = g[j] + g[j + 1];
-      u[(f + 2) * step] = g[j + 1];
-    }
+    FurtherPairs<K, 3, 4>::of_weights(g, u, step);
   }
   // The way back: the weights' gradients.
   static INLINE void to_weights(const V *u, V *g) {
@@ -159,16 +170,6 @@ struct Row {
       g[j] = u[f] + u[f + 1];
       g[j + 1] = u[f + 1] + u[f + 2];
     }
-  }
-  static INLINE void outputs(const V *m, V bias, V *y0, V *y1) {
-    V both = m[1] + bias, left = m[0] + m[2], right = m[2] + m[3];
-    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
-      left += m[f];
-      both += m[f + 1];
-      right += m[f + 2];
-    }
-    *y0 = both + left;
-    *y1 = both - right;
   }
 };
 
@@ -190,11 +191,7 @@ struct ForwardRow {
     v[3] = q - .5f * p;
     v[4] = q + 2.f * p;
     v[5] = p + (d[5] - d[3]) - 1.5f * q;
-    UNROLL_FOR(int j = 5, f = 6; j < K; j += 2, f += 3) {
-      v[f] = d[j] - d[j + 1];
-      v[f + 1] = d[j + 1];
-      v[f + 2] = d[j + 1] - d[j + 2];
-    }
+    FurtherPairs<K, 5, 6>::of_inputs(d, v);
   }
   static INLINE void of_weights(const float *g, float *u, int step) {
     u[0] = g[0];
@@ -203,11 +200,7 @@ struct ForwardRow {
     u[3 * step] = (g[0] + 2 * g[1] + 4 * g[2] + 8 * g[3] + 16 * g[4]) * (1 / 15.f);
     u[4 * step] = (16 * g[0] - 8 * g[1] + 4 * g[2] - 2 * g[3] + g[4]) * (-1 / 15.f);
     u[5 * step] = g[4];
-    UNROLL_FOR(int j = 5, f = 6; j < K; j += 2, f += 3) {
-      u[f * step] = g[j];
-      u[(f + 1) * step] = g[j] + g[j + 1];
-      u[(f + 2) * step] = g[j + 1];
-    }
+    FurtherPairs<K, 5, 6>::of_weights(g, u, step);
   }
   static INLINE void outputs(const V *m, V bias, V *y0, V *y1) {
     V both = m[1] + bias, left = m[0] + m[2] + (m[3] + m[4]), right = m[2] - m[5] + (.5f * m[4] - 2.f * m[3]);
@@ -221,7 +214,13 @@ struct ForwardRow {
   }
 };
 template <>
-struct ForwardRow<3> : Row<3> {};
+struct ForwardRow<3> : Row<3> {
+  static INLINE void outputs(const V *m, V bias, V *y0, V *y1) {
+    V both = m[1] + bias, left = m[0] + m[2], right = m[2] + m[3];
+    *y0 = both + left;
+    *y1 = both - right;
+  }
+};
 
 // How many channels' products fit the registers at once.
 constexpr int block_of(int products) { return PRODUCT_SUMS / products < 4 ? PRODUCT_SUMS / products : 4; }

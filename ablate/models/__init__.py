@@ -14,7 +14,15 @@ from ablate.models.layers import LayerShape, initialise, layer_shapes
 from ablate.models.lenet import lenet
 from ablate.models.mlp import mlp
 from ablate.models.nin import nin
-from ablate.models.own import callable_of, check_kind, construct, file_digest, signature, try_out
+from ablate.models.own import (
+    GIVEN_BY_DATA,
+    callable_of,
+    check_kind,
+    construct,
+    file_digest,
+    signature,
+    try_out,
+)
 from ablate.models.vgg import vgg
 from ablate.spec import did_you_mean
 
@@ -38,7 +46,6 @@ MODELS: dict[str, Callable[..., nn.Sequential]] = {
     "nin": nin,
     "googlenet": googlenet,
 }
-_GIVEN_BY_DATA = ("input_shape", "classes")
 
 
 def keywords(model: str) -> dict[str, Any]:
@@ -47,7 +54,7 @@ def keywords(model: str) -> dict[str, Any]:
         parameters = {name: p.default for name, p in inspect.signature(MODELS[model]).parameters.items()}
     else:
         parameters = signature(model, callable_of(model, list(MODELS)))
-    return {name: default for name, default in parameters.items() if name not in _GIVEN_BY_DATA}
+    return {name: default for name, default in parameters.items() if name not in GIVEN_BY_DATA}
 
 
 def made_for(model: str) -> tuple[tuple[int, int, int], int]:
@@ -56,7 +63,7 @@ def made_for(model: str) -> tuple[tuple[int, int, int], int]:
     Those of its signature; 28×28 pixels of one channel and ten classes where it names none.
     """
     named = inspect.signature(MODELS.get(model) or callable_of(model, list(MODELS))).parameters
-    defaults = {name: named[name].default for name in _GIVEN_BY_DATA if name in named}
+    defaults = {name: named[name].default for name in GIVEN_BY_DATA if name in named}
     given = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
     return given.get("input_shape", (1, 28, 28)), given.get("classes", 10)
 

@@ -12,11 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from ablate.errors import ModelError
+from ablate.errors import ModelError, in_a_line
 from ablate.models.layers import initialise
 from ablate.seeds import derived_seed
 from ablate.spec import did_you_mean
 
+GIVEN_BY_DATA = ("input_shape", "classes")
+"""Parameters that are no keywords of a study."""
 ENTRY_POINTS = "ablate.models"
 """The group in which an installed package offers its networks by name."""
 _allowed: list[str] = []
@@ -73,10 +75,10 @@ def signature(model: str, function: Callable[..., nn.Module]) -> dict[str, Any]:
             continue
         if parameter.kind is parameter.POSITIONAL_ONLY:
             raise ModelError(name, f"{model} takes it by position only: let it be given by name")
-        if parameter.default is parameter.empty and name not in ("input_shape", "classes"):
+        if parameter.default is parameter.empty and name not in GIVEN_BY_DATA:
             raise ModelError(name, f"{model} gives it no default: give it one")
         values = parameter.default if isinstance(parameter.default, tuple | list) else (parameter.default,)
-        if name not in ("input_shape", "classes") and not all(
+        if name not in GIVEN_BY_DATA and not all(
             value is None or isinstance(value, bool | int | float | str) for value in values
         ):
             raise ModelError(name, f"{model}: its default {parameter.default!r} is no word, number or list")
@@ -157,5 +159,4 @@ def _run(model: str, work: Callable[[], Any]) -> Any:
     try:
         return work()
     except Exception as error:  # noqa: BLE001  # nobody knows what it may raise
-        told = str(error).splitlines()[0] if str(error) else ""
-        raise ModelError("model", f"'{model}' failed with {type(error).__name__}: {told}") from None
+        raise ModelError("model", f"'{model}' failed with {in_a_line(error)}") from None
