@@ -1,5 +1,6 @@
 """Where worker processes come from: a server that imports once and is forked in milliseconds."""
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,10 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 IMPORTED = ["ablate.workers", "sklearn.model_selection"]
 """What runs need and takes seconds: torch with the former, and what splits the images."""
 FORKED = "forkserver" in multiprocessing.get_all_start_methods()
+if FORKED:
+    # The server is waited for, so that its workers' processor time becomes this command's own: `ablate bench`
+    # took it for other programs'. There is no public name for this.
+    atexit.register(forkserver._forkserver._stop)  # type: ignore[attr-defined]
 
 
 def prepare() -> None:
