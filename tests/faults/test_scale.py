@@ -1,0 +1,153 @@
+"""Thousands of runs, hundreds of arms: a run costs what the first one cost, and nothing is lost on the way."""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ablate import report
+from ablate.folder import ReportFolder
+from ablate.phases import Advanced, Conduct
+from ablate.runs import Run
+from ablate.space import lay_out
+from ablate.workers import Conditions, Outcome
+from tests.faults.test_processes import on_record
+from tests.test_main import _environment
+from tests.test_phases import Stub, runs_csv
+from tests.test_workers import workers_of
+
+ARMS, SEEDS = 200, 25
+WINDOW = 50
+"""Runs whose work is counted at the start and at the end."""
+SOAKED = f"""\
+name: soak
+question: Is anything lost?
+dataset: digits
+model: tests.faults.faulty:stub
+factors: {{variant: {list(range(ARMS))}}}
+recipe: {{epochs: 1, batch_size: 64, train_images: 128, optimizer: adam, learning_rate: 0.003}}
+seeds: {SEEDS}
+validation: 240
+timing: {{blocks: 0}}
+"""
+
+
+class Calls:
+    """Calls of functions, Python's and C's, while it is on: work that no other program can disturb."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> "Calls":
+        def counted(_frame: object, event: str, _argument: object) -> None:
+            self.count += event in ("call", "c_call")
+
+        sys.setprofile(counted)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+
+class Copies(Stub):
+    """Workers that hand back the same record again and again, under the run's own name."""
+
+    def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
+        for run in runs:
+            yield Outcome(run=run, record=self.record(run))
+
+
+def many(small, arms: int, seeds: int):
+    hidden = ", ".join(f"[{100 + i}, 84]" for i in range(arms))
+    return small(
+        f"factors={{hidden: [{hidden}]}}", "baseline={}", f"seeds={seeds}", "tuning.trials=0", "timing.blocks=0"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seeds", [3, pytest.param(SEEDS, marks=pytest.mark.slow)])
+@pytest.mark.timeout(1800)
+def test_of_5000_runs_of_200_arms_the_last_takes_the_work_and_the_memory_of_the_first_and_a_report_opens(
+    small, tmp_path: Path, seeds: int
+) -> None:
+    spec = many(small, ARMS, seeds)
+    folder = ReportFolder(tmp_path / "small")
+    folder.take(fresh=False)
+    folder.adopt(spec)
+    conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
+    conduct = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=Copies())
+    events = (event for event in conduct.events() if isinstance(event, Advanced) and event.phase == "confirm")
+    total = ARMS * seeds
+    process = psutil.Process()
+    memory, work = [], []
+    for start in (0, total - WINDOW - 10):
+        for event in events:
+            if event.done >= start + 10:  # the first ones fill what is cached
+                break
+        memory.append(process.memory_info().rss)
+        with Calls() as calls:
+            for _ in range(WINDOW):
+                next(events)
+        work.append(calls.count)
+    assert sum(1 for _ in events) == 0
+    print(f"calls {work}, {(memory[1] - memory[0]) / total:,.0f} bytes a run")
+    assert work[1] < 1.02 * work[0]
+    assert memory[1] - memory[0] < 20_000 * total
+    folder.write_environment({**conduct.facts(weigh=False), "fallback": None, "changed_after_answer": []})
+    folder.write_tables(conduct.tables())
+    conduct.close()
+    folder.release()
+    evidence = report.write(folder.path)
+    assert len(evidence.confirmed) == total
+    page = (folder.path / "report.html").read_text()
+    assert page.rstrip().endswith("</html>")
+
+
+def soak(folder: Path, stops: Sequence[int], rng: random.Random) -> int:
+    """Run the study by as many commands as it takes, each killed once so many runs are on record.
+
+    A worker at random is killed every few seconds of the many hours that such a study would take at a run of
+    a few seconds; how many were is returned.
+    """
+    (folder / "soak.yaml").write_text(SOAKED)
+    command = [sys.executable, "-m", "ablate", "run", "soak.yaml", "--plugin", "tests.faults", "--quiet"]
+    environment = _environment() | {"PYTHONPATH": str(Path.cwd())}
+    killed = 0
+    for stop in [*stops, ARMS * SEEDS + 1]:
+        with subprocess.Popen(
+            command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+        ) as parent:
+            while parent.poll() is None and on_record(folder / "reports" / "soak")["confirm"] < stop:
+                time.sleep(rng.uniform(0.5, 2) if stops else 0.5)
+                if stops and (workers := workers_of(psutil.Process(parent.pid))):
+                    rng.choice(workers).kill()
+                    killed += 1
+            if parent.poll() is None:
+                parent.kill()
+            _, errors = parent.communicate()
+        assert "Traceback" not in errors, errors
+    assert parent.returncode == 0, errors
+    return killed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_5000_runs_among_kills_of_workers_every_few_seconds_and_of_ten_parents_end_with_the_exact_table(
+    tmp_path: Path,
+) -> None:
+    rng = random.Random()
+    tables = {}
+    for name in ("whole", "soaked"):
+        (tmp_path / name).mkdir()
+        stops = sorted(rng.sample(range(ARMS * SEEDS), k=10)) if name == "soaked" else []
+        killed = soak(tmp_path / name, stops, rng)
+        folder = ReportFolder(tmp_path / name / "reports" / "soak")
+        tables[name] = runs_csv(folder)
+        assert on_record(folder.path)["confirm"] == ARMS * SEEDS  # no run twice
+    print(f"{killed} workers and {len(stops)} parents killed")
+    assert killed > 50
+    assert tables["soaked"] == tables["whole"]
