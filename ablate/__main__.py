@@ -170,9 +170,7 @@ def plan(study_file: StudyFile, overrides: Overrides = None, *, plugin: Plugins 
         say(f"left out: {name}: {reason}")
     for line in priced.engines_in_words:
         say(line)
-    least, most = priced.minutes
-    minutes = f"about {least:.0f} to {most:.0f} minutes on this machine's {os.cpu_count()} cores"
-    say(f"{priced.runs_in_words}: {minutes}")
+    say(f"{priced.runs_in_words}: {priced.minutes_in_words} on this machine's {os.cpu_count()} cores")
     for warning in warnings(study, layout):
         err.print(f"warning: {warning}", soft_wrap=True)
 

@@ -190,5 +190,7 @@ def _recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value], key:
 
 def _check_network(study: StudySpec, arm: Arm, changes: Mapping[str, Value], key: str) -> None:
     if error := why_impossible(study, arm, changes):
-        at = f"baseline.{error.keyword}" if key == BASELINE else key
+        at = key
+        if key == BASELINE:
+            at = "model" if error.keyword == "model" else f"baseline.{error.keyword}"
         raise StudyError(f"{study.where(at)}: arm {arm.name}: {error.keyword}: {error}")

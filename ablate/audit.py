@@ -116,8 +116,8 @@ def _tuning(evidence: Evidence) -> Iterator[str]:
     ranges = evidence.tables["tuning"].groupby("parameter")[["low", "high"]].nunique()
     for parameter in ranges.index[(ranges > 1).any(axis=1)]:
         yield (
-            f"Not all arms were tuned over the same {spoken(parameter)}s: some have a range of their own, "
-            "or stopped widening where a value failed them."
+            f"Not all arms were tried up to the same {spoken(parameter)}: some have a range of their own, or "
+            "widening ended earlier, where a value failed them."
         )
 
 

@@ -55,6 +55,13 @@ class StudyPrice:
     minutes: tuple[float, float]
 
     @property
+    def minutes_in_words(self) -> str:
+        least, most = (round(minutes) for minutes in self.minutes)
+        if most == 0:
+            return "less than a minute"
+        return f"about {least} to {most} minutes" if least < most else f"about {counted(most, 'minute')}"
+
+    @property
     def engines_in_words(self) -> list[str]:
         """Which arms the loop trains and why, a line a reason; nothing where it trains none."""
         reasons: dict[str, list[str]] = {}
@@ -112,7 +119,7 @@ def warnings(study: StudySpec, layout: Layout) -> Iterator[str]:
             f"over {counted(declared, 'contrast')}: that takes {enough}"
         )
     typical = study.dataset.facts.typical_spread
-    if typical is None:
+    if typical is None or any(arm.model != "lenet" for arm in layout.arms):
         return  # nobody has measured it
     spread = power.resolvable_spread(study.seeds, decision.margin, decision.alpha)
     if spread < typical:

@@ -102,7 +102,7 @@ def activated(calls: Sequence[Call], at: int) -> tuple[str, Tensor]:
         elif ours or new:
             # In place or not, what the module was given is what any function before it made.
             changed = not torch.equal(call.given_values, values)
-            return f"{name}, then a function" if changed else name, call.given_values
+            return f"{name}, then its activation function" if changed else name, call.given_values
         there += [call.given, call.made]
     return name, values
 

@@ -136,7 +136,7 @@ def cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> str:
         if pd.isna(arm[name]) or pd.isna(baseline[name]):
             continue
         if arm[name] == baseline[name]:
-            told.append(f"as many {noun} ({arm[name]:,})")
+            told.append(f"the same {arm[name]:,} {noun}")
         else:
             told.append(f"{arm[name]:,} {noun} against {baseline[name]:,}")
-    return f"Cost: {', '.join(told)}."
+    return f"Cost: {'; '.join(told)}."

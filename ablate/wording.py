@@ -265,6 +265,7 @@ def _tuned(evidence: Evidence) -> str:
             )
             parts.append(f"{spoken(name)} tuned for every arm over {', or '.join(spans)}")
         elif not of_name.empty:
-            tried = f"{of_name['low'].min():g} to {of_name['high'].max():g}"
-            parts.append(f"{spoken(name)} tuned alike for every arm ({tried})")
+            (span,) = ranges
+            beyond = ", widened since a best lay at an edge" if of_name["extended"].any() else ""
+            parts.append(f"{spoken(name)} tuned alike for every arm ({span.low:g} to {span.high:g}{beyond})")
     return ", ".join(parts) or ("tuning still under way" if evidence.preliminary else "nothing was tuned")

@@ -238,7 +238,7 @@ def test_activations_that_are_functions_or_in_place_are_found_all_the_same(in_pl
     calls = traced(own, images)
     assert called(calls)[:6] == ["1", "2", "3", "4", "stem", "norm"]
     where, found = maps(calls, "1") or pytest.fail("no maps")
-    assert where == "stem, then a function"
+    assert where == "stem, then its activation function"
     torch.testing.assert_close(found, first)
     where, found = maps(calls, "2") or pytest.fail("no maps")
     assert where == "branches.0, then relu"

@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from ablate.figures.canvas import (
-    NEUTRAL,
     PALETTE,
     accuracy_axis,
     canvas,
@@ -67,13 +66,14 @@ def draw_timing(data: pd.DataFrame, study: StudySpec) -> Figure:
     clean, disturbed = data[~data["disturbed"]], data[data["disturbed"]]
     if not clean.empty:
         lines(axes, clean, "block", "examples_per_second", arms)
-    if not disturbed.empty:
+    for number, (arm, blocks) in enumerate(disturbed.groupby("arm", sort=False)):
+        once = "" if number else "disturbed, left out"
         axes.plot(
-            disturbed["block"],
-            disturbed["examples_per_second"],
+            blocks["block"],
+            blocks["examples_per_second"],
             "x",
-            color=NEUTRAL,
-            label="disturbed, left out",
+            color=palette(arms)[arm],
+            label=f"{arm}, disturbed" if clean.empty else once,
         )
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_ylim(bottom=0)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablate import models
-from ablate.errors import ModelError
+from ablate import models, study
+from ablate.errors import ModelError, StudyError
 from ablate.models import own
+from ablate.space import lay_out
 
 NETS = """
 import torch
@@ -154,6 +155,24 @@ def test_a_study_of_a_persons_own_network_gives_a_report(nets: str, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert "width=16" in done.stdout
     assert (tmp_path / "reports" / "own" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("mynets:wrong_shape", r"own\.yaml:4: model: arm baseline: model: .*gives \(2, 7\)"),
+        ("mynets:odd_default", r"own\.yaml:4: model: mynets:odd_default: its default"),
+    ],
+)
+def test_a_network_that_cannot_be_is_told_at_the_line_that_names_it(
+    nets: str, tmp_path: Path, model: str, told: str
+) -> None:
+    own.allow(["mynets"])
+    (tmp_path / "own.yaml").write_text(
+        STUDY.replace("mynets:build", model).replace("{width: [8, 16]}", "{batch_size: [32, 64]}")
+    )
+    with pytest.raises(StudyError, match=told):
+        lay_out(study.read(tmp_path / "own.yaml"))
 
 
 KINDS = {
