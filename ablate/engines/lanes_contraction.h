@@ -100,88 +100,66 @@ struct NeighbouringLaneSums {
 // dilation.
 //
 // Two neighbouring outputs of a row of three weights g and four inputs d take six products; these take four:
-//     m0 = (d0 - d2) g0,  m1 = (d1 + d2) (g0 + g1 + g2) / 2,  m2 = (d2 - d1) (g0 - g1 + g2) / 2,  m3 = (d1 -
-//     d3) g2, y0 = m0 + m1 + m2,  y1 = m1 - m2 - m3.
-// Every further pair of weights h with its three inputs e takes three in place of four:
-//     n0 = (e0 - e1) h0,  n1 = e1 (h0 + h1),  n2 = (e1 - e2) h1,      y0 += n0 + n1,  y1 += n1 - n2.
-// A row of K weights so takes PRODUCTS in place of 2 K: 4 of 6, 7 of 10, 10 of 14. The sums over channels and
-// kernel rows are taken of the products, each of them a contraction; what comes before and after are a few
-// additions, on which a processor's multipliers do not wait. Where a row of inputs is uniform both outputs
-// are m1 + n1: ties stay. On the way forward a row of five takes one product less, see ForwardRow.
+//     m0 = (d0 - d2) g0,  m1 = (d1 + d2) (g0 + g1 + g2) / 2,  m2 = (d2 - d1) (g0 - g1 + g2) / 2,
+//     m3 = (d3 - d1) g2,      y0 = m0 + m1 + m2,  y1 = m1 - m2 + m3.
+// Five weights take six in place of ten, the least there are: the values at 0, 1, -1, 2, -1/2 and infinity of
+// the polynomials whose product the outputs are coefficients of (Toom & Cook; such points err least: Barabasz
+// et al. 2020). Every further pair of weights h with its three inputs e takes three in place of four:
+//     n0 = (e0 - e1) h0,  n1 = e1 (h0 + h1),  n2 = (e2 - e1) h1,      y0 += n0 + n1,  y1 += n1 + n2.
+//
+// Each way back is the same products with the outputs' gradients for one of the two factors. The sums over
+// channels and kernel rows are taken of the products, each of them a contraction; what comes before and after
+// are a few additions, on which a processor's multipliers do not wait. Where a row of inputs is uniform both
+// outputs are m1 + n1: ties stay. Simulated with 16 channels of five rows in fp32, the rounding of five
+// weights' six products is 1.0 to 1.4 times that of plain sums on the way forward, twice on the way back.
 
-// What a row's further pairs of weights add, from weight J on, whose products begin at F.
-template <int K, int J, int F>
-struct FurtherPairs {
-  static INLINE void of_inputs(const V *d, V *v) {
-    UNROLL_FOR(int j = J, f = F; j < K; j += 2, f += 3) {
-      v[f] = d[j] - d[j + 1];
-      v[f + 1] = d[j + 1];
-      v[f + 2] = d[j + 1] - d[j + 2];
-    }
-  }
-  static INLINE void of_weights(const float *g, float *u, int step) {
-    UNROLL_FOR(int j = J, f = F; j < K; j += 2, f += 3) {
-      u[f * step] = g[j];
-      u[(f + 1) * step] = g[j] + g[j + 1];
-      u[(f + 2) * step] = g[j + 1];
-    }
-  }
-};
-
+// What a row begins with, three weights or five; further pairs follow.
 template <int K>
-struct Row {
-  enum { PRODUCTS = 4 + (K - 3) / 2 * 3 };
+struct Beginning;
 
-  // What the weights are multiplied by.
+template <>
+struct Beginning<3> {
+  enum { PRODUCTS = 4 };
+
   static INLINE void of_inputs(const V *d, V *v) {
     v[0] = d[0] - d[2];
     v[1] = d[1] + d[2];
     v[2] = d[2] - d[1];
-    v[3] = d[1] - d[3];
-    FurtherPairs<K, 3, 4>::of_inputs(d, v);
-  }
-  // The way back: adds the inputs' gradients.
-  static INLINE void to_inputs(const V *v, V *d) {
-    d[0] += v[0];
-    d[1] += v[1] - v[2] + v[3];
-    d[2] += v[1] + v[2] - v[0];
-    V behind = -v[3];
-    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
-      d[j] += behind + v[f];
-      d[j + 1] += v[f + 1] + v[f + 2] - v[f];
-      behind = -v[f + 2];
-    }
-    d[K] += behind;
+    v[3] = d[3] - d[1];
   }
   static INLINE void of_weights(const float *g, float *u, int step) {
     u[0] = g[0];
     u[step] = .5f * (g[0] + g[1] + g[2]);
     u[2 * step] = .5f * (g[0] - g[1] + g[2]);
     u[3 * step] = g[2];
-    FurtherPairs<K, 3, 4>::of_weights(g, u, step);
   }
-  // The way back: the weights' gradients.
-  static INLINE void to_weights(const V *u, V *g) {
-    V half_sum = .5f * (u[1] + u[2]);
-    g[0] = u[0] + half_sum;
-    g[1] = .5f * (u[1] - u[2]);
-    g[2] = u[3] + half_sum;
-    UNROLL_FOR(int j = 3, f = 4; j < K; j += 2, f += 3) {
-      g[j] = u[f] + u[f + 1];
-      g[j + 1] = u[f + 1] + u[f + 2];
-    }
+  static INLINE void of_gradients(V dy0, V dy1, V *w) {
+    w[0] = dy0;
+    w[1] = dy0 + dy1;
+    w[2] = dy0 - dy1;
+    w[3] = dy1;
+  }
+  static INLINE void outputs(const V *m, V *y0, V *y1) {
+    *y0 += m[0] + m[2];
+    *y1 += m[3] - m[2];
+  }
+  static INLINE void to_inputs(const V *m, V *d) {
+    d[0] += m[0];
+    d[1] += m[1] - m[2] - m[3];
+    d[2] += m[1] + m[2] - m[0];
+    d[3] += m[3];
+  }
+  static INLINE void to_weights(const V *m, V *g) {
+    V half_sum = .5f * (m[1] + m[2]);
+    g[0] = m[0] + half_sum;
+    g[1] = .5f * (m[1] - m[2]);
+    g[2] = m[3] + half_sum;
   }
 };
 
-// The way forward alone, where what comes before and after the products is done once for many channels: two
-// outputs of five weights take six products, the least there are, and further pairs three as above. These are
-// the values at 0, 1, -1, 2, -1/2 and infinity of the polynomials whose product the outputs are coefficients
-// of (Toom & Cook; such points err least: Barabasz et al. 2020). Simulated with 16 channels of five rows in
-// fp32, the rounding is 1.0 to 1.4 times that of plain sums, that of Row's seven products 0.5 to 0.7 times;
-// back to the inputs it would be twice. Uniform inputs leave the second product alone here, too.
-template <int K>
-struct ForwardRow {
-  enum { PRODUCTS = Row<K>::PRODUCTS - 1 };
+template <>
+struct Beginning<5> {
+  enum { PRODUCTS = 6 };
 
   static INLINE void of_inputs(const V *d, V *v) {
     V p = d[1] - d[3], q = d[4] - d[2];
@@ -191,34 +169,96 @@ struct ForwardRow {
     v[3] = q - .5f * p;
     v[4] = q + 2.f * p;
     v[5] = p + (d[5] - d[3]) - 1.5f * q;
-    FurtherPairs<K, 5, 6>::of_inputs(d, v);
   }
   static INLINE void of_weights(const float *g, float *u, int step) {
     u[0] = g[0];
     u[step] = (g[0] + g[1] + g[2] + g[3] + g[4]) * (-1 / 3.f);
     u[2 * step] = (g[0] - g[1] + g[2] - g[3] + g[4]) * (1 / 3.f);
     u[3 * step] = (g[0] + 2 * g[1] + 4 * g[2] + 8 * g[3] + 16 * g[4]) * (1 / 15.f);
-    u[4 * step] = (16 * g[0] - 8 * g[1] + 4 * g[2] - 2 * g[3] + g[4]) * (-1 / 15.f);
+    u[4 * step] = (16 * g[0] - 8 * g[1] + 4 * g[2] - 2 * g[3] + g[4]) * (-1 / 30.f);
     u[5 * step] = g[4];
-    FurtherPairs<K, 5, 6>::of_weights(g, u, step);
   }
-  static INLINE void outputs(const V *m, V bias, V *y0, V *y1) {
-    V both = m[1] + bias, left = m[0] + m[2] + (m[3] + m[4]), right = m[2] - m[5] + (.5f * m[4] - 2.f * m[3]);
-    UNROLL_FOR(int j = 5, f = 6; j < K; j += 2, f += 3) {
-      left += m[f];
-      both += m[f + 1];
-      right += m[f + 2];
-    }
-    *y0 = both + left;
-    *y1 = both - right;
+  static INLINE void of_gradients(V dy0, V dy1, V *w) {
+    w[0] = dy0;
+    w[1] = dy0 + dy1;
+    w[2] = dy0 - dy1;
+    w[3] = w[1] + dy1;
+    w[4] = w[2] + dy0;
+    w[5] = dy1;
+  }
+  static INLINE void outputs(const V *m, V *y0, V *y1) {
+    *y0 += m[0] + m[2] + (m[3] + 2.f * m[4]);
+    *y1 += m[5] - m[2] + (2.f * m[3] - m[4]);
+  }
+  static INLINE void to_inputs(const V *m, V *d) {
+    d[0] += m[0];
+    d[1] += 1.5f * m[0] - m[1] + m[2] - .5f * m[3] + 2.f * m[4] + m[5];
+    d[2] += .5f * m[2] - 2.f * m[0] - 2.5f * m[1] - m[3] - m[4] + 1.5f * m[5];
+    d[3] += .5f * m[3] - 1.5f * m[0] - .5f * m[1] - 2.5f * m[2] - 2.f * m[4] - 2.f * m[5];
+    d[4] += m[0] + m[1] + m[2] + m[3] + m[4] - 1.5f * m[5];
+    d[5] += m[5];
   }
 };
-template <>
-struct ForwardRow<3> : Row<3> {
+
+template <int K, int FIRST = K < 5 ? K : 5>
+struct Row {
+  enum { FIRST_PRODUCTS = Beginning<FIRST>::PRODUCTS };
+  enum { PRODUCTS = FIRST_PRODUCTS + (K - FIRST) / 2 * 3 };
+
+  // What the weights are multiplied by.
+  static INLINE void of_inputs(const V *d, V *v) {
+    Beginning<FIRST>::of_inputs(d, v);
+    UNROLL_FOR(int j = FIRST, f = FIRST_PRODUCTS; j < K; j += 2, f += 3) {
+      v[f] = d[j] - d[j + 1];
+      v[f + 1] = d[j + 1];
+      v[f + 2] = d[j + 2] - d[j + 1];
+    }
+  }
+  static INLINE void of_weights(const float *g, float *u, int step) {
+    Beginning<FIRST>::of_weights(g, u, step);
+    UNROLL_FOR(int j = FIRST, f = FIRST_PRODUCTS; j < K; j += 2, f += 3) {
+      u[f * step] = g[j];
+      u[(f + 1) * step] = g[j] + g[j + 1];
+      u[(f + 2) * step] = g[j + 1];
+    }
+  }
+  // The products' gradients.
+  static INLINE void of_gradients(V dy0, V dy1, V *w) {
+    Beginning<FIRST>::of_gradients(dy0, dy1, w);
+    UNROLL_FOR(int f = FIRST_PRODUCTS; f < PRODUCTS; f += 3) {
+      w[f] = dy0;
+      w[f + 1] = w[1];
+      w[f + 2] = dy1;
+    }
+  }
   static INLINE void outputs(const V *m, V bias, V *y0, V *y1) {
-    V both = m[1] + bias, left = m[0] + m[2], right = m[2] + m[3];
-    *y0 = both + left;
-    *y1 = both - right;
+    V both = m[1] + bias;
+    UNROLL_FOR(int f = FIRST_PRODUCTS; f < PRODUCTS; f += 3) both += m[f + 1];
+    V left = both, right = both;
+    Beginning<FIRST>::outputs(m, &left, &right);
+    UNROLL_FOR(int f = FIRST_PRODUCTS; f < PRODUCTS; f += 3) {
+      left += m[f];
+      right += m[f + 2];
+    }
+    *y0 = left;
+    *y1 = right;
+  }
+  // Adds the inputs' gradients.
+  static INLINE void to_inputs(const V *m, V *d) {
+    Beginning<FIRST>::to_inputs(m, d);
+    UNROLL_FOR(int j = FIRST, f = FIRST_PRODUCTS; j < K; j += 2, f += 3) {
+      d[j] += m[f];
+      d[j + 1] += m[f + 1] - m[f] - m[f + 2];
+      d[j + 2] += m[f + 2];
+    }
+  }
+  // The weights' gradients.
+  static INLINE void to_weights(const V *m, V *g) {
+    Beginning<FIRST>::to_weights(m, g);
+    UNROLL_FOR(int j = FIRST, f = FIRST_PRODUCTS; j < K; j += 2, f += 3) {
+      g[j] = m[f] + m[f + 1];
+      g[j + 1] = m[f + 1] + m[f + 2];
+    }
   }
 };
 

@@ -51,7 +51,6 @@ static INLINE void contract_pixels(const Layer &layer, int rows, int terms, Left
 template <int K>
 struct Filtering {
   enum { PRODUCTS = Row<K>::PRODUCTS, BLOCK = block_of(PRODUCTS) };
-  enum { FORWARD_PRODUCTS = ForwardRow<K>::PRODUCTS, FORWARD_BLOCK = block_of(FORWARD_PRODUCTS) };
   const Layer &layer;
   const int channels = layer.taps / (K * K);
   const int width = layer.width, height = layer.pixels / layer.width;
@@ -59,14 +58,14 @@ struct Filtering {
       (width + 1) / 2;  // of outputs in a row; where the width is odd the last one's second is dropped
   const int input_width = width + K - 1, input_height = height + K - 1;
 
-  // Products of the weights, once a step: [block of outs][channel, kernel row][product][out of the block],
+  // Factors of the weights, once a step: [block of outs][channel, kernel row][product][out of the block],
   // and with channels and outs exchanged for the way back.
   void prepare() const {
-    in_blocks<FORWARD_BLOCK>(layer.outs, [&](int first, auto block) {
+    in_blocks<BLOCK>(layer.outs, [&](int first, auto block) {
       enum { WIDTH = decltype(block)::value };
-      float *u = layer.row_weights + first * channels * K * FORWARD_PRODUCTS;
-      for (int r = 0; r < channels * K; r++, u += FORWARD_PRODUCTS * WIDTH) {
-        for (int i = 0; i < WIDTH; i++) ForwardRow<K>::of_weights(weights(first + i, r), u + i, WIDTH);
+      float *u = layer.row_weights + first * channels * K * PRODUCTS;
+      for (int r = 0; r < channels * K; r++, u += PRODUCTS * WIDTH) {
+        for (int i = 0; i < WIDTH; i++) Row<K>::of_weights(weights(first + i, r), u + i, WIDTH);
       }
     });
     if (!layer.input_gradient) return;
@@ -85,28 +84,28 @@ struct Filtering {
     V *v = layer.row_inputs;  // [channel, input row, pair, product]
     for (int row = 0; row < channels * input_height; row++) {
       const V *d = layer.input + row * input_width;
-      for (int t = 0; t < pairs; t++, d += 2, v += FORWARD_PRODUCTS) ForwardRow<K>::of_inputs(d, v);
+      for (int t = 0; t < pairs; t++, d += 2, v += PRODUCTS) Row<K>::of_inputs(d, v);
     }
     for (int y = 0; y < height; y++) {
       const Span kernel_rows = beyond_padding(y, K);
       for (int t = 0; t < pairs; t++) {
-        in_blocks<FORWARD_BLOCK>(layer.outs, [&](int first, auto block) {
+        in_blocks<BLOCK>(layer.outs, [&](int first, auto block) {
           enum { WIDTH = decltype(block)::value };
-          V sums[WIDTH][FORWARD_PRODUCTS] = {};
+          V sums[WIDTH][PRODUCTS] = {};
           for (int c = 0; c < channels; c++) {
-            const float *factors = layer.row_weights + (first * channels + c * WIDTH) * K * FORWARD_PRODUCTS;
-            const V *operands = layer.row_inputs + ((c * input_height + y) * pairs + t) * FORWARD_PRODUCTS;
+            const float *factors = layer.row_weights + (first * channels + c * WIDTH) * K * PRODUCTS;
+            const V *operands = layer.row_inputs + ((c * input_height + y) * pairs + t) * PRODUCTS;
             for (int ky = kernel_rows.begin; ky < kernel_rows.end; ky++) {
-              const float *factor = factors + ky * FORWARD_PRODUCTS * WIDTH;
-              const V *operand = operands + ky * pairs * FORWARD_PRODUCTS;
-              UNROLL_FOR(int f = 0; f < FORWARD_PRODUCTS; f++) {
+              const float *factor = factors + ky * PRODUCTS * WIDTH;
+              const V *operand = operands + ky * pairs * PRODUCTS;
+              UNROLL_FOR(int f = 0; f < PRODUCTS; f++) {
                 UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][f] += factor[f * WIDTH + i] * operand[f];
               }
             }
           }
           UNROLL_FOR(int i = 0; i < WIDTH; i++) {
             V *z = layer.z + (first + i) * layer.pixels + y * width + 2 * t, y1;
-            ForwardRow<K>::outputs(sums[i], splat(layer.bias[first + i]), z, &y1);
+            Row<K>::outputs(sums[i], splat(layer.bias[first + i]), z, &y1);
             if (2 * t + 1 < width) z[1] = y1;
           }
         });
@@ -127,9 +126,12 @@ struct Filtering {
             const V *dz = layer.z + o * layer.pixels + row * width + 2 * t;
             for (int ky = ky_begin; ky < ky_end; ky++) {
               const float *factor = u + ky * PRODUCTS * WIDTH;
-              V dy0, dy1;
+              V dy0, dy1, gradient[PRODUCTS];
               pair_of(dz - ky * width, t, &dy0, &dy1);
-              add_products<WIDTH, WIDTH>(factor, dy0, dy1, sums);
+              Row<K>::of_gradients(dy0, dy1, gradient);
+              UNROLL_FOR(int f = 0; f < PRODUCTS; f++) {
+                UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][f] += factor[f * WIDTH + i] * gradient[f];
+              }
             }
           }
           UNROLL_FOR(int i = 0; i < WIDTH; i++) {
@@ -141,8 +143,12 @@ struct Filtering {
     }
   }
 
+  // The inputs' factors are made anew for every few outputs: those of five weights' six products cost more
+  // than the seventh product of three weights and a pair does.
   void add_weight_gradients() const {
-    // Sums and products of the inputs share the registers.
+    using ThreeAndPairs = Row<K, 3>;
+    enum { PRODUCTS = ThreeAndPairs::PRODUCTS };
+    // Sums and factors of the inputs share the registers.
     enum { SUMS = (PRODUCT_SUMS + 4) / 2, OUTS = PRODUCTS > SUMS ? 1 : SUMS / PRODUCTS };
     in_blocks<OUTS>(layer.outs, [&](int first, auto block) {
       enum { WIDTH = decltype(block)::value };
@@ -156,17 +162,29 @@ struct Filtering {
           const V *dz = layer.z + first * layer.pixels + y * width;
           for (int t = 0; t < pairs; t++) {
             V v[PRODUCTS];
-            Row<K>::of_inputs(d + y * input_width + 2 * t, v);
+            ThreeAndPairs::of_inputs(d + y * input_width + 2 * t, v);
             UNROLL_FOR(int i = 0; i < WIDTH; i++) {
               V dy0, dy1;
               pair_of(dz + i * layer.pixels + 2 * t, t, &dy0, &dy1);
-              add_products<1, 1>(v, dy0, dy1, &sums[i]);
+              // Product by product as Row::of_gradients has them, but those that are made of others last:
+              // with all made beforehand the registers do not suffice, and the whole step takes 3 % longer.
+              sums[i][0] += v[0] * dy0;
+              sums[i][3] += v[3] * dy1;
+              UNROLL_FOR(int f = 4; f < PRODUCTS; f += 3) {
+                sums[i][f] += v[f] * dy0;
+                sums[i][f + 2] += v[f + 2] * dy1;
+              }
+              V sum = dy0 + dy1;
+              sums[i][1] += v[1] * sum;
+              UNROLL_FOR(int f = 4; f < PRODUCTS; f += 3) sums[i][f + 1] += v[f + 1] * sum;
+              V difference = dy0 - dy1;
+              sums[i][2] += v[2] * difference;
             }
           }
         }
         UNROLL_FOR(int i = 0; i < WIDTH; i++) {
           V g[K];
-          Row<K>::to_weights(sums[i], g);
+          ThreeAndPairs::to_weights(sums[i], g);
           for (int k = 0; k < K; k++) lane_sums[i].add(g[k]);
         }
       }
@@ -187,28 +205,6 @@ struct Filtering {
   INLINE void pair_of(const V *dz, int t, V *dy0, V *dy1) const {
     *dy0 = dz[0];
     *dy1 = 2 * t + 1 < width ? dz[1] : V{};
-  }
-
-  // sums[i][f] += factor[f, i] * (gradient of the f-th product by a pair of outputs).
-  template <int WIDTH, int STEP, class Factor>
-  static INLINE void add_products(const Factor *factor, V dy0, V dy1, V (*sums)[PRODUCTS]) {
-    UNROLL_FOR(int i = 0; i < WIDTH; i++) {
-      sums[i][0] += factor[i] * dy0;
-      sums[i][3] -= factor[3 * STEP + i] * dy1;
-    }
-    UNROLL_FOR(int f = 4; f < PRODUCTS; f += 3) {
-      UNROLL_FOR(int i = 0; i < WIDTH; i++) {
-        sums[i][f] += factor[f * STEP + i] * dy0;
-        sums[i][f + 2] -= factor[(f + 2) * STEP + i] * dy1;
-      }
-    }
-    V sum = dy0 + dy1;
-    UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][1] += factor[STEP + i] * sum;
-    UNROLL_FOR(int f = 4; f < PRODUCTS; f += 3) {
-      UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][f + 1] += factor[(f + 1) * STEP + i] * sum;
-    }
-    V difference = dy0 - dy1;
-    UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][2] += factor[2 * STEP + i] * difference;
   }
 };
 

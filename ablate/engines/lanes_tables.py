@@ -31,7 +31,7 @@ ACTIVATIONS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
 )
 
 
-FILTERED = {3: 4, 5: 7, 7: 10}
+FILTERED = {3: 4, 5: 6, 7: 9}
 """Kernel sizes that lanes.cpp has minimal filtering for, and the products that a row of each takes."""
 
 
