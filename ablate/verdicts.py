@@ -131,7 +131,8 @@ def cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> str:
             f"{arm['examples_per_second']:,.0f} against {baseline['examples_per_second']:,.0f} examples/s)"
         )
     else:
-        told.append("its speed beside the baseline's was not measured in three undisturbed blocks")
+        undisturbed = "" if evidence.tables["timing"].empty else " in three undisturbed blocks"
+        told.append(f"its speed beside the baseline's was not measured{undisturbed}")
     for name, noun in (("parameters", "parameters"), ("flops_per_example", "FLOP an example")):
         if pd.isna(arm[name]) or pd.isna(baseline[name]):
             continue
