@@ -14,16 +14,17 @@ from PIL import Image
 from ablate.evidence import gather
 
 ROOT = Path(__file__).parents[1]
-PUBLISHED = ("pooling", "activation", "kernel_size", "channels", "conv_layers", "learning_rate", "training", "modern", "mnist")  # fmt: skip
+PUBLISHED = ("lenet_pooling", "lenet_activation", "lenet_kernel_size", "lenet_channels", "lenet_conv_layers", "lenet_learning_rate", "lenet_training", "lenet_modern", "lenet_mnist", "convnets", "nin_head")  # fmt: skip
 README = (ROOT / "README.md").read_text()
 
 
 def rows(name: str) -> Iterator[str]:
     """A line of the table for each plain contrast of a published study."""
-    evidence = gather(ROOT / "reports" / "published" / f"lenet_{name}")
+    evidence = gather(ROOT / "reports" / "published" / name)
     arms = evidence.tables["arms"].set_index("arm")
     comparisons = evidence.tables["comparisons"]
-    study = f"[{name.replace('_', ' ')}](reports/published/lenet_{name}/report.md)"
+    spoken = name.removeprefix("lenet_").replace("_", " ")
+    study = f"[{spoken}](reports/published/{name}/report.md)"
     for row in comparisons[comparisons["arm"].isin(arms.index)].itertuples():
         if " against " in row.arm or row.baseline not in arms.index:
             continue
@@ -60,7 +61,7 @@ def test_the_readme_tells_what_the_published_report_tells(name: str) -> None:
 
 def test_at_least_eight_seeds_stand_behind_each_answer() -> None:
     for name in PUBLISHED:
-        evidence = gather(ROOT / "reports" / "published" / f"lenet_{name}")
+        evidence = gather(ROOT / "reports" / "published" / name)
         assert evidence.study.seeds >= 8
         assert not evidence.preliminary
 
