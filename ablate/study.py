@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,9 @@ def _refuse_traps(yaml: YAML, text: str, path: Path) -> None:
             raise StudyError(f"{at}: alias '*{event.anchor}': write the value out")
         if isinstance(event, NodeEvent) and (tag := getattr(event, "tag", None)) is not None:
             raise StudyError(f"{at}: tag '{tag}': write the plain value")
+        if any("\ud800" <= letter <= "\udfff" for letter in getattr(event, "value", "")):
+            # An escape may spell it; no file and no message can hold it.
+            raise StudyError(f"{at}: half a character in '{event.value}': write it whole")
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > DEEPEST:
             raise StudyError(f"{at}: more than {DEEPEST} levels in each other: write it flatter")
@@ -207,7 +211,7 @@ def _on_fallback(raw: dict[str, Any]) -> dict[str, Any]:
         held_out = raw.get("validation", StudySpec.model_fields["validation"].default)
         before, after = (_train_images(source.get("dataset")) for source in (raw, merged))
         if isinstance(held_out, int) and before and after:
-            merged["validation"] = round(held_out / before * after)
+            merged["validation"] = round(Fraction(held_out * after, before))  # whatever its size
     return merged
 
 
