@@ -18,12 +18,12 @@ from ablate.workers import Outcome
 from tests.conftest import SMALL
 from tests.test_phases import Stub, conduct
 
-PHASES = ("tune", "confirm", "time")
+PHASES = ("search", "tune", "confirm", "time")
 STUDY = (
     SMALL.replace("trials: 2", "trials: 8")
     .replace("seeds: 3", "seeds: 15")
     .replace("blocks: 3", "blocks: 12")
-)
+) + "design: search\nsearch: {candidates: 12, generation: 4, finalists: 1}\n"
 
 
 class Checkpoints(Stub):
