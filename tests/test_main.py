@@ -143,9 +143,9 @@ def _kill_in(phase: str, folder: Path) -> None:
     assert psutil.wait_procs(family, timeout=5)[1] == []
 
 
-def test_a_study_killed_in_every_phase_ends_as_if_it_had_not_been(finished: Path, tmp_path: Path) -> None:
+def test_a_study_killed_twice_ends_as_if_it_had_not_been(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
-    for phase in ("tune", "confirm", "time"):
+    for phase in ("tune", "time"):  # tests/faults kills in all of them, again and again, but no real workers
         _kill_in(phase, tmp_path)
     done = ablate("run", "small.yaml", "timing.blocks=20", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -289,7 +289,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(small_file: Path, case: str) -> N
 def test_a_plan_names_arms_runs_and_minutes_and_warns_of_too_few_seeds(small_file: Path) -> None:
     done = ablate("plan", "small.yaml", cwd=small_file.parent)
     assert done.returncode == 0, done.stderr
-    assert "2 arms, 12 to 36 runs to tune, 6 to confirm: about" in done.stdout
+    assert "2 arms, 12 to 36 runs to tune, 6 to confirm: less than a minute on" in done.stdout
     assert "61,706" in done.stdout
     assert "3 seeds cannot bring the exact test below 0.05" in done.stderr
     assert not (small_file.parent / "reports").exists()

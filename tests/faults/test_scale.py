@@ -4,7 +4,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -13,9 +13,8 @@ import pytest
 from ablate import report
 from ablate.folder import ReportFolder
 from ablate.phases import Advanced, Conduct
-from ablate.runs import Run
 from ablate.space import lay_out
-from ablate.workers import Conditions, Outcome
+from ablate.workers import Conditions
 from tests.faults.test_processes import on_record
 from tests.test_main import _environment
 from tests.test_phases import Stub, runs_csv
@@ -54,14 +53,6 @@ class Calls:
         sys.setprofile(None)
 
 
-class Copies(Stub):
-    """Workers that hand back the same record again and again, under the run's own name."""
-
-    def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
-        for run in runs:
-            yield Outcome(run=run, record=self.record(run))
-
-
 def many(small, arms: int, seeds: int):
     hidden = ", ".join(f"[{100 + i}, 84]" for i in range(arms))
     return small(
@@ -79,7 +70,7 @@ def test_of_5000_runs_of_200_arms_the_last_takes_the_work_and_the_memory_of_the_
     folder.take(fresh=False)
     folder.adopt(spec)
     conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
-    conduct = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=Copies())
+    conduct = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=Stub())
     events = (event for event in conduct.events() if isinstance(event, Advanced) and event.phase == "confirm")
     total = ARMS * seeds
     process = psutil.Process()
