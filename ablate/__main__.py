@@ -26,7 +26,7 @@ from ablate.console import (
     tell,
 )
 from ablate.errors import AblateError, DataError, ModelError
-from ablate.interruption import Interrupted, interruptible
+from ablate.interruption import Interrupted, held, interruptible
 from ablate.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -115,10 +115,12 @@ def run(
                         if isinstance(event, Advanced):
                             shown.show(event)
                         else:
-                            write_report()
+                            with held():
+                                write_report()
                             if not quiet:
                                 tell(f"first pair done, preliminary report: {page}")
-                evidence = write_report()
+                with held():
+                    evidence = write_report()
             except Interrupted:
                 # From here on a second signal ends this at once: both are the system's again.
                 write_report(weigh=False)

@@ -4,7 +4,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error: a person or the system asked to stop
@@ -15,15 +14,43 @@ class Interrupted(Exception):  # noqa: N818  # not an error: a person or the sys
         self.code = code
 
 
+class _Hold:
+    """Whether a signal must wait, and which one does."""
+
+    on = False
+    waiting: int | None = None
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Let a first signal wait for the end of what must not be cut in two.
+
+    An import, above all: what is half imported stays so, and whatever wants it afterwards fails.
+
+    Raises:
+        Interrupted: a signal has waited.
+    """
+    _Hold.on = True
+    try:
+        yield
+    finally:
+        _Hold.on = False
+    if _Hold.waiting is not None:
+        raise Interrupted(128 + _Hold.waiting)
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Turn SIGINT and SIGTERM into one exception, once; a second of either ends the process at once."""
 
-    def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
         for either in before:
             signal.signal(either, signal.SIG_DFL)
-        raise Interrupted(128 + number)
+        if not _Hold.on:
+            raise Interrupted(128 + number)
+        _Hold.waiting = number
 
+    _Hold.waiting = None
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
