@@ -31,15 +31,6 @@ timing: {blocks: 3, block_seconds: 0.01}
 """Seconds from tuning to report; lines are counted in the tests of error messages."""
 
 
-LONGEST = ("main", "processes", "studies", "cohort", "storage", "bench", "readme")
-"""Files of tests that take half a minute or more."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, so that no process works alone at the end."""
-    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONGEST)
-
-
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """As in a worker, so that what is computed here and there can be compared."""
