@@ -56,6 +56,7 @@ class StudyPrice:
 
     @property
     def minutes_in_words(self) -> str:
+        """`about 13 to 22 minutes`, whole ones."""
         least, most = (round(minutes) for minutes in self.minutes)
         if most == 0:
             return "less than a minute"

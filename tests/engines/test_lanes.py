@@ -445,9 +445,8 @@ def test_a_compiler_that_is_missing_or_fails_is_a_reason(monkeypatch, undecided,
 def test_it_is_compiled_once_and_leaves_nothing_half_made(monkeypatch, undecided):
     calls = []
     run = subprocess.run
-    monkeypatch.setattr(
-        lanes_library, "FLAGS", (*lanes_library.FLAGS, "-O0")
-    )  # compiled in a third of the time
+    # Compiled in a fraction of the time.
+    monkeypatch.setattr(lanes_library, "FLAGS", (*lanes_library.FLAGS, "-O0"))
     monkeypatch.setattr(
         subprocess, "run", lambda command, **how: calls.append(command) or run(command, **how)
     )

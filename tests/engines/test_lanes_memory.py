@@ -47,7 +47,7 @@ needs_compiler = pytest.mark.skipif(isinstance(missing, str), reason=f"no lanes 
 
 
 def flags(vectors: str, *, sanitized: bool) -> tuple[str, ...]:
-    """The engine's own, for other vectors; barely optimised, for that is compiled in a third of the time."""
+    """The engine's own, for other vectors; barely optimised, for that is compiled sooner."""
     given = [flag.replace("native", vectors) for flag in lanes_library.FLAGS]
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitized else []
     return *given, "-O0" if sanitized else "-O1", *sanitizers

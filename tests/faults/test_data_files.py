@@ -62,9 +62,8 @@ def mirror(files: dict[str, bytes], fault: str) -> Iterator[str]:
     """The address of a server that has the files, and the fault."""
     handler = type("Faulty", (Mirror,), {"files": files, "fault": fault})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = (
-            False  # closing it waits for its answers, whose sockets are then closed as well
-        )
+        # Closing it then waits for its answers, whose sockets are closed as well.
+        server.daemon_threads = False
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
