@@ -1,6 +1,7 @@
 """A study is conducted from whatever is on record, and an arm that cannot be trained does not stop it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,18 @@ def conduct(
     spec: StudySpec, path: Path, workers: Callable[[Conditions, int], Workers]
 ) -> tuple[list[Advanced | FirstPair], ReportFolder]:
     """Do what is left of the study in the folder and write what a report is made from."""
+    with conducting(spec, path, workers) as (conducted, folder, added):
+        events = list(conducted.events())
+        folder.write_environment({**conducted.facts(), "fallback": None, "changed_after_answer": added})
+        folder.write_tables(conducted.tables())
+    return events, folder
+
+
+@contextmanager
+def conducting(
+    spec: StudySpec, path: Path, workers: Callable[[Conditions, int], Workers]
+) -> Iterator[tuple[Conduct, ReportFolder, list[str]]]:
+    """The study about to be conducted in the folder, which is held, and what was changed after an answer."""
     conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
     folder = ReportFolder(path)
     folder.take(fresh=False)
@@ -65,14 +78,11 @@ def conduct(
         added = folder.adopt(spec)
         conducted = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=workers)
         try:
-            events = list(conducted.events())
-            folder.write_environment({**conducted.facts(), "fallback": None, "changed_after_answer": added})
-            folder.write_tables(conducted.tables())
+            yield conducted, folder, added
         finally:
             conducted.close()
     finally:
         folder.release()
-    return events, folder
 
 
 def runs_csv(folder: ReportFolder) -> bytes:

@@ -12,12 +12,10 @@ import pytest
 
 from ablate import report
 from ablate.folder import ReportFolder
-from ablate.phases import Advanced, Conduct
-from ablate.space import lay_out
-from ablate.workers import Conditions
+from ablate.phases import Advanced
 from tests.faults.test_processes import on_record
 from tests.test_main import _environment
-from tests.test_phases import Stub, runs_csv
+from tests.test_phases import Stub, conducting, runs_csv
 from tests.test_workers import workers_of
 
 ARMS, SEEDS = 200, 25
@@ -66,32 +64,28 @@ def test_of_5000_runs_of_200_arms_the_last_takes_the_work_and_the_memory_of_the_
     small, tmp_path: Path, seeds: int
 ) -> None:
     spec = many(small, ARMS, seeds)
-    folder = ReportFolder(tmp_path / "small")
-    folder.take(fresh=False)
-    folder.adopt(spec)
-    conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
-    conduct = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=Stub())
-    events = (event for event in conduct.events() if isinstance(event, Advanced) and event.phase == "confirm")
-    total = ARMS * seeds
-    process = psutil.Process()
-    memory, work = [], []
-    for start in (0, total - WINDOW - 10):
-        for event in events:
-            if event.done >= start + 10:  # the first ones fill what is cached
-                break
-        memory.append(process.memory_info().rss)
-        with Calls() as calls:
-            for _ in range(WINDOW):
-                next(events)
-        work.append(calls.count)
-    assert sum(1 for _ in events) == 0
-    print(f"calls {work}, {(memory[1] - memory[0]) / total:,.0f} bytes a run")
-    assert work[1] < 1.02 * work[0]
-    assert memory[1] - memory[0] < 20_000 * total
-    folder.write_environment({**conduct.facts(weigh=False), "fallback": None, "changed_after_answer": []})
-    folder.write_tables(conduct.tables())
-    conduct.close()
-    folder.release()
+    with conducting(spec, tmp_path / "small", Stub()) as (conduct, folder, _):
+        events = (
+            event for event in conduct.events() if isinstance(event, Advanced) and event.phase == "confirm"
+        )
+        total = ARMS * seeds
+        process = psutil.Process()
+        memory, work = [], []
+        for start in (0, total - WINDOW - 10):
+            for event in events:
+                if event.done >= start + 10:  # the first ones fill what is cached
+                    break
+            memory.append(process.memory_info().rss)
+            with Calls() as calls:
+                for _ in range(WINDOW):
+                    next(events)
+            work.append(calls.count)
+        assert sum(1 for _ in events) == 0
+        print(f"calls {work}, {(memory[1] - memory[0]) / total:,.0f} bytes a run")
+        assert work[1] < 1.02 * work[0]
+        assert memory[1] - memory[0] < 20_000 * total
+        folder.write_environment({**conduct.facts(weigh=False), "fallback": None, "changed_after_answer": []})
+        folder.write_tables(conduct.tables())
     evidence = report.write(folder.path)
     assert len(evidence.confirmed) == total
     page = (folder.path / "report.html").read_text()
