@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablate import data, study
+from ablate import data, figures, study
 from ablate.data import Dataset
 from ablate.datasets import named
 from ablate.spec import StudySpec
@@ -62,3 +62,11 @@ def small_file(tmp_path: Path) -> Path:
 def small(small_file: Path) -> Callable[..., StudySpec]:
     """The small study with overrides: `small("seeds=1")`."""
     return lambda *overrides: study.read(small_file, overrides)
+
+
+@pytest.fixture
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures, three seconds each, but for a test marked as about drawn ones."""
+    if request.node.get_closest_marker("drawn") is None:
+        for draw in ("make", "look_inside"):
+            monkeypatch.setattr(figures, draw, lambda *_: iter(()))

@@ -15,6 +15,8 @@ from ablate.space import lay_out
 from ablate.spec import Range, StudySpec
 from tests.test_phases import Stub, conduct
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SPACE = (
     "design=search",
     "search={candidates: 24, generation: 6, finalists: 3}",
@@ -246,6 +248,7 @@ class Searching(Stub):
         return record(one, reached[-1], reached, status=status)
 
 
+@pytest.mark.drawn
 def test_a_search_is_tried_confirmed_and_reported(spec, tmp_path: Path) -> None:
     _, folder = conduct(spec, tmp_path / "small", Searching())
     evidence = report.write(folder.path)

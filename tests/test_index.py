@@ -8,6 +8,8 @@ from ablate import report, study
 from ablate.index import write_index
 from tests.test_report import Page, write_folder
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 HOSTILE = "Is <b>bold</b> & \"quoted\" '$x$' Größe?"
 
 

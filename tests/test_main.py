@@ -1,13 +1,11 @@
 """The command line as a person meets it: real processes, real kills, the digits for data."""
 
 import json
-import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -16,29 +14,8 @@ import psutil
 import pytest
 
 from ablate.sources import FILES
+from tests.commands import CACHE, ablate, environment
 from tests.conftest import SMALL
-
-CACHE = Path(tempfile.gettempdir()) / "ablate-test-cache"
-
-
-def ablate(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`python -m ablate …` run to its end, without any data but the digits."""
-    return subprocess.run(
-        [sys.executable, "-m", "ablate", *map(str, arguments)],
-        cwd=cwd,
-        env=_environment() | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-
-
-def _environment() -> dict[str, str]:
-    """No data and no network: the cache holds at most a compiled engine, and the proxy refuses."""
-    kept = {key: value for key, value in os.environ.items() if key != "ABLATE_DATA"}
-    nowhere = "http://127.0.0.1:9"
-    return kept | {"XDG_CACHE_HOME": str(CACHE), "HTTPS_PROXY": nowhere, "HTTP_PROXY": nowhere}
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +110,7 @@ def _kill_in(phase: str, folder: Path) -> None:
     """Start the study, kill it at a random moment of a phase, and see that nothing of it is left."""
     command = [sys.executable, "-m", "ablate", "run", "small.yaml", "timing.blocks=20"]
     enough = _on_record(folder).get(phase, 0) + random.randint(1, 3)
-    with subprocess.Popen(command, cwd=folder, env=_environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as parent:  # fmt: skip
+    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as parent:  # fmt: skip
         while parent.poll() is None and _on_record(folder).get(phase, 0) < enough:
             time.sleep(0.02)
         time.sleep(random.uniform(0, 0.2))
@@ -166,7 +143,7 @@ def test_an_interruption_is_told_and_loses_only_what_was_in_flight(
     (tmp_path / "small.yaml").write_text(SMALL.replace("seeds: 3", "seeds: 200"))
     command = [sys.executable, "-m", "ablate", "run", "small.yaml"]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=_environment(), stderr=subprocess.PIPE, text=True
+        command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
     ) as parent:
         while _on_record(tmp_path).get("confirm", 0) < 3:
             assert parent.poll() is None
@@ -375,10 +352,8 @@ def test_a_quick_bench_shows_its_table_within_100_columns_and_writes_it(tmp_path
 
 def test_an_interrupted_bench_leaves_no_process_and_no_file(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ablate", "bench", "--quick", "--json", "bench.json"]
-    environment = _environment() | PATIENT | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
-    ) as parent:
+    given = environment() | PATIENT | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=tmp_path, env=given, stderr=subprocess.PIPE, text=True) as parent:
         assert parent.stderr is not None
         parent.stderr.readline()  # it has begun
         while not (family := psutil.Process(parent.pid).children(recursive=True)):

@@ -1,5 +1,6 @@
 """A study is conducted from whatever is on record, and an arm that cannot be trained does not stop it."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +77,10 @@ def conducting(
     folder.take(fresh=False)
     try:
         added = folder.adopt(spec)
-        conducted = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=workers)
+        with pytest.MonkeyPatch.context() as patched:
+            # Two threads on cores that other tests keep busy wait for each other in every timed step.
+            patched.setattr(os, "cpu_count", lambda: 1)
+            conducted = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=workers)
         try:
             yield conducted, folder, added
         finally:
@@ -140,6 +144,7 @@ def test_more_seeds_or_arms_run_only_what_is_new_and_end_as_if_asked_at_once(sma
     assert 0 < len(more.ran) < len(at_once.ran)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_arm_that_runs_out_of_memory_does_not_keep_the_others_from_a_report(small, tmp_path: Path) -> None:
     spec = small("factors={pooling: [avg, max, none]}")
     _, folder = conduct(spec, tmp_path / "small", Stub(fail="pooling=max"))

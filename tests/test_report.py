@@ -18,6 +18,8 @@ from ablate.intervals import prediction_interval
 from ablate.results import GIVEN_TABLES, frame, write_table
 from ablate.wording import findings
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 HOSTILE = '<script>alert(1)</script> $\\frac{1}{2}$ | *x* `y` "q" \' & Größe 日本'
 
 
@@ -111,6 +113,7 @@ class Page(HTMLParser):
         self.text += data
 
 
+@pytest.mark.drawn
 def test_the_page_opens_with_the_answer_and_fetches_nothing(folder: Path) -> None:
     report.write(folder)
     html = (folder / "report.html").read_text()
@@ -135,6 +138,7 @@ def test_the_page_says_what_lowers_trust(folder: Path) -> None:
     assert "1 of 2 runs diverged" in text
 
 
+@pytest.mark.drawn
 def test_the_same_tables_give_the_same_report_byte_for_byte(folder: Path) -> None:
     report.write(folder)
     first = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
@@ -154,6 +158,7 @@ def test_a_report_is_made_without_torch(folder: Path) -> None:
     assert (folder / "tables" / "comparisons.csv").exists()
 
 
+@pytest.mark.drawn
 def test_figures_are_drawn_for_all_that_the_tables_hold(folder: Path) -> None:
     report.write(folder)
     drawn = {path.stem for path in (folder / "figures").glob("*.png")}
@@ -206,6 +211,7 @@ def test_every_edge_is_told_in_a_sentence(tmp_path: Path, small, case: str) -> N
     assert "nan" not in (path / "report.md").read_text().lower()
 
 
+@pytest.mark.drawn
 def test_hostile_names_stay_text_in_page_markdown_and_figures(tmp_path: Path, small) -> None:
     text = study.dump(small()).replace(
         "Does max pooling beat average pooling?", json.dumps(HOSTILE, ensure_ascii=False)
@@ -305,6 +311,7 @@ def factorial_folder(path: Path, small, levels: int, **changes: object) -> Path:
     return folder
 
 
+@pytest.mark.drawn
 def test_a_factorial_says_which_value_wins_where_and_what_interacts(tmp_path: Path, small) -> None:
     path = factorial_folder(tmp_path / "small", small, 2)
     report.write(path)
@@ -318,6 +325,7 @@ def test_a_factorial_says_which_value_wins_where_and_what_interacts(tmp_path: Pa
     assert (path / "figures" / "interactions.png").exists()
 
 
+@pytest.mark.drawn
 def test_a_factorial_of_a_hundred_arms_is_told_drawn_and_corrected_for(tmp_path: Path, small) -> None:
     path = factorial_folder(tmp_path / "small", small, 10)
     evidence = report.write(path)

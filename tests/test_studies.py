@@ -9,8 +9,8 @@ from ablate.evidence import Evidence
 from ablate.space import lay_out
 from ablate.spec import StudySpec
 from ablate.workers import Here
+from tests.commands import ablate
 from tests.conftest import STUDIES
-from tests.test_main import ablate
 from tests.test_phases import conduct
 
 SMALLEST = ("seeds=1", "recipe.epochs=1", "tuning.trials=0", "timing.blocks=0")
@@ -46,6 +46,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("case", CHANGES)
 def test_one_line_changed_gives_another_valid_report(case: str, tmp_path: Path) -> None:
     name, override = CHANGES[case]
@@ -57,6 +58,7 @@ def test_one_line_changed_gives_another_valid_report(case: str, tmp_path: Path) 
     assert not evidence.preliminary
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_search_that_finds_nothing_says_so(tmp_path: Path) -> None:
     overrides = ("recipe.optimizer=sgd", "recipe.learning_rate=1000000.0")
     spec = study.read(STUDIES / "lenet_best.yaml", [*SMALLEST, *SMALLEST_SEARCH, *overrides], fallback=True)

@@ -28,9 +28,9 @@ from ablate.runs import Run
 from ablate.space import lay_out
 from ablate.spec import StudySpec
 from ablate.workers import Conditions, LocalProcesses, Outcome
+from tests.commands import environment
 from tests.conftest import SMALL
 from tests.faults.nursery import PHASES
-from tests.test_main import _environment
 from tests.test_phases import Stub, runs_csv
 from tests.test_workers import workers_of
 
@@ -179,7 +179,7 @@ class Nursery:
             [sys.executable, "-m", "tests.faults.nursery"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=_environment() | {"OMP_WAIT_POLICY": "passive", "PYTHONPATH": str(Path.cwd())},
+            env=environment() | {"OMP_WAIT_POLICY": "passive", "PYTHONPATH": str(Path.cwd())},
             text=True,
         )
 
@@ -351,7 +351,7 @@ def begun(folder: Path) -> subprocess.Popen[str]:
         SMALL.replace("seeds: 3", "seeds: 200").replace("trials: 2", "trials: 0")
     )
     command = [sys.executable, "-m", "ablate", "run", "small.yaml"]
-    parent = subprocess.Popen(command, cwd=folder, env=_environment(), stderr=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True)
     while on_record(folder / "reports" / "small")["confirm"] < 3:
         assert parent.poll() is None
         time.sleep(0.02)

@@ -13,8 +13,8 @@ import pytest
 from ablate import report
 from ablate.folder import ReportFolder
 from ablate.phases import Advanced
+from tests.commands import environment
 from tests.faults.test_processes import on_record
-from tests.test_main import _environment
 from tests.test_phases import Stub, conducting, runs_csv
 from tests.test_workers import workers_of
 
@@ -100,11 +100,11 @@ def soak(folder: Path, stops: Sequence[int], rng: random.Random) -> int:
     """
     (folder / "soak.yaml").write_text(SOAKED)
     command = [sys.executable, "-m", "ablate", "run", "soak.yaml", "--plugin", "tests.faults", "--quiet"]
-    environment = _environment() | {"PYTHONPATH": str(Path.cwd())}
+    given = environment() | {"PYTHONPATH": str(Path.cwd())}
     killed = 0
     for stop in [*stops, ARMS * SEEDS + 1]:
         with subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command, cwd=folder, env=given, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as parent:
             while parent.poll() is None and on_record(folder / "reports" / "soak")["confirm"] < stop:
                 time.sleep(rng.uniform(0.5, 2) if stops else 0.5)

@@ -15,8 +15,8 @@ import pytest
 from ablate import report, search
 from ablate.errors import FolderError
 from ablate.search import RecordStore
+from tests.commands import ablate, environment
 from tests.conftest import SMALL
-from tests.test_main import _environment, ablate
 from tests.test_phases import Stub, conduct, runs_csv
 
 
@@ -195,7 +195,7 @@ def test_a_command_that_may_write_no_larger_file_says_so_in_one_line_and_goes_on
     done = subprocess.run(
         [sys.executable, "-m", "ablate", "run", "small.yaml", *overrides, "--quiet"],
         cwd=tmp_path,
-        env=_environment(),
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
