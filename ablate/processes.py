@@ -5,17 +5,14 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
+from typing import Any
 
 IMPORTED = ["ablate.workers", "sklearn.model_selection"]
 """What runs need and takes seconds: torch with the former, and what splits the images."""
 FORKED = "forkserver" in multiprocessing.get_all_start_methods()
-if FORKED:
-    # The server is waited for, so that its workers' processor time becomes this command's own: `ablate bench`
-    # took it for other programs'. There is no public name for this.
-    atexit.register(forkserver._forkserver._stop)  # type: ignore[attr-defined]
 
 
 def prepare() -> None:
@@ -40,6 +37,23 @@ def context() -> ForkServerContext | SpawnContext:
     are seconds slower and serve where there is no such server.
     """
     return multiprocessing.get_context("forkserver") if FORKED else multiprocessing.get_context("spawn")
+
+
+def _stop_server() -> None:
+    """Stop the server and wait for it, so that its workers' processor time becomes this command's own.
+
+    `ablate bench` took it for other programs'. Killed, for a command that has found a mistake, or nothing to
+    do, would wait for seconds until the server has imported torch. There are no public names for this.
+    """
+    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    if server._forkserver_pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(server._forkserver_pid, signal.SIGKILL)
+    server._stop()
+
+
+if FORKED:
+    atexit.register(_stop_server)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from ablate.spec import Decision
 from ablate.tuning import Choice, Trial, advance
 from tests.conftest import STUDIES
 
-STUDIES_SIMULATED = 2_000
+STUDIES_SIMULATED = 1_000
 ALPHA = 0.05
 SEEDS = 10
 SPREAD = 0.006

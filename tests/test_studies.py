@@ -24,7 +24,16 @@ def answered(spec: StudySpec, path: Path) -> Evidence:
     return report.write(path)
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+DRAWN = ("lenet_pooling", "lenet_pooling_activation", "lenet_modern", "lenet_best", "convnets")
+"""One study a design, and one of other models; the figures of the rest differ in their names alone."""
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.drawn] if path.stem in DRAWN else []) for path in PATHS],
+    ids=lambda path: path.stem,
+)
 def test_a_study_of_ours_gives_a_report_at_its_smallest_size(path: Path, tmp_path: Path) -> None:
     searching = study.read(path).design == "search"
     spec = study.read(path, [*SMALLEST, *(SMALLEST_SEARCH if searching else ())], fallback=True)
