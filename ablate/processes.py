@@ -45,7 +45,7 @@ def _stop_server() -> None:
     `ablate bench` took it for other programs'. Killed, for a command that has found a mistake, or nothing to
     do, would wait for seconds until the server has imported torch. There are no public names for this.
     """
-    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    server: Any = forkserver._forkserver
     if server._forkserver_pid is not None:
         with suppress(ProcessLookupError):
             os.kill(server._forkserver_pid, signal.SIGKILL)
