@@ -15,8 +15,10 @@ from ablate.console import (
     DataDir,
     Device,
     Jobs,
+    OutDir,
     Overrides,
     Plugins,
+    Storage,
     StudyFile,
     device_of,
     empty_table,
@@ -30,7 +32,13 @@ from ablate.interruption import Interrupted, held, interruptible
 from ablate.spec import StudySpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ablate.evidence import Evidence
+    from ablate.execution import Conditions
+    from ablate.folder import ReportFolder
+    from ablate.record import RecordStore
+    from ablate.workers import Workers
 
 app = typer.Typer(
     name="ablate",
@@ -50,7 +58,7 @@ def run(
     device: Device = "auto",
     jobs: Jobs = None,
     data_dir: DataDir = None,
-    out_dir: Annotated[Path, typer.Option("--out", help="Parent of the report folder.")] = Path("reports"),
+    out_dir: OutDir = Path("reports"),
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Move an earlier report folder aside and start over.")
     ] = False,
@@ -58,19 +66,27 @@ def run(
     fallback: Annotated[
         bool, typer.Option("--fallback/--no-fallback", help="Whether the study's fallback may answer.")
     ] = True,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Train on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT."),
+    ] = None,
+    storage: Storage = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the answer.")] = False,
 ) -> None:
     """Answer the question: tune, confirm, time, and write reports/<name>/report.html."""
     study = studies.read(study_file, overrides or [])
+    if storage is not None and fresh:
+        raise AblateError("--fresh: what is on a server stays there: give the study another name, name=…")
     # Torch and the rest take seconds to import; a mistake in the study file is told before.
-    processes.prepare()
+    if cluster is None:
+        processes.prepare()
     chosen_device = device_of(device)
     from ablate import doctor, space
+    from ablate.execution import Conditions
     from ablate.folder import ReportFolder
     from ablate.models import own
     from ablate.phases import Advanced, Conduct
     from ablate.progress import display
-    from ablate.workers import Conditions
 
     own.allow(plugin or [])
     layout = space.lay_out(study)
@@ -81,7 +97,10 @@ def run(
     folder.take(fresh=fresh)
     try:
         with interruptible():
+            store = None if storage is None else _shared(storage, study.name, folder)
             changed = folder.adopt(study)
+            if store is not None:
+                store.keep(study=studies.dump(study))
             conditions = Conditions(
                 dataset=study.dataset,
                 data_root=data_root,
@@ -93,7 +112,9 @@ def run(
             conditions.load(None)
             if (slower := doctor.without_lanes(chosen_device)) and not quiet:
                 tell(slower)
-            conduct = Conduct(study, layout, folder, conditions, jobs=jobs or os.cpu_count() or 1)
+            workers = {} if cluster is None else {"workers": _on_cluster(cluster)}
+            cores = jobs or os.cpu_count() or 1
+            conduct = Conduct(study, layout, folder, conditions, jobs=cores, store=store, **workers)
 
             def write_report(*, weigh: bool = True) -> "Evidence":
                 # Here, while the workers train: what draws takes a second or two to import.
@@ -104,7 +125,10 @@ def run(
                     "changed_after_answer": changed,
                     "test_set_readers": folder.readers(str(study.dataset)),
                 }
-                folder.write_environment({**conduct.facts(weigh=weigh), **told})
+                environment = {**conduct.facts(weigh=weigh), **told}
+                folder.write_environment(environment)
+                if store is not None and not conduct.timed_elsewhere:
+                    store.keep(environment=environment)
                 folder.write_tables(conduct.tables())
                 return report.write(folder.path)
 
@@ -179,11 +203,19 @@ def plan(study_file: StudyFile, overrides: Overrides = None, *, plugin: Plugins 
 
 @app.command(name="report")
 def report_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A report folder.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A report folder; with --storage, a study's name.")
+    ],
+    *,
+    storage: Storage = None,
+    out_dir: OutDir = Path("reports"),
+    plugin: Plugins = None,
 ) -> None:
-    """Write a folder's report again from its tables, without torch."""
+    """Write a folder's report again from its tables, without torch; --storage fetches the tables first."""
     from ablate import index, report
 
+    if storage is not None:
+        folder = _fetched(storage, str(folder), out_dir, plugin or [])
     report.write(folder)
     if (folder.resolve().parent / "index.html").exists():
         index.write_index(folder.resolve().parent)
@@ -238,6 +270,57 @@ def main() -> NoReturn:
         tell(f"error: {error} See python -m ablate --help")
         code = 2
     sys.exit(code)
+
+
+def _on_cluster(address: str) -> "Callable[[Conditions, int], Workers]":
+    """How workers are opened that are a cluster's."""
+    try:
+        from ablate.cluster import RayTasks
+    except ModuleNotFoundError as error:
+        raise AblateError(f"--cluster: {error.name} is not installed: pip install 'ablate[ray]'") from None
+    return lambda conditions, _: RayTasks(conditions, address)
+
+
+def _shared(url: str, name: str, folder: "ReportFolder") -> "RecordStore":
+    """The record that hosts share; the folder is made that study's, as it was last given."""
+    from ablate.shared import SharedRecord
+
+    store = SharedRecord(url, name)
+    if store.study is not None:
+        folder.write_study(store.study)
+    return store
+
+
+def _fetched(url: str, name: str, out_dir: Path, plugins: list[str]) -> Path:
+    """A folder with the tables of a study that hosts share, whatever is on record of it."""
+    from ablate import space
+    from ablate.execution import Conditions
+    from ablate.folder import ReportFolder
+    from ablate.models import own
+    from ablate.phases import Conduct
+    from ablate.shared import SharedRecord
+
+    own.allow(plugins)
+    with closing(SharedRecord(url, name, begin=False)) as store:
+        environment = store.environment
+        if store.study is None or not environment:
+            raise AblateError(f"{name}: there is nothing to report yet: no host has finished a first pair")
+        folder = ReportFolder(out_dir / name)
+        folder.take(fresh=False)
+        try:
+            folder.write_study(store.study)
+            study = studies.read(folder.path / "study.yaml")
+            device = str(environment["device"])
+            conditions = Conditions(
+                dataset=study.dataset, data_root=None, validation=study.validation, device=device
+            )
+            conduct = Conduct(study, space.lay_out(study), folder, conditions, jobs=1, store=store)
+            conduct.replay()
+            folder.write_environment(environment)
+            folder.write_tables(conduct.tables())
+        finally:
+            folder.release()
+    return folder.path
 
 
 def _with_data(

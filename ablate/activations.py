@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ablate import figures, inside, sources, views
 from ablate.errors import AblateError, FolderError
+from ablate.execution import Conditions
 from ablate.folder import ReportFolder, read_given
 from ablate.panels import MOST_ARMS
 from ablate.phrases import listed
@@ -16,7 +17,6 @@ from ablate.spec import did_you_mean
 from ablate.tracing import called
 from ablate.trained import confirmed
 from ablate.views import View, Views
-from ablate.workers import Conditions
 
 LONGEST_NAME = 100
 

@@ -25,6 +25,11 @@ Plugins = Annotated[
     typer.Option("--plugin", metavar="PACKAGE", help="Let the study name networks of this package (code)."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+OutDir = Annotated[Path, typer.Option("--out", help="Parent of the report folder.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Keep the record on a server: postgresql://USER@HOST:PORT/DATABASE."),
+]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Runs side by side on a CPU; default: the cores.")]
 
 

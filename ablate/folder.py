@@ -84,7 +84,7 @@ class ReportFolder:
                     changed.append(f"{key} from {as_written(before)} to {as_written(now)}")
             if answered:  # before the study, so that an interruption cannot lose it
                 self.write_environment({**environment, "changed_after_answer": changed})
-        write_whole(kept, studies.dump(study).encode())
+        self.write_study(studies.dump(study))
         return changed
 
     def readers(self, dataset: str) -> list[str]:
@@ -104,6 +104,9 @@ class ReportFolder:
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         text = json.dumps(environment, indent=2, ensure_ascii=False)
         write_whole(self.path / "environment.json", f"{text}\n".encode())
+
+    def write_study(self, text: str) -> None:
+        write_whole(self.path / "study.yaml", text.encode())
 
     def write_tables(self, tables: Mapping[str, pd.DataFrame]) -> None:
         for name, table in tables.items():

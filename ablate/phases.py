@@ -1,6 +1,7 @@
 """Search, tune, confirm, time: what is done, what is left. Emits events; prints and draws nothing."""
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,16 +12,20 @@ import torch
 
 from ablate import inside, models, timing
 from ablate.arms import grid_of
+from ablate.execution import Conditions
 from ablate.folder import ReportFolder
 from ablate.generations import Generations
+from ablate.record import TIMING, RecordStore
 from ablate.results import RunRecord, TuningOutcome, epochs_frame, frame, runs_frame
 from ablate.runs import Arm, Run, Setting
-from ablate.search import RecordStore
 from ablate.space import Layout, confirm_runs
 from ablate.spec import StudySpec
 from ablate.throughput import Throughput
 from ablate.tuning import Choice, Trial, advance
-from ablate.workers import Conditions, Workers, open_workers
+from ablate.workers import Workers, open_workers
+
+POLL_SECONDS = 1.0
+"""So often a host that has nothing left to do looks what has become of the others' runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +59,9 @@ class Conduct:
         *,
         jobs: int,
         workers: Callable[[Conditions, int], Workers] = open_workers,
+        store: RecordStore | None = None,
     ) -> None:
+        """`store` is where the record is kept, if not in the folder."""
         self.study = study
         self.layout = layout
         self._folder = folder
@@ -62,7 +69,8 @@ class Conduct:
         self._jobs = jobs
         self._open_workers = workers
         self._threads = os.cpu_count() or 1
-        self._store = RecordStore(folder.path / "study.db", study.name)
+        self._store = store or RecordStore(folder.path / "study.db", study.name)
+        self._machine = timing.device_name(torch.device(conditions.device))
         self._planned: dict[str, Run] = {}
         self._work = timing.Work(study.dataset.facts, study.validation)
         self._choices: dict[str, Choice] = {}
@@ -93,13 +101,17 @@ class Conduct:
                         phase=phase, done=done, total=total, arm=f"{self._jobs} jobs", detail="starting"
                     )
                 announced = phase != "confirm" or self._first_pair_on_record()
-                for outcome in workers.outcomes(left) if workers else ():
-                    self._record(outcome.run, outcome.record, outcome.checkpoint)
-                    done += 1
-                    yield _advanced(phase, done, total, outcome.record)
-                    if not announced and self._first_pair_on_record():
-                        announced = True
-                        yield FirstPair()
+                while left and workers is not None:
+                    for outcome in workers.outcomes(filter(self._claim, left)):
+                        self._record(outcome.run, outcome.record, outcome.checkpoint)
+                        done += 1
+                        yield _advanced(phase, done, total, outcome.record)
+                        if not announced and self._first_pair_on_record():
+                            announced = True
+                            yield FirstPair()
+                    done += len(left)
+                    left = self._left_by_others(left)
+                    done -= len(left)
         finally:
             # Timing wants the machine to itself.
             if workers is not None:
@@ -110,10 +122,17 @@ class Conduct:
         trained = [arm for arm in self.layout.arms if self._completes(arm)]
         if self.layout.arms[0] not in trained:
             return  # without the baseline there is nothing to alternate with
+        while not self._store.claim(TIMING):
+            time.sleep(POLL_SECONDS)
+        self._store.refresh()
         self._throughput = self._throughput_of(trained)
-        for done, total, block in self._throughput.measure():
-            speed = f"{block.examples / block.seconds:,.0f} examples/s"
-            yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
+        if not self._throughput.complete():
+            self._store.time_here(self._machine)
+            for done, total, block in self._throughput.measure():
+                speed = f"{block.examples / block.seconds:,.0f} examples/s"
+                yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
+            self._store.keep(environment=self.facts())
+        self._store.release(TIMING)
 
     def _look(self) -> Iterator[Event]:
         """What the trained networks confuse and see; nothing of it is measured, so it may be made up for."""
@@ -122,6 +141,18 @@ class Conduct:
         trained = {self._key(run): run for run in left if self._key(run) in self._store.runs}
         for done, arm in enumerate(inside.keep(self._folder, trained, self._conditions.load), start=1):
             yield Advanced(phase="look", done=done, total=len(trained), arm=arm, detail="looked inside")
+
+    @property
+    def timed_elsewhere(self) -> bool:
+        """Whether what is known of the machine that timed is another host's to tell."""
+        return bool(self._store.elsewhere(self._machine))
+
+    def replay(self) -> None:
+        """Plan as far as what is on record goes; nothing is run, nothing is timed."""
+        for runs, _ in self._waves():
+            if any(self._key(run) not in self._store.runs for run in runs):
+                return
+        self._throughput = self._throughput_of(arm for arm in self.layout.arms if self._completes(arm))
 
     def close(self) -> None:
         """Let go of the record."""
@@ -147,9 +178,10 @@ class Conduct:
         Without `weigh` only costs that are known already: an arm's takes two of its training steps.
         """
         device = torch.device(self._conditions.device)
-        kept = self._folder.environment()
+        elsewhere = self._store.elsewhere(self._machine)
+        kept = elsewhere or self._folder.environment()
         machine = {**timing.environment(device, self._threads), "jobs": self._jobs}
-        if not self._worked:  # the figures are those of the machine that measured them
+        if elsewhere or not self._worked:  # the figures are those of the machine that measured them
             machine = {key: kept.get(key, value) for key, value in machine.items()}
         costs = {arm.name: kept.get("arms", {}).get(arm.name, {}) for arm in self.layout.arms}
         for arm in self.layout.arms:
@@ -209,6 +241,17 @@ class Conduct:
         runs = confirm_runs(self.study, self.layout.arms, chosen)
         self._planned.update((self._key(run), run) for run in runs)
         yield runs, "confirm"
+
+    def _claim(self, run: Run) -> bool:
+        return self._store.claim(self._key(run))
+
+    def _left_by_others(self, runs: Sequence[Run]) -> list[Run]:
+        """What other hosts have neither put on record nor, as far as this one knows, given up."""
+        self._store.refresh()
+        left = [run for run in runs if self._key(run) not in self._store.runs]
+        if left:
+            time.sleep(POLL_SECONDS)
+        return left
 
     def _packed(self, runs: Sequence[Run]) -> list[Run]:
         """Seed after seed, so that pairs are complete early, and in each the longest run first.

@@ -11,11 +11,11 @@ import torch
 from ablate import timing
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, settle_process
+from ablate.execution import Conditions
+from ablate.record import RecordStore
 from ablate.results import TimingBlock
 from ablate.runs import Run
-from ablate.search import RecordStore
 from ablate.spec import StudySpec
-from ablate.workers import Conditions
 
 
 class Throughput:
@@ -54,6 +54,10 @@ class Throughput:
             self._store.add_block(key, measured)
             yield done, len(order), measured
 
+    def complete(self) -> bool:
+        """Whether every block is on record, of whichever machine counts."""
+        return all(key in self._store.blocks for key, *_ in self._order())
+
     def blocks(self) -> list[TimingBlock]:
         """All that is on record of this alternation."""
         return [self._store.blocks[key] for key, *_ in self._order() if key in self._store.blocks]
@@ -82,7 +86,7 @@ class Throughput:
         # An arm more changes every other arm's neighbours, and another machine's blocks are no pairs of
         # this one's: in both cases the alternation starts again.
         runs = [run.key(self._study, self._conditions.device) for run in self._runs.values()]
-        machine = timing.device_name(self._device)
+        machine = self._store.machine(timing.device_name(self._device))
         seconds = self._study.timing.block_seconds
         order = []
         for block, position, name in timing.alternate(list(self._runs), self._study.timing.blocks):

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from ablate import study as studies
-from ablate.console import DataDir, Device, Plugins, device_of, empty_table, err, out, say
+from ablate.console import DataDir, Device, Plugins, Storage, device_of, empty_table, err, out, say
 from ablate.datasets import named
 from ablate.errors import AblateError
 from ablate.interruption import Interrupted, interruptible
@@ -184,6 +184,23 @@ def activations(
     own.allow(plugin or [])
     for path in drawing.draw(folder, arm=arm, inputs=inputs, layers=layers, data_dir=data_dir):
         say(str(path))
+
+
+@app.command()
+def dashboard(
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A report folder.")] = None,
+    *,
+    storage: Storage = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of this machine's own address.")] = 8080,
+) -> None:
+    """Look at every run in optuna-dashboard, from this machine alone."""
+    if (folder is None) == (storage is None):
+        raise AblateError("what is to be shown? Name a report folder, or a server with --storage")
+    from ablate import dashboard as dashboards
+
+    record = dashboards.of_server(storage) if storage is not None else dashboards.of_folder(folder or Path())
+    say(f"http://{dashboards.LOOPBACK}:{port} until Ctrl-C")
+    dashboards.serve(record, port)
 
 
 @app.command()

@@ -1,30 +1,24 @@
 """Where runs execute: in this process, or in long-lived local processes of one thread each."""
 
 import contextlib
-import io
 import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from multiprocessing import connection, parent_process
-from pathlib import Path
 from typing import Protocol
 
 import psutil
 import torch
 
-from ablate import data, processes, timing
-from ablate.datasets import DatasetSpec
-from ablate.engines import trainer_for, trains_in_cohorts
-from ablate.engines.cohort import shared, train_together, why_not
-from ablate.engines.training import settle_process, train
-from ablate.errors import in_a_line
-from ablate.interruption import Interrupted
+from ablate import processes, timing
+from ablate.engines import trains_in_cohorts
+from ablate.engines.training import settle_process
+from ablate.execution import Conditions, Outcome, execute, execute_together, failure, groups
 from ablate.models import own
-from ablate.results import RunRecord, Status
-from ablate.runs import Run, setting_name
+from ablate.runs import Run
 
 ATTEMPTS = 2
 """A run whose worker died is tried once more before it counts as failed."""
@@ -35,42 +29,17 @@ IDLE_LOOKS = 60
 LONGEST_TIMES, LEAST_LOOKS = 100, 720
 """One that does use it is stuck once it has spent a hundred times longer on each FLOP than the slowest run so
 far, but never within its first hour. Until a first run is complete nothing is known, and it is waited for."""
-COHORT_PLACES = (8, 16, 32)
-"""Empty places cost what others do, and every size rounds in its own way: so few sizes, and no others."""
-# What torch raises where a cohort cannot be trained; its runs are then trained alone.
-UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, MemoryError)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
-    """What all runs of a study share; small enough to send with each."""
-
-    dataset: DatasetSpec
-    data_root: Path | None
-    validation: int
-    device: str
-    plugins: tuple[str, ...] = ()
-    """Packages whose code a study may name."""
-
-    def load(self, input_size: int | None) -> data.Dataset:
-        """The data set on the device, at the size that a recipe asks for."""
-        return data.load(self.dataset, self.data_root, torch.device(self.device), input_size)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """A run's record and, for an arm's first confirmed seed, its parameters as torch.save wrote them."""
-
-    run: Run
-    record: RunRecord
-    checkpoint: bytes | None = None
+AT_ONCE = 512
+"""So many runs a GPU takes at a time: whole cohorts of some ten architectures."""
 
 
 class Workers(Protocol):
     """Takes runs, gives outcomes in the order in which they end."""
 
-    def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
-        """Train all `runs`."""
+    def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
+        """Train all `runs`, each taken only when it is about to begin: until then another host may."""
 
     def close(self) -> None:
         """Stop at once, whatever is in flight."""
@@ -86,16 +55,17 @@ class Here:
         # arms of one study must not differ in that.
         torch.backends.cudnn.allow_tf32 = False
 
-    def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
+    def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
         if not trains_in_cohorts(torch.device(self._conditions.device)):
-            groups = [[run] for run in runs]
-        else:
-            groups = _groups(runs, self._conditions)
-        for group in groups:
-            if len(group) == 1:
-                yield execute(group[0], self._conditions)
-            else:
-                yield from _execute_together(group, self._conditions)
+            yield from (execute(run, self._conditions) for run in runs)
+            return
+        waiting = iter(runs)
+        while taken := list(islice(waiting, AT_ONCE)):
+            for group in groups(taken, self._conditions):
+                if len(group) == 1:
+                    yield execute(group[0], self._conditions)
+                else:
+                    yield from execute_together(group, self._conditions)
 
     def close(self) -> None:
         """Nothing to stop; what is timed next is torch as it comes."""
@@ -117,18 +87,22 @@ class LocalProcesses:
         self._slowest: float | None = None
         """Looks a FLOP of the slowest complete run; 0 where all ended before they were looked at."""
 
-    def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
-        waiting = [(run, 1) for run in reversed(runs)]
+    def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
+        waiting = ((run, 1) for run in runs)
+        again: list[tuple[Run, int]] = []
         flying: dict[_Worker, tuple[Run, int]] = {}
         looked = time.monotonic()
-        while waiting or flying:
+        while True:
             for i, worker in enumerate(self._workers):
-                if waiting and worker not in flying:
-                    if not worker.process.is_alive():
-                        worker.close()
-                        worker = self._workers[i] = _Worker()
-                    flying[worker] = waiting.pop()
-                    worker.send((flying[worker][0], self._conditions))
+                if worker in flying or (task := again.pop() if again else next(waiting, None)) is None:
+                    continue
+                if not worker.process.is_alive():
+                    worker.close()
+                    worker = self._workers[i] = _Worker()
+                flying[worker] = task
+                worker.send((task[0], self._conditions))
+            if not flying:
+                return
             ready = connection.wait([worker.pipe for worker in flying], timeout=LOOK_SECONDS)
             if time.monotonic() - looked >= LOOK_SECONDS:
                 looked = time.monotonic()
@@ -143,9 +117,9 @@ class LocalProcesses:
                 except (EOFError, OSError):
                     worker.process.join()
                     if attempt < ATTEMPTS:
-                        waiting.append((run, attempt + 1))
+                        again.append((run, attempt + 1))
                     else:
-                        yield _failure(run, f"its worker died twice, {worker.end}")
+                        yield failure(run, f"its worker died twice, {worker.end}")
                 else:
                     if outcome.record.status == "complete":
                         spent = worker.looks / self._work.of(run) if worker.looks else 0.0
@@ -218,81 +192,6 @@ def open_workers(conditions: Conditions, jobs: int) -> Workers:
     if conditions.device == "cpu" and not trains_in_cohorts(torch.device(conditions.device)):
         return LocalProcesses(conditions, jobs)
     return Here(conditions, os.cpu_count() or 1)
-
-
-def execute(run: Run, conditions: Conditions) -> Outcome:
-    """Train one run; what goes wrong inside it becomes its record."""
-    try:
-        dataset = conditions.load(run.recipe.input_size)
-        trainer = trainer_for(run, dataset, dataset.images.device)
-        record = train(run, trainer, dataset, validation=conditions.validation)
-        checkpoint = _checkpoint(run, trainer.model.state_dict())
-    except Interrupted:
-        raise
-    except Exception as error:  # noqa: BLE001  # nobody knows what a person's own layers may raise
-        return _failure(run, in_a_line(error), status="oom" if _lacks_memory(error) else "failed")
-    return Outcome(run=run, record=record, checkpoint=checkpoint)
-
-
-def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
-    """Runs that train together, in their order; what no cohort covers is a group of its own."""
-    covered: dict[str, bool] = {}
-    groups: dict[str, list[Run]] = {}
-    for number, run in enumerate(runs):
-        kind = shared(run)
-        if kind not in covered:
-            covered[kind] = why_not(run, conditions.load(run.recipe.input_size)) is None
-        groups.setdefault(kind if covered[kind] else str(number), []).append(run)
-    return list(groups.values())
-
-
-def _execute_together(runs: Sequence[Run], conditions: Conditions) -> Iterator[Outcome]:
-    """Train runs in the smallest cohort that holds them all, or the largest; alone what that leaves over."""
-    dataset = conditions.load(runs[0].recipe.input_size)
-    places = next((size for size in COHORT_PLACES if size >= len(runs)), COHORT_PLACES[-1])
-    left = list(runs)
-    cause = ""
-    try:
-        for finished in train_together(runs, dataset, validation=conditions.validation, places=places):
-            checkpoint = _checkpoint(finished.run, finished.state)
-            left.remove(finished.run)
-            yield Outcome(run=finished.run, record=finished.record, checkpoint=checkpoint)
-    except UNTRAINABLE as error:
-        cause = f"trained alone, for its cohort of {places} ended with {in_a_line(error)}"
-    # Only here: the exception's traceback would have kept the cohort's memory.
-    for run in left:
-        outcome = execute(run, conditions)
-        yield replace(outcome, record=replace(outcome.record, cause=outcome.record.cause or cause))
-
-
-def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:
-    """The parameters as torch.save writes them, of an arm's first confirmed seed; None for other runs."""
-    if run.phase != "confirm" or run.seed != 0:
-        return None
-    buffer = io.BytesIO()
-    torch.save({name: tensor.cpu() for name, tensor in state.items()}, buffer)
-    return buffer.getvalue()
-
-
-def _lacks_memory(error: Exception) -> bool:
-    """Whether the device or, by whatever name torch's allocator gives it, the CPU ran out of memory."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-
-
-def _failure(run: Run, cause: str, status: Status = "failed") -> Outcome:
-    record = RunRecord(
-        phase=run.phase,
-        arm=run.arm.name,
-        setting=setting_name(run.setting),
-        seed=run.seed,
-        values={**run.arm.factors, **run.setting},
-        status=status,
-        engine="",
-        cause=cause,
-    )
-    return Outcome(run=run, record=record)
 
 
 def _serve(pipe: connection.Connection) -> None:

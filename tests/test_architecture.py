@@ -47,9 +47,13 @@ FLOORS = (
     "pareto",
     "exploration",
     "folder",
+    "record",
+    "shared",
     "search",
     "generations",
+    "execution",
     "workers",
+    "cluster",
     "throughput",
     "tracing",
     "trained",
@@ -88,6 +92,7 @@ FLOORS = (
     "bench.whole",
     "bench",
     "export",
+    "dashboard",
     "console",
     "tools",
     "__main__",
@@ -98,7 +103,7 @@ CONSUMERS = tuple(
 )
 ONLY = {
     "ruamel": {"study"},
-    "optuna": {"search"},
+    "optuna": {"record", "shared", "search", "dashboard"},
     "seaborn": {"figures.canvas", "figures.compared", "figures.trained", "figures.costs", "figures.inside"},
     "matplotlib": {
         "figures",
@@ -112,6 +117,7 @@ ONLY = {
     "typer": {"console", "tools", "__main__"},
     "torchvision": {"sources"},
     "jinja2": {"pages"},
+    "ray": {"cluster"},
 }
 
 

@@ -18,6 +18,7 @@ from torch import nn
 from ablate import models, study
 from ablate.engines.training import curve, marks
 from ablate.errors import AblateError, FolderError
+from ablate.execution import Conditions, Outcome
 from ablate.export import write_arm, write_curves
 from ablate.folder import ReportFolder
 from ablate.models import own
@@ -26,7 +27,6 @@ from ablate.phases import Conduct
 from ablate.results import RunRecord
 from ablate.runs import Run, setting_name, slug
 from ablate.space import lay_out
-from ablate.workers import Conditions, Outcome
 
 ARMS: dict[str, dict[str, Any]] = {
     "sigmoid": {},

@@ -385,3 +385,28 @@ def test_models_are_listed_with_their_costs_and_shown_layer_by_layer(tmp_path: P
     shown = ablate("models", "vgg", "width=0.25", "--size", 32, cwd=tmp_path).stdout
     assert "(1, 32, 32)" in shown
     assert "(128, 1, 1)" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [(["--cluster", "auto"], "ray"), (["--storage", "postgresql://a@127.0.0.1:1/b"], "psycopg")],
+)
+def test_what_is_not_installed_is_named_with_how_to_get_it(
+    small_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    extra: str,
+) -> None:
+    from ablate.__main__ import main
+
+    monkeypatch.setitem(sys.modules, extra, None)
+    monkeypatch.delitem(sys.modules, "ablate.cluster", raising=False)
+    monkeypatch.setattr(
+        sys, "argv", ["ablate", "run", str(small_file), "--out", str(small_file.parent), *arguments]
+    )
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    told = capsys.readouterr().err.strip()
+    assert f"{extra} is not installed: pip install 'ablate[" in told
+    assert len(told.splitlines()) == 1

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from ablate import report
+from ablate.execution import Conditions, Outcome
 from ablate.folder import ReportFolder
 from ablate.phases import Advanced, Conduct, FirstPair
+from ablate.record import RecordStore
 from ablate.results import RunRecord
 from ablate.runs import Run, setting_name
 from ablate.space import lay_out
 from ablate.spec import StudySpec
-from ablate.workers import Conditions, Outcome, Workers
+from ablate.workers import Workers
 
 
 class Stub:
@@ -69,7 +71,10 @@ def conduct(
 
 @contextmanager
 def conducting(
-    spec: StudySpec, path: Path, workers: Callable[[Conditions, int], Workers]
+    spec: StudySpec,
+    path: Path,
+    workers: Callable[[Conditions, int], Workers],
+    store: RecordStore | None = None,
 ) -> Iterator[tuple[Conduct, ReportFolder, list[str]]]:
     """The study about to be conducted in the folder, which is held, and what was changed after an answer."""
     conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
@@ -80,7 +85,7 @@ def conducting(
         with pytest.MonkeyPatch.context() as patched:
             # Two threads on cores that other tests keep busy wait for each other in every timed step.
             patched.setattr(os, "cpu_count", lambda: 1)
-            conducted = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=workers)
+            conducted = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=workers, store=store)
         try:
             yield conducted, folder, added
         finally:

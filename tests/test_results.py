@@ -8,8 +8,8 @@ import pytest
 
 from ablate import results
 from ablate.errors import FolderError
+from ablate.record import RecordStore
 from ablate.results import COLUMNS, TABLES, EpochPoint, RunRecord, TimingBlock, frame
-from ablate.search import RecordStore
 
 RECORD = RunRecord(
     phase="confirm",

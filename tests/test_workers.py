@@ -11,12 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ablate import workers
+from ablate import execution
 from ablate.datasets import named
+from ablate.execution import Conditions
 from ablate.results import RunRecord
 from ablate.runs import Run
 from ablate.space import lay_out
-from ablate.workers import Conditions, Here, LocalProcesses
+from ablate.workers import Here, LocalProcesses
 
 CONDITIONS = Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu")
 
@@ -101,7 +102,7 @@ def test_what_goes_wrong_inside_a_run_becomes_its_record(small, monkeypatch: pyt
     def fail(*_: object, **__: object) -> RunRecord:
         raise RuntimeError("expected scalar type Float\nbut found Double")
 
-    monkeypatch.setattr(workers, "train", fail)
+    monkeypatch.setattr(execution, "train", fail)
     (outcome,) = Here(CONDITIONS, threads=1).outcomes(some_runs(small(), 1))
     assert outcome.record.status == "failed"
     assert outcome.record.cause == "RuntimeError: expected scalar type Float"
@@ -114,7 +115,7 @@ def test_running_out_of_memory_is_told_apart(small, monkeypatch: pytest.MonkeyPa
     def fail(*_: object, **__: object) -> RunRecord:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(workers, "train", fail)
+    monkeypatch.setattr(execution, "train", fail)
     (outcome,) = Here(CONDITIONS, threads=1).outcomes(some_runs(small(), 1))
     assert outcome.record.status == "oom"
 
@@ -137,7 +138,8 @@ from ablate import study
 from ablate.runs import Run
 from ablate.space import lay_out
 from ablate.datasets import named
-from ablate.workers import Conditions, LocalProcesses
+from ablate.execution import Conditions
+from ablate.workers import LocalProcesses
 if __name__ == "__main__":
     spec = study.read(Path(sys.argv[1]), ["recipe.epochs=1000"])
     pool = LocalProcesses(Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu"), jobs=2)

@@ -32,8 +32,9 @@ from ablate.bench.standings import Standing, standings
 from ablate.bench.whole import examples_trained, run_from_nothing
 from ablate.datasets import DATASETS, named
 from ablate.engines.lanes import why_not
+from ablate.execution import COHORT_PLACES, Conditions
 from ablate.phases import Advanced
-from ablate.workers import COHORT_PLACES, Conditions, LocalProcesses
+from ablate.workers import LocalProcesses
 
 PEER = "the tutorial's loop"
 FULL = Extent(blocks=8, images=60_000, test_images=10_000, block_seconds=1.0, runs_a_job=3, epochs_around=2)

@@ -13,6 +13,7 @@ import pytest
 
 from ablate import report, study
 from ablate.datasets import named
+from ablate.execution import Conditions, Outcome
 from ablate.folder import ReportFolder
 from ablate.phases import Advanced, Conduct
 from ablate.price import price
@@ -20,7 +21,6 @@ from ablate.results import EpochPoint, RunRecord, frame, write_table
 from ablate.runs import Run, setting_name
 from ablate.space import lay_out
 from ablate.spec import StudySpec
-from ablate.workers import Conditions, Outcome
 from tests.conftest import STUDIES
 from tests.test_report import write_folder
 

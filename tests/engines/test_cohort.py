@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ablate import data, phases, workers
+from ablate import data, execution, phases, workers
 from ablate.data import Dataset
 from ablate.datasets import named
 from ablate.engines import trainer_for, trains_in_cohorts
@@ -25,12 +25,13 @@ from ablate.engines.loop import LoopTrainer, initial_model
 from ablate.engines.replicas import NotCovered, Replicas, dropout_keys
 from ablate.engines.training import train
 from ablate.errors import ModelError
+from ablate.execution import Conditions, Outcome
 from ablate.folder import ReportFolder
 from ablate.results import EpochPoint, RunRecord
 from ablate.runs import Arm, Run
 from ablate.space import lay_out
 from ablate.spec import Recipe
-from ablate.workers import Conditions, Here, LocalProcesses, open_workers
+from ablate.workers import Here, LocalProcesses, open_workers
 from tests.conftest import CPU
 
 DIGITS = data.load(named("digits"), None, CPU)
@@ -601,7 +602,7 @@ def test_runs_share_a_cohort_whatever_only_tensors_hold_and_nothing_else() -> No
 @pytest.fixture
 def in_cohorts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("ABLATE_ENGINE", "cohort")
-    monkeypatch.setattr(workers, "COHORT_PLACES", (4, 8))
+    monkeypatch.setattr(execution, "COHORT_PLACES", (4, 8))
     return
 
 
@@ -703,14 +704,15 @@ def test_a_cohort_is_gone_from_memory_before_the_next_run_begins(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return epoch(cohort)
 
-    def alone(run: Run, conditions: Conditions) -> workers.Outcome:
+    def alone(run: Run, conditions: Conditions, placed: data.Dataset | None = None) -> Outcome:
         assert alive
         assert not any(cohort() for cohort in alive)
-        return execute(run, conditions)
+        return execute(run, conditions, placed)
 
-    execute = workers.execute
+    execute = execution.execute
     monkeypatch.setattr(Cohort, "epoch", watched)
-    monkeypatch.setattr(workers, "execute", alone)
+    for module in (execution, workers):
+        monkeypatch.setattr(module, "execute", alone)
     lonely = run_of({"hidden": [8]}, 9, model="mlp", epochs=1, train_images=100)
     gc.disable()  # a cycle would keep gigabytes of a GPU until Python happens to look
     try:
@@ -727,7 +729,7 @@ def test_a_member_that_fails_alone_too_is_recorded_with_its_own_cause(
         raise RuntimeError("no such kernel")
 
     monkeypatch.setattr(Cohort, "epoch", fail)
-    monkeypatch.setattr(workers, "train", fail)
+    monkeypatch.setattr(execution, "train", fail)
     outcomes = list(Here(CONDITIONS, threads=1).outcomes(small_runs(2)))
     assert [outcome.record.status for outcome in outcomes] == ["failed", "failed"]
     assert {outcome.record.cause for outcome in outcomes} == {"RuntimeError: no such kernel"}

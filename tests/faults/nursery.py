@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from ablate import models, study
+from ablate.execution import Outcome
 from ablate.runs import Run
-from ablate.workers import Outcome
 from tests.conftest import SMALL
 from tests.test_phases import Stub, conduct
 

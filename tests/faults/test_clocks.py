@@ -8,10 +8,11 @@ import pytest
 
 from ablate import timing
 from ablate.datasets import named
+from ablate.execution import Conditions, Outcome
 from ablate.folder import ReportFolder
 from ablate.runs import Run
 from ablate.space import lay_out
-from ablate.workers import Conditions, Here, Outcome
+from ablate.workers import Here
 from tests.conftest import CPU
 from tests.test_phases import Stub, conduct, runs_csv
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import pytest
 from ablate import report, workers
 from ablate.datasets import named
 from ablate.errors import FolderError
+from ablate.execution import Conditions, Outcome
 from ablate.folder import ReportFolder
 from ablate.interruption import Interrupted, held, interruptible
 from ablate.models import own
@@ -27,7 +29,7 @@ from ablate.phases import Conduct
 from ablate.runs import Run
 from ablate.space import lay_out
 from ablate.spec import StudySpec
-from ablate.workers import Conditions, LocalProcesses, Outcome
+from ablate.workers import LocalProcesses
 from tests.commands import environment
 from tests.conftest import SMALL
 from tests.faults.nursery import PHASES
@@ -131,8 +133,8 @@ def test_no_run_is_called_stuck_for_its_length_before_a_complete_one_is_known(
     try:
         failed, slow = faulty_runs(small, "exception", healthy=1)[::-1]
         recipe = slow.arm.recipe.model_copy(update={"epochs": 60})
-        arm = workers.replace(slow.arm, recipe=recipe)
-        runs = [failed, workers.replace(slow, arm=arm)]
+        arm = replace(slow.arm, recipe=recipe)
+        runs = [failed, replace(slow, arm=arm)]
         statuses = [outcome.record.status for outcome in pool.outcomes(runs)]
     finally:
         pool.close()

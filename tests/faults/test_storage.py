@@ -12,9 +12,10 @@ from pathlib import Path
 import optuna
 import pytest
 
-from ablate import report, search
+from ablate import record as records
+from ablate import report
 from ablate.errors import FolderError
-from ablate.search import RecordStore
+from ablate.record import RecordStore
 from tests.commands import ablate, environment
 from tests.conftest import SMALL
 from tests.test_phases import Stub, conduct, runs_csv
@@ -102,7 +103,7 @@ def test_a_kill_while_the_record_is_made_leaves_none(tmp_path: Path, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(search, "_studies", killed)
+        patched.setattr(records, "_studies", killed)
         with pytest.raises(KeyboardInterrupt):
             RecordStore(path, "small")
     assert not path.exists()

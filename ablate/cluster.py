@@ -1,0 +1,156 @@
+"""Runs as Ray Core tasks: wherever the cluster has a free core or GPU. Imports Ray, as nothing else does."""
+
+import contextlib
+import hashlib
+import logging
+import socket
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+
+from ablate.data import Dataset
+from ablate.engines import trains_in_cohorts
+from ablate.engines.training import settle_process
+from ablate.errors import AblateError, in_a_line
+from ablate.execution import Conditions, Outcome, execute, execute_together, failure, groups
+from ablate.models import own
+from ablate.runs import Run
+from ablate.workers import AT_ONCE, ATTEMPTS
+
+LOOK_SECONDS = 1.0
+"""So often a person's Ctrl-C is looked for while the cluster works."""
+KNOCK_SECONDS = 10.0
+AHEAD = 2
+"""Runs submitted for each core or GPU: one that is free finds the next already there."""
+ARRAYS = ("images", "labels", "test_images", "test_labels")
+
+
+class RayTasks:
+    """Every run, on a GPU every cohort, is a task; one whose worker or node dies is tried once more.
+
+    The data set lies in the cluster's object store, whence each node takes it once: nodes need no data.
+    """
+
+    def __init__(self, conditions: Conditions, address: str) -> None:
+        """Join the cluster: `auto`, `HOST:PORT` or, through Ray's client, `ray://HOST:PORT`.
+
+        Raises:
+            AblateError: there is none.
+        """
+        self._conditions = conditions
+        self._device = torch.device(conditions.device)
+        self._placed: dict[int | None, Any] = {}
+        self._flying: dict[Any, list[Run]] = {}
+        try:
+            _knock(address)
+            # With 5,000 runs what workers print would drown the progress display.
+            ray.init(address=address, namespace="ablate", log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise AblateError(
+                f"--cluster {address}: no Ray cluster answers there ({in_a_line(error)}): "
+                "start one with `ray start --head`"
+            ) from None
+        resources = {"num_gpus": 1} if self._device.type == "cuda" else {}
+        remote: Any = ray.remote  # its stubs know functions of up to nine arguments
+        self._task = remote(num_cpus=1, max_retries=ATTEMPTS - 1, **resources)(_serve)
+
+    def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
+        waiting = self._grouped(runs)
+        while True:
+            for group in islice(waiting, max(0, self._room() - len(self._flying))):
+                dataset = self._placed_at(group[0].recipe.input_size)
+                task = self._task.remote(group, self._conditions, code_version(), *dataset)
+                self._flying[task] = group
+            if not self._flying:
+                return
+            ready, _ = ray.wait(list(self._flying), num_returns=1, timeout=LOOK_SECONDS)
+            for task in ready:
+                group = self._flying.pop(task)
+                try:
+                    yield from ray.get(task)
+                except ray.exceptions.RayTaskError as error:
+                    # What goes wrong inside a run is its record: this is the node's fault, and every run's.
+                    raise AblateError(f"--cluster: a node cannot work: {in_a_line(error.cause)}") from None
+                except ray.exceptions.RayError as error:
+                    yield from (failure(run, f"its worker died twice: {in_a_line(error)}") for run in group)
+
+    def close(self) -> None:
+        for task in self._flying:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.cancel(task, force=True)
+        ray.shutdown()
+
+    def _grouped(self, runs: Iterable[Run]) -> Iterator[list[Run]]:
+        if not trains_in_cohorts(self._device):
+            return ([run] for run in runs)
+        waiting = iter(runs)
+        chunks = iter(lambda: list(islice(waiting, AT_ONCE)), [])
+        return chain.from_iterable(groups(chunk, self._conditions) for chunk in chunks)
+
+    def _room(self) -> int:
+        """How many tasks should be with the cluster, as large as it is now."""
+        wanted = "GPU" if self._device.type == "cuda" else "CPU"
+        return AHEAD * max(1, int(ray.cluster_resources().get(wanted, 0)))
+
+    def _placed_at(self, input_size: int | None) -> Sequence[Any]:
+        """What a task needs of the data set, its arrays in the object store."""
+        if input_size not in self._placed:
+            dataset = self._conditions.load(input_size)
+            arrays = [ray.put(getattr(dataset, name).cpu().numpy()) for name in ARRAYS]
+            self._placed[input_size] = (dataset.name, dataset.classes, dataset.checksums, *arrays)
+        return self._placed[input_size]
+
+
+def _knock(address: str) -> None:
+    """Ray tries for minutes, and then ends the process, where nothing listens.
+
+    Raises:
+        OSError: nothing does; also where the address is none.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+    elif address != "auto":
+        raise OSError("write auto, HOST:PORT or ray://HOST:PORT")
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """What decides about a run's numbers besides its key: ablate's own code, and torch's version."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(p for p in package.rglob("*") if p.suffix in (".py", ".cpp", ".h")):
+        digest.update(f"{path.relative_to(package)}".encode() + path.read_bytes())
+    return f"ablate {digest.hexdigest()[:12]} with torch {torch.__version__.partition('+')[0]}"
+
+
+def _serve(
+    runs: list[Run],
+    conditions: Conditions,
+    wanted: str,
+    name: str,
+    classes: tuple[str, ...],
+    checksums: dict[str, str],
+    *arrays: np.ndarray[Any, Any],
+) -> list[Outcome]:
+    """What a task does, on whatever node."""
+    if code_version() != wanted:
+        raise AblateError(f"it has {code_version()}, the command {wanted}: install the same everywhere")
+    settle_process(threads=1)
+    own.allow(conditions.plugins)
+    with warnings.catch_warnings():
+        # The object store's memory is shared and read-only; nothing writes into a data set.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        tensors = {name: torch.from_numpy(array) for name, array in zip(ARRAYS, arrays, strict=True)}
+    dataset = Dataset(name=name, classes=classes, checksums=checksums, **tensors)
+    placed = dataset.to(torch.device(conditions.device))
+    if len(runs) == 1:
+        return [execute(runs[0], conditions, placed)]
+    return list(execute_together(runs, conditions, placed))

@@ -1,0 +1,105 @@
+"""A study on a Ray cluster of two nodes: the table of one machine, byte for byte, whatever becomes of a node."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.errors import AblateError
+from ablate.execution import Conditions
+from ablate.phases import Advanced
+from ablate.workers import Here, Workers
+from tests.commands import ROOT, ablate
+from tests.conftest import SMALL
+from tests.faults.test_processes import FAULTY, faulty_runs, outcome_of_the_fault
+from tests.test_phases import conduct, conducting, runs_csv
+from tests.with_parts import needed
+
+pytestmark = pytest.mark.cluster
+NODE = {"num_cpus": 1, "object_store_memory": 200_000_000}
+FEW = ("tuning.trials=0", "timing.blocks=0", "recipe.epochs=1")
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    """Two nodes on this machine with a core each; the head's is the one that stays."""
+    needed("ray")
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(ROOT))  # a person's own networks, there as on any node
+        patched.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+        made.add_node(**NODE)
+        made.wait_for_nodes()
+        yield made
+        made.shutdown()
+
+
+def joined(nodes: Any) -> Callable[[Conditions, int], Workers]:
+    from ablate.cluster import RayTasks
+
+    return lambda conditions, _: RayTasks(conditions, nodes.address)
+
+
+def here(conditions: Conditions, _: int) -> Workers:
+    return Here(conditions, threads=1)
+
+
+def test_a_cluster_gives_the_bytes_that_one_machine_gives(nodes, small, tmp_path: Path) -> None:
+    spec = small("timing.blocks=0", "factors={pooling: [avg, max], input_size: [null, 20]}")
+    _, alone = conduct(spec, tmp_path / "alone", here)
+    _, together = conduct(spec, tmp_path / "together", joined(nodes))
+    assert runs_csv(together) == runs_csv(alone)
+    firsts = [folder.path / "checkpoints" / "pooling-max.pt" for folder in (alone, together)]
+    assert firsts[0].read_bytes() == firsts[1].read_bytes()
+
+
+def test_a_node_killed_in_mid_study_costs_nothing(nodes, small, tmp_path: Path) -> None:
+    spec = small(*FEW, "seeds=12")
+    _, alone = conduct(spec, tmp_path / "alone", here)
+    victim = nodes.add_node(**NODE)
+    nodes.wait_for_nodes()
+    with conducting(spec, tmp_path / "together", joined(nodes)) as (conducted, folder, _):
+        done = 0
+        for event in conducted.events():
+            done = event.done if isinstance(event, Advanced) and event.phase == "confirm" else done
+            if done == 6 and victim is not None:
+                nodes.remove_node(victim, allow_graceful=False)
+                victim = None
+        folder.write_tables(conducted.tables())
+    assert victim is None
+    assert runs_csv(folder) == runs_csv(alone)
+
+
+def test_a_run_whose_worker_always_dies_is_recorded_and_the_others_go_on(nodes, small) -> None:
+    pool = joined(nodes)(FAULTY, 1)
+    try:
+        record = outcome_of_the_fault(pool, faulty_runs(small, "kill -9")).record
+    finally:
+        pool.close()
+    assert record.status == "failed"
+    assert record.cause is not None
+    assert record.cause.startswith("its worker died twice: WorkerCrashedError")
+
+
+def test_a_node_with_other_code_is_told_of_and_trains_nothing(
+    nodes, small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ablate.cluster.code_version", lambda: "ablate of yesterday")
+    with pytest.raises(AblateError, match=r"a node cannot work: .*the command ablate of yesterday: install"):
+        conduct(small(*FEW), tmp_path / "small", joined(nodes))
+
+
+def test_the_command_line_joins_a_cluster_and_says_where_there_is_none(nodes, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    command = ["run", "small.yaml", *FEW, "--cluster"]
+    done = ablate(*command, nodes.address, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "reports" / "small" / "report.html").exists()
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "somewhere"):
+        nowhere = ablate(*command, address, "--out", "elsewhere", cwd=tmp_path)
+        assert nowhere.returncode == 2
+        last = nowhere.stderr.splitlines()[-1]
+        assert last.startswith(f"error: --cluster {address}: no Ray cluster answers there")
