@@ -19,7 +19,7 @@ from ablate.data import Dataset
 from ablate.engines import trains_in_cohorts
 from ablate.engines.training import settle_process
 from ablate.errors import AblateError, in_a_line
-from ablate.execution import Conditions, Outcome, execute, execute_together, failure, groups
+from ablate.execution import COHORT_PLACES, Conditions, Outcome, execute, execute_together, failure, groups
 from ablate.models import own
 from ablate.runs import Run
 from ablate.workers import AT_ONCE, ATTEMPTS
@@ -92,7 +92,10 @@ class RayTasks:
             return ([run] for run in runs)
         waiting = iter(runs)
         chunks = iter(lambda: list(islice(waiting, AT_ONCE)), [])
-        return chain.from_iterable(groups(chunk, self._conditions) for chunk in chunks)
+        alike = chain.from_iterable(groups(chunk, self._conditions) for chunk in chunks)
+        # One cohort a task, or all runs of an architecture would wait for one GPU.
+        most = COHORT_PLACES[-1]
+        return (group[at : at + most] for group in alike for at in range(0, len(group), most))
 
     def _room(self) -> int:
         """How many tasks should be with the cluster, as large as it is now."""

@@ -56,6 +56,20 @@ def test_a_cluster_gives_the_bytes_that_one_machine_gives(nodes, small, tmp_path
     assert firsts[0].read_bytes() == firsts[1].read_bytes()
 
 
+def test_cohorts_are_tasks_too_and_none_is_larger_than_a_gpu_trains_at_once(
+    nodes, small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ABLATE_ENGINE", "cohort")
+    monkeypatch.setattr("ablate.cluster.COHORT_PLACES", (8,))
+    spec = small(*FEW, "recipe.train_images=200", "seeds=12")
+    with conducting(spec, tmp_path / "small", joined(nodes)) as (conducted, folder, _):
+        list(conducted.events())
+        folder.write_tables(conducted.tables())
+        engines = conducted.facts()["engines"]
+    assert engines == {"cohort of 8": 24}
+    assert runs_csv(folder).count(b",complete,") == 24
+
+
 def test_a_node_killed_in_mid_study_costs_nothing(nodes, small, tmp_path: Path) -> None:
     spec = small(*FEW, "seeds=12")
     _, alone = conduct(spec, tmp_path / "alone", here)
