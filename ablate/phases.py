@@ -131,7 +131,8 @@ class Conduct:
             for done, total, block in self._throughput.measure():
                 speed = f"{block.examples / block.seconds:,.0f} examples/s"
                 yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
-            self._store.keep(environment=self.facts())
+            if self._store.shared:  # before the others may go on, which want to tell what it cost
+                self._store.keep(environment=self.facts())
         self._store.release(TIMING)
 
     def _look(self) -> Iterator[Event]:

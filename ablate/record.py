@@ -43,6 +43,9 @@ class RecordStore:
     Nothing is ever stored as running: a kill leaves nothing to sweep, and what has no record is run again.
     """
 
+    shared = False
+    """Whether other hosts read and write it, too."""
+
     def __init__(self, path: Path, name: str) -> None:
         """Open or create the file.
 

@@ -22,6 +22,8 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 300.0
 """So long a server may be away, while it is restarted, say, before a command gives up."""
 LONGEST_WAIT_SECONDS = 5.0
+KEPT_ALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+"""A host without power closes no connection: the server asks after it, and frees its runs within a minute."""
 _STUDY, _ENVIRONMENT, _TIMED_ON = "ablate:study", "ablate:environment", "ablate:timed_on"
 
 
@@ -32,6 +34,8 @@ class SharedRecord(RecordStore):
     and there is nothing to sweep. What is written is written under the lock, after a look whether it is
     there already: a session that was lost in between has lost its locks too.
     """
+
+    shared = True
 
     def __init__(self, url: str, name: str, *, begin: bool = True) -> None:
         """Open the study, or begin it if it may.
@@ -50,7 +54,13 @@ class SharedRecord(RecordStore):
             reraise=True,
         )
         try:
-            self._engine = sqlalchemy.create_engine(given, isolation_level="AUTOCOMMIT")
+            # No pool: a session that is let go of must end, and its locks with it.
+            self._engine = sqlalchemy.create_engine(
+                given,
+                isolation_level="AUTOCOMMIT",
+                poolclass=sqlalchemy.NullPool,
+                connect_args={"options": KEPT_ALIVE},
+            )
             self._session = self._engine.connect()
             # Two hosts that begin a study at once would both make its tables.
             with self._engine.connect() as begun:
@@ -61,7 +71,6 @@ class SharedRecord(RecordStore):
                 if not begin and f"{name} confirm" not in optuna.get_all_study_names(storage):
                     raise FolderError(f"{self._where}: holds no study {name}")
                 self._open(storage, name)
-                begun.execute(_locking("pg_advisory_unlock"), {"key": self._number("begin")})
         except UNREADABLE as error:
             raise FolderError(f"{self._where}: no usable record ({reason(error)})") from None
 
