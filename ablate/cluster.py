@@ -7,7 +7,7 @@ import socket
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,12 @@ import ray
 import torch
 
 from ablate.data import Dataset
-from ablate.engines import trains_in_cohorts
 from ablate.engines.training import settle_process
 from ablate.errors import AblateError, in_a_line
-from ablate.execution import COHORT_PLACES, Conditions, Outcome, execute, execute_together, failure, groups
+from ablate.execution import COHORT_PLACES, Conditions, Outcome, execute_group, failure, grouped
 from ablate.models import own
 from ablate.runs import Run
-from ablate.workers import AT_ONCE, ATTEMPTS
+from ablate.workers import ATTEMPTS
 
 LOOK_SECONDS = 1.0
 """So often a person's Ctrl-C is looked for while the cluster works."""
@@ -88,14 +87,13 @@ class RayTasks:
         ray.shutdown()
 
     def _grouped(self, runs: Iterable[Run]) -> Iterator[list[Run]]:
-        if not trains_in_cohorts(self._device):
-            return ([run] for run in runs)
-        waiting = iter(runs)
-        chunks = iter(lambda: list(islice(waiting, AT_ONCE)), [])
-        alike = chain.from_iterable(groups(chunk, self._conditions) for chunk in chunks)
         # One cohort a task, or all runs of an architecture would wait for one GPU.
         most = COHORT_PLACES[-1]
-        return (group[at : at + most] for group in alike for at in range(0, len(group), most))
+        return (
+            group[at : at + most]
+            for group in grouped(runs, self._conditions)
+            for at in range(0, len(group), most)
+        )
 
     def _room(self) -> int:
         """How many tasks should be with the cluster, as large as it is now."""
@@ -154,6 +152,4 @@ def _serve(
         tensors = {name: torch.from_numpy(array) for name, array in zip(ARRAYS, arrays, strict=True)}
     dataset = Dataset(name=name, classes=classes, checksums=checksums, **tensors)
     placed = dataset.to(torch.device(conditions.device))
-    if len(runs) == 1:
-        return [execute(runs[0], conditions, placed)]
-    return list(execute_together(runs, conditions, placed))
+    return list(execute_group(runs, conditions, placed))

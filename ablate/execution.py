@@ -1,15 +1,16 @@
 """How a run is executed, wherever that is: alone or in a cohort; what goes wrong becomes its record."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import torch
 
 from ablate import data
 from ablate.datasets import DatasetSpec
-from ablate.engines import trainer_for
+from ablate.engines import trainer_for, trains_in_cohorts
 from ablate.engines.cohort import shared, train_together, why_not
 from ablate.engines.training import train
 from ablate.errors import in_a_line
@@ -17,6 +18,8 @@ from ablate.interruption import Interrupted
 from ablate.results import RunRecord, Status
 from ablate.runs import Run, setting_name
 
+AT_ONCE = 512
+"""So many runs a GPU takes at a time: whole cohorts of some ten architectures."""
 COHORT_PLACES = (8, 16, 32)
 """Empty places cost what others do, and every size rounds in its own way: so few sizes, and no others."""
 # What torch raises where a cohort cannot be trained; its runs are then trained alone.
@@ -65,7 +68,27 @@ def execute(run: Run, conditions: Conditions, placed: data.Dataset | None = None
     return Outcome(run=run, record=record, checkpoint=checkpoint)
 
 
-def groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
+def execute_group(
+    runs: Sequence[Run], conditions: Conditions, placed: data.Dataset | None = None
+) -> Iterator[Outcome]:
+    """Train what `grouped` put together: a run alone, or several in a cohort."""
+    if len(runs) == 1:
+        yield execute(runs[0], conditions, placed)
+    else:
+        yield from _execute_together(runs, conditions, placed)
+
+
+def grouped(runs: Iterable[Run], conditions: Conditions) -> Iterator[list[Run]]:
+    """Runs that train together, each run taken only when it is about to begin, on a GPU AT_ONCE at a time."""
+    if not trains_in_cohorts(torch.device(conditions.device)):
+        yield from ([run] for run in runs)
+        return
+    waiting = iter(runs)
+    while taken := list(islice(waiting, AT_ONCE)):
+        yield from _groups(taken, conditions)
+
+
+def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
     """Runs that train together, in their order; what no cohort covers is a group of its own."""
     covered: dict[str, bool] = {}
     by_kind: dict[str, list[Run]] = {}
@@ -77,7 +100,7 @@ def groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
     return list(by_kind.values())
 
 
-def execute_together(
+def _execute_together(
     runs: Sequence[Run], conditions: Conditions, placed: data.Dataset | None = None
 ) -> Iterator[Outcome]:
     """Train runs in the smallest cohort that holds them all, or the largest; alone what that leaves over."""

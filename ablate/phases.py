@@ -91,8 +91,8 @@ class Conduct:
             so_far: Counter[str] = Counter()
             for runs, phase in self._waves():
                 left = [run for run in self._packed(runs) if self._key(run) not in self._store.runs]
-                done = so_far[phase] + len(runs) - len(left)
                 so_far[phase] += len(runs)
+                done = so_far[phase] - len(left)
                 total = self.study.search.candidates if phase == "search" else so_far[phase]
                 if left and workers is None:
                     workers = self._open_workers(self._conditions, self._jobs)
@@ -109,9 +109,8 @@ class Conduct:
                         if not announced and self._first_pair_on_record():
                             announced = True
                             yield FirstPair()
-                    done += len(left)
                     left = self._left_by_others(left)
-                    done -= len(left)
+                    done = so_far[phase] - len(left)
         finally:
             # Timing wants the machine to itself.
             if workers is not None:

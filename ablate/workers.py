@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from multiprocessing import connection, parent_process
 from typing import Protocol
 
@@ -16,7 +15,7 @@ import torch
 from ablate import processes, timing
 from ablate.engines import trains_in_cohorts
 from ablate.engines.training import settle_process
-from ablate.execution import Conditions, Outcome, execute, execute_together, failure, groups
+from ablate.execution import Conditions, Outcome, execute, execute_group, failure, grouped
 from ablate.models import own
 from ablate.runs import Run
 
@@ -29,10 +28,6 @@ IDLE_LOOKS = 60
 LONGEST_TIMES, LEAST_LOOKS = 100, 720
 """One that does use it is stuck once it has spent a hundred times longer on each FLOP than the slowest run so
 far, but never within its first hour. Until a first run is complete nothing is known, and it is waited for."""
-
-
-AT_ONCE = 512
-"""So many runs a GPU takes at a time: whole cohorts of some ten architectures."""
 
 
 class Workers(Protocol):
@@ -56,16 +51,8 @@ class Here:
         torch.backends.cudnn.allow_tf32 = False
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
-        if not trains_in_cohorts(torch.device(self._conditions.device)):
-            yield from (execute(run, self._conditions) for run in runs)
-            return
-        waiting = iter(runs)
-        while taken := list(islice(waiting, AT_ONCE)):
-            for group in groups(taken, self._conditions):
-                if len(group) == 1:
-                    yield execute(group[0], self._conditions)
-                else:
-                    yield from execute_together(group, self._conditions)
+        for group in grouped(runs, self._conditions):
+            yield from execute_group(group, self._conditions)
 
     def close(self) -> None:
         """Nothing to stop; what is timed next is torch as it comes."""

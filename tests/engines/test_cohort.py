@@ -711,8 +711,7 @@ def test_a_cohort_is_gone_from_memory_before_the_next_run_begins(
 
     execute = execution.execute
     monkeypatch.setattr(Cohort, "epoch", watched)
-    for module in (execution, workers):
-        monkeypatch.setattr(module, "execute", alone)
+    monkeypatch.setattr(execution, "execute", alone)
     lonely = run_of({"hidden": [8]}, 9, model="mlp", epochs=1, train_images=100)
     gc.disable()  # a cycle would keep gigabytes of a GPU until Python happens to look
     try:
