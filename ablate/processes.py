@@ -10,8 +10,8 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
-IMPORTED = ["ablate.workers", "sklearn.model_selection"]
-"""What runs need and takes seconds: torch with the former, and what splits the images."""
+IMPORTED = ["ablate.workers", "sklearn.model_selection", "torch.fx.experimental.symbolic_shapes"]
+"""What runs need and takes seconds: torch, what splits the images, what builds on the meta device."""
 FORKED = "forkserver" in multiprocessing.get_all_start_methods()
 
 

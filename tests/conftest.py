@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablate import data, figures, study
+from ablate import data, study
 from ablate.data import Dataset
 from ablate.datasets import named
 from ablate.spec import StudySpec
+from tests.commands import leave_undrawn
 
 CPU = torch.device("cpu")
 STUDIES = Path(__file__).parents[1] / "studies"
@@ -68,5 +69,4 @@ def small(small_file: Path) -> Callable[..., StudySpec]:
 def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports without figures, three seconds each, but for a test marked as about drawn ones."""
     if request.node.get_closest_marker("drawn") is None:
-        for draw in ("make", "look_inside"):
-            monkeypatch.setattr(figures, draw, lambda *_: iter(()))
+        leave_undrawn(monkeypatch.setattr)

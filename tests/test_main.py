@@ -73,7 +73,7 @@ def test_a_checkpoint_is_the_network_that_was_scored(finished: Path, digits) -> 
 
 def test_one_job_gives_the_bytes_that_two_give(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
-    done = ablate("run", "small.yaml", "--jobs", 1, cwd=tmp_path)
+    done = ablate("run", "small.yaml", "--jobs", 1, cwd=tmp_path, drawn=False)
     assert done.returncode == 0, done.stderr
     assert runs_csv(tmp_path) == runs_csv(finished)
 
@@ -123,7 +123,7 @@ def _kill_in(phase: str, folder: Path) -> None:
 def test_a_study_killed_with_its_workers_ends_as_if_it_had_not_been(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
     _kill_in("tune", tmp_path)  # tests/faults kills in every phase, again and again, but no real workers
-    done = ablate("run", "small.yaml", cwd=tmp_path)
+    done = ablate("run", "small.yaml", cwd=tmp_path, drawn=False)
     assert done.returncode == 0, done.stderr
     assert runs_csv(tmp_path) == runs_csv(finished)
     on_record = _on_record(tmp_path)
@@ -162,7 +162,9 @@ def test_without_data_or_network_the_fallback_answers_and_says_so(tmp_path: Path
         "validation: 240", "validation: 10000"
     )
     (tmp_path / "small.yaml").write_text(text + "fallback: {dataset: digits}\n")
-    done = ablate("run", "small.yaml", "seeds=1", "tuning.trials=0", "recipe.epochs=1", cwd=tmp_path)
+    done = ablate(
+        "run", "small.yaml", "seeds=1", "tuning.trials=0", "recipe.epochs=1", cwd=tmp_path, drawn=False
+    )
     assert done.returncode == 0, done.stderr
     assert (
         "fashion_mnist is neither on this machine nor to be downloaded: answering on digits instead"

@@ -210,6 +210,6 @@ def test_a_command_that_may_write_no_larger_file_says_so_in_one_line_and_goes_on
     recorded = len(store.runs)
     store.close()
     assert recorded > 0
-    again = ablate("run", "small.yaml", *overrides, cwd=tmp_path)
+    again = ablate("run", "small.yaml", *overrides, cwd=tmp_path, drawn=False)
     assert again.returncode == 0, again.stderr
     assert f"confirm {recorded}/80" in again.stderr

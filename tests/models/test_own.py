@@ -1,7 +1,6 @@
 """A person's own network is named by a study, allowed by the command line, checked by its signature."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from ablate import models, study
 from ablate.errors import ModelError, StudyError
 from ablate.models import own
 from ablate.space import lay_out
+from tests.commands import ablate
 
 NETS = """
 import torch
@@ -141,17 +141,12 @@ timing: {blocks: 0}
 """
 
 
-def ablate(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ablate", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_a_study_of_a_persons_own_network_gives_a_report(nets: str, tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(STUDY)
-    refused = ablate("run", "own.yaml", "--quiet")
+    refused = ablate("run", "own.yaml", "--quiet", cwd=tmp_path)
     assert refused.returncode == 2
     assert refused.stderr.strip().endswith("--plugin mynets")
-    done = ablate("run", "own.yaml", "--quiet", "--plugin", "mynets")
+    done = ablate("run", "own.yaml", "--quiet", "--plugin", "mynets", cwd=tmp_path, drawn=False)
     assert done.returncode == 0, done.stderr
     assert "width=16" in done.stdout
     assert (tmp_path / "reports" / "own" / "report.html").exists()
