@@ -22,10 +22,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def environment() -> dict[str, str]:
-    """No data and no network: the cache holds at most a compiled engine, and the proxy refuses."""
+    """No data and no network: the cache holds at most a compiled engine, and the proxy refuses.
+
+    Threads that wait sleep, for other tests want the cores.
+    """
     kept = {key: value for key, value in os.environ.items() if key != "ABLATE_DATA"}
     nowhere = "http://127.0.0.1:9"
-    return kept | {"XDG_CACHE_HOME": str(CACHE), "HTTPS_PROXY": nowhere, "HTTP_PROXY": nowhere}
+    proxies = {"HTTPS_PROXY": nowhere, "HTTP_PROXY": nowhere}
+    return kept | proxies | {"XDG_CACHE_HOME": str(CACHE), "OMP_WAIT_POLICY": "passive"}
 
 
 def ablate(

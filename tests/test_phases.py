@@ -107,7 +107,7 @@ def test_phases_follow_each_other_and_the_first_pair_is_told_once(small, tmp_pat
     assert events.count(FirstPair()) == 1
 
 
-@pytest.mark.parametrize("stop_after", range(0, 26, 3))
+@pytest.mark.parametrize("stop_after", range(0, 26, 5))
 def test_wherever_it_is_stopped_it_ends_the_same_and_runs_nothing_twice(
     small, tmp_path: Path, stop_after: int
 ) -> None:

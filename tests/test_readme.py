@@ -1,9 +1,6 @@
 """The README's table of answers is that of the published reports; run as a script, this prints it."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +9,8 @@ import pytest
 from PIL import Image
 
 from ablate.evidence import gather
+from tests.commands import ROOT, ablate
 
-ROOT = Path(__file__).parents[1]
 PUBLISHED = ("lenet_pooling", "lenet_activation", "lenet_kernel_size", "lenet_channels", "lenet_conv_layers", "lenet_learning_rate", "lenet_training", "lenet_modern", "lenet_mnist", "convnets", "nin_head")  # fmt: skip
 README = (ROOT / "README.md").read_text()
 
@@ -72,10 +69,10 @@ def blocks() -> dict[str, str]:
     return dict(found)
 
 
-def command(study: str) -> list[str]:
-    """The README's own line that runs a study, without its remark."""
-    (line,) = re.findall(rf"^python -m (ablate run {study}\.yaml[^#\n]*)", README, re.MULTILINE)
-    return [sys.executable, "-m", *line.split()]
+def arguments(study: str) -> list[str]:
+    """Those of the README's own line that runs a study, without its remark."""
+    (line,) = re.findall(rf"^python -m ablate (run {study}\.yaml[^#\n]*)", README, re.MULTILINE)
+    return line.split()
 
 
 @pytest.mark.parametrize(
@@ -100,10 +97,7 @@ def test_what_the_readme_shows_gives_a_report_as_it_stands(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.new("L", (40, 30), grey + i).save(path)
     fast = [*less, "seeds=2", "tuning.trials=0", "timing.blocks=0", "--quiet"]
-    done = subprocess.run(
-        [*command(study), *fast], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = ablate(*arguments(study), *fast, cwd=tmp_path, drawn=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "reports" / study / "report.html").exists()
 

@@ -197,7 +197,7 @@ def test_the_prediction_interval_covers_one_further_run() -> None:
     assert hits / 4_000 == pytest.approx(0.95, abs=0.012)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     values=st.lists(st.tuples(st.integers(200, 1000), st.integers(200, 1000)), min_size=3, max_size=8),
     swap=st.booleans(),
