@@ -4,7 +4,7 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
@@ -32,13 +32,9 @@ from ablate.interruption import Interrupted, held, interruptible
 from ablate.spec import StudySpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ablate.evidence import Evidence
-    from ablate.execution import Conditions
     from ablate.folder import ReportFolder
     from ablate.record import RecordStore
-    from ablate.workers import Workers
 
 app = typer.Typer(
     name="ablate",
@@ -112,9 +108,9 @@ def run(
             conditions.load(None)
             if (slower := doctor.without_lanes(chosen_device)) and not quiet:
                 tell(slower)
-            workers = {} if cluster is None else {"workers": _on_cluster(cluster)}
+            elsewhere = {} if cluster is None else _on_cluster(cluster)
             cores = jobs or os.cpu_count() or 1
-            conduct = Conduct(study, layout, folder, conditions, jobs=cores, store=store, **workers)
+            conduct = Conduct(study, layout, folder, conditions, jobs=cores, store=store, **elsewhere)
 
             def write_report(*, weigh: bool = True) -> "Evidence":
                 # Here, while the workers train: what draws takes a second or two to import.
@@ -272,13 +268,16 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def _on_cluster(address: str) -> "Callable[[Conditions, int], Workers]":
-    """How workers are opened that are a cluster's."""
+def _on_cluster(address: str) -> dict[str, Any]:
+    """How workers are opened that are a cluster's, and how this machine is had alone."""
     try:
-        from ablate.cluster import RayTasks
+        from ablate.cluster import RayTasks, alone
     except ModuleNotFoundError as error:
         raise AblateError(f"--cluster: {error.name} is not installed: pip install 'ablate[ray]'") from None
-    return lambda conditions, _: RayTasks(conditions, address)
+    return {
+        "workers": lambda conditions, _: RayTasks(conditions, address),
+        "alone": lambda: alone(address),
+    }
 
 
 def _shared(url: str, name: str, folder: "ReportFolder") -> "RecordStore":

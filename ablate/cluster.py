@@ -3,7 +3,9 @@
 import contextlib
 import hashlib
 import logging
+import os
 import socket
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -12,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import ray
 import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ablate.data import Dataset
 from ablate.engines.training import settle_process
@@ -21,11 +25,13 @@ from ablate.errors import AblateError, in_a_line
 from ablate.execution import COHORT_PLACES, Conditions, Outcome, execute_group, failure, grouped
 from ablate.models import own
 from ablate.runs import Run
-from ablate.workers import ATTEMPTS
+from ablate.workers import ATTEMPTS, IDLE_LOOKS, LOOK_SECONDS
 
-LOOK_SECONDS = 1.0
+PATIENCE_SECONDS = 1.0
 """So often a person's Ctrl-C is looked for while the cluster works."""
 KNOCK_SECONDS = 10.0
+LONGEST_WAIT_SECONDS = 600.0
+"""So long others may finish their work on this machine before it times."""
 AHEAD = 2
 """Runs submitted for each core or GPU: one that is free finds the next already there."""
 ARRAYS = ("images", "labels", "test_images", "test_labels")
@@ -47,15 +53,7 @@ class RayTasks:
         self._device = torch.device(conditions.device)
         self._placed: dict[int | None, Any] = {}
         self._flying: dict[Any, list[Run]] = {}
-        try:
-            _knock(address)
-            # With 5,000 runs what workers print would drown the progress display.
-            ray.init(address=address, namespace="ablate", log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise AblateError(
-                f"--cluster {address}: no Ray cluster answers there ({in_a_line(error)}): "
-                "start one with `ray start --head`"
-            ) from None
+        _join(address)
         resources = {"num_gpus": 1} if self._device.type == "cuda" else {}
         remote: Any = ray.remote  # its stubs know functions of up to nine arguments
         self._task = remote(num_cpus=1, max_retries=ATTEMPTS - 1, **resources)(_serve)
@@ -65,11 +63,12 @@ class RayTasks:
         while True:
             for group in islice(waiting, max(0, self._room() - len(self._flying))):
                 dataset = self._placed_at(group[0].recipe.input_size)
-                task = self._task.remote(group, self._conditions, code_version(), *dataset)
+                looks = LOOK_SECONDS, IDLE_LOOKS
+                task = self._task.remote(group, self._conditions, code_version(), looks, *dataset)
                 self._flying[task] = group
             if not self._flying:
                 return
-            ready, _ = ray.wait(list(self._flying), num_returns=1, timeout=LOOK_SECONDS)
+            ready, _ = ray.wait(list(self._flying), num_returns=1, timeout=PATIENCE_SECONDS)
             for task in ready:
                 group = self._flying.pop(task)
                 try:
@@ -109,6 +108,52 @@ class RayTasks:
         return self._placed[input_size]
 
 
+@contextlib.contextmanager
+def alone(address: str) -> Iterator[None]:
+    """All cores and GPUs that the cluster has on this machine are taken from it, to measure figures there.
+
+    Whose work is on them may end it first, but not for ever: what then disturbs a figure is seen in it. From
+    outside a cluster (`ray://`) there is nothing to take.
+    """
+    if address.startswith("ray://"):
+        yield
+        return
+    _join(address)
+    try:
+        here = ray.get_runtime_context().get_node_id()
+        there = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == here)
+        remote: Any = ray.remote(_Holder)
+        holder = remote.options(
+            num_cpus=there.get("CPU", 0),
+            num_gpus=there.get("GPU", 0),
+            scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False),
+        ).remote()
+        with contextlib.suppress(ray.exceptions.GetTimeoutError):
+            ray.get(holder.holds.remote(), timeout=LONGEST_WAIT_SECONDS)
+        yield
+    finally:
+        ray.shutdown()  # and with it the holder
+
+
+class _Holder:
+    """Does nothing on the cores that it has."""
+
+    def holds(self) -> None:
+        """Answer, once it has them."""
+
+
+def _join(address: str) -> None:
+    try:
+        _knock(address)
+        # With 5,000 runs what workers print would drown the progress display.
+        ray.init(address=address, namespace="ablate", log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise AblateError(
+            f"--cluster {address}: no Ray cluster answers there ({in_a_line(error)}): "
+            "start one with `ray start --head`"
+        ) from None
+
+
 def _knock(address: str) -> None:
     """Ray tries for minutes, and then ends the process, where nothing listens.
 
@@ -136,6 +181,7 @@ def _serve(
     runs: list[Run],
     conditions: Conditions,
     wanted: str,
+    looks: tuple[float, int],
     name: str,
     classes: tuple[str, ...],
     checksums: dict[str, str],
@@ -152,4 +198,24 @@ def _serve(
         tensors = {name: torch.from_numpy(array) for name, array in zip(ARRAYS, arrays, strict=True)}
     dataset = Dataset(name=name, classes=classes, checksums=checksums, **tensors)
     placed = dataset.to(torch.device(conditions.device))
-    return list(execute_group(runs, conditions, placed))
+    done = threading.Event()
+    threading.Thread(
+        target=_end_if_stuck, args=(threading.get_native_id(), done, *looks), daemon=True
+    ).start()
+    try:
+        return list(execute_group(runs, conditions, placed))
+    finally:
+        done.set()
+
+
+def _end_if_stuck(thread: int, done: threading.Event, look_seconds: float, idle_looks: int) -> None:
+    """End this process if the thread at the runs has done nothing for so many looks, as a local one is ended.
+
+    To Ray that is a worker that died. Of the whole process the time would not do: Ray itself works in it.
+    """
+    idle, used = 0, -1.0
+    while not done.wait(look_seconds):
+        now = next(t.user_time + t.system_time for t in psutil.Process().threads() if t.id == thread)
+        idle, used = (idle + 1 if now == used else 0), now
+        if idle >= idle_looks:
+            os._exit(1)

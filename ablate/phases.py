@@ -4,6 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -59,15 +60,17 @@ class Conduct:
         *,
         jobs: int,
         workers: Callable[[Conditions, int], Workers] = open_workers,
+        alone: Callable[[], AbstractContextManager[None]] = nullcontext,
         store: RecordStore | None = None,
     ) -> None:
-        """`store` is where the record is kept, if not in the folder."""
+        """Within `alone` nobody else works on this machine; `store` keeps the record, if not the folder."""
         self.study = study
         self.layout = layout
         self._folder = folder
         self._conditions = conditions
         self._jobs = jobs
         self._open_workers = workers
+        self._alone = alone
         self._threads = os.cpu_count() or 1
         self._store = store or RecordStore(folder.path / "study.db", study.name)
         self._machine = timing.device_name(torch.device(conditions.device))
@@ -127,9 +130,10 @@ class Conduct:
         self._throughput = self._throughput_of(trained)
         if not self._throughput.complete():
             self._store.time_here(self._machine)
-            for done, total, block in self._throughput.measure():
-                speed = f"{block.examples / block.seconds:,.0f} examples/s"
-                yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
+            with self._alone():
+                for done, total, block in self._throughput.measure():
+                    speed = f"{block.examples / block.seconds:,.0f} examples/s"
+                    yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
             if self._store.shared:  # before the others may go on, which want to tell what it cost
                 self._store.keep(environment=self.facts())
         self._store.release(TIMING)

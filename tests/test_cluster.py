@@ -1,6 +1,8 @@
 """A study on a Ray cluster of two nodes: the table of one machine, byte for byte, whatever becomes of a node."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from ablate.errors import AblateError
 from ablate.execution import Conditions
 from ablate.phases import Advanced
-from ablate.workers import Here, Workers
+from ablate.workers import Here, LocalProcesses, Workers
 from tests.commands import ROOT, ablate
 from tests.conftest import SMALL
 from tests.faults.test_processes import FAULTY, faulty_runs, outcome_of_the_fault
@@ -47,13 +49,12 @@ def here(conditions: Conditions, _: int) -> Workers:
     return Here(conditions, threads=1)
 
 
-def test_a_cluster_gives_the_bytes_that_one_machine_gives(nodes, small, tmp_path: Path) -> None:
+def test_one_process_local_processes_and_a_cluster_give_the_same_bytes(nodes, small, tmp_path: Path) -> None:
     spec = small("timing.blocks=0", "factors={pooling: [avg, max], input_size: [null, 20]}")
-    _, alone = conduct(spec, tmp_path / "alone", here)
-    _, together = conduct(spec, tmp_path / "together", joined(nodes))
-    assert runs_csv(together) == runs_csv(alone)
-    firsts = [folder.path / "checkpoints" / "pooling-max.pt" for folder in (alone, together)]
-    assert firsts[0].read_bytes() == firsts[1].read_bytes()
+    homes = {"here": here, "processes": lambda given, _: LocalProcesses(given, 2), "cluster": joined(nodes)}
+    folders = [conduct(spec, tmp_path / name, home)[1] for name, home in homes.items()]
+    assert len({runs_csv(folder) for folder in folders}) == 1
+    assert len({(folder.path / "checkpoints" / "pooling-max.pt").read_bytes() for folder in folders}) == 1
 
 
 def test_cohorts_are_tasks_too_and_none_is_larger_than_a_gpu_trains_at_once(
@@ -96,6 +97,51 @@ def test_a_run_whose_worker_always_dies_is_recorded_and_the_others_go_on(nodes, 
     assert record.status == "failed"
     assert record.cause is not None
     assert record.cause.startswith("its worker died twice: WorkerCrashedError")
+
+
+def test_a_run_that_hangs_on_a_node_is_stopped_twice_and_recorded(
+    nodes, small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ablate.cluster.LOOK_SECONDS", 0.5)
+    monkeypatch.setattr("ablate.cluster.IDLE_LOOKS", 8)
+    pool = joined(nodes)(FAULTY, 1)
+    try:
+        record = outcome_of_the_fault(pool, faulty_runs(small, "hang")).record
+    finally:
+        pool.close()
+    assert record.status == "failed"
+    assert record.cause is not None
+    assert record.cause.startswith("its worker died twice: WorkerCrashedError")
+
+
+def test_what_times_has_its_machine_alone_and_gives_it_back(nodes, small, tmp_path: Path) -> None:
+    import ray
+
+    from ablate.cluster import alone
+
+    def free() -> float:
+        """Cores that others may have, once the cluster has heard of all that are taken or given back."""
+        for _ in range(50):
+            if (cores := ray.available_resources().get("CPU", 0)) == 1:
+                break
+            time.sleep(0.1)
+        return cores
+
+    cores = []
+
+    @contextmanager
+    def watched() -> Iterator[None]:
+        with alone(nodes.address):
+            cores.append(free())  # the other node's
+            yield
+
+    spec = small("tuning.trials=0", "recipe.epochs=1", "seeds=1")
+    with conducting(spec, tmp_path / "small", joined(nodes), alone=watched) as (conducted, _, _):
+        list(conducted.events())
+        assert len(conducted.tables()["timing"]) == 9
+    assert cores == [1.0]
+    with alone(nodes.address):
+        assert free() == 1.0
 
 
 def test_a_node_with_other_code_is_told_of_and_trains_nothing(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -75,6 +75,7 @@ def conducting(
     path: Path,
     workers: Callable[[Conditions, int], Workers],
     store: RecordStore | None = None,
+    alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Iterator[tuple[Conduct, ReportFolder, list[str]]]:
     """The study about to be conducted in the folder, which is held, and what was changed after an answer."""
     conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
@@ -85,7 +86,9 @@ def conducting(
         with pytest.MonkeyPatch.context() as patched:
             # Two threads on cores that other tests keep busy wait for each other in every timed step.
             patched.setattr(os, "cpu_count", lambda: 1)
-            conducted = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=workers, store=store)
+            conducted = Conduct(
+                spec, lay_out(spec), folder, conditions, jobs=1, workers=workers, alone=alone, store=store
+            )
         try:
             yield conducted, folder, added
         finally:
