@@ -7,8 +7,6 @@ from optuna.storages import RDBStorage
 from ablate.errors import AblateError
 from ablate.shared import address
 
-LOOPBACK = "127.0.0.1"
-
 
 def of_folder(folder: Path) -> RDBStorage:
     """The record that `run` left in a report folder.
@@ -31,8 +29,8 @@ def of_server(url: str) -> RDBStorage:
     return RDBStorage(address(url).render_as_string(hide_password=False))
 
 
-def serve(record: RDBStorage, port: int) -> None:
-    """Serve the pages on the loopback address until interrupted.
+def serve(record: RDBStorage, host: str, port: int) -> None:
+    """Serve the pages until interrupted.
 
     Raises:
         AblateError: optuna-dashboard is not installed.
@@ -41,4 +39,4 @@ def serve(record: RDBStorage, port: int) -> None:
         import optuna_dashboard
     except ModuleNotFoundError:
         raise AblateError("optuna-dashboard is not installed: pip install 'ablate[dashboard]'") from None
-    optuna_dashboard.run_server(record, host=LOOPBACK, port=port)
+    optuna_dashboard.run_server(record, host=host, port=port)

@@ -37,8 +37,8 @@ class Dataset(sources.Images):
         """The same with square images of so many pixels a side, where they lie."""
         return replace(
             self,
-            images=_resized(self.images, input_size),
-            test_images=_resized(self.test_images, input_size),
+            images=resized(self.images, input_size),
+            test_images=resized(self.test_images, input_size),
         )
 
 
@@ -65,8 +65,8 @@ def _sized(dataset: DatasetSpec, root: Path | None, device: torch.device, input_
     return _loaded(dataset, root, device).at(input_size)
 
 
-def _resized(images: Tensor, size: int) -> Tensor:
-    """Bilinear, averaging over what falls together where images become smaller."""
+def resized(images: Tensor, size: int) -> Tensor:
+    """Square images of so many pixels a side: bilinear, averaging over what falls together in small ones."""
     if images.shape[-2:] == (size, size):
         return images
     made = torch.empty(*images.shape[:2], size, size, device=images.device)

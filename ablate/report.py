@@ -15,6 +15,8 @@ from ablate.wording import conditions, findings, headline, missing, references, 
 
 RUNS_SHOWN = 500
 FINDINGS_SHOWN = 12
+EXPLORER = "explore.html"
+"""Linked where `ablate explore DIR --save DIR/explore.html` has put it."""
 ASKED = "asked-"
 """How the names of figures begin that `ablate activations` drew: no report takes them for its own."""
 
@@ -39,6 +41,7 @@ def write(path: Path) -> Evidence:
         if stale.stem not in names and not stale.stem.startswith(ASKED):
             stale.unlink()
     content = _content(evidence) | {"pictures": _pictures(drawn), "inside": _pictures(inside)}
+    content["explorer"] = EXPLORER if (path / EXPLORER).exists() else None
     write_whole(
         path / "report.html",
         templates(autoescape=True).get_template("report.html.j2").render(content).encode(),

@@ -1,4 +1,4 @@
-"""The commands beside the main job: models, bench, export, activations, doctor."""
+"""The commands beside the main job: models, bench, export, activations, explore, dashboard, doctor."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from ablate import study as studies
-from ablate.console import DataDir, Device, Plugins, Storage, device_of, empty_table, err, out, say
+from ablate.console import DataDir, Device, Plugins, Storage, device_of, empty_table, err, out, say, tell
 from ablate.datasets import named
 from ablate.errors import AblateError
 from ablate.interruption import Interrupted, interruptible
@@ -15,6 +15,7 @@ from ablate.spec import did_you_mean
 
 app = typer.Typer()
 BENCH_WIDTH = 100
+LOOPBACK = "127.0.0.1"
 
 
 @app.command()
@@ -187,6 +188,43 @@ def activations(
 
 
 @app.command()
+def explore(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A report folder that `run` wrote.")],
+    *,
+    arms: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,NAME", help="The one or two to begin with; default: the first two."),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="PAGE.html", help="Write one file that opens without a server.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; default: this machine alone.")
+    ] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8050,
+    data_dir: DataDir = None,
+    plugin: Plugins = None,
+) -> None:
+    """See trained arms read what you draw, layer by layer, on a page in your browser."""
+    from ablate.models import own
+
+    own.allow(plugin or [])
+    try:
+        from ablate.explore import saved, server, session
+    except ModuleNotFoundError as error:
+        raise AblateError(f"{error.name} is not installed: pip install 'ablate[explore]'") from None
+    from ablate.results import write_whole
+
+    opened = session.opened(folder, data_dir=data_dir, tell=tell)
+    chosen = session.chosen(opened, arms)
+    if save is not None:
+        write_whole(save, saved.written(opened, chosen).encode())
+        say(f"written: {save}")
+    else:
+        server.serve(opened, chosen, host, port, lambda address: say(f"{address} until Ctrl-C"))
+
+
+@app.command()
 def dashboard(
     folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A report folder.")] = None,
     *,
@@ -199,8 +237,8 @@ def dashboard(
     from ablate import dashboard as dashboards
 
     record = dashboards.of_server(storage) if storage is not None else dashboards.of_folder(folder or Path())
-    say(f"http://{dashboards.LOOPBACK}:{port} until Ctrl-C")
-    dashboards.serve(record, port)
+    say(f"http://{LOOPBACK}:{port} until Ctrl-C")
+    dashboards.serve(record, LOOPBACK, port)
 
 
 @app.command()

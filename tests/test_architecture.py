@@ -84,6 +84,13 @@ FLOORS = (
     "compare",
     "progress",
     "doctor",
+    "explore",
+    "explore.reading",
+    "explore.session",
+    "explore.answers",
+    "explore.page",
+    "explore.saved",
+    "explore.server",
     "activations",
     "bench.peer",
     "bench.contenders",
@@ -103,6 +110,8 @@ CONSUMERS = tuple(
 )
 ONLY = {
     "ruamel": {"study"},
+    "starlette": {"explore.server"},
+    "uvicorn": {"explore.server"},
     "optuna": {"record", "shared", "search", "dashboard"},
     "seaborn": {"figures.canvas", "figures.compared", "figures.trained", "figures.costs", "figures.inside"},
     "matplotlib": {

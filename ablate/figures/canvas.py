@@ -58,6 +58,11 @@ def palette(arms: list[str]) -> dict[str, tuple[float, float, float]]:
     return dict(zip(arms, sns.color_palette(PALETTE, len(arms)), strict=True))
 
 
+def diverging(steps: int) -> list[str]:
+    """Colours `#rrggbb` from far below zero by white to far above, for colour-blind readers as well."""
+    return list(sns.color_palette("PuOr_r", steps).as_hex())
+
+
 def markers(arms: list[str]) -> dict[str, str]:
     """A shape an arm."""
     return {arm: MARKS[i % len(MARKS)] for i, arm in enumerate(arms)}

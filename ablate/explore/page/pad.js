@@ -1,0 +1,154 @@
+// The drawing pad: strokes in white on black, over the image that was picked or over nothing.
+
+const SIDE = 280;
+const PEN = 1 / 14;
+const BOX = 20 / 28; // MNIST's digits are scaled to 20 of its 28 pixels, their centre of mass put in the middle
+const INK = 24;
+
+export class Pad {
+  constructor(canvas, [channels, height, width], changed) {
+    this.canvas = canvas;
+    this.shape = [channels, height, width];
+    this.changed = changed;
+    this.centred = false;
+    canvas.width = canvas.height = SIDE;
+    this.context = canvas.getContext("2d", { willReadFrequently: true });
+    this.pen = { x: SIDE / 2, y: SIDE / 2, down: false };
+    this.clear();
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      this.last = this.#place(event);
+      this.#line(this.last);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!this.last) return;
+      for (const part of event.getCoalescedEvents?.() ?? [event]) this.#line(this.#place(part));
+    });
+    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (this.last = null));
+    canvas.addEventListener("keydown", (event) => this.#key(event));
+    canvas.addEventListener("blur", () => this.#lift());
+  }
+
+  clear() {
+    this.context.fillStyle = "#000";
+    this.context.fillRect(0, 0, SIDE, SIDE);
+    this.base = false;
+    this.empty = true;
+  }
+
+  // Show a picked image, to be drawn over.
+  show(image) {
+    this.context.imageSmoothingEnabled = false;
+    this.context.drawImage(image, 0, 0, SIDE, SIDE);
+    this.base = true;
+    this.empty = false;
+  }
+
+  // What is drawn, as nested lists [channels][height][width] from 0 to 1.
+  pixels() {
+    const [channels, height, width] = this.shape;
+    const [x, y, side] = this.centred && !this.base ? this.#box() : [0, 0, SIDE];
+    const small = halved(this.canvas, x, y, side, width, height);
+    const { data } = small.getContext("2d").getImageData(0, 0, width, height);
+    const grey = channels < 3;
+    return Array.from({ length: channels }, (_, channel) =>
+      Array.from({ length: height }, (_, row) =>
+        Array.from({ length: width }, (_, column) => {
+          const at = (row * width + column) * 4;
+          const value = grey ? (data[at] + data[at + 1] + data[at + 2]) / 3 : data[at + Math.min(channel, 2)];
+          return Math.round((value / 255) * 1e4) / 1e4;
+        }),
+      ),
+    );
+  }
+
+  // The square of the pad that becomes the whole image, so that the drawing is as large and as central as MNIST's.
+  #box() {
+    const { data } = this.context.getImageData(0, 0, SIDE, SIDE);
+    let [left, right, top, bottom, mass, x, y] = [SIDE, -1, SIDE, -1, 0, 0, 0];
+    for (let row = 0; row < SIDE; row++) {
+      for (let column = 0; column < SIDE; column++) {
+        const ink = data[(row * SIDE + column) * 4];
+        if (ink < INK) continue;
+        [left, right] = [Math.min(left, column), Math.max(right, column)];
+        [top, bottom] = [Math.min(top, row), Math.max(bottom, row)];
+        mass += ink;
+        x += ink * column;
+        y += ink * row;
+      }
+    }
+    if (!mass) return [0, 0, SIDE];
+    const side = Math.max(right - left + 1, bottom - top + 1, SIDE / 10) / BOX;
+    return [x / mass - side / 2, y / mass - side / 2, side];
+  }
+
+  #place(event) {
+    const box = this.canvas.getBoundingClientRect();
+    return { x: ((event.clientX - box.left) / box.width) * SIDE, y: ((event.clientY - box.top) / box.height) * SIDE };
+  }
+
+  #line(to) {
+    const { context } = this;
+    const from = this.last ?? to;
+    context.strokeStyle = "#fff";
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = SIDE * PEN;
+    context.beginPath();
+    context.moveTo(from.x, from.y);
+    context.lineTo(to.x + 0.01, to.y);
+    context.stroke();
+    this.last = to;
+    this.empty = false;
+    this.changed();
+  }
+
+  #key(event) {
+    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    if (event.key in steps) {
+      const [right, down] = steps[event.key].map((step) => (step * SIDE) / 28);
+      const inside = (at) => Math.max(0, Math.min(SIDE, at));
+      [this.pen.x, this.pen.y] = [inside(this.pen.x + right), inside(this.pen.y + down)];
+      if (this.pen.down) this.#line({ x: this.pen.x, y: this.pen.y });
+    } else if (event.key === " ") {
+      this.pen.down = !this.pen.down;
+      this.last = null;
+      if (this.pen.down) this.#line({ x: this.pen.x, y: this.pen.y });
+    } else if (event.key === "Delete" || event.key === "Backspace") {
+      this.clear();
+      this.changed();
+    } else return;
+    event.preventDefault();
+    const hand = this.pen.down ? "down" : "up";
+    const [column, row] = [this.pen.x, this.pen.y].map((at) => Math.round((at / SIDE) * 28));
+    this.canvas.setAttribute("aria-valuetext", `pen ${hand} at column ${column}, row ${row}`);
+    this.canvas.dispatchEvent(new CustomEvent("pen", { detail: { hand, column, row } }));
+  }
+
+  #lift() {
+    this.pen.down = false;
+    this.last = null;
+  }
+}
+
+// A part of the pad at the size of the image; halved step by step, so that every pixel of the pad counts.
+function halved(canvas, x, y, side, width, height) {
+  let size = Math.max(1, 2 ** Math.floor(Math.log2(SIDE / Math.max(width, height)))) * Math.max(width, height);
+  const start = scaled(canvas, x, y, side, side, size, size);
+  let current = start;
+  while (size / 2 >= Math.max(width, height)) {
+    current = scaled(current, 0, 0, size, size, size / 2, size / 2);
+    size /= 2;
+  }
+  return current.width === width && current.height === height ? current : scaled(current, 0, 0, size, size, width, height);
+}
+
+function scaled(from, x, y, wide, high, width, height) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.fillStyle = "#000";
+  context.fillRect(0, 0, width, height);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(from, x, y, wide, high, 0, 0, width, height);
+  return canvas;
+}

@@ -1,0 +1,94 @@
+"""A study that was run, its arms opened for looking, served, and shown in a browser."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ablate import study
+from ablate.folder import ReportFolder
+from ablate.workers import Here
+from tests.conftest import SMALL
+from tests.explore.browsing import FLAGS, Page, served
+from tests.test_phases import conducting
+from tests.with_parts import needed, program
+
+SHOWN = ("baseline", "pooling=max")
+
+
+@pytest.fixture(scope="package")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
+    """The report folder of a small study of three arms on the digits, one of them trained on smaller images."""
+    path = tmp_path_factory.mktemp("explored")
+    (path / "small.yaml").write_text(SMALL.replace("factors: {", "factors: {input_size: [null, 20], "))
+    spec = study.read(
+        path / "small.yaml", ["seeds=1", "tuning.trials=0", "timing.blocks=0", "recipe.epochs=8"]
+    )
+    with conducting(spec, path / "small", lambda conditions, _: Here(conditions, 1)) as (conducted, made, _):
+        list(conducted.events())
+        made.write_tables(conducted.tables())
+        made.write_environment(conducted.facts())
+    return made
+
+
+@pytest.fixture(scope="package")
+def extra() -> None:
+    """What `pip install 'ablate[explore]'` brings."""
+    for package in ("nicegui", "starlette", "uvicorn"):
+        needed(package)
+
+
+@pytest.fixture(scope="package")
+def session(extra: None, folder: ReportFolder) -> Any:
+    """The folder's arms, opened."""
+    from ablate.explore import session as sessions
+
+    return sessions.opened(folder.path, data_dir=None, tell=lambda line: None)
+
+
+@pytest.fixture(scope="package")
+def client(session: Any) -> Any:
+    """Asks the server without a network between them."""
+    needed("httpx2")
+    from starlette.testclient import TestClient
+
+    from ablate.explore import server
+
+    return TestClient(server.application(session, SHOWN), base_url="http://127.0.0.1:8050")
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    """One chromium for all tests."""
+    needed("selenium")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = program("chromium")
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    made = webdriver.Chrome(options, webdriver.ChromeService(program("chromedriver")))
+    yield made
+    made.quit()
+
+
+@pytest.fixture
+def driver(browser: Any) -> Iterator[Any]:
+    """The browser, in which no script may fail."""
+    browser.set_window_size(1400, 1000)
+    yield browser
+    assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
+
+
+@pytest.fixture(scope="package")
+def address(extra: None, folder: ReportFolder) -> Iterator[str]:
+    """Where the folder is served, as a person serves it."""
+    with served(folder.path, "--arms", ",".join(SHOWN)) as where:
+        yield where
+
+
+@pytest.fixture
+def page(driver: Any, address: str) -> Page:
+    """The page, just opened."""
+    return Page(driver, address)

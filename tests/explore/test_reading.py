@@ -1,0 +1,156 @@
+"""What is told of a unit is what the trained module does: its value, its weights, what it sees of the image."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ablate import models
+from ablate.explore.reading import Reader, feeds_of
+from ablate.tracing import traced
+
+SHAPE = (1, 28, 28)
+
+
+def reader(**settings: object) -> tuple[Reader, nn.Module]:
+    network = models.build("lenet", settings, input_shape=SHAPE, classes=10, init="default", seed=3).eval()
+    return Reader(network, SHAPE), network
+
+
+def image(seed: int = 0) -> Tensor:
+    return torch.rand(SHAPE, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"pooling": "max", "activation": "relu"}, {"batch_norm": True, "dropout": 0.5}]
+)
+def test_layers_and_values_are_those_of_the_module_itself(settings) -> None:
+    made, network = reader(**settings)
+    outputs: dict[str, Tensor] = {}
+    for name, module in network.named_modules():
+        if not list(module.children()):
+            module.register_forward_hook(
+                lambda _, __, output, name=name: outputs.__setitem__(name, output[0].clone())
+            )
+    with torch.inference_mode():
+        logits = network(image()[None])[0]
+    reading = made.read(image())
+    computing = [name for name in outputs if not name.startswith("dropout")]
+    assert [layer.name for layer in made.layers] == computing
+    for layer, values in zip(made.layers, reading.layers, strict=True):
+        assert layer.shape == values.shape
+        assert torch.equal(values, outputs[layer.name])
+    assert torch.equal(reading.probabilities, logits.softmax(0))
+
+
+def by_arithmetic(network: nn.Module, size: int) -> dict[str, list[tuple[int, int]]]:
+    """Rows of the image that each row of maps sees, from kernel, stride and padding alone."""
+    seen = [(row, row) for row in range(size)]
+    found = {}
+    for name, module in network.named_children():
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+            kernel, stride, padding = (
+                value if isinstance(value, int) else value[0]
+                for value in (module.kernel_size, module.stride, module.padding)
+            )
+            count = (len(seen) + 2 * padding - kernel) // stride + 1
+            windows = [(i * stride - padding, i * stride - padding + kernel - 1) for i in range(count)]
+            seen = [(seen[max(0, a)][0], seen[min(len(seen) - 1, b)][1]) for a, b in windows]
+        elif isinstance(module, nn.Flatten):
+            seen = [(0, size - 1)]
+        found[name] = seen
+    return found
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"pooling": "max", "activation": "relu"},
+        {"kernel_size": 3, "activation": "tanh"},
+        {"pooling": "none", "activation": "elu"},
+    ],
+)
+def test_a_receptive_field_is_what_kernels_strides_and_padding_leave(settings) -> None:
+    made, network = reader(**settings)
+    expected = by_arithmetic(network, 28)
+    for layer, field in zip(made.layers, made.fields, strict=True):
+        assert list(field.rows) == expected[layer.name], layer.name
+        assert field.rows == field.columns, layer.name
+
+
+def test_rows_and_columns_are_not_mixed_up() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 2, (5, 3)), nn.MaxPool2d((1, 2)), nn.Flatten(), nn.Linear(2 * 4 * 5, 3)
+    ).eval()
+    made = Reader(network, (1, 8, 12))
+    rows, columns = made.fields[0].rows, made.fields[0].columns
+    assert rows[1] == (1, 5)
+    assert columns[1] == (1, 3)
+    assert made.fields[1].columns[1] == (2, 5)
+    unit = made.unit(torch.rand(1, 8, 12), 1, (1, 2, 3))
+    assert unit.feeds.channels == (1,)
+    assert (unit.feeds.rows, unit.feeds.columns) == ((2, 2), (6, 7))
+
+
+def test_a_convolutions_weights_and_bias_are_told_as_they_are() -> None:
+    made, network = reader(activation="relu")
+    index = [layer.name for layer in made.layers].index("conv2")
+    unit = made.unit(image(), index, (7, 4, 5))
+    module = network.get_submodule("conv2")
+    feeds = unit.feeds
+    assert feeds.channels == tuple(range(6))
+    assert (feeds.rows, feeds.columns) == ((4, 8), (5, 9))
+    assert torch.equal(feeds.weights, module.weight[7].detach())
+    assert feeds.rest == pytest.approx(module.bias[7].item(), abs=1e-6)
+    assert (feeds.inputs * feeds.weights).sum().item() + feeds.rest == pytest.approx(unit.value, abs=1e-6)
+    before = traced(network, image()[None])
+    given = next(call.given_values for call in before if call.name == "conv2")
+    assert torch.equal(feeds.inputs, given[0, :, 4:9, 5:10])
+
+
+def test_at_the_border_only_what_lies_in_the_map_feeds() -> None:
+    made, network = reader()
+    feeds = made.unit(image(), 0, (2, 0, 27)).feeds
+    assert (feeds.rows, feeds.columns) == ((0, 2), (25, 27))
+    assert torch.equal(feeds.weights, network.get_submodule("conv1").weight[2, :, 2:, :3].detach())
+
+
+def test_a_dense_layer_is_fed_by_all_and_told_its_row_of_weights() -> None:
+    made, network = reader()
+    index = [layer.kind for layer in made.layers].index("Linear")
+    unit = made.unit(image(), index, (9,))
+    module = network.get_submodule(made.layers[index].name)
+    assert unit.feeds.rows is None
+    assert unit.feeds.channels == tuple(range(module.in_features))
+    assert torch.equal(unit.feeds.weights, module.weight[9].detach())
+    assert unit.feeds.rest == pytest.approx(module.bias[9].item(), abs=1e-6)
+
+
+def test_max_pooling_depends_on_its_window_and_takes_the_winner() -> None:
+    made, _ = reader(pooling="max")
+    index = [layer.kind for layer in made.layers].index("MaxPool2d")
+    unit = made.unit(image(), index, (3, 6, 2))
+    feeds = unit.feeds
+    assert feeds.channels == (3,)
+    assert (feeds.rows, feeds.columns) == ((12, 13), (4, 5))
+    assert feeds.weights.sum() == 1
+    assert feeds.inputs.max().item() == unit.value
+
+
+def test_a_relu_that_is_off_still_depends_on_what_it_is_given() -> None:
+    call = traced(nn.Sequential(nn.ReLU()), torch.tensor([[[[-2.0, 3.0]]]]))[0]
+    feeds = feeds_of(call, (0, 0, 0))
+    assert (feeds.channels, feeds.rows, feeds.columns) == ((0,), (0, 0), (0, 0))
+    assert feeds.inputs.tolist() == [[[-2.0]]]
+    assert feeds.weights.tolist() == [[[0.0]]]
+
+
+def test_what_works_in_place_and_across_maps_is_told_too() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.LocalResponseNorm(3), nn.Flatten()
+    ).eval()
+    made = Reader(network, (1, 6, 6))
+    unit = made.unit(torch.rand(1, 6, 6), 2, (1, 2, 3))
+    assert unit.feeds.channels == (0, 1, 2)
+    assert made.fields[2].rows[2] == (2, 4)
+    assert made.unit(torch.rand(1, 6, 6), 3, (17,)).feeds.channels == (1,)
