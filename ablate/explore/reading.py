@@ -12,7 +12,8 @@ from torch.nn.modules.dropout import _DropoutNd
 from ablate.tracing import Call, traced
 
 EXACT = torch.float64
-"""Convolved term by term: the fast ways of float32 may let what is no number into neighbouring places."""
+"""Convolved term by term everywhere: float32 where there is no oneDNN (ARM) may go by Fourier transforms, which
+let what is no number into places that do not depend on it."""
 PROBES = 32
 """Images at once when it is found out what depends on what."""
 
