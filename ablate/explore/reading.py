@@ -12,8 +12,8 @@ from torch.nn.modules.dropout import _DropoutNd
 from ablate.tracing import Call, traced
 
 EXACT = torch.float64
-"""Convolved term by term everywhere: float32 where there is no oneDNN (ARM) may go by Fourier transforms, which
-let what is no number into places that do not depend on it."""
+"""Convolved term by term everywhere. Where there is no oneDNN float32 may go by Fourier transforms, which let
+what is no number into places that do not depend on it."""
 PROBES = 32
 """Images at once when it is found out what depends on what."""
 
