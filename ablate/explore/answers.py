@@ -157,6 +157,7 @@ def unit(session: Session, wish: UnitWish) -> dict[str, Any]:
         "weights": _packed(feeds.weights.flatten()[:MOST_FEEDS]),
         "sum": float(products.double().sum()),
         "rest": feeds.rest,
+        "weighted": feeds.weighted,
     }
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
 from ablate.tracing import Call, traced
@@ -64,6 +65,8 @@ class Feeds:
     """How much the unit grows with each, in the shape of `inputs`: of a convolution, its weights."""
     rest: float
     """What of the unit's value is not the sum of the products: a bias, or what is not linear."""
+    weighted: bool
+    """Whether the module is a convolution or a dense layer, whose weights these are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +163,7 @@ def feeds_of(call: Call, place: Sequence[int]) -> Feeds:
         columns=_ends(axes[2]) if maps else None,
         inputs=inputs,
         weights=weights,
+        weighted=isinstance(call.module, (_ConvNd, nn.Linear)),
         rest=float(made[at].detach() - (inputs.double() * weights.double()).sum()),
     )
 

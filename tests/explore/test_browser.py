@@ -72,7 +72,7 @@ def test_a_unit_clicked_in_the_flat_view_shows_torchs_numbers_in_both_arms(page:
         unit = session.arms[arm].reader.unit(drawn(page), 0, (1, 10, 12))
         assert page.value_of_unit(number) == pytest.approx(unit.value, abs=1e-6)
     assert "rows 8 to 12, columns 10 to 14" in page.text("#unit")
-    assert "25 inputs" in page.text("#unit")
+    assert "25 inputs, each times its weight" in page.text("#unit")
     # With the keyboard one column further.
     from selenium.webdriver.common.keys import Keys
 
@@ -130,7 +130,11 @@ def test_three_dimensions_turn_zoom_and_reset(page: Page) -> None:
 
 
 def test_test_images_are_picked_by_what_became_of_them(page: Page, session) -> None:
-    for words in ("of class 4", "most confused by baseline", "baseline and pooling=max disagree"):
+    for words in (
+        "of class 4",
+        "most confused: surest mistakes of baseline",
+        "baseline and pooling=max disagree",
+    ):
         page.choose("#pick", words)
         page.wait(lambda: "Loading" not in page.text("#pictures") and page.all("#pictures > *"))
         time.sleep(0.5)
@@ -223,6 +227,7 @@ def test_a_saved_page_opens_without_a_server(
     page.all("#flat canvas")[4].click()
     page.wait(lambda: "Receptive field: rows" in page.text("#unit"))
     assert "told by the server" in page.text("#unit")
+    assert not page.one("#clear").is_displayed()
 
 
 def test_the_documents_network_reads_drawn_digits(

@@ -60,7 +60,7 @@ export class Flat {
         const section = document.createElement("section");
         section.className = "layer";
         const heading = document.createElement("h3");
-        heading.textContent = figures[0].label;
+        heading.textContent = [...new Set(figures.map(({ label }) => label))].join(" / ");
         const sheets = document.createElement("div");
         sheets.className = "sheets";
         sheets.style.setProperty("--columns", rows.length);

@@ -6,10 +6,11 @@ const LISTED = 8;
 const MOST_CHANNELS = 64;
 
 // parts: [{ arm, layer, place, value, found }], one for each network; found is null while it is asked for.
-export function inspected(parts, palette, offline) {
+export function inspected(parts, palette, offline, classes) {
   const whole = document.createDocumentFragment();
   const [first] = parts;
-  const heading = element("h2", `Unit ${spoken(first.layer, first.place)} of ${first.layer.name} (${first.layer.kind})`);
+  const heading = element("h2", `${first.layer.name} (${first.layer.kind}), ${spoken(first.layer, first.place)}${classes ? `: ${classes[first.place[0]]}` : ""}`);
+  heading.title = "counted from 0";
   const both = element("div");
   both.className = "both";
   both.append(...parts.map((part) => one(part, palette, offline, parts.length > 1)));
@@ -21,7 +22,7 @@ export function inspected(parts, palette, offline) {
 }
 
 export function spoken(layer, place) {
-  return layer.shape.length === 3 ? `map ${place[0]}, row ${place[1]}, column ${place[2]}` : `${place.join(", ")}`;
+  return layer.shape.length === 3 ? `map ${place[0]}, row ${place[1]}, column ${place[2]}` : `unit ${place.join(", ")}`;
 }
 
 function one({ arm, value, found }, palette, offline, named) {
@@ -48,9 +49,10 @@ function one({ arm, value, found }, palette, offline, named) {
   }
   const [inputs, weights] = [unpacked(found.inputs), unpacked(found.weights)];
   const products = inputs.map((input, at) => input * weights[at]);
-  block.append(
-    element("p", `= ${told(found.sum)} from ${found.count.toLocaleString("en")} inputs, each times its weight, and ${told(found.rest)} besides (a bias, or what is not linear)`),
-  );
+  const inputsTold = `${found.count.toLocaleString("en")} input${found.count === 1 ? "" : "s"}`;
+  const weighted = `= ${told(found.sum)} from ${inputsTold}, each times its weight, and a bias of ${told(found.rest)}`;
+  const sloped = `Made of ${inputsTold}, without weights of its own: in their place stands how much the unit grows with each, here.`;
+  block.append(element("p", found.weighted ? weighted : sloped));
   const shown = element("div");
   shown.className = "row";
   shown.append(pictures(found, inputs, weights, products, palette), table(found, inputs, weights, products));
@@ -63,7 +65,7 @@ function pictures(found, inputs, weights, products, palette) {
   row.className = "row";
   if (found.count > inputs.length) return row;
   const shape = found.shape.length === 3 ? [Math.min(found.shape[0], MOST_CHANNELS), ...found.shape.slice(1)] : found.shape;
-  for (const [name, values] of [["inputs", inputs], ["weights", weights], ["products", products]]) {
+  for (const [name, values] of [["inputs", inputs], [found.weighted ? "weights" : "slopes", weights], ["products", products]].slice(0, found.weighted ? 3 : 2)) {
     const laid = sheet(shape, MOST_CHANNELS);
     const figure = element("figure");
     figure.className = "sheet";
@@ -79,14 +81,19 @@ function pictures(found, inputs, weights, products, palette) {
 }
 
 function table(found, inputs, weights, products) {
-  const order = [...products.keys()].sort((a, b) => Math.abs(products[b]) - Math.abs(products[a])).slice(0, LISTED);
+  const matter = found.weighted ? products : weights;
+  const order = [...matter.keys()]
+    .filter((at) => matter[at] !== 0 || found.count <= LISTED)
+    .sort((a, b) => Math.abs(matter[b]) - Math.abs(matter[a]))
+    .slice(0, LISTED);
+  if (!order.length) return soft("None of them matters here: all products are 0.");
   const made = element("table");
   const head = element("tr");
-  for (const name of ["input", "holds", "× weight", "= product"]) head.append(element("th", name));
+  for (const name of found.weighted ? ["input", "holds", "× weight", "= product"] : ["input", "holds", "slope"]) head.append(element("th", name));
   made.append(head);
   for (const at of order) {
     const line = element("tr");
-    for (const text of [whence(found, at), told(inputs[at]), told(weights[at]), told(products[at])]) line.append(element("td", text));
+    for (const text of [whence(found, at), told(inputs[at]), told(weights[at]), ...(found.weighted ? [told(products[at])] : [])]) line.append(element("td", text));
     made.append(line);
   }
   const details = element("details");

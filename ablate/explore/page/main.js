@@ -28,7 +28,6 @@ const state = {
 };
 
 const pad = new Pad(part("pad"), study.shape, () => {
-  if (answers.offline) return problem("What is drawn is read by the server alone: `ablate explore` starts it.");
   state.image = pad.empty ? null : "drawn";
   tell(pad.empty ? "Nothing is shown yet." : "Shown: your drawing.");
   if (pad.empty) forget();
@@ -89,9 +88,18 @@ function forget() {
   show();
 }
 
+// Closed, the keyboard goes on where it was.
+function leaveUnit() {
+  const from = state.from;
+  noUnit();
+  mark();
+  from?.focus({ preventScroll: true });
+}
+
 function noUnit() {
   state.unit = null;
   part("unit").hidden = true;
+  document.body.classList.remove("with-unit");
   part("unit").replaceChildren();
 }
 
@@ -99,6 +107,7 @@ function noUnit() {
 function choose({ key, unit: place }) {
   if (key.layer < 0 || !state.readings) return;
   const from = key.arm ?? state.chosen[0];
+  state.from = document.activeElement;
   state.unit = { arm: from, layer: key.layer, name: key.name, place, found: {} };
   askUnit();
 }
@@ -137,9 +146,12 @@ function show() {
   part("stack").hidden = state.flat;
   part("flat").hidden = !state.flat;
   part("turning").hidden = state.flat;
-  part("hint").textContent = state.flat
+  const nothing = rows.every(({ layers }) => !layers.length) ? "All layers are hidden: tick some at the right. " : "";
+  const empty = state.readings ? "" : `${answers.offline ? "Pick" : "Draw, or pick"} a test image, to see the layers' numbers. `;
+  const how = state.flat
     ? "Click a square, or walk with the arrow keys, to see where its number comes from."
     : "Drag to turn, wheel or pinch to zoom; by keyboard: arrows, + and −, 0. Click a square to see where its number comes from.";
+  part("hint").textContent = nothing || empty || how;
   for (const [id, on] of [["show-stack", !state.flat], ["show-flat", state.flat]]) part(id).setAttribute("aria-pressed", on);
   if (state.flat) flat.show(rows);
   else stack.show(rows);
@@ -152,12 +164,12 @@ function showUnit() {
   const close = document.createElement("button");
   close.type = "button";
   close.textContent = "Close";
-  close.addEventListener("click", () => {
-    noUnit();
-    mark();
-  });
-  part("unit").replaceChildren(close, inspected(parts, palette, answers.offline));
+  close.addEventListener("click", leaveUnit);
+  const { layers } = arms.get(parts[0].arm);
+  const last = parts[0].facts === layers.at(-1) && parts[0].facts.shape[0] === study.classes.length;
+  part("unit").replaceChildren(close, inspected(parts, palette, answers.offline, last ? study.classes : null));
   part("unit").hidden = false;
+  document.body.classList.add("with-unit");
   part("unit").dataset.unit = `${state.unit.name} ${spoken(parts[0].layer, state.unit.place)}`;
   mark();
 }
@@ -221,7 +233,10 @@ function wire() {
       const [one, other] = [part("arm-a").value, part("arm-b").value];
       if (one === other) part("arm-b").value = "";
       state.chosen = one === other || !other ? [one] : [one, other];
+      const unit = state.unit;
       forget();
+      if (unit && state.chosen.includes(unit.arm)) state.unit = { ...unit, found: {} };
+      if (one === other) tell("Choose another network to see beside this one.");
       listLayers();
       listPicks();
       ask();
@@ -250,20 +265,32 @@ function wire() {
   part("farther").addEventListener("click", () => stack.zoom(1.25));
   part("all-layers").addEventListener("click", () => hideNone());
   part("main-layers").addEventListener("click", () => hideMinor());
+  document.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape" && state.unit) leaveUnit();
+  });
+  if (answers.offline) {
+    for (const id of ["how", "drawing"]) part(id).hidden = true;
+    part("invited").textContent = "Shown";
+    Object.assign(part("pad").style, { pointerEvents: "none" });
+    part("pad").removeAttribute("tabindex");
+    tell("A saved page: it holds the test images below and what the networks make of them. To draw, and for the weights of a unit, run `ablate explore`.");
+  }
   part("choose").hidden = !study.pictures;
   part("pick").addEventListener("change", listPictures);
 }
 
 // Names of the layers of the networks shown, in their order, with the kinds and shapes that they have there.
 function layersShown() {
-  const found = new Map([["image", { kind: "", shape: study.shape }]]);
-  for (const arm of state.chosen) for (const layer of arms.get(arm).layers) if (!found.has(layer.name)) found.set(layer.name, layer);
+  const found = new Map([["image", state.chosen.map((arm) => ({ kind: "", shape: arms.get(arm).shape }))]]);
+  for (const arm of state.chosen) {
+    for (const layer of arms.get(arm).layers) found.set(layer.name, [...(found.get(layer.name) ?? []), layer]);
+  }
   return found;
 }
 
 function listLayers() {
   part("layers").replaceChildren(
-    ...[...layersShown()].map(([name, { kind, shape }]) => {
+    ...[...layersShown()].map(([name, facts]) => {
       const [item, label, box, small] = ["li", "label", "input", "small"].map((tag) => document.createElement(tag));
       box.type = "checkbox";
       box.checked = !state.hidden.has(name);
@@ -273,7 +300,7 @@ function listLayers() {
         show();
       });
       const text = document.createElement("span");
-      small.textContent = ` ${kind} ${shape.join("×")}`;
+      small.textContent = ` ${[...new Set(facts.map(({ kind, shape }) => `${kind} ${shape.join("×")}`))].join(" / ")}`;
       text.append(name, small);
       label.append(box, text);
       item.append(label);
@@ -290,7 +317,7 @@ function hideNone() {
 
 // What only rearranges numbers or hands them on says little: the layers that compute stay.
 function hideMinor() {
-  state.hidden = new Set([...layersShown()].filter(([, { kind }]) => /Flatten|Identity|BatchNorm|Dropout/.test(kind)).map(([name]) => name));
+  state.hidden = new Set([...layersShown()].filter(([, facts]) => facts.every(({ kind }) => /Flatten|Identity|BatchNorm/.test(kind))).map(([name]) => name));
   listLayers();
   show();
 }
@@ -300,7 +327,7 @@ function listPicks() {
   const [one, other] = state.chosen;
   part("pick").replaceChildren(
     ...study.classes.map((name, label) => option(`class ${label}`, `of class ${name}`)),
-    option("confused 0", `most confused by ${one}`),
+    option("confused 0", `most confused: surest mistakes of ${one}`),
     ...(other ? [option("disagree 0", `${one} and ${other} disagree`)] : []),
   );
   if ([...part("pick").options].some(({ value }) => value === before)) part("pick").value = before;
@@ -337,6 +364,7 @@ function thumbnail({ index, label, guesses, pixels }) {
   made.append(canvas, words);
   made.setAttribute("aria-label", `Test image ${index}: ${words}`);
   made.addEventListener("click", () => {
+    for (const other of part("pictures").children) other.setAttribute("aria-pressed", other === made);
     pad.show(canvas);
     state.image = index;
     tell(`Shown: test image ${index}, ${words}.${answers.offline ? "" : " You may draw over it."}`);

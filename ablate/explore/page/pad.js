@@ -119,6 +119,9 @@ export class Pad {
     } else return;
     event.preventDefault();
     const hand = this.pen.down ? "down" : "up";
+    const ring = this.canvas.nextElementSibling;
+    [ring.style.left, ring.style.top] = [this.pen.x, this.pen.y].map((at) => `${(100 * at) / SIDE}%`);
+    ring.classList.toggle("down", this.pen.down);
     const [column, row] = [this.pen.x, this.pen.y].map((at) => Math.round((at / SIDE) * 28));
     this.canvas.setAttribute("aria-valuetext", `pen ${hand} at column ${column}, row ${row}`);
     this.canvas.dispatchEvent(new CustomEvent("pen", { detail: { hand, column, row } }));
@@ -126,6 +129,7 @@ export class Pad {
 
   #lift() {
     this.pen.down = false;
+    this.canvas.nextElementSibling.classList.remove("down");
     this.last = null;
   }
 }

@@ -19,6 +19,9 @@ export class Stack {
     holder.append(this.renderer.domElement);
     this.controls = new OrbitControls(this.camera, this.renderer.domElement);
     this.controls.addEventListener("change", () => this.draw());
+    let from = null;
+    this.controls.addEventListener("start", () => (from = this.camera.position.clone()));
+    this.controls.addEventListener("end", () => (this.turned ||= !from.equals(this.camera.position)));
     this.sheets = new THREE.Group();
     this.marks = new THREE.Group();
     this.scene.add(this.sheets, this.marks);
@@ -84,11 +87,14 @@ export class Stack {
     const tall = Math.tan((camera.fov * Math.PI) / 360);
     const away = half.z + Math.max(half.y / tall, half.x / (tall * camera.aspect));
     camera.position.copy(controls.target).addScaledVector(DIRECTION, away);
+    [controls.minDistance, controls.maxDistance] = [away / 8, away * 2];
     controls.update();
+    this.turned = false;
     this.draw();
   }
 
   zoom(factor) {
+    this.turned = true;
     this.camera.position.lerp(this.controls.target, 1 - factor);
     this.controls.update();
     this.draw();
@@ -119,7 +125,7 @@ export class Stack {
     this.built = rows.map(({ title, layers }, row) => {
       const middle = above - heights[row] / 2;
       above -= heights[row] + BETWEEN_ROWS;
-      if (title) {
+      if (title && layers.length) {
         const name = lettering([title], 1.3, "#1b1f24");
         name.center.set(0, 0);
         name.position.set(-LARGEST / 4, middle + heights[row] / 2 + 1.7, 0);
@@ -202,7 +208,8 @@ export class Stack {
     this.renderer.setSize(clientWidth, clientHeight, false);
     this.camera.aspect = clientWidth / clientHeight;
     this.camera.updateProjectionMatrix();
-    if (this.built) this.reset();
+    if (this.built && !this.turned) this.reset();
+    else this.draw();
   }
 
   #key(event) {
@@ -213,6 +220,7 @@ export class Stack {
       const round = new THREE.Spherical().setFromVector3(away);
       round.theta += around;
       round.phi = Math.max(0.05, Math.min(Math.PI - 0.05, round.phi + over));
+      this.turned = true;
       this.camera.position.copy(this.controls.target).add(away.setFromSpherical(round));
       this.controls.update();
       this.draw();
