@@ -109,7 +109,7 @@ class Page:
         )
 
     def value_of_unit(self, arm_number: int = 0) -> float:
-        self.wait(lambda: len(self.all("#unit table")) > arm_number)
+        self.wait(lambda: len(self.all("#unit [data-found]")) > arm_number)
         return float(self.all("#unit .value")[arm_number].get_attribute("data-value"))
 
 

@@ -34,6 +34,7 @@ function one({ arm, value, found }, palette, offline, named) {
   line.append(number);
   block.append(line);
   if (!found) return block;
+  block.dataset.found = "";
   const { field } = found;
   const { rows, columns } = field;
   const sees =
