@@ -189,6 +189,20 @@ def test_a_server_stopped_and_started_in_mid_study_costs_nothing(
     assert all(len(keys) == len(set(keys)) for keys in trials(server.url, "restarted").values())
 
 
+def test_a_claim_ends_with_its_session_and_is_not_believed_in_afterwards(server: Server) -> None:
+    one, other = SharedRecord(server.url, "lost"), SharedRecord(server.url, "lost")
+    try:
+        assert one.claim("a key")
+        assert not other.claim("a key")
+        server.stop()
+        server.start()
+        assert other.claim("a key")
+        assert not one.claim("a key")
+    finally:
+        one.close()
+        other.close()
+
+
 def test_a_server_that_stays_away_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "PATIENCE_SECONDS", 0.5)
     store = SharedRecord(server.url, "away")
