@@ -133,7 +133,6 @@ class SharedRecord(RecordStore):
         self._studies[phase].add_trial(trial)
 
     def _under_lock(self, key: str, write: Callable[[], None]) -> None:
-        self._session.execute(sqlalchemy.text("select 1"))  # raises if the session is gone, and its locks
         if self._hold(key):
             write()
 
@@ -141,7 +140,9 @@ class SharedRecord(RecordStore):
         """Whether this session has the key's lock, and the key is not on record."""
         if key in self.runs:
             return False
-        if key not in self._held:
+        if key in self._held:
+            self._session.execute(sqlalchemy.text("select 1"))  # raises if the session is gone, and its locks
+        else:
             locked = self._session.execute(_locking("pg_try_advisory_lock"), {"key": self._number(key)})
             if not locked.scalar():
                 return False
