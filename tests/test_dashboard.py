@@ -24,7 +24,7 @@ def test_the_runs_of_a_folder_are_shown_to_this_machine_alone(small, tmp_path: P
     _, folder = conduct(small(), tmp_path / "small", Stub())
     record = (folder.path / "study.db").read_bytes()
     with socket.socket() as free:
-        free.bind((dashboard.LOOPBACK, 0))
+        free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "ablate", "dashboard", folder.path, "--port", str(port)]
     with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as served:  # fmt: skip
