@@ -88,25 +88,15 @@ def test_a_node_killed_in_mid_study_costs_nothing(nodes, small, tmp_path: Path) 
     assert runs_csv(folder) == runs_csv(alone)
 
 
-def test_a_run_whose_worker_always_dies_is_recorded_and_the_others_go_on(nodes, small) -> None:
-    pool = joined(nodes)(FAULTY, 1)
-    try:
-        record = outcome_of_the_fault(pool, faulty_runs(small, "kill -9")).record
-    finally:
-        pool.close()
-    assert record.status == "failed"
-    assert record.cause is not None
-    assert record.cause.startswith("its worker died twice: WorkerCrashedError")
-
-
-def test_a_run_that_hangs_on_a_node_is_stopped_twice_and_recorded(
-    nodes, small, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", ["kill -9", "hang"])
+def test_a_run_whose_worker_always_dies_or_hangs_is_recorded_and_the_others_go_on(
+    nodes, small, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr("ablate.cluster.LOOK_SECONDS", 0.5)
     monkeypatch.setattr("ablate.cluster.IDLE_LOOKS", 8)
     pool = joined(nodes)(FAULTY, 1)
     try:
-        record = outcome_of_the_fault(pool, faulty_runs(small, "hang")).record
+        record = outcome_of_the_fault(pool, faulty_runs(small, fault)).record
     finally:
         pool.close()
     assert record.status == "failed"

@@ -9,7 +9,8 @@ const MOST_CHANNELS = 64;
 export function inspected(parts, palette, offline, classes) {
   const whole = document.createDocumentFragment();
   const [first] = parts;
-  const heading = element("h2", `${first.layer.name} (${first.layer.kind}), ${spoken(first.layer, first.place)}${classes ? `: ${classes[first.place[0]]}` : ""}`);
+  const kinds = [...new Set(parts.map(({ layer }) => layer.kind))].join(" / ");
+  const heading = element("h2", `${first.layer.name} (${kinds}), ${spoken(first.layer, first.place)}${classes ? `: ${classes[first.place[0]]}` : ""}`);
   heading.title = "counted from 0";
   const both = element("div");
   both.className = "both";
