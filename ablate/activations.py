@@ -15,7 +15,7 @@ from ablate.results import write_whole
 from ablate.runs import Run, slug
 from ablate.spec import did_you_mean
 from ablate.tracing import called
-from ablate.trained import confirmed
+from ablate.trained import confirmed, need_checkpoints
 from ablate.views import View, Views
 
 LONGEST_NAME = 100
@@ -38,10 +38,7 @@ def draw(
     study, environment, tables = read_given(path)
     folder = ReportFolder(path)
     names, classes = list(environment["networks"]), tuple(environment["data"]["classes"])
-    if not any((path / "checkpoints").glob("*.pt")):
-        raise FolderError(
-            f"{path}: holds no checkpoints (published folders hold none): run its study again to look inside"
-        )
+    need_checkpoints(path)
     if arm is not None and arm not in names:
         raise AblateError(f"--arm {arm}: {did_you_mean(arm, names)}")
     chosen = inside.classes_named(inputs, classes) if inputs is not None else None

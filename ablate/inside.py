@@ -137,7 +137,12 @@ def default_inputs(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]
 def typical(dataset: Dataset, label: int) -> Tensor:
     """Of a class's test images the one nearest to their mean, the first if several are; `(c, h, w)`."""
     images = dataset.test_images[dataset.test_labels == label]
-    return images[(images - images.mean(0)).square().flatten(1).sum(1).argmin()]
+    return images[nearest_to_mean(images)]
+
+
+def nearest_to_mean(images: Tensor) -> int:
+    """Of images `(n, c, h, w)` the number of the most typical, the first if several are."""
+    return int((images - images.mean(0)).square().flatten(1).sum(1).argmin())
 
 
 def shown(

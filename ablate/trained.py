@@ -59,6 +59,18 @@ def confirmed(
     )
 
 
+def need_checkpoints(path: Path) -> None:
+    """See that a report folder can be looked into.
+
+    Raises:
+        FolderError: it holds no checkpoints.
+    """
+    if not any((path / "checkpoints").glob("*.pt")):
+        raise FolderError(
+            f"{path}: holds no checkpoints (published folders hold none): run its study again to look inside"
+        )
+
+
 def network_of(
     run: Run, checkpoint: Path, image_shape: Sequence[int], classes: int, device: torch.device
 ) -> nn.Module:

@@ -15,7 +15,7 @@ from ablate.explore.session import ExploredArm, Picture, Session
 MOST_MAPS = 64
 """So many maps of a layer are shown."""
 MOST_FEEDS = 4_096
-"""So many inputs of a unit are told; beyond, the largest products."""
+"""So many inputs of a unit are told, the first ones; beyond, none."""
 LIKE_MNIST = ("mnist", "kmnist", "qmnist", "emnist", "digits")
 """Data whose images are centred and scaled to a box: a drawing should be as well."""
 
@@ -65,7 +65,6 @@ def overview(session: Session, chosen: Sequence[str]) -> dict[str, Any]:
     return {
         "study": session.study.name,
         "question": session.study.question,
-        "dataset": str(session.study.dataset),
         "classes": session.classes,
         "shape": session.image_shape,
         "centred": session.study.dataset.name in LIKE_MNIST,
@@ -113,15 +112,11 @@ def read(session: Session, wish: ReadWish) -> dict[str, Any]:
     Raises:
         WishError: there is no such arm or image.
     """
-    return {
-        name: reading(session, name, _shown(session, arm, wish.image))
-        for name, arm in _arms(session, wish.arms)
-    }
+    return {name: _reading(arm, _shown(session, arm, wish.image)) for name, arm in _arms(session, wish.arms)}
 
 
-def reading(session: Session, arm: str, image: Tensor) -> dict[str, Any]:
-    """What one arm makes of an image that is already as the arm gets it."""
-    made = session.arms[arm].reader.read(image)
+def _reading(arm: ExploredArm, image: Tensor) -> dict[str, Any]:
+    made = arm.reader.read(image)
     return {
         "input": _packed(image),
         "probabilities": made.probabilities.tolist(),

@@ -128,8 +128,7 @@ class Reader:
         # For each layer `(places, count)`: whether each place depends on each of so many rows or columns.
         found: list[list[Tensor]] = []
         exact = copy.deepcopy(self._network).to(EXACT)
-        for first in range(0, count, PROBES):
-            probes = range(first, min(first + PROBES, count))
+        for probes in _parts(count):
             images = torch.zeros(len(probes), *self.image_shape, dtype=EXACT)
             for i, at in enumerate(probes):
                 spoil(images[i], at)

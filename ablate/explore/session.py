@@ -101,8 +101,7 @@ class Session:
     def pictures_of(self, label: int, arms: Sequence[str]) -> list[Picture]:
         """Test images of a class, in their order; the most typical first."""
         found = (self._data.test_labels == label).nonzero().flatten()
-        images = self._data.test_images[found]
-        nearest = (images - images.mean(0)).square().flatten(1).sum(1).argmin()
+        nearest = inside.nearest_to_mean(self._data.test_images[found])
         return self._pictures([int(found[nearest]), *found.tolist()], arms)
 
     def most_confused(self, arm: str, arms: Sequence[str]) -> list[Picture]:
@@ -144,10 +143,7 @@ def opened(path: Path, *, data_dir: Path | None, tell: Callable[[str], None]) ->
     """
     study, environment, tables = read_given(path)
     folder = ReportFolder(path)
-    if not any((path / "checkpoints").glob("*.pt")):
-        raise FolderError(
-            f"{path}: holds no checkpoints (published folders hold none): run its study again to look inside"
-        )
+    trained.need_checkpoints(path)
     root = sources.find(study.dataset, data_dir, download=True)
     load: inside.Load | None = None
     if root is not None or not sources.needs_root(study.dataset):
