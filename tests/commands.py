@@ -56,10 +56,10 @@ def ablate(
 
 def leave_undrawn(replace: Callable[[object, str, object], object]) -> None:
     """Have reports made without figures, by a function that replaces an attribute."""
-    from ablate import figures
+    from ablate.figures import registry
 
     for draw in ("make", "look_inside"):
-        replace(figures, draw, lambda *_: iter(()))
+        replace(registry, draw, lambda *_: iter(()))
 
 
 class _Nursery:
@@ -132,13 +132,15 @@ def main() -> None:
     """For each order read: its exit code, once its command has ended."""
     import ablate.index
     import ablate.phases
+
     import ablate.report  # noqa: F401
-    from ablate import models, processes
+    from ablate import models
+    from ablate.execution import fork_server
 
     models.check(
         "lenet", {}, input_shape=(1, 28, 28), classes=10
     )  # torch imports for the meta device only now
-    processes.prepare()
+    fork_server.prepare()
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablate import data, study
-from ablate.data import Dataset
-from ablate.datasets import named
-from ablate.spec import StudySpec
+from ablate.data import loading
+from ablate.data.datasets import named
+from ablate.data.loading import Dataset
+from ablate.study import study_file
+from ablate.study.spec import StudySpec
 from tests.commands import leave_undrawn
 
 CPU = torch.device("cpu")
@@ -40,7 +41,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
-    return data.load(named("digits"), None, CPU)
+    return loading.load(named("digits"), None, CPU)
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +63,7 @@ def small_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def small(small_file: Path) -> Callable[..., StudySpec]:
     """The small study with overrides: `small("seeds=1")`."""
-    return lambda *overrides: study.read(small_file, overrides)
+    return lambda *overrides: study_file.read(small_file, overrides)
 
 
 @pytest.fixture

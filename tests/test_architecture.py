@@ -1,148 +1,54 @@
-"""The house keeps its floors: a file imports only from the files above it, and a few things happen in one place."""
+"""The house keeps its floors: a package imports only from lower levels, and a few things happen in one place."""
 
 import ast
+import graphlib
+import re
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ablate"
-FLOORS = (
-    "errors",
-    "interruption",
-    "processes",
-    "seeds",
-    "datasets",
-    "spec",
-    "study",
-    "models.layers",
-    "models.own",
-    "models.stack",
-    "models.lenet",
-    "models.mlp",
-    "models.alexnet",
-    "models.vgg",
-    "models.nin",
-    "models.googlenet",
-    "models",
-    "runs",
-    "grid",
-    "arms",
-    "space",
-    "results",
-    "views",
-    "sources",
-    "data",
-    "timing",
-    "engines.augmentation",
-    "engines.training",
-    "engines.loop",
-    "engines.lanes_library",
-    "engines.lanes_tables",
-    "engines.lanes",
-    "engines.optimizers",
-    "engines.replicas",
-    "engines.cohort",
-    "engines",
-    "tuning",
-    "pareto",
-    "exploration",
-    "folder",
-    "record",
-    "shared",
-    "search",
-    "generations",
-    "execution",
-    "workers",
-    "cluster",
-    "throughput",
-    "tracing",
-    "trained",
-    "inside",
-    "phases",
-    "intervals",
-    "contrasts",
-    "power",
-    "speeds",
-    "stats",
-    "phrases",
-    "price",
-    "evidence",
-    "points",
-    "panels",
-    "figures.canvas",
-    "figures.compared",
-    "figures.trained",
-    "figures.costs",
-    "figures.inside",
-    "figures",
-    "audit",
-    "verdicts",
-    "wording",
-    "pages",
-    "report",
-    "index",
-    "compare",
-    "progress",
-    "doctor",
-    "explore",
-    "explore.reading",
-    "explore.session",
-    "explore.answers",
-    "explore.page",
-    "explore.saved",
-    "explore.server",
-    "activations",
-    "bench.peer",
-    "bench.contenders",
-    "bench.rounds",
-    "bench.standings",
-    "bench.whole",
-    "bench",
-    "export",
-    "dashboard",
-    "console",
-    "tools",
-    "__main__",
-)
-"""From the top down; a file may import from those before it."""
-CONSUMERS = tuple(
-    name for name in FLOORS[FLOORS.index("intervals") : FLOORS.index("progress")] if name != "price"
-)
+LEVELS = {
+    name: int(level)
+    for level, name in re.findall(r"(?m)^\| (\d+) \| `(\w+)` \|", (PACKAGE / "README.md").read_text())
+}
+"""Level by package or leaf module, as the table in ablate/README.md has it: the one place that says so."""
+CONSUMERS = ("stats", "figures", "report")
+"""What reads tables. It meets what makes them only at the records, the study and the data sets' facts."""
+MEETING_PLACES = {"errors", "formatting", "data.datasets", "study", "records"}
+PRODUCERS_ONLY = {"records.record", "records.shared"}
 ONLY = {
     "ruamel": {"study"},
-    "starlette": {"explore.server"},
-    "uvicorn": {"explore.server"},
-    "optuna": {"record", "shared", "search", "dashboard"},
-    "seaborn": {"figures.canvas", "figures.compared", "figures.trained", "figures.costs", "figures.inside"},
-    "matplotlib": {
-        "figures",
-        "figures.canvas",
-        "figures.compared",
-        "figures.trained",
-        "figures.costs",
-        "figures.inside",
-    },
-    "rich": {"progress", "console", "tools", "__main__"},
-    "typer": {"console", "tools", "__main__"},
-    "torchvision": {"sources"},
-    "jinja2": {"pages"},
-    "ray": {"cluster"},
+    "starlette": {"explore"},
+    "uvicorn": {"explore"},
+    "optuna": {"records", "search", "cli"},
+    "seaborn": {"figures"},
+    "matplotlib": {"figures"},
+    "rich": {"cli"},
+    "typer": {"cli"},
+    "torchvision": {"data"},
+    "jinja2": {"report"},
+    "ray": {"execution"},
 }
+"""Packages that may import a library."""
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 360, 120
 
 
 def name_of(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__") or "__init__"
 
 
-FILES = {name_of(path): path for path in PACKAGE.rglob("*.py") if name_of(path) not in ("__init__", "ablate")}
+FILES = {name_of(path): path for path in PACKAGE.rglob("*.py") if name_of(path) != "__init__"}
 
 
-def imports_of(name: str, *, lazy: bool = True) -> set[str]:
-    """Every module a file imports; `lazy=False` leaves out those inside functions."""
-    tree = ast.parse(FILES[name].read_text())
-    nodes = ast.walk(tree) if lazy else tree.body
+def package_of(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def imports_of(name: str) -> set[str]:
+    """Every module a file imports, those inside functions too; of `from a import b` both a and a.b."""
     found: set[str] = set()
-    for node in nodes:
+    for node in ast.walk(ast.parse(FILES[name].read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -150,34 +56,45 @@ def imports_of(name: str, *, lazy: bool = True) -> set[str]:
     return found
 
 
-def ours(name: str, *, lazy: bool = True) -> set[str]:
-    return {found.removeprefix("ablate.") for found in imports_of(name, lazy=lazy)} & set(FILES)
+def ours(name: str) -> set[str]:
+    """The modules of ablate that a file imports, each by the longest name that is a module."""
+    found = {found.removeprefix("ablate.") for found in imports_of(name)} & set(FILES)
+    return {one for one in found - {name} if not any(other.startswith(f"{one}.") for other in found)}
 
 
-def test_every_file_has_its_floor() -> None:
-    assert set(FILES) == set(FLOORS)
+def test_every_package_has_its_level() -> None:
+    assert {package_of(name) for name in FILES} == set(LEVELS)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_imports_only_from_the_floors_above(name: str) -> None:
-    assert not [found for found in ours(name) if FLOORS.index(found) >= FLOORS.index(name)]
+def test_a_package_imports_only_from_lower_levels(name: str) -> None:
+    own = package_of(name)
+    outside = {package_of(found) for found in ours(name)} - {own}
+    assert not [found for found in outside if LEVELS[found] >= LEVELS[own]]
 
 
-@pytest.mark.parametrize("name", CONSUMERS)
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graphlib.TopologicalSorter({name: ours(name) for name in FILES}).prepare()
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if package_of(name) in CONSUMERS])
 def test_what_reads_tables_meets_what_makes_them_only_there(name: str) -> None:
-    allowed = {"errors", "spec", "study", "results", "views", "folder", "pareto", *CONSUMERS}
-    assert ours(name) <= allowed
+    allowed = MEETING_PLACES | {*CONSUMERS}
+    strange = {found for found in ours(name) if found not in allowed and package_of(found) not in allowed}
+    assert not strange
+    assert not ours(name) & PRODUCERS_ONLY
     assert not any(found.split(".")[0] == "torch" for found in imports_of(name))
 
 
 @pytest.mark.parametrize("library", ONLY)
 def test_a_library_is_imported_in_its_one_place(library: str) -> None:
-    assert {name for name in FILES if any(f.split(".")[0] == library for f in imports_of(name))} == ONLY[
-        library
-    ]
+    found = {package_of(name) for name in FILES if any(f.split(".")[0] == library for f in imports_of(name))}
+    assert found == ONLY[library]
 
 
-@pytest.mark.parametrize("name", sorted(set(FILES) - {"console", "tools", "__main__"}))
+@pytest.mark.parametrize(
+    "name", sorted(name for name in FILES if package_of(name) not in ("cli", "__main__"))
+)
 def test_only_the_command_line_prints_or_exits(name: str) -> None:
     tree = ast.parse(FILES[name].read_text())
     called = {
@@ -189,7 +106,15 @@ def test_only_the_command_line_prints_or_exits(name: str) -> None:
 
 
 def test_no_file_outgrows_a_reader() -> None:
-    long = {
-        name: lines for name, path in FILES.items() if (lines := len(path.read_text().splitlines())) > 400
+    lengths = {name: len(path.read_text().splitlines()) for name, path in FILES.items()}
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def test_no_function_outgrows_a_screen() -> None:
+    functions = {
+        f"{name}.{node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for name, path in FILES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
     }
-    assert long == {}
+    assert {name: lines for name, lines in functions.items() if lines > MOST_LINES_OF_A_FUNCTION} == {}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ablate.evidence import gather
+from ablate.report.evidence import gather
 from tests.commands import ROOT, ablate
 
 PUBLISHED = ("lenet_pooling", "lenet_activation", "lenet_kernel_size", "lenet_channels", "lenet_conv_layers", "lenet_learning_rate", "lenet_training", "lenet_modern", "lenet_mnist", "convnets", "nin_head")  # fmt: skip

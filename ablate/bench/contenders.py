@@ -10,16 +10,16 @@ from typing import Literal
 import torch
 
 from ablate import models as models_of
-from ablate import timing
-from ablate.data import Dataset
+from ablate.data.loading import Dataset
+from ablate.design.runs import Arm, Run
 from ablate.engines.cohort import Cohort
 from ablate.engines.lanes import LanesTrainer, why_not
 from ablate.engines.loop import LoopTrainer, initial_model
 from ablate.engines.training import Course, batches_forever, settle_process, train
 from ablate.errors import AblateError
-from ablate.runs import Arm, Run
-from ablate.spec import Recipe, Value
-from ablate.workers import Workers
+from ablate.execution.workers import Workers
+from ablate.study.spec import Recipe, Value
+from ablate.timing import blocks, costs, machine
 
 CPU = torch.device("cpu")
 Kind = Literal["one run alone", "one run inside a cohort", "aggregate", "end to end"]
@@ -183,7 +183,7 @@ def steps_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset,
     def block() -> int:
         nonlocal count
         settle_process(1)
-        count = count or timing.steps_per_block(steps, seconds, CPU)
+        count = count or blocks.steps_per_block(steps, seconds, CPU)
         return steps(count)
 
     return block
@@ -245,7 +245,7 @@ def _held_bytes(device: torch.device) -> int:
     """What nobody else can have of a GPU's memory; nothing is counted on a CPU."""
     if device.type != "cuda":
         return 0
-    timing.synchronise(device)
+    machine.synchronise(device)
     torch.cuda.empty_cache()
     return torch.cuda.memory_reserved(device)
 
@@ -258,10 +258,10 @@ def arithmetic_rate(device: torch.device) -> float:
 
     def seconds() -> Iterator[float]:
         for _ in range(tries):
-            timing.synchronise(device)
+            machine.synchronise(device)
             started = time.perf_counter()
             torch.mm(a, b)
-            timing.synchronise(device)
+            machine.synchronise(device)
             yield time.perf_counter() - started
 
     # The best: it is a limit that is wanted, and the first try meets cold caches.
@@ -274,5 +274,5 @@ def training_flops(trainer: LoopTrainer | LanesTrainer, image_shape: Sequence[in
     For LeNet-5 3 · 833,040 − 235,200.
     """
     first = next(trainer.model.children())
-    forward = timing.flops_per_example(trainer.model, image_shape)
-    return 3 * forward - timing.flops_per_example(first, image_shape)
+    forward = costs.flops_per_example(trainer.model, image_shape)
+    return 3 * forward - costs.flops_per_example(first, image_shape)

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from ablate import sources
-from ablate.datasets import DATASETS
+from ablate.data import by_torchvision, official
+from ablate.data.datasets import DATASETS
 from ablate.errors import AblateError
-from ablate.processes import deaf_to_interrupts
+from ablate.execution.fork_server import deaf_to_interrupts
 
 BATCH_SIZE = 256
 LEARNING_RATE = 0.9
@@ -43,7 +43,7 @@ def lesson(root: Path, images: int, test_images: int, device: torch.device) -> I
     The recipe of the documents, nothing made faster and nothing slower: torch's own number of threads, a
     data loader, the loss and the accuracy read at every step, a look at the test images after every epoch.
     """
-    torchvision = sources.torchvision()
+    torchvision = by_torchvision.torchvision()
     to_tensor = torchvision.transforms.ToTensor()
     train_data = torchvision.datasets.FashionMNIST(root, train=True, transform=to_tensor)
     test_data = torchvision.datasets.FashionMNIST(root, train=False, transform=to_tensor)
@@ -156,13 +156,13 @@ def lay_out_files(root: Path | None, folder: Path) -> None:
 
     Without `root` noise of the same shape and size: how long a step takes does not depend on the pixels.
     """
-    raw = folder / sources.FOLDERS["fashion_mnist"] / "raw"
+    raw = folder / official.FOLDERS["fashion_mnist"] / "raw"
     raw.mkdir(parents=True)
     facts = DATASETS["fashion_mnist"]
     rng = np.random.default_rng(0)
-    for file in sources.FILES:
+    for file in official.FILES:
         if root is not None:
-            stored = root / sources.FOLDERS["fashion_mnist"] / "raw" / file
+            stored = root / official.FOLDERS["fashion_mnist"] / "raw" / file
             zipped = stored.with_name(f"{file}.gz")
             content = stored.read_bytes() if stored.exists() else gzip.decompress(zipped.read_bytes())
         else:

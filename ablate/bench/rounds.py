@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from time import perf_counter
 
-from ablate import timing
 from ablate.bench.contenders import Contender
-from ablate.results import TimingBlock
+from ablate.records.run_records import TimingBlock
+from ablate.timing.blocks import DISTURBED_SHARE, ProcessorLoad, alternate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +20,13 @@ class Round:
 
 def begin(contenders: list[Contender], blocks: int) -> Round:
     """A round of so many blocks, none measured yet."""
-    order = timing.alternate([contender.name for contender in contenders], blocks)
+    order = alternate([contender.name for contender in contenders], blocks)
     return Round(contenders=contenders, order=order, measured=[])
 
 
 def measured(contender: Contender, block: int, position: int) -> TimingBlock:
     """One block of a contender, and whether others had the processors meanwhile."""
-    load, started = timing.ProcessorLoad(), perf_counter()
+    load, started = ProcessorLoad(), perf_counter()
     examples = contender.train()
     seconds = perf_counter() - started
     return TimingBlock(
@@ -35,5 +35,5 @@ def measured(contender: Contender, block: int, position: int) -> TimingBlock:
         position=position,
         examples=examples,
         seconds=seconds,
-        disturbed=load.share_of_others() > timing.DISTURBED_SHARE,
+        disturbed=load.share_of_others() > DISTURBED_SHARE,
     )

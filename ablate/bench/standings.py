@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 
 from ablate.bench.contenders import Contender, Kind
-from ablate.results import TimingBlock, frame
-from ablate.speeds import throughput
+from ablate.records.run_records import TimingBlock
+from ablate.records.tables import frame
+from ablate.stats.throughput import throughput
 
 CONFIDENCE = 0.95
 KINDS: tuple[Kind, ...] = ("one run alone", "one run inside a cohort", "aggregate", "end to end")

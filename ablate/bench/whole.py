@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from ablate import study as studies
+from ablate.design.designs import lay_out
 from ablate.errors import AblateError
-from ablate.results import read_table
-from ablate.space import lay_out
+from ablate.records.tables import read_table
+from ablate.study import study_file
 
 
 def run_from_nothing(
@@ -34,7 +34,7 @@ def run_from_nothing(
 
 def examples_trained(folder: Path) -> int:
     """Examples that the runs of a report folder were trained on: every epoch that came to its end."""
-    study = studies.read(folder / "study.yaml")
+    study = study_file.read(folder / "study.yaml")
     facts, held_out = study.dataset.facts, study.validation
     images = {arm.name: facts.trained_on(arm.recipe.train_images, held_out) for arm in lay_out(study).arms}
     epochs = read_table("epochs", folder / "tables" / "epochs.csv")

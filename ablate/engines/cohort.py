@@ -11,14 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ablate import models
-from ablate.data import Dataset
+from ablate.data.loading import Dataset
+from ablate.design.runs import Run
 from ablate.engines.augmentation import Augmentation, Draws, changed
 from ablate.engines.loop import initial_model
 from ablate.engines.optimizers import Optimizer
 from ablate.engines.replicas import Replicas
 from ablate.engines.training import Course, NotCovered, curve, marks
-from ablate.results import RunRecord
-from ablate.runs import Run
+from ablate.records.run_records import RunRecord
 from ablate.seeds import derived_seed
 
 STEPS_PER_GRAPH = 8

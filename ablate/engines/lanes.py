@@ -5,12 +5,12 @@ import ctypes
 import torch
 from torch import Tensor
 
-from ablate.data import Dataset
+from ablate.data.loading import Dataset
+from ablate.design.runs import Run
 from ablate.engines.lanes_library import Examples, Optimizer, library
 from ablate.engines.lanes_tables import Memory, blocks_of, network_of
 from ablate.engines.loop import initial_model
 from ablate.engines.training import NotCovered
-from ablate.runs import Run
 
 RULES = ("sgd", "adam", "adamw")
 """Position is the number by which lanes.cpp knows them."""

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ablate import models
-from ablate.data import Dataset
+from ablate.data.loading import Dataset
+from ablate.design.runs import Run
 from ablate.engines.augmentation import Augmentation
-from ablate.runs import Run
-from ablate.spec import Recipe
+from ablate.study.spec import Recipe
 
 EVALUATION_BATCH = 1_000
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ablate.spec import Recipe
+from ablate.study.spec import Recipe
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8

@@ -11,9 +11,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ablate.data import Dataset, split
-from ablate.results import EpochPoint, RunRecord
-from ablate.runs import Run, setting_name
+from ablate.data.loading import Dataset, split
+from ablate.design.runs import Run, setting_name
+from ablate.records.run_records import EpochPoint, RunRecord
 from ablate.seeds import derived_seed
 
 POINTS_PER_EPOCH = 5

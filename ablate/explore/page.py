@@ -9,7 +9,7 @@ from typing import Any
 
 from ablate.errors import AblateError
 from ablate.figures.canvas import diverging
-from ablate.pages import templates
+from ablate.report.pages import templates
 
 SCRIPTS = ("main", "source", "pad", "plan", "maps", "flat", "stack", "guesses", "inspector")
 SHADES = 65

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
-from ablate.tracing import Call, traced
+from ablate.inspection.tracing import Call, traced
 
 EXACT = torch.float64
 """Convolved term by term everywhere. Where there is no oneDNN float32 may go by Fourier transforms, which let

@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ablate import inside, sources, trained
-from ablate.data import Dataset, resized
+from ablate.data import sources
+from ablate.data.loading import Dataset, resized
+from ablate.design.runs import Run, slug
 from ablate.engines.loop import EVALUATION_BATCH
 from ablate.errors import AblateError, DataError, FolderError
-from ablate.execution import Conditions
+from ablate.execution.executor import Conditions
 from ablate.explore.reading import Reader
-from ablate.folder import ReportFolder, read_given
-from ablate.runs import Run, slug
-from ablate.spec import StudySpec, did_you_mean
+from ablate.inspection import inside, networks
+from ablate.records.folder import ReportFolder, read_given
+from ablate.study.spec import StudySpec, did_you_mean
 
 MOST_PICTURES = 24
 """So many test images are offered for one wish."""
@@ -143,7 +144,7 @@ def opened(path: Path, *, data_dir: Path | None, tell: Callable[[str], None]) ->
     """
     study, environment, tables = read_given(path)
     folder = ReportFolder(path)
-    trained.need_checkpoints(path)
+    networks.need_checkpoints(path)
     root = sources.find(study.dataset, data_dir, download=True)
     load: inside.Load | None = None
     if root is not None or not sources.needs_root(study.dataset):
@@ -154,10 +155,10 @@ def opened(path: Path, *, data_dir: Path | None, tell: Callable[[str], None]) ->
         tell(f"{study.dataset} is not on this machine: no test images to choose from, only drawing")
     found: dict[str, ExploredArm] = {}
     for name in (name for name in environment["networks"] if folder.checkpoint(slug(name)).exists()):
-        run = trained.confirmed(study, environment, tables["runs"], name)
+        run = networks.confirmed(study, environment, tables["runs"], name)
         shape = study.dataset.facts.shape_at(run.recipe.input_size)
         try:
-            network = trained.network_of(
+            network = networks.network_of(
                 run,
                 folder.checkpoint(run.arm.slug),
                 shape,

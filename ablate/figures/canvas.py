@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from ablate.phrases import spoken
+from ablate.formatting import spoken
 
 PALETTE = "colorblind"
 NEUTRAL = "0.45"

@@ -16,7 +16,7 @@ from ablate.figures.canvas import (
     side_by_side,
     words,
 )
-from ablate.spec import StudySpec
+from ablate.study.spec import StudySpec
 
 
 def draw_cost(data: pd.DataFrame, study: StudySpec) -> Figure:

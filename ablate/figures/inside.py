@@ -17,7 +17,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import PercentFormatter
 
 from ablate.figures.canvas import label, literal
-from ablate.spec import StudySpec
+from ablate.study.spec import StudySpec
 
 MARGIN = 0.1
 """Inches, as are all lengths below."""

@@ -18,7 +18,7 @@ from ablate.figures.canvas import (
     side_by_side,
     words,
 )
-from ablate.spec import StudySpec
+from ablate.study.spec import StudySpec
 
 LABEL_SHARE = 0.06
 """Of an axis, what a label takes at least."""

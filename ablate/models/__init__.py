@@ -24,7 +24,7 @@ from ablate.models.own import (
     try_out,
 )
 from ablate.models.vgg import vgg
-from ablate.spec import did_you_mean
+from ablate.study.spec import did_you_mean
 
 __all__ = [
     "MODELS",

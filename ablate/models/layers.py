@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from ablate.errors import ModelError
 from ablate.seeds import derived_seed
-from ablate.spec import did_you_mean
+from ablate.study.spec import did_you_mean
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from torch import nn
 from ablate.errors import ModelError, in_a_line
 from ablate.models.layers import initialise
 from ablate.seeds import derived_seed
-from ablate.spec import did_you_mean
+from ablate.study.spec import did_you_mean
 
 GIVEN_BY_DATA = ("input_shape", "classes")
 """Parameters that are no keywords of a study."""

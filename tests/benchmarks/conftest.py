@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ablate.bench import hardware
+from ablate.bench.bench import hardware
 from tests.conftest import CPU
 
 

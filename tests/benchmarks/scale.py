@@ -17,13 +17,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ablate import study
-from ablate.execution import Outcome
-from ablate.record import RecordStore
-from ablate.runs import Run
-from ablate.shared import SharedRecord
+from ablate.design.runs import Run
+from ablate.execution.executor import Outcome
+from ablate.records.record import RecordStore
+from ablate.records.shared import SharedRecord
+from ablate.study import study_file
 from tests.conftest import SMALL
-from tests.test_phases import Stub, conducting
+from tests.experiment.test_conduct import Stub, conducting
 
 RUN_SECONDS = 0.1
 RUNS = 200
@@ -62,7 +62,11 @@ def measured(workers: int, store: RecordStore | None, name: str, folder: Path) -
     file = folder / f"{name}.yaml"
     file.write_text(SMALL)
     wanted = (f"name={name}", f"seeds={RUNS // 2}", "tuning.trials=0", "timing.blocks=0")
-    with conducting(study.read(file, wanted), folder / name, Sleeping(workers), store) as (conducted, _, _):
+    with conducting(study_file.read(file, wanted), folder / name, Sleeping(workers), store) as (
+        conducted,
+        _,
+        _,
+    ):
         started, used = time.perf_counter(), time.process_time()
         for _ in conducted.events():
             pass

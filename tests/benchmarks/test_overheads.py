@@ -11,18 +11,20 @@ from statistics import median
 import numpy as np
 import pytest
 
-from ablate import report, study
-from ablate.datasets import named
-from ablate.execution import Conditions, Outcome
-from ablate.folder import ReportFolder
-from ablate.phases import Advanced, Conduct
-from ablate.price import price
-from ablate.results import EpochPoint, RunRecord, frame, write_table
-from ablate.runs import Run, setting_name
-from ablate.space import lay_out
-from ablate.spec import StudySpec
+from ablate.data.datasets import named
+from ablate.design.designs import lay_out
+from ablate.design.runs import Run, setting_name
+from ablate.execution.executor import Conditions, Outcome
+from ablate.experiment.conduct import Advanced, Conduct
+from ablate.experiment.price import price
+from ablate.records.folder import ReportFolder
+from ablate.records.run_records import EpochPoint, RunRecord
+from ablate.records.tables import frame, write_table
+from ablate.report import writer
+from ablate.study import study_file
+from ablate.study.spec import StudySpec
 from tests.conftest import STUDIES
-from tests.test_report import write_folder
+from tests.report.test_writer import write_folder
 
 WINDOW = 100
 EPOCHS = 10
@@ -31,7 +33,7 @@ EPOCHS = 10
 @pytest.mark.benchmark(group="plan")
 def test_a_study_is_read_and_laid_out(benchmark, note) -> None:
     """Every network built on the meta device, every point checked."""
-    layout = benchmark.pedantic(lambda: lay_out(study.read(STUDIES / "lenet_best.yaml")), rounds=3)
+    layout = benchmark.pedantic(lambda: lay_out(study_file.read(STUDIES / "lenet_best.yaml")), rounds=3)
     note()
     assert layout.arms
 
@@ -39,7 +41,7 @@ def test_a_study_is_read_and_laid_out(benchmark, note) -> None:
 @pytest.mark.benchmark(group="plan")
 def test_a_study_is_priced(benchmark, note) -> None:
     """A few timed steps of every arm."""
-    spec = study.read(STUDIES / "lenet_pooling.yaml")
+    spec = study_file.read(STUDIES / "lenet_pooling.yaml")
     priced = benchmark.pedantic(price, args=(spec, lay_out(spec)), kwargs={"jobs": 1}, rounds=3)
     note()
     assert len(priced.arms) == 2
@@ -119,7 +121,7 @@ def test_a_report_of_1000_runs(
     names = [arm.name for arm in lay_out(spec).arms]
     rng = np.random.default_rng(0)
     accuracies = {name: (0.9 + 0.005 * rng.normal(size=seeds)).tolist() for name in names}
-    folder = write_folder(tmp_path / "small", study.dump(spec), accuracies)
+    folder = write_folder(tmp_path / "small", study_file.dump(spec), accuracies)
     run = {"phase": "confirm", "setting": "learning_rate=0.003"}
     curve = [
         {"epoch": (i + 1) / 5, "train_loss": 1 / (i + 1), "train_accuracy": 0.8, "validation_accuracy": 0.8}
@@ -132,7 +134,7 @@ def test_a_report_of_1000_runs(
         for point in curve
     ]
     write_table(frame("epochs", rows), folder / "tables" / "epochs.csv")
-    evidence = benchmark.pedantic(report.write, args=(folder,), rounds=1)
+    evidence = benchmark.pedantic(writer.write, args=(folder,), rounds=1)
     note(arms=arms, runs=arms * seeds)
     assert len(evidence.confirmed) == arms * seeds
     assert (folder / "report.html").exists()

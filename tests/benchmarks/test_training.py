@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from ablate import data, study
 from ablate.bench.contenders import Together
-from ablate.data import Dataset
-from ablate.datasets import DATASETS, named
+from ablate.data import loading
+from ablate.data.datasets import DATASETS, named
+from ablate.data.loading import Dataset
+from ablate.design.designs import lay_out
+from ablate.design.runs import Run
 from ablate.engines.lanes import LanesTrainer, why_not
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, settle_process, train
-from ablate.runs import Run
-from ablate.space import lay_out
+from ablate.study import study_file
 from tests.conftest import CPU, STUDIES
 
 STEPS = 4
@@ -29,7 +30,7 @@ def trainer_of(engine: str, run: Run, dataset: Dataset) -> LoopTrainer | LanesTr
 
 
 def run_of(arm: int, *overrides: str) -> Run:
-    spec = study.read(STUDIES / "lenet_pooling.yaml", overrides)
+    spec = study_file.read(STUDIES / "lenet_pooling.yaml", overrides)
     return Run(phase="confirm", arm=lay_out(spec).arms[arm], setting={}, seed=0)
 
 
@@ -81,7 +82,7 @@ def test_an_epoch_of_a_cohort(benchmark, note, digits: Dataset, places: int) -> 
 def test_fashion_mnist_is_read_and_checked(benchmark, note, real_data: Path) -> None:
     """From compressed files to tensors, checksums included."""
     dataset = benchmark.pedantic(
-        data._loaded.__wrapped__, args=(named("fashion_mnist"), real_data, CPU), rounds=3
+        loading._loaded.__wrapped__, args=(named("fashion_mnist"), real_data, CPU), rounds=3
     )
     note(images=len(dataset.images))
     assert dataset.images.shape == (60_000, 1, 28, 28)
@@ -90,7 +91,7 @@ def test_fashion_mnist_is_read_and_checked(benchmark, note, real_data: Path) -> 
 @pytest.mark.benchmark(group="data")
 def test_a_seed_splits_its_images(benchmark, note) -> None:
     """10,000 of 60,000 for validation, stratified, as every run does."""
-    labels = data.synthetic(DATASETS["fashion_mnist"], images=60_000).labels
-    train_part, held_out = benchmark.pedantic(data.split, args=(labels, 10_000, 0), rounds=5)
+    labels = loading.synthetic(DATASETS["fashion_mnist"], images=60_000).labels
+    train_part, held_out = benchmark.pedantic(loading.split, args=(labels, 10_000, 0), rounds=5)
     note(images=len(labels))
     assert (len(train_part), len(held_out)) == (50_000, 10_000)

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ablate.data import Dataset
-from ablate.engines import trainer_for
+from ablate.data.loading import Dataset
+from ablate.design.runs import Arm, Run
 from ablate.engines.augmentation import Augmentation, Draws, changed
+from ablate.engines.choice import trainer_for
 from ablate.engines.lanes import LanesTrainer, why_not
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
-from ablate.runs import Arm, Run
-from ablate.spec import Recipe
+from ablate.study.spec import Recipe
 from tests.conftest import CPU
 
 MOVES = ["flip", "crop", "flip_crop"]

@@ -15,26 +15,28 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ablate import data, execution, phases, workers
-from ablate.data import Dataset
-from ablate.datasets import named
-from ablate.engines import trainer_for, trains_in_cohorts
+from ablate.data import loading
+from ablate.data.datasets import named
+from ablate.data.loading import Dataset
+from ablate.design.designs import lay_out
+from ablate.design.runs import Arm, Run
 from ablate.engines.augmentation import Augmentation
+from ablate.engines.choice import trainer_for, trains_in_cohorts
 from ablate.engines.cohort import Cohort, Finished, shared, train_together, why_not
 from ablate.engines.loop import LoopTrainer, initial_model
 from ablate.engines.replicas import NotCovered, Replicas, dropout_keys
 from ablate.engines.training import train
 from ablate.errors import ModelError
-from ablate.execution import Conditions, Outcome
-from ablate.folder import ReportFolder
-from ablate.results import EpochPoint, RunRecord
-from ablate.runs import Arm, Run
-from ablate.space import lay_out
-from ablate.spec import Recipe
-from ablate.workers import Here, LocalProcesses, open_workers
+from ablate.execution import executor, workers
+from ablate.execution.executor import Conditions, Outcome
+from ablate.execution.workers import Here, LocalProcesses, open_workers
+from ablate.experiment.conduct import Conduct
+from ablate.records.folder import ReportFolder
+from ablate.records.run_records import EpochPoint, RunRecord
+from ablate.study.spec import Recipe
 from tests.conftest import CPU
 
-DIGITS = data.load(named("digits"), None, CPU)
+DIGITS = loading.load(named("digits"), None, CPU)
 EXACT = replace(DIGITS, images=DIGITS.images.double(), test_images=DIGITS.test_images.double())
 CONDITIONS = Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu")
 RELU = {"activation": "relu", "pooling": "max"}
@@ -602,7 +604,7 @@ def test_runs_share_a_cohort_whatever_only_tensors_hold_and_nothing_else() -> No
 @pytest.fixture
 def in_cohorts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("ABLATE_ENGINE", "cohort")
-    monkeypatch.setattr(execution, "COHORT_PLACES", (4, 8))
+    monkeypatch.setattr(executor, "COHORT_PLACES", (4, 8))
     return
 
 
@@ -704,14 +706,14 @@ def test_a_cohort_is_gone_from_memory_before_the_next_run_begins(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return epoch(cohort)
 
-    def alone(run: Run, conditions: Conditions, placed: data.Dataset | None = None) -> Outcome:
+    def alone(run: Run, conditions: Conditions, placed: loading.Dataset | None = None) -> Outcome:
         assert alive
         assert not any(cohort() for cohort in alive)
         return execute(run, conditions, placed)
 
-    execute = execution.execute
+    execute = executor.execute
     monkeypatch.setattr(Cohort, "epoch", watched)
-    monkeypatch.setattr(execution, "execute", alone)
+    monkeypatch.setattr(executor, "execute", alone)
     lonely = run_of({"hidden": [8]}, 9, model="mlp", epochs=1, train_images=100)
     gc.disable()  # a cycle would keep gigabytes of a GPU until Python happens to look
     try:
@@ -728,7 +730,7 @@ def test_a_member_that_fails_alone_too_is_recorded_with_its_own_cause(
         raise RuntimeError("no such kernel")
 
     monkeypatch.setattr(Cohort, "epoch", fail)
-    monkeypatch.setattr(execution, "train", fail)
+    monkeypatch.setattr(executor, "train", fail)
     outcomes = list(Here(CONDITIONS, threads=1).outcomes(small_runs(2)))
     assert [outcome.record.status for outcome in outcomes] == ["failed", "failed"]
     assert {outcome.record.cause for outcome in outcomes} == {"RuntimeError: no such kernel"}
@@ -738,7 +740,7 @@ def test_a_whole_study_is_tuned_and_confirmed_in_cohorts(in_cohorts, small, tmp_
     spec = small("recipe.epochs=1", "recipe.train_images=200", "timing.blocks=0")
     layout = lay_out(spec)
     folder = ReportFolder(tmp_path)
-    conduct = phases.Conduct(
+    conduct = Conduct(
         spec, layout, folder, CONDITIONS, jobs=1, workers=lambda given, _: Here(given, threads=1)
     )
     for _ in conduct.events():

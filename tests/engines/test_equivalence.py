@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from ablate import data
-from ablate.data import Dataset
-from ablate.datasets import named
+from ablate.data import loading
+from ablate.data.datasets import named
+from ablate.data.loading import Dataset
+from ablate.design.runs import Arm, Run
 from ablate.engines.cohort import train_together
 from ablate.engines.lanes import LanesTrainer, why_not
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
-from ablate.intervals import mean_interval
-from ablate.runs import Arm, Run
-from ablate.spec import Recipe
+from ablate.stats.intervals import mean_interval
+from ablate.study.spec import Recipe
 from tests.conftest import CPU
 
 SEEDS = range(10)
@@ -42,7 +42,7 @@ RUNS = [Run(phase="confirm", arm=ARM, setting={}, seed=seed) for seed in SEEDS]
 
 @pytest.fixture(scope="module")
 def fashion(real_data: Path) -> Dataset:
-    return data.load(named("fashion_mnist"), real_data, CPU)
+    return loading.load(named("fashion_mnist"), real_data, CPU)
 
 
 @pytest.fixture(scope="module")

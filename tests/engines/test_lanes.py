@@ -11,20 +11,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ablate import data
-from ablate.datasets import named
-from ablate.engines import lanes_library, trainer_for
+from ablate.data import loading
+from ablate.data.datasets import named
+from ablate.design.runs import Arm, Run
+from ablate.engines.choice import lanes_library, trainer_for
 from ablate.engines.lanes import LanesTrainer, why_not
 from ablate.engines.lanes_tables import NotCovered, blocks_of
 from ablate.engines.loop import LoopTrainer, initial_model
 from ablate.engines.training import Trainer, train
 from ablate.errors import ModelError
 from ablate.models import layers
-from ablate.runs import Arm, Run
-from ablate.spec import Recipe
+from ablate.study.spec import Recipe
 
 CPU = torch.device("cpu")
-DIGITS = data.load(named("digits"), None, CPU)
+DIGITS = loading.load(named("digits"), None, CPU)
 IMAGE_SHAPE = (1, 28, 28)
 
 needs_compiler = pytest.mark.skipif(
@@ -409,7 +409,7 @@ def test_overlapping_windows_and_pixels_in_none_are_trained_like_torch(monkeypat
 
 def test_another_device_or_another_dtype_gets_a_reason():
     assert "not on meta" in str(why_not(run_of({}), DIGITS, torch.device("meta")))
-    half = data.Dataset(**{**vars(DIGITS), "images": DIGITS.images.double()})
+    half = loading.Dataset(**{**vars(DIGITS), "images": DIGITS.images.double()})
     assert "float32" in str(why_not(run_of({}), half, CPU))
 
 

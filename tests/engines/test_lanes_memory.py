@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablate import data
-from ablate.datasets import named
+from ablate.data import loading
+from ablate.data.datasets import named
+from ablate.design.runs import Arm, Run
 from ablate.engines import lanes_library, lanes_tables
 from ablate.engines.lanes import LanesTrainer
 from ablate.engines.loop import LoopTrainer
-from ablate.runs import Arm, Run
-from ablate.spec import Recipe
+from ablate.study.spec import Recipe
 
 CPU = torch.device("cpu")
 NETWORKS = {
@@ -67,7 +67,7 @@ def trained(
         recipe=Recipe(batch_size=37, learning_rate=0.05),
         factors={},
     )
-    digits = data.load(named("digits"), None, CPU)
+    digits = loading.load(named("digits"), None, CPU)
     trainer = engine(Run(phase="confirm", arm=arm, setting={}, seed=0), digits, CPU)
     torch.manual_seed(1)
     for size in (37, 5, 16, 37):

@@ -7,19 +7,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablate import data
-from ablate.datasets import named
-from ablate.engines import cohort, lanes, lanes_library, trainer_for
+from ablate.data import loading
+from ablate.data.datasets import named
+from ablate.design.runs import Arm, Run
 from ablate.engines.augmentation import Augmentation
+from ablate.engines.choice import cohort, lanes, lanes_library, trainer_for
 from ablate.engines.lanes import LanesTrainer
 from ablate.engines.loop import LoopTrainer, initial_model
 from ablate.engines.replicas import Replicas
 from ablate.engines.training import train
-from ablate.runs import Arm, Run
-from ablate.spec import Recipe
+from ablate.study.spec import Recipe
 from tests.conftest import CPU
 
-DIGITS = data.load(named("digits"), None, CPU)
+DIGITS = loading.load(named("digits"), None, CPU)
 EXACT = replace(DIGITS, images=DIGITS.images.double(), test_images=DIGITS.test_images.double())
 STEM = {"stem_kernel": 5, "stem_stride": 1, "stem_padding": 2}
 SMALL: dict[str, dict[str, Any]] = {

@@ -9,12 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ablate.data import Dataset
+from ablate.data.loading import Dataset
+from ablate.design.runs import Arm, Run
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
-from ablate.results import EpochPoint, RunRecord
-from ablate.runs import Arm, Run
-from ablate.spec import Recipe
+from ablate.records.run_records import EpochPoint, RunRecord
+from ablate.study.spec import Recipe
 from tests.conftest import CPU
 
 

@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from ablate.data import Dataset, split
+from ablate.data.loading import Dataset, split
+from ablate.design.designs import lay_out
+from ablate.design.runs import Run
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, marks, train
-from ablate.results import RunRecord
-from ablate.runs import Run
-from ablate.space import lay_out
+from ablate.records.run_records import RunRecord
 from tests.conftest import CPU
 
 

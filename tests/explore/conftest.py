@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from ablate import study
-from ablate.folder import ReportFolder
-from ablate.workers import Here
+from ablate.execution.workers import Here
+from ablate.records.folder import ReportFolder
+from ablate.study import study_file
 from tests.conftest import SMALL
+from tests.experiment.test_conduct import conducting
 from tests.explore.browsing import FLAGS, Page, served
-from tests.test_phases import conducting
 from tests.with_parts import needed, program
 
 SHOWN = ("baseline", "pooling=max")
@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
     """The report folder of a small study of three arms on the digits, one of them trained on smaller images."""
     path = tmp_path_factory.mktemp("explored")
     (path / "small.yaml").write_text(SMALL.replace("factors: {", "factors: {input_size: [null, 20], "))
-    spec = study.read(
+    spec = study_file.read(
         path / "small.yaml", ["seeds=1", "tuning.trials=0", "timing.blocks=0", "recipe.epochs=8"]
     )
     with conducting(spec, path / "small", lambda conditions, _: Here(conditions, 1)) as (conducted, made, _):

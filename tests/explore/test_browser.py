@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ablate.folder import ReportFolder
+from ablate.records.folder import ReportFolder
 from tests.commands import ROOT, ablate
 from tests.explore.browsing import STROKES, Page, served
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ablate import models
 from ablate.explore.reading import Reader, feeds_of
-from ablate.tracing import traced
+from ablate.inspection.tracing import traced
 
 SHAPE = (1, 28, 28)
 

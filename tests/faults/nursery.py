@@ -12,11 +12,12 @@ from pathlib import Path
 
 import torch
 
-from ablate import models, study
-from ablate.execution import Outcome
-from ablate.runs import Run
+from ablate import models
+from ablate.design.runs import Run
+from ablate.execution.executor import Outcome
+from ablate.study import study_file
 from tests.conftest import SMALL
-from tests.test_phases import Stub, conduct
+from tests.experiment.test_conduct import Stub, conduct
 
 PHASES = ("search", "tune", "confirm", "time")
 STUDY = (
@@ -52,7 +53,7 @@ def main() -> None:
             folder.parent.mkdir(parents=True, exist_ok=True)
             file = folder.parent / f"{folder.name}-nursery.yaml"
             file.write_text(STUDY)
-            conduct(study.read(file), folder, Checkpoints())
+            conduct(study_file.read(file), folder, Checkpoints())
             os._exit(0)
         print(child, flush=True)
         _, status = os.waitpid(child, 0)

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ablate import timing
-from ablate.datasets import named
-from ablate.execution import Conditions, Outcome
-from ablate.folder import ReportFolder
-from ablate.runs import Run
-from ablate.space import lay_out
-from ablate.workers import Here
+from ablate.data.datasets import named
+from ablate.design.designs import lay_out
+from ablate.design.runs import Run
+from ablate.execution.executor import Conditions, Outcome
+from ablate.execution.workers import Here
+from ablate.records.folder import ReportFolder
+from ablate.timing import blocks
 from tests.conftest import CPU
-from tests.test_phases import Stub, conduct, runs_csv
+from tests.experiment.test_conduct import Stub, conduct, runs_csv
 
 HOUR = 3600.0
 
@@ -34,8 +34,8 @@ class Jumping:
 def asleep(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """For how long the machine will say that it has slept, reading by reading; 0 s where that ends."""
     readings: list[float] = []
-    monkeypatch.setattr(timing, "seconds_asleep", lambda: readings.pop(0) if readings else 0.0)
-    monkeypatch.setattr(timing.ProcessorLoad, "share_of_others", lambda self: 0.0)
+    monkeypatch.setattr(blocks, "seconds_asleep", lambda: readings.pop(0) if readings else 0.0)
+    monkeypatch.setattr(blocks.ProcessorLoad, "share_of_others", lambda self: 0.0)
     return readings
 
 
@@ -47,7 +47,7 @@ def test_a_clock_that_steps_back_leaves_the_durations_of_runs_and_blocks_right(
     monkeypatch.setattr(time, "time", Jumping())
     started = time.monotonic()
     (outcome,) = Here(conditions, threads=1).outcomes([run])
-    block = timing.measure_block("a", lambda count: count, 1, CPU, block=0, position=0)
+    block = blocks.measure_block("a", lambda count: count, 1, CPU, block=0, position=0)
     whole = time.monotonic() - started
     seconds = [point.train_seconds for point in outcome.record.epochs if point.train_seconds is not None]
     assert len(seconds) == 2
@@ -83,7 +83,7 @@ def test_a_change_of_time_zone_changes_nothing_on_record(small, tmp_path: Path) 
 def test_a_block_during_which_the_machine_slept_is_measured_again(asleep: list[float]) -> None:
     asleep += [5.0, 5.0 + HOUR, HOUR, HOUR]
     taken: list[int] = []
-    block = timing.measure_block("a", lambda count: taken.append(count) or count, 7, CPU, block=0, position=0)
+    block = blocks.measure_block("a", lambda count: taken.append(count) or count, 7, CPU, block=0, position=0)
     assert taken == [7, 7]
     assert not block.disturbed
 
@@ -91,14 +91,14 @@ def test_a_block_during_which_the_machine_slept_is_measured_again(asleep: list[f
 def test_a_block_of_a_machine_that_keeps_falling_asleep_is_marked_disturbed(asleep: list[float]) -> None:
     asleep += [number * HOUR for number in range(100)]
     taken: list[int] = []
-    block = timing.measure_block("a", lambda count: taken.append(count) or count, 7, CPU, block=0, position=0)
-    assert len(taken) == 1 + timing.MEASURED_AGAIN
+    block = blocks.measure_block("a", lambda count: taken.append(count) or count, 7, CPU, block=0, position=0)
+    assert len(taken) == 1 + blocks.MEASURED_AGAIN
     assert block.disturbed
 
 
 def test_a_block_without_sleep_is_measured_once(asleep: list[float]) -> None:
     taken: list[int] = []
-    assert not timing.measure_block(
+    assert not blocks.measure_block(
         "a", lambda c: taken.append(c) or c, 7, CPU, block=0, position=0
     ).disturbed
     assert taken == [7]
@@ -106,10 +106,10 @@ def test_a_block_without_sleep_is_measured_once(asleep: list[float]) -> None:
 
 @pytest.mark.parametrize("clock", ["the clock that counts sleep", "the wall clock"])
 def test_sleep_is_seen_by_a_clock_that_it_does_not_stop(clock: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = timing.seconds_asleep()
+    before = blocks.seconds_asleep()
     if clock == "the wall clock":
         monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
-        before = timing.seconds_asleep()
+        before = blocks.seconds_asleep()
         real = time.time
         monkeypatch.setattr(time, "time", lambda: real() + HOUR)
     else:
@@ -117,4 +117,4 @@ def test_sleep_is_seen_by_a_clock_that_it_does_not_stop(clock: str, monkeypatch:
         monkeypatch.setattr(
             time, "clock_gettime", lambda which: real_clock(which) + HOUR * (which == time.CLOCK_BOOTTIME)
         )
-    assert timing.seconds_asleep() - before == pytest.approx(HOUR, abs=60)
+    assert blocks.seconds_asleep() - before == pytest.approx(HOUR, abs=60)

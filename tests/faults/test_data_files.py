@@ -17,15 +17,16 @@ import pytest
 import torch
 from PIL import Image
 
-from ablate import data, sources, study
-from ablate.datasets import DatasetSpec, named
+from ablate.data import loading, sources
+from ablate.data.datasets import DatasetSpec, named
+from ablate.design.runs import Arm, Run
 from ablate.errors import DataError, FolderError, StudyError
-from ablate.runs import Arm, Run
-from ablate.spec import Recipe
-from ablate.trained import network_of
+from ablate.inspection.networks import network_of
+from ablate.study import study_file
+from ablate.study.spec import Recipe
 from tests.conftest import CPU, SMALL
-from tests.test_data import tiny_fashion  # noqa: F401  # a fixture
-from tests.test_datasets import leaves, spec_of  # noqa: F401
+from tests.data.test_datasets import leaves, spec_of  # noqa: F401
+from tests.data.test_loading import tiny_fashion  # noqa: F401  # a fixture
 
 
 class Mirror(http.server.BaseHTTPRequestHandler):
@@ -104,7 +105,7 @@ def test_a_mirror_that_does_not_send_the_official_file_leaves_nothing_behind(
             assert sources.find(named("fashion_mnist"), None, download=True) == found
         if found is None:
             assert list((tmp_path / "cache").iterdir()) == []
-    assert len(data.load(named("fashion_mnist"), found, CPU).labels) == 50
+    assert len(loading.load(named("fashion_mnist"), found, CPU).labels) == 50
 
 
 def test_a_download_that_torchvision_takes_but_our_checksums_do_not_is_thrown_away(
@@ -132,7 +133,7 @@ def test_files_of_training_and_test_that_are_swapped_are_not_trained_on(
     first.write_bytes(contents[1])
     second.write_bytes(contents[0])
     with pytest.raises(DataError, match="is not the official file"):
-        data.load(named("fashion_mnist"), tiny_fashion, CPU)
+        loading.load(named("fashion_mnist"), tiny_fashion, CPU)
 
 
 @pytest.mark.parametrize(
@@ -304,14 +305,14 @@ def test_an_own_image_that_changed_after_the_study_was_read_is_not_trained_on(
     else:
         one.with_name("new.png").write_bytes(one.read_bytes())
     with pytest.raises(DataError, match="has changed since the study was read"):
-        data.load(spec, None, CPU)
+        loading.load(spec, None, CPU)
 
 
 def test_a_truncated_image_from_the_start_is_named_before_anything_trains(leaves: Path) -> None:  # noqa: F811
     one = leaves / "green" / "0.png"
     one.write_bytes(one.read_bytes()[:50])
     with pytest.raises(DataError, match=r"0\.png: is no image that can be read"):
-        data.load(spec_of(leaves), None, CPU)
+        loading.load(spec_of(leaves), None, CPU)
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "../nowhere", "/dev/null", "\\0", "''", "~", "a\\nb"])
@@ -319,7 +320,7 @@ def test_a_data_path_that_is_no_folder_is_one_line(path: str, tmp_path: Path) ->
     file = tmp_path / "own.yaml"
     file.write_text(SMALL.replace("digits", f'{{name: folder, path: "{path}"}}'))
     with pytest.raises(StudyError, match=r"own\.yaml:3: dataset") as told:
-        study.read(file)
+        study_file.read(file)
     assert str(told.value).isprintable()
 
 

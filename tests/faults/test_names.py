@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from ablate import index, study
+from ablate.design.designs import lay_out
+from ablate.design.runs import slug
 from ablate.errors import AblateError, ModelError, StudyError
-from ablate.evidence import gather
-from ablate.figures import look_inside
+from ablate.figures.registry import look_inside
 from ablate.models import own
-from ablate.runs import slug
-from ablate.space import lay_out
+from ablate.report import index
+from ablate.report.evidence import gather
+from ablate.study import study_file
 from tests.conftest import SMALL
-from tests.test_datasets import paint
-from tests.test_report import Page, write_folder
+from tests.data.test_datasets import paint
+from tests.report.test_writer import Page, write_folder
 
 NAMES = {
     "a path": "../../x",
@@ -73,10 +74,10 @@ TAKEN = {
 def test_a_name_that_cannot_be_one_is_refused_in_one_line(where: str, name: str, small_file: Path) -> None:
     small_file.write_text(placed(where, NAMES[name]), encoding="utf-8", errors="replace")
     if name in TAKEN.get(where, ()):
-        lay_out(study.read(small_file))
+        lay_out(study_file.read(small_file))
         return
     with pytest.raises(AblateError) as refused:
-        lay_out(study.read(small_file))
+        lay_out(study_file.read(small_file))
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 1_100
 
@@ -105,7 +106,7 @@ def test_a_plugin_of_such_a_name_opens_nothing(name: str, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", ["a NUL", "two lines", "a terminal's escape", "right to left", "a formula of a spreadsheet"])  # fmt: skip
 def test_a_class_whose_name_breaks_a_table_is_refused(name: str, tmp_path: Path) -> None:
-    from ablate.datasets import image_folder
+    from ablate.data.image_folders import image_folder
 
     for folder in ("a", NAMES[name].replace("\0", "\x01")):  # no folder's name can hold a NUL
         for i in range(5):
@@ -120,7 +121,7 @@ WRITTEN = [name for name in NAMES if name in TAKEN["an arm"]]
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report in which every name that can be written is written wherever it can be; drawn once."""
-    from ablate import report
+    from ablate.report import writer
 
     folder = tmp_path_factory.mktemp("hostile")
     arms = {NAMES[name]: {"pooling": "max"} for name in WRITTEN}
@@ -132,18 +133,18 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in WRITTEN
     ]
     (folder / "study.yaml").write_text(f"{text}references: {json.dumps(references)}\n")
-    spec = study.read(folder / "study.yaml")
+    spec = study_file.read(folder / "study.yaml")
     accuracies = {arm: [0.9 + i / 100, 0.91, 0.92 + i / 90] for i, arm in enumerate(spec.arms)}
     classes = [NAMES[name] for name in WRITTEN]
     path = write_folder(
         folder / "small",
-        study.dump(spec),
+        study_file.dump(spec),
         accuracies,
         causes={NAMES[name]: NAMES[name] for name in WRITTEN},
         left_out={NAMES[name]: NAMES[name] for name in WRITTEN},
         data={"dataset": NAMES["a script"], "test_images": 360, "classes": classes, "chance": 0.1, "sha256": {NAMES["a script"]: "0"}},
     )  # fmt: skip
-    report.write(path)
+    writer.write(path)
     index.write_index(folder)
     return path
 
@@ -186,8 +187,8 @@ def test_such_names_are_drawn_as_they_are(hostile: Path) -> None:
 def test_classes_of_such_names_are_drawn_in_what_was_seen_inside(hostile: Path) -> None:
     import numpy as np
 
-    from ablate.results import frame
-    from ablate.views import Confused, Filters, Layer, View, Views
+    from ablate.records.tables import frame
+    from ablate.records.views import Confused, Filters, Layer, View, Views
 
     classes = tuple(NAMES[name] for name in WRITTEN)
     maps = np.ones((2, 3, 4, 4), np.float16)

@@ -18,23 +18,24 @@ import numpy as np
 import psutil
 import pytest
 
-from ablate import report, workers
-from ablate.datasets import named
+from ablate.data.datasets import named
+from ablate.design.designs import lay_out
+from ablate.design.runs import Run
 from ablate.errors import FolderError
-from ablate.execution import Conditions, Outcome
-from ablate.folder import ReportFolder
+from ablate.execution import workers
+from ablate.execution.executor import Conditions, Outcome
+from ablate.execution.workers import LocalProcesses
+from ablate.experiment.conduct import Conduct
 from ablate.interruption import Interrupted, held, interruptible
 from ablate.models import own
-from ablate.phases import Conduct
-from ablate.runs import Run
-from ablate.space import lay_out
-from ablate.spec import StudySpec
-from ablate.workers import LocalProcesses
+from ablate.records.folder import ReportFolder
+from ablate.report import writer
+from ablate.study.spec import StudySpec
 from tests.commands import environment
 from tests.conftest import SMALL
+from tests.execution.test_workers import workers_of
+from tests.experiment.test_conduct import Stub, runs_csv
 from tests.faults.nursery import PHASES
-from tests.test_phases import Stub, runs_csv
-from tests.test_workers import workers_of
 
 FAULTY = Conditions(
     dataset=named("digits"), data_root=None, validation=240, device="cpu", plugins=("tests.faults",)
@@ -312,7 +313,7 @@ def interrupted(
     folder.write_tables(conduct.tables())
     conduct.close()
     folder.release()
-    report.write(path)
+    writer.write(path)
 
 
 SEARCH = ("design=search", "search.candidates=4", "search.generation=2", "search.finalists=1")
@@ -374,7 +375,7 @@ def test_a_command_terminated_while_it_imports_stops_its_runs_and_leaves_whole_r
     folder = tmp_path / "reports" / "small"
     recorded = on_record(folder)["confirm"]
     assert f"<b>Preliminary.</b> {400 - recorded} of 400 runs" in (folder / "report.html").read_text()
-    assert report.gather(folder).missing_runs == 400 - recorded
+    assert writer.gather(folder).missing_runs == 400 - recorded
     assert (folder / "tables" / "runs.csv").read_text().count("confirm,") == recorded
 
 

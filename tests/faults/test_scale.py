@@ -10,13 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ablate import report
-from ablate.folder import ReportFolder
-from ablate.phases import Advanced
+from ablate.experiment.conduct import Advanced
+from ablate.records.folder import ReportFolder
+from ablate.report import writer
 from tests.commands import environment
+from tests.execution.test_workers import workers_of
+from tests.experiment.test_conduct import Stub, conducting, runs_csv
 from tests.faults.test_processes import on_record
-from tests.test_phases import Stub, conducting, runs_csv
-from tests.test_workers import workers_of
 
 ARMS, SEEDS = 200, 25
 WINDOW = 50
@@ -86,7 +86,7 @@ def test_of_5000_runs_of_200_arms_the_last_takes_the_work_and_the_memory_of_the_
         assert memory[1] - memory[0] < 20_000 * total
         folder.write_environment({**conduct.facts(weigh=False), "fallback": None, "changed_after_answer": []})
         folder.write_tables(conduct.tables())
-    evidence = report.write(folder.path)
+    evidence = writer.write(folder.path)
     assert len(evidence.confirmed) == total
     page = (folder.path / "report.html").read_text()
     assert page.rstrip().endswith("</html>")

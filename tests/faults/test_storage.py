@@ -12,23 +12,23 @@ from pathlib import Path
 import optuna
 import pytest
 
-from ablate import record as records
-from ablate import report
 from ablate.errors import FolderError
-from ablate.record import RecordStore
+from ablate.records import record as records
+from ablate.records.record import RecordStore
+from ablate.report import writer
 from tests.commands import ablate, environment
 from tests.conftest import SMALL
-from tests.test_phases import Stub, conduct, runs_csv
+from tests.experiment.test_conduct import Stub, conduct, runs_csv
 
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record of a study that ran to its end."""
-    from ablate import study
+    from ablate.study import study_file
 
     folder = tmp_path_factory.mktemp("record")
     (folder / "small.yaml").write_text(SMALL)
-    conduct(study.read(folder / "small.yaml", ["timing.blocks=0"]), folder / "small", Stub())
+    conduct(study_file.read(folder / "small.yaml", ["timing.blocks=0"]), folder / "small", Stub())
     return folder / "small" / "study.db"
 
 
@@ -174,7 +174,7 @@ def test_a_folder_on_a_disk_that_turned_read_only_is_one_line_and_still_tells_wh
         FolderError, match=r"small: cannot be written \(Read-only file system\): choose another --out"
     ):
         conduct(spec, small_disk / "small", Stub())
-    assert not report.gather(folder.path).preliminary
+    assert not writer.gather(folder.path).preliminary
     again = ablate("report", folder.path, cwd=small_disk.parent)
     assert again.returncode == 2
     assert len(again.stderr.strip().splitlines()) == 1

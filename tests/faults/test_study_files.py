@@ -12,28 +12,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ablate import __main__ as command_line
-from ablate import study
-from ablate.audit import cautions
+from ablate.cli import main as command_line
+from ablate.design.designs import lay_out
 from ablate.errors import AblateError, FolderError, StudyError
-from ablate.evidence import gather
-from ablate.folder import ReportFolder
 from ablate.models import own
-from ablate.results import frame, write_table
-from ablate.space import lay_out
+from ablate.records.folder import ReportFolder
+from ablate.records.tables import frame, write_table
+from ablate.report.audit import cautions
+from ablate.report.evidence import gather
+from ablate.study import study_file
 from tests.conftest import SMALL
+from tests.experiment.test_conduct import Stub, conduct
 from tests.faults.mutants import VALUES, mutated_studies
-from tests.test_phases import Stub, conduct
 
 
 def laid_out_or_one_line(path: Path) -> bool:
     """Whether the file is a study; if not, that one readable line says so. Anything else that is raised is a fault."""
     try:
         for fallback in (False, True):
-            spec = study.read(path, fallback=fallback)
+            spec = study_file.read(path, fallback=fallback)
             lay_out(spec)
-            path.with_suffix(".dumped").write_text(study.dump(spec), encoding="utf-8")
-            assert not list(study.differences(study.read(path.with_suffix(".dumped")), spec))
+            path.with_suffix(".dumped").write_text(study_file.dump(spec), encoding="utf-8")
+            assert not list(study_file.differences(study_file.read(path.with_suffix(".dumped")), spec))
     except AblateError as error:
         assert str(error).isprintable()
         assert len(str(error)) < 1_100
@@ -129,7 +129,7 @@ def test_a_file_made_to_hang_or_crash_its_reader_is_one_line_and_exit_code_2(
     assert len(told.splitlines()) == 1
     assert len(told) < 1_100
     with pytest.raises(StudyError, match=message):
-        lay_out(study.read(small_file))
+        lay_out(study_file.read(small_file))
 
 
 def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path) -> None:
     feeding = threading.Thread(target=feed)
     feeding.start()
     with pytest.raises(StudyError, match="more than a study's 64,000: shorten it"):
-        study.read(pipe)
+        study_file.read(pipe)
     feeding.join()
     assert sum(written) < 1_000_000  # what a pipe holds, beside what was read
 
@@ -167,7 +167,7 @@ def answered_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report folder of the small study, conducted once and not timed."""
     path = tmp_path_factory.mktemp("answered")
     (path / "small.yaml").write_text(QUICK)
-    conduct(study.read(path / "small.yaml"), path / "report", Stub())
+    conduct(study_file.read(path / "small.yaml"), path / "report", Stub())
     return path / "report"
 
 
@@ -214,7 +214,7 @@ def test_a_study_that_names_code_does_not_have_it_imported(
     )
     arguments = [command, small_file]
     if where == "the fallback's model":  # it is read only where the data cannot be had
-        monkeypatch.setattr("ablate.sources.find", lambda *_, **__: None)
+        monkeypatch.setattr("ablate.data.sources.find", lambda *_, **__: None)
         arguments = ["run", small_file]
     code, _, told = ablate(monkeypatch, capsys, *arguments)
     assert (code, trap.exists()) == (2, False)
@@ -235,7 +235,7 @@ def test_a_report_folder_that_names_code_does_not_have_it_imported(
 ) -> None:  # fmt: skip
     folder = ReportFolder(answered)
     monkeypatch.setattr(
-        "ablate.figures.make", lambda *_: []
+        "ablate.figures.registry.make", lambda *_: []
     )  # no study names code in them, and they take long
     for name in ("study.yaml", "environment.json"):
         file = folder.path / name
@@ -274,12 +274,12 @@ def test_a_study_file_changed_between_two_runs_goes_on_only_where_it_adds_or_rea
     again = Stub()
     if refusal is not None:
         with pytest.raises(FolderError, match=refusal + r".*--out, or --fresh"):
-            conduct(study.read(small_file), answered, again)
+            conduct(study_file.read(small_file), answered, again)
         assert again.ran == []
         assert (answered / "study.yaml").read_bytes() == kept
         assert (answered / "tables" / "runs.csv").read_bytes() == table
     else:
-        conduct(study.read(small_file), answered, again)
+        conduct(study_file.read(small_file), answered, again)
         now = (answered / "tables" / "runs.csv").read_bytes()
         assert set(table.splitlines()) <= set(now.splitlines())
         assert len(again.ran) == now.count(b"\n") - table.count(b"\n")  # nothing was run twice
@@ -288,7 +288,7 @@ def test_a_study_file_changed_between_two_runs_goes_on_only_where_it_adds_or_rea
 def test_a_change_that_adds_after_an_answer_is_said_in_the_report(answered: Path, small_file: Path) -> None:
     write_table(frame("comparisons", []), answered / "tables" / "comparisons.csv")  # what a report leaves
     small_file.write_text(QUICK.replace("seeds: 3", "seeds: 4"))
-    conduct(study.read(small_file), answered, Stub())
+    conduct(study_file.read(small_file), answered, Stub())
     told = " ".join(cautions(gather(answered)))
     assert "Changed after an answer had been seen: seeds from 3 to 4" in told
 
@@ -300,7 +300,7 @@ def test_a_fresh_start_keeps_every_byte_of_the_old_folder_aside(answered: Path, 
     small_file.write_text(QUICK.replace("epochs: 2", "epochs: 3"))
     folder = ReportFolder(answered)
     folder.take(fresh=True)
-    folder.adopt(study.read(small_file))
+    folder.adopt(study_file.read(small_file))
     folder.release()
     aside = answered.with_name("report.old-1")
     assert {path: (aside / path).read_bytes() for path in old} == old

@@ -6,19 +6,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ablate import study
-from ablate.audit import cautions
-from ablate.compare import compare
-from ablate.evidence import gather
-from ablate.wording import findings
-from tests.test_report import write_folder
+from ablate.report.audit import cautions
+from ablate.report.compare import compare
+from ablate.report.evidence import gather
+from ablate.report.wording import findings
+from ablate.study import study_file
+from tests.report.test_writer import write_folder
 
 ACCURACIES: dict[str, list[float | str]] = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.97, 0.96]}
 
 
 @pytest.fixture
 def folder(tmp_path: Path, small: Callable) -> Path:
-    return write_folder(tmp_path / "small", study.dump(small()), ACCURACIES)
+    return write_folder(tmp_path / "small", study_file.dump(small()), ACCURACIES)
 
 
 def disturb(folder: Path, how: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
@@ -77,6 +77,8 @@ def test_no_verdict_on_accuracy_changes_with_the_timing(folder: Path) -> None:
 def test_an_arm_counts_as_slower_only_by_blocks_that_nobody_disturbed(
     seen: bool, tmp_path: Path, small: Callable
 ) -> None:
-    quiet, loud = (write_folder(tmp_path / n, study.dump(small()), ACCURACIES) for n in ("quiet", "loud"))
+    quiet, loud = (
+        write_folder(tmp_path / n, study_file.dump(small()), ACCURACIES) for n in ("quiet", "loud")
+    )
     disturb(loud, lambda table: slowed(table, table["arm"] == "a", seen=seen))
     assert compare(gather(quiet), gather(loud)).regression is not seen

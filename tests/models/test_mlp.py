@@ -5,13 +5,13 @@ import torch
 from torch import nn
 
 from ablate import models
-from ablate.engines import trainer_for
+from ablate.design.runs import Arm, Run
+from ablate.engines.choice import trainer_for
 from ablate.engines.lanes import why_not
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.errors import ModelError
-from ablate.runs import Arm, Run
-from ablate.spec import Recipe, Value
+from ablate.study.spec import Recipe, Value
 from tests.conftest import CPU
 
 SHAPE = (1, 28, 28)

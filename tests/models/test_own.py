@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablate import models, study
+from ablate import models
+from ablate.design.designs import lay_out
 from ablate.errors import ModelError, StudyError
 from ablate.models import own
-from ablate.space import lay_out
+from ablate.study import study_file
 from tests.commands import ablate
 
 NETS = """
@@ -167,7 +168,7 @@ def test_a_network_that_cannot_be_is_told_at_the_line_that_names_it(
         STUDY.replace("mynets:build", model).replace("{width: [8, 16]}", "{batch_size: [32, 64]}")
     )
     with pytest.raises(StudyError, match=told):
-        lay_out(study.read(tmp_path / "own.yaml"))
+        lay_out(study_file.read(tmp_path / "own.yaml"))
 
 
 KINDS = {

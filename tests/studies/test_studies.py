@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from ablate import report, study
-from ablate.evidence import Evidence
-from ablate.space import lay_out
-from ablate.spec import StudySpec
-from ablate.workers import Here
+from ablate.design.designs import lay_out
+from ablate.execution.workers import Here
+from ablate.report import writer
+from ablate.report.evidence import Evidence
+from ablate.study import study_file
+from ablate.study.spec import StudySpec
 from tests.commands import ablate
 from tests.conftest import STUDIES
-from tests.test_phases import conduct
+from tests.experiment.test_conduct import conduct
 
 SMALLEST = ("seeds=1", "recipe.epochs=1", "recipe.train_images=200", "tuning.trials=0", "timing.blocks=0")
 SMALLEST_SEARCH = ("search.candidates=4", "search.generation=2", "search.finalists=1")
@@ -21,7 +22,7 @@ PATHS = sorted(STUDIES.glob("*.yaml"))
 def answered(spec: StudySpec, path: Path) -> Evidence:
     """The study run in this process, without starting a command or a worker."""
     conduct(spec, path, lambda given, _: Here(given, threads=1))
-    return report.write(path)
+    return writer.write(path)
 
 
 DRAWN = ("lenet_pooling", "lenet_pooling_activation", "lenet_modern", "lenet_best", "convnets")
@@ -35,8 +36,8 @@ DRAWN = ("lenet_pooling", "lenet_pooling_activation", "lenet_modern", "lenet_bes
     ids=lambda path: path.stem,
 )
 def test_a_study_of_ours_gives_a_report_at_its_smallest_size(path: Path, tmp_path: Path) -> None:
-    searching = study.read(path).design == "search"
-    spec = study.read(path, [*SMALLEST, *(SMALLEST_SEARCH if searching else ())], fallback=True)
+    searching = study_file.read(path).design == "search"
+    spec = study_file.read(path, [*SMALLEST, *(SMALLEST_SEARCH if searching else ())], fallback=True)
     evidence = answered(spec, tmp_path / spec.name)
     assert evidence.failed_runs == 0
     assert not evidence.preliminary
@@ -61,7 +62,7 @@ def test_one_line_changed_gives_another_valid_report(case: str, tmp_path: Path) 
     name, override = CHANGES[case]
     overrides = override.split(" factors=")
     given = [overrides[0], *(f"factors={rest}" for rest in overrides[1:])]
-    spec = study.read(STUDIES / f"{name}.yaml", [*SMALLEST, *given], fallback=True)
+    spec = study_file.read(STUDIES / f"{name}.yaml", [*SMALLEST, *given], fallback=True)
     evidence = answered(spec, tmp_path / name)
     assert evidence.arms == [arm.name for arm in lay_out(spec).arms]
     assert not evidence.preliminary
@@ -70,7 +71,9 @@ def test_one_line_changed_gives_another_valid_report(case: str, tmp_path: Path) 
 @pytest.mark.usefixtures("undrawn")
 def test_a_search_that_finds_nothing_says_so(tmp_path: Path) -> None:
     overrides = ("recipe.optimizer=sgd", "recipe.learning_rate=1000000.0")
-    spec = study.read(STUDIES / "lenet_best.yaml", [*SMALLEST, *SMALLEST_SEARCH, *overrides], fallback=True)
+    spec = study_file.read(
+        STUDIES / "lenet_best.yaml", [*SMALLEST, *SMALLEST_SEARCH, *overrides], fallback=True
+    )
     evidence = answered(spec, tmp_path / "best")
     assert evidence.arms == ["baseline"]
     text = (tmp_path / "best" / "report.md").read_text()
@@ -84,7 +87,7 @@ def test_a_search_that_finds_nothing_says_so(tmp_path: Path) -> None:
 def test_the_depth_and_width_study_compares_arms_of_equal_size() -> None:
     from ablate import models
 
-    arms = lay_out(study.read(STUDIES / "lenet_depth_width.yaml")).arms
+    arms = lay_out(study_file.read(STUDIES / "lenet_depth_width.yaml")).arms
     sizes = [
         sum(
             parameter.numel()

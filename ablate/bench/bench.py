@@ -1,0 +1,270 @@
+"""What this machine trains a second beside the tutorial's loop, measured in one command in alternation."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from ablate.bench.contenders import (
+    CPU,
+    EPOCH,
+    LENET,
+    WIDER,
+    Contender,
+    Extent,
+    Together,
+    arithmetic_rate,
+    on_a_gpu,
+    on_one_core,
+    run_of,
+    with_all_cores,
+)
+from ablate.bench.peer import Epoch, Peer, lay_out_files
+from ablate.bench.rounds import Round, begin, measured
+from ablate.bench.standings import Standing, standings
+from ablate.bench.whole import examples_trained, run_from_nothing
+from ablate.data import loading
+from ablate.data.datasets import DATASETS, named
+from ablate.engines.lanes import why_not
+from ablate.execution.executor import COHORT_PLACES, Conditions
+from ablate.execution.workers import LocalProcesses
+from ablate.experiment.conduct import Advanced
+from ablate.timing import machine
+
+PEER = "the tutorial's loop"
+FULL = Extent(blocks=8, images=60_000, test_images=10_000, block_seconds=1.0, runs_a_job=3, epochs_around=2)
+QUICK = Extent(blocks=3, images=2_560, test_images=512, block_seconds=0.05, runs_a_job=1, epochs_around=1)
+END_TO_END = {"auto": (10.0, 14.0), "loop": (3.0, 3.5)}
+"""What the whole command must reach and should, by engine, on two CPU cores."""
+
+
+def extent(*, quick: bool, blocks: int | None) -> Extent:
+    """How much is measured; None: as many blocks as there are by default."""
+    chosen = QUICK if quick else FULL
+    return chosen if blocks is None else replace(chosen, blocks=blocks)
+
+
+def hardware(device: torch.device) -> str:
+    """What a throughput was measured on, in a few words: equal words, comparable figures."""
+    return f"{machine.device_name(device)}, {os.cpu_count()} cores"
+
+
+class Bench:
+    """One measurement of one machine."""
+
+    def __init__(
+        self,
+        extent: Extent,
+        device: torch.device,
+        data_root: Path | None,
+        study_file: Path | None,
+        engine: str,
+    ) -> None:
+        """`study_file` is what is run end to end, by `engine` (auto or loop); None: nothing is."""
+        self._extent, self._device, self._data_root = extent, device, data_root
+        self._study_file, self._engine = study_file, engine
+        self._cores = os.cpu_count() or 1
+        self._open = ExitStack()
+        self._rounds: list[Round] = []
+        self._epochs: list[Epoch] = []
+        self._limit = 0.0
+
+    def events(self) -> Iterator[Advanced]:
+        """Measure everything, telling how far it is.
+
+        Raises:
+            AblateError: the tutorial's loop, a run or the study failed.
+        """
+        yield _told("warm up", 0, 1, "workers", "starting")
+        wanted = self._extent.blocks
+        self._rounds = [begin(contenders, 2 * wanted) for contenders in self._contenders()]
+        everyone = [contender for each in self._rounds for contender in each.contenders]
+        for done, contender in enumerate(everyone, start=1):
+            contender.train()
+            yield _told("warm up", done, len(everyone), contender.name, "ready")
+        self._epochs.clear()
+        done = block = 0
+        # What others disturbed is taken again, once for every block that is wanted.
+        while done < wanted and block < 2 * wanted:
+            # The best of all rounds: a limit, whatever others did to the machine in one of them.
+            self._limit = max(self._limit, arithmetic_rate(self._device))
+            before = [len(each.measured) for each in self._rounds]
+            for each in self._rounds:
+                by_name = {contender.name: contender for contender in each.contenders}
+                for number, position, name in islice(each.order, len(by_name) + 1):
+                    each.measured.append(measured(by_name[name], number, position))
+            new = [b for each, n in zip(self._rounds, before, strict=True) for b in each.measured[n:]]
+            disturbed = any(block.disturbed for block in new)
+            done, block = done + (not disturbed), block + 1
+            yield _told("measure", done, wanted, f"block {block}", "disturbed" if disturbed else "clean")
+        if self._study_file is not None:
+            yield from self._end_to_end(self._study_file)
+
+    def close(self) -> None:
+        """End what trains and delete what was laid out."""
+        self._open.close()
+
+    def standings(self) -> list[Standing]:
+        """Every figure."""
+        rows = [row for each in self._rounds for row in standings(each.contenders, each.measured)]
+        peer = self._rounds[0].contenders[0]
+        epochs = [block for block in self._rounds[0].measured if block.arm == PEER]
+        clock = replace(
+            peer, name="by the documents' own clock", covers="copy, step and running metrics only"
+        )
+        steps = [
+            replace(block, arm=clock.name, seconds=epoch.step_seconds)
+            for block, epoch in zip(epochs, self._epochs, strict=False)
+        ]
+        return [*rows, *standings([clock], steps)]
+
+    def as_json(self) -> str:
+        """All of it for a file: environment, rows, remarks, and the blocks they come from."""
+        environment = machine.environment(self._device, self._cores)
+        data_read = str(self._data_root) if self._data_root else "noise in Fashion-MNIST's shape"
+        facts = {
+            "environment": {
+                **environment,
+                "hardware": hardware(self._device),
+                "data": data_read,
+                "limit_flops_per_second": self._limit,
+            },
+            "extent": asdict(self._extent),
+            "rows": [asdict(row) for row in self.standings()],
+            "remarks": self.remarks(),
+            "blocks": [asdict(block) for each in self._rounds for block in each.measured],
+        }
+        return f"{json.dumps(facts, indent=2, ensure_ascii=False)}\n"
+
+    def remarks(self) -> list[str]:
+        """What a reader of the figures must know, in sentences."""
+        environment = machine.environment(self._device, self._cores)
+        blocks = [block for each in self._rounds for block in each.measured]
+        disturbed = sum(block.disturbed for block in blocks)
+        said = [
+            f"Measured on {hardware(self._device)}, torch {environment['packages']['torch']}, "
+            f"Python {environment['python']}.",
+            "Throughput is trained examples per wall second; ratios are paired by block, each between two "
+            f"blocks of what it is set beside; {disturbed} of {len(blocks)} blocks were disturbed by other "
+            "programs and are left out.",
+        ]
+        if self._data_root is None:
+            said.append(
+                "Fashion-MNIST is not on this machine: noise of its shape and size stood in. How long "
+                "a step takes does not depend on the pixels; what runs through a study is left out."
+            )
+        if self._extent.images < FULL.images:
+            said.append(f"Epochs of {self._extent.images:,} images: to see that it works, not to be quoted.")
+        shares = [
+            f"{row.name} {row.flops_per_second / 1e9:.0f} ({row.flops_per_second / self._limit:.0%})"
+            for row in self.standings()
+            if row.flops_per_second
+        ]
+        if shares:
+            said.append(
+                f"One core multiplies large fp32 matrices at {self._limit / 1e9:.0f} GFLOP/s; of that reach, "
+                f"forward and backward: {'; '.join(shares)}."
+            )
+        reason = self._no_lanes()
+        if reason:
+            said.append(f"No lanes engine: {reason}.")
+        return [*said, *self._on_memory()]
+
+    def _contenders(self) -> Iterator[list[Contender]]:
+        """The rounds: each a list whose first the others are set beside."""
+        folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
+        lay_out_files(self._data_root, folder)
+        peer = Peer(folder, self._extent.images, self._extent.test_images, self._device)
+        self._open.callback(peer.close)
+
+        def lesson() -> int:
+            self._epochs.append(peer.epoch())
+            return self._epochs[-1].examples
+
+        first = Contender(name=PEER, kind="one run alone", covers=EPOCH, train=lesson)
+        dataset = self._dataset()
+        if self._device.type == "cuda":
+            yield [first, *on_a_gpu(dataset, COHORT_PLACES[-1])]
+            return
+        workers = None
+        if self._data_root is not None:
+            conditions = Conditions(
+                dataset=named("fashion_mnist"), data_root=self._data_root, validation=0, device="cpu"
+            )
+            workers = LocalProcesses(conditions, self._cores)
+            self._open.callback(workers.close)
+        yield [first, *with_all_cores(self._extent, dataset, workers, self._cores)]
+        yield list(on_one_core("LeNet-5", LENET, self._extent, dataset, must=3.5, aim=5))
+        yield list(on_one_core("(16, 32), 3 convs", WIDER, self._extent, dataset, must=2, aim=3))
+
+    def _dataset(self) -> loading.Dataset:
+        facts = DATASETS["fashion_mnist"]
+        if self._data_root is not None:
+            whole = loading.load(named("fashion_mnist"), self._data_root, self._device)
+        else:
+            noise = loading.synthetic(facts, images=facts.train_images).to(self._device)
+            whole = replace(noise, test_images=noise.images, test_labels=noise.labels)
+        few, tested = slice(self._extent.images), slice(self._extent.test_images)
+        return replace(
+            whole,
+            images=whole.images[few],
+            labels=whole.labels[few],
+            test_images=whole.test_images[tested],
+            test_labels=whole.test_labels[tested],
+        )
+
+    def _end_to_end(self, study_file: Path) -> Iterator[Advanced]:
+        """The whole command once, between epochs of the tutorial's loop."""
+        around = replace(self._rounds[0].contenders[0], name=f"{PEER} around it")
+        must, aim = END_TO_END[self._engine] if self._device.type == "cpu" else (None, None)
+        out = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
+        engine = " (loop)" if self._engine == "loop" else ""
+
+        folders: list[Path] = []
+
+        def command() -> int:
+            folders.append(run_from_nothing(study_file, self._data_root, self._device, self._engine, out))
+            return 1  # counted when the clock has stopped
+
+        whole = Contender(
+            name=f"ablate run {study_file.stem}{engine}",
+            kind="end to end",
+            covers="the whole command, from nothing to its report",
+            train=command,
+            must=must,
+            aim=aim,
+        )
+        each = begin([around, whole], 1)
+        self._rounds.append(each)
+        times = self._extent.epochs_around
+        order = [around] * times + [whole] + [around] * times
+        for position, contender in enumerate(order):
+            yield _told("end to end", position, len(order), contender.name, "running")
+            block = measured(contender, 0, position)
+            if contender is whole:
+                block = replace(block, examples=examples_trained(folders[-1]))
+            each.measured.append(block)
+        yield _told("end to end", len(order), len(order), whole.name, "done")
+
+    def _no_lanes(self) -> str | None:
+        return None if self._device.type == "cuda" else why_not(run_of(LENET), self._dataset(), CPU)
+
+    def _on_memory(self) -> Iterator[str]:
+        """What must be at most twice the least, and should be at most 1.3 times."""
+        for contender in self._rounds[0].contenders if self._device.type == "cuda" else ():
+            if isinstance(together := contender.train, Together):
+                beyond, least = together.bytes_beyond, together.least_bytes
+                yield (
+                    f"{contender.name} holds {beyond / 1e6:,.0f} MB of the GPU's memory beyond data and "
+                    f"models, {beyond / least:.2f} times what a step must keep (must 2, aim 1.3)."
+                )
+
+
+def _told(phase: str, done: int, total: int, who: str, detail: str) -> Advanced:
+    return Advanced(phase=phase, done=done, total=total, arm=who, detail=detail)

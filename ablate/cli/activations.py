@@ -1,0 +1,116 @@
+"""Figures of chosen layers of trained arms on images of chosen classes, drawn into their report folder."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablate.data import sources
+from ablate.design.runs import Run, slug
+from ablate.errors import AblateError, FolderError
+from ablate.execution.executor import Conditions
+from ablate.figures import registry
+from ablate.figures.panels import MOST_ARMS
+from ablate.formatting import listed
+from ablate.inspection import inside
+from ablate.inspection.networks import confirmed, need_checkpoints
+from ablate.inspection.tracing import called
+from ablate.records import views
+from ablate.records.files import write_whole
+from ablate.records.folder import ReportFolder, read_given
+from ablate.records.views import View, Views
+from ablate.report.writer import ASKED
+from ablate.study.spec import did_you_mean
+
+LONGEST_NAME = 100
+
+
+def draw(
+    path: Path, *, arm: str | None, inputs: str | None, layers: str, data_dir: Path | None
+) -> Iterator[Path]:
+    """Each PNG once it stands in `path`/figures, its SVG beside it: of every layer the maps, and the filters.
+
+    Args:
+        arm: the one to draw; None: all that left a checkpoint, four in a figure.
+        inputs: names of classes, comma-separated, or how these begin; None: those of the report.
+        layers: comma-separated numbers of convolutions (their maps after activation) or names of modules.
+
+    Raises:
+        AblateError: an arm, class or layer that is not there.
+        FolderError: the folder holds no checkpoints, or none that can be looked into.
+    """
+    study, environment, tables = read_given(path)
+    folder = ReportFolder(path)
+    names, classes = list(environment["networks"]), tuple(environment["data"]["classes"])
+    need_checkpoints(path)
+    if arm is not None and arm not in names:
+        raise AblateError(f"--arm {arm}: {did_you_mean(arm, names)}")
+    chosen = inside.classes_named(inputs, classes) if inputs is not None else None
+    runs = [
+        confirmed(study, environment, tables["runs"], name)
+        for name in ([arm] if arm is not None else names)
+        if arm is not None or folder.checkpoint(slug(name)).exists()
+    ]
+    conditions = Conditions(
+        dataset=study.dataset,
+        data_root=sources.find(study.dataset, data_dir, download=True),
+        validation=study.validation,
+        device="cpu",
+    )
+    looking = _Looking(folder=folder, runs=runs, load=conditions.load)
+    if chosen is None:
+        kept = views.read(path / views.NAME)
+        chosen = kept.inputs if kept and kept.inputs else looking.default_inputs()
+    seen = looking.views(classes, chosen, [layer.strip() for layer in layers.split(",")])
+    for first in range(0, len(seen.arms), MOST_ARMS):
+        part = Views(classes=classes, inputs=chosen, arms=seen.arms[first : first + MOST_ARMS])
+        asked = [classes[label] for label in chosen] + [arm] * (arm is not None)
+        number = f"-{first // MOST_ARMS + 1}" if len(seen.arms) > MOST_ARMS else ""
+        name = "-".join(slug(word) for word in asked)[:LONGEST_NAME]
+        for drawn in registry.look_inside(study, {}, part):
+            file = path / "figures" / f"{ASKED}{drawn.kind.name}-{name}{number}"
+            write_whole(file.with_name(f"{file.name}.svg"), drawn.svg)
+            write_whole(file.with_name(f"{file.name}.png"), drawn.png)
+            yield file.with_name(f"{file.name}.png")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Looking:
+    """The runs that are looked into, where their checkpoints lie, and the data they are shown."""
+
+    folder: ReportFolder
+    runs: Sequence[Run]
+    load: inside.Load
+
+    def default_inputs(self) -> tuple[int, ...]:
+        """The classes that a report would show."""
+        dataset = self.load(None)
+        scores = []
+        for run in self.runs if dataset.name not in inside.DEFAULT_INPUTS else ():
+            sized = self.load(run.recipe.input_size)
+            scores.append(inside.score(inside.network_of(run, self.folder, sized), sized))
+        return inside.default_inputs(dataset, scores)
+
+    def views(self, classes: tuple[str, ...], inputs: tuple[int, ...], layers: Sequence[str]) -> Views:
+        """What the networks make of the classes; one among several may be one that cannot be looked into."""
+        arms = []
+        for run in self.runs:
+            try:
+                view = inside.look(run, self.folder, self.load(run.recipe.input_size), inputs, layers)
+            except FolderError as error:
+                if len(self.runs) == 1:
+                    raise
+                view = View(arm=run.arm.name, key="", remark=str(error))
+            arms.append(view)
+        for layer in layers:
+            if all(found.asked != layer for view in arms for found in view.layers):
+                raise AblateError(self._no_such_layer(layer, inputs))
+        return Views(classes=classes, inputs=inputs, arms=tuple(arms))
+
+    def _no_such_layer(self, layer: str, inputs: tuple[int, ...]) -> str:
+        known: list[str] = []
+        for run in self.runs:
+            _, calls = inside.shown(run, self.folder, self.load(run.recipe.input_size), inputs)
+            known += called(calls)
+        if not known:
+            return f"--layers {layer}: no layer of {listed([r.arm.name for r in self.runs])} has maps"
+        return f"--layers {layer}: no arm has it: {did_you_mean(layer, list(dict.fromkeys(known)))}"

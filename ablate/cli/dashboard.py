@@ -1,0 +1,42 @@
+"""A study's record in optuna-dashboard, for whoever sits at this machine."""
+
+from pathlib import Path
+
+from optuna.storages import RDBStorage
+
+from ablate.errors import AblateError
+from ablate.records.shared import address
+
+
+def of_folder(folder: Path) -> RDBStorage:
+    """The record that `run` left in a report folder.
+
+    Raises:
+        AblateError: there is none.
+    """
+    path = folder / "study.db"
+    if not path.exists():
+        raise AblateError(f"{folder}: has no study.db: name a report folder that `run` wrote")
+    return RDBStorage(f"sqlite:///{path}")
+
+
+def of_server(url: str) -> RDBStorage:
+    """The records of all studies on a server.
+
+    Raises:
+        AblateError: the URL is none of a PostgreSQL server, or holds a password.
+    """
+    return RDBStorage(address(url).render_as_string(hide_password=False))
+
+
+def serve(record: RDBStorage, host: str, port: int) -> None:
+    """Serve the pages until interrupted.
+
+    Raises:
+        AblateError: optuna-dashboard is not installed.
+    """
+    try:
+        import optuna_dashboard
+    except ModuleNotFoundError:
+        raise AblateError("optuna-dashboard is not installed: pip install 'ablate[dashboard]'") from None
+    optuna_dashboard.run_server(record, host=host, port=port)

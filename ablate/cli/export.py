@@ -1,0 +1,206 @@
+"""A trained arm as files that other programs read, and training curves as TensorBoard reads them."""
+
+import contextlib
+import importlib.util
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from ablate import models
+from ablate.design.runs import Run, slug
+from ablate.errors import AblateError, FolderError
+from ablate.inspection.networks import confirmed, network_of
+from ablate.records.files import write_whole
+from ablate.records.folder import read_given
+from ablate.study.spec import Recipe, StudySpec, as_written, did_you_mean
+
+INPUT, OUTPUT = "images", "logits"
+PIXELS = (
+    "float32 from 0 to 1: each pixel value over the largest that its file can hold (255 of 8-bit images, "
+    "16 of the digits), no mean or deviation taken off"
+)
+CURVES = {
+    "train/loss": "train_loss",
+    "train/accuracy": "train_accuracy",
+    "validation/accuracy": "validation_accuracy",
+}
+"""TensorBoard's tag of each column of tables/epochs.csv that is drawn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A file, and two lines of Python that use it."""
+
+    path: Path
+    usage: tuple[str, str]
+
+
+def write_arm(folder: Path, arm: str, to: Path) -> list[Written]:
+    """The arm's first confirmed network as `<slug>.pt` (its state dict alone) and `<slug>.onnx`, in `to`.
+
+    Raises:
+        AblateError: there is no such arm, or a package is missing.
+        FolderError: the folder holds no weights of it, or others.
+    """
+    _need("onnx", "onnxscript")
+    study, environment, tables = read_given(folder)
+    if arm not in environment["networks"]:
+        raise AblateError(f"--arm {arm}: {did_you_mean(arm, list(environment['networks']))}")
+    checkpoint = folder / "checkpoints" / f"{slug(arm)}.pt"
+    if not checkpoint.parent.is_dir():
+        raise FolderError(
+            f"{folder}: holds no checkpoints (published folders never do): run its study again, "
+            "or export its curves with --tensorboard"
+        )
+    run = confirmed(study, environment, tables["runs"], arm)
+    classes = environment["data"]["classes"]
+    shape = study.dataset.facts.shape_at(run.recipe.input_size)
+    network = network_of(run, checkpoint, shape, len(classes), torch.device("cpu"))
+    buffer = io.BytesIO()
+    torch.save(dict(network.state_dict()), buffer)
+    # Before anything is written: a network that ONNX cannot express leaves no half of an export.
+    graph = _onnx(network, run, shape, _metadata(study, run, classes))
+    weights, program = to / f"{slug(arm)}.pt", to / f"{slug(arm)}.onnx"
+    write_whole(weights, buffer.getvalue())
+    write_whole(program, graph)
+    sizes = ", ".join(map(str, shape))
+    return [
+        Written(
+            path=weights,
+            usage=(
+                f"network = {_call(run, shape, classes)}",
+                f"network.load_state_dict(torch.load({str(weights)!r}, weights_only=True)); network.eval()",
+            ),
+        ),
+        Written(
+            path=program,
+            usage=(
+                f"session = onnxruntime.InferenceSession({str(program)!r})",
+                f'{OUTPUT} = session.run(["{OUTPUT}"], {{"{INPUT}": {INPUT}}})[0]'
+                f"  # {INPUT}: float32 (batch, {sizes}), 0 to 1",
+            ),
+        ),
+    ]
+
+
+def write_curves(folder: Path, to: Path) -> int:
+    """The confirmed runs' training curves as event files, `to/<slug>/seed-<n>`; how many runs there were.
+
+    A step is one training example seen, so that arms of different batch sizes share an axis. Event files
+    that an earlier export left there are replaced: TensorBoard would draw both.
+
+    Raises:
+        AblateError: a package is missing.
+        FolderError: nothing is confirmed yet.
+    """
+    _need("tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
+    study, environment, tables = read_given(folder)
+    epochs = tables["epochs"]
+    curves = epochs[epochs["phase"] == "confirm"].groupby(["arm", "seed"], sort=False)
+    if not len(curves):
+        raise FolderError(f"{folder}: no arm is confirmed yet, so there is no curve: run its study on")
+    for (arm, seed), points in curves:
+        recipe = confirmed(study, environment, tables["runs"], arm, seed).recipe
+        place = to / slug(arm) / f"seed-{seed}"
+        for earlier in place.glob("events.out.tfevents.*"):
+            earlier.unlink()
+        with SummaryWriter(str(place)) as writer:
+            for point in points.to_dict("records"):
+                step = _examples_seen(study, recipe, point["epoch"])
+                for tag, column in CURVES.items():
+                    if pd.notna(point[column]):
+                        writer.add_scalar(tag, point[column], step)
+    return len(curves)
+
+
+def _need(*packages: str) -> None:
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise AblateError(f"export needs {' and '.join(missing)}: pip install 'ablate[export]'")
+
+
+def _examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
+    """Training examples up to a point of a curve: whole batches, of which an epoch's last may be short."""
+    images = study.dataset.facts.trained_on(recipe.train_images, study.validation)
+    batches = -(-images // recipe.batch_size)
+    full, rest = divmod(round(epoch * batches), batches)
+    return full * images + rest * recipe.batch_size
+
+
+def _call(run: Run, image_shape: Sequence[int], classes: Sequence[str]) -> str:
+    """The Python expression that gives the run's network before anything was trained."""
+    usual = models.keywords(run.arm.model)
+    named = {k: v for k, v in run.keywords.items() if as_written(v) != as_written(usual[k])}
+    return (
+        f"ablate.models.build({run.arm.model!r}, {named!r}, input_shape={tuple(image_shape)}, "
+        f'classes={len(classes)}, init="default", seed=0)'
+    )
+
+
+def _metadata(study: StudySpec, run: Run, classes: Sequence[str]) -> dict[str, str]:
+    size = run.recipe.input_size
+    resized = f"; resized to {size}×{size}, bilinear with antialiasing" if size else ""
+    return {
+        "study": study.name,
+        "dataset": str(study.dataset),
+        "arm": run.arm.name,
+        "seed": str(run.seed),
+        "classes": json.dumps(classes, ensure_ascii=False),
+        "pixels": PIXELS + resized,
+    }
+
+
+def _onnx(network: nn.Module, run: Run, image_shape: Sequence[int], metadata: Mapping[str, str]) -> bytes:
+    """The network as ONNX: any number of images in, their logits out."""
+    # Two images: an axis of one would be taken for a constant.
+    example = torch.zeros(2, *image_shape)
+    try:
+        with _quietly():
+            program = torch.onnx.export(
+                network,
+                (example,),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: "batch"},),
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise AblateError(f"{run.arm.model} cannot be written as ONNX: {_told(error)}") from None
+    assert program is not None  # only the deprecated exporter gives nothing back
+    for node in program.model.graph:
+        node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)  # it names this machine's folders
+    program.model.metadata_props.update(metadata)
+    return program.model_proto.SerializeToString()
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what torch's exporter tells: warnings of its own code, and graphs of what it cannot do."""
+    before = logging.root.manager.disable
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        logging.disable()
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
+def _told(error: BaseException) -> str:
+    """The cause of an exporter's error in one line: what it says first, with what a colon there announces."""
+    cause = error.__cause__ or error
+    first, *rest = [line.strip() for line in str(cause).splitlines() if line.strip()] or [
+        type(cause).__name__
+    ]
+    return f"{first} {rest[0]}" if first.endswith(":") and rest else first

@@ -1,0 +1,107 @@
+"""What a person sees while a study runs: live bars in a terminal, plain lines elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from ablate.experiment.conduct import Advanced
+
+PLAIN_LINE_SECONDS = 10.0
+
+
+class Display(Protocol):
+    """Shows events until it is left."""
+
+    def __enter__(self) -> "Display": ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def show(self, event: Advanced) -> None:
+        """One more run or block is done."""
+
+
+class _Nothing:
+    """For --quiet."""
+
+    def __enter__(self) -> "_Nothing":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def show(self, event: Advanced) -> None:
+        """Say nothing."""
+
+
+class _Bars:
+    """A bar a phase, with what has just come in and the time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<8}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("{task.fields[latest]}", style="dim"),
+            console=console,
+        )
+        self._tasks: dict[str, object] = {}
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def show(self, event: Advanced) -> None:
+        if event.phase not in self._tasks:
+            # Runs that were on record already did not take the time that the estimate is made from.
+            self._tasks[event.phase] = self._progress.add_task(
+                event.phase, total=event.total, completed=max(0, event.done - 1), latest=""
+            )
+        task = self._tasks[event.phase]
+        latest = Text(f"{event.arm}, {event.detail}").markup
+        self._progress.update(task, total=event.total, completed=event.done, latest=latest)  # type: ignore[arg-type]
+
+
+class _Lines:
+    """A line now and then, for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last: float | None = None
+
+    def __enter__(self) -> "_Lines":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def show(self, event: Advanced) -> None:
+        now = time.monotonic()
+        due = self._last is None or now - self._last >= PLAIN_LINE_SECONDS
+        if due or event.done == event.total:
+            self._last = now
+            line = f"{event.phase} {event.done}/{event.total}: {event.arm}, {event.detail}"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def display(console: Console, *, quiet: bool) -> Display:
+    """Bars in a terminal, lines elsewhere, nothing if quiet."""
+    if quiet:
+        return _Nothing()
+    return _Bars(console) if console.is_terminal else _Lines(console)

@@ -1,0 +1,81 @@
+"""Data sets that torchvision reads, and torchvision beside a CPU-only torch."""
+
+import hashlib
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from ablate.data.datasets import DatasetSpec
+from ablate.data.images import TORN, Images, channels_first, scaled
+from ablate.errors import DataError
+
+TORCHVISION: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "kmnist": ("KMNIST", [{"train": True}, {"train": False}]),
+    "qmnist": ("QMNIST", [{"what": "train"}, {"what": "test"}]),
+    "emnist_balanced": ("EMNIST", [{"split": "balanced", "train": train} for train in (True, False)]),
+    "emnist_digits": ("EMNIST", [{"split": "digits", "train": train} for train in (True, False)]),
+    "cifar10": ("CIFAR10", [{"train": True}, {"train": False}]),
+    "cifar100": ("CIFAR100", [{"train": True}, {"train": False}]),
+}
+"""What torchvision reads and checks for us: its class, and how to ask for the two halves."""
+_KEPT_ALIVE: list[object] = []
+"""Operator declarations end with the object that made them."""
+
+
+def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
+    kind, halves = TORCHVISION[dataset.name]
+    facts = dataset.facts
+    try:
+        train, test = (getattr(torchvision_datasets(), kind)(root, **half) for half in halves)
+    except (RuntimeError, OSError, *TORN) as error:
+        raise DataError(f"{root}: {kind} cannot be read ({error}): delete it and fetch it again") from None
+    arrays = [channels_first(np.asarray(half.data)) for half in (train, test)]
+    labels = [
+        torch.as_tensor(half.targets).reshape(len(half.data), -1)[:, 0].long() for half in (train, test)
+    ]
+    for array, wanted in zip(arrays, (facts.train_images, facts.test_images), strict=True):
+        if array.shape != (wanted, *facts.image_shape):
+            raise DataError(
+                f"{root}: {kind} has {len(array):,} images of {array.shape[1:]}, not {wanted:,} of "
+                f"{facts.image_shape}: delete it and fetch it again"
+            )
+    sums = [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
+    return Images(
+        images=scaled(arrays[0]),
+        labels=labels[0],
+        test_images=scaled(arrays[1]),
+        test_labels=labels[1],
+        classes=tuple(map(str, train.classes)),
+        checksums={"train pixels": sums[0], "test pixels": sums[1]},
+    )
+
+
+def torchvision() -> ModuleType:
+    """torchvision itself, with its data sets and transforms, beside a CPU-only torch as well."""
+    torchvision_datasets()
+    return importlib.import_module("torchvision")
+
+
+def torchvision_datasets() -> ModuleType:
+    """torchvision.datasets, importable beside a CPU-only torch as well.
+
+    The registry's torchvision is built for CUDA; beside CPU torch it finds none of its operators and its
+    import fails ("operator torchvision::nms does not exist"). Declaring the two that it gives shapes to at
+    import is all that downloading needs.
+    """
+    try:
+        from torchvision import datasets
+    except RuntimeError:
+        for module in [module for module in sys.modules if module.split(".")[0] == "torchvision"]:
+            del sys.modules[module]
+        operators = torch.library.Library("torchvision", "DEF")
+        operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _KEPT_ALIVE.append(operators)
+        from torchvision import datasets
+    return datasets

@@ -1,0 +1,138 @@
+"""Where a data set's files lie: named folders, the cache, or a download."""
+
+import contextlib
+import http.client
+import os
+import socket
+import tarfile
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from ablate.data.by_torchvision import TORCHVISION, read_by_torchvision, torchvision_datasets
+from ablate.data.datasets import FOLDER, DatasetSpec
+from ablate.data.digits import read_digits
+from ablate.data.images import TORN, Images
+from ablate.data.official import FILES, FOLDERS, SHA256, read_checked, read_official, stored
+from ablate.data.own_images import read_own_images
+from ablate.errors import DataError
+
+DOWNLOAD_TIMEOUT_SECONDS = 30
+
+
+def find(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) -> Path | None:
+    """The folder that holds the data set's files; None where they neither lie nor can be fetched.
+
+    Looked for in `data_dir`, then `$ABLATE_DATA`, then the user's cache, in torchvision's layout. What needs
+    no such folder (`needs_root`) has none.
+
+    Raises:
+        DataError: a folder that was named explicitly does not exist.
+    """
+    if not needs_root(dataset):
+        return None
+    for root in _roots(data_dir):
+        if _lies_in(root, dataset.name):
+            return root
+    return _download(dataset.name) if download else None
+
+
+def needs_root(dataset: DatasetSpec) -> bool:
+    """Whether the data set lies in a folder of data sets: not the digits, not a person's own images."""
+    return dataset.name not in ("digits", FOLDER)
+
+
+def read(dataset: DatasetSpec, root: Path | None) -> Images:
+    """The data set from `root`, as its files have it.
+
+    Raises:
+        DataError: a file is torn, is not the official one, or has changed since the study was read.
+    """
+    if dataset.name == "digits":
+        return read_digits()
+    if dataset.name == FOLDER:
+        return read_own_images(dataset)
+    if root is None:
+        raise DataError(
+            f"{dataset}: there is no folder to read it from: name it with --data-dir or ABLATE_DATA"
+        )
+    return (
+        read_official(dataset.name, root) if dataset.name in FOLDERS else read_by_torchvision(dataset, root)
+    )
+
+
+def _roots(data_dir: Path | None) -> Iterator[Path]:
+    if data_dir is not None:
+        if not data_dir.is_dir():
+            raise DataError(f"--data-dir {data_dir}: no such folder: it should hold FashionMNIST/raw")
+        yield data_dir
+    if from_environment := os.environ.get("ABLATE_DATA"):
+        yield Path(from_environment)
+    yield _cache()
+
+
+def _lies_in(root: Path, name: str) -> bool:
+    """Whether all files of the data set are there; torchvision is asked about those it reads."""
+    if name in FOLDERS:
+        return all(stored(root / FOLDERS[name] / "raw", file) for file in FILES)
+    kind, halves = TORCHVISION[name]
+    if not root.is_dir():
+        return False
+    try:
+        for half in halves:
+            getattr(torchvision_datasets(), kind)(root, **half)
+    except (RuntimeError, OSError):  # "Dataset not found"
+        return False
+    except TORN:
+        return True  # it lies there; whoever reads it is told that it is torn
+    return True
+
+
+def _cache() -> Path:
+    return user_cache_path("ablate") / "data"
+
+
+def _download(name: str) -> Path | None:
+    """Fetch into the user's cache through torchvision, whole or not at all; None without a network."""
+    datasets = torchvision_datasets()
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        _cache().mkdir(parents=True, exist_ok=True)
+        # Beside its final place, so that moving a file there is one step on one file system.
+        with tempfile.TemporaryDirectory(dir=_cache()) as half, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            kind, halves = TORCHVISION.get(name, (FOLDERS.get(name, ""), [{}]))
+            with _archives_stay_inside():
+                for asked in halves:
+                    getattr(datasets, kind)(half, download=True, **asked)
+            if name in FOLDERS:
+                for file, sha in zip(FILES, SHA256[name], strict=True):
+                    read_checked(Path(half, kind, "raw"), file, sha)
+            for path in Path(half).rglob("*"):
+                if path.is_file() and not path.is_symlink():
+                    kept = _cache() / path.relative_to(half)
+                    kept.parent.mkdir(parents=True, exist_ok=True)
+                    path.replace(kept)
+    except (OSError, RuntimeError, DataError, http.client.HTTPException, *TORN):
+        return None  # no network, a mirror that sends something else, or no place to keep it
+    finally:
+        socket.setdefaulttimeout(patience)
+    return _cache()
+
+
+@contextlib.contextmanager
+def _archives_stay_inside() -> Iterator[None]:
+    """Let no tar file put anything, by `../` or by links, outside the folder it is unpacked into.
+
+    torchvision unpacks with Python's default, which before 3.14 trusts the archive wholly.
+    """
+    before = tarfile.TarFile.extraction_filter
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        yield
+    finally:
+        tarfile.TarFile.extraction_filter = before

@@ -1,0 +1,1 @@
+"""From a study's factors to its arms, and from arms to runs."""

@@ -1,0 +1,196 @@
+"""One arm: made from a study's baseline and some changes, checked, named, and given its tuning grid."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from ablate import models
+from ablate.design.grid import Grid
+from ablate.design.runs import Arm, Setting, in_recipe
+from ablate.errors import ModelError, StudyError
+from ablate.study.spec import Recipe, StudySpec, Value, ValueWhen, as_written, did_you_mean
+
+BASELINE = "baseline"
+
+
+def grid_of(study: StudySpec, arm: Arm) -> Grid:
+    """The ranges that hold for this arm and the points in them."""
+    settings = settings_of(arm)
+    ranges = {}
+    for name, choices in study.tuning.ranges.items():
+        applying = [choice for choice in choices if choice.applies(settings)]
+        if applying:
+            ranges[name] = applying[-1]
+    own = {name: _number(study, name, settings.get(name)) for name in ranges}
+    outside = any(ranges[n].when and not ranges[n].low <= own[n] <= ranges[n].high for n in ranges)
+
+    def possible(point: Setting) -> bool:
+        try:
+            check_point(study, arm, point)
+        except StudyError:
+            return False
+        return True
+
+    return Grid(
+        study=study.name,
+        trials=study.tuning.trials,
+        ranges=ranges,
+        own=None if outside else own,
+        whole=frozenset(name for name, value in own.items() if isinstance(value, int)),
+        possible=possible,
+    )
+
+
+def values_of(study: StudySpec, name: str, settings: Mapping[str, Any]) -> list[Value]:
+    """The values of a factor that an arm with such settings may have."""
+    plain = (
+        (v.value, v.applies(settings)) if isinstance(v, ValueWhen) else (v, True) for v in study.factors[name]
+    )
+    return [value for value, applies in plain if applies]
+
+
+def settings_of(arm: Arm) -> dict[str, Any]:
+    """Every keyword of the arm's network and recipe with its value, defaults included."""
+    return {**models.keywords(arm.model), **arm.keywords, **arm.recipe.model_dump()}
+
+
+def arm_of(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
+    """The baseline with `changes`; `key` is where they stand in the study file.
+
+    Raises:
+        StudyError: no network or recipe can be like that.
+    """
+    arm = assembled(study, name, changes, key)
+    _check_network(study, arm, {}, key)
+    return arm
+
+
+def why_impossible(
+    study: StudySpec, arm: Arm, changes: Mapping[str, Value] | None = None
+) -> ModelError | None:
+    """Why no network can be like the arm (with `changes`), or None if one can."""
+    facts = study.dataset.facts
+    keywords = {**arm.keywords, **(changes or {})}
+    try:
+        models.check(
+            arm.model,
+            keywords,
+            input_shape=facts.shape_at(arm.recipe.input_size),
+            classes=facts.classes,
+        )
+    except ModelError as error:
+        return error
+    return None
+
+
+def named_by(changes: Mapping[str, Value]) -> str:
+    """`pooling=max,activation=relu`, or `baseline` where nothing differs."""
+    return ",".join(f"{name}={as_written(value)}" for name, value in changes.items()) or BASELINE
+
+
+def differing(study: StudySpec, settings: Mapping[str, Value]) -> dict[str, Value]:
+    """Of some factors' values, those that are not the baseline's."""
+    own = own_values(study)
+    return {name: value for name, value in settings.items() if as_written(value) != as_written(own[name])}
+
+
+def assembled(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
+    """The baseline with `changes`, whether or not a network can be like that."""
+    model = str(changes.get("model", study.model))
+    changed = {k: v for k, v in changes.items() if k != "model"}
+    keywords = {
+        **(study.baseline if model == study.model else {}),
+        **{k: v for k, v in changed.items() if not in_recipe(k)},
+    }
+    recipe = _recipe(study, study.recipe, {k: v for k, v in changed.items() if in_recipe(k)}, key)
+    known = {"model": model, **models.keywords(model), **keywords, **recipe.model_dump()}
+    # What a network of another family does not have stays empty in the tables.
+    factors = {factor: _plain(known[factor]) if factor in known else None for factor in study.factor_names}
+    return Arm(name=name, model=model, keywords=keywords, recipe=recipe, factors=factors)
+
+
+def own_values(study: StudySpec) -> dict[str, Value]:
+    """The baseline's value of every factor."""
+    return dict(assembled(study, BASELINE, {}, BASELINE).factors)
+
+
+def _plain(value: Any) -> Value:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def check_names(study: StudySpec) -> None:
+    """Every keyword that the study mentions is one of its networks' or of the recipe's."""
+    of_arms = {str(arm.get("model", study.model)) for arm in study.arms.values()}
+    for section in ("baseline", "factors"):
+        for name in getattr(study, section):
+            _check_name(study, f"{section}.{name}", name, [study.model])
+            if section == "baseline" and in_recipe(name):
+                key = study.where(f"{section}.{name}")
+                raise StudyError(f"{key}: '{name}' belongs to the recipe: write it there")
+    for arm, changes in study.arms.items():
+        model = str(changes.get("model", study.model))
+        try:
+            models.keywords(model)
+        except ModelError as error:
+            raise StudyError(f"{study.where(f'arms.{arm}.model')}: {error}") from None
+        for name in changes:
+            if name != "model":
+                _check_name(study, f"arms.{arm}.{name}", name, [model])
+    for name, ranges in study.tuning.ranges.items():
+        _check_name(study, f"tuning.{name}", name, [study.model, *of_arms])
+        for span in ranges:
+            for other in span.when:
+                _check_name(study, f"tuning.{name}", other, [study.model, *of_arms])
+    for name, values in study.factors.items():
+        for position, value in enumerate(values):
+            for other in value.when if isinstance(value, ValueWhen) else ():
+                _check_name(study, f"factors.{name}.{position}.when.{other}", other, [study.model])
+
+
+def _check_name(study: StudySpec, key: str, name: str, of_models: Sequence[str]) -> None:
+    try:
+        keywords = [keyword for model in of_models for keyword in models.keywords(model)]
+    except ModelError as error:
+        raise StudyError(f"{study.where('model')}: {error}") from None
+    known = list(dict.fromkeys([*keywords, *Recipe.model_fields]))
+    if name not in known:
+        raise StudyError(f"{study.where(key)}: unknown keyword '{name}': {did_you_mean(name, known)}")
+
+
+def _number(study: StudySpec, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise StudyError(f"{study.where(f'tuning.{name}')}: {value!r} is no number: only numbers are tuned")
+    return value
+
+
+def check_point(study: StudySpec, arm: Arm, point: Setting) -> None:
+    """Raise a StudyError if the arm cannot be trained with this setting."""
+    recipe = {k: v for k, v in point.items() if in_recipe(k)}
+    key = f"tuning.{next(iter(point), '')}"
+    _recipe(study, arm.recipe, recipe, key)
+    if len(recipe) < len(point):
+        _check_network(study, arm, {k: v for k, v in point.items() if not in_recipe(k)}, key)
+
+
+def _recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value], key: str) -> Recipe:
+    try:
+        changed = Recipe.model_validate({**recipe.model_dump(), **changes}) if changes else recipe
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StudyError(f"{study.where(key)}: {first['input']!r}: {first['msg'].lower()}") from None
+    left = study.dataset.facts.train_images - study.validation
+    if changed.train_images is not None and changed.train_images > left:
+        at = key if "train_images" in changes else "recipe.train_images"
+        raise StudyError(
+            f"{study.where(at)}: {changed.train_images:,}: validation leaves only {left:,} images"
+        )
+    return changed
+
+
+def _check_network(study: StudySpec, arm: Arm, changes: Mapping[str, Value], key: str) -> None:
+    if error := why_impossible(study, arm, changes):
+        at = key
+        if key == BASELINE:
+            at = "model" if error.keyword == "model" else f"baseline.{error.keyword}"
+        raise StudyError(f"{study.where(at)}: arm {arm.name}: {error.keyword}: {error}")

@@ -1,0 +1,208 @@
+"""From the study's factors to its arms, by design; what is compared with what; what cannot be."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+
+from ablate.design.arms import (
+    BASELINE,
+    arm_of,
+    assembled,
+    check_names,
+    check_point,
+    differing,
+    grid_of,
+    named_by,
+    own_values,
+    settings_of,
+    values_of,
+    why_impossible,
+)
+from ablate.design.runs import Arm, Run, Setting
+from ablate.errors import StudyError
+from ablate.study.spec import FULL, StudySpec, Value, ValueWhen, as_written
+
+MOST_ARMS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The arms of a study, the baseline first, and what its question sets against what."""
+
+    arms: tuple[Arm, ...]
+    contrasts: tuple[tuple[str, str], ...]
+    """Pairs of arm and the one it is compared with: all that is tested, fixed before anything trains."""
+    left_out: Mapping[str, str]
+    """Combinations that no network can be, and why."""
+
+
+def lay_out(study: StudySpec) -> Layout:
+    """The study's arms as its design asks for them, in file order; a search begins with the baseline alone.
+
+    Raises:
+        StudyError: a factor, value or condition that no network or recipe can have.
+    """
+    check_names(study)
+    if study.arms:
+        layout = _named(study)
+    elif study.design == "search":
+        layout = Layout(arms=(arm_of(study, BASELINE, {}, BASELINE),), contrasts=(), left_out={})
+    else:
+        layout = {"one_at_a_time": _one_at_a_time, "factorial": _factorial, "leave_one_out": _leave_one_out}[
+            study.design
+        ](study)
+    if study.arms and len(study.arms) == 1:
+        raise StudyError(f"{study.where('arms')}: one arm alone has nothing to be compared with: add another")
+    listed = {name: [_unconditional(value) for value in values] for name, values in study.factors.items()}
+    if not study.arms and not any(differing(study, {n: v}) for n, values in listed.items() for v in values):
+        raise StudyError(f"{study.where('factors')}: nothing differs from the baseline: add another value")
+    names = [arm.name for arm in layout.arms]
+    for name in names:
+        if names.count(name) > 1:
+            raise StudyError(f"{study.where('factors')}: two arms would be called '{name}': tell them apart")
+    for name in study.tuning.ranges if study.design != "search" else ():
+        if not any(name in grid_of(study, arm).ranges for arm in layout.arms):
+            raise StudyError(f"{study.where(f'tuning.{name}')}: the condition of its range holds in no arm")
+    for arm in layout.arms:
+        for point in grid_of(study, arm).points():
+            check_point(study, arm, point)
+    return layout
+
+
+def with_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
+    """A search's layout once it has ended: the baseline, and every finalist compared with it."""
+    (baseline,) = lay_out(study).arms
+    found = (baseline, *finalists)
+    return Layout(arms=found, contrasts=_each_with_first(found), left_out={})
+
+
+def confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str, Setting]) -> list[Run]:
+    """Every arm with its tuned setting on fresh seeds, all arms of a seed together."""
+    return [
+        Run(phase="confirm", arm=arm, setting=chosen[arm.name], seed=seed)
+        for seed in range(study.seeds)
+        for arm in arms
+    ]
+
+
+def _named(study: StudySpec) -> Layout:
+    found = tuple(arm_of(study, name, changes, f"arms.{name}") for name, changes in study.arms.items())
+    return Layout(arms=found, contrasts=_each_with_first(found), left_out={})
+
+
+def _one_at_a_time(study: StudySpec) -> Layout:
+    _refuse_too_many(study, sum(map(len, study.factors.values())))
+    baseline = arm_of(study, BASELINE, {}, BASELINE)
+    found = [baseline]
+    for name, alternatives in study.factors.items():
+        for position, value in enumerate(alternatives):
+            key = f"factors.{name}.{position}"
+            if isinstance(value, ValueWhen):
+                if not value.applies(settings_of(baseline)):
+                    told = named_by(value.when)
+                    raise StudyError(
+                        f"{study.where(key)}: {told} holds in no arm: one factor differs at a time"
+                    )
+                value = value.value
+            if changes := differing(study, {name: value}):
+                found.append(arm_of(study, named_by(changes), changes, key))
+    return Layout(arms=tuple(found), contrasts=_each_with_first(found), left_out={})
+
+
+def _factorial(study: StudySpec) -> Layout:
+    """Every combination of values; what cannot be is left out with its reason, except the baseline."""
+    own = own_values(study)
+    levels = {
+        # The baseline is one of the combinations, whether or not its values are listed.
+        name: [own[name], *(v for v in map(_unconditional, listed) if as_written(v) != as_written(own[name]))]
+        for name, listed in study.factors.items()
+    }
+    count = 1
+    for values in levels.values():
+        count *= len(values)
+    _refuse_too_many(study, count)
+    found, left_out = [arm_of(study, BASELINE, {}, BASELINE)], {}
+    possible = set()
+    for combination in product(*levels.values()):
+        chosen = dict(zip(levels, combination, strict=True))
+        changes = differing(study, chosen)
+        if not changes or not _allowed(study, chosen, found[0]):
+            continue
+        arm = assembled(study, named_by(changes), changes, "factors")
+        if reason := why_impossible(study, arm):
+            left_out[arm.name] = f"{reason.keyword}: {reason}"
+        else:
+            found.append(arm)
+            possible |= {named_by({name: value}) for name, value in changes.items()}
+    for name, listed in study.factors.items():
+        for position, value in enumerate(map(_unconditional, listed)):
+            single = named_by({name: value})
+            if differing(study, {name: value}) and single not in possible:
+                reason_told = left_out.get(single, "its condition never holds")
+                raise StudyError(
+                    f"{study.where(f'factors.{name}.{position}')}: no arm can have {single}: {reason_told}"
+                )
+    return Layout(arms=tuple(found), contrasts=_each_with_first(found), left_out=left_out)
+
+
+def _refuse_too_many(study: StudySpec, count: int) -> None:
+    if count > MOST_ARMS:
+        raise StudyError(
+            f"{study.where('factors')}: {count:,} arms are more than {MOST_ARMS:,}: fewer values"
+        )
+
+
+def _leave_one_out(study: StudySpec) -> Layout:
+    """The baseline, the way from it to the full arm factor by factor, and the full arm less each factor.
+
+    The last step of the way and the full arm less its last factor are one arm and one contrast.
+    """
+    for name, listed in study.factors.items():
+        if isinstance(listed[0], ValueWhen) and listed[0].when:
+            raise StudyError(
+                f"{study.where(f'factors.{name}')}: leave_one_out sets each factor alone: no conditions"
+            )
+        if len(listed) > 1 or not differing(study, {name: _unconditional(listed[0])}):
+            raise StudyError(
+                f"{study.where(f'factors.{name}')}: leave_one_out takes one value a factor, not baseline's"
+            )
+    if len(study.factors) < 2:
+        raise StudyError(f"{study.where('factors')}: leave_one_out needs two factors or more")
+    full = {name: _unconditional(listed[0]) for name, listed in study.factors.items()}
+    names = list(full)
+    way = {
+        named_by({name: full[name]}) if step == 0 else f"up to {name}": {
+            n: full[n] for n in names[: step + 1]
+        }
+        for step, name in enumerate(names[:-2])
+    }
+    without = {f"without {name}": {n: full[n] for n in names if n != name} for name in reversed(names)}
+    last = f"without {names[-1]}"
+    settings = {BASELINE: {}, **way, last: without.pop(last), FULL: full, **dict(reversed(without.items()))}
+    found = tuple(arm_of(study, name, changes, "factors") for name, changes in settings.items())
+    steps = [BASELINE, *way, last]
+    contrasts = (
+        (FULL, BASELINE),
+        *((f"without {name}", FULL) for name in names),
+        *((later, earlier) for earlier, later in pairwise(steps)),
+    )
+    return Layout(arms=found, contrasts=contrasts, left_out={})
+
+
+def _each_with_first(arms: Sequence[Arm]) -> tuple[tuple[str, str], ...]:
+    return tuple((arm.name, arms[0].name) for arm in arms[1:])
+
+
+def _unconditional(value: ValueWhen | Value) -> Value:
+    return value.value if isinstance(value, ValueWhen) else value
+
+
+def _allowed(study: StudySpec, chosen: Mapping[str, Value], baseline: Arm) -> bool:
+    """Whether every conditional value among the chosen meets its condition."""
+    settings = {**settings_of(baseline), **chosen}
+    own = own_values(study)
+    return all(
+        as_written(value) == as_written(own[name])
+        or as_written(value) in map(as_written, values_of(study, name, settings))
+        for name, value in chosen.items()
+    )

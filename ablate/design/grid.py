@@ -1,0 +1,90 @@
+"""The points at which an arm's nuisances are tried, fixed before anything trains."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from scipy.stats import qmc
+
+from ablate.design.runs import Setting
+from ablate.seeds import derived_seed
+from ablate.study.spec import Range
+
+SIGNIFICANT_DIGITS = 6
+
+Side = Literal["low", "high"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The ranges one arm is tuned over; arms whose grids are equal try the same points."""
+
+    study: str
+    trials: int
+    ranges: Mapping[str, Range]
+    own: Mapping[str, float] | None
+    """The recipe's or baseline's own values; None where they lie outside a range that has a condition."""
+    whole: frozenset[str]
+    """Which of the nuisances take whole numbers only."""
+    possible: Callable[[Setting], bool] = field(compare=False)
+    """Whether the arm can be trained at a point."""
+
+    def points(self) -> list[dict[str, float]]:
+        """The settings to try; one empty setting where nothing is tuned.
+
+        Evenly (log-)spaced for one nuisance, scrambled Sobol points for more, the own values among them.
+        """
+        if not self.trials or not self.ranges:
+            return [{}]
+        return self._spaced() if len(self.ranges) == 1 else self._scattered()
+
+    def beyond(self, side: Side, steps: int) -> dict[str, float] | None:
+        """The point `steps` grid steps outside the range of the one nuisance; None where none can be."""
+        if len(self.ranges) != 1 or self.trials < 2:
+            return None
+        ((name, span),) = self.ranges.items()
+        gaps = self.trials - 1
+        sign = -1 if side == "low" else 1
+        edge = span.low if side == "low" else span.high
+        if span.log:
+            value = edge * (span.high / span.low) ** (sign * steps / gaps)
+        else:
+            value = edge + sign * steps * (span.high - span.low) / gaps
+        point = {name: self._rounded(name, value)}
+        # A rate below zero, a dropout of one: there the range ends by nature.
+        return point if self.possible(point) else None
+
+    def _spaced(self) -> list[dict[str, float]]:
+        ((name, span),) = self.ranges.items()
+        spaced = (np.geomspace if span.log else np.linspace)(span.low, span.high, self.trials)
+        values = {self._rounded(name, value) for value in spaced}
+        if self.own and not any(math.isclose(value, self.own[name], rel_tol=1e-5) for value in values):
+            values.add(self.own[name])
+        return [{name: value} for value in sorted(values)]
+
+    def _scattered(self) -> list[dict[str, float]]:
+        wanted = self.trials - (self.own is not None)
+        sampler = qmc.Sobol(d=len(self.ranges), scramble=True, rng=derived_seed(0, f"tuning {self.study}"))
+        # A power of two keeps the sequence balanced; the surplus is cut off.
+        cube = sampler.random_base2(max(0, math.ceil(math.log2(max(1, wanted)))))
+        points = [
+            {
+                name: self._rounded(name, _scaled(span, u))
+                for (name, span), u in zip(self.ranges.items(), row, strict=True)
+            }
+            for row in cube[:wanted]
+        ]
+        own = [dict(self.own)] if self.own else []
+        return own + [point for point in points if point not in own]
+
+    def _rounded(self, name: str, value: float) -> float:
+        """To six significant digits, so that a point's name tells all of it; whole where the keyword is."""
+        return round(value) if name in self.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+
+
+def _scaled(span: Range, u: float) -> float:
+    if span.log:
+        return float(span.low * (span.high / span.low) ** u)
+    return float(span.low + u * (span.high - span.low))

@@ -1,0 +1,92 @@
+"""What is trained: an arm, and one run of it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ablate import models
+from ablate.study.spec import Recipe, StudySpec, Value
+
+Phase = Literal["search", "tune", "confirm"]
+Setting = Mapping[str, float]
+"""One value a nuisance."""
+LONGEST_SLUG = 60
+"""Letters of an arm's name that its files have in theirs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One setting of the factors: a network and the recipe it is trained by."""
+
+    name: str
+    model: str
+    keywords: Mapping[str, Value]
+    recipe: Recipe
+    factors: Mapping[str, Value]
+
+    @property
+    def slug(self) -> str:
+        """The name as a file name."""
+        return slug(self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One arm, one setting of the nuisances, one seed, one phase."""
+
+    phase: Phase
+    arm: Arm
+    setting: Setting
+    seed: int
+    floor: tuple[float, ...] = ()
+    """Validation accuracies by epoch below which the run is stopped; only a search sets any."""
+
+    @property
+    def keywords(self) -> dict[str, Value]:
+        """The model's keywords with the setting in place."""
+        return {**self.arm.keywords, **{k: v for k, v in self.setting.items() if not in_recipe(k)}}
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe with the setting in place."""
+        return self.arm.recipe.model_copy(update={k: v for k, v in self.setting.items() if in_recipe(k)})
+
+    def key(self, study: StudySpec, device: str) -> str:
+        """What this run is on record as: equal exactly where the same numbers must come out."""
+        identity = {
+            "phase": self.phase,
+            "arm": self.arm.name,
+            "model": self.arm.model,
+            "keywords": {**models.keywords(self.arm.model), **self.keywords},
+            "recipe": self.recipe.model_dump(),
+            "setting": dict(self.setting),
+            "seed": self.seed,
+            "floor": self.floor,
+            "dataset": study.dataset.model_dump(),
+            "validation": study.validation,
+            "device": device,
+        }
+        if code := models.fingerprint(self.arm.model):
+            identity["code"] = code
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def slug(arm: str) -> str:
+    """An arm's name for a file: letters, digits and dashes, told apart by a hash where two would meet."""
+    plain = re.sub(r"[^a-z0-9]+", "-", arm.lower()).strip("-")[:LONGEST_SLUG]
+    if len(arm) <= LONGEST_SLUG and re.fullmatch(r"[a-z0-9_=,]+", arm):
+        return plain
+    return f"{plain}-{hashlib.sha256(arm.encode()).hexdigest()[:6]}"
+
+
+def setting_name(setting: Setting) -> str:
+    """`learning_rate=0.9`, or `recipe` where nothing is tuned."""
+    return ",".join(f"{name}={value:g}" for name, value in setting.items()) or "recipe"
+
+
+def in_recipe(name: str) -> bool:
+    """Whether a keyword is the recipe's; all others are the model's."""
+    return name in Recipe.model_fields

@@ -1,0 +1,1 @@
+"""Where runs execute: in this process, in local processes, or on a Ray cluster."""

@@ -1,0 +1,1 @@
+"""The main job: search, tune, confirm and time the arms of a study."""

@@ -1,0 +1,220 @@
+"""What a study will take on this machine, from a few timed steps on made-up images; trains nothing of it."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+import pandas as pd
+import torch
+
+from ablate.data.loading import Dataset, synthetic
+from ablate.design.arms import grid_of
+from ablate.design.designs import Layout
+from ablate.design.runs import Arm, Run
+from ablate.engines.choice import trainer_for
+from ablate.engines.lanes import why_not
+from ablate.engines.training import batches_forever, settle_process
+from ablate.formatting import counted, points
+from ablate.search.sampler import propose
+from ablate.stats import power
+from ablate.stats.contrasts import interactions
+from ablate.study.spec import StudySpec, as_written
+from ablate.timing.costs import flops_per_example
+from ablate.tuning.rule import EXTENSION_STEPS, RESCORING_SEEDS, SHORTLISTED_PER_ARM
+
+STEPS = 15
+EVALUATION_SHARE = 0.35
+"""Of the time of a training example: forward only, measured 0.33 to 0.4 for LeNet, loop and lanes."""
+NAMED = 4
+"""Arms that a line names; of more it gives the number."""
+START_SECONDS = 10.0
+"""Starting the workers, reading the data, writing the report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmPrice:
+    """One arm's size and its speed on one core."""
+
+    arm: str
+    parameters: int
+    flops_per_example: int
+    examples_per_second: float
+    engine: str
+    reason: str | None
+    """Why it is the loop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPrice:
+    """Runs and minutes from the least to the most that tuning may ask for."""
+
+    arms: list[ArmPrice]
+    runs_in_words: str
+    minutes: tuple[float, float]
+
+    @property
+    def minutes_in_words(self) -> str:
+        """`about 13 to 22 minutes`, whole ones."""
+        least, most = (round(minutes) for minutes in self.minutes)
+        if most == 0:
+            return "less than a minute"
+        return f"about {least} to {most} minutes" if least < most else f"about {counted(most, 'minute')}"
+
+    @property
+    def engines_in_words(self) -> list[str]:
+        """Which arms the loop trains and why, a line a reason; nothing where it trains none."""
+        reasons: dict[str, list[str]] = {}
+        for arm in self.arms:
+            if arm.reason is not None:
+                reasons.setdefault(arm.reason, []).append(arm.arm)
+        told = []
+        for reason, names in reasons.items():
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            who = "every arm" if len(names) == len(self.arms) else f"{'; '.join(names[:NAMED])}{more}"
+            told.append(f"the torch loop instead of the lanes engine for {who}: {reason}")
+        return told
+
+
+def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
+    """Time a few steps of every arm on one core and add up the study.
+
+    The finalists of a search are not known yet: its first generation stands for them and for all candidates.
+    """
+    settle_process(1)
+    searching = study.design == "search"
+    arms: Sequence[Arm] = layout.arms
+    if searching:
+        first = propose(study, [], 0, study.search.generation)
+        arms = list({candidate.arm.name: candidate.arm for candidate in first}.values())
+    priced = [_arm_price(arm, study) for arm in arms]
+    if searching:
+        seconds, tuning, confirming = _search_seconds(study, arms, priced)
+        words = f"{study.search.candidates} candidates, then {1 + study.search.finalists} arms"
+    else:
+        seconds, tuning, confirming = _seconds(study, arms, priced)
+        words = f"{len(arms)} arms"
+    timed = 1 + study.search.finalists if searching else len(arms)
+    timing = study.timing.blocks * (timed + 1) * study.timing.block_seconds + START_SECONDS
+    least, most = ((s / jobs + timing) / 60 for s in seconds)
+    return StudyPrice(
+        arms=priced,
+        runs_in_words=f"{words}, {tuning[0]} to {tuning[1]} runs to tune, {confirming} to confirm",
+        minutes=(least, most),
+    )
+
+
+def warnings(study: StudySpec, layout: Layout) -> Iterator[str]:
+    """What so many seeds cannot do, said before they are spent."""
+    contrasts = layout.contrasts
+    declared = len(contrasts) or study.search.finalists
+    if study.design == "factorial":
+        settings = pd.DataFrame({arm.name: arm.factors for arm in layout.arms}).T.map(as_written)
+        declared += len(interactions(settings))
+    decision = study.decision
+    enough = power.seeds_for_significance(declared, decision.alpha)
+    if study.seeds < enough:
+        yield (
+            f"{counted(study.seeds, 'seed')} cannot bring the exact test below {decision.alpha:g} after Holm "
+            f"over {counted(declared, 'contrast')}: that takes {enough}"
+        )
+    typical = study.dataset.facts.typical_spread
+    if typical is None or any(arm.model != "lenet" for arm in layout.arms):
+        return  # nobody has measured it
+    spread = power.resolvable_spread(study.seeds, decision.margin, decision.alpha)
+    if spread < typical:
+        needed = power.seeds_for_equivalence(decision.margin / typical, decision.alpha)
+        yield (
+            f"{counted(study.seeds, 'seed')} cannot resolve the margin of {points(decision.margin)}: "
+            f"differences between LeNets on {study.dataset} spread by about {points(typical)} from seed to "
+            f"seed; to show one within the margin then takes {needed} seeds"
+        )
+
+
+def _seconds(
+    study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
+) -> tuple[tuple[float, float], tuple[int, int], int]:
+    """Least and most seconds of one core, least and most tuning runs, and runs to confirm."""
+    tuning = [0, 0]
+    seconds = [0.0, 0.0]
+    for arm, known in zip(arms, priced, strict=True):
+        # Tuning looks at the validation images after the last epoch alone, confirming after every one.
+        tuned = _trained(study, arm) + EVALUATION_SHARE * study.validation
+        tested = EVALUATION_SHARE * study.dataset.facts.test_images
+        confirmed = study.seeds * (_searched(study, arm) + tested)
+        for end, runs in enumerate(_tuning_runs(study, arm, arms)):
+            tuning[end] += runs
+            seconds[end] += (runs * tuned + confirmed) / known.examples_per_second
+    return (seconds[0], seconds[1]), (tuning[0], tuning[1]), study.seeds * len(arms)
+
+
+def _search_seconds(
+    study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
+) -> tuple[tuple[float, float], tuple[int, int], int]:
+    """The same for a search, by the mean of a sample of its candidates."""
+    finals = 1 + study.search.finalists
+    (least, most), tuning, _ = _seconds(study, arms, priced)
+    share = finals / len(arms)
+    a_candidate = fmean(
+        _searched(study, arm) / known.examples_per_second for arm, known in zip(arms, priced, strict=True)
+    )
+    searching = study.search.candidates * a_candidate
+    return (
+        (searching + least * share, searching + most * share),
+        (round(tuning[0] * share), round(tuning[1] * share)),
+        study.seeds * finals,
+    )
+
+
+def _trained(study: StudySpec, arm: Arm) -> int:
+    """How many examples a run of the arm trains on."""
+    images = study.dataset.facts.trained_on(arm.recipe.train_images, study.validation)
+    return images * arm.recipe.epochs
+
+
+def _searched(study: StudySpec, arm: Arm) -> float:
+    """The work of a run that looks at the validation images after every epoch, in training examples."""
+    return _trained(study, arm) + EVALUATION_SHARE * study.validation * arm.recipe.epochs
+
+
+def _tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, int]:
+    """The fewest and the most runs that tuning may ask of an arm."""
+    grid = grid_of(study, arm)
+    if not study.tuning.active or not grid.ranges:
+        return 0, 0
+    least = len(grid.points())
+    most = least + (2 * EXTENSION_STEPS if len(grid.ranges) == 1 else 0)
+    alike = sum(grid_of(study, other) == grid for other in arms)
+    return (
+        least + len(RESCORING_SEEDS) * min(least, SHORTLISTED_PER_ARM),
+        most + len(RESCORING_SEEDS) * min(most, SHORTLISTED_PER_ARM * alike),
+    )
+
+
+def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
+    device = torch.device("cpu")
+    dataset = synthetic(study.dataset.facts, arm.recipe.input_size)
+    run = Run(phase="confirm", arm=arm, setting={}, seed=0)
+    trainer = trainer_for(run, dataset, device)
+    batches = batches_forever(len(dataset.labels), arm.recipe.batch_size, device)
+    trainer.step(next(batches))
+    seconds = []
+    for _ in range(STEPS):
+        batch = next(batches)
+        started = time.perf_counter()
+        trainer.step(batch)
+        seconds.append(time.perf_counter() - started)
+    return ArmPrice(
+        arm=arm.name,
+        parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
+        flops_per_example=flops_per_example(trainer.model, dataset.images.shape[1:]),
+        # The median: another program's burst, or a step that met cold caches, should not set the price.
+        examples_per_second=len(batch) / median(seconds),
+        engine=trainer.name,
+        reason=_why_the_loop(run, dataset) if trainer.name == "loop" else None,
+    )
+
+
+def _why_the_loop(run: Run, dataset: Dataset) -> str:
+    return why_not(run, dataset, dataset.images.device) or f"ABLATE_ENGINE={os.environ['ABLATE_ENGINE']}"

@@ -1,0 +1,112 @@
+"""Each arm alone on the machine: its throughput in alternating blocks, and what it costs."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from ablate.design.runs import Run
+from ablate.engines.loop import LoopTrainer
+from ablate.engines.training import batches_forever, settle_process
+from ablate.execution.executor import Conditions
+from ablate.records.record import RecordStore
+from ablate.records.run_records import TimingBlock
+from ablate.study.spec import StudySpec
+from ablate.timing import costs
+from ablate.timing.blocks import Steps, alternate, measure_block, steps_per_block
+from ablate.timing.machine import device_name
+
+
+class Throughput:
+    """The timing phase: always the plain loop, the thing a person would run, with every core."""
+
+    def __init__(
+        self,
+        study: StudySpec,
+        runs: Sequence[Run],
+        conditions: Conditions,
+        store: RecordStore,
+        threads: int,
+    ) -> None:
+        """`runs` has one run an arm, the baseline's first; empty where nothing is to be timed."""
+        self._study = study
+        self._runs = {run.arm.name: run for run in runs}
+        self._conditions = conditions
+        self._device = torch.device(conditions.device)
+        self._store = store
+        self._threads = threads
+
+    def measure(self) -> Iterator[tuple[int, int, TimingBlock]]:
+        """How many blocks are done, of how many, and the latest, as each that was missing is measured."""
+        order = self._order()
+        wanted = [entry for entry in order if entry[0] not in self._store.blocks]
+        if not wanted:
+            return
+        settle_process(self._threads)
+        steps = {name: self._steps(self._runs[name]) for name in {name for *_, name in wanted}}
+        block_seconds = self._study.timing.block_seconds
+        counts = {name: steps_per_block(steps[name], block_seconds, self._device) for name in steps}
+        for done, (key, block, position, name) in enumerate(wanted, start=len(order) - len(wanted) + 1):
+            measured = measure_block(
+                name, steps[name], counts[name], self._device, block=block, position=position
+            )
+            self._store.add_block(key, measured)
+            yield done, len(order), measured
+
+    def complete(self) -> bool:
+        """Whether every block is on record, of whichever machine counts."""
+        return all(key in self._store.blocks for key, *_ in self._order())
+
+    def blocks(self) -> list[TimingBlock]:
+        """All that is on record of this alternation."""
+        return [self._store.blocks[key] for key, *_ in self._order() if key in self._store.blocks]
+
+    def cost(self, run: Run, known: Mapping[str, Any]) -> dict[str, Any]:
+        """The run's parameters, FLOPs and peak memory; `known` if that is of the same run."""
+        key = run.key(self._study, self._conditions.device)
+        if known.get("measured_as") == key:
+            return dict(known)
+        dataset = self._conditions.load(run.recipe.input_size)
+        trainer = LoopTrainer(run, dataset, self._device)
+        batch = torch.arange(min(run.recipe.batch_size, len(dataset.labels)), device=self._device)
+        measured = costs.cost(
+            trainer.model,
+            dataset.images.shape[1:],
+            lambda: trainer.step(batch),
+            resident=[dataset.images, dataset.labels, dataset.test_images, dataset.test_labels],
+            device=self._device,
+        )
+        return {**asdict(measured), "measured_as": key}
+
+    def _order(self) -> list[tuple[str, int, int, str]]:
+        """Key, block, position and arm of every measurement, in the order in which they are taken."""
+        if not self._runs:
+            return []
+        # An arm more changes every other arm's neighbours, and another machine's blocks are no pairs of
+        # this one's: in both cases the alternation starts again.
+        runs = [run.key(self._study, self._conditions.device) for run in self._runs.values()]
+        machine = self._store.machine(device_name(self._device))
+        seconds = self._study.timing.block_seconds
+        order = []
+        for block, position, name in alternate(list(self._runs), self._study.timing.blocks):
+            identity = json.dumps([runs, machine, self._threads, seconds, block, position])
+            order.append((hashlib.sha256(identity.encode()).hexdigest()[:32], block, position, name))
+        return order
+
+    def _steps(self, run: Run) -> Steps:
+        dataset = self._conditions.load(run.recipe.input_size)
+        trainer = LoopTrainer(run, dataset, self._device)
+        batches = batches_forever(len(dataset.labels), run.recipe.batch_size, self._device)
+
+        def steps(count: int) -> int:
+            examples = 0
+            for _ in range(count):
+                batch = next(batches)
+                trainer.step(batch)
+                examples += len(batch)
+            return examples
+
+        return steps

@@ -1,0 +1,1 @@
+"""Trained networks reopened: what their layers compute and which classes they confuse."""

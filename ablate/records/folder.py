@@ -1,0 +1,167 @@
+"""A report folder: who holds it, which study it belongs to, and what may change between two runs of it."""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from ablate.errors import FolderError
+from ablate.records.columns import GIVEN_TABLES, OPTIONAL_TABLES
+from ablate.records.files import write_whole
+from ablate.records.tables import read_table, write_table
+from ablate.study import study_file
+from ablate.study.spec import StudySpec, as_written
+
+READ_ANEW = ("question", "references", "decision", "fallback", "timing")
+"""What may change freely: it is asked of the same numbers."""
+
+
+HARMLESS = ("question", "references", "fallback", "timing")
+"""What may even change after an answer without a word: no p-value and no verdict depends on it."""
+
+
+class ReportFolder:
+    """`reports/<name>/`, held by a lock that a kill releases."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def take(self, *, fresh: bool) -> None:
+        """Hold the folder for this process; `fresh` first moves what is there aside.
+
+        Raises:
+            FolderError: another process holds it, or it cannot be written.
+        """
+        self._lock = FileLock(self.path / ".lock")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+            if fresh and (self.path / "study.yaml").exists():
+                self._lock.release()
+                self.path.rename(self._aside())
+                self.take(fresh=False)
+                return
+            write_whole(self.path / ".holder", f"process {os.getpid()} on {socket.gethostname()}".encode())
+        except Timeout:
+            holder = self.path / ".holder"
+            who = holder.read_text() if holder.exists() else "another process"
+            raise FolderError(f"{self.path}: {who} is at work here: wait, or choose another --out") from None
+        except OSError as error:
+            self._lock.release()
+            raise FolderError(
+                f"{self.path}: cannot be written ({error.strerror}): choose another --out"
+            ) from None
+
+    def release(self) -> None:
+        """Let go."""
+        (self.path / ".holder").unlink(missing_ok=True)
+        self._lock.release()
+
+    def adopt(self, study: StudySpec) -> list[str]:
+        """Make the folder this study's; all that was ever changed after an answer had been seen.
+
+        What only adds (seeds, arms, tuning trials) or asks anew of the same numbers goes on.
+
+        Raises:
+            FolderError: it holds another study's numbers; the message shows the difference.
+        """
+        kept = self.path / "study.yaml"
+        environment = self.environment()
+        changed = list(environment.get("changed_after_answer", []))
+        if kept.exists():
+            old = study_file.read(kept)
+            answered = (self.path / "tables" / "comparisons.csv").exists()
+            for key, before, now in study_file.differences(old, study):
+                if not _only_adds(old, key, before, now):
+                    raise FolderError(
+                        f"{self.path}: holds a study with {key} {before!r}, this one has {now!r}: "
+                        "choose another --out, or --fresh to move the old one aside"
+                    )
+                if answered and key.partition(".")[0] not in HARMLESS:
+                    changed.append(f"{key} from {as_written(before)} to {as_written(now)}")
+            if answered:  # before the study, so that an interruption cannot lose it
+                self.write_environment({**environment, "changed_after_answer": changed})
+        self.write_study(study_file.dump(study))
+        return changed
+
+    def readers(self, dataset: str) -> list[str]:
+        """The other studies beside this one that have read the same test images, moved-aside ones too."""
+        found = []
+        for path in sorted(self.path.parent.glob("*/environment.json")):
+            other = json.loads(path.read_text())
+            if path.parent != self.path and other.get("data", {}).get("dataset") == dataset:
+                found.append(path.parent.name)
+        return found
+
+    def environment(self) -> dict[str, Any]:
+        """What is known of the machine, the data and the arms' costs; empty before the first run."""
+        path = self.path / "environment.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def write_environment(self, environment: Mapping[str, Any]) -> None:
+        text = json.dumps(environment, indent=2, ensure_ascii=False)
+        write_whole(self.path / "environment.json", f"{text}\n".encode())
+
+    def write_study(self, text: str) -> None:
+        write_whole(self.path / "study.yaml", text.encode())
+
+    def write_tables(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        for name, table in tables.items():
+            write_table(table, self.path / "tables" / f"{name}.csv")
+
+    def write_checkpoint(self, slug: str, content: bytes) -> None:
+        write_whole(self.checkpoint(slug), content)
+
+    def checkpoint(self, slug: str) -> Path:
+        """Where the parameters of an arm's first confirmed network are kept."""
+        return self.path / "checkpoints" / f"{slug}.pt"
+
+    def _aside(self) -> Path:
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
+            number += 1
+        return aside
+
+
+def read_given(path: Path) -> tuple[StudySpec, dict[str, Any], dict[str, pd.DataFrame]]:
+    """The study, environment and tables that a report is made from.
+
+    Raises:
+        FolderError: the folder lacks one of them, or it is torn.
+    """
+    if not (path / "study.yaml").exists():
+        raise FolderError(f"{path}: is no report folder (it has no study.yaml): name one that `run` wrote")
+    try:
+        environment = json.loads((path / "environment.json").read_text())
+        files = {name: path / "tables" / f"{name}.csv" for name in (*GIVEN_TABLES, *OPTIONAL_TABLES)}
+        tables = {
+            name: read_table(name, file)
+            for name, file in files.items()
+            if name in GIVEN_TABLES or file.exists()
+        }
+    except FileNotFoundError as error:
+        raise FolderError(f"{error.filename}: is missing: run the study again to write it") from None
+    except ValueError as error:
+        raise FolderError(
+            f"{path}: a table or environment.json is torn ({error}): run the study again"
+        ) from None
+    return study_file.read(path / "study.yaml"), environment, tables
+
+
+def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
+    first, _, rest = key.partition(".")
+    if first in READ_ANEW:
+        return True
+    if key in ("seeds", "tuning.trials", "search.candidates"):
+        return bool(now > before)
+    if first == "arms":
+        return before is None and not any(rest == name or rest.startswith(f"{name}.") for name in study.arms)
+    # One more factor makes another full arm, one more value another space to search.
+    if first == "factors" and rest and study.design in ("one_at_a_time", "factorial"):
+        return isinstance(now, list) and all(value in now for value in before or [])
+    return False

@@ -1,0 +1,76 @@
+"""What is kept of a run, of a timing block and of a tuned parameter."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Status = Literal["complete", "failed", "diverged", "oom", "pruned"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochPoint:
+    """One point of a training curve; five an epoch, the whole-epoch one with its clock and validation."""
+
+    epoch: float
+    train_loss: float
+    train_accuracy: float
+    validation_accuracy: float | None = None
+    train_seconds: float | None = None
+    examples_per_second: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """All that is kept of one run. Everything but `epochs` and `cause` is a function of its key."""
+
+    phase: str
+    arm: str
+    setting: str
+    seed: int
+    values: dict[str, Any]
+    """The value of every factor and nuisance, for the tables."""
+    status: Status
+    engine: str
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+    validation_accuracy: float | None = None
+    test_accuracy: float | None = None
+    epochs: tuple[EpochPoint, ...] = ()
+    cause: str | None = field(default=None, compare=False)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunRecord":
+        raw = json.loads(text)
+        return cls(**{**raw, "epochs": tuple(EpochPoint(**point) for point in raw["epochs"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingBlock:
+    """One arm's steps timed between two device synchronisations."""
+
+    arm: str
+    block: int
+    position: int
+    examples: int
+    seconds: float
+    disturbed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningOutcome:
+    """What tuning one parameter of one arm came to."""
+
+    arm: str
+    parameter: str
+    best: float
+    chosen: float
+    low: float
+    high: float
+    at_edge: bool
+    extended: bool
+    trials: int
+    failed: int
+    diverged: int

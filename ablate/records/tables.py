@@ -1,0 +1,62 @@
+"""Tables of run records: made, written and read with the types of `COLUMNS`."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ablate.records.columns import COLUMNS, TABLES
+from ablate.records.files import write_whole
+from ablate.records.run_records import RunRecord
+
+
+def frame(table: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows as a table with the registry's columns and dtypes; `extra` columns stand after `status`."""
+    columns = list(TABLES[table])
+    if extra:
+        at = columns.index("status") + 1
+        columns[at:at] = extra
+    made = pd.DataFrame([{c: row.get(c) for c in columns} for row in rows], columns=columns, dtype=object)
+    return made.astype(
+        {c: COLUMNS[c].dtype if c in COLUMNS and c not in extra else "string" for c in columns}
+    )
+
+
+def runs_frame(records: Iterable[RunRecord], values: Sequence[str]) -> pd.DataFrame:
+    """One row a run, sorted, free of clocks: equal studies give equal bytes."""
+    rows = [
+        {**vars(record), **{name: _cell(record.values.get(name)) for name in values}} for record in records
+    ]
+    return frame("runs", rows, values).sort_values(["phase", "arm", "setting", "seed"], ignore_index=True)
+
+
+def epochs_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """One row a point of a run's training curve."""
+    rows = ({**vars(record), **vars(point)} for record in records for point in record.epochs)
+    return frame("epochs", rows).sort_values(["phase", "arm", "setting", "seed", "epoch"], ignore_index=True)
+
+
+def write_table(made: pd.DataFrame, path: Path) -> None:
+    """The table as CSV, raw SI units, whole or not at all."""
+    write_whole(path, made.to_csv(index=False, lineterminator="\n").encode())
+
+
+def read_table(table: str, path: Path) -> pd.DataFrame:
+    """A table as `write_table` left it, with the registry's dtypes."""
+    raw = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
+    extra = [column for column in raw.columns if column not in TABLES[table]]
+    if any(column not in raw.columns for column in TABLES[table]):
+        missing = sorted(set(TABLES[table]) - set(raw.columns))
+        raise ValueError(f"{path} lacks the column {missing[0]}")
+    known = {c: COLUMNS[c].dtype for c in TABLES[table]}
+    for column, dtype in known.items():
+        if dtype == "boolean":
+            raw[column] = raw[column].map({"True": True, "False": False})
+    return raw.astype({**known, **dict.fromkeys(extra, "string")})
+
+
+def _cell(value: Any) -> str | None:
+    """A factor's value as the study file writes it: JSON, but words bare."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)

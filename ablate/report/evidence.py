@@ -1,0 +1,115 @@
+"""All that a report folder holds and all that follows from it: what every page and figure is made from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ablate.records import views
+from ablate.records.folder import read_given
+from ablate.records.tables import frame
+from ablate.records.views import Views
+from ablate.stats.chance import chance_ceiling
+from ablate.stats.comparisons import compare, path_from_baseline
+from ablate.stats.contrasts import Contrast, differences, factor_settings, interactions
+from ablate.stats.searches import candidates
+from ablate.stats.summary import summarise
+from ablate.study.spec import FULL, StudySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Everything a page says, before it is said in HTML or Markdown."""
+
+    study: StudySpec
+    environment: dict[str, Any]
+    tables: dict[str, pd.DataFrame]
+    arms: list[str]
+    contrasts: list[Contrast]
+    """All that the study declared to test: what Holm's correction is over."""
+    views: Views
+    """What was seen inside the arms' networks; no arms where none was looked into."""
+    missing_runs: int
+    """How many runs there are still to confirm."""
+    missing_blocks: int
+    """How many blocks there are still to time, of runs that can be timed; unknown ones are not counted."""
+
+    @property
+    def preliminary(self) -> bool:
+        """Whether anything is still missing: then there is no verdict."""
+        return self.missing_runs > 0 or self.missing_blocks > 0
+
+    @property
+    def ceiling(self) -> float:
+        """The accuracy up to which a network may be guessing, always the same class included."""
+        return _ceiling(self.environment)
+
+    @property
+    def failed_runs(self) -> int:
+        """How many runs crashed; divergence is an outcome, not a failure."""
+        return int(self.tables["runs"]["status"].isin(["failed", "oom"]).sum())
+
+    @property
+    def confirmed(self) -> pd.DataFrame:
+        """The runs whose test accuracies make the answer."""
+        runs = self.tables["runs"]
+        return runs[runs["phase"] == "confirm"]
+
+
+def gather(path: Path) -> Evidence:
+    """The folder's study, environment and tables, with the derived ones computed.
+
+    Raises:
+        FolderError: a given table is missing or torn.
+    """
+    study, environment, given = read_given(path)
+    arms = list(environment["arms"])
+    confirmed = given["runs"][given["runs"]["phase"] == "confirm"]
+    timed = given["timing"]
+    each_round = timed["arm"].nunique() + 1  # the baseline's are the first and the last
+    # Without a baseline that trained there is nothing to time the others beside.
+    trained = confirmed.loc[confirmed["status"].isin(["complete", "diverged"]), "arm"]
+    to_time = study.timing.blocks * each_round if arms[0] in set(trained) else 0
+    contrasts = differences(environment["contrasts"])
+    if study.design == "factorial":
+        settings = factor_settings(confirmed, study.factors).reindex(arms)
+        contrasts += interactions(settings)
+    summary = summarise(
+        given["runs"],
+        given["timing"],
+        arms,
+        environment["arms"],
+        study.decision,
+        ceiling=_ceiling(environment),
+    )
+    comparisons = compare(
+        given["runs"],
+        contrasts,
+        study.decision,
+        ceiling=_ceiling(environment),
+    )
+    derived = {"arms": summary, "comparisons": comparisons}
+    if study.design == "leave_one_out":
+        derived["path"] = path_from_baseline(comparisons, summary, FULL)
+    if environment.get("search"):
+        searched = environment["search"]
+        derived |= {
+            "candidates": candidates(given["runs"], searched, arms[0], chance=environment["data"]["chance"]),
+            "importance": frame("importance", searched["importance"]),
+        }
+    return Evidence(
+        study=study,
+        environment=environment,
+        tables={**given, **derived},
+        arms=arms,
+        contrasts=contrasts,
+        views=views.read(path / views.NAME) or Views(classes=tuple(environment["data"]["classes"])),
+        missing_runs=max(0, len(arms) * study.seeds - len(confirmed)),
+        missing_blocks=max(0, to_time - len(timed)),
+    )
+
+
+def _ceiling(environment: dict[str, Any]) -> float:
+    data = environment["data"]
+    return chance_ceiling(data["chance"], data["test_images"])

@@ -1,0 +1,1 @@
+"""`design: search`: candidates in generations, proposed by Optuna."""

@@ -1,0 +1,148 @@
+"""Contrasts paired by seed: differences, intervals, tests and verdicts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from ablate.records.columns import TABLES
+from ablate.records.tables import frame
+from ablate.stats.contrasts import Contrast
+from ablate.stats.intervals import mean_interval
+from ablate.stats.power import PAIRS_FOR_A_VERDICT, detectable_effect, seeds_for_equivalence
+from ablate.study.spec import Decision
+
+EXACT_SIGN_FLIPS = 2**14
+"""Up to this many sign patterns the permutation test counts all of them; beyond, as many random ones."""
+
+NO_VERDICT = "no verdict"
+UNSTABLE = "unstable"
+NOT_TRAINED = "not trained"
+CANNOT_TELL_APART = "cannot tell apart"
+EQUIVALENT = "practically equivalent"
+MATTERS = "matters"
+SIZE_UNCLEAR = "detectable, size unclear"
+INCONCLUSIVE = "inconclusive"
+
+
+def compare(
+    runs: pd.DataFrame, contrasts: Sequence[Contrast], decision: Decision, *, ceiling: float
+) -> pd.DataFrame:
+    """Every contrast, paired by seed, with a verdict each; Holm's correction over all of them.
+
+    Args:
+        runs: the `runs` table; only its confirm phase is used.
+        contrasts: what the study declared.
+        decision: margin and alpha.
+        ceiling: the accuracy up to which a network may be guessing.
+    """
+    confirmed = runs[runs["phase"] == "confirm"]
+    rows = []
+    for contrast in contrasts:
+        involved = confirmed[confirmed["arm"].isin(list(contrast.weights))]
+        broken = _not_comparable(involved, ceiling)
+        # No mean where runs did not train: neither of the survivors nor of both kinds of outcome.
+        values = _by_seed(involved, contrast) if broken is None else np.array([])
+        rows.append({**_paired(values, decision, len(contrasts)), "verdict": broken})
+        rows[-1] |= {"arm": contrast.name, "baseline": contrast.reference}
+    # Over all contrasts the study declared: one that could not be tested still counts, as p = 1.
+    raw = [1.0 if row["p_value"] is None else row["p_value"] for row in rows]
+    corrected = multipletests(raw, decision.alpha, method="holm")[1] if raw else []
+    for row, p_holm in zip(rows, corrected, strict=True):
+        row["p_holm"] = None if row["p_value"] is None else float(p_holm)
+        row["verdict"] = row["verdict"] or _verdict(row, decision)
+    return frame("comparisons", rows)
+
+
+def path_from_baseline(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFrame:
+    """The way from the baseline to the full arm, one row a step: what it added, and where it led.
+
+    The last step is the full arm against the full arm less its last factor, read the other way round.
+    """
+    steps = comparisons[(comparisons["baseline"] != full) & (comparisons["arm"] != full)]
+    last = comparisons[(comparisons["baseline"] == full) & (comparisons["arm"] == steps["arm"].iloc[-1])]
+    turned = last.assign(
+        arm=full,
+        baseline=last["arm"],
+        difference=-last["difference"],
+        ci_low=-last["ci_high"],
+        ci_high=-last["ci_low"],
+    )
+    way = pd.concat([steps, turned]).merge(arms[["arm", "test_accuracy_mean"]], on="arm", how="left")
+    return way[list(TABLES["path"])].reset_index(drop=True)
+
+
+def _not_comparable(involved: pd.DataFrame, ceiling: float) -> str | None:
+    """Why the arms' accuracies have no means to compare, as a verdict; None where they have."""
+    if involved["seed"].nunique() < PAIRS_FOR_A_VERDICT:
+        return NO_VERDICT if (involved["status"] == "diverged").any() else None
+    if (involved["status"] == "diverged").any():
+        return UNSTABLE
+    done = involved[involved["status"] == "complete"]
+    at_chance = done["test_accuracy"] <= ceiling
+    if (done.groupby("arm")["test_accuracy"].median() <= ceiling).any():
+        return NOT_TRAINED
+    # A run that stayed at chance did not train, as one that diverged.
+    return UNSTABLE if at_chance.any() else None
+
+
+def _by_seed(involved: pd.DataFrame, contrast: Contrast) -> np.ndarray[Any, Any]:
+    """The contrast's value for every seed that all its arms completed, `(pairs,)`."""
+    done = involved[involved["status"] == "complete"]
+    wide = done.pivot_table(index="seed", columns="arm", values="test_accuracy")
+    if not set(contrast.weights) <= set(wide.columns):
+        return np.array([])
+    values = pd.concat([weight * wide[arm] for arm, weight in contrast.weights.items()], axis=1)
+    # Accuracies are ratios of whole numbers; what is left after nine digits is rounding.
+    return np.round(values.sum(axis=1, skipna=False).dropna().astype(float).to_numpy(), 9)
+
+
+def _paired(values: np.ndarray[Any, Any], decision: Decision, contrasts: int) -> dict[str, Any]:
+    """What a contrast's values say, before Holm's correction; None for what they cannot."""
+    row: dict[str, Any] = dict.fromkeys(TABLES["comparisons"])
+    n = row["pairs"] = len(values)
+    if n == 0:
+        return row
+    row["difference"] = float(values.mean())
+    row["prob_better"] = float(np.mean(values > 0) + np.mean(values == 0) / 2)
+    if n < 2:
+        return row
+    listed, alpha = values.tolist(), decision.alpha
+    for name, confidence in (
+        ("ci", 1 - alpha),
+        # What a verdict claims of the margin must hold for all contrasts together (Bonferroni).
+        ("family_ci", 1 - alpha / contrasts),
+        ("equivalence_ci", 1 - 2 * alpha / contrasts),
+    ):
+        interval = mean_interval(listed, confidence)
+        assert interval is not None
+        row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    if np.ptp(values) > 0:
+        spread = float(values.std(ddof=1))
+        row["p_value"] = float(stats.ttest_1samp(values, 0).pvalue)
+        row["p_sign_flip"] = float(
+            stats.permutation_test(
+                (values,), np.mean, permutation_type="samples", n_resamples=EXACT_SIGN_FLIPS, rng=0
+            ).pvalue
+        )
+        row["effect_size_dz"] = row["difference"] / spread
+        row["detectable_difference"] = detectable_effect(n, alpha / contrasts) * spread
+        row["seeds_needed"] = seeds_for_equivalence(decision.margin / spread, alpha / contrasts)
+    return row
+
+
+def _verdict(row: Mapping[str, Any], decision: Decision) -> str:
+    """The first verdict of the design that applies to arms that trained."""
+    if row["pairs"] < PAIRS_FOR_A_VERDICT:
+        return NO_VERDICT
+    if row["p_value"] is None:
+        return CANNOT_TELL_APART
+    if -decision.margin < row["equivalence_ci_low"] and row["equivalence_ci_high"] < decision.margin:
+        return EQUIVALENT
+    if row["p_holm"] < decision.alpha:
+        beyond = row["family_ci_low"] > decision.margin or row["family_ci_high"] < -decision.margin
+        return MATTERS if beyond else SIZE_UNCLEAR
+    return INCONCLUSIVE

@@ -1,0 +1,51 @@
+"""One row an arm: accuracy, throughput, size, cost."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ablate.records.tables import frame
+from ablate.stats.intervals import mean_interval
+from ablate.stats.pareto import on_front
+from ablate.stats.throughput import throughput
+from ablate.study.spec import Decision
+
+
+def summarise(
+    runs: pd.DataFrame,
+    timing: pd.DataFrame,
+    arms: Sequence[str],
+    costs: Mapping[str, Mapping[str, Any]],
+    decision: Decision,
+    *,
+    ceiling: float,
+) -> pd.DataFrame:
+    """One row an arm: accuracy with its interval, throughput alone, size, cost, Pareto front."""
+    confirmed = runs[runs["phase"] == "confirm"]
+    speeds = throughput(timing, arms, 1 - decision.alpha)
+    rows = []
+    for arm in arms:
+        of_arm = confirmed[confirmed["arm"] == arm]
+        # No mean over survivors, nor over two kinds of outcome; an arm wholly at chance has one.
+        accuracies = of_arm["test_accuracy"].dropna().astype(float).tolist()
+        at_chance = sum(accuracy <= ceiling for accuracy in accuracies)
+        if (of_arm["status"] == "diverged").any() or 0 < at_chance < len(accuracies):
+            accuracies = []
+        interval = mean_interval(accuracies, 1 - decision.alpha)
+        rows.append(
+            {
+                "arm": arm,
+                "is_baseline": arm == arms[0],
+                "seeds": int((of_arm["status"] == "complete").sum()),
+                "test_accuracy_mean": float(np.mean(accuracies)) if accuracies else None,
+                "test_accuracy_ci_low": interval.low if interval else None,
+                "test_accuracy_ci_high": interval.high if interval else None,
+                **speeds.get(arm, {}),
+                **costs.get(arm, {}),
+            }
+        )
+    objectives = [(row["test_accuracy_mean"], row.get("examples_per_second")) for row in rows]
+    front = on_front([(a, b) if a is not None and b is not None else None for a, b in objectives])
+    return frame("arms", ({**row, "pareto": best} for row, best in zip(rows, front, strict=True)))

@@ -1,0 +1,98 @@
+"""From timing blocks to throughput: each arm's speed, its ratio to the baseline, and how that changed."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ablate.stats.intervals import Interval, mean_interval
+from ablate.stats.power import PAIRS_FOR_A_VERDICT
+
+
+def throughput(timing: pd.DataFrame, arms: Sequence[str], confidence: float) -> dict[str, dict[str, float]]:
+    """Examples per second by arm (median of blocks) and its ratio to the baseline's (paired by block).
+
+    The ratio is the geometric mean over blocks with a t-interval on the logarithm; within a block the
+    baseline's two figures, first and last, are averaged, which cancels a steady drift. Disturbed
+    measurements are left out, and an arm with fewer than three undisturbed pairs gets no ratio.
+    """
+    by_block = _by_block(timing)
+    found: dict[str, dict[str, float]] = {}
+    for arm in arms:
+        if arm not in by_block.index.get_level_values("arm"):
+            continue
+        blocks = by_block.loc[arm].astype(float)
+        found[arm] = {"examples_per_second": float(blocks.median())}
+        # From order statistics, exact for any distribution; six blocks at least for 95 %.
+        tested: Any = stats.quantile_test(blocks.to_numpy(), p=0.5)
+        low, high = tested.confidence_interval(confidence)
+        if math.isfinite(low) and math.isfinite(high):
+            found[arm] |= {"examples_per_second_ci_low": low, "examples_per_second_ci_high": high}
+        if arm == arms[0]:
+            found[arm]["examples_per_second_ratio"] = 1.0
+        else:
+            ratios = _ratios(by_block, arm, arms[0])
+            logarithm = mean_interval(np.log(ratios.to_numpy()).tolist(), confidence)
+            if logarithm is not None and len(ratios) >= PAIRS_FOR_A_VERDICT:
+                found[arm] |= {
+                    "examples_per_second_ratio": math.exp(logarithm.mean),
+                    "examples_per_second_ratio_ci_low": math.exp(logarithm.low),
+                    "examples_per_second_ratio_ci_high": math.exp(logarithm.high),
+                }
+    return found
+
+
+def ratio_change(
+    before: pd.DataFrame, after: pd.DataFrame, arm: str, baseline: str, confidence: float
+) -> Interval | None:
+    """By what factor an arm's throughput ratio to the baseline changed between two timings, Welch's interval.
+
+    None where either has fewer than three undisturbed pairs of blocks.
+    """
+    logs = [np.log(_ratios(_by_block(timing), arm, baseline).to_numpy()) for timing in (before, after)]
+    if min(map(len, logs)) < PAIRS_FOR_A_VERDICT:
+        return None
+    test = stats.ttest_ind(logs[1], logs[0], equal_var=False)
+    low, high = test.confidence_interval(confidence)
+    middle = float(logs[1].mean() - logs[0].mean())
+    return Interval(mean=math.exp(middle), low=math.exp(low), high=math.exp(high))
+
+
+def _by_block(timing: pd.DataFrame) -> pd.Series:
+    """Examples per second by arm and block, the disturbed left out, the baseline's two figures averaged."""
+    clean = timing[~timing["disturbed"].astype(bool)]
+    speed = clean.assign(speed=(clean["examples"] / clean["seconds"]).astype(float))
+    return speed.groupby(["arm", "block"])["speed"].mean()
+
+
+def _ratios(by_block: pd.Series, arm: str, baseline: str) -> pd.Series:
+    """The arm's speed over the baseline's in every block that has both."""
+    if not {arm, baseline} <= set(by_block.index.get_level_values("arm")):
+        return pd.Series(dtype=float)
+    return (by_block.loc[arm] / by_block.loc[baseline]).dropna()
+
+
+def drift(timing: pd.DataFrame) -> float | None:
+    """How much faster or slower the baseline was at a block's end than at its start: median ratio - 1."""
+    if timing.empty:
+        return None
+    speed = timing.assign(speed=(timing["examples"] / timing["seconds"]).astype(float))
+    ends = speed.groupby("block")["position"].agg(["min", "max"])
+    at = speed.set_index(["block", "position"])["speed"]
+    ratios = [at.loc[block, last] / at.loc[block, first] for block, first, last in ends.itertuples()]
+    return float(np.median(ratios)) - 1
+
+
+def spread(timing: pd.DataFrame) -> float | None:
+    """The baseline's undisturbed blocks: interquartile range over median; None for fewer than three."""
+    if timing.empty:
+        return None
+    first = timing.sort_values(["block", "position"])["arm"].iloc[0]
+    clean = timing[(timing["arm"] == first) & ~timing["disturbed"].astype(bool)]
+    speed = (clean["examples"] / clean["seconds"]).astype(float)
+    if len(speed) < PAIRS_FOR_A_VERDICT:
+        return None
+    return float((speed.quantile(0.75) - speed.quantile(0.25)) / speed.median())

@@ -1,0 +1,97 @@
+"""What pydantic complains of, as one line with place, key, value and remedy."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from ablate.data.datasets import DatasetSpec
+from ablate.study.spec import (
+    Decision,
+    Range,
+    Recipe,
+    Reference,
+    Search,
+    StudySpec,
+    Timing,
+    Tuning,
+    ValueWhen,
+    did_you_mean,
+)
+
+
+def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path) -> str:
+    """One line for pydantic's first complaint: place, key, value, remedy."""
+    error = errors[0]
+    # Pydantic names the branch of a union and our own 'ranges' in its path; neither stands in the file.
+    branches = (
+        "ranges",
+        "ValueWhen",
+        "bool",
+        "int",
+        "float",
+        "str",
+        "none",
+        "list[",
+        "function-",
+        "constrained-str",
+    )
+    location = [str(part) for part in error["loc"]]
+    keys = location[:1] + [part for part in location[1:] if not part.startswith(branches)]
+    if ".".join(keys[:3]) not in lines:  # a range alone is not written as a list
+        keys = keys[:2] + keys[3:] if location[:2] == ["tuning", "ranges"] else keys
+    key = ".".join(keys)
+    written = key
+    while written and written not in lines:
+        written = written.rpartition(".")[0]
+    place = lines.get(written, str(path))
+    given = error.get("input")
+    if error["type"] == "extra_forbidden":
+        return f"{place}: unknown key '{keys[-1]}': {did_you_mean(keys[-1], _known_keys(keys[:-1]))}"
+    if error["type"] == "missing":
+        return f"{place}: '{key}' is missing: add it"
+    if error["type"] == "value_error":
+        return f"{place}: {f'{key}: ' if key else ''}{error['ctx']['error']}"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    if any(part.startswith(branches[1:]) for part in location[1:]):
+        # A union has every branch complain: a word's own complaint, if there is one, says most.
+        for other in errors if isinstance(given, str) else ():
+            if other["type"] == "value_error" and other["loc"][: len(keys)] == error["loc"][: len(keys)]:
+                return f"{place}: {key}: {other['ctx']['error']}"
+        message = "must be a word, a number, true, false, null, a list of numbers, or {value: …, when: {…}}"
+    if isinstance(given, float) and math.isnan(given):
+        message = "not a number"
+    shown = repr(given) if len(repr(given)) <= 60 else repr(given)[:57] + "…"
+    if error["type"] == "literal_error":
+        known = [choice.strip(" '") for choice in error["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        return f"{place}: {key}: {shown} is not known: {did_you_mean(str(given), known)}"
+    return f"{place}: {key}: {shown}: {message}"
+
+
+def _known_keys(parents: Sequence[str]) -> list[str]:
+    known: type[BaseModel] = StudySpec
+    for parent in parents:
+        if parent.isdigit():
+            continue
+        annotation = known.model_fields[parent].annotation if parent in known.model_fields else Range
+        known = next(
+            (
+                kind
+                for kind in (
+                    DatasetSpec,
+                    Recipe,
+                    Tuning,
+                    Decision,
+                    Timing,
+                    Search,
+                    Reference,
+                    ValueWhen,
+                    Range,
+                )
+                if kind.__name__ in repr(annotation)
+            ),
+            Range,
+        )
+    return list(known.model_fields)

@@ -1,0 +1,157 @@
+"""The study file: read with overrides and fallback, written back, compared."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from ablate.data.datasets import DatasetSpec
+from ablate.errors import StudyError
+from ablate.study.complaints import explain
+from ablate.study.spec import (
+    StudySpec,
+)
+from ablate.study.yaml_text import parse, refuse_traps
+
+
+def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -> StudySpec:
+    """The study in `path` with `key=value` overrides on top; `fallback` first lays its fallback over it.
+
+    Raises:
+        StudyError: one line with file, line, key, offending value and remedy.
+    """
+    raw, lines = parse(path)
+    beneath = "fallback."
+    in_fallback = {key.removeprefix(beneath): line for key, line in lines.items() if key.startswith(beneath)}
+    if fallback:
+        raw, lines = _on_fallback(raw), {**lines, **in_fallback}
+    elif isinstance(raw.get("fallback"), Mapping):
+        # Found now, not on the day on which the data cannot be had.
+        _validated(_on_fallback(raw), {**lines, **in_fallback}, path)
+    for override in overrides:
+        _apply_override(raw, lines, override)
+    return _validated(raw, lines, path)
+
+
+def values(overrides: Sequence[str]) -> dict[str, Any]:
+    """`key=value` pairs as a mapping; the values are YAML."""
+    raw: dict[str, Any] = {}
+    for override in overrides:
+        _apply_override(raw, {}, override)
+    return raw
+
+
+def dump(spec: StudySpec) -> str:
+    """The resolved study as YAML that `read` takes back."""
+    raw = _as_written(spec)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.allow_unicode = True
+    yaml.width = 100
+    stream = io.StringIO()
+    yaml.dump(raw, stream)
+    return stream.getvalue()
+
+
+def differences(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any]]:
+    """Dotted key, old and new value of everything in which two resolved studies differ."""
+    if old.arms and new.arms and next(iter(old.arms)) != next(iter(new.arms)):
+        yield "first of arms, the baseline,", next(iter(old.arms)), next(iter(new.arms))
+    before, after = (dict(_leaves(_as_written(spec))) for spec in (old, new))
+    for key in [*before, *(key for key in after if key not in before)]:
+        if repr(before.get(key)) != repr(after.get(key)):
+            yield key, before.get(key), after.get(key)
+
+
+def _as_written(spec: StudySpec) -> dict[str, Any]:
+    """The study as a file has it: what does not apply left out, a range alone not in a list."""
+    raw = spec.model_dump(mode="json")
+    ranges = {
+        name: [_without_empty(one, "when") for one in several]
+        for name, several in raw["tuning"]["ranges"].items()
+    }
+    raw["tuning"] = {
+        "trials": spec.tuning.trials,
+        **{name: several[0] if len(several) == 1 else several for name, several in ranges.items()},
+    }
+    for unused in ["design", "search", "factors"] if spec.arms else ["arms"]:
+        del raw[unused]
+    if spec.design != "search":
+        raw.pop("search", None)
+    return raw
+
+
+def _without_empty(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in raw.items() if name != key or value}
+
+
+def _validated(raw: Mapping[str, Any], lines: dict[str, str], path: Path) -> StudySpec:
+    try:
+        return StudySpec.model_validate(raw).standing_at(lines)
+    except ValidationError as error:
+        raise StudyError(explain(error.errors(), lines, path)) from None
+
+
+def _leaves(raw: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(raw, Mapping) and raw:
+        for key, value in raw.items():
+            yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, raw
+
+
+def _on_fallback(raw: dict[str, Any]) -> dict[str, Any]:
+    over = raw.get("fallback") or {}
+    merged = _merge({key: value for key, value in raw.items() if key != "fallback"}, over)
+    if "references" not in over:
+        merged.pop("references", None)  # published figures are about the data they were published for
+    if "validation" not in over:
+        # The same share of the images is held out as on the data the study was written for.
+        held_out = raw.get("validation", StudySpec.model_fields["validation"].default)
+        before, after = (_train_images(source.get("dataset")) for source in (raw, merged))
+        if isinstance(held_out, int) and before and after:
+            merged["validation"] = round(Fraction(held_out * after, before))  # whatever its size
+    return merged
+
+
+def _train_images(dataset: Any) -> int | None:
+    """Of the data set as the file names it; None where there is no such thing, which is told elsewhere."""
+    try:
+        return DatasetSpec.model_validate("fashion_mnist" if dataset is None else dataset).facts.train_images
+    except ValueError:
+        return None
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _apply_override(raw: dict[str, Any], lines: dict[str, str], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key or not all(key.split(".")):
+        raise StudyError(f"command line: '{override}' is not KEY=VALUE: write it like recipe.epochs=2")
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        refuse_traps(yaml, text, Path(key))
+        value = yaml.load(text)
+    except (YAMLError, ValueError, StudyError):
+        raise StudyError(f"command line: {key}: '{text}' is not a YAML value") from None
+    *parents, last = key.split(".")
+    place = raw
+    for parent in parents:
+        nested = place.setdefault(parent, {})
+        if not isinstance(nested, dict):
+            raise StudyError(f"command line: {key}: '{parent}' holds a value, nothing can stand below it")
+        place = nested
+    place[last] = value
+    lines[key] = "command line"

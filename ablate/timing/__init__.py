@@ -1,0 +1,1 @@
+"""Time, cost and the machine they were measured on."""

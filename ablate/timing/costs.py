@@ -1,0 +1,126 @@
+"""What an arm costs: parameters, FLOPs, peak memory."""
+
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from ablate import models
+from ablate.data.datasets import DatasetFacts
+from ablate.design.runs import Arm, Run
+from ablate.timing.machine import synchronise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What an arm costs whoever runs it."""
+
+    parameters: int
+    flops_per_example: int
+    peak_memory_bytes: int
+
+
+def cost(
+    model: nn.Module,
+    image_shape: Sequence[int],
+    step: Callable[[], object],
+    *,
+    resident: Sequence[torch.Tensor],
+    device: torch.device,
+) -> Cost:
+    """Parameters, forward FLOPs of one example, and peak memory of the given training step.
+
+    `resident` tensors, the data set, belong to no arm and are left out of its memory.
+    """
+    step()  # the first step also makes the optimiser's state
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        step()
+        synchronise(device)
+        peak = torch.cuda.max_memory_allocated(device) - sum(tensor.nbytes for tensor in resident)
+    else:
+        with _TensorBytes(model, resident) as tracker:
+            step()
+        peak = tracker.peak
+    return Cost(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        flops_per_example=flops_per_example(model, image_shape),
+        peak_memory_bytes=peak,
+    )
+
+
+def flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int:
+    """Forward FLOPs of one example `(channels, height, width)`: convolutions and matrix products."""
+    device = next(model.parameters()).device
+    training = model.training
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(torch.zeros(1, *image_shape, device=device))
+    model.train(training)
+    return int(counter.get_total_flops())
+
+
+def arm_flops(arm: Arm, facts: DatasetFacts) -> int:
+    """Forward FLOPs of one example of a data set through the arm's network."""
+    shape = facts.shape_at(arm.recipe.input_size)
+    network = models.build(
+        arm.model, arm.keywords, input_shape=shape, classes=facts.classes, init="default", seed=0
+    )
+    return flops_per_example(network, shape)
+
+
+class Work:
+    """How much arithmetic runs are, by which the long are told from the short."""
+
+    def __init__(self, facts: DatasetFacts, validation: int) -> None:
+        """Of runs on a data set of which so many images are held out."""
+        self._facts, self._validation = facts, validation
+        self._flops: dict[str, int] = {}
+
+    def of(self, run: Run) -> int:
+        """FLOPs of the run's forward passes over its training images; an arm's network is counted once."""
+        if run.arm.name not in self._flops:
+            # A person's own network may do without all that is counted.
+            self._flops[run.arm.name] = max(1, arm_flops(run.arm, self._facts))
+        recipe = run.recipe
+        images = self._facts.trained_on(recipe.train_images, self._validation)
+        return self._flops[run.arm.name] * recipe.epochs * images
+
+
+class _TensorBytes(TorchDispatchMode):
+    """Bytes of tensor storage alive at once, at most, while the mode is on; the model's own included."""
+
+    def __init__(self, model: nn.Module, uncounted: Sequence[torch.Tensor]) -> None:
+        super().__init__()
+        self._alive = {tensor.untyped_storage()._cdata for tensor in uncounted}
+        self._bytes = 0
+        self.peak = 0
+        for tensor in [*model.parameters(), *model.buffers()]:
+            self._count(tensor)
+            if tensor.grad is not None:
+                self._count(tensor.grad)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves((args, made)):
+            if isinstance(tensor, torch.Tensor):
+                self._count(tensor)
+        return made
+
+    def _count(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage._cdata in self._alive:
+            return
+        self._alive.add(storage._cdata)
+        self._bytes += storage.nbytes()
+        self.peak = max(self.peak, self._bytes)
+        weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
+
+    def _forget(self, address: int, size: int) -> None:
+        self._alive.discard(address)
+        self._bytes -= size

@@ -1,0 +1,65 @@
+"""The machine and the versions that a measurement holds for, and how to wait for its device."""
+
+import contextlib
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def environment(device: torch.device, threads: int) -> dict[str, Any]:
+    """Versions, hardware and settings that a figure holds for."""
+    packages = ("ablate", "torch", "optuna", "numpy", "pandas", "scipy", "statsmodels")
+    described = {
+        "device": device.type,
+        "device_name": device_name(device),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "timing_threads": threads,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "git_commit": _git_commit(),
+    }
+    if device.type == "cuda":
+        described["cuda"] = torch.version.cuda
+        described["cudnn"] = torch.backends.cudnn.version()
+    return described
+
+
+def device_name(device: torch.device) -> str:
+    """What the device is sold as."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_commit() -> str | None:
+    """The commit of ablate's own checkout; None where it was installed from a wheel."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", Path(__file__).parent, "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()

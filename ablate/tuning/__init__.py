@@ -1,0 +1,1 @@
+"""The rule that tunes every arm alike."""

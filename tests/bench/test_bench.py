@@ -1,0 +1,250 @@
+"""The bench sets our throughput beside the tutorial's loop: what it counts, what it leaves out, what it says."""
+
+import gzip
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from ablate.bench.bench import PEER, Bench, contenders
+from ablate.bench.contenders import Contender, Extent, Together, run_of, training_flops
+from ablate.bench.peer import Peer, lay_out_files
+from ablate.bench.standings import sections, standings
+from ablate.bench.whole import examples_trained
+from ablate.cli import doctor
+from ablate.data import by_torchvision, official
+from ablate.engines import lanes_library
+from ablate.engines.loop import LoopTrainer
+from ablate.errors import AblateError
+from ablate.records.run_records import TimingBlock
+from ablate.records.tables import frame, write_table
+from ablate.study import study_file
+from tests.conftest import CPU, SMALL
+
+TINY = Extent(blocks=1, images=512, test_images=100, block_seconds=0.01, runs_a_job=1, epochs_around=1)
+
+
+def contender(name: str, **changes: object) -> Contender:
+    given = {"kind": "one run alone", "covers": "an epoch", "train": lambda: 0, **changes}
+    return Contender(name=name, **given)
+
+
+def blocks(speeds: dict[str, list[float]], disturbed: tuple[tuple[str, int], ...] = ()) -> list[TimingBlock]:
+    """One block a speed; the first contender's stand at both ends of every round."""
+    first, *others = speeds
+    return [
+        TimingBlock(arm=name, block=number, position=position, examples=1_000, seconds=1_000 / speeds[name][number], disturbed=(name, number) in disturbed)
+        for number in range(len(speeds[first]))
+        for position, name in enumerate([first, *others, first])
+    ]  # fmt: skip
+
+
+def test_a_ratio_is_the_geometric_mean_of_pairs_with_its_interval() -> None:
+    peer, ours = [100.0, 200.0, 400.0], [200.0, 600.0, 800.0]
+    base, row = standings([contender("peer"), contender("ours")], blocks({"peer": peer, "ours": ours}))
+    assert (base.beside, base.ratio) == (None, None)
+    assert row.beside == "peer"
+    assert row.ratio == pytest.approx((2 * 3 * 2) ** (1 / 3))
+    assert row.ratio_ci_low < row.ratio < row.ratio_ci_high
+    assert math.log(row.ratio_ci_low) + math.log(row.ratio_ci_high) == pytest.approx(2 * math.log(row.ratio))
+    assert row.examples_per_second == 600
+    assert (row.examples_per_second_q1, row.examples_per_second_q3) == (400, 700)
+
+
+@pytest.mark.parametrize(("speed", "reached"), [(219, "no"), (221, "must"), (301, "aim")])
+def test_a_row_says_whether_it_reached_what_was_asked(speed: float, reached: str) -> None:
+    asked = contender("ours", must=2.2, aim=3)
+    _, row = standings([contender("peer"), asked], blocks({"peer": [100.0] * 3, "ours": [speed] * 3}))
+    assert row.reached == reached
+
+
+def test_disturbed_blocks_are_left_out_of_every_figure() -> None:
+    speeds = {"peer": [100.0] * 4, "ours": [300.0, 300.0, 300.0, 9_000.0]}
+    _, row = standings([contender("peer"), contender("ours")], blocks(speeds, disturbed=(("ours", 3),)))
+    assert (row.ratio, row.examples_per_second_q3) == (pytest.approx(3), pytest.approx(300))
+    assert (row.blocks, row.undisturbed) == (4, 3)
+
+
+def test_two_clean_pairs_make_no_ratio_and_reach_nothing() -> None:
+    asked = contender("ours", must=2, aim=3)
+    measured = blocks({"peer": [100.0] * 3, "ours": [300.0] * 3}, disturbed=(("ours", 0),))
+    rows = list(standings([contender("peer"), asked], measured))
+    assert (rows[1].ratio, rows[1].reached) == (None, None)
+    assert "under 3 clean pairs" in str(list(sections(rows)))
+
+
+def test_one_run_inside_many_has_its_part_of_their_throughput() -> None:
+    many = contender("many", kind="aggregate", at_once=4, must=5, aim=9)
+    _, whole, inside = standings(
+        [contender("peer"), many], blocks({"peer": [100.0] * 3, "many": [800.0] * 3})
+    )
+    assert (whole.kind, whole.ratio, whole.reached) == ("aggregate", pytest.approx(8), "must")
+    assert (inside.kind, inside.ratio) == ("one run inside a cohort", pytest.approx(2))
+    assert (inside.examples_per_second, inside.must, inside.reached) == (pytest.approx(200), None, None)
+
+
+def test_what_was_run_once_is_set_beside_what_was_measured_around_it() -> None:
+    measured = [
+        TimingBlock(arm=name, block=0, position=position, examples=speed, seconds=1, disturbed=False)
+        for position, (name, speed) in enumerate([("peer", 80), ("command", 1_000), ("peer", 120)])
+    ]
+    whole = contender("command", kind="end to end", must=10, aim=14)
+    _, row = standings([contender("peer"), whole], measured)
+    assert (row.ratio, row.ratio_ci_low, row.reached) == (pytest.approx(10), None, "must")
+
+
+def test_the_four_kinds_of_figure_stand_apart_and_name_what_they_are_beside() -> None:
+    everyone = [
+        contender("peer"),
+        contender("ours", covers="steps"),
+        contender("many", kind="aggregate", at_once=2),
+        contender("command", kind="end to end"),
+    ]
+    rows = list(standings(everyone, blocks({c.name: [100.0 + i] * 3 for i, c in enumerate(everyone)})))
+    table = dict(sections(rows))
+    assert list(table) == [
+        "one run alone: an epoch",
+        "one run alone: steps",
+        "one run inside a cohort: an epoch",
+        "aggregate: an epoch",
+        "end to end: an epoch",
+    ]
+    assert table["one run alone: an epoch"][0][0] == "a: peer"
+    assert "× a (" in table["aggregate: an epoch"][0][3]
+
+
+def test_lenet_5_takes_2_263_920_flops_forward_and_backward(digits) -> None:
+    assert training_flops(LoopTrainer(run_of({}), digits, CPU), (1, 28, 28)) == 3 * 833_040 - 235_200
+
+
+def test_a_cohort_trains_all_its_members_for_an_epoch(digits) -> None:
+    few = replace(
+        digits,
+        images=digits.images[:300],
+        labels=digits.labels[:300],
+        test_images=digits.test_images[:100],
+        test_labels=digits.test_labels[:100],
+    )
+    together = Together(few, 3)
+    before = together.cohort.parameters.clone()
+    assert together() == 3 * 300
+    assert (together.cohort.parameters != before).any(dim=1).all()
+    kept = 784 + 2 * 4_704 + 1_176 + 2 * 1_600 + 400 + 2 * 120 + 2 * 84 + 10
+    assert together.least_bytes == kept * 4 * 256 * 3
+
+
+def test_a_run_that_does_not_end_well_is_no_throughput() -> None:
+    class Failing:
+        def outcomes(self, runs):
+            from ablate.execution.executor import failure
+
+            yield failure(runs[0], "out of luck")
+
+        def close(self) -> None: ...
+
+    with pytest.raises(AblateError, match="ended as failed: out of luck"):
+        contenders.side_by_side(Failing(), [run_of({})], 1)()
+
+
+def test_examples_are_counted_by_the_epochs_that_ended(tmp_path: Path, small) -> None:
+    (tmp_path / "study.yaml").write_text(
+        study_file.dump(small("factors={train_images: [500]}", "seeds=1", "tuning.trials=0"))
+    )
+    ended = {"phase": "confirm", "setting": "recipe", "seed": 0, "train_loss": 1.0, "train_accuracy": 0.5, "train_seconds": 1.0}  # fmt: skip
+    underway = {**ended, "train_seconds": None, "epoch": 0.2}
+    rows = [
+        {**ended, "arm": "baseline", "epoch": 1.0},
+        {**ended, "arm": "baseline", "epoch": 2.0},
+        {**underway, "arm": "baseline"},
+        {**ended, "arm": "train_images=500", "epoch": 1.0},
+    ]
+    write_table(frame("epochs", rows), tmp_path / "tables" / "epochs.csv")
+    assert examples_trained(tmp_path) == 2 * (1_437 - 240) + 500
+
+
+def test_the_tutorials_loop_reads_the_official_files_decompressed(tmp_path: Path, real_data: Path) -> None:
+    lay_out_files(real_data, tmp_path)
+    raw = tmp_path / "FashionMNIST" / "raw"
+    for file in official.FILES:
+        assert (raw / file).read_bytes() == gzip.decompress(
+            (real_data / f"FashionMNIST/raw/{file}.gz").read_bytes()
+        )
+
+
+def test_without_data_noise_of_the_same_shape_and_size_stands_in(tmp_path: Path) -> None:
+    lay_out_files(None, tmp_path)
+    datasets = by_torchvision.torchvision().datasets
+    for train, count in ((True, 60_000), (False, 10_000)):
+        read = datasets.FashionMNIST(tmp_path, train=train)
+        assert read.data.shape == (count, 28, 28)
+        assert sorted(read.targets.unique().tolist()) == list(range(10))
+        assert 100 < read.data.float().mean() < 155
+
+
+def test_the_tutorials_loop_trains_an_epoch_in_a_process_that_ends(tmp_path: Path) -> None:
+    lay_out_files(None, tmp_path)
+    peer = Peer(tmp_path, 300, 100, CPU)
+    epoch = peer.epoch()
+    itself = psutil.Process(peer._process.pid)
+    started = [itself, *itself.children(recursive=True)]
+    peer.close()
+    assert epoch.examples == 300
+    assert 0 < epoch.step_seconds < epoch.seconds
+    assert psutil.wait_procs(started, timeout=10)[1] == []
+
+
+def test_a_tutorials_loop_that_died_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    peer = Peer(tmp_path / "nowhere", 300, 100, CPU)
+    with pytest.raises(AblateError, match="the tutorial's loop ended with exit code 1"):
+        peer.epoch()
+    peer.close()
+
+
+def test_a_bench_measures_every_kind_of_figure(tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        SMALL.replace("seeds: 3", "seeds: 1")
+        .replace("trials: 2", "trials: 0")
+        .replace("blocks: 3", "blocks: 0")
+    )
+    bench = Bench(TINY, CPU, None, path, "loop")
+    told = [event.phase for event in bench.events()]
+    bench.close()
+    assert list(dict.fromkeys(told)) == ["warm up", "measure", "end to end"]
+    kept = json.loads(bench.as_json())
+    rows = {row["name"]: row for row in kept["rows"]}
+    assert rows[PEER]["kind"] == "one run alone"
+    assert rows["by the documents' own clock"]["examples_per_second"] > rows[PEER]["examples_per_second"]
+    assert rows["torch loop, LeNet-5"]["flops_per_second"] > 0
+    whole = rows["ablate run small (loop)"]
+    assert (whole["kind"], whole["must"], whole["aim"]) == ("end to end", 3, 3.5)
+    counted = [block["examples"] for block in kept["blocks"] if block["arm"] == "ablate run small (loop)"]
+    assert counted == [2 * 2 * 1_197]  # two arms, two epochs
+    assert "noise of its shape and size stood in" in " ".join(kept["remarks"])
+    assert kept["environment"]["hardware"].endswith("cores")
+    assert not [row for row in rows.values() if row["kind"] == "aggregate"]  # runs of a study need its data
+
+
+def test_a_machine_without_a_compiler_is_told_what_trains_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_library, "library", lambda: "there is no C++ compiler (g++, c++)")
+    found = {finding.name: finding for finding in doctor.examine(None)}
+    assert not found["lanes"].there
+    assert found["lanes"].told == "there is no C++ compiler (g++, c++): the torch loop trains instead"
+    assert found["loop"].there
+    monkeypatch.delenv("ABLATE_ENGINE", raising=False)
+    assert "there is no C++ compiler" in doctor.without_lanes("cpu")
+    assert doctor.without_lanes("cuda") is None
+    monkeypatch.setenv("ABLATE_ENGINE", "loop")
+    assert doctor.without_lanes("cpu") is None
+
+
+def test_noise_stands_in_for_our_engines_as_well() -> None:
+    dataset = Bench(TINY, CPU, None, None, "auto")._dataset()
+    assert (len(dataset.images), len(dataset.test_images)) == (512, 100)
+    assert np.ptp(dataset.images.numpy()) > 0.9
+    assert torch.equal(dataset.labels.unique(), torch.arange(10))

@@ -1,0 +1,172 @@
+"""Workers are real processes: one may die without taking the others along, and none outlives its parent."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ablate.data.datasets import named
+from ablate.design.designs import lay_out
+from ablate.design.runs import Run
+from ablate.execution import executor
+from ablate.execution.executor import Conditions
+from ablate.execution.workers import Here, LocalProcesses
+from ablate.records.run_records import RunRecord
+
+CONDITIONS = Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[LocalProcesses]:
+    """One for all tests, whatever they do to it: that it recovers is what it promises."""
+    made = LocalProcesses(CONDITIONS, jobs=2)
+    yield made
+    made.close()
+
+
+def some_runs(spec, count: int, **setting: float) -> list[Run]:
+    return [Run(phase="tune", arm=lay_out(spec).arms[0], setting=setting, seed=seed) for seed in range(count)]
+
+
+def timeless(record: RunRecord) -> tuple[object, ...]:
+    return record.seed, record.status, record.train_loss, record.validation_accuracy, record.cause
+
+
+def workers_of(parent: psutil.Process) -> list[psutil.Process]:
+    """What the server of `parent` has forked."""
+    servers = [child for child in parent.children() if "forkserver" in " ".join(_command(child))]
+    return [worker for server in servers for worker in server.children()]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
+
+
+def test_processes_give_what_this_process_gives(small, pool: LocalProcesses) -> None:
+    runs = some_runs(small("recipe.epochs=1"), 4)
+    there = sorted(timeless(outcome.record) for outcome in pool.outcomes(runs))
+    here = sorted(timeless(outcome.record) for outcome in Here(CONDITIONS, threads=1).outcomes(runs))
+    assert there == here
+
+
+def test_a_killed_worker_costs_its_run_a_second_try_and_the_others_nothing(
+    small, pool: LocalProcesses
+) -> None:
+    runs = some_runs(small("recipe.epochs=12"), 4)
+    outcomes = pool.outcomes(runs)
+    first = next(outcomes)
+    victim = max(workers_of(psutil.Process()), key=lambda child: child.cpu_times().user)
+    victim.send_signal(signal.SIGKILL)
+    records = [first.record, *(outcome.record for outcome in outcomes)]
+    assert sorted(record.seed for record in records) == [0, 1, 2, 3]
+    assert {record.status for record in records} == {"complete"}
+
+
+def test_a_killed_idle_worker_is_replaced(small, pool: LocalProcesses) -> None:
+    runs = some_runs(small("recipe.epochs=1"), 4)
+    assert len(list(pool.outcomes(runs[:2]))) == 2
+    for child in workers_of(psutil.Process()):
+        child.send_signal(signal.SIGKILL)
+    assert {outcome.record.status for outcome in pool.outcomes(runs[2:])} == {"complete"}
+
+
+def test_a_run_whose_worker_dies_twice_is_recorded_failed(small, pool: LocalProcesses) -> None:
+    runs = some_runs(small("recipe.epochs=60"), 1)
+    stop = threading.Event()
+
+    def hunt() -> None:
+        while not stop.wait(0.1):
+            for child in workers_of(psutil.Process()):
+                if child.is_running() and child.cpu_times().user > 0.5:  # at work
+                    child.send_signal(signal.SIGKILL)
+
+    hunter = threading.Thread(target=hunt)
+    hunter.start()
+    (outcome,) = pool.outcomes(runs)
+    stop.set()
+    hunter.join()
+    assert outcome.record.status == "failed"
+    assert outcome.record.cause == "its worker died twice, with exit code -9"
+
+
+def test_what_goes_wrong_inside_a_run_becomes_its_record(small, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> RunRecord:
+        raise RuntimeError("expected scalar type Float\nbut found Double")
+
+    monkeypatch.setattr(executor, "train", fail)
+    (outcome,) = Here(CONDITIONS, threads=1).outcomes(some_runs(small(), 1))
+    assert outcome.record.status == "failed"
+    assert outcome.record.cause == "RuntimeError: expected scalar type Float"
+    assert outcome.record.validation_accuracy is None
+
+
+def test_running_out_of_memory_is_told_apart(small, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def fail(*_: object, **__: object) -> RunRecord:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(executor, "train", fail)
+    (outcome,) = Here(CONDITIONS, threads=1).outcomes(some_runs(small(), 1))
+    assert outcome.record.status == "oom"
+
+
+def test_only_the_first_confirmed_seed_of_an_arm_is_kept(small) -> None:
+    arm = lay_out(small("recipe.epochs=1")).arms[0]
+    runs = [
+        Run(phase=phase, arm=arm, setting={}, seed=seed)
+        for phase, seed in (("tune", 0), ("confirm", 0), ("confirm", 1))
+    ]
+    kept = [outcome.checkpoint is not None for outcome in Here(CONDITIONS, threads=1).outcomes(runs)]
+    assert kept == [False, True, False]
+
+
+ORPHANS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from ablate.study import study_file
+from ablate.design.runs import Run
+from ablate.design.designs import lay_out
+from ablate.data.datasets import named
+from ablate.execution.executor import Conditions
+from ablate.execution.workers import LocalProcesses
+if __name__ == "__main__":
+    spec = study_file.read(Path(sys.argv[1]), ["recipe.epochs=1000"])
+    pool = LocalProcesses(Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu"), jobs=2)
+    print("ready", flush=True)
+    list(pool.outcomes([Run(phase="tune", arm=lay_out(spec).arms[0], setting={}, seed=s) for s in range(4)]))
+"""
+
+
+def test_no_worker_is_left_five_seconds_after_its_parent_was_killed(small_file, tmp_path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(ORPHANS)
+    with subprocess.Popen([sys.executable, script, small_file, Path.cwd()], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            at_work = [w for w in workers_of(psutil.Process(parent.pid)) if w.cpu_times().user > 0.5]
+            if len(at_work) >= 2:
+                break
+            time.sleep(0.2)
+        family = psutil.Process(parent.pid).children(recursive=True)
+        parent.kill()
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []
+
+
+def test_a_command_ends_after_the_server_of_its_workers_so_that_their_time_counts_as_its_own() -> None:
+    script = "from ablate import processes as p; p.prepare(); print(p.forkserver._forkserver._forkserver_pid)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not psutil.pid_exists(int(done.stdout))

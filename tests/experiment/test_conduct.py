@@ -1,0 +1,165 @@
+"""A study is conducted from whatever is on record, and an arm that cannot be trained does not stop it."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from ablate.design.designs import lay_out
+from ablate.design.runs import Run, setting_name
+from ablate.execution.executor import Conditions, Outcome
+from ablate.execution.workers import Workers
+from ablate.experiment.conduct import Advanced, Conduct, FirstPair
+from ablate.records.folder import ReportFolder
+from ablate.records.record import RecordStore
+from ablate.records.run_records import RunRecord
+from ablate.report import writer
+from ablate.study.spec import StudySpec
+
+
+class Stub:
+    """Workers whose runs take no time: an accuracy that is a function of arm, rate and seed."""
+
+    def __init__(self, fail: str = "", stop_after: int = 10_000) -> None:
+        self.fail = fail
+        self.stop_after = stop_after
+        self.ran: list[str] = []
+
+    def __call__(self, conditions: Conditions, jobs: int) -> "Stub":
+        return self
+
+    def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
+        for run in runs:
+            if len(self.ran) == self.stop_after:
+                raise KeyboardInterrupt
+            self.ran.append(f"{run.phase} {run.arm.name} {setting_name(run.setting)} {run.seed}")
+            yield Outcome(run=run, record=self.record(run))
+
+    def record(self, run: Run) -> RunRecord:
+        crashed = run.arm.name == self.fail
+        accuracy = None if crashed else 0.8 + 0.001 * ((run.seed * 7 + len(run.arm.name)) % 10)
+        return RunRecord(
+            phase=run.phase,
+            arm=run.arm.name,
+            setting=setting_name(run.setting),
+            seed=run.seed,
+            values={**run.arm.factors, **run.setting},
+            status="oom" if crashed else "complete",
+            engine="stub",
+            validation_accuracy=accuracy,
+            test_accuracy=accuracy if run.phase == "confirm" else None,
+            train_loss=None if crashed else 0.5,
+            train_accuracy=accuracy,
+        )
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+def conduct(
+    spec: StudySpec, path: Path, workers: Callable[[Conditions, int], Workers]
+) -> tuple[list[Advanced | FirstPair], ReportFolder]:
+    """Do what is left of the study in the folder and write what a report is made from."""
+    with conducting(spec, path, workers) as (conducted, folder, added):
+        events = list(conducted.events())
+        folder.write_environment({**conducted.facts(), "fallback": None, "changed_after_answer": added})
+        folder.write_tables(conducted.tables())
+    return events, folder
+
+
+@contextmanager
+def conducting(
+    spec: StudySpec,
+    path: Path,
+    workers: Callable[[Conditions, int], Workers],
+    store: RecordStore | None = None,
+    alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[tuple[Conduct, ReportFolder, list[str]]]:
+    """The study about to be conducted in the folder, which is held, and what was changed after an answer."""
+    conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
+    folder = ReportFolder(path)
+    folder.take(fresh=False)
+    try:
+        added = folder.adopt(spec)
+        with pytest.MonkeyPatch.context() as patched:
+            # Two threads on cores that other tests keep busy wait for each other in every timed step.
+            patched.setattr(os, "cpu_count", lambda: 1)
+            conducted = Conduct(
+                spec, lay_out(spec), folder, conditions, jobs=1, workers=workers, alone=alone, store=store
+            )
+        try:
+            yield conducted, folder, added
+        finally:
+            conducted.close()
+    finally:
+        folder.release()
+
+
+def runs_csv(folder: ReportFolder) -> bytes:
+    return (folder.path / "tables" / "runs.csv").read_bytes()
+
+
+def test_phases_follow_each_other_and_the_first_pair_is_told_once(small, tmp_path: Path) -> None:
+    events, _ = conduct(small(), tmp_path / "small", Stub())
+    phases = list(dict.fromkeys(event.phase for event in events if isinstance(event, Advanced)))
+    assert phases == ["tune", "confirm", "time"]
+    pair = events.index(FirstPair())
+    assert [e.arm for e in events[pair - 2 : pair] if isinstance(e, Advanced)] == ["baseline", "pooling=max"]
+    assert events.count(FirstPair()) == 1
+
+
+@pytest.mark.parametrize("stop_after", range(0, 26, 5))
+def test_wherever_it_is_stopped_it_ends_the_same_and_runs_nothing_twice(
+    small, tmp_path: Path, stop_after: int
+) -> None:
+    _, whole = conduct(small(), tmp_path / "whole", Stub())
+    first, second = Stub(stop_after=stop_after), Stub()
+    try:
+        conduct(small(), tmp_path / "parts", first)
+    except KeyboardInterrupt:
+        conduct(small(), tmp_path / "parts", second)
+    assert runs_csv(ReportFolder(tmp_path / "parts")) == runs_csv(whole)
+    assert not set(first.ran) & set(second.ran)
+
+
+def test_the_longest_run_of_a_seed_goes_first_so_that_no_core_idles_at_the_end(small, tmp_path: Path) -> None:
+    spec = small("factors={epochs: [2, 4], kernel_size: [5, 3]}", "tuning.trials=0", "seeds=2")
+    stub = Stub()
+    conduct(spec, tmp_path / "small", stub)
+    order = [(ran.split()[-1], ran.split()[1]) for ran in stub.ran]
+    by_length = ["epochs=4", "baseline", "kernel_size=3"]
+    assert order == [(seed, arm) for seed in "01" for arm in by_length]
+
+
+def test_a_finished_study_asks_for_nothing(small, tmp_path: Path) -> None:
+    _, folder = conduct(small(), tmp_path / "small", Stub())
+    table, idle = runs_csv(folder), Stub()
+    assert conduct(small(), tmp_path / "small", idle)[0] == []
+    assert idle.ran == []
+    assert runs_csv(folder) == table
+
+
+def test_more_seeds_or_arms_run_only_what_is_new_and_end_as_if_asked_at_once(small, tmp_path: Path) -> None:
+    wider = ("seeds=5", "factors={pooling: [avg, max, none], activation: [sigmoid, relu]}")
+    conduct(small(), tmp_path / "grown", Stub())
+    more = Stub()
+    _, grown = conduct(small(*wider), tmp_path / "grown", more)
+    at_once = Stub()
+    _, whole = conduct(small(*wider), tmp_path / "whole", at_once)
+    assert runs_csv(grown) == runs_csv(whole)
+    assert 0 < len(more.ran) < len(at_once.ran)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_arm_that_runs_out_of_memory_does_not_keep_the_others_from_a_report(small, tmp_path: Path) -> None:
+    spec = small("factors={pooling: [avg, max, none]}")
+    _, folder = conduct(spec, tmp_path / "small", Stub(fail="pooling=max"))
+    evidence = writer.write(folder.path)
+    assert not evidence.preliminary
+    verdicts = evidence.tables["comparisons"].set_index("arm")["verdict"]
+    assert verdicts["pooling=max"] == "no verdict"
+    assert verdicts["pooling=none"] != "no verdict"
+    assert set(evidence.tables["timing"]["arm"]) == {"baseline", "pooling=none"}
+    assert evidence.failed_runs > 0

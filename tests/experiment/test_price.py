@@ -1,0 +1,77 @@
+"""A plan says what a study will take and what its seeds cannot do."""
+
+from dataclasses import replace
+
+import pytest
+
+from ablate.design.designs import lay_out
+from ablate.experiment.price import price, warnings
+from ablate.study.spec import StudySpec
+
+
+def warned(spec: StudySpec) -> str:
+    return "\n".join(warnings(spec, lay_out(spec)))
+
+
+def test_enough_seeds_for_a_wide_margin_are_not_warned_of(small) -> None:
+    assert warned(small("seeds=12", "decision.margin=0.05")) == ""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ("seeds=5",),
+            "5 seeds cannot bring the exact test below 0.05 after Holm over 1 contrast: that takes 6",
+        ),
+        (
+            ("seeds=6", "factors={pooling: [avg, max], activation: [sigmoid, relu]}", "design=factorial"),
+            "over 4 contrasts",  # three arms and their interaction
+        ),
+        (("seeds=6", "design=search"), "over 4 contrasts"),  # its finalists
+        (("seeds=10", "decision.margin=0.001"), "cannot resolve the margin of 0.10 points"),
+        (("seeds=1",), "1 seed cannot resolve the margin"),
+    ],
+)
+def test_seeds_that_cannot_do_what_is_asked_are_named_beforehand(small, overrides, message: str) -> None:
+    assert message in warned(small(*overrides))
+
+
+def test_twice_the_epochs_take_about_twice_as_long(small) -> None:
+    short, long = (small(f"recipe.epochs={n}", "timing.blocks=0") for n in (200, 400))
+    minutes = [price(spec, lay_out(spec), jobs=1).minutes[0] for spec in (short, long)]
+    assert 1 < minutes[1] / minutes[0] < 4  # the steps themselves are timed on a noisy machine
+
+
+def test_a_search_is_priced_by_a_sample_of_its_candidates(small) -> None:
+    spec = small(
+        "design=search",
+        "search={candidates: 20, generation: 4, finalists: 2}",
+        "factors={pooling: [avg, max], activation: [sigmoid, relu]}",
+    )
+    priced = price(spec, lay_out(spec), jobs=2)
+    assert priced.runs_in_words.startswith("20 candidates, then 3 arms, ")
+    assert priced.runs_in_words.endswith(" to confirm")
+    assert priced.minutes[0] <= priced.minutes[1]
+    assert len(priced.arms) > 1
+
+
+def test_what_the_lanes_engine_trains_needs_no_word(small, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ABLATE_ENGINE", raising=False)
+    spec = small("factors={augmentation: [none, flip, crop, flip_crop]}")
+    priced = price(spec, lay_out(spec), jobs=1)
+    if priced.arms[0].engine == "loop":
+        pytest.skip("no lanes engine here")
+    assert [arm.engine for arm in priced.arms] == ["lanes", "loop", "loop", "loop"]
+    assert priced.engines_in_words == [
+        "the torch loop instead of the lanes engine for augmentation=flip; augmentation=crop; "
+        "augmentation=flip_crop: it does not augment"
+    ]
+    assert replace(priced, arms=priced.arms[:1]).engines_in_words == []
+
+
+def test_an_engine_that_was_forced_is_named(small, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABLATE_ENGINE", "loop")
+    spec = small()
+    (line,) = price(spec, lay_out(spec), jobs=1).engines_in_words
+    assert line.endswith(" for every arm: ABLATE_ENGINE=loop")

@@ -1,0 +1,157 @@
+"""A report folder belongs to one study and one process at a time, and says so."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ablate.errors import FolderError
+from ablate.records.folder import ReportFolder, read_given
+from ablate.records.tables import frame
+from ablate.study import study_file
+from ablate.study.spec import StudySpec
+
+HOLD = "import sys; from pathlib import Path; from ablate.records.folder import ReportFolder; f = ReportFolder(Path(sys.argv[1])); f.take(fresh=False); print('held', flush=True); sys.stdin.read()"  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ReportFolder:
+    return ReportFolder(tmp_path / "reports" / "small")
+
+
+def test_a_second_process_is_told_who_holds_the_folder_until_it_is_killed(folder: ReportFolder) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD, folder.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:  # fmt: skip
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(FolderError, match=f"process {holder.pid} on .* is at work here"):
+            folder.take(fresh=False)
+        holder.kill()
+        holder.wait()
+        folder.take(fresh=False)
+        folder.release()
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seeds=5", "factors.pooling=[avg, max, none]", "factors.activation=[sigmoid, relu]", "decision.margin=0.02", "question=Really?", "tuning.trials=3", "timing.blocks=5"],
+)  # fmt: skip
+def test_what_only_adds_or_asks_anew_goes_on(folder: ReportFolder, small, override: str) -> None:
+    folder.take(fresh=False)
+    folder.adopt(small())
+    folder.adopt(small(override))
+    assert not list(study_file.differences(read_study(folder), small(override)))
+    folder.release()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("recipe.epochs=3", r"recipe\.epochs 2, this one has 3"),
+        ("validation=100", r"validation 240, this one has 100"),
+        ("baseline.kernel_size=3", r"baseline\.kernel_size None, this one has 3"),
+        ("seeds=2", r"seeds 3, this one has 2"),
+        ("factors.pooling=[avg, none]", r"factors\.pooling \['avg', 'max'\]"),
+        ("tuning.learning_rate.high=0.1", r"tuning\.learning_rate\.high"),
+    ],
+)
+def test_another_study_is_refused_with_the_difference(
+    folder: ReportFolder, small, override: str, message: str
+) -> None:
+    folder.take(fresh=False)
+    folder.adopt(small())
+    with pytest.raises(FolderError, match=message + r".*--out, or --fresh"):
+        folder.adopt(small(override))
+    assert not list(study_file.differences(read_study(folder), small()))
+    folder.release()
+
+
+def test_what_changes_after_an_answer_is_remembered(folder: ReportFolder, small) -> None:
+    folder.take(fresh=False)
+    assert not folder.adopt(small())
+    assert not folder.adopt(small("seeds=4"))  # nobody had seen an answer yet
+    folder.write_tables({"comparisons": frame("comparisons", [])})
+    assert folder.adopt(small("seeds=5")) == ["seeds from 4 to 5"]
+    assert folder.adopt(small("seeds=5", "decision.margin=0.05")) == [
+        "seeds from 4 to 5",
+        "decision.margin from 0.01 to 0.05",
+    ]
+    assert (
+        len(folder.adopt(small("seeds=5", "decision.margin=0.05", "timing.blocks=5"))) == 2
+    )  # no verdict hangs on it
+    folder.release()
+
+
+def test_an_interruption_does_not_forget_that_seeds_were_added(folder: ReportFolder, small) -> None:
+    folder.take(fresh=False)
+    folder.adopt(small())
+    folder.write_environment({"arms": {}})
+    folder.write_tables({"comparisons": frame("comparisons", [])})
+    assert folder.adopt(small("seeds=5"))
+    # Here the command was interrupted; the next one finds its own study and still knows.
+    assert folder.adopt(small("seeds=5"))
+    folder.release()
+
+
+def test_fresh_moves_the_old_folder_aside_and_deletes_nothing(folder: ReportFolder, small) -> None:
+    for _ in range(3):
+        folder.take(fresh=True)
+        folder.adopt(small())
+        folder.release()
+    assert sorted(path.name for path in folder.path.parent.iterdir()) == [
+        "small",
+        "small.old-1",
+        "small.old-2",
+    ]
+    assert (folder.path.parent / "small.old-2" / "study.yaml").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FolderError, match="cannot be written"):
+        ReportFolder(tmp_path / "file" / "small").take(fresh=False)
+
+
+def test_a_folder_without_a_study_or_with_a_torn_table_is_named(folder: ReportFolder, small) -> None:
+    with pytest.raises(FolderError, match="is no report folder"):
+        read_given(folder.path)
+    folder.take(fresh=False)
+    folder.adopt(small())
+    with pytest.raises(FolderError, match=r"environment\.json: is missing"):
+        read_given(folder.path)
+    (folder.path / "environment.json").write_text("{")
+    with pytest.raises(FolderError, match="is torn"):
+        read_given(folder.path)
+    folder.release()
+
+
+def read_study(folder: ReportFolder) -> StudySpec:
+    return study_file.read(folder.path / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("arms", "refused"),
+    [
+        ("{a: {}, b: {pooling: max}, c: {pooling: none}}", False),
+        ("{a: {}, b: {pooling: max}, decay 0.1: {weight_decay: 0.1}}", False),
+        ("{b: {pooling: max}, a: {}}", True),  # another baseline
+        ("{a: {}, b: {pooling: max, epochs: 1}}", True),
+    ],
+)
+def test_named_arms_may_be_added_but_not_turned_round(
+    folder: ReportFolder, small_file, arms: str, refused: bool
+) -> None:
+    text = small_file.read_text()
+
+    def spec(arms: str):
+        small_file.write_text(text.replace("factors: {pooling: [avg, max]}", f"arms: {arms}"))
+        return study_file.read(small_file)
+
+    folder.take(fresh=False)
+    folder.adopt(spec("{a: {}, b: {pooling: max}}"))
+    if refused:
+        with pytest.raises(FolderError, match="holds a study with"):
+            folder.adopt(spec(arms))
+    else:
+        folder.adopt(spec(arms))
+    folder.release()

@@ -1,0 +1,256 @@
+"""Several hosts at one study on a real PostgreSQL server: no run twice, and the table of one machine."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ablate.errors import AblateError, FolderError
+from ablate.records import shared
+from ablate.records.shared import SharedRecord
+from tests.commands import ROOT, ablate
+from tests.conftest import SMALL
+from tests.experiment.test_conduct import Stub, conduct, conducting, runs_csv
+from tests.with_parts import needed, program
+
+pytestmark = pytest.mark.cluster
+UNPRIVILEGED = "nobody"
+"""PostgreSQL refuses to be root's."""
+
+
+class Server:
+    """PostgreSQL in a temporary folder, listening on loopback alone, with a password."""
+
+    def __init__(self) -> None:
+        places = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+        self._initdb, self._ctl = program("initdb", *places), program("pg_ctl", *places)
+        self.folder = Path(tempfile.mkdtemp(prefix="ablate-postgresql-"))
+        self._as = {"user": UNPRIVILEGED} if os.getuid() == 0 else {}
+        if self._as:
+            shutil.chown(self.folder, UNPRIVILEGED)
+        self.password = "correct horse"
+        secret = self.folder / "password"
+        secret.write_text(self.password)
+        secret.chmod(0o644)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._run(
+            self._initdb, "-U", "ablate", "-A", "scram-sha-256", "--pwfile", secret, "-E", "UTF8", "--no-sync"
+        )
+        self.start()
+        self.url = f"postgresql://ablate@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        settings = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        self._run(self._ctl, "-w", "-o", settings, "-l", self.folder / "log", "start")
+
+    def stop(self) -> None:
+        self._run(self._ctl, "-w", "-m", "immediate", "stop")
+
+    def _run(self, *command: object) -> None:
+        done = subprocess.run(
+            [*map(str, command), "-D", str(self.folder / "data")], cwd=self.folder, capture_output=True, text=True, check=False, **self._as
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    needed("psycopg")
+    made = Server()
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("PGPASSWORD", made.password)
+            yield made
+    finally:
+        made.stop()
+        shutil.rmtree(made.folder)
+
+
+@pytest.fixture
+def alone(small, tmp_path: Path) -> bytes:
+    """The small study's table from one machine with a file for its record."""
+    _, folder = conduct(small(), tmp_path / "alone", Stub())
+    return runs_csv(folder)
+
+
+def trials(url: str, name: str) -> dict[str, list[str]]:
+    """The keys on record by phase, one a trial."""
+    store = SharedRecord(url, name)
+    try:
+        return {
+            phase: [trial.user_attrs["ablate:key"] for trial in study.get_trials(deepcopy=False)]
+            for phase, study in store._studies.items()
+        }
+    finally:
+        store.close()
+
+
+def test_a_server_gives_the_bytes_that_a_file_gives_and_a_finished_study_does_nothing(
+    server: Server, small, tmp_path: Path, alone: bytes
+) -> None:
+    for number, left in enumerate((None, [])):
+        stub = Stub()
+        with conducting(small(), tmp_path / f"{number}", stub, SharedRecord(server.url, "small")) as (
+            conducted,
+            folder,
+            _,
+        ):
+            events = list(conducted.events())
+            folder.write_tables(conducted.tables())
+        assert runs_csv(folder) == alone
+        assert left is None or (events, stub.ran) == ([], [])
+
+
+class Slow(Stub):
+    """Workers whose runs take a while, so that hosts meet."""
+
+    def outcomes(self, runs):
+        for outcome in super().outcomes(runs):
+            time.sleep(0.02)
+            yield outcome
+
+
+def test_hosts_at_once_share_the_runs_and_do_none_twice(
+    server: Server, small, tmp_path: Path, alone: bytes
+) -> None:
+    parts: list[bytes] = []
+    stubs = [Slow() for _ in range(3)]
+    spec = small("name=together")
+
+    def host(number: int) -> None:
+        store = SharedRecord(server.url, "together")
+        with conducting(spec, tmp_path / f"host{number}", stubs[number], store) as (conducted, folder, _):
+            list(conducted.events())
+            folder.write_tables(conducted.tables())
+        parts.append(runs_csv(folder))
+
+    hosts = [threading.Thread(target=host, args=(number,)) for number in range(3)]
+    for one in hosts:
+        one.start()
+    for one in hosts:
+        one.join()
+    assert parts == [alone] * 3
+    assert sum(bool(stub.ran) for stub in stubs) > 1
+    ran = [run for stub in stubs for run in stub.ran]
+    assert len(ran) == len(set(ran))
+    assert all(len(keys) == len(set(keys)) for keys in trials(server.url, "together").values())
+
+
+def test_what_a_dead_host_had_claimed_is_free_at_once(server: Server) -> None:
+    holder = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from ablate.records.shared import SharedRecord
+store = SharedRecord({server.url!r}, "claims")
+print(store.claim("a run"), flush=True)
+time.sleep(100)
+"""
+    store = SharedRecord(server.url, "claims")
+    with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True) as dying:
+        assert dying.stdout is not None
+        assert dying.stdout.readline() == "True\n"
+        assert not store.claim("a run")
+        dying.kill()
+        dying.wait()
+        give_up = time.monotonic() + 10
+        while not store.claim("a run"):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+    store.close()
+
+
+def test_a_server_stopped_and_started_in_mid_study_costs_nothing(
+    server: Server, small, tmp_path: Path, alone: bytes
+) -> None:
+    spec = small("name=restarted")
+    stub = Slow()
+    with conducting(spec, tmp_path / "host", stub, SharedRecord(server.url, "restarted")) as (
+        conducted,
+        folder,
+        _,
+    ):
+        for number, _event in enumerate(conducted.events()):
+            if number in (3, 14):
+                server.stop()
+                threading.Timer(1, server.start).start()
+        folder.write_tables(conducted.tables())
+    assert runs_csv(folder) == alone
+    assert len(stub.ran) == len(set(stub.ran))
+    assert all(len(keys) == len(set(keys)) for keys in trials(server.url, "restarted").values())
+
+
+def test_a_claim_ends_with_its_session_and_is_not_believed_in_afterwards(server: Server) -> None:
+    one, other = SharedRecord(server.url, "lost"), SharedRecord(server.url, "lost")
+    try:
+        assert one.claim("a key")
+        assert not other.claim("a key")
+        server.stop()
+        server.start()
+        assert other.claim("a key")
+        assert not one.claim("a key")
+    finally:
+        one.close()
+        other.close()
+
+
+def test_a_server_that_stays_away_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "PATIENCE_SECONDS", 0.5)
+    store = SharedRecord(server.url, "away")
+    server.stop()
+    try:
+        with pytest.raises(FolderError, match=r"does not answer \(.*\): what is on record stays") as told:
+            store.claim("a run")
+    finally:
+        server.start()
+    assert "\n" not in str(told.value)
+    assert server.password not in str(told.value)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://a@b/c", "hosts share postgresql://… alone"),
+        ("nothing", "write postgresql://USER@HOST:PORT/DATABASE"),
+        ("postgresql://me:secret@127.0.0.1/x", "leave it out of the URL"),
+        ("postgresql://me@127.0.0.1/x?password=secret", "leave it out of the URL"),
+    ],
+)
+def test_an_address_that_will_not_do_is_told_without_its_password(url: str, message: str) -> None:
+    with pytest.raises(AblateError) as told:
+        shared.address(url)
+    assert message in str(told.value)
+    assert "secret" not in str(told.value)
+
+
+def test_the_command_line_shares_a_study_and_reports_from_anywhere(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL.replace("name: small", "name: shared"))
+    given = {"PGPASSWORD": server.password}
+    done = ablate("run", "small.yaml", "--storage", server.url, cwd=tmp_path, **given)
+    assert done.returncode == 0, done.stderr
+    second = ablate("run", "small.yaml", "--storage", server.url, "--out", "second", cwd=tmp_path, **given)
+    assert second.returncode == 0, second.stderr
+    asked = ablate("report", "shared", "--storage", server.url, "--out", "asked", cwd=tmp_path, **given)
+    assert asked.returncode == 0, asked.stderr
+    for name in ("runs", "epochs", "tuning", "timing", "comparisons", "arms"):
+        tables = {parent: (tmp_path / parent / "shared" / "tables" / f"{name}.csv").read_bytes() for parent in ("reports", "second", "asked")}  # fmt: skip
+        assert tables["second"] == tables["reports"], name
+        assert tables["asked"] == tables["reports"], name
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or server.password.encode() not in path.read_bytes(), path
+    nobody = ablate("report", "nothing", "--storage", server.url, cwd=tmp_path, **given)
+    assert nobody.returncode == 2
+    assert "holds no study nothing" in nobody.stderr
+    wrong = ablate("run", "small.yaml", "--storage", server.url, cwd=tmp_path, PGPASSWORD="wrong")
+    assert wrong.returncode == 2
+    assert "no usable record" in wrong.stderr

@@ -1,0 +1,140 @@
+"""A record survives its way through the storage and the tables, whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ablate.errors import FolderError
+from ablate.records import files, tables
+from ablate.records.columns import COLUMNS, TABLES
+from ablate.records.record import RecordStore
+from ablate.records.run_records import EpochPoint, RunRecord, TimingBlock
+from ablate.records.tables import frame
+
+RECORD = RunRecord(
+    phase="confirm",
+    arm="pooling=max",
+    setting="learning_rate=0.9",
+    seed=3,
+    values={"pooling": "max", "kernel_size": [3, 5], "batch_norm": True, "learning_rate": 0.9},
+    status="complete",
+    engine="loop",
+    train_loss=0.25,
+    train_accuracy=0.9,
+    validation_accuracy=0.8,
+    test_accuracy=0.1 + 0.2,
+    epochs=(EpochPoint(epoch=0.2, train_loss=0.5, train_accuracy=0.7), EpochPoint(epoch=1, train_loss=0.25, train_accuracy=0.9, validation_accuracy=0.8, train_seconds=1.5, examples_per_second=1000.0)),
+)  # fmt: skip
+DIVERGED = RunRecord(phase="tune", arm="baseline", setting="learning_rate=9", seed=1, values={"pooling": "avg", "learning_rate": 9.0}, status="diverged", engine="loop", cause="the loss became infinite or no number")  # fmt: skip
+BLOCK = TimingBlock(arm="baseline", block=1, position=2, examples=2560, seconds=0.25, disturbed=False)
+
+
+def test_a_record_comes_back_from_the_storage_as_it_went_in(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path / "study.db", "small")
+    store.add_run("a", RECORD)
+    store.add_run("b", DIVERGED)
+    store.add_block("c", BLOCK)
+    store.close()
+    again = RecordStore(tmp_path / "study.db", "small")
+    assert again.runs == {"a": RECORD, "b": DIVERGED}
+    assert again.runs["b"].cause == DIVERGED.cause
+    assert again.blocks == {"c": BLOCK}
+    again.close()
+
+
+def test_a_crash_on_record_is_tried_again_by_the_next_command(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path / "study.db", "small")
+    store.add_run("a", RunRecord(**{**vars(DIVERGED), "status": "failed"}))
+    store.add_run("b", DIVERGED)
+    assert set(store.runs) == {"a", "b"}
+    store.close()
+    again = RecordStore(tmp_path / "study.db", "small")
+    assert set(again.runs) == {"b"}
+    again.close()
+
+
+def test_the_storage_is_optunas_own_and_holds_nothing_running(tmp_path: Path) -> None:
+    import optuna
+
+    store = RecordStore(tmp_path / "study.db", "small")
+    store.add_run("a", RECORD)
+    store.add_run("b", DIVERGED)
+    store.close()
+    confirm = optuna.load_study(study_name="small confirm", storage=f"sqlite:///{tmp_path / 'study.db'}")
+    assert confirm.best_value == RECORD.test_accuracy
+    assert confirm.best_params == {"learning_rate": 0.9}
+    assert confirm.best_trial.intermediate_values == {1: 0.8}
+    tune = optuna.load_study(study_name="small tune", storage=f"sqlite:///{tmp_path / 'study.db'}")
+    assert [trial.state.name for trial in tune.trials] == ["FAIL"]
+    assert tune.trials[0].user_attrs["status"] == "diverged"
+
+
+@pytest.mark.parametrize("content", [b"no database" * 100, b"\x00" * 5000])
+def test_a_file_that_is_no_record_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "study.db"
+    path.write_bytes(content)
+    with pytest.raises(FolderError, match=r"study\.db: no usable record.*--fresh"):
+        RecordStore(path, "small")
+    assert path.read_bytes() == content
+
+
+def test_the_runs_table_is_golden(tmp_path: Path) -> None:
+    table = tables.runs_frame([RECORD, DIVERGED], ["pooling", "kernel_size", "batch_norm", "learning_rate"])
+    tables.write_table(table, tmp_path / "runs.csv")
+    assert (tmp_path / "runs.csv").read_text() == (
+        "phase,arm,setting,seed,status,pooling,kernel_size,batch_norm,learning_rate,"
+        "train_loss,train_accuracy,validation_accuracy,test_accuracy\n"
+        'confirm,pooling=max,learning_rate=0.9,3,complete,max,"[3, 5]",true,0.9,0.25,0.9,0.8,0.30000000000000004\n'
+        "tune,baseline,learning_rate=9,1,diverged,avg,,,9.0,,,,\n"
+    )
+
+
+def test_the_order_in_which_runs_ended_leaves_no_trace() -> None:
+    records = [RECORD, DIVERGED, RunRecord(**{**vars(RECORD), "seed": 1})]
+    assert tables.runs_frame(records, ["pooling"]).equals(tables.runs_frame(records[::-1], ["pooling"]))
+
+
+def test_the_runs_table_holds_no_clock() -> None:
+    assert not {"seconds", "train_seconds", "examples_per_second"} & set(TABLES["runs"])
+
+
+@pytest.mark.parametrize("name", ["runs", "epochs", "timing"])
+def test_tables_read_back_as_they_were_written(tmp_path: Path, name: str) -> None:
+    made = {
+        "runs": tables.runs_frame([RECORD, DIVERGED], ["pooling"]),
+        "epochs": tables.epochs_frame([RECORD]),
+        "timing": frame("timing", [vars(BLOCK)]),
+    }
+    tables.write_table(made[name], tmp_path / "table.csv")
+    pd.testing.assert_frame_equal(tables.read_table(name, tmp_path / "table.csv"), made[name])
+
+
+def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
+    tables.write_table(frame("timing", []), tmp_path / "table.csv")
+    assert list(tables.read_table("timing", tmp_path / "table.csv").columns) == list(TABLES["timing"])
+
+
+def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("arm,block\nbaseline,1\n")
+    with pytest.raises(ValueError, match="lacks the column"):
+        tables.read_table("timing", tmp_path / "table.csv")
+
+
+def test_every_column_of_every_table_is_explained() -> None:
+    assert {column for columns in TABLES.values() for column in columns} == set(COLUMNS)
+
+
+def test_a_file_is_put_in_place_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "table.csv"
+    files.write_whole(path, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        files.write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]

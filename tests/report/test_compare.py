@@ -1,0 +1,166 @@
+"""Two folders are compared by the statistics of a report, timings never across hardware."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ablate.records.tables import read_table, write_table
+from ablate.report import compare
+from ablate.report.evidence import Evidence, gather
+from ablate.study import study_file
+from tests.report.test_writer import write_folder
+
+SEEDS = 8
+
+
+@pytest.fixture
+def made(tmp_path: Path, small):
+    """`made("one", base=0.9, arm=0.93)`: a folder with such means, its noise from the name."""
+
+    def make(
+        name: str,
+        noise: float = 0.001,
+        pace: float = 1.0,
+        overrides: tuple[str, ...] = (),
+        changes=None,
+        **means,
+    ) -> Evidence:
+        rng = np.random.default_rng(len(name))
+        shared = rng.normal(size=SEEDS) * 0.01
+        accuracies = {
+            arm: (mean + (shared + rng.normal(size=SEEDS)) * noise).tolist()
+            if isinstance(mean, float)
+            else mean
+            for arm, mean in means.items()
+        }
+        spec = small(f"seeds={SEEDS}", *overrides)
+        path = write_folder(tmp_path / name, study_file.dump(spec), accuracies, **(changes or {}))
+        timing = path / "tables" / "timing.csv"
+        table = read_table("timing", timing)
+        slower = table["arm"] != "base"
+        table.loc[slower, "seconds"] = table.loc[slower, "seconds"] * pace
+        write_table(table, timing)
+        return gather(path)
+
+    return make
+
+
+def test_the_same_runs_are_reproduced_exactly(made) -> None:
+    one = made("one", base=0.9, arm=0.93)
+    found = compare.compare(one, one)
+    assert found.answer.startswith("reproduced exactly")
+    assert not found.regression
+    assert [change.verdict for change in found.changes] == ["cannot tell apart"] * 2
+
+
+def test_accuracies_within_the_margin_are_reproduced(made) -> None:
+    found = compare.compare(made("first", base=0.9, arm=0.93), made("second!", base=0.902, arm=0.929))
+    assert found.answer == "reproduced: every arm's accuracy lies within ±1.00 points"
+    assert not found.regression
+
+
+def test_an_arm_that_fell_is_a_regression_and_one_that_rose_is_not(made) -> None:
+    before = made("first", base=0.9, arm=0.93)
+    fell = compare.compare(before, made("second!", base=0.9, arm=0.9))
+    assert fell.regression
+    assert fell.answer == "less accurate than before, or training less often: arm"
+    (change,) = (c for c in fell.changes if c.arm == "arm")
+    assert change.difference == pytest.approx(-0.03, abs=0.002)
+    rose = compare.compare(before, made("third!!", base=0.9, arm=0.96))
+    assert not rose.regression
+    assert rose.answer == "changed, not for the worse: arm"
+
+
+def test_an_arm_that_now_diverges_is_a_regression(made) -> None:
+    before = made("first", base=0.9, arm=0.93)
+    broken = made("second!", base=0.9, arm=[0.93] * (SEEDS - 1) + ["diverged"])
+    assert compare.compare(before, broken).regression
+    assert not compare.compare(broken, before).regression
+
+
+def test_noise_settles_nothing(made) -> None:
+    found = compare.compare(
+        made("first", base=0.9, arm=0.93, noise=0.05), made("second!", base=0.9, arm=0.93, noise=0.05)
+    )
+    assert found.answer.startswith("neither shown to be reproduced nor to differ")
+    assert not found.regression
+
+
+def test_an_arm_that_became_slower_beside_the_baseline_is_a_regression(made) -> None:
+    before = made("first", base=0.9, arm=0.93)
+    slower = compare.compare(before, made("second!", base=0.9, arm=0.93, pace=1.3))
+    assert slower.regression
+    assert slower.answer.endswith("; slower beside the baseline: arm")
+    (change,) = (c for c in slower.changes if c.arm == "arm")
+    assert change.throughput_ratio == pytest.approx(1 / 1.3, rel=0.1)
+    assert compare.cells(change)[3].startswith("× 0.7")
+    assert not compare.compare(before, made("third!!", base=0.9, arm=0.93, pace=0.7)).regression
+
+
+@pytest.mark.parametrize(
+    "changed", [{"device_name": "another"}, {"cores": 64}, {"timing_threads": 1}, {"device": "cuda"}]
+)
+def test_timings_are_not_compared_across_hardware(made, changed: dict[str, object]) -> None:
+    found = compare.compare(
+        made("first", base=0.9, arm=0.93), made("second!", base=0.9, arm=0.93, pace=2.0, changes=changed)
+    )
+    assert all(change.throughput_ratio is None for change in found.changes)
+    assert not found.regression
+    assert any(note.startswith("throughput is not compared") for note in found.notes)
+
+
+def test_other_conditions_and_arms_of_one_folder_only_are_named(made) -> None:
+    found = compare.compare(
+        made("first", base=0.9, arm=0.93, gone=0.9),
+        made("second!", overrides=("recipe.epochs=5",), base=0.9, arm=0.93),
+    )
+    assert "conditions differ: recipe.epochs 2 there, 5 here" in found.notes
+    assert "only there: gone" in found.notes
+    assert [change.arm for change in found.changes] == ["base", "arm"]
+
+
+def test_folders_without_a_common_arm_have_nothing_to_compare(made) -> None:
+    found = compare.compare(made("first", base=0.9), made("second!", other=0.9))
+    assert found.answer == "the two folders share no arm"
+
+
+def test_an_arm_of_the_same_name_but_another_network_is_not_compared(made) -> None:
+    before = made("first", base=0.9, arm=0.93)
+    other = made(
+        "second!",
+        changes={"networks": {"base": before.environment["networks"]["base"], "arm": {"model": "mlp"}}},
+        base=0.9,
+        arm=0.8,
+    )
+    found = compare.compare(before, other)
+    assert not found.regression
+    assert [change.arm for change in found.changes] == ["base"]
+    assert "another network of the same name, not compared: arm" in found.notes
+
+
+def test_a_fall_alike_in_every_seed_is_a_fall(made) -> None:
+    level = [0.9, 0.91, 0.92, 0.93, 0.9, 0.91, 0.92, 0.93]
+    before = made("first", base=level, arm=level)
+    fell = compare.compare(before, made("second!", base=level, arm=[value - 0.05 for value in level]))
+    assert fell.regression
+    assert fell.answer.startswith("less accurate than before")
+    little = compare.compare(before, made("third!!", base=level, arm=[value - 0.005 for value in level]))
+    assert little.answer.startswith("reproduced: every arm")
+
+
+def test_missing_accuracies_reproduce_nothing(made) -> None:
+    before = made("first", base=0.9, arm=[0.9] * (SEEDS - 2) + ["diverged"] * 2)
+    after = made("second!", base=0.9, arm=[0.9] * (SEEDS - 2) + ["oom"] * 2)
+    assert not compare.compare(before, after).answer.startswith("reproduced exactly")
+
+
+def test_fewer_seeds_that_diverge_are_no_regression_but_a_fall_of_the_others_is(made) -> None:
+    before = made("first", base=0.9, arm=[0.93] * (SEEDS - 2) + ["diverged"] * 2)
+    assert not compare.compare(
+        before, made("second!", base=0.9, arm=[0.93] * (SEEDS - 1) + ["diverged"])
+    ).regression
+    assert compare.compare(
+        before, made("third!!", base=0.9, arm=[0.7] * (SEEDS - 1) + ["diverged"])
+    ).regression
+    assert compare.compare(before, made("fourth!!!", base=0.9, arm=["failed"] * SEEDS)).regression

@@ -1,0 +1,453 @@
+"""A report says what its tables hold, opens anywhere, and cannot be made to say something else."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ablate.figures import points, registry
+from ablate.records.columns import GIVEN_TABLES
+from ablate.records.tables import frame, write_table
+from ablate.report import writer
+from ablate.report.evidence import gather
+from ablate.report.wording import findings
+from ablate.stats.intervals import prediction_interval
+from ablate.study import study_file
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+HOSTILE = '<script>alert(1)</script> $\\frac{1}{2}$ | *x* `y` "q" \' & Größe 日本'
+
+
+def environment(arms: list[str], **changes: object) -> dict[str, object]:
+    costs = {"parameters": 61_706, "flops_per_example": 833_040, "peak_memory_bytes": 16_000_000}
+    return {
+        "device": "cpu", "device_name": "a processor", "cores": 2, "timing_threads": 2, "jobs": 2, "system": "Linux",
+        "python": "3.11", "git_commit": None, "packages": {"torch": "2.13"}, "engines": {"loop": 6}, "causes": {},
+        "data": {"dataset": "digits", "test_images": 360, "classes": list("0123456789"), "chance": 0.1, "sha256": {"pixels": "abc"}},
+        "arms": dict.fromkeys(arms, costs), "contrasts": [[arm, arms[0]] for arm in arms[1:]], "left_out": {}, "networks": {arm: {"model": "lenet", "name": arm} for arm in arms}, "fallback": None, "changed_after_answer": [], **changes,
+    }  # fmt: skip
+
+
+def write_folder(
+    path: Path, spec_text: str, accuracies: dict[str, list[float | str]], **changes: object
+) -> Path:
+    """A report folder's given files, as `run` leaves them, from test accuracies (or a status) by arm."""
+    path.mkdir(parents=True)
+    (path / "study.yaml").write_text(spec_text)
+    rng = np.random.default_rng(0)
+    arms = list(accuracies)
+    runs, epochs = [], []
+    for arm, values in accuracies.items():
+        for seed, value in enumerate(values):
+            status = value if isinstance(value, str) else "complete"
+            done = status == "complete"
+            common = {"phase": "confirm", "arm": arm, "setting": "learning_rate=0.003", "seed": seed}
+            runs.append({**common, "status": status, "learning_rate": "0.003", "train_loss": 0.5 if done else None, "train_accuracy": 0.8 if done else None, "validation_accuracy": 0.8 if done else None, "test_accuracy": value if done else None})  # fmt: skip
+            epochs.extend(
+                {**common, "epoch": e, "train_loss": 1 / e, "train_accuracy": 0.5, "validation_accuracy": 0.5}
+                for e in (1, 2)
+            )
+    for arm in arms:
+        for rate in ("0.003", "0.006"):
+            runs.append({"phase": "tune", "arm": arm, "setting": f"learning_rate={rate}", "seed": 10_000, "status": "complete", "learning_rate": rate, "validation_accuracy": 0.8})  # fmt: skip
+    timing = [
+        {"arm": arm, "block": block, "position": position, "examples": 1000, "seconds": 0.1 + rng.uniform(0, 0.01), "disturbed": False}
+        for block in range(4)
+        for position, arm in enumerate([*arms, arms[0]])
+    ]  # fmt: skip
+    tuning = [
+        {"arm": arm, "parameter": "learning_rate", "best": 0.006, "chosen": 0.003, "low": 0.003, "high": 0.006, "at_edge": True, "extended": False, "trials": 2, "failed": 0, "diverged": 1}
+        for arm in arms
+    ]  # fmt: skip
+    tables = {"runs": frame("runs", runs, ["learning_rate"]), "epochs": frame("epochs", epochs), "tuning": frame("tuning", tuning), "timing": frame("timing", timing)}  # fmt: skip
+    for name, table in tables.items():
+        write_table(table, path / "tables" / f"{name}.csv")
+    (path / "environment.json").write_text(json.dumps(environment(arms, **changes)))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, small) -> Path:
+    rng = np.random.default_rng(1)
+    base = 0.9 + rng.normal(size=3) * 0.001
+    return write_folder(
+        tmp_path / "small", study_file.dump(small()), {"baseline": base.tolist(), "pooling=max": (base + 0.03 + rng.normal(size=3) * 0.001).tolist()}
+    )  # fmt: skip
+
+
+WITHOUT_TORCH = """
+import sys
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "torchvision"):
+            raise ImportError(f"{name} is not installed here")
+
+sys.meta_path.insert(0, NoTorch())
+sys.argv = ["ablate", "report", sys.argv[1]]
+from ablate.cli.main import main
+main()
+"""
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its tags, its text, and whatever it would fetch."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.fetched: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.fetched += [v for k, v in attrs if k in ("src", "href") and v and not v.startswith("data:")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.drawn
+def test_the_page_opens_with_the_answer_and_fetches_nothing(folder: Path) -> None:
+    writer.write(folder)
+    html = (folder / "report.html").read_text()
+    page = Page(html)
+    assert page.fetched == []
+    assert page.tags.count("script") == 1  # ours, which sorts tables
+    answer = html[html.index("<h1>") :]
+    assert (
+        answer.index("pooling=max: matters") < answer.index("Under which conditions") < answer.index("<img")
+    )
+    assert re.search(
+        r"pooling=max is 3\.\d\d points more accurate than baseline .*3 paired seeds\)", page.text
+    )
+    assert "360 test images" in page.text
+
+
+def test_the_page_says_what_lowers_trust(folder: Path) -> None:
+    writer.write(folder)
+    text = Page((folder / "report.html").read_text()).text
+    assert "is the highest tried: its best may lie beyond" in text
+    assert "With 3 seeds the exact sign-flip test cannot fall below 0.05" in text
+    assert "1 of 2 runs diverged" in text
+
+
+@pytest.mark.drawn
+def test_the_same_tables_give_the_same_report_byte_for_byte(folder: Path) -> None:
+    writer.write(folder)
+    first = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+    writer.write(folder)
+    assert {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()} == first
+
+
+def test_a_report_is_made_without_torch(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stem not in (*GIVEN_TABLES, "study", "environment"):
+            path.unlink()
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, folder], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (folder / "report.html").stat().st_size > 50_000
+    assert (folder / "tables" / "comparisons.csv").exists()
+
+
+@pytest.mark.drawn
+def test_figures_are_drawn_for_all_that_the_tables_hold(folder: Path) -> None:
+    writer.write(folder)
+    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert drawn == {kind.name for kind in registry.FIGURES} - {
+        "references", "interactions", "path", "candidates", "importance",
+    }  # fmt: skip
+    assert {path.stem for path in (folder / "figures").glob("*.svg")} == drawn
+
+
+def test_a_study_whose_every_block_was_disturbed_still_has_a_report(folder: Path) -> None:
+    path = folder / "tables" / "timing.csv"
+    path.write_text(path.read_text().replace("False", "True"))
+    writer.write(folder)
+    text = Page((folder / "report.html").read_text()).text
+    assert "Other programs disturbed 100% of the timing blocks" in text
+    assert "its speed beside the baseline's was not measured" in text
+
+
+def test_before_all_runs_are_done_there_is_a_page_but_no_verdict(tmp_path: Path, small) -> None:
+    path = write_folder(
+        tmp_path / "small", study_file.dump(small()), {"baseline": [0.9], "pooling=max": [0.95]}
+    )
+    writer.write(path)
+    page = Page((path / "report.html").read_text())
+    assert "Preliminary." in page.text
+    assert "4 of 6 runs to confirm are missing" in page.text
+    assert not (path / "tables" / "comparisons.csv").exists()
+    assert findings(gather(path)) == []
+
+
+EDGES: dict[str, tuple[dict[str, list[float | str]], str]] = {
+    "one seed": ({"baseline": [0.9], "a": [0.95]}, "in 1 pair of runs; a verdict needs 3"),
+    "two seeds": ({"baseline": [0.9, 0.91], "a": [0.95, 0.94]}, "in 2 pairs of runs"),
+    "an arm that crashed": ({"baseline": [0.9, 0.91, 0.92], "a": ["failed", "oom", "failed"]}, "No pair of runs was completed. 3 of 6 runs crashed"),
+    "a crash among successes": ({"baseline": [0.9, 0.91, 0.92, 0.9], "a": [0.95, 0.97, 0.96, "failed"]}, "1 of 8 runs crashed and are left out"),
+    "an arm that diverged": ({"baseline": [0.9, 0.91, 0.92], "a": [0.95, "diverged", 0.96]}, "1 of 3 runs of a diverged"),
+    "a run at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.93, 0.95]}, "1 of 3 runs of a stayed at chance: a mean would mix two kinds of outcome, and one over survivors would flatter. Counting such runs as behind, a is ahead of baseline in 2 of 3 seeds, in the median seed by +2.00 points"),
+    "an arm at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.1, 0.11]}, "baseline (91.0%) and a (10.0%)"),
+    "equal arms": ({"baseline": [0.9, 0.91, 0.92], "a": [0.9, 0.91, 0.92]}, "no spread, no test"),
+    "nothing found": ({"baseline": [0.9, 0.91, 0.95], "a": [0.93, 0.9, 0.96]}, "would take"),
+    "equivalent": ({"baseline": [0.9, 0.91, 0.92], "a": [0.901, 0.911, 0.9205]}, "it is smaller than the margin"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_every_edge_is_told_in_a_sentence(tmp_path: Path, small, case: str) -> None:
+    accuracies, sentence = EDGES[case]
+    seeds = len(accuracies["baseline"])
+    path = write_folder(tmp_path / "small", study_file.dump(small(f"seeds={seeds}")), accuracies)
+    writer.write(path)
+    assert sentence in Page((path / "report.html").read_text()).text
+    assert "nan" not in (path / "report.md").read_text().lower()
+
+
+@pytest.mark.drawn
+def test_hostile_names_stay_text_in_page_markdown_and_figures(tmp_path: Path, small) -> None:
+    text = study_file.dump(small()).replace(
+        "Does max pooling beat average pooling?", json.dumps(HOSTILE, ensure_ascii=False)
+    )
+    accuracies = {"baseline": [0.9, 0.91, 0.92], HOSTILE: [0.95, 0.97, 0.96]}
+    path = write_folder(tmp_path / "small", text, accuracies, device_name=HOSTILE, causes={HOSTILE: HOSTILE})
+    writer.write(path)
+    page = Page((path / "report.html").read_text())
+    assert page.tags.count("script") == 1
+    assert page.text.count(HOSTILE) >= 4
+    markdown = (path / "report.md").read_text()
+    assert "<script" not in markdown
+    tables = [
+        list(group)
+        for is_row, group in groupby(markdown.splitlines(), lambda line: line[:1] == "|")
+        if is_row
+    ]
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+
+
+def test_published_figures_stand_beside_the_interval_for_one_further_run(tmp_path: Path, small) -> None:
+    spec = small(
+        "references=[{name: Inside, metric: test_accuracy, value: 0.91, source: x}, {name: Outside, metric: test_accuracy, value: 0.5, source: x}]"
+    )
+    path = write_folder(
+        tmp_path / "small", study_file.dump(spec), {"baseline": [0.9, 0.91, 0.92], "a": [0.9, 0.91, 0.93]}
+    )
+    writer.write(path)
+    markdown = (path / "report.md").read_text()
+    interval = prediction_interval([0.9, 0.91, 0.92], 0.95)
+    assert interval is not None
+    assert (
+        f"| Inside | test accuracy | 0.910 | 0.910 | {interval.low:.3f} to {interval.high:.3f} | yes |"
+        in markdown
+    )
+    assert re.search(r"\| Outside .* no \|", markdown)
+
+
+def test_differences_are_drawn_in_percentage_points(folder: Path) -> None:
+    evidence = gather(folder)
+    drawn = points.differences(evidence.study, evidence.tables)
+    assert drawn["difference"].item() == pytest.approx(
+        float(evidence.tables["comparisons"]["difference"].item()) * 100
+    )
+
+
+def test_every_confirmed_run_is_a_point_and_keeps_its_arms_order(folder: Path) -> None:
+    evidence = gather(folder)
+    drawn = points.paired_seeds(evidence.study, evidence.tables)
+    assert list(dict.fromkeys(drawn["arm"])) == ["baseline", "pooling=max"]
+    assert len(drawn) == 6
+
+
+def test_the_value_an_arm_was_confirmed_with_is_ringed(folder: Path) -> None:
+    evidence = gather(folder)
+    drawn = points.tuning_curves(evidence.study, evidence.tables)
+    assert drawn.loc[drawn["chosen"], "value"].tolist() == [0.003, 0.003]
+
+
+def test_no_spreadsheet_takes_a_cell_for_a_formula(folder: Path) -> None:
+    writer.write(folder)
+    for path in (folder / "tables").glob("*.csv"):
+        cells = pd.read_csv(path, dtype=str, keep_default_na=False).to_numpy().ravel()
+        assert not [
+            cell
+            for cell in cells
+            if cell[:1] in ("=", "+", "@") or (cell[:1] == "-" and not re.fullmatch(r"-[\d.e+-]+", cell))
+        ]
+
+
+def factorial_folder(path: Path, small, levels: int, **changes: object) -> Path:
+    """A factorial of two recipe factors with `levels` values each, as run leaves it."""
+    sizes, decays = list(range(16, 16 + levels)), [round(0.001 * i, 4) for i in range(levels)]
+    spec = small(
+        f"factors={json.dumps({'batch_size': sizes, 'weight_decay': decays})}",
+        "design=factorial",
+        "recipe.batch_size=16",
+        "tuning.trials=0",
+    )
+    rng = np.random.default_rng(0)
+    from ablate.design.designs import lay_out
+
+    layout = lay_out(spec)
+    accuracies = {
+        arm.name: (0.8 + 0.02 * (arm.factors["batch_size"] == sizes[-1]) * (1 if arm.factors["weight_decay"] == 0 else -1) + rng.normal(size=3) * 0.001).tolist()
+        for arm in layout.arms
+    }  # fmt: skip
+    folder = write_folder(
+        path,
+        study_file.dump(spec),
+        accuracies,
+        contrasts=[list(pair) for pair in layout.contrasts],
+        **changes,
+    )
+    runs = pd.read_csv(folder / "tables" / "runs.csv", dtype=str, keep_default_na=False)
+    by_name = {arm.name: arm.factors for arm in layout.arms}
+    for at, factor in enumerate(("batch_size", "weight_decay"), start=5):
+        runs.insert(at, factor, [json.dumps(by_name[arm][factor]) for arm in runs["arm"]])
+    runs.to_csv(folder / "tables" / "runs.csv", index=False)
+    return folder
+
+
+@pytest.mark.drawn
+def test_a_factorial_says_which_value_wins_where_and_what_interacts(tmp_path: Path, small) -> None:
+    path = factorial_folder(tmp_path / "small", small, 2)
+    writer.write(path)
+    text = Page((path / "report.html").read_text()).text
+    assert (
+        "Which batch size is most accurate depends on weight decay: with weight decay 0.0 17, with weight decay 0.001 16."
+        in text
+    )
+    assert "batch_size=17 × weight_decay=0.001: " in text
+    assert re.search(r"together give [34]\.\d\d points less than the sum of both alone", text)
+    assert (path / "figures" / "interactions.png").exists()
+
+
+@pytest.mark.drawn
+def test_a_factorial_of_a_hundred_arms_is_told_drawn_and_corrected_for(tmp_path: Path, small) -> None:
+    path = factorial_folder(tmp_path / "small", small, 10)
+    evidence = writer.write(path)
+    assert len(evidence.arms) == 100
+    assert len(findings(evidence)) == 99 + 81
+    html = (path / "report.html").read_text()
+    assert "168 more contrasts" in html
+    assert len(html) < 8_000_000
+
+
+def leave_one_out_folder(path: Path, small) -> Path:
+    from ablate.design.designs import lay_out
+
+    spec = small(
+        "factors={pooling: [max], activation: [tanh], dropout: [0.1]}",
+        "design=leave_one_out",
+        "tuning.trials=0",
+    )
+    rng = np.random.default_rng(0)
+    means = {
+        "baseline": 0.8,
+        "pooling=max": 0.83,
+        "without dropout": 0.85,
+        "full": 0.85,
+        "without pooling": 0.82,
+        "without activation": 0.83,
+    }
+    layout = lay_out(spec)
+    accuracies = {arm.name: (means[arm.name] + rng.normal(size=3) * 0.001).tolist() for arm in layout.arms}
+    return write_folder(
+        path, study_file.dump(spec), accuracies, contrasts=[list(pair) for pair in layout.contrasts]
+    )
+
+
+def test_leave_one_out_tells_the_way_and_what_each_change_is_worth(tmp_path: Path, small) -> None:
+    path = leave_one_out_folder(tmp_path / "small", small)
+    evidence = writer.write(path)
+    text = Page((path / "report.html").read_text()).text
+    assert re.search(r"Step by step from baseline to full: pooling=max \+\d\.\d\d points \(", text)
+    assert "The full arm has pooling max, activation tanh, dropout 0.1." in text
+    assert "without pooling against full: " in text
+    # A ratio to the baseline beside another arm's speed would say slower where the arm is faster.
+    costs = {finding.subject: finding.cost is not None for finding in findings(evidence)}
+    assert costs == {finding.subject: " against " not in finding.subject for finding in findings(evidence)}
+    assert list(evidence.tables["path"]["arm"]) == ["pooling=max", "without dropout", "full"]
+    assert (path / "tables" / "path.csv").exists()
+    drawn = points.path(evidence.study, evidence.tables)
+    assert drawn["accuracy"].tolist() == pytest.approx(
+        evidence.tables["arms"]
+        .set_index("arm")
+        .loc[["baseline", "pooling=max", "without dropout", "full"], "test_accuracy_mean"]
+        .astype(float)
+        .tolist()
+    )
+
+
+def test_a_rate_that_would_have_turned_the_sign_is_named(folder: Path) -> None:
+    path = folder / "tables" / "runs.csv"
+    runs = pd.read_csv(path, dtype=str, keep_default_na=False)
+    tuned = runs["phase"] == "tune"
+    worse = tuned & (runs["arm"] == "pooling=max") & (runs["learning_rate"] == "0.006")
+    runs.loc[worse, "validation_accuracy"] = "0.7"
+    runs.to_csv(path, index=False)
+    writer.write(folder)
+    text = Page((folder / "report.html").read_text()).text
+    assert "Had pooling=max and baseline shared another setting, the sign would have turned" in text
+    assert "learning rate=0.006 (−10.00 points)" in text
+    runs.loc[worse, "validation_accuracy"] = "0.795"  # turned, but by less than the margin: noise
+    runs.to_csv(path, index=False)
+    writer.write(folder)
+    assert "would have turned" not in Page((folder / "report.html").read_text()).text
+
+
+def test_the_place_of_a_chosen_value_among_those_tried_is_told(folder: Path) -> None:
+    writer.write(folder)
+    assert "| 0.006 | 0.003 | 1 of 2 | 0.003 to 0.006 |" in (folder / "report.md").read_text()
+
+
+def test_the_other_readers_of_the_test_images_are_counted(tmp_path: Path, small) -> None:
+    accuracies: dict[str, list[float | str]] = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.97, 0.96]}
+    for count, sentence in (
+        (0, "No other studies in the same folder have read them"),
+        (1, "1 other study in the same folder has read them"),
+        (6, "6 studies beside this one have read these test images"),
+    ):
+        path = write_folder(
+            tmp_path / str(count),
+            study_file.dump(small()),
+            accuracies,
+            test_set_readers=list("abcdef")[:count],
+        )
+        writer.write(path)
+        assert sentence in Page((path / "report.html").read_text()).text
+
+
+def test_combinations_that_were_left_out_are_listed_with_their_reasons(tmp_path: Path, small) -> None:
+    accuracies: dict[str, list[float | str]] = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.97, 0.96]}
+    path = write_folder(
+        tmp_path / "small", study_file.dump(small()), accuracies, left_out={"b,c": "kernel_size: too large"}
+    )
+    writer.write(path)
+    text = Page((path / "report.html").read_text()).text
+    assert "1 combination cannot be built" in text
+    assert "b,c: kernel_size: too large" in text
+
+
+def test_the_size_of_a_gap_to_a_run_that_failed_is_not_told(tmp_path: Path, small) -> None:
+    accuracies: dict[str, list[float | str]] = {
+        "baseline": ["diverged", "diverged", 0.8],
+        "a": [0.9, 0.91, 0.92],
+    }
+    path = write_folder(tmp_path / "small", study_file.dump(small()), accuracies)
+    writer.write(path)
+    text = Page((path / "report.html").read_text()).text
+    assert "a is ahead of baseline in 3 of 3 seeds." in text
+    assert "median seed" not in text

@@ -1,0 +1,317 @@
+"""A search is a function of the study and what came of its candidates, and stops what its like have passed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ablate.design.designs import lay_out
+from ablate.design.runs import Arm, Run, setting_name
+from ablate.records.run_records import EpochPoint, RunRecord
+from ablate.report import writer
+from ablate.search.candidates import Candidate, Tried, drawn, finalists, named, run_of
+from ablate.search.sampler import importance, propose
+from ablate.study.spec import Range, StudySpec
+from tests.experiment.test_conduct import Stub, conduct
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+SPACE = (
+    "design=search",
+    "search={candidates: 24, generation: 6, finalists: 3}",
+    "factors={pooling: [avg, max], conv_layers: [2, 3], kernel_size: [5, 3, {value: [5, 3, 5], when: {conv_layers: 3}}],"
+    " dense_layers: [3, 2, 1], dilation: [1, 4]}",
+    "recipe.epochs=6",
+)
+
+
+@pytest.fixture
+def spec(small) -> StudySpec:
+    return small(*SPACE)
+
+
+def record(
+    candidate: Candidate, accuracy: float | None, curve: tuple[float, ...] = (), status="complete"
+) -> RunRecord:
+    return RunRecord(
+        phase="search",
+        arm=candidate.arm.name,
+        setting=setting_name(candidate.setting),
+        seed=10_000,
+        values={},
+        status=status,
+        engine="stub",
+        validation_accuracy=accuracy,
+        epochs=tuple(
+            EpochPoint(epoch=i + 1, train_loss=1.0, train_accuracy=0.5, validation_accuracy=value)
+            for i, value in enumerate(curve)
+        ),
+    )
+
+
+def score(candidate: Candidate) -> float:
+    settings = candidate.arm.factors
+    return (
+        0.8
+        + 0.05 * (settings["pooling"] == "max")
+        + 0.02 * settings["dense_layers"]
+        - abs(candidate.setting["learning_rate"] - 0.004)
+    )
+
+
+def search(spec: StudySpec, of: Callable[[Candidate], float] = score) -> list[Tried]:
+    tried: list[Tried] = []
+    for generation in range(4):
+        for candidate in propose(spec, list(tried), generation, 6):
+            tried.append(
+                Tried(candidate=candidate, record=record(candidate, of(candidate)), generation=generation)
+            )
+        tried.sort(key=lambda one: one.generation)
+    return tried
+
+
+def names(tried: list[Tried]) -> list[tuple[str, float]]:
+    return [(one.candidate.arm.name, one.candidate.setting["learning_rate"]) for one in tried]
+
+
+def test_the_same_study_and_scores_propose_the_same_candidates(spec) -> None:
+    assert names(search(spec)) == names(search(spec))
+
+
+def test_another_study_or_other_scores_propose_others(spec, small) -> None:
+    assert names(search(spec)) != names(search(small(*SPACE, "name=other")))
+    worse = search(spec, lambda candidate: 1 - score(candidate))
+    assert names(search(spec))[:6] == names(worse)[:6]
+    assert names(search(spec))[6:] != names(worse)[6:]
+
+
+def test_the_baseline_opens_the_search_with_the_recipes_own_setting(spec) -> None:
+    first = propose(spec, [], 0, 6)[0]
+    assert first.arm.name == "baseline"
+    assert first.setting == {"learning_rate": 0.003}
+
+
+def test_no_candidate_is_tried_twice_and_all_can_be_built(spec) -> None:
+    tried = search(spec)
+    assert len(set(names(tried))) == len(tried) == 24
+    for one in tried:
+        settings = one.candidate.arm.factors
+        assert settings["kernel_size"] != [5, 3, 5] or settings["conv_layers"] == 3
+        assert one.candidate.flops_per_example > 0
+    # A 5×5 window dilated by 4 to 17×17 fits no second layer: drawn again, never proposed.
+    assert not any(
+        t.candidate.arm.factors["dilation"] == 4 and t.candidate.arm.factors["kernel_size"] == 5
+        for t in tried
+    )
+
+
+def test_a_space_smaller_than_the_search_is_tried_out_and_no_more(small) -> None:
+    spec = small("design=search", "factors={pooling: [avg, max]}", "tuning={trials: 0}")
+    found = propose(spec, [], 0, 6)
+    assert [candidate.arm.name for candidate in found] == ["baseline", "pooling=max"]
+    tried = [Tried(candidate=c, record=record(c, 0.9), generation=0) for c in found]
+    assert propose(spec, tried, 1, 6) == []
+
+
+class First:
+    """Draws the first choice and the middle of every range."""
+
+    def __init__(self) -> None:
+        self.choices: dict[str, list[str]] = {}
+
+    def choice(self, name: str, labels: list[str]) -> int:
+        self.choices[name] = labels
+        return len(labels) - 1
+
+    def number(self, name: str, span: Range) -> float:
+        return (span.low + span.high) / 2
+
+
+def test_a_conditional_value_is_a_choice_only_where_the_factors_above_allow_it(small) -> None:
+    draw = First()
+    candidate = drawn(small(*SPACE, "factors.dilation=[1]"), draw)
+    assert candidate is not None
+    assert draw.choices["kernel_size"] == ["5", "3", "[5 3 5]"]
+    assert candidate.arm.name == "pooling=max,conv_layers=3,kernel_size=[5 3 5],dense_layers=1"
+    draw = First()
+    drawn(small(*SPACE, "factors.dilation=[1]", "factors.conv_layers=[3, 2]"), draw)
+    assert draw.choices["kernel_size"] == ["5", "3"]
+
+
+def candidate(flops: int, name: str, arm: Arm) -> Candidate:
+    return Candidate(arm=replace(arm, name=name), setting={}, flops_per_example=flops)
+
+
+@pytest.fixture
+def arm(spec) -> Arm:
+    return lay_out(spec).arms[0]
+
+
+def test_a_candidate_is_held_against_those_that_cost_no_more(arm) -> None:
+    curve = (0.1, 0.5, 0.7, 0.8, 0.85, 0.9)
+    large = [
+        Tried(
+            candidate=candidate(100, f"large{i}", arm),
+            record=record(candidate(100, f"large{i}", arm), 0.9, curve),
+            generation=0,
+        )
+        for i in range(5)
+    ]
+    assert (
+        run_of(candidate(50, "small", arm), large).floor == ()
+    )  # it would have been stopped for being small
+    assert run_of(candidate(100, "equal", arm), large).floor == (0.0, 0.0, 0.7, 0.8, 0.85, 0.9)
+
+
+def test_a_median_wants_four_curves_and_takes_those_that_got_so_far(arm) -> None:
+    whole = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    tried = [
+        Tried(
+            candidate=candidate(1, f"c{i}", arm),
+            record=record(candidate(1, f"c{i}", arm), 0.5, whole[:reached]),
+            generation=0,
+        )
+        for i, reached in enumerate((6, 6, 6, 4, 3))
+    ]
+    assert run_of(candidate(1, "new", arm), tried).floor == (0.0, 0.0, 0.3, 0.4)
+    assert run_of(candidate(1, "new", arm), tried[:3]).floor == ()
+
+
+def test_finalists_are_the_front_from_end_to_end(spec, arm) -> None:
+    points = {
+        "tiny": (1, 0.7),
+        "small": (2, 0.8),
+        "beaten": (3, 0.75),
+        "middle": (4, 0.85),
+        "large": (9, 0.9),
+        "huge": (20, 0.89),
+    }
+    tried = [
+        Tried(
+            candidate=candidate(flops, name, arm),
+            record=record(candidate(flops, name, arm), accuracy),
+            generation=0,
+        )
+        for name, (flops, accuracy) in points.items()
+    ]
+    best = [
+        Tried(
+            candidate=candidate(1, "baseline", arm),
+            record=record(candidate(1, "baseline", arm), 0.99),
+            generation=0,
+        )
+    ]
+    stopped = [
+        Tried(
+            candidate=candidate(1, "stopped", arm),
+            record=record(candidate(1, "stopped", arm), 0.98, status="pruned"),
+            generation=0,
+        )
+    ]
+    found = finalists(spec, [*tried, *best, *stopped])
+    assert [one.arm.name for one in found] == ["tiny", "middle", "large"]
+    assert list(named(found)) == ["finalist 1", "finalist 2", "finalist 3"]
+    assert [one.arm.name for one in finalists(spec, tried[:1])] == ["tiny"]
+    assert finalists(spec, best) == []
+
+
+def test_an_arm_stands_for_itself_with_its_best_setting(spec, arm) -> None:
+    tried = []
+    for rate, accuracy in ((0.1, 0.8), (0.2, 0.85), (0.3, 0.7)):
+        one = replace(candidate(1, "same", arm), setting={"learning_rate": rate})
+        tried.append(Tried(candidate=one, record=record(one, accuracy), generation=0))
+    assert [one.setting for one in finalists(spec, tried)] == [{"learning_rate": 0.2}]
+
+
+def test_screening_finds_what_the_score_depends_on(spec) -> None:
+    shares = {row["factor"]: row for row in importance(spec, search(spec))}
+    assert max(shares, key=lambda name: shares[name]["fanova"]) == "pooling"
+    assert sum(row["fanova"] for row in shares.values()) == pytest.approx(1)
+    assert sum(row["ped_anova"] for row in shares.values()) == pytest.approx(1)
+    assert importance(spec, search(spec)[:4]) == []
+
+
+class Searching(Stub):
+    """Runs that take no time and score by their settings, stopped where they fall below their floor."""
+
+    def record(self, run: Run) -> RunRecord:
+        made = super().record(run)
+        if run.phase != "search":
+            return made
+        accuracy = 0.6 + 0.1 * (run.arm.factors["pooling"] == "max") + run.setting.get("learning_rate", 0.0)
+        curve = tuple(accuracy * (i + 1) / 6 for i in range(6))
+        stopped = next((i for i, low in enumerate(run.floor) if curve[i] < low and i < 5), None)
+        status = "complete" if stopped is None else "pruned"
+        reached = curve if stopped is None else curve[: stopped + 1]
+        one = Candidate(arm=run.arm, setting=run.setting, flops_per_example=1)
+        return record(one, reached[-1], reached, status=status)
+
+
+@pytest.mark.drawn
+def test_a_search_is_tried_confirmed_and_reported(spec, tmp_path: Path) -> None:
+    _, folder = conduct(spec, tmp_path / "small", Searching())
+    evidence = writer.write(folder.path)
+    assert evidence.arms[0] == "baseline"
+    assert set(evidence.arms[1:]) <= {"finalist 1", "finalist 2", "finalist 3"}
+    table = evidence.tables["candidates"]
+    assert len(table) == 24
+    assert table["finalist"].sum() == len(evidence.arms) - 1
+    assert (table["status"] == "pruned").any()
+    assert table.loc[table["finalist"], "status"].eq("complete").all()
+    assert table["hypervolume"].is_monotonic_increasing
+    text = (folder.path / "report.md").read_text()
+    assert "Finalist 1 is " in text
+    assert (folder.path / "figures" / "candidates.png").exists()
+    assert (folder.path / "figures" / "importance.png").exists()
+
+
+@pytest.mark.parametrize("stop_after", [7, 30])
+def test_wherever_a_search_is_stopped_it_ends_the_same_and_runs_nothing_twice(
+    spec, tmp_path: Path, stop_after: int
+) -> None:
+    _, whole = conduct(spec, tmp_path / "whole", Searching())
+    first, second = Searching(stop_after=stop_after), Searching()
+    with pytest.raises(KeyboardInterrupt):
+        conduct(spec, tmp_path / "parts", first)
+    _, parts = conduct(spec, tmp_path / "parts", second)
+    tables = [(folder.path / "tables" / "runs.csv").read_bytes() for folder in (whole, parts)]
+    assert tables[0] == tables[1]
+    assert not set(first.ran) & set(second.ran)
+
+
+def test_without_tuning_candidates_and_finalists_have_the_recipes_own_setting(small, tmp_path: Path) -> None:
+    spec = small(*SPACE, "tuning.trials=0")
+    _, folder = conduct(spec, tmp_path / "small", Searching())
+    evidence = writer.write(folder.path)
+    assert set(evidence.tables["runs"]["setting"]) == {"recipe"}
+    assert len(evidence.arms) > 1
+
+
+def test_what_was_stopped_early_is_not_screened(spec) -> None:
+    """Half the candidates start slowly for their window and end as well as the others."""
+
+    def tried_of(status: str) -> list[Tried]:
+        found = []
+        for one in search(spec):
+            slow = one.candidate.arm.factors["kernel_size"] == 5
+            accuracy = 0.3 if slow and status == "pruned" else score(one.candidate)
+            made = record(one.candidate, accuracy, status=status if slow else "complete")
+            found.append(replace(one, record=made))
+        return found
+
+    shares = {row["factor"]: row["fanova"] for row in importance(spec, tried_of("pruned"))}
+    assert shares.get("kernel_size", 0.0) < 0.2
+    assert max(shares, key=lambda name: shares[name]) == "pooling"
+
+
+def test_a_candidate_that_guesses_is_no_finalist_however_cheap(spec, arm) -> None:
+    tried = [
+        Tried(
+            candidate=candidate(flops, name, arm),
+            record=record(candidate(flops, name, arm), accuracy),
+            generation=0,
+        )
+        for name, flops, accuracy in (("guessing", 1, 0.15), ("trained", 2, 0.8))
+    ]
+    assert [one.arm.name for one in finalists(spec, tried)] == ["trained"]

@@ -1,0 +1,139 @@
+"""By simulation: identical arms are seldom called different, and real differences are found as often as promised."""
+
+import gc
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats as reference
+
+from ablate.design.arms import grid_of
+from ablate.design.designs import lay_out
+from ablate.design.grid import Grid
+from ablate.records.tables import frame
+from ablate.stats import comparisons, power
+from ablate.stats.contrasts import differences
+from ablate.study import study_file
+from ablate.study.spec import Decision
+from ablate.tuning.rule import Choice, Trial, advance
+from tests.conftest import STUDIES
+
+STUDIES_SIMULATED = 1_000
+ALPHA = 0.05
+SEEDS = 10
+SPREAD = 0.006
+"""Seed to seed, of one accuracy; ten seeds of LeNet on Fashion-MNIST differ by as much and more."""
+
+Landscape = Callable[[float], float]
+LANDSCAPES: dict[str, Landscape] = {
+    # Accuracy by log2 of the rate over the recipe's own: how far an arm is thrown by a noisy choice.
+    "flat": lambda x: 0.85 - 0.001 * x**2,
+    "gentle": lambda x: 0.85 - 0.004 * x**2,
+    "rising to a cliff": lambda x: 0.84 + 0.006 * x - (0.3 if x > 1.2 else 0),
+}
+
+
+@pytest.fixture(scope="module")
+def grid() -> Grid:
+    spec = study_file.read(STUDIES / "lenet_pooling.yaml")
+    return grid_of(spec, lay_out(spec).arms[0])
+
+
+def tuned(grid: Grid, accuracy: Landscape, rng: np.random.Generator) -> dict[str, float]:
+    """What two identical arms come out of tuning with, each score with noise of its own: the worst case."""
+    scores: dict[Trial, float] = {}
+    while True:
+        wanted = advance({"baseline": grid, "twin": grid}, scores)
+        if isinstance(wanted, dict):
+            return {arm: _at(choice) for arm, choice in wanted.items()}
+        for trial in wanted:
+            rate = dict(trial.setting)["learning_rate"]
+            scores[trial] = accuracy(np.log2(rate / 0.9)) + rng.normal(scale=SPREAD)
+
+
+def _at(choice: Choice) -> float:
+    return float(np.log2(choice.chosen["learning_rate"] / 0.9))
+
+
+@pytest.mark.parametrize("landscape", LANDSCAPES)
+def test_identical_arms_are_called_different_at_most_alpha_of_the_time(
+    grid: Grid, landscape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)  # statsmodels calls it for every correction
+    accuracy = LANDSCAPES[landscape]
+    p_values, expected = np.empty(STUDIES_SIMULATED), np.empty(STUDIES_SIMULATED)
+    for i in range(STUDIES_SIMULATED):
+        rng = np.random.default_rng([0, i])
+        at = tuned(grid, accuracy, rng)
+        confirmed = {arm: accuracy(x) + rng.normal(scale=SPREAD, size=SEEDS) for arm, x in at.items()}
+        expected[i] = rejected(accuracy(at["twin"]) - accuracy(at["baseline"]))
+        p_values[i] = reference.ttest_rel(confirmed["twin"], confirmed["baseline"]).pvalue
+        if i < 20:  # with one contrast that is the p_holm of the report
+            assert p_holm(confirmed)["twin"] == pytest.approx(p_values[i], rel=1e-3)
+    simulation_error = 3 * np.sqrt(ALPHA * (1 - ALPHA) / STUDIES_SIMULATED)
+    assert np.mean(p_values < ALPHA) <= ALPHA + simulation_error
+    # The same without the noise of confirming: given what tuning chose, how often the test must reject.
+    assert ALPHA <= expected.mean() <= ALPHA + 0.003
+
+
+def rejected(difference: float) -> float:
+    """How often a paired t-test rejects at a true difference, from the noncentral t."""
+    critical = reference.t.ppf(1 - ALPHA / 2, SEEDS - 1)
+    shift = difference / (SPREAD * np.sqrt(2)) * np.sqrt(SEEDS)
+    if not shift:
+        return ALPHA
+    beyond = reference.nct.sf(critical, SEEDS - 1, shift) + reference.nct.cdf(-critical, SEEDS - 1, shift)
+    return float(beyond)
+
+
+@pytest.mark.parametrize(("pairs", "arms"), [(5, 1), (10, 1), (10, 4), (20, 2)])
+def test_a_known_difference_is_found_as_often_as_the_solver_says(
+    pairs: int, arms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)
+    rng = np.random.default_rng(pairs)
+    effect = power.detectable_effect(pairs, ALPHA / arms)
+    found = 0
+    for i in range(STUDIES_SIMULATED):
+        # The baseline is the one noisy thing that all differences share, as in a study.
+        base = 0.8 + rng.normal(scale=SPREAD, size=pairs)
+        others = {f"arm{k}": base + rng.normal(scale=SPREAD, size=pairs) for k in range(arms)}
+        others["arm0"] = others["arm0"] + effect * SPREAD
+        p = [reference.ttest_1samp(values - base, 0).pvalue for values in others.values()]
+        holm = stepped_down(np.array(p))
+        found += holm[0] < ALPHA
+        if i < 10:
+            assert list(p_holm({"baseline": base, **others}).values()) == pytest.approx(holm, rel=1e-3)
+    assert found / STUDIES_SIMULATED == pytest.approx(power.POWER, abs=0.04)
+
+
+def stepped_down(p: np.ndarray) -> np.ndarray:
+    """Holm's correction, written down once more (Holm, 1979)."""
+    order = np.argsort(p)
+    ladder = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(ladder, 1)
+    return adjusted
+
+
+def p_holm(accuracies: dict[str, np.ndarray]) -> dict[str, float]:
+    """By arm, what the report would say."""
+    runs = frame(
+        "runs",
+        [
+            {
+                "phase": "confirm",
+                "arm": arm,
+                "setting": "",
+                "seed": seed,
+                "status": "complete",
+                "test_accuracy": value,
+            }
+            for arm, values in accuracies.items()
+            for seed, value in enumerate(values)
+        ],
+    )
+    baseline, *others = accuracies
+    contrasts = differences((arm, baseline) for arm in others)
+    compared = comparisons.compare(runs, contrasts, Decision(alpha=ALPHA), ceiling=0.11)
+    return compared.set_index("arm")["p_holm"].astype(float).to_dict()

@@ -1,0 +1,192 @@
+"""Every arm is tuned alike, from the scores on record alone, and a noisy best does not carry an arm away."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from ablate.design.arms import grid_of
+from ablate.design.designs import lay_out
+from ablate.design.grid import Grid
+from ablate.study.spec import StudySpec
+from ablate.tuning.rule import FIRST_TUNING_SEEDS, RESCORING_SEEDS, Choice, Trial, advance
+
+ARMS = ("baseline", "other")
+Response = Callable[[str, float, int], float]
+
+
+@pytest.fixture
+def spec(small) -> StudySpec:
+    return small(
+        "tuning={trials: 5, learning_rate: {low: 0.01, high: 0.16, log: true}}", "recipe.learning_rate=0.04"
+    )
+
+
+def grids(spec: StudySpec, arms=ARMS) -> dict[str, Grid]:
+    return dict.fromkeys(arms, grid_of(spec, lay_out(spec).arms[0]))
+
+
+def tune(spec: StudySpec, response: Response, arms=ARMS) -> tuple[dict[str, Choice], dict[Trial, float]]:
+    """Answer every wanted trial by `response(arm, learning_rate, seed)` until nothing is wanted."""
+    scores: dict[Trial, float] = {}
+    for _ in range(20):
+        wanted = advance(grids(spec, arms), scores)
+        if isinstance(wanted, dict):
+            return wanted, scores
+        assert wanted
+        assert not set(wanted) & set(scores), "asked twice"
+        scores |= {t: response(t.arm, dict(t.setting)["learning_rate"], t.seed) for t in wanted}
+    raise AssertionError("tuning does not end")
+
+
+def peak(at: float, height: float = 0.9) -> Response:
+    return lambda arm, rate, seed: height - 0.01 * abs(np.log2(rate / at))
+
+
+def rates(scores, arm: str, seed: int) -> list[float]:
+    return sorted(dict(t.setting)["learning_rate"] for t in scores if t.arm == arm and t.seed == seed)
+
+
+def test_all_arms_try_the_same_points_and_the_best_few_again(spec) -> None:
+    choices, scores = tune(spec, peak(0.04))
+    for arm in ARMS:
+        assert rates(scores, arm, FIRST_TUNING_SEEDS[0]) == [0.01, 0.02, 0.04, 0.08, 0.16]
+        assert (
+            rates(scores, arm, RESCORING_SEEDS[0])
+            == rates(scores, arm, RESCORING_SEEDS[1])
+            == [0.02, 0.04, 0.08]
+        )
+        assert choices[arm].chosen == {"learning_rate": 0.04}
+        assert not choices[arm].extended
+
+
+def test_a_clear_own_best_is_taken(spec) -> None:
+    at = {"baseline": 0.02, "other": 0.08}
+    choices, _ = tune(spec, lambda arm, rate, seed: peak(at[arm])(arm, rate, seed))
+    assert {arm: choice.chosen["learning_rate"] for arm, choice in choices.items()} == at
+
+
+def test_an_own_best_within_two_standard_errors_yields_to_the_pooled_best(spec) -> None:
+    def noisy(arm: str, rate: float, seed: int) -> float:
+        lucky = arm == "other" and rate == 0.08
+        wobble = {FIRST_TUNING_SEEDS[0]: 0.03, RESCORING_SEEDS[0]: 0.004, RESCORING_SEEDS[1]: -0.01}[seed]
+        return peak(0.04)(arm, rate, seed) + (0.005 + wobble if lucky else 0)
+
+    choices, _ = tune(spec, noisy)
+    assert choices["other"].best == {"learning_rate": 0.08}
+    assert choices["other"].chosen == choices["baseline"].chosen == {"learning_rate": 0.04}
+
+
+def test_three_seeds_that_agree_by_chance_do_not_carry_an_arm_away(spec) -> None:
+    rng = np.random.default_rng(4)
+    noise: dict[tuple[str, float, int], float] = {}
+
+    def noisy(arm: str, rate: float, seed: int) -> float:
+        if arm == "other" and rate == 0.08:
+            return 0.906  # ahead on every seed by nearly the same, where all else wobbles by a point
+        return peak(0.04)(arm, rate, seed) + noise.setdefault((arm, rate, seed), 0.01 * rng.normal())
+
+    noise |= {("other", 0.04, seed): 0.0 for seed in (*FIRST_TUNING_SEEDS, *RESCORING_SEEDS)}
+    choices, _ = tune(spec, noisy)
+    assert choices["other"].best == {"learning_rate": 0.08}
+    assert choices["other"].chosen == choices["baseline"].chosen
+
+
+def test_a_best_on_the_edge_widens_the_range_for_every_arm_once(spec) -> None:
+    at = {"baseline": 0.04, "other": 5.0}
+    choices, scores = tune(spec, lambda arm, rate, seed: peak(at[arm])(arm, rate, seed))
+    for arm in ARMS:
+        assert rates(scores, arm, FIRST_TUNING_SEEDS[0])[-2:] == [0.32, 0.64]
+        assert choices[arm].extended
+    assert choices["other"].at_edge  # two steps and no more, and the report says so
+    assert not choices["baseline"].at_edge
+
+
+@pytest.mark.parametrize("score", [0.0, 0.8], ids=["diverged", "fell 5 points"])
+def test_no_arm_is_sent_beyond_a_value_that_failed_it(spec, score: float) -> None:
+    def response(arm: str, rate: float, seed: int) -> float:
+        if arm == "baseline":
+            return score if rate >= 0.16 else peak(0.04)(arm, rate, seed)
+        return peak(5.0)(arm, rate, seed)
+
+    _, scores = tune(spec, response)
+    assert max(rates(scores, "baseline", FIRST_TUNING_SEEDS[0])) == 0.16
+    assert max(rates(scores, "other", FIRST_TUNING_SEEDS[0])) == 0.64
+
+
+def test_the_second_step_waits_for_the_first(spec) -> None:
+    def response(arm: str, rate: float, seed: int) -> float:
+        return 0.0 if rate > 0.2 else peak(5.0)(arm, rate, seed)
+
+    choices, scores = tune(spec, response)
+    assert max(rates(scores, "other", FIRST_TUNING_SEEDS[0])) == 0.32
+    assert choices["other"].chosen == {"learning_rate": 0.16}
+
+
+def test_a_tie_keeps_the_recipes_own_value(spec) -> None:
+    choices, _ = tune(spec, lambda arm, rate, seed: 0.5)
+    assert choices["baseline"].chosen == choices["other"].chosen == {"learning_rate": 0.04}
+
+
+def test_an_arm_that_always_diverges_ends_tuning_too(spec) -> None:
+    choices, _ = tune(spec, lambda arm, rate, seed: 0.0 if arm == "other" else peak(0.02)(arm, rate, seed))
+    assert choices["baseline"].chosen == {"learning_rate": 0.02}
+
+
+def test_the_outcome_does_not_depend_on_the_order_in_which_scores_arrive(spec) -> None:
+    rng = np.random.default_rng(0)
+    noise: dict[tuple[str, float, int], float] = {}
+
+    def response(arm: str, rate: float, seed: int) -> float:
+        return noise.setdefault((arm, rate, seed), 0.8 + rng.normal(scale=0.02))
+
+    choices, scores = tune(spec, response)
+    partial: dict[Trial, float] = {}
+    for _ in range(500):
+        wanted = advance(grids(spec), partial)
+        if isinstance(wanted, dict):
+            break
+        trial = wanted[rng.integers(len(wanted))]  # one at a time, in any order, as after a kill
+        partial[trial] = scores[trial]
+    assert wanted == choices
+    assert partial == scores
+
+
+def test_arms_with_ranges_of_their_own_are_tuned_with_their_like(small) -> None:
+    spec = small(
+        "factors={optimizer: [adam, sgd], pooling: [avg, max]}",
+        "recipe.learning_rate=0.02",
+        "tuning={trials: 3, learning_rate: [{low: 0.01, high: 0.04, log: true},"
+        " {when: {optimizer: sgd}, low: 0.1, high: 0.4, log: true}]}",
+    )
+    own = {arm.name: grid_of(spec, arm) for arm in lay_out(spec).arms}
+    scores: dict[Trial, float] = {}
+    while not isinstance(wanted := advance(own, scores), dict):
+        scores |= {trial: peak(0.02)(trial.arm, dict(trial.setting)["learning_rate"], 0) for trial in wanted}
+    assert list(wanted) == ["baseline", "optimizer=sgd", "pooling=max"]
+    assert wanted["baseline"].chosen == wanted["pooling=max"].chosen == {"learning_rate": 0.02}
+    assert wanted["optimizer=sgd"].chosen["learning_rate"] < 0.1  # widened downwards, within its own grid
+    assert min(rates(scores, "baseline", FIRST_TUNING_SEEDS[0])) == 0.01
+    assert max(rates(scores, "pooling=max", FIRST_TUNING_SEEDS[0])) == 0.04
+
+
+def test_an_arm_without_a_range_waits_for_nothing(small) -> None:
+    spec = small(
+        "factors={optimizer: [adam, sgd]}",
+        "tuning={trials: 2, momentum: {when: {optimizer: sgd}, low: 0.5, high: 0.9}}",
+    )
+    own = {arm.name: grid_of(spec, arm) for arm in lay_out(spec).arms}
+    wanted = advance(own, {})
+    assert {trial.arm for trial in wanted} == {"optimizer=sgd"}
+    scores = {
+        Trial(arm="optimizer=sgd", setting=(("momentum", m),), seed=s): m
+        for m in (0.5, 0.9)
+        for s in range(10_000, 10_003)
+    }
+    for _ in range(5):
+        wanted = advance(own, scores)
+        if isinstance(wanted, dict):
+            break
+        scores |= dict.fromkeys(wanted, 0.1)
+    assert wanted["baseline"].chosen == {}
+    assert wanted["optimizer=sgd"].chosen == {"momentum": 0.9}
