@@ -34,7 +34,7 @@ from ablate.data.datasets import DATASETS, named
 from ablate.engines.lanes import why_not
 from ablate.execution.executor import COHORT_PLACES, Conditions
 from ablate.execution.workers import LocalProcesses
-from ablate.experiment.conduct import Advanced
+from ablate.experiment.events import Advanced
 from ablate.timing import machine
 
 PEER = "the tutorial's loop"
@@ -126,11 +126,11 @@ class Bench:
 
     def as_json(self) -> str:
         """All of it for a file: environment, rows, remarks, and the blocks they come from."""
-        environment = machine.environment(self._device, self._cores)
+        described = asdict(machine.describe_machine(self._device, self._cores))
         data_read = str(self._data_root) if self._data_root else "noise in Fashion-MNIST's shape"
         facts = {
             "environment": {
-                **environment,
+                **described,
                 "hardware": hardware(self._device),
                 "data": data_read,
                 "limit_flops_per_second": self._limit,
@@ -144,12 +144,12 @@ class Bench:
 
     def remarks(self) -> list[str]:
         """What a reader of the figures must know, in sentences."""
-        environment = machine.environment(self._device, self._cores)
+        described = machine.describe_machine(self._device, self._cores)
         blocks = [block for each in self._rounds for block in each.measured]
         disturbed = sum(block.disturbed for block in blocks)
         said = [
-            f"Measured on {hardware(self._device)}, torch {environment['packages']['torch']}, "
-            f"Python {environment['python']}.",
+            f"Measured on {hardware(self._device)}, torch {described.packages['torch']}, "
+            f"Python {described.python}.",
             "Throughput is trained examples per wall second; ratios are paired by block, each between two "
             f"blocks of what it is set beside; {disturbed} of {len(blocks)} blocks were disturbed by other "
             "programs and are left out.",

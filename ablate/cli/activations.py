@@ -38,15 +38,15 @@ def draw(
         AblateError: an arm, class or layer that is not there.
         FolderError: the folder holds no checkpoints, or none that can be looked into.
     """
-    study, environment, tables = read_given(path)
+    study, provenance, tables = read_given(path)
     folder = ReportFolder(path)
-    names, classes = list(environment["networks"]), tuple(environment["data"]["classes"])
+    names, classes = list(provenance.networks), provenance.data.classes
     need_checkpoints(path)
     if arm is not None and arm not in names:
         raise AblateError(f"--arm {arm}: {did_you_mean(arm, names)}")
     chosen = inside.classes_named(inputs, classes) if inputs is not None else None
     runs = [
-        confirmed(study, environment, tables["runs"], name)
+        confirmed(study, provenance, tables["runs"], name)
         for name in ([arm] if arm is not None else names)
         if arm is not None or folder.checkpoint(slug(name)).exists()
     ]
@@ -63,7 +63,7 @@ def draw(
     seen = looking.views(classes, chosen, [layer.strip() for layer in layers.split(",")])
     for first in range(0, len(seen.arms), MOST_ARMS):
         part = Views(classes=classes, inputs=chosen, arms=seen.arms[first : first + MOST_ARMS])
-        asked = [classes[label] for label in chosen] + [arm] * (arm is not None)
+        asked = [classes[label] for label in chosen] + ([] if arm is None else [arm])
         number = f"-{first // MOST_ARMS + 1}" if len(seen.arms) > MOST_ARMS else ""
         name = "-".join(slug(word) for word in asked)[:LONGEST_NAME]
         for drawn in registry.look_inside(study, {}, part):

@@ -33,15 +33,15 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
     graphics = machine.device_name(torch.device("cuda")) if cuda else "torch sees no CUDA device"
     yield Finding(name="cohort", there=cuda, told=f"on a GPU, many runs at once: {graphics}")
     yield Finding(name="loop", there=True, told="torch, on any device: whatever the others do not cover")
-    described = machine.environment(torch.device("cpu"), 1)
-    memory = described["memory_bytes"] / 1e9
+    described = machine.describe_machine(torch.device("cpu"), 1)
+    memory = (described.memory_bytes or 0) / 1e9
     yield Finding(
         name="machine",
         there=True,
-        told=f"{described['device_name']}, {os.cpu_count()} cores, {memory:.0f} GB, {platform.platform()}",
+        told=f"{described.device_name}, {os.cpu_count()} cores, {memory:.0f} GB, {platform.platform()}",
     )
-    packages = ", ".join(f"{name} {version}" for name, version in described["packages"].items())
-    yield Finding(name="versions", there=True, told=f"Python {described['python']}, {packages}")
+    packages = ", ".join(f"{name} {version}" for name, version in described.packages.items())
+    yield Finding(name="versions", there=True, told=f"Python {described.python}, {packages}")
     for name in official.FOLDERS:
         root = sources.find(named(name), data_dir, download=False)
         told = "not on this machine: downloaded at first use; or name its folder by ABLATE_DATA"

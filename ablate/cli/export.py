@@ -51,17 +51,17 @@ def write_arm(folder: Path, arm: str, to: Path) -> list[Written]:
         FolderError: the folder holds no weights of it, or others.
     """
     _need("onnx", "onnxscript")
-    study, environment, tables = read_given(folder)
-    if arm not in environment["networks"]:
-        raise AblateError(f"--arm {arm}: {did_you_mean(arm, list(environment['networks']))}")
+    study, provenance, tables = read_given(folder)
+    if arm not in provenance.networks:
+        raise AblateError(f"--arm {arm}: {did_you_mean(arm, list(provenance.networks))}")
     checkpoint = folder / "checkpoints" / f"{slug(arm)}.pt"
     if not checkpoint.parent.is_dir():
         raise FolderError(
             f"{folder}: holds no checkpoints (published folders never do): run its study again, "
             "or export its curves with --tensorboard"
         )
-    run = confirmed(study, environment, tables["runs"], arm)
-    classes = environment["data"]["classes"]
+    run = confirmed(study, provenance, tables["runs"], arm)
+    classes = provenance.data.classes
     shape = study.dataset.facts.shape_at(run.recipe.input_size)
     network = network_of(run, checkpoint, shape, len(classes), torch.device("cpu"))
     buffer = io.BytesIO()
@@ -104,13 +104,13 @@ def write_curves(folder: Path, to: Path) -> int:
     _need("tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 
-    study, environment, tables = read_given(folder)
+    study, provenance, tables = read_given(folder)
     epochs = tables["epochs"]
     curves = epochs[epochs["phase"] == "confirm"].groupby(["arm", "seed"], sort=False)
     if not len(curves):
         raise FolderError(f"{folder}: no arm is confirmed yet, so there is no curve: run its study on")
     for (arm, seed), points in curves:
-        recipe = confirmed(study, environment, tables["runs"], arm, seed).recipe
+        recipe = confirmed(study, provenance, tables["runs"], arm, seed).recipe
         place = to / slug(arm) / f"seed-{seed}"
         for earlier in place.glob("events.out.tfevents.*"):
             earlier.unlink()

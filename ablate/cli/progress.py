@@ -15,7 +15,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ablate.experiment.conduct import Advanced
+from ablate.experiment.events import Advanced
 
 PLAIN_LINE_SECONDS = 10.0
 

@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import torch
 
@@ -12,6 +11,7 @@ from ablate.design.runs import Run
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, settle_process
 from ablate.execution.executor import Conditions
+from ablate.records.provenance import ArmCost
 from ablate.records.record import RecordStore
 from ablate.records.run_records import TimingBlock
 from ablate.study.spec import StudySpec
@@ -64,11 +64,11 @@ class Throughput:
         """All that is on record of this alternation."""
         return [self._store.blocks[key] for key, *_ in self._order() if key in self._store.blocks]
 
-    def cost(self, run: Run, known: Mapping[str, Any]) -> dict[str, Any]:
-        """The run's parameters, FLOPs and peak memory; `known` if that is of the same run."""
+    def cost(self, run: Run, known: ArmCost) -> ArmCost:
+        """The run's parameters, FLOPs and peak memory; `known` if that was measured of the same run."""
         key = run.key(self._study, self._conditions.device)
-        if known.get("measured_as") == key:
-            return dict(known)
+        if known.measured_as == key:
+            return known
         dataset = self._conditions.load(run.recipe.input_size)
         trainer = LoopTrainer(run, dataset, self._device)
         batch = torch.arange(min(run.recipe.batch_size, len(dataset.labels)), device=self._device)
@@ -79,7 +79,7 @@ class Throughput:
             resident=[dataset.images, dataset.labels, dataset.test_images, dataset.test_labels],
             device=self._device,
         )
-        return {**asdict(measured), "measured_as": key}
+        return ArmCost(**asdict(measured), measured_as=key)
 
     def _order(self) -> list[tuple[str, int, int, str]]:
         """Key, block, position and arm of every measurement, in the order in which they are taken."""

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from ablate.execution.executor import Conditions
 from ablate.explore.reading import Reader
 from ablate.inspection import inside, networks
 from ablate.records.folder import ReportFolder, read_given
+from ablate.records.provenance import Provenance
 from ablate.study.spec import StudySpec, did_you_mean
 
 MOST_PICTURES = 24
@@ -71,13 +71,13 @@ class Session:
     def __init__(
         self,
         study: StudySpec,
-        environment: Mapping[str, Any],
+        provenance: Provenance,
         arms: Mapping[str, ExploredArm],
         load: inside.Load | None,
     ) -> None:
         self.study = study
         self.arms = arms
-        self.classes: tuple[str, ...] = tuple(environment["data"]["classes"])
+        self.classes = provenance.data.classes
         self.image_shape = study.dataset.facts.shape_at(None)
         self._load = load
 
@@ -142,7 +142,7 @@ def opened(path: Path, *, data_dir: Path | None, tell: Callable[[str], None]) ->
     Raises:
         FolderError: the folder holds no checkpoints, or none that can be looked into.
     """
-    study, environment, tables = read_given(path)
+    study, provenance, tables = read_given(path)
     folder = ReportFolder(path)
     networks.need_checkpoints(path)
     root = sources.find(study.dataset, data_dir, download=True)
@@ -154,15 +154,15 @@ def opened(path: Path, *, data_dir: Path | None, tell: Callable[[str], None]) ->
     else:
         tell(f"{study.dataset} is not on this machine: no test images to choose from, only drawing")
     found: dict[str, ExploredArm] = {}
-    for name in (name for name in environment["networks"] if folder.checkpoint(slug(name)).exists()):
-        run = networks.confirmed(study, environment, tables["runs"], name)
+    for name in (name for name in provenance.networks if folder.checkpoint(slug(name)).exists()):
+        run = networks.confirmed(study, provenance, tables["runs"], name)
         shape = study.dataset.facts.shape_at(run.recipe.input_size)
         try:
             network = networks.network_of(
                 run,
                 folder.checkpoint(run.arm.slug),
                 shape,
-                len(environment["data"]["classes"]),
+                len(provenance.data.classes),
                 torch.device("cpu"),
             )
         except FolderError as error:
@@ -171,7 +171,7 @@ def opened(path: Path, *, data_dir: Path | None, tell: Callable[[str], None]) ->
             found[name] = ExploredArm(run, Reader(network, shape), load)
     if not found:
         raise FolderError(f"{path}: holds no network that can be looked into")
-    return Session(study, environment, found, load)
+    return Session(study, provenance, found, load)
 
 
 def chosen(session: Session, named: str | None) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import pickle
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import nn
 from ablate import models
 from ablate.design.runs import Arm, Run, in_recipe
 from ablate.errors import FolderError
+from ablate.records.provenance import Provenance
 from ablate.study.spec import StudySpec
 
 FIRST_SEED = 0
@@ -21,7 +22,7 @@ FIRST_SEED = 0
 
 
 def confirmed(
-    study: StudySpec, environment: Mapping[str, Any], runs: pd.DataFrame, arm: str, seed: int = FIRST_SEED
+    study: StudySpec, provenance: Provenance, runs: pd.DataFrame, arm: str, seed: int = FIRST_SEED
 ) -> Run:
     """An arm's confirmed run as the folder's tables tell it, what was tuned among its own keywords.
 
@@ -33,9 +34,9 @@ def confirmed(
         raise FolderError(f"tables/runs.csv has no confirmed run of {arm} with seed {seed}: run the study on")
     known = {name: _value(cell) for name, cell in found.iloc[0].items() if not pd.isna(cell)}
     asked = [*study.factor_names, *study.tuning.ranges]
-    network = dict(environment["networks"][arm])
+    network = dict(provenance.networks[arm])
     model = str(network.pop("model"))
-    code = environment.get("code", {}).get(model)
+    code = provenance.code.get(model)
     if code and code != models.fingerprint(model):
         raise FolderError(
             f"{arm}: the code of {model} is no longer what its weights were trained with: "

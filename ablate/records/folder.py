@@ -1,9 +1,9 @@
 """A report folder: who holds it, which study it belongs to, and what may change between two runs of it."""
 
-import json
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from ablate.errors import FolderError
 from ablate.records.columns import GIVEN_TABLES, OPTIONAL_TABLES
 from ablate.records.files import write_whole
+from ablate.records.provenance import FILE, Provenance, read_provenance, write_provenance
 from ablate.records.tables import read_table, write_table
 from ablate.study import study_file
 from ablate.study.spec import StudySpec, as_written
@@ -62,7 +63,7 @@ class ReportFolder:
         (self.path / ".holder").unlink(missing_ok=True)
         self._lock.release()
 
-    def adopt(self, study: StudySpec) -> list[str]:
+    def adopt(self, study: StudySpec) -> tuple[str, ...]:
         """Make the folder this study's; all that was ever changed after an answer had been seen.
 
         What only adds (seeds, arms, tuning trials) or asks anew of the same numbers goes on.
@@ -71,8 +72,8 @@ class ReportFolder:
             FolderError: it holds another study's numbers; the message shows the difference.
         """
         kept = self.path / "study.yaml"
-        environment = self.environment()
-        changed = list(environment.get("changed_after_answer", []))
+        provenance = self.provenance()
+        changed = list(provenance.changed_after_answer) if provenance else []
         if kept.exists():
             old = study_file.read(kept)
             answered = (self.path / "tables" / "comparisons.csv").exists()
@@ -84,28 +85,29 @@ class ReportFolder:
                     )
                 if answered and key.partition(".")[0] not in HARMLESS:
                     changed.append(f"{key} from {as_written(before)} to {as_written(now)}")
-            if answered:  # before the study, so that an interruption cannot lose it
-                self.write_environment({**environment, "changed_after_answer": changed})
+            if answered and provenance:  # before the study, so that an interruption cannot lose it
+                self.write_provenance(replace(provenance, changed_after_answer=tuple(changed)))
         self.write_study(study_file.dump(study))
-        return changed
+        return tuple(changed)
 
-    def readers(self, dataset: str) -> list[str]:
+    def list_test_set_readers(self, dataset: str) -> tuple[str, ...]:
         """The other studies beside this one that have read the same test images, moved-aside ones too."""
-        found = []
-        for path in sorted(self.path.parent.glob("*/environment.json")):
-            other = json.loads(path.read_text())
-            if path.parent != self.path and other.get("data", {}).get("dataset") == dataset:
-                found.append(path.parent.name)
-        return found
+        readers = []
+        for path in sorted(self.path.parent.glob(f"*/{FILE}")):
+            try:
+                other = read_provenance(path.parent)
+            except FolderError:
+                continue  # a torn folder beside this one is that study's own trouble
+            if path.parent != self.path and other.data.dataset == dataset:
+                readers.append(path.parent.name)
+        return tuple(readers)
 
-    def environment(self) -> dict[str, Any]:
-        """What is known of the machine, the data and the arms' costs; empty before the first run."""
-        path = self.path / "environment.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+    def provenance(self) -> Provenance | None:
+        """Where the folder's results come from; None before its first report."""
+        return read_provenance(self.path) if (self.path / FILE).exists() else None
 
-    def write_environment(self, environment: Mapping[str, Any]) -> None:
-        text = json.dumps(environment, indent=2, ensure_ascii=False)
-        write_whole(self.path / "environment.json", f"{text}\n".encode())
+    def write_provenance(self, provenance: Provenance) -> None:
+        write_provenance(self.path, provenance)
 
     def write_study(self, text: str) -> None:
         write_whole(self.path / "study.yaml", text.encode())
@@ -128,8 +130,8 @@ class ReportFolder:
         return aside
 
 
-def read_given(path: Path) -> tuple[StudySpec, dict[str, Any], dict[str, pd.DataFrame]]:
-    """The study, environment and tables that a report is made from.
+def read_given(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFrame]]:
+    """The study, provenance and tables that a report is made from.
 
     Raises:
         FolderError: the folder lacks one of them, or it is torn.
@@ -137,7 +139,7 @@ def read_given(path: Path) -> tuple[StudySpec, dict[str, Any], dict[str, pd.Data
     if not (path / "study.yaml").exists():
         raise FolderError(f"{path}: is no report folder (it has no study.yaml): name one that `run` wrote")
     try:
-        environment = json.loads((path / "environment.json").read_text())
+        provenance = read_provenance(path)
         files = {name: path / "tables" / f"{name}.csv" for name in (*GIVEN_TABLES, *OPTIONAL_TABLES)}
         tables = {
             name: read_table(name, file)
@@ -147,10 +149,8 @@ def read_given(path: Path) -> tuple[StudySpec, dict[str, Any], dict[str, pd.Data
     except FileNotFoundError as error:
         raise FolderError(f"{error.filename}: is missing: run the study again to write it") from None
     except ValueError as error:
-        raise FolderError(
-            f"{path}: a table or environment.json is torn ({error}): run the study again"
-        ) from None
-    return study_file.read(path / "study.yaml"), environment, tables
+        raise FolderError(f"{path}: a table is torn ({error}): run the study again") from None
+    return study_file.read(path / "study.yaml"), provenance, tables
 
 
 def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:

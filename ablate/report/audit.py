@@ -41,28 +41,28 @@ def places(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _circumstances(evidence: Evidence) -> Iterator[str]:
-    study, environment = evidence.study, evidence.environment
-    if fallback := environment.get("fallback"):
+    study, provenance = evidence.study, evidence.provenance
+    if fallback := provenance.fallback:
         yield (
             f"{fallback} could not be had, so the question was answered on {study.dataset} by its fallback: "
-            f"{environment['data']['test_images']} test images and a recipe of its own."
+            f"{provenance.data.test_images} test images and a recipe of its own."
         )
     if not study.tuning.active:
         yield "Nothing was tuned: an arm that wants another learning rate is at a disadvantage."
-    if changed := environment.get("changed_after_answer"):
+    if changed := provenance.changed_after_answer:
         yield (
             f"Changed after an answer had been seen: {'; '.join(changed)}. p-values and verdicts assume that "
             "all of this was fixed beforehand."
         )
-    if mixed := environment.get("mixed_engines"):
+    if mixed := provenance.mixed_engines:
         yield f"Runs of {', '.join(mixed)} were made by more than one engine, whose rounding differs."
-    readers = environment.get("test_set_readers", [])
+    readers = provenance.test_set_readers
     if len(readers) >= MANY_READERS:
         yield (
             f"{len(readers)} studies beside this one have read these test images. Whoever picks among their "
             "answers fits these images a little: keep a fresh set for what you will build on."
         )
-    if left_out := environment.get("left_out"):
+    if left_out := provenance.left_out:
         yield f"{counted(len(left_out), 'combination')} cannot be built; the reasons stand below."
 
 

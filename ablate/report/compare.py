@@ -67,7 +67,9 @@ def compare(first: Evidence, second: Evidence) -> Comparison:
         decision,
         ceiling=first.ceiling,
     )
-    same_hardware = all(first.environment[key] == second.environment[key] for key in HARDWARE)
+    same_hardware = all(
+        getattr(first.provenance.machine, key) == getattr(second.provenance.machine, key) for key in HARDWARE
+    )
     speeds = _speeds(first, second) if same_hardware else {}
     changes = [
         _change(row, arm, first, second, speeds) for row, arm in zip(rows(compared), shared, strict=True)
@@ -124,7 +126,7 @@ def _trains_less(first: Evidence, second: Evidence, arm: str) -> bool:
 
 def _network(evidence: Evidence, arm: str) -> Any:
     """What the arm is, whatever it is called: a search's finalists, above all, share names alone."""
-    return evidence.environment["networks"][arm]
+    return evidence.provenance.networks[arm]
 
 
 def _speeds(first: Evidence, second: Evidence) -> dict[str, Interval]:
@@ -156,7 +158,7 @@ def _notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> list[st
     ]
     if not same_hardware:
         one, other = (
-            f"{e.environment['device_name']}, {e.environment['timing_threads']} threads"
+            f"{e.provenance.machine.device_name}, {e.provenance.machine.timing_threads} threads"
             for e in (first, second)
         )
         told.append(f"throughput is not compared: measured on {one} there, on {other} here")
@@ -165,7 +167,7 @@ def _notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> list[st
             "throughput is compared as each arm's ratio to the baseline, for two sessions differ in pace; "
             "the baseline's own speed is not tested"
         )
-    if first.environment["device"] != second.environment["device"]:
+    if first.provenance.machine.device != second.provenance.machine.device:
         told.append(
             "the runs were made on different devices: equal seeds then share split and start, not rounding"
         )
@@ -226,3 +228,8 @@ def cells(change: Change) -> tuple[str, str, str, str]:
             f"× {change.throughput_ratio:.2f} ({change.throughput_low:.2f} to {change.throughput_high:.2f})"
         )
     return change.arm, change.verdict, accuracy, speed
+
+
+def _hardware(evidence: Evidence) -> list[object]:
+    """What must be equal for throughput to be comparable."""
+    return [getattr(evidence.provenance.machine, name) for name in HARDWARE]

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ablate.records import views
 from ablate.records.folder import read_given
+from ablate.records.provenance import Provenance
 from ablate.records.tables import frame
 from ablate.records.views import Views
 from ablate.stats.chance import chance_ceiling
@@ -23,7 +23,7 @@ class Evidence:
     """Everything a page says, before it is said in HTML or Markdown."""
 
     study: StudySpec
-    environment: dict[str, Any]
+    provenance: Provenance
     tables: dict[str, pd.DataFrame]
     arms: list[str]
     contrasts: list[Contrast]
@@ -43,7 +43,7 @@ class Evidence:
     @property
     def ceiling(self) -> float:
         """The accuracy up to which a network may be guessing, always the same class included."""
-        return _ceiling(self.environment)
+        return _ceiling(self.provenance)
 
     @property
     def failed_runs(self) -> int:
@@ -58,20 +58,20 @@ class Evidence:
 
 
 def gather(path: Path) -> Evidence:
-    """The folder's study, environment and tables, with the derived ones computed.
+    """The folder's study, provenance and tables, with the derived ones computed.
 
     Raises:
         FolderError: a given table is missing or torn.
     """
-    study, environment, given = read_given(path)
-    arms = list(environment["arms"])
+    study, provenance, given = read_given(path)
+    arms = list(provenance.arms)
     confirmed = given["runs"][given["runs"]["phase"] == "confirm"]
     timed = given["timing"]
     each_round = timed["arm"].nunique() + 1  # the baseline's are the first and the last
     # Without a baseline that trained there is nothing to time the others beside.
     trained = confirmed.loc[confirmed["status"].isin(["complete", "diverged"]), "arm"]
     to_time = study.timing.blocks * each_round if arms[0] in set(trained) else 0
-    contrasts = differences(environment["contrasts"])
+    contrasts = differences(provenance.contrasts)
     if study.design == "factorial":
         settings = factor_settings(confirmed, study.factors).reindex(arms)
         contrasts += interactions(settings)
@@ -79,37 +79,35 @@ def gather(path: Path) -> Evidence:
         given["runs"],
         given["timing"],
         arms,
-        environment["arms"],
+        {arm: vars(cost) for arm, cost in provenance.arms.items()},
         study.decision,
-        ceiling=_ceiling(environment),
+        ceiling=_ceiling(provenance),
     )
     comparisons = compare(
         given["runs"],
         contrasts,
         study.decision,
-        ceiling=_ceiling(environment),
+        ceiling=_ceiling(provenance),
     )
     derived = {"arms": summary, "comparisons": comparisons}
     if study.design == "leave_one_out":
         derived["path"] = path_from_baseline(comparisons, summary, FULL)
-    if environment.get("search"):
-        searched = environment["search"]
+    if searched := provenance.search:
         derived |= {
-            "candidates": candidates(given["runs"], searched, arms[0], chance=environment["data"]["chance"]),
-            "importance": frame("importance", searched["importance"]),
+            "candidates": candidates(given["runs"], searched, arms[0], chance=provenance.data.chance),
+            "importance": frame("importance", searched.importance),
         }
     return Evidence(
         study=study,
-        environment=environment,
+        provenance=provenance,
         tables={**given, **derived},
         arms=arms,
         contrasts=contrasts,
-        views=views.read(path / views.NAME) or Views(classes=tuple(environment["data"]["classes"])),
+        views=views.read(path / views.NAME) or Views(classes=provenance.data.classes),
         missing_runs=max(0, len(arms) * study.seeds - len(confirmed)),
         missing_blocks=max(0, to_time - len(timed)),
     )
 
 
-def _ceiling(environment: dict[str, Any]) -> float:
-    data = environment["data"]
-    return chance_ceiling(data["chance"], data["test_images"])
+def _ceiling(provenance: Provenance) -> float:
+    return chance_ceiling(provenance.data.chance, provenance.data.test_images)

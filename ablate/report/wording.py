@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ablate.formatting import points, rows, spoken
+from ablate.records.provenance import Finalist
 from ablate.report.evidence import Evidence
 from ablate.report.sentences import cost, sentence
 from ablate.stats import chance, comparisons
@@ -154,8 +155,8 @@ def _steps(evidence: Evidence) -> str:
 
 def conditions(evidence: Evidence) -> list[str]:
     """Under which conditions every verdict holds."""
-    study, environment = evidence.study, evidence.environment
-    images = environment["data"]["test_images"]
+    study, provenance = evidence.study, evidence.provenance
+    images = provenance.data.test_images
     baseline = evidence.tables["arms"]["test_accuracy_mean"].iloc[0]
     open_to_change = {*study.factor_names, *study.tuning.ranges}
     network = _listed(study.baseline, open_to_change)
@@ -166,7 +167,7 @@ def conditions(evidence: Evidence) -> list[str]:
         f"Training: {recipe}; {_tuned(evidence)}.",
         *([f"The full arm has {_full(study)}."] if study.design == "leave_one_out" else []),
         *(
-            f"{name.capitalize()} is {found['arm'].replace(',', ', ')}."
+            f"{name.capitalize()} is {found.arm.replace(',', ', ')}."
             for name, found in _finalists(evidence).items()
         ),
     ]
@@ -182,15 +183,15 @@ def conditions(evidence: Evidence) -> list[str]:
         if pd.notna(baseline)
         else ""
     )
-    others = environment.get("test_set_readers", [])
+    others = provenance.test_set_readers
     readers = f"{len(others) or 'No'} other {'study' if len(others) == 1 else 'studies'}"
     told.append(
         f"Data: {study.dataset}, {held_out}; the verdict is on these {images:,} test images.{error} "
         f"{readers} in the same folder {'has' if len(others) == 1 else 'have'} read them."
     )
     told.append(
-        f"Machine: {environment['device']} ({environment['device_name']}); throughput with "
-        f"{environment['timing_threads']} threads, the plain torch loop, alone on the machine. The clock "
+        f"Machine: {provenance.machine.device} ({provenance.machine.device_name}); throughput with "
+        f"{provenance.machine.timing_threads} threads, the plain torch loop, alone on the machine. The clock "
         "covers fetching a batch of resident images, forward, backward, optimiser step and running metrics; "
         "it leaves out loading, decoding and evaluation."
     )
@@ -228,8 +229,8 @@ def _by(row: Mapping[str, Any]) -> str:
     return "" if row["difference"] is None else f", {points(row['difference'], signed=True)}"
 
 
-def _finalists(evidence: Evidence) -> dict[str, dict[str, str]]:
-    return evidence.environment.get("search", {}).get("finalists", {})
+def _finalists(evidence: Evidence) -> Mapping[str, Finalist]:
+    return evidence.provenance.search.finalists if evidence.provenance.search else {}
 
 
 def _full(study: StudySpec) -> str:

@@ -63,7 +63,7 @@ def _content(evidence: Evidence) -> dict[str, Any]:
     runs = tables["runs"]
     return {
         "study": study,
-        "environment": evidence.environment,
+        "provenance": evidence.provenance,
         "preliminary": evidence.preliminary,
         "missing": missing(evidence),
         "headline": headline(evidence),

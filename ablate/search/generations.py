@@ -1,10 +1,10 @@
 """A search from its first generation to its finalists: what is to run next, and what came of it."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from ablate.design.designs import Layout, with_finalists
 from ablate.design.runs import Run, setting_name
+from ablate.records.provenance import Finalist, SearchedCandidate, SearchFacts
 from ablate.records.run_records import RunRecord
 from ablate.search.candidates import Candidate, Tried, finalists, named, run_of
 from ablate.search.sampler import importance, propose
@@ -39,23 +39,23 @@ class Generations:
         """The baseline and the finalists, once all generations are done."""
         return with_finalists(self._study, [found.arm for found in named(self._found).values()])
 
-    def facts(self) -> dict[str, Any]:
-        """What was tried, in order, what was confirmed, and what seemed to matter."""
+    def facts(self) -> SearchFacts | None:
+        """What was tried, in order, what was confirmed, and what seemed to matter; None for other designs."""
         if not self._tried:
-            return {}
-        return {
-            "candidates": [
-                {
-                    "arm": one.candidate.arm.name,
-                    "setting": setting_name(one.candidate.setting),
-                    "generation": one.generation,
-                    "flops_per_example": one.candidate.flops_per_example,
-                }
+            return None
+        return SearchFacts(
+            candidates=tuple(
+                SearchedCandidate(
+                    arm=one.candidate.arm.name,
+                    setting=setting_name(one.candidate.setting),
+                    generation=one.generation,
+                    flops_per_example=one.candidate.flops_per_example,
+                )
                 for one in self._tried
-            ],
-            "finalists": {
-                name: {"arm": found.arm.name, "setting": setting_name(found.setting)}
+            ),
+            finalists={
+                name: Finalist(arm=found.arm.name, setting=setting_name(found.setting))
                 for name, found in zip(named(self._found), self._found, strict=True)
             },
-            "importance": importance(self._study, self._tried),
-        }
+            importance=tuple(importance(self._study, self._tried)),
+        )

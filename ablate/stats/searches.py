@@ -1,18 +1,15 @@
 """A search's candidates in the order in which they were tried, with the front and what it covers."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
+from ablate.records.provenance import SearchFacts
 from ablate.records.tables import frame
 from ablate.stats.pareto import hypervolume, on_front
 
 
-def candidates(
-    runs: pd.DataFrame, search: Mapping[str, Any], baseline: str, *, chance: float
-) -> pd.DataFrame:
+def candidates(runs: pd.DataFrame, search: SearchFacts, baseline: str, *, chance: float) -> pd.DataFrame:
     """A search's candidates in the order in which they were tried, with the front and what it covers.
 
     Args:
@@ -23,16 +20,16 @@ def candidates(
     """
     searched = runs[runs["phase"] == "search"].set_index(["arm", "setting"])
     rows = []
-    for one in search["candidates"]:
-        run = searched.loc[(one["arm"], one["setting"])]
-        rows.append({**one, "status": run["status"], "validation_accuracy": run["validation_accuracy"]})
+    for one in search.candidates:
+        run = searched.loc[(one.arm, one.setting)]
+        rows.append({**vars(one), "status": run["status"], "validation_accuracy": run["validation_accuracy"]})
     points = [
         None
         if pd.isna(row["validation_accuracy"]) or row["status"] != "complete"
         else (float(row["validation_accuracy"]), -math.log10(row["flops_per_example"]))
         for row in rows
     ]
-    confirmed = [(one["arm"], one["setting"]) for one in search["finalists"].values()]
+    confirmed = [(one.arm, one.setting) for one in search.finalists.values()]
     costliest = max((row["flops_per_example"] for row in rows), default=1)
     reference = (chance, -math.log10(costliest))
     for i, (row, stands) in enumerate(zip(rows, on_front(points), strict=True)):

@@ -6,10 +6,11 @@ import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
+
+from ablate.records.provenance import Machine
 
 
 def synchronise(device: torch.device) -> None:
@@ -18,24 +19,24 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def environment(device: torch.device, threads: int) -> dict[str, Any]:
-    """Versions, hardware and settings that a figure holds for."""
+def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machine:
+    """Versions, hardware and settings that a measured value holds for."""
     packages = ("ablate", "torch", "optuna", "numpy", "pandas", "scipy", "statsmodels")
-    described = {
-        "device": device.type,
-        "device_name": device_name(device),
-        "cores": os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "timing_threads": threads,
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
-        "git_commit": _git_commit(),
-    }
-    if device.type == "cuda":
-        described["cuda"] = torch.version.cuda
-        described["cudnn"] = torch.backends.cudnn.version()
-    return described
+    on_cuda = device.type == "cuda"
+    return Machine(
+        device=device.type,
+        device_name=device_name(device),
+        cores=os.cpu_count() or 1,
+        memory_bytes=psutil.virtual_memory().total,
+        timing_threads=threads,
+        system=platform.platform(),
+        python=platform.python_version(),
+        packages={name: version(name) for name in packages},
+        git_commit=_git_commit(),
+        jobs=jobs,
+        cuda=torch.version.cuda if on_cuda else None,
+        cudnn=torch.backends.cudnn.version() if on_cuda else None,
+    )
 
 
 def device_name(device: torch.device) -> str:

@@ -15,7 +15,8 @@ from ablate.data.datasets import named
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run, setting_name
 from ablate.execution.executor import Conditions, Outcome
-from ablate.experiment.conduct import Advanced, Conduct
+from ablate.experiment.conduct import Conduct
+from ablate.experiment.events import Advanced
 from ablate.experiment.price import price
 from ablate.records.folder import ReportFolder
 from ablate.records.run_records import EpochPoint, RunRecord

@@ -164,7 +164,7 @@ def conducted(text: str, parent: Path) -> tuple[Path, Untrained]:
     conduct = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=workers)
     try:
         list(conduct.events())
-        folder.write_environment(conduct.facts())
+        folder.write_provenance(conduct.provenance())
         folder.write_tables(conduct.tables())
     finally:
         conduct.close()

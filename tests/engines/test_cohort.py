@@ -745,7 +745,7 @@ def test_a_whole_study_is_tuned_and_confirmed_in_cohorts(in_cohorts, small, tmp_
     )
     for _ in conduct.events():
         pass
-    tables, facts = conduct.tables(), conduct.facts()
+    tables, provenance = conduct.tables(), conduct.provenance()
     engines = {record.engine for record in conduct._store.runs.values() if record.phase == "confirm"}
     conduct.close()
     assert set(tables["runs"]["status"]) == {"complete"}
@@ -753,6 +753,6 @@ def test_a_whole_study_is_tuned_and_confirmed_in_cohorts(in_cohorts, small, tmp_
     assert len(confirmed) == 6
     assert confirmed["test_accuracy"].notna().all()
     assert engines == {"cohort of 4"}
-    assert set(facts["engines"]) == {"cohort of 4", "cohort of 8", "loop"}  # tuning's last points are few
-    assert facts["mixed_engines"] == []
+    assert set(provenance.engines) == {"cohort of 4", "cohort of 8", "loop"}  # tuning's last points are few
+    assert provenance.mixed_engines == ()
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2

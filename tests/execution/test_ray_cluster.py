@@ -11,7 +11,7 @@ import pytest
 from ablate.errors import AblateError
 from ablate.execution.executor import Conditions
 from ablate.execution.workers import Here, LocalProcesses, Workers
-from ablate.experiment.conduct import Advanced
+from ablate.experiment.events import Advanced
 from tests.commands import ROOT, ablate
 from tests.conftest import SMALL
 from tests.experiment.test_conduct import conduct, conducting, runs_csv
@@ -66,7 +66,7 @@ def test_cohorts_are_tasks_too_and_none_is_larger_than_a_gpu_trains_at_once(
     with conducting(spec, tmp_path / "small", joined(nodes)) as (conducted, folder, _):
         list(conducted.events())
         folder.write_tables(conducted.tables())
-        engines = conducted.facts()["engines"]
+        engines = conducted.provenance().engines
     assert engines == {"cohort of 8": 24}
     assert runs_csv(folder).count(b",complete,") == 24
 

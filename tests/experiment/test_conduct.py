@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from ablate.design.designs import lay_out
 from ablate.design.runs import Run, setting_name
 from ablate.execution.executor import Conditions, Outcome
 from ablate.execution.workers import Workers
-from ablate.experiment.conduct import Advanced, Conduct, FirstPair
+from ablate.experiment.conduct import Conduct
+from ablate.experiment.events import Advanced, FirstPair
 from ablate.records.folder import ReportFolder
 from ablate.records.record import RecordStore
 from ablate.records.run_records import RunRecord
@@ -64,7 +66,7 @@ def conduct(
     """Do what is left of the study in the folder and write what a report is made from."""
     with conducting(spec, path, workers) as (conducted, folder, added):
         events = list(conducted.events())
-        folder.write_environment({**conducted.facts(), "fallback": None, "changed_after_answer": added})
+        folder.write_provenance(replace(conducted.provenance(), changed_after_answer=added))
         folder.write_tables(conducted.tables())
     return events, folder
 
@@ -76,7 +78,7 @@ def conducting(
     workers: Callable[[Conditions, int], Workers],
     store: RecordStore | None = None,
     alone: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> Iterator[tuple[Conduct, ReportFolder, list[str]]]:
+) -> Iterator[tuple[Conduct, ReportFolder, tuple[str, ...]]]:
     """The study about to be conducted in the folder, which is held, and what was changed after an answer."""
     conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
     folder = ReportFolder(path)

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
     with conducting(spec, path / "small", lambda conditions, _: Here(conditions, 1)) as (conducted, made, _):
         list(conducted.events())
         made.write_tables(conducted.tables())
-        made.write_environment(conducted.facts())
+        made.write_provenance(conducted.provenance())
     return made
 
 

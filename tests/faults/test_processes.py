@@ -309,7 +309,7 @@ def interrupted(
                 break
     except Interrupted:
         pass
-    folder.write_environment({**conduct.facts(weigh=False), "fallback": None, "changed_after_answer": []})
+    folder.write_provenance(conduct.provenance(measure_costs=False))
     folder.write_tables(conduct.tables())
     conduct.close()
     folder.release()

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ablate.experiment.conduct import Advanced
+from ablate.experiment.events import Advanced
 from ablate.records.folder import ReportFolder
 from ablate.report import writer
 from tests.commands import environment
@@ -84,7 +84,7 @@ def test_of_5000_runs_of_200_arms_the_last_takes_the_work_and_the_memory_of_the_
         print(f"calls {work}, {(memory[1] - memory[0]) / total:,.0f} bytes a run")
         assert work[1] < 1.02 * work[0]
         assert memory[1] - memory[0] < 20_000 * total
-        folder.write_environment({**conduct.facts(weigh=False), "fallback": None, "changed_after_answer": []})
+        folder.write_provenance(conduct.provenance(measure_costs=False))
         folder.write_tables(conduct.tables())
     evidence = writer.write(folder.path)
     assert len(evidence.confirmed) == total

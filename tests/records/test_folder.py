@@ -11,6 +11,7 @@ from ablate.records.folder import ReportFolder, read_given
 from ablate.records.tables import frame
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
+from tests.records.test_provenance import PROVENANCE
 
 HOLD = "import sys; from pathlib import Path; from ablate.records.folder import ReportFolder; f = ReportFolder(Path(sys.argv[1])); f.take(fresh=False); print('held', flush=True); sys.stdin.read()"  # fmt: skip
 
@@ -70,12 +71,13 @@ def test_what_changes_after_an_answer_is_remembered(folder: ReportFolder, small)
     folder.take(fresh=False)
     assert not folder.adopt(small())
     assert not folder.adopt(small("seeds=4"))  # nobody had seen an answer yet
+    folder.write_provenance(PROVENANCE)
     folder.write_tables({"comparisons": frame("comparisons", [])})
-    assert folder.adopt(small("seeds=5")) == ["seeds from 4 to 5"]
-    assert folder.adopt(small("seeds=5", "decision.margin=0.05")) == [
+    assert folder.adopt(small("seeds=5")) == ("seeds from 4 to 5",)
+    assert folder.adopt(small("seeds=5", "decision.margin=0.05")) == (
         "seeds from 4 to 5",
         "decision.margin from 0.01 to 0.05",
-    ]
+    )
     assert (
         len(folder.adopt(small("seeds=5", "decision.margin=0.05", "timing.blocks=5"))) == 2
     )  # no verdict hangs on it
@@ -85,7 +87,7 @@ def test_what_changes_after_an_answer_is_remembered(folder: ReportFolder, small)
 def test_an_interruption_does_not_forget_that_seeds_were_added(folder: ReportFolder, small) -> None:
     folder.take(fresh=False)
     folder.adopt(small())
-    folder.write_environment({"arms": {}})
+    folder.write_provenance(PROVENANCE)
     folder.write_tables({"comparisons": frame("comparisons", [])})
     assert folder.adopt(small("seeds=5"))
     # Here the command was interrupted; the next one finds its own study and still knows.

@@ -129,7 +129,7 @@ def test_an_arm_of_the_same_name_but_another_network_is_not_compared(made) -> No
     before = made("first", base=0.9, arm=0.93)
     other = made(
         "second!",
-        changes={"networks": {"base": before.environment["networks"]["base"], "arm": {"model": "mlp"}}},
+        changes={"networks": {"base": before.provenance.networks["base"], "arm": {"model": "mlp"}}},
         base=0.9,
         arm=0.8,
     )

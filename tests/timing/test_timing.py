@@ -83,7 +83,7 @@ def test_peak_memory_is_that_of_the_tensors_alive_at_once() -> None:
 
 
 def test_the_environment_names_what_a_figure_holds_for() -> None:
-    described = machine.environment(CPU, threads=2)
-    assert described["device"] == "cpu"
-    assert described["timing_threads"] == 2
-    assert set(described["packages"]) >= {"torch", "optuna", "ablate"}
+    described = machine.describe_machine(CPU, threads=2)
+    assert described.device == "cpu"
+    assert described.timing_threads == 2
+    assert set(described.packages) >= {"torch", "optuna", "ablate"}

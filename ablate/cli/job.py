@@ -1,0 +1,166 @@
+"""The main job: study → arms → tune → confirm → time → tables → report."""
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ablate.cli.console import err, tell
+from ablate.cli.doctor import without_lanes
+from ablate.cli.progress import display
+from ablate.design.designs import lay_out
+from ablate.errors import AblateError
+from ablate.execution.executor import Conditions
+from ablate.experiment.conduct import Conduct
+from ablate.experiment.events import Advanced
+from ablate.interruption import Interrupted, held, interruptible
+from ablate.models import own
+from ablate.records.folder import ReportFolder
+from ablate.records.record import RecordStore
+from ablate.report.evidence import Evidence
+from ablate.study import study_file
+from ablate.study.spec import StudySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One study to answer on this machine, and how."""
+
+    study: StudySpec
+    data_root: Path | None
+    missing_data: str | None
+    """The data set that could not be had, if the study's fallback answers; None: nothing is missing."""
+    out_dir: Path
+    device: str
+    jobs: int | None
+    cluster: str | None
+    storage: str | None
+    quiet: bool
+
+    @property
+    def folder(self) -> ReportFolder:
+        """Where the report goes."""
+        name = f"{self.study.name}-{self.study.dataset}" if self.missing_data else self.study.name
+        return ReportFolder(self.out_dir / name)
+
+    def answer(self, *, fresh: bool) -> Evidence:
+        """Train, time and report whatever is not on record yet; the evidence behind the report.
+
+        Raises:
+            AblateError: the folder, the data or the record cannot be used.
+            Interrupted: a signal arrived; a partial report is written.
+        """
+        study, folder = self.study, self.folder
+        layout = lay_out(study)
+        folder.take(fresh=fresh)
+        with ExitStack() as stack:
+            stack.callback(folder.release)
+            stack.enter_context(interruptible())
+            store = None if self.storage is None else _open_shared_record(self.storage, study, folder)
+            changed = folder.adopt(study)
+            if store is not None:
+                store.keep(study=study_file.dump(study))
+            conditions = self._read_data()
+            conduct = Conduct(
+                study,
+                layout,
+                folder,
+                conditions,
+                jobs=self.jobs or os.cpu_count() or 1,
+                store=store,
+                **({} if self.cluster is None else _use_cluster(self.cluster)),
+            )
+            stack.callback(conduct.close)
+            reporting = _Reporting(self, folder, conduct, store, changed)
+            self._follow(conduct, reporting)
+            with held():  # a signal waits until the report is whole
+                return reporting.write()
+
+    def _read_data(self) -> Conditions:
+        """The conditions that all runs share, once the data set has been read and checked here."""
+        conditions = Conditions(
+            dataset=self.study.dataset,
+            data_root=self.data_root,
+            validation=self.study.validation,
+            device=self.device,
+            plugins=own.allowed(),
+        )
+        # Read here first: a file that is not the official one is one line, not a failure of every run.
+        conditions.load(None)
+        if (slower := without_lanes(self.device)) and not self.quiet:
+            tell(slower)
+        return conditions
+
+    def _follow(self, conduct: Conduct, reporting: "_Reporting") -> None:
+        """Do all phases, show their progress, and report the first pair as soon as there is one."""
+        try:
+            with display(err, quiet=self.quiet) as shown, closing(conduct.events()) as events:
+                for event in events:
+                    if isinstance(event, Advanced):
+                        shown.show(event)
+                    else:
+                        with held():
+                            reporting.write()
+                        if not self.quiet:
+                            tell(f"first pair done, preliminary report: {reporting.page}")
+        except Interrupted:
+            # From here on a second signal ends the command at once.
+            reporting.write(measure_costs=False)
+            tell(f"partial report: {reporting.page}")
+            raise
+
+
+@dataclass(frozen=True)
+class _Reporting:
+    """Writes a report of whatever is on record, again and again."""
+
+    job: Job
+    folder: ReportFolder
+    conduct: Conduct
+    store: RecordStore | None
+    changed_after_answer: tuple[str, ...]
+
+    @property
+    def page(self) -> Path:
+        return self.folder.path / "report.html"
+
+    def write(self, *, measure_costs: bool = True) -> Evidence:
+        """Tables, provenance and report of what is on record."""
+        # Imported while the workers train: drawing takes a second or two to import.
+        from ablate.report import writer
+
+        provenance = replace(
+            self.conduct.provenance(measure_costs=measure_costs),
+            fallback=self.job.missing_data,
+            changed_after_answer=self.changed_after_answer,
+            test_set_readers=self.folder.list_test_set_readers(str(self.job.study.dataset)),
+        )
+        self.folder.write_provenance(provenance)
+        if self.store is not None and not self.conduct.timed_elsewhere:
+            self.store.keep(environment=provenance.to_dict())
+        self.folder.write_tables(self.conduct.tables())
+        return writer.write(self.folder.path)
+
+
+def _use_cluster(address: str) -> Mapping[str, Any]:
+    """How workers on a Ray cluster are opened, and how this machine is taken out of it while timing."""
+    try:
+        from ablate.execution.ray_cluster import RayTasks, alone
+    except ModuleNotFoundError as error:
+        raise AblateError(f"--cluster: {error.name} is not installed: pip install 'ablate[ray]'") from None
+    return {
+        "workers": lambda conditions, _: RayTasks(conditions, address),
+        "alone": lambda: alone(address),
+    }
+
+
+def _open_shared_record(url: str, study: StudySpec, folder: ReportFolder) -> RecordStore:
+    """The record that hosts share; the folder gets the study as a host last gave it."""
+    from ablate.records.shared import SharedRecord
+
+    store = SharedRecord(url, study.name)
+    if store.study is not None:
+        folder.write_study(store.study)
+    return store

@@ -1,0 +1,92 @@
+"""`ablate report`: write a folder's report again. `ablate compare`: set two folders side by side."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from ablate.cli.console import OutDir, Plugins, Storage, empty_table, out, say
+from ablate.errors import AblateError
+from ablate.study import study_file
+
+app = typer.Typer()
+
+
+@app.command(name="report")
+def report_command(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A report folder; with --storage, a study's name.")
+    ],
+    *,
+    storage: Storage = None,
+    out_dir: OutDir = Path("reports"),
+    plugin: Plugins = None,
+) -> None:
+    """Write a folder's report again from its tables, without torch; --storage fetches the tables first."""
+    from ablate.report import index, writer
+
+    if storage is not None:
+        folder = _fetch_folder(storage, str(folder), out_dir, plugin or [])
+    writer.write(folder)
+    if (folder.resolve().parent / "index.html").exists():
+        index.write_index(folder.resolve().parent)
+    say(f"report: {folder / 'report.html'}")
+
+
+@app.command(name="compare")
+def compare_command(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A report folder: what to compare with.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="A report folder: what to compare.")],
+) -> None:
+    """Say which arms changed from A to B in accuracy or throughput; exit code 1 if any got worse."""
+    from ablate.report import compare
+    from ablate.report.evidence import gather
+
+    before = gather(first)
+    found = compare.compare(before, gather(second))
+    table = empty_table("arm", "verdict", "accuracy, B − A (points)", "throughput ratio, B / A")
+    for change in found.changes:
+        table.add_row(*map(escape, compare.cells(change)))
+    out.print(table)
+    say(found.answer, style="bold")
+    for note in found.notes:
+        say(f"- {note}")
+    if found.regression:
+        raise typer.Exit(1)
+
+
+def _fetch_folder(url: str, name: str, out_dir: Path, plugins: list[str]) -> Path:
+    """A folder with the tables of a study that hosts share, of whatever is on record."""
+    from ablate.design.designs import lay_out
+    from ablate.execution.executor import Conditions
+    from ablate.experiment.conduct import Conduct
+    from ablate.models import own
+    from ablate.records.folder import ReportFolder
+    from ablate.records.provenance import Provenance
+    from ablate.records.shared import SharedRecord
+
+    own.allow(plugins)
+    with closing(SharedRecord(url, name, begin=False)) as store:
+        if store.study is None or not store.environment:
+            raise AblateError(f"{name}: there is nothing to report yet: no host has finished a first pair")
+        provenance = Provenance.from_dict(store.environment)
+        folder = ReportFolder(out_dir / name)
+        folder.take(fresh=False)
+        try:
+            folder.write_study(store.study)
+            study = study_file.read(folder.path / "study.yaml")
+            conditions = Conditions(
+                dataset=study.dataset,
+                data_root=None,
+                validation=study.validation,
+                device=provenance.machine.device,
+            )
+            conduct = Conduct(study, lay_out(study), folder, conditions, jobs=1, store=store)
+            conduct.replay()
+            folder.write_provenance(provenance)
+            folder.write_tables(conduct.tables())
+        finally:
+            folder.release()
+    return folder.path

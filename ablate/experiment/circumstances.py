@@ -1,0 +1,55 @@
+"""The provenance of a study's results: machine, data, arms, and what happened to runs."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from ablate import models
+from ablate.data.loading import Dataset
+from ablate.experiment.plan import Plan
+from ablate.records.provenance import ArmCost, DataFacts, Machine, Provenance
+
+
+def describe_circumstances(
+    plan: Plan, machine: Machine, dataset: Dataset, costs: Mapping[str, ArmCost], plugins: tuple[str, ...]
+) -> Provenance:
+    """The provenance of what is on record; `dataset` has its images as they are, `costs` are by arm."""
+    records = [record for _, record in plan.recorded()]
+    engines = Counter(record.engine for record in records if record.engine)
+    used_models = sorted({arm.model for arm in plan.layout.arms})
+    return Provenance(
+        machine=machine,
+        data=_describe_data(dataset),
+        arms=costs,
+        networks={
+            arm.name: {"model": arm.model, **models.keywords(arm.model), **arm.keywords}
+            for arm in plan.layout.arms
+        },
+        contrasts=plan.layout.contrasts,
+        left_out=dict(plan.layout.left_out),
+        engines=dict(sorted(engines.items())),
+        causes={f"{r.phase} {r.arm} {r.setting} seed {r.seed}": r.cause for r in records if r.cause},
+        # Only people's own networks have code that may change while their weights stay.
+        code={model: code for model in used_models if (code := models.fingerprint(model))},
+        plugins=plugins,
+        search=plan.generations.facts(),
+        mixed_engines=_list_mixed_engines(plan),
+    )
+
+
+def _describe_data(dataset: Dataset) -> DataFacts:
+    counts = dataset.test_labels.bincount()
+    return DataFacts(
+        dataset=dataset.name,
+        test_images=len(dataset.test_labels),
+        classes=tuple(dataset.classes),
+        chance=counts.max().item() / len(dataset.test_labels),
+        sha256=dataset.checksums,
+    )
+
+
+def _list_mixed_engines(plan: Plan) -> tuple[str, ...]:
+    """Arms whose confirmed runs were trained by more than one engine."""
+    engines: dict[str, set[str]] = {}
+    for run, record in plan.recorded("confirm"):
+        engines.setdefault(run.arm.name, set()).add(record.engine)
+    return tuple(name for name, used in engines.items() if len(used - {""}) > 1)

@@ -1,0 +1,38 @@
+"""What happens while a study runs, as values: a progress display shows them, a command acts on them."""
+
+from dataclasses import dataclass
+
+from ablate.records.run_records import RunRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advanced:
+    """Progress of a phase; `arm` and `detail` describe the latest run or timing block."""
+
+    phase: str
+    done: int
+    total: int
+    arm: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstPair:
+    """Every arm has its first confirmed seed: a preliminary report can be written."""
+
+
+Event = Advanced | FirstPair
+
+
+def describe_run(phase: str, done: int, total: int, record: RunRecord) -> Advanced:
+    """The event of a finished run: its accuracy, or why it has none."""
+    accuracy = record.validation_accuracy if record.test_accuracy is None else record.test_accuracy
+    failure = f"{record.status}, {record.cause}" if record.cause else record.status
+    outcome = failure if accuracy is None else f"accuracy {accuracy:.3f}"
+    return Advanced(
+        phase=phase,
+        done=done,
+        total=total,
+        arm=record.arm,
+        detail=f"{record.setting} seed {record.seed}: {outcome}",
+    )

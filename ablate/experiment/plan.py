@@ -1,0 +1,126 @@
+"""What is left to do: the runs that a study wants, as a function of the study and of what is on record.
+
+Nothing here trains, reads or writes. The same study and the same records give the same runs, whatever the
+number of workers and however often the command was interrupted.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ablate.design.arms import grid_of
+from ablate.design.designs import Layout, confirm_runs
+from ablate.design.runs import Arm, Phase, Run, Setting
+from ablate.records.run_records import RunRecord
+from ablate.search.generations import Generations
+from ablate.study.spec import StudySpec
+from ablate.tuning.rule import Choice, Trial, advance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wave:
+    """Runs that may go on side by side: a generation of a search, a stage of tuning, or all to confirm."""
+
+    phase: Phase
+    runs: tuple[Run, ...]
+
+
+class Plan:
+    """The waves of one study in their order, and what the waves so far led to."""
+
+    def __init__(
+        self, study: StudySpec, layout: Layout, records: Mapping[str, RunRecord], *, device: str
+    ) -> None:
+        """`records` are the records by run key; the plan looks at them, and others add to them."""
+        self.study = study
+        self.layout = layout
+        self.choices: Mapping[str, Choice] = {}
+        """By arm, the setting that tuning chose; empty before, and where nothing is tuned."""
+        self.generations = Generations(study)
+        self._records = records
+        self._device = device
+        self._runs: dict[str, Run] = {}
+
+    def waves(self) -> Iterator[Wave]:
+        """Search, tune, confirm. All runs of a wave must be on record before the next is asked for."""
+        yield from self._search()
+        yield from self._tune()
+        yield from self._confirm()
+
+    def key(self, run: Run) -> str:
+        """The key under which the run is on record."""
+        return run.key(self.study, self._device)
+
+    def is_on_record(self, run: Run) -> bool:
+        """Whether the run need not be trained any more."""
+        return self.key(run) in self._records
+
+    def recorded(self, phase: Phase | None = None) -> Iterator[tuple[Run, RunRecord]]:
+        """The planned runs that are on record, of one phase or of all."""
+        for key, run in self._runs.items():
+            if key in self._records and phase in (None, run.phase):
+                yield run, self._records[key]
+
+    def has_first_pair(self) -> bool:
+        """Whether every arm has its first confirmed seed on record."""
+        firsts = [key for key, run in self._runs.items() if run.phase == "confirm" and run.seed == 0]
+        return bool(firsts) and all(key in self._records for key in firsts)
+
+    def completes(self, arm: Arm) -> bool:
+        """Whether any confirmed run of the arm came to its end: what cannot be trained cannot be timed."""
+        return any(
+            run.arm == arm and record.status in ("complete", "diverged")
+            for run, record in self.recorded("confirm")
+        )
+
+    def trained_arms(self) -> list[Arm]:
+        """The arms that can be timed."""
+        return [arm for arm in self.layout.arms if self.completes(arm)]
+
+    def first_run(self, arm: Arm) -> Run:
+        """The arm's first confirmed run: what is timed, measured and looked into."""
+        choice = self.choices.get(arm.name)
+        return Run(phase="confirm", arm=arm, setting=choice.chosen if choice else {}, seed=0)
+
+    def _search(self) -> Iterator[Wave]:
+        if self.study.design != "search":
+            return
+        for runs in self.generations.waves(lambda run: self._records[self.key(run)]):
+            yield Wave(phase="search", runs=tuple(runs))
+            self._add(runs)
+        self.layout = self.generations.layout()
+
+    def _tune(self) -> Iterator[Wave]:
+        if not self.study.tuning.active:
+            return
+        arms = {arm.name: arm for arm in self.layout.arms}
+        grids = {name: grid_of(self.study, arm) for name, arm in arms.items()}
+        while True:
+            wanted = advance(grids, self._scores())
+            if isinstance(wanted, dict):
+                self.choices = wanted
+                return
+            runs = [
+                Run(phase="tune", arm=arms[trial.arm], setting=dict(trial.setting), seed=trial.seed)
+                for trial in wanted
+            ]
+            yield Wave(phase="tune", runs=tuple(runs))
+            self._add(runs)
+
+    def _confirm(self) -> Iterator[Wave]:
+        settings: dict[str, Setting] = {arm.name: self.first_run(arm).setting for arm in self.layout.arms}
+        runs = confirm_runs(self.study, self.layout.arms, settings)
+        self._add(runs)
+        yield Wave(phase="confirm", runs=tuple(runs))
+
+    def _add(self, runs: Sequence[Run]) -> None:
+        self._runs.update((self.key(run), run) for run in runs)
+
+    def _scores(self) -> dict[Trial, float]:
+        """Validation accuracy by trial; 0 where the run diverged or failed."""
+        return {
+            Trial(arm=run.arm.name, setting=tuple(run.setting.items()), seed=run.seed): (
+                self._records[key].validation_accuracy or 0.0
+            )
+            for key, run in self._runs.items()
+            if run.phase == "tune"
+        }

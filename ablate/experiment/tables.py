@@ -1,0 +1,44 @@
+"""From the records of a study to the tables that a report is made from."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+
+import pandas as pd
+
+from ablate.experiment.plan import Plan
+from ablate.records.run_records import TimingBlock, TuningOutcome
+from ablate.records.tables import epochs_frame, frame, runs_frame
+
+
+def make_tables(plan: Plan, blocks: Sequence[TimingBlock]) -> dict[str, pd.DataFrame]:
+    """The tables runs, epochs, tuning and timing, of whatever is on record."""
+    # A record made before a factor was added does not know it; the plan does.
+    records = [replace(record, values={**run.arm.factors, **run.setting}) for run, record in plan.recorded()]
+    values = list(dict.fromkeys([*plan.study.factor_names, *plan.study.tuning.ranges]))
+    return {
+        "runs": runs_frame(records, values),
+        "epochs": epochs_frame(records),
+        "tuning": frame("tuning", (asdict(row) for row in _tuning_rows(plan))),
+        "timing": frame("timing", (asdict(block) for block in blocks)),
+    }
+
+
+def _tuning_rows(plan: Plan) -> Iterator[TuningOutcome]:
+    tuned = [record for _, record in plan.recorded("tune")]
+    for arm, choice in plan.choices.items():
+        of_arm = [record for record in tuned if record.arm == arm]
+        for name in choice.chosen:
+            tried = [point[name] for point in choice.tried]
+            yield TuningOutcome(
+                arm=arm,
+                parameter=name,
+                best=choice.best[name],
+                chosen=choice.chosen[name],
+                low=min(tried),
+                high=max(tried),
+                at_edge=choice.at_edge,
+                extended=choice.extended,
+                trials=len(of_arm),
+                failed=sum(record.status in ("failed", "oom") for record in of_arm),
+                diverged=sum(record.status == "diverged" for record in of_arm),
+            )
