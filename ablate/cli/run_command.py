@@ -94,7 +94,8 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     """Show arms, runs and minutes; train nothing of the study."""
     study = study_file.read(path, overrides or [])
     from ablate.design.designs import lay_out
-    from ablate.experiment.price import price, warnings
+    from ablate.experiment.price import price
+    from ablate.experiment.seed_warnings import warn_of_seeds
     from ablate.models import own
 
     own.allow(plugin or [])
@@ -115,7 +116,7 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     for line in priced.engines_in_words:
         say(line)
     say(f"{priced.runs_in_words}: {priced.minutes_in_words} on this machine's {os.cpu_count()} cores")
-    for warning in warnings(study, layout):
+    for warning in warn_of_seeds(study, layout):
         err.print(f"warning: {warning}", soft_wrap=True)
 
 

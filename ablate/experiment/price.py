@@ -1,12 +1,11 @@
-"""What a study will take on this machine, from a few timed steps on made-up images; trains nothing of it."""
+"""The price of a study on this machine: runs and minutes, from a few timed steps of every arm."""
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-import pandas as pd
 import torch
 
 from ablate.data.loading import Dataset, synthetic
@@ -16,39 +15,36 @@ from ablate.design.runs import Arm, Run
 from ablate.engines.choice import trainer_for
 from ablate.engines.lanes import why_not
 from ablate.engines.training import batches_forever, settle_process
-from ablate.formatting import counted, points
+from ablate.formatting import counted
 from ablate.search.sampler import propose
-from ablate.stats import power
-from ablate.stats.contrasts import interactions
-from ablate.study.spec import StudySpec, as_written
+from ablate.study.spec import StudySpec
 from ablate.timing.costs import flops_per_example
 from ablate.tuning.rule import EXTENSION_STEPS, RESCORING_SEEDS, SHORTLISTED_PER_ARM
 
 STEPS = 15
 EVALUATION_SHARE = 0.35
-"""Of the time of a training example: forward only, measured 0.33 to 0.4 for LeNet, loop and lanes."""
+"""Time to evaluate an example over the time to train on it: 0.33 to 0.4 was measured for LeNet."""
 NAMED = 4
-"""Arms that a line names; of more it gives the number."""
+"""How many arms a line names; it counts the others."""
 START_SECONDS = 10.0
-"""Starting the workers, reading the data, writing the report."""
+"""Time to start the workers, read the data and write the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmPrice:
-    """One arm's size and its speed on one core."""
+    """One arm's size, and how fast one core trains it."""
 
     arm: str
     parameters: int
     flops_per_example: int
     examples_per_second: float
-    engine: str
-    reason: str | None
-    """Why it is the loop."""
+    reason_for_loop: str | None
+    """Why the torch loop trains it; None where a faster engine does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPrice:
-    """Runs and minutes from the least to the most that tuning may ask for."""
+    """Runs and minutes of a study, from the fewest to the most that tuning may want."""
 
     arms: list[ArmPrice]
     runs_in_words: str
@@ -56,7 +52,7 @@ class StudyPrice:
 
     @property
     def minutes_in_words(self) -> str:
-        """`about 13 to 22 minutes`, whole ones."""
+        """For example `about 13 to 22 minutes`."""
         least, most = (round(minutes) for minutes in self.minutes)
         if most == 0:
             return "less than a minute"
@@ -64,23 +60,23 @@ class StudyPrice:
 
     @property
     def engines_in_words(self) -> list[str]:
-        """Which arms the loop trains and why, a line a reason; nothing where it trains none."""
+        """Which arms the torch loop trains, one line for each reason; empty where it trains none."""
         reasons: dict[str, list[str]] = {}
         for arm in self.arms:
-            if arm.reason is not None:
-                reasons.setdefault(arm.reason, []).append(arm.arm)
-        told = []
+            if arm.reason_for_loop is not None:
+                reasons.setdefault(arm.reason_for_loop, []).append(arm.arm)
+        lines = []
         for reason, names in reasons.items():
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             who = "every arm" if len(names) == len(self.arms) else f"{'; '.join(names[:NAMED])}{more}"
-            told.append(f"the torch loop instead of the lanes engine for {who}: {reason}")
-        return told
+            lines.append(f"the torch loop, not the faster lanes engine, trains {who}: {reason}")
+        return lines
 
 
 def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
-    """Time a few steps of every arm on one core and add up the study.
+    """Time a few training steps of every arm on one core, and add up the study.
 
-    The finalists of a search are not known yet: its first generation stands for them and for all candidates.
+    The finalists of a search are not known yet. Its first generation stands for them and for all candidates.
     """
     settle_process(1)
     searching = study.design == "search"
@@ -105,41 +101,14 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
     )
 
 
-def warnings(study: StudySpec, layout: Layout) -> Iterator[str]:
-    """What so many seeds cannot do, said before they are spent."""
-    contrasts = layout.contrasts
-    declared = len(contrasts) or study.search.finalists
-    if study.design == "factorial":
-        settings = pd.DataFrame({arm.name: arm.factors for arm in layout.arms}).T.map(as_written)
-        declared += len(interactions(settings))
-    decision = study.decision
-    enough = power.seeds_for_significance(declared, decision.alpha)
-    if study.seeds < enough:
-        yield (
-            f"{counted(study.seeds, 'seed')} cannot bring the exact test below {decision.alpha:g} after Holm "
-            f"over {counted(declared, 'contrast')}: that takes {enough}"
-        )
-    typical = study.dataset.facts.typical_spread
-    if typical is None or any(arm.model != "lenet" for arm in layout.arms):
-        return  # nobody has measured it
-    spread = power.resolvable_spread(study.seeds, decision.margin, decision.alpha)
-    if spread < typical:
-        needed = power.seeds_for_equivalence(decision.margin / typical, decision.alpha)
-        yield (
-            f"{counted(study.seeds, 'seed')} cannot resolve the margin of {points(decision.margin)}: "
-            f"differences between LeNets on {study.dataset} spread by about {points(typical)} from seed to "
-            f"seed; to show one within the margin then takes {needed} seeds"
-        )
-
-
 def _seconds(
     study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
 ) -> tuple[tuple[float, float], tuple[int, int], int]:
-    """Least and most seconds of one core, least and most tuning runs, and runs to confirm."""
+    """Fewest and most seconds on one core, fewest and most tuning runs, and how many runs to confirm."""
     tuning = [0, 0]
     seconds = [0.0, 0.0]
     for arm, known in zip(arms, priced, strict=True):
-        # Tuning looks at the validation images after the last epoch alone, confirming after every one.
+        # A tuning run reads the validation images after its last epoch, a confirmed run after every epoch.
         tuned = _trained(study, arm) + EVALUATION_SHARE * study.validation
         tested = EVALUATION_SHARE * study.dataset.facts.test_images
         confirmed = study.seeds * (_searched(study, arm) + tested)
@@ -152,7 +121,7 @@ def _seconds(
 def _search_seconds(
     study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
 ) -> tuple[tuple[float, float], tuple[int, int], int]:
-    """The same for a search, by the mean of a sample of its candidates."""
+    """The same for a search, from the mean over a sample of its candidates."""
     finals = 1 + study.search.finalists
     (least, most), tuning, _ = _seconds(study, arms, priced)
     share = finals / len(arms)
@@ -168,18 +137,18 @@ def _search_seconds(
 
 
 def _trained(study: StudySpec, arm: Arm) -> int:
-    """How many examples a run of the arm trains on."""
+    """Training examples of one run of the arm, over all epochs."""
     images = study.dataset.facts.trained_on(arm.recipe.train_images, study.validation)
     return images * arm.recipe.epochs
 
 
 def _searched(study: StudySpec, arm: Arm) -> float:
-    """The work of a run that looks at the validation images after every epoch, in training examples."""
+    """The work, in training examples, of a run that reads the validation images after every epoch."""
     return _trained(study, arm) + EVALUATION_SHARE * study.validation * arm.recipe.epochs
 
 
 def _tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, int]:
-    """The fewest and the most runs that tuning may ask of an arm."""
+    """The fewest and the most runs that tuning may want of an arm."""
     grid = grid_of(study, arm)
     if not study.tuning.active or not grid.ranges:
         return 0, 0
@@ -209,10 +178,9 @@ def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
         arm=arm.name,
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
         flops_per_example=flops_per_example(trainer.model, dataset.images.shape[1:]),
-        # The median: another program's burst, or a step that met cold caches, should not set the price.
+        # The median: a burst of another program, or a step with cold caches, does not change it.
         examples_per_second=len(batch) / median(seconds),
-        engine=trainer.name,
-        reason=_why_the_loop(run, dataset) if trainer.name == "loop" else None,
+        reason_for_loop=_why_the_loop(run, dataset) if trainer.name == "loop" else None,
     )
 
 

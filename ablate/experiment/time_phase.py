@@ -1,4 +1,4 @@
-"""Each arm alone on the machine: its throughput in alternating blocks, and what it costs."""
+"""The timing phase: every arm alone on the machine, in alternating blocks; and what each arm costs."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from ablate.timing.machine import device_name
 
 
 class Throughput:
-    """The timing phase: always the plain loop, the thing a person would run, with every core."""
+    """Throughput and cost of the arms. The plain torch loop is timed, on all cores: it is what people run."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Throughput:
         store: RecordStore,
         threads: int,
     ) -> None:
-        """`runs` has one run an arm, the baseline's first; empty where nothing is to be timed."""
+        """`runs` has one run of each arm, the baseline's first. It is empty where nothing can be timed."""
         self._study = study
         self._runs = {run.arm.name: run for run in runs}
         self._conditions = conditions
@@ -40,7 +40,7 @@ class Throughput:
         self._threads = threads
 
     def measure(self) -> Iterator[tuple[int, int, TimingBlock]]:
-        """How many blocks are done, of how many, and the latest, as each that was missing is measured."""
+        """Measure every missing block; after each, how many are done, of how many, and the block."""
         order = self._order()
         wanted = [entry for entry in order if entry[0] not in self._store.blocks]
         if not wanted:
@@ -57,11 +57,11 @@ class Throughput:
             yield done, len(order), measured
 
     def complete(self) -> bool:
-        """Whether every block is on record, of whichever machine counts."""
+        """Whether every block is on record."""
         return all(key in self._store.blocks for key, *_ in self._order())
 
     def blocks(self) -> list[TimingBlock]:
-        """All that is on record of this alternation."""
+        """The blocks of this alternation that are on record."""
         return [self._store.blocks[key] for key, *_ in self._order() if key in self._store.blocks]
 
     def cost(self, run: Run, known: ArmCost) -> ArmCost:
@@ -82,11 +82,11 @@ class Throughput:
         return ArmCost(**asdict(measured), measured_as=key)
 
     def _order(self) -> list[tuple[str, int, int, str]]:
-        """Key, block, position and arm of every measurement, in the order in which they are taken."""
+        """Key, block, position and arm of every measurement, in the order in which they are made."""
         if not self._runs:
             return []
-        # An arm more changes every other arm's neighbours, and another machine's blocks are no pairs of
-        # this one's: in both cases the alternation starts again.
+        # A new arm changes the neighbours of all others, and blocks of two machines are no pairs: in both
+        # cases the key changes, so the alternation starts again.
         runs = [run.key(self._study, self._conditions.device) for run in self._runs.values()]
         machine = self._store.machine(device_name(self._device))
         seconds = self._study.timing.block_seconds

@@ -269,7 +269,7 @@ def test_a_plan_names_arms_runs_and_minutes_and_warns_of_too_few_seeds(small_fil
     assert done.returncode == 0, done.stderr
     assert "2 arms, 12 to 36 runs to tune, 6 to confirm: less than a minute on" in done.stdout
     assert "61,706" in done.stdout
-    assert "3 seeds cannot bring the exact test below 0.05" in done.stderr
+    assert "3 seeds cannot bring the p-value of the exact test below 0.05" in done.stderr
     assert not (small_file.parent / "reports").exists()
 
 
@@ -287,7 +287,7 @@ def test_a_plan_says_which_arms_the_loop_trains_and_why(small_file: Path) -> Non
     done = ablate("plan", "small.yaml", cwd=small_file.parent)
     assert done.returncode == 0, done.stderr
     assert (
-        "the torch loop instead of the lanes engine for batch_norm=true: it has no BatchNorm2d layer"
+        "the torch loop, not the faster lanes engine, trains batch_norm=true: it has no BatchNorm2d layer"
         in done.stdout
     )
     without = ablate("plan", "small.yaml", cwd=small_file.parent, CXX="nowhere")

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from ablate.design.designs import lay_out
-from ablate.experiment.price import price, warnings
+from ablate.experiment.price import price
+from ablate.experiment.seed_warnings import warn_of_seeds
 from ablate.study.spec import StudySpec
 
 
 def warned(spec: StudySpec) -> str:
-    return "\n".join(warnings(spec, lay_out(spec)))
+    return "\n".join(warn_of_seeds(spec, lay_out(spec)))
 
 
 def test_enough_seeds_for_a_wide_margin_are_not_warned_of(small) -> None:
@@ -22,7 +23,7 @@ def test_enough_seeds_for_a_wide_margin_are_not_warned_of(small) -> None:
     [
         (
             ("seeds=5",),
-            "5 seeds cannot bring the exact test below 0.05 after Holm over 1 contrast: that takes 6",
+            "5 seeds cannot bring the p-value of the exact test below 0.05 after Holm's correction over 1 contrast: that takes 6 seeds",
         ),
         (
             ("seeds=6", "factors={pooling: [avg, max], activation: [sigmoid, relu]}", "design=factorial"),
@@ -60,11 +61,11 @@ def test_what_the_lanes_engine_trains_needs_no_word(small, monkeypatch: pytest.M
     monkeypatch.delenv("ABLATE_ENGINE", raising=False)
     spec = small("factors={augmentation: [none, flip, crop, flip_crop]}")
     priced = price(spec, lay_out(spec), jobs=1)
-    if priced.arms[0].engine == "loop":
+    if priced.arms[0].reason_for_loop:
         pytest.skip("no lanes engine here")
-    assert [arm.engine for arm in priced.arms] == ["lanes", "loop", "loop", "loop"]
+    assert [arm.reason_for_loop is None for arm in priced.arms] == [True, False, False, False]
     assert priced.engines_in_words == [
-        "the torch loop instead of the lanes engine for augmentation=flip; augmentation=crop; "
+        "the torch loop, not the faster lanes engine, trains augmentation=flip; augmentation=crop; "
         "augmentation=flip_crop: it does not augment"
     ]
     assert replace(priced, arms=priced.arms[:1]).engines_in_words == []

@@ -1,0 +1,38 @@
+"""What the seeds of a study cannot show, said before they are spent."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from ablate.design.designs import Layout
+from ablate.formatting import counted, points
+from ablate.stats import power
+from ablate.stats.contrasts import interactions
+from ablate.study.spec import StudySpec, as_written
+
+
+def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
+    """One line for each thing that this number of seeds cannot show."""
+    contrasts = layout.contrasts
+    declared = len(contrasts) or study.search.finalists
+    if study.design == "factorial":
+        settings = pd.DataFrame({arm.name: arm.factors for arm in layout.arms}).T.map(as_written)
+        declared += len(interactions(settings))
+    decision = study.decision
+    enough = power.seeds_for_significance(declared, decision.alpha)
+    if study.seeds < enough:
+        yield (
+            f"{counted(study.seeds, 'seed')} cannot bring the p-value of the exact test below "
+            f"{decision.alpha:g} after Holm's correction over {counted(declared, 'contrast')}: that takes {enough} seeds"
+        )
+    typical = study.dataset.facts.typical_spread
+    if typical is None or any(arm.model != "lenet" for arm in layout.arms):
+        return  # the spread was not measured
+    spread = power.resolvable_spread(study.seeds, decision.margin, decision.alpha)
+    if spread < typical:
+        needed = power.seeds_for_equivalence(decision.margin / typical, decision.alpha)
+        yield (
+            f"{counted(study.seeds, 'seed')} cannot resolve the margin of {points(decision.margin)}: "
+            f"between LeNets on {study.dataset}, differences vary by about {points(typical)} from seed to seed. "
+            f"To show equivalence within the margin takes about {needed} seeds"
+        )
