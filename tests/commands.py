@@ -130,10 +130,9 @@ def _become(order: Mapping[str, object]) -> None:
 
 def main() -> None:
     """For each order read: its exit code, once its command has ended."""
-    import ablate.index
-    import ablate.phases
-
-    import ablate.report  # noqa: F401
+    import ablate.cli.job
+    import ablate.report.index
+    import ablate.report.writer  # noqa: F401
     from ablate import models
     from ablate.execution import fork_server
 

@@ -23,7 +23,8 @@ def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     if study.seeds < enough:
         yield (
             f"{counted(study.seeds, 'seed')} cannot bring the p-value of the exact test below "
-            f"{decision.alpha:g} after Holm's correction over {counted(declared, 'contrast')}: that takes {enough} seeds"
+            f"{decision.alpha:g} after Holm's correction over {counted(declared, 'contrast')}: "
+            f"that takes {enough} seeds"
         )
     typical = study.dataset.facts.typical_spread
     if typical is None or any(arm.model != "lenet" for arm in layout.arms):
@@ -33,6 +34,6 @@ def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
         needed = power.seeds_for_equivalence(decision.margin / typical, decision.alpha)
         yield (
             f"{counted(study.seeds, 'seed')} cannot resolve the margin of {points(decision.margin)}: "
-            f"between LeNets on {study.dataset}, differences vary by about {points(typical)} from seed to seed. "
-            f"To show equivalence within the margin takes about {needed} seeds"
+            f"between LeNets on {study.dataset}, differences vary by about {points(typical)} from seed to "
+            f"seed. To show equivalence within the margin takes about {needed} seeds"
         )

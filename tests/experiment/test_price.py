@@ -75,4 +75,4 @@ def test_an_engine_that_was_forced_is_named(small, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("ABLATE_ENGINE", "loop")
     spec = small()
     (line,) = price(spec, lay_out(spec), jobs=1).engines_in_words
-    assert line.endswith(" for every arm: ABLATE_ENGINE=loop")
+    assert line.endswith(" trains every arm: ABLATE_ENGINE=loop")
