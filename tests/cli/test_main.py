@@ -291,7 +291,7 @@ def test_a_plan_says_which_arms_the_loop_trains_and_why(small_file: Path) -> Non
         in done.stdout
     )
     without = ablate("plan", "small.yaml", cwd=small_file.parent, CXX="nowhere")
-    assert "for baseline; pooling=max: there is no C++ compiler (nowhere)" in without.stdout
+    assert "trains baseline; pooling=max: there is no C++ compiler (nowhere)" in without.stdout
 
 
 def test_without_a_compiler_a_study_is_answered_by_the_loop_and_one_line_says_so(small_file: Path) -> None:
