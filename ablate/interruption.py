@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as one exception, so that what was begun is put away on the way out."""
+"""SIGINT and SIGTERM as one exception, so that a command can clean up before it ends."""
 
 import signal
 from collections.abc import Iterator
@@ -7,50 +7,50 @@ from types import FrameType
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error: a person or the system asked to stop
-    """SIGINT or SIGTERM arrived; carries the exit code."""
+    """SIGINT or SIGTERM arrived. Carries the exit code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
 
 
-class _Hold:
-    """Whether a signal must wait, and which one does."""
+class _Delay:
+    """Whether a signal must wait, and the number of a signal that waits."""
 
     on = False
     waiting: int | None = None
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """Let a first signal wait for the end of what must not be cut in two.
+def delay_interrupts() -> Iterator[None]:
+    """Let a first signal wait until the end of this block, which must not be cut in two.
 
-    An import, above all: what is half imported stays so, and whatever wants it afterwards fails.
+    Imports need it most: after half an import every later use of the module fails.
 
     Raises:
-        Interrupted: a signal has waited.
+        Interrupted: a signal arrived during the block.
     """
-    _Hold.on = True
+    _Delay.on = True
     try:
         yield
     finally:
-        _Hold.on = False
-    if _Hold.waiting is not None:
-        raise Interrupted(128 + _Hold.waiting)
+        _Delay.on = False
+    if _Delay.waiting is not None:
+        raise Interrupted(128 + _Delay.waiting)
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into one exception, once; a second of either ends the process at once."""
+def raise_on_interrupt() -> Iterator[None]:
+    """Raise `Interrupted` at the first SIGINT or SIGTERM; a second one ends the process at once."""
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         for either in before:
             signal.signal(either, signal.SIG_DFL)
-        if not _Hold.on:
+        if not _Delay.on:
             raise Interrupted(128 + number)
-        _Hold.waiting = number
+        _Delay.waiting = number
 
-    _Hold.waiting = None
+    _Delay.waiting = None
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

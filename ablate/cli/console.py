@@ -1,4 +1,4 @@
-"""What all commands share: their options, and how a line or a table is printed."""
+"""What the commands have in common: options, and functions that print lines and tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,27 +13,41 @@ from ablate.study.spec import did_you_mean
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+LOOPBACK = "127.0.0.1"
+"""The address that only this machine can reach."""
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The question, as a study file.")]
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file: your question.")]
+ReportDir = Annotated[Path, typer.Argument(metavar="DIR", help="A report folder that `run` wrote.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Overrides: recipe.epochs=2 seeds=3 tuning.trials=0"),
+    typer.Argument(metavar="[KEY=VALUE]...", help="Override keys of the study: recipe.epochs=2 seeds=3"),
 ]
-DataDir = Annotated[Path | None, typer.Option(help="Folder that holds FashionMNIST/raw and MNIST/raw.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Folder with the data: FashionMNIST/raw, MNIST/raw."),
+]
 Plugins = Annotated[
     list[str] | None,
-    typer.Option("--plugin", metavar="PACKAGE", help="Let the study name networks of this package (code)."),
+    typer.Option("--plugin", metavar="PACKAGE", help="Allow networks of this package; this runs its code."),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-OutDir = Annotated[Path, typer.Option("--out", help="Parent of the report folder.")]
+Device = Annotated[str, typer.Option(help="Train on auto, cpu or cuda.")]
+OutDir = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the report folder.")]
 Storage = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Keep the record on a server: postgresql://USER@HOST:PORT/DATABASE."),
+    typer.Option(metavar="URL", help="Server with the record: postgresql://USER@HOST:PORT/DATABASE."),
 ]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Runs side by side on a CPU; default: the cores.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Runs at a time on a CPU; default: one per core."),
+]
 
 
-def device_of(wanted: str) -> str:
+def choose_device(wanted: str) -> str:
+    """`cpu` or `cuda` for the value of --device.
+
+    Raises:
+        AblateError: the value is unknown, or this machine has no such device.
+    """
     if wanted not in ("auto", "cpu", "cuda"):
         raise AblateError(f"--device {wanted}: {did_you_mean(wanted, ['auto', 'cpu', 'cuda'])}")
     if wanted == "cpu":
@@ -43,22 +57,22 @@ def device_of(wanted: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     if wanted == "cuda":
-        raise AblateError("--device cuda: torch sees no CUDA device here: use --device cpu")
+        raise AblateError("--device cuda: torch finds no CUDA device here: use --device cpu")
     return "cpu"
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """A line of the answer, its brackets no markup, wrapped by the terminal alone."""
+    """Print a line of the answer to stdout: brackets are not markup, and only the terminal wraps it."""
     out.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def tell(text: str) -> None:
-    """A line about the answer's making."""
+    """Print a line about the work itself to stderr."""
     err.print(text, markup=False, soft_wrap=True)
 
 
 def empty_table(*headings: str, right: Sequence[str] = ()) -> Table:
-    """An empty table without lines; the columns named in `right` are flush right."""
+    """An empty table without rules. The columns named in `right` are aligned right."""
     table = Table(box=None, pad_edge=False, show_header=any(headings))
     for heading in headings:
         table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")

@@ -1,4 +1,4 @@
-"""A study's record in optuna-dashboard, for whoever sits at this machine."""
+"""Serve a study's record with optuna-dashboard."""
 
 from pathlib import Path
 
@@ -8,29 +8,29 @@ from ablate.errors import AblateError
 from ablate.records.shared import address
 
 
-def of_folder(folder: Path) -> RDBStorage:
+def open_folder(folder: Path) -> RDBStorage:
     """The record that `run` left in a report folder.
 
     Raises:
-        AblateError: there is none.
+        AblateError: the folder has none.
     """
     path = folder / "study.db"
     if not path.exists():
-        raise AblateError(f"{folder}: has no study.db: name a report folder that `run` wrote")
+        raise AblateError(f"{folder} has no study.db: name a report folder that `run` wrote")
     return RDBStorage(f"sqlite:///{path}")
 
 
-def of_server(url: str) -> RDBStorage:
+def open_server(url: str) -> RDBStorage:
     """The records of all studies on a server.
 
     Raises:
-        AblateError: the URL is none of a PostgreSQL server, or holds a password.
+        AblateError: the URL is not one of a PostgreSQL server, or it contains a password.
     """
     return RDBStorage(address(url).render_as_string(hide_password=False))
 
 
 def serve(record: RDBStorage, host: str, port: int) -> None:
-    """Serve the pages until interrupted.
+    """Serve the pages until an interrupt.
 
     Raises:
         AblateError: optuna-dashboard is not installed.

@@ -1,4 +1,4 @@
-"""What this machine can train with, and why not with the rest."""
+"""Which engines and data sets this machine has, and why it lacks the others."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ from ablate.timing import machine
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing looked for, whether it is there, and what is to be said of it."""
+    """One engine, data set or fact, whether this machine has it, and a remark."""
 
     name: str
     there: bool
@@ -24,15 +24,15 @@ class Finding:
 
 
 def examine(data_dir: Path | None) -> Iterator[Finding]:
-    """Engines, machine and data sets, nothing trained and nothing downloaded.
+    """Engines, machine, versions and data sets. Nothing is trained or downloaded.
 
-    The lanes engine is compiled if it never was, which takes some seconds once a machine.
+    The first call on a machine compiles the lanes engine, which takes some seconds.
     """
     yield _lanes()
     cuda = torch.cuda.is_available()
-    graphics = machine.device_name(torch.device("cuda")) if cuda else "torch sees no CUDA device"
-    yield Finding(name="cohort", there=cuda, told=f"on a GPU, many runs at once: {graphics}")
-    yield Finding(name="loop", there=True, told="torch, on any device: whatever the others do not cover")
+    graphics = machine.device_name(torch.device("cuda")) if cuda else "torch finds no CUDA device"
+    yield Finding(name="cohort", there=cuda, told=f"trains many runs at once on a GPU: {graphics}")
+    yield Finding(name="loop", there=True, told="trains the rest with torch on any device")
     described = machine.describe_machine(torch.device("cpu"), 1)
     memory = (described.memory_bytes or 0) / 1e9
     yield Finding(
@@ -44,22 +44,22 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
     yield Finding(name="versions", there=True, told=f"Python {described.python}, {packages}")
     for name in official.FOLDERS:
         root = sources.find(named(name), data_dir, download=False)
-        told = "not on this machine: downloaded at first use; or name its folder by ABLATE_DATA"
+        told = "not on this machine: ablate downloads it at first use, or looks in $ABLATE_DATA"
         yield Finding(name=name, there=root is not None, told=told if root is None else str(root))
-    yield Finding(name="digits", there=True, told="with scikit-learn")
+    yield Finding(name="digits", there=True, told="comes with scikit-learn")
 
 
-def without_lanes(device: str) -> str | None:
-    """One line where a CPU has to do without the lanes engine; None where it need not.
+def warn_without_lanes(device: str) -> str | None:
+    """A warning if runs on a CPU must do without the lanes engine, else None.
 
-    Compiles it if it never was: once, before several workers would do so side by side.
+    Compiles the engine if need be: once, before several workers would all compile it.
     """
     if device != "cpu" or os.environ.get("ABLATE_ENGINE"):
         return None
     found = lanes_library.library()
     if not isinstance(found, str):
         return None
-    return f"no lanes engine ({found}): the torch loop trains everything, some three to five times slower"
+    return f"no lanes engine ({found}): the torch loop trains all runs, three to five times slower"
 
 
 def _lanes() -> Finding:
@@ -67,5 +67,5 @@ def _lanes() -> Finding:
     if isinstance(found, str):
         return Finding(name="lanes", there=False, told=f"{found}: the torch loop trains instead")
     width = 32 * found.lanes()
-    told = f"LeNets on a CPU core, {width}-bit vectors: {found._name}"
+    told = f"trains LeNets on a CPU core with {width}-bit vectors: {found._name}"
     return Finding(name="lanes", there=True, told=told)

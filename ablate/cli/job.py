@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ablate.cli.console import err, tell
-from ablate.cli.doctor import without_lanes
+from ablate.cli.doctor import warn_without_lanes
 from ablate.cli.progress import display
 from ablate.design.designs import lay_out
 from ablate.errors import AblateError
 from ablate.execution.executor import Conditions
 from ablate.experiment.conduct import Conduct
 from ablate.experiment.events import Advanced
-from ablate.interruption import Interrupted, held, interruptible
+from ablate.interruption import Interrupted, delay_interrupts, raise_on_interrupt
 from ablate.models import own
 from ablate.records.folder import ReportFolder
 from ablate.records.record import RecordStore
@@ -57,7 +57,7 @@ class Job:
         folder.take(fresh=fresh)
         with ExitStack() as stack:
             stack.callback(folder.release)
-            stack.enter_context(interruptible())
+            stack.enter_context(raise_on_interrupt())
             store = None if self.storage is None else _open_shared_record(self.storage, study, folder)
             changed = folder.adopt(study)
             if store is not None:
@@ -75,7 +75,7 @@ class Job:
             stack.callback(conduct.close)
             reporting = _Reporting(self, folder, conduct, store, changed)
             self._follow(conduct, reporting)
-            with held():  # a signal waits until the report is whole
+            with delay_interrupts():  # a signal waits until the report is whole
                 return reporting.write()
 
     def _read_data(self) -> Conditions:
@@ -89,7 +89,7 @@ class Job:
         )
         # Read here first: a file that is not the official one is one line, not a failure of every run.
         conditions.load(None)
-        if (slower := without_lanes(self.device)) and not self.quiet:
+        if (slower := warn_without_lanes(self.device)) and not self.quiet:
             tell(slower)
         return conditions
 
@@ -101,7 +101,7 @@ class Job:
                     if isinstance(event, Advanced):
                         shown.show(event)
                     else:
-                        with held():
+                        with delay_interrupts():
                             reporting.write()
                         if not self.quiet:
                             tell(f"first pair done, preliminary report: {reporting.page}")

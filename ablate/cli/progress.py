@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: live bars in a terminal, plain lines elsewhere."""
+"""The progress display: live bars in a terminal, plain lines elsewhere."""
 
 import time
 from types import TracebackType
@@ -21,18 +21,18 @@ PLAIN_LINE_SECONDS = 10.0
 
 
 class Display(Protocol):
-    """Shows events until it is left."""
+    """A context manager that shows events."""
 
     def __enter__(self) -> "Display": ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def show(self, event: Advanced) -> None:
-        """One more run or block is done."""
+        """Show that one more run or block is done."""
 
 
 class _Nothing:
-    """For --quiet."""
+    """Shows nothing, for --quiet."""
 
     def __enter__(self) -> "_Nothing":
         return self
@@ -41,11 +41,11 @@ class _Nothing:
         pass
 
     def show(self, event: Advanced) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
 
 class _Bars:
-    """A bar a phase, with what has just come in and the time left."""
+    """One bar per phase, with the latest result and the time left."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -69,7 +69,7 @@ class _Bars:
 
     def show(self, event: Advanced) -> None:
         if event.phase not in self._tasks:
-            # Runs that were on record already did not take the time that the estimate is made from.
+            # Runs from an earlier command took no time now: start the estimate after them.
             self._tasks[event.phase] = self._progress.add_task(
                 event.phase, total=event.total, completed=max(0, event.done - 1), latest=""
             )
@@ -79,7 +79,7 @@ class _Bars:
 
 
 class _Lines:
-    """A line now and then, for logs and pipes."""
+    """At most one line in ten seconds and one at the end of a phase, for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -101,7 +101,7 @@ class _Lines:
 
 
 def display(console: Console, *, quiet: bool) -> Display:
-    """Bars in a terminal, lines elsewhere, nothing if quiet."""
+    """A display for this console: bars in a terminal, lines elsewhere, nothing if `quiet`."""
     if quiet:
         return _Nothing()
     return _Bars(console) if console.is_terminal else _Lines(console)

@@ -16,7 +16,7 @@ from ablate.cli.console import (
     Plugins,
     Storage,
     StudyFile,
-    device_of,
+    choose_device,
     empty_table,
     err,
     out,
@@ -64,7 +64,7 @@ def run(
     # Torch and the rest take seconds to import: a mistake in the study file is told before.
     if cluster is None:
         fork_server.prepare()
-    chosen_device = device_of(device)
+    chosen_device = choose_device(device)
     from ablate.cli.job import Job
     from ablate.design.designs import lay_out
     from ablate.models import own

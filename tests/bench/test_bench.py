@@ -11,7 +11,8 @@ import psutil
 import pytest
 import torch
 
-from ablate.bench.bench import PEER, Bench, contenders
+from ablate.bench import contenders
+from ablate.bench.bench import PEER, Bench
 from ablate.bench.contenders import Contender, Extent, Together, run_of, training_flops
 from ablate.bench.peer import Peer, lay_out_files
 from ablate.bench.standings import sections, standings
@@ -237,10 +238,10 @@ def test_a_machine_without_a_compiler_is_told_what_trains_instead(monkeypatch: p
     assert found["lanes"].told == "there is no C++ compiler (g++, c++): the torch loop trains instead"
     assert found["loop"].there
     monkeypatch.delenv("ABLATE_ENGINE", raising=False)
-    assert "there is no C++ compiler" in doctor.without_lanes("cpu")
-    assert doctor.without_lanes("cuda") is None
+    assert "there is no C++ compiler" in doctor.warn_without_lanes("cpu")
+    assert doctor.warn_without_lanes("cuda") is None
     monkeypatch.setenv("ABLATE_ENGINE", "loop")
-    assert doctor.without_lanes("cpu") is None
+    assert doctor.warn_without_lanes("cpu") is None
 
 
 def test_noise_stands_in_for_our_engines_as_well() -> None:

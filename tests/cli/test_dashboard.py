@@ -45,4 +45,4 @@ def test_the_runs_of_a_folder_are_shown_to_this_machine_alone(small, tmp_path: P
 
 def test_a_folder_without_a_record_is_told(tmp_path: Path) -> None:
     with pytest.raises(AblateError, match=r"has no study\.db: name a report folder that `run` wrote"):
-        dashboard.of_folder(tmp_path)
+        dashboard.open_folder(tmp_path)

@@ -445,4 +445,4 @@ def test_an_export_of_nothing_is_one_line_and_exit_code_2(tmp_path: Path) -> Non
     command = [sys.executable, "-m", "ablate", "export", "reports/small"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "error: what is to be exported? Name an arm with --arm, or add --tensorboard\n"
+    assert done.stderr == "error: nothing to export: name an arm with --arm, or add --tensorboard\n"

@@ -26,7 +26,7 @@ from ablate.execution import workers
 from ablate.execution.executor import Conditions, Outcome
 from ablate.execution.workers import LocalProcesses
 from ablate.experiment.conduct import Conduct
-from ablate.interruption import Interrupted, held, interruptible
+from ablate.interruption import Interrupted, delay_interrupts, raise_on_interrupt
 from ablate.models import own
 from ablate.records.folder import ReportFolder
 from ablate.report import writer
@@ -383,8 +383,8 @@ def test_a_signal_waits_for_what_must_not_be_cut_in_two() -> None:
     done = []
 
     def work() -> None:
-        with interruptible():
-            with held():
+        with raise_on_interrupt():
+            with delay_interrupts():
                 os.kill(os.getpid(), signal.SIGTERM)
                 done.append("whole")
             done.append("not reached")

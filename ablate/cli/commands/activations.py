@@ -1,0 +1,33 @@
+"""`ablate activations`: figures of what the layers of trained arms compute."""
+
+from typing import Annotated
+
+import typer
+
+from ablate.cli.console import DataDir, Plugins, ReportDir, say
+
+
+def activations(
+    folder: ReportDir,
+    *,
+    arm: Annotated[str | None, typer.Option(metavar="NAME", help="The arm to draw; default: all.")] = None,
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS,CLASS",
+            help="Classes to show, or how their names begin; default: those of the report.",
+        ),
+    ] = None,
+    layers: Annotated[
+        str, typer.Option(metavar="N,N", help="Layers to draw: numbers of convolutions, or layer names.")
+    ] = "1,2",
+    data_dir: DataDir = None,
+    plugin: Plugins = None,
+) -> None:
+    """Draw layer activations of trained arms into DIR/figures."""
+    from ablate.cli import activations as drawing
+    from ablate.models import own
+
+    own.allow(plugin or [])
+    for path in drawing.draw(folder, arm=arm, inputs=inputs, layers=layers, data_dir=data_dir):
+        say(str(path))

@@ -1,0 +1,93 @@
+"""`ablate bench`: this machine's training speed beside the training loop of D2L."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from ablate.cli.console import DataDir, Device, choose_device, empty_table, err, out, say
+from ablate.data.datasets import named
+from ablate.errors import AblateError
+from ablate.interruption import Interrupted, raise_on_interrupt
+from ablate.study import study_file
+from ablate.study.spec import did_you_mean
+
+if TYPE_CHECKING:
+    from ablate.bench.bench import Bench
+
+TABLE_WIDTH = 100
+
+
+def bench(
+    *,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write all results to FILE.")
+    ] = None,
+    blocks: Annotated[
+        int | None, typer.Option(min=1, help="Measure each way to train N times; default 8.", metavar="N")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Half a minute, to try the command; do not quote its results.")
+    ] = False,
+    study: Annotated[
+        Path, typer.Option("--study", metavar="STUDY.yaml", help="The study for the end-to-end measurement.")
+    ] = Path("studies/lenet_pooling.yaml"),
+    engine: Annotated[str, typer.Option(help="Engine that trains the study: auto or loop.")] = "auto",
+    end_to_end: Annotated[
+        bool,
+        typer.Option("--end-to-end/--no-end-to-end", help="Also time a whole study; never with --quick."),
+    ] = True,
+) -> None:
+    """Compare this machine's training speed with D2L's loop.
+
+    D2L is the book Dive into Deep Learning. Takes about five minutes, plus the
+    time of one study (--no-end-to-end skips it; --engine loop makes it about
+    four times longer). Do not use the machine for anything else meanwhile.
+    """
+    if engine not in ("auto", "loop"):
+        raise AblateError(f"--engine {engine}: {did_you_mean(engine, ['auto', 'loop'])}")
+    whole = None if quick or not end_to_end else study
+    if whole is not None:
+        study_file.read(whole)  # report a mistake in it now, not in five minutes
+    import torch
+
+    from ablate.bench import bench as benches
+    from ablate.cli.progress import display
+    from ablate.data import sources
+    from ablate.records.files import write_whole
+
+    root = sources.find(named("fashion_mnist"), data_dir, download=True)
+    extent = benches.extent(quick=quick, blocks=blocks)
+    measuring = benches.Bench(extent, torch.device(choose_device(device)), root, whole, engine)
+    try:
+        with raise_on_interrupt(), display(err, quiet=False) as shown:
+            for event in measuring.events():
+                shown.show(event)
+    except Interrupted as interruption:
+        err.print("interrupted; nothing of the measurement is kept")
+        raise typer.Exit(interruption.code) from None
+    finally:
+        measuring.close()
+    _print_results(measuring)
+    if json_file is not None:
+        write_whole(json_file, measuring.as_json().encode())
+        say(f"written: {json_file}")
+
+
+def _print_results(measuring: "Bench") -> None:
+    from ablate.bench.standings import COLUMNS, sections
+
+    for number, (heading, rows) in enumerate(sections(measuring.standings())):
+        say(heading, style="bold")
+        table = empty_table(*COLUMNS, right=[*COLUMNS][1:-1])
+        table.show_header, table.padding = number == 0, (0, 1, 0, 0)
+        for column, width in zip(table.columns, COLUMNS.values(), strict=True):
+            column.min_width = width
+        for cells in rows:
+            table.add_row(*map(escape, cells))
+        out.print(table, width=max(out.width, TABLE_WIDTH), crop=False)
+    for remark in measuring.remarks():
+        out.print(f"- {remark}", markup=False)

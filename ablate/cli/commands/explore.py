@@ -1,0 +1,48 @@
+"""`ablate explore`: a page on which trained arms read what a person draws."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ablate.cli.console import LOOPBACK, DataDir, Plugins, ReportDir, say, tell
+from ablate.errors import AblateError
+
+
+def explore(
+    folder: ReportDir,
+    *,
+    arms: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,NAME", help="One or two arms to show first; default: the first two."),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="PAGE.html", help="Write one file that opens without a server.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to serve the page at; the default is for this machine only.")
+    ] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one.")] = 8050,
+    data_dir: DataDir = None,
+    plugin: Plugins = None,
+) -> None:
+    """Draw in your browser and watch trained arms read it.
+
+    The page shows what each layer computes.
+    """
+    from ablate.models import own
+
+    own.allow(plugin or [])
+    try:
+        from ablate.explore import saved, server, session
+    except ModuleNotFoundError as error:
+        raise AblateError(f"{error.name} is not installed: pip install 'ablate[explore]'") from None
+    from ablate.records.files import write_whole
+
+    opened = session.opened(folder, data_dir=data_dir, tell=tell)
+    chosen = session.chosen(opened, arms)
+    if save is not None:
+        write_whole(save, saved.written(opened, chosen).encode())
+        say(f"written: {save}")
+    else:
+        server.serve(opened, chosen, host, port, lambda address: say(f"{address} until Ctrl-C"))
