@@ -10,7 +10,7 @@ from ablate.errors import AblateError, FolderError
 from ablate.execution.executor import Conditions
 from ablate.figures import registry
 from ablate.figures.panels import MOST_ARMS
-from ablate.formatting import listed
+from ablate.formatting import format_list
 from ablate.inspection import inside
 from ablate.inspection.networks import confirmed, need_checkpoints
 from ablate.inspection.tracing import called
@@ -112,5 +112,5 @@ class _Looking:
             _, calls = inside.shown(run, self.folder, self.load(run.recipe.input_size), inputs)
             known += called(calls)
         if not known:
-            return f"--layers {layer}: no layer of {listed([r.arm.name for r in self.runs])} has maps"
+            return f"--layers {layer}: no layer of {format_list([r.arm.name for r in self.runs])} has maps"
         return f"--layers {layer}: no arm has it: {did_you_mean(layer, list(dict.fromkeys(known)))}"

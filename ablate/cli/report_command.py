@@ -41,14 +41,14 @@ def compare_command(
     second: Annotated[Path, typer.Argument(metavar="B", help="A report folder: what to compare.")],
 ) -> None:
     """Say which arms changed from A to B in accuracy or throughput; exit code 1 if any got worse."""
-    from ablate.report import compare
+    from ablate.report.comparison import compare_folders, format_cells
     from ablate.report.evidence import gather
 
     before = gather(first)
-    found = compare.compare(before, gather(second))
+    found = compare_folders(before, gather(second))
     table = empty_table("arm", "verdict", "accuracy, B − A (points)", "throughput ratio, B / A")
     for change in found.changes:
-        table.add_row(*map(escape, compare.cells(change)))
+        table.add_row(*map(escape, format_cells(change)))
     out.print(table)
     say(found.answer, style="bold")
     for note in found.notes:

@@ -146,9 +146,9 @@ def _find_data(
 
 
 def _print_answer(evidence: "Evidence", page: Path) -> None:
-    from ablate.report.wording import findings
+    from ablate.report.answer import list_findings
 
-    for finding in findings(evidence):
+    for finding in list_findings(evidence):
         say(f"{finding.subject}: {finding.verdict}", style="bold")
         for line in (finding.sentence, finding.cost):
             if line:

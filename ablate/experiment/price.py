@@ -15,7 +15,7 @@ from ablate.design.runs import Arm, Run
 from ablate.engines.choice import trainer_for
 from ablate.engines.lanes import why_not
 from ablate.engines.training import batches_forever, settle_process
-from ablate.formatting import counted
+from ablate.formatting import format_count
 from ablate.search.sampler import propose
 from ablate.study.spec import StudySpec
 from ablate.timing.costs import flops_per_example
@@ -56,7 +56,7 @@ class StudyPrice:
         least, most = (round(minutes) for minutes in self.minutes)
         if most == 0:
             return "less than a minute"
-        return f"about {least} to {most} minutes" if least < most else f"about {counted(most, 'minute')}"
+        return f"about {least} to {most} minutes" if least < most else f"about {format_count(most, 'minute')}"
 
     @property
     def engines_in_words(self) -> list[str]:

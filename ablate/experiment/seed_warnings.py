@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from ablate.design.designs import Layout
-from ablate.formatting import counted, points
+from ablate.formatting import format_count, format_points
 from ablate.stats import power
 from ablate.stats.contrasts import interactions
 from ablate.study.spec import StudySpec, as_written
@@ -22,8 +22,8 @@ def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     enough = power.seeds_for_significance(declared, decision.alpha)
     if study.seeds < enough:
         yield (
-            f"{counted(study.seeds, 'seed')} cannot bring the p-value of the exact test below "
-            f"{decision.alpha:g} after Holm's correction over {counted(declared, 'contrast')}: "
+            f"{format_count(study.seeds, 'seed')} cannot bring the p-value of the exact test below "
+            f"{decision.alpha:g} after Holm's correction over {format_count(declared, 'contrast')}: "
             f"that takes {enough} seeds"
         )
     typical = study.dataset.facts.typical_spread
@@ -33,7 +33,8 @@ def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     if spread < typical:
         needed = power.seeds_for_equivalence(decision.margin / typical, decision.alpha)
         yield (
-            f"{counted(study.seeds, 'seed')} cannot resolve the margin of {points(decision.margin)}: "
-            f"between LeNets on {study.dataset}, differences vary by about {points(typical)} from seed to "
-            f"seed. To show equivalence within the margin takes about {needed} seeds"
+            f"{format_count(study.seeds, 'seed')} cannot resolve the margin of "
+            f"{format_points(decision.margin)}: between LeNets on {study.dataset}, differences vary by about "
+            f"{format_points(typical)} from seed to seed. To show equivalence within the margin takes about "
+            f"{needed} seeds"
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from ablate.errors import AblateError
 from ablate.figures.canvas import diverging
-from ablate.report.pages import templates
+from ablate.report.pages import load_templates
 
 SCRIPTS = ("main", "source", "pad", "plan", "maps", "flat", "stack", "guesses", "inspector")
 SHADES = 65
@@ -53,7 +53,7 @@ def whole(overview: dict[str, Any]) -> str:
 
 def _page(overview: dict[str, Any], places: dict[str, str], nonce: str) -> str:
     return (
-        templates(autoescape=True)
+        load_templates(autoescape=True)
         .get_template("explore.html.j2")
         .render(overview={**overview, "palette": diverging(SHADES)}, imports={"imports": places}, nonce=nonce)
     )

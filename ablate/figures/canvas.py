@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from ablate.formatting import spoken
+from ablate.formatting import spell_keyword
 
 PALETTE = "colorblind"
 NEUTRAL = "0.45"
@@ -125,4 +125,4 @@ def accuracy_axis(axes: Axes, decimals: int) -> None:
 
 def words(name: str) -> str:
     """A column's name as an axis says it."""
-    return label(spoken(name))
+    return label(spell_keyword(name))

@@ -22,7 +22,7 @@ from ablate.figures.compared import (
 from ablate.figures.costs import draw_candidates, draw_cost, draw_importance, draw_timing
 from ablate.figures.inside import draw_activations, draw_confused, draw_confusion, draw_filters
 from ablate.figures.trained import draw_training, draw_tuning
-from ablate.formatting import listed
+from ablate.formatting import format_list
 from ablate.records.views import View, Views
 from ablate.study.spec import StudySpec
 
@@ -156,7 +156,7 @@ FIGURES = (
 
 def inside(views: Views, tables: points.Tables) -> Iterator[FigureKind]:
     """The figures of what was seen inside networks; how many depends on what their layers are."""
-    inputs = listed([views.classes[label] for label in views.inputs])
+    inputs = format_list([views.classes[label] for label in views.inputs])
     command = "`ablate activations DIR --arm NAME` draws any"
     yield FigureKind(
         name="confusion",

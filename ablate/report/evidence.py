@@ -1,4 +1,4 @@
-"""All that a report folder holds and all that follows from it: what every page and figure is made from."""
+"""Evidence: everything that a report folder holds, with the tables computed from it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,39 +20,39 @@ from ablate.study.spec import FULL, StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Everything a page says, before it is said in HTML or Markdown."""
+    """Everything that pages and figures are made from."""
 
     study: StudySpec
     provenance: Provenance
     tables: dict[str, pd.DataFrame]
     arms: list[str]
     contrasts: list[Contrast]
-    """All that the study declared to test: what Holm's correction is over."""
+    """All comparisons that the study declares. Holm's correction is over all of them."""
     views: Views
-    """What was seen inside the arms' networks; no arms where none was looked into."""
+    """What the look inside recorded of the arms' networks; empty if no network was looked into."""
     missing_runs: int
-    """How many runs there are still to confirm."""
+    """How many confirmation runs are still to be done."""
     missing_blocks: int
-    """How many blocks there are still to time, of runs that can be timed; unknown ones are not counted."""
+    """How many timing blocks are still to be done, of arms that can be timed."""
 
     @property
     def preliminary(self) -> bool:
-        """Whether anything is still missing: then there is no verdict."""
+        """Whether runs or timing blocks are missing. A preliminary report has no verdict."""
         return self.missing_runs > 0 or self.missing_blocks > 0
 
     @property
     def ceiling(self) -> float:
-        """The accuracy up to which a network may be guessing, always the same class included."""
-        return _ceiling(self.provenance)
+        """The highest accuracy that guessing explains, even guessing always the commonest class."""
+        return _compute_ceiling(self.provenance)
 
     @property
     def failed_runs(self) -> int:
-        """How many runs crashed; divergence is an outcome, not a failure."""
+        """How many runs crashed. A diverged run is an outcome, not a failure."""
         return int(self.tables["runs"]["status"].isin(["failed", "oom"]).sum())
 
     @property
     def confirmed(self) -> pd.DataFrame:
-        """The runs whose test accuracies make the answer."""
+        """The runs of the confirm phase: their test accuracies decide the answer."""
         runs = self.tables["runs"]
         return runs[runs["phase"] == "confirm"]
 
@@ -68,7 +68,7 @@ def gather(path: Path) -> Evidence:
     confirmed = given["runs"][given["runs"]["phase"] == "confirm"]
     timed = given["timing"]
     each_round = timed["arm"].nunique() + 1  # the baseline's are the first and the last
-    # Without a baseline that trained there is nothing to time the others beside.
+    # Throughput is a ratio to the baseline: without a trained baseline nothing is timed.
     trained = confirmed.loc[confirmed["status"].isin(["complete", "diverged"]), "arm"]
     to_time = study.timing.blocks * each_round if arms[0] in set(trained) else 0
     contrasts = differences(provenance.contrasts)
@@ -81,13 +81,13 @@ def gather(path: Path) -> Evidence:
         arms,
         {arm: vars(cost) for arm, cost in provenance.arms.items()},
         study.decision,
-        ceiling=_ceiling(provenance),
+        ceiling=_compute_ceiling(provenance),
     )
     comparisons = compare(
         given["runs"],
         contrasts,
         study.decision,
-        ceiling=_ceiling(provenance),
+        ceiling=_compute_ceiling(provenance),
     )
     derived = {"arms": summary, "comparisons": comparisons}
     if study.design == "leave_one_out":
@@ -109,5 +109,5 @@ def gather(path: Path) -> Evidence:
     )
 
 
-def _ceiling(provenance: Provenance) -> float:
+def _compute_ceiling(provenance: Provenance) -> float:
     return chance_ceiling(provenance.data.chance, provenance.data.test_images)

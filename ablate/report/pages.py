@@ -1,4 +1,4 @@
-"""The templates of every page, and how figures are written in them."""
+"""Templates of every page, with filters that write numbers and escape Markdown."""
 
 import math
 from typing import Any
@@ -6,41 +6,41 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ablate import __version__
-from ablate.formatting import p_in_words
+from ablate.formatting import format_p
 
 
-def templates(*, autoescape: bool) -> Environment:
+def load_templates(*, autoescape: bool) -> Environment:
     """The package's templates with their filters; `autoescape` for HTML."""
-    found = Environment(
+    environment = Environment(
         loader=PackageLoader("ablate.report"),
         autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals["version"] = __version__
-    found.filters |= {
+    environment.globals["version"] = __version__
+    environment.filters |= {
         "percent": lambda share: "–" if share is None else f"{share:.2%}",
         "whole_percent": lambda share: "–" if share is None else f"{share:.0%}",
         "points": lambda share: "–" if share is None else f"{share * 100:.2f}",
         "signed_points": lambda share: "–" if share is None else f"{share * 100:+.2f}".replace("-", "−"),
-        "number": _number,
-        "p": lambda p: "–" if p is None else p_in_words(p).removeprefix("p = ").removeprefix("p "),
-        "megabytes": lambda size: _number(None if size is None else size / 1e6, 1),
-        "markdown": _markdown,
+        "number": _format_number,
+        "p": lambda p: "–" if p is None else format_p(p).removeprefix("p = ").removeprefix("p "),
+        "megabytes": lambda size: _format_number(None if size is None else size / 1e6, 1),
+        "markdown": _escape_markdown,
     }
-    return found
+    return environment
 
 
-def _number(value: Any, digits: int = 2) -> str:
-    """A figure for a table: whole numbers with separators, others with fixed digits, – where unknown."""
+def _format_number(value: Any, digits: int = 2) -> str:
+    """A number for a table: whole numbers with separators, others with fixed digits, – where unknown."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
+    return (f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}").replace("-", "−")
 
 
-def _markdown(text: object) -> str:
-    """Text that no Markdown renderer takes for a tag, a table cell or emphasis."""
+def _escape_markdown(text: object) -> str:
+    """The text with every character escaped that Markdown could read as a tag, a table cell or emphasis."""
     escaped = str(text).replace("\\", "\\\\").replace("&", "&amp;")
     for character in "`*_{}[]<>|#$~":
         escaped = escaped.replace(

@@ -1,4 +1,4 @@
-"""A report folder's page, figures and derived tables, from its given tables alone; no torch."""
+"""Writes a report folder's pages, figures and derived tables from its given tables, without torch."""
 
 import base64
 from collections.abc import Sequence
@@ -6,25 +6,30 @@ from pathlib import Path
 from typing import Any
 
 from ablate.figures import registry
-from ablate.formatting import rows
+from ablate.formatting import list_rows
 from ablate.records.columns import COLUMNS, GIVEN_TABLES, OPTIONAL_TABLES, TABLES
 from ablate.records.files import write_whole
 from ablate.records.tables import write_table
-from ablate.report.audit import cautions, places
+from ablate.report.answer import list_findings, say_what_is_missing, state_headline
+from ablate.report.cautions import list_cautions, list_tuning_rows
+from ablate.report.conditions import list_conditions
 from ablate.report.evidence import Evidence, gather
-from ablate.report.pages import templates
-from ablate.report.wording import conditions, findings, headline, missing, references, remarks
+from ablate.report.glossary import list_terms
+from ablate.report.naming import name_arm
+from ablate.report.pages import load_templates
+from ablate.report.remarks import list_remarks
+from ablate.report.wording import references
 
 RUNS_SHOWN = 500
 FINDINGS_SHOWN = 12
 EXPLORER = "explore.html"
-"""Linked where `ablate explore DIR --save DIR/explore.html` has put it."""
+"""The report links this page if `ablate explore DIR --save DIR/explore.html` has written it."""
 ASKED = "asked-"
-"""How the names of figures begin that `ablate activations` drew: no report takes them for its own."""
+"""Prefix of the figures that `ablate activations` draws. Writing a report does not delete them."""
 
 
 def write(path: Path) -> Evidence:
-    """What a folder's given tables say, after writing report.html, report.md, figures and derived tables.
+    """Write report.html, report.md, figures and derived tables; the evidence that they were made from.
 
     Raises:
         FolderError: a given table is missing or torn.
@@ -42,46 +47,57 @@ def write(path: Path) -> Evidence:
     for stale in (path / "figures").glob("*.*"):
         if stale.stem not in names and not stale.stem.startswith(ASKED):
             stale.unlink()
-    content = _content(evidence) | {"pictures": _pictures(drawn), "inside": _pictures(inside)}
+    content = _collect_content(evidence) | {
+        "pictures": _encode_pictures(drawn),
+        "inside": _encode_pictures(inside),
+    }
     content["explorer"] = EXPLORER if (path / EXPLORER).exists() else None
-    write_whole(
-        path / "report.html",
-        templates(autoescape=True).get_template("report.html.j2").render(content).encode(),
-    )
-    write_whole(
-        path / "report.md", templates(autoescape=False).get_template("report.md.j2").render(content).encode()
-    )
+    for name, is_html in (("report.html", True), ("report.md", False)):
+        template = load_templates(autoescape=is_html).get_template(f"{name}.j2")
+        write_whole(path / name, template.render(content).encode())
     return evidence
 
 
-def _pictures(drawn: Sequence[registry.Drawn]) -> list[dict[str, Any]]:
+def _encode_pictures(drawn: Sequence[registry.Drawn]) -> list[dict[str, Any]]:
     return [{"kind": d.kind, "png": base64.b64encode(d.png).decode()} for d in drawn]
 
 
-def _content(evidence: Evidence) -> dict[str, Any]:
+def _collect_content(evidence: Evidence) -> dict[str, Any]:
     study, tables = evidence.study, evidence.tables
     runs = tables["runs"]
     return {
         "study": study,
         "provenance": evidence.provenance,
         "preliminary": evidence.preliminary,
-        "missing": missing(evidence),
-        "headline": headline(evidence),
-        "remarks": remarks(evidence),
-        "arms": rows(tables["arms"]),
-        "findings": findings(evidence),
+        "missing": say_what_is_missing(evidence),
+        "headline": state_headline(evidence),
+        "remarks": list_remarks(evidence),
+        "arms": _name_arms(evidence, "arms"),
+        "findings": list_findings(evidence),
         "findings_shown": FINDINGS_SHOWN,
-        "conditions": conditions(evidence),
-        "cautions": cautions(evidence),
+        "terms": list_terms(evidence),
+        "conditions": list_conditions(evidence),
+        "cautions": list_cautions(evidence),
         "references": references(evidence),
-        "comparisons": rows(tables["comparisons"]) if not evidence.preliminary else [],
-        "tuning": places(evidence),
-        "path": rows(tables["path"]) if "path" in tables and not evidence.preliminary else [],
+        "comparisons": _name_arms(evidence, "comparisons") if not evidence.preliminary else [],
+        "tuning": list_tuning_rows(evidence),
+        "path": _name_arms(evidence, "path") if "path" in tables and not evidence.preliminary else [],
         "confidence": f"{(1 - study.decision.alpha) * 100:g}%",
         "measured": [name for name in TABLES["runs"] if COLUMNS[name].dtype == "Float64"],
         "runs_columns": list(runs.columns),
-        "runs": rows(runs.head(RUNS_SHOWN)),
+        "runs": list_rows(runs.head(RUNS_SHOWN)),
         "runs_total": len(runs),
         "columns": COLUMNS,
         "used_columns": sorted({c for name in tables for c in tables[name].columns if c in COLUMNS}),
     }
+
+
+def _name_arms(evidence: Evidence, table: str) -> list[dict[str, Any]]:
+    """The table's rows with arms named for a reader."""
+    named = []
+    for row in list_rows(evidence.tables[table]):
+        beside = row.get("baseline")
+        named.append({**row, "arm": name_arm(evidence, row["arm"], beside)})
+        if beside is not None:
+            named[-1]["baseline"] = name_arm(evidence, beside, row["arm"])
+    return named

@@ -322,11 +322,11 @@ SEARCH = ("design=search", "search.candidates=4", "search.generation=2", "search
 @pytest.mark.parametrize(
     ("overrides", "stop_after", "blocks", "missing"),
     [
-        ((), 0, 0, "6 of 6 runs to confirm are missing."),
-        ((), 5, 0, "6 of 6 runs to confirm are missing."),
-        (("tuning.trials=0",), 2, 0, "4 of 6 runs to confirm are missing."),
+        ((), 0, 0, "6 of 6 confirmation runs are still missing."),
+        ((), 5, 0, "6 of 6 confirmation runs are still missing."),
+        (("tuning.trials=0",), 2, 0, "4 of 6 confirmation runs are still missing."),
         (("tuning.trials=0",), 9_999, 2, "All runs are confirmed; their throughput is not measured to the end."),
-        (SEARCH, 3, 0, "3 of 3 runs to confirm are missing."),
+        (SEARCH, 3, 0, "3 of 3 confirmation runs are still missing."),
     ],
     ids=["before the first run", "in tuning", "in confirming", "in timing", "in searching"],
 )  # fmt: skip

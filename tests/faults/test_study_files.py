@@ -18,7 +18,7 @@ from ablate.errors import AblateError, FolderError, StudyError
 from ablate.models import own
 from ablate.records.folder import ReportFolder
 from ablate.records.tables import frame, write_table
-from ablate.report.audit import cautions
+from ablate.report.cautions import list_cautions
 from ablate.report.evidence import gather
 from ablate.study import study_file
 from tests.conftest import SMALL
@@ -289,7 +289,7 @@ def test_a_change_that_adds_after_an_answer_is_said_in_the_report(answered: Path
     write_table(frame("comparisons", []), answered / "tables" / "comparisons.csv")  # what a report leaves
     small_file.write_text(QUICK.replace("seeds: 3", "seeds: 4"))
     conduct(study_file.read(small_file), answered, Stub())
-    told = " ".join(cautions(gather(answered)))
+    told = " ".join(list_cautions(gather(answered)))
     assert "Changed after an answer had been seen: seeds from 3 to 4" in told
 
 

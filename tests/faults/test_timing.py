@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ablate.report.audit import cautions
-from ablate.report.compare import compare
+from ablate.report.answer import list_findings
+from ablate.report.cautions import list_cautions
+from ablate.report.comparison import compare_folders
 from ablate.report.evidence import gather
-from ablate.report.wording import findings
 from ablate.study import study_file
 from tests.report.test_writer import write_folder
 
@@ -33,7 +33,7 @@ def slowed(table: pd.DataFrame, rows: pd.Series, *, seen: bool) -> pd.DataFrame:
 
 
 def test_a_quiet_timing_raises_no_doubt(folder: Path) -> None:
-    assert not [line for line in cautions(gather(folder)) if "timing block" in line]
+    assert not [line for line in list_cautions(gather(folder)) if "timing block" in line]
 
 
 def test_blocks_during_which_others_worked_are_said_and_left_out_of_the_ratio(folder: Path) -> None:
@@ -41,7 +41,9 @@ def test_blocks_during_which_others_worked_are_said_and_left_out_of_the_ratio(fo
     disturb(folder, lambda table: slowed(table, (table["block"] == 0) | (table["position"] == 0), seen=True))
     evidence = gather(folder)
     assert [
-        line for line in cautions(evidence) if line.startswith("Other programs disturbed 50% of the timing")
+        line
+        for line in list_cautions(evidence)
+        if line.startswith("Other programs disturbed 50% of the timing")
     ]
     ratio = evidence.tables["arms"].set_index("arm")["examples_per_second_ratio"]["a"]
     assert ratio == pytest.approx(quiet, rel=0.15)  # ten times as slow would have been far off
@@ -49,12 +51,14 @@ def test_blocks_during_which_others_worked_are_said_and_left_out_of_the_ratio(fo
 
 def test_load_that_comes_within_blocks_is_found_by_the_drift(folder: Path) -> None:
     disturb(folder, lambda table: slowed(table, table["position"] == 2, seen=False))
-    assert [line for line in cautions(gather(folder)) if "speed moved by -90% within a timing block" in line]
+    assert [
+        line for line in list_cautions(gather(folder)) if "speed moved by -90% within a timing block" in line
+    ]
 
 
 def test_load_that_comes_and_goes_between_blocks_is_found_by_the_spread(folder: Path) -> None:
     disturb(folder, lambda table: slowed(table, table["block"] >= 2, seen=False))
-    told = cautions(gather(folder))
+    told = list_cautions(gather(folder))
     assert not [line for line in told if "moved by" in line]  # both ends of a block suffer alike
     assert [line for line in told if "middle half of the baseline's timing blocks spreads" in line]
 
@@ -68,8 +72,8 @@ def test_no_verdict_on_accuracy_changes_with_the_timing(folder: Path) -> None:
         != after.tables["arms"]["examples_per_second"].tolist()
     )
     pd.testing.assert_frame_equal(before.tables["comparisons"], after.tables["comparisons"])
-    assert [(f.verdict, f.sentence) for f in findings(before)] == [
-        (f.verdict, f.sentence) for f in findings(after)
+    assert [(f.verdict, f.sentence) for f in list_findings(before)] == [
+        (f.verdict, f.sentence) for f in list_findings(after)
     ]
 
 
@@ -81,4 +85,4 @@ def test_an_arm_counts_as_slower_only_by_blocks_that_nobody_disturbed(
         write_folder(tmp_path / n, study_file.dump(small()), ACCURACIES) for n in ("quiet", "loud")
     )
     disturb(loud, lambda table: slowed(table, table["arm"] == "a", seen=seen))
-    assert compare(gather(quiet), gather(loud)).regression is not seen
+    assert compare_folders(gather(quiet), gather(loud)).regression is not seen

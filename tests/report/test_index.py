@@ -28,7 +28,7 @@ def test_every_report_is_listed_with_its_question_and_answer(parent: Path) -> No
     page = Page((parent / "index.html").read_text())
     assert page.fetched == ["first/report.html", "second/report.html"]
     assert page.text.count(HOSTILE) == 2
-    assert "a: matters, +5.03 points" in page.text
+    assert "a against baseline: matters, +5.03 points" in page.text
     assert "b" not in page.tags
 
 

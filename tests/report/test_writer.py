@@ -16,8 +16,11 @@ from ablate.figures import points, registry
 from ablate.records.columns import GIVEN_TABLES
 from ablate.records.tables import frame, write_table
 from ablate.report import writer
+from ablate.report.answer import list_findings
 from ablate.report.evidence import gather
-from ablate.report.wording import findings
+from ablate.report.glossary import VERDICTS
+from ablate.report.naming import name_arm, name_contrast
+from ablate.stats import comparisons
 from ablate.stats.intervals import prediction_interval
 from ablate.study import study_file
 
@@ -125,10 +128,12 @@ def test_the_page_opens_with_the_answer_and_fetches_nothing(folder: Path) -> Non
     assert page.tags.count("script") == 1  # ours, which sorts tables
     answer = html[html.index("<h1>") :]
     assert (
-        answer.index("pooling=max: matters") < answer.index("Under which conditions") < answer.index("<img")
+        answer.index("pooling=max against baseline: matters")
+        < answer.index("Conditions of this answer")
+        < answer.index("<img")
     )
     assert re.search(
-        r"pooling=max is 3\.\d\d points more accurate than baseline .*3 paired seeds\)", page.text
+        r"pooling=max is 3\.\d\d points more accurate than baseline .*; 3 paired seeds\)", page.text
     )
     assert "360 test images" in page.text
 
@@ -136,8 +141,10 @@ def test_the_page_opens_with_the_answer_and_fetches_nothing(folder: Path) -> Non
 def test_the_page_says_what_lowers_trust(folder: Path) -> None:
     writer.write(folder)
     text = Page((folder / "report.html").read_text()).text
-    assert "is the highest tried: its best may lie beyond" in text
-    assert "With 3 seeds the exact sign-flip test cannot fall below 0.05" in text
+    assert "is the highest value tried. A value outside the range may be better." in text
+    assert (
+        "With 3 seeds the p-value of the exact sign-flip test cannot fall below 0.05, however large" in text
+    )
     assert "1 of 2 runs diverged" in text
 
 
@@ -177,7 +184,7 @@ def test_a_study_whose_every_block_was_disturbed_still_has_a_report(folder: Path
     writer.write(folder)
     text = Page((folder / "report.html").read_text()).text
     assert "Other programs disturbed 100% of the timing blocks" in text
-    assert "its speed beside the baseline's was not measured" in text
+    assert "Throughput was not compared: fewer than three timing blocks were undisturbed." in text
 
 
 def test_before_all_runs_are_done_there_is_a_page_but_no_verdict(tmp_path: Path, small) -> None:
@@ -187,22 +194,22 @@ def test_before_all_runs_are_done_there_is_a_page_but_no_verdict(tmp_path: Path,
     writer.write(path)
     page = Page((path / "report.html").read_text())
     assert "Preliminary." in page.text
-    assert "4 of 6 runs to confirm are missing" in page.text
+    assert "4 of 6 confirmation runs are still missing" in page.text
     assert not (path / "tables" / "comparisons.csv").exists()
-    assert findings(gather(path)) == []
+    assert list_findings(gather(path)) == []
 
 
 EDGES: dict[str, tuple[dict[str, list[float | str]], str]] = {
-    "one seed": ({"baseline": [0.9], "a": [0.95]}, "in 1 pair of runs; a verdict needs 3"),
+    "one seed": ({"baseline": [0.9], "a": [0.95]}, "in 1 pair of runs. A verdict needs 3 pairs."),
     "two seeds": ({"baseline": [0.9, 0.91], "a": [0.95, 0.94]}, "in 2 pairs of runs"),
-    "an arm that crashed": ({"baseline": [0.9, 0.91, 0.92], "a": ["failed", "oom", "failed"]}, "No pair of runs was completed. 3 of 6 runs crashed"),
-    "a crash among successes": ({"baseline": [0.9, 0.91, 0.92, 0.9], "a": [0.95, 0.97, 0.96, "failed"]}, "1 of 8 runs crashed and are left out"),
+    "an arm that crashed": ({"baseline": [0.9, 0.91, 0.92], "a": ["failed", "oom", "failed"]}, "No seed has a completed run of both arms. 3 of 6 runs crashed"),
+    "a crash among successes": ({"baseline": [0.9, 0.91, 0.92, 0.9], "a": [0.95, 0.97, 0.96, "failed"]}, "1 of 8 runs crashed; crashed runs are left out"),
     "an arm that diverged": ({"baseline": [0.9, 0.91, 0.92], "a": [0.95, "diverged", 0.96]}, "1 of 3 runs of a diverged"),
-    "a run at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.93, 0.95]}, "1 of 3 runs of a stayed at chance: a mean would mix two kinds of outcome, and one over survivors would flatter. Counting such runs as behind, a is ahead of baseline in 2 of 3 seeds, in the median seed by +2.00 points"),
-    "an arm at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.1, 0.11]}, "baseline (91.0%) and a (10.0%)"),
-    "equal arms": ({"baseline": [0.9, 0.91, 0.92], "a": [0.9, 0.91, 0.92]}, "no spread, no test"),
-    "nothing found": ({"baseline": [0.9, 0.91, 0.95], "a": [0.93, 0.9, 0.96]}, "would take"),
-    "equivalent": ({"baseline": [0.9, 0.91, 0.92], "a": [0.901, 0.911, 0.9205]}, "it is smaller than the margin"),
+    "a run at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.93, 0.95]}, "1 of 3 runs of a stayed at chance. No mean difference is reported: it would mix runs that trained with runs that did not, and a mean over the trained runs alone would flatter the arm. If a run that did not train counts as the worse one, a is ahead of baseline in 2 of 3 seeds, and the median difference is +2.00 points."),
+    "an arm at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.1, 0.11]}, "91.0% for baseline and 10.0% for a"),
+    "equal arms": ({"baseline": [0.9, 0.91, 0.92], "a": [0.9, 0.91, 0.92]}, "Without any spread there is nothing to test"),
+    "nothing found": ({"baseline": [0.9, 0.91, 0.95], "a": [0.93, 0.9, 0.96]}, "Showing equivalence within ±1 point would take about"),
+    "equivalent": ({"baseline": [0.9, 0.91, 0.92], "a": [0.901, 0.911, 0.9205]}, "Any difference is smaller than the margin of ±1 point (90% interval"),
 }  # fmt: skip
 
 
@@ -326,11 +333,11 @@ def test_a_factorial_says_which_value_wins_where_and_what_interacts(tmp_path: Pa
     writer.write(path)
     text = Page((path / "report.html").read_text()).text
     assert (
-        "Which batch size is most accurate depends on weight decay: with weight decay 0.0 17, with weight decay 0.001 16."
+        "The most accurate batch size depends on the weight decay: 17 at weight decay 0.0 and 16 at weight decay 0.001."
         in text
     )
-    assert "batch_size=17 × weight_decay=0.001: " in text
-    assert re.search(r"together give [34]\.\d\d points less than the sum of both alone", text)
+    assert "interaction of batch_size=17 and weight_decay=0.001: " in text
+    assert re.search(r"together change the test accuracy by [34]\.\d\d points less than the sum", text)
     assert (path / "figures" / "interactions.png").exists()
 
 
@@ -339,9 +346,9 @@ def test_a_factorial_of_a_hundred_arms_is_told_drawn_and_corrected_for(tmp_path:
     path = factorial_folder(tmp_path / "small", small, 10)
     evidence = writer.write(path)
     assert len(evidence.arms) == 100
-    assert len(findings(evidence)) == 99 + 81
+    assert len(list_findings(evidence)) == 99 + 81
     html = (path / "report.html").read_text()
-    assert "168 more contrasts" in html
+    assert "168 more comparisons" in html
     assert len(html) < 8_000_000
 
 
@@ -373,12 +380,14 @@ def test_leave_one_out_tells_the_way_and_what_each_change_is_worth(tmp_path: Pat
     path = leave_one_out_folder(tmp_path / "small", small)
     evidence = writer.write(path)
     text = Page((path / "report.html").read_text()).text
-    assert re.search(r"Step by step from baseline to full: pooling=max \+\d\.\d\d points \(", text)
-    assert "The full arm has pooling max, activation tanh, dropout 0.1." in text
+    assert re.search(r"From baseline to full, one change at a time: pooling=max \+\d\.\d\d points \(", text)
+    assert "The arm “full” has pooling max, activation tanh, dropout 0.1." in text
     assert "without pooling against full: " in text
     # A ratio to the baseline beside another arm's speed would say slower where the arm is faster.
-    costs = {finding.subject: finding.cost is not None for finding in findings(evidence)}
-    assert costs == {finding.subject: " against " not in finding.subject for finding in findings(evidence)}
+    costs = {finding.subject: finding.cost is not None for finding in list_findings(evidence)}
+    assert costs == {
+        finding.subject: "against baseline" in finding.subject for finding in list_findings(evidence)
+    }
     assert list(evidence.tables["path"]["arm"]) == ["pooling=max", "without dropout", "full"]
     assert (path / "tables" / "path.csv").exists()
     drawn = points.path(evidence.study, evidence.tables)
@@ -400,12 +409,14 @@ def test_a_rate_that_would_have_turned_the_sign_is_named(folder: Path) -> None:
     runs.to_csv(path, index=False)
     writer.write(folder)
     text = Page((folder / "report.html").read_text()).text
-    assert "Had pooling=max and baseline shared another setting, the sign would have turned" in text
-    assert "learning rate=0.006 (−10.00 points)" in text
+    assert (
+        "The ranking depends on the learning rate: at 0.006, baseline is ahead of pooling=max by 10.00 points (validation accuracy in tuning)."
+        in text
+    )
     runs.loc[worse, "validation_accuracy"] = "0.795"  # turned, but by less than the margin: noise
     runs.to_csv(path, index=False)
     writer.write(folder)
-    assert "would have turned" not in Page((folder / "report.html").read_text()).text
+    assert "The ranking depends" not in Page((folder / "report.html").read_text()).text
 
 
 def test_the_place_of_a_chosen_value_among_those_tried_is_told(folder: Path) -> None:
@@ -416,9 +427,9 @@ def test_the_place_of_a_chosen_value_among_those_tried_is_told(folder: Path) -> 
 def test_the_other_readers_of_the_test_images_are_counted(tmp_path: Path, small) -> None:
     accuracies: dict[str, list[float | str]] = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.97, 0.96]}
     for count, sentence in (
-        (0, "No other studies in the same folder have read them"),
-        (1, "1 other study in the same folder has read them"),
-        (6, "6 studies beside this one have read these test images"),
+        (0, "No other studies have been tested on them in the same folder"),
+        (1, "1 other study has been tested on them in the same folder"),
+        (6, "6 other studies have been tested on these test images"),
     ):
         path = write_folder(
             tmp_path / str(count),
@@ -450,4 +461,51 @@ def test_the_size_of_a_gap_to_a_run_that_failed_is_not_told(tmp_path: Path, smal
     writer.write(path)
     text = Page((path / "report.html").read_text()).text
     assert "a is ahead of baseline in 3 of 3 seeds." in text
-    assert "median seed" not in text
+    assert "median difference" not in text
+
+
+def add_pooling(folder: Path) -> None:
+    """The factor's column, which the runs table of a real study has."""
+    path = folder / "tables" / "runs.csv"
+    runs = pd.read_csv(path, dtype=str, keep_default_na=False)
+    runs.insert(5, "pooling", ["max" if arm == "pooling=max" else "avg" for arm in runs["arm"]])
+    runs.to_csv(path, index=False)
+
+
+def test_the_baseline_is_named_with_its_factor_values_in_the_pages_only(folder: Path) -> None:
+    add_pooling(folder)
+    writer.write(folder)
+    text = Page((folder / "report.html").read_text()).text
+    assert "pooling=max against baseline (pooling=avg): matters" in text
+    assert "points more accurate than baseline (pooling=avg) on the test images" in text
+    markdown = (folder / "report.md").read_text()
+    assert "| pooling=max | baseline (pooling=avg) |" in markdown
+    assert "| baseline (pooling=avg) | 3 |" in markdown
+    assert "baseline (" not in (folder / "tables" / "comparisons.csv").read_text()
+
+
+def test_an_arm_of_a_leave_one_out_study_is_named_with_the_value_that_it_puts_back(
+    tmp_path: Path, small
+) -> None:
+    path = leave_one_out_folder(tmp_path / "small", small)
+    runs_path = path / "tables" / "runs.csv"
+    runs = pd.read_csv(runs_path, dtype=str, keep_default_na=False)
+    maxed = ("pooling=max", "without dropout", "full", "without activation")
+    runs.insert(5, "pooling", ["max" if arm in maxed else "avg" for arm in runs["arm"]])
+    runs.to_csv(runs_path, index=False)
+    evidence = gather(path)
+    assert name_arm(evidence, "without pooling") == "without pooling (pooling=avg)"
+    assert name_contrast(evidence, "without pooling", "full") == (
+        "without pooling (pooling=avg) against full (pooling=max)"
+    )
+    assert name_contrast(evidence, "pooling=max", "baseline") == "pooling=max against baseline (pooling=avg)"
+
+
+def test_every_verdict_that_can_be_given_is_explained() -> None:
+    given = {value for name, value in vars(comparisons).items() if name in VERDICT_NAMES}
+    assert set(VERDICTS) == given
+
+
+VERDICT_NAMES = (
+    "NO_VERDICT", "UNSTABLE", "NOT_TRAINED", "CANNOT_TELL_APART", "EQUIVALENT", "MATTERS", "SIZE_UNCLEAR", "INCONCLUSIVE",
+)  # fmt: skip

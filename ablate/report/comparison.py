@@ -1,11 +1,11 @@
-"""Two report folders side by side: which arms changed in accuracy or throughput, by the same statistics."""
+"""Comparison of two report folders: which arms changed in accuracy or throughput."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from ablate.formatting import points, rows
+from ablate.formatting import format_margin, list_rows
 from ablate.report.evidence import Evidence
 from ablate.stats import comparisons, contrasts
 from ablate.stats.intervals import Interval
@@ -13,7 +13,7 @@ from ablate.stats.throughput import ratio_change
 from ablate.study.study_file import differences
 
 THROUGHPUT_MARGIN = 0.05
-"""An arm counts as slower if its ratio to the baseline fell by more than this, with confidence."""
+"""An arm is slower if its ratio to the baseline fell by more than this share, beyond its interval."""
 HARDWARE = ("device", "device_name", "cores", "timing_threads")
 CONDITIONS = ("design", "dataset", "model", "baseline", "recipe", "tuning", "validation", "seeds")
 BEFORE = " before"
@@ -21,7 +21,7 @@ BEFORE = " before"
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One arm in the second folder against the same arm in the first."""
+    """One arm in the second folder compared with the same arm in the first."""
 
     arm: str
     verdict: str
@@ -29,7 +29,7 @@ class Change:
     ci_low: float | None
     ci_high: float | None
     throughput_ratio: float | None
-    """The second's ratio to its baseline over the first's; None where timings are not comparable."""
+    """The ratio to the baseline in the second folder over that in the first; None: not comparable."""
     throughput_low: float | None
     throughput_high: float | None
     worse: bool
@@ -38,7 +38,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All arms that both folders have, and what must be known to read them."""
+    """The changes of all arms that both folders have, with notes on how to read them."""
 
     changes: list[Change]
     notes: list[str]
@@ -50,14 +50,16 @@ class Comparison:
         return any(change.worse or change.slower for change in self.changes)
 
 
-def compare(first: Evidence, second: Evidence) -> Comparison:
-    """What changed from the first folder to the second, by the first's margin and alpha.
+def compare_folders(first: Evidence, second: Evidence) -> Comparison:
+    """What changed from the first folder to the second, by the margin and alpha of the first.
 
-    Accuracies are paired by seed: equal seeds mean equal split, order and starting values wherever the two
-    studies share them. Holm's correction is over the arms that both have.
+    Accuracies are paired by seed: equal seeds give equal split, order and starting values wherever the two
+    studies share them. Holm's correction is over the arms that both folders have.
     """
     shared = [
-        arm for arm in second.arms if arm in first.arms and _network(first, arm) == _network(second, arm)
+        arm
+        for arm in second.arms
+        if arm in first.arms and _get_network(first, arm) == _get_network(second, arm)
     ]
     decision = first.study.decision
     before = first.confirmed.assign(arm=first.confirmed["arm"] + BEFORE)
@@ -70,18 +72,19 @@ def compare(first: Evidence, second: Evidence) -> Comparison:
     same_hardware = all(
         getattr(first.provenance.machine, key) == getattr(second.provenance.machine, key) for key in HARDWARE
     )
-    speeds = _speeds(first, second) if same_hardware else {}
+    speeds = _compare_throughput(first, second) if same_hardware else {}
     changes = [
-        _change(row, arm, first, second, speeds) for row, arm in zip(rows(compared), shared, strict=True)
+        _judge_change(row, arm, first, second, speeds)
+        for row, arm in zip(list_rows(compared), shared, strict=True)
     ]
     return Comparison(
         changes=changes,
-        notes=_notes(first, second, same_hardware=same_hardware),
-        answer=_answer(changes, first, second),
+        notes=_list_notes(first, second, same_hardware=same_hardware),
+        answer=_state_answer(changes, first, second),
     )
 
 
-def _change(
+def _judge_change(
     row: dict[str, Any], arm: str, first: Evidence, second: Evidence, speeds: dict[str, Interval]
 ) -> Change:
     margin = first.study.decision.margin
@@ -108,7 +111,7 @@ def _change(
 
 
 def _trains_less(first: Evidence, second: Evidence, arm: str) -> bool:
-    """Whether fewer of the shared seeds trained in the second, or those that did fell by the margin."""
+    """Whether fewer of the shared seeds train in the second folder, or their median fell by the margin."""
     was, now = (
         evidence.confirmed[evidence.confirmed["arm"] == arm].set_index("seed") for evidence in (first, second)
     )
@@ -124,16 +127,17 @@ def _trains_less(first: Evidence, second: Evidence, arm: str) -> bool:
     return trained[1] < trained[0] or bool(gap < -first.study.decision.margin)
 
 
-def _network(evidence: Evidence, arm: str) -> Any:
-    """What the arm is, whatever it is called: a search's finalists, above all, share names alone."""
+def _get_network(evidence: Evidence, arm: str) -> Any:
+    """The arm's network. Arms of one name can be different networks, such as the finalists of two "
+    "searches."""
     return evidence.provenance.networks[arm]
 
 
-def _speeds(first: Evidence, second: Evidence) -> dict[str, Interval]:
-    """By arm, how its ratio to the baseline changed.
+def _compare_throughput(first: Evidence, second: Evidence) -> dict[str, Interval]:
+    """By arm, how its throughput ratio to the baseline changed.
 
-    The ratio, not the speed: the machine's own pace differs between two sessions by more than the blocks
-    of one session show, and a ratio taken within each session does not feel it.
+    Ratios are compared because the pace of one machine differs between two sessions by more than the blocks
+    of one session show. A ratio within one session does not depend on that pace.
     """
     found = {}
     for arm in second.arms[1:]:
@@ -150,9 +154,9 @@ def _speeds(first: Evidence, second: Evidence) -> dict[str, Interval]:
     return found
 
 
-def _notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> list[str]:
+def _list_notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> list[str]:
     told = [
-        f"conditions differ: {key} {before!r} there, {after!r} here"
+        f"conditions differ: {key} is {before!r} in the first folder and {after!r} in the second"
         for key, before, after in differences(first.study, second.study)
         if key.split(".")[0] in CONDITIONS
     ]
@@ -161,64 +165,67 @@ def _notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> list[st
             f"{e.provenance.machine.device_name}, {e.provenance.machine.timing_threads} threads"
             for e in (first, second)
         )
-        told.append(f"throughput is not compared: measured on {one} there, on {other} here")
+        told.append(f"throughput is not compared: the first folder was timed on {one}, the second on {other}")
     else:
         told.append(
-            "throughput is compared as each arm's ratio to the baseline, for two sessions differ in pace; "
-            "the baseline's own speed is not tested"
+            "throughput is compared as each arm's ratio to the baseline, because the pace of a machine "
+            "differs between two sessions; the baseline's own throughput is not tested"
         )
     if first.provenance.machine.device != second.provenance.machine.device:
         told.append(
-            "the runs were made on different devices: equal seeds then share split and start, not rounding"
+            "the runs were trained on different devices: equal seeds share the split and the starting "
+            "values, but the devices round differently"
         )
-    for evidence, where in ((first, "there"), (second, "here")):
+    for evidence, where in ((first, "first"), (second, "second")):
         beside = second if evidence is first else first
         if missing := [arm for arm in evidence.arms if arm not in beside.arms]:
-            told.append(f"only {where}: {', '.join(missing)}")
+            told.append(f"only in the {where} folder: {', '.join(missing)}")
         elsewhere = [
-            a for a in evidence.arms if a in beside.arms and _network(first, a) != _network(second, a)
+            a for a in evidence.arms if a in beside.arms and _get_network(first, a) != _get_network(second, a)
         ]
         if evidence is first and elsewhere:
-            told.append(f"another network of the same name, not compared: {', '.join(elsewhere)}")
+            told.append(
+                f"not compared, because the network of this name is another one: {', '.join(elsewhere)}"
+            )
         if evidence.preliminary:
-            told.append(f"the study {where} is not finished")
+            told.append(f"the study in the {where} folder is not finished")
     return told
 
 
-def _answer(changes: list[Change], first: Evidence, second: Evidence) -> str:
-    """Whether the second reproduces the first, in one line."""
+def _state_answer(changes: list[Change], first: Evidence, second: Evidence) -> str:
+    """Whether the second folder reproduces the first, in one line."""
     if not changes:
         return "the two folders share no arm"
-    margin = f"±{points(first.study.decision.margin)}"
+    margin = f"±{format_margin(first.study.decision.margin)}"
     shared = [change.arm for change in changes]
     columns = ["arm", "seed", "status", "test_accuracy"]
     same = [
         e.confirmed[e.confirmed["arm"].isin(shared)][columns].reset_index(drop=True) for e in (first, second)
     ]
     slower = [change.arm for change in changes if change.slower]
-    also = f"; slower beside the baseline: {', '.join(slower)}" if slower else ""
+    also = f"; slower relative to the baseline: {', '.join(slower)}" if slower else ""
     if same[0].equals(same[1]):
         return f"reproduced exactly: every confirmed run has the same test accuracy{also}"
     if worse := [change.arm for change in changes if change.worse]:
-        return f"less accurate than before, or training less often: {', '.join(worse)}{also}"
-    if all(_within(change, first.study.decision.margin) for change in changes):
-        return f"reproduced: every arm's accuracy lies within {margin}{also}"
+        return f"less accurate, or fewer runs train: {', '.join(worse)}{also}"
+    if all(_is_within(change, first.study.decision.margin) for change in changes):
+        return f"reproduced: the accuracy of every arm changed by less than {margin}{also}"
     moved = (comparisons.MATTERS, comparisons.SIZE_UNCLEAR, comparisons.CANNOT_TELL_APART)
     if better := [
-        c.arm for c in changes if c.verdict in moved and not _within(c, first.study.decision.margin)
+        c.arm for c in changes if c.verdict in moved and not _is_within(c, first.study.decision.margin)
     ]:
-        return f"changed, not for the worse: {', '.join(better)}{also}"
-    return f"neither shown to be reproduced nor to differ: more seeds would tell{also}"
+        return f"changed, but not for the worse: {', '.join(better)}{also}"
+    return f"inconclusive: these seeds show neither a change nor its absence; add seeds{also}"
 
 
-def _within(change: Change, margin: float) -> bool:
-    """Whether an arm's accuracy is shown to have moved by less than the margin."""
+def _is_within(change: Change, margin: float) -> bool:
+    """Whether an arm's accuracy certainly changed by less than the margin."""
     alike = change.verdict == comparisons.CANNOT_TELL_APART and abs(change.difference or 0.0) < margin
     return alike or change.verdict == comparisons.EQUIVALENT
 
 
-def cells(change: Change) -> tuple[str, str, str, str]:
-    """Arm, verdict, accuracy and throughput of a change, as a table has them."""
+def format_cells(change: Change) -> tuple[str, str, str, str]:
+    """Arm, verdict, accuracy and throughput of a change, as the cells of a table."""
     accuracy = speed = "–"
     if change.difference is not None and change.ci_low is not None and change.ci_high is not None:
         ends = (change.difference, change.ci_low, change.ci_high)
@@ -228,8 +235,3 @@ def cells(change: Change) -> tuple[str, str, str, str]:
             f"× {change.throughput_ratio:.2f} ({change.throughput_low:.2f} to {change.throughput_high:.2f})"
         )
     return change.arm, change.verdict, accuracy, speed
-
-
-def _hardware(evidence: Evidence) -> list[object]:
-    """What must be equal for throughput to be comparable."""
-    return [getattr(evidence.provenance.machine, name) for name in HARDWARE]

@@ -1,0 +1,83 @@
+"""The answer: its headline, one finding for each comparison, and what a preliminary report still lacks."""
+
+from dataclasses import dataclass
+
+from ablate.formatting import format_points, list_rows
+from ablate.report.evidence import Evidence
+from ablate.report.naming import name_arm, name_contrast
+from ablate.report.verdicts import describe_cost, explain_verdict
+from ablate.stats import comparisons
+
+VERDICT_TONE = {
+    comparisons.MATTERS: "strong",
+    comparisons.EQUIVALENT: "calm",
+    comparisons.SIZE_UNCLEAR: "strong",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The answer to one comparison: the verdict, what was measured, and what the arm costs."""
+
+    subject: str
+    verdict: str
+    tone: str
+    sentence: str
+    cost: str | None
+
+
+def state_headline(evidence: Evidence) -> str:
+    """The answer in one line."""
+    compared = list_rows(evidence.tables["comparisons"])
+    if evidence.preliminary:
+        wanted = len(evidence.arms) * evidence.study.seeds
+        return f"preliminary: {len(evidence.confirmed)} of {wanted} confirmation runs are done"
+    if not compared:
+        return "the search found no candidate to compare with the baseline"
+    if len(compared) == 1:
+        (row,) = compared
+        gap = "" if row["difference"] is None else f", {format_points(row['difference'], signed=True)}"
+        return f"{name_contrast(evidence, row['arm'], row['baseline'])}: {row['verdict']}{gap}"
+    verdicts = [row["verdict"] for row in compared]
+    told = "; ".join(f"{verdicts.count(verdict)} × {verdict}" for verdict in dict.fromkeys(verdicts))
+    means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna()
+    if means.empty:
+        return f"verdicts of {len(compared)} comparisons: {told}"
+    best = str(means.astype(float).idxmax())
+    return (
+        f"the most accurate arm is {name_arm(evidence, best)}, with {means[best]:.1%}. "
+        f"Verdicts of {len(compared)} comparisons: {told}"
+    )
+
+
+def say_what_is_missing(evidence: Evidence) -> str:
+    """What a preliminary report still lacks, in a sentence; empty for a complete one."""
+    wanted = len(evidence.arms) * evidence.study.seeds
+    if evidence.missing_runs:
+        return f"{evidence.missing_runs} of {wanted} confirmation runs are still missing."
+    if evidence.missing_blocks:
+        return "All confirmation runs are done; the throughput measurement is not finished."
+    return ""
+
+
+def list_findings(evidence: Evidence) -> list[Finding]:
+    """One finding for each comparison, in the study's order; none before the study is complete."""
+    if evidence.preliminary:
+        return []
+    by_arm = evidence.tables["arms"].set_index("arm")
+    findings = []
+    for row in list_rows(evidence.tables["comparisons"]):
+        # The throughput ratio is to the baseline. It says nothing about any other arm.
+        has_cost = row["baseline"] == evidence.arms[0]
+        findings.append(
+            Finding(
+                subject=name_contrast(evidence, row["arm"], row["baseline"]),
+                verdict=row["verdict"],
+                tone=VERDICT_TONE.get(row["verdict"], "open"),
+                sentence=explain_verdict(row, evidence),
+                cost=describe_cost(by_arm.loc[row["arm"]], by_arm.loc[row["baseline"]], evidence)
+                if has_cost
+                else None,
+            )
+        )
+    return findings

@@ -1,0 +1,196 @@
+"""Cautions: what should lower a reader's trust in the answer, in sentences."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from ablate.formatting import format_count, format_list, format_p, format_points, list_rows, spell_keyword
+from ablate.report.evidence import Evidence
+from ablate.report.naming import name_arm
+from ablate.stats import comparisons, power
+from ablate.stats.throughput import drift, spread
+
+DRIFT_WORTH_SAYING = 0.05
+SPREAD_WORTH_SAYING = 0.15
+"""On a quiet machine the interquartile range of a network's blocks is a few per cent of their median."""
+HARDLY_ANY_DISTURBANCE = 0.25
+MANY_READERS = 5
+"""The report warns when this many other studies have been tested on the same test images."""
+
+
+def list_cautions(evidence: Evidence) -> list[str]:
+    """What should lower the reader's trust, the gravest first."""
+    return [
+        *_warn_of_circumstances(evidence),
+        *_warn_of_doubtful_runs(evidence),
+        *_warn_of_few_seeds(evidence),
+        *_warn_of_tuning(evidence),
+        *_warn_of_changing_rankings(evidence),
+        *_warn_of_timing(evidence),
+    ]
+
+
+def list_tuning_rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """The tuning table's rows, each with the rank of the chosen value among those tried: `3 of 7`."""
+    ranked = []
+    for row in list_rows(evidence.tables["tuning"]):
+        tried = sorted(set(_read_tuning_runs(evidence, row["arm"])[row["parameter"]].astype(float)))
+        rank = sum(value <= row["chosen"] * (1 + 1e-9) for value in tried)
+        name = name_arm(evidence, row["arm"])
+        ranked.append({**row, "arm": name, "place": f"{rank} of {len(tried)}"})
+    return ranked
+
+
+def _warn_of_circumstances(evidence: Evidence) -> Iterator[str]:
+    study, provenance = evidence.study, evidence.provenance
+    if fallback := provenance.fallback:
+        yield (
+            f"The data set {fallback} could not be had. The study's fallback answered instead: the data set "
+            f"{study.dataset} with {provenance.data.test_images} test images, and a recipe of its own."
+        )
+    if not study.tuning.active:
+        yield "Nothing was tuned. An arm that needs another learning rate is at a disadvantage."
+    if changed := provenance.changed_after_answer:
+        yield (
+            f"Changed after an answer had been seen: {'; '.join(changed)}. The p-values and verdicts assume "
+            "that these were fixed before the first result."
+        )
+    if mixed := provenance.mixed_engines:
+        yield (
+            f"The runs of {format_list(mixed)} were trained by more than one engine. Engines round "
+            "differently, so these runs differ by more than their seeds."
+        )
+    readers = provenance.test_set_readers
+    if len(readers) >= MANY_READERS:
+        yield (
+            f"{len(readers)} other studies have been tested on these test images. Choosing among their "
+            "answers overfits these images a little. Keep fresh test images for your final choice."
+        )
+    if left_out := provenance.left_out:
+        yield f"{format_count(len(left_out), 'combination')} cannot be built; the reasons are listed below."
+
+
+def _warn_of_doubtful_runs(evidence: Evidence) -> Iterator[str]:
+    """Arms of which some runs stayed at chance, and comparisons whose two tests disagree."""
+    alpha = evidence.study.decision.alpha
+    done = evidence.confirmed[evidence.confirmed["status"] == "complete"]
+    for arm in evidence.arms:
+        of_arm = done[done["arm"] == arm]
+        stuck = of_arm.loc[of_arm["test_accuracy"] <= evidence.ceiling, "seed"].tolist()
+        if 0 < len(stuck) < len(of_arm):
+            yield (
+                f"{len(stuck)} of {len(of_arm)} runs of {name_arm(evidence, arm)} ended at chance "
+                f"({'seeds' if len(stuck) > 1 else 'seed'} {format_list([str(seed) for seed in stuck])}). The other runs trained, so no mean is reported."
+            )
+    reachable = 2 / 2**evidence.study.seeds <= alpha  # by the sign-flip test; below, see _warn_of_few_seeds
+    compared = list_rows(evidence.tables["comparisons"]) if reachable and not evidence.preliminary else []
+    for row in compared:
+        if row["p_value"] is not None and (row["p_value"] < alpha) != (row["p_sign_flip"] < alpha):
+            yield (
+                f"For {row['arm']} the paired t-test ({format_p(row['p_value'])}) and the exact sign-flip "
+                f"test ({format_p(row['p_sign_flip'])}) disagree at the level {alpha:g}. A few seeds may "
+                "decide the result: look at the figure of paired seeds."
+            )
+
+
+def _warn_of_few_seeds(evidence: Evidence) -> Iterator[str]:
+    study, contrasts = evidence.study, len(evidence.contrasts)
+    if not contrasts:
+        return
+    enough = power.seeds_for_significance(contrasts, study.decision.alpha)
+    corrected = f" after Holm's correction for {contrasts} comparisons" if contrasts > 1 else ""
+    if study.seeds < enough:
+        yield (
+            f"With {format_count(study.seeds, 'seed')} the p-value of the exact sign-flip test cannot fall "
+            f"below {study.decision.alpha:g}{corrected}, however large the difference is. That takes "
+            f"{enough} seeds."
+        )
+
+
+def _warn_of_tuning(evidence: Evidence) -> Iterator[str]:
+    for row in list_rows(evidence.tables["tuning"]):
+        if row["at_edge"]:
+            yield (
+                f"The best {spell_keyword(row['parameter'])} of {name_arm(evidence, row['arm'])} "
+                f"({row['best']:g}) is the {'lowest' if row['best'] == row['low'] else 'highest'} value "
+                "tried. A value outside the range may be better."
+            )
+        if row["failed"] or row["diverged"]:
+            share = (row["failed"] + row["diverged"]) / row["trials"]
+            yield (
+                f"In tuning {name_arm(evidence, row['arm'])}, {row['diverged']} of {row['trials']} runs "
+                f"diverged and {row['failed']} failed ({share:.0%} together)."
+            )
+    ranges = evidence.tables["tuning"].groupby("parameter")[["low", "high"]].nunique()
+    for parameter in ranges.index[(ranges > 1).any(axis=1)]:
+        yield (
+            f"Not all arms were tuned over the same range of the {spell_keyword(parameter)}. Some have a "
+            "range of their own, or widening stopped at a value that failed."
+        )
+
+
+def _warn_of_changing_rankings(evidence: Evidence) -> Iterator[str]:
+    """Settings tried in tuning at which the answer's sign would be the other one, by more than the margin."""
+    tuning = evidence.study.tuning
+    if evidence.preliminary or not tuning.active:
+        return
+    for row in list_rows(evidence.tables["comparisons"]):
+        broken = row["verdict"] in (comparisons.UNSTABLE, comparisons.NOT_TRAINED)
+        if broken or row["baseline"] not in evidence.arms or not row["difference"]:
+            continue
+        arm, other = (
+            _read_tuning_runs(evidence, name).groupby("setting", sort=False)["validation_accuracy"]
+            for name in (row["arm"], row["baseline"])
+        )
+        gap = (arm.mean() - other.mean()).dropna()
+        turned = gap[(gap * row["difference"] < 0) & (gap.abs() > evidence.study.decision.margin)]
+        if len(turned):
+            names = [
+                name_arm(evidence, row["arm"], row["baseline"]),
+                name_arm(evidence, row["baseline"], row["arm"]),
+            ]
+            ahead, behind = names if row["difference"] < 0 else reversed(names)
+            parameters = list(tuning.ranges)
+            (first, size), *others = [
+                (f"at {_spell_setting(str(setting), parameters)}", format_points(abs(gap)))
+                for setting, gap in turned.items()
+            ]
+            also = "".join(f"; {setting}, by {gap}" for setting, gap in others)
+            yield (
+                f"The ranking depends on the {format_list([spell_keyword(name) for name in parameters])}: "
+                f"{first}, {ahead} is ahead of {behind} by {size}{also} (validation accuracy in tuning)."
+            )
+
+
+def _spell_setting(setting: str, parameters: list[str]) -> str:
+    """`0.3` if only one parameter was tuned, else `learning rate=0.3,weight decay=0.01`."""
+    return setting.partition("=")[2] if len(parameters) == 1 else spell_keyword(setting)
+
+
+def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
+    timing = evidence.tables["timing"]
+    if timing.empty:
+        return
+    disturbed = float(timing["disturbed"].astype(bool).mean())
+    if disturbed > HARDLY_ANY_DISTURBANCE:
+        yield f"Other programs disturbed {disturbed:.0%} of the timing blocks. Disturbed blocks are left out."
+    moved = drift(timing)
+    if moved is not None and abs(moved) > DRIFT_WORTH_SAYING:
+        yield (
+            f"The baseline's throughput changed by {moved:+.0%} between the beginning and the end of a "
+            "timing block."
+        )
+    wide = spread(timing)
+    if wide is not None and wide > SPREAD_WORTH_SAYING:
+        yield (
+            f"The interquartile range of the baseline's timing blocks is {wide:.0%} of their median. "
+            "Something else used the machine, so the throughputs say little."
+        )
+
+
+def _read_tuning_runs(evidence: Evidence, arm: str) -> pd.DataFrame:
+    """The arm's tuning runs. A run that diverged or crashed has accuracy zero, as in the tuning rule."""
+    runs = evidence.tables["runs"]
+    of_arm = runs[(runs["phase"] == "tune") & (runs["arm"] == arm)]
+    return of_arm.assign(validation_accuracy=of_arm["validation_accuracy"].astype(float).fillna(0.0))

@@ -1,0 +1,122 @@
+"""The conditions under which the answer holds, in sentences."""
+
+from collections.abc import Container, Mapping
+from typing import Any
+
+import pandas as pd
+
+from ablate.formatting import format_list, format_points, spell_keyword
+from ablate.records.provenance import Finalist
+from ablate.report.evidence import Evidence
+from ablate.stats import chance
+from ablate.study.spec import StudySpec, ValueWhen, as_written
+
+
+def list_conditions(evidence: Evidence) -> list[str]:
+    """What was compared, what was fixed, how every arm was trained, on which data and which machine."""
+    study = evidence.study
+    may_change = {*study.factor_names, *study.tuning.ranges}
+    network = _list_settings(study.baseline, may_change)
+    recipe = _list_settings(study.recipe.model_dump(exclude_none=True), may_change)
+    return [
+        f"Compared: {_list_factors(evidence)}.",
+        f"Network: {study.model}{f' with {network}' if network else ''}. Every other keyword keeps its "
+        "default.",
+        f"Training: {recipe}; {_describe_tuning(evidence)}.",
+        *([f"The arm “full” has {_list_full_values(study)}."] if study.design == "leave_one_out" else []),
+        *(
+            f"{name.capitalize()} is {finalist.arm.replace(',', ', ')}."
+            for name, finalist in _get_finalists(evidence).items()
+        ),
+        _describe_data(evidence),
+        _describe_machine(evidence),
+    ]
+
+
+def _describe_data(evidence: Evidence) -> str:
+    study, images = evidence.study, evidence.provenance.data.test_images
+    held_out = (
+        f"{study.validation:,} training images are held out for validation"
+        if study.validation
+        else "all training images are used, none is held out"
+    )
+    baseline = evidence.tables["arms"]["test_accuracy_mean"].iloc[0]
+    error = ""
+    if pd.notna(baseline):
+        size = format_points(chance.accuracy_standard_error(float(baseline), images))
+        error = (
+            f" With other test images an accuracy would differ by about ±{size} (its standard error). "
+            "Pairing does not remove this error, so the verdict holds for these images."
+        )
+    readers = len(evidence.provenance.test_set_readers)
+    others = f"{readers or 'No'} other {'study has' if readers == 1 else 'studies have'}"
+    return (
+        f"Data: {study.dataset}; {held_out}. Accuracy is measured on {images:,} test images.{error} "
+        f"{others} been tested on them in the same folder."
+    )
+
+
+def _describe_machine(evidence: Evidence) -> str:
+    machine = evidence.provenance.machine
+    return (
+        f"Machine: {machine.device} ({machine.device_name}). Throughput is measured with the plain torch "
+        f"loop, {machine.timing_threads} threads, one run alone on the machine. The time covers fetching a "
+        "batch of images from memory, forward pass, backward pass, optimiser step and running metrics. It "
+        "does not cover loading, decoding or evaluation."
+    )
+
+
+def _get_finalists(evidence: Evidence) -> Mapping[str, Finalist]:
+    return evidence.provenance.search.finalists if evidence.provenance.search else {}
+
+
+def _list_full_values(study: StudySpec) -> str:
+    values = {
+        name: value.value if isinstance(value, ValueWhen) else value
+        for name, (value,) in study.factors.items()
+    }
+    return _list_settings(values, ())
+
+
+def _list_factors(evidence: Evidence) -> str:
+    """`pooling (baseline: avg)` for every factor, or the arms that the study file names."""
+    study = evidence.study
+    if study.arms:
+        settings = format_list([spell_keyword(name) for name in study.factor_names])
+        return f"{format_list(evidence.arms)}, which differ in {settings}"
+    runs = evidence.tables["runs"]
+    baseline = runs[runs["arm"] == evidence.arms[0]]
+    told = []
+    for name in study.factor_names:
+        values = baseline[name].dropna() if name in baseline else baseline["arm"].head(0)
+        told.append(spell_keyword(name) + (f" ({evidence.arms[0]}: {values.iloc[0]})" if len(values) else ""))
+    return ", ".join(told)
+
+
+def _list_settings(settings: Mapping[str, Any], leave_out: Container[str]) -> str:
+    return ", ".join(f"{spell_keyword(k)} {as_written(v)}" for k, v in settings.items() if k not in leave_out)
+
+
+def _describe_tuning(evidence: Evidence) -> str:
+    study, tuned = evidence.study, evidence.tables["tuning"]
+    if not study.tuning.active:
+        return "nothing was tuned"
+    parts = []
+    for name, ranges in study.tuning.ranges.items():
+        of_name = tuned[tuned["parameter"] == name]
+        if of_name.empty:
+            continue
+        if len(ranges) > 1:
+            spans = (
+                f"{span.low:g} to {span.high:g}"
+                + (f" where {_list_settings(span.when, ())}" if span.when else "")
+                for span in ranges
+            )
+            parts.append(f"{spell_keyword(name)} tuned for every arm over {', or '.join(spans)}")
+        else:
+            (span,) = ranges
+            beyond = ", widened because a best value lay at the edge" if of_name["extended"].any() else ""
+            parts.append(
+                f"{spell_keyword(name)} tuned alike for every arm ({span.low:g} to {span.high:g}{beyond})"
+            )
+    return ", ".join(parts) or ("tuning is not finished" if evidence.preliminary else "nothing was tuned")

@@ -1,0 +1,51 @@
+"""Terms that a report uses, each explained in one or two sentences with this study's own values."""
+
+from ablate.formatting import format_margin
+from ablate.report.evidence import Evidence
+from ablate.stats import comparisons, power
+
+VERDICTS = {
+    comparisons.MATTERS: "there is a difference, and its whole interval lies outside the margin",
+    comparisons.SIZE_UNCLEAR: "there is a difference, but it may be smaller than the margin",
+    comparisons.EQUIVALENT: "any difference is smaller than the margin",
+    comparisons.INCONCLUSIVE: "these seeds show neither a difference nor equivalence",
+    comparisons.UNSTABLE: "some runs diverged or stayed at chance, so no mean difference is reported",
+    comparisons.NOT_TRAINED: "the median run of an arm is no better than guessing",
+    comparisons.CANNOT_TELL_APART: "the difference is the same for every seed, so there is nothing to test",
+    comparisons.NO_VERDICT: f"there are fewer than {power.PAIRS_FOR_A_VERDICT} pairs of runs",
+}
+
+
+def list_terms(evidence: Evidence) -> list[tuple[str, str]]:
+    """Each term with its explanation, in the order in which a reader meets them."""
+    decision = evidence.study.decision
+    alpha, margin = decision.alpha, format_margin(decision.margin)
+    verdicts = dict.fromkeys(evidence.tables["comparisons"]["verdict"]) if not evidence.preliminary else {}
+    return [
+        ("arm", "One variant of the network or of its training. Every arm is compared with another arm."),
+        ("baseline", "The arm that the others are compared with."),
+        ("run", "One training of one arm, from its starting values to its last epoch."),
+        (
+            "seed",
+            "The number that fixes a run's random choices: data split, order of the images, starting values. "
+            "Runs of two arms with the same seed make a pair, and differences are taken within pairs.",
+        ),
+        ("point", "One percentage point of test accuracy: 90% and 91% differ by one point."),
+        (
+            "interval",
+            f"The {(1 - alpha) * 100:g}% confidence interval: the range of true values that fit the "
+            "measurements.",
+        ),
+        (
+            "p",
+            "The probability of a difference at least this large if the arms were truly equal. "
+            f"Below {alpha:g} the difference counts as detected.",
+        ),
+        (
+            "Holm's correction",
+            "Raises the p-values of a study with several comparisons, because one of many comparisons can "
+            "look like a difference by chance.",
+        ),
+        ("margin", f"The smallest difference that matters, chosen in the study file: {margin}."),
+        *((str(verdict), f"Verdict: {VERDICTS[verdict]}.") for verdict in verdicts),
+    ]

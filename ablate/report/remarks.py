@@ -1,0 +1,80 @@
+"""Remarks: what all arms say together that no single comparison does, such as a ranking that changes."""
+
+from collections.abc import Iterator
+
+from ablate.formatting import format_list, format_points, list_rows, spell_keyword
+from ablate.report.evidence import Evidence
+from ablate.report.naming import name_arm
+from ablate.stats import comparisons
+from ablate.stats.contrasts import BOTH_ALONE, factor_settings
+from ablate.study.spec import FULL
+
+SETTLED = (comparisons.MATTERS, comparisons.SIZE_UNCLEAR)
+"""Verdicts that say that there is a difference."""
+
+
+def list_remarks(evidence: Evidence) -> list[str]:
+    """Sentences about all arms together; none before the study is complete."""
+    if evidence.preliminary:
+        return []
+    if evidence.study.design == "factorial":
+        return list(_find_changing_leaders(evidence))
+    if evidence.study.design == "leave_one_out":
+        return [_describe_steps(evidence)]
+    if evidence.study.design == "search" and len(evidence.arms) == 1:
+        tried = evidence.tables["runs"]
+        statuses = tried.loc[tried["phase"] == "search", "status"].value_counts()
+        told = ", ".join(f"{count} {status}" for status, count in statuses.items())
+        return [
+            "The search found no finalist: apart from the baseline, no candidate was more than twice as "
+            f"accurate as guessing (candidates: {told}). Try other ranges, more epochs or more candidates."
+        ]
+    return []
+
+
+def _find_changing_leaders(evidence: Evidence) -> Iterator[str]:
+    """For every factor whose most accurate value depends on another factor, which value wins where.
+
+    Means over seeds, all other factors at the baseline's value. Only where an interaction was found.
+    """
+    means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna().astype(float)
+    factors = list(evidence.study.factors)
+    settings = factor_settings(evidence.confirmed, factors)
+    settings = settings.loc[[arm for arm in evidence.arms if arm in means.index and arm in settings.index]]
+    if evidence.arms[0] not in settings.index:
+        return
+    own = settings.loc[evidence.arms[0]]
+    for factor in factors:
+        for other in factors:
+            if factor == other:
+                continue
+            rest = [name for name in factors if name not in (factor, other)]
+            plane = settings[(settings[rest] == own[rest]).all(axis=1)]
+            leaders = {
+                value: settings.loc[means[cell.index].idxmax(), factor]
+                for value, cell in plane.groupby(other, sort=False)
+                if len(cell) > 1
+            }
+            if len(set(leaders.values())) > 1 and _interact(evidence, factor, other):
+                told = [f"{leader} at {spell_keyword(other)} {value}" for value, leader in leaders.items()]
+                yield (
+                    f"The most accurate {spell_keyword(factor)} depends on the {spell_keyword(other)}: "
+                    f"{format_list(told)}."
+                )
+
+
+def _interact(evidence: Evidence, one: str, other: str) -> bool:
+    """Whether any interaction of two factors was found: without it, changing leaders are noise."""
+    compared = list_rows(evidence.tables["comparisons"])
+    names = (row["arm"] for row in compared if row["baseline"] == BOTH_ALONE and row["verdict"] in SETTLED)
+    pairs = ({half.partition("=")[0] for half in name.split(" × ")} for name in names)
+    return {one, other} in pairs
+
+
+def _describe_steps(evidence: Evidence) -> str:
+    """The way from the baseline to the full arm, with what each step added."""
+    told = []
+    for row in list_rows(evidence.tables["path"]):
+        gap = "" if row["difference"] is None else f" {format_points(row['difference'], signed=True)}"
+        told.append(f"{name_arm(evidence, row['arm'], row['baseline'])}{gap} ({row['verdict']})")
+    return f"From {evidence.arms[0]} to {FULL}, one change at a time: {', then '.join(told)}."
