@@ -79,9 +79,10 @@ def _warn_of_doubtful_runs(evidence: Evidence) -> Iterator[str]:
         of_arm = done[done["arm"] == arm]
         stuck = of_arm.loc[of_arm["test_accuracy"] <= evidence.ceiling, "seed"].tolist()
         if 0 < len(stuck) < len(of_arm):
+            seeds = f"seed{'s' if len(stuck) > 1 else ''} {format_list([str(seed) for seed in stuck])}"
             yield (
                 f"{len(stuck)} of {len(of_arm)} runs of {name_arm(evidence, arm)} ended at chance "
-                f"({'seeds' if len(stuck) > 1 else 'seed'} {format_list([str(seed) for seed in stuck])}). The other runs trained, so no mean is reported."
+                f"({seeds}). The other runs trained, so no mean is reported."
             )
     reachable = 2 / 2**evidence.study.seeds <= alpha  # by the sign-flip test; below, see _warn_of_few_seeds
     compared = list_rows(evidence.tables["comparisons"]) if reachable and not evidence.preliminary else []
