@@ -1,40 +1,41 @@
-"""What can be wrong with what a person gave us; each error is one line that ends with the remedy."""
+"""Errors that a person can correct. Each is one line that ends with the remedy."""
 
-MOST_LETTERS = 1_000
+from pathlib import Path
+
+LONGEST_MESSAGE = 1_000
+DISTRIBUTION = "ablate-studies"
+CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 class AblateError(Exception):
-    """Something a person can put right; the command line prints it as one line and exits with 2.
+    """Something a person can correct. The command line prints it as one line and exits with code 2.
 
-    Names out of files of any origin stand in messages: what would break the line, move a terminal's cursor
-    or not be encoded at all is written as its escape.
+    A message may contain names from files of any origin. A character that would break the line, move the
+    terminal's cursor or fail to encode appears as its escape sequence.
     """
 
     def __init__(self, message: str = "") -> None:
         shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
-        if len(shown) > MOST_LETTERS:  # the place stands in front, the remedy at the end
-            shown = f"{shown[: MOST_LETTERS // 2]} … {shown[-MOST_LETTERS // 2 :]}"
+        if (
+            len(shown) > LONGEST_MESSAGE
+        ):  # keep the place, which comes first, and the remedy, which comes last
+            shown = f"{shown[: LONGEST_MESSAGE // 2]} … {shown[-LONGEST_MESSAGE // 2 :]}"
         super().__init__(shown)
 
 
-def in_a_line(error: BaseException) -> str:
-    """Somebody else's exception: its kind and the first line of what it says."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-
-
 class StudyError(AblateError):
-    """A study file asks for something that does not exist or cannot be."""
+    """A study file asks for something that does not exist or is not possible."""
 
 
 class ModelError(AblateError):
-    """A model's keywords describe no possible network; `keyword` names the culprit."""
+    """A model's keywords describe no possible network. `keyword` names the one at fault."""
 
     def __init__(self, keyword: str, message: str) -> None:
         super().__init__(message)
         self.keyword = keyword
 
     def __reduce__(self) -> tuple[type["ModelError"], tuple[str, str]]:
-        """Let the error cross from a worker process to its parent."""
+        """Let pickle carry the error from a worker process to its parent."""
         return type(self), (self.keyword, str(self))
 
 
@@ -43,4 +44,16 @@ class DataError(AblateError):
 
 
 class FolderError(AblateError):
-    """A report folder belongs to another study, another process, or cannot be written."""
+    """A report folder belongs to another study or another process, or is not writable."""
+
+
+def in_a_line(error: BaseException) -> str:
+    """Another library's exception in one line: its type and the first line of its message."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def install_command(extra: str) -> str:
+    """The pip command that installs an optional extra, for a clone or for an installed wheel."""
+    if (CHECKOUT / "pyproject.toml").exists():
+        return f"pip install -e '.[{extra}]'"
+    return f"pip install '{DISTRIBUTION}[{extra}]'"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from optuna.storages import RDBStorage
 
-from ablate.errors import AblateError
+from ablate.errors import AblateError, install_command
 from ablate.records.shared import address
 
 
@@ -38,5 +38,5 @@ def serve(record: RDBStorage, host: str, port: int) -> None:
     try:
         import optuna_dashboard
     except ModuleNotFoundError:
-        raise AblateError("optuna-dashboard is not installed: pip install 'ablate[dashboard]'") from None
+        raise AblateError(f"optuna-dashboard is not installed: {install_command('dashboard')}") from None
     optuna_dashboard.run_server(record, host=host, port=port)

@@ -16,7 +16,7 @@ from torch import nn
 
 from ablate import models
 from ablate.design.runs import Run, slug
-from ablate.errors import AblateError, FolderError
+from ablate.errors import AblateError, FolderError, install_command
 from ablate.inspection.networks import confirmed, network_of
 from ablate.records.files import write_whole
 from ablate.records.folder import read_given
@@ -126,7 +126,7 @@ def write_curves(folder: Path, to: Path) -> int:
 def _need(*packages: str) -> None:
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
-        raise AblateError(f"export needs {' and '.join(missing)}: pip install 'ablate[export]'")
+        raise AblateError(f"export needs {' and '.join(missing)}: {install_command('export')}")
 
 
 def _examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:

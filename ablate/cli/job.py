@@ -11,7 +11,7 @@ from ablate.cli.console import err, tell
 from ablate.cli.doctor import warn_without_lanes
 from ablate.cli.progress import display
 from ablate.design.designs import lay_out
-from ablate.errors import AblateError
+from ablate.errors import AblateError, install_command
 from ablate.execution.executor import Conditions
 from ablate.experiment.conduct import Conduct
 from ablate.experiment.events import Advanced
@@ -149,7 +149,7 @@ def _use_cluster(address: str) -> Mapping[str, Any]:
     try:
         from ablate.execution.ray_cluster import RayTasks, alone
     except ModuleNotFoundError as error:
-        raise AblateError(f"--cluster: {error.name} is not installed: pip install 'ablate[ray]'") from None
+        raise AblateError(f"--cluster: {error.name} is not installed: {install_command('ray')}") from None
     return {
         "workers": lambda conditions, _: RayTasks(conditions, address),
         "alone": lambda: alone(address),

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import AblateError
+from ablate.errors import AblateError, install_command
 from ablate.figures.canvas import diverging
 from ablate.report.pages import load_templates
 
@@ -30,7 +30,7 @@ def three() -> bytes:
         for place in (spec and spec.submodule_search_locations) or ()
     ]
     if not found or not found[0].exists():
-        raise AblateError("three.js, which nicegui brings, is not installed: pip install 'ablate[explore]'")
+        raise AblateError(f"three.js, which nicegui brings, is not installed: {install_command('explore')}")
     return found[0].read_bytes()
 
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from ablate.errors import AblateError, FolderError
+from ablate.errors import AblateError, FolderError, install_command
 from ablate.records.record import UNREADABLE, RecordStore, reason
 from ablate.records.run_records import RunRecord, TimingBlock
 
@@ -201,7 +201,7 @@ def address(url: str) -> sqlalchemy.URL:
     try:
         import psycopg  # noqa: F401
     except ModuleNotFoundError:
-        raise AblateError("--storage: psycopg is not installed: pip install 'ablate[postgresql]'") from None
+        raise AblateError(f"--storage: psycopg is not installed: {install_command('postgresql')}") from None
     return given.set(drivername="postgresql+psycopg")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from ablate import __version__
 from ablate.records.provenance import Machine
 
 
@@ -21,7 +22,7 @@ def synchronise(device: torch.device) -> None:
 
 def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machine:
     """Versions, hardware and settings that a measured value holds for."""
-    packages = ("ablate", "torch", "optuna", "numpy", "pandas", "scipy", "statsmodels")
+    packages = ("torch", "optuna", "numpy", "pandas", "scipy", "statsmodels")
     on_cuda = device.type == "cuda"
     return Machine(
         device=device.type,
@@ -31,7 +32,7 @@ def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machi
         timing_threads=threads,
         system=platform.platform(),
         python=platform.python_version(),
-        packages={name: version(name) for name in packages},
+        packages={"ablate": __version__} | {name: version(name) for name in packages},
         git_commit=_git_commit(),
         jobs=jobs,
         cuda=torch.version.cuda if on_cuda else None,

@@ -436,7 +436,7 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     write = write_curves if package == "tensorboard" else partial(write_arm, arm="sigmoid")
-    with pytest.raises(AblateError, match=rf"needs .*{package}.*: pip install 'ablate\[export\]'"):
+    with pytest.raises(AblateError, match=rf"needs .*{package}.*: pip install -e '\.\[export\]'"):
         write(every_kind[0], to=tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -410,5 +410,5 @@ def test_what_is_not_installed_is_named_with_how_to_get_it(
     with pytest.raises(SystemExit, match="2"):
         main()
     told = capsys.readouterr().err.strip()
-    assert f"{extra} is not installed: pip install 'ablate[" in told
+    assert f"{extra} is not installed: pip install -e '.[" in told
     assert len(told.splitlines()) == 1

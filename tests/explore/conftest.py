@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
 
 @pytest.fixture(scope="package")
 def extra() -> None:
-    """What `pip install 'ablate[explore]'` brings."""
+    """What `pip install -e '.[explore]'` brings."""
     for package in ("nicegui", "starlette", "uvicorn"):
         needed(package)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ablate.cli.console import LOOPBACK, DataDir, Plugins, ReportDir, say, tell
-from ablate.errors import AblateError
+from ablate.errors import AblateError, install_command
 
 
 def explore(
@@ -36,7 +36,7 @@ def explore(
     try:
         from ablate.explore import saved, server, session
     except ModuleNotFoundError as error:
-        raise AblateError(f"{error.name} is not installed: pip install 'ablate[explore]'") from None
+        raise AblateError(f"{error.name} is not installed: {install_command('explore')}") from None
     from ablate.records.files import write_whole
 
     opened = session.opened(folder, data_dir=data_dir, tell=tell)
