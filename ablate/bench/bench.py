@@ -31,7 +31,7 @@ from ablate.bench.standings import Standing, standings
 from ablate.bench.whole import examples_trained, run_from_nothing
 from ablate.data import loading
 from ablate.data.datasets import DATASETS, named
-from ablate.engines.lanes import why_not
+from ablate.engines.lanes import reason_against
 from ablate.execution.executor import COHORT_PLACES, Conditions
 from ablate.execution.workers import LocalProcesses
 from ablate.experiment.events import Advanced
@@ -253,7 +253,7 @@ class Bench:
         yield _told("end to end", len(order), len(order), whole.name, "done")
 
     def _no_lanes(self) -> str | None:
-        return None if self._device.type == "cuda" else why_not(run_of(LENET), self._dataset(), CPU)
+        return None if self._device.type == "cuda" else reason_against(run_of(LENET), self._dataset(), CPU)
 
     def _on_memory(self) -> Iterator[str]:
         """What must be at most twice the least, and should be at most 1.3 times."""

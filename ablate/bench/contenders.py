@@ -13,7 +13,7 @@ from ablate import models as models_of
 from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines.cohort import Cohort
-from ablate.engines.lanes import LanesTrainer, why_not
+from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer, initial_model
 from ablate.engines.training import Course, batches_forever, settle_process, train
 from ablate.errors import AblateError
@@ -78,7 +78,7 @@ def with_all_cores(
         must=2.2,
         aim=3,
     )
-    if why_not(run, dataset, CPU) is None:
+    if reason_against(run, dataset, CPU) is None:
         lanes = LanesTrainer(run, dataset, CPU)
         yield Contender(
             name="lanes, one thread",
@@ -114,7 +114,7 @@ def on_one_core(
         flops_per_example=flops,
     )
     yield alone
-    if why_not(run, dataset, CPU) is None:
+    if reason_against(run, dataset, CPU) is None:
         lanes = LanesTrainer(run, dataset, CPU)
         faster = steps_alone(lanes, run, dataset, extent.block_seconds)
         yield replace(alone, name=f"lanes, {network}", train=faster, must=must, aim=aim)

@@ -56,14 +56,14 @@ def warn_without_lanes(device: str) -> str | None:
     """
     if device != "cpu" or os.environ.get("ABLATE_ENGINE"):
         return None
-    found = lanes_library.library()
+    found = lanes_library.load_library()
     if not isinstance(found, str):
         return None
     return f"no lanes engine ({found}): the torch loop trains all runs, three to five times slower"
 
 
 def _lanes() -> Finding:
-    found = lanes_library.library()
+    found = lanes_library.load_library()
     if isinstance(found, str):
         return Finding(name="lanes", there=False, told=f"{found}: the torch loop trains instead")
     width = 32 * found.lanes()

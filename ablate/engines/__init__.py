@@ -1,1 +1,1 @@
-"""Engines: the ways in which a run is trained."""
+"""Engines: three ways to train a run, all tested against the plain torch loop."""

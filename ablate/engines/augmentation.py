@@ -1,4 +1,4 @@
-"""Images changed at random as they are trained on, each by itself and from the run's own stream."""
+"""Data augmentation: random changes of training images, from the run's own random stream."""
 
 from dataclasses import dataclass
 
@@ -8,24 +8,24 @@ from torch import Tensor
 from ablate.seeds import derived_seed
 
 CROP_PADDING = 2
-"""Zeros around an image before a window of its own size is cut out: it moves by up to two pixels."""
+"""Zeros around an image before a window of the image's size is cut out: a shift by up to two pixels."""
 BRIGHTNESS = 0.5
-"""Pixels are multiplied by 0.5 to 1.5, and 1 stays the brightest, as the documents' colour jitter does."""
+"""Factors are 0.5 to 1.5 and pixels stay at most 1: the colour jitter of Dive into Deep Learning (D2L)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """What chance has decided for each image of a batch; None where nothing of the kind is done."""
+    """The random numbers for each image of a batch; None for a change that is not asked for."""
 
     flipped: Tensor | None
     """Booleans `(b,)`."""
     corners: Tensor | None
-    """Of the window in the padded image, first rows, then columns, `(2, b)`."""
+    """Top row and left column of the window in the padded image, `(2, b)`."""
     brightness: Tensor | None
-    """What the pixels are multiplied by, `(b,)`."""
+    """Factors for the pixels, `(b,)`."""
 
     def to(self, device: torch.device) -> "Draws":
-        """The same on `device`."""
+        """The same draws on `device`."""
         return Draws(
             flipped=None if self.flipped is None else self.flipped.to(device),
             corners=None if self.corners is None else self.corners.to(device),
@@ -34,9 +34,9 @@ class Draws:
 
 
 class Augmentation:
-    """Flips, crops and brightens batches of images `(b, channels, height, width)`; `none` does nothing.
+    """Flips, shifts and brightens batches of images `(b, channels, height, width)`; `none` does nothing.
 
-    Draws on the CPU, so that a run's changes are the same on every device. torchvision's own transforms
+    It draws on the CPU, so that a run has the same changes on every device. torchvision's transforms would
     draw once for a whole batch, and from the global generator.
     """
 
@@ -47,7 +47,7 @@ class Augmentation:
         self._generator = torch.Generator().manual_seed(derived_seed(seed, "augmentation"))
 
     def draw(self, count: int) -> Draws:
-        """What becomes of the next `count` images, on the CPU."""
+        """The draws for the next `count` images, on the CPU."""
         flipped = corners = brightness = None
         if self._flips:
             flipped = torch.rand(count, generator=self._generator) < 0.5
@@ -58,12 +58,12 @@ class Augmentation:
         return Draws(flipped=flipped, corners=corners, brightness=brightness)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """The batch with each image flipped with probability one half, moved, brightened, as asked for."""
-        return changed(images, self.draw(len(images)).to(images.device))
+        """The batch with each image changed at random."""
+        return apply_draws(images, self.draw(len(images)).to(images.device))
 
 
-def changed(images: Tensor, draws: Draws) -> Tensor:
-    """The images `(b, channels, height, width)` as the draws, on the same device, have it."""
+def apply_draws(images: Tensor, draws: Draws) -> Tensor:
+    """The images `(b, channels, height, width)` after the changes in `draws`, on the same device."""
     if draws.flipped is not None:
         images = torch.where(draws.flipped[:, None, None, None], images.flip(-1), images)
     if draws.corners is not None:
@@ -73,7 +73,7 @@ def changed(images: Tensor, draws: Draws) -> Tensor:
         rows = down + torch.arange(height, device=images.device)
         columns = right + torch.arange(width, device=images.device)
         example = torch.arange(len(images), device=images.device)[:, None, None]
-        # Advanced indexing around a slice puts the channels last; they belong second.
+        # Indexing around a slice puts the channels last; they belong second.
         images = padded[example, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
     if draws.brightness is not None:
         images = (images * draws.brightness[:, None, None, None]).clamp(max=1)

@@ -1,4 +1,4 @@
-"""Many runs of one architecture trained together on one device, step by step, each as if it were alone."""
+"""The cohort engine: trains many runs of one architecture together, each as if it were alone."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from torch import Tensor
 from ablate import models
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
-from ablate.engines.augmentation import Augmentation, Draws, changed
+from ablate.engines.augmentation import Augmentation, Draws, apply_draws
 from ablate.engines.loop import initial_model
 from ablate.engines.optimizers import Optimizer
 from ablate.engines.replicas import Replicas
@@ -22,16 +22,16 @@ from ablate.records.run_records import RunRecord
 from ablate.seeds import derived_seed
 
 STEPS_PER_GRAPH = 8
-"""A replay costs the host some microseconds, which a small network's single step would not outlast."""
+"""Steps per replay. A replay takes the host some microseconds, longer than one step of a small network."""
 WARM_UP_STEPS = 3
 EVALUATED_AT_ONCE = 8_192
-"""Images, of all places together: as many as a step of 32 places and batches of 256 has."""
+"""Images per evaluation step, over all places: as many as in a step of 32 places with batches of 256."""
 
 
-def why_not(run: Run, dataset: Dataset) -> str | None:
-    """Why this engine does not train the run as the loop would; None where it does.
+def reason_against(run: Run, dataset: Dataset) -> str | None:
+    """Why this engine cannot train the run as the loop would, or None if it can.
 
-    Dropout excepted: the share is the same, but each engine draws from a stream of its own.
+    Dropout is an exception: its probability is the same, but each engine draws from its own stream.
     """
     try:
         Replicas(initial_model(run, dataset.images.shape[1:], len(dataset.classes)), 1)
@@ -40,8 +40,8 @@ def why_not(run: Run, dataset: Dataset) -> str | None:
     return None
 
 
-def shared(run: Run) -> str:
-    """What members of a cohort must have in common; equal strings may train together."""
+def cohort_key(run: Run) -> str:
+    """What the runs of a cohort must have in common, as a string: runs with equal keys may train together."""
     recipe = run.recipe
     return json.dumps(
         [
@@ -62,7 +62,7 @@ def shared(run: Run) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A run that has ended, its record, and its parameters under the model's own names."""
+    """A run that has ended, its record, and its parameters by their names in the model."""
 
     run: Run
     record: RunRecord
@@ -72,11 +72,11 @@ class Finished:
 def train_together(
     runs: Sequence[Run], dataset: Dataset, *, validation: int, places: int
 ) -> Iterator[Finished]:
-    """Train runs of which `shared` says the same in so many places; each as it ends.
+    """Train runs with equal `cohort_key`, `places` at a time; yields each run when it ends.
 
-    A place that becomes free goes to the next run that waits, at the next epoch: members need not be in the
-    same epoch. A point's `train_seconds` are the whole cohort's, `examples_per_second` the member's own
-    examples over them, the speed of one run inside a cohort: a member's share of a step cannot be told.
+    A free place goes to the next waiting run at the next epoch, so runs may be in different epochs. The
+    `train_seconds` of a point are those of the whole cohort. Its `examples_per_second` are the run's own
+    examples divided by them: the speed of one run inside a cohort. The run's share of a step is unknown.
     """
     waiting = deque(runs)
     members: dict[int, _Member] = {}
@@ -95,18 +95,18 @@ def train_together(
             cohort.load(place, *member.ahead)
         started = time.perf_counter()
         totals = cohort.epoch()
-        for member in members.values():  # while the device is at work
+        for member in members.values():  # while the device is working
             member.draw()
-        values = totals.tolist()  # the one synchronisation of the epoch's training
+        values = totals.tolist()  # the only synchronisation of the epoch's training
         seconds = time.perf_counter() - started
         courses = {place: member.course for place, member in members.items()}
         for place, course in courses.items():
-            course.add(curve(course.epochs, cohort.marks, [mark[place] for mark in values]), seconds)
+            course.add_epoch(curve(course.epochs, cohort.marks, [mark[place] for mark in values]), seconds)
         if any(course.wants_validation for course in courses.values()):
             correct = cohort.count_correct(dataset.images, dataset.labels, held_out).tolist()
             for place, course in courses.items():
                 if course.wants_validation:
-                    course.validated(correct[place] / validation)
+                    course.add_validation(correct[place] / validation)
         tested: list[int] = []
         if any(course.wants_test for course in courses.values()):
             tested = cohort.count_correct(dataset.test_images, dataset.test_labels, test).tolist()
@@ -120,38 +120,38 @@ def train_together(
 
 
 class _Member:
-    """A run in a place: its course, and what chance has decided of its next epoch."""
+    """A run in a place: its course, and the random draws of its next epoch."""
 
     def __init__(self, run: Run, dataset: Dataset, validation: int) -> None:
         self.course = Course(run, dataset, validation=validation)
         self._augmentation = Augmentation(run.recipe.augmentation, run.seed)
-        self.ahead = self._drawn()
+        self.ahead = self._draw_epoch()
 
     def draw(self) -> None:
-        """Decide the epoch after the present one, if there is one."""
+        """Draw order and augmentation of the epoch after the present one, if there is one."""
         if self.course.epochs + 1 < self.course.run.recipe.epochs:
-            self.ahead = self._drawn()
+            self.ahead = self._draw_epoch()
 
-    def _drawn(self) -> tuple[Tensor, list[Draws]]:
+    def _draw_epoch(self) -> tuple[Tensor, list[Draws]]:
         order = self.course.order()
-        # Batch by batch, as the loop draws them.
+        # Batch by batch, as the loop does.
         batches = order.split(self.course.run.recipe.batch_size)
         return order, [self._augmentation.draw(len(batch)) for batch in batches]
 
 
 class Cohort:
-    """A fixed number of places in which networks of one architecture take every step together.
+    """A fixed number of places in which networks of one architecture make every step together.
 
-    The number is fixed, and part of the engine's name, because a GPU's matrix products may add up in another
-    order for another number. An empty place trains as well: parameters of zero at a learning rate of zero.
-    All that tells members apart lies in tensors, so that one recorded step serves whoever sits here.
+    The number is fixed, and part of the engine's name, because a GPU's matrix products may sum in another
+    order for another number. An empty place trains too, with zero parameters and a learning rate of zero.
+    Everything that differs between runs lies in tensors, so that one recorded step serves all of them.
     """
 
     def __init__(self, like: Run, dataset: Dataset, *, examples: int, places: int) -> None:
-        """Places for runs that share what `like` has, each trained on so many examples.
+        """Make places for runs with the `cohort_key` of `like`, each trained on `examples` examples.
 
         Raises:
-            NotCovered: the engine cannot train them, with the reason `why_not` gives.
+            NotCovered: the engine cannot train them; the message has the reason.
         """
         self._images, self._labels = dataset.images, dataset.labels
         self._classes = len(dataset.classes)
@@ -178,7 +178,7 @@ class Cohort:
             self._capture()
 
     def seat(self, place: int, run: Run) -> None:
-        """Give a place to a run: its network as its seed makes it, an optimiser that has done nothing."""
+        """Give a place to a run, with its initial network and a new optimiser."""
         model = initial_model(run, self._images.shape[1:], self._classes)
         self.parameters[place] = torch.cat([p.detach().flatten() for p in model.parameters()]).to(
             self.parameters
@@ -187,12 +187,12 @@ class Cohort:
         self._seeds[place] = derived_seed(run.seed, "dropout")
 
     def vacate(self, place: int) -> None:
-        """Leave a place empty."""
+        """Empty a place."""
         self.parameters[place] = 0
         self._optimizer.reset(place, None)
 
     def load(self, place: int, order: Tensor, draws: Sequence[Draws]) -> None:
-        """Lay ready a place's next epoch: indices `(examples,)`, and the draws of its batches."""
+        """Load a place's next epoch: indices `(examples,)` and the augmentation draws of its batches."""
         self._order[place] = order.to(self._device)
         if self._flipped is not None:
             flipped = [batch.flipped for batch in draws if batch.flipped is not None]
@@ -205,9 +205,9 @@ class Cohort:
             self._brightness[place] = torch.cat(factors).to(self._device)
 
     def epoch(self) -> Tensor:
-        """Train one pass; summed loss and right guesses so far at each of `marks`, `(marks, places, 2)`.
+        """Train one epoch; summed loss and number of correct predictions at `marks`, `(marks, places, 2)`.
 
-        The device is still at work when this returns: nothing is synchronised.
+        It does not synchronise: the device may still be working when it returns.
         """
         self._position.zero_()
         self._totals.zero_()
@@ -222,7 +222,7 @@ class Cohort:
         return torch.stack(readings)
 
     def train(self, steps: int, size: int) -> None:
-        """So many steps on the next batches of `size` of what was loaded."""
+        """Make `steps` steps on the next batches of `size` examples."""
         while steps:
             at_once = STEPS_PER_GRAPH if steps >= STEPS_PER_GRAPH else 1
             if self._graphs:
@@ -233,25 +233,25 @@ class Cohort:
             steps -= at_once
 
     def count_correct(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        """How often each place's highest logit is the label's, `(places,)`; `indices` are `(places, n)`."""
+        """Correct predictions of each place, `(places,)`, on the images with `indices` `(places, n)`."""
         places = len(indices)
         correct = torch.zeros(places, dtype=torch.int64, device=self._device)
         with torch.inference_mode():
             for part in indices.split(max(1, EVALUATED_AT_ONCE // places), dim=1):
                 chosen = part.flatten()
-                given = images.index_select(0, chosen).unflatten(0, (places, -1))
-                guesses = self._replicas(self.parameters, given).argmax(2)
+                chosen_images = images.index_select(0, chosen).unflatten(0, (places, -1))
+                guesses = self._replicas(self.parameters, chosen_images).argmax(2)
                 correct += (guesses == labels.index_select(0, chosen).view(places, -1)).sum(1)
         return correct
 
     def state(self, place: int) -> dict[str, Tensor]:
-        """A place's parameters on the CPU under the names and in the shapes of the model's `state_dict`."""
+        """A place's parameters on the CPU, as a `state_dict` of the model."""
         row = self.parameters[place].cpu()
         torch.nn.utils.vector_to_parameters(row, self._model.parameters())
         return {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
 
     def _step(self, size: int) -> None:
-        """One step of every place on its next `size` examples: all on the device, whatever the step."""
+        """Make one step of every place on its next `size` examples, without any work on the host."""
         columns = self._position + self._columns[:size]
         batch = self._order.index_select(1, columns).flatten()
         draws = Draws(
@@ -259,9 +259,9 @@ class Cohort:
             corners=None if self._corners is None else self._corners.index_select(2, columns).flatten(1),
             brightness=None if (b := self._brightness) is None else b.index_select(1, columns).flatten(),
         )
-        images = changed(self._images.index_select(0, batch), draws)
+        images = apply_draws(self._images.index_select(0, batch), draws)
         labels = self._labels.index_select(0, batch)
-        # A leaf of this step's own: autograd ties one that is kept to the stream of its first use.
+        # A new leaf for each step: autograd binds a leaf to the stream of its first use.
         parameters = self.parameters.detach().requires_grad_()
         places = len(parameters)
         stream = self._seeds, self._optimizer.steps
@@ -275,11 +275,11 @@ class Cohort:
             self._position.add_(size)
 
     def _capture(self) -> None:
-        """Record the steps as CUDA graphs; the places are empty, so that nothing is trained by it."""
+        """Record the steps as CUDA graphs. The places are empty, so nothing is trained."""
         wanted = [(self._batch_size, 1)] * (self._full_batches > 0) + [(self._rest, 1)] * (self._rest > 0)
         if self._full_batches >= STEPS_PER_GRAPH:
             wanted.append((self._batch_size, STEPS_PER_GRAPH))
-        # Libraries choose kernels and make workspaces at their first calls, which must not be recorded.
+        # At their first calls libraries choose kernels and allocate workspaces, which must not be recorded.
         side, current = torch.cuda.Stream(), torch.cuda.current_stream()
         side.wait_stream(current)
         with torch.cuda.stream(side):
@@ -288,7 +288,7 @@ class Cohort:
                     self._position.zero_()
                     self._step(size)
         current.wait_stream(side)
-        # Nothing made within a step outlives it, so that all graphs may use the same memory in turn.
+        # No tensor made in a step outlives it, so all graphs can share one memory pool.
         pool = torch.cuda.graph_pool_handle()
         for size, at_once in wanted:
             graph = torch.cuda.CUDAGraph()

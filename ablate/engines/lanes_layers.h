@@ -16,7 +16,7 @@ struct Layer {
   int32_t window_size;  // pixels in a window
   int32_t tiled;        // 1: every pixel lies in exactly one window
   int32_t max_pooled;   // 1: a window gives its largest activation; 0: their mean
-  int32_t activation;   // position in ACTIVATIONS of lanes_tables.py
+  int32_t activation;   // position in ACTIVATIONS of lanes_blocks.py
   int32_t input_size;   // padding included
   int32_t plane;        // distance between two channels in the output, its padding included
   const int32_t *tap, *pixel;
@@ -362,7 +362,7 @@ static void activate_as(const Layer &layer) {
   activate_windows<A, LEARN, 0>(layer);
 }
 
-// In the order of ACTIVATIONS in lanes_tables.py.
+// In the order of ACTIVATIONS in lanes_blocks.py.
 template <bool LEARN>
 static void activate(const Layer &layer) {
   switch (layer.activation) {

@@ -1,4 +1,4 @@
-"""The C++ of the lanes engine, compiled at first use by the system's compiler, as ctypes sees it."""
+"""The C++ library of the lanes engine: compiles it at first use and loads it with ctypes."""
 
 import ctypes
 import hashlib
@@ -31,52 +31,52 @@ FLAGS = (
 COMPILE_TIMEOUT_SECONDS = 120
 
 
-def _named(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
+def _list(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
     return [(name, kind) for name in names.split()]
 
 
-# The structures of lanes.cpp, field by field.
+# The structures of lanes.cpp, field by field: change both.
 
 
 class Layer(ctypes.Structure):
     _fields_ = (
-        _named(ctypes.c_int32, "taps outs pixels width kernel padding windows window_size")
-        + _named(ctypes.c_int32, "tiled max_pooled activation input_size plane")
-        + _named(ctypes.c_void_p, "tap pixel window place weight bias weight_gradient bias_gradient")
-        + _named(ctypes.c_void_p, "input input_gradient output output_gradient z slope")
-        + _named(ctypes.c_void_p, "by_example gradients_kept row_inputs row_weights row_weights_back dropout")
+        _list(ctypes.c_int32, "taps outs pixels width kernel padding windows window_size")
+        + _list(ctypes.c_int32, "tiled max_pooled activation input_size plane")
+        + _list(ctypes.c_void_p, "tap pixel window place weight bias weight_gradient bias_gradient")
+        + _list(ctypes.c_void_p, "input input_gradient output output_gradient z slope")
+        + _list(ctypes.c_void_p, "by_example gradients_kept row_inputs row_weights row_weights_back dropout")
     )
 
 
 class Network(ctypes.Structure):
     _fields_ = (
-        _named(ctypes.c_void_p, "layers")
-        + _named(ctypes.c_int32, "count classes")
-        + _named(ctypes.c_int64, "image_size")
-        + _named(ctypes.c_void_p, "image_place first_input logits logits_gradient")
-        + _named(ctypes.c_void_p, "parameters gradients first_moment second_moment")
-        + _named(ctypes.c_int64, "parameter_count")
+        _list(ctypes.c_void_p, "layers")
+        + _list(ctypes.c_int32, "count classes")
+        + _list(ctypes.c_int64, "image_size")
+        + _list(ctypes.c_void_p, "image_place first_input logits logits_gradient")
+        + _list(ctypes.c_void_p, "parameters gradients first_moment second_moment")
+        + _list(ctypes.c_int64, "parameter_count")
     )
 
 
 class Optimizer(ctypes.Structure):
-    _fields_ = _named(ctypes.c_int32, "rule steps") + _named(
+    _fields_ = _list(ctypes.c_int32, "rule steps") + _list(
         ctypes.c_double, "learning_rate momentum weight_decay"
     )
 
 
 class Examples(ctypes.Structure):
     _fields_ = (
-        _named(ctypes.c_void_p, "images labels")
-        + _named(ctypes.c_int64, "count")
-        + _named(ctypes.c_void_p, "batch")
-        + _named(ctypes.c_int32, "batch_size")
+        _list(ctypes.c_void_p, "images labels")
+        + _list(ctypes.c_int64, "count")
+        + _list(ctypes.c_void_p, "batch")
+        + _list(ctypes.c_int32, "batch_size")
     )
 
 
 @lru_cache(maxsize=1)
-def library() -> ctypes.CDLL | str:
-    """The compiled step, or the reason why there is none; found out once a process."""
+def load_library() -> ctypes.CDLL | str:
+    """The compiled library, or the reason why there is none. The first call in a process decides."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return f"it is written for Linux on x86-64, not {sys.platform} on {platform.machine()}"
     named = os.environ.get("CXX")
@@ -84,7 +84,7 @@ def library() -> ctypes.CDLL | str:
     if compiler is None:
         return f"there is no C++ compiler ({named or 'g++, c++'})"
     try:
-        loaded = ctypes.CDLL(str(_compiled(compiler)))
+        loaded = ctypes.CDLL(str(compile_library(compiler)))
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
         return f"{compiler} does not compile it: {said[0]}"
@@ -96,24 +96,24 @@ def library() -> ctypes.CDLL | str:
     return loaded
 
 
-def _compiled(compiler: str) -> Path:
-    """The library in the user's cache, named after its source, compiler, flags and CPU."""
+def compile_library(compiler: str) -> Path:
+    """The library in the user's cache. Its name is a hash of source, compiler, flags and CPU."""
     source = "".join(path.read_text(encoding="utf-8") for path in (SOURCE, *HEADERS))
     cpu = re.search("^flags.*$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    made_from = [source, _output(compiler, "--version"), *FLAGS, cpu[0] if cpu else ""]
+    made_from = [source, _run(compiler, "--version"), *FLAGS, cpu[0] if cpu else ""]
     key = hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:24]
     path = user_cache_path("ablate") / "lanes" / f"{key}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed into place when whole: several processes may build at once and any may be killed.
+        # Renamed once complete: several processes may compile at once, and any may be killed.
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             whole = Path(scratch, path.name)
-            _output(compiler, *FLAGS, str(SOURCE), "-o", str(whole))
+            _run(compiler, *FLAGS, str(SOURCE), "-o", str(whole))
             whole.replace(path)
     return path
 
 
-def _output(*command: str) -> str:
+def _run(*command: str) -> str:
     return subprocess.run(
         command, check=True, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_SECONDS
     ).stdout

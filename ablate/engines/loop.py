@@ -1,4 +1,4 @@
-"""The plain training loop in torch: the reference for every other engine, and the thing that is timed."""
+"""The plain training loop in torch: the reference for the other engines, and what the timing phase times."""
 
 from collections.abc import Sequence
 
@@ -16,23 +16,23 @@ EVALUATION_BATCH = 1_000
 
 
 class LoopTrainer:
-    """A network trained step by step with autograd, everything it needs resident on one device."""
+    """Trains a network step by step with autograd. All data stays on one device."""
 
     name = "loop"
 
     def __init__(self, run: Run, dataset: Dataset, device: torch.device) -> None:
-        """The run's network as its seed makes it, with its optimiser."""
+        """Build the run's network from its seed, and its optimiser."""
         model = initial_model(run, dataset.images.shape[1:], len(dataset.classes))
-        self._format = _memory_format(device)
+        self._format = _choose_memory_format(device)
         self.model: nn.Module = model.to(device, memory_format=self._format).train()  # type: ignore[call-overload]
-        self._optimizer = _optimizer(run.recipe, self.model)
+        self._optimizer = _make_optimizer(run.recipe, self.model)
         self._augment = Augmentation(run.recipe.augmentation, run.seed)
         self._images, self._labels = dataset.images, dataset.labels
         self._loss_sum = torch.zeros((), device=device)
         self._correct = torch.zeros((), device=device)
 
     def step(self, batch: Tensor) -> None:
-        """One optimiser step on the examples of `batch`, indices `(b,)`; nothing is synchronised."""
+        """Make one optimiser step on the examples with indices `batch` `(b,)`, without synchronising."""
         images = self._augment(self._images[batch]).contiguous(memory_format=self._format)
         labels = self._labels[batch]
         self._optimizer.zero_grad(set_to_none=True)
@@ -45,16 +45,16 @@ class LoopTrainer:
             self._correct.add_((logits.argmax(1) == labels).sum())
 
     def reset(self) -> None:
-        """Begin new running totals."""
+        """Set the running totals to zero."""
         self._loss_sum.zero_()
         self._correct.zero_()
 
     def totals(self) -> Tensor:
-        """Summed loss and right guesses since the last reset, `(2,)` on the device."""
+        """Summed loss and number of correct predictions since the last reset, `(2,)` on the device."""
         return torch.stack([self._loss_sum, self._correct])
 
     def evaluate(self, images: Tensor, labels: Tensor) -> float:
-        """The share of images whose highest logit is their label's, in evaluation mode."""
+        """Accuracy on these images, in evaluation mode."""
         self.model.eval()
         correct = torch.zeros((), dtype=torch.int64, device=labels.device)
         with torch.inference_mode():
@@ -67,7 +67,7 @@ class LoopTrainer:
 
 
 def initial_model(run: Run, image_shape: Sequence[int], classes: int) -> nn.Module:
-    """The run's network on the CPU, every parameter a function of the run's seed."""
+    """The run's network on the CPU before training. The run's seed determines every parameter."""
     return models.build(
         run.arm.model,
         run.keywords,
@@ -78,8 +78,8 @@ def initial_model(run: Run, image_shape: Sequence[int], classes: int) -> nn.Modu
     )
 
 
-def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    # Fused: one kernel a step; Adam at batch 32 went from 6.5 to 7.4 thousand examples/s a core (medians).
+def _make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    # Fused: one kernel per step. Adam at batch 32 went from 6.5 to 7.4 thousand examples/s a core (medians).
     parameters, rate, decay = model.parameters(), recipe.learning_rate, recipe.weight_decay
     match recipe.optimizer:
         case "sgd":
@@ -90,6 +90,6 @@ def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
             return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
 
 
-def _memory_format(device: torch.device) -> torch.memory_format:
-    # On a CPU channels-last is the faster layout for these small maps; CUDA's fp32 kernels like the default.
+def _choose_memory_format(device: torch.device) -> torch.memory_format:
+    # On a CPU channels-last is faster for these small maps; for CUDA's fp32 kernels the default is.
     return torch.channels_last if device.type == "cpu" else torch.contiguous_format

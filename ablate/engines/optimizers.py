@@ -1,4 +1,4 @@
-"""torch.optim's rules on many sets of parameters at once, each with settings of its own."""
+"""Optimisers for many sets of parameters at once, each with its own settings."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ EPSILON = 1e-8
 
 
 class Optimizer:
-    """torch.optim's SGD, Adam and AdamW on rows of parameters, each row with settings of its own."""
+    """torch.optim's SGD, Adam and AdamW on rows of parameters, each row with its own settings."""
 
     def __init__(self, rule: str, parameters: Tensor) -> None:
         self._rule = rule
@@ -19,13 +19,13 @@ class Optimizer:
         self._second = torch.zeros_like(parameters) if rule != "sgd" else None
         rows, device = len(parameters), parameters.device
         self.steps = torch.zeros(rows, 1, dtype=torch.int64, device=device)
-        """Taken by each row, `(rows, 1)`."""
+        """Number of steps that each row has made, `(rows, 1)`."""
         self._rate, self._momentum, self._decay = torch.zeros(
             3, rows, 1, dtype=torch.float64, device=device
         ).unbind()
 
     def reset(self, row: int, recipe: Recipe | None) -> None:
-        """Begin anew in a row by a recipe's settings; None: it stands still from now on."""
+        """Start a row anew with the settings of a recipe. With None its parameters no longer change."""
         for moment in (self._first, self._second):
             if moment is not None:
                 moment[row] = 0
@@ -35,7 +35,7 @@ class Optimizer:
         self._decay[row] = recipe.weight_decay if recipe else 0
 
     def step(self, gradient: Tensor) -> None:
-        """Change the parameters as torch.optim would; `gradient` is used up."""
+        """Change the parameters as torch.optim would. Overwrites `gradient`."""
         parameters, first, second = self._parameters, self._first, self._second
         momentum, decay, rate = (t.to(parameters.dtype) for t in (self._momentum, self._decay, self._rate))
         self.steps.add_(1)
@@ -49,7 +49,7 @@ class Optimizer:
             return
         first.lerp_(gradient, 1 - BETAS[0])
         second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        # In float64: 1 - 0.999 in float32 is wrong in its fifth digit.
+        # In float64: in float32 the fifth digit of 1 - 0.999 is wrong.
         done = self.steps.double()
         size = (self._rate / (1 - BETAS[0] ** done)).to(parameters.dtype)
         root = (1 - BETAS[1] ** done).sqrt().to(parameters.dtype)

@@ -1,4 +1,4 @@
-"""How a run goes, whatever engine makes its steps: order, running means, evaluation, record."""
+"""What all engines share: the course of a run, its running means, evaluation and record."""
 
 import ctypes
 import math
@@ -17,42 +17,42 @@ from ablate.records.run_records import EpochPoint, RunRecord
 from ablate.seeds import derived_seed
 
 POINTS_PER_EPOCH = 5
-# All runs of a seed have one split: 20 ms each for 60,000 labels, in which a cohort trains 100,000 examples.
+# All runs of a seed share a split: it takes 20 ms, in which a cohort trains 100,000 examples.
 _split = lru_cache(maxsize=32)(split)
 
 
-class NotCovered(Exception):  # noqa: N818  # no error: the loop trains what an engine does not
-    """Why an engine leaves a network to the loop, in one short sentence."""
+class NotCovered(Exception):  # noqa: N818  # not an error: the loop trains the network instead
+    """An engine cannot train a network exactly; the message is one short sentence with the reason."""
 
 
 class Trainer(Protocol):
-    """A network and the engine that trains it."""
+    """A network with the engine that trains it."""
 
     name: str
     model: nn.Module
 
     def step(self, batch: Tensor) -> None:
-        """One optimiser step on the examples of `batch`, indices `(b,)` on the device."""
+        """Make one optimiser step on the examples with indices `batch`, `(b,)` on the device."""
 
     def reset(self) -> None:
-        """Begin new running totals."""
+        """Set the running totals to zero."""
 
     def totals(self) -> Tensor:
-        """Summed loss and right guesses of the examples since the last reset, `(2,)`."""
+        """Summed loss and number of correct predictions since the last reset, `(2,)`."""
 
     def evaluate(self, images: Tensor, labels: Tensor) -> float:
         """Accuracy on images `(n, channels, height, width)` and labels `(n,)`."""
 
 
 class Course:
-    """One run from epoch to epoch, whatever engine makes its steps: what it is trained on, how it ends.
+    """One run from epoch to epoch, for any engine: its training examples, its results, how it ends.
 
-    A loss that is no finite number after an epoch ends the run as diverged, a validation accuracy below
-    its floor as pruned.
+    If the loss is not finite after an epoch, the run ends as diverged. If the validation accuracy is below
+    its floor, the run ends as pruned.
     """
 
     def __init__(self, run: Run, dataset: Dataset, *, validation: int) -> None:
-        """The run before its first epoch, its examples split and their order drawn from its seed."""
+        """Start the run before its first epoch: split the examples by the run's seed."""
         self.run = run
         self.train_indices, self.validation_indices = _split(
             dataset.labels, validation, run.seed, run.recipe.train_images
@@ -63,12 +63,12 @@ class Course:
         self._diverged = self._pruned = False
 
     def order(self) -> Tensor:
-        """What the next epoch goes through, indices `(train_images,)` on the CPU, drawn anew by each call."""
-        # Drawn on the CPU, so that the order is the same on every device.
+        """Indices of the training examples in the order of the next epoch; each call draws anew."""
+        # On the CPU, so that the order is the same on every device.
         return self.train_indices[torch.randperm(len(self.train_indices), generator=self._order)]
 
-    def add(self, curve: Sequence[EpochPoint], seconds: float) -> None:
-        """Take note of one more epoch and the wall seconds that its steps took."""
+    def add_epoch(self, curve: Sequence[EpochPoint], seconds: float) -> None:
+        """Record one more epoch and the wall seconds of its steps."""
         speed = len(self.train_indices) / seconds
         whole = replace(curve[-1], train_seconds=seconds, examples_per_second=speed)
         self._points += [*curve[:-1], whole]
@@ -77,34 +77,34 @@ class Course:
 
     @property
     def last(self) -> bool:
-        """Whether all its epochs have been trained."""
+        """Whether all epochs of the recipe are trained."""
         return self.epochs == self.run.recipe.epochs
 
     @property
     def wants_validation(self) -> bool:
-        """Whether the validation images are to be looked at after this epoch."""
-        # Tuning looks at the last epoch alone; searches compare curves, confirmed runs are drawn.
+        """Whether to evaluate on the validation images after this epoch."""
+        # Tuning needs the last epoch only. Searches compare curves, and figures show those of confirmed runs.
         looks = self.last or self.run.phase in ("confirm", "search")
         return looks and len(self.validation_indices) > 0 and not self._diverged
 
-    def validated(self, accuracy: float) -> None:
-        """Take note of the accuracy on the validation images after this epoch."""
+    def add_validation(self, accuracy: float) -> None:
+        """Record the accuracy on the validation images after this epoch."""
         self._points[-1] = replace(self._points[-1], validation_accuracy=accuracy)
         if not self.last and self.epochs <= len(self.run.floor):
             self._pruned = accuracy < self.run.floor[self.epochs - 1]
 
     @property
     def ended(self) -> bool:
-        """Whether no epoch follows."""
+        """Whether the run has ended."""
         return self.last or self._diverged or self._pruned
 
     @property
     def wants_test(self) -> bool:
-        """Whether the test images are to be read: once, at the end, and only to confirm."""
+        """Whether to evaluate on the test images: once, at the end, and only in the confirm phase."""
         return self.last and self.run.phase == "confirm" and not self._diverged
 
     def record(self, engine: str, test_accuracy: float | None) -> RunRecord:
-        """What is kept of the run once it has ended."""
+        """The record of the run once it has ended."""
         run, final = self.run, self._points[-1]
         return RunRecord(
             phase=run.phase,
@@ -124,16 +124,18 @@ class Course:
 
 
 def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> RunRecord:
-    """Train one run to its end; its record."""
+    """Train one run to its end and return its record."""
     device = dataset.images.device
     course = Course(run, dataset, validation=validation)
     validation_indices = course.validation_indices.to(device)
     held_out = dataset.images[validation_indices], dataset.labels[validation_indices]
     with _dropout_stream(run.seed, device):
         while not course.ended:
-            course.add(*_epoch(trainer, course.order().to(device), run.recipe.batch_size, course.epochs))
+            course.add_epoch(
+                *_train_epoch(trainer, course.order().to(device), run.recipe.batch_size, course.epochs)
+            )
             if course.wants_validation:
-                course.validated(trainer.evaluate(*held_out))
+                course.add_validation(trainer.evaluate(*held_out))
     test_accuracy = None
     if course.wants_test:
         test_accuracy = trainer.evaluate(dataset.test_images, dataset.test_labels)
@@ -141,10 +143,10 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> R
 
 
 def settle_process(threads: int) -> None:
-    """Set this process up for training: so many threads, and memory kept instead of returned.
+    """Set up this process for training: the number of threads, and an allocator that keeps its memory.
 
-    By default glibc hands a step's activations back to the kernel and faults them in again at the next:
-    keeping them raised LeNet's training from 7.5 to 10.9 thousand examples/s a core (measured, medians).
+    By default glibc returns a step's activations to the kernel and has them mapped again at the next step.
+    Keeping them raised LeNet's training from 7.5 to 10.9 thousand examples/s a core (measured, medians).
     """
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
@@ -158,7 +160,7 @@ def settle_process(threads: int) -> None:
 
 
 def marks(examples: int, batch_size: int) -> list[tuple[int, int]]:
-    """Where in an epoch the running means are read: after so many batches, and how many examples they had."""
+    """The points of an epoch at which the running means are read: number of batches, number of examples."""
     batches = -(-examples // batch_size)
     numbers = {round((i + 1) * batches / POINTS_PER_EPOCH) for i in range(POINTS_PER_EPOCH)} - {0}
     return [(number, min(number * batch_size, examples)) for number in sorted(numbers)]
@@ -167,7 +169,10 @@ def marks(examples: int, batch_size: int) -> list[tuple[int, int]]:
 def curve(
     epoch: int, read_at: Sequence[tuple[int, int]], totals: Sequence[Sequence[float]]
 ) -> list[EpochPoint]:
-    """An epoch's running means as the documents draw them, from summed loss and right guesses at marks."""
+    """An epoch's running means, as Dive into Deep Learning (D2L) plots them.
+
+    `totals` are summed loss and number of correct predictions at each of the marks `read_at`.
+    """
     batches = read_at[-1][0]
     return [
         EpochPoint(epoch=epoch + number / batches, train_loss=loss / seen, train_accuracy=correct / seen)
@@ -175,8 +180,10 @@ def curve(
     ]
 
 
-def _epoch(trainer: Trainer, order: Tensor, batch_size: int, epoch: int) -> tuple[list[EpochPoint], float]:
-    """Train one pass; its curve, and the wall seconds it took."""
+def _train_epoch(
+    trainer: Trainer, order: Tensor, batch_size: int, epoch: int
+) -> tuple[list[EpochPoint], float]:
+    """Train one epoch; returns its curve and its wall seconds."""
     read_at = marks(len(order), batch_size)
     read_after = {number for number, _ in read_at}
     trainer.reset()
@@ -186,17 +193,17 @@ def _epoch(trainer: Trainer, order: Tensor, batch_size: int, epoch: int) -> tupl
         trainer.step(batch)
         if number in read_after:
             readings.append(trainer.totals())
-    # The one synchronisation of the epoch: until here the device worked ahead of the clock.
+    # The only synchronisation of the epoch: the device may still be working until here.
     values = torch.stack(readings).tolist()
     seconds = time.perf_counter() - started
     return curve(epoch, read_at, values), seconds
 
 
 class _dropout_stream:  # noqa: N801  # reads as a statement: `with _dropout_stream(...)`
-    """Hand torch's global generator to dropout alone, seeded by the run, and give it back afterwards.
+    """Seed torch's global generator for dropout, and restore it afterwards.
 
-    nn.Dropout takes no generator. Nothing else in a run draws from the global one, so within the block
-    it is the run's own dropout stream.
+    nn.Dropout has no option for a generator. Nothing else in a run draws from the global one, so within the
+    block it is the run's dropout stream.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:

@@ -12,7 +12,7 @@ from ablate.data import loading
 from ablate.data.datasets import DatasetSpec
 from ablate.design.runs import Run, setting_name
 from ablate.engines.choice import trainer_for, trains_in_cohorts
-from ablate.engines.cohort import shared, train_together, why_not
+from ablate.engines.cohort import cohort_key, reason_against, train_together
 from ablate.engines.training import train
 from ablate.errors import in_a_line
 from ablate.interruption import Interrupted
@@ -93,9 +93,9 @@ def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
     covered: dict[str, bool] = {}
     by_kind: dict[str, list[Run]] = {}
     for number, run in enumerate(runs):
-        kind = shared(run)
+        kind = cohort_key(run)
         if kind not in covered:
-            covered[kind] = why_not(run, conditions.load(run.recipe.input_size)) is None
+            covered[kind] = reason_against(run, conditions.load(run.recipe.input_size)) is None
         by_kind.setdefault(kind if covered[kind] else str(number), []).append(run)
     return list(by_kind.values())
 

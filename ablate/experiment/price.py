@@ -13,7 +13,7 @@ from ablate.design.arms import grid_of
 from ablate.design.designs import Layout
 from ablate.design.runs import Arm, Run
 from ablate.engines.choice import trainer_for
-from ablate.engines.lanes import why_not
+from ablate.engines.lanes import reason_against
 from ablate.engines.training import batches_forever, settle_process
 from ablate.formatting import format_count
 from ablate.search.sampler import propose
@@ -185,4 +185,5 @@ def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
 
 
 def _why_the_loop(run: Run, dataset: Dataset) -> str:
-    return why_not(run, dataset, dataset.images.device) or f"ABLATE_ENGINE={os.environ['ABLATE_ENGINE']}"
+    reason = reason_against(run, dataset, dataset.images.device)
+    return reason or f"ABLATE_ENGINE={os.environ['ABLATE_ENGINE']}"

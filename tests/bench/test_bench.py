@@ -232,7 +232,7 @@ def test_a_bench_measures_every_kind_of_figure(tmp_path: Path) -> None:
 
 
 def test_a_machine_without_a_compiler_is_told_what_trains_instead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes_library, "library", lambda: "there is no C++ compiler (g++, c++)")
+    monkeypatch.setattr(lanes_library, "load_library", lambda: "there is no C++ compiler (g++, c++)")
     found = {finding.name: finding for finding in doctor.examine(None)}
     assert not found["lanes"].there
     assert found["lanes"].told == "there is no C++ compiler (g++, c++): the torch loop trains instead"

@@ -13,7 +13,7 @@ from ablate.data.datasets import DATASETS, named
 from ablate.data.loading import Dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run
-from ablate.engines.lanes import LanesTrainer, why_not
+from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, settle_process, train
 from ablate.study import study_file
@@ -24,7 +24,7 @@ ENGINES = {"loop": LoopTrainer, "lanes": LanesTrainer}
 
 
 def trainer_of(engine: str, run: Run, dataset: Dataset) -> LoopTrainer | LanesTrainer:
-    if engine == "lanes" and (reason := why_not(run, dataset, CPU)):
+    if engine == "lanes" and (reason := reason_against(run, dataset, CPU)):
         pytest.skip(reason)
     return ENGINES[engine](run, dataset, CPU)
 

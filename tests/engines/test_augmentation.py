@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
-from ablate.engines.augmentation import Augmentation, Draws, changed
+from ablate.engines.augmentation import Augmentation, Draws, apply_draws
 from ablate.engines.choice import trainer_for
-from ablate.engines.lanes import LanesTrainer, why_not
+from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.study.spec import Recipe
@@ -210,7 +210,7 @@ def test_batches_drawn_beforehand_and_laid_together_are_changed_as_one_by_one(ki
     flipped = [drawn.flipped for drawn in draws if drawn.flipped is not None]
     corners = [drawn.corners for drawn in draws if drawn.corners is not None]
     factors = [drawn.brightness for drawn in draws if drawn.brightness is not None]
-    at_once = changed(
+    at_once = apply_draws(
         images,
         Draws(
             flipped=torch.cat(flipped) if flipped else None,
@@ -276,8 +276,8 @@ def test_evaluating_between_steps_changes_nothing_that_follows(digits) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_lanes_engine_says_that_it_does_not_augment(digits, kind: str) -> None:
     run = run_of(kind)
-    assert why_not(run, digits, CPU) == "it does not augment"
+    assert reason_against(run, digits, CPU) == "it does not augment"
     assert trainer_for(run, digits, CPU).name == "loop"
     with pytest.raises(ValueError, match="it does not augment"):
         LanesTrainer(run, digits, CPU)
-    assert why_not(run_of("none"), digits, CPU) != "it does not augment"
+    assert reason_against(run_of("none"), digits, CPU) != "it does not augment"

@@ -22,10 +22,11 @@ from ablate.design.designs import lay_out
 from ablate.design.runs import Arm, Run
 from ablate.engines.augmentation import Augmentation
 from ablate.engines.choice import trainer_for, trains_in_cohorts
-from ablate.engines.cohort import Cohort, Finished, shared, train_together, why_not
+from ablate.engines.cohort import Cohort, Finished, cohort_key, reason_against, train_together
 from ablate.engines.loop import LoopTrainer, initial_model
-from ablate.engines.replicas import NotCovered, Replicas, dropout_keys
-from ablate.engines.training import train
+from ablate.engines.replica_layers import dropout_keys
+from ablate.engines.replicas import Replicas
+from ablate.engines.training import NotCovered, train
 from ablate.errors import ModelError
 from ablate.execution import executor, workers
 from ablate.execution.executor import Conditions, Outcome
@@ -571,9 +572,9 @@ def test_a_network_with_nothing_to_train_is_left_to_the_loop() -> None:
 
 
 def test_why_not_is_a_sentence_or_nothing() -> None:
-    assert why_not(run_of({"dropout": 0.5, "head": "dense"}), DIGITS) is None
-    assert why_not(run_of({}, model="mlp"), DIGITS) is None
-    assert str(why_not(run_of({"batch_norm": True}), DIGITS)).startswith("BatchNorm2d looks at")
+    assert reason_against(run_of({"dropout": 0.5, "head": "dense"}), DIGITS) is None
+    assert reason_against(run_of({}, model="mlp"), DIGITS) is None
+    assert str(reason_against(run_of({"batch_norm": True}), DIGITS)).startswith("BatchNorm2d looks at")
     with pytest.raises(NotCovered, match="BatchNorm2d"):
         Cohort(run_of({"batch_norm": True}), DIGITS, examples=64, places=2)
 
@@ -587,7 +588,7 @@ def test_runs_share_a_cohort_whatever_only_tensors_hold_and_nothing_else() -> No
         ),
         replace(run, setting={"learning_rate": 0.7}),
     ):
-        assert shared(other) == shared(run)
+        assert cohort_key(other) == cohort_key(run)
     for other in (
         run_of({"pooling": "max"}),
         run_of({}, model="mlp"),
@@ -598,7 +599,7 @@ def test_runs_share_a_cohort_whatever_only_tensors_hold_and_nothing_else() -> No
         replace(run, phase="tune"),
         replace(run, setting={"dropout": 0.5}),
     ):
-        assert shared(other) != shared(run)
+        assert cohort_key(other) != cohort_key(run)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from ablate.data.datasets import named
 from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines.cohort import train_together
-from ablate.engines.lanes import LanesTrainer, why_not
+from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.stats.intervals import mean_interval
@@ -68,7 +68,7 @@ def assert_equivalent(fast: list[float], loop: list[float]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_lanes_engine_is_as_accurate_as_the_loop(fashion: Dataset, by_the_loop: list[float]) -> None:
-    if reason := why_not(RUNS[0], fashion, CPU):
+    if reason := reason_against(RUNS[0], fashion, CPU):
         pytest.skip(reason)
     assert_equivalent([accuracy(run, LanesTrainer, fashion) for run in RUNS], by_the_loop)
 

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from ablate.data import loading
 from ablate.data.datasets import named
 from ablate.design.runs import Arm, Run
-from ablate.engines.choice import lanes_library, trainer_for
-from ablate.engines.lanes import LanesTrainer, why_not
-from ablate.engines.lanes_tables import NotCovered, blocks_of
+from ablate.engines import lanes_library
+from ablate.engines.choice import trainer_for
+from ablate.engines.lanes import LanesTrainer, reason_against
+from ablate.engines.lanes_blocks import split_into_blocks
 from ablate.engines.loop import LoopTrainer, initial_model
-from ablate.engines.training import Trainer, train
+from ablate.engines.training import NotCovered, Trainer, train
 from ablate.errors import ModelError
 from ablate.models import layers
 from ablate.study.spec import Recipe
@@ -28,7 +29,8 @@ DIGITS = loading.load(named("digits"), None, CPU)
 IMAGE_SHAPE = (1, 28, 28)
 
 needs_compiler = pytest.mark.skipif(
-    isinstance(lanes_library.library(), str), reason=f"no lanes engine here: {lanes_library.library()}"
+    isinstance(lanes_library.load_library(), str),
+    reason=f"no lanes engine here: {lanes_library.load_library()}",
 )
 
 
@@ -331,8 +333,8 @@ def test_a_diverged_run_is_recorded_as_diverged():
         (torch.arange(17), ValueError, "1 to 16 contiguous int64, not 17"),
         (torch.arange(0), ValueError, "not 0"),
         (torch.arange(4, dtype=torch.int32), ValueError, "not 4 torch.int32"),
-        (torch.tensor([0, 1_437]), IndexError, "an image that is not there"),
-        (torch.tensor([-1]), IndexError, "an image that is not there"),
+        (torch.tensor([0, 1_437]), IndexError, "an index outside the images or a label outside the classes"),
+        (torch.tensor([-1]), IndexError, "an index outside the images or a label outside the classes"),
     ],
 )
 def test_a_batch_that_cannot_be_is_refused_and_nothing_is_trained(batch, error, message):
@@ -351,7 +353,7 @@ def test_a_batch_that_cannot_be_is_refused_and_nothing_is_trained(batch, error, 
 )
 def test_what_is_not_covered_says_why_and_gets_the_loop(keywords, reason):
     run = run_of(keywords)
-    assert reason in str(why_not(run, DIGITS, CPU))
+    assert reason in str(reason_against(run, DIGITS, CPU))
     assert trainer_for(run, DIGITS, CPU).name == "loop"
     with pytest.raises(ValueError, match=reason):
         LanesTrainer(run, DIGITS, CPU)
@@ -386,7 +388,7 @@ def network(*first: nn.Module) -> nn.Sequential:
 )
 def test_a_layer_with_an_option_the_engine_lacks_is_named(model, reason):
     with pytest.raises(NotCovered, match=reason):
-        blocks_of(model)
+        split_into_blocks(model)
 
 
 @needs_compiler
@@ -408,9 +410,9 @@ def test_overlapping_windows_and_pixels_in_none_are_trained_like_torch(monkeypat
 
 
 def test_another_device_or_another_dtype_gets_a_reason():
-    assert "not on meta" in str(why_not(run_of({}), DIGITS, torch.device("meta")))
+    assert "not on meta" in str(reason_against(run_of({}), DIGITS, torch.device("meta")))
     half = loading.Dataset(**{**vars(DIGITS), "images": DIGITS.images.double()})
-    assert "float32" in str(why_not(run_of({}), half, CPU))
+    assert "float32" in str(reason_against(run_of({}), half, CPU))
 
 
 @needs_compiler
@@ -425,9 +427,9 @@ def test_the_environment_can_force_the_loop(monkeypatch):
 def undecided(monkeypatch, tmp_path):
     """The question for a compiler is open again, its cache empty."""
     monkeypatch.setattr(lanes_library, "user_cache_path", lambda _: tmp_path)
-    lanes_library.library.cache_clear()
+    lanes_library.load_library.cache_clear()
     yield tmp_path
-    lanes_library.library.cache_clear()
+    lanes_library.load_library.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -451,8 +453,8 @@ def test_it_is_compiled_once_and_leaves_nothing_half_made(monkeypatch, undecided
         subprocess, "run", lambda command, **how: calls.append(command) or run(command, **how)
     )
     for _ in range(2):
-        lanes_library.library.cache_clear()
-        assert not isinstance(lanes_library.library(), str)
+        lanes_library.load_library.cache_clear()
+        assert not isinstance(lanes_library.load_library(), str)
     assert sum("-shared" in command for command in calls) == 1
     assert [path.suffix for path in (undecided / "lanes").iterdir()] == [".so"]
 

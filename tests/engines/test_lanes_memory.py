@@ -42,7 +42,7 @@ NETWORKS = {
 }  # fmt: skip
 
 # Run as a script it has a library of its own, which must be the first it loads.
-missing = lanes_library.library() if __name__ != "__main__" else None
+missing = lanes_library.load_library() if __name__ != "__main__" else None
 needs_compiler = pytest.mark.skipif(isinstance(missing, str), reason=f"no lanes engine here: {missing}")
 
 
@@ -123,7 +123,7 @@ def test_another_build_agrees_with_the_loop(monkeypatch, tmp_path, vectors, sani
         pytest.skip("the compiler brings no address sanitizer")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(lanes_library, "FLAGS", flags(vectors, sanitized=sanitized))
-    lanes_library._compiled(compiler)  # here, where no sanitizer watches the compiler
+    lanes_library.compile_library(compiler)  # here, where no sanitizer watches the compiler
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parents[2]),

@@ -10,8 +10,9 @@ from torch import Tensor
 from ablate.data import loading
 from ablate.data.datasets import named
 from ablate.design.runs import Arm, Run
+from ablate.engines import cohort, lanes, lanes_library
 from ablate.engines.augmentation import Augmentation
-from ablate.engines.choice import cohort, lanes, lanes_library, trainer_for
+from ablate.engines.choice import trainer_for
 from ablate.engines.lanes import LanesTrainer
 from ablate.engines.loop import LoopTrainer, initial_model
 from ablate.engines.replicas import Replicas
@@ -30,7 +31,8 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 needs_compiler = pytest.mark.skipif(
-    isinstance(lanes_library.library(), str), reason=f"no lanes engine here: {lanes_library.library()}"
+    isinstance(lanes_library.load_library(), str),
+    reason=f"no lanes engine here: {lanes_library.load_library()}",
 )
 
 
@@ -69,7 +71,7 @@ COVERED: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize(("model", "keywords"), COVERED.values(), ids=COVERED)
 def test_lanes_train_what_they_cover_like_the_loop(model: str, keywords: dict[str, Any]) -> None:
     run = run_of(model, keywords)
-    assert lanes.why_not(run, DIGITS, CPU) is None
+    assert lanes.reason_against(run, DIGITS, CPU) is None
     loop, fast = LoopTrainer(run, DIGITS, CPU), LanesTrainer(run, DIGITS, CPU)
     for number, batch in enumerate(batches(10)):
         # Each from the same point: within rounding of a kink of ReLU the two may else take either side of it.
@@ -100,7 +102,7 @@ def test_lanes_say_why_they_leave_a_network_to_the_loop(
     model: str, keywords: dict[str, Any], reason: str
 ) -> None:
     run = run_of(model, keywords)
-    assert reason in str(lanes.why_not(run, DIGITS, CPU))
+    assert reason in str(lanes.reason_against(run, DIGITS, CPU))
     assert trainer_for(run, DIGITS, CPU).name == "loop"
 
 
@@ -117,7 +119,7 @@ COHORTS: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize(("model", "keywords"), COHORTS.values(), ids=COHORTS)
 def test_a_cohort_trains_them_like_the_loop_to_ten_digits(model: str, keywords: dict[str, Any]) -> None:
     runs = [run_of(model, keywords, seed, learning_rate=rate) for seed, rate in enumerate((0.01, 0.05))]
-    assert cohort.why_not(runs[0], EXACT) is None
+    assert cohort.reason_against(runs[0], EXACT) is None
     together = cohort.Cohort(runs[0], EXACT, examples=130, places=2)
     orders = [torch.cat(batches(8))[:130], torch.cat(batches(9))[-130:]]
     for place, (run, order) in enumerate(zip(runs, orders, strict=True)):
@@ -157,7 +159,7 @@ def test_a_cohort_drops_units_of_all_of_them_anew_in_every_place(
 @pytest.mark.parametrize("model", SMALL)
 def test_a_cohort_says_why_it_leaves_batch_norm_to_the_loop(model: str) -> None:
     reason = "BatchNorm2d looks at the whole batch and keeps statistics of it"
-    assert cohort.why_not(run_of(model, {"batch_norm": True}), DIGITS) == reason
+    assert cohort.reason_against(run_of(model, {"batch_norm": True}), DIGITS) == reason
 
 
 @pytest.mark.parametrize("model", SMALL)

@@ -7,7 +7,7 @@ from torch import nn
 from ablate import models
 from ablate.design.runs import Arm, Run
 from ablate.engines.choice import trainer_for
-from ablate.engines.lanes import why_not
+from ablate.engines.lanes import reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.errors import ModelError
@@ -168,7 +168,7 @@ def test_tensors_of_equal_name_and_shape_start_equal_in_lenet_too() -> None:
 def test_the_fast_engine_trains_it_where_there_is_a_compiler(digits) -> None:
     for hidden in [256], []:
         run = run_of(hidden=hidden)
-        reason = why_not(run, digits, CPU)
+        reason = reason_against(run, digits, CPU)
         assert reason is None or "compiler" in reason or "Linux" in reason
         assert trainer_for(run, digits, CPU).name == ("loop" if reason else "lanes")
 

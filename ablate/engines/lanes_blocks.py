@@ -1,0 +1,144 @@
+"""A torch network as blocks that lanes.cpp can train, or the reason why it cannot be one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ablate.engines.training import NotCovered
+
+Pool = nn.AvgPool2d | nn.MaxPool2d | nn.AdaptiveAvgPool2d
+ACTIVATIONS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
+    (nn.Identity, {}),
+    (nn.Sigmoid, {}),
+    (nn.Tanh, {}),
+    (nn.ReLU, {}),
+    (nn.LeakyReLU, {"negative_slope": 0.01}),
+    (nn.ELU, {"alpha": 1.0}),
+    (nn.SELU, {}),
+    (nn.Softplus, {"beta": 1.0, "threshold": 20.0}),
+    (nn.GELU, {"approximate": "none"}),
+    (nn.SiLU, {}),
+    (nn.Mish, {}),
+    (nn.Hardswish, {}),
+)
+"""The activations of lanes.cpp, in the order of its numbers for them, with the only options it computes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A layer with weights, and the activation and pooling or dropout that follow it."""
+
+    weighted: nn.Conv2d | nn.Linear
+    activation: int
+    """Position in `ACTIVATIONS`."""
+    pool: Pool | None
+    dropout: float
+    """Probability of zeroing a unit of a dense layer's output."""
+
+    @property
+    def padding(self) -> int:
+        """Rows and columns of zeros around its input."""
+        return int(self.weighted.padding[0]) if isinstance(self.weighted, nn.Conv2d) else 0
+
+
+class _Queue:
+    """The layers of a network that no block has yet."""
+
+    def __init__(self, layers: nn.Sequential) -> None:
+        self._waiting = list(layers)
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    @property
+    def next_kind(self) -> str:
+        return type(self._waiting[0]).__name__
+
+    def take(self, *kinds: type[nn.Module]) -> Any:
+        """The next layer if it is of one of these kinds, else None."""
+        return self._waiting.pop(0) if self._waiting and type(self._waiting[0]) in kinds else None
+
+    def take_flatten(self) -> bool:
+        """Take a layer that flattens; whether there was one."""
+        flatten = self.take(nn.Flatten)
+        if flatten is not None and (flatten.start_dim, flatten.end_dim) != (1, -1):
+            raise NotCovered("it flattens all of an example or nothing")
+        return flatten is not None
+
+
+def split_into_blocks(model: nn.Module) -> list[Block]:
+    """The network as convolutions, then dense layers, each with activation and pooling or dropout.
+
+    Raises:
+        NotCovered: the network has another form, or a layer has an option that lanes.cpp lacks.
+    """
+    if type(model) is not nn.Sequential:  # a subclass may call its layers in another order
+        raise NotCovered("it is no plain sequence of layers")
+    queue = _Queue(model)
+    kinds = [kind for kind, _ in ACTIVATIONS]
+    blocks: list[Block] = []
+    flat = queue.take_flatten()
+    while queue:
+        weighted = queue.take(nn.Linear) if flat else queue.take(nn.Conv2d)
+        if weighted is None:
+            raise NotCovered(f"it has no {queue.next_kind} layer, or not in this place")
+        activation = queue.take(*kinds)
+        pool = None if flat else queue.take(nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d)
+        dropout = queue.take(nn.Dropout) if flat else None
+        block = Block(
+            weighted=weighted,
+            activation=0 if activation is None else kinds.index(type(activation)),
+            pool=pool,
+            dropout=0.0 if dropout is None else dropout.p,
+        )
+        _check_weights(weighted)
+        _check_activation(block.activation, activation)
+        _check_pool(pool)
+        blocks.append(block)
+        flat = flat or queue.take_flatten()
+    if not blocks or not flat:
+        raise NotCovered("it ends every network with a flat row of logits")
+    return blocks
+
+
+def require_square(size: int | tuple[int, ...]) -> int:
+    """The side of a square window, stride or padding.
+
+    Raises:
+        NotCovered: height and width differ.
+    """
+    sizes = {size} if isinstance(size, int) else set(size)
+    if len(sizes) != 1:
+        raise NotCovered(f"geometry is square, not {size}")
+    return sizes.pop()
+
+
+def _check_weights(weighted: nn.Conv2d | nn.Linear) -> None:
+    if weighted.bias is None or weighted.weight.dtype != torch.float32:
+        raise NotCovered("every layer needs a bias and float32 parameters")
+    if isinstance(weighted, nn.Conv2d):
+        if weighted.groups != 1 or weighted.padding_mode != "zeros" or isinstance(weighted.padding, str):
+            raise NotCovered("convolutions are neither grouped nor padded by anything but a number of zeros")
+        for geometry in (weighted.kernel_size, weighted.stride, weighted.padding, weighted.dilation):
+            require_square(geometry)
+
+
+def _check_activation(number: int, activation: nn.Module | None) -> None:
+    for option, default in ACTIVATIONS[number][1].items():
+        if activation is not None and getattr(activation, option) != default:
+            raise NotCovered(f"{type(activation).__name__} has PyTorch's own {option}, {default}")
+
+
+def _check_pool(pool: Pool | None) -> None:
+    if isinstance(pool, nn.AdaptiveAvgPool2d):
+        if pool.output_size not in (1, (1, 1)):
+            raise NotCovered("adaptive pooling leaves it a single pixel")
+    elif pool is not None:
+        require_square(pool.kernel_size)
+        require_square(pool.stride)
+        special = {"padding": 0, "ceil_mode": False, "dilation": 1, "return_indices": False}
+        odd = [name for name, plain in special.items() if getattr(pool, name, plain) != plain]
+        if odd or getattr(pool, "divisor_override", None) is not None:
+            raise NotCovered("pooling has no padding, dilation, ceil_mode or divisor_override")
