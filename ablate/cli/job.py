@@ -85,7 +85,7 @@ class Job:
             data_root=self.data_root,
             validation=self.study.validation,
             device=self.device,
-            plugins=own.allowed(),
+            plugins=own.list_allowed(),
         )
         # Read here first: a file that is not the official one is one line, not a failure of every run.
         conditions.load(None)

@@ -1,4 +1,4 @@
-"""The registry of networks: build one, check one, describe one."""
+"""The registry of networks: builds, checks and describes them by name."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +16,11 @@ from ablate.models.mlp import mlp
 from ablate.models.nin import nin
 from ablate.models.own import (
     GIVEN_BY_DATA,
-    callable_of,
-    check_kind,
+    check_type,
     construct,
-    file_digest,
-    signature,
+    find_callable,
+    hash_file,
+    read_signature,
     try_out,
 )
 from ablate.models.vgg import vgg
@@ -31,10 +31,10 @@ __all__ = [
     "LayerShape",
     "build",
     "check",
+    "find_default_input",
     "fingerprint",
     "keywords",
     "layer_shapes",
-    "made_for",
     "sketch",
 ]
 
@@ -49,44 +49,44 @@ MODELS: dict[str, Callable[..., nn.Sequential]] = {
 
 
 def keywords(model: str) -> dict[str, Any]:
-    """A model's keywords and their defaults, in the order of its signature."""
+    """The keywords of a model and their defaults, in the order of its signature."""
     if model in MODELS:
         parameters = {name: p.default for name, p in inspect.signature(MODELS[model]).parameters.items()}
     else:
-        parameters = signature(model, callable_of(model, list(MODELS)))
+        parameters = read_signature(model, find_callable(model, list(MODELS)))
     return {name: default for name, default in parameters.items() if name not in GIVEN_BY_DATA}
 
 
-def made_for(model: str) -> tuple[tuple[int, int, int], int]:
-    """The images `(channels, height, width)` and the number of classes that a model is described with.
+def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:
+    """The image shape `(channels, height, width)` and number of classes with which to describe a model.
 
-    Those of its signature; 28×28 pixels of one channel and ten classes where it names none.
+    They are the defaults of its signature, else one channel of 28×28 pixels and ten classes.
     """
-    named = inspect.signature(MODELS.get(model) or callable_of(model, list(MODELS))).parameters
+    named = inspect.signature(MODELS.get(model) or find_callable(model, list(MODELS))).parameters
     defaults = {name: named[name].default for name in GIVEN_BY_DATA if name in named}
     given = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
     return given.get("input_shape", (1, 28, 28)), given.get("classes", 10)
 
 
 def fingerprint(model: str) -> str | None:
-    """SHA-256 of the code of a person's own network; None for ours, which the version tells."""
-    return None if model in MODELS else file_digest(callable_of(model, list(MODELS)))
+    """SHA-256 of the code of a user's network; None for those of ablate, which have its version."""
+    return None if model in MODELS else hash_file(find_callable(model, list(MODELS)))
 
 
 def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> None:
-    """Push one example through the network on the meta device: nothing is allocated, nothing trained.
+    """Pass one example through the network on the meta device, without memory for its tensors.
 
-    A person's own network is built and tried for real, as its code may not know that device.
+    A user's network is built and run on the CPU, as its code may not support the meta device.
 
     Raises:
-        ModelError: an unknown keyword, a value out of bounds, or a geometry that cannot be.
+        ModelError: a keyword is unknown, a value out of range, or the geometry impossible.
     """
     if model not in MODELS:
         network = sketch(model, settings, input_shape=input_shape, classes=classes)
         try_out(model, network, input_shape, classes)
         return
     with torch.device("meta"):
-        # Evaluated: in training, batch norm refuses a single example whose maps are single pixels.
+        # In evaluation mode: in training, batch norm refuses a single example with maps of one pixel.
         output = sketch(model, settings, input_shape=input_shape, classes=classes).eval()(
             torch.empty(1, *input_shape)
         )
@@ -95,7 +95,7 @@ def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int]
 
 
 def sketch(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> nn.Module:
-    """A network to look at: on the meta device, shapes without numbers; a person's own for real."""
+    """A network to inspect: on the meta device, shapes without values; a user's network on the CPU."""
     if model not in MODELS:
         return build(model, settings, input_shape=input_shape, classes=classes, init="default", seed=0)
     with torch.device("meta"):
@@ -105,15 +105,15 @@ def sketch(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int
 def build(
     model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int, init: str, seed: int
 ) -> nn.Module:
-    """A network on the CPU whose every parameter is a function of (seed, its name) alone.
+    """A network on the CPU. Every parameter is a function of the seed and its name only.
 
-    Of a person's own network what `init` does not set is a function of the seed, as its code draws it.
+    In a user's network, parameters that `init` does not set are drawn by its own code from the seed.
     """
     if model not in MODELS:
         _check_names(model, settings)
-        function = callable_of(model, list(MODELS))
+        function = find_callable(model, list(MODELS))
         given = {"input_shape": tuple(input_shape), "classes": classes}
-        wanted = {name: given[name] for name in signature(model, function) if name in given}
+        wanted = {name: given[name] for name in read_signature(model, function) if name in given}
         return construct(model, function, {**settings, **wanted}, init=init, seed=seed)
     network = sketch(model, settings, input_shape=input_shape, classes=classes)
     network.to_empty(device="cpu")
@@ -134,4 +134,4 @@ def _check_names(model: str, settings: Mapping[str, Any]) -> None:
         if name not in known:
             raise ModelError(name, f"unknown keyword of {model}: {did_you_mean(name, list(known))}")
         if model not in MODELS:
-            check_kind(model, name, settings[name], known[name])
+            check_type(model, name, settings[name], known[name])

@@ -1,4 +1,4 @@
-"""AlexNet (Krizhevsky, Sutskever and Hinton, 2012) as the documents have it: one channel, ten classes."""
+"""AlexNet (Krizhevsky, Sutskever and Hinton, 2012) as in Dive into Deep Learning (D2L)."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ from torch import nn
 
 from ablate.models.layers import (
     PerLayer,
-    hidden_widths,
-    multiplier,
-    odd_kernel,
-    per_convolution,
-    probability,
-    scaled,
-    whole,
+    require_multiplier,
+    require_odd_kernel,
+    require_probability,
+    require_whole,
+    require_widths,
+    scale,
+    spread_over_convolutions,
 )
 from ablate.models.stack import Stack
 
@@ -40,44 +40,44 @@ def alexnet(
 ) -> nn.Sequential:
     """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    Plain it has 46,764,746 parameters. A convolution is followed by batch norm (if wanted) and the
-    activation; overlapping 3×3 pooling with stride 2 follows the first, the second and the last. 28×28
-    images want a gentler stem, such as `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
+    By default it has 46,764,746 parameters. Batch norm (if asked for) and the activation follow every
+    convolution; overlapping 3×3 pooling with stride 2 follows the first, the second and the last. 28×28
+    images need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
 
     Args:
-        conv_layers: number of convolutions, 1 to 8; those beyond the fifth are as wide as the fifth.
+        conv_layers: number of convolutions, 1 to 8; any after the fifth has its width.
         width: multiplies the channels of every convolution and the units of every hidden layer.
-        stem_kernel: of the first convolution, as its stride and padding.
-        kernel_size: of the other convolutions, odd: padding by its half keeps their maps' size.
-        head: `dense`, or `global_average`: dropout, a 1×1 convolution to the classes, the mean of each map.
+        stem_kernel: kernel size of the first convolution; stem_stride and stem_padding are also its.
+        kernel_size: odd kernel sizes of the other convolutions, which keep the size of their maps.
+        head: `dense`, or `global_average`: dropout, a 1×1 convolution with a map per class, their means.
         hidden: widths of the dense head's hidden layers, up to eight.
         dropout: probability of zeroing a unit after each hidden layer, or before the convolution to the
             classes.
 
     Raises:
-        ModelError: naming the keyword whose value cannot be, or layer, map and kernel that do not fit.
+        ModelError: a value is impossible, or a kernel does not fit its map. Names keyword, layer and sizes.
     """
-    times, share = multiplier("width", width), probability("dropout", dropout)
-    convolutions = whole("conv_layers", conv_layers, at_least=1, at_most=8)
-    kernels = per_convolution(
+    times, share = require_multiplier("width", width), require_probability("dropout", dropout)
+    convolutions = require_whole("conv_layers", conv_layers, at_least=1, at_most=8)
+    kernels = spread_over_convolutions(
         "kernel_size",
         kernel_size,
         convolutions - 1,
         default=KERNELS,
-        check=odd_kernel,
+        check=require_odd_kernel,
         remedy="set conv_layers too",
     )
-    units = [scaled(times, width) for width in hidden_widths(hidden)]
-    channels = [scaled(times, CHANNELS[min(i, 4)]) for i in range(convolutions)]
+    units = [scale(times, width) for width in require_widths(hidden)]
+    channels = [scale(times, CHANNELS[min(i, 4)]) for i in range(convolutions)]
 
     stack = Stack(input_shape, activation=activation, pooling=pooling, batch_norm=batch_norm)
     for i in range(convolutions):
         n = str(i + 1)
         if i == 0:
-            stack.stem(channels[0], kernel_size=stem_kernel, stride=stem_stride, padding=stem_padding)
+            stack.add_stem(channels[0], kernel_size=stem_kernel, stride=stem_stride, padding=stem_padding)
         else:
             stack.convolve(n, channels[i], kernel=kernels[i - 1])
         if i < 2 or i == convolutions - 1:
             stack.pool(f"pool{n}", 3, stride=2, depth="conv_layers")
-    stack.head(head, units, classes, dropout=share)
+    stack.add_head(head, units, classes, dropout=share)
     return nn.Sequential(stack.layers)

@@ -1,4 +1,4 @@
-"""GoogLeNet (Szegedy et al., 2015) as the documents have it: Inception blocks, no auxiliary classifiers."""
+"""GoogLeNet (Szegedy et al., 2015) as in Dive into Deep Learning (D2L): without auxiliary classifiers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from ablate.models.layers import (
     HEADS,
     PerLayer,
-    block_counts,
-    chosen,
-    hidden_widths,
-    multiplier,
-    odd_kernel,
-    per_convolution,
-    probability,
-    scaled,
+    choose,
+    read_block_counts,
+    require_multiplier,
+    require_odd_kernel,
+    require_probability,
+    require_widths,
+    scale,
+    spread_over_convolutions,
 )
 from ablate.models.stack import Stack
 
@@ -37,7 +37,7 @@ STAGES: tuple[tuple[Channels, ...], ...] = (
         (384, (192, 384), (48, 128), 128),
     ),
 )
-"""Channels of every Inception block's paths; Table 1 of the paper."""
+"""Channels of the paths of each Inception block; Table 1 of the paper."""
 COUNTS = tuple(len(stage) for stage in STAGES)
 PATHS = ("1x1", "3x3", "5x5", "pool")
 KERNELS = (3, 5)
@@ -45,16 +45,16 @@ HIDDEN = (1024,)
 
 
 class Inception(nn.Module):
-    """Paths side by side over one map; `(batch, sum of their channels, height, width)` comes out."""
+    """Parallel paths over one input. The output is `(batch, sum of their channels, height, width)`."""
 
     def __init__(self, paths: Mapping[str, nn.Module]) -> None:
-        """Paths by name, whose maps have one size."""
+        """`paths` by name; all must give maps of one size."""
         super().__init__()
         for name, path in paths.items():
             self.add_module(name, path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Every path's channels of maps `(batch, channels, height, width)`, in the paths' order."""
+        """The outputs of all paths for `x` `(batch, channels, height, width)`, joined along the channels."""
         return torch.cat([path(x) for path in self.children()], dim=1)
 
 
@@ -78,65 +78,87 @@ def googlenet(
 ) -> nn.Sequential:
     """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    Plain it has 5,977,530 parameters. Three convolutions and stages of Inception blocks; 3×3 pooling with
-    stride 2 and padding 1 comes after the first convolution, after the third, and between stages. Every
-    convolution is followed by batch norm (if wanted) and the activation. 28×28 images go through with
-    `stem_stride: 1` at 2×2 in the last stage.
+    By default it has 5,977,530 parameters: three convolutions, then stages of Inception blocks. 3×3 pooling
+    with stride 2 follows the first and third convolution and separates the stages. Batch norm (if asked for)
+    and the activation follow every convolution. 28×28 images need `stem_stride: 1`.
 
     Args:
-        pooling: of all these, and in each block's fourth path.
-        stages: Inception blocks of each stage, 1 to 8, or how many stages there are, 1 to 3; blocks beyond
-            those of the documents are as their stage's last.
-        without_path: which of a block's paths is left out: `none`, `1x1`, `3x3`, `5x5` or `pool`. The
-            next block's input has as many channels fewer.
+        stages: Inception blocks per stage, 1 to 8, or number of stages, 1 to 3.
+        without_path: the path to leave out of each block: `none`, `1x1`, `3x3`, `5x5` or `pool`.
         width: multiplies the channels of every convolution and the units of every hidden layer.
-        stem_kernel: of the first convolution, as its stride and padding.
-        kernel_size: of the second and the third path, odd: padding by its half keeps the map's size. The
-            paths keep their names.
-        head: `global_average`: each map's mean and one dense layer; or `dense`: dense layers on all pixels.
+        stem_kernel: kernel size of the first convolution; stem_stride and stem_padding are also its.
+        kernel_size: odd kernel sizes of the second and third path, whose names stay `3x3` and `5x5`.
+        head: `global_average` (mean of each map, one dense layer) or `dense` (dense layers on all pixels).
         hidden: widths of the dense head's hidden layers, up to eight; 1024 as in the paper's auxiliary heads.
-        dropout: probability of zeroing a unit before the global average's dense layer, or after each hidden
-            layer.
+        dropout: probability of zeroing a unit before the last dense layer, or after each hidden layer.
 
     Raises:
-        ModelError: naming the keyword whose value cannot be, or layer, map and kernel that do not fit.
+        ModelError: a value is impossible, or a kernel does not fit its map. Names keyword, layer and sizes.
     """
-    times, share = multiplier("width", width), probability("dropout", dropout)
-    kernels = per_convolution(
-        "kernel_size", kernel_size, 2, default=KERNELS, check=odd_kernel, remedy="one for each of two paths"
+    times, share = require_multiplier("width", width), require_probability("dropout", dropout)
+    kernels = spread_over_convolutions(
+        "kernel_size",
+        kernel_size,
+        2,
+        default=KERNELS,
+        check=require_odd_kernel,
+        remedy="one for each of two paths",
     )
-    units = [scaled(times, width) for width in hidden_widths(hidden)]
-    counts = block_counts("stages", stages, default=COUNTS, at_most=len(STAGES))
-    chosen("head", head, HEADS)
-    chosen("without_path", without_path, dict.fromkeys(("none", *PATHS)))
+    units = [scale(times, width) for width in require_widths(hidden)]
+    counts = read_block_counts("stages", stages, default=COUNTS, at_most=len(STAGES))
+    choose("head", head, HEADS)
+    choose("without_path", without_path, dict.fromkeys(("none", *PATHS)))
 
     stack = Stack(input_shape, activation=activation, pooling=pooling, batch_norm=batch_norm)
-    stack.stem(scaled(times, 64), kernel_size=stem_kernel, stride=stem_stride, padding=stem_padding)
+    stack.add_stem(scale(times, 64), kernel_size=stem_kernel, stride=stem_stride, padding=stem_padding)
     stack.pool("pool1", 3, stride=2, padding=1, depth="stages")
-    stack.convolve("2", scaled(times, 64), kernel=1)
-    stack.convolve("3", scaled(times, 192), kernel=3)
+    stack.convolve("2", scale(times, 64), kernel=1)
+    stack.convolve("3", scale(times, 192), kernel=3)
     for i, count in enumerate(counts):
-        stack.pool(f"pool{i + 2}", 3, stride=2, padding=1, depth="stages")
-        for j in range(count):
-            channels = STAGES[i][min(j, len(STAGES[i]) - 1)]
-            paths = _paths(stack, channels, times, kernels)
-            paths.pop(without_path, None)
-            # The paper's names: its first Inception block is 3a, in the third part of the network.
-            stack.layers[f"inception{i + 3}{'abcdefgh'[j]}"] = Inception(
-                {name: nn.Sequential(path.layers) for name, path in paths.items()}
-            )
-            stack.channels = sum(path.channels for path in paths.values())
-    if head == "dense":
-        stack.dense(units, classes, dropout=share)
-    else:
-        stack.average()
-        stack.drop(share)
-        stack.dense([], classes, dropout=0)
+        _add_stage(stack, i, count, times, kernels, without_path)
+    _add_head(stack, head, units, classes, share)
     return nn.Sequential(stack.layers)
 
 
-def _paths(stack: Stack, channels: Channels, times: float, kernels: Sequence[int]) -> dict[str, Stack]:
-    """An Inception block's four paths from the stack's map, by name."""
+def _list_kernels(kernel_size: PerLayer) -> list[int]:
+    """Kernel sizes of the second and the third path."""
+    return spread_over_convolutions(
+        "kernel_size",
+        kernel_size,
+        2,
+        default=KERNELS,
+        check=require_odd_kernel,
+        remedy="one for each of two paths",
+    )
+
+
+def _add_stage(
+    stack: Stack, stage: int, blocks: int, times: float, kernels: Sequence[int], without_path: str
+) -> None:
+    """Add the pooling before a stage, and its Inception blocks."""
+    stack.pool(f"pool{stage + 2}", 3, stride=2, padding=1, depth="stages")
+    for i in range(blocks):
+        paths = _build_paths(stack, STAGES[stage][min(i, len(STAGES[stage]) - 1)], times, kernels)
+        paths.pop(without_path, None)
+        # The paper's names: its first Inception block is 3a, in the third part of the network.
+        stack.layers[f"inception{stage + 3}{'abcdefgh'[i]}"] = Inception(
+            {name: nn.Sequential(path.layers) for name, path in paths.items()}
+        )
+        stack.channels = sum(path.channels for path in paths.values())
+
+
+def _add_head(stack: Stack, head: str, hidden: Sequence[int], classes: int, dropout: float) -> None:
+    """Add hidden dense layers, or the mean of each map and dropout; then the layer of the logits."""
+    if head == "dense":
+        stack.add_dense(hidden, classes, dropout=dropout)
+    else:
+        stack.average()
+        stack.drop(dropout)
+        stack.add_dense([], classes, dropout=0)
+
+
+def _build_paths(stack: Stack, channels: Channels, times: float, kernels: Sequence[int]) -> dict[str, Stack]:
+    """The four paths of an Inception block by name, on the output of the stack."""
     single, (before_second, second), (before_third, third), pooled = channels
     convolutions = {
         "1x1": [(single, 1)],
@@ -144,9 +166,9 @@ def _paths(stack: Stack, channels: Channels, times: float, kernels: Sequence[int
         "5x5": [(before_third, 1), (third, kernels[1])],
         "pool": [(pooled, 1)],
     }
-    paths = {name: stack.beside() for name in PATHS}
+    paths = {name: stack.branch() for name in PATHS}
     paths["pool"].pool("pool", 3, stride=1, padding=1, depth="stages")
     for name, path in paths.items():
         for number, (width, kernel) in enumerate(convolutions[name], start=1):
-            path.convolve(str(number), scaled(times, width), kernel=kernel)
+            path.convolve(str(number), scale(times, width), kernel=kernel)
     return paths

@@ -1,4 +1,4 @@
-"""The pieces every family of networks shares: activations, pooling, geometry, initialisation."""
+"""What all families of networks share: activations, pooling, checks of keywords, geometry, initialisation."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -40,81 +40,83 @@ INITIALISERS: dict[str, Callable[..., Any]] = {
 LARGEST_KERNEL = 99
 HEADS = {"dense": None, "global_average": None}
 PerLayer = int | Sequence[int]
-"""A keyword that is one number for all layers or lists one for each."""
+"""The value of a keyword: one number for all layers, or a list with one number per layer."""
 
 
-def chosen(keyword: str, value: object, choices: dict[str, T]) -> T:
-    """The choice a keyword's value names; a ModelError with the nearest one otherwise."""
+def choose(keyword: str, value: object, choices: dict[str, T]) -> T:
+    """The entry of `choices` named `value`, or a ModelError that suggests the most similar name."""
     if not isinstance(value, str) or value not in choices:
         raise ModelError(keyword, f"{value!r} is not known: {did_you_mean(str(value), list(choices))}")
     return choices[value]
 
 
-def whole(keyword: str, value: object, *, at_least: int, at_most: int = 100_000) -> int:
+def require_whole(keyword: str, value: object, *, at_least: int, at_most: int = 100_000) -> int:
     """`value` if it is a whole number in the bounds; a ModelError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= at_most:
-        raise ModelError(keyword, f"{value!r} is no whole number from {at_least} to {at_most:,}")
+        raise ModelError(keyword, f"{value!r} is not a whole number from {at_least} to {at_most:,}")
     return value
 
 
-def probability(keyword: str, value: object) -> float:
+def require_probability(keyword: str, value: object) -> float:
     """`value` if it is a probability below one; a ModelError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ModelError(keyword, f"{value!r} is no probability from 0 to below 1")
+        raise ModelError(keyword, f"{value!r} is not a probability from 0 to below 1")
     return value
 
 
-def truth(keyword: str, value: object) -> bool:
+def require_truth(keyword: str, value: object) -> bool:
     """`value` if it is true or false; a ModelError otherwise."""
     if not isinstance(value, bool):
         raise ModelError(keyword, f"{value!r} is neither true nor false")
     return value
 
 
-def multiplier(keyword: str, value: object) -> float:
+def require_multiplier(keyword: str, value: object) -> float:
     """`value` if it is a number that channels can be multiplied by; a ModelError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 16:
-        raise ModelError(keyword, f"{value!r} is no multiplier above 0 and up to 16")
+        raise ModelError(keyword, f"{value!r} is not a multiplier above 0 and up to 16")
     return value
 
 
-def scaled(width: float, channels: int) -> int:
-    """So many times the channels (or units), rounded to a whole number, at least one."""
+def scale(width: float, channels: int) -> int:
+    """`width` times the channels (or units), rounded, at least one."""
     return max(1, round(width * channels))
 
 
-def odd_kernel(keyword: str, value: object) -> int:
-    """`value` if it is a kernel size whose half, as padding, keeps the map's size; a ModelError otherwise."""
-    size = whole(keyword, value, at_least=1, at_most=LARGEST_KERNEL)
+def require_odd_kernel(keyword: str, value: object) -> int:
+    """`value` if it is an odd kernel size, whose half as padding keeps a map's size, or a ModelError."""
+    size = require_whole(keyword, value, at_least=1, at_most=LARGEST_KERNEL)
     if size % 2 == 0:
         raise ModelError(keyword, f"{size} is even, and no padding keeps the map: {size - 1} or {size + 1}")
     return size
 
 
-def hidden_widths(value: object) -> list[int]:
-    """The widths of up to eight hidden dense layers, as `hidden` lists them; a ModelError otherwise."""
+def require_widths(value: object) -> list[int]:
+    """`value` if it is a list of up to eight widths of hidden layers; a ModelError otherwise."""
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > 8:
-        raise ModelError("hidden", f"{value!r} is no list of up to eight widths: write [256] or []")
-    return [whole("hidden", width, at_least=1) for width in value]
+        raise ModelError("hidden", f"{value!r} is not a list of up to eight widths: write [256] or []")
+    return [require_whole("hidden", width, at_least=1) for width in value]
 
 
-def block_counts(keyword: str, value: object, *, default: Sequence[int], at_most: int) -> list[int]:
-    """How many layers each block has, 1 to 8: as a list says, or so many of the default's blocks.
+def read_block_counts(keyword: str, value: object, *, default: Sequence[int], at_most: int) -> list[int]:
+    """Layers per block, 1 to 8. A list gives them; a number gives how many blocks of the default to use.
 
-    Blocks beyond the default's are as its last.
+    Further blocks equal the default's last.
 
     Raises:
-        ModelError: neither a number nor a list of `at_most` blocks at the most.
+        ModelError: it is neither a number nor a list of up to `at_most` blocks.
     """
     if isinstance(value, Sequence) and not isinstance(value, str):
         if not 1 <= len(value) <= at_most:
-            raise ModelError(keyword, f"{list(value)} is no list of 1 to {at_most} counts: {list(default)}")
-        return [whole(keyword, count, at_least=1, at_most=8) for count in value]
-    blocks = whole(keyword, value, at_least=1, at_most=at_most)
+            raise ModelError(
+                keyword, f"{list(value)} is not a list of 1 to {at_most} counts: {list(default)}"
+            )
+        return [require_whole(keyword, count, at_least=1, at_most=8) for count in value]
+    blocks = require_whole(keyword, value, at_least=1, at_most=at_most)
     return [default[min(i, len(default) - 1)] for i in range(blocks)]
 
 
-def per_convolution(
+def spread_over_convolutions(
     keyword: str,
     value: object,
     convolutions: int,
@@ -123,10 +125,10 @@ def per_convolution(
     check: Callable[[str, object], int],
     remedy: str,
 ) -> list[int]:
-    """One checked number a convolution: a scalar is everybody's, a list's last everybody's after it.
+    """One checked number per convolution. A list's last value also holds for all further convolutions.
 
     Raises:
-        ModelError: a list longer than the network, unless it is the default, which is cut to fit.
+        ModelError: a list is longer than the network. The default list is shortened instead.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         return [check(keyword, value)] * convolutions
@@ -137,7 +139,7 @@ def per_convolution(
     return [given[min(i, len(given) - 1)] for i in range(convolutions)]
 
 
-def convolved(
+def compute_size(
     layer: str,
     size: tuple[int, int],
     *,
@@ -153,8 +155,8 @@ def convolved(
     floor((n + 2·padding - dilation·(kernel - 1) - 1) / stride) + 1, as in torch.nn.Conv2d.
 
     Raises:
-        ModelError: the kernel is larger than the padded map. It names `keyword` as the culprit, by default
-            `kernel_size` for a layer whose name begins with conv and `pooling` for another.
+        ModelError: the kernel is larger than the padded map. It blames `keyword`, by default `kernel_size` if
+            the layer's name begins with conv, else `pooling`.
     """
     reach = dilation * (kernel - 1) + 1
     if min(size) + 2 * padding < reach:
@@ -168,10 +170,10 @@ def convolved(
     return tuple((n + 2 * padding - reach) // stride + 1 for n in size)  # type: ignore[return-value]
 
 
-def perceptron(
+def build_perceptron(
     features: int, hidden: Sequence[int], classes: int, *, activation: Callable[[], nn.Module], dropout: float
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Hidden dense layers with their activations and dropout (if any), then the logits' own; by name."""
+    """Hidden dense layers with activations and dropout (if any), then the layer of the logits; all named."""
     for i, width in enumerate(hidden, start=1):
         yield f"dense{i}", nn.Linear(features, width)
         yield f"dense_act{i}", activation()
@@ -182,11 +184,11 @@ def perceptron(
 
 
 def initialise(model: nn.Module, scheme: str, seed: int) -> None:
-    """Fill every parameter in place, each from a generator of its own keyed by (seed, its name).
+    """Fill every parameter in place. Each has its own generator, keyed by (seed, name of the parameter).
 
-    Tensors of equal name and shape therefore start equal in every arm. `scheme` sets the weights of
-    convolution and linear layers; their biases keep PyTorch's default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)),
-    as in the documents. `default` is PyTorch's own for weights too.
+    So parameters with equal names and shapes start equal in every arm. `scheme` sets the weights of
+    convolution and linear layers. Their biases keep PyTorch's default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as
+    in Dive into Deep Learning. With `default` the weights keep PyTorch's default too.
     """
     for prefix, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -206,30 +208,30 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
                     bias = torch.empty(module.bias.shape).uniform_(-bound, bound, generator=generator("bias"))
                     module.bias.copy_(bias)
         elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()  # ones and zeros: draws nothing
+            module.reset_parameters()  # ones and zeros, nothing random
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerShape:
-    """One line of a network's table."""
+    """A layer of a network, for a table."""
 
     name: str
     kind: str
     shape: tuple[int, ...]
-    """Of one example's output, `(channels, height, width)` or `(features,)`."""
+    """Shape of the output for one example, `(channels, height, width)` or `(features,)`."""
     parameters: int
 
 
 def layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[LayerShape]:
-    """The network's direct children in the order of their calls, each with the shape of its output.
+    """The network's direct children in the order of their calls, with their output shapes.
 
-    One example of zeros goes through in evaluation mode, wherever the parameters lie. What is called twice
-    has two rows and its parameters in the first; children without a tensor for an output have none.
+    One example of zeros passes through in evaluation mode. A child that is called twice has two rows, and its
+    parameters count in the first. A child whose output has no tensor has no row.
     """
     rows: list[LayerShape] = []
     counted: set[int] = set()
 
-    def noted(name: str) -> Callable[[nn.Module, object, object], None]:
+    def note_calls(name: str) -> Callable[[nn.Module, object, object], None]:
         def note(module: nn.Module, _given: object, output: object) -> None:
             tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
             new = {id(parameter): parameter.numel() for parameter in module.parameters()}
@@ -246,7 +248,7 @@ def layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[LayerShap
 
         return note
 
-    hooks = [module.register_forward_hook(noted(name)) for name, module in _children(model)]
+    hooks = [module.register_forward_hook(note_calls(name)) for name, module in _children(model)]
     device = next((parameter.device for parameter in model.parameters()), None)
     try:
         with torch.no_grad():
@@ -258,7 +260,7 @@ def layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[LayerShap
 
 
 def _children(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    # Lists and dictionaries of modules are never called themselves.
+    # Lists and dictionaries of modules are not called themselves.
     for name, module in model.named_children():
         if isinstance(module, nn.ModuleList | nn.ModuleDict):
             yield from _children(module, f"{prefix}{name}.")

@@ -1,7 +1,7 @@
-"""LeNet-5 (LeCun et al., 1998) as the documents draw it, and every variant of it worth a question."""
+"""LeNet-5 (LeCun et al., 1998) as in Dive into Deep Learning (D2L), and its variants."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
@@ -12,12 +12,12 @@ from ablate.models.layers import (
     HEADS,
     POOLINGS,
     PerLayer,
-    chosen,
-    convolved,
-    perceptron,
-    probability,
-    truth,
-    whole,
+    build_perceptron,
+    choose,
+    compute_size,
+    require_probability,
+    require_truth,
+    require_whole,
 )
 
 CHANNELS = (6, 16)
@@ -44,66 +44,94 @@ def lenet(
     input_shape: tuple[int, int, int] = (1, 28, 28),
     classes: int = 10,
 ) -> nn.Sequential:
-    """A network from images `(batch, *input_shape)` to logits `(batch, classes)`; 61,706 parameters if plain.
+    """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    A convolution is followed by batch norm (if wanted), the activation and, in the first two, 2×2 pooling.
-    Scalars mean every convolution, lists one a layer. Convolutions from the third on are 3×3 with padding 1,
-    without pooling, as wide as the last one, unless a list says otherwise.
+    By default it has 61,706 parameters. Batch norm (if asked for) and the activation follow each convolution,
+    2×2 pooling the first two. A number holds for every convolution, a list has one value per layer. From the
+    third on a convolution is 3×3 with padding 1 and as wide as the last one, unless a list has its value.
 
     Args:
         conv_layers: number of convolutions, 1 to 8.
-        dense_layers: number of linear layers, the output layer counted, 1 to 6; widths beyond those of
-            `hidden` repeat its last.
-        head: `dense`, or `global_average`: a 1×1 convolution to the classes and the mean of each map.
+        dense_layers: number of linear layers with the output layer, 1 to 6; the last width in `hidden` holds
+            for all further ones.
+        head: `dense`, or `global_average`: a 1×1 convolution with a map per class, and the mean of each map.
         dropout: probability of zeroing a unit after each hidden dense layer.
-        output_activation: applied to the logits (the 3-D visualiser's network has tanh there).
+        output_activation: activation of the logits, such as the tanh of the 3-D visualiser's network.
 
     Raises:
-        ModelError: naming keyword, layer, map and kernel where the geometry is impossible.
+        ModelError: a value is impossible, or a kernel does not fit its map. Names keyword, layer and sizes.
     """
-    act = chosen("activation", activation, ACTIVATIONS)
-    pool = chosen("pooling", pooling, {**POOLINGS, "none": None})
-    chosen("head", head, HEADS)
-    share = probability("dropout", dropout)
-    normed = truth("batch_norm", batch_norm)
-    convolutions = whole("conv_layers", conv_layers, at_least=1, at_most=8)
-    widths = _per_layer("channels", channels, convolutions, default=CHANNELS, later=None, at_least=1)
-    kernels = _per_layer("kernel_size", kernel_size, convolutions, later=3, at_least=1)
-    strides = _per_layer("stride", stride, convolutions, later=1, at_least=1)
-    paddings = _per_layer("padding", padding, convolutions, default=(2, 0), later=1, at_least=0)
-    dilations = _per_layer("dilation", dilation, convolutions, later=1, at_least=1)
-
+    act = choose("activation", activation, ACTIVATIONS)
+    pool = choose("pooling", pooling, {**POOLINGS, "none": None})
+    choose("head", head, HEADS)
+    share = require_probability("dropout", dropout)
+    normed = require_truth("batch_norm", batch_norm)
+    count = require_whole("conv_layers", conv_layers, at_least=1, at_most=8)
+    convolutions = _list_convolutions(count, channels, kernel_size, stride, padding, dilation)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    in_channels, size = input_shape[0], (input_shape[1], input_shape[2])
-    for i in range(convolutions):
-        n = i + 1
-        geometry: dict[str, Any] = {"stride": strides[i], "padding": paddings[i], "dilation": dilations[i]}
-        size = convolved(f"conv{n}", size, kernel=kernels[i], **geometry)
-        layers[f"conv{n}"] = nn.Conv2d(in_channels, widths[i], kernels[i], **geometry)
-        if normed:
-            layers[f"norm{n}"] = nn.BatchNorm2d(widths[i])
-        layers[f"act{n}"] = act()
-        if pool is not None and i < 2:
-            size = convolved(f"pool{n}", size, kernel=POOL_SIZE, stride=POOL_SIZE, padding=0, dilation=1)
-            layers[f"pool{n}"] = pool(POOL_SIZE)
-        in_channels = widths[i]
-
+    maps, size = _add_convolutions(layers, input_shape, convolutions, act, pool, normed=normed)
     if head == "global_average":
-        layers["classes"] = nn.Conv2d(in_channels, classes, 1)
+        layers["classes"] = nn.Conv2d(maps, classes, 1)
         layers["average"] = nn.AdaptiveAvgPool2d(1)
         layers["flatten"] = nn.Flatten()
     else:
         layers["flatten"] = nn.Flatten()
-        features = in_channels * size[0] * size[1]
-        dense = whole("dense_layers", dense_layers, at_least=1, at_most=6)
-        units = _per_layer("hidden", hidden, dense - 1, default=HIDDEN, later=None, at_least=1)
-        layers.update(perceptron(features, units, classes, activation=act, dropout=share))
+        features = maps * size[0] * size[1]
+        dense = require_whole("dense_layers", dense_layers, at_least=1, at_most=6)
+        units = _spread_over_layers("hidden", hidden, dense - 1, default=HIDDEN, later=None, at_least=1)
+        layers.update(build_perceptron(features, units, classes, activation=act, dropout=share))
     if output_activation is not None:
-        layers["output_act"] = chosen("output_activation", output_activation, ACTIVATIONS)()
+        layers["output_act"] = choose("output_activation", output_activation, ACTIVATIONS)()
     return nn.Sequential(layers)
 
 
-def _per_layer(
+def _list_convolutions(
+    count: int,
+    channels: PerLayer,
+    kernel_size: PerLayer,
+    stride: PerLayer,
+    padding: PerLayer,
+    dilation: PerLayer,
+) -> list[dict[str, Any]]:
+    """The options of nn.Conv2d for each convolution, without its input channels."""
+    lists = {
+        "out_channels": _spread_over_layers(
+            "channels", channels, count, default=CHANNELS, later=None, at_least=1
+        ),
+        "kernel_size": _spread_over_layers("kernel_size", kernel_size, count, later=3, at_least=1),
+        "stride": _spread_over_layers("stride", stride, count, later=1, at_least=1),
+        "padding": _spread_over_layers("padding", padding, count, default=(2, 0), later=1, at_least=0),
+        "dilation": _spread_over_layers("dilation", dilation, count, later=1, at_least=1),
+    }
+    return [{option: values[i] for option, values in lists.items()} for i in range(count)]
+
+
+def _add_convolutions(
+    layers: OrderedDict[str, nn.Module],
+    input_shape: tuple[int, int, int],
+    convolutions: Sequence[dict[str, Any]],
+    activation: Callable[[], nn.Module],
+    pool: Callable[..., nn.Module] | None,
+    *,
+    normed: bool,
+) -> tuple[int, tuple[int, int]]:
+    """Add the convolutions with all that follows them; returns number and size of the last maps."""
+    in_channels, size = input_shape[0], (input_shape[1], input_shape[2])
+    for n, options in enumerate(convolutions, start=1):
+        geometry = {key: options[key] for key in ("stride", "padding", "dilation")}
+        size = compute_size(f"conv{n}", size, kernel=options["kernel_size"], **geometry)
+        layers[f"conv{n}"] = nn.Conv2d(in_channels, **options)
+        in_channels = options["out_channels"]
+        if normed:
+            layers[f"norm{n}"] = nn.BatchNorm2d(in_channels)
+        layers[f"act{n}"] = activation()
+        if pool is not None and n <= 2:
+            size = compute_size(f"pool{n}", size, kernel=POOL_SIZE, stride=POOL_SIZE, padding=0, dilation=1)
+            layers[f"pool{n}"] = pool(POOL_SIZE)
+    return in_channels, size
+
+
+def _spread_over_layers(
     keyword: str,
     value: PerLayer,
     layers: int,
@@ -112,12 +140,13 @@ def _per_layer(
     later: int | None,
     at_least: int,
 ) -> list[int]:
-    """One number a layer. From the third layer on, what is not listed is `later` (None: as the last).
+    """One number per layer. From the third layer on, missing values are `later` (None: the last value).
 
-    A list longer than the network is refused unless it is the default, which is cut to fit.
+    Raises:
+        ModelError: a list is longer than the network. The default list is shortened instead.
     """
     if isinstance(value, Sequence) and not isinstance(value, str):
-        given = [whole(keyword, entry, at_least=at_least) for entry in value]
+        given = [require_whole(keyword, entry, at_least=at_least) for entry in value]
         if not given or (len(given) > layers and given != list(default)):
             count = "hidden layers" if keyword == "hidden" else "convolutions"
             remedy = "dense_layers" if keyword == "hidden" else "conv_layers"
@@ -125,7 +154,7 @@ def _per_layer(
                 keyword, f"{list(value)} lists {len(given)} values for {layers} {count}: set {remedy} too"
             )
         rest = given[-1] if later is None else later
-        # A single listed value before the third layer is everybody's, as a scalar would be.
+        # A list with one value holds for the first two layers, as a number would.
         return [given[i] if i < len(given) else (given[-1] if i < 2 else rest) for i in range(layers)]
-    scalar = whole(keyword, value, at_least=at_least)
+    scalar = require_whole(keyword, value, at_least=at_least)
     return [scalar if i < 2 or later is None else later for i in range(layers)]

@@ -1,4 +1,4 @@
-"""What came before convolutions: softmax regression and the multilayer perceptron."""
+"""Networks without convolutions: softmax regression and the multilayer perceptron."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from math import prod
 
 from torch import nn
 
-from ablate.models.layers import ACTIVATIONS, chosen, hidden_widths, perceptron, probability
+from ablate.models.layers import ACTIVATIONS, build_perceptron, choose, require_probability, require_widths
 
 
 def mlp(
@@ -17,21 +17,21 @@ def mlp(
     input_shape: tuple[int, int, int] = (1, 28, 28),
     classes: int = 10,
 ) -> nn.Sequential:
-    """A network from images `(batch, *input_shape)` to logits `(batch, classes)` that knows no neighbourhood.
+    """A network of dense layers from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    Every pixel is joined to every unit; `hidden: []` is softmax regression. 203,530 parameters if plain.
+    By default it has 203,530 parameters. `hidden: []` is softmax regression.
 
     Args:
         hidden: widths of the hidden layers, up to eight.
         dropout: probability of zeroing a unit after each hidden layer.
 
     Raises:
-        ModelError: naming the keyword whose value cannot be.
+        ModelError: a value is impossible; the error names the keyword.
     """
-    act = chosen("activation", activation, ACTIVATIONS)
-    share = probability("dropout", dropout)
+    act = choose("activation", activation, ACTIVATIONS)
+    share = require_probability("dropout", dropout)
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     layers.update(
-        perceptron(prod(input_shape), hidden_widths(hidden), classes, activation=act, dropout=share)
+        build_perceptron(prod(input_shape), require_widths(hidden), classes, activation=act, dropout=share)
     )
     return nn.Sequential(layers)

@@ -1,4 +1,4 @@
-"""Network in network (Lin, Chen and Yan, 2014) as the documents have it: 1×1 convolutions, no dense layer."""
+"""Network in network (Lin, Chen and Yan, 2014) as in Dive into Deep Learning: without dense layers."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ from torch import nn
 from ablate.models.layers import (
     HEADS,
     PerLayer,
-    chosen,
-    hidden_widths,
-    multiplier,
-    odd_kernel,
-    per_convolution,
-    probability,
-    scaled,
-    whole,
+    choose,
+    require_multiplier,
+    require_odd_kernel,
+    require_probability,
+    require_whole,
+    require_widths,
+    scale,
+    spread_over_convolutions,
 )
 from ablate.models.stack import Stack
 
@@ -43,54 +43,59 @@ def nin(
 ) -> nn.Sequential:
     """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    Plain it has 1,992,166 parameters. A block is a convolution and 1×1 convolutions, each followed by batch
-    norm (if wanted) and the activation. Each block before the head is followed by overlapping 3×3 pooling
-    with stride 2. The global average is that of one more block with a map a class: its last activation
-    stays, so that ReLU's logits are never negative. 28×28 images want a gentler stem, such as `stem_kernel:
-    5, stem_stride: 1, stem_padding: 2`.
+    By default it has 1,992,166 parameters. A block is a convolution and 1×1 convolutions, each with batch
+    norm (if asked for) and activation, then overlapping 3×3 pooling with stride 2. With ReLU no logit is
+    negative. 28×28 images need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
 
     Args:
         blocks: number of blocks before the head, 1 to 6; from the third on they have 384 channels.
         pointwise_layers: number of 1×1 convolutions in each block, 0 to 4.
         width: multiplies the channels of every block before the head and the units of every hidden layer.
-        stem_kernel: of the first block's convolution, as its stride and padding.
-        kernel_size: of the other blocks' first convolutions, the head's too, odd: padding by its half keeps
-            their maps' size.
-        head: `global_average`, or `dense`: AlexNet's dense layers in place of the last block.
+        stem_kernel: kernel size of the first convolution; stem_stride and stem_padding are also its.
+        kernel_size: odd kernel sizes of the first convolutions of the other blocks and the head.
+        head: `global_average`, or `dense`: AlexNet's dense layers instead of the last block.
         hidden: widths of the dense head's hidden layers, up to eight.
         dropout: probability of zeroing a unit before the head's block, or after each hidden layer.
 
     Raises:
-        ModelError: naming the keyword whose value cannot be, or layer, map and kernel that do not fit.
+        ModelError: a value is impossible, or a kernel does not fit its map. Names keyword, layer and sizes.
     """
-    times, share = multiplier("width", width), probability("dropout", dropout)
-    before = whole("blocks", blocks, at_least=1, at_most=6)
-    pointwise = whole("pointwise_layers", pointwise_layers, at_least=0, at_most=4)
-    kernels = per_convolution(
-        "kernel_size", kernel_size, before, default=KERNELS, check=odd_kernel, remedy="set blocks too"
+    times, share = require_multiplier("width", width), require_probability("dropout", dropout)
+    before = require_whole("blocks", blocks, at_least=1, at_most=6)
+    pointwise = require_whole("pointwise_layers", pointwise_layers, at_least=0, at_most=4)
+    kernels = spread_over_convolutions(
+        "kernel_size", kernel_size, before, default=KERNELS, check=require_odd_kernel, remedy="set blocks too"
     )
-    units = [scaled(times, width) for width in hidden_widths(hidden)]
-    chosen("head", head, HEADS)
+    units = [scale(times, width) for width in require_widths(hidden)]
+    choose("head", head, HEADS)
 
     stack = Stack(input_shape, activation=activation, pooling=pooling, batch_norm=batch_norm)
-
-    def pointwise_convolutions(n: int) -> None:
-        for j in range(pointwise):
-            stack.convolve(f"{n}_{j + 1}", stack.channels, kernel=1, kind="pointwise")
-
     for i in range(before):
-        channels = scaled(times, CHANNELS[min(i, len(CHANNELS) - 1)])
+        channels = scale(times, CHANNELS[min(i, len(CHANNELS) - 1)])
         if i == 0:
-            stack.stem(channels, kernel_size=stem_kernel, stride=stem_stride, padding=stem_padding)
+            stack.add_stem(channels, kernel_size=stem_kernel, stride=stem_stride, padding=stem_padding)
         else:
             stack.convolve(f"{i + 1}", channels, kernel=kernels[i - 1])
-        pointwise_convolutions(i + 1)
+        _add_pointwise(stack, i + 1, pointwise)
         stack.pool(f"pool{i + 1}", 3, stride=2, depth="blocks")
     if head == "dense":
-        stack.dense(units, classes, dropout=share)
+        stack.add_dense(units, classes, dropout=share)
     else:
-        stack.drop(share)
-        stack.convolve(f"{before + 1}", classes, kernel=kernels[-1])
-        pointwise_convolutions(before + 1)
-        stack.average()
+        _add_average_head(stack, before + 1, classes, kernels[-1], pointwise, share)
     return nn.Sequential(stack.layers)
+
+
+def _add_average_head(
+    stack: Stack, block: int, classes: int, kernel: int, pointwise: int, dropout: float
+) -> None:
+    """Dropout, one more block with a map per class, and the mean of each map."""
+    stack.drop(dropout)
+    stack.convolve(f"{block}", classes, kernel=kernel)
+    _add_pointwise(stack, block, pointwise)
+    stack.average()
+
+
+def _add_pointwise(stack: Stack, block: int, layers: int) -> None:
+    """Add the 1×1 convolutions of a block."""
+    for i in range(layers):
+        stack.convolve(f"{block}_{i + 1}", stack.channels, kernel=1, kind="pointwise")

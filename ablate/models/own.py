@@ -1,4 +1,4 @@
-"""A person's own network: a callable that a study names, and that the command line or an install allows."""
+"""Users' own networks: a study names a callable, which --plugin or an installed package allows."""
 
 import hashlib
 import importlib
@@ -18,16 +18,16 @@ from ablate.seeds import derived_seed
 from ablate.study.spec import did_you_mean
 
 GIVEN_BY_DATA = ("input_shape", "classes")
-"""Parameters that are no keywords of a study."""
+"""Parameters that the data set gives: no keywords for a study."""
 ENTRY_POINTS = "ablate.models"
-"""The group in which an installed package offers its networks by name."""
+"""The entry point group in which installed packages offer networks by name."""
 _allowed: list[str] = []
 
 
 def allow(packages: Sequence[str]) -> None:
-    """Let studies name code of these packages or modules, looked for where the command is run as well.
+    """Let studies name code of these packages or modules, which may lie in the current folder.
 
-    A study file alone never runs code: it may come from anyone.
+    A study file alone never runs code, for it may come from anyone.
     """
     here = str(Path.cwd())
     for package in packages:
@@ -37,60 +37,64 @@ def allow(packages: Sequence[str]) -> None:
                 sys.path.append(here)
 
 
-def allowed() -> tuple[str, ...]:
-    """What `allow` was told, for another process to be told the same."""
+def list_allowed() -> tuple[str, ...]:
+    """The allowed packages, for `allow` in another process."""
     return tuple(_allowed)
 
 
-def callable_of(model: str, known: Sequence[str]) -> Callable[..., nn.Module]:
-    """What builds the network `package.module:callable`, or one that an installed package offers by name.
+def find_callable(model: str, known: Sequence[str]) -> Callable[..., nn.Module]:
+    """The callable of `package.module:callable`, or of a name that an installed package offers.
 
     Raises:
-        ModelError: it is not allowed, not there, or not to be called.
+        ModelError: it is not allowed, does not exist, or is not callable.
     """
     if ":" not in model:
         offered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
         if model not in offered:
             told = did_you_mean(model, [*known, *offered])
             raise ModelError("model", f"'{model}' is not known: {told}")
-        return _loaded(model, offered[model].load)
+        return _load(model, offered[model].load)
     module, _, name = model.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), name]):
-        raise ModelError("model", f"'{model}' is no package.module:callable")
+        raise ModelError("model", f"'{model}' is not of the form package.module:callable")
     if not any(module == package or module.startswith(f"{package}.") for package in _allowed):
         package = module.partition(".")[0]
-        raise ModelError("model", f"'{model}' is code, which a study alone never runs: --plugin {package}")
-    return _loaded(model, lambda: getattr(importlib.import_module(module), name))
+        raise ModelError(
+            "model", f"'{model}' is code, which a study alone never runs: allow it with --plugin {package}"
+        )
+    return _load(model, lambda: getattr(importlib.import_module(module), name))
 
 
-def signature(model: str, function: Callable[..., nn.Module]) -> dict[str, Any]:
-    """The callable's keyword parameters and their defaults: what a study may ask about.
+def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, Any]:
+    """The callable's parameters and their defaults: the keywords for a study.
 
     Raises:
-        ModelError: a parameter without a default, or with one that no study file can hold.
+        ModelError: a parameter has no default, or one that a study file cannot contain.
     """
     found = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise ModelError(name, f"{model} takes it by position only: let it be given by name")
+            raise ModelError(name, f"{model} takes it by position only: make it a keyword parameter")
         if parameter.default is parameter.empty and name not in GIVEN_BY_DATA:
             raise ModelError(name, f"{model} gives it no default: give it one")
         values = parameter.default if isinstance(parameter.default, tuple | list) else (parameter.default,)
         if name not in GIVEN_BY_DATA and not all(
             value is None or isinstance(value, bool | int | float | str) for value in values
         ):
-            raise ModelError(name, f"{model}: its default {parameter.default!r} is no word, number or list")
+            raise ModelError(
+                name, f"{model}: its default {parameter.default!r} is not a word, number or list"
+            )
         found[name] = parameter.default
     return found
 
 
-def check_kind(model: str, name: str, value: Any, default: Any) -> None:
-    """Refuse what is not of the default's kind: in YAML `no` is a word, and a word is true in Python.
+def check_type(model: str, name: str, value: Any, default: Any) -> None:
+    """Require a value of the default's type: in YAML `no` is a word, and in Python a word is true.
 
     Raises:
-        ModelError: naming the keyword and what its default is.
+        ModelError: the value has another type. The error names keyword and default.
     """
     kinds: dict[type, tuple[str, tuple[type, ...]]] = {
         bool: ("true or false", (bool,)),
@@ -108,14 +112,14 @@ def check_kind(model: str, name: str, value: Any, default: Any) -> None:
 def construct(
     model: str, function: Callable[..., nn.Module], settings: dict[str, Any], *, init: str, seed: int
 ) -> nn.Module:
-    """The network on the CPU, a function of the seed; `init: default` keeps its own initial parameters.
+    """The network on the CPU, a function of the seed. `init: default` keeps its own initial parameters.
 
     Raises:
-        ModelError: the callable failed, or gave something else.
+        ModelError: the callable failed or did not return a network.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "init"))
-        network = _run(model, lambda: function(**settings))
+        network = _call(model, lambda: function(**settings))
     if not isinstance(network, nn.Module):
         raise ModelError("model", f"{model} gives a {type(network).__name__}, not a torch.nn.Module")
     if not list(network.parameters()):
@@ -126,14 +130,14 @@ def construct(
 
 
 def try_out(model: str, network: nn.Module, input_shape: Sequence[int], classes: int) -> None:
-    """Push two images through the network in training mode: a bad shape is found before anything trains.
+    """Pass two images through the network in training mode, to find a wrong shape before any training.
 
     Raises:
-        ModelError: it failed, or gave something else than logits `(batch, classes)`.
+        ModelError: it failed, or did not return logits `(batch, classes)`.
     """
     images = torch.zeros(2, *input_shape)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        output = _run(model, lambda: network.train()(images))
+        output = _call(model, lambda: network.train()(images))
     if not isinstance(output, torch.Tensor) or output.shape != (2, classes):
         given = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise ModelError(
@@ -141,22 +145,22 @@ def try_out(model: str, network: nn.Module, input_shape: Sequence[int], classes:
         )
 
 
-def file_digest(function: Callable[..., nn.Module]) -> str:
-    """SHA-256 of the file that the callable is written in: changed code is another network."""
+def hash_file(function: Callable[..., nn.Module]) -> str:
+    """SHA-256 of the callable's source file: with changed code it is another network."""
     source = inspect.getsourcefile(function)
     return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
 
 
-def _loaded(model: str, load: Callable[[], Any]) -> Callable[..., nn.Module]:
-    found = _run(model, load)
+def _load(model: str, load: Callable[[], Any]) -> Callable[..., nn.Module]:
+    found = _call(model, load)
     if not callable(found):
         raise ModelError("model", f"'{model}' cannot be called: name a function or a class")
     return found
 
 
-def _run(model: str, work: Callable[[], Any]) -> Any:
-    """What a person's code gives; whatever it raises becomes one line."""
+def _call(model: str, work: Callable[[], Any]) -> Any:
+    """The result of a user's code. Any exception becomes a ModelError of one line."""
     try:
         return work()
-    except Exception as error:  # noqa: BLE001  # nobody knows what it may raise
+    except Exception as error:  # noqa: BLE001  # a user's code may raise anything
         raise ModelError("model", f"'{model}' failed with {in_a_line(error)}") from None

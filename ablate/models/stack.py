@@ -1,4 +1,4 @@
-"""The pieces of a network put one upon another by name: how AlexNet, VGG, NiN and GoogLeNet are written."""
+"""A builder for networks layer by layer, which AlexNet, VGG, NiN and GoogLeNet use."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -10,37 +10,37 @@ from ablate.models.layers import (
     HEADS,
     LARGEST_KERNEL,
     POOLINGS,
-    chosen,
-    convolved,
-    perceptron,
-    truth,
-    whole,
+    build_perceptron,
+    choose,
+    compute_size,
+    require_truth,
+    require_whole,
 )
 
 LARGER_IMAGES = "larger images (recipe.input_size)"
 
 
 class Stack:
-    """Layers put one upon another by name, and the map `(channels, *size)` that the last of them gives."""
+    """Named layers in order, and the shape `(channels, *size)` of the last one's output."""
 
     def __init__(
         self, input_shape: tuple[int, int, int], *, activation: object, pooling: object, batch_norm: object
     ) -> None:
-        """Nothing yet, on images of `input_shape`; the keywords hold for all that is put upon it.
+        """Start without layers, for images of `input_shape`. The keywords hold for all layers.
 
         Raises:
-            ModelError: an activation or pooling that is not known, or a batch_norm that is no truth value.
+            ModelError: the activation or pooling is unknown, or batch_norm is neither true nor false.
         """
         self.layers: OrderedDict[str, nn.Module] = OrderedDict()
         self.channels, self.size = input_shape[0], (input_shape[1], input_shape[2])
-        self.activation = chosen("activation", activation, ACTIVATIONS)
-        self._pooling = chosen("pooling", pooling, POOLINGS)
-        self._batch_norm = truth("batch_norm", batch_norm)
+        self.activation = choose("activation", activation, ACTIVATIONS)
+        self._pooling = choose("pooling", pooling, POOLINGS)
+        self._batch_norm = require_truth("batch_norm", batch_norm)
         self._stem_stride = 1
         self._keywords = {"activation": activation, "pooling": pooling, "batch_norm": batch_norm}
 
-    def beside(self) -> "Stack":
-        """An empty stack with the same keywords that sees the map this one gives."""
+    def branch(self) -> "Stack":
+        """An empty stack with the same keywords, whose input is the output of this one."""
         return Stack((self.channels, *self.size), **self._keywords)
 
     def convolve(
@@ -53,17 +53,17 @@ class Stack:
         padding: int | None = None,
         kind: str = "conv",
     ) -> None:
-        """A convolution, batch norm if wanted, and the activation; padded by half its kernel if not told."""
+        """Add a convolution, batch norm (if asked for) and activation; default padding: half the kernel."""
         name = f"{kind}{number}"
         around = kernel // 2 if padding is None else padding
-        self.size = convolved(
+        self.size = compute_size(
             name,
             self.size,
             kernel=kernel,
             stride=stride,
             padding=around,
             dilation=1,
-            # Half of an odd kernel fits any map: only the first convolution may not.
+            # Padded by half its odd kernel a convolution fits any map: only the first may not fit.
             keyword="stem_kernel",
             remedy=f"a smaller stem_kernel, more stem_padding or {LARGER_IMAGES}",
         )
@@ -73,25 +73,25 @@ class Stack:
         self.layers[f"act{number}"] = self.activation()
         self.channels = channels
 
-    def stem(self, channels: int, *, kernel_size: object, stride: object, padding: object) -> None:
-        """The first convolution, from the keywords `stem_kernel`, `stem_stride` and `stem_padding`."""
-        self._stem_stride = whole("stem_stride", stride, at_least=1, at_most=LARGEST_KERNEL)
+    def add_stem(self, channels: int, *, kernel_size: object, stride: object, padding: object) -> None:
+        """Add the first convolution, with the keywords `stem_kernel`, `stem_stride` and `stem_padding`."""
+        self._stem_stride = require_whole("stem_stride", stride, at_least=1, at_most=LARGEST_KERNEL)
         self.convolve(
             "1",
             channels,
-            kernel=whole("stem_kernel", kernel_size, at_least=1, at_most=LARGEST_KERNEL),
+            kernel=require_whole("stem_kernel", kernel_size, at_least=1, at_most=LARGEST_KERNEL),
             stride=self._stem_stride,
-            padding=whole("stem_padding", padding, at_least=0, at_most=LARGEST_KERNEL),
+            padding=require_whole("stem_padding", padding, at_least=0, at_most=LARGEST_KERNEL),
         )
 
     def pool(self, name: str, kernel: int, *, stride: int, padding: int = 0, depth: str) -> None:
-        """Maxima or means of windows; padding takes no part in a mean, as it takes none in a maximum.
+        """Add pooling. Padding does not count in a mean, just as in a maximum.
 
-        `depth` is the keyword that says how many poolings there are: where the map has become too small,
-        it or the stem's stride is the culprit.
+        `depth` is the keyword that sets the number of pooling layers. If the map is too small, the error
+        blames it or the stride of the stem.
         """
         steep = self._stem_stride > 1
-        self.size = convolved(
+        self.size = compute_size(
             name,
             self.size,
             kernel=kernel,
@@ -107,31 +107,33 @@ class Stack:
         self.layers[name] = pool
 
     def drop(self, share: float) -> None:
-        """Dropout of single units, if any are to be dropped."""
+        """Add dropout of single units, unless `share` is 0."""
         if share:
             self.layers["dropout"] = nn.Dropout(share)
 
     def average(self) -> None:
-        """The mean of each map, `(channels,)`."""
+        """Add the mean of each map, `(channels,)`."""
         self.layers["average"] = nn.AdaptiveAvgPool2d(1)
         self.layers["flatten"] = nn.Flatten()
         self.size = (1, 1)
 
-    def dense(self, hidden: Sequence[int], classes: int, *, dropout: float) -> None:
-        """Dense layers from all pixels of all maps to the logits."""
+    def add_dense(self, hidden: Sequence[int], classes: int, *, dropout: float) -> None:
+        """Add dense layers from all pixels of all maps to the logits."""
         self.layers.setdefault("flatten", nn.Flatten())
         features = self.channels * self.size[0] * self.size[1]
-        self.layers.update(perceptron(features, hidden, classes, activation=self.activation, dropout=dropout))
+        self.layers.update(
+            build_perceptron(features, hidden, classes, activation=self.activation, dropout=dropout)
+        )
 
-    def head(self, head: object, hidden: Sequence[int], classes: int, *, dropout: float) -> None:
-        """`dense`: hidden layers, each with dropout. `global_average`: dropout, a map a class, their means.
+    def add_head(self, head: object, hidden: Sequence[int], classes: int, *, dropout: float) -> None:
+        """Add a head: `dense` (hidden layers, dropout) or `global_average` (dropout, a map per class, means).
 
         Raises:
-            ModelError: another head.
+            ModelError: the head is unknown.
         """
-        chosen("head", head, HEADS)
+        choose("head", head, HEADS)
         if head == "dense":
-            self.dense(hidden, classes, dropout=dropout)
+            self.add_dense(hidden, classes, dropout=dropout)
         else:
             self.drop(dropout)
             self.layers["classes"] = nn.Conv2d(self.channels, classes, 1)

@@ -1,4 +1,4 @@
-"""VGG-11 (Simonyan and Zisserman, 2015) as the documents have it, and its deeper and shallower siblings."""
+"""VGG-11 (Simonyan and Zisserman, 2015) as in Dive into Deep Learning (D2L), and deeper or shallower VGGs."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ from torch import nn
 
 from ablate.models.layers import (
     PerLayer,
-    block_counts,
-    hidden_widths,
-    multiplier,
-    odd_kernel,
-    probability,
-    scaled,
+    read_block_counts,
+    require_multiplier,
+    require_odd_kernel,
+    require_probability,
+    require_widths,
+    scale,
 )
 from ablate.models.stack import Stack
 
@@ -36,32 +36,32 @@ def vgg(
 ) -> nn.Sequential:
     """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    Plain it has 128,806,154 parameters. A block is so many convolutions, each with batch norm (if wanted)
-    and the activation, and 2×2 pooling: every block halves the map, so that five want images of 32×32 at
-    least and 28×28 images allow four.
+    By default it has 128,806,154 parameters. A block is a number of convolutions, each with batch norm (if
+    asked for) and the activation, and 2×2 pooling. Every block halves the map: five blocks need images of at
+    least 32×32, and 28×28 images allow four.
 
     Args:
         blocks: convolutions of each block, such as `[2, 2, 3, 3, 3]` for VGG-16, or how many of VGG-11's
             blocks there are; 1 to 8. The first has 64 channels, the next double that, up to 512.
         width: multiplies the channels of every convolution and the units of every hidden layer.
-        kernel_size: of every convolution, odd: padding by its half keeps the map's size.
-        head: `dense`, or `global_average`: dropout, a 1×1 convolution to the classes, the mean of each map.
+        kernel_size: odd kernel size of every convolution, which keeps the size of its map.
+        head: `dense`, or `global_average`: dropout, a 1×1 convolution with a map per class, their means.
         hidden: widths of the dense head's hidden layers, up to eight.
         dropout: probability of zeroing a unit after each hidden layer, or before the convolution to the
             classes.
 
     Raises:
-        ModelError: naming the keyword whose value cannot be, or layer, map and kernel that do not fit.
+        ModelError: a value is impossible, or a kernel does not fit its map. Names keyword, layer and sizes.
     """
-    times, share = multiplier("width", width), probability("dropout", dropout)
-    kernel = odd_kernel("kernel_size", kernel_size)
-    units = [scaled(times, width) for width in hidden_widths(hidden)]
+    times, share = require_multiplier("width", width), require_probability("dropout", dropout)
+    kernel = require_odd_kernel("kernel_size", kernel_size)
+    units = [scale(times, width) for width in require_widths(hidden)]
 
     stack = Stack(input_shape, activation=activation, pooling=pooling, batch_norm=batch_norm)
-    for i, convolutions in enumerate(block_counts("blocks", blocks, default=BLOCKS, at_most=8)):
+    for i, convolutions in enumerate(read_block_counts("blocks", blocks, default=BLOCKS, at_most=8)):
         for j in range(convolutions):
-            channels = scaled(times, CHANNELS[min(i, len(CHANNELS) - 1)])
+            channels = scale(times, CHANNELS[min(i, len(CHANNELS) - 1)])
             stack.convolve(f"{i + 1}_{j + 1}", channels, kernel=kernel)
         stack.pool(f"pool{i + 1}", 2, stride=2, depth="blocks")
-    stack.head(head, units, classes, dropout=share)
+    stack.add_head(head, units, classes, dropout=share)
     return nn.Sequential(stack.layers)

@@ -258,7 +258,7 @@ def test_long_names_that_differ_at_their_ends_have_file_names_that_differ() -> N
         ("tuning={trials: 3, activation: {low: 1, high: 2}}", r"'sigmoid' is no number"),
         (
             "tuning={trials: 3, dropout: {low: 0.1, high: 1.9}}",
-            r"1\.0 is no probability|1\.9 is no probability",
+            r"1\.0 is not a probability|1\.9 is not a probability",
         ),
     ],
 )

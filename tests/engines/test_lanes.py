@@ -399,11 +399,11 @@ def test_overlapping_windows_and_pixels_in_none_are_trained_like_torch(monkeypat
     def size_after(layer: str, size: tuple[int, int], **geometry: int) -> tuple[int, int]:
         if layer.startswith("pool"):
             geometry |= {"kernel": pool.kernel_size, "stride": pool.stride}
-        return layers.convolved(layer, size, **geometry)
+        return layers.compute_size(layer, size, **geometry)
 
     lenet_module = importlib.import_module("ablate.models.lenet")  # the package has a function of that name
     monkeypatch.setattr(lenet_module, "POOLINGS", {"avg": lambda _: pool})
-    monkeypatch.setattr(lenet_module, "convolved", size_after)
+    monkeypatch.setattr(lenet_module, "compute_size", size_after)
     run = run_of({"activation": "tanh", "kernel_size": 3, "padding": 1}, batch_size=20, learning_rate=0.05)
     loop, lanes = update_errors(run, random_batches(10, [20]))
     assert lanes <= max(5 * loop, 1e-5)

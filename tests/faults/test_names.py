@@ -100,8 +100,8 @@ def test_a_model_whose_words_a_spreadsheet_would_run_is_refused_them(small: Call
 @pytest.mark.parametrize("name", NAMES)
 def test_a_plugin_of_such_a_name_opens_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own, "_allowed", [NAMES[name]])
-    with pytest.raises(ModelError, match=r"is no package\.module:callable|is code|ModuleNotFoundError"):
-        own.callable_of(f"{NAMES[name]}:x", [])
+    with pytest.raises(ModelError, match=r"is not of the form package\.module:callable|is code|ModuleNotFoundError"):
+        own.find_callable(f"{NAMES[name]}:x", [])
 
 
 @pytest.mark.parametrize("name", ["a NUL", "two lines", "a terminal's escape", "right to left", "a formula of a spreadsheet"])  # fmt: skip

@@ -218,7 +218,7 @@ def test_a_study_that_names_code_does_not_have_it_imported(
         arguments = ["run", small_file]
     code, _, told = ablate(monkeypatch, capsys, *arguments)
     assert (code, trap.exists()) == (2, False)
-    assert "is code, which a study alone never runs: --plugin malice" in told
+    assert "is code, which a study alone never runs: allow it with --plugin malice" in told
 
 
 def test_naming_code_on_the_command_line_of_models_does_not_import_it(

@@ -116,7 +116,7 @@ def test_every_block_has_the_documents_paths() -> None:
 
 
 def test_it_is_described_at_the_documents_size() -> None:
-    assert models.made_for("googlenet") == (DOCUMENTS, 10)
+    assert models.find_default_input("googlenet") == (DOCUMENTS, 10)
 
 
 def test_a_block_computes_what_the_paper_draws() -> None:
@@ -244,23 +244,23 @@ def test_layers_of_equal_name_and_shape_start_equal_in_every_arm() -> None:
     ("settings", "keyword", "message"),
     [
         ({"stem_kernel": 35}, "stem_kernel", r"conv1: a 35×35 kernel does not fit its 34×34 map \(28×28 padded by 3\): a smaller stem_kernel, more stem_padding or larger images"),
-        ({"stages": 0}, "stages", r"0 is no whole number from 1 to 3"),
-        ({"stages": 4}, "stages", r"4 is no whole number from 1 to 3"),
-        ({"stages": []}, "stages", r"\[\] is no list of 1 to 3 counts: \[2, 5, 2\]"),
-        ({"stages": [1, 1, 1, 1]}, "stages", r"\[1, 1, 1, 1\] is no list of 1 to 3 counts"),
-        ({"stages": [2, 0, 2]}, "stages", r"0 is no whole number from 1 to 8"),
-        ({"stages": [2, 5.0, 2]}, "stages", r"5\.0 is no whole number"),
+        ({"stages": 0}, "stages", r"0 is not a whole number from 1 to 3"),
+        ({"stages": 4}, "stages", r"4 is not a whole number from 1 to 3"),
+        ({"stages": []}, "stages", r"\[\] is not a list of 1 to 3 counts: \[2, 5, 2\]"),
+        ({"stages": [1, 1, 1, 1]}, "stages", r"\[1, 1, 1, 1\] is not a list of 1 to 3 counts"),
+        ({"stages": [2, 0, 2]}, "stages", r"0 is not a whole number from 1 to 8"),
+        ({"stages": [2, 5.0, 2]}, "stages", r"5\.0 is not a whole number"),
         ({"without_path": "3×3"}, "without_path", r"'3×3' is not known: did you mean '3x3'\?"),
         ({"without_path": 3}, "without_path", r"3 is not known"),
         ({"without_path": None}, "without_path", r"None is not known"),
         ({"kernel_size": [3, 4]}, "kernel_size", r"4 is even, and no padding keeps the map"),
         ({"kernel_size": [1, 3, 5]}, "kernel_size", r"lists 3 values for 2 convolutions: one for each of two paths"),
-        ({"width": "0.5"}, "width", r"'0\.5' is no multiplier"),
+        ({"width": "0.5"}, "width", r"'0\.5' is not a multiplier"),
         ({"activation": "rleu"}, "activation", r"did you mean 'relu'\?"),
         ({"pooling": "none"}, "pooling", r"'none' is not known"),
         ({"head": "linear"}, "head", r"'linear' is not known"),
-        ({"hidden": 1024}, "hidden", r"1024 is no list of up to eight widths"),
-        ({"dropout": 2}, "dropout", r"2 is no probability"),
+        ({"hidden": 1024}, "hidden", r"1024 is not a list of up to eight widths"),
+        ({"dropout": 2}, "dropout", r"2 is not a probability"),
         ({"batch_norm": "no"}, "batch_norm", r"'no' is neither true nor false"),
         ({"paths": "1x1"}, "paths", r"unknown keyword of googlenet"),
     ],

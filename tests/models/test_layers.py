@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ablate import models
 from ablate.errors import ModelError
-from ablate.models.layers import LayerShape, convolved
+from ablate.models.layers import LayerShape, compute_size
 
 
 class Branching(nn.Module):
@@ -95,7 +95,7 @@ def test_a_map_is_as_large_as_torch_makes_it(size: tuple[int, int], geometry: di
     options = {**geometry, "kernel_size": geometry["kernel"]}
     del options["kernel"]
     assert (
-        convolved("conv1", size, **geometry) == nn.Conv2d(1, 1, **options)(torch.zeros(1, 1, *size)).shape[2:]
+        compute_size("conv1", size, **geometry) == nn.Conv2d(1, 1, **options)(torch.zeros(1, 1, *size)).shape[2:]
     )
 
 
@@ -112,5 +112,5 @@ def test_a_kernel_that_does_not_fit_is_blamed_on_the_keyword_at_fault(
 ) -> None:
     message = rf"^{layer}: a 3×3 kernel does not fit its 2×4 map \(2×4 padded by 0\): {remedy}$"
     with pytest.raises(ModelError, match=message) as caught:
-        convolved(layer, (2, 4), kernel=3, stride=2, padding=0, dilation=1, **told)
+        compute_size(layer, (2, 4), kernel=3, stride=2, padding=0, dilation=1, **told)
     assert caught.value.keyword == keyword

@@ -57,7 +57,7 @@ def test_the_documents_network_layer_by_layer() -> None:
 
 
 def test_it_is_described_at_the_documents_size() -> None:
-    assert models.made_for("nin") == (DOCUMENTS, 10)
+    assert models.find_default_input("nin") == (DOCUMENTS, 10)
 
 
 def test_its_last_activation_stays_so_that_no_logit_is_negative() -> None:
@@ -137,17 +137,17 @@ def test_both_heads_see_the_same_blocks_start_equal() -> None:
         ({"stem_kernel": 40}, "stem_kernel", r"conv1: a 40×40 kernel does not fit its 32×32 map \(28×28 padded by 2\): a smaller stem_kernel, more stem_padding or larger images"),
         ({"stem_kernel": 11, "stem_stride": 4, "stem_padding": 0}, "stem_stride", r"pool2: a 3×3 kernel does not fit its 2×2 map \(2×2 padded by 0\): smaller stem_stride, fewer blocks or larger images"),
         ({"blocks": 4}, "blocks", r"pool4: a 3×3 kernel does not fit its 2×2 map \(2×2 padded by 0\): fewer blocks or larger images"),
-        ({"blocks": 0}, "blocks", r"0 is no whole number from 1 to 6"),
-        ({"blocks": [1, 2]}, "blocks", r"\[1, 2\] is no whole number"),
-        ({"pointwise_layers": -1}, "pointwise_layers", r"-1 is no whole number from 0 to 4"),
+        ({"blocks": 0}, "blocks", r"0 is not a whole number from 1 to 6"),
+        ({"blocks": [1, 2]}, "blocks", r"\[1, 2\] is not a whole number"),
+        ({"pointwise_layers": -1}, "pointwise_layers", r"-1 is not a whole number from 0 to 4"),
         ({"kernel_size": [5, 3, 2]}, "kernel_size", r"2 is even, and no padding keeps the map"),
         ({"kernel_size": [5, 3, 3, 3]}, "kernel_size", r"lists 4 values for 3 convolutions: set blocks too"),
-        ({"width": 20}, "width", r"20 is no multiplier"),
+        ({"width": 20}, "width", r"20 is not a multiplier"),
         ({"activation": "rleu"}, "activation", r"did you mean 'relu'\?"),
         ({"pooling": "none"}, "pooling", r"'none' is not known"),
         ({"head": "flat"}, "head", r"'flat' is not known"),
-        ({"hidden": 5}, "hidden", r"5 is no list of up to eight widths"),
-        ({"dropout": 1}, "dropout", r"1 is no probability"),
+        ({"hidden": 5}, "hidden", r"5 is not a list of up to eight widths"),
+        ({"dropout": 1}, "dropout", r"1 is not a probability"),
         ({"batch_norm": None}, "batch_norm", r"None is neither true nor false"),
         ({"dense_layers": 2}, "dense_layers", r"unknown keyword of nin"),
     ],

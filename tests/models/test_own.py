@@ -60,7 +60,7 @@ def build(model: str, *, init: str = "default", seed: int = 0, **settings: objec
 
 
 def test_a_study_alone_never_runs_code(nets: str) -> None:
-    with pytest.raises(ModelError, match="is code, which a study alone never runs: --plugin mynets"):
+    with pytest.raises(ModelError, match="is code, which a study alone never runs: allow it with --plugin mynets"):
         models.keywords(nets)
     assert "mynets" not in sys.modules
 
@@ -99,7 +99,7 @@ def test_an_initialisation_reaches_convolutions_and_dense_layers_alone(nets: str
 INVALID = {
     "an unknown keyword": ("build", {"widht": 3}, "did you mean 'width'"),
     "no default": ("without_default", {}, "gives it no default: give it one"),
-    "a default no file can hold": ("odd_default", {}, "is no word, number or list"),
+    "a default no file can hold": ("odd_default", {}, "is not a word, number or list"),
     "no module": ("no_module", {}, "gives a int, not a torch.nn.Module"),
     "nothing to train": ("empty", {}, "without parameters"),
     "another count of classes": ("wrong_shape", {}, r"gives \(2, 7\) for 2 images of 10 classes"),
@@ -107,7 +107,7 @@ INVALID = {
     "a value that its code refuses": ("build", {"activation": "swish"}, "failed with KeyError: 'swish'"),
     "nothing of that name": ("buidl", {}, "failed with AttributeError"),
     "nothing to call": ("NUMBER", {}, "cannot be called"),
-    "no name": ("bu ild", {}, "is no package.module:callable"),
+    "no name": ("bu ild", {}, "is not of the form package.module:callable"),
 }
 
 

@@ -66,7 +66,7 @@ def test_vgg_16_has_the_parameters_that_its_authors_count() -> None:
 
 
 def test_it_is_described_at_the_documents_size() -> None:
-    assert models.made_for("vgg") == (DOCUMENTS, 10)
+    assert models.find_default_input("vgg") == (DOCUMENTS, 10)
 
 
 @pytest.mark.parametrize(
@@ -136,23 +136,23 @@ def test_tensors_of_equal_name_and_shape_start_equal_in_every_arm() -> None:
     ("settings", "keyword", "message"),
     [
         ({"blocks": 6}, "blocks", r"pool6: a 2×2 kernel does not fit its 1×1 map \(1×1 padded by 0\): fewer blocks or larger images"),
-        ({"blocks": 0}, "blocks", r"0 is no whole number from 1 to 8"),
-        ({"blocks": 9}, "blocks", r"9 is no whole number from 1 to 8"),
-        ({"blocks": []}, "blocks", r"\[\] is no list of 1 to 8 counts: \[1, 1, 2, 2, 2\]"),
-        ({"blocks": [1] * 9}, "blocks", r"is no list of 1 to 8 counts"),
-        ({"blocks": [1, 0]}, "blocks", r"0 is no whole number from 1 to 8"),
-        ({"blocks": [1, 9]}, "blocks", r"9 is no whole number from 1 to 8"),
-        ({"blocks": "11"}, "blocks", r"'11' is no whole number"),
-        ({"blocks": True}, "blocks", r"True is no whole number"),
+        ({"blocks": 0}, "blocks", r"0 is not a whole number from 1 to 8"),
+        ({"blocks": 9}, "blocks", r"9 is not a whole number from 1 to 8"),
+        ({"blocks": []}, "blocks", r"\[\] is not a list of 1 to 8 counts: \[1, 1, 2, 2, 2\]"),
+        ({"blocks": [1] * 9}, "blocks", r"is not a list of 1 to 8 counts"),
+        ({"blocks": [1, 0]}, "blocks", r"0 is not a whole number from 1 to 8"),
+        ({"blocks": [1, 9]}, "blocks", r"9 is not a whole number from 1 to 8"),
+        ({"blocks": "11"}, "blocks", r"'11' is not a whole number"),
+        ({"blocks": True}, "blocks", r"True is not a whole number"),
         ({"kernel_size": 2}, "kernel_size", r"2 is even, and no padding keeps the map: 1 or 3"),
-        ({"kernel_size": [3, 3]}, "kernel_size", r"\[3, 3\] is no whole number"),
+        ({"kernel_size": [3, 3]}, "kernel_size", r"\[3, 3\] is not a whole number"),
         ({"activation": "rleu"}, "activation", r"did you mean 'relu'\?"),
         ({"pooling": "mean"}, "pooling", r"'mean' is not known"),
-        ({"width": 0.0}, "width", r"0\.0 is no multiplier"),
+        ({"width": 0.0}, "width", r"0\.0 is not a multiplier"),
         ({"batch_norm": "yes"}, "batch_norm", r"neither true nor false"),
         ({"head": "gap"}, "head", r"'gap' is not known"),
-        ({"hidden": "4096"}, "hidden", r"'4096' is no list of up to eight widths"),
-        ({"dropout": -0.5}, "dropout", r"-0\.5 is no probability"),
+        ({"hidden": "4096"}, "hidden", r"'4096' is not a list of up to eight widths"),
+        ({"dropout": -0.5}, "dropout", r"-0\.5 is not a probability"),
         ({"stem_stride": 2}, "stem_stride", r"unknown keyword of vgg"),
     ],
     ids=str,

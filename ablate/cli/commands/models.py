@@ -38,7 +38,7 @@ def models(
     own.allow(plugin or [])
     settings = study_file.values(overrides or [])
     for model in registry.MODELS if name is None else [name]:
-        (channels, *pixels), classes = registry.made_for(model)
+        (channels, *pixels), classes = registry.find_default_input(model)
         shape = (channels, *([size] * 2 if size else pixels))
         registry.check(model, settings, input_shape=shape, classes=classes)
         network = registry.sketch(model, settings, input_shape=shape, classes=classes)
