@@ -16,7 +16,12 @@ LEVELS = {
 CONSUMERS = ("stats", "figures", "report")
 """What reads tables. It meets what makes them only at the records, the study and the data sets' facts."""
 MEETING_PLACES = {"errors", "formatting", "data.datasets", "study", "records"}
-PRODUCERS_ONLY = {"records.record", "records.shared"}
+PRODUCERS_ONLY = {
+    "records.record",
+    "records.optuna_trials",
+    "records.sqlite_record",
+    "records.postgresql_record",
+}
 ONLY = {
     "ruamel": {"study"},
     "starlette": {"explore"},

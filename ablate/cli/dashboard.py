@@ -5,7 +5,7 @@ from pathlib import Path
 from optuna.storages import RDBStorage
 
 from ablate.errors import AblateError, install_command
-from ablate.records.shared import address
+from ablate.records.postgresql_record import parse_address
 
 
 def open_folder(folder: Path) -> RDBStorage:
@@ -26,7 +26,7 @@ def open_server(url: str) -> RDBStorage:
     Raises:
         AblateError: the URL is not one of a PostgreSQL server, or it contains a password.
     """
-    return RDBStorage(address(url).render_as_string(hide_password=False))
+    return RDBStorage(parse_address(url).render_as_string(hide_password=False))
 
 
 def serve(record: RDBStorage, host: str, port: int) -> None:

@@ -18,7 +18,7 @@ from ablate.experiment.events import Advanced
 from ablate.interruption import Interrupted, delay_interrupts, raise_on_interrupt
 from ablate.models import own
 from ablate.records.folder import ReportFolder
-from ablate.records.record import RecordStore
+from ablate.records.record import Record
 from ablate.report.evidence import Evidence
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
@@ -61,7 +61,7 @@ class Job:
             store = None if self.storage is None else _open_shared_record(self.storage, study, folder)
             changed = folder.adopt(study)
             if store is not None:
-                store.keep(study=study_file.dump(study))
+                store.share_study(study_file.dump(study))
             conditions = self._read_data()
             conduct = Conduct(
                 study,
@@ -119,7 +119,7 @@ class _Reporting:
     job: Job
     folder: ReportFolder
     conduct: Conduct
-    store: RecordStore | None
+    store: Record | None
     changed_after_answer: tuple[str, ...]
 
     @property
@@ -139,7 +139,7 @@ class _Reporting:
         )
         self.folder.write_provenance(provenance)
         if self.store is not None and not self.conduct.timed_elsewhere:
-            self.store.keep(environment=provenance.to_dict())
+            self.store.share_provenance(provenance.to_dict())
         self.folder.write_tables(self.conduct.tables())
         return writer.write(self.folder.path)
 
@@ -156,11 +156,11 @@ def _use_cluster(address: str) -> Mapping[str, Any]:
     }
 
 
-def _open_shared_record(url: str, study: StudySpec, folder: ReportFolder) -> RecordStore:
+def _open_shared_record(url: str, study: StudySpec, folder: ReportFolder) -> Record:
     """The record that hosts share; the folder gets the study as a host last gave it."""
-    from ablate.records.shared import SharedRecord
+    from ablate.records.postgresql_record import PostgresqlRecord
 
-    store = SharedRecord(url, study.name)
+    store = PostgresqlRecord(url, study.name)
     if store.study is not None:
         folder.write_study(store.study)
     return store

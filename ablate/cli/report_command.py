@@ -64,14 +64,14 @@ def _fetch_folder(url: str, name: str, out_dir: Path, plugins: list[str]) -> Pat
     from ablate.experiment.conduct import Conduct
     from ablate.models import own
     from ablate.records.folder import ReportFolder
+    from ablate.records.postgresql_record import PostgresqlRecord
     from ablate.records.provenance import Provenance
-    from ablate.records.shared import SharedRecord
 
     own.allow(plugins)
-    with closing(SharedRecord(url, name, begin=False)) as store:
-        if store.study is None or not store.environment:
+    with closing(PostgresqlRecord(url, name, begin=False)) as store:
+        if store.study is None or not store.provenance:
             raise AblateError(f"{name}: there is nothing to report yet: no host has finished a first pair")
-        provenance = Provenance.from_dict(store.environment)
+        provenance = Provenance.from_dict(store.provenance)
         folder = ReportFolder(out_dir / name)
         folder.take(fresh=False)
         try:

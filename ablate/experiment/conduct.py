@@ -21,7 +21,8 @@ from ablate.experiment.time_phase import Throughput
 from ablate.inspection import inside
 from ablate.records.folder import ReportFolder
 from ablate.records.provenance import ArmCost, Provenance
-from ablate.records.record import TIMING, RecordStore
+from ablate.records.record import TIMING_KEY, Record
+from ablate.records.sqlite_record import FILE, SqliteRecord
 from ablate.study.spec import StudySpec
 from ablate.timing.costs import Work
 from ablate.timing.machine import describe_machine, device_name
@@ -43,7 +44,7 @@ class Conduct:
         jobs: int,
         workers: Callable[[Conditions, int], Workers] = open_workers,
         alone: Callable[[], AbstractContextManager[None]] = nullcontext,
-        store: RecordStore | None = None,
+        store: Record | None = None,
     ) -> None:
         """Within `alone` nobody else uses this machine; `store` keeps the record if the folder does not."""
         self._study = study
@@ -53,7 +54,7 @@ class Conduct:
         self._open_workers = workers
         self._alone = alone
         self._threads = os.cpu_count() or 1
-        self._store = store or RecordStore(folder.path / "study.db", study.name)
+        self._store: Record = store or SqliteRecord(folder.path / FILE, study.name)
         self._machine = device_name(torch.device(conditions.device))
         self._work = Work(study.dataset.facts, study.validation)
         self._plan = Plan(study, layout, self._store.runs, device=conditions.device)
@@ -113,19 +114,19 @@ class Conduct:
         arms = self._plan.trained_arms()
         if self._plan.layout.arms[0] not in arms:
             return  # every arm is timed beside the baseline
-        while not self._store.claim(TIMING):
+        while not self._store.claim(TIMING_KEY):
             time.sleep(POLL_SECONDS)
         self._store.refresh()
         self._throughput = self._throughput_of(arms)
         if not self._throughput.complete():
-            self._store.time_here(self._machine)
+            self._store.time_on(self._machine)
             with self._alone():
                 for done, total, block in self._throughput.measure():
                     speed = f"{block.examples / block.seconds:,.0f} examples/s"
                     yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
             if self._store.shared:  # before other hosts go on: their reports tell these costs
-                self._store.keep(environment=self.provenance().to_dict())
-        self._store.release(TIMING)
+                self._store.share_provenance(self.provenance().to_dict())
+        self._store.release(TIMING_KEY)
 
     def _look(self) -> Iterator[Event]:
         """Keep what the trained networks confuse and what their layers compute."""
@@ -138,7 +139,7 @@ class Conduct:
     @property
     def timed_elsewhere(self) -> bool:
         """Whether another host timed the arms: its provenance then counts."""
-        return bool(self._store.elsewhere(self._machine))
+        return bool(self._store.foreign_provenance(self._machine))
 
     def replay(self) -> None:
         """Follow the plan as far as the record goes; train nothing, time nothing."""
@@ -161,7 +162,7 @@ class Conduct:
         Without `measure_costs` an arm has a cost only if it is known already: measuring takes two of its
         training steps.
         """
-        elsewhere = self._store.elsewhere(self._machine)
+        elsewhere = self._store.foreign_provenance(self._machine)
         kept = Provenance.from_dict(elsewhere) if elsewhere else self._folder.provenance()
         machine = describe_machine(torch.device(self._conditions.device), self._threads, self._jobs)
         if kept and (elsewhere or not self._worked):  # the machine that measured the values on record

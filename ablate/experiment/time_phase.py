@@ -12,7 +12,7 @@ from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import batches_forever, settle_process
 from ablate.execution.executor import Conditions
 from ablate.records.provenance import ArmCost
-from ablate.records.record import RecordStore
+from ablate.records.record import Record
 from ablate.records.run_records import TimingBlock
 from ablate.study.spec import StudySpec
 from ablate.timing import costs
@@ -28,7 +28,7 @@ class Throughput:
         study: StudySpec,
         runs: Sequence[Run],
         conditions: Conditions,
-        store: RecordStore,
+        store: Record,
         threads: int,
     ) -> None:
         """`runs` has one run of each arm, the baseline's first. It is empty where nothing can be timed."""
@@ -88,7 +88,7 @@ class Throughput:
         # A new arm changes the neighbours of all others, and blocks of two machines are no pairs: in both
         # cases the key changes, so the alternation starts again.
         runs = [run.key(self._study, self._conditions.device) for run in self._runs.values()]
-        machine = self._store.machine(device_name(self._device))
+        machine = self._store.timing_machine(device_name(self._device))
         seconds = self._study.timing.block_seconds
         order = []
         for block, position, name in alternate(list(self._runs), self._study.timing.blocks):

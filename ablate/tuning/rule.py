@@ -25,7 +25,8 @@ STANDARD_ERRORS = 2
 Measured on simulated studies of two identical arms: a test at 5 % then rejects in 5.0, 5.1 and 5.2 % of three
 landscapes (tests/tuning/test_calibration.py); with three standard errors in 5.0 % of all, but an arm that
 wants another value gets it later. One standard error of three seeds gave up to 8.8 %. Passing over values
-next to one that failed was tried: which arm sees the failure is chance, so identical arms differed in up to 28 %.
+next to one that failed was tried: which arm sees the failure is chance, and identical arms differed in up
+to 28 %.
 """
 FELL = 0.05
 """A score this far below the arm's best ends the search on that side."""

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from ablate.design.runs import Run
 from ablate.execution.executor import Outcome
-from ablate.records.record import RecordStore
-from ablate.records.shared import SharedRecord
+from ablate.records.postgresql_record import PostgresqlRecord
+from ablate.records.record import Record
 from ablate.study import study_file
 from tests.conftest import SMALL
 from tests.experiment.test_conduct import Stub, conducting
@@ -57,7 +57,7 @@ class Sleeping(Stub):
         return Outcome(run=run, record=self.record(run))
 
 
-def measured(workers: int, store: RecordStore | None, name: str, folder: Path) -> dict[str, float]:
+def measured(workers: int, store: Record | None, name: str, folder: Path) -> dict[str, float]:
     """One study of RUNS runs from its first to its last, of which the plan knows everything beforehand."""
     file = folder / f"{name}.yaml"
     file.write_text(SMALL)
@@ -85,7 +85,7 @@ def main(url: str | None) -> None:
         for workers in WORKERS:
             for where in ("SQLite file", *(["PostgreSQL server"] if url else [])):
                 name = f"scale-{workers}-{'file' if where.startswith('SQLite') else os.getpid()}"
-                store = SharedRecord(url, name) if url and where.startswith("Post") else None
+                store = PostgresqlRecord(url, name) if url and where.startswith("Post") else None
                 rows.append({"record": where, **measured(workers, store, name, Path(made))})
                 print(rows[-1], flush=True)
     table = pd.DataFrame(rows)

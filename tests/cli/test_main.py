@@ -151,7 +151,7 @@ def test_an_interruption_is_told_and_loses_only_what_was_in_flight(
         parent.send_signal(number)
         _, errors = parent.communicate(timeout=30)
     assert parent.returncode == code
-    assert "the same command goes on where this one stopped" in errors
+    assert "the same command continues where this one stopped" in errors
     assert "Traceback" not in errors
     assert psutil.wait_procs(family, timeout=5)[1] == []
     assert _on_record(tmp_path)["confirm"] >= 3
@@ -167,7 +167,7 @@ def test_without_data_or_network_the_fallback_answers_and_says_so(tmp_path: Path
     )
     assert done.returncode == 0, done.stderr
     assert (
-        "fashion_mnist is neither on this machine nor to be downloaded: answering on digits instead"
+        "fashion_mnist is not on this machine and cannot be downloaded: answering on digits instead"
         in done.stderr
     )
     assert "fashion_mnist could not be had" in (tmp_path / "reports/small-digits/report.html").read_text()

@@ -166,7 +166,8 @@ def test_sets_of_the_cifar_kind_are_read_by_torchvision(
     class Datasets:
         CIFAR10 = TorchvisionSet
 
-    monkeypatch.setattr(by_torchvision, "torchvision_datasets", lambda: Datasets)
+    for module in (by_torchvision, sources):
+        monkeypatch.setattr(module, "torchvision_datasets", lambda: Datasets)
     monkeypatch.setattr(sources, "_cache", lambda: tmp_path / "cache")
     monkeypatch.delenv("ABLATE_DATA", raising=False)
     assert sources.find(named("cifar10"), tmp_path, download=False) is None

@@ -167,6 +167,6 @@ def test_no_worker_is_left_five_seconds_after_its_parent_was_killed(small_file, 
 
 
 def test_a_command_ends_after_the_server_of_its_workers_so_that_their_time_counts_as_its_own() -> None:
-    script = "from ablate import processes as p; p.prepare(); print(p.forkserver._forkserver._forkserver_pid)"
+    script = "from ablate.execution import fork_server as p; p.prepare(); print(p.forkserver._forkserver._forkserver_pid)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not psutil.pid_exists(int(done.stdout))

@@ -15,7 +15,7 @@ from ablate.execution.workers import Workers
 from ablate.experiment.conduct import Conduct
 from ablate.experiment.events import Advanced, FirstPair
 from ablate.records.folder import ReportFolder
-from ablate.records.record import RecordStore
+from ablate.records.record import Record
 from ablate.records.run_records import RunRecord
 from ablate.report import writer
 from ablate.study.spec import StudySpec
@@ -76,7 +76,7 @@ def conducting(
     spec: StudySpec,
     path: Path,
     workers: Callable[[Conditions, int], Workers],
-    store: RecordStore | None = None,
+    store: Record | None = None,
     alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Iterator[tuple[Conduct, ReportFolder, tuple[str, ...]]]:
     """The study about to be conducted in the folder, which is held, and what was changed after an answer."""

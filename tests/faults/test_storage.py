@@ -13,8 +13,8 @@ import optuna
 import pytest
 
 from ablate.errors import FolderError
-from ablate.records import record as records
-from ablate.records.record import RecordStore
+from ablate.records import sqlite_record
+from ablate.records.sqlite_record import SqliteRecord
 from ablate.report import writer
 from tests.commands import ablate, environment
 from tests.conftest import SMALL
@@ -89,8 +89,8 @@ def test_a_database_that_is_not_our_whole_record_is_one_line_and_never_overwritt
     spoil(path)
     before = path.read_bytes()
     with pytest.raises(FolderError, match=message) as raised:
-        RecordStore(path, "small")
-    assert "it is left as it is; --fresh moves it aside" in str(raised.value)
+        SqliteRecord(path, "small")
+    assert "it stays as it is; --fresh moves it aside" in str(raised.value)
     assert "\n" not in str(raised.value)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -103,13 +103,13 @@ def test_a_kill_while_the_record_is_made_leaves_none(tmp_path: Path, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(records, "_studies", killed)
+        patched.setattr(sqlite_record, "create_studies", killed)
         with pytest.raises(KeyboardInterrupt):
-            RecordStore(path, "small")
+            SqliteRecord(path, "small")
     assert not path.exists()
     (tmp_path / f".study.db.{os.getpid()}").write_bytes(b"what a kill -9 leaves of a process of our number")
-    RecordStore(path, "small").close()
-    assert RecordStore(path, "small").runs == {}
+    SqliteRecord(path, "small").close()
+    assert SqliteRecord(path, "small").runs == {}
 
 
 def mounted(folder: Path, size: str) -> None:
@@ -154,7 +154,7 @@ def test_a_full_disk_is_one_line_and_with_room_again_the_study_ends_as_if_it_had
     assert "full" in str(raised.value) or "No space left on device" in str(raised.value)
     filler.unlink()
     if (small_disk / "small" / "study.db").exists():
-        store = RecordStore(small_disk / "small" / "study.db", "small")
+        store = SqliteRecord(small_disk / "small" / "study.db", "small")
         assert len(store.runs) >= len(first.ran) - 1  # all but the one that found the disk full
         store.close()
     _, folder = conduct(spec, small_disk / "small", second)
@@ -206,7 +206,7 @@ def test_a_command_that_may_write_no_larger_file_says_so_in_one_line_and_goes_on
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.strip().splitlines()) == 1
     assert "what is on record stays" in done.stderr
-    store = RecordStore(tmp_path / "reports" / "small" / "study.db", "small")
+    store = SqliteRecord(tmp_path / "reports" / "small" / "study.db", "small")
     recorded = len(store.runs)
     store.close()
     assert recorded > 0

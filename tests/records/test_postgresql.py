@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from ablate.errors import AblateError, FolderError
-from ablate.records import shared
-from ablate.records.shared import SharedRecord
+from ablate.records import postgresql_record
+from ablate.records.postgresql_record import PostgresqlRecord
 from tests.commands import ROOT, ablate
 from tests.conftest import SMALL
 from tests.experiment.test_conduct import Stub, conduct, conducting, runs_csv
@@ -85,11 +85,11 @@ def alone(small, tmp_path: Path) -> bytes:
 
 def trials(url: str, name: str) -> dict[str, list[str]]:
     """The keys on record by phase, one a trial."""
-    store = SharedRecord(url, name)
+    store = PostgresqlRecord(url, name)
     try:
         return {
             phase: [trial.user_attrs["ablate:key"] for trial in study.get_trials(deepcopy=False)]
-            for phase, study in store._studies.items()
+            for phase, study in store._trials._studies.items()
         }
     finally:
         store.close()
@@ -100,7 +100,7 @@ def test_a_server_gives_the_bytes_that_a_file_gives_and_a_finished_study_does_no
 ) -> None:
     for number, left in enumerate((None, [])):
         stub = Stub()
-        with conducting(small(), tmp_path / f"{number}", stub, SharedRecord(server.url, "small")) as (
+        with conducting(small(), tmp_path / f"{number}", stub, PostgresqlRecord(server.url, "small")) as (
             conducted,
             folder,
             _,
@@ -128,7 +128,7 @@ def test_hosts_at_once_share_the_runs_and_do_none_twice(
     spec = small("name=together")
 
     def host(number: int) -> None:
-        store = SharedRecord(server.url, "together")
+        store = PostgresqlRecord(server.url, "together")
         with conducting(spec, tmp_path / f"host{number}", stubs[number], store) as (conducted, folder, _):
             list(conducted.events())
             folder.write_tables(conducted.tables())
@@ -150,12 +150,12 @@ def test_what_a_dead_host_had_claimed_is_free_at_once(server: Server) -> None:
     holder = f"""
 import sys, time
 sys.path.insert(0, {str(ROOT)!r})
-from ablate.records.shared import SharedRecord
-store = SharedRecord({server.url!r}, "claims")
+from ablate.records.postgresql_record import PostgresqlRecord
+store = PostgresqlRecord({server.url!r}, "claims")
 print(store.claim("a run"), flush=True)
 time.sleep(100)
 """
-    store = SharedRecord(server.url, "claims")
+    store = PostgresqlRecord(server.url, "claims")
     with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True) as dying:
         assert dying.stdout is not None
         assert dying.stdout.readline() == "True\n"
@@ -174,7 +174,7 @@ def test_a_server_stopped_and_started_in_mid_study_costs_nothing(
 ) -> None:
     spec = small("name=restarted")
     stub = Slow()
-    with conducting(spec, tmp_path / "host", stub, SharedRecord(server.url, "restarted")) as (
+    with conducting(spec, tmp_path / "host", stub, PostgresqlRecord(server.url, "restarted")) as (
         conducted,
         folder,
         _,
@@ -190,7 +190,7 @@ def test_a_server_stopped_and_started_in_mid_study_costs_nothing(
 
 
 def test_a_claim_ends_with_its_session_and_is_not_believed_in_afterwards(server: Server) -> None:
-    one, other = SharedRecord(server.url, "lost"), SharedRecord(server.url, "lost")
+    one, other = PostgresqlRecord(server.url, "lost"), PostgresqlRecord(server.url, "lost")
     try:
         assert one.claim("a key")
         assert not other.claim("a key")
@@ -204,8 +204,8 @@ def test_a_claim_ends_with_its_session_and_is_not_believed_in_afterwards(server:
 
 
 def test_a_server_that_stays_away_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "PATIENCE_SECONDS", 0.5)
-    store = SharedRecord(server.url, "away")
+    monkeypatch.setattr(postgresql_record, "PATIENCE_SECONDS", 0.5)
+    store = PostgresqlRecord(server.url, "away")
     server.stop()
     try:
         with pytest.raises(FolderError, match=r"does not answer \(.*\): what is on record stays") as told:
@@ -220,7 +220,7 @@ def test_a_server_that_stays_away_is_one_line(server: Server, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("mysql://a@b/c", "hosts share postgresql://… alone"),
+        ("mysql://a@b/c", "only postgresql://… can be shared"),
         ("nothing", "write postgresql://USER@HOST:PORT/DATABASE"),
         ("postgresql://me:secret@127.0.0.1/x", "leave it out of the URL"),
         ("postgresql://me@127.0.0.1/x?password=secret", "leave it out of the URL"),
@@ -228,7 +228,7 @@ def test_a_server_that_stays_away_is_one_line(server: Server, monkeypatch: pytes
 )
 def test_an_address_that_will_not_do_is_told_without_its_password(url: str, message: str) -> None:
     with pytest.raises(AblateError) as told:
-        shared.address(url)
+        postgresql_record.parse_address(url)
     assert message in str(told.value)
     assert "secret" not in str(told.value)
 

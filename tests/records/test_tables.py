@@ -9,8 +9,8 @@ import pytest
 from ablate.errors import FolderError
 from ablate.records import files, tables
 from ablate.records.columns import COLUMNS, TABLES
-from ablate.records.record import RecordStore
 from ablate.records.run_records import EpochPoint, RunRecord, TimingBlock
+from ablate.records.sqlite_record import SqliteRecord
 from ablate.records.tables import frame
 
 RECORD = RunRecord(
@@ -32,12 +32,12 @@ BLOCK = TimingBlock(arm="baseline", block=1, position=2, examples=2560, seconds=
 
 
 def test_a_record_comes_back_from_the_storage_as_it_went_in(tmp_path: Path) -> None:
-    store = RecordStore(tmp_path / "study.db", "small")
+    store = SqliteRecord(tmp_path / "study.db", "small")
     store.add_run("a", RECORD)
     store.add_run("b", DIVERGED)
     store.add_block("c", BLOCK)
     store.close()
-    again = RecordStore(tmp_path / "study.db", "small")
+    again = SqliteRecord(tmp_path / "study.db", "small")
     assert again.runs == {"a": RECORD, "b": DIVERGED}
     assert again.runs["b"].cause == DIVERGED.cause
     assert again.blocks == {"c": BLOCK}
@@ -45,12 +45,12 @@ def test_a_record_comes_back_from_the_storage_as_it_went_in(tmp_path: Path) -> N
 
 
 def test_a_crash_on_record_is_tried_again_by_the_next_command(tmp_path: Path) -> None:
-    store = RecordStore(tmp_path / "study.db", "small")
+    store = SqliteRecord(tmp_path / "study.db", "small")
     store.add_run("a", RunRecord(**{**vars(DIVERGED), "status": "failed"}))
     store.add_run("b", DIVERGED)
     assert set(store.runs) == {"a", "b"}
     store.close()
-    again = RecordStore(tmp_path / "study.db", "small")
+    again = SqliteRecord(tmp_path / "study.db", "small")
     assert set(again.runs) == {"b"}
     again.close()
 
@@ -58,7 +58,7 @@ def test_a_crash_on_record_is_tried_again_by_the_next_command(tmp_path: Path) ->
 def test_the_storage_is_optunas_own_and_holds_nothing_running(tmp_path: Path) -> None:
     import optuna
 
-    store = RecordStore(tmp_path / "study.db", "small")
+    store = SqliteRecord(tmp_path / "study.db", "small")
     store.add_run("a", RECORD)
     store.add_run("b", DIVERGED)
     store.close()
@@ -75,8 +75,8 @@ def test_the_storage_is_optunas_own_and_holds_nothing_running(tmp_path: Path) ->
 def test_a_file_that_is_no_record_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "study.db"
     path.write_bytes(content)
-    with pytest.raises(FolderError, match=r"study\.db: no usable record.*--fresh"):
-        RecordStore(path, "small")
+    with pytest.raises(FolderError, match=r"study\.db: holds no usable record.*--fresh"):
+        SqliteRecord(path, "small")
     assert path.read_bytes() == content
 
 

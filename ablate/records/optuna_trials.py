@@ -1,0 +1,146 @@
+"""Records as Optuna's trials: one Optuna study a phase, one trial for each finished run or timing block."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
+
+from ablate.records.run_records import RunRecord, TimingBlock
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+_KEY, _RECORD = "ablate:key", "ablate:record"
+_PHASES = ("search", "tune", "confirm", "time")
+_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+STORAGE_ERRORS = (SQLAlchemyError, StorageInternalError)
+"""What Optuna's storage raises when it cannot be read or written."""
+UNREADABLE = (*STORAGE_ERRORS, sqlite3.Error, RuntimeError, KeyError, TypeError, ValueError)
+"""What opening a storage that holds something else may raise."""
+
+
+class OptunaTrials:
+    """The finished runs and timing blocks of one study in an Optuna storage."""
+
+    def __init__(self, storage: RDBStorage, name: str) -> None:
+        """Create the Optuna studies that are missing, and read what is on record."""
+        self._storage = storage
+        self._studies = create_studies(storage, name)
+        self.runs: dict[str, RunRecord] = {}
+        self.blocks: dict[str, TimingBlock] = {}
+        self._read = dict.fromkeys(_PHASES, 0)
+        self.read_new(include_crashed=False)  # a crash is missing data: this command tries that run again
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """What is kept beside the runs, by name."""
+        return self._studies["confirm"].user_attrs
+
+    def set_attribute(self, name: str, value: str) -> None:
+        """Keep a text beside the runs."""
+        self._studies["confirm"].set_user_attr(name, value)
+
+    def read_new(self, *, include_crashed: bool) -> None:
+        """Read the trials that were added since the last call; crashed runs only if they are asked for."""
+        for phase in _PHASES:
+            trials = self._studies[phase].get_trials(deepcopy=False)
+            for trial in trials[self._read[phase] :]:
+                key, text = trial.user_attrs[_KEY], trial.user_attrs[_RECORD]
+                if phase == "time":
+                    self.blocks[key] = TimingBlock(**json.loads(text))
+                    continue
+                run = RunRecord.from_json(text)
+                if include_crashed or run.status not in ("failed", "oom"):
+                    self.runs[key] = run
+            self._read[phase] = len(trials)
+
+    def add_run(self, key: str, record: RunRecord) -> None:
+        """Add a finished run, in one transaction of Optuna's."""
+        self._studies[record.phase].add_trial(_trial_of_run(key, record))
+        self.runs[key] = record
+
+    def add_block(self, key: str, block: TimingBlock) -> None:
+        """Add a timing block; the value of its trial is examples per second."""
+        self._studies["time"].add_trial(_trial_of_block(key, block))
+        self.blocks[key] = block
+
+    def close(self) -> None:
+        """Close the storage."""
+        close_storage(self._storage)
+
+
+def create_studies(storage: RDBStorage, name: str) -> dict[str, optuna.Study]:
+    """Optuna's studies by phase; the missing ones are created."""
+    return {
+        phase: optuna.create_study(
+            storage=storage, study_name=f"{name} {phase}", direction="maximize", load_if_exists=True
+        )
+        for phase in _PHASES
+    }
+
+
+def study_name(name: str) -> str:
+    """The name of an Optuna study that every storage with records of the study `name` has."""
+    return f"{name} confirm"
+
+
+def close_storage(storage: RDBStorage) -> None:
+    """Close the connections of an Optuna storage."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def explain(error: Exception) -> str:
+    """The cause of a storage's error, on one line."""
+    return " ".join(str(error.__cause__ or error).split())[:120]
+
+
+def _trial_of_run(key: str, record: RunRecord) -> FrozenTrial:
+    value = record.validation_accuracy if record.test_accuracy is None else record.test_accuracy
+    state = TrialState.FAIL if value is None else _STATES.get(record.status, TrialState.FAIL)
+    tuned = {k: float(v) for k, v in record.values.items() if f"{k}=" in record.setting}
+    # Optuna checks that a value lies in its distribution; these are records, not proposals.
+    distributions: dict[str, BaseDistribution] = {k: FloatDistribution(v, v) for k, v in tuned.items()}
+    return create_trial(
+        state=state,
+        value=None if state == TrialState.FAIL else value,
+        params=tuned,
+        distributions=distributions,
+        user_attrs={
+            _KEY: key,
+            _RECORD: record.to_json(),
+            "arm": record.arm,
+            "setting": record.setting,
+            "seed": record.seed,
+            "status": record.status,
+        },
+        intermediate_values={
+            round(point.epoch): point.validation_accuracy
+            for point in record.epochs
+            if point.validation_accuracy is not None
+        },
+    )
+
+
+def _trial_of_block(key: str, block: TimingBlock) -> FrozenTrial:
+    return create_trial(
+        state=TrialState.COMPLETE,
+        value=block.examples / block.seconds,
+        params={},
+        distributions={},
+        user_attrs={
+            _KEY: key,
+            _RECORD: json.dumps(asdict(block)),
+            "arm": block.arm,
+            "block": block.block,
+            "position": block.position,
+        },
+        intermediate_values={},
+    )

@@ -1,0 +1,232 @@
+"""The record on a PostgreSQL server. Several hosts share one study, and none repeats another's run."""
+
+import hashlib
+import json
+import socket
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+from sqlalchemy.exc import ArgumentError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from ablate.errors import AblateError, FolderError, install_command
+from ablate.records.optuna_trials import STORAGE_ERRORS, UNREADABLE, OptunaTrials, explain, study_name
+from ablate.records.run_records import RunRecord, TimingBlock
+
+T = TypeVar("T")
+PATIENCE_SECONDS = 300.0
+"""How long a server may be away, for a restart say, before the command gives up."""
+LONGEST_WAIT_SECONDS = 5.0
+KEEP_ALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+"""A host without power closes no connection. With this the server notices, and frees its runs in a minute."""
+_STUDY, _PROVENANCE, _TIMED_ON = "ablate:study", "ablate:environment", "ablate:timed_on"
+
+
+class PostgresqlRecord:
+    """A `Record` on a server. A run is claimed by an advisory lock on its key.
+
+    This process's session on the server holds the lock. The lock is free when the process or its host dies,
+    so there is nothing to clean up. Every record is written under its lock, after a check that it is not
+    there already: a session that was lost in between has lost its locks too.
+    """
+
+    shared = True
+
+    def __init__(self, url: str, name: str, *, begin: bool = True) -> None:
+        """Open the study; begin it if `begin` and it is not there.
+
+        Raises:
+            AblateError: the URL is not a PostgreSQL server's, or holds a password.
+            FolderError: the server does not answer or refuses the user, or it holds no such study.
+        """
+        server = parse_address(url)
+        self._name, self._where = name, f"--storage {server.render_as_string()}"
+        self._locks: set[str] = set()
+        self._retrying = Retrying(
+            stop=stop_after_delay(PATIENCE_SECONDS),
+            wait=wait_random_exponential(max=LONGEST_WAIT_SECONDS),
+            retry=retry_if_exception_type(STORAGE_ERRORS),
+            reraise=True,
+        )
+        try:
+            # No pool: closing a session must end it, and free its locks.
+            self._engine = sqlalchemy.create_engine(
+                server,
+                isolation_level="AUTOCOMMIT",
+                poolclass=sqlalchemy.NullPool,
+                connect_args={"options": KEEP_ALIVE},
+            )
+            self._session = self._engine.connect()
+            # Without this lock two hosts that begin a study at once would both create its tables.
+            with self._engine.connect() as beginning:
+                beginning.execute(_call("pg_advisory_lock"), {"key": self._lock_number("begin")})
+                storage = RDBStorage(
+                    server.render_as_string(hide_password=False), engine_kwargs={"pool_pre_ping": True}
+                )
+                if not begin and study_name(name) not in optuna.get_all_study_names(storage):
+                    raise FolderError(f"{self._where}: holds no study {name}")
+                self._trials = OptunaTrials(storage, name)
+        except UNREADABLE as error:
+            raise FolderError(f"{self._where}: holds no usable record ({explain(error)})") from None
+
+    @property
+    def runs(self) -> Mapping[str, RunRecord]:
+        """Finished runs by key, of all hosts."""
+        return self._trials.runs
+
+    @property
+    def blocks(self) -> Mapping[str, TimingBlock]:
+        """Timing blocks by key, of all hosts."""
+        return self._trials.blocks
+
+    def claim(self, key: str) -> bool:
+        """Lock the key; whether this process has the lock, and the key is not on record."""
+        return self._retry(partial(self._lock, key))
+
+    def release(self, key: str) -> None:
+        """Unlock the key."""
+        self._retry(partial(self._unlock, key))
+
+    def refresh(self) -> None:
+        """Read what other hosts have put on record."""
+        self._retry(partial(self._trials.read_new, include_crashed=True))
+
+    def add_run(self, key: str, record: RunRecord) -> None:
+        """Put a finished run on record under its lock, then unlock it."""
+        self._retry(partial(self._write_locked, key, partial(self._trials.add_run, key, record)))
+        self.release(key)
+
+    def add_block(self, key: str, block: TimingBlock) -> None:
+        """Put a timing block on record under its lock, then unlock it."""
+        self._retry(partial(self._write_locked, key, partial(self._trials.add_block, key, block)))
+        self.release(key)
+
+    def timing_machine(self, machine: str) -> str:
+        """The host whose timing blocks count: the one that times, or else this one."""
+        return str(self._attributes().get(_TIMED_ON, _name_host(machine)))
+
+    def time_on(self, machine: str) -> None:
+        """Let the timing blocks of this host count from now on."""
+        self._set(_TIMED_ON, _name_host(machine))
+
+    def foreign_provenance(self, machine: str) -> Mapping[str, Any]:
+        """The provenance of another host that timed the arms; empty if this one did, or none did."""
+        return self.provenance if self.timing_machine(machine) != _name_host(machine) else {}
+
+    @property
+    def study(self) -> str | None:
+        """The study file that the hosts share, as a host last gave it; None before."""
+        return self._attributes().get(_STUDY)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """The provenance that the host that timed has shared; empty before."""
+        shared: dict[str, Any] = json.loads(self._attributes().get(_PROVENANCE, "{}"))
+        return shared
+
+    def share_study(self, study: str) -> None:
+        """Keep the study file where other hosts find it."""
+        self._set(_STUDY, study)
+
+    def share_provenance(self, provenance: Mapping[str, Any]) -> None:
+        """Keep the provenance where other hosts find it."""
+        self._set(_PROVENANCE, json.dumps(provenance))
+
+    def close(self) -> None:
+        """Close the connections, which frees every lock."""
+        self._trials.close()
+        self._session.close()
+        self._engine.dispose()
+
+    def _set(self, name: str, value: str) -> None:
+        self._retry(partial(self._trials.set_attribute, name, value))
+
+    def _attributes(self) -> Mapping[str, Any]:
+        return self._retry(lambda: self._trials.attributes)
+
+    def _write_locked(self, key: str, write: Callable[[], None]) -> None:
+        if self._lock(key):
+            write()
+
+    def _lock(self, key: str) -> bool:
+        """Whether this session has the key's lock, and the key is not on record."""
+        if key in self.runs:
+            return False
+        if key in self._locks:
+            self._session.execute(sqlalchemy.text("select 1"))  # raises if the session is gone, and its locks
+        else:
+            locked = self._session.execute(_call("pg_try_advisory_lock"), {"key": self._lock_number(key)})
+            if not locked.scalar():
+                return False
+            self._locks.add(key)
+        self._trials.read_new(include_crashed=True)  # only under the lock nobody else can put it there
+        if key in self.runs or key in self.blocks:
+            self._unlock(key)
+            return False
+        return True
+
+    def _unlock(self, key: str) -> None:
+        if key in self._locks:
+            self._session.execute(_call("pg_advisory_unlock"), {"key": self._lock_number(key)})
+            self._locks.discard(key)
+
+    def _lock_number(self, key: str) -> int:
+        """The key as PostgreSQL wants a lock's: 64 signed bits, different for every study."""
+        digest = hashlib.sha256(f"{self._name} {key}".encode()).digest()
+        return int.from_bytes(digest[:8], signed=True)
+
+    def _retry(self, action: Callable[[], T]) -> T:
+        """Do the action; repeat it while the server is away. A new session begins without locks."""
+
+        def attempt() -> T:
+            if self._session.invalidated or self._session.closed:
+                self._locks.clear()
+                self._session.close()
+                self._session = self._engine.connect()
+            return action()
+
+        try:
+            return self._retrying.copy()(attempt)
+        except STORAGE_ERRORS as error:
+            raise FolderError(
+                f"{self._where}: does not answer ({explain(error)}): what is on record stays"
+            ) from None
+
+
+def parse_address(url: str) -> sqlalchemy.URL:
+    """The server's address, for the installed driver.
+
+    Raises:
+        AblateError: the URL is not a PostgreSQL server's, or holds a password.
+    """
+    try:
+        server = sqlalchemy.make_url(url)
+    except ArgumentError:
+        raise AblateError("--storage: write postgresql://USER@HOST:PORT/DATABASE") from None
+    if server.get_backend_name() != "postgresql":
+        raise AblateError(f"--storage {server.render_as_string()}: only postgresql://… can be shared")
+    if server.password is not None or "password" in server.query:
+        raise AblateError(
+            "--storage: everyone who lists processes can read a password in the URL: leave it out of the URL "
+            "and put it into PGPASSWORD or ~/.pgpass"
+        )
+    try:
+        import psycopg  # noqa: F401
+    except ModuleNotFoundError:
+        raise AblateError(
+            f"--storage: psycopg is not installed: {install_command('postgresql')}"
+        ) from None
+    return server.set(drivername="postgresql+psycopg")
+
+
+def _name_host(machine: str) -> str:
+    """The machine with its host name: two hosts may have the same processor, but not the same name."""
+    return f"{machine} on {socket.gethostname()}"
+
+
+def _call(function: str) -> sqlalchemy.TextClause:
+    return sqlalchemy.text(f"select {function}(:key)")
