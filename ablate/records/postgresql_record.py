@@ -217,9 +217,7 @@ def parse_address(url: str) -> sqlalchemy.URL:
     try:
         import psycopg  # noqa: F401
     except ModuleNotFoundError:
-        raise AblateError(
-            f"--storage: psycopg is not installed: {install_command('postgresql')}"
-        ) from None
+        raise AblateError(f"--storage: psycopg is not installed: {install_command('postgresql')}") from None
     return server.set(drivername="postgresql+psycopg")
 
 
