@@ -178,8 +178,9 @@ def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
         yield f"Other programs disturbed {disturbed:.0%} of the timing blocks. Disturbed blocks are left out."
     moved = drift(timing)
     if moved is not None and abs(moved) > DRIFT_WORTH_SAYING:
+        change = f"{moved:+.0%}".replace("-", "−")
         yield (
-            f"The baseline's throughput changed by {moved:+.0%} between the beginning and the end of a "
+            f"The baseline's throughput changed by {change} between the beginning and the end of a "
             "timing block."
         )
     wide = spread(timing)

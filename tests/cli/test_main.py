@@ -49,7 +49,7 @@ def test_a_study_leaves_everything_that_a_report_promises(finished: Path) -> Non
     }
     assert {path.name for path in (report / "checkpoints").iterdir()} == {"baseline.pt", "pooling-max.pt"}
     answer = (finished / "stdout").read_text()
-    assert answer.startswith("pooling=max: ")
+    assert answer.startswith("pooling=max against baseline (pooling=avg): ")
     assert "report: reports/small/report.html" in answer
 
 
@@ -170,7 +170,10 @@ def test_without_data_or_network_the_fallback_answers_and_says_so(tmp_path: Path
         "fashion_mnist is not on this machine and cannot be downloaded: answering on digits instead"
         in done.stderr
     )
-    assert "fashion_mnist could not be had" in (tmp_path / "reports/small-digits/report.html").read_text()
+    assert (
+        "The data set fashion_mnist could not be had"
+        in (tmp_path / "reports/small-digits/report.html").read_text()
+    )
     assert not any(CACHE.rglob("*ubyte*"))
     refused = ablate("run", "small.yaml", "--no-fallback", cwd=tmp_path)
     assert refused.returncode == 2
@@ -214,7 +217,7 @@ def test_two_folders_are_compared_and_a_regression_exits_with_1(finished: Path, 
         runs.to_csv(table, index=False)
     fell = ablate("compare", "good", "worse", cwd=tmp_path)
     assert fell.returncode == 1, fell.stdout
-    assert "less accurate than before, or training less often: pooling=max" in fell.stdout
+    assert "less accurate, or fewer runs train: pooling=max" in fell.stdout
 
 
 def test_chosen_layers_are_drawn_on_chosen_classes_and_the_files_named(finished: Path) -> None:

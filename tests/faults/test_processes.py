@@ -325,7 +325,7 @@ SEARCH = ("design=search", "search.candidates=4", "search.generation=2", "search
         ((), 0, 0, "6 of 6 confirmation runs are still missing."),
         ((), 5, 0, "6 of 6 confirmation runs are still missing."),
         (("tuning.trials=0",), 2, 0, "4 of 6 confirmation runs are still missing."),
-        (("tuning.trials=0",), 9_999, 2, "All runs are confirmed; their throughput is not measured to the end."),
+        (("tuning.trials=0",), 9_999, 2, "All confirmation runs are done; the throughput measurement is not finished."),
         (SEARCH, 3, 0, "3 of 3 confirmation runs are still missing."),
     ],
     ids=["before the first run", "in tuning", "in confirming", "in timing", "in searching"],
@@ -341,7 +341,7 @@ def test_wherever_it_is_interrupted_the_partial_report_says_at_its_top_what_is_m
 ) -> None:
     interrupted(small(*overrides), tmp_path / "small", stop_after, blocks, monkeypatch)
     page = (tmp_path / "small" / "report.html").read_text()
-    told = f"<b>Preliminary.</b> {missing} There is no verdict before nothing is missing"
+    told = f"<b>Preliminary.</b> {missing} The verdict follows when the study is complete."
     assert told in page
     assert page.index(told) < page.index("<h2>")
     assert f"**Preliminary:** {missing}" in (tmp_path / "small" / "report.md").read_text()

@@ -54,7 +54,7 @@ def test_load_that_comes_within_blocks_is_found_by_the_drift(folder: Path) -> No
     assert [
         line
         for line in list_cautions(gather(folder))
-        if "throughput changed by -90% between the beginning and the end of a timing block" in line
+        if "throughput changed by −90% between the beginning and the end of a timing block" in line
     ]
 
 

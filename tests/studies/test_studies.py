@@ -79,7 +79,7 @@ def test_a_search_that_finds_nothing_says_so(tmp_path: Path) -> None:
     text = (tmp_path / "best" / "report.md").read_text()
     assert "The search found no finalist: apart from the baseline, no candidate was more than twice" in text
     assert (
-        "the search found nothing to set beside the baseline"
+        "the search found no candidate to compare with the baseline"
         in (tmp_path / "best" / "report.html").read_text()
     )
 
