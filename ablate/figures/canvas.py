@@ -123,6 +123,12 @@ def accuracy_axis(axes: Axes, decimals: int) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=decimals))
 
 
+def widen(limits: tuple[float, float], span: float) -> tuple[float, float]:
+    """The limits of an axis, moved apart evenly until they span at least `span`."""
+    missing = max(0.0, span - (limits[1] - limits[0])) / 2
+    return limits[0] - missing, limits[1] + missing
+
+
 def words(name: str) -> str:
     """A column's name as an axis says it."""
     return label(spell_keyword(name))

@@ -14,9 +14,15 @@ from ablate.figures.canvas import (
     markers,
     palette,
     side_by_side,
+    widen,
     words,
 )
 from ablate.study.spec import StudySpec
+
+LEAST_SHARE = 0.1
+"""Of the median throughput: the axis spans at least this, so that a difference of 0.1 % looks like one."""
+INTERVALS_ACROSS = 3.0
+"""The axis spans at least this many of the widest throughput interval."""
 
 
 def draw_cost(data: pd.DataFrame, study: StudySpec) -> Figure:
@@ -32,12 +38,11 @@ def draw_cost(data: pd.DataFrame, study: StudySpec) -> Figure:
         drawstyle="steps-pre",
     )
     for row in data.itertuples():
-        axes.plot(
-            [row.examples_per_second] * 2,
-            [row.test_accuracy_ci_low, row.test_accuracy_ci_high],
-            color=palette(arms)[row.arm],
-            linewidth=1.5,
-        )
+        place = (row.examples_per_second, row.test_accuracy_mean)
+        accuracies = [row.test_accuracy_ci_low, row.test_accuracy_ci_high]
+        speeds = [row.examples_per_second_ci_low, row.examples_per_second_ci_high]
+        for x, y in (([place[0]] * 2, accuracies), (speeds, [place[1]] * 2)):
+            axes.plot(x, y, color=palette(arms)[row.arm], linewidth=1.5)
     sns.scatterplot(
         data,
         x="examples_per_second",
@@ -52,11 +57,19 @@ def draw_cost(data: pd.DataFrame, study: StudySpec) -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     accuracy_axis(axes, decimals=1)
     axes.margins(x=0.25, y=0.2)
+    axes.set_xlim(widen(axes.get_xlim(), _least_span(data)))
     axes.set(
         xlabel="training examples per second, alone on the machine", ylabel="test accuracy (mean over seeds)"
     )
     legend(axes)
     return figure
+
+
+def _least_span(data: pd.DataFrame) -> float:
+    """The narrowest horizontal axis that does not enlarge noise, in examples per second."""
+    widest = (data["examples_per_second_ci_high"] - data["examples_per_second_ci_low"]).max()
+    least = LEAST_SHARE * float(data["examples_per_second"].median())
+    return least if pd.isna(widest) else max(least, INTERVALS_ACROSS * float(widest))
 
 
 def draw_timing(data: pd.DataFrame, study: StudySpec) -> Figure:

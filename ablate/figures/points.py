@@ -6,7 +6,6 @@ from itertools import combinations
 import pandas as pd
 
 from ablate.stats.contrasts import BOTH_ALONE, factor_settings
-from ablate.stats.intervals import prediction_interval
 from ablate.study.spec import StudySpec
 
 Tables = Mapping[str, pd.DataFrame]
@@ -70,11 +69,13 @@ def training_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def accuracy_throughput(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, throughput, accuracy with its interval, and whether the arm is on the Pareto front."""
+    """Arm, throughput and accuracy, each with its interval, and whether the arm is on the Pareto front."""
     arms = tables["arms"]
     columns = [
         "arm",
         "examples_per_second",
+        "examples_per_second_ci_low",
+        "examples_per_second_ci_high",
         "test_accuracy_mean",
         "test_accuracy_ci_low",
         "test_accuracy_ci_high",
@@ -94,25 +95,29 @@ def timing_blocks(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def references(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """The baseline's seeds, the interval for one further run, and the published figures, by metric."""
+    """The baseline's seeds, the interval for one further run, and the published values, by metric.
+
+    Empty where the table `references` has no interval: the figure shows what the table says, or nothing.
+    """
+    known = (
+        tables["references"].dropna(subset=["prediction_low"]) if "references" in tables else pd.DataFrame()
+    )
+    if known.empty:
+        return pd.DataFrame()
     runs = tables["runs"]
     first = tables["arms"]["arm"].iloc[0]
     ours = runs[(runs["phase"] == "confirm") & (runs["arm"] == first) & (runs["status"] == "complete")]
     rows: list[dict[str, object]] = []
-    for metric in dict.fromkeys(reference.metric for reference in study.references):
-        values = ours[metric].dropna().astype(float).tolist()
-        interval = prediction_interval(values, 1 - study.decision.alpha)
-        if interval is None:
-            continue
-        rows += [{"metric": metric, "kind": "ours", "who": "", "value": value} for value in values]
+    for metric, published in known.groupby("metric", sort=False):
+        ends = published.iloc[0][["prediction_low", "prediction_high"]].astype(float)
         rows += [
-            {"metric": metric, "kind": "interval", "who": "", "value": end}
-            for end in (interval.low, interval.high)
+            {"metric": metric, "kind": "ours", "who": "", "value": value}
+            for value in ours[metric].dropna().astype(float)
         ]
+        rows += [{"metric": metric, "kind": "interval", "who": "", "value": end} for end in ends]
         rows += [
-            {"metric": metric, "kind": "published", "who": r.name, "value": r.value}
-            for r in study.references
-            if r.metric == metric
+            {"metric": metric, "kind": "published", "who": row.reference, "value": float(row.published)}
+            for row in published.itertuples()
         ]
     return pd.DataFrame(rows)
 

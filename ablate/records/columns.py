@@ -77,6 +77,14 @@ COLUMNS: dict[str, Column] = {
     "examples": Column(unit="", dtype="Int64", meaning="training examples in the block"),
     "seconds": Column(unit="s", dtype="Float64", meaning="wall seconds between two device synchronisations"),
     "disturbed": Column(unit="", dtype="boolean", meaning="whether other programs took the processor meanwhile"),
+    "reference": Column(unit="", dtype="string", meaning="name of a published result"),
+    "metric": Column(unit="", dtype="string", meaning="the measured quantity that was published"),
+    "published": Column(unit="", dtype="Float64", meaning="the published value"),
+    "source": Column(unit="", dtype="string", meaning="where it was published"),
+    "mean": Column(unit="", dtype="Float64", meaning="mean over the baseline's confirmed runs"),
+    "prediction_low": Column(unit="", dtype="Float64", meaning="lower end of the interval for one further run"),
+    "prediction_high": Column(unit="", dtype="Float64", meaning="upper end of the same"),
+    "inside": Column(unit="", dtype="boolean", meaning="whether the published value lies within that interval"),
     "label": Column(unit="", dtype="string", meaning="the class that test images are of"),
     "guess": Column(unit="", dtype="string", meaning="the class that the arm's network of seed 0 takes them for"),
     "images": Column(unit="", dtype="Int64", meaning="test images of the one class taken for the other; pairs without any are left out"),
@@ -92,6 +100,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "importance": ("factor", "ped_anova", "fanova"),
     "tuning": ("arm", "parameter", "best", "chosen", "low", "high", "at_edge", "extended", "trials", "failed", "diverged"),
     "timing": ("arm", "block", "position", "examples", "seconds", "disturbed"),
+    "references": ("reference", "metric", "published", "source", "mean", "prediction_low", "prediction_high", "inside"),
     "confusion": ("arm", "label", "guess", "images"),
 }  # fmt: skip
 """Columns by table; `runs` has one more a factor and nuisance, between `status` and `train_loss`."""

@@ -13,6 +13,7 @@ from ablate.records.views import Views
 from ablate.stats.chance import chance_ceiling
 from ablate.stats.comparisons import compare, path_from_baseline
 from ablate.stats.contrasts import Contrast, differences, factor_settings, interactions
+from ablate.stats.references import compare_references
 from ablate.stats.searches import candidates
 from ablate.stats.summary import summarise
 from ablate.study.spec import FULL, StudySpec
@@ -90,6 +91,14 @@ def gather(path: Path) -> Evidence:
         ceiling=_compute_ceiling(provenance),
     )
     derived = {"arms": summary, "comparisons": comparisons}
+    if study.references:
+        derived["references"] = compare_references(
+            given["runs"],
+            arms[0],
+            study.references,
+            ceiling=_compute_ceiling(provenance),
+            confidence=1 - study.decision.alpha,
+        )
     if study.design == "leave_one_out":
         derived["path"] = path_from_baseline(comparisons, summary, FULL)
     if searched := provenance.search:

@@ -17,8 +17,8 @@ from ablate.report.evidence import Evidence, gather
 from ablate.report.glossary import list_terms
 from ablate.report.naming import name_arm
 from ablate.report.pages import load_templates
+from ablate.report.references import describe_references
 from ablate.report.remarks import list_remarks
-from ablate.report.wording import references
 
 RUNS_SHOWN = 500
 FINDINGS_SHOWN = 12
@@ -78,7 +78,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
         "terms": list_terms(evidence),
         "conditions": list_conditions(evidence),
         "cautions": list_cautions(evidence),
-        "references": references(evidence),
+        "references": describe_references(evidence),
         "comparisons": _name_arms(evidence, "comparisons") if not evidence.preliminary else [],
         "tuning": list_tuning_rows(evidence),
         "path": _name_arms(evidence, "path") if "path" in tables and not evidence.preliminary else [],

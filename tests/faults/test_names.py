@@ -100,7 +100,9 @@ def test_a_model_whose_words_a_spreadsheet_would_run_is_refused_them(small: Call
 @pytest.mark.parametrize("name", NAMES)
 def test_a_plugin_of_such_a_name_opens_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own, "_allowed", [NAMES[name]])
-    with pytest.raises(ModelError, match=r"is not of the form package\.module:callable|is code|ModuleNotFoundError"):
+    with pytest.raises(
+        ModelError, match=r"is not of the form package\.module:callable|is code|ModuleNotFoundError"
+    ):
         own.find_callable(f"{NAMES[name]}:x", [])
 
 

@@ -95,7 +95,8 @@ def test_a_map_is_as_large_as_torch_makes_it(size: tuple[int, int], geometry: di
     options = {**geometry, "kernel_size": geometry["kernel"]}
     del options["kernel"]
     assert (
-        compute_size("conv1", size, **geometry) == nn.Conv2d(1, 1, **options)(torch.zeros(1, 1, *size)).shape[2:]
+        compute_size("conv1", size, **geometry)
+        == nn.Conv2d(1, 1, **options)(torch.zeros(1, 1, *size)).shape[2:]
     )
 
 

@@ -60,7 +60,9 @@ def build(model: str, *, init: str = "default", seed: int = 0, **settings: objec
 
 
 def test_a_study_alone_never_runs_code(nets: str) -> None:
-    with pytest.raises(ModelError, match="is code, which a study alone never runs: allow it with --plugin mynets"):
+    with pytest.raises(
+        ModelError, match="is code, which a study alone never runs: allow it with --plugin mynets"
+    ):
         models.keywords(nets)
     assert "mynets" not in sys.modules
 

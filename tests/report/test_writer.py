@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from ablate.figures import points, registry
+from ablate.figures.costs import draw_cost
 from ablate.records.columns import GIVEN_TABLES
 from ablate.records.tables import frame, write_table
 from ablate.report import writer
@@ -20,6 +21,7 @@ from ablate.report.answer import list_findings
 from ablate.report.evidence import gather
 from ablate.report.glossary import VERDICTS
 from ablate.report.naming import name_arm, name_contrast
+from ablate.report.references import describe_references
 from ablate.stats import comparisons
 from ablate.stats.intervals import prediction_interval
 from ablate.study import study_file
@@ -261,6 +263,56 @@ def test_published_figures_stand_beside_the_interval_for_one_further_run(tmp_pat
         in markdown
     )
     assert re.search(r"\| Outside .* no \|", markdown)
+
+
+@pytest.mark.parametrize("seed", ["diverged", 0.1])
+def test_an_unstable_baseline_has_no_interval_in_table_figure_or_page(
+    tmp_path: Path, small, seed: float | str
+) -> None:
+    spec = small("references=[{name: Known, metric: test_accuracy, value: 0.91, source: x}]")
+    accuracies = {"baseline": [0.9, 0.91, seed, 0.92], "a": [0.9, 0.91, 0.93, 0.92]}
+    path = write_folder(tmp_path / "small", study_file.dump(spec), accuracies)
+    evidence = writer.write(path)
+    assert evidence.tables["references"]["prediction_low"].isna().all()
+    assert points.references(evidence.study, evidence.tables).empty
+    assert describe_references(evidence) == []
+    assert "Known" not in (path / "report.md").read_text()
+
+
+def test_the_figure_of_published_values_shows_the_interval_of_the_table(tmp_path: Path, small) -> None:
+    spec = small("references=[{name: Known, metric: test_accuracy, value: 0.91, source: x}]")
+    accuracies = {"baseline": [0.9, 0.91, 0.92], "a": [0.9, 0.91, 0.93]}
+    evidence = gather(write_folder(tmp_path / "small", study_file.dump(spec), accuracies))
+    drawn = points.references(evidence.study, evidence.tables)
+    table = evidence.tables["references"].iloc[0]
+    assert drawn.loc[drawn["kind"] == "interval", "value"].tolist() == [
+        table["prediction_low"],
+        table["prediction_high"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "least"),
+    [(10_000.0, 10_160.0, 1_000.0), (9_000.0, 11_000.0, 6_000.0), (None, None, 1_000.0)],
+)
+def test_throughputs_that_hardly_differ_do_not_fill_the_axis(
+    small, low: float | None, high: float | None, least: float
+) -> None:
+    data = pd.DataFrame(
+        {
+            "arm": ["baseline", "pooling=max"],
+            "examples_per_second": [10_077.0, 10_081.0],
+            "examples_per_second_ci_low": pd.Series([low, low], dtype=float),
+            "examples_per_second_ci_high": pd.Series([high, high], dtype=float),
+            "test_accuracy_mean": [0.8, 0.82],
+            "test_accuracy_ci_low": [0.79, 0.81],
+            "test_accuracy_ci_high": [0.81, 0.83],
+            "pareto": [False, True],
+        }
+    )
+    left, right = draw_cost(data, small()).axes[0].get_xlim()
+    assert right - left >= least
+    assert left < 10_077 < 10_081 < right
 
 
 def test_differences_are_drawn_in_percentage_points(folder: Path) -> None:

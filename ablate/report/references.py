@@ -1,0 +1,28 @@
+"""Published results beside ours, as a reader sees them."""
+
+from typing import Any
+
+from ablate.formatting import list_rows
+from ablate.report.evidence import Evidence
+
+
+def describe_references(evidence: Evidence) -> list[dict[str, Any]]:
+    """Each published value, our interval for one further run, and whether it lies inside.
+
+    Empty where the table has no interval: see `compare_references`.
+    """
+    if "references" not in evidence.tables:
+        return []
+    table = evidence.tables["references"]
+    return [
+        {
+            "name": row["reference"],
+            "metric": row["metric"].replace("_", " "),
+            "value": f"{row['published']:.3f}",
+            "source": row["source"],
+            "interval": f"{row['prediction_low']:.3f} to {row['prediction_high']:.3f}",
+            "mean": f"{row['mean']:.3f}",
+            "inside": row["inside"],
+        }
+        for row in list_rows(table.dropna(subset=["prediction_low"]))
+    ]
