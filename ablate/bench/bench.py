@@ -1,4 +1,4 @@
-"""What this machine trains a second beside the tutorial's loop, measured in one command in alternation."""
+"""The measurement behind `ablate bench`: training speed beside the loop of Dive into Deep Learning (D2L)."""
 
 import json
 import os
@@ -19,16 +19,16 @@ from ablate.bench.contenders import (
     Contender,
     Extent,
     Together,
-    arithmetic_rate,
+    measure_arithmetic_rate,
     on_a_gpu,
     on_one_core,
     run_of,
     with_all_cores,
 )
 from ablate.bench.peer import Epoch, Peer, lay_out_files
-from ablate.bench.rounds import Round, begin, measured
-from ablate.bench.standings import Standing, standings
-from ablate.bench.whole import examples_trained, run_from_nothing
+from ablate.bench.results import Result, compute_results
+from ablate.bench.rounds import Round, measure, start_round
+from ablate.bench.whole import count_examples, run_study
 from ablate.data import loading
 from ablate.data.datasets import DATASETS, named
 from ablate.engines.lanes import reason_against
@@ -37,26 +37,26 @@ from ablate.execution.workers import LocalProcesses
 from ablate.experiment.events import Advanced
 from ablate.timing import machine
 
-PEER = "the tutorial's loop"
+PEER = "D2L's loop"
 FULL = Extent(blocks=8, images=60_000, test_images=10_000, block_seconds=1.0, runs_a_job=3, epochs_around=2)
 QUICK = Extent(blocks=3, images=2_560, test_images=512, block_seconds=0.05, runs_a_job=1, epochs_around=1)
 END_TO_END = {"auto": (10.0, 14.0), "loop": (3.0, 3.5)}
-"""What the whole command must reach and should, by engine, on two CPU cores."""
+"""Ratios to D2L's loop that the whole command must and should reach, by engine, on two CPU cores."""
 
 
-def extent(*, quick: bool, blocks: int | None) -> Extent:
-    """How much is measured; None: as many blocks as there are by default."""
+def choose_extent(*, quick: bool, blocks: int | None) -> Extent:
+    """How much to measure. With `blocks` None, the default number of blocks."""
     chosen = QUICK if quick else FULL
     return chosen if blocks is None else replace(chosen, blocks=blocks)
 
 
-def hardware(device: torch.device) -> str:
-    """What a throughput was measured on, in a few words: equal words, comparable figures."""
+def describe_hardware(device: torch.device) -> str:
+    """The hardware in a few words. Throughputs are comparable where these are equal."""
     return f"{machine.device_name(device)}, {os.cpu_count()} cores"
 
 
 class Bench:
-    """One measurement of one machine."""
+    """One measurement of this machine."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Bench:
         study_file: Path | None,
         engine: str,
     ) -> None:
-        """`study_file` is what is run end to end, by `engine` (auto or loop); None: nothing is."""
+        """`study_file` is the study to run end to end with `engine` (auto or loop), or None."""
         self._extent, self._device, self._data_root = extent, device, data_root
         self._study_file, self._engine = study_file, engine
         self._cores = os.cpu_count() or 1
@@ -76,100 +76,98 @@ class Bench:
         self._limit = 0.0
 
     def events(self) -> Iterator[Advanced]:
-        """Measure everything, telling how far it is.
+        """Measure everything; yields its progress.
 
         Raises:
-            AblateError: the tutorial's loop, a run or the study failed.
+            AblateError: D2L's loop, a run or the study failed.
         """
-        yield _told("warm up", 0, 1, "workers", "starting")
+        yield _event("warm up", 0, 1, "workers", "starting")
         wanted = self._extent.blocks
-        self._rounds = [begin(contenders, 2 * wanted) for contenders in self._contenders()]
+        self._rounds = [start_round(contenders, 2 * wanted) for contenders in self._contenders()]
         everyone = [contender for each in self._rounds for contender in each.contenders]
         for done, contender in enumerate(everyone, start=1):
             contender.train()
-            yield _told("warm up", done, len(everyone), contender.name, "ready")
+            yield _event("warm up", done, len(everyone), contender.name, "ready")
         self._epochs.clear()
         done = block = 0
-        # What others disturbed is taken again, once for every block that is wanted.
+        # Repeat blocks that other programs disturbed, at most once for each wanted block.
         while done < wanted and block < 2 * wanted:
-            # The best of all rounds: a limit, whatever others did to the machine in one of them.
-            self._limit = max(self._limit, arithmetic_rate(self._device))
+            # The best of all rounds: other programs may have slowed some of them.
+            self._limit = max(self._limit, measure_arithmetic_rate(self._device))
             before = [len(each.measured) for each in self._rounds]
             for each in self._rounds:
                 by_name = {contender.name: contender for contender in each.contenders}
                 for number, position, name in islice(each.order, len(by_name) + 1):
-                    each.measured.append(measured(by_name[name], number, position))
+                    each.measured.append(measure(by_name[name], number, position))
             new = [b for each, n in zip(self._rounds, before, strict=True) for b in each.measured[n:]]
             disturbed = any(block.disturbed for block in new)
             done, block = done + (not disturbed), block + 1
-            yield _told("measure", done, wanted, f"block {block}", "disturbed" if disturbed else "clean")
+            yield _event("measure", done, wanted, f"block {block}", "disturbed" if disturbed else "clean")
         if self._study_file is not None:
             yield from self._end_to_end(self._study_file)
 
     def close(self) -> None:
-        """End what trains and delete what was laid out."""
+        """End all processes and delete temporary files."""
         self._open.close()
 
-    def standings(self) -> list[Standing]:
-        """Every figure."""
-        rows = [row for each in self._rounds for row in standings(each.contenders, each.measured)]
+    def results(self) -> list[Result]:
+        """All results."""
+        rows = [row for each in self._rounds for row in compute_results(each.contenders, each.measured)]
         peer = self._rounds[0].contenders[0]
         epochs = [block for block in self._rounds[0].measured if block.arm == PEER]
-        clock = replace(
-            peer, name="by the documents' own clock", covers="copy, step and running metrics only"
-        )
+        clock = replace(peer, name="by D2L's own clock", covers="copy, step and running metrics only")
         steps = [
             replace(block, arm=clock.name, seconds=epoch.step_seconds)
             for block, epoch in zip(epochs, self._epochs, strict=False)
         ]
-        return [*rows, *standings([clock], steps)]
+        return [*rows, *compute_results([clock], steps)]
 
     def as_json(self) -> str:
-        """All of it for a file: environment, rows, remarks, and the blocks they come from."""
+        """All results as JSON: environment, rows, remarks and timing blocks."""
         described = asdict(machine.describe_machine(self._device, self._cores))
         data_read = str(self._data_root) if self._data_root else "noise in Fashion-MNIST's shape"
         facts = {
             "environment": {
                 **described,
-                "hardware": hardware(self._device),
+                "hardware": describe_hardware(self._device),
                 "data": data_read,
                 "limit_flops_per_second": self._limit,
             },
             "extent": asdict(self._extent),
-            "rows": [asdict(row) for row in self.standings()],
+            "rows": [asdict(row) for row in self.results()],
             "remarks": self.remarks(),
             "blocks": [asdict(block) for each in self._rounds for block in each.measured],
         }
         return f"{json.dumps(facts, indent=2, ensure_ascii=False)}\n"
 
     def remarks(self) -> list[str]:
-        """What a reader of the figures must know, in sentences."""
+        """Sentences that a reader of the results needs."""
         described = machine.describe_machine(self._device, self._cores)
         blocks = [block for each in self._rounds for block in each.measured]
         disturbed = sum(block.disturbed for block in blocks)
         said = [
-            f"Measured on {hardware(self._device)}, torch {described.packages['torch']}, "
+            f"Measured on {describe_hardware(self._device)}, torch {described.packages['torch']}, "
             f"Python {described.python}.",
-            "Throughput is trained examples per wall second; ratios are paired by block, each between two "
-            f"blocks of what it is set beside; {disturbed} of {len(blocks)} blocks were disturbed by other "
+            "Throughput is trained examples per wall second. Ratios are paired by block: each lies between "
+            f"two blocks of its reference. {disturbed} of {len(blocks)} blocks were disturbed by other "
             "programs and are left out.",
         ]
         if self._data_root is None:
             said.append(
-                "Fashion-MNIST is not on this machine: noise of its shape and size stood in. How long "
-                "a step takes does not depend on the pixels; what runs through a study is left out."
+                "Fashion-MNIST is not on this machine: noise of its shape and size stood in. How long a step "
+                "takes does not depend on the pixels. Runs through a study's workers are left out."
             )
         if self._extent.images < FULL.images:
-            said.append(f"Epochs of {self._extent.images:,} images: to see that it works, not to be quoted.")
+            said.append(f"Epochs of {self._extent.images:,} images: do not quote these results.")
         shares = [
             f"{row.name} {row.flops_per_second / 1e9:.0f} ({row.flops_per_second / self._limit:.0%})"
-            for row in self.standings()
+            for row in self.results()
             if row.flops_per_second
         ]
         if shares:
             said.append(
-                f"One core multiplies large fp32 matrices at {self._limit / 1e9:.0f} GFLOP/s; of that reach, "
-                f"forward and backward: {'; '.join(shares)}."
+                f"One core multiplies large fp32 matrices at {self._limit / 1e9:.0f} GFLOP/s. Forward and "
+                f"backward passes reach, in GFLOP/s: {'; '.join(shares)}."
             )
         reason = self._no_lanes()
         if reason:
@@ -177,17 +175,17 @@ class Bench:
         return [*said, *self._on_memory()]
 
     def _contenders(self) -> Iterator[list[Contender]]:
-        """The rounds: each a list whose first the others are set beside."""
+        """The rounds, each a list of contenders; the first of a list is the reference of the others."""
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
         lay_out_files(self._data_root, folder)
         peer = Peer(folder, self._extent.images, self._extent.test_images, self._device)
         self._open.callback(peer.close)
 
-        def lesson() -> int:
+        def train_epoch() -> int:
             self._epochs.append(peer.epoch())
             return self._epochs[-1].examples
 
-        first = Contender(name=PEER, kind="one run alone", covers=EPOCH, train=lesson)
+        first = Contender(name=PEER, kind="one run alone", covers=EPOCH, train=train_epoch)
         dataset = self._dataset()
         if self._device.type == "cuda":
             yield [first, *on_a_gpu(dataset, COHORT_PLACES[-1])]
@@ -220,7 +218,7 @@ class Bench:
         )
 
     def _end_to_end(self, study_file: Path) -> Iterator[Advanced]:
-        """The whole command once, between epochs of the tutorial's loop."""
+        """Measure the whole command once, between epochs of D2L's loop."""
         around = replace(self._rounds[0].contenders[0], name=f"{PEER} around it")
         must, aim = END_TO_END[self._engine] if self._device.type == "cpu" else (None, None)
         out = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
@@ -228,35 +226,35 @@ class Bench:
 
         folders: list[Path] = []
 
-        def command() -> int:
-            folders.append(run_from_nothing(study_file, self._data_root, self._device, self._engine, out))
-            return 1  # counted when the clock has stopped
+        def run_command() -> int:
+            folders.append(run_study(study_file, self._data_root, self._device, self._engine, out))
+            return 1  # examples are counted after the clock has stopped
 
         whole = Contender(
             name=f"ablate run {study_file.stem}{engine}",
             kind="end to end",
             covers="the whole command, from nothing to its report",
-            train=command,
+            train=run_command,
             must=must,
             aim=aim,
         )
-        each = begin([around, whole], 1)
+        each = start_round([around, whole], 1)
         self._rounds.append(each)
         times = self._extent.epochs_around
         order = [around] * times + [whole] + [around] * times
         for position, contender in enumerate(order):
-            yield _told("end to end", position, len(order), contender.name, "running")
-            block = measured(contender, 0, position)
+            yield _event("end to end", position, len(order), contender.name, "running")
+            block = measure(contender, 0, position)
             if contender is whole:
-                block = replace(block, examples=examples_trained(folders[-1]))
+                block = replace(block, examples=count_examples(folders[-1]))
             each.measured.append(block)
-        yield _told("end to end", len(order), len(order), whole.name, "done")
+        yield _event("end to end", len(order), len(order), whole.name, "done")
 
     def _no_lanes(self) -> str | None:
         return None if self._device.type == "cuda" else reason_against(run_of(LENET), self._dataset(), CPU)
 
     def _on_memory(self) -> Iterator[str]:
-        """What must be at most twice the least, and should be at most 1.3 times."""
+        """Memory of a cohort, which must be at most 2 times and should be 1.3 times the least."""
         for contender in self._rounds[0].contenders if self._device.type == "cuda" else ():
             if isinstance(together := contender.train, Together):
                 beyond, least = together.bytes_beyond, together.least_bytes
@@ -266,5 +264,5 @@ class Bench:
                 )
 
 
-def _told(phase: str, done: int, total: int, who: str, detail: str) -> Advanced:
+def _event(phase: str, done: int, total: int, who: str, detail: str) -> Advanced:
     return Advanced(phase=phase, done=done, total=total, arm=who, detail=detail)

@@ -1,4 +1,4 @@
-"""What `ablate bench` sets beside each other: the ways to train that this machine has, a block at a time."""
+"""The ways to train that `ablate bench` compares. Each trains one block at a time."""
 
 import os
 import time
@@ -23,8 +23,8 @@ from ablate.timing import blocks, costs, machine
 
 CPU = torch.device("cpu")
 Kind = Literal["one run alone", "one run inside a cohort", "aggregate", "end to end"]
-Trained = Callable[[], int]
-"""Trains for a block, until the device has done it; returns the examples trained on."""
+Train = Callable[[], int]
+"""Trains for one block, waits for the device and returns the number of examples."""
 EPOCH = "an epoch and its evaluation"
 STEPS = "training steps only, one core"
 LENET: dict[str, Value] = {}
@@ -33,41 +33,41 @@ WIDER: dict[str, Value] = {"channels": [16, 32], "conv_layers": 3}
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How much is measured."""
+    """How much to measure."""
 
     blocks: int
     images: int
-    """Of the training images, so many an epoch."""
+    """Training images per epoch."""
     test_images: int
-    """Of the test images, so many looked at after it."""
+    """Test images per evaluation."""
     block_seconds: float
-    """Of training steps on one core."""
+    """Seconds of a block of training steps on one core."""
     runs_a_job: int
     epochs_around: int
-    """Of the tutorial's loop, before a whole command and after it."""
+    """Epochs of D2L's loop before and after a whole command."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """One way to train, and what the ratio to the first of its round should come to."""
+    """One way to train, and the ratio that it must and should reach to the first of its round."""
 
     name: str
     kind: Kind
     covers: str
-    """What the clock covers."""
-    train: Trained
+    """What the measured time includes."""
+    train: Train
     must: float | None = None
     aim: float | None = None
     at_once: int = 1
     """Runs that train side by side."""
     flops_per_example: int | None = None
-    """Forward and backward; given where the share of one core's arithmetic is of interest."""
+    """Forward and backward. Given if the result should name the share of one core's arithmetic."""
 
 
 def with_all_cores(
     extent: Extent, dataset: Dataset, workers: Workers | None, jobs: int
 ) -> Iterator[Contender]:
-    """What stands beside the tutorial's loop on a CPU; without workers no study's worth of runs."""
+    """The contenders beside D2L's loop on a CPU. Without workers there are no runs of a study."""
     run = run_of(LENET)
     loop = LoopTrainer(run, dataset, CPU)
     yield Contender(
@@ -87,7 +87,7 @@ def with_all_cores(
             train=epochs_alone(lanes, run, dataset, 1),
         )
     if workers is not None:
-        # Seed 0's parameters would be sent back as a checkpoint.
+        # Not seed 0: its parameters would be sent back as a checkpoint.
         runs = [run_of(LENET, 1 + i, extent.images) for i in range(extent.runs_a_job * jobs)]
         yield Contender(
             name=f"a study's runs, {jobs} at once",
@@ -101,11 +101,11 @@ def with_all_cores(
 def on_one_core(
     network: str, keywords: dict[str, Value], extent: Extent, dataset: Dataset, must: float, aim: float
 ) -> Iterator[Contender]:
-    """The torch loop and, where there is one, the lanes engine on one thread."""
+    """The torch loop and, if this machine has it, the lanes engine, on one thread."""
     run = run_of(keywords)
     shape = dataset.images.shape[1:]
     loop = LoopTrainer(run, dataset, CPU)
-    flops = training_flops(loop, shape)
+    flops = count_training_flops(loop, shape)
     alone = Contender(
         name=f"torch loop, {network}",
         kind="one run alone",
@@ -121,7 +121,7 @@ def on_one_core(
 
 
 def on_a_gpu(dataset: Dataset, places: int) -> Iterator[Contender]:
-    """What stands beside the tutorial's loop on a GPU: the loop, a cohort of one, a whole cohort."""
+    """The contenders beside D2L's loop on a GPU: the torch loop, a cohort of one, a whole cohort."""
     run = run_of(LENET)
     loop = LoopTrainer(run, dataset, dataset.images.device)
     yield Contender(
@@ -150,13 +150,13 @@ def on_a_gpu(dataset: Dataset, places: int) -> Iterator[Contender]:
 
 
 def run_of(keywords: dict[str, Value], seed: int = 0, train_images: int | None = None) -> Run:
-    """One epoch of the documents' recipe, the test images read at its end: what the tutorial's loop does."""
+    """One epoch of D2L's recipe and an evaluation on the test images, as in D2L's loop."""
     recipe = Recipe(epochs=1, train_images=train_images)
     arm = Arm(name="bench", model="lenet", keywords=keywords, recipe=recipe, factors={})
     return Run(phase="confirm", arm=arm, setting={}, seed=seed)
 
 
-def epochs_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, threads: int) -> Trained:
+def epochs_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, threads: int) -> Train:
     """An epoch and its evaluation, as a study trains a run."""
 
     def block() -> int:
@@ -167,8 +167,8 @@ def epochs_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset
     return block
 
 
-def steps_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, seconds: float) -> Trained:
-    """About so many seconds of training steps and nothing else, on one core."""
+def steps_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, seconds: float) -> Train:
+    """Training steps only, on one core, for about `seconds` seconds."""
     batches = batches_forever(len(dataset.labels), run.recipe.batch_size, CPU)
     count = 0
 
@@ -189,11 +189,11 @@ def steps_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset,
     return block
 
 
-def side_by_side(workers: Workers, runs: Sequence[Run], images: int) -> Trained:
-    """Whole runs through a study's own workers, with every core.
+def side_by_side(workers: Workers, runs: Sequence[Run], images: int) -> Train:
+    """Whole runs through the workers of a study, on all cores.
 
     Raises:
-        AblateError: a run did not come to its end.
+        AblateError: a run did not end as complete.
     """
 
     def block() -> int:
@@ -208,10 +208,10 @@ def side_by_side(workers: Workers, runs: Sequence[Run], images: int) -> Trained:
 
 
 class Together:
-    """A cohort of runs on the device, an epoch and its evaluation at a time."""
+    """A cohort of runs on the device. A block is an epoch and its evaluation."""
 
     def __init__(self, dataset: Dataset, places: int) -> None:
-        held = _held_bytes(dataset.images.device)
+        held = _measure_reserved_bytes(dataset.images.device)
         runs = [run_of(LENET, seed) for seed in range(places)]
         self._courses = [Course(run, dataset, validation=0) for run in runs]
         self._dataset = dataset
@@ -223,26 +223,26 @@ class Together:
         self._orders = [course.order() for course in self._courses]
         self()
         models = 3 * self.cohort.parameters.nbytes  # with their gradients and the optimiser's moments
-        self.bytes_beyond = _held_bytes(dataset.images.device) - held - models
-        """What the device holds beyond data and models."""
+        self.bytes_beyond = _measure_reserved_bytes(dataset.images.device) - held - models
+        """Memory of the device beyond data and models."""
         shape = dataset.images.shape[1:]
         layers = models_of.layer_shapes(initial_model(runs[0], shape, len(dataset.classes)), shape)
         kept = shape.numel() + sum(prod(layer.shape) for layer in layers if layer.kind != "Flatten")
         self.least_bytes = kept * dataset.images.itemsize * runs[0].recipe.batch_size * places
-        """What a step must hold: the images of every member's batch, and each layer's output once."""
+        """The least memory of a step: the images of every run's batch, and each layer's output once."""
 
     def __call__(self) -> int:
         for place, order in enumerate(self._orders):
             self.cohort.load(place, order, [])
         totals = self.cohort.epoch()
-        self._orders = [course.order() for course in self._courses]  # while the device is at work
+        self._orders = [course.order() for course in self._courses]  # while the device is working
         totals.tolist()
         self.cohort.count_correct(self._dataset.test_images, self._dataset.test_labels, self._test).tolist()
         return sum(map(len, self._orders))
 
 
-def _held_bytes(device: torch.device) -> int:
-    """What nobody else can have of a GPU's memory; nothing is counted on a CPU."""
+def _measure_reserved_bytes(device: torch.device) -> int:
+    """Memory of a GPU that this process has reserved; 0 on a CPU."""
     if device.type != "cuda":
         return 0
     machine.synchronise(device)
@@ -250,8 +250,8 @@ def _held_bytes(device: torch.device) -> int:
     return torch.cuda.memory_reserved(device)
 
 
-def arithmetic_rate(device: torch.device) -> float:
-    """FLOP per second of a large fp32 matrix product, on a CPU on one core: what libraries get out of it."""
+def measure_arithmetic_rate(device: torch.device) -> float:
+    """FLOP per second of a large fp32 matrix product, on a CPU on one core."""
     size, tries = (2_048, 3) if device.type == "cpu" else (8_192, 3)
     settle_process(1)
     a, b = torch.rand(2, size, size, device=device)
@@ -264,14 +264,14 @@ def arithmetic_rate(device: torch.device) -> float:
             machine.synchronise(device)
             yield time.perf_counter() - started
 
-    # The best: it is a limit that is wanted, and the first try meets cold caches.
+    # The best one: it is used as a limit, and the first try has cold caches.
     return 2 * size**3 / min(seconds())
 
 
-def training_flops(trainer: LoopTrainer | LanesTrainer, image_shape: Sequence[int]) -> int:
-    """FLOPs of one example forward and backward: three products a layer, but the first passes nothing back.
+def count_training_flops(trainer: LoopTrainer | LanesTrainer, image_shape: Sequence[int]) -> int:
+    """FLOPs of one example forward and backward: three products per layer, but two in the first.
 
-    For LeNet-5 3 · 833,040 − 235,200.
+    The first layer computes no gradient of its input. For LeNet-5: 3 · 833,040 − 235,200.
     """
     first = next(trainer.model.children())
     forward = costs.flops_per_example(trainer.model, image_shape)

@@ -1,4 +1,4 @@
-"""The tutorial's training loop as its reader writes it: what our throughput is set beside."""
+"""D2L's training loop as a reader of the book writes it: the reference for our throughput."""
 
 import gzip
 import sys
@@ -27,21 +27,21 @@ PATIENCE_SECONDS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One pass of the tutorial's loop over the training images, and one over the test images."""
+    """The times of one epoch of D2L's loop and its evaluation on the test images."""
 
     examples: int
-    """Trained on."""
+    """Examples trained on."""
     seconds: float
-    """Wall seconds of all of it, evaluation included."""
+    """Wall seconds with the evaluation."""
     step_seconds: float
-    """What the documents' own clock covers: the copy to the device, the step and its running metrics."""
+    """Seconds that D2L's own clock counts: copy to the device, step and running metrics."""
 
 
-def lesson(root: Path, images: int, test_images: int, device: torch.device) -> Iterator[Epoch]:
-    """LeNet-5 on the first images of Fashion-MNIST, an epoch each time it is asked for.
+def train_as_in_d2l(root: Path, images: int, test_images: int, device: torch.device) -> Iterator[Epoch]:
+    """Train LeNet-5 on the first images of Fashion-MNIST; each item is one epoch.
 
-    The recipe of the documents, nothing made faster and nothing slower: torch's own number of threads, a
-    data loader, the loss and the accuracy read at every step, a look at the test images after every epoch.
+    The loop is D2L's, neither faster nor slower: torch's default number of threads, a data loader, loss and
+    accuracy read at every step, an evaluation on the test images after every epoch.
     """
     torchvision = by_torchvision.torchvision()
     to_tensor = torchvision.transforms.ToTensor()
@@ -49,7 +49,7 @@ def lesson(root: Path, images: int, test_images: int, device: torch.device) -> I
     test_data = torchvision.datasets.FashionMNIST(root, train=False, transform=to_tensor)
     if images < len(train_data):
         train_data, test_data = Subset(train_data, range(images)), Subset(test_data, range(test_images))
-    # It asks for four workers whatever the machine, and torch says so to whoever has fewer cores.
+    # D2L uses four workers on any machine; torch warns about that on fewer cores.
     warnings.filterwarnings("ignore", message="This DataLoader will create")
     train_loader = DataLoader(train_data, BATCH_SIZE, shuffle=True, num_workers=LOADER_WORKERS)
     test_loader = DataLoader(test_data, BATCH_SIZE, shuffle=False, num_workers=LOADER_WORKERS)
@@ -67,7 +67,7 @@ def lesson(root: Path, images: int, test_images: int, device: torch.device) -> I
         nn.Sigmoid(),
         nn.Linear(84, 10),
     )
-    net.apply(_xavier)
+    net.apply(_initialise)
     net.to(device)
     optimizer = torch.optim.SGD(net.parameters(), lr=LEARNING_RATE)
     criterion = nn.CrossEntropyLoss()
@@ -99,19 +99,19 @@ def lesson(root: Path, images: int, test_images: int, device: torch.device) -> I
 
 
 class Peer:
-    """The lesson in a process of its own, which none of our settings reach (threads, memory, cuDNN)."""
+    """D2L's loop in its own process, without our settings of threads, memory and cuDNN."""
 
     def __init__(self, root: Path, images: int, test_images: int, device: torch.device) -> None:
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        # Not daemonic: those may have no children, and a data loader's workers are its children.
-        self._process = context.Process(target=_teach, args=(theirs, root, images, test_images, device.type))
+        # Not daemonic: such processes may not have children, and a data loader's workers are children.
+        self._process = context.Process(target=_serve, args=(theirs, root, images, test_images, device.type))
         with deaf_to_interrupts():
             self._process.start()
         theirs.close()
 
     def epoch(self) -> Epoch:
-        """One more epoch, trained now.
+        """Train one more epoch.
 
         Raises:
             AblateError: the process has ended.
@@ -122,39 +122,39 @@ class Peer:
         except (EOFError, OSError):
             self._process.join()
             raise AblateError(
-                f"the tutorial's loop ended with exit code {self._process.exitcode}: see what it said above"
+                f"D2L's loop ended with exit code {self._process.exitcode}: see its message above"
             ) from None
 
     def close(self) -> None:
-        """End the process, between two epochs if need be, so that its loader's workers end as well."""
+        """End the process. It first finishes its epoch if it can, so that its loader's workers end too."""
         self._pipe.close()
         self._process.join(PATIENCE_SECONDS)
         self._process.kill()
         self._process.join()
 
 
-def _teach(pipe: connection.Connection, root: Path, images: int, test_images: int, device: str) -> None:
+def _serve(pipe: connection.Connection, root: Path, images: int, test_images: int, device: str) -> None:
     if sys.platform == "linux":
-        # As in a script of one's own; a spawned process would spawn the loader's workers as well, slowly.
+        # As in a user's script: a spawned process would spawn the loader's workers too, which is slow.
         set_start_method("fork", force=True)
-    epochs = lesson(root, images, test_images, torch.device(device))
+    epochs = train_as_in_d2l(root, images, test_images, torch.device(device))
     while True:
         try:
             pipe.recv()
             pipe.send(next(epochs))
-        except (EOFError, OSError):  # the parent has what it wanted, or is gone
+        except (EOFError, OSError):  # the parent closed the pipe or ended
             return
 
 
-def _xavier(layer: nn.Module) -> None:
+def _initialise(layer: nn.Module) -> None:
     if isinstance(layer, nn.Linear | nn.Conv2d):
         nn.init.xavier_uniform_(layer.weight)
 
 
 def lay_out_files(root: Path | None, folder: Path) -> None:
-    """Put Fashion-MNIST into `folder` as torchvision reads it: decompressed, which its reader cannot do.
+    """Write Fashion-MNIST to `folder` decompressed, as torchvision's reader needs it.
 
-    Without `root` noise of the same shape and size: how long a step takes does not depend on the pixels.
+    Without `root` it is noise of the same shape and size: the time of a step does not depend on the pixels.
     """
     raw = folder / official.FOLDERS["fashion_mnist"] / "raw"
     raw.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Contenders in alternation, block by block, and whether others had the machine meanwhile."""
+"""Rounds of the measurement: contenders alternate block by block."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from ablate.timing.blocks import DISTURBED_SHARE, ProcessorLoad, alternate
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """Contenders that alternate, the one the others are set beside first, and what has been measured."""
+    """Contenders that alternate (the first is the reference of the others), and their blocks so far."""
 
     contenders: list[Contender]
     order: Iterator[tuple[int, int, str]]
     measured: list[TimingBlock]
 
 
-def begin(contenders: list[Contender], blocks: int) -> Round:
-    """A round of so many blocks, none measured yet."""
+def start_round(contenders: list[Contender], blocks: int) -> Round:
+    """A new round of `blocks` blocks."""
     order = alternate([contender.name for contender in contenders], blocks)
     return Round(contenders=contenders, order=order, measured=[])
 
 
-def measured(contender: Contender, block: int, position: int) -> TimingBlock:
-    """One block of a contender, and whether others had the processors meanwhile."""
+def measure(contender: Contender, block: int, position: int) -> TimingBlock:
+    """Measure one block of a contender, and whether other programs used the processors meanwhile."""
     load, started = ProcessorLoad(), perf_counter()
     examples = contender.train()
     seconds = perf_counter() - started

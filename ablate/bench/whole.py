@@ -1,4 +1,4 @@
-"""`ablate run` from nothing to its report: what a person waits for, and what was trained meanwhile."""
+"""A whole `ablate run` from nothing to its report, and the number of examples it trained."""
 
 import os
 import subprocess
@@ -13,13 +13,11 @@ from ablate.records.tables import read_table
 from ablate.study import study_file
 
 
-def run_from_nothing(
-    study_file: Path, data_root: Path | None, device: torch.device, engine: str, out: Path
-) -> Path:
-    """The report folder of a study, after `ablate run` wrote it below `out` in a process of its own.
+def run_study(study_file: Path, data_root: Path | None, device: torch.device, engine: str, out: Path) -> Path:
+    """Run `ablate run` in its own process; returns the report folder that it wrote below `out`.
 
     Raises:
-        AblateError: the command failed; the message is its own.
+        AblateError: the command failed; the message has its last line.
     """
     command = [sys.executable, "-m", "ablate", "run", str(study_file), "--out", str(out), "--quiet"]
     command += ["--device", device.type, "--no-fallback"]
@@ -32,12 +30,12 @@ def run_from_nothing(
     return next(out.glob("*/study.yaml")).parent
 
 
-def examples_trained(folder: Path) -> int:
-    """Examples that the runs of a report folder were trained on: every epoch that came to its end."""
+def count_examples(folder: Path) -> int:
+    """Training examples of all complete epochs of a report folder's runs."""
     study = study_file.read(folder / "study.yaml")
     facts, held_out = study.dataset.facts, study.validation
     images = {arm.name: facts.trained_on(arm.recipe.train_images, held_out) for arm in lay_out(study).arms}
     epochs = read_table("epochs", folder / "tables" / "epochs.csv")
-    # Of an epoch's five points the last has its clock.
+    # Only the last of an epoch's five points has its time.
     finished = epochs[epochs["train_seconds"].notna()]
     return int(finished["arm"].map(images).sum())

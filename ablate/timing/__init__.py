@@ -1,1 +1,1 @@
-"""Time, cost and the machine they were measured on."""
+"""Time and cost of training, and the machine on which they were measured."""

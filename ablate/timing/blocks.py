@@ -1,4 +1,4 @@
-"""Timing blocks: each arm's steps in alternation, between two synchronisations of the device."""
+"""Timing blocks: the steps of one arm between two synchronisations of the device; arms alternate."""
 
 import contextlib
 import random
@@ -13,21 +13,21 @@ from ablate.seeds import derived_seed
 from ablate.timing.machine import synchronise
 
 DISTURBED_SHARE = 0.10
-"""A block counts as disturbed when other programs had more than this share of the processors."""
+"""A block counts as disturbed if other programs used more than this share of the processors."""
 
 MEASURED_AGAIN = 3
-"""So often a block is measured again because the machine slept meanwhile; then it counts as disturbed."""
+"""How often to repeat a block during which the machine slept; after that it counts as disturbed."""
 SLEPT_SECONDS = 0.1
-"""By so much the clock that sleep does not stop must lead: it may be the wall clock, which is set right."""
+"""A longer sleep counts. Shorter differences may come from an adjustment of the wall clock."""
 
 Steps = Callable[[int], int]
-"""Makes so many training steps without synchronising; returns the examples trained on."""
+"""Makes a number of training steps without synchronising; returns the number of examples."""
 
 
 def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]]:
-    """Block, position and arm of every measurement, in the order in which to take them.
+    """Block, position and arm of every measurement, in order.
 
-    Each block has the baseline (the first arm) at both ends as a check for drift, the others shuffled.
+    Each block begins and ends with the baseline (the first arm), to show drift. The others are shuffled.
     """
     baseline, *others = arms
     for block in range(blocks):
@@ -39,9 +39,9 @@ def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]
 def measure_block(
     arm: str, steps: Steps, count: int, device: torch.device, *, block: int, position: int
 ) -> TimingBlock:
-    """`count` steps between two synchronisations of the device, during which the machine did not sleep.
+    """Measure `count` steps between two synchronisations of the device, if possible without a sleep.
 
-    A machine that has slept goes on with cold caches, at another clock rate and with programs that catch up.
+    After sleep a machine has cold caches, another clock rate and programs that catch up.
     """
     for _ in range(1 + MEASURED_AGAIN):
         synchronise(device)
@@ -63,9 +63,9 @@ def measure_block(
 
 
 def seconds_asleep() -> float:
-    """By how much a clock that sleep does not stop leads one that it stops; only differences mean anything.
+    """Seconds that a clock which runs during sleep is ahead of one that stops; only differences matter.
 
-    Where there is no such clock the wall clock stands in: set forward, it has a block measured once more.
+    Without such a clock the wall clock replaces it. If someone sets it forward, a block is measured again.
     """
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -73,7 +73,7 @@ def seconds_asleep() -> float:
 
 
 def steps_per_block(steps: Steps, block_seconds: float, device: torch.device) -> int:
-    """How many steps make a block of so many seconds, after a warm-up whose figures are thrown away."""
+    """The number of steps in a block of `block_seconds`, measured after a warm-up."""
     steps(3)
     synchronise(device)
     count = 4
@@ -88,7 +88,10 @@ def steps_per_block(steps: Steps, block_seconds: float, device: torch.device) ->
 
 
 class ProcessorLoad:
-    """Which share of the machine's processors others had since this was made; our children's is ours."""
+    """Share of the processors that other programs used since the creation of this object.
+
+    The use of this process's children does not count as that of others.
+    """
 
     def __init__(self) -> None:
         self._start = self._reading()
@@ -102,11 +105,13 @@ class ProcessorLoad:
     def _reading() -> tuple[float, float, float]:
         times = psutil.cpu_times()
         idle = times.idle + getattr(times, "iowait", 0.0)
-        # Linux counts a guest's time in its host's user time as well.
+        # Linux also counts a guest's time in its host's user time.
         total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
         own = 0.0
         here = psutil.Process()
         for process in [here, *here.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                own += sum(process.cpu_times()[:4])  # user and system, its own and of children that ended
+                own += sum(
+                    process.cpu_times()[:4]
+                )  # user and system time, its own and that of ended children
         return total - idle, total, own

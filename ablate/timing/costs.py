@@ -19,7 +19,7 @@ from ablate.timing.machine import synchronise
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What an arm costs whoever runs it."""
+    """The cost of an arm that does not depend on the machine's speed."""
 
     parameters: int
     flops_per_example: int
@@ -34,11 +34,11 @@ def cost(
     resident: Sequence[torch.Tensor],
     device: torch.device,
 ) -> Cost:
-    """Parameters, forward FLOPs of one example, and peak memory of the given training step.
+    """Parameters, forward FLOPs of one example, and peak memory of the training step `step`.
 
-    `resident` tensors, the data set, belong to no arm and are left out of its memory.
+    `resident` tensors are the data set; they do not count as memory of an arm.
     """
-    step()  # the first step also makes the optimiser's state
+    step()  # the first step also allocates the optimiser's state
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         step()
@@ -66,7 +66,7 @@ def flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int:
 
 
 def arm_flops(arm: Arm, facts: DatasetFacts) -> int:
-    """Forward FLOPs of one example of a data set through the arm's network."""
+    """Forward FLOPs of the arm's network for one example of a data set."""
     shape = facts.shape_at(arm.recipe.input_size)
     network = models.build(
         arm.model, arm.keywords, input_shape=shape, classes=facts.classes, init="default", seed=0
@@ -75,17 +75,17 @@ def arm_flops(arm: Arm, facts: DatasetFacts) -> int:
 
 
 class Work:
-    """How much arithmetic runs are, by which the long are told from the short."""
+    """The arithmetic of runs, to tell long runs from short ones."""
 
     def __init__(self, facts: DatasetFacts, validation: int) -> None:
-        """Of runs on a data set of which so many images are held out."""
+        """For runs on a data set with `validation` images held out."""
         self._facts, self._validation = facts, validation
         self._flops: dict[str, int] = {}
 
     def of(self, run: Run) -> int:
-        """FLOPs of the run's forward passes over its training images; an arm's network is counted once."""
+        """FLOPs of all the run's forward passes over its training images. Counts each arm's network once."""
         if run.arm.name not in self._flops:
-            # A person's own network may do without all that is counted.
+            # A user's network may have no operation that is counted.
             self._flops[run.arm.name] = max(1, arm_flops(run.arm, self._facts))
         recipe = run.recipe
         images = self._facts.trained_on(recipe.train_images, self._validation)
@@ -93,7 +93,7 @@ class Work:
 
 
 class _TensorBytes(TorchDispatchMode):
-    """Bytes of tensor storage alive at once, at most, while the mode is on; the model's own included."""
+    """Peak of the bytes of tensor storage alive while the mode is on, with those of the model."""
 
     def __init__(self, model: nn.Module, uncounted: Sequence[torch.Tensor]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The machine and the versions that a measurement holds for, and how to wait for its device."""
+"""The machine and the versions of a measurement; waiting for a device."""
 
 import contextlib
 import os
@@ -15,13 +15,13 @@ from ablate.records.provenance import Machine
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all it was told."""
+    """Wait until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machine:
-    """Versions, hardware and settings that a measured value holds for."""
+    """Versions, hardware and settings that hold for a measurement."""
     packages = ("torch", "optuna", "numpy", "pandas", "scipy", "statsmodels")
     on_cuda = device.type == "cuda"
     return Machine(
@@ -41,11 +41,11 @@ def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machi
 
 
 def device_name(device: torch.device) -> str:
-    """What the device is sold as."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    """The product name of the device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor_name()
 
 
-def _processor() -> str:
+def _processor_name() -> str:
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -54,7 +54,7 @@ def _processor() -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit of ablate's own checkout; None where it was installed from a wheel."""
+    """The commit of ablate's checkout, or None if it was installed from a wheel."""
     try:
         found = subprocess.run(
             ["git", "-C", Path(__file__).parent, "rev-parse", "HEAD"],

@@ -1,4 +1,4 @@
-"""The bench sets our throughput beside the tutorial's loop: what it counts, what it leaves out, what it says."""
+"""The bench sets our throughput beside D2L's loop: what it counts, what it leaves out, what it says."""
 
 import gzip
 import json
@@ -13,10 +13,10 @@ import torch
 
 from ablate.bench import contenders
 from ablate.bench.bench import PEER, Bench
-from ablate.bench.contenders import Contender, Extent, Together, run_of, training_flops
+from ablate.bench.contenders import Contender, Extent, Together, count_training_flops, run_of
 from ablate.bench.peer import Peer, lay_out_files
-from ablate.bench.standings import sections, standings
-from ablate.bench.whole import examples_trained
+from ablate.bench.results import compute_results, lay_out_sections
+from ablate.bench.whole import count_examples
 from ablate.cli import doctor
 from ablate.data import by_torchvision, official
 from ablate.engines import lanes_library
@@ -47,7 +47,7 @@ def blocks(speeds: dict[str, list[float]], disturbed: tuple[tuple[str, int], ...
 
 def test_a_ratio_is_the_geometric_mean_of_pairs_with_its_interval() -> None:
     peer, ours = [100.0, 200.0, 400.0], [200.0, 600.0, 800.0]
-    base, row = standings([contender("peer"), contender("ours")], blocks({"peer": peer, "ours": ours}))
+    base, row = compute_results([contender("peer"), contender("ours")], blocks({"peer": peer, "ours": ours}))
     assert (base.beside, base.ratio) == (None, None)
     assert row.beside == "peer"
     assert row.ratio == pytest.approx((2 * 3 * 2) ** (1 / 3))
@@ -60,13 +60,13 @@ def test_a_ratio_is_the_geometric_mean_of_pairs_with_its_interval() -> None:
 @pytest.mark.parametrize(("speed", "reached"), [(219, "no"), (221, "must"), (301, "aim")])
 def test_a_row_says_whether_it_reached_what_was_asked(speed: float, reached: str) -> None:
     asked = contender("ours", must=2.2, aim=3)
-    _, row = standings([contender("peer"), asked], blocks({"peer": [100.0] * 3, "ours": [speed] * 3}))
+    _, row = compute_results([contender("peer"), asked], blocks({"peer": [100.0] * 3, "ours": [speed] * 3}))
     assert row.reached == reached
 
 
 def test_disturbed_blocks_are_left_out_of_every_figure() -> None:
     speeds = {"peer": [100.0] * 4, "ours": [300.0, 300.0, 300.0, 9_000.0]}
-    _, row = standings([contender("peer"), contender("ours")], blocks(speeds, disturbed=(("ours", 3),)))
+    _, row = compute_results([contender("peer"), contender("ours")], blocks(speeds, disturbed=(("ours", 3),)))
     assert (row.ratio, row.examples_per_second_q3) == (pytest.approx(3), pytest.approx(300))
     assert (row.blocks, row.undisturbed) == (4, 3)
 
@@ -74,14 +74,14 @@ def test_disturbed_blocks_are_left_out_of_every_figure() -> None:
 def test_two_clean_pairs_make_no_ratio_and_reach_nothing() -> None:
     asked = contender("ours", must=2, aim=3)
     measured = blocks({"peer": [100.0] * 3, "ours": [300.0] * 3}, disturbed=(("ours", 0),))
-    rows = list(standings([contender("peer"), asked], measured))
+    rows = list(compute_results([contender("peer"), asked], measured))
     assert (rows[1].ratio, rows[1].reached) == (None, None)
-    assert "under 3 clean pairs" in str(list(sections(rows)))
+    assert "under 3 clean pairs" in str(list(lay_out_sections(rows)))
 
 
 def test_one_run_inside_many_has_its_part_of_their_throughput() -> None:
     many = contender("many", kind="aggregate", at_once=4, must=5, aim=9)
-    _, whole, inside = standings(
+    _, whole, inside = compute_results(
         [contender("peer"), many], blocks({"peer": [100.0] * 3, "many": [800.0] * 3})
     )
     assert (whole.kind, whole.ratio, whole.reached) == ("aggregate", pytest.approx(8), "must")
@@ -95,7 +95,7 @@ def test_what_was_run_once_is_set_beside_what_was_measured_around_it() -> None:
         for position, (name, speed) in enumerate([("peer", 80), ("command", 1_000), ("peer", 120)])
     ]
     whole = contender("command", kind="end to end", must=10, aim=14)
-    _, row = standings([contender("peer"), whole], measured)
+    _, row = compute_results([contender("peer"), whole], measured)
     assert (row.ratio, row.ratio_ci_low, row.reached) == (pytest.approx(10), None, "must")
 
 
@@ -106,8 +106,8 @@ def test_the_four_kinds_of_figure_stand_apart_and_name_what_they_are_beside() ->
         contender("many", kind="aggregate", at_once=2),
         contender("command", kind="end to end"),
     ]
-    rows = list(standings(everyone, blocks({c.name: [100.0 + i] * 3 for i, c in enumerate(everyone)})))
-    table = dict(sections(rows))
+    rows = list(compute_results(everyone, blocks({c.name: [100.0 + i] * 3 for i, c in enumerate(everyone)})))
+    table = dict(lay_out_sections(rows))
     assert list(table) == [
         "one run alone: an epoch",
         "one run alone: steps",
@@ -120,7 +120,7 @@ def test_the_four_kinds_of_figure_stand_apart_and_name_what_they_are_beside() ->
 
 
 def test_lenet_5_takes_2_263_920_flops_forward_and_backward(digits) -> None:
-    assert training_flops(LoopTrainer(run_of({}), digits, CPU), (1, 28, 28)) == 3 * 833_040 - 235_200
+    assert count_training_flops(LoopTrainer(run_of({}), digits, CPU), (1, 28, 28)) == 3 * 833_040 - 235_200
 
 
 def test_a_cohort_trains_all_its_members_for_an_epoch(digits) -> None:
@@ -165,10 +165,10 @@ def test_examples_are_counted_by_the_epochs_that_ended(tmp_path: Path, small) ->
         {**ended, "arm": "train_images=500", "epoch": 1.0},
     ]
     write_table(frame("epochs", rows), tmp_path / "tables" / "epochs.csv")
-    assert examples_trained(tmp_path) == 2 * (1_437 - 240) + 500
+    assert count_examples(tmp_path) == 2 * (1_437 - 240) + 500
 
 
-def test_the_tutorials_loop_reads_the_official_files_decompressed(tmp_path: Path, real_data: Path) -> None:
+def test_d2ls_loop_reads_the_official_files_decompressed(tmp_path: Path, real_data: Path) -> None:
     lay_out_files(real_data, tmp_path)
     raw = tmp_path / "FashionMNIST" / "raw"
     for file in official.FILES:
@@ -187,7 +187,7 @@ def test_without_data_noise_of_the_same_shape_and_size_stands_in(tmp_path: Path)
         assert 100 < read.data.float().mean() < 155
 
 
-def test_the_tutorials_loop_trains_an_epoch_in_a_process_that_ends(tmp_path: Path) -> None:
+def test_d2ls_loop_trains_an_epoch_in_a_process_that_ends(tmp_path: Path) -> None:
     lay_out_files(None, tmp_path)
     peer = Peer(tmp_path, 300, 100, CPU)
     epoch = peer.epoch()
@@ -199,9 +199,9 @@ def test_the_tutorials_loop_trains_an_epoch_in_a_process_that_ends(tmp_path: Pat
     assert psutil.wait_procs(started, timeout=10)[1] == []
 
 
-def test_a_tutorials_loop_that_died_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_d2l_loop_that_died_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     peer = Peer(tmp_path / "nowhere", 300, 100, CPU)
-    with pytest.raises(AblateError, match="the tutorial's loop ended with exit code 1"):
+    with pytest.raises(AblateError, match="D2L's loop ended with exit code 1"):
         peer.epoch()
     peer.close()
 
@@ -220,7 +220,7 @@ def test_a_bench_measures_every_kind_of_figure(tmp_path: Path) -> None:
     kept = json.loads(bench.as_json())
     rows = {row["name"]: row for row in kept["rows"]}
     assert rows[PEER]["kind"] == "one run alone"
-    assert rows["by the documents' own clock"]["examples_per_second"] > rows[PEER]["examples_per_second"]
+    assert rows["by D2L's own clock"]["examples_per_second"] > rows[PEER]["examples_per_second"]
     assert rows["torch loop, LeNet-5"]["flops_per_second"] > 0
     whole = rows["ablate run small (loop)"]
     assert (whole["kind"], whole["must"], whole["aim"]) == ("end to end", 3, 3.5)

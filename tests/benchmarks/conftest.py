@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ablate.bench.bench import hardware
+from ablate.bench.bench import describe_hardware
 from tests.conftest import CPU
 
 
@@ -13,7 +13,7 @@ def note(benchmark) -> Callable[..., None]:
     """Stores the hardware, examples per second if a round trained any, and whatever else is named."""
 
     def noted(examples: int | None = None, **further: object) -> None:
-        benchmark.extra_info.update(hardware=hardware(CPU), **further)
+        benchmark.extra_info.update(hardware=describe_hardware(CPU), **further)
         # None where benchmarks are switched off and this only runs once, as a test.
         if examples is not None and benchmark.stats is not None:
             benchmark.extra_info["examples_per_second"] = examples / benchmark.stats.stats.median

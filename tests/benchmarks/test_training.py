@@ -1,6 +1,6 @@
 """How fast each engine trains, a step, an epoch, a cohort, and how long data takes to set up.
 
-Run with `pytest tests/benchmarks -n 0 --benchmark-only`; ratios to the tutorial's loop are `ablate bench`'s.
+Run with `pytest tests/benchmarks -n 0 --benchmark-only`; ratios to D2L's loop are `ablate bench`'s.
 """
 
 from pathlib import Path

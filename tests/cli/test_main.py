@@ -346,7 +346,7 @@ PATIENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "COLUMNS": "100
 def test_a_quick_bench_shows_its_table_within_100_columns_and_writes_it(tmp_path: Path) -> None:
     done = ablate("bench", "--quick", "--blocks", 1, "--json", "bench.json", cwd=tmp_path, **PATIENT)
     assert done.returncode == 0, done.stderr
-    assert "a: the tutorial's loop" in done.stdout
+    assert "a: D2L's loop" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
     assert "to see that it works, not to be quoted" in " ".join(done.stdout.split())
     assert "DataLoader" not in done.stderr

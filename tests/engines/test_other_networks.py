@@ -1,4 +1,4 @@
-"""The fast engines train the documents' other networks as the loop does, or say why they do not."""
+"""The fast engines train D2L's other networks as the loop does, or say why they do not."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""AlexNet is the documents' network, every keyword changes what it names, and the impossible is refused."""
+"""AlexNet is D2L's network, every keyword changes what it names, and the impossible is refused."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def test_the_documents_network_layer_by_layer() -> None:
+def test_d2ls_network_layer_by_layer() -> None:
     with torch.device("meta"):
         layers = {
             "conv1": (nn.Conv2d(1, 96, 11, stride=4, padding=1), (96, 54, 54)),
@@ -60,7 +60,7 @@ def test_the_documents_network_layer_by_layer() -> None:
     assert parameters(network) == sum(row.parameters for row in rows) == 46_764_746
 
 
-def test_it_is_described_at_the_documents_size() -> None:
+def test_it_is_described_at_d2ls_size() -> None:
     assert models.find_default_input("alexnet") == (DOCUMENTS, 10)
 
 

@@ -1,4 +1,4 @@
-"""GoogLeNet is the documents' network, every keyword changes what it names, and the impossible is refused."""
+"""GoogLeNet is D2L's network, every keyword changes what it names, and the impossible is refused."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ BLOCKS = {
     "inception5a": (832, 256, (160, 320), (32, 128), 128),
     "inception5b": (832, 384, (192, 384), (48, 128), 128),
 }
-"""As the documents list them: channels given; 1×1, (1×1, 3×3), (1×1, 5×5) and the pooled path's."""
+"""As D2L lists them: channels given; 1×1, (1×1, 3×3), (1×1, 5×5) and the pooled path's."""
 
 
 def sketch(**settings: object) -> nn.Module:
@@ -53,7 +53,7 @@ def in_block(name: str) -> int:
     )
 
 
-def test_the_documents_network_layer_by_layer() -> None:
+def test_d2ls_network_layer_by_layer() -> None:
     rows = [
         (row.name, row.kind, row.shape, row.parameters) for row in models.layer_shapes(sketch(), DOCUMENTS)
     ]
@@ -83,7 +83,7 @@ def test_the_documents_network_layer_by_layer() -> None:
     assert parameters(sketch()) == sum(row[3] for row in rows) == 5_977_530
 
 
-def test_the_stem_is_the_documents() -> None:
+def test_the_stem_is_that_of_d2l() -> None:
     network = sketch()
     assert [str(layer) for layer in list(network)[:8]] == [
         str(layer)
@@ -100,7 +100,7 @@ def test_the_stem_is_the_documents() -> None:
     ]
 
 
-def test_every_block_has_the_documents_paths() -> None:
+def test_every_block_has_d2ls_paths() -> None:
     blocks = {name: part for name, part in sketch().named_children() if isinstance(part, Inception)}
     assert list(blocks) == list(BLOCKS)
     for name, (given, single, (before_second, second), (before_third, third), pooled) in BLOCKS.items():
@@ -115,7 +115,7 @@ def test_every_block_has_the_documents_paths() -> None:
         }
 
 
-def test_it_is_described_at_the_documents_size() -> None:
+def test_it_is_described_at_d2ls_size() -> None:
     assert models.find_default_input("googlenet") == (DOCUMENTS, 10)
 
 

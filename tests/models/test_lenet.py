@@ -1,4 +1,4 @@
-"""LeNet is the documents' network, every keyword changes what it names, and the impossible is refused."""
+"""LeNet is D2L's network, every keyword changes what it names, and the impossible is refused."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def test_the_baseline_has_the_documents_shapes_and_61_706_parameters() -> None:
+def test_the_baseline_has_d2ls_shapes_and_61_706_parameters() -> None:
     shapes = {row.name: row.shape for row in models.layer_shapes(lenet(), SHAPE)}
     assert shapes == {
         "conv1": (6, 28, 28),

@@ -1,4 +1,4 @@
-"""NiN is the documents' network, every keyword changes what it names, and the impossible is refused."""
+"""NiN is D2L's network, every keyword changes what it names, and the impossible is refused."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def test_the_documents_network_layer_by_layer() -> None:
+def test_d2ls_network_layer_by_layer() -> None:
     blocks = [(1, 96, {"kernel_size": 11, "stride": 4}, 54, 26), (96, 256, {"kernel_size": 5, "padding": 2}, 26, 12),
               (256, 384, {"kernel_size": 3, "padding": 1}, 12, 5), (384, 10, {"kernel_size": 3, "padding": 1}, 5, 1)]  # fmt: skip
     layers: dict[str, tuple[nn.Module, tuple[int, ...]]] = {}
@@ -56,7 +56,7 @@ def test_the_documents_network_layer_by_layer() -> None:
     assert parameters(network) == sum(row.parameters for row in rows) == 1_992_166
 
 
-def test_it_is_described_at_the_documents_size() -> None:
+def test_it_is_described_at_d2ls_size() -> None:
     assert models.find_default_input("nin") == (DOCUMENTS, 10)
 
 
@@ -95,7 +95,7 @@ def test_every_keyword_changes_the_size_it_should(settings: dict[str, object], c
     assert network(torch.zeros(3, *IMAGES)).shape == (3, 10)
 
 
-def test_blocks_beyond_the_documents_are_as_wide_as_their_widest() -> None:
+def test_blocks_beyond_d2ls_are_as_wide_as_their_widest() -> None:
     network = models.sketch("nin", {**SMALL, "blocks": 4}, input_shape=(1, 64, 64), classes=10)
     rows = {row.name: row.shape for row in models.layer_shapes(network, (1, 64, 64))}
     assert rows["conv4"][0] == rows["pointwise4_2"][0] == rows["conv3"][0] == 48

@@ -1,4 +1,4 @@
-"""VGG is the documents' network, every keyword changes what it names, and the impossible is refused."""
+"""VGG is D2L's network, every keyword changes what it names, and the impossible is refused."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def test_the_documents_network_layer_by_layer() -> None:
+def test_d2ls_network_layer_by_layer() -> None:
     layers: dict[str, tuple[nn.Module, tuple[int, ...]]] = {}
     in_channels, side = 1, 224
     with torch.device("meta"):
@@ -65,7 +65,7 @@ def test_vgg_16_has_the_parameters_that_its_authors_count() -> None:
     assert parameters(network) == 138_357_544
 
 
-def test_it_is_described_at_the_documents_size() -> None:
+def test_it_is_described_at_d2ls_size() -> None:
     assert models.find_default_input("vgg") == (DOCUMENTS, 10)
 
 
@@ -97,7 +97,7 @@ def test_every_keyword_changes_the_size_it_should(settings: dict[str, object], c
     assert network(torch.zeros(3, *IMAGES)).shape == (3, 10)
 
 
-def test_blocks_beyond_the_documents_are_as_their_last() -> None:
+def test_blocks_beyond_d2ls_are_as_their_last() -> None:
     network = models.sketch("vgg", {"blocks": 6}, input_shape=(1, 64, 64), classes=10)
     rows = {row.name: row.shape for row in models.layer_shapes(network, (1, 64, 64))}
     assert rows["conv6_1"] == rows["conv6_2"] == (512, 2, 2)

@@ -60,7 +60,7 @@ def bench(
     from ablate.records.files import write_whole
 
     root = sources.find(named("fashion_mnist"), data_dir, download=True)
-    extent = benches.extent(quick=quick, blocks=blocks)
+    extent = benches.choose_extent(quick=quick, blocks=blocks)
     measuring = benches.Bench(extent, torch.device(choose_device(device)), root, whole, engine)
     try:
         with raise_on_interrupt(), display(err, quiet=False) as shown:
@@ -78,9 +78,9 @@ def bench(
 
 
 def _print_results(measuring: "Bench") -> None:
-    from ablate.bench.standings import COLUMNS, sections
+    from ablate.bench.results import COLUMNS, lay_out_sections
 
-    for number, (heading, rows) in enumerate(sections(measuring.standings())):
+    for number, (heading, rows) in enumerate(lay_out_sections(measuring.results())):
         say(heading, style="bold")
         table = empty_table(*COLUMNS, right=[*COLUMNS][1:-1])
         table.show_header, table.padding = number == 0, (0, 1, 0, 0)

@@ -1,4 +1,4 @@
-"""From blocks to standings: each contender's throughput, its ratio, and whether that is what was asked."""
+"""Results from timing blocks: the throughput of each contender, its ratio, and the goal it reaches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,21 +16,21 @@ from ablate.stats.throughput import throughput
 CONFIDENCE = 0.95
 KINDS: tuple[Kind, ...] = ("one run alone", "one run inside a cohort", "aggregate", "end to end")
 COLUMNS = {"": 32, "examples/s": 10, "quartiles": 15, "ratio (95% interval)": 21, "must/aim": 8, "reached": 7}
-"""Heading and least width: every section is a table of its own, and they stand below each other."""
+"""Headings and minimum widths of columns, equal in all sections, whose tables stand below each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """One contender's throughput, and what it is beside the first of its round."""
+class Result:
+    """One contender's throughput, and its ratio to the first contender of its round."""
 
     kind: Kind
     name: str
     covers: str
     beside: str | None
-    """Whose throughput the ratio is to; None for the first of a round, which others are set beside."""
+    """The reference of the ratio; None for the first contender of a round."""
     blocks: int
     undisturbed: int
-    """Blocks during which other programs left the processors alone. The figures are of these, if any."""
+    """Blocks that no other program disturbed. The values come from these if there are any."""
     examples_per_second: float
     """The median of the blocks."""
     examples_per_second_q1: float
@@ -44,11 +44,11 @@ class Standing:
     flops_per_second: float | None = None
 
 
-def standings(contenders: Sequence[Contender], measured: Sequence[TimingBlock]) -> Iterator[Standing]:
-    """A row a contender of a round, and one more for the single run inside what trains many at once.
+def compute_results(contenders: Sequence[Contender], measured: Sequence[TimingBlock]) -> Iterator[Result]:
+    """A result per contender of a round, and one more per single run if the contender trains many at once.
 
-    Ratios are paired by block as in a study's report: disturbed ones left out, from three pairs on. A round
-    that was taken once has the ratio to the mean of what was measured before and after, without an interval.
+    Ratios are paired by block as in a study's report: at least three pairs, without disturbed blocks. In a
+    round of one block the ratio is to the mean of the blocks before and after, without an interval.
     """
     names = [contender.name for contender in contenders]
     compared = throughput(frame("timing", map(vars, measured)), names, CONFIDENCE)
@@ -57,7 +57,7 @@ def standings(contenders: Sequence[Contender], measured: Sequence[TimingBlock]) 
         own = [block for block in measured if block.arm == contender.name]
         speeds = _speeds(own)
         q1, middle, q3 = np.quantile(speeds, [0.25, 0.5, 0.75]).tolist()
-        row = Standing(
+        row = Result(
             kind=contender.kind,
             name=contender.name,
             covers=contender.covers,
@@ -83,15 +83,15 @@ def standings(contenders: Sequence[Contender], measured: Sequence[TimingBlock]) 
                 ratio_ci_high=known.get("examples_per_second_ratio_ci_high"),
                 must=contender.must,
                 aim=contender.aim,
-                reached=_reached(ratio, contender),
+                reached=_grade(ratio, contender),
             )
         yield row
         if contender.at_once > 1:
-            yield _inside(row, contender.at_once)
+            yield _divide(row, contender.at_once)
 
 
-def sections(rows: Sequence[Standing]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """Heading and cells of the table: the four kinds of figure apart, and what the clock covers in each."""
+def lay_out_sections(rows: Sequence[Result]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """Headings and cells of the tables: one for each kind of throughput and what its time includes."""
     first = [row.beside for row in rows if row.beside]
     letters = dict(zip(dict.fromkeys(first), ascii_lowercase, strict=False))
     for kind in KINDS:
@@ -101,7 +101,7 @@ def sections(rows: Sequence[Standing]) -> Iterator[tuple[str, list[tuple[str, ..
             yield f"{kind}: {covers}", here
 
 
-def _cells(row: Standing, letters: dict[str, str]) -> tuple[str, ...]:
+def _cells(row: Result, letters: dict[str, str]) -> tuple[str, ...]:
     marked = f"{letters[row.name]}: {row.name}" if row.name in letters else f"   {row.name}"
     ratio = ""
     if row.beside is not None:
@@ -124,14 +124,14 @@ def _speeds(blocks: Sequence[TimingBlock]) -> list[float]:
     return [block.examples / block.seconds for block in kept]
 
 
-def _reached(ratio: float | None, contender: Contender) -> Literal["aim", "must", "no"] | None:
+def _grade(ratio: float | None, contender: Contender) -> Literal["aim", "must", "no"] | None:
     if ratio is None or contender.must is None or contender.aim is None:
         return None
     return "aim" if ratio >= contender.aim else "must" if ratio >= contender.must else "no"
 
 
-def _inside(row: Standing, at_once: int) -> Standing:
-    """The same blocks as one of the runs in them goes through them."""
+def _divide(row: Result, at_once: int) -> Result:
+    """The result for one of `at_once` runs that train together."""
     return replace(
         row,
         kind="one run inside a cohort",
