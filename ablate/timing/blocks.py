@@ -111,7 +111,5 @@ class ProcessorLoad:
         here = psutil.Process()
         for process in [here, *here.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                own += sum(
-                    process.cpu_times()[:4]
-                )  # user and system time, its own and that of ended children
+                own += sum(process.cpu_times()[:4])  # user and system, its own and of ended children
         return total - idle, total, own
