@@ -1,18 +1,36 @@
-"""The README's table of answers is that of the published reports; run as a script, this prints it."""
+"""What the pages say holds: their answers, examples, commands, links and pictures.
+
+Run as a script, this file prints the table of answers of reports/README.md.
+"""
 
 import re
+import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pandas as pd
 import pytest
+import typer
 from PIL import Image
 
+from ablate.design.designs import lay_out
+from ablate.report.answer import list_findings
 from ablate.report.evidence import gather
+from ablate.study import study_file
 from tests.commands import ROOT, ablate
 
 PUBLISHED = ("lenet_pooling", "lenet_activation", "lenet_kernel_size", "lenet_channels", "lenet_conv_layers", "lenet_learning_rate", "lenet_training", "lenet_modern", "lenet_mnist", "convnets", "nin_head")  # fmt: skip
 README = (ROOT / "README.md").read_text()
+ANSWERS = (ROOT / "reports" / "README.md").read_text()
+FILES = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+    cwd=ROOT, capture_output=True, text=True, check=True,
+).stdout.splitlines()  # fmt: skip
+"""What a fresh clone has, or will have once it is committed."""
+PAGES = [name for name in FILES if name.endswith(".md") and (ROOT / name).exists()]
+OURS = [name for name in PAGES if not name.startswith("reports/published/")]
 
 
 def rows(name: str) -> Iterator[str]:
@@ -21,7 +39,7 @@ def rows(name: str) -> Iterator[str]:
     arms = evidence.tables["arms"].set_index("arm")
     comparisons = evidence.tables["comparisons"]
     spoken = name.removeprefix("lenet_").replace("_", " ")
-    study = f"[{spoken}](reports/published/{name}/report.md)"
+    study = f"[{spoken}](published/{name}/report.md)"
     for row in comparisons[comparisons["arm"].isin(arms.index)].itertuples():
         if " against " in row.arm or row.baseline not in arms.index:
             continue
@@ -51,8 +69,8 @@ def points(share: float) -> str:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_the_readme_tells_what_the_published_report_tells(name: str) -> None:
-    missing = [row for row in rows(name) if row not in README]
+def test_the_table_of_answers_tells_what_the_published_report_tells(name: str) -> None:
+    missing = [row for row in rows(name) if row not in ANSWERS]
     assert missing == []
 
 
@@ -63,10 +81,114 @@ def test_at_least_eight_seeds_stand_behind_each_answer() -> None:
         assert not evidence.preliminary
 
 
-def blocks() -> dict[str, str]:
-    """The files that the README shows, by the name in their first line."""
-    found = re.findall(r"```(?:python|yaml)\n# (\w+\.\w+)\n(.*?)```", README, re.DOTALL)
-    return dict(found)
+def test_the_readme_shows_the_verdict_as_the_command_prints_it() -> None:
+    (shown,) = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+    printed = [
+        f"{finding.subject}: {finding.verdict} {finding.sentence} {finding.cost}"
+        for finding in list_findings(gather(ROOT / "reports" / "published" / "lenet_pooling"))
+    ]
+    assert " ".join(shown.split()) == " ".join(printed)
+
+
+def test_the_readme_tells_how_the_learning_rate_turned_the_ranking() -> None:
+    arms = gather(ROOT / "reports/published/lenet_learning_rate").tables["arms"].set_index("arm")
+    accuracy = arms["test_accuracy_mean"]
+    lead = accuracy["activation=tanh,learning_rate=0.3"] - accuracy["learning_rate=0.3"]
+    assert f"tanh leads by {100 * lead:.1f} points" in README
+    assert accuracy["activation=tanh"] == pytest.approx(0.1, abs=0.001)
+    tuned = gather(ROOT / "reports/published/lenet_activation").tables["comparisons"].set_index("arm")
+    row = tuned.loc["activation=tanh"]
+    told = f"tanh leads by {100 * row.difference:.1f} points, 95 % interval {100 * row.ci_low:.1f} to {100 * row.ci_high:.1f}"
+    assert told in README
+
+
+def blocks(text: str = README) -> dict[str, str]:
+    """The files that a page shows, by the name in their first line."""
+    return dict(re.findall(r"```(?:python|yaml)\n# (\w+\.\w+)\n(.*?)```", text, re.DOTALL))
+
+
+EXAMPLES = {
+    name: text
+    for page in OURS
+    for name, text in blocks((ROOT / page).read_text()).items()
+    if name.endswith(".yaml")
+}
+
+
+def test_no_page_shows_a_file_without_its_name() -> None:
+    for page in OURS:
+        text = (ROOT / page).read_text()
+        assert len(re.findall(r"^```(?:python|yaml)$", text, re.MULTILINE)) == len(blocks(text)), page
+
+
+@pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"my_network.yaml", "my_images.yaml"}))
+def test_a_study_that_a_page_shows_can_be_planned(name: str, tmp_path: Path) -> None:
+    """The two that need code and images beside them are run to their report below."""
+    path = tmp_path / name
+    path.write_text(EXAMPLES[name])
+    study = study_file.read(path)
+    layout = lay_out(study)
+    assert layout.arms
+    assert study.name == path.stem
+
+
+def shown_commands() -> list[str]:
+    """Every `python -m ablate …` in a block of a page, its remark and line breaks taken out."""
+    lines = [
+        line
+        for page in OURS
+        for block in re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
+    found = [re.search(r"python -m ablate ([^#]*)", line) for line in lines]
+    return sorted({match[1].strip() for match in found if match})
+
+
+@pytest.mark.parametrize("line", shown_commands())
+def test_a_command_that_a_page_shows_exists_with_its_options(line: str) -> None:
+    from ablate.cli.main import app
+
+    group = typer.main.get_command(app)
+    name, *given = shlex.split(line)
+    command = group.get_command(click.Context(group), name)  # type: ignore[attr-defined]
+    assert command is not None
+    _, left, _ = command.make_parser(command.make_context(name, [], resilient_parsing=True)).parse_args(given)
+    assert left == []
+    studies = [word for word in given if word.endswith(".yaml")]
+    assert all(word in FILES or word in EXAMPLES for word in studies)
+
+
+@pytest.mark.parametrize(("page", "folder"), [("ablate/README.md", "ablate/"), ("CONTRIBUTING.md", "")])
+def test_the_files_that_a_page_sends_a_reader_to_exist(page: str, folder: str) -> None:
+    named = re.findall(r"`([\w/]+/[\w/]*(?:\.py)?)`", (ROOT / page).read_text())
+    assert named
+    for name in named:
+        places = (name, folder + name)
+        assert any(f == place or f.startswith(place.rstrip("/") + "/") for place in places for f in FILES), (
+            name
+        )
+
+
+def anchors(page: str) -> set[str]:
+    """The anchors that a code host gives to a page's headings."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_and_picture_of_a_page_is_in_a_fresh_clone(page: str) -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?://|mailto:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent.joinpath(path).resolve().relative_to(ROOT).as_posix() if path else page
+        folder = any(name.startswith(f"{file}/") for name in FILES)
+        if not (file in FILES or folder) or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    assert broken == []
 
 
 def arguments(study: str) -> list[str]:
