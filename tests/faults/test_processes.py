@@ -374,7 +374,10 @@ def test_a_command_terminated_while_it_imports_stops_its_runs_and_leaves_whole_r
     assert "partial report: reports/small/report.html" in errors
     folder = tmp_path / "reports" / "small"
     recorded = on_record(folder)["confirm"]
-    assert f"<b>Preliminary.</b> {400 - recorded} of 400 runs" in (folder / "report.html").read_text()
+    assert (
+        f"<b>Preliminary.</b> {400 - recorded} of 400 confirmation runs"
+        in (folder / "report.html").read_text()
+    )
     assert writer.gather(folder).missing_runs == 400 - recorded
     assert (folder / "tables" / "runs.csv").read_text().count("confirm,") == recorded
 
