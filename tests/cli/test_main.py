@@ -348,7 +348,7 @@ def test_a_quick_bench_shows_its_table_within_100_columns_and_writes_it(tmp_path
     assert done.returncode == 0, done.stderr
     assert "a: D2L's loop" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
-    assert "to see that it works, not to be quoted" in " ".join(done.stdout.split())
+    assert "images: do not quote these results" in " ".join(done.stdout.split())
     assert "DataLoader" not in done.stderr
     kept = json.loads((tmp_path / "bench.json").read_text())
     assert {"environment", "rows", "remarks", "blocks"} <= set(kept)
