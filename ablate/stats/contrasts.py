@@ -1,4 +1,4 @@
-"""What is held against what: differences of arms, and interactions of factors, as weights on arms."""
+"""Contrasts: differences between arms and interactions between factors, as weights on arms."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
