@@ -18,6 +18,7 @@ from ablate.engines.loop import LoopTrainer, initial_model
 from ablate.engines.training import Course, batches_forever, settle_process, train
 from ablate.errors import AblateError
 from ablate.execution.workers import Workers
+from ablate.records.run_records import Phase
 from ablate.study.spec import Recipe, Value
 from ablate.timing import blocks, costs, machine
 
@@ -153,7 +154,7 @@ def run_of(keywords: dict[str, Value], seed: int = 0, train_images: int | None =
     """One epoch of D2L's recipe and an evaluation on the test images, as in D2L's loop."""
     recipe = Recipe(epochs=1, train_images=train_images)
     arm = Arm(name="bench", model="lenet", keywords=keywords, recipe=recipe, factors={})
-    return Run(phase="confirm", arm=arm, setting={}, seed=seed)
+    return Run(phase=Phase.CONFIRM, arm=arm, setting={}, seed=seed)
 
 
 def epochs_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, threads: int) -> Train:

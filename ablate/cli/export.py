@@ -20,6 +20,7 @@ from ablate.errors import AblateError, FolderError, install_command
 from ablate.inspection.networks import confirmed, network_of
 from ablate.records.files import write_whole
 from ablate.records.folder import read_given
+from ablate.records.run_records import Phase
 from ablate.study.spec import Recipe, StudySpec, as_written, did_you_mean
 
 INPUT, OUTPUT = "images", "logits"
@@ -106,7 +107,7 @@ def write_curves(folder: Path, to: Path) -> int:
 
     study, provenance, tables = read_given(folder)
     epochs = tables["epochs"]
-    curves = epochs[epochs["phase"] == "confirm"].groupby(["arm", "seed"], sort=False)
+    curves = epochs[epochs["phase"] == Phase.CONFIRM].groupby(["arm", "seed"], sort=False)
     if not len(curves):
         raise FolderError(f"{folder}: no arm is confirmed yet, so there is no curve: run its study on")
     for (arm, seed), points in curves:

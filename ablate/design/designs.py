@@ -20,6 +20,7 @@ from ablate.design.arms import (
 )
 from ablate.design.runs import Arm, Run, Setting
 from ablate.errors import StudyError
+from ablate.records.run_records import Phase
 from ablate.study.spec import FULL, StudySpec, Value, ValueWhen, as_written
 
 MOST_ARMS = 1_000
@@ -79,7 +80,7 @@ def with_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
 def confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str, Setting]) -> list[Run]:
     """Every arm with its tuned setting on fresh seeds, all arms of a seed together."""
     return [
-        Run(phase="confirm", arm=arm, setting=chosen[arm.name], seed=seed)
+        Run(phase=Phase.CONFIRM, arm=arm, setting=chosen[arm.name], seed=seed)
         for seed in range(study.seeds)
         for arm in arms
     ]

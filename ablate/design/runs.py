@@ -5,12 +5,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from ablate import models
+from ablate.records.run_records import Phase
 from ablate.study.spec import Recipe, StudySpec, Value
 
-Phase = Literal["search", "tune", "confirm"]
 Setting = Mapping[str, float]
 """One value a nuisance."""
 LONGEST_SLUG = 60

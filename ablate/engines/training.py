@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ablate.data.loading import Dataset, split
 from ablate.design.runs import Run, setting_name
-from ablate.records.run_records import EpochPoint, RunRecord
+from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
 from ablate.seeds import derived_seed
 
 POINTS_PER_EPOCH = 5
@@ -84,7 +84,7 @@ class Course:
     def wants_validation(self) -> bool:
         """Whether to evaluate on the validation images after this epoch."""
         # Tuning needs the last epoch only. Searches compare curves, and figures show those of confirmed runs.
-        looks = self.last or self.run.phase in ("confirm", "search")
+        looks = self.last or self.run.phase in (Phase.CONFIRM, Phase.SEARCH)
         return looks and len(self.validation_indices) > 0 and not self._diverged
 
     def add_validation(self, accuracy: float) -> None:
@@ -101,7 +101,7 @@ class Course:
     @property
     def wants_test(self) -> bool:
         """Whether to evaluate on the test images: once, at the end, and only in the confirm phase."""
-        return self.last and self.run.phase == "confirm" and not self._diverged
+        return self.last and self.run.phase == Phase.CONFIRM and not self._diverged
 
     def record(self, engine: str, test_accuracy: float | None) -> RunRecord:
         """The record of the run once it has ended."""
@@ -112,7 +112,7 @@ class Course:
             setting=setting_name(run.setting),
             seed=run.seed,
             values={**run.arm.factors, **run.setting},
-            status="diverged" if self._diverged else "pruned" if self._pruned else "complete",
+            status=Status.DIVERGED if self._diverged else Status.PRUNED if self._pruned else Status.COMPLETE,
             engine=engine,
             train_loss=None if self._diverged else final.train_loss,
             train_accuracy=None if self._diverged else final.train_accuracy,

@@ -16,7 +16,7 @@ from ablate.engines.cohort import cohort_key, reason_against, train_together
 from ablate.engines.training import train
 from ablate.errors import in_a_line
 from ablate.interruption import Interrupted
-from ablate.records.run_records import RunRecord, Status
+from ablate.records.run_records import Phase, RunRecord, Status
 
 AT_ONCE = 512
 """So many runs a GPU takes at a time: whole cohorts of some ten architectures."""
@@ -64,7 +64,7 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
     except Interrupted:
         raise
     except Exception as error:  # noqa: BLE001  # nobody knows what a person's own layers may raise
-        return failure(run, in_a_line(error), status="oom" if _lacks_memory(error) else "failed")
+        return failure(run, in_a_line(error), status=Status.OOM if _lacks_memory(error) else Status.FAILED)
     return Outcome(run=run, record=record, checkpoint=checkpoint)
 
 
@@ -123,7 +123,7 @@ def _execute_together(
 
 def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:
     """The parameters as torch.save writes them, of an arm's first confirmed seed; None for other runs."""
-    if run.phase != "confirm" or run.seed != 0:
+    if run.phase != Phase.CONFIRM or run.seed != 0:
         return None
     buffer = io.BytesIO()
     torch.save({name: tensor.cpu() for name, tensor in state.items()}, buffer)
@@ -137,7 +137,7 @@ def _lacks_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
-def failure(run: Run, cause: str, status: Status = "failed") -> Outcome:
+def failure(run: Run, cause: str, status: Status = Status.FAILED) -> Outcome:
     """What is recorded of a run that came to nothing."""
     record = RunRecord(
         phase=run.phase,

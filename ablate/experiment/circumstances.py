@@ -7,6 +7,7 @@ from ablate import models
 from ablate.data.loading import Dataset
 from ablate.experiment.plan import Plan
 from ablate.records.provenance import ArmCost, DataFacts, Machine, Provenance
+from ablate.records.run_records import Phase
 
 
 def describe_circumstances(
@@ -50,6 +51,6 @@ def _describe_data(dataset: Dataset) -> DataFacts:
 def _list_mixed_engines(plan: Plan) -> tuple[str, ...]:
     """Arms whose confirmed runs were trained by more than one engine."""
     engines: dict[str, set[str]] = {}
-    for run, record in plan.recorded("confirm"):
+    for run, record in plan.recorded(Phase.CONFIRM):
         engines.setdefault(run.arm.name, set()).add(record.engine)
     return tuple(name for name, used in engines.items() if len(used - {""}) > 1)

@@ -22,6 +22,7 @@ from ablate.inspection import inside
 from ablate.records.folder import ReportFolder
 from ablate.records.provenance import ArmCost, Provenance
 from ablate.records.record import TIMING_KEY, Record
+from ablate.records.run_records import Phase
 from ablate.records.sqlite_record import FILE, SqliteRecord
 from ablate.study.spec import StudySpec
 from ablate.timing.costs import Work
@@ -97,7 +98,7 @@ class Conduct:
     ) -> Iterator[Event]:
         """Train what is left of a wave, here or, where the record is shared, on whichever host claims it."""
         done, total = planned[wave.phase] - len(left), self._total(wave, planned)
-        announced = wave.phase != "confirm" or self._plan.has_first_pair()
+        announced = wave.phase != Phase.CONFIRM or self._plan.has_first_pair()
         while left:
             for outcome in workers.outcomes(filter(self._claim, left)):
                 self._record(outcome)
@@ -177,7 +178,7 @@ class Conduct:
 
     def _total(self, wave: Wave, planned: Counter[str]) -> int:
         """How many runs the phase has, as far as is known."""
-        return self._study.search.candidates if wave.phase == "search" else planned[wave.phase]
+        return self._study.search.candidates if wave.phase == Phase.SEARCH else planned[wave.phase]
 
     def _order(self, runs: Iterable[Run]) -> list[Run]:
         """Seed after seed, so that pairs are complete early, and in each seed the longest run first.

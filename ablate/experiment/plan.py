@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from ablate.design.arms import grid_of
 from ablate.design.designs import Layout, confirm_runs
-from ablate.design.runs import Arm, Phase, Run, Setting
-from ablate.records.run_records import RunRecord
+from ablate.design.runs import Arm, Run, Setting
+from ablate.records.run_records import TRAINED, Phase, RunRecord
 from ablate.search.generations import Generations
 from ablate.study.spec import StudySpec
 from ablate.tuning.rule import Choice, Trial, advance
@@ -62,14 +62,13 @@ class Plan:
 
     def has_first_pair(self) -> bool:
         """Whether every arm has its first confirmed seed on record."""
-        firsts = [key for key, run in self._runs.items() if run.phase == "confirm" and run.seed == 0]
+        firsts = [key for key, run in self._runs.items() if run.phase == Phase.CONFIRM and run.seed == 0]
         return bool(firsts) and all(key in self._records for key in firsts)
 
     def completes(self, arm: Arm) -> bool:
         """Whether any confirmed run of the arm came to its end: what cannot be trained cannot be timed."""
         return any(
-            run.arm == arm and record.status in ("complete", "diverged")
-            for run, record in self.recorded("confirm")
+            run.arm == arm and record.status in TRAINED for run, record in self.recorded(Phase.CONFIRM)
         )
 
     def trained_arms(self) -> list[Arm]:
@@ -79,13 +78,13 @@ class Plan:
     def first_run(self, arm: Arm) -> Run:
         """The arm's first confirmed run: what is timed, measured and looked into."""
         choice = self.choices.get(arm.name)
-        return Run(phase="confirm", arm=arm, setting=choice.chosen if choice else {}, seed=0)
+        return Run(phase=Phase.CONFIRM, arm=arm, setting=choice.chosen if choice else {}, seed=0)
 
     def _search(self) -> Iterator[Wave]:
         if self.study.design != "search":
             return
         for runs in self.generations.waves(lambda run: self._records[self.key(run)]):
-            yield Wave(phase="search", runs=tuple(runs))
+            yield Wave(phase=Phase.SEARCH, runs=tuple(runs))
             self._add(runs)
         self.layout = self.generations.layout()
 
@@ -100,17 +99,17 @@ class Plan:
                 self.choices = wanted
                 return
             runs = [
-                Run(phase="tune", arm=arms[trial.arm], setting=dict(trial.setting), seed=trial.seed)
+                Run(phase=Phase.TUNE, arm=arms[trial.arm], setting=dict(trial.setting), seed=trial.seed)
                 for trial in wanted
             ]
-            yield Wave(phase="tune", runs=tuple(runs))
+            yield Wave(phase=Phase.TUNE, runs=tuple(runs))
             self._add(runs)
 
     def _confirm(self) -> Iterator[Wave]:
         settings: dict[str, Setting] = {arm.name: self.first_run(arm).setting for arm in self.layout.arms}
         runs = confirm_runs(self.study, self.layout.arms, settings)
         self._add(runs)
-        yield Wave(phase="confirm", runs=tuple(runs))
+        yield Wave(phase=Phase.CONFIRM, runs=tuple(runs))
 
     def _add(self, runs: Sequence[Run]) -> None:
         self._runs.update((self.key(run), run) for run in runs)
@@ -122,5 +121,5 @@ class Plan:
                 self._records[key].validation_accuracy or 0.0
             )
             for key, run in self._runs.items()
-            if run.phase == "tune"
+            if run.phase == Phase.TUNE
         }

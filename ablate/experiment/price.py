@@ -16,6 +16,7 @@ from ablate.engines.choice import trainer_for
 from ablate.engines.lanes import reason_against
 from ablate.engines.training import batches_forever, settle_process
 from ablate.formatting import format_count
+from ablate.records.run_records import Phase
 from ablate.search.sampler import propose
 from ablate.study.spec import StudySpec
 from ablate.timing.costs import flops_per_example
@@ -164,7 +165,7 @@ def _tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, 
 def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
     device = torch.device("cpu")
     dataset = synthetic(study.dataset.facts, arm.recipe.input_size)
-    run = Run(phase="confirm", arm=arm, setting={}, seed=0)
+    run = Run(phase=Phase.CONFIRM, arm=arm, setting={}, seed=0)
     trainer = trainer_for(run, dataset, device)
     batches = batches_forever(len(dataset.labels), arm.recipe.batch_size, device)
     trainer.step(next(batches))

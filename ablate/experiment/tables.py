@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import pandas as pd
 
 from ablate.experiment.plan import Plan
-from ablate.records.run_records import TimingBlock, TuningOutcome
+from ablate.records.run_records import CRASHED, Phase, Status, TimingBlock, TuningOutcome
 from ablate.records.tables import epochs_frame, frame, runs_frame
 
 
@@ -24,7 +24,7 @@ def make_tables(plan: Plan, blocks: Sequence[TimingBlock]) -> dict[str, pd.DataF
 
 
 def _tuning_rows(plan: Plan) -> Iterator[TuningOutcome]:
-    tuned = [record for _, record in plan.recorded("tune")]
+    tuned = [record for _, record in plan.recorded(Phase.TUNE)]
     for arm, choice in plan.choices.items():
         of_arm = [record for record in tuned if record.arm == arm]
         for name in choice.chosen:
@@ -39,6 +39,6 @@ def _tuning_rows(plan: Plan) -> Iterator[TuningOutcome]:
                 at_edge=choice.at_edge,
                 extended=choice.extended,
                 trials=len(of_arm),
-                failed=sum(record.status in ("failed", "oom") for record in of_arm),
-                diverged=sum(record.status == "diverged" for record in of_arm),
+                failed=sum(record.status in CRASHED for record in of_arm),
+                diverged=sum(record.status == Status.DIVERGED for record in of_arm),
             )

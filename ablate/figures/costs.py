@@ -17,6 +17,7 @@ from ablate.figures.canvas import (
     widen,
     words,
 )
+from ablate.records.run_records import Status
 from ablate.study.spec import StudySpec
 
 LEAST_SHARE = 0.1
@@ -100,8 +101,8 @@ def draw_candidates(data: pd.DataFrame, study: StudySpec) -> Figure:
     """Every candidate's accuracy against its FLOPs, and how much the front covered after each generation."""
     figure, (axes, growth) = side_by_side(2)
     kinds = {
-        "complete": ("o", "0.65", "tried"),
-        "pruned": ("x", "0.8", "stopped early"),
+        Status.COMPLETE: ("o", "0.65", "tried"),
+        Status.PRUNED: ("x", "0.8", "stopped early"),
     }
     for status, (mark, grey, told) in kinds.items():
         here = data[data["status"] == status]

@@ -5,6 +5,7 @@ from itertools import combinations
 
 import pandas as pd
 
+from ablate.records.run_records import Phase, Status
 from ablate.stats.contrasts import BOTH_ALONE, factor_settings
 from ablate.study.spec import StudySpec
 
@@ -27,7 +28,7 @@ def differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
 def paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Arm, seed and test accuracy of every confirmed run that was completed."""
     runs = tables["runs"]
-    done = runs[(runs["phase"] == "confirm") & (runs["status"] == "complete")]
+    done = runs[(runs["phase"] == Phase.CONFIRM) & (runs["status"] == Status.COMPLETE)]
     points = done[["arm", "seed", "test_accuracy"]].dropna()
     return _in_order(points.astype({"test_accuracy": float, "seed": int, "arm": str}), study, tables)
 
@@ -35,7 +36,7 @@ def paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
 def tuning_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Arm, parameter, value tried, validation accuracy, and whether the arm was confirmed with it."""
     tried = tables["runs"]
-    tried = tried[(tried["phase"] == "tune") & tried["validation_accuracy"].notna()]
+    tried = tried[(tried["phase"] == Phase.TUNE) & tried["validation_accuracy"].notna()]
     parts = []
     for row in tables["tuning"].itertuples():
         of_arm = tried[tried["arm"] == row.arm]
@@ -57,7 +58,7 @@ def tuning_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
 def training_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Arm, seed, epoch, quantity and its value, for confirmed runs; five points an epoch in training."""
     epochs = tables["epochs"]
-    confirmed = epochs[epochs["phase"] == "confirm"]
+    confirmed = epochs[epochs["phase"] == Phase.CONFIRM]
     long = confirmed.melt(
         id_vars=["arm", "seed", "epoch"],
         value_vars=["train_loss", "train_accuracy", "validation_accuracy"],
@@ -106,7 +107,9 @@ def references(study: StudySpec, tables: Tables) -> pd.DataFrame:
         return pd.DataFrame()
     runs = tables["runs"]
     first = tables["arms"]["arm"].iloc[0]
-    ours = runs[(runs["phase"] == "confirm") & (runs["arm"] == first) & (runs["status"] == "complete")]
+    ours = runs[
+        (runs["phase"] == Phase.CONFIRM) & (runs["arm"] == first) & (runs["status"] == Status.COMPLETE)
+    ]
     rows: list[dict[str, object]] = []
     for metric, published in known.groupby("metric", sort=False):
         ends = published.iloc[0][["prediction_low", "prediction_high"]].astype(float)
@@ -128,7 +131,7 @@ def interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
         return pd.DataFrame()
     runs = tables["runs"]
     factors = list(study.factors)
-    settings = factor_settings(runs[runs["phase"] == "confirm"], factors)
+    settings = factor_settings(runs[runs["phase"] == Phase.CONFIRM], factors)
     arms = tables["arms"].set_index("arm")
     columns = {
         "test_accuracy_mean": "accuracy",

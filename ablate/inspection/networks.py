@@ -15,6 +15,7 @@ from ablate import models
 from ablate.design.runs import Arm, Run, in_recipe
 from ablate.errors import FolderError
 from ablate.records.provenance import Provenance
+from ablate.records.run_records import Phase
 from ablate.study.spec import StudySpec
 
 FIRST_SEED = 0
@@ -29,7 +30,7 @@ def confirmed(
     Raises:
         FolderError: there is no such run.
     """
-    found = runs[(runs["phase"] == "confirm") & (runs["arm"] == arm) & (runs["seed"] == seed)]
+    found = runs[(runs["phase"] == Phase.CONFIRM) & (runs["arm"] == arm) & (runs["seed"] == seed)]
     if found.empty:
         raise FolderError(f"tables/runs.csv has no confirmed run of {arm} with seed {seed}: run the study on")
     known = {name: _value(cell) for name, cell in found.iloc[0].items() if not pd.isna(cell)}
@@ -47,7 +48,7 @@ def confirmed(
     recipe = {name: known.get(name) for name in asked if in_recipe(name)}
     own = {name: value for name, value in recipe.items() if value is not None or name in study.factor_names}
     return Run(
-        phase="confirm",
+        phase=Phase.CONFIRM,
         arm=Arm(
             name=arm,
             model=model,

@@ -13,13 +13,13 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
-from ablate.records.run_records import RunRecord, TimingBlock
+from ablate.records.run_records import CRASHED, Phase, RunRecord, Status, TimingBlock
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _KEY, _RECORD = "ablate:key", "ablate:record"
 _PHASES = ("search", "tune", "confirm", "time")
-_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+_STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
 STORAGE_ERRORS = (SQLAlchemyError, StorageInternalError)
 """What Optuna's storage raises when it cannot be read or written."""
 UNREADABLE = (*STORAGE_ERRORS, sqlite3.Error, RuntimeError, KeyError, TypeError, ValueError)
@@ -41,11 +41,11 @@ class OptunaTrials:
     @property
     def attributes(self) -> Mapping[str, Any]:
         """What is kept beside the runs, by name."""
-        return self._studies["confirm"].user_attrs
+        return self._studies[Phase.CONFIRM].user_attrs
 
     def set_attribute(self, name: str, value: str) -> None:
         """Keep a text beside the runs."""
-        self._studies["confirm"].set_user_attr(name, value)
+        self._studies[Phase.CONFIRM].set_user_attr(name, value)
 
     def read_new(self, *, include_crashed: bool) -> None:
         """Read the trials that were added since the last call; crashed runs only if they are asked for."""
@@ -57,7 +57,7 @@ class OptunaTrials:
                     self.blocks[key] = TimingBlock(**json.loads(text))
                     continue
                 run = RunRecord.from_json(text)
-                if include_crashed or run.status not in ("failed", "oom"):
+                if include_crashed or run.status not in CRASHED:
                     self.runs[key] = run
             self._read[phase] = len(trials)
 

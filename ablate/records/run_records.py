@@ -2,9 +2,36 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
-Status = Literal["complete", "failed", "diverged", "oom", "pruned"]
+
+class Phase(StrEnum):
+    """What a run is for."""
+
+    SEARCH = "search"
+    TUNE = "tune"
+    CONFIRM = "confirm"
+
+
+class Status(StrEnum):
+    """How a run ended."""
+
+    COMPLETE = "complete"
+    FAILED = "failed"
+    """It crashed."""
+    DIVERGED = "diverged"
+    """Its loss became infinite or not a number."""
+    OOM = "oom"
+    """Its device ran out of memory."""
+    PRUNED = "pruned"
+    """A search stopped it early."""
+
+
+CRASHED = (Status.FAILED, Status.OOM)
+"""Missing data: nothing is known about the arm from such a run."""
+TRAINED = (Status.COMPLETE, Status.DIVERGED)
+"""Outcomes: the run trained, to its end or to its divergence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +50,7 @@ class EpochPoint:
 class RunRecord:
     """All that is kept of one run. Everything but `epochs` and `cause` is a function of its key."""
 
-    phase: str
+    phase: Phase
     arm: str
     setting: str
     seed: int
@@ -44,7 +71,14 @@ class RunRecord:
     @classmethod
     def from_json(cls, text: str) -> "RunRecord":
         raw = json.loads(text)
-        return cls(**{**raw, "epochs": tuple(EpochPoint(**point) for point in raw["epochs"])})
+        return cls(
+            **{
+                **raw,
+                "phase": Phase(raw["phase"]),
+                "status": Status(raw["status"]),
+                "epochs": tuple(EpochPoint(**point) for point in raw["epochs"]),
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ from ablate.formatting import format_points, list_rows
 from ablate.report.evidence import Evidence
 from ablate.report.naming import name_arm, name_contrast
 from ablate.report.verdicts import describe_cost, explain_verdict
-from ablate.stats import comparisons
+from ablate.stats.verdicts import Verdict
 
 VERDICT_TONE = {
-    comparisons.MATTERS: "strong",
-    comparisons.EQUIVALENT: "calm",
-    comparisons.SIZE_UNCLEAR: "strong",
+    Verdict.MATTERS: "strong",
+    Verdict.EQUIVALENT: "calm",
+    Verdict.SIZE_UNCLEAR: "strong",
 }
 
 

@@ -6,10 +6,12 @@ from typing import Any
 import pandas as pd
 
 from ablate.formatting import format_count, format_list, format_p, format_points, list_rows, spell_keyword
+from ablate.records.run_records import Phase, Status
 from ablate.report.evidence import Evidence
 from ablate.report.naming import name_arm
-from ablate.stats import comparisons, power
+from ablate.stats import power
 from ablate.stats.throughput import drift, spread
+from ablate.stats.verdicts import Verdict
 
 DRIFT_WORTH_SAYING = 0.05
 SPREAD_WORTH_SAYING = 0.15
@@ -74,7 +76,7 @@ def _warn_of_circumstances(evidence: Evidence) -> Iterator[str]:
 def _warn_of_doubtful_runs(evidence: Evidence) -> Iterator[str]:
     """Arms of which some runs stayed at chance, and comparisons whose two tests disagree."""
     alpha = evidence.study.decision.alpha
-    done = evidence.confirmed[evidence.confirmed["status"] == "complete"]
+    done = evidence.confirmed[evidence.confirmed["status"] == Status.COMPLETE]
     for arm in evidence.arms:
         of_arm = done[done["arm"] == arm]
         stuck = of_arm.loc[of_arm["test_accuracy"] <= evidence.ceiling, "seed"].tolist()
@@ -137,7 +139,7 @@ def _warn_of_changing_rankings(evidence: Evidence) -> Iterator[str]:
     if evidence.preliminary or not tuning.active:
         return
     for row in list_rows(evidence.tables["comparisons"]):
-        broken = row["verdict"] in (comparisons.UNSTABLE, comparisons.NOT_TRAINED)
+        broken = row["verdict"] in (Verdict.UNSTABLE, Verdict.NOT_TRAINED)
         if broken or row["baseline"] not in evidence.arms or not row["difference"]:
             continue
         arm, other = (
@@ -194,5 +196,5 @@ def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
 def _read_tuning_runs(evidence: Evidence, arm: str) -> pd.DataFrame:
     """The arm's tuning runs. A run that diverged or crashed has accuracy zero, as in the tuning rule."""
     runs = evidence.tables["runs"]
-    of_arm = runs[(runs["phase"] == "tune") & (runs["arm"] == arm)]
+    of_arm = runs[(runs["phase"] == Phase.TUNE) & (runs["arm"] == arm)]
     return of_arm.assign(validation_accuracy=of_arm["validation_accuracy"].astype(float).fillna(0.0))

@@ -10,6 +10,7 @@ from ablate.report.evidence import Evidence
 from ablate.stats import comparisons, contrasts
 from ablate.stats.intervals import Interval
 from ablate.stats.throughput import ratio_change
+from ablate.stats.verdicts import Verdict
 from ablate.study.study_file import differences
 
 THROUGHPUT_MARGIN = 0.05
@@ -89,12 +90,12 @@ def _judge_change(
 ) -> Change:
     margin = first.study.decision.margin
     fell = row["difference"] is not None and row["difference"] < 0
-    if row["verdict"] == comparisons.CANNOT_TELL_APART:  # every seed moved alike: no test, and none needed
+    if row["verdict"] == Verdict.CANNOT_TELL_APART:  # every seed moved alike: no test, and none needed
         worse = row["difference"] <= -margin
-    elif row["verdict"] in (comparisons.UNSTABLE, comparisons.NOT_TRAINED, comparisons.NO_VERDICT):
+    elif row["verdict"] in (Verdict.UNSTABLE, Verdict.NOT_TRAINED, Verdict.NO_VERDICT):
         worse = _trains_less(first, second, arm)
     else:
-        worse = fell and row["verdict"] in (comparisons.MATTERS, comparisons.SIZE_UNCLEAR)
+        worse = fell and row["verdict"] in (Verdict.MATTERS, Verdict.SIZE_UNCLEAR)
     speed = speeds.get(arm)
     return Change(
         arm=arm,
@@ -210,7 +211,7 @@ def _state_answer(changes: list[Change], first: Evidence, second: Evidence) -> s
         return f"less accurate, or fewer runs train: {', '.join(worse)}{also}"
     if all(_is_within(change, first.study.decision.margin) for change in changes):
         return f"reproduced: the accuracy of every arm changed by less than {margin}{also}"
-    moved = (comparisons.MATTERS, comparisons.SIZE_UNCLEAR, comparisons.CANNOT_TELL_APART)
+    moved = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR, Verdict.CANNOT_TELL_APART)
     if better := [
         c.arm for c in changes if c.verdict in moved and not _is_within(c, first.study.decision.margin)
     ]:
@@ -220,8 +221,8 @@ def _state_answer(changes: list[Change], first: Evidence, second: Evidence) -> s
 
 def _is_within(change: Change, margin: float) -> bool:
     """Whether an arm's accuracy certainly changed by less than the margin."""
-    alike = change.verdict == comparisons.CANNOT_TELL_APART and abs(change.difference or 0.0) < margin
-    return alike or change.verdict == comparisons.EQUIVALENT
+    alike = change.verdict == Verdict.CANNOT_TELL_APART and abs(change.difference or 0.0) < margin
+    return alike or change.verdict == Verdict.EQUIVALENT
 
 
 def format_cells(change: Change) -> tuple[str, str, str, str]:

@@ -8,6 +8,7 @@ import pandas as pd
 from ablate.records import views
 from ablate.records.folder import read_given
 from ablate.records.provenance import Provenance
+from ablate.records.run_records import CRASHED, TRAINED, Phase
 from ablate.records.tables import frame
 from ablate.records.views import Views
 from ablate.stats.chance import chance_ceiling
@@ -49,13 +50,13 @@ class Evidence:
     @property
     def failed_runs(self) -> int:
         """How many runs crashed. A diverged run is an outcome, not a failure."""
-        return int(self.tables["runs"]["status"].isin(["failed", "oom"]).sum())
+        return int(self.tables["runs"]["status"].isin(CRASHED).sum())
 
     @property
     def confirmed(self) -> pd.DataFrame:
         """The runs of the confirm phase: their test accuracies decide the answer."""
         runs = self.tables["runs"]
-        return runs[runs["phase"] == "confirm"]
+        return runs[runs["phase"] == Phase.CONFIRM]
 
 
 def gather(path: Path) -> Evidence:
@@ -66,11 +67,11 @@ def gather(path: Path) -> Evidence:
     """
     study, provenance, given = read_given(path)
     arms = list(provenance.arms)
-    confirmed = given["runs"][given["runs"]["phase"] == "confirm"]
+    confirmed = given["runs"][given["runs"]["phase"] == Phase.CONFIRM]
     timed = given["timing"]
     each_round = timed["arm"].nunique() + 1  # the baseline's are the first and the last
     # Throughput is a ratio to the baseline: without a trained baseline nothing is timed.
-    trained = confirmed.loc[confirmed["status"].isin(["complete", "diverged"]), "arm"]
+    trained = confirmed.loc[confirmed["status"].isin(TRAINED), "arm"]
     to_time = study.timing.blocks * each_round if arms[0] in set(trained) else 0
     contrasts = differences(provenance.contrasts)
     if study.design == "factorial":

@@ -2,17 +2,18 @@
 
 from ablate.formatting import format_margin
 from ablate.report.evidence import Evidence
-from ablate.stats import comparisons, power
+from ablate.stats import power
+from ablate.stats.verdicts import Verdict
 
 VERDICTS = {
-    comparisons.MATTERS: "there is a difference, and its whole interval lies outside the margin",
-    comparisons.SIZE_UNCLEAR: "there is a difference, but it may be smaller than the margin",
-    comparisons.EQUIVALENT: "any difference is smaller than the margin",
-    comparisons.INCONCLUSIVE: "these seeds show neither a difference nor equivalence",
-    comparisons.UNSTABLE: "some runs diverged or stayed at chance, so no mean difference is reported",
-    comparisons.NOT_TRAINED: "the median run of an arm is no better than guessing",
-    comparisons.CANNOT_TELL_APART: "the difference is the same for every seed, so there is nothing to test",
-    comparisons.NO_VERDICT: f"there are fewer than {power.PAIRS_FOR_A_VERDICT} pairs of runs",
+    Verdict.MATTERS: "there is a difference, and its whole interval lies outside the margin",
+    Verdict.SIZE_UNCLEAR: "there is a difference, but it may be smaller than the margin",
+    Verdict.EQUIVALENT: "any difference is smaller than the margin",
+    Verdict.INCONCLUSIVE: "these seeds show neither a difference nor equivalence",
+    Verdict.UNSTABLE: "some runs diverged or stayed at chance, so no mean difference is reported",
+    Verdict.NOT_TRAINED: "the median run of an arm is no better than guessing",
+    Verdict.CANNOT_TELL_APART: "the difference is the same for every seed, so there is nothing to test",
+    Verdict.NO_VERDICT: f"there are fewer than {power.PAIRS_FOR_A_VERDICT} pairs of runs",
 }
 
 

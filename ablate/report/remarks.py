@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 from ablate.formatting import format_list, format_points, list_rows, spell_keyword
+from ablate.records.run_records import Phase
 from ablate.report.evidence import Evidence
 from ablate.report.naming import name_arm
-from ablate.stats import comparisons
 from ablate.stats.contrasts import BOTH_ALONE, factor_settings
+from ablate.stats.verdicts import Verdict
 from ablate.study.spec import FULL
 
-SETTLED = (comparisons.MATTERS, comparisons.SIZE_UNCLEAR)
+SETTLED = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR)
 """Verdicts that say that there is a difference."""
 
 
@@ -23,7 +24,7 @@ def list_remarks(evidence: Evidence) -> list[str]:
         return [_describe_steps(evidence)]
     if evidence.study.design == "search" and len(evidence.arms) == 1:
         tried = evidence.tables["runs"]
-        statuses = tried.loc[tried["phase"] == "search", "status"].value_counts()
+        statuses = tried.loc[tried["phase"] == Phase.SEARCH, "status"].value_counts()
         told = ", ".join(f"{count} {status}" for status, count in statuses.items())
         return [
             "The search found no finalist: apart from the baseline, no candidate was more than twice as "

@@ -13,10 +13,12 @@ from ablate.formatting import (
     format_p,
     format_points,
 )
+from ablate.records.run_records import CRASHED, Status
 from ablate.report.evidence import Evidence
 from ablate.report.naming import name_arm
-from ablate.stats import comparisons, power
+from ablate.stats import power
 from ablate.stats.contrasts import BOTH_ALONE
+from ablate.stats.verdicts import Verdict
 
 
 def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
@@ -24,16 +26,16 @@ def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
     involved = _list_involved(row, evidence)
     both = evidence.confirmed[evidence.confirmed["arm"].isin(involved)]
     verdict = row["verdict"]
-    if verdict == comparisons.UNSTABLE:
+    if verdict == Verdict.UNSTABLE:
         told = _explain_unstable(row, both, involved, evidence)
-    elif verdict == comparisons.NOT_TRAINED:
+    elif verdict == Verdict.NOT_TRAINED:
         told = _explain_not_trained(both, involved, evidence)
     elif row["difference"] is None:
         told = f"No seed has a completed run of {'both' if len(involved) == 2 else 'all'} arms."
     else:
-        pairs = int((both[both["status"] == "complete"].groupby("seed").size() == len(involved)).sum())
+        pairs = int((both[both["status"] == Status.COMPLETE].groupby("seed").size() == len(involved)).sum())
         told = _explain_difference(row, pairs, evidence)
-    crashed = int(both["status"].isin(["failed", "oom"]).sum())
+    crashed = int(both["status"].isin(CRASHED).sum())
     lost = f" {crashed} of {len(both)} runs crashed; crashed runs are left out." if crashed else ""
     return f"{told}{lost}"
 
@@ -42,12 +44,12 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
     """Verdicts on a mean difference of `pairs` pairs of runs."""
     decision, verdict, family = evidence.study.decision, row["verdict"], len(evidence.contrasts)
     measured = _state_difference(row, evidence)
-    if verdict == comparisons.NO_VERDICT:
+    if verdict == Verdict.NO_VERDICT:
         return (
             f"{measured} in {format_count(pairs, 'pair')} of runs. A verdict needs "
             f"{power.PAIRS_FOR_A_VERDICT} pairs."
         )
-    if verdict == comparisons.CANNOT_TELL_APART:
+    if verdict == Verdict.CANNOT_TELL_APART:
         return (
             f"The difference is the same in all {pairs} pairs of runs: "
             f"{format_points(row['difference'], signed=True)}. Without any spread there is nothing to test."
@@ -58,12 +60,12 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
         f"{measured} ({format_interval(row['ci_low'], row['ci_high'], 1 - decision.alpha)}; "
         f"{format_p(row['p_holm'])}{corrected}; {pairs} paired seeds)."
     )
-    if verdict == comparisons.MATTERS:
+    if verdict == Verdict.MATTERS:
         whole = f"Even widened for {family} comparisons, the whole" if family > 1 else "The whole"
         return f"{tested} {whole} interval lies outside the margin of {margin}."
-    if verdict == comparisons.SIZE_UNCLEAR:
+    if verdict == Verdict.SIZE_UNCLEAR:
         return f"{tested} There is a difference, but it may be smaller than the margin of {margin}."
-    if verdict == comparisons.EQUIVALENT:
+    if verdict == Verdict.EQUIVALENT:
         # Two one-sided tests at alpha are an interval at 1 - 2·alpha: it, not the usual one, lies inside.
         confidence = round(1 - 2 * decision.alpha / family, 4)
         shown = format_interval(row["equivalence_ci_low"], row["equivalence_ci_high"], confidence)
@@ -93,7 +95,7 @@ def _say_what_seeds_can_show(row: Mapping[str, Any], pairs: int, evidence: Evide
 
 
 def _explain_not_trained(both: pd.DataFrame, involved: list[str], evidence: Evidence) -> str:
-    medians = both[both["status"] == "complete"].groupby("arm")["test_accuracy"].median()
+    medians = both[both["status"] == Status.COMPLETE].groupby("arm")["test_accuracy"].median()
     told = [f"{medians[arm]:.1%} for {name_arm(evidence, arm)}" for arm in involved if arm in medians]
     return (
         f"Median test accuracy: {format_list(told)}. On these test images guessing reaches up to "
@@ -107,14 +109,14 @@ def _explain_unstable(
 ) -> str:
     """Which runs did not train, and what can be said without a mean: seeds ahead and the median seed."""
     # A diverged run guesses at best. Only its rank is used, never its value.
-    accuracy = both["test_accuracy"].astype(float).mask(both["status"] == "diverged", 0.0)
+    accuracy = both["test_accuracy"].astype(float).mask(both["status"] == Status.DIVERGED, 0.0)
     failed = both[accuracy <= evidence.ceiling]
     told = []
     for arm in involved:
         statuses = failed.loc[failed["arm"] == arm, "status"]
         kinds = {
-            "diverged": (statuses == "diverged").sum(),
-            "stayed at chance": (statuses == "complete").sum(),
+            "diverged": (statuses == Status.DIVERGED).sum(),
+            "stayed at chance": (statuses == Status.COMPLETE).sum(),
         }
         told += [f"{n} of {evidence.study.seeds} runs of {arm} {how}" for how, n in kinds.items() if n]
     sentence = (

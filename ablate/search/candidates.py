@@ -19,7 +19,7 @@ from ablate.design.arms import (
 )
 from ablate.design.runs import Arm, Run, Setting
 from ablate.errors import StudyError
-from ablate.records.run_records import RunRecord
+from ablate.records.run_records import Phase, RunRecord, Status
 from ablate.stats.pareto import on_front
 from ablate.study.spec import Range, StudySpec, Value, as_written
 from ablate.timing.costs import arm_flops
@@ -97,7 +97,7 @@ def drawn(study: StudySpec, draw: Draw) -> Candidate | None:
 def run_of(candidate: Candidate, finished: Sequence[Tried]) -> Run:
     """The candidate's one run, stopped where it falls below what the generations before it allow."""
     return Run(
-        phase="search",
+        phase=Phase.SEARCH,
         arm=candidate.arm,
         setting=candidate.setting,
         seed=FIRST_TUNING_SEEDS[0],
@@ -114,7 +114,7 @@ def finalists(study: StudySpec, tried: Sequence[Tried]) -> list[Candidate]:
     for one in tried:
         name, accuracy = one.candidate.arm.name, one.record.validation_accuracy
         if (
-            one.record.status == "complete"
+            one.record.status == Status.COMPLETE
             and accuracy is not None
             and accuracy > TRAINED / study.dataset.facts.classes
             and (name not in best or accuracy > (best[name].record.validation_accuracy or 0.0))

@@ -13,6 +13,7 @@ from optuna.importance import (
 )
 from optuna.trial import TrialState, create_trial
 
+from ablate.records.run_records import Status
 from ablate.search.candidates import Candidate, Tried, baseline, drawn
 from ablate.seeds import derived_seed
 from ablate.study.spec import Range, StudySpec, as_written
@@ -66,7 +67,9 @@ def importance(study: StudySpec, tried: Sequence[Tried]) -> list[dict[str, Any]]
     (Hutter et al., 2014). Shares of what one search happened to try: a screening, no test.
     """
     # What was stopped has the accuracy of an early epoch: beside final ones it would show who starts slowly.
-    scored = [t for t in tried if t.record.status == "complete" and t.record.validation_accuracy is not None]
+    scored = [
+        t for t in tried if t.record.status == Status.COMPLETE and t.record.validation_accuracy is not None
+    ]
     values: list[dict[str, Any]] = [{**t.candidate.arm.factors, **t.candidate.setting} for t in scored]
     names = [
         name

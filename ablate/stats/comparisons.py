@@ -9,23 +9,16 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from ablate.records.columns import TABLES
+from ablate.records.run_records import Phase, Status
 from ablate.records.tables import frame
 from ablate.stats.contrasts import Contrast
 from ablate.stats.intervals import mean_interval
 from ablate.stats.power import PAIRS_FOR_A_VERDICT, detectable_effect, seeds_for_equivalence
+from ablate.stats.verdicts import Verdict
 from ablate.study.spec import Decision
 
 EXACT_SIGN_FLIPS = 2**14
 """Up to this many sign patterns the permutation test counts all of them; beyond, as many random ones."""
-
-NO_VERDICT = "no verdict"
-UNSTABLE = "unstable"
-NOT_TRAINED = "not trained"
-CANNOT_TELL_APART = "cannot tell apart"
-EQUIVALENT = "practically equivalent"
-MATTERS = "matters"
-SIZE_UNCLEAR = "detectable, size unclear"
-INCONCLUSIVE = "inconclusive"
 
 
 def compare(
@@ -39,7 +32,7 @@ def compare(
         decision: margin and alpha.
         ceiling: the accuracy up to which a network may be guessing.
     """
-    confirmed = runs[runs["phase"] == "confirm"]
+    confirmed = runs[runs["phase"] == Phase.CONFIRM]
     rows = []
     for contrast in contrasts:
         involved = confirmed[confirmed["arm"].isin(list(contrast.weights))]
@@ -78,20 +71,20 @@ def path_from_baseline(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str)
 def _not_comparable(involved: pd.DataFrame, ceiling: float) -> str | None:
     """Why the arms' accuracies have no means to compare, as a verdict; None where they have."""
     if involved["seed"].nunique() < PAIRS_FOR_A_VERDICT:
-        return NO_VERDICT if (involved["status"] == "diverged").any() else None
-    if (involved["status"] == "diverged").any():
-        return UNSTABLE
-    done = involved[involved["status"] == "complete"]
+        return Verdict.NO_VERDICT if (involved["status"] == Status.DIVERGED).any() else None
+    if (involved["status"] == Status.DIVERGED).any():
+        return Verdict.UNSTABLE
+    done = involved[involved["status"] == Status.COMPLETE]
     at_chance = done["test_accuracy"] <= ceiling
     if (done.groupby("arm")["test_accuracy"].median() <= ceiling).any():
-        return NOT_TRAINED
+        return Verdict.NOT_TRAINED
     # A run that stayed at chance did not train, as one that diverged.
-    return UNSTABLE if at_chance.any() else None
+    return Verdict.UNSTABLE if at_chance.any() else None
 
 
 def _by_seed(involved: pd.DataFrame, contrast: Contrast) -> np.ndarray[Any, Any]:
     """The contrast's value for every seed that all its arms completed, `(pairs,)`."""
-    done = involved[involved["status"] == "complete"]
+    done = involved[involved["status"] == Status.COMPLETE]
     wide = done.pivot_table(index="seed", columns="arm", values="test_accuracy")
     if not set(contrast.weights) <= set(wide.columns):
         return np.array([])
@@ -137,12 +130,12 @@ def _paired(values: np.ndarray[Any, Any], decision: Decision, contrasts: int) ->
 def _verdict(row: Mapping[str, Any], decision: Decision) -> str:
     """The first verdict of the design that applies to arms that trained."""
     if row["pairs"] < PAIRS_FOR_A_VERDICT:
-        return NO_VERDICT
+        return Verdict.NO_VERDICT
     if row["p_value"] is None:
-        return CANNOT_TELL_APART
+        return Verdict.CANNOT_TELL_APART
     if -decision.margin < row["equivalence_ci_low"] and row["equivalence_ci_high"] < decision.margin:
-        return EQUIVALENT
+        return Verdict.EQUIVALENT
     if row["p_holm"] < decision.alpha:
         beyond = row["family_ci_low"] > decision.margin or row["family_ci_high"] < -decision.margin
-        return MATTERS if beyond else SIZE_UNCLEAR
-    return INCONCLUSIVE
+        return Verdict.MATTERS if beyond else Verdict.SIZE_UNCLEAR
+    return Verdict.INCONCLUSIVE

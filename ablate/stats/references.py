@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ablate.records.run_records import Phase, Status
 from ablate.records.tables import frame
 from ablate.stats.intervals import prediction_interval
 from ablate.study.spec import Reference
@@ -24,9 +25,9 @@ def compare_references(
         ceiling: the accuracy up to which a network may be guessing.
         confidence: of the prediction interval.
     """
-    confirmed = runs[(runs["phase"] == "confirm") & (runs["arm"] == baseline)]
-    complete = confirmed[confirmed["status"] == "complete"]
-    unstable = ((confirmed["status"] == "diverged") | (confirmed["test_accuracy"] <= ceiling)).any()
+    confirmed = runs[(runs["phase"] == Phase.CONFIRM) & (runs["arm"] == baseline)]
+    complete = confirmed[confirmed["status"] == Status.COMPLETE]
+    unstable = ((confirmed["status"] == Status.DIVERGED) | (confirmed["test_accuracy"] <= ceiling)).any()
     rows = []
     for reference in references:
         values = complete[reference.metric].dropna().astype(float).tolist()

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from ablate.records.provenance import SearchFacts
+from ablate.records.run_records import Phase, Status
 from ablate.records.tables import frame
 from ablate.stats.pareto import hypervolume, on_front
 
@@ -18,14 +19,14 @@ def candidates(runs: pd.DataFrame, search: SearchFacts, baseline: str, *, chance
         baseline: the arm that opened the search.
         chance: the accuracy of guessing: with the costliest candidate the hypervolume's reference.
     """
-    searched = runs[runs["phase"] == "search"].set_index(["arm", "setting"])
+    searched = runs[runs["phase"] == Phase.SEARCH].set_index(["arm", "setting"])
     rows = []
     for one in search.candidates:
         run = searched.loc[(one.arm, one.setting)]
         rows.append({**vars(one), "status": run["status"], "validation_accuracy": run["validation_accuracy"]})
     points = [
         None
-        if pd.isna(row["validation_accuracy"]) or row["status"] != "complete"
+        if pd.isna(row["validation_accuracy"]) or row["status"] != Status.COMPLETE
         else (float(row["validation_accuracy"]), -math.log10(row["flops_per_example"]))
         for row in rows
     ]

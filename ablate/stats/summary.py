@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ablate.records.run_records import Phase, Status
 from ablate.records.tables import frame
 from ablate.stats.intervals import mean_interval
 from ablate.stats.pareto import on_front
@@ -23,7 +24,7 @@ def summarise(
     ceiling: float,
 ) -> pd.DataFrame:
     """One row an arm: accuracy with its interval, throughput alone, size, cost, Pareto front."""
-    confirmed = runs[runs["phase"] == "confirm"]
+    confirmed = runs[runs["phase"] == Phase.CONFIRM]
     speeds = throughput(timing, arms, 1 - decision.alpha)
     rows = []
     for arm in arms:
@@ -31,14 +32,14 @@ def summarise(
         # No mean over survivors, nor over two kinds of outcome; an arm wholly at chance has one.
         accuracies = of_arm["test_accuracy"].dropna().astype(float).tolist()
         at_chance = sum(accuracy <= ceiling for accuracy in accuracies)
-        if (of_arm["status"] == "diverged").any() or 0 < at_chance < len(accuracies):
+        if (of_arm["status"] == Status.DIVERGED).any() or 0 < at_chance < len(accuracies):
             accuracies = []
         interval = mean_interval(accuracies, 1 - decision.alpha)
         rows.append(
             {
                 "arm": arm,
                 "is_baseline": arm == arms[0],
-                "seeds": int((of_arm["status"] == "complete").sum()),
+                "seeds": int((of_arm["status"] == Status.COMPLETE).sum()),
                 "test_accuracy_mean": float(np.mean(accuracies)) if accuracies else None,
                 "test_accuracy_ci_low": interval.low if interval else None,
                 "test_accuracy_ci_high": interval.high if interval else None,

@@ -16,6 +16,7 @@ from ablate.stats import comparisons, power, throughput
 from ablate.stats.contrasts import BOTH_ALONE, differences, interactions
 from ablate.stats.intervals import mean_interval, prediction_interval
 from ablate.stats.summary import summarise
+from ablate.stats.verdicts import Verdict
 from ablate.study.spec import Decision
 
 DECISION = Decision(margin=0.01, alpha=0.05)
@@ -51,17 +52,17 @@ def shifted(by: float, spread: float, n: int = 10, seed: int = 0) -> pd.DataFram
 
 
 VERDICTS = {
-    comparisons.MATTERS: shifted(0.03, 0.005),
+    Verdict.MATTERS: shifted(0.03, 0.005),
     "matters, downwards": shifted(-0.03, 0.005),
-    comparisons.SIZE_UNCLEAR: shifted(0.012, 0.005),
-    comparisons.EQUIVALENT: shifted(0.001, 0.005),
+    Verdict.SIZE_UNCLEAR: shifted(0.012, 0.005),
+    Verdict.EQUIVALENT: shifted(0.001, 0.005),
     "practically equivalent, though significant": shifted(0.003, 0.001),
-    comparisons.INCONCLUSIVE: shifted(0.01, 0.05),
-    comparisons.UNSTABLE: runs(base=[0.8] * 4, arm=[0.8, 0.81, "diverged", 0.82]),
-    comparisons.NOT_TRAINED: runs(base=[0.8, 0.81, 0.82], arm=[0.1, 0.1, 0.101]),
-    comparisons.CANNOT_TELL_APART: runs(base=[0.8, 0.81, 0.82], arm=[0.8, 0.81, 0.82]),
+    Verdict.INCONCLUSIVE: shifted(0.01, 0.05),
+    Verdict.UNSTABLE: runs(base=[0.8] * 4, arm=[0.8, 0.81, "diverged", 0.82]),
+    Verdict.NOT_TRAINED: runs(base=[0.8, 0.81, 0.82], arm=[0.1, 0.1, 0.101]),
+    Verdict.CANNOT_TELL_APART: runs(base=[0.8, 0.81, 0.82], arm=[0.8, 0.81, 0.82]),
     "cannot tell apart, though not equal": runs(base=[0.8, 0.81, 0.82], arm=[0.8123, 0.8223, 0.8323]),
-    comparisons.NO_VERDICT: runs(base=[0.8, 0.81], arm=[0.9, 0.91]),
+    Verdict.NO_VERDICT: runs(base=[0.8, 0.81], arm=[0.9, 0.91]),
     "no verdict, of one pair": runs(base=[0.8], arm=[0.9]),
     "no verdict, too many crashed": runs(base=[0.8, 0.81, 0.82], arm=["failed", "oom", 0.9]),
     "no verdict, all crashed": runs(base=[0.8] * 3, arm=["failed"] * 3),
@@ -70,7 +71,7 @@ VERDICTS = {
 
 @pytest.mark.parametrize("case", VERDICTS, ids=str)
 def test_every_verdict_has_its_case(case: str) -> None:
-    verdict = case if case == comparisons.SIZE_UNCLEAR else case.split(",")[0]
+    verdict = case if case == Verdict.SIZE_UNCLEAR else case.split(",")[0]
     assert compare(VERDICTS[case])["verdict"].item() == verdict
 
 
@@ -79,7 +80,7 @@ def test_a_crash_is_missing_data_but_a_divergence_is_an_outcome() -> None:
     assert crashed["difference"].item() == pytest.approx(np.mean([0.1, 0.1, 0.12]))
     diverged = compare(runs(base=[0.8, 0.81, 0.82, 0.8], arm=[0.9, 0.91, "diverged", 0.92]))
     assert pd.isna(diverged["difference"].item())
-    assert diverged["verdict"].item() == comparisons.UNSTABLE
+    assert diverged["verdict"].item() == Verdict.UNSTABLE
 
 
 def test_the_paired_figures_are_scipys() -> None:
@@ -297,7 +298,7 @@ def test_an_interaction_is_the_coefficient_of_ordinary_least_squares() -> None:
     ).fit()
     assert compared.loc["a=a1 × b=b1", "difference"] == pytest.approx(fitted.params["C(a)[T.a1]:C(b)[T.b1]"])
     assert compared.loc["a=a1 × b=b2", "difference"] == pytest.approx(fitted.params["C(a)[T.a1]:C(b)[T.b2]"])
-    assert compared.loc["a=a1 × b=b2", "verdict"] == comparisons.MATTERS
+    assert compared.loc["a=a1 × b=b2", "verdict"] == Verdict.MATTERS
 
 
 def test_an_interaction_is_tested_seed_by_seed() -> None:
@@ -350,10 +351,8 @@ def test_interactions_and_arms_are_corrected_as_one_family() -> None:
 
 def test_a_run_that_stayed_at_chance_makes_an_arm_unstable() -> None:
     table = runs(base=[0.8, 0.81, 0.82, 0.8], arm=[0.9, 0.1, 0.91, 0.92])
-    assert compare(table)["verdict"].item() == comparisons.UNSTABLE
-    assert (
-        compare(runs(base=[0.8] * 4, arm=[0.1, 0.1, 0.1, 0.9]))["verdict"].item() == comparisons.NOT_TRAINED
-    )
+    assert compare(table)["verdict"].item() == Verdict.UNSTABLE
+    assert compare(runs(base=[0.8] * 4, arm=[0.1, 0.1, 0.1, 0.9]))["verdict"].item() == Verdict.NOT_TRAINED
 
 
 def test_the_steps_of_a_path_end_with_the_omission_read_the_other_way() -> None:
@@ -435,12 +434,12 @@ def test_among_many_contrasts_a_difference_must_lie_further_beyond_the_margin() 
     # 1.5 points with an interval from 1.14: beyond the margin alone, not when twenty arms had the chance.
     one = shifted(0.015, 0.005)
     alone = compare(one).iloc[0]
-    assert alone["verdict"] == comparisons.MATTERS
+    assert alone["verdict"] == Verdict.MATTERS
     assert (alone["family_ci_low"], alone["family_ci_high"]) == (alone["ci_low"], alone["ci_high"])
     others = {f"other{i}": one.loc[one["arm"] == "base", "test_accuracy"].tolist() for i in range(19)}
     among = compare(pd.concat([one, runs(**others)]), ("base", "arm", *others)).iloc[0]
     assert among["family_ci_low"] < DECISION.margin < among["ci_low"]
-    assert among["verdict"] == comparisons.SIZE_UNCLEAR
+    assert among["verdict"] == Verdict.SIZE_UNCLEAR
 
 
 def test_twenty_arms_at_the_margin_are_seldom_said_to_matter_or_to_be_equivalent(
@@ -448,9 +447,9 @@ def test_twenty_arms_at_the_margin_are_seldom_said_to_matter_or_to_be_equivalent
 ) -> None:
     monkeypatch.setattr(gc, "collect", lambda *_: 0)  # statsmodels calls it for every correction
     rng = np.random.default_rng(17)
-    claims = {comparisons.MATTERS: 0, comparisons.EQUIVALENT: 0}
+    claims = {Verdict.MATTERS: 0, Verdict.EQUIVALENT: 0}
     studies = 15
-    for verdict, difference in ((comparisons.MATTERS, 0.0099), (comparisons.EQUIVALENT, 0.0101)):
+    for verdict, difference in ((Verdict.MATTERS, 0.0099), (Verdict.EQUIVALENT, 0.0101)):
         for _ in range(studies):
             base = np.full(10, 0.8)
             arms = {
@@ -459,13 +458,13 @@ def test_twenty_arms_at_the_margin_are_seldom_said_to_matter_or_to_be_equivalent
             compared = compare(runs(base=base.tolist(), **arms), ("base", *arms))
             claims[verdict] += (compared["verdict"] == verdict).any()
     # Uncorrected they were 21 and 35 %.
-    assert claims[comparisons.MATTERS] <= 1
-    assert claims[comparisons.EQUIVALENT] <= 2
+    assert claims[Verdict.MATTERS] <= 1
+    assert claims[Verdict.EQUIVALENT] <= 2
 
 
 @pytest.mark.parametrize("values", [["diverged"], ["diverged", 0.9]], ids=["one seed", "two seeds"])
 def test_a_verdict_needs_three_seeds_even_for_what_diverged(values: list[float | str]) -> None:
-    assert compare(runs(base=[0.8] * len(values), arm=values))["verdict"].item() == comparisons.NO_VERDICT
+    assert compare(runs(base=[0.8] * len(values), arm=values))["verdict"].item() == Verdict.NO_VERDICT
 
 
 def test_there_is_no_mean_over_two_kinds_of_outcome() -> None:

@@ -1,0 +1,16 @@
+"""The verdicts that a contrast may get. The first one that applies is given, see `comparisons`."""
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """The answer to one contrast, as tables and reports write it."""
+
+    NO_VERDICT = "no verdict"
+    UNSTABLE = "unstable"
+    NOT_TRAINED = "not trained"
+    CANNOT_TELL_APART = "cannot tell apart"
+    EQUIVALENT = "practically equivalent"
+    MATTERS = "matters"
+    SIZE_UNCLEAR = "detectable, size unclear"
+    INCONCLUSIVE = "inconclusive"
