@@ -24,6 +24,7 @@ from ablate.report.naming import name_arm, name_contrast
 from ablate.report.references import describe_references
 from ablate.stats import comparisons
 from ablate.stats.intervals import prediction_interval
+from ablate.stats.verdicts import Verdict
 from ablate.study import study_file
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -554,10 +555,7 @@ def test_an_arm_of_a_leave_one_out_study_is_named_with_the_value_that_it_puts_ba
 
 
 def test_every_verdict_that_can_be_given_is_explained() -> None:
-    given = {value for name, value in vars(comparisons).items() if name in VERDICT_NAMES}
-    assert set(VERDICTS) == given
+    assert set(VERDICTS) == set(Verdict)
 
 
-VERDICT_NAMES = (
-    "NO_VERDICT", "UNSTABLE", "NOT_TRAINED", "CANNOT_TELL_APART", "EQUIVALENT", "MATTERS", "SIZE_UNCLEAR", "INCONCLUSIVE",
 )  # fmt: skip
