@@ -22,7 +22,6 @@ from ablate.report.evidence import gather
 from ablate.report.glossary import VERDICTS
 from ablate.report.naming import name_arm, name_contrast
 from ablate.report.references import describe_references
-from ablate.stats import comparisons
 from ablate.stats.intervals import prediction_interval
 from ablate.stats.verdicts import Verdict
 from ablate.study import study_file
@@ -556,6 +555,3 @@ def test_an_arm_of_a_leave_one_out_study_is_named_with_the_value_that_it_puts_ba
 
 def test_every_verdict_that_can_be_given_is_explained() -> None:
     assert set(VERDICTS) == set(Verdict)
-
-
-)  # fmt: skip
