@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from ablate.cli import commands, report_command, run_command
+from ablate.cli import commands
 from ablate.cli.console import err, tell
 from ablate.errors import AblateError, ModelError
 from ablate.interruption import Interrupted
@@ -18,8 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (run_command.app, report_command.app, commands.app):
-    app.add_typer(group)
+commands.register(app)
 
 
 def main() -> NoReturn:

@@ -1,15 +1,24 @@
-"""The commands beside the main job, one file each."""
+"""The commands, one file each."""
 
 import typer
 
 from ablate.cli.commands.activations import activations
 from ablate.cli.commands.bench import bench
+from ablate.cli.commands.compare import compare
 from ablate.cli.commands.dashboard import dashboard
 from ablate.cli.commands.doctor import doctor
 from ablate.cli.commands.explore import explore
 from ablate.cli.commands.export import export
 from ablate.cli.commands.models import models
+from ablate.cli.commands.plan import plan
+from ablate.cli.commands.report import report
+from ablate.cli.commands.run import run
 
-app = typer.Typer()
-for command in (models, bench, export, activations, explore, dashboard, doctor):  # the order of --help
-    app.command()(command)
+IN_ORDER = (run, plan, report, compare, models, bench, export, activations, explore, dashboard, doctor)
+"""As `--help` lists them."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add every command to the app."""
+    for command in IN_ORDER:
+        app.command()(command)

@@ -1,11 +1,9 @@
-"""`ablate run`: answer a study's question. `ablate plan`: say what that takes."""
+"""`ablate run`: answer a study's question."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from ablate.cli.console import (
     DataDir,
@@ -17,9 +15,6 @@ from ablate.cli.console import (
     Storage,
     StudyFile,
     choose_device,
-    empty_table,
-    err,
-    out,
     say,
     tell,
 )
@@ -31,10 +26,7 @@ from ablate.study.spec import StudySpec
 if TYPE_CHECKING:
     from ablate.report.evidence import Evidence
 
-app = typer.Typer()
 
-
-@app.command()
 def run(
     path: StudyFile,
     overrides: Overrides = None,
@@ -57,7 +49,10 @@ def run(
     storage: Storage = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the answer.")] = False,
 ) -> None:
-    """Answer the question: tune, confirm, time, and write reports/<name>/report.html."""
+    """Answer a study's question and write its report.
+
+    Tunes, confirms and times every arm, and writes reports/<name>/report.html.
+    """
     study = study_file.read(path, overrides or [])
     if storage is not None and fresh:
         raise AblateError("--fresh: records on a server stay there: give the study another name, name=…")
@@ -87,37 +82,6 @@ def run(
     evidence = job.answer(fresh=fresh)
     index.write_index(out_dir)
     _print_answer(evidence, job.folder.path / "report.html")
-
-
-@app.command()
-def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None) -> None:
-    """Show arms, runs and minutes; train nothing of the study."""
-    study = study_file.read(path, overrides or [])
-    from ablate.design.designs import lay_out
-    from ablate.experiment.price import price
-    from ablate.experiment.seed_warnings import warn_of_seeds
-    from ablate.models import own
-
-    own.allow(plugin or [])
-    layout = lay_out(study)
-    priced = price(study, layout, jobs=os.cpu_count() or 1)
-    numbers = ("parameters", "FLOP/example", "examples/s a core")
-    table = empty_table("arm", *numbers, right=numbers)
-    for row in priced.arms:
-        table.add_row(
-            escape(row.arm),
-            f"{row.parameters:,}",
-            f"{row.flops_per_example:,}",
-            f"{row.examples_per_second:,.0f}",
-        )
-    out.print(table)
-    for name, reason in layout.left_out.items():
-        say(f"left out: {name}: {reason}")
-    for line in priced.engines_in_words:
-        say(line)
-    say(f"{priced.runs_in_words}: {priced.minutes_in_words} on this machine's {os.cpu_count()} cores")
-    for warning in warn_of_seeds(study, layout):
-        err.print(f"warning: {warning}", soft_wrap=True)
 
 
 def _find_data(

@@ -1,21 +1,17 @@
-"""`ablate report`: write a folder's report again. `ablate compare`: set two folders side by side."""
+"""`ablate report`: write a folder's report again."""
 
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from ablate.cli.console import OutDir, Plugins, Storage, empty_table, out, say
+from ablate.cli.console import OutDir, Plugins, Storage, say
 from ablate.errors import AblateError
 from ablate.study import study_file
 
-app = typer.Typer()
 
-
-@app.command(name="report")
-def report_command(
+def report(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="A report folder; with --storage, a study's name.")
     ],
@@ -24,7 +20,10 @@ def report_command(
     out_dir: OutDir = Path("reports"),
     plugin: Plugins = None,
 ) -> None:
-    """Write a folder's report again from its tables, without torch; --storage fetches the tables first."""
+    """Write a folder's report again from its tables.
+
+    Needs no torch. --storage fetches the tables of a shared study first.
+    """
     from ablate.report import index, writer
 
     if storage is not None:
@@ -33,28 +32,6 @@ def report_command(
     if (folder.resolve().parent / "index.html").exists():
         index.write_index(folder.resolve().parent)
     say(f"report: {folder / 'report.html'}")
-
-
-@app.command(name="compare")
-def compare_command(
-    first: Annotated[Path, typer.Argument(metavar="A", help="A report folder: what to compare with.")],
-    second: Annotated[Path, typer.Argument(metavar="B", help="A report folder: what to compare.")],
-) -> None:
-    """Say which arms changed from A to B in accuracy or throughput; exit code 1 if any got worse."""
-    from ablate.report.comparison import compare_folders, format_cells
-    from ablate.report.evidence import gather
-
-    before = gather(first)
-    found = compare_folders(before, gather(second))
-    table = empty_table("arm", "verdict", "accuracy, B − A (points)", "throughput ratio, B / A")
-    for change in found.changes:
-        table.add_row(*map(escape, format_cells(change)))
-    out.print(table)
-    say(found.answer, style="bold")
-    for note in found.notes:
-        say(f"- {note}")
-    if found.regression:
-        raise typer.Exit(1)
 
 
 def _fetch_folder(url: str, name: str, out_dir: Path, plugins: list[str]) -> Path:

@@ -1,0 +1,33 @@
+"""`ablate compare`: set two report folders side by side."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from ablate.cli.console import empty_table, out, say
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A report folder: what to compare with.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="A report folder: what to compare.")],
+) -> None:
+    """Compare two report folders, arm by arm.
+
+    Exit code 1 if any arm of B is less accurate or slower than in A.
+    """
+    from ablate.report.comparison import compare_folders, format_cells
+    from ablate.report.evidence import gather
+
+    before = gather(first)
+    found = compare_folders(before, gather(second))
+    table = empty_table("arm", "verdict", "accuracy, B − A (points)", "throughput ratio, B / A")
+    for change in found.changes:
+        table.add_row(*map(escape, format_cells(change)))
+    out.print(table)
+    say(found.answer, style="bold")
+    for note in found.notes:
+        say(f"- {note}")
+    if found.regression:
+        raise typer.Exit(1)

@@ -1,0 +1,38 @@
+"""`ablate plan`: what answering a study takes."""
+
+import os
+
+from rich.markup import escape
+
+from ablate.cli.console import Overrides, Plugins, StudyFile, empty_table, err, out, say
+from ablate.study import study_file
+
+
+def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None) -> None:
+    """Show a study's arms, runs and minutes; train nothing."""
+    study = study_file.read(path, overrides or [])
+    from ablate.design.designs import lay_out
+    from ablate.experiment.price import price
+    from ablate.experiment.seed_warnings import warn_of_seeds
+    from ablate.models import own
+
+    own.allow(plugin or [])
+    layout = lay_out(study)
+    priced = price(study, layout, jobs=os.cpu_count() or 1)
+    numbers = ("parameters", "FLOP/example", "examples/s a core")
+    table = empty_table("arm", *numbers, right=numbers)
+    for row in priced.arms:
+        table.add_row(
+            escape(row.arm),
+            f"{row.parameters:,}",
+            f"{row.flops_per_example:,}",
+            f"{row.examples_per_second:,.0f}",
+        )
+    out.print(table)
+    for name, reason in layout.left_out.items():
+        say(f"left out: {name}: {reason}")
+    for line in priced.engines_in_words:
+        say(line)
+    say(f"{priced.runs_in_words}: {priced.minutes_in_words} on this machine's {os.cpu_count()} cores")
+    for warning in warn_of_seeds(study, layout):
+        err.print(f"warning: {warning}", soft_wrap=True)
