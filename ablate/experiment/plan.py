@@ -13,7 +13,9 @@ from ablate.design.runs import Arm, Run, Setting
 from ablate.records.run_records import TRAINED, Phase, RunRecord
 from ablate.search.generations import Generations
 from ablate.study.spec import StudySpec
-from ablate.tuning.rule import Choice, Trial, advance
+from ablate.tuning.choice import Choice
+from ablate.tuning.rule import advance
+from ablate.tuning.trials import Trial
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,9 @@ from ablate.records.run_records import Phase
 from ablate.search.sampler import propose
 from ablate.study.spec import StudySpec
 from ablate.timing.costs import flops_per_example
-from ablate.tuning.rule import EXTENSION_STEPS, RESCORING_SEEDS, SHORTLISTED_PER_ARM
+from ablate.tuning.rescoring import SHORTLISTED_PER_ARM
+from ablate.tuning.trials import RESCORING_SEEDS
+from ablate.tuning.widening import EXTENSION_STEPS
 
 STEPS = 15
 EVALUATION_SHARE = 0.35

@@ -23,7 +23,7 @@ from ablate.records.run_records import Phase, RunRecord, Status
 from ablate.stats.pareto import on_front
 from ablate.study.spec import Range, StudySpec, Value, as_written
 from ablate.timing.costs import arm_flops
-from ablate.tuning.rule import FIRST_TUNING_SEEDS
+from ablate.tuning.trials import FIRST_TUNING_SEEDS
 
 CURVES_FOR_A_MEDIAN = 4
 WARM_UP_SHARE = 1 / 3

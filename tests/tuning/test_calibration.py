@@ -15,7 +15,9 @@ from ablate.stats import comparisons, power
 from ablate.stats.contrasts import differences
 from ablate.study import study_file
 from ablate.study.spec import Decision
-from ablate.tuning.rule import Choice, Trial, advance
+from ablate.tuning.choice import Choice
+from ablate.tuning.rule import advance
+from ablate.tuning.trials import Trial
 from tests.conftest import STUDIES
 
 STUDIES_SIMULATED = 1_000

@@ -9,7 +9,9 @@ from ablate.design.arms import grid_of
 from ablate.design.designs import lay_out
 from ablate.design.grid import Grid
 from ablate.study.spec import StudySpec
-from ablate.tuning.rule import FIRST_TUNING_SEEDS, RESCORING_SEEDS, Choice, Trial, advance
+from ablate.tuning.choice import Choice
+from ablate.tuning.rule import advance
+from ablate.tuning.trials import FIRST_TUNING_SEEDS, RESCORING_SEEDS, Trial
 
 ARMS = ("baseline", "other")
 Response = Callable[[str, float, int], float]

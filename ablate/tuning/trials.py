@@ -1,0 +1,71 @@
+"""Trials: which points have been scored in which arm, on which seed, and which scores are still missing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from ablate.design.grid import Grid, Side
+from ablate.study.spec import MAX_SEEDS
+
+FIRST_TUNING_SEEDS = (MAX_SEEDS,)
+"""The seeds on which every point is scored. No confirmation run has them."""
+RESCORING_SEEDS = (MAX_SEEDS + 1, MAX_SEEDS + 2)
+"""The further seeds on which the shortlisted points are scored."""
+
+Point = dict[str, float]
+"""One value for each nuisance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One point scored in one arm on one seed."""
+
+    arm: str
+    setting: tuple[tuple[str, float], ...]
+    seed: int
+
+
+Scores = Mapping[Trial, float]
+"""Validation accuracy by trial; 0 where the run diverged or failed."""
+
+
+@dataclass
+class Progress:
+    """The points that each arm tries, and their scores so far, for arms that share one grid."""
+
+    grid: Grid
+    arms: Sequence[str]
+    scores: Scores
+    points: dict[str, list[Point]] = field(init=False)
+    """By arm. Starts as the grid's points; widening the range adds more."""
+    widened: set[Side] = field(default_factory=set)
+    """The sides on which the range has been widened."""
+
+    def __post_init__(self) -> None:
+        points = self.grid.points()
+        self.points = {arm: list(points) for arm in self.arms}
+
+    def missing(self, points: Mapping[str, Sequence[Point]], seeds: Sequence[int]) -> list[Trial]:
+        """The trials of these points (by arm) on these seeds that have no score yet."""
+        wanted = (_trial(arm, p, seed) for seed in seeds for arm in self.arms for p in points[arm])
+        return [trial for trial in wanted if trial not in self.scores]
+
+    def by_seed(self, arm: str, point: Point, seeds: Sequence[int]) -> list[float]:
+        """The point's scores in the arm, one for each seed."""
+        return [self.scores[_trial(arm, point, seed)] for seed in seeds]
+
+    def mean(self, arm: str, point: Point, seeds: Sequence[int]) -> float:
+        """The point's mean score in the arm over the seeds."""
+        return fmean(self.by_seed(arm, point, seeds))
+
+    def rank(self, arm: str, points: Sequence[Point], seeds: Sequence[int]) -> list[Point]:
+        """The points by mean score in the arm, the best first."""
+        return sorted(points, key=lambda p: (self.mean(arm, p, seeds), self.is_own(p)), reverse=True)
+
+    def is_own(self, point: Point) -> bool:
+        """Whether the point is the recipe's own. It wins a tie, so that a tie changes nothing."""
+        return point == self.grid.own
+
+
+def _trial(arm: str, point: Point, seed: int) -> Trial:
+    return Trial(arm=arm, setting=tuple(point.items()), seed=seed)

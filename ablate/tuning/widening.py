@@ -1,0 +1,57 @@
+"""Widening: more grid steps for every arm, where the best value of an arm is the lowest or highest tried."""
+
+from collections.abc import Iterator, Mapping
+
+from ablate.design.grid import Side
+from ablate.tuning.trials import FIRST_TUNING_SEEDS, Point, Progress, Trial
+
+EXTENSION_STEPS = 2
+"""How many grid steps a side may gain."""
+FELL = 0.05
+"""An arm tries no value beyond one whose score is this far below the arm's best."""
+
+
+def find_edges(progress: Progress, arm: str, point: Point) -> Iterator[Side]:
+    """The sides on which the arm has tried no value beyond the point's."""
+    if len(point) == 1 and len(progress.points[arm]) > 1:
+        ((name, value),) = point.items()
+        tried = [other[name] for other in progress.points[arm]]
+        if value == min(tried):
+            yield "low"
+        if value == max(tried):
+            yield "high"
+
+
+def find_side_to_widen(progress: Progress, best: Mapping[str, Point]) -> Side | None:
+    """The first side on which some arm's best point is at the edge and that has not been widened yet."""
+    sides = (side for arm, point in best.items() for side in find_edges(progress, arm, point))
+    return next((side for side in sides if side not in progress.widened), None)
+
+
+def widen(progress: Progress, side: Side) -> list[Trial]:
+    """Give every arm up to two more grid steps on a side. Return the trials that this waits for.
+
+    An arm gains no step beyond a value that diverged or fell well below its best. The second step
+    therefore waits for the scores of the first.
+    """
+    progress.widened.add(side)
+    for step in range(1, EXTENSION_STEPS + 1):
+        point = progress.grid.beyond(side, step)
+        if point is None:
+            break
+        for arm in progress.arms:
+            if not _outermost_failed(progress, arm, side):
+                progress.points[arm].append(point)
+        if missing := progress.missing(progress.points, FIRST_TUNING_SEEDS):
+            return missing
+    return []
+
+
+def _outermost_failed(progress: Progress, arm: str, side: Side) -> bool:
+    """Whether the outermost value on that side diverged or fell well below the arm's best."""
+    (name,) = progress.grid.ranges
+    points = progress.points[arm]
+    outermost = (min if side == "low" else max)(points, key=lambda point: point[name])
+    best = max(progress.mean(arm, point, FIRST_TUNING_SEEDS) for point in points)
+    score = progress.mean(arm, outermost, FIRST_TUNING_SEEDS)
+    return score == 0 or score <= best - FELL
