@@ -47,7 +47,7 @@ class FolderError(AblateError):
     """A report folder belongs to another study or another process, or is not writable."""
 
 
-def in_a_line(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """Another library's exception in one line: its type and the first line of its message."""
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 

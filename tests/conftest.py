@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ablate.data import loading
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.data.loading import Dataset
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
@@ -41,7 +41,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
-    return loading.load(named("digits"), None, CPU)
+    return loading.load(find_dataset("digits"), None, CPU)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ from ablate.bench.results import Result, compute_results
 from ablate.bench.rounds import Round, measure, start_round
 from ablate.bench.whole import count_examples, run_study
 from ablate.data import loading
-from ablate.data.datasets import DATASETS, named
+from ablate.data.datasets import DATASETS, find_dataset
 from ablate.engines.lanes import reason_against
 from ablate.execution.executor import COHORT_PLACES, Conditions
 from ablate.execution.workers import LocalProcesses
@@ -193,7 +193,7 @@ class Bench:
         workers = None
         if self._data_root is not None:
             conditions = Conditions(
-                dataset=named("fashion_mnist"), data_root=self._data_root, validation=0, device="cpu"
+                dataset=find_dataset("fashion_mnist"), data_root=self._data_root, validation=0, device="cpu"
             )
             workers = LocalProcesses(conditions, self._cores)
             self._open.callback(workers.close)
@@ -204,7 +204,7 @@ class Bench:
     def _dataset(self) -> loading.Dataset:
         facts = DATASETS["fashion_mnist"]
         if self._data_root is not None:
-            whole = loading.load(named("fashion_mnist"), self._data_root, self._device)
+            whole = loading.load(find_dataset("fashion_mnist"), self._data_root, self._device)
         else:
             noise = loading.synthetic(facts, images=facts.train_images).to(self._device)
             whole = replace(noise, test_images=noise.images, test_labels=noise.labels)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ablate.data import official, sources
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.engines import lanes_library
 from ablate.timing import machine
 
@@ -43,7 +43,7 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
     packages = ", ".join(f"{name} {version}" for name, version in described.packages.items())
     yield Finding(name="versions", there=True, told=f"Python {described.python}, {packages}")
     for name in official.FOLDERS:
-        root = sources.find(named(name), data_dir, download=False)
+        root = sources.find(find_dataset(name), data_dir, download=False)
         told = "not on this machine: ablate downloads it at first use, or looks in $ABLATE_DATA"
         yield Finding(name=name, there=root is not None, told=told if root is None else str(root))
     yield Finding(name="digits", there=True, told="comes with scikit-learn")

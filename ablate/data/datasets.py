@@ -135,7 +135,7 @@ class DatasetSpec(BaseModel):
         )
 
 
-def named(name: str) -> DatasetSpec:
+def find_dataset(name: str) -> DatasetSpec:
     """A known data set."""
     return DatasetSpec(name=name)
 

@@ -5,10 +5,10 @@ import hashlib
 import numpy as np
 import torch
 
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.data.images import DIGIT_CLASSES, Images
 
-DIGITS_TEST_IMAGES = named("digits").facts.test_images
+DIGITS_TEST_IMAGES = find_dataset("digits").facts.test_images
 DIGITS_SEED = 0
 
 

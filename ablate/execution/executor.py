@@ -14,7 +14,7 @@ from ablate.design.runs import Run, setting_name
 from ablate.engines.choice import trainer_for, trains_in_cohorts
 from ablate.engines.cohort import cohort_key, reason_against, train_together
 from ablate.engines.training import train
-from ablate.errors import in_a_line
+from ablate.errors import format_error
 from ablate.interruption import Interrupted
 from ablate.records.run_records import Phase, RunRecord, Status
 
@@ -64,21 +64,23 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
     except Interrupted:
         raise
     except Exception as error:  # noqa: BLE001  # nobody knows what a person's own layers may raise
-        return failure(run, in_a_line(error), status=Status.OOM if _lacks_memory(error) else Status.FAILED)
+        return record_failure(
+            run, format_error(error), status=Status.OOM if _lacks_memory(error) else Status.FAILED
+        )
     return Outcome(run=run, record=record, checkpoint=checkpoint)
 
 
 def execute_group(
     runs: Sequence[Run], conditions: Conditions, placed: loading.Dataset | None = None
 ) -> Iterator[Outcome]:
-    """Train what `grouped` put together: a run alone, or several in a cohort."""
+    """Train what `group_runs` put together: a run alone, or several in a cohort."""
     if len(runs) == 1:
         yield execute(runs[0], conditions, placed)
     else:
         yield from _execute_together(runs, conditions, placed)
 
 
-def grouped(runs: Iterable[Run], conditions: Conditions) -> Iterator[list[Run]]:
+def group_runs(runs: Iterable[Run], conditions: Conditions) -> Iterator[list[Run]]:
     """Runs that train together, each run taken only when it is about to begin, on a GPU AT_ONCE at a time."""
     if not trains_in_cohorts(torch.device(conditions.device)):
         yield from ([run] for run in runs)
@@ -114,7 +116,7 @@ def _execute_together(
             left.remove(finished.run)
             yield Outcome(run=finished.run, record=finished.record, checkpoint=checkpoint)
     except UNTRAINABLE as error:
-        cause = f"trained alone, for its cohort of {places} ended with {in_a_line(error)}"
+        cause = f"trained alone, for its cohort of {places} ended with {format_error(error)}"
     # Only here: the exception's traceback would have kept the cohort's memory.
     for run in left:
         outcome = execute(run, conditions, placed)
@@ -137,7 +139,7 @@ def _lacks_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
-def failure(run: Run, cause: str, status: Status = Status.FAILED) -> Outcome:
+def record_failure(run: Run, cause: str, status: Status = Status.FAILED) -> Outcome:
     """What is recorded of a run that came to nothing."""
     record = RunRecord(
         phase=run.phase,

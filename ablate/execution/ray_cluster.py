@@ -22,8 +22,15 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
 from ablate.engines.training import settle_process
-from ablate.errors import AblateError, in_a_line
-from ablate.execution.executor import COHORT_PLACES, Conditions, Outcome, execute_group, failure, grouped
+from ablate.errors import AblateError, format_error
+from ablate.execution.executor import (
+    COHORT_PLACES,
+    Conditions,
+    Outcome,
+    execute_group,
+    group_runs,
+    record_failure,
+)
 from ablate.execution.workers import ATTEMPTS, IDLE_LOOKS, LOOK_SECONDS
 from ablate.models import own
 
@@ -75,9 +82,11 @@ class RayTasks:
                     yield from ray.get(task)
                 except ray.exceptions.RayTaskError as error:
                     # What goes wrong inside a run is its record: this is the node's fault, and every run's.
-                    raise AblateError(f"--cluster: a node cannot work: {in_a_line(error.cause)}") from None
+                    raise AblateError(f"--cluster: a node cannot work: {format_error(error.cause)}") from None
                 except ray.exceptions.RayError as error:
-                    yield from (failure(run, f"its worker died twice: {in_a_line(error)}") for run in group)
+                    yield from (
+                        record_failure(run, f"its worker died twice: {format_error(error)}") for run in group
+                    )
 
     def close(self) -> None:
         for task in self._flying:
@@ -90,7 +99,7 @@ class RayTasks:
         most = COHORT_PLACES[-1]
         return (
             group[at : at + most]
-            for group in grouped(runs, self._conditions)
+            for group in group_runs(runs, self._conditions)
             for at in range(0, len(group), most)
         )
 
@@ -149,7 +158,7 @@ def _join(address: str) -> None:
         ray.init(address=address, namespace="ablate", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise AblateError(
-            f"--cluster {address}: no Ray cluster answers there ({in_a_line(error)}): "
+            f"--cluster {address}: no Ray cluster answers there ({format_error(error)}): "
             "start one with `ray start --head`"
         ) from None
 

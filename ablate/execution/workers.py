@@ -16,7 +16,7 @@ from ablate.design.runs import Run
 from ablate.engines.choice import trains_in_cohorts
 from ablate.engines.training import settle_process
 from ablate.execution import fork_server
-from ablate.execution.executor import Conditions, Outcome, execute, execute_group, failure, grouped
+from ablate.execution.executor import Conditions, Outcome, execute, execute_group, group_runs, record_failure
 from ablate.models import own
 from ablate.timing import costs
 
@@ -52,7 +52,7 @@ class Here:
         torch.backends.cudnn.allow_tf32 = False
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
-        for group in grouped(runs, self._conditions):
+        for group in group_runs(runs, self._conditions):
             yield from execute_group(group, self._conditions)
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ class LocalProcesses:
                     if attempt < ATTEMPTS:
                         again.append((run, attempt + 1))
                     else:
-                        yield failure(run, f"its worker died twice, {worker.end}")
+                        yield record_failure(run, f"its worker died twice, {worker.end}")
                 else:
                     if outcome.record.status == "complete":
                         spent = worker.looks / self._work.of(run) if worker.looks else 0.0

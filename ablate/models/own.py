@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ablate.errors import ModelError, in_a_line
+from ablate.errors import ModelError, format_error
 from ablate.models.layers import initialise
 from ablate.seeds import derived_seed
 from ablate.study.spec import did_you_mean
@@ -163,4 +163,4 @@ def _call(model: str, work: Callable[[], Any]) -> Any:
     try:
         return work()
     except Exception as error:  # noqa: BLE001  # a user's code may raise anything
-        raise ModelError("model", f"'{model}' failed with {in_a_line(error)}") from None
+        raise ModelError("model", f"'{model}' failed with {format_error(error)}") from None

@@ -77,7 +77,7 @@ class ReportFolder:
         if kept.exists():
             old = study_file.read(kept)
             answered = (self.path / "tables" / "comparisons.csv").exists()
-            for key, before, now in study_file.differences(old, study):
+            for key, before, now in study_file.list_changes(old, study):
                 if not _only_adds(old, key, before, now):
                     raise FolderError(
                         f"{self.path}: holds a study with {key} {before!r}, this one has {now!r}: "

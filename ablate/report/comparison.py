@@ -11,7 +11,7 @@ from ablate.stats import comparisons, contrasts
 from ablate.stats.intervals import Interval
 from ablate.stats.throughput import ratio_change
 from ablate.stats.verdicts import Verdict
-from ablate.study.study_file import differences
+from ablate.study.study_file import list_changes
 
 THROUGHPUT_MARGIN = 0.05
 """An arm is slower if its ratio to the baseline fell by more than this share, beyond its interval."""
@@ -158,7 +158,7 @@ def _compare_throughput(first: Evidence, second: Evidence) -> dict[str, Interval
 def _list_notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> list[str]:
     told = [
         f"conditions differ: {key} is {before!r} in the first folder and {after!r} in the second"
-        for key, before, after in differences(first.study, second.study)
+        for key, before, after in list_changes(first.study, second.study)
         if key.split(".")[0] in CONDITIONS
     ]
     if not same_hardware:

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from ablate.data.cell_text import printable, table_cell
-from ablate.data.datasets import DatasetSpec, named
+from ablate.data.datasets import DatasetSpec, find_dataset
 
 MAX_SEEDS = 10_000
 """Confirmation uses seeds 0 … seeds-1; tuning takes its own from here on, so the two never meet."""
@@ -179,7 +179,7 @@ class StudySpec(_Part):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")]
     question: Text
-    dataset: DatasetSpec = named("fashion_mnist")
+    dataset: DatasetSpec = find_dataset("fashion_mnist")
     model: str = "lenet"
     baseline: dict[str, Value] = {}
     factors: dict[str, Annotated[list[ValueWhen | Value], Field(min_length=1, max_length=200)]] = {}

@@ -59,7 +59,7 @@ def dump(spec: StudySpec) -> str:
     return stream.getvalue()
 
 
-def differences(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any]]:
+def list_changes(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any]]:
     """Dotted key, old and new value of everything in which two resolved studies differ."""
     if old.arms and new.arms and next(iter(old.arms)) != next(iter(new.arms)):
         yield "first of arms, the baseline,", next(iter(old.arms)), next(iter(new.arms))

@@ -142,9 +142,9 @@ def test_a_cohort_trains_all_its_members_for_an_epoch(digits) -> None:
 def test_a_run_that_does_not_end_well_is_no_throughput() -> None:
     class Failing:
         def outcomes(self, runs):
-            from ablate.execution.executor import failure
+            from ablate.execution.executor import record_failure
 
-            yield failure(runs[0], "out of luck")
+            yield record_failure(runs[0], "out of luck")
 
         def close(self) -> None: ...
 

@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 import pytest
 
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run, setting_name
 from ablate.execution.executor import Conditions, Outcome
@@ -84,7 +84,7 @@ def test_a_run_is_put_on_record(benchmark, note, in_full: bool, tmp_path: Path, 
     folder = ReportFolder(tmp_path / "small")
     folder.take(fresh=False)
     folder.adopt(spec)
-    conditions = Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu")
+    conditions = Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu")
     conduct = Conduct(
         spec, lay_out(spec), folder, conditions, jobs=1, workers=lambda _conditions, _jobs: StubWorkers()
     )

@@ -9,7 +9,7 @@ import pytest
 
 from ablate.bench.contenders import Together
 from ablate.data import loading
-from ablate.data.datasets import DATASETS, named
+from ablate.data.datasets import DATASETS, find_dataset
 from ablate.data.loading import Dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run
@@ -82,7 +82,7 @@ def test_an_epoch_of_a_cohort(benchmark, note, digits: Dataset, places: int) -> 
 def test_fashion_mnist_is_read_and_checked(benchmark, note, real_data: Path) -> None:
     """From compressed files to tensors, checksums included."""
     dataset = benchmark.pedantic(
-        loading._loaded.__wrapped__, args=(named("fashion_mnist"), real_data, CPU), rounds=3
+        loading._loaded.__wrapped__, args=(find_dataset("fashion_mnist"), real_data, CPU), rounds=3
     )
     note(images=len(dataset.images))
     assert dataset.images.shape == (60_000, 1, 28, 28)

@@ -9,7 +9,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from ablate.data import by_torchvision, loading, sources
-from ablate.data.datasets import DATASETS, DatasetSpec, named
+from ablate.data.datasets import DATASETS, DatasetSpec, find_dataset
 from ablate.data.image_folders import image_folder
 from ablate.errors import DataError, StudyError
 from ablate.study import study_file
@@ -137,14 +137,14 @@ def test_a_file_that_is_no_image_is_named(leaves: Path) -> None:
 
 
 def test_images_are_resized_once_and_kept(digits) -> None:
-    small = loading.load(named("digits"), None, CPU, 14)
+    small = loading.load(find_dataset("digits"), None, CPU, 14)
     assert small.images.shape == (1437, 1, 14, 14)
     assert small.test_images.shape == (360, 1, 14, 14)
-    assert loading.load(named("digits"), None, CPU, 14) is small
+    assert loading.load(find_dataset("digits"), None, CPU, 14) is small
     # Averages over what falls together, so the mean stays.
     assert float(small.images.mean()) == pytest.approx(float(digits.images.mean()), abs=2e-3)
-    same = loading.load(named("digits"), None, CPU, 28)
-    assert same.images is loading.load(named("digits"), None, CPU).images
+    same = loading.load(find_dataset("digits"), None, CPU, 28)
+    assert same.images is loading.load(find_dataset("digits"), None, CPU).images
 
 
 class TorchvisionSet:
@@ -170,14 +170,14 @@ def test_sets_of_the_cifar_kind_are_read_by_torchvision(
         monkeypatch.setattr(module, "torchvision_datasets", lambda: Datasets)
     monkeypatch.setattr(sources, "_cache", lambda: tmp_path / "cache")
     monkeypatch.delenv("ABLATE_DATA", raising=False)
-    assert sources.find(named("cifar10"), tmp_path, download=False) is None
+    assert sources.find(find_dataset("cifar10"), tmp_path, download=False) is None
     (tmp_path / "here").touch()
-    assert sources.find(named("cifar10"), tmp_path, download=False) == tmp_path
+    assert sources.find(find_dataset("cifar10"), tmp_path, download=False) == tmp_path
     with pytest.raises(DataError, match="CIFAR10 has 5 images"):
-        sources.read(named("cifar10"), tmp_path)
+        sources.read(find_dataset("cifar10"), tmp_path)
     few = DATASETS["cifar10"].__class__(train_images=5, test_images=5, image_shape=(3, 32, 32))
     monkeypatch.setitem(DATASETS, "cifar10", few)
-    read = sources.read(named("cifar10"), tmp_path)
+    read = sources.read(find_dataset("cifar10"), tmp_path)
     assert read.images.shape == (5, 3, 32, 32)
     assert read.images[0, :, 0, 0].tolist() == pytest.approx([0.2, 0.2, 0])
     assert read.test_labels.tolist() == [0, 1, 0, 1, 0]

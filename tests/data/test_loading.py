@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ablate.data import loading, sources
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.errors import DataError
 from tests.conftest import CPU
 
@@ -45,7 +45,9 @@ def test_digits_are_1437_and_360_images_of_28_by_28(digits) -> None:
 
 def test_files_are_read_as_they_are_written(tiny_fashion: Path) -> None:
     loaded = loading.load(
-        named("fashion_mnist"), sources.find(named("fashion_mnist"), tiny_fashion, download=False), CPU
+        find_dataset("fashion_mnist"),
+        sources.find(find_dataset("fashion_mnist"), tiny_fashion, download=False),
+        CPU,
     )
     assert loaded.images.shape == (50, 1, 28, 28)
     assert loaded.test_labels.tolist() == [i % 10 for i in range(20)]
@@ -60,8 +62,8 @@ def test_unpacked_files_serve_as_well(tiny_fashion: Path) -> None:
     assert (
         len(
             loading.load(
-                named("fashion_mnist"),
-                sources.find(named("fashion_mnist"), tiny_fashion, download=False),
+                find_dataset("fashion_mnist"),
+                sources.find(find_dataset("fashion_mnist"), tiny_fashion, download=False),
                 CPU,
             ).labels
         )
@@ -72,13 +74,13 @@ def test_unpacked_files_serve_as_well(tiny_fashion: Path) -> None:
 def test_data_is_looked_for_on_the_command_line_then_in_the_environment(
     tiny_fashion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert sources.find(named("fashion_mnist"), None, download=False) is None
+    assert sources.find(find_dataset("fashion_mnist"), None, download=False) is None
     monkeypatch.setenv("ABLATE_DATA", str(tiny_fashion))
-    assert sources.find(named("fashion_mnist"), None, download=False) == tiny_fashion
+    assert sources.find(find_dataset("fashion_mnist"), None, download=False) == tiny_fashion
     (tmp_path / "empty").mkdir()
-    assert sources.find(named("fashion_mnist"), tmp_path / "empty", download=False) == tiny_fashion
+    assert sources.find(find_dataset("fashion_mnist"), tmp_path / "empty", download=False) == tiny_fashion
     with pytest.raises(DataError, match="no such folder"):
-        sources.find(named("fashion_mnist"), tmp_path / "nowhere", download=False)
+        sources.find(find_dataset("fashion_mnist"), tmp_path / "nowhere", download=False)
 
 
 @pytest.mark.parametrize("fault", ["torn", "other bytes", "not gzip"])
@@ -91,7 +93,7 @@ def test_a_file_that_is_not_the_official_one_is_never_trained_on(tiny_fashion: P
         {"torn": whole[:-20], "other bytes": gzip.compress(bytes(other)), "not gzip": b"hello"}[fault]
     )
     with pytest.raises(DataError, match=f"{sources.FILES[0]}.*fetch it again"):
-        loading.load(named("fashion_mnist"), tiny_fashion, CPU)
+        loading.load(find_dataset("fashion_mnist"), tiny_fashion, CPU)
 
 
 @pytest.mark.parametrize("fault", ["refused", "half a file"])
@@ -109,7 +111,7 @@ def test_a_download_that_fails_leaves_nothing_behind(
             (folder / sources.FILES[0]).write_bytes(b"half")
 
     monkeypatch.setattr(sources, "torchvision_datasets", lambda: Mirror)
-    assert sources.find(named("fashion_mnist"), None, download=True) is None
+    assert sources.find(find_dataset("fashion_mnist"), None, download=True) is None
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -122,8 +124,8 @@ def test_a_download_that_succeeds_is_kept(
             (tiny_fashion / "FashionMNIST").rename(Path(root, "FashionMNIST"))
 
     monkeypatch.setattr(sources, "torchvision_datasets", lambda: Mirror)
-    assert sources.find(named("fashion_mnist"), None, download=True) == tmp_path / "cache"
-    assert sources.find(named("fashion_mnist"), None, download=False) == tmp_path / "cache"
+    assert sources.find(find_dataset("fashion_mnist"), None, download=True) == tmp_path / "cache"
+    assert sources.find(find_dataset("fashion_mnist"), None, download=False) == tmp_path / "cache"
 
 
 def test_torchvision_can_be_imported_beside_this_torch() -> None:
@@ -150,7 +152,9 @@ def test_nothing_held_out_means_everything_is_trained_on(digits) -> None:
 
 def test_the_real_fashion_mnist_has_the_documented_mean_and_spread(real_data: Path) -> None:
     loaded = loading.load(
-        named("fashion_mnist"), sources.find(named("fashion_mnist"), real_data, download=False), CPU
+        find_dataset("fashion_mnist"),
+        sources.find(find_dataset("fashion_mnist"), real_data, download=False),
+        CPU,
     )
     assert len(loaded.labels) == 60_000
     assert loaded.images.mean().item() == pytest.approx(0.2860, abs=5e-5)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ablate.data import loading
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.data.loading import Dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Arm, Run
@@ -37,9 +37,9 @@ from ablate.records.run_records import EpochPoint, RunRecord
 from ablate.study.spec import Recipe
 from tests.conftest import CPU
 
-DIGITS = loading.load(named("digits"), None, CPU)
+DIGITS = loading.load(find_dataset("digits"), None, CPU)
 EXACT = replace(DIGITS, images=DIGITS.images.double(), test_images=DIGITS.test_images.double())
-CONDITIONS = Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu")
+CONDITIONS = Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu")
 RELU = {"activation": "relu", "pooling": "max"}
 RATES = [{"learning_rate": rate} for rate in (0.1, 0.5, 0.9)]
 

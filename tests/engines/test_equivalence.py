@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ablate.data import loading
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines.cohort import train_together
@@ -42,7 +42,7 @@ RUNS = [Run(phase="confirm", arm=ARM, setting={}, seed=seed) for seed in SEEDS]
 
 @pytest.fixture(scope="module")
 def fashion(real_data: Path) -> Dataset:
-    return loading.load(named("fashion_mnist"), real_data, CPU)
+    return loading.load(find_dataset("fashion_mnist"), real_data, CPU)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ablate.data import loading
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines import lanes_library
 from ablate.engines.choice import trainer_for
@@ -25,7 +25,7 @@ from ablate.models import layers
 from ablate.study.spec import Recipe
 
 CPU = torch.device("cpu")
-DIGITS = loading.load(named("digits"), None, CPU)
+DIGITS = loading.load(find_dataset("digits"), None, CPU)
 IMAGE_SHAPE = (1, 28, 28)
 
 needs_compiler = pytest.mark.skipif(

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ablate.data import loading
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines import lanes_library, lanes_tables
 from ablate.engines.lanes import LanesTrainer
@@ -67,7 +67,7 @@ def trained(
         recipe=Recipe(batch_size=37, learning_rate=0.05),
         factors={},
     )
-    digits = loading.load(named("digits"), None, CPU)
+    digits = loading.load(find_dataset("digits"), None, CPU)
     trainer = engine(Run(phase="confirm", arm=arm, setting={}, seed=0), digits, CPU)
     torch.manual_seed(1)
     for size in (37, 5, 16, 37):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ablate.data import loading
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines import cohort, lanes, lanes_library
 from ablate.engines.augmentation import Augmentation
@@ -20,7 +20,7 @@ from ablate.engines.training import train
 from ablate.study.spec import Recipe
 from tests.conftest import CPU
 
-DIGITS = loading.load(named("digits"), None, CPU)
+DIGITS = loading.load(find_dataset("digits"), None, CPU)
 EXACT = replace(DIGITS, images=DIGITS.images.double(), test_images=DIGITS.test_images.double())
 STEM = {"stem_kernel": 5, "stem_stride": 1, "stem_padding": 2}
 SMALL: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run
 from ablate.execution import executor
@@ -19,7 +19,7 @@ from ablate.execution.executor import Conditions
 from ablate.execution.workers import Here, LocalProcesses
 from ablate.records.run_records import RunRecord
 
-CONDITIONS = Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu")
+CONDITIONS = Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +137,12 @@ sys.path.insert(0, sys.argv[2])
 from ablate.study import study_file
 from ablate.design.runs import Run
 from ablate.design.designs import lay_out
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.execution.executor import Conditions
 from ablate.execution.workers import LocalProcesses
 if __name__ == "__main__":
     spec = study_file.read(Path(sys.argv[1]), ["recipe.epochs=1000"])
-    pool = LocalProcesses(Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu"), jobs=2)
+    pool = LocalProcesses(Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu"), jobs=2)
     print("ready", flush=True)
     list(pool.outcomes([Run(phase="tune", arm=lay_out(spec).arms[0], setting={}, seed=s) for s in range(4)]))
 """

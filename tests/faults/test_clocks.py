@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run
 from ablate.execution.executor import Conditions, Outcome
@@ -42,7 +42,7 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_clock_that_steps_back_leaves_the_durations_of_runs_and_blocks_right(
     small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conditions = Conditions(dataset=named("digits"), data_root=None, validation=240, device="cpu")
+    conditions = Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu")
     run = Run(phase="confirm", arm=lay_out(small()).arms[0], setting={}, seed=0)
     monkeypatch.setattr(time, "time", Jumping())
     started = time.monotonic()

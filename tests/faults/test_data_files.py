@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from ablate.data import loading, sources
-from ablate.data.datasets import DatasetSpec, named
+from ablate.data.datasets import DatasetSpec, find_dataset
 from ablate.design.runs import Arm, Run
 from ablate.errors import DataError, FolderError, StudyError
 from ablate.inspection.networks import network_of
@@ -102,10 +102,10 @@ def test_a_mirror_that_does_not_send_the_official_file_leaves_nothing_behind(
     for asked, found in ((fault, None), ("", tmp_path / "cache")):  # the same mirror once it is well again
         with mirror(files, asked) as address:
             monkeypatch.setattr(kind, "mirrors", [address])
-            assert sources.find(named("fashion_mnist"), None, download=True) == found
+            assert sources.find(find_dataset("fashion_mnist"), None, download=True) == found
         if found is None:
             assert list((tmp_path / "cache").iterdir()) == []
-    assert len(loading.load(named("fashion_mnist"), found, CPU).labels) == 50
+    assert len(loading.load(find_dataset("fashion_mnist"), found, CPU).labels) == 50
 
 
 def test_a_download_that_torchvision_takes_but_our_checksums_do_not_is_thrown_away(
@@ -119,7 +119,7 @@ def test_a_download_that_torchvision_takes_but_our_checksums_do_not_is_thrown_aw
     monkeypatch.setattr(kind, "resources", sums)
     with mirror(files, "") as address:
         monkeypatch.setattr(kind, "mirrors", [address])
-        assert sources.find(named("fashion_mnist"), None, download=True) is None
+        assert sources.find(find_dataset("fashion_mnist"), None, download=True) is None
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -133,7 +133,7 @@ def test_files_of_training_and_test_that_are_swapped_are_not_trained_on(
     first.write_bytes(contents[1])
     second.write_bytes(contents[0])
     with pytest.raises(DataError, match="is not the official file"):
-        loading.load(named("fashion_mnist"), tiny_fashion, CPU)
+        loading.load(find_dataset("fashion_mnist"), tiny_fashion, CPU)
 
 
 @pytest.mark.parametrize(
@@ -144,10 +144,10 @@ def test_a_torn_file_that_torchvision_reads_is_told_and_not_trained_on(damage: b
     raw.mkdir(parents=True)
     for file in sources.FILES:
         (raw / file).write_bytes(damage)
-    root = sources.find(named("kmnist"), tmp_path, download=False)
+    root = sources.find(find_dataset("kmnist"), tmp_path, download=False)
     assert root == tmp_path
     with pytest.raises(DataError, match=r"KMNIST.* delete it and fetch it again"):
-        sources.read(named("kmnist"), root)
+        sources.read(find_dataset("kmnist"), root)
 
 
 def tarred(*members: tarfile.TarInfo) -> bytes:
@@ -197,7 +197,7 @@ def test_an_archive_that_reaches_out_of_its_folder_is_refused(
     monkeypatch.setattr(tarfile.TarFile, "extractall", extracting)
     with mirror({"cifar-10-python.tar.gz": archive}, "") as address:
         monkeypatch.setattr(kind, "url", f"{address}cifar-10-python.tar.gz")
-        assert sources.find(named("cifar10"), None, download=True) is None
+        assert sources.find(find_dataset("cifar10"), None, download=True) is None
     assert unpacked  # it got as far as that
     assert list((tmp_path / "a" / "cache").iterdir()) == []
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
@@ -249,7 +249,7 @@ def test_a_batch_of_cifar_with_other_bytes_is_never_unpickled(tmp_path: Path) ->
     for name, _ in [*kind.train_list, *kind.test_list, (kind.meta["filename"], "")]:
         (folder / name).write_bytes(pickle.dumps(Malice(mark)))
     with pytest.raises(DataError, match="delete it and fetch it again"):
-        sources.read(named("cifar10"), tmp_path)
+        sources.read(find_dataset("cifar10"), tmp_path)
     assert not mark.exists()
 
 

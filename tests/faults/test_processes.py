@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run
 from ablate.errors import FolderError
@@ -38,7 +38,7 @@ from tests.experiment.test_conduct import Stub, runs_csv
 from tests.faults.nursery import PHASES
 
 FAULTY = Conditions(
-    dataset=named("digits"), data_root=None, validation=240, device="cpu", plugins=("tests.faults",)
+    dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu", plugins=("tests.faults",)
 )
 
 

@@ -33,7 +33,7 @@ def laid_out_or_one_line(path: Path) -> bool:
             spec = study_file.read(path, fallback=fallback)
             lay_out(spec)
             path.with_suffix(".dumped").write_text(study_file.dump(spec), encoding="utf-8")
-            assert not list(study_file.differences(study_file.read(path.with_suffix(".dumped")), spec))
+            assert not list(study_file.list_changes(study_file.read(path.with_suffix(".dumped")), spec))
     except AblateError as error:
         assert str(error).isprintable()
         assert len(str(error)) < 1_100

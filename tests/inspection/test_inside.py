@@ -18,7 +18,7 @@ from torch import nn
 from ablate import models
 from ablate.cli import activations
 from ablate.data import loading
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.data.loading import Dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Arm, Run
@@ -58,7 +58,7 @@ def network(run: Run, shape: tuple[int, int, int] = (1, 28, 28), classes: int = 
 def taught(run: Run) -> nn.Module:
     made = network(run)
     if run.keywords.get("batch_norm"):
-        digits = loading.load(named("digits"), None, CPU)
+        digits = loading.load(find_dataset("digits"), None, CPU)
         optimizer = torch.optim.Adam(made.parameters(), 0.003)
         for batch in torch.arange(640).split(64):
             optimizer.zero_grad()

@@ -41,7 +41,7 @@ def test_what_only_adds_or_asks_anew_goes_on(folder: ReportFolder, small, overri
     folder.take(fresh=False)
     folder.adopt(small())
     folder.adopt(small(override))
-    assert not list(study_file.differences(read_study(folder), small(override)))
+    assert not list(study_file.list_changes(read_study(folder), small(override)))
     folder.release()
 
 
@@ -63,7 +63,7 @@ def test_another_study_is_refused_with_the_difference(
     folder.adopt(small())
     with pytest.raises(FolderError, match=message + r".*--out, or --fresh"):
         folder.adopt(small(override))
-    assert not list(study_file.differences(read_study(folder), small()))
+    assert not list(study_file.list_changes(read_study(folder), small()))
     folder.release()
 
 

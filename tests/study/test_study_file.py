@@ -24,7 +24,7 @@ def test_a_resolved_study_reads_back_as_itself(tmp_path: Path, fallback: bool) -
     spec = study_file.read(STUDIES / "lenet_pooling.yaml", ["seeds=7"], fallback=fallback)
     written = tmp_path / "study.yaml"
     written.write_text(study_file.dump(spec))
-    assert list(study_file.differences(study_file.read(written), spec)) == []
+    assert list(study_file.list_changes(study_file.read(written), spec)) == []
 
 
 def test_numbers_and_words_mean_what_they_look_like(small) -> None:

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from ablate.cli.console import DataDir, Device, choose_device, empty_table, err, out, say
-from ablate.data.datasets import named
+from ablate.data.datasets import find_dataset
 from ablate.errors import AblateError
 from ablate.interruption import Interrupted, raise_on_interrupt
 from ablate.study import study_file
@@ -59,7 +59,7 @@ def bench(
     from ablate.data import sources
     from ablate.records.files import write_whole
 
-    root = sources.find(named("fashion_mnist"), data_dir, download=True)
+    root = sources.find(find_dataset("fashion_mnist"), data_dir, download=True)
     extent = benches.choose_extent(quick=quick, blocks=blocks)
     measuring = benches.Bench(extent, torch.device(choose_device(device)), root, whole, engine)
     try:
