@@ -7,7 +7,7 @@ import pandas as pd
 from ablate.design.designs import Layout
 from ablate.formatting import format_count, format_points
 from ablate.stats import power
-from ablate.stats.contrasts import interactions
+from ablate.stats.contrasts import list_interactions
 from ablate.study.spec import StudySpec, as_written
 
 
@@ -17,7 +17,7 @@ def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     declared = len(contrasts) or study.search.finalists
     if study.design == "factorial":
         settings = pd.DataFrame({arm.name: arm.factors for arm in layout.arms}).T.map(as_written)
-        declared += len(interactions(settings))
+        declared += len(list_interactions(settings))
     decision = study.decision
     enough = power.seeds_for_significance(declared, decision.alpha)
     if study.seeds < enough:

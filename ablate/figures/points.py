@@ -6,7 +6,7 @@ from itertools import combinations
 import pandas as pd
 
 from ablate.records.run_records import Phase, Status
-from ablate.stats.contrasts import BOTH_ALONE, factor_settings
+from ablate.stats.contrasts import BOTH_ALONE, tabulate_settings
 from ablate.study.spec import StudySpec
 
 Tables = Mapping[str, pd.DataFrame]
@@ -131,7 +131,7 @@ def interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
         return pd.DataFrame()
     runs = tables["runs"]
     factors = list(study.factors)
-    settings = factor_settings(runs[runs["phase"] == Phase.CONFIRM], factors)
+    settings = tabulate_settings(runs[runs["phase"] == Phase.CONFIRM], factors)
     arms = tables["arms"].set_index("arm")
     columns = {
         "test_accuracy_mean": "accuracy",

@@ -10,7 +10,7 @@ from ablate.records.run_records import Phase, Status
 from ablate.report.evidence import Evidence
 from ablate.report.naming import name_arm
 from ablate.stats import power
-from ablate.stats.throughput import drift, spread
+from ablate.stats.throughput import measure_drift, measure_spread
 from ablate.stats.verdicts import Verdict
 
 DRIFT_WORTH_SAYING = 0.05
@@ -178,14 +178,14 @@ def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
     disturbed = float(timing["disturbed"].astype(bool).mean())
     if disturbed > HARDLY_ANY_DISTURBANCE:
         yield f"Other programs disturbed {disturbed:.0%} of the timing blocks. Disturbed blocks are left out."
-    moved = drift(timing)
+    moved = measure_drift(timing)
     if moved is not None and abs(moved) > DRIFT_WORTH_SAYING:
         change = f"{moved:+.0%}".replace("-", "−")
         yield (
             f"The baseline's throughput changed by {change} between the beginning and the end of a "
             "timing block."
         )
-    wide = spread(timing)
+    wide = measure_spread(timing)
     if wide is not None and wide > SPREAD_WORTH_SAYING:
         yield (
             f"The interquartile range of the baseline's timing blocks is {wide:.0%} of their median. "

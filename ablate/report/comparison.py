@@ -9,7 +9,7 @@ from ablate.formatting import format_margin, list_rows
 from ablate.report.evidence import Evidence
 from ablate.stats import comparisons, contrasts
 from ablate.stats.intervals import Interval
-from ablate.stats.throughput import ratio_change
+from ablate.stats.throughput import compare_ratios
 from ablate.stats.verdicts import Verdict
 from ablate.study.study_file import list_changes
 
@@ -66,7 +66,7 @@ def compare_folders(first: Evidence, second: Evidence) -> Comparison:
     before = first.confirmed.assign(arm=first.confirmed["arm"] + BEFORE)
     compared = comparisons.compare(
         pd.concat([before, second.confirmed]),
-        contrasts.differences((arm, arm + BEFORE) for arm in shared),
+        contrasts.pair_contrasts((arm, arm + BEFORE) for arm in shared),
         decision,
         ceiling=first.ceiling,
     )
@@ -143,7 +143,7 @@ def _compare_throughput(first: Evidence, second: Evidence) -> dict[str, Interval
     found = {}
     for arm in second.arms[1:]:
         if arm in first.arms and first.arms[0] == second.arms[0]:
-            changed = ratio_change(
+            changed = compare_ratios(
                 first.tables["timing"],
                 second.tables["timing"],
                 arm,

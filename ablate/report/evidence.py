@@ -12,10 +12,10 @@ from ablate.records.run_records import CRASHED, TRAINED, Phase
 from ablate.records.tables import frame
 from ablate.records.views import Views
 from ablate.stats.chance import chance_ceiling
-from ablate.stats.comparisons import compare, path_from_baseline
-from ablate.stats.contrasts import Contrast, differences, factor_settings, interactions
+from ablate.stats.comparisons import compare, trace_path
+from ablate.stats.contrasts import Contrast, list_interactions, pair_contrasts, tabulate_settings
 from ablate.stats.references import compare_references
-from ablate.stats.searches import candidates
+from ablate.stats.searches import tabulate_candidates
 from ablate.stats.summary import summarise
 from ablate.study.spec import FULL, StudySpec
 
@@ -73,10 +73,10 @@ def gather(path: Path) -> Evidence:
     # Throughput is a ratio to the baseline: without a trained baseline nothing is timed.
     trained = confirmed.loc[confirmed["status"].isin(TRAINED), "arm"]
     to_time = study.timing.blocks * each_round if arms[0] in set(trained) else 0
-    contrasts = differences(provenance.contrasts)
+    contrasts = pair_contrasts(provenance.contrasts)
     if study.design == "factorial":
-        settings = factor_settings(confirmed, study.factors).reindex(arms)
-        contrasts += interactions(settings)
+        settings = tabulate_settings(confirmed, study.factors).reindex(arms)
+        contrasts += list_interactions(settings)
     summary = summarise(
         given["runs"],
         given["timing"],
@@ -101,10 +101,12 @@ def gather(path: Path) -> Evidence:
             confidence=1 - study.decision.alpha,
         )
     if study.design == "leave_one_out":
-        derived["path"] = path_from_baseline(comparisons, summary, FULL)
+        derived["path"] = trace_path(comparisons, summary, FULL)
     if searched := provenance.search:
         derived |= {
-            "candidates": candidates(given["runs"], searched, arms[0], chance=provenance.data.chance),
+            "candidates": tabulate_candidates(
+                given["runs"], searched, arms[0], chance=provenance.data.chance
+            ),
             "importance": frame("importance", searched.importance),
         }
     return Evidence(

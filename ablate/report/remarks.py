@@ -6,7 +6,7 @@ from ablate.formatting import format_list, format_points, list_rows, spell_keywo
 from ablate.records.run_records import Phase
 from ablate.report.evidence import Evidence
 from ablate.report.naming import name_arm
-from ablate.stats.contrasts import BOTH_ALONE, factor_settings
+from ablate.stats.contrasts import BOTH_ALONE, tabulate_settings
 from ablate.stats.verdicts import Verdict
 from ablate.study.spec import FULL
 
@@ -40,7 +40,7 @@ def _find_changing_leaders(evidence: Evidence) -> Iterator[str]:
     """
     means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna().astype(float)
     factors = list(evidence.study.factors)
-    settings = factor_settings(evidence.confirmed, factors)
+    settings = tabulate_settings(evidence.confirmed, factors)
     settings = settings.loc[[arm for arm in evidence.arms if arm in means.index and arm in settings.index]]
     if evidence.arms[0] not in settings.index:
         return

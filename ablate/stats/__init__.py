@@ -1,1 +1,1 @@
-"""Statistics: data frames in, data frames out. No torch."""
+"""Statistics: functions from data frames to data frames, without torch."""

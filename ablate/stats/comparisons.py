@@ -1,4 +1,4 @@
-"""Contrasts paired by seed: differences, intervals, tests and verdicts."""
+"""Comparisons: each contrast's mean over seeds, its intervals, its test and its verdict."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,30 +18,32 @@ from ablate.stats.verdicts import Verdict
 from ablate.study.spec import Decision
 
 EXACT_SIGN_FLIPS = 2**14
-"""Up to this many sign patterns the permutation test counts all of them; beyond, as many random ones."""
+"""The permutation test counts all sign patterns up to this number. Of more it draws this many."""
 
 
 def compare(
     runs: pd.DataFrame, contrasts: Sequence[Contrast], decision: Decision, *, ceiling: float
 ) -> pd.DataFrame:
-    """Every contrast, paired by seed, with a verdict each; Holm's correction over all of them.
+    """The `comparisons` table: a row for each contrast, paired by seed, with a verdict.
+
+    Holm's correction covers all contrasts.
 
     Args:
         runs: the `runs` table; only its confirm phase is used.
-        contrasts: what the study declared.
-        decision: margin and alpha.
-        ceiling: the accuracy up to which a network may be guessing.
+        contrasts: those that the study declared.
+        decision: the margin and alpha.
+        ceiling: the highest accuracy that guessing may reach.
     """
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
     rows = []
     for contrast in contrasts:
         involved = confirmed[confirmed["arm"].isin(list(contrast.weights))]
         broken = _not_comparable(involved, ceiling)
-        # No mean where runs did not train: neither of the survivors nor of both kinds of outcome.
+        # Where some runs did not train there is no mean: the mean of the others would mislead.
         values = _by_seed(involved, contrast) if broken is None else np.array([])
         rows.append({**_paired(values, decision, len(contrasts)), "verdict": broken})
         rows[-1] |= {"arm": contrast.name, "baseline": contrast.reference}
-    # Over all contrasts the study declared: one that could not be tested still counts, as p = 1.
+    # Holm's correction counts every declared contrast. One that could not be tested has p = 1.
     raw = [1.0 if row["p_value"] is None else row["p_value"] for row in rows]
     corrected = multipletests(raw, decision.alpha, method="holm")[1] if raw else []
     for row, p_holm in zip(rows, corrected, strict=True):
@@ -50,10 +52,11 @@ def compare(
     return frame("comparisons", rows)
 
 
-def path_from_baseline(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFrame:
-    """The way from the baseline to the full arm, one row a step: what it added, and where it led.
+def trace_path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFrame:
+    """The steps from the baseline to the full arm: one row a step, with its difference and its accuracy.
 
-    The last step is the full arm against the full arm less its last factor, read the other way round.
+    The last step comes from the contrast of the full arm without its last factor against the full arm, with
+    the sign reversed.
     """
     steps = comparisons[(comparisons["baseline"] != full) & (comparisons["arm"] != full)]
     last = comparisons[(comparisons["baseline"] == full) & (comparisons["arm"] == steps["arm"].iloc[-1])]
@@ -69,7 +72,7 @@ def path_from_baseline(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str)
 
 
 def _not_comparable(involved: pd.DataFrame, ceiling: float) -> str | None:
-    """Why the arms' accuracies have no means to compare, as a verdict; None where they have."""
+    """The verdict if some of the arms' runs did not train; None if the means can be compared."""
     if involved["seed"].nunique() < PAIRS_FOR_A_VERDICT:
         return Verdict.NO_VERDICT if (involved["status"] == Status.DIVERGED).any() else None
     if (involved["status"] == Status.DIVERGED).any():
@@ -78,7 +81,7 @@ def _not_comparable(involved: pd.DataFrame, ceiling: float) -> str | None:
     at_chance = done["test_accuracy"] <= ceiling
     if (done.groupby("arm")["test_accuracy"].median() <= ceiling).any():
         return Verdict.NOT_TRAINED
-    # A run that stayed at chance did not train, as one that diverged.
+    # A run that stayed at chance did not train, and counts like one that diverged.
     return Verdict.UNSTABLE if at_chance.any() else None
 
 
@@ -89,12 +92,12 @@ def _by_seed(involved: pd.DataFrame, contrast: Contrast) -> np.ndarray[Any, Any]
     if not set(contrast.weights) <= set(wide.columns):
         return np.array([])
     values = pd.concat([weight * wide[arm] for arm, weight in contrast.weights.items()], axis=1)
-    # Accuracies are ratios of whole numbers; what is left after nine digits is rounding.
+    # Accuracies are ratios of whole numbers. All beyond nine digits is rounding error.
     return np.round(values.sum(axis=1, skipna=False).dropna().astype(float).to_numpy(), 9)
 
 
 def _paired(values: np.ndarray[Any, Any], decision: Decision, contrasts: int) -> dict[str, Any]:
-    """What a contrast's values say, before Holm's correction; None for what they cannot."""
+    """A row of the table before Holm's correction. A column that needs more values is None."""
     row: dict[str, Any] = dict.fromkeys(TABLES["comparisons"])
     n = row["pairs"] = len(values)
     if n == 0:
@@ -106,7 +109,7 @@ def _paired(values: np.ndarray[Any, Any], decision: Decision, contrasts: int) ->
     listed, alpha = values.tolist(), decision.alpha
     for name, confidence in (
         ("ci", 1 - alpha),
-        # What a verdict claims of the margin must hold for all contrasts together (Bonferroni).
+        # A verdict about the margin must hold for all contrasts at once (Bonferroni).
         ("family_ci", 1 - alpha / contrasts),
         ("equivalence_ci", 1 - 2 * alpha / contrasts),
     ):
@@ -128,7 +131,7 @@ def _paired(values: np.ndarray[Any, Any], decision: Decision, contrasts: int) ->
 
 
 def _verdict(row: Mapping[str, Any], decision: Decision) -> str:
-    """The first verdict of the design that applies to arms that trained."""
+    """The first verdict that applies, for arms that trained."""
     if row["pairs"] < PAIRS_FOR_A_VERDICT:
         return Verdict.NO_VERDICT
     if row["p_value"] is None:

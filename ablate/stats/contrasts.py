@@ -7,32 +7,33 @@ from itertools import combinations, product
 import pandas as pd
 
 BOTH_ALONE = "both alone"
-"""What an interaction is compared with."""
+"""The reference that the tables name for an interaction: the sum of the two values' separate effects."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """A weighted sum of arms' accuracies whose being zero is what is tested."""
+    """A weighted sum of arms' accuracies. The test asks whether it is zero."""
 
     name: str
     reference: str
     weights: Mapping[str, float]
 
 
-def differences(pairs: Iterable[Sequence[str]]) -> list[Contrast]:
-    """Each arm less the one it is compared with."""
+def pair_contrasts(pairs: Iterable[Sequence[str]]) -> list[Contrast]:
+    """A contrast for each pair: the first arm minus the second."""
     return [Contrast(name=arm, reference=other, weights={arm: 1.0, other: -1.0}) for arm, other in pairs]
 
 
-def factor_settings(confirmed: pd.DataFrame, factors: Iterable[str]) -> pd.DataFrame:
-    """One row an arm, one column a factor, as the confirmed runs have them; an absent value as `null`."""
+def tabulate_settings(confirmed: pd.DataFrame, factors: Iterable[str]) -> pd.DataFrame:
+    """The confirmed arms' settings: one row an arm, one column a factor; an absent value is `null`."""
     return confirmed.drop_duplicates("arm").set_index("arm")[list(factors)].fillna("null")
 
 
-def interactions(settings: pd.DataFrame) -> list[Contrast]:
-    """For every two factors of a factorial: by how much two values together give more than both alone.
+def list_interactions(settings: pd.DataFrame) -> list[Contrast]:
+    """The interactions of a factorial: for every two factors, a contrast for each pair of their values.
 
-    Averaged over the other factors' values where all four arms exist.
+    It is the effect of both values together minus the sum of their separate effects. It is averaged over
+    the other factors' values for which all four arms exist.
 
     Args:
         settings: one row an arm, the baseline first, one column a factor.

@@ -1,4 +1,4 @@
-"""Intervals of means, of one further value, and of ratios."""
+"""Confidence intervals of means, and prediction intervals."""
 
 import math
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ def mean_interval(values: Sequence[float], confidence: float) -> Interval | None
     if len(values) < 2:
         return None
     mean, spread = float(np.mean(values)), float(stats.sem(values))
-    if np.ptp(values) == 0:  # the standard error of equal values is rounding, not zero
+    if np.ptp(values) == 0:  # rounding makes the standard error of equal values differ from zero
         return Interval(mean=mean, low=mean, high=mean)
     low, high = stats.t.interval(confidence, len(values) - 1, loc=mean, scale=spread)
     return Interval(mean=mean, low=float(low), high=float(high))
 
 
 def prediction_interval(values: Sequence[float], confidence: float) -> Interval | None:
-    """Where one further run should fall: mean ± t·s·sqrt(1 + 1/n) (Hahn & Meeker, 1991, section 4.7)."""
+    """The interval for one further value: mean ± t·s·sqrt(1 + 1/n) (Hahn & Meeker, 1991, section 4.7)."""
     if len(values) < 2:
         return None
     n, mean = len(values), float(np.mean(values))

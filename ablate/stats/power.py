@@ -1,4 +1,4 @@
-"""What a number of seeds can find: solved before a study is run as well as after it."""
+"""Power: which differences a number of seeds can detect, and how many seeds a study needs."""
 
 import bisect
 import math
@@ -15,19 +15,19 @@ def seeds_for_significance(contrasts: int, alpha: float) -> int:
 
 
 def detectable_effect(pairs: int, alpha: float, power: float = POWER) -> float:
-    """The d_z that a two-sided paired t-test at level alpha finds with that power.
+    """The effect size d_z that a two-sided paired t-test at level alpha detects with that power.
 
-    Solved exactly by scipy's inverse of the noncentral t (the opposite tail, below alpha/2, left out).
-    statsmodels' solver was tried: for small alpha it returns the end of its bracket without a word.
+    scipy's inverse of the noncentral t gives it exactly, but for the opposite tail, which is below alpha/2.
+    statsmodels' solver does not serve: for small alpha it returns the end of its bracket without a warning.
     """
     critical = stats.t.ppf(1 - alpha / 2, pairs - 1)
     return float(special.nctdtrinc(pairs - 1, 1 - power, critical)) / math.sqrt(pairs)
 
 
 def seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float = POWER) -> int:
-    """The fewest pairs with which two one-sided tests show equivalence if there is no difference at all.
+    """The fewest pairs with which two one-sided tests show equivalence if the true difference is zero.
 
-    Each of the two may miss half of what the pair may miss (Chow, Shao & Wang, 2008, section 3.2).
+    Each test gets half of the permitted error, 1 - power (Chow, Shao & Wang, 2008, section 3.2).
     """
     miss = (1 - power) / 2
 
@@ -42,9 +42,9 @@ def seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float = POWE
 
 
 def resolvable_spread(pairs: int, margin: float, alpha: float) -> float:
-    """The largest standard deviation of differences at which so many pairs show equivalence, if it is there.
+    """The largest standard deviation of differences with which so many pairs can show equivalence.
 
-    In the unit of the margin; 0 where no spread, however small, would do.
+    In the unit of the margin. 0 for too few pairs to give a verdict.
     """
     if pairs < PAIRS_FOR_A_VERDICT:
         return 0.0

@@ -1,4 +1,4 @@
-"""Published values beside our own runs: the interval for one further run, or none where it means nothing."""
+"""Published values compared with this study's runs, by a prediction interval for one further run."""
 
 from collections.abc import Sequence
 
@@ -13,16 +13,16 @@ from ablate.study.spec import Reference
 def compare_references(
     runs: pd.DataFrame, baseline: str, references: Sequence[Reference], *, ceiling: float, confidence: float
 ) -> pd.DataFrame:
-    """One row for each published value: our mean, the interval for one further run, whether it lies inside.
+    """The `references` table: each published value, our mean, the interval, and whether it holds the value.
 
-    Mean, interval and `inside` are empty where a confirmed run of the baseline diverged or stayed at chance:
-    survivors, or two kinds of outcome, predict no further run. They are empty for fewer than two runs, too.
+    Mean, interval and `inside` are empty where a confirmed run of the baseline diverged or stayed at chance,
+    for then the other runs do not predict a further one. They are also empty for fewer than two runs.
 
     Args:
         runs: the `runs` table; only the confirmed runs of the baseline are used.
-        baseline: its name.
+        baseline: its arm's name.
         references: the published values.
-        ceiling: the accuracy up to which a network may be guessing.
+        ceiling: the highest accuracy that guessing may reach.
         confidence: of the prediction interval.
     """
     confirmed = runs[(runs["phase"] == Phase.CONFIRM) & (runs["arm"] == baseline)]

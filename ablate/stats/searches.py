@@ -1,4 +1,4 @@
-"""A search's candidates in the order in which they were tried, with the front and what it covers."""
+"""The table of a search's candidates."""
 
 import math
 
@@ -10,14 +10,16 @@ from ablate.records.tables import frame
 from ablate.stats.pareto import hypervolume, on_front
 
 
-def candidates(runs: pd.DataFrame, search: SearchFacts, baseline: str, *, chance: float) -> pd.DataFrame:
-    """A search's candidates in the order in which they were tried, with the front and what it covers.
+def tabulate_candidates(
+    runs: pd.DataFrame, search: SearchFacts, baseline: str, *, chance: float
+) -> pd.DataFrame:
+    """The `candidates` table: in the order tried, with the Pareto front and the hypervolume so far.
 
     Args:
         runs: the `runs` table; only its search phase is used.
-        search: what was tried, in order, and what was confirmed of it.
-        baseline: the arm that opened the search.
-        chance: the accuracy of guessing: with the costliest candidate the hypervolume's reference.
+        search: the candidates in the order tried, and the finalists.
+        baseline: the arm that the search tried first.
+        chance: the accuracy of guessing. The hypervolume's reference is this and the highest cost.
     """
     searched = runs[runs["phase"] == Phase.SEARCH].set_index(["arm", "setting"])
     rows = []

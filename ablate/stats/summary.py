@@ -1,4 +1,4 @@
-"""One row an arm: accuracy, throughput, size, cost."""
+"""The summary of each arm: accuracy, throughput, size, cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from ablate.records.run_records import Phase, Status
 from ablate.records.tables import frame
 from ablate.stats.intervals import mean_interval
 from ablate.stats.pareto import on_front
-from ablate.stats.throughput import throughput
+from ablate.stats.throughput import summarise_throughput
 from ablate.study.spec import Decision
 
 
@@ -23,13 +23,13 @@ def summarise(
     *,
     ceiling: float,
 ) -> pd.DataFrame:
-    """One row an arm: accuracy with its interval, throughput alone, size, cost, Pareto front."""
+    """The `arms` table: one row an arm, with accuracy, its interval, throughput, size, cost, Pareto front."""
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
-    speeds = throughput(timing, arms, 1 - decision.alpha)
+    speeds = summarise_throughput(timing, arms, 1 - decision.alpha)
     rows = []
     for arm in arms:
         of_arm = confirmed[confirmed["arm"] == arm]
-        # No mean over survivors, nor over two kinds of outcome; an arm wholly at chance has one.
+        # Where only some runs trained there is no mean. An arm with every run at chance has one.
         accuracies = of_arm["test_accuracy"].dropna().astype(float).tolist()
         at_chance = sum(accuracy <= ceiling for accuracy in accuracies)
         if (of_arm["status"] == Status.DIVERGED).any() or 0 < at_chance < len(accuracies):

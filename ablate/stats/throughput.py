@@ -1,4 +1,4 @@
-"""From timing blocks to throughput: each arm's speed, its ratio to the baseline, and how that changed."""
+"""Throughput from timing blocks: each arm's speed, its ratio to the baseline, and changes of that ratio."""
 
 import math
 from collections.abc import Sequence
@@ -12,12 +12,14 @@ from ablate.stats.intervals import Interval, mean_interval
 from ablate.stats.power import PAIRS_FOR_A_VERDICT
 
 
-def throughput(timing: pd.DataFrame, arms: Sequence[str], confidence: float) -> dict[str, dict[str, float]]:
+def summarise_throughput(
+    timing: pd.DataFrame, arms: Sequence[str], confidence: float
+) -> dict[str, dict[str, float]]:
     """Examples per second by arm (median of blocks) and its ratio to the baseline's (paired by block).
 
-    The ratio is the geometric mean over blocks with a t-interval on the logarithm; within a block the
-    baseline's two figures, first and last, are averaged, which cancels a steady drift. Disturbed
-    measurements are left out, and an arm with fewer than three undisturbed pairs gets no ratio.
+    The ratio is the geometric mean over blocks, with a t-interval on the logarithm. Each block times the
+    baseline first and last, and the mean of the two cancels a steady drift. Disturbed measurements are left
+    out. An arm with fewer than three undisturbed pairs gets no ratio.
     """
     by_block = _by_block(timing)
     found: dict[str, dict[str, float]] = {}
@@ -26,7 +28,7 @@ def throughput(timing: pd.DataFrame, arms: Sequence[str], confidence: float) -> 
             continue
         blocks = by_block.loc[arm].astype(float)
         found[arm] = {"examples_per_second": float(blocks.median())}
-        # From order statistics, exact for any distribution; six blocks at least for 95 %.
+        # An interval from order statistics, exact for any distribution. For 95 % it needs six blocks.
         tested: Any = stats.quantile_test(blocks.to_numpy(), p=0.5)
         low, high = tested.confidence_interval(confidence)
         if math.isfinite(low) and math.isfinite(high):
@@ -45,12 +47,12 @@ def throughput(timing: pd.DataFrame, arms: Sequence[str], confidence: float) -> 
     return found
 
 
-def ratio_change(
+def compare_ratios(
     before: pd.DataFrame, after: pd.DataFrame, arm: str, baseline: str, confidence: float
 ) -> Interval | None:
-    """By what factor an arm's throughput ratio to the baseline changed between two timings, Welch's interval.
+    """The factor by which an arm's ratio to the baseline changed between two timings, with Welch's interval.
 
-    None where either has fewer than three undisturbed pairs of blocks.
+    None where either timing has fewer than three undisturbed pairs of blocks.
     """
     logs = [np.log(_ratios(_by_block(timing), arm, baseline).to_numpy()) for timing in (before, after)]
     if min(map(len, logs)) < PAIRS_FOR_A_VERDICT:
@@ -62,21 +64,21 @@ def ratio_change(
 
 
 def _by_block(timing: pd.DataFrame) -> pd.Series:
-    """Examples per second by arm and block, the disturbed left out, the baseline's two figures averaged."""
+    """Undisturbed examples per second by arm and block; the mean of the baseline's two values."""
     clean = timing[~timing["disturbed"].astype(bool)]
     speed = clean.assign(speed=(clean["examples"] / clean["seconds"]).astype(float))
     return speed.groupby(["arm", "block"])["speed"].mean()
 
 
 def _ratios(by_block: pd.Series, arm: str, baseline: str) -> pd.Series:
-    """The arm's speed over the baseline's in every block that has both."""
+    """The arm's speed divided by the baseline's, for every block that has both."""
     if not {arm, baseline} <= set(by_block.index.get_level_values("arm")):
         return pd.Series(dtype=float)
     return (by_block.loc[arm] / by_block.loc[baseline]).dropna()
 
 
-def drift(timing: pd.DataFrame) -> float | None:
-    """How much faster or slower the baseline was at a block's end than at its start: median ratio - 1."""
+def measure_drift(timing: pd.DataFrame) -> float | None:
+    """The baseline's change of speed from a block's start to its end: median ratio - 1."""
     if timing.empty:
         return None
     speed = timing.assign(speed=(timing["examples"] / timing["seconds"]).astype(float))
@@ -86,8 +88,8 @@ def drift(timing: pd.DataFrame) -> float | None:
     return float(np.median(ratios)) - 1
 
 
-def spread(timing: pd.DataFrame) -> float | None:
-    """The baseline's undisturbed blocks: interquartile range over median; None for fewer than three."""
+def measure_spread(timing: pd.DataFrame) -> float | None:
+    """Interquartile range over median of the baseline's undisturbed blocks; None for fewer than three."""
     if timing.empty:
         return None
     first = timing.sort_values(["block", "position"])["arm"].iloc[0]

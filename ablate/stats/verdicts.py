@@ -1,4 +1,4 @@
-"""The verdicts that a contrast may get. The first one that applies is given, see `comparisons`."""
+"""The verdicts. A contrast gets the first one that applies; `comparisons.py` has the rules."""
 
 from enum import StrEnum
 

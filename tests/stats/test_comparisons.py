@@ -13,7 +13,7 @@ from scipy import stats as reference
 
 from ablate.records.tables import frame
 from ablate.stats import comparisons, power, throughput
-from ablate.stats.contrasts import BOTH_ALONE, differences, interactions
+from ablate.stats.contrasts import BOTH_ALONE, list_interactions, pair_contrasts
 from ablate.stats.intervals import mean_interval, prediction_interval
 from ablate.stats.summary import summarise
 from ablate.stats.verdicts import Verdict
@@ -40,7 +40,7 @@ def runs(**accuracies: list[float | str | None]) -> pd.DataFrame:
 
 
 def compare(table: pd.DataFrame, arms=("base", "arm"), decision: Decision = DECISION) -> pd.DataFrame:
-    contrasts = differences((arm, arms[0]) for arm in arms[1:])
+    contrasts = pair_contrasts((arm, arms[0]) for arm in arms[1:])
     return comparisons.compare(table, contrasts, decision, ceiling=0.11)
 
 
@@ -235,7 +235,7 @@ def timing(disturbed: bool = False, **speeds: list[float]) -> pd.DataFrame:
 
 def test_the_throughput_ratio_is_paired_by_block() -> None:
     # The machine halves its speed half way through; the ratio does not notice.
-    found = throughput.throughput(
+    found = throughput.summarise_throughput(
         timing(base=[100.0] * 3 + [50.0] * 3, arm=[80.0] * 3 + [40.0] * 3), ["base", "arm"], 0.95
     )
     assert found["arm"]["examples_per_second_ratio"] == pytest.approx(0.8)
@@ -244,7 +244,7 @@ def test_the_throughput_ratio_is_paired_by_block() -> None:
 
 
 def test_disturbed_blocks_are_left_out_of_throughput() -> None:
-    found = throughput.throughput(
+    found = throughput.summarise_throughput(
         timing(disturbed=True, base=[100.0] * 4, arm=[1.0, 80, 80, 80]), ["base", "arm"], 0.95
     )
     assert found["arm"]["examples_per_second_ratio"] == pytest.approx(0.8)
@@ -252,7 +252,7 @@ def test_disturbed_blocks_are_left_out_of_throughput() -> None:
 
 
 def test_too_few_blocks_give_no_ratio() -> None:
-    found = throughput.throughput(timing(base=[100.0] * 2, arm=[80.0] * 2), ["base", "arm"], 0.95)
+    found = throughput.summarise_throughput(timing(base=[100.0] * 2, arm=[80.0] * 2), ["base", "arm"], 0.95)
     assert "examples_per_second_ratio" not in found["arm"]
 
 
@@ -260,7 +260,7 @@ def test_drift_is_the_baselines_last_against_its_first() -> None:
     table = timing(base=[100.0] * 3, arm=[50.0] * 3)
     last = (table["arm"] == "base") & (table["position"] == 2)
     table.loc[last, "seconds"] = table.loc[last, "seconds"] * 1.25
-    assert throughput.drift(table) == pytest.approx(0.8 - 1)
+    assert throughput.measure_drift(table) == pytest.approx(0.8 - 1)
 
 
 def test_the_pareto_front_holds_the_arms_that_no_other_beats() -> None:
@@ -288,7 +288,7 @@ def test_an_interaction_is_the_coefficient_of_ordinary_least_squares() -> None:
     import statsmodels.formula.api as smf
 
     table, settings = factorial_runs()
-    contrasts = {contrast.name: contrast for contrast in interactions(settings)}
+    contrasts = {contrast.name: contrast for contrast in list_interactions(settings)}
     assert set(contrasts) == {"a=a1 × b=b1", "a=a1 × b=b2", "a=a1 × c=c1", "b=b1 × c=c1", "b=b2 × c=c1"}
     compared = comparisons.compare(table, list(contrasts.values()), DECISION, ceiling=0.11).set_index("arm")
     long = table.join(settings, on="arm").astype({"test_accuracy": float})
@@ -303,7 +303,7 @@ def test_an_interaction_is_the_coefficient_of_ordinary_least_squares() -> None:
 
 def test_an_interaction_is_tested_seed_by_seed() -> None:
     table, settings = factorial_runs(seed=4)
-    (contrast,) = (c for c in interactions(settings) if c.name == "a=a1 × c=c1")
+    (contrast,) = (c for c in list_interactions(settings) if c.name == "a=a1 × c=c1")
     wide = table.pivot(index="seed", columns="arm", values="test_accuracy").astype(float)
 
     def cell(a: str, b: str, c: str) -> pd.Series:
@@ -323,7 +323,7 @@ def test_an_interaction_is_tested_seed_by_seed() -> None:
 def test_where_a_corner_is_missing_an_interaction_is_averaged_over_the_others() -> None:
     _, settings = factorial_runs()
     smaller = settings.drop(index="a=a1,b=b1,c=c1")
-    contrasts = {contrast.name: contrast for contrast in interactions(smaller)}
+    contrasts = {contrast.name: contrast for contrast in list_interactions(smaller)}
     assert set(contrasts["a=a1 × b=b1"].weights) == {
         "a=a1,b=b1,c=c0",
         "a=a1,b=b0,c=c0",
@@ -333,13 +333,13 @@ def test_where_a_corner_is_missing_an_interaction_is_averaged_over_the_others() 
 
 
 def test_one_factor_has_nothing_to_interact_with() -> None:
-    assert interactions(pd.DataFrame({"a": ["a0", "a1"]}, index=["baseline", "a=a1"])) == []
+    assert list_interactions(pd.DataFrame({"a": ["a0", "a1"]}, index=["baseline", "a=a1"])) == []
 
 
 def test_interactions_and_arms_are_corrected_as_one_family() -> None:
     table, settings = factorial_runs()
-    arms = differences((arm, "baseline") for arm in settings.index[1:])
-    both = [*arms, *interactions(settings)]
+    arms = pair_contrasts((arm, "baseline") for arm in settings.index[1:])
+    both = [*arms, *list_interactions(settings)]
     together = comparisons.compare(table, both, DECISION, ceiling=0.11)
     alone = comparisons.compare(table, arms, DECISION, ceiling=0.11)
     smallest = together["p_value"].astype(float).idxmin()
@@ -370,9 +370,9 @@ def test_the_steps_of_a_path_end_with_the_omission_read_the_other_way() -> None:
     del accuracies["without b"]
     pairs = [("full", "baseline"), ("without a", "full"), ("a=1", "full"), ("a=1", "baseline")]
     table = runs(**accuracies)
-    compared = comparisons.compare(table, differences(pairs), DECISION, ceiling=0.11)
+    compared = comparisons.compare(table, pair_contrasts(pairs), DECISION, ceiling=0.11)
     summary = summarise(table, timing(baseline=[1.0] * 3), list(accuracies), {}, DECISION, ceiling=0.11)
-    way = comparisons.path_from_baseline(compared, summary, "full")
+    way = comparisons.trace_path(compared, summary, "full")
     assert way[["arm", "baseline"]].to_numpy().tolist() == [["a=1", "baseline"], ["full", "a=1"]]
     last, omission = way.iloc[1], compared.iloc[2]
     assert last["difference"] == -omission["difference"]
@@ -386,7 +386,7 @@ def test_the_interval_of_throughput_covers_the_median_as_often_as_it_says(blocks
     hits = 0
     for _ in range(400):
         sample = rng.lognormal(mean=7, sigma=0.3, size=blocks)  # skewed, as disturbed timings are
-        row = throughput.throughput(timing(base=sample.tolist()), ["base"], 0.95)["base"]
+        row = throughput.summarise_throughput(timing(base=sample.tolist()), ["base"], 0.95)["base"]
         hits += row["examples_per_second_ci_low"] <= math.exp(7) <= row["examples_per_second_ci_high"]
     assert hits / 400 >= 0.93
 
@@ -394,7 +394,7 @@ def test_the_interval_of_throughput_covers_the_median_as_often_as_it_says(blocks
 def test_too_few_blocks_give_a_speed_without_an_interval() -> None:
     assert (
         "examples_per_second_ci_low"
-        not in throughput.throughput(timing(base=[1.0] * 5), ["base"], 0.95)["base"]
+        not in throughput.summarise_throughput(timing(base=[1.0] * 5), ["base"], 0.95)["base"]
     )
 
 
@@ -406,7 +406,7 @@ def test_a_change_of_the_throughput_ratio_is_welchs_and_does_not_feel_the_machin
         return timing(base=base.tolist(), arm=(base * ratio * rng.lognormal(sigma=0.02, size=8)).tolist())
 
     before, after = session(100, 1.0), session(250, 0.8)
-    change = throughput.ratio_change(before, after, "arm", "base", 0.95)
+    change = throughput.compare_ratios(before, after, "arm", "base", 0.95)
     assert change is not None
     logs = []
     for table in (before, after):

@@ -12,7 +12,7 @@ from ablate.design.designs import lay_out
 from ablate.design.grid import Grid
 from ablate.records.tables import frame
 from ablate.stats import comparisons, power
-from ablate.stats.contrasts import differences
+from ablate.stats.contrasts import pair_contrasts
 from ablate.study import study_file
 from ablate.study.spec import Decision
 from ablate.tuning.choice import Choice
@@ -136,6 +136,6 @@ def p_holm(accuracies: dict[str, np.ndarray]) -> dict[str, float]:
         ],
     )
     baseline, *others = accuracies
-    contrasts = differences((arm, baseline) for arm in others)
+    contrasts = pair_contrasts((arm, baseline) for arm in others)
     compared = comparisons.compare(runs, contrasts, Decision(alpha=ALPHA), ceiling=0.11)
     return compared.set_index("arm")["p_holm"].astype(float).to_dict()
