@@ -1,1 +1,1 @@
-"""The study file: what it may say, how it is read and written back."""
+"""The study file: its allowed content, and how it is read and written."""

@@ -1,4 +1,4 @@
-"""What a study is: one question and the conditions under which it is answered, every part checked."""
+"""The specification of a study: one question and its conditions. Every part is validated."""
 
 import difflib
 import math
@@ -20,9 +20,9 @@ from ablate.data.cell_text import printable, table_cell
 from ablate.data.datasets import DatasetSpec, find_dataset
 
 MAX_SEEDS = 10_000
-"""Confirmation uses seeds 0 … seeds-1; tuning takes its own from here on, so the two never meet."""
+"""Confirmation uses the seeds from 0 to `seeds` - 1. Tuning uses the seeds from MAX_SEEDS on."""
 FULL = "full"
-"""The arm of a leave_one_out study that has every change."""
+"""The name of the arm that has every change, in a leave_one_out study."""
 
 
 def _without_blank_ends(text: str) -> str:
@@ -31,7 +31,7 @@ def _without_blank_ends(text: str) -> str:
     return text
 
 
-# Words stand alone in cells of runs.csv.
+# A word fills a cell of runs.csv.
 Word = Annotated[str, Field(max_length=300), AfterValidator(printable), AfterValidator(table_cell)]
 Scalar = bool | int | float | Word | None
 Value = Scalar | Annotated[list[int | float | None], Field(max_length=100)]
@@ -43,7 +43,7 @@ ArmName = Annotated[
     AfterValidator(_without_blank_ends),
     AfterValidator(table_cell),
 ]
-# Strict: true is no number here, though Python takes it for 1.
+# Strict, because Python accepts True as the number 1.
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 
 
@@ -52,23 +52,23 @@ class _Part(BaseModel):
 
 
 class Conditional(_Part):
-    """Something that holds only in arms with certain settings."""
+    """A part of a study that applies only to arms with certain settings."""
 
     when: dict[str, Value] = {}
 
     def applies(self, settings: Mapping[str, Any]) -> bool:
-        """Whether an arm with such keywords and recipe meets the condition; `[1, 2]` and `(1, 2)` are one."""
+        """Whether an arm with these settings meets the condition. `[1, 2]` equals `(1, 2)`."""
         return all(as_written(settings.get(name)) == as_written(value) for name, value in self.when.items())
 
 
 class ValueWhen(Conditional):
-    """A factor's value that only some arms can have."""
+    """A value of a factor that only some arms can take."""
 
     value: Value
 
 
 class Range(Conditional):
-    """The interval a nuisance is tuned over, ends included."""
+    """The closed interval in which a nuisance is tuned."""
 
     low: Annotated[float, Field(allow_inf_nan=False, strict=True)]
     high: Annotated[float, Field(allow_inf_nan=False, strict=True)]
@@ -77,11 +77,15 @@ class Range(Conditional):
     @model_validator(mode="after")
     def _ordered(self) -> "Range":
         if self.low >= self.high:
-            raise ValueError(f"low {self.low:g} is not below high {self.high:g}: swap or widen them")
+            raise ValueError(
+                f"low {self.low:g} is not below high {self.high:g}: swap them or widen the range"
+            )
         if self.high - self.low == math.inf:
-            raise ValueError("is wider than any number: bring low and high nearer")
+            raise ValueError(
+                "the distance from low to high is too large for a number: choose a narrower range"
+            )
         if self.log and self.low <= 0:
-            raise ValueError(f"low {self.low:g} has no logarithm: give a positive low or log: false")
+            raise ValueError(f"low {self.low:g} has no logarithm: choose a positive low, or write log: false")
         return self
 
 
@@ -90,11 +94,11 @@ Ranges = Annotated[
     Field(min_length=1),
     BeforeValidator(lambda raw: raw if isinstance(raw, list | tuple) else (raw,)),
 ]
-"""One range, or several with conditions: the last that applies to an arm is its own."""
+"""One range, or several with conditions. An arm uses the last range that applies to it."""
 
 
 class Recipe(_Part):
-    """How every arm is trained; the defaults are the documents' recipe."""
+    """How every arm is trained. The defaults are the LeNet recipe of "Dive into Deep Learning" (D2L)."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 10
     batch_size: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 256
@@ -116,13 +120,13 @@ class Recipe(_Part):
         "flip_crop_brightness",
     ] = "none"
     input_size: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
-    """Pixels a side that images are resized to, once, before anything trains; null: as they are."""
+    """Side length in pixels. Images are resized once, before training; null keeps their size."""
     train_images: Annotated[int, Field(ge=1, strict=True)] | None = None
-    """Of those that validation leaves, so many are trained on; null: all."""
+    """How many images to train on, out of those that are not held out for validation; null means all."""
 
 
 class Search(_Part):
-    """How many candidates `design: search` tries, by how many at a time, and how many it confirms."""
+    """How many candidates `design: search` tries in total and per generation, and how many it confirms."""
 
     candidates: Annotated[int, Field(ge=2, le=10_000, strict=True)] = 48
     generation: Annotated[int, Field(ge=1, le=1000, strict=True)] = 8
@@ -130,7 +134,7 @@ class Search(_Part):
 
 
 class Tuning(_Part):
-    """How many points of which ranges every arm tries; `trials: 0` tunes nothing."""
+    """How many points every arm tries in tuning, and from which ranges; `trials: 0` turns tuning off."""
 
     trials: Annotated[int, Field(ge=0, le=1000, strict=True)] = 0
     ranges: dict[str, Ranges] = {}
@@ -147,26 +151,36 @@ class Tuning(_Part):
 
     @property
     def active(self) -> bool:
+        """Whether anything is tuned."""
         return self.trials > 0 and bool(self.ranges)
 
 
 class Decision(_Part):
-    """What counts as an answer: the smallest difference worth having and the error rate allowed."""
+    """The rule for a verdict: the smallest difference in accuracy that matters, and the error rate."""
 
-    metric: Literal["accuracy"] = "accuracy"
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_metric(cls, raw: Any) -> Any:
+        """Accept `metric: accuracy`, which older study files contain. It was the only metric."""
+        if not isinstance(raw, Mapping) or "metric" not in raw:
+            return raw
+        if raw["metric"] != "accuracy":
+            raise ValueError(f"metric: {raw['metric']!r} is not possible: every verdict is about accuracy")
+        return {key: value for key, value in raw.items() if key != "metric"}
+
 
 class Timing(_Part):
-    """How throughput is measured, each arm alone on the machine; `blocks: 0` measures none."""
+    """How throughput is measured, with each arm alone on the machine; `blocks: 0` turns this off."""
 
     blocks: Annotated[int, Field(ge=0, le=1000, strict=True)] = 10
     block_seconds: Annotated[float, Field(gt=0, le=60)] = 0.4
 
 
 class Reference(_Part):
-    """A published figure to set beside ours."""
+    """A published value to compare with the study's result."""
 
     name: Text
     metric: Literal["test_accuracy", "train_accuracy", "train_loss"]
@@ -175,7 +189,7 @@ class Reference(_Part):
 
 
 class StudySpec(_Part):
-    """One question and the conditions under which it is answered."""
+    """One question and the conditions under which it is answered: the content of a study file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")]
     question: Text
@@ -196,7 +210,7 @@ class StudySpec(_Part):
     fallback: dict[str, Any] = {}
 
     _lines: dict[str, str] = PrivateAttr(default_factory=dict)
-    """`file:line` by dotted key, filled in by whoever read the study."""
+    """The place (`file:line`) of every dotted key. The reader of the file fills it in."""
 
     @field_validator("factors")
     @classmethod
@@ -210,55 +224,59 @@ class StudySpec(_Part):
             ]
             for value in written:
                 if written.count(value) > 1:
-                    raise ValueError(f"{name} lists '{value}' twice: name every value once")
+                    raise ValueError(f"{name} lists '{value}' twice: list every value once")
         return factors
 
     @model_validator(mode="after")
     def _consistent(self) -> "StudySpec":
         if bool(self.factors) == bool(self.arms):
-            raise ValueError("a study has either factors or named arms: write one of the two")
+            raise ValueError("a study has either factors or named arms: write exactly one of them")
         if self.arms and {"design", "search"} & self.model_fields_set:
-            raise ValueError("named arms stand in place of factors and design: leave the design out")
+            raise ValueError("named arms replace factors and design: leave the design out")
         if "search" in self.model_fields_set and self.design != "search":
-            raise ValueError("search belongs to design: search: write that, or leave search out")
+            raise ValueError("search needs `design: search`: add it, or leave search out")
         if self.design == "search" and not self.validation:
             raise ValueError("a search needs validation images: set validation above 0")
         both = sorted(set(self.factor_names) & set(self.tuning.ranges))
         if both:
-            raise ValueError(f"'{both[0]}' is both a factor and tuned: keep it in one of the two")
+            raise ValueError(f"'{both[0]}' is both a factor and tuned: remove it from one of the two")
         if self.tuning.active and not self.validation:
             raise ValueError("tuning needs validation images: set validation above 0 or tuning.trials to 0")
         images, classes = self.dataset.facts.train_images, self.dataset.facts.classes
         if images - self.validation < classes:
             raise ValueError(
-                f"validation takes {self.validation:,} of {images:,} training images: leave some to train on"
+                f"validation takes {self.validation:,} of {images:,} training images: leave at least "
+                f"{classes} to train on"
             )
         if 0 < self.validation < classes:
             raise ValueError(
-                f"validation {self.validation} is less than one image a class: take {classes} or more"
+                f"validation {self.validation} is less than one image per class: set it to {classes} or more"
             )
         return self
 
     @property
     def factor_names(self) -> list[str]:
-        """What the question is about: the factors, or whatever the named arms set."""
+        """The names of the factors. With named arms, these are all the keywords that the arms set."""
         return list(self.factors) or list(dict.fromkeys(name for arm in self.arms.values() for name in arm))
 
     def where(self, key: str) -> str:
-        """`file:line: key` of a dotted key, or of its nearest parent that was written down."""
+        """The place and name of a dotted key, `file:line: key`.
+
+        For a key that the file does not contain, this is the place of its nearest parent.
+        """
         written = key
         while written not in self._lines and "." in written:
             written = written.rpartition(".")[0]
         return f"{self._lines.get(written, 'study')}: {key}"
 
-    def standing_at(self, lines: Mapping[str, str]) -> "StudySpec":
-        """The same, knowing where each of its keys was written."""
+    def add_places(self, lines: Mapping[str, str]) -> "StudySpec":
+        """Store the place of every key, and return this study."""
         self._lines.update(lines)
         return self
 
 
 def as_written(value: Any) -> str:
-    """A value as a person writes it in a study file: `[3 5]`, `true`, `0.9`; what is equal reads equal."""
+    """A value as text: `[3 5]`, `true`, `0.9`. Equal values give equal text."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
@@ -267,6 +285,6 @@ def as_written(value: Any) -> str:
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """ "did you mean 'pooling'?", or all that is known where nothing is near."""
+    """Suggest the most similar known word. If none is similar, list all known words."""
     near = difflib.get_close_matches(word, known, n=1)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"

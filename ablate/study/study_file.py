@@ -1,4 +1,4 @@
-"""The study file: read with overrides and fallback, written back, compared."""
+"""The study file: read it with overrides and fallback, write it, compare two studies."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,9 @@ from ablate.study.yaml_text import parse, refuse_traps
 
 
 def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -> StudySpec:
-    """The study in `path` with `key=value` overrides on top; `fallback` first lays its fallback over it.
+    """Read the study in `path` and apply the `key=value` overrides.
+
+    With `fallback`, first apply the file's own `fallback` section.
 
     Raises:
         StudyError: one line with file, line, key, offending value and remedy.
@@ -29,17 +31,17 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
     beneath = "fallback."
     in_fallback = {key.removeprefix(beneath): line for key, line in lines.items() if key.startswith(beneath)}
     if fallback:
-        raw, lines = _on_fallback(raw), {**lines, **in_fallback}
+        raw, lines = _apply_fallback(raw), {**lines, **in_fallback}
     elif isinstance(raw.get("fallback"), Mapping):
-        # Found now, not on the day on which the data cannot be had.
-        _validated(_on_fallback(raw), {**lines, **in_fallback}, path)
+        # Report an invalid fallback now, not only when the data set is missing.
+        _validate(_apply_fallback(raw), {**lines, **in_fallback}, path)
     for override in overrides:
         _apply_override(raw, lines, override)
-    return _validated(raw, lines, path)
+    return _validate(raw, lines, path)
 
 
 def values(overrides: Sequence[str]) -> dict[str, Any]:
-    """`key=value` pairs as a mapping; the values are YAML."""
+    """Parse `key=value` pairs into a mapping. The values are YAML."""
     raw: dict[str, Any] = {}
     for override in overrides:
         _apply_override(raw, {}, override)
@@ -47,7 +49,7 @@ def values(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def dump(spec: StudySpec) -> str:
-    """The resolved study as YAML that `read` takes back."""
+    """The resolved study as YAML text. `read` turns it back into an equal study."""
     raw = _as_written(spec)
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
@@ -60,7 +62,7 @@ def dump(spec: StudySpec) -> str:
 
 
 def list_changes(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any]]:
-    """Dotted key, old and new value of everything in which two resolved studies differ."""
+    """Yield every difference between two resolved studies: dotted key, old value, new value."""
     if old.arms and new.arms and next(iter(old.arms)) != next(iter(new.arms)):
         yield "first of arms, the baseline,", next(iter(old.arms)), next(iter(new.arms))
     before, after = (dict(_leaves(_as_written(spec))) for spec in (old, new))
@@ -70,7 +72,7 @@ def list_changes(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any
 
 
 def _as_written(spec: StudySpec) -> dict[str, Any]:
-    """The study as a file has it: what does not apply left out, a range alone not in a list."""
+    """The content of the study file: without unused keys, and with a single range outside a list."""
     raw = spec.model_dump(mode="json")
     ranges = {
         name: [_without_empty(one, "when") for one in several]
@@ -88,17 +90,19 @@ def _as_written(spec: StudySpec) -> dict[str, Any]:
 
 
 def _without_empty(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The mapping without `key` if its value is empty."""
     return {name: value for name, value in raw.items() if name != key or value}
 
 
-def _validated(raw: Mapping[str, Any], lines: dict[str, str], path: Path) -> StudySpec:
+def _validate(raw: Mapping[str, Any], lines: dict[str, str], path: Path) -> StudySpec:
     try:
-        return StudySpec.model_validate(raw).standing_at(lines)
+        return StudySpec.model_validate(raw).add_places(lines)
     except ValidationError as error:
         raise StudyError(explain(error.errors(), lines, path)) from None
 
 
 def _leaves(raw: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value below nested mappings with its dotted key."""
     if isinstance(raw, Mapping) and raw:
         for key, value in raw.items():
             yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
@@ -106,22 +110,23 @@ def _leaves(raw: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, raw
 
 
-def _on_fallback(raw: dict[str, Any]) -> dict[str, Any]:
+def _apply_fallback(raw: dict[str, Any]) -> dict[str, Any]:
+    """The study with its `fallback` section merged into it."""
     over = raw.get("fallback") or {}
     merged = _merge({key: value for key, value in raw.items() if key != "fallback"}, over)
     if "references" not in over:
-        merged.pop("references", None)  # published figures are about the data they were published for
+        merged.pop("references", None)  # published values hold for the original data set
     if "validation" not in over:
-        # The same share of the images is held out as on the data the study was written for.
+        # Hold out the same share of the images as on the original data set.
         held_out = raw.get("validation", StudySpec.model_fields["validation"].default)
         before, after = (_train_images(source.get("dataset")) for source in (raw, merged))
         if isinstance(held_out, int) and before and after:
-            merged["validation"] = round(Fraction(held_out * after, before))  # whatever its size
+            merged["validation"] = round(Fraction(held_out * after, before))
     return merged
 
 
 def _train_images(dataset: Any) -> int | None:
-    """Of the data set as the file names it; None where there is no such thing, which is told elsewhere."""
+    """How many training images a data set has. None if it is invalid: the validation reports that."""
     try:
         return DatasetSpec.model_validate("fashion_mnist" if dataset is None else dataset).facts.train_images
     except ValueError:
@@ -129,6 +134,7 @@ def _train_images(dataset: Any) -> int | None:
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested mappings. Where both have a value, the one of `above` counts."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
@@ -137,9 +143,10 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _apply_override(raw: dict[str, Any], lines: dict[str, str], override: str) -> None:
+    """Set the key of a `key=value` override in `raw`, and store its place in `lines`."""
     key, equals, text = override.partition("=")
     if not equals or not key or not all(key.split(".")):
-        raise StudyError(f"command line: '{override}' is not KEY=VALUE: write it like recipe.epochs=2")
+        raise StudyError(f"command line: '{override}' is not KEY=VALUE: write for example recipe.epochs=2")
     yaml = YAML(typ="safe", pure=True)
     try:
         refuse_traps(yaml, text, Path(key))
@@ -151,7 +158,7 @@ def _apply_override(raw: dict[str, Any], lines: dict[str, str], override: str) -
     for parent in parents:
         nested = place.setdefault(parent, {})
         if not isinstance(nested, dict):
-            raise StudyError(f"command line: {key}: '{parent}' holds a value, nothing can stand below it")
+            raise StudyError(f"command line: {key}: '{parent}' is a value and has no keys below it")
         place = nested
     place[last] = value
     lines[key] = "command line"

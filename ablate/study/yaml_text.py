@@ -1,4 +1,4 @@
-"""YAML text to plain values, with the line of every key."""
+"""Parse YAML text into plain values, and find the line of every key."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,23 +13,27 @@ from ablate.errors import StudyError
 
 MAX_BYTES = 64_000
 DEEPEST = 20
-"""Levels of lists and mappings in each other; ruamel.yaml's time grows with their square."""
+"""The most levels of nested lists and mappings. ruamel.yaml takes time quadratic in this depth."""
 
 
 def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """The file's mapping and, by dotted key, `file:line` where it stands."""
+    """The mapping in the file, and the place (`file:line`) of every dotted key.
+
+    Raises:
+        StudyError: the file is missing, unreadable or too long, or is not a YAML mapping.
+    """
     try:
-        with path.open("rb") as file:  # no more of it: a pipe or a device has no size and no end
+        with path.open("rb") as file:  # limited, because a pipe or a device may never end
             content = file.read(MAX_BYTES + 1)
         text = content.decode("utf-8")
     except (FileNotFoundError, IsADirectoryError):
-        raise StudyError(f"{path}: no such study file: check the path, or see studies/") from None
+        raise StudyError(f"{path}: no such study file: check the path, or choose one from studies/") from None
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise StudyError(f"{path}: is not text in UTF-8: a study is a YAML file") from None
+        raise StudyError(f"{path}: is not UTF-8 text: a study is a YAML file") from None
     if len(content) > MAX_BYTES:
-        raise StudyError(f"{path}: its bytes are more than a study's {MAX_BYTES:,}: shorten it")
+        raise StudyError(f"{path}: has more than {MAX_BYTES:,} bytes, the limit of a study file: shorten it")
     yaml = YAML(typ="safe", pure=True)
     root: Node | None = None
     try:
@@ -43,29 +47,32 @@ def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         told = " ".join(str(error).split())[:120]
         raise StudyError(f"{path}{_line_of_no_value(root)}: is not YAML ({told})") from None
     if not isinstance(raw, dict) or root is None:
-        raise StudyError(f"{path}: is no study: it must be a mapping that begins with 'name:'")
+        raise StudyError(f"{path}: is not a study: write a mapping that begins with 'name:'")
     return raw, {key: f"{path}:{line}" for key, line in _line_numbers(root)}
 
 
 def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
-    """Raise a StudyError at what makes a short file long, deep or more than text."""
+    """Raise a StudyError for an alias, a tag, half a character or deep nesting.
+
+    These let a short file use much memory or time, or create objects other than plain values.
+    """
     depth = 0
     for event in yaml.parse(text):
         at = f"{path}:{event.start_mark.line + 1}"
         if isinstance(event, AliasEvent):
-            raise StudyError(f"{at}: alias '*{event.anchor}': write the value out")
+            raise StudyError(f"{at}: alias '*{event.anchor}' is not allowed: write the value itself")
         if isinstance(event, NodeEvent) and (tag := getattr(event, "tag", None)) is not None:
-            raise StudyError(f"{at}: tag '{tag}': write the plain value")
+            raise StudyError(f"{at}: tag '{tag}' is not allowed: write the plain value")
         if any("\ud800" <= letter <= "\udfff" for letter in getattr(event, "value", "")):
-            # An escape may spell it; no file and no message can hold it.
-            raise StudyError(f"{at}: half a character in '{event.value}': write it whole")
+            # An escape sequence can produce a lone surrogate, which UTF-8 cannot encode.
+            raise StudyError(f"{at}: '{event.value}' contains half a character: write the whole character")
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > DEEPEST:
-            raise StudyError(f"{at}: more than {DEEPEST} levels in each other: write it flatter")
+            raise StudyError(f"{at}: more than {DEEPEST} nested levels: use fewer levels")
 
 
 def _line_of_no_value(root: Node | None) -> str:
-    """`:line` of the first scalar that looks like a number or a date and is none; empty if none does."""
+    """`:line` of the first scalar that looks like a number or a date but is invalid, else empty."""
     for node in _scalars(root):
         try:
             YAML(typ="safe", pure=True).load(node.value)
@@ -75,6 +82,7 @@ def _line_of_no_value(root: Node | None) -> str:
 
 
 def _scalars(node: Node | None) -> Iterator[ScalarNode]:
+    """Yield every scalar of a YAML tree."""
     if isinstance(node, ScalarNode):
         yield node
     elif isinstance(node, SequenceNode | MappingNode):
@@ -84,6 +92,7 @@ def _scalars(node: Node | None) -> Iterator[ScalarNode]:
 
 
 def _line_numbers(node: Node, prefix: str = "") -> Iterator[tuple[str, int]]:
+    """Yield every dotted key with its line number."""
     if isinstance(node, MappingNode):
         for key, value in node.value:
             dotted = f"{prefix}.{key.value}" if prefix else str(key.value)

@@ -45,6 +45,19 @@ def test_what_only_adds_or_asks_anew_goes_on(folder: ReportFolder, small, overri
     folder.release()
 
 
+def test_a_folder_whose_older_study_file_names_the_metric_continues(folder: ReportFolder, small) -> None:
+    folder.take(fresh=False)
+    folder.adopt(small())
+    kept = folder.path / "study.yaml"
+    text = kept.read_text()
+    assert "decision: {margin" in text
+    kept.write_text(text.replace("decision: {margin", "decision: {metric: accuracy, margin"))
+    (folder.path / "tables").mkdir()
+    (folder.path / "tables" / "comparisons.csv").touch()
+    assert folder.adopt(small()) == ()
+    folder.release()
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -50,6 +50,15 @@ def test_the_fallback_holds_out_the_same_share_and_drops_figures_published_for_o
     assert published.references == ()
 
 
+def test_a_metric_of_accuracy_in_an_older_study_file_is_dropped(small, small_file: Path) -> None:
+    small_file.write_text(SMALL + "decision: {metric: accuracy, margin: 0.02}\n")
+    older = study_file.read(small_file)
+    assert older.decision.margin == 0.02
+    assert "metric" not in study_file.dump(older)
+    small_file.write_text(SMALL)
+    assert not list(study_file.list_changes(older, small("decision.margin=0.02")))
+
+
 def test_a_key_knows_its_line(small) -> None:
     spec = small("seeds=4")
     assert spec.where("factors.pooling.1").endswith("small.yaml:6: factors.pooling.1")
@@ -66,7 +75,7 @@ INVALID = {
     "not a number": ("0.003}", ".nan}", r"small\.yaml:7: recipe\.learning_rate: nan: not a number"),
     "infinite": ("0.003}", ".inf}", r"small\.yaml:7: recipe\.learning_rate: inf"),
     "inverted range": ("high: 0.006", "high: 0.001", r"small\.yaml:8: .*low 0\.003 is not below high 0\.001"),
-    "empty range": ("high: 0.006", "high: 0.003", r"small\.yaml:8: .*swap or widen"),
+    "empty range": ("high: 0.006", "high: 0.003", r"small\.yaml:8: .*swap them or widen the range"),
     "logarithm of zero": ("low: 0.003", "low: 0", r"small\.yaml:8: .*has no logarithm"),
     "value twice": ("[avg, max]", "[avg, avg]", r"small\.yaml:6: .*lists 'avg' twice"),
     "no values": ("[avg, max]", "[]", r"small\.yaml:6: factors\.pooling"),
@@ -80,27 +89,28 @@ INVALID = {
     "true as a rate": ("0.003}", "true}", r"small\.yaml:7: recipe\.learning_rate: True"),
     "a value of two lines": ("[avg, max]", '["a\\nb"]', r"small\.yaml:6: factors\.pooling\.0: must not contain control characters"),
     "an arm like a blank": ("factors: {pooling: [avg, max]}", "arms: {a: {}, ' ': {pooling: max}}", r"must not begin or end with a blank"),
-    "search without its design": ("seeds: 3", "search: {candidates: 4}", r"search belongs to design: search"),
+    "search without its design": ("seeds: 3", "search: {candidates: 4}", r"search needs `design: search`: add it"),
     "search without validation": ("validation: 240", "validation: 0\ndesign: search\ntuning: {trials: 0}", r"duplicate key|a search needs validation images"),
     "a batch beyond all bounds": ("batch_size: 64", "batch_size: 1000000000000", r"small\.yaml:7: recipe\.batch_size"),
     "an unknown word in the fallback": ("seeds: 3", "fallback:\n  dataset: nope", r"small\.yaml:10: dataset: 'nope' is not known"),
     "an unknown key in the fallback": ("seeds: 3", "fallback: {sedes: 3}", r"small\.yaml:9: unknown key 'sedes': did you mean 'seeds'"),
+    "another metric": ("seeds: 3", "decision: {metric: loss}", r"small\.yaml:9: decision: metric: 'loss' is not possible: every verdict is about accuracy"),
     "unknown design": ("seeds: 3", "design: factrial", r"'factrial' is not known: did you mean 'factorial'\?"),
     "no seeds": ("seeds: 3", "seeds: 0", r"small\.yaml:9: seeds: 0"),
-    "everything held out": ("validation: 240", "validation: 1437", r"leave some to train on"),
+    "everything held out": ("validation: 240", "validation: 1437", r"leave at least 10 to train on"),
     "nothing to tune on": ("validation: 240", "validation: 0", r"tuning needs validation images"),
     "both factor and tuned": ("{pooling: [avg, max]}", "{learning_rate: [1, 2]}", r"'learning_rate' is both"),
     "duplicate key": ("seeds: 3", "seeds: 3\nseeds: 4", r"small\.yaml:10: found duplicate key"),
-    "alias": ("seeds: 3", "x: &a 1\ny: *a", r"small\.yaml:10: alias '\*a': write the value out"),
+    "alias": ("seeds: 3", "x: &a 1\ny: *a", r"small\.yaml:10: alias '\*a' is not allowed: write the value itself"),
     "tab": ("seeds: 3", "\tseeds: 3", r"small\.yaml:9: "),
     "control character": ("seeds: 3", "seeds: \x00", r"is not YAML"),
-    "code": ("seeds: 3", "seeds: !!python/name:os.system", r"small\.yaml:9: tag .*python/name:os\.system': write the plain value"),
+    "code": ("seeds: 3", "seeds: !!python/name:os.system", r"small\.yaml:9: tag .*python/name:os\.system' is not allowed: write the plain value"),
     "path as name": ("name: small", "name: ../../small", r"small\.yaml:1: name"),
     "name too long": ("name: small", "name: " + "x" * 300, r"small\.yaml:1: name"),
     "question missing": ("question: Does max pooling beat average pooling?\n", "", r"'question' is missing"),
-    "a list": (SMALL, "- name", r"is no study"),
-    "nothing": (SMALL, "", r"is no study"),
-    "too long": (SMALL, SMALL + "#" * 64_000, r"more than a study's 64,000: shorten it"),
+    "a list": (SMALL, "- name", r"is not a study"),
+    "nothing": (SMALL, "", r"is not a study"),
+    "too long": (SMALL, SMALL + "#" * 64_000, r"more than 64,000 bytes, the limit of a study file: shorten it"),
 }  # fmt: skip
 
 
@@ -124,7 +134,7 @@ def test_a_mistake_is_named_with_its_place_and_remedy(
         ("seeds=[", "is not a YAML value"),
         ("decision.alfa=0.1", "command line: unknown key 'alfa': did you mean 'alpha'"),
         ("tuning.learning_rate.lo=1", "command line: unknown key 'lo': did you mean 'low'"),
-        ("seeds.x=1", "nothing can stand below it"),
+        ("seeds.x=1", "'seeds' is a value and has no keys below it"),
     ],
 )
 def test_a_mistaken_override_is_named_as_such(small, override: str, message: str) -> None:
@@ -137,7 +147,7 @@ def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
         study_file.read(tmp_path / "nowhere.yaml")
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00name")
-    with pytest.raises(StudyError, match="is not text in UTF-8"):
+    with pytest.raises(StudyError, match="is not UTF-8 text"):
         study_file.read(binary)
 
 
