@@ -69,6 +69,7 @@ def overview(session: Session, chosen: Sequence[str]) -> dict[str, Any]:
         "shape": session.image_shape,
         "centred": session.study.dataset.name in LIKE_MNIST,
         "pictures": session.has_pictures,
+        "opening": f"{session.opening_pick(chosen)} 0" if session.has_pictures else None,
         "mostMaps": MOST_MAPS,
         "chosen": list(chosen),
         "arms": [

@@ -43,7 +43,9 @@ def application(session: Session, chosen: Sequence[str], hosts: Sequence[str] = 
 
     async def show(_: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
-        text = page.served(answers.overview(session, chosen), nonce)
+        async with one_at_a_time:
+            overview = await run_in_threadpool(answers.overview, session, chosen)
+        text = page.served(overview, nonce)
         policy = (
             f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
             "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "

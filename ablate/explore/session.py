@@ -115,6 +115,15 @@ class Session:
         (sure, guesses), (also_sure, others) = (self.arms[arm].answers.max(1) for arm in (one, other))
         return self._first(guesses != others, torch.minimum(sure, also_sure), arms)
 
+    def opening_pick(self, arms: Sequence[str]) -> str:
+        """The kind of test images that the page lists first; it opens on the first of them.
+
+        Images on which two arms disagree say most, then mistakes of the first arm, then any image.
+        """
+        if len(arms) > 1 and self.disagreed(arms[0], arms[1], arms):
+            return "disagree"
+        return "confused" if self.most_confused(arms[0], arms) else "class"
+
     def _first(self, wanted: Tensor, by: Tensor, arms: Sequence[str]) -> list[Picture]:
         found = wanted.nonzero().flatten()
         return self._pictures(found[by[found].argsort(descending=True, stable=True)].tolist(), arms)

@@ -90,5 +90,8 @@ def address(extra: None, folder: ReportFolder) -> Iterator[str]:
 
 @pytest.fixture
 def page(driver: Any, address: str) -> Page:
-    """The page, just opened."""
-    return Page(driver, address)
+    """The page, just opened, with an empty pad."""
+    page = Page(driver, address)
+    page.wait(lambda: page.answered)  # it opens on a test image
+    page.one("#clear").click()
+    return page

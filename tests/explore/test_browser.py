@@ -34,6 +34,19 @@ def test_a_drawn_digit_is_guessed_as_torch_guesses_it(page: Page, session) -> No
     assert page.text("#answers") == ""
 
 
+def test_the_page_opens_on_a_test_image_that_tells_the_arms_apart(
+    driver: Any, address: str, session: Any
+) -> None:
+    page = Page(driver, address)
+    page.wait(lambda: page.answered)
+    pick = session.opening_pick(["baseline", "pooling=max"])
+    assert page.one("#pick").get_attribute("value").split()[0] == pick
+    index = int(page.one('#pictures [aria-pressed="true"]').get_attribute("data-index"))
+    assert f"test image {index}" in page.text("#shown")
+    for arm in ("baseline", "pooling=max"):
+        assert page.guess(arm) == int(session.arms[arm].answers[index].argmax())
+
+
 def test_a_layer_is_hidden_and_shown_again(page: Page) -> None:
     from selenium.webdriver.common.by import By
 
@@ -186,6 +199,7 @@ def test_it_fits_a_small_screen(page: Page) -> None:
     )
     try:
         small = Page(page.driver, page.driver.current_url)
+        small.wait(lambda: small.answered)
         assert small.one("#flat").is_displayed()
         small.draw(1)
         assert page.driver.execute_script("return document.documentElement.scrollWidth") <= 360
@@ -216,8 +230,11 @@ def test_a_saved_page_opens_without_a_server(
     assert done.returncode == 0, done.stderr
     page = Page(driver, file.as_uri())
     page.wait(lambda: page.all("#pictures button"))
+    page.wait(lambda: page.answered)  # it opens on a test image
+    assert len(page.all("#answers [data-arm]")) == 2
+    before = page.answered
     page.all("#pictures button")[0].click()
-    page.wait(lambda: page.answered)
+    page.wait(lambda: page.answered > before)
     assert len(page.all("#answers [data-arm]")) == 2
     loaded = driver.execute_script(
         "return performance.getEntriesByType('resource').map((entry) => entry.name)"
@@ -240,6 +257,7 @@ def test_the_documents_network_reads_drawn_digits(
     assert done.returncode == 0, done.stderr
     with served(tmp_path / "reports" / "lenet_visualiser", "--data-dir", str(real_data)) as where:
         page = Page(driver, where)
+        page.wait(lambda: page.answered)
         arm = page.one("#arm-a").get_attribute("value")
         for digit in STROKES:
             page.one("#clear").click()

@@ -73,6 +73,27 @@ def test_pictures_are_of_the_class_confused_or_disagreed_about(client, session) 
     assert first == pytest.approx(session.pixels(of_class[0]["index"]).flatten().numpy() * 255, abs=0.51)
 
 
+def test_the_page_opens_on_a_disagreement_else_on_a_mistake_else_on_any_image(
+    session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = torch.tensor([session.label(index) for index in range(session.test_images)])
+    right = torch.nn.functional.one_hot(labels, len(session.classes)).float()
+    wrong = right.clone()
+    wrong[7] = right[7].roll(1)
+    one, other = (session.arms[name] for name in ("baseline", "pooling=max"))
+
+    def opening(answers: torch.Tensor, others: torch.Tensor, *arms: str) -> str:
+        monkeypatch.setitem(one.__dict__, "answers", answers)
+        monkeypatch.setitem(other.__dict__, "answers", others)
+        return session.opening_pick(arms)
+
+    assert opening(right, wrong, "baseline", "pooling=max") == "disagree"
+    assert [picture.index for picture in session.disagreed("baseline", "pooling=max", ["baseline"])] == [7]
+    assert opening(wrong, wrong, "baseline", "pooling=max") == "confused"
+    assert opening(wrong, right, "baseline") == "confused"
+    assert opening(right, right, "baseline", "pooling=max") == "class"
+
+
 REFUSED = {
     "no JSON": (b"{", 400),
     "deep": (b"[" * 100_000, 400),

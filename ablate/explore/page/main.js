@@ -23,6 +23,7 @@ const state = {
   image: null, // the index of a test image, what was drawn, or null
   readings: null, // { arm: { input, layers: [Float32Array], probabilities } }
   hidden: new Set(), // names of layers
+  remark: null, // what this browser lacks, shown while there is no other problem
   unit: null, // { arm, layer, place, found: { arm: answer } }
   flat: window.matchMedia(NARROW).matches,
 };
@@ -40,7 +41,8 @@ try {
 } catch (error) {
   state.flat = true;
   for (const id of ["show-stack", "turning"]) part(id).hidden = true;
-  problem(`No three dimensions here (${error.message}): layers are shown flat.`);
+  state.remark = `No three dimensions here (${error.message}): layers are shown flat.`;
+  problem(state.remark);
 }
 
 // ---- what is asked ----
@@ -66,7 +68,7 @@ async function ask() {
         arm, { input: unpacked(input), probabilities, layers: layers.map(unpacked) },
       ]),
     );
-    problem(null);
+    problem(state.remark);
     show();
     document.body.dataset.answered = Number(document.body.dataset.answered ?? 0) + 1;
     document.body.dataset.milliseconds = (performance.now() - from).toFixed(1);
@@ -322,16 +324,15 @@ function hideMinor() {
   show();
 }
 
-function listPicks() {
-  const before = part("pick").value;
+function listPicks(wanted = part("pick").value) {
   const [one, other] = state.chosen;
   part("pick").replaceChildren(
     ...study.classes.map((name, label) => option(`class ${label}`, `of class ${name}`)),
     option("confused 0", `most confused: surest mistakes of ${one}`),
     ...(other ? [option("disagree 0", `${one} and ${other} disagree`)] : []),
   );
-  if ([...part("pick").options].some(({ value }) => value === before)) part("pick").value = before;
-  if (study.pictures) listPictures();
+  if ([...part("pick").options].some(({ value }) => value === wanted)) part("pick").value = wanted;
+  return study.pictures ? listPictures() : null;
 }
 
 let listed = 0;
@@ -373,6 +374,12 @@ function thumbnail({ index, label, guesses, pixels }) {
   return made;
 }
 
+// Show a test image at once, unless the person has already drawn or picked one.
+async function openOnTestImage() {
+  await listPicks(study.opening);
+  if (state.image === null) part("pictures").querySelector("button")?.click();
+}
+
 wire();
 hideMinor();
-listPicks();
+openOnTestImage();
