@@ -1,4 +1,4 @@
-"""Data sets that torchvision reads, and torchvision beside a CPU-only torch."""
+"""Read data sets through torchvision, also where torch is a CPU-only build."""
 
 import hashlib
 import importlib
@@ -22,12 +22,13 @@ TORCHVISION: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "cifar10": ("CIFAR10", [{"train": True}, {"train": False}]),
     "cifar100": ("CIFAR100", [{"train": True}, {"train": False}]),
 }
-"""What torchvision reads and checks for us: its class, and how to ask for the two halves."""
+"""The data sets that torchvision reads and checks: its class, and the arguments for each part."""
 _KEPT_ALIVE: list[object] = []
-"""Operator declarations end with the object that made them."""
+"""Operator declarations last only as long as the object that made them."""
 
 
 def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
+    """Read a data set through torchvision, and check its number and shape of images."""
     kind, halves = TORCHVISION[dataset.name]
     facts = dataset.facts
     try:
@@ -56,17 +57,17 @@ def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
 
 
 def torchvision() -> ModuleType:
-    """torchvision itself, with its data sets and transforms, beside a CPU-only torch as well."""
+    """Import torchvision with its data sets and transforms, also where torch is a CPU-only build."""
     torchvision_datasets()
     return importlib.import_module("torchvision")
 
 
 def torchvision_datasets() -> ModuleType:
-    """torchvision.datasets, importable beside a CPU-only torch as well.
+    """Import torchvision.datasets, also where torch is a CPU-only build.
 
-    The registry's torchvision is built for CUDA; beside CPU torch it finds none of its operators and its
-    import fails ("operator torchvision::nms does not exist"). Declaring the two that it gives shapes to at
-    import is all that downloading needs.
+    The torchvision on PyPI is built for CUDA. With a CPU-only torch its operators are missing, and its
+    import fails ("operator torchvision::nms does not exist"). Two operators must be declared, because the
+    import registers shapes for them. Downloading needs nothing more.
     """
     try:
         from torchvision import datasets

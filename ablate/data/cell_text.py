@@ -1,17 +1,25 @@
-"""Text that may stand in a cell of a table: what a name out of a file or folder must satisfy."""
+"""Checks of text that a table's cell may contain, such as names from files and folders."""
 
 SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def printable(text: str) -> str:
-    """The text, if it holds no control characters."""
+    """Return the text if it has no control characters.
+
+    Raises:
+        ValueError: it has some.
+    """
     if not text.isprintable():
         raise ValueError("must not contain control characters")
     return text
 
 
 def table_cell(text: str) -> str:
-    """The text, if no spreadsheet takes it for a formula."""
+    """Return the text if a spreadsheet does not read it as a formula.
+
+    Raises:
+        ValueError: a spreadsheet would.
+    """
     if text.startswith(SPREADSHEET_FORMULA):
         raise ValueError("must not begin like a spreadsheet formula (=, +, -, @)")
     return text

@@ -1,4 +1,4 @@
-"""What a study must know of a data set before it is loaded: its name, counts, shape and classes."""
+"""The facts about a data set that a study needs before it is loaded: name, counts, shape, classes."""
 
 import difflib
 from dataclasses import dataclass
@@ -19,32 +19,32 @@ from ablate.data.cell_text import printable, table_cell
 from ablate.data.image_folders import digest, image_folder
 
 FOLDER = "folder"
-"""The name of a data set that is a person's own images, one folder a class."""
+"""The name of a data set of a person's own images, with one folder per class."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """How many images, of what shape `(channels, height, width)`, in how many classes."""
+    """The number of images and classes, and the images' shape `(channels, height, width)`."""
 
     train_images: int
-    """Images to train and validate on; the test images come on top."""
+    """Images for training and validation. The test images are not among them."""
     test_images: int
     image_shape: tuple[int, int, int] = (1, 28, 28)
     classes: int = 10
     typical_spread: float | None = None
-    """Standard deviation, seed by seed, of the difference of two LeNets, where it was measured."""
+    """Standard deviation over seeds of the accuracy difference of two LeNets, where it is measured."""
 
     def shape_at(self, input_size: int | None) -> tuple[int, int, int]:
-        """The images' shape once they are resized to a square of so many pixels a side; None: as they are."""
+        """The images' shape after resizing to `input_size` pixels a side. None keeps the size."""
         channels, height, width = self.image_shape
         return (channels, height, width) if input_size is None else (channels, input_size, input_size)
 
     def trained_on(self, train_images: int | None, validation: int) -> int:
-        """How many images a run trains on: those its recipe says, or all that validation leaves (None)."""
+        """How many images a run trains on: `train_images`, or with None all that validation leaves."""
         return train_images or self.train_images - validation
 
 
-# Spreads: medians over the arms of reports/published/; of the digits, of lenet_pooling's fallback.
+# Spreads are medians over the arms in reports/published/; for digits, over the fallback of lenet_pooling.
 DATASETS = {
     "fashion_mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.009),
     "mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.002),
@@ -63,7 +63,7 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 
 
 class Found(BaseModel):
-    """What a folder of images held when the study was first read: other contents are other data."""
+    """The contents of an image folder when the study was first read. Other contents are another data set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,20 +71,20 @@ class Found(BaseModel):
     train_images: Count
     test_images: Count
     sha256: str
-    """Of every image's place and bytes."""
+    """The checksum of every image's path and bytes."""
 
 
 class DatasetSpec(BaseModel):
-    """A known data set by name, or `{name: folder, path: …}`: a person's own images."""
+    """A known data set by its name, or a person's own images by `{name: folder, path: …}`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     path: Annotated[str, Field(min_length=1, max_length=300), AfterValidator(printable)] | None = None
     size: Annotated[int, Field(ge=1, le=1024, strict=True)] = 32
-    """Pixels a side that a folder's images are decoded to."""
+    """Side length in pixels to which a folder's images are scaled."""
     grey: bool = False
-    """Whether a folder's images are reduced to one channel; else they have three."""
+    """Whether a folder's images are converted to one channel. Otherwise they have three."""
     found: Found | None = None
 
     @model_validator(mode="before")
@@ -92,14 +92,14 @@ class DatasetSpec(BaseModel):
     def _by_name(cls, raw: Any) -> Any:
         raw = {"name": raw} if isinstance(raw, str) else raw
         if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
-            raise ValueError(f"{raw!r} is no data set: write a name, or {{name: folder, path: …}}")  # noqa: TRY004
+            raise ValueError(f"{raw!r} is not a data set: write a name, or {{name: folder, path: …}}")  # noqa: TRY004
         known = [*DATASETS, FOLDER]
         if raw["name"] not in known:
             near = difflib.get_close_matches(raw["name"], known, n=1)
             told = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
             raise ValueError(f"'{raw['name']}' is not known: {told}")
         if raw["name"] != FOLDER and len(raw) > 1:
-            raise ValueError(f"{raw['name']} takes nothing beside its name: write dataset: {raw['name']}")
+            raise ValueError(f"{raw['name']} takes no keys but its name: write dataset: {raw['name']}")
         if raw["name"] == FOLDER and not raw.get("path"):
             raise ValueError("a folder needs its path: write {name: folder, path: …}")
         return raw
@@ -119,12 +119,12 @@ class DatasetSpec(BaseModel):
         return self.name if self.path is None else handler(self)
 
     def __str__(self) -> str:
-        """The name as a sentence says it: a folder's is its own."""
+        """The name for use in sentences. A folder's own name stands for its images."""
         return self.name if self.path is None else Path(self.path).name
 
     @property
     def facts(self) -> DatasetFacts:
-        """Counts, shape and classes."""
+        """The counts, shape and number of classes."""
         if self.found is None:
             return DATASETS[self.name]
         return DatasetFacts(
@@ -136,7 +136,7 @@ class DatasetSpec(BaseModel):
 
 
 def find_dataset(name: str) -> DatasetSpec:
-    """A known data set."""
+    """The known data set of this name."""
     return DatasetSpec(name=name)
 
 

@@ -1,4 +1,4 @@
-"""Folders of images, one folder a class: which files they hold."""
+"""List the files in folders of images, with one folder per class."""
 
 import hashlib
 import os
@@ -11,12 +11,12 @@ from ablate.data.cell_text import printable, table_cell
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 TEST_EVERY = 5
-"""Without a folder of test images every fifth of a class's, by name, is one."""
+"""Without a folder of test images, every fifth image of a class, in order of names, is a test image."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
-    """A person's own images by class, in torchvision's layout; places and their classes' numbers."""
+    """A person's own images: the class names, and the path and class index of every image."""
 
     classes: tuple[str, ...]
     train: tuple[tuple[Path, int], ...]
@@ -24,14 +24,16 @@ class ImageFolder:
 
 
 def image_folder(path: Path) -> ImageFolder:
-    """The images below `path`: `train/CLASS/…` and `test/CLASS/…`, or `CLASS/…` with every fifth to test on.
+    """List the images below `path`.
+
+    The layout is `train/CLASS/…` and `test/CLASS/…`, or `CLASS/…` with every fifth image for testing.
 
     Raises:
-        ValueError: there is no such folder, or it holds no two classes with images.
+        ValueError: there is no such folder, or it lacks two classes with enough images.
     """
     parts = [path / "train", path / "test"]
     if not path.is_dir():
-        raise ValueError(f"{path}: no such folder (it is looked for from where the command is run)")
+        raise ValueError(f"{path}: no such folder (a relative path starts at the current directory)")
     if all(part.is_dir() for part in parts):
         train, test = map(_by_class, parts)
         if set(test) - set(train):
@@ -40,7 +42,7 @@ def image_folder(path: Path) -> ImageFolder:
             [(file, n) for n, name in enumerate(train) for file in by.get(name, ())] for by in (train, test)
         ]
         if missing := sorted(set(train) - set(test)):
-            raise ValueError(f"{parts[1]}: the class {missing[0]} has no images to test on")
+            raise ValueError(f"{parts[1]}: the class {missing[0]} has no test images")
         few = {name: files for name, files in train.items() if len(files) < 2}
     else:
         train = _by_class(path)
@@ -52,20 +54,21 @@ def image_folder(path: Path) -> ImageFolder:
     if len(train) > 1 and few:
         name, files = next(iter(few.items()))
         raise ValueError(
-            f"{path}: the class {name} has {len(files)} of the {TEST_EVERY} images it needs at least"
+            f"{path}: the class {name} has {len(files)} images: add more, it needs at least {TEST_EVERY}"
         )
     if len(train) < 2 or not all(listed):
         raise ValueError(
-            f"{path}: is no folder of images by class: it needs two folders or more, each with images "
-            f"({', '.join(IMAGE_ENDINGS)}), {TEST_EVERY} or more a class"
+            f"{path}: is not a folder of images by class: it needs at least two folders, each with at least "
+            f"{TEST_EVERY} images ({', '.join(IMAGE_ENDINGS)})"
         )
     return ImageFolder(classes=tuple(train), train=tuple(listed[0]), test=tuple(listed[1]))
 
 
 def _by_class(path: Path) -> dict[str, list[Path]]:
+    """The image files of every class that has any, sorted by name."""
     found = {}
     for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
-        # A pipe of such a name would be waited for, a link to nowhere cannot be read.
+        # is_file: reading a pipe would wait for ever, and a broken link cannot be read.
         files = sorted(
             file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()
         )
@@ -75,6 +78,7 @@ def _by_class(path: Path) -> dict[str, list[Path]]:
 
 
 def _class_name(folder: Path) -> str:
+    """The folder's name, checked to be fit for a table."""
     try:
         return table_cell(printable(folder.name))
     except ValueError as error:
@@ -82,11 +86,11 @@ def _class_name(folder: Path) -> str:
 
 
 def digest(root: Path, files: Sequence[Path]) -> str:
-    """SHA-256 of the files' places below `root` and their bytes."""
+    """SHA-256 of the files' bytes and of their paths relative to `root`."""
     return _digest(root, tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 
 
-@lru_cache(maxsize=8)  # a study file is validated more than once
+@lru_cache(maxsize=8)  # validation of a study file happens more than once
 def _digest(root: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
     together = hashlib.sha256()
     for file, size, _ in files:

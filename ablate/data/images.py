@@ -1,4 +1,4 @@
-"""Images and labels as tensors on the CPU, whatever file they come from."""
+"""Images and labels as tensors on the CPU, from files of any kind."""
 
 import tarfile
 import zipfile
@@ -12,7 +12,7 @@ from torch import Tensor
 
 DIGIT_CLASSES = tuple("0123456789")
 TORN = (AssertionError, ValueError, TypeError, KeyError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile)  # fmt: skip
-"""What torchvision's readers and unpackers raise of files that are not what they take them for."""
+"""The exceptions that torchvision's readers and unpackers raise for damaged files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,10 @@ class Images:
 
 
 def scaled(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
+    """Pixels of 0 to 255 as float32 from 0 to 1."""
     return torch.from_numpy(np.divide(pixels, 255, dtype=np.float32))
 
 
 def channels_first(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """`(n, height, width)` or `(n, height, width, channels)` as `(n, channels, height, width)`."""
+    """Convert `(n, height, width)` or `(n, height, width, channels)` to `(n, channels, height, width)`."""
     return pixels[:, None] if pixels.ndim == 3 else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))

@@ -1,4 +1,4 @@
-"""A data set as tensors on the device, split by seed."""
+"""Load a data set onto the device, and split it by seed."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,17 +16,17 @@ from ablate.seeds import derived_seed
 
 NOISE_PIXELS = 1 << 26
 RESIZED_AT_ONCE = 4_096
-"""Images, so that what is between two sizes takes little memory."""
+"""How many images are resized at a time, to limit the memory for intermediate results."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(images.Images):
-    """The same resident on one device, and what it is called."""
+    """The images and labels on one device, and the data set's name."""
 
     name: str
 
     def to(self, device: torch.device) -> "Dataset":
-        """The same with all tensors resident on `device`."""
+        """A copy with all tensors on `device`."""
         moved = {
             name: getattr(self, name).to(device)
             for name in ("images", "labels", "test_images", "test_labels")
@@ -34,7 +34,7 @@ class Dataset(images.Images):
         return replace(self, **moved)
 
     def at(self, input_size: int) -> "Dataset":
-        """The same with square images of so many pixels a side, where they lie."""
+        """A copy with square images of `input_size` pixels a side, on the same device."""
         return replace(
             self,
             images=resized(self.images, input_size),
@@ -45,10 +45,10 @@ class Dataset(images.Images):
 def load(
     dataset: DatasetSpec, root: Path | None, device: torch.device, input_size: int | None = None
 ) -> Dataset:
-    """The data set from `root`, resident on `device`, resized once if an `input_size` is given.
+    """Load the data set from `root` onto `device`. With an `input_size`, resize it once.
 
     Raises:
-        DataError: a file is torn or is not the official one.
+        DataError: a file is damaged or differs from the official one.
     """
     return _loaded(dataset, root, device) if input_size is None else _sized(dataset, root, device, input_size)
 
@@ -59,14 +59,14 @@ def _loaded(dataset: DatasetSpec, root: Path | None, device: torch.device) -> Da
     return Dataset(name=str(dataset), **vars(read)).to(device)
 
 
-# Arms of a study may differ in size and take turns; more than two sizes would fill the memory.
+# Arms of a study may differ in size and alternate. More than two sizes would fill the memory.
 @lru_cache(maxsize=2)
 def _sized(dataset: DatasetSpec, root: Path | None, device: torch.device, input_size: int) -> Dataset:
     return _loaded(dataset, root, device).at(input_size)
 
 
 def resized(images: Tensor, size: int) -> Tensor:
-    """Square images of so many pixels a side: bilinear, averaging over what falls together in small ones."""
+    """Resize to square images of `size` pixels a side: bilinear, with antialiasing."""
     if images.shape[-2:] == (size, size):
         return images
     made = torch.empty(*images.shape[:2], size, size, device=images.device)
@@ -76,7 +76,7 @@ def resized(images: Tensor, size: int) -> Tensor:
 
 
 def synthetic(facts: DatasetFacts, input_size: int | None = None, images: int = 4_096) -> Dataset:
-    """Noise in the shape of a data set, to time a network on before its data is at hand."""
+    """Random noise in the shape of a data set, to time a network before the data is available."""
     shape = facts.shape_at(input_size)
     images = min(images, max(1, NOISE_PIXELS // prod(shape)))
     noise = torch.rand(images, *shape, generator=torch.Generator().manual_seed(0))
@@ -96,9 +96,9 @@ def synthetic(facts: DatasetFacts, input_size: int | None = None, images: int = 
 def split(
     labels: Tensor, validation: int, seed: int, train_images: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Indices to train and to validate on, `(train_images,)` and `(validation,)`.
+    """The indices for training and for validation, `(train_images,)` and `(validation,)`.
 
-    Validation is stratified by label; fewer training images are a random part of more of them.
+    Validation images are stratified by label. A smaller training set is a random subset of a larger one.
     """
     train, held_out = _stratified(labels, validation, seed)
     if train_images is not None:
@@ -112,7 +112,7 @@ def _stratified(labels: Tensor, validation: int, seed: int) -> tuple[Tensor, Ten
     everything = np.arange(len(labels))
     if not validation:
         return torch.from_numpy(everything), torch.empty(0, dtype=torch.int64)
-    # A second's import, which the process that only conducts a study can do without.
+    # Imported here: it takes a second, and the parent process does not need it.
     from sklearn.model_selection import train_test_split
 
     train, held_out = train_test_split(

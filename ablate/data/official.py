@@ -1,4 +1,4 @@
-"""Fashion-MNIST and MNIST: official files, held to their checksums."""
+"""Read Fashion-MNIST and MNIST from their official files, and check the checksums."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-# Of the decompressed files, so that both spellings on disk are held to the same content.
+# Checksums of the decompressed files, so that compressed and plain files are checked alike.
 SHA256 = {
     "fashion_mnist": (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -38,6 +38,7 @@ FOLDERS = {"fashion_mnist": "FashionMNIST", "mnist": "MNIST"}
 
 
 def read_official(name: str, root: Path) -> Images:
+    """Read Fashion-MNIST or MNIST from the official files below `root`."""
     folder = root / FOLDERS[name] / "raw"
     contents = [read_checked(folder, file, sha) for file, sha in zip(FILES, SHA256[name], strict=True)]
     arrays = [_idx(content) for content in contents]
@@ -52,13 +53,19 @@ def read_official(name: str, root: Path) -> Images:
 
 
 def stored(folder: Path, file: str) -> Path | None:
+    """The path of a file, plain or compressed; None if it is missing."""
     return next((path for path in (folder / file, folder / f"{file}.gz") if path.is_file()), None)
 
 
 def read_checked(folder: Path, file: str, sha256: str) -> bytes:
+    """The decompressed content of a file.
+
+    Raises:
+        DataError: it is missing, damaged or differs from the official one.
+    """
     path = stored(folder, file)
     if path is None:
-        raise DataError(f"{folder / file}: is gone: name the folder that holds it with --data-dir")
+        raise DataError(f"{folder / file}: is missing: pass the folder that contains it with --data-dir")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (EOFError, zlib.error, OSError) as error:
@@ -71,7 +78,7 @@ def read_checked(folder: Path, file: str, sha256: str) -> bytes:
 
 
 def _idx(content: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """The array of an IDX file: two zero bytes, type, rank, big-endian sizes, data (LeCun's format)."""
+    """Decode an IDX file (LeCun's format): two zero bytes, type, rank, big-endian sizes, data."""
     rank = content[3]
     shape: Sequence[int] = np.frombuffer(content, ">u4", count=rank, offset=4).tolist()
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(tuple(shape))

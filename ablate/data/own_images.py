@@ -1,4 +1,4 @@
-"""A person's own images: decoded to one size."""
+"""Read a person's own images, and scale them to one size."""
 
 import struct
 import warnings
@@ -14,10 +14,15 @@ from ablate.data.images import TORN, Images, channels_first, scaled
 from ablate.errors import DataError
 
 SAFEST_PIXELS = 100_000_000
-"""Of one image file: larger ones are refused, for a small file can unfold to any size."""
+"""The most pixels of one image. A small file can decompress to any size, so larger ones are refused."""
 
 
 def read_own_images(dataset: DatasetSpec) -> Images:
+    """Read the images of a folder.
+
+    Raises:
+        DataError: the folder is missing or has changed, or an image cannot be read.
+    """
     assert dataset.path is not None
     assert dataset.found is not None
     root = Path(dataset.path)
@@ -28,7 +33,7 @@ def read_own_images(dataset: DatasetSpec) -> Images:
     except (ValueError, OSError) as error:
         raise DataError(str(error)) from None
     if not unchanged:
-        raise DataError(f"{root}: has changed since the study was read: start over with --fresh")
+        raise DataError(f"{root}: has changed since the study was read: start again with --fresh")
     halves = [
         np.stack([_decoded(file, dataset.size, grey=dataset.grey) for file, _ in half])
         for half in (listed.train, listed.test)
@@ -45,16 +50,18 @@ def read_own_images(dataset: DatasetSpec) -> Images:
 
 
 def _decoded(file: Path, size: int, *, grey: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The image as `(channels, size, size)`: its shorter side made `size`, the middle of the longer kept."""
+    """Decode an image to `(channels, size, size)`: scale its shorter side, and crop the longer one."""
     from PIL import Image, ImageOps
 
     try:
-        # Ignored: warnings of damaged remarks beside pixels that are whole.
+        # Ignore warnings about damaged metadata: the pixels are intact.
         with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
             if image.width * image.height > SAFEST_PIXELS:
-                raise DataError(f"{file}: {image.width}×{image.height} pixels are too many: make it smaller")
+                raise DataError(
+                    f"{file}: {image.width}×{image.height} pixels are too many: make the image smaller"
+                )
             upright = ImageOps.exif_transpose(image).convert("L" if grey else "RGB")
             fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
     except (OSError, SyntaxError, struct.error, Image.DecompressionBombError, *TORN) as error:
-        raise DataError(f"{file}: is no image that can be read ({error}): take it out") from None
+        raise DataError(f"{file}: cannot be read as an image ({error}): remove it") from None
     return channels_first(np.asarray(fitted)[None])[0]

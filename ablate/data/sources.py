@@ -1,4 +1,4 @@
-"""Where a data set's files lie: named folders, the cache, or a download."""
+"""Find the files of a data set: in a given folder, in the cache, or by download."""
 
 import contextlib
 import http.client
@@ -24,13 +24,13 @@ DOWNLOAD_TIMEOUT_SECONDS = 30
 
 
 def find(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) -> Path | None:
-    """The folder that holds the data set's files; None where they neither lie nor can be fetched.
+    """The folder with the data set's files. None if they are missing and cannot be downloaded.
 
-    Looked for in `data_dir`, then `$ABLATE_DATA`, then the user's cache, in torchvision's layout. What needs
-    no such folder (`needs_root`) has none.
+    The search goes through `data_dir`, `$ABLATE_DATA` and the user's cache, in torchvision's layout. A data
+    set that needs no such folder (`needs_root`) also gives None.
 
     Raises:
-        DataError: a folder that was named explicitly does not exist.
+        DataError: `data_dir` does not exist.
     """
     if not needs_root(dataset):
         return None
@@ -41,33 +41,34 @@ def find(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) -> Path
 
 
 def needs_root(dataset: DatasetSpec) -> bool:
-    """Whether the data set lies in a folder of data sets: not the digits, not a person's own images."""
+    """Whether the data set needs a folder of data sets. The digits and a person's own images do not."""
     return dataset.name not in ("digits", FOLDER)
 
 
 def read(dataset: DatasetSpec, root: Path | None) -> Images:
-    """The data set from `root`, as its files have it.
+    """Read the data set from the files below `root`.
 
     Raises:
-        DataError: a file is torn, is not the official one, or has changed since the study was read.
+        DataError: a file is damaged, differs from the official one, or has changed since the study was read.
     """
     if dataset.name == "digits":
         return read_digits()
     if dataset.name == FOLDER:
         return read_own_images(dataset)
     if root is None:
-        raise DataError(
-            f"{dataset}: there is no folder to read it from: name it with --data-dir or ABLATE_DATA"
-        )
+        raise DataError(f"{dataset}: no folder contains it: pass one with --data-dir or ABLATE_DATA")
     return (
         read_official(dataset.name, root) if dataset.name in FOLDERS else read_by_torchvision(dataset, root)
     )
 
 
 def _roots(data_dir: Path | None) -> Iterator[Path]:
+    """Yield the folders to search."""
     if data_dir is not None:
         if not data_dir.is_dir():
-            raise DataError(f"--data-dir {data_dir}: no such folder: it should hold FashionMNIST/raw")
+            raise DataError(
+                f"--data-dir {data_dir}: no such folder: pass the folder that contains FashionMNIST/raw"
+            )
         yield data_dir
     if from_environment := os.environ.get("ABLATE_DATA"):
         yield Path(from_environment)
@@ -75,7 +76,7 @@ def _roots(data_dir: Path | None) -> Iterator[Path]:
 
 
 def _lies_in(root: Path, name: str) -> bool:
-    """Whether all files of the data set are there; torchvision is asked about those it reads."""
+    """Whether all files of the data set are present."""
     if name in FOLDERS:
         return all(stored(root / FOLDERS[name] / "raw", file) for file in FILES)
     kind, halves = TORCHVISION[name]
@@ -87,7 +88,7 @@ def _lies_in(root: Path, name: str) -> bool:
     except (RuntimeError, OSError):  # "Dataset not found"
         return False
     except TORN:
-        return True  # it lies there; whoever reads it is told that it is torn
+        return True  # it is present; reading it reports the damage
     return True
 
 
@@ -96,13 +97,13 @@ def _cache() -> Path:
 
 
 def _download(name: str) -> Path | None:
-    """Fetch into the user's cache through torchvision, whole or not at all; None without a network."""
+    """Download a data set into the user's cache through torchvision. None if that fails."""
     datasets = torchvision_datasets()
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
     try:
         _cache().mkdir(parents=True, exist_ok=True)
-        # Beside its final place, so that moving a file there is one step on one file system.
+        # In the cache itself, so that moving a file to its final place is atomic.
         with tempfile.TemporaryDirectory(dir=_cache()) as half, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             kind, halves = TORCHVISION.get(name, (FOLDERS.get(name, ""), [{}]))
@@ -118,7 +119,7 @@ def _download(name: str) -> Path | None:
                     kept.parent.mkdir(parents=True, exist_ok=True)
                     path.replace(kept)
     except (OSError, RuntimeError, DataError, http.client.HTTPException, *TORN):
-        return None  # no network, a mirror that sends something else, or no place to keep it
+        return None  # no network, wrong content from a mirror, or no space
     finally:
         socket.setdefaulttimeout(patience)
     return _cache()
@@ -126,9 +127,9 @@ def _download(name: str) -> Path | None:
 
 @contextlib.contextmanager
 def _archives_stay_inside() -> Iterator[None]:
-    """Let no tar file put anything, by `../` or by links, outside the folder it is unpacked into.
+    """Keep tar files from writing outside their folder through `../` or links.
 
-    torchvision unpacks with Python's default, which before 3.14 trusts the archive wholly.
+    torchvision uses Python's default, which trusts the archive before Python 3.14.
     """
     before = tarfile.TarFile.extraction_filter
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)

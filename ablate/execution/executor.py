@@ -1,4 +1,4 @@
-"""How a run is executed, wherever that is: alone or in a cohort; what goes wrong becomes its record."""
+"""Execute runs, alone or in cohorts. An error inside a run is stored in its record."""
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,32 +19,33 @@ from ablate.interruption import Interrupted
 from ablate.records.run_records import Phase, RunRecord, Status
 
 AT_ONCE = 512
-"""So many runs a GPU takes at a time: whole cohorts of some ten architectures."""
+"""How many runs a GPU takes at a time: whole cohorts of about ten architectures."""
 COHORT_PLACES = (8, 16, 32)
-"""Empty places cost what others do, and every size rounds in its own way: so few sizes, and no others."""
-# What torch raises where a cohort cannot be trained; its runs are then trained alone.
+"""The possible sizes of a cohort. There are few, because every size rounds differently. Empty places cost
+as much time as occupied ones."""
+# The exceptions of torch for a cohort that cannot be trained. Its runs are then trained alone.
 UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, MemoryError)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What all runs of a study share; small enough to send with each."""
+    """The conditions that all runs of a study share. They are small enough to send with each run."""
 
     dataset: DatasetSpec
     data_root: Path | None
     validation: int
     device: str
     plugins: tuple[str, ...] = ()
-    """Packages whose code a study may name."""
+    """Packages whose code the study may use."""
 
     def load(self, input_size: int | None) -> loading.Dataset:
-        """The data set on the device, at the size that a recipe asks for."""
+        """Load the data set onto the device, at the recipe's image size."""
         return loading.load(self.dataset, self.data_root, torch.device(self.device), input_size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A run's record and, for an arm's first confirmed seed, its parameters as torch.save wrote them."""
+    """A run's record and, for an arm's first confirmed seed, its parameters in torch.save's format."""
 
     run: Run
     record: RunRecord
@@ -52,9 +53,9 @@ class Outcome:
 
 
 def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = None) -> Outcome:
-    """Train one run; what goes wrong inside it becomes its record.
+    """Train one run. An error inside it is stored in its record.
 
-    `placed` is the data set, if it is here already, on the device and at the size that the recipe asks for.
+    `placed` is the data set, if it is already on the device, at the recipe's image size.
     """
     try:
         dataset = placed or conditions.load(run.recipe.input_size)
@@ -63,7 +64,7 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
         checkpoint = _checkpoint(run, trainer.model.state_dict())
     except Interrupted:
         raise
-    except Exception as error:  # noqa: BLE001  # nobody knows what a person's own layers may raise
+    except Exception as error:  # noqa: BLE001  # a person's own layers may raise anything
         return record_failure(
             run, format_error(error), status=Status.OOM if _lacks_memory(error) else Status.FAILED
         )
@@ -73,7 +74,7 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
 def execute_group(
     runs: Sequence[Run], conditions: Conditions, placed: loading.Dataset | None = None
 ) -> Iterator[Outcome]:
-    """Train what `group_runs` put together: a run alone, or several in a cohort."""
+    """Train a group from `group_runs`: a single run, or several as a cohort."""
     if len(runs) == 1:
         yield execute(runs[0], conditions, placed)
     else:
@@ -81,7 +82,10 @@ def execute_group(
 
 
 def group_runs(runs: Iterable[Run], conditions: Conditions) -> Iterator[list[Run]]:
-    """Runs that train together, each run taken only when it is about to begin, on a GPU AT_ONCE at a time."""
+    """Yield groups of runs that train together.
+
+    A run is taken from `runs` only when it is about to begin. A GPU takes AT_ONCE runs at a time.
+    """
     if not trains_in_cohorts(torch.device(conditions.device)):
         yield from ([run] for run in runs)
         return
@@ -91,7 +95,7 @@ def group_runs(runs: Iterable[Run], conditions: Conditions) -> Iterator[list[Run
 
 
 def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
-    """Runs that train together, in their order; what no cohort covers is a group of its own."""
+    """Group runs that train together, in order. A run that no cohort supports is its own group."""
     covered: dict[str, bool] = {}
     by_kind: dict[str, list[Run]] = {}
     for number, run in enumerate(runs):
@@ -105,7 +109,7 @@ def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
 def _execute_together(
     runs: Sequence[Run], conditions: Conditions, placed: loading.Dataset | None = None
 ) -> Iterator[Outcome]:
-    """Train runs in the smallest cohort that holds them all, or the largest; alone what that leaves over."""
+    """Train runs in the smallest cohort with a place for each, or in the largest. Train the rest alone."""
     dataset = placed or conditions.load(runs[0].recipe.input_size)
     places = next((size for size in COHORT_PLACES if size >= len(runs)), COHORT_PLACES[-1])
     left = list(runs)
@@ -117,14 +121,14 @@ def _execute_together(
             yield Outcome(run=finished.run, record=finished.record, checkpoint=checkpoint)
     except UNTRAINABLE as error:
         cause = f"trained alone, for its cohort of {places} ended with {format_error(error)}"
-    # Only here: the exception's traceback would have kept the cohort's memory.
+    # Outside the except block, because the traceback keeps the cohort's memory.
     for run in left:
         outcome = execute(run, conditions, placed)
         yield replace(outcome, record=replace(outcome.record, cause=outcome.record.cause or cause))
 
 
 def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:
-    """The parameters as torch.save writes them, of an arm's first confirmed seed; None for other runs."""
+    """The parameters of an arm's first confirmed seed in torch.save's format; None for other runs."""
     if run.phase != Phase.CONFIRM or run.seed != 0:
         return None
     buffer = io.BytesIO()
@@ -133,14 +137,14 @@ def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:
 
 
 def _lacks_memory(error: Exception) -> bool:
-    """Whether the device or, by whatever name torch's allocator gives it, the CPU ran out of memory."""
+    """Whether the device or the CPU ran out of memory. torch's CPU allocator raises a RuntimeError."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def record_failure(run: Run, cause: str, status: Status = Status.FAILED) -> Outcome:
-    """What is recorded of a run that came to nothing."""
+    """The outcome of a run that gave no result."""
     record = RunRecord(
         phase=run.phase,
         arm=run.arm.name,

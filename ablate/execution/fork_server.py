@@ -1,4 +1,4 @@
-"""Where worker processes come from: a server that imports once and is forked in milliseconds."""
+"""Start worker processes from a fork server, which imports once and forks in milliseconds."""
 
 import atexit
 import multiprocessing
@@ -11,17 +11,17 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
 IMPORTED = ["ablate.execution.workers", "sklearn.model_selection", "torch.fx.experimental.symbolic_shapes"]
-"""What runs need and takes seconds: torch, what splits the images, what builds on the meta device."""
+"""Slow imports that runs need: torch, the split of the images, and models on the meta device."""
 FORKED = "forkserver" in multiprocessing.get_all_start_methods()
 
 
 def prepare() -> None:
-    """Start the server, which imports while this process does something else; nothing where there is none.
+    """Start the server if the platform has one. It imports while this process does other work.
 
-    What it is started with holds for all workers: environment variables set later do not reach them.
+    All workers inherit the server's environment. Variables that are set later do not reach them.
     """
-    # Huge pages, for each shuffled image else lies on a small one of its own. Without them training was 5 %
-    # slower in two of four processes, with them in none of three (measured, LeNet).
+    # Use huge pages: with small pages, each shuffled image lies on another page. Without huge pages, training
+    # was 5 % slower in two of four processes; with them, in none of three (measured, LeNet).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if FORKED:
         multiprocessing.set_forkserver_preload(IMPORTED)
@@ -30,20 +30,21 @@ def prepare() -> None:
 
 
 def context() -> ForkServerContext | SpawnContext:
-    """How workers are started.
+    """The start method for workers.
 
-    Not forked from this process: that would copy torch's thread pools in an unknown state. The server has
-    imported torch, but computed nothing and started no pool; spawned workers, which import for themselves,
-    are seconds slower and serve where there is no such server.
+    A fork of this process would copy torch's thread pools in an unknown state. The server has imported torch,
+    but has computed nothing and has no thread pool. On platforms without a server, workers are spawned: they
+    import on their own, which takes seconds.
     """
     return multiprocessing.get_context("forkserver") if FORKED else multiprocessing.get_context("spawn")
 
 
 def _stop_server() -> None:
-    """Stop the server and wait for it, so that its workers' processor time becomes this command's own.
+    """Stop the server and wait for it, so that its workers' processor time counts as this command's.
 
-    `ablate bench` took it for other programs'. Killed, for a command that has found a mistake, or nothing to
-    do, would wait for seconds until the server has imported torch. There are no public names for this.
+    Otherwise `ablate bench` counts it as the time of other programs. The server is killed, because a command
+    that ends early would otherwise wait for seconds until the server has imported torch. Python has no public
+    function for this.
     """
     server: Any = forkserver._forkserver
     if server._forkserver_pid is not None:
@@ -58,7 +59,7 @@ if FORKED:
 
 @contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
-    """A signal that is ignored stays so in a process started here: the parent alone decides about Ctrl-C."""
+    """Let processes that start in this context ignore Ctrl-C, so that only the parent handles it."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Runs as Ray Core tasks: wherever the cluster has a free core or GPU. Imports Ray, as nothing else does."""
+"""Execute runs as Ray Core tasks on the cluster's cores or GPUs. This is the only module that imports Ray."""
 
 import contextlib
 import hashlib
@@ -35,26 +35,26 @@ from ablate.execution.workers import ATTEMPTS, IDLE_LOOKS, LOOK_SECONDS
 from ablate.models import own
 
 PATIENCE_SECONDS = 1.0
-"""So often a person's Ctrl-C is looked for while the cluster works."""
+"""How often the parent checks for Ctrl-C while the cluster works."""
 KNOCK_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 600.0
-"""So long others may finish their work on this machine before it times."""
+"""How long timing waits for the work of others on this machine to end."""
 AHEAD = 2
-"""Runs submitted for each core or GPU: one that is free finds the next already there."""
+"""Tasks submitted per core or GPU, so that a free one has its next task at once."""
 ARRAYS = ("images", "labels", "test_images", "test_labels")
 
 
 class RayTasks:
-    """Every run, on a GPU every cohort, is a task; one whose worker or node dies is tried once more.
+    """Submit every run (on a GPU, every cohort) as a task. If its worker or node dies, it is tried once more.
 
-    The data set lies in the cluster's object store, whence each node takes it once: nodes need no data.
+    The cluster's object store holds the data set, and each node reads it once. Nodes need no data files.
     """
 
     def __init__(self, conditions: Conditions, address: str) -> None:
-        """Join the cluster: `auto`, `HOST:PORT` or, through Ray's client, `ray://HOST:PORT`.
+        """Join the cluster at `auto`, `HOST:PORT` or, through Ray's client, `ray://HOST:PORT`.
 
         Raises:
-            AblateError: there is none.
+            AblateError: there is no such cluster.
         """
         self._conditions = conditions
         self._device = torch.device(conditions.device)
@@ -62,7 +62,7 @@ class RayTasks:
         self._flying: dict[Any, list[Run]] = {}
         _join(address)
         resources = {"num_gpus": 1} if self._device.type == "cuda" else {}
-        remote: Any = ray.remote  # its stubs know functions of up to nine arguments
+        remote: Any = ray.remote  # its type stubs support at most nine arguments
         self._task = remote(num_cpus=1, max_retries=ATTEMPTS - 1, **resources)(_serve)
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
@@ -81,7 +81,7 @@ class RayTasks:
                 try:
                     yield from ray.get(task)
                 except ray.exceptions.RayTaskError as error:
-                    # What goes wrong inside a run is its record: this is the node's fault, and every run's.
+                    # Errors inside a run are in its record. This error is the node's and affects every run.
                     raise AblateError(f"--cluster: a node cannot work: {format_error(error.cause)}") from None
                 except ray.exceptions.RayError as error:
                     yield from (
@@ -95,7 +95,7 @@ class RayTasks:
         ray.shutdown()
 
     def _grouped(self, runs: Iterable[Run]) -> Iterator[list[Run]]:
-        # One cohort a task, or all runs of an architecture would wait for one GPU.
+        # One task per cohort. Otherwise all runs of an architecture would wait for one GPU.
         most = COHORT_PLACES[-1]
         return (
             group[at : at + most]
@@ -104,12 +104,12 @@ class RayTasks:
         )
 
     def _room(self) -> int:
-        """How many tasks should be with the cluster, as large as it is now."""
+        """How many tasks to submit, given the present size of the cluster."""
         wanted = "GPU" if self._device.type == "cuda" else "CPU"
         return AHEAD * max(1, int(ray.cluster_resources().get(wanted, 0)))
 
     def _placed_at(self, input_size: int | None) -> Sequence[Any]:
-        """What a task needs of the data set, its arrays in the object store."""
+        """The data set for a task, with its arrays in the object store."""
         if input_size not in self._placed:
             dataset = self._conditions.load(input_size)
             arrays = [ray.put(getattr(dataset, name).cpu().numpy()) for name in ARRAYS]
@@ -119,10 +119,10 @@ class RayTasks:
 
 @contextlib.contextmanager
 def alone(address: str) -> Iterator[None]:
-    """All cores and GPUs that the cluster has on this machine are taken from it, to measure figures there.
+    """Reserve all of the cluster's cores and GPUs on this machine, to measure throughput.
 
-    Whose work is on them may end it first, but not for ever: what then disturbs a figure is seen in it. From
-    outside a cluster (`ray://`) there is nothing to take.
+    Running tasks may end first, within LONGEST_WAIT_SECONDS. If one takes longer, the timing blocks show the
+    disturbance. From outside a cluster (`ray://`) there is nothing to reserve.
     """
     if address.startswith("ray://"):
         yield
@@ -141,20 +141,20 @@ def alone(address: str) -> Iterator[None]:
             ray.get(holder.holds.remote(), timeout=LONGEST_WAIT_SECONDS)
         yield
     finally:
-        ray.shutdown()  # and with it the holder
+        ray.shutdown()
 
 
 class _Holder:
-    """Does nothing on the cores that it has."""
+    """An idle actor that occupies cores and GPUs."""
 
     def holds(self) -> None:
-        """Answer, once it has them."""
+        """Return once the actor has its resources."""
 
 
 def _join(address: str) -> None:
     try:
         _knock(address)
-        # With 5,000 runs what workers print would drown the progress display.
+        # log_to_driver: with 5,000 runs, the workers' output would hide the progress display.
         ray.init(address=address, namespace="ablate", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise AblateError(
@@ -164,10 +164,10 @@ def _join(address: str) -> None:
 
 
 def _knock(address: str) -> None:
-    """Ray tries for minutes, and then ends the process, where nothing listens.
+    """Check that a server listens. Without one, Ray tries for minutes and then ends this process.
 
     Raises:
-        OSError: nothing does; also where the address is none.
+        OSError: no server listens, or the address is invalid.
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
@@ -178,7 +178,7 @@ def _knock(address: str) -> None:
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """What decides about a run's numbers besides its key: ablate's own code, and torch's version."""
+    """The version of ablate's code and of torch. Besides a run's key, these determine its numbers."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(p for p in package.rglob("*") if p.suffix in (".py", ".cpp", ".h")):
@@ -196,13 +196,15 @@ def _serve(
     checksums: dict[str, str],
     *arrays: np.ndarray[Any, Any],
 ) -> list[Outcome]:
-    """What a task does, on whatever node."""
+    """Execute a task on a node."""
     if code_version() != wanted:
-        raise AblateError(f"it has {code_version()}, the command {wanted}: install the same everywhere")
+        raise AblateError(
+            f"it has {code_version()}, but the command has {wanted}: install the same versions on every node"
+        )
     settle_process(threads=1)
     own.allow(conditions.plugins)
     with warnings.catch_warnings():
-        # The object store's memory is shared and read-only; nothing writes into a data set.
+        # The object store's memory is read-only, and nothing writes to a data set.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         tensors = {name: torch.from_numpy(array) for name, array in zip(ARRAYS, arrays, strict=True)}
     dataset = Dataset(name=name, classes=classes, checksums=checksums, **tensors)
@@ -218,9 +220,9 @@ def _serve(
 
 
 def _end_if_stuck(thread: int, done: threading.Event, look_seconds: float, idle_looks: int) -> None:
-    """End this process if the thread at the runs has done nothing for so many looks, as a local one is ended.
+    """End this process if `thread` is idle for `idle_looks` checks, like a stuck local worker.
 
-    To Ray that is a worker that died. Of the whole process the time would not do: Ray itself works in it.
+    Ray treats this as a dead worker. Only the thread's time counts, because Ray itself uses the process.
     """
     idle, used = 0, -1.0
     while not done.wait(look_seconds):

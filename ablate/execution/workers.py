@@ -1,4 +1,4 @@
-"""Where runs execute: in this process, or in long-lived local processes of one thread each."""
+"""Execute runs in this process, or in long-lived local processes with one thread each."""
 
 import contextlib
 import math
@@ -21,34 +21,34 @@ from ablate.models import own
 from ablate.timing import costs
 
 ATTEMPTS = 2
-"""A run whose worker died is tried once more before it counts as failed."""
+"""How often a run is tried before it counts as failed, if its worker dies."""
 LOOK_SECONDS = 5.0
-"""So often the parent looks whether its workers still work; all patience is counted in looks."""
+"""How often the parent checks its workers. All time limits are counted in these checks."""
 IDLE_LOOKS = 60
-"""A worker at a run that has not used the processor for five minutes is stuck, whatever the run's length."""
+"""A worker that does not use the processor for five minutes (so many checks) is stuck."""
 LONGEST_TIMES, LEAST_LOOKS = 100, 720
-"""One that does use it is stuck once it has spent a hundred times longer on each FLOP than the slowest run so
-far, but never within its first hour. Until a first run is complete nothing is known, and it is waited for."""
+"""A worker that uses the processor is stuck after its first hour, if it takes a hundred times longer per FLOP
+than the slowest run so far. Before the first run is complete, there is no such limit."""
 
 
 class Workers(Protocol):
-    """Takes runs, gives outcomes in the order in which they end."""
+    """Execute runs, and yield their outcomes in the order in which they end."""
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
-        """Train all `runs`, each taken only when it is about to begin: until then another host may."""
+        """Train all `runs`. A run is taken only when it is about to begin, as another host may take it."""
 
     def close(self) -> None:
-        """Stop at once, whatever is in flight."""
+        """Stop at once, and abandon unfinished runs."""
 
 
 class Here:
-    """Runs in this very process: on a GPU, which gains nothing from a second one, cohort after cohort."""
+    """Run in this process, one cohort after the other. A GPU gains nothing from a second process."""
 
     def __init__(self, conditions: Conditions, threads: int) -> None:
         self._conditions = conditions
         settle_process(threads)
-        # cuDNN would round the loop's convolutions to TF32, and a cohort's are plain matrix products in fp32:
-        # arms of one study must not differ in that.
+        # By default cuDNN rounds convolutions of single runs to TF32, but cohorts use fp32 matrix products.
+        # Arms of one study must not differ in precision.
         torch.backends.cudnn.allow_tf32 = False
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
@@ -56,15 +56,16 @@ class Here:
             yield from execute_group(group, self._conditions)
 
     def close(self) -> None:
-        """Nothing to stop; what is timed next is torch as it comes."""
+        """Restore torch's default precision for the timing phase."""
         torch.backends.cudnn.allow_tf32 = True
 
 
 class LocalProcesses:
-    """Long-lived processes, one thread a run; a death costs one run a second try, the parent's ends all.
+    """Run in long-lived processes with one thread each.
 
-    Each worker has a pipe of its own, so that none can hold a lock that another needs: pebble's pool, which
-    shares one, was tried; after a worker was killed it stood still beyond a minute and once broke whole.
+    If a worker dies, its run is tried once more. If the parent dies, all workers end. Each worker has its own
+    pipe, so that no worker can hold a lock that another needs. The pool of the package pebble has one pipe:
+    after a worker was killed, it hung for more than a minute, and once it broke completely.
     """
 
     def __init__(self, conditions: Conditions, jobs: int) -> None:
@@ -73,7 +74,7 @@ class LocalProcesses:
         self._workers = [_Worker() for _ in range(jobs)]
         self._work = costs.Work(conditions.dataset.facts, conditions.validation)
         self._slowest: float | None = None
-        """Looks a FLOP of the slowest complete run; 0 where all ended before they were looked at."""
+        """Checks per FLOP of the slowest complete run; 0 if all runs ended before their first check."""
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
         waiting = ((run, 1) for run in runs)
@@ -97,7 +98,7 @@ class LocalProcesses:
                 for worker, (run, _) in flying.items():
                     worker.look()
                     if worker.looks >= LEAST_LOOKS and worker.looks >= self._most_looks(run):
-                        worker.stop(f"it had been at the run for {worker.looks * LOOK_SECONDS:,.0f} s")
+                        worker.stop(f"it had worked on the run for {worker.looks * LOOK_SECONDS:,.0f} s")
             for worker in [worker for worker in flying if worker.pipe in ready]:
                 run, attempt = flying.pop(worker)
                 try:
@@ -121,12 +122,12 @@ class LocalProcesses:
             worker.close()
 
     def _most_looks(self, run: Run) -> float:
-        """After how many a worker at this run is stuck."""
+        """The number of checks after which a worker at this run is stuck."""
         return math.inf if self._slowest is None else LONGEST_TIMES * self._slowest * self._work.of(run)
 
 
 class _Worker:
-    """One process and the parent's end of its pipe."""
+    """One worker process and the parent's end of its pipe."""
 
     def __init__(self) -> None:
         context = fork_server.context()
@@ -136,22 +137,22 @@ class _Worker:
             self.process.start()
         theirs.close()  # so that the pipe ends when the worker does
         self.looks = 0
-        """How often it has been looked at since it was given its run."""
+        """How many checks there were since it received its run."""
         self._idle, self._used = 0, 0.0
         self._stopped = ""
 
     @property
     def end(self) -> str:
-        """How it ended, once it has."""
+        """How the process ended, in words."""
         return self._stopped or f"with exit code {self.process.exitcode}"
 
     def look(self) -> None:
-        """Stop it if it does nothing; to be called every LOOK_SECONDS while it is at a run.
+        """Stop the worker if it is idle. Call this every LOOK_SECONDS while it has a run.
 
-        Counted in looks and not by a clock: a parent that was itself suspended has not looked meanwhile.
+        It counts checks and reads no clock, because a suspended parent must not blame the worker.
         """
         self.looks += 1
-        with contextlib.suppress(psutil.NoSuchProcess):  # it has died since: its pipe tells
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has died: the end of its pipe shows that
             used = sum(psutil.Process(self.process.pid).cpu_times()[:2])
             self._idle = self._idle + 1 if used == self._used else 0
             self._used = used
@@ -159,31 +160,31 @@ class _Worker:
             self.stop(f"it had not used the processor for {self._idle * LOOK_SECONDS:,.0f} s")
 
     def stop(self, why: str) -> None:
-        """Kill it, for it is stuck: its run is then treated as that of any worker that died."""
+        """Kill the stuck worker. Its run is then treated like that of any dead worker."""
         self._stopped = f"stopped because {why}"
         self.process.kill()
 
     def close(self) -> None:
-        """Let go of it, once it has ended or been killed."""
+        """Join the process and close its pipe."""
         self.process.join()
         self.pipe.close()
 
     def send(self, task: tuple[Run, Conditions]) -> None:
-        """Give it a run."""
+        """Send a run to the worker."""
         self.looks = self._idle = 0
-        with contextlib.suppress(OSError):  # it has died since: receiving will tell
+        with contextlib.suppress(OSError):  # it has died: receiving will show that
             self.pipe.send(task)
 
 
 def open_workers(conditions: Conditions, jobs: int) -> Workers:
-    """Processes on a CPU, this process on a GPU or where `ABLATE_ENGINE` asks for cohorts."""
+    """Local processes on a CPU. This process on a GPU, or if `ABLATE_ENGINE` selects cohorts."""
     if conditions.device == "cpu" and not trains_in_cohorts(torch.device(conditions.device)):
         return LocalProcesses(conditions, jobs)
     return Here(conditions, os.cpu_count() or 1)
 
 
 def _serve(pipe: connection.Connection) -> None:
-    """A worker's life: one thread, a run after the other, gone when its parent is."""
+    """The worker's loop: train one run after the other until the parent closes the pipe or dies."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     settle_process(threads=1)
     while True:
@@ -196,6 +197,7 @@ def _serve(pipe: connection.Connection) -> None:
 
 
 def _end_with_parent() -> None:
+    """Wait for the parent's end, then end this process."""
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

@@ -91,11 +91,11 @@ def test_a_resolved_study_does_not_need_the_images_any_more(leaves: Path, tmp_pa
 
 INVALID = {
     "an unknown name": ("fashon_mnist", "'fashon_mnist' is not known: did you mean 'fashion_mnist'"),
-    "more than a name": ({"name": "mnist", "size": 3}, "mnist takes nothing beside its name"),
+    "more than a name": ({"name": "mnist", "size": 3}, "mnist takes no keys but its name"),
     "no path": ({"name": "folder"}, "a folder needs its path"),
     "no such folder": ({"name": "folder", "path": "/nowhere/at/all"}, "/nowhere/at/all: no such folder"),
-    "no name": ({"path": "x"}, "is no data set: write a name"),
-    "a number": (3, "3 is no data set"),
+    "no name": ({"path": "x"}, "is not a data set: write a name"),
+    "a number": (3, "3 is not a data set"),
     "no size": ({"name": "folder", "path": "x", "size": 0}, "greater than or equal to 1"),
     "another key": ({"name": "folder", "path": "x", "sise": 9}, "sise"),
 }
@@ -119,7 +119,7 @@ def test_a_study_names_file_and_line_of_a_wrong_data_set(tmp_path: Path) -> None
 def test_a_folder_without_two_classes_is_refused(tmp_path: Path) -> None:
     for i in range(6):
         paint(tmp_path / "alone" / f"{i}.png", (1, 1, 1))
-    with pytest.raises(ValueError, match="is no folder of images by class"):
+    with pytest.raises(ValueError, match="is not a folder of images by class"):
         image_folder(tmp_path)
 
 
@@ -132,7 +132,7 @@ def test_a_class_that_a_spreadsheet_would_run_is_refused(tmp_path: Path, name: s
 
 def test_a_file_that_is_no_image_is_named(leaves: Path) -> None:
     (leaves / "green" / "3.png").write_bytes(b"no image at all")
-    with pytest.raises(DataError, match=r"3\.png: is no image that can be read"):
+    with pytest.raises(DataError, match=r"3\.png: cannot be read as an image"):
         loading.load(spec_of(leaves), None, CPU)
 
 
@@ -194,7 +194,7 @@ def test_torchvision_has_every_set_that_we_name(name: str, tmp_path: Path) -> No
 
 def test_a_class_with_too_few_images_is_told_before_anything_trains(leaves: Path) -> None:
     paint(leaves / "lonely" / "0.png", (1, 1, 1))
-    with pytest.raises(ValueError, match="the class lonely has 1 of the 5 images it needs at least"):
+    with pytest.raises(ValueError, match="the class lonely has 1 images: add more, it needs at least 5"):
         image_folder(leaves)
 
 
@@ -202,5 +202,5 @@ def test_a_class_without_test_images_is_refused(tmp_path: Path) -> None:
     for place in ("train/a", "train/b", "train/c", "test/a", "test/b"):
         for i in range(3):
             paint(tmp_path / place / f"{i}.png", (1, 1, 1))
-    with pytest.raises(ValueError, match="the class c has no images to test on"):
+    with pytest.raises(ValueError, match="the class c has no test images"):
         image_folder(tmp_path)

@@ -138,7 +138,9 @@ def test_a_node_with_other_code_is_told_of_and_trains_nothing(
     nodes, small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ablate.execution.ray_cluster.code_version", lambda: "ablate of yesterday")
-    with pytest.raises(AblateError, match=r"a node cannot work: .*the command ablate of yesterday: install"):
+    with pytest.raises(
+        AblateError, match=r"a node cannot work: .*the command has ablate of yesterday: install"
+    ):
         conduct(small(*FEW), tmp_path / "small", joined(nodes))
 
 

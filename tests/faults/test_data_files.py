@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ablate.data import loading, sources
+from ablate.data import loading, own_images, sources
 from ablate.data.datasets import DatasetSpec, find_dataset
 from ablate.design.runs import Arm, Run
 from ablate.errors import DataError, FolderError, StudyError
@@ -96,7 +96,7 @@ def test_a_mirror_that_does_not_send_the_official_file_leaves_nothing_behind(
     fault: str, tiny_fashion: Path, tmp_path: Path, no_proxy: None, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:  # fmt: skip
     files = {path.name: path.read_bytes() for path in tiny_fashion.rglob("*.gz")}
-    kind = sources.torchvision().datasets.FashionMNIST
+    kind = sources.torchvision_datasets().FashionMNIST
     sums = [(f"{name}.gz", hashlib.md5(files[f"{name}.gz"]).hexdigest()) for name in sources.FILES]
     monkeypatch.setattr(kind, "resources", sums)
     for asked, found in ((fault, None), ("", tmp_path / "cache")):  # the same mirror once it is well again
@@ -114,7 +114,7 @@ def test_a_download_that_torchvision_takes_but_our_checksums_do_not_is_thrown_aw
     files = {path.name: path.read_bytes() for path in tiny_fashion.rglob("*.gz")}
     swapped = f"{sources.FILES[1]}.gz"
     files[swapped] = files[f"{sources.FILES[3]}.gz"]  # labels of the test images for those to train on
-    kind = sources.torchvision().datasets.FashionMNIST
+    kind = sources.torchvision_datasets().FashionMNIST
     sums = [(f"{name}.gz", hashlib.md5(files[f"{name}.gz"]).hexdigest()) for name in sources.FILES]
     monkeypatch.setattr(kind, "resources", sums)
     with mirror(files, "") as address:
@@ -184,7 +184,7 @@ def test_an_archive_that_reaches_out_of_its_folder_is_refused(
     for entry in HOSTILE[how]:
         entry.name = entry.name.replace("ABSOLUTE", str(tmp_path))
     archive = tarred(*HOSTILE[how])
-    kind = sources.torchvision().datasets.CIFAR10
+    kind = sources.torchvision_datasets().CIFAR10
     monkeypatch.setattr(kind, "tgz_md5", hashlib.md5(archive).hexdigest())
     monkeypatch.setattr(kind, "_check_integrity", lambda self: False)
     unpacked: list[bool] = []
@@ -243,7 +243,7 @@ def test_a_pickle_in_a_checkpoint_is_refused_and_not_run(wrapping: str, tmp_path
 
 def test_a_batch_of_cifar_with_other_bytes_is_never_unpickled(tmp_path: Path) -> None:
     mark = tmp_path / "unpickled"
-    kind = sources.torchvision().datasets.CIFAR10
+    kind = sources.torchvision_datasets().CIFAR10
     folder = tmp_path / kind.base_folder
     folder.mkdir()
     for name, _ in [*kind.train_list, *kind.test_list, (kind.meta["filename"], "")]:
@@ -281,7 +281,7 @@ def test_a_damaged_image_is_named_or_decoded_whatever_its_damage(ending: str, tm
             torn[noise.integers(0, len(torn))] = noise.integers(0, 256)
         damaged.write_bytes(torn)
         try:
-            assert sources._decoded(damaged, 8, grey=False).shape == (3, 8, 8)
+            assert own_images._decoded(damaged, 8, grey=False).shape == (3, 8, 8)
         except DataError as error:
             refused += 1
             assert str(damaged) in str(error)
@@ -311,7 +311,7 @@ def test_an_own_image_that_changed_after_the_study_was_read_is_not_trained_on(
 def test_a_truncated_image_from_the_start_is_named_before_anything_trains(leaves: Path) -> None:  # noqa: F811
     one = leaves / "green" / "0.png"
     one.write_bytes(one.read_bytes()[:50])
-    with pytest.raises(DataError, match=r"0\.png: is no image that can be read"):
+    with pytest.raises(DataError, match=r"0\.png: cannot be read as an image"):
         loading.load(spec_of(leaves), None, CPU)
 
 

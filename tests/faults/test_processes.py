@@ -111,7 +111,7 @@ def test_a_run_in_an_endless_loop_is_stopped_once_others_show_how_long_one_takes
     record = outcome_of_the_fault(pool, faulty_runs(small, "endless loop")).record
     assert record.status == "failed"
     assert re.fullmatch(
-        "its worker died twice, stopped because it had been at the run for [0-9]+ s", record.cause or ""
+        "its worker died twice, stopped because it had worked on the run for [0-9]+ s", record.cause or ""
     )
 
 
