@@ -1,4 +1,4 @@
-"""A report folder: who holds it, which study it belongs to, and what may change between two runs of it."""
+"""A report folder: its lock, its study, and what may change when the study continues."""
 
 import os
 import socket
@@ -19,24 +19,24 @@ from ablate.study import study_file
 from ablate.study.spec import StudySpec, as_written
 
 READ_ANEW = ("question", "references", "decision", "fallback", "timing")
-"""What may change freely: it is asked of the same numbers."""
+"""Keys that may change freely, because the runs do not depend on them."""
 
 
 HARMLESS = ("question", "references", "fallback", "timing")
-"""What may even change after an answer without a word: no p-value and no verdict depends on it."""
+"""Keys whose change after an answer is not reported: no p-value or verdict depends on them."""
 
 
 class ReportFolder:
-    """`reports/<name>/`, held by a lock that a kill releases."""
+    """The folder `reports/<name>/` with a lock, which is freed when its process dies."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def take(self, *, fresh: bool) -> None:
-        """Hold the folder for this process; `fresh` first moves what is there aside.
+        """Lock the folder for this process. With `fresh`, first rename an old folder.
 
         Raises:
-            FolderError: another process holds it, or it cannot be written.
+            FolderError: another process has the lock, or the folder is not writable.
         """
         self._lock = FileLock(self.path / ".lock")
         try:
@@ -59,17 +59,17 @@ class ReportFolder:
             ) from None
 
     def release(self) -> None:
-        """Let go."""
+        """Unlock the folder."""
         (self.path / ".holder").unlink(missing_ok=True)
         self._lock.release()
 
     def adopt(self, study: StudySpec) -> tuple[str, ...]:
-        """Make the folder this study's; all that was ever changed after an answer had been seen.
+        """Store the study in the folder, and return all changes made after an answer was seen.
 
-        What only adds (seeds, arms, tuning trials) or asks anew of the same numbers goes on.
+        Additions (seeds, arms, tuning trials) and new questions about the same runs are accepted.
 
         Raises:
-            FolderError: it holds another study's numbers; the message shows the difference.
+            FolderError: the folder belongs to another study. The message shows the difference.
         """
         kept = self.path / "study.yaml"
         provenance = self.provenance()
@@ -85,7 +85,7 @@ class ReportFolder:
                     )
                 if answered and key.partition(".")[0] not in HARMLESS:
                     changed.append(f"{key} from {as_written(before)} to {as_written(now)}")
-            if answered and provenance:  # before the study, so that an interruption cannot lose it
+            if answered and provenance:  # before the study file, so that an interruption cannot lose it
                 self.write_provenance(replace(provenance, changed_after_answer=tuple(changed)))
         self.write_study(study_file.dump(study))
         return tuple(changed)
@@ -97,7 +97,7 @@ class ReportFolder:
             try:
                 other = read_provenance(path.parent)
             except FolderError:
-                continue  # a torn folder beside this one is that study's own trouble
+                continue  # damage in another study's folder does not concern this one
             if path.parent != self.path and other.data.dataset == dataset:
                 readers.append(path.parent.name)
         return tuple(readers)
@@ -120,7 +120,7 @@ class ReportFolder:
         write_whole(self.checkpoint(slug), content)
 
     def checkpoint(self, slug: str) -> Path:
-        """Where the parameters of an arm's first confirmed network are kept."""
+        """The file with the parameters of an arm's first confirmed network."""
         return self.path / "checkpoints" / f"{slug}.pt"
 
     def _aside(self) -> Path:
@@ -134,7 +134,7 @@ def read_given(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFram
     """The study, provenance and tables that a report is made from.
 
     Raises:
-        FolderError: the folder lacks one of them, or it is torn.
+        FolderError: one of them is missing or damaged.
     """
     if not (path / "study.yaml").exists():
         raise FolderError(f"{path}: is no report folder (it has no study.yaml): name one that `run` wrote")
@@ -154,6 +154,7 @@ def read_given(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFram
 
 
 def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
+    """Whether a change keeps all runs of the study valid."""
     first, _, rest = key.partition(".")
     if first in READ_ANEW:
         return True
@@ -161,7 +162,7 @@ def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
         return bool(now > before)
     if first == "arms":
         return before is None and not any(rest == name or rest.startswith(f"{name}.") for name in study.arms)
-    # One more factor makes another full arm, one more value another space to search.
+    # In the other designs, a new factor changes the full arm, or a new value changes the search space.
     if first == "factors" and rest and study.design in ("one_at_a_time", "factorial"):
         return isinstance(now, list) and all(value in now for value in before or [])
     return False

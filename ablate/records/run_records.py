@@ -1,4 +1,4 @@
-"""What is kept of a run, of a timing block and of a tuned parameter."""
+"""The records of a run, of a timing block and of a tuned parameter."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -36,7 +36,7 @@ TRAINED = (Status.COMPLETE, Status.DIVERGED)
 
 @dataclass(frozen=True, kw_only=True)
 class EpochPoint:
-    """One point of a training curve; five an epoch, the whole-epoch one with its clock and validation."""
+    """One of five points per epoch of a training curve. Only the last has times and validation accuracy."""
 
     epoch: float
     train_loss: float
@@ -48,7 +48,7 @@ class EpochPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """All that is kept of one run. Everything but `epochs` and `cause` is a function of its key."""
+    """The record of one run. The run's key determines everything but `epochs` and `cause`."""
 
     phase: Phase
     arm: str
@@ -95,7 +95,7 @@ class TimingBlock:
 
 @dataclass(frozen=True, kw_only=True)
 class TuningOutcome:
-    """What tuning one parameter of one arm came to."""
+    """The result of tuning one parameter of one arm."""
 
     arm: str
     parameter: str

@@ -1,4 +1,4 @@
-"""Tables of run records: made, written and read with the types of `COLUMNS`."""
+"""Make, write and read tables of run records, with the types of `COLUMNS`."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from ablate.records.run_records import RunRecord
 
 
 def frame(table: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] = ()) -> pd.DataFrame:
-    """Rows as a table with the registry's columns and dtypes; `extra` columns stand after `status`."""
+    """Make a table with the columns and dtypes of `COLUMNS`. The `extra` columns follow `status`."""
     columns = list(TABLES[table])
     if extra:
         at = columns.index("status") + 1
@@ -25,7 +25,7 @@ def frame(table: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] = 
 
 
 def runs_frame(records: Iterable[RunRecord], values: Sequence[str]) -> pd.DataFrame:
-    """One row a run, sorted, free of clocks: equal studies give equal bytes."""
+    """Make the table of runs: one sorted row per run, without times. Equal studies give equal bytes."""
     rows = [
         {**vars(record), **{name: _cell(record.values.get(name)) for name in values}} for record in records
     ]
@@ -33,18 +33,18 @@ def runs_frame(records: Iterable[RunRecord], values: Sequence[str]) -> pd.DataFr
 
 
 def epochs_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """One row a point of a run's training curve."""
+    """Make the table of training curves: one row per point of a run's curve."""
     rows = ({**vars(record), **vars(point)} for record in records for point in record.epochs)
     return frame("epochs", rows).sort_values(["phase", "arm", "setting", "seed", "epoch"], ignore_index=True)
 
 
 def write_table(made: pd.DataFrame, path: Path) -> None:
-    """The table as CSV, raw SI units, whole or not at all."""
+    """Write the table as CSV in SI units. The file is written completely or not at all."""
     write_whole(path, made.to_csv(index=False, lineterminator="\n").encode())
 
 
 def read_table(table: str, path: Path) -> pd.DataFrame:
-    """A table as `write_table` left it, with the registry's dtypes."""
+    """Read a table that `write_table` wrote, with the dtypes of `COLUMNS`."""
     raw = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
     extra = [column for column in raw.columns if column not in TABLES[table]]
     if any(column not in raw.columns for column in TABLES[table]):
@@ -58,5 +58,5 @@ def read_table(table: str, path: Path) -> pd.DataFrame:
 
 
 def _cell(value: Any) -> str | None:
-    """A factor's value as the study file writes it: JSON, but words bare."""
+    """A factor's value as in the study file: JSON, but words without quotes."""
     return value if value is None or isinstance(value, str) else json.dumps(value)

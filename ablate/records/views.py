@@ -1,4 +1,4 @@
-"""What was seen inside trained networks, as plain arrays in one file, read where there is no torch."""
+"""Views into trained networks, as NumPy arrays in one file. Reading it needs no torch."""
 
 import io
 import json
@@ -17,27 +17,27 @@ from ablate.errors import FolderError
 Array = npt.NDArray[Any]
 NAME = "inside.npz"
 INDEX = "index"
-"""Of the arrays' names, the one that says what the others are: JSON as bytes, for no pickle is ever read."""
+"""The name of the array that describes the others. It is JSON as bytes, so that no pickle is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Confused:
-    """One pair of classes: images of the first that the network took for the second."""
+    """One pair of classes: images of class `label` that the network classifies as `guess`."""
 
     label: int
     guess: int
     images: int
-    """How many of them there are among the test images."""
+    """How many test images these are."""
     examples: Array
     """The first few, `(n, channels, height, width)` as uint8."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """What one layer makes of the inputs."""
+    """The feature maps of one layer for the inputs."""
 
     asked: str
-    """As it was asked for: the number of a convolution from 1 on, or a module's name."""
+    """The layer as the user named it: a convolution's number, counted from 1, or a module's name."""
     module: str
     """Where the maps come from, in words."""
     channels: int
@@ -48,7 +48,7 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """The weights of the first convolution, and what they answer to the inputs."""
+    """The weights of the first convolution, and its responses to the inputs."""
 
     module: str
     channels: int
@@ -60,23 +60,23 @@ class Filters:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """One arm, its first confirmed seed: what it confuses, what its layers see."""
+    """The confusions and feature maps of one arm's network, trained with its first confirmed seed."""
 
     arm: str
     key: str
-    """Of the run whose parameters these are."""
+    """The key of the run that trained this network."""
     images: Array = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
     """The inputs as this arm gets them, `(inputs, channels, height, width)` as uint8."""
     confused: tuple[Confused, ...] = ()
     layers: tuple[Layer, ...] = ()
     filters: Filters | None = None
     remark: str = ""
-    """Why there is less to see of it than of others, in a sentence."""
+    """A sentence that explains why something is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Views:
-    """All arms that were looked into, in the study's order."""
+    """The views of all inspected arms, in the study's order."""
 
     classes: tuple[str, ...]
     inputs: tuple[int, ...] = ()
@@ -85,7 +85,7 @@ class Views:
 
 
 def to_bytes(views: Views) -> bytes:
-    """The views as one compressed NumPy archive; equal views give equal bytes."""
+    """Serialize the views as a compressed NumPy archive. Equal views give equal bytes."""
     arrays: dict[str, Array] = {}
 
     def put(name: str, array: Array) -> str:
@@ -134,15 +134,15 @@ def to_bytes(views: Views) -> bytes:
 
 
 def read(path: Path) -> Views | None:
-    """What `to_bytes` made, from a file; None where there is none.
+    """Read the views from a file that `to_bytes` made. None if the file does not exist.
 
     Raises:
-        FolderError: the file is torn, or something else.
+        FolderError: the file is damaged, or has another format.
     """
     if not path.exists():
         return None
     try:
-        # Opened here: of a torn file NumPy leaves its own open.
+        # Opened here, because NumPy does not close the file if it is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return _views(json.loads(stored[INDEX].tobytes()), stored.__getitem__)
     except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
