@@ -58,7 +58,7 @@ def leave_undrawn(replace: Callable[[object, str, object], object]) -> None:
     """Have reports made without figures, by a function that replaces an attribute."""
     from ablate.figures import registry
 
-    for draw in ("make", "look_inside"):
+    for draw in ("draw_results", "draw_inspection"):
         replace(registry, draw, lambda *_: iter(()))
 
 

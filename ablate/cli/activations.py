@@ -66,7 +66,7 @@ def draw(
         asked = [classes[label] for label in chosen] + ([] if arm is None else [arm])
         number = f"-{first // MOST_ARMS + 1}" if len(seen.arms) > MOST_ARMS else ""
         name = "-".join(slug(word) for word in asked)[:LONGEST_NAME]
-        for drawn in registry.look_inside(study, {}, part):
+        for drawn in registry.draw_inspection(study, {}, part):
             file = path / "figures" / f"{ASKED}{drawn.kind.name}-{name}{number}"
             write_whole(file.with_name(f"{file.name}.svg"), drawn.svg)
             write_whole(file.with_name(f"{file.name}.png"), drawn.png)

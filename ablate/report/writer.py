@@ -38,8 +38,8 @@ def write(path: Path) -> Evidence:
     if not evidence.preliminary:
         for name in evidence.tables.keys() - {*GIVEN_TABLES, *OPTIONAL_TABLES}:
             write_table(evidence.tables[name], path / "tables" / f"{name}.csv")
-    drawn = list(registry.make(evidence.study, evidence.tables))
-    inside = list(registry.look_inside(evidence.study, evidence.tables, evidence.views))
+    drawn = list(registry.draw_results(evidence.study, evidence.tables))
+    inside = list(registry.draw_inspection(evidence.study, evidence.tables, evidence.views))
     for figure in (*drawn, *inside):
         write_whole(path / "figures" / f"{figure.kind.name}.png", figure.png)
         write_whole(path / "figures" / f"{figure.kind.name}.svg", figure.svg)
@@ -58,7 +58,7 @@ def write(path: Path) -> Evidence:
     return evidence
 
 
-def _encode_pictures(drawn: Sequence[registry.Drawn]) -> list[dict[str, Any]]:
+def _encode_pictures(drawn: Sequence[registry.DrawnFigure]) -> list[dict[str, Any]]:
     return [{"kind": d.kind, "png": base64.b64encode(d.png).decode()} for d in drawn]
 
 

@@ -12,7 +12,7 @@ import pytest
 from ablate.design.designs import lay_out
 from ablate.design.runs import slug
 from ablate.errors import AblateError, ModelError, StudyError
-from ablate.figures.registry import look_inside
+from ablate.figures.registry import draw_inspection
 from ablate.models import own
 from ablate.report import index
 from ablate.report.evidence import gather
@@ -207,6 +207,6 @@ def test_classes_of_such_names_are_drawn_in_what_was_seen_inside(hostile: Path) 
     evidence = gather(hostile)
     confusion = frame("confusion", [{"arm": classes[0], "label": a, "guess": b, "images": 2} for a in classes for b in classes])  # fmt: skip
     views = Views(classes=classes, inputs=(0, 1), arms=(view,))
-    drawn = list(look_inside(evidence.study, {**evidence.tables, "confusion": confusion}, views))
+    drawn = list(draw_inspection(evidence.study, {**evidence.tables, "confusion": confusion}, views))
     assert len(drawn) >= 3
     assert not any(b"<script" in picture.svg for picture in drawn)

@@ -235,7 +235,7 @@ def test_a_report_folder_that_names_code_does_not_have_it_imported(
 ) -> None:  # fmt: skip
     folder = ReportFolder(answered)
     monkeypatch.setattr(
-        "ablate.figures.registry.make", lambda *_: []
+        "ablate.figures.registry.draw_results", lambda *_: []
     )  # no study names code in them, and they take long
     for name in ("study.yaml", "environment.json"):
         file = folder.path / name

@@ -161,7 +161,7 @@ def test_a_network_without_convolutions_says_so_and_is_still_scored(looked: Path
     mlp = found.arms[2]
     assert (mlp.layers, mlp.filters) == ((), None)
     assert mlp.confused
-    kinds = {kind.name: kind for kind in registry.inside(found, gather(looked).tables)}
+    kinds = {kind.name: kind for kind in registry.list_inspection(found, gather(looked).tables)}
     assert "mlp has no convolution, and so no maps and no filters." in kinds["activations_1"].caption
     assert "convolution," not in kinds["confusion"].caption
     assert set(panels.activations(found, "1")["arm"]) == {"lenet", "max $x"}
@@ -294,7 +294,7 @@ def test_colour_images_of_any_size_are_shown_as_they_are(
     assert weights["pixels"].shape == (8, 5, 5, 3)
     assert 0 <= weights["pixels"].min() <= weights["pixels"].max() <= 1
     tables = {"confusion": inside.confusion_frame({"mine": scored}, colours.classes)}
-    made = {one.kind.name for one in registry.look_inside(small(), tables, found)}
+    made = {one.kind.name for one in registry.draw_inspection(small(), tables, found)}
     assert made == {"confusion", "confused_pairs", "activations_1", "activations_2", "filters"}
 
 
@@ -430,7 +430,7 @@ def test_no_more_arms_are_drawn_than_can_be_read_and_the_caption_says_so() -> No
     found = Views(classes=("x", "y"), inputs=(0, 1), arms=tuple(view(arm) for arm in "abcdef"))
     for drawn in (panels.activations(found, "1"), panels.filters(found), panels.confused(found)):
         assert list(drawn["arm"].unique()) == list("abcd")
-    assert all("the first 4 of 6 arms" in kind.caption for kind in registry.inside(found, {}))
+    assert all("the first 4 of 6 arms" in kind.caption for kind in registry.list_inspection(found, {}))
 
 
 def test_pictures_are_put_in_rows_with_gaps_of_nothing_between() -> None:

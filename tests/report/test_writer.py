@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from ablate.figures import points, registry
-from ablate.figures.costs import draw_cost
+from ablate.figures.cost_figures import draw_cost
 from ablate.records.columns import GIVEN_TABLES
 from ablate.records.tables import frame, write_table
 from ablate.report import writer
