@@ -12,11 +12,11 @@ from ablate.figures import registry
 from ablate.figures.panels import MOST_ARMS
 from ablate.formatting import format_list
 from ablate.inspection import inside
-from ablate.inspection.networks import confirmed, need_checkpoints
+from ablate.inspection.networks import TrainedNetworks, need_checkpoints
 from ablate.inspection.tracing import called
 from ablate.records import views
 from ablate.records.files import write_whole
-from ablate.records.folder import ReportFolder, read_given
+from ablate.records.folder import ReportFolder
 from ablate.records.views import View, Views
 from ablate.report.writer import ASKED
 from ablate.study.spec import did_you_mean
@@ -38,25 +38,20 @@ def draw(
         AblateError: an arm, class or layer that is not there.
         FolderError: the folder holds no checkpoints, or none that can be looked into.
     """
-    study, provenance, tables = read_given(path)
-    folder = ReportFolder(path)
-    names, classes = list(provenance.networks), provenance.data.classes
+    trained = TrainedNetworks(path)
+    study, names, classes = trained.study, trained.arms, trained.classes
     need_checkpoints(path)
     if arm is not None and arm not in names:
         raise AblateError(f"--arm {arm}: {did_you_mean(arm, names)}")
     chosen = inside.classes_named(inputs, classes) if inputs is not None else None
-    runs = [
-        confirmed(study, provenance, tables["runs"], name)
-        for name in ([arm] if arm is not None else names)
-        if arm is not None or folder.checkpoint(slug(name)).exists()
-    ]
+    runs = [trained.run_of(name) for name in ([arm] if arm is not None else trained.arms_with_checkpoint)]
     conditions = Conditions(
         dataset=study.dataset,
         data_root=sources.find(study.dataset, data_dir, download=True),
         validation=study.validation,
         device="cpu",
     )
-    looking = _Looking(folder=folder, runs=runs, load=conditions.load)
+    looking = _Looking(folder=trained.folder, runs=runs, load=conditions.load)
     if chosen is None:
         kept = views.read(path / views.NAME)
         chosen = kept.inputs if kept and kept.inputs else looking.default_inputs()

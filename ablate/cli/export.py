@@ -17,9 +17,8 @@ from torch import nn
 from ablate import models
 from ablate.design.runs import Run, slug
 from ablate.errors import AblateError, FolderError, install_command
-from ablate.inspection.networks import confirmed, network_of
+from ablate.inspection.networks import TrainedNetworks
 from ablate.records.files import write_whole
-from ablate.records.folder import read_given
 from ablate.records.run_records import Phase
 from ablate.study.spec import Recipe, StudySpec, as_written, did_you_mean
 
@@ -52,23 +51,21 @@ def write_arm(folder: Path, arm: str, to: Path) -> list[Written]:
         FolderError: the folder holds no weights of it, or others.
     """
     _need("onnx", "onnxscript")
-    study, provenance, tables = read_given(folder)
-    if arm not in provenance.networks:
-        raise AblateError(f"--arm {arm}: {did_you_mean(arm, list(provenance.networks))}")
-    checkpoint = folder / "checkpoints" / f"{slug(arm)}.pt"
-    if not checkpoint.parent.is_dir():
+    trained = TrainedNetworks(folder)
+    if arm not in trained.arms:
+        raise AblateError(f"--arm {arm}: {did_you_mean(arm, trained.arms)}")
+    if not (folder / "checkpoints").is_dir():
         raise FolderError(
             f"{folder}: holds no checkpoints (published folders never do): run its study again, "
             "or export its curves with --tensorboard"
         )
-    run = confirmed(study, provenance, tables["runs"], arm)
-    classes = provenance.data.classes
-    shape = study.dataset.facts.shape_at(run.recipe.input_size)
-    network = network_of(run, checkpoint, shape, len(classes), torch.device("cpu"))
+    run = trained.run_of(arm)
+    classes, shape = trained.classes, trained.image_shape(run)
+    network = trained.reopen(run)
     buffer = io.BytesIO()
     torch.save(dict(network.state_dict()), buffer)
     # Before anything is written: a network that ONNX cannot express leaves no half of an export.
-    graph = _onnx(network, run, shape, _metadata(study, run, classes))
+    graph = _onnx(network, run, shape, _metadata(trained.study, run, classes))
     weights, program = to / f"{slug(arm)}.pt", to / f"{slug(arm)}.onnx"
     write_whole(weights, buffer.getvalue())
     write_whole(program, graph)
@@ -105,19 +102,19 @@ def write_curves(folder: Path, to: Path) -> int:
     _need("tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 
-    study, provenance, tables = read_given(folder)
-    epochs = tables["epochs"]
+    trained = TrainedNetworks(folder)
+    epochs = trained.tables["epochs"]
     curves = epochs[epochs["phase"] == Phase.CONFIRM].groupby(["arm", "seed"], sort=False)
     if not len(curves):
         raise FolderError(f"{folder}: no arm is confirmed yet, so there is no curve: run its study on")
     for (arm, seed), points in curves:
-        recipe = confirmed(study, provenance, tables["runs"], arm, seed).recipe
+        recipe = trained.run_of(arm, seed).recipe
         place = to / slug(arm) / f"seed-{seed}"
         for earlier in place.glob("events.out.tfevents.*"):
             earlier.unlink()
         with SummaryWriter(str(place)) as writer:
             for point in points.to_dict("records"):
-                step = _examples_seen(study, recipe, point["epoch"])
+                step = _examples_seen(trained.study, recipe, point["epoch"])
                 for tag, column in CURVES.items():
                     if pd.notna(point[column]):
                         writer.add_scalar(tag, point[column], step)

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ablate.data import sources
 from ablate.data.loading import Dataset, resized
-from ablate.design.runs import Run, slug
+from ablate.design.runs import Run
 from ablate.engines.loop import EVALUATION_BATCH
 from ablate.errors import AblateError, DataError, FolderError
 from ablate.execution.executor import Conditions
 from ablate.explore.reading import Reader
-from ablate.inspection import inside, networks
-from ablate.records.folder import ReportFolder, read_given
+from ablate.inspection import inside
+from ablate.inspection.networks import TrainedNetworks, need_checkpoints
 from ablate.records.provenance import Provenance
 from ablate.study.spec import StudySpec, did_you_mean
 
@@ -151,9 +151,9 @@ def opened(path: Path, *, data_dir: Path | None, tell: Callable[[str], None]) ->
     Raises:
         FolderError: the folder holds no checkpoints, or none that can be looked into.
     """
-    study, provenance, tables = read_given(path)
-    folder = ReportFolder(path)
-    networks.need_checkpoints(path)
+    trained = TrainedNetworks(path)
+    study = trained.study
+    need_checkpoints(path)
     root = sources.find(study.dataset, data_dir, download=True)
     load: inside.Load | None = None
     if root is not None or not sources.needs_root(study.dataset):
@@ -163,24 +163,17 @@ def opened(path: Path, *, data_dir: Path | None, tell: Callable[[str], None]) ->
     else:
         tell(f"{study.dataset} is not on this machine: no test images to choose from, only drawing")
     found: dict[str, ExploredArm] = {}
-    for name in (name for name in provenance.networks if folder.checkpoint(slug(name)).exists()):
-        run = networks.confirmed(study, provenance, tables["runs"], name)
-        shape = study.dataset.facts.shape_at(run.recipe.input_size)
+    for name in trained.arms_with_checkpoint:
+        run = trained.run_of(name)
         try:
-            network = networks.network_of(
-                run,
-                folder.checkpoint(run.arm.slug),
-                shape,
-                len(provenance.data.classes),
-                torch.device("cpu"),
-            )
+            network = trained.reopen(run)
         except FolderError as error:
             tell(f"left out: {error}")
         else:
-            found[name] = ExploredArm(run, Reader(network, shape), load)
+            found[name] = ExploredArm(run, Reader(network, trained.image_shape(run)), load)
     if not found:
         raise FolderError(f"{path}: holds no network that can be looked into")
-    return Session(study, provenance, found, load)
+    return Session(study, trained.provenance, found, load)
 
 
 def chosen(session: Session, named: str | None) -> list[str]:
