@@ -1,4 +1,4 @@
-"""What the page may ask about networks, and the answers as JSON has them."""
+"""The requests that the page may send, and their answers as JSON."""
 
 import base64
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from ablate.explore.reading import Fields, LayerFacts, Span
 from ablate.explore.session import ExploredArm, Picture, Session
 
 MOST_MAPS = 64
-"""So many maps of a layer are shown."""
+"""The most maps of a layer that are shown."""
 MOST_FEEDS = 4_096
 """So many inputs of a unit are told, the first ones; beyond, none."""
 LIKE_MNIST = ("mnist", "kmnist", "qmnist", "emnist", "digits")

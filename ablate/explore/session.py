@@ -1,4 +1,4 @@
-"""The trained arms of one report folder, and the test images they were scored on, ready to be looked at."""
+"""The trained arms of one report folder and the test images on which they were scored."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from ablate.records.provenance import Provenance
 from ablate.study.spec import StudySpec, did_you_mean
 
 MOST_PICTURES = 24
-"""So many test images are offered for one wish."""
+"""The most test images that one request lists."""
 
 
 @dataclass(frozen=True, kw_only=True)

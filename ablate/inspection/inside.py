@@ -24,7 +24,7 @@ from ablate.study.spec import did_you_mean
 LAYERS = ("1", "2")
 """The convolutions whose maps are kept with a report."""
 DEFAULT_INPUTS = {"fashion_mnist": ("pullover", "coat")}
-"""The documents' exercise: sweaters and coats. Elsewhere it is the two classes that are confused most."""
+"""The exercise of Dive into Deep Learning (D2L). Other data: the two classes confused most."""
 PAIRS, EXAMPLES = 4, 4
 """How many pairs of classes are kept for an arm, and how many images for a pair."""
 MOST_MAPS, MOST_FILTERS = 16, 8
@@ -61,7 +61,7 @@ def keep(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> Iterator[
     try:
         kept = views.read(path)
     except FolderError:
-        kept = None  # torn: it is made again
+        kept = None  # a torn file is written again
     if not runs or (kept and [view.key for view in kept.arms] == list(runs)):
         return
     scores: dict[str, Score] = {}
@@ -83,7 +83,7 @@ def keep(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> Iterator[
     classes = load(None).classes
     by_arm = {runs[key].arm.name: scored for key, scored in scores.items()}
     folder.write_tables({"confusion": confusion_frame(by_arm, classes)})
-    # Last: whoever finds it finds the table as well.
+    # Written last, so that the table exists wherever this file does.
     write_whole(path, views.to_bytes(Views(classes=classes, inputs=inputs, arms=tuple(seen))))
 
 
@@ -125,7 +125,7 @@ def confusion_frame(scores: Mapping[str, Score], classes: Sequence[str]) -> pd.D
 
 
 def default_inputs(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]:
-    """The classes whose images all networks are shown: the documents' own, or the two confused most."""
+    """The classes whose images all networks are shown: those of D2L, or the two confused most."""
     if named := DEFAULT_INPUTS.get(dataset.name):
         return tuple(dataset.classes.index(name) for name in named)
     count = len(dataset.classes)

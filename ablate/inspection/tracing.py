@@ -1,4 +1,4 @@
-"""What every module of a network is given and makes in a forward pass, by hooks: the pass is its own."""
+"""Inputs and outputs of every module in a forward pass, recorded by forward hooks."""
 
 import contextlib
 from collections.abc import Callable, Sequence
