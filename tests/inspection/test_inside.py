@@ -375,7 +375,7 @@ def test_the_report_has_a_section_on_what_is_inside_and_is_made_again_without_to
     for name in ("confusion", "confused_pairs", "activations_1", "activations_2", "filters"):
         assert (looked / "figures" / f"{name}.png").stat().st_size > 5_000
         assert f"figures/{name}.png)" in (looked / "report.md").read_text()
-    assert 'alt="The pairs confused most"' in html
+    assert 'alt="The pairs of classes confused most often"' in html
     kept = {path: path.read_bytes() for path in looked.rglob("*.*") if path.is_file()}
     writer.write(looked)
     assert {path: path.read_bytes() for path in looked.rglob("*.*") if path.is_file()} == kept
