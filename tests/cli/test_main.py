@@ -303,8 +303,8 @@ def test_without_a_compiler_a_study_is_answered_by_the_loop_and_one_line_says_so
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stderr.splitlines() if "compiler" in line]
     assert said == [
-        "no lanes engine (there is no C++ compiler (nowhere)): the torch loop trains everything, "
-        "some three to five times slower"
+        "no lanes engine (there is no C++ compiler (nowhere)): the torch loop trains all runs, "
+        "three to five times slower"
     ]
 
 
