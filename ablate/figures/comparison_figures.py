@@ -62,7 +62,7 @@ def draw_paired(data: pd.DataFrame, study: StudySpec) -> Figure:
         legend=False,
         zorder=2,
     )
-    for arm, accuracy in data.groupby("arm")["test_accuracy"].mean().items():
+    for arm, accuracy in data.groupby("arm")["mean"].first().dropna().items():
         axes.plot([place[arm] - 0.18, place[arm] + 0.18], [accuracy, accuracy], color="0.15", linewidth=2)
     axes.set_xticks(range(len(arms)), [label(arm) for arm in arms], rotation=0 if len(arms) < 5 else 30)
     axes.set_xlim(-0.5, len(arms) - 0.5)
@@ -130,7 +130,7 @@ def draw_path(data: pd.DataFrame, study: StudySpec) -> Figure:
     axes.vlines(steps.index, steps["low"], steps["high"], color=sns.color_palette(PALETTE)[0], linewidth=2)
     for row in steps.itertuples():
         axes.annotate(
-            f"{row.step * 100:+.2f}",
+            f"{row.step * 100:+.2f}".replace("-", "−"),
             (row.Index, row.high),
             xytext=(0, 6),
             textcoords="offset points",
@@ -138,6 +138,7 @@ def draw_path(data: pd.DataFrame, study: StudySpec) -> Figure:
             fontsize=9,
         )
     axes.set_xticks(range(len(data)), [label(arm) for arm in data["arm"]], rotation=20)
+    axes.set_xlim(-0.5, len(data) - 0.5)
     accuracy_axis(axes, decimals=1)
     axes.margins(y=0.15)
     axes.set(xlabel="", ylabel="test accuracy")

@@ -26,10 +26,15 @@ def differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, seed and test accuracy of every confirmed run that was completed."""
+    """Arm, seed and test accuracy of every complete confirmed run, and the arm's mean from the table `arms`.
+
+    The mean is empty where the table withholds it: some runs of the arm did not train.
+    """
     runs = tables["runs"]
     done = runs[(runs["phase"] == Phase.CONFIRM) & (runs["status"] == Status.COMPLETE)]
     points = done[["arm", "seed", "test_accuracy"]].dropna()
+    means = tables["arms"].set_index("arm")["test_accuracy_mean"].astype("Float64")
+    points = points.assign(mean=points["arm"].map(means).to_numpy(float, na_value=float("nan")))
     return _in_order(points.astype({"test_accuracy": float, "seed": int, "arm": str}), study, tables)
 
 
@@ -156,13 +161,17 @@ def interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def path(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, accuracy, what the step to it added, and the interval of that step around the accuracy."""
+    """Arm, accuracy, what the step to it added, and the interval of that step around the accuracy.
+
+    An arm stays in its place without what its table rows lack: a step to or from an arm that did not train.
+    """
     if "path" not in tables:
         return pd.DataFrame()
     steps = tables["path"]
     first = tables["arms"].iloc[0]
     rows: list[dict[str, object]] = [{"arm": first["arm"], "accuracy": first["test_accuracy_mean"]}]
-    for row in steps.dropna(subset=["test_accuracy_mean", "difference", "ci_low"]).itertuples():
+    numeric = {name: float for name in steps.columns if steps[name].dtype == "Float64"}
+    for row in steps.astype(numeric).itertuples():
         before = row.test_accuracy_mean - row.difference
         rows.append(
             {
@@ -175,7 +184,8 @@ def path(study: StudySpec, tables: Tables) -> pd.DataFrame:
         )
     points = pd.DataFrame(rows, columns=["arm", "accuracy", "step", "low", "high"])
     numbers = dict.fromkeys(["accuracy", "step", "low", "high"], float)
-    return pd.DataFrame() if len(rows) == 1 else points.fillna({"accuracy": float("nan")}).astype(numbers)
+    points = points.fillna({"accuracy": float("nan")}).astype(numbers)
+    return points if points["step"].notna().any() else pd.DataFrame()
 
 
 def candidates(study: StudySpec, tables: Tables) -> pd.DataFrame:

@@ -89,7 +89,7 @@ FIGURES = (
         title="Test accuracy of every seed in every arm",
         caption="A grey line joins the runs of one seed. They share the training and validation split, "
         "the order of the examples, and the starting values of equal parameters. A dark bar is an "
-        "arm's mean.",
+        "arm's mean. An arm has none if some of its runs did not train.",
         data=points.paired_seeds,
         draw=draw_paired,
     ),
@@ -106,7 +106,8 @@ FIGURES = (
         name="path",
         title="Test accuracy step by step from the baseline",
         caption="Each dot adds one change to the arm before it. The number is the change in percentage "
-        "points, and the bar is its confidence interval.",
+        "points, and the bar is its confidence interval. Both are missing where a run of either arm did "
+        "not train.",
         data=points.path,
         draw=draw_path,
     ),

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from ablate.figures import points, registry
+from ablate.figures.comparison_figures import draw_paired
 from ablate.figures.cost_figures import draw_cost
 from ablate.records.columns import GIVEN_TABLES
 from ablate.records.tables import frame, write_table
@@ -328,6 +329,31 @@ def test_every_confirmed_run_is_a_point_and_keeps_its_arms_order(folder: Path) -
     drawn = points.paired_seeds(evidence.study, evidence.tables)
     assert list(dict.fromkeys(drawn["arm"])) == ["baseline", "pooling=max"]
     assert len(drawn) == 6
+
+
+def test_an_unstable_arm_has_no_mean_in_table_or_figure(tmp_path: Path, small) -> None:
+    accuracies = {"baseline": [0.9, 0.91, 0.92], "a": [0.9, 0.1, 0.93], "b": [0.9, "diverged", 0.93]}
+    path = write_folder(tmp_path / "small", study_file.dump(small()), accuracies)
+    evidence = gather(path)
+    table = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"]
+    drawn = points.paired_seeds(evidence.study, evidence.tables)
+    assert drawn.groupby("arm")["mean"].first().dropna().to_dict() == table.dropna().to_dict()
+    assert set(table.dropna().index) == {"baseline"}
+    figure = draw_paired(drawn, evidence.study)
+    bars = [line for line in figure.axes[0].lines if line.get_color() == "0.15"]
+    assert [bar.get_ydata()[0] for bar in bars] == [pytest.approx(0.91)]
+
+
+def test_a_step_from_an_arm_that_did_not_train_leaves_the_next_arm_in_its_place(small) -> None:
+    steps = [
+        {"arm": "relu", "baseline": "baseline", "test_accuracy_mean": 0.75, "verdict": "not trained"},
+        {"arm": "up to pooling", "baseline": "relu", "difference": 0.03, "ci_low": 0.02, "ci_high": 0.04, "test_accuracy_mean": 0.78},
+    ]  # fmt: skip
+    tables = {"path": frame("path", steps), "arms": frame("arms", [{"arm": "baseline"}])}
+    drawn = points.path(small(), tables)
+    assert drawn["arm"].tolist() == ["baseline", "relu", "up to pooling"]
+    assert drawn["accuracy"].tolist()[1:] == [0.75, 0.78]
+    assert drawn["step"].isna().tolist() == [True, True, False]
 
 
 def test_the_value_an_arm_was_confirmed_with_is_ringed(folder: Path) -> None:
