@@ -1,4 +1,4 @@
-"""One arm: made from a study's baseline and some changes, checked, named, and given its tuning grid."""
+"""Arms: each is the study's baseline with some changes. They are made, checked and named here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ BASELINE = "baseline"
 
 
 def grid_of(study: StudySpec, arm: Arm) -> Grid:
-    """The ranges that hold for this arm and the points in them."""
+    """The arm's tuning grid: the ranges whose conditions hold in the arm."""
     settings = settings_of(arm)
     ranges = {}
     for name, choices in study.tuning.ranges.items():
@@ -42,8 +42,8 @@ def grid_of(study: StudySpec, arm: Arm) -> Grid:
     )
 
 
-def values_of(study: StudySpec, name: str, settings: Mapping[str, Any]) -> list[Value]:
-    """The values of a factor that an arm with such settings may have."""
+def list_values(study: StudySpec, name: str, settings: Mapping[str, Any]) -> list[Value]:
+    """The values of a factor whose conditions hold in an arm with these settings."""
     plain = (
         (v.value, v.applies(settings)) if isinstance(v, ValueWhen) else (v, True) for v in study.factors[name]
     )
@@ -55,13 +55,13 @@ def settings_of(arm: Arm) -> dict[str, Any]:
     return {**models.keywords(arm.model), **arm.keywords, **arm.recipe.model_dump()}
 
 
-def arm_of(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
-    """The baseline with `changes`; `key` is where they stand in the study file.
+def make_arm(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
+    """The baseline with `changes`. `key` is their place in the study file.
 
     Raises:
-        StudyError: no network or recipe can be like that.
+        StudyError: such a network or recipe cannot be built.
     """
-    arm = assembled(study, name, changes, key)
+    arm = assemble(study, name, changes, key)
     _check_network(study, arm, {}, key)
     return arm
 
@@ -69,7 +69,7 @@ def arm_of(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) 
 def why_impossible(
     study: StudySpec, arm: Arm, changes: Mapping[str, Value] | None = None
 ) -> ModelError | None:
-    """Why no network can be like the arm (with `changes`), or None if one can."""
+    """The reason why the arm's network (with `changes`) cannot be built; None if it can."""
     facts = study.dataset.facts
     keywords = {**arm.keywords, **(changes or {})}
     try:
@@ -84,19 +84,19 @@ def why_impossible(
     return None
 
 
-def named_by(changes: Mapping[str, Value]) -> str:
+def name_arm(changes: Mapping[str, Value]) -> str:
     """`pooling=max,activation=relu`, or `baseline` where nothing differs."""
     return ",".join(f"{name}={as_written(value)}" for name, value in changes.items()) or BASELINE
 
 
-def differing(study: StudySpec, settings: Mapping[str, Value]) -> dict[str, Value]:
-    """Of some factors' values, those that are not the baseline's."""
-    own = own_values(study)
+def select_changes(study: StudySpec, settings: Mapping[str, Value]) -> dict[str, Value]:
+    """The settings that differ from the baseline's."""
+    own = baseline_values(study)
     return {name: value for name, value in settings.items() if as_written(value) != as_written(own[name])}
 
 
-def assembled(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
-    """The baseline with `changes`, whether or not a network can be like that."""
+def assemble(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
+    """The baseline with `changes`. Does not check whether its network can be built."""
     model = str(changes.get("model", study.model))
     changed = {k: v for k, v in changes.items() if k != "model"}
     keywords = {
@@ -105,14 +105,14 @@ def assembled(study: StudySpec, name: str, changes: Mapping[str, Value], key: st
     }
     recipe = _recipe(study, study.recipe, {k: v for k, v in changed.items() if in_recipe(k)}, key)
     known = {"model": model, **models.keywords(model), **keywords, **recipe.model_dump()}
-    # What a network of another family does not have stays empty in the tables.
+    # A factor that another family of networks does not have stays empty in the tables.
     factors = {factor: _plain(known[factor]) if factor in known else None for factor in study.factor_names}
     return Arm(name=name, model=model, keywords=keywords, recipe=recipe, factors=factors)
 
 
-def own_values(study: StudySpec) -> dict[str, Value]:
+def baseline_values(study: StudySpec) -> dict[str, Value]:
     """The baseline's value of every factor."""
-    return dict(assembled(study, BASELINE, {}, BASELINE).factors)
+    return dict(assemble(study, BASELINE, {}, BASELINE).factors)
 
 
 def _plain(value: Any) -> Value:
@@ -120,7 +120,7 @@ def _plain(value: Any) -> Value:
 
 
 def check_names(study: StudySpec) -> None:
-    """Every keyword that the study mentions is one of its networks' or of the recipe's."""
+    """Raise a StudyError if a keyword of the study belongs neither to its networks nor to the recipe."""
     of_arms = {str(arm.get("model", study.model)) for arm in study.arms.values()}
     for section in ("baseline", "factors"):
         for name in getattr(study, section):
@@ -160,7 +160,9 @@ def _check_name(study: StudySpec, key: str, name: str, of_models: Sequence[str])
 
 def _number(study: StudySpec, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise StudyError(f"{study.where(f'tuning.{name}')}: {value!r} is no number: only numbers are tuned")
+        raise StudyError(
+            f"{study.where(f'tuning.{name}')}: {value!r} is not a number: only numbers can be tuned"
+        )
     return value
 
 

@@ -1,4 +1,4 @@
-"""From the study's factors to its arms, by design; what is compared with what; what cannot be."""
+"""Designs: the arms of a study, the pairs of arms that it compares, the combinations that cannot be built."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from itertools import pairwise, product
 
 from ablate.design.arms import (
     BASELINE,
-    arm_of,
-    assembled,
+    assemble,
+    baseline_values,
     check_names,
     check_point,
-    differing,
     grid_of,
-    named_by,
-    own_values,
+    list_values,
+    make_arm,
+    name_arm,
+    select_changes,
     settings_of,
-    values_of,
     why_impossible,
 )
 from ablate.design.runs import Arm, Run, Setting
@@ -28,34 +28,36 @@ MOST_ARMS = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The arms of a study, the baseline first, and what its question sets against what."""
+    """The arms of a study, the baseline first, and the pairs of arms that it compares."""
 
     arms: tuple[Arm, ...]
     contrasts: tuple[tuple[str, str], ...]
-    """Pairs of arm and the one it is compared with: all that is tested, fixed before anything trains."""
+    """Pairs of an arm and its reference. Only these are tested, and they are fixed before anything trains."""
     left_out: Mapping[str, str]
-    """Combinations that no network can be, and why."""
+    """By the name of a combination that cannot be built, the reason."""
 
 
 def lay_out(study: StudySpec) -> Layout:
-    """The study's arms as its design asks for them, in file order; a search begins with the baseline alone.
+    """The arms and contrasts of the study's design, in file order. A search begins with the baseline alone.
 
     Raises:
-        StudyError: a factor, value or condition that no network or recipe can have.
+        StudyError: the study names an impossible factor, value or condition.
     """
     check_names(study)
     if study.arms:
-        layout = _named(study)
+        layout = _lay_out_named(study)
     elif study.design == "search":
-        layout = Layout(arms=(arm_of(study, BASELINE, {}, BASELINE),), contrasts=(), left_out={})
+        layout = Layout(arms=(make_arm(study, BASELINE, {}, BASELINE),), contrasts=(), left_out={})
     else:
         layout = {"one_at_a_time": _one_at_a_time, "factorial": _factorial, "leave_one_out": _leave_one_out}[
             study.design
         ](study)
     if study.arms and len(study.arms) == 1:
-        raise StudyError(f"{study.where('arms')}: one arm alone has nothing to be compared with: add another")
+        raise StudyError(f"{study.where('arms')}: one arm alone cannot be compared: add another")
     listed = {name: [_unconditional(value) for value in values] for name, values in study.factors.items()}
-    if not study.arms and not any(differing(study, {n: v}) for n, values in listed.items() for v in values):
+    if not study.arms and not any(
+        select_changes(study, {n: v}) for n, values in listed.items() for v in values
+    ):
         raise StudyError(f"{study.where('factors')}: nothing differs from the baseline: add another value")
     names = [arm.name for arm in layout.arms]
     for name in names:
@@ -70,15 +72,15 @@ def lay_out(study: StudySpec) -> Layout:
     return layout
 
 
-def with_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
-    """A search's layout once it has ended: the baseline, and every finalist compared with it."""
+def lay_out_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
+    """The layout of a search that has ended: the baseline, and every finalist compared with it."""
     (baseline,) = lay_out(study).arms
     found = (baseline, *finalists)
     return Layout(arms=found, contrasts=_each_with_first(found), left_out={})
 
 
 def confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str, Setting]) -> list[Run]:
-    """Every arm with its tuned setting on fresh seeds, all arms of a seed together."""
+    """The confirmation runs: every arm with its tuned setting on fresh seeds, seed by seed."""
     return [
         Run(phase=Phase.CONFIRM, arm=arm, setting=chosen[arm.name], seed=seed)
         for seed in range(study.seeds)
@@ -86,35 +88,35 @@ def confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str, Set
     ]
 
 
-def _named(study: StudySpec) -> Layout:
-    found = tuple(arm_of(study, name, changes, f"arms.{name}") for name, changes in study.arms.items())
+def _lay_out_named(study: StudySpec) -> Layout:
+    found = tuple(make_arm(study, name, changes, f"arms.{name}") for name, changes in study.arms.items())
     return Layout(arms=found, contrasts=_each_with_first(found), left_out={})
 
 
 def _one_at_a_time(study: StudySpec) -> Layout:
     _refuse_too_many(study, sum(map(len, study.factors.values())))
-    baseline = arm_of(study, BASELINE, {}, BASELINE)
+    baseline = make_arm(study, BASELINE, {}, BASELINE)
     found = [baseline]
     for name, alternatives in study.factors.items():
         for position, value in enumerate(alternatives):
             key = f"factors.{name}.{position}"
             if isinstance(value, ValueWhen):
                 if not value.applies(settings_of(baseline)):
-                    told = named_by(value.when)
+                    told = name_arm(value.when)
                     raise StudyError(
-                        f"{study.where(key)}: {told} holds in no arm: one factor differs at a time"
+                        f"{study.where(key)}: {told} holds in no arm, because only one factor differs"
                     )
                 value = value.value
-            if changes := differing(study, {name: value}):
-                found.append(arm_of(study, named_by(changes), changes, key))
+            if changes := select_changes(study, {name: value}):
+                found.append(make_arm(study, name_arm(changes), changes, key))
     return Layout(arms=tuple(found), contrasts=_each_with_first(found), left_out={})
 
 
 def _factorial(study: StudySpec) -> Layout:
-    """Every combination of values; what cannot be is left out with its reason, except the baseline."""
-    own = own_values(study)
+    """Every combination of values. A combination that cannot be built is left out, with the reason."""
+    own = baseline_values(study)
     levels = {
-        # The baseline is one of the combinations, whether or not its values are listed.
+        # The baseline is one of the combinations, even if the study file does not list its values.
         name: [own[name], *(v for v in map(_unconditional, listed) if as_written(v) != as_written(own[name]))]
         for name, listed in study.factors.items()
     }
@@ -122,23 +124,23 @@ def _factorial(study: StudySpec) -> Layout:
     for values in levels.values():
         count *= len(values)
     _refuse_too_many(study, count)
-    found, left_out = [arm_of(study, BASELINE, {}, BASELINE)], {}
+    found, left_out = [make_arm(study, BASELINE, {}, BASELINE)], {}
     possible = set()
     for combination in product(*levels.values()):
         chosen = dict(zip(levels, combination, strict=True))
-        changes = differing(study, chosen)
+        changes = select_changes(study, chosen)
         if not changes or not _allowed(study, chosen, found[0]):
             continue
-        arm = assembled(study, named_by(changes), changes, "factors")
+        arm = assemble(study, name_arm(changes), changes, "factors")
         if reason := why_impossible(study, arm):
             left_out[arm.name] = f"{reason.keyword}: {reason}"
         else:
             found.append(arm)
-            possible |= {named_by({name: value}) for name, value in changes.items()}
+            possible |= {name_arm({name: value}) for name, value in changes.items()}
     for name, listed in study.factors.items():
         for position, value in enumerate(map(_unconditional, listed)):
-            single = named_by({name: value})
-            if differing(study, {name: value}) and single not in possible:
+            single = name_arm({name: value})
+            if select_changes(study, {name: value}) and single not in possible:
                 reason_told = left_out.get(single, "its condition never holds")
                 raise StudyError(
                     f"{study.where(f'factors.{name}.{position}')}: no arm can have {single}: {reason_told}"
@@ -149,30 +151,28 @@ def _factorial(study: StudySpec) -> Layout:
 def _refuse_too_many(study: StudySpec, count: int) -> None:
     if count > MOST_ARMS:
         raise StudyError(
-            f"{study.where('factors')}: {count:,} arms are more than {MOST_ARMS:,}: fewer values"
+            f"{study.where('factors')}: {count:,} arms are more than {MOST_ARMS:,}: list fewer values"
         )
 
 
 def _leave_one_out(study: StudySpec) -> Layout:
-    """The baseline, the way from it to the full arm factor by factor, and the full arm less each factor.
+    """The baseline, the steps from it to the full arm, and the full arm without each of its factors.
 
-    The last step of the way and the full arm less its last factor are one arm and one contrast.
+    Each step adds a factor. The last arm before the full one is also the full arm without its last factor.
     """
     for name, listed in study.factors.items():
         if isinstance(listed[0], ValueWhen) and listed[0].when:
+            raise StudyError(f"{study.where(f'factors.{name}')}: leave_one_out allows no conditions")
+        if len(listed) > 1 or not select_changes(study, {name: _unconditional(listed[0])}):
             raise StudyError(
-                f"{study.where(f'factors.{name}')}: leave_one_out sets each factor alone: no conditions"
-            )
-        if len(listed) > 1 or not differing(study, {name: _unconditional(listed[0])}):
-            raise StudyError(
-                f"{study.where(f'factors.{name}')}: leave_one_out takes one value a factor, not baseline's"
+                f"{study.where(f'factors.{name}')}: leave_one_out takes one value, not the baseline's"
             )
     if len(study.factors) < 2:
         raise StudyError(f"{study.where('factors')}: leave_one_out needs two factors or more")
     full = {name: _unconditional(listed[0]) for name, listed in study.factors.items()}
     names = list(full)
     way = {
-        named_by({name: full[name]}) if step == 0 else f"up to {name}": {
+        name_arm({name: full[name]}) if step == 0 else f"up to {name}": {
             n: full[n] for n in names[: step + 1]
         }
         for step, name in enumerate(names[:-2])
@@ -180,7 +180,7 @@ def _leave_one_out(study: StudySpec) -> Layout:
     without = {f"without {name}": {n: full[n] for n in names if n != name} for name in reversed(names)}
     last = f"without {names[-1]}"
     settings = {BASELINE: {}, **way, last: without.pop(last), FULL: full, **dict(reversed(without.items()))}
-    found = tuple(arm_of(study, name, changes, "factors") for name, changes in settings.items())
+    found = tuple(make_arm(study, name, changes, "factors") for name, changes in settings.items())
     steps = [BASELINE, *way, last]
     contrasts = (
         (FULL, BASELINE),
@@ -199,11 +199,11 @@ def _unconditional(value: ValueWhen | Value) -> Value:
 
 
 def _allowed(study: StudySpec, chosen: Mapping[str, Value], baseline: Arm) -> bool:
-    """Whether every conditional value among the chosen meets its condition."""
+    """Whether the condition of every chosen value holds."""
     settings = {**settings_of(baseline), **chosen}
-    own = own_values(study)
+    own = baseline_values(study)
     return all(
         as_written(value) == as_written(own[name])
-        or as_written(value) in map(as_written, values_of(study, name, settings))
+        or as_written(value) in map(as_written, list_values(study, name, settings))
         for name, value in chosen.items()
     )

@@ -1,4 +1,4 @@
-"""The points at which an arm's nuisances are tried, fixed before anything trains."""
+"""The tuning grid: the points that an arm tries, fixed before anything trains."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -19,29 +19,30 @@ Side = Literal["low", "high"]
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """The ranges one arm is tuned over; arms whose grids are equal try the same points."""
+    """The ranges that one arm is tuned over. Arms with equal grids try the same points."""
 
     study: str
     trials: int
     ranges: Mapping[str, Range]
     own: Mapping[str, float] | None
-    """The recipe's or baseline's own values; None where they lie outside a range that has a condition."""
+    """The values of the recipe or baseline; None where they lie outside a range that has a condition."""
     whole: frozenset[str]
-    """Which of the nuisances take whole numbers only."""
+    """The nuisances that take only whole numbers."""
     possible: Callable[[Setting], bool] = field(compare=False)
-    """Whether the arm can be trained at a point."""
+    """Tells whether the arm can be trained at a point."""
 
     def points(self) -> list[dict[str, float]]:
         """The settings to try; one empty setting where nothing is tuned.
 
-        Evenly (log-)spaced for one nuisance, scrambled Sobol points for more, the own values among them.
+        One nuisance gets evenly (log-)spaced values, several get scrambled Sobol points. The own values are
+        among them.
         """
         if not self.trials or not self.ranges:
             return [{}]
         return self._spaced() if len(self.ranges) == 1 else self._scattered()
 
     def beyond(self, side: Side, steps: int) -> dict[str, float] | None:
-        """The point `steps` grid steps outside the range of the one nuisance; None where none can be."""
+        """The point `steps` grid steps outside the range of the one nuisance; None if it is impossible."""
         if len(self.ranges) != 1 or self.trials < 2:
             return None
         ((name, span),) = self.ranges.items()
@@ -53,7 +54,7 @@ class Grid:
         else:
             value = edge + sign * steps * (span.high - span.low) / gaps
         point = {name: self._rounded(name, value)}
-        # A rate below zero, a dropout of one: there the range ends by nature.
+        # A learning rate below zero or a dropout of one is impossible.
         return point if self.possible(point) else None
 
     def _spaced(self) -> list[dict[str, float]]:
@@ -67,7 +68,7 @@ class Grid:
     def _scattered(self) -> list[dict[str, float]]:
         wanted = self.trials - (self.own is not None)
         sampler = qmc.Sobol(d=len(self.ranges), scramble=True, rng=derived_seed(0, f"tuning {self.study}"))
-        # A power of two keeps the sequence balanced; the surplus is cut off.
+        # Sobol sequences are balanced for powers of two. Surplus points are dropped.
         cube = sampler.random_base2(max(0, math.ceil(math.log2(max(1, wanted)))))
         points = [
             {
@@ -80,7 +81,7 @@ class Grid:
         return own + [point for point in points if point not in own]
 
     def _rounded(self, name: str, value: float) -> float:
-        """To six significant digits, so that a point's name tells all of it; whole where the keyword is."""
+        """The value to six significant digits, so that a point's name is exact; whole for a whole keyword."""
         return round(value) if name in self.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
 

@@ -1,4 +1,4 @@
-"""What is trained: an arm, and one run of it."""
+"""Arms and runs: what is trained."""
 
 import hashlib
 import json
@@ -11,14 +11,14 @@ from ablate.records.run_records import Phase
 from ablate.study.spec import Recipe, StudySpec, Value
 
 Setting = Mapping[str, float]
-"""One value a nuisance."""
+"""One value for each nuisance."""
 LONGEST_SLUG = 60
-"""Letters of an arm's name that its files have in theirs."""
+"""How many characters of an arm's name go into its file names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One setting of the factors: a network and the recipe it is trained by."""
+    """One setting of the factors: a network and the recipe that trains it."""
 
     name: str
     model: str
@@ -41,7 +41,7 @@ class Run:
     setting: Setting
     seed: int
     floor: tuple[float, ...] = ()
-    """Validation accuracies by epoch below which the run is stopped; only a search sets any."""
+    """By epoch, the validation accuracy below which the run is stopped. Only a search sets any."""
 
     @property
     def keywords(self) -> dict[str, Value]:
@@ -54,7 +54,7 @@ class Run:
         return self.arm.recipe.model_copy(update={k: v for k, v in self.setting.items() if in_recipe(k)})
 
     def key(self, study: StudySpec, device: str) -> str:
-        """What this run is on record as: equal exactly where the same numbers must come out."""
+        """The run's key in the records: equal for two runs exactly if they must give the same numbers."""
         identity = {
             "phase": self.phase,
             "arm": self.arm.name,
@@ -74,7 +74,7 @@ class Run:
 
 
 def slug(arm: str) -> str:
-    """An arm's name for a file: letters, digits and dashes, told apart by a hash where two would meet."""
+    """An arm's name for a file: letters, digits and dashes, with a hash where two names could collide."""
     plain = re.sub(r"[^a-z0-9]+", "-", arm.lower()).strip("-")[:LONGEST_SLUG]
     if len(arm) <= LONGEST_SLUG and re.fullmatch(r"[a-z0-9_=,]+", arm):
         return plain
@@ -87,5 +87,5 @@ def setting_name(setting: Setting) -> str:
 
 
 def in_recipe(name: str) -> bool:
-    """Whether a keyword is the recipe's; all others are the model's."""
+    """Whether a keyword belongs to the recipe; all others belong to the model."""
     return name in Recipe.model_fields

@@ -1,4 +1,4 @@
-"""A search's rules: what a candidate is, when it is stopped, and which are confirmed."""
+"""Candidates of a search: how one is drawn, when its run is stopped, and which ones are confirmed."""
 
 import math
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ import numpy as np
 
 from ablate.design.arms import (
     BASELINE,
-    arm_of,
-    assembled,
-    differing,
+    assemble,
     grid_of,
-    named_by,
+    list_values,
+    make_arm,
+    name_arm,
+    select_changes,
     settings_of,
-    values_of,
 )
 from ablate.design.runs import Arm, Run, Setting
 from ablate.errors import StudyError
@@ -27,9 +27,10 @@ from ablate.tuning.trials import FIRST_TUNING_SEEDS
 
 CURVES_FOR_A_MEDIAN = 4
 WARM_UP_SHARE = 1 / 3
-"""Of the epochs, in which nothing is stopped: a sigmoid network stays near chance at first."""
+"""The share of epochs in which no run is stopped. A sigmoid network stays near chance at first."""
 TRAINED = 2.0
-"""Times the accuracy of guessing: the cheapest candidate is on the front by its cost alone."""
+"""A finalist must be this many times as accurate as guessing. Else the cheapest candidate would always be
+one, for nothing costs less."""
 SIGNIFICANT_DIGITS = 4
 
 
@@ -45,57 +46,57 @@ class Draw(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A network and recipe to try once, with what it costs."""
+    """A network and recipe to try once, with their cost."""
 
     arm: Arm
     setting: Setting
     flops_per_example: int
-    drawn: Any = field(default=None, compare=False)
-    """What the sampler wants back with the score; None for the baseline, which was not drawn."""
+    proposal: Any = field(default=None, compare=False)
+    """What the sampler needs together with the score; None for the baseline, which no sampler drew."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tried:
-    """A candidate and what came of it."""
+class TriedCandidate:
+    """A candidate and the record of its run."""
 
     candidate: Candidate
     record: RunRecord
     generation: int
 
 
-def baseline(study: StudySpec) -> Candidate:
-    """The baseline as the recipe has it: the first of the first generation."""
-    arm = arm_of(study, BASELINE, {}, BASELINE)
+def make_baseline(study: StudySpec) -> Candidate:
+    """The baseline with the recipe's own setting. It is the first candidate of the first generation."""
+    arm = make_arm(study, BASELINE, {}, BASELINE)
     setting = dict(grid_of(study, arm).own or {}) if study.tuning.active else {}
     return Candidate(arm=arm, setting=setting, flops_per_example=arm_flops(arm, study.dataset.facts))
 
 
-def drawn(study: StudySpec, draw: Draw) -> Candidate | None:
-    """A candidate whose every factor and nuisance is drawn, in file order; None if it cannot be built.
+def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
+    """Draw a candidate's factors and nuisances in file order; None if its network cannot be built.
 
-    A conditional value is among a factor's choices if the factors above it meet its condition.
+    A conditional value is among a factor's choices if the factors drawn before it meet the condition.
     """
-    base = assembled(study, BASELINE, {}, BASELINE)
+    base = assemble(study, BASELINE, {}, BASELINE)
     chosen: dict[str, Value] = {}
     for name in study.factors:
-        values = values_of(study, name, {**settings_of(base), **chosen})
+        values = list_values(study, name, {**settings_of(base), **chosen})
         chosen[name] = values[draw.choice(name, [as_written(value) for value in values])]
-    changes = differing(study, chosen)
+    changes = select_changes(study, chosen)
     try:
-        arm = arm_of(study, named_by(changes), changes, "factors")
+        arm = make_arm(study, name_arm(changes), changes, "factors")
     except StudyError:
         return None
     grid = grid_of(study, arm)
     setting: dict[str, float] = {}
-    # With nothing tuned the baseline has the recipe's own values: so must whatever is compared with it.
+    # Without tuning the baseline has the recipe's own values, and so must every candidate.
     for name, span in grid.ranges.items() if study.tuning.active else ():
         value = draw.number(name, span)
         setting[name] = round(value) if name in grid.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
     return Candidate(arm=arm, setting=setting, flops_per_example=arm_flops(arm, study.dataset.facts))
 
 
-def run_of(candidate: Candidate, finished: Sequence[Tried]) -> Run:
-    """The candidate's one run, stopped where it falls below what the generations before it allow."""
+def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
+    """The candidate's run. It stops where its accuracy falls below the median of earlier generations."""
     return Run(
         phase=Phase.SEARCH,
         arm=candidate.arm,
@@ -105,12 +106,12 @@ def run_of(candidate: Candidate, finished: Sequence[Tried]) -> Run:
     )
 
 
-def finalists(study: StudySpec, tried: Sequence[Tried]) -> list[Candidate]:
-    """The candidates to confirm: from end to end of the front of accuracy against FLOPs, the cheapest first.
+def choose_finalists(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[Candidate]:
+    """The candidates to confirm: spread evenly over the front of accuracy and FLOPs, the cheapest first.
 
-    An arm stands for itself with the best of the settings it was tried with.
+    Each arm takes part with the best of its settings.
     """
-    best: dict[str, Tried] = {}
+    best: dict[str, TriedCandidate] = {}
     for one in tried:
         name, accuracy = one.candidate.arm.name, one.record.validation_accuracy
         if (
@@ -130,8 +131,8 @@ def finalists(study: StudySpec, tried: Sequence[Tried]) -> list[Candidate]:
     return [front[i].candidate for i in picked]
 
 
-def named(finalists: Sequence[Candidate]) -> dict[str, Candidate]:
-    """The finalists under short names, the cheapest first: their own would fill a table by themselves."""
+def name_finalists(finalists: Sequence[Candidate]) -> dict[str, Candidate]:
+    """The finalists by short name, the cheapest first. Their own names are too long for a table."""
     return {
         name: replace(candidate, arm=replace(candidate.arm, name=name))
         for number, candidate in enumerate(finalists, start=1)
@@ -139,11 +140,11 @@ def named(finalists: Sequence[Candidate]) -> dict[str, Candidate]:
     }
 
 
-def _floor(candidate: Candidate, finished: Sequence[Tried]) -> tuple[float, ...]:
+def _floor(candidate: Candidate, finished: Sequence[TriedCandidate]) -> tuple[float, ...]:
     """By epoch, the median validation accuracy of the finished candidates that cost no more than this one.
 
-    Of all candidates it would stop every small network, which is never as accurate as the large ones and
-    yet may be the best at its cost.
+    A median over all candidates would stop every small network. These are less accurate than large ones,
+    yet one may be the best at its cost.
     """
     curves = [
         [point.validation_accuracy for point in t.record.epochs if point.validation_accuracy is not None]
@@ -157,4 +158,4 @@ def _floor(candidate: Candidate, finished: Sequence[Tried]) -> tuple[float, ...]
         if len(reached) < CURVES_FOR_A_MEDIAN:
             break
         floor.append(0.0 if epoch < warm_up else float(np.median(reached)))
-    return tuple(floor) if any(floor) else ()  # one that stops nothing makes no other run
+    return tuple(floor) if any(floor) else ()  # a floor that stops nothing must not change the run's key

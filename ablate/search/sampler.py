@@ -1,4 +1,4 @@
-"""Optuna's samplers propose candidates, its evaluators say what they show."""
+"""The sampler: Optuna proposes candidates and estimates the importance of each factor."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,21 +14,21 @@ from optuna.importance import (
 from optuna.trial import TrialState, create_trial
 
 from ablate.records.run_records import Status
-from ablate.search.candidates import Candidate, Tried, baseline, drawn
+from ablate.search.candidates import Candidate, TriedCandidate, draw_candidate, make_baseline
 from ablate.seeds import derived_seed
 from ablate.study.spec import Range, StudySpec, as_written
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 DRAWS_PER_CANDIDATE = 20
-"""So often a proposal that is not new or cannot be built is drawn anew; then the space counts as tried."""
+"""How many draws to make for each candidate wanted. Draws that are not new or cannot be built are dropped."""
 
 
-def propose(study: StudySpec, tried: Sequence[Tried], generation: int, size: int) -> list[Candidate]:
-    """The next generation: a function of the study and of what the generations before it came to.
+def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, size: int) -> list[Candidate]:
+    """The next generation, a function of only the study and the finished generations.
 
     Multi-objective TPE over every factor and nuisance: validation accuracy up, FLOPs an example down.
-    Fewer than `size` once the space holds nothing new; the baseline opens the first generation.
+    The baseline opens the first generation. There are fewer than `size` once the draws find nothing new.
     """
     sampler = optuna.samplers.TPESampler(
         seed=derived_seed(generation, f"search {study.name}") % 2**32,
@@ -37,36 +37,36 @@ def propose(study: StudySpec, tried: Sequence[Tried], generation: int, size: int
     )
     sampling = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     for one in tried:
-        if one.candidate.drawn is not None and one.record.validation_accuracy is not None:
+        if one.candidate.proposal is not None and one.record.validation_accuracy is not None:
             values = [one.record.validation_accuracy, float(one.candidate.flops_per_example)]
-            told = {**one.candidate.drawn, "values": values}
+            told = {**one.candidate.proposal, "values": values}
             sampling.add_trial(create_trial(state=TrialState.COMPLETE, **told))
-    found = [] if tried else [baseline(study)]
+    found = [] if tried else [make_baseline(study)]
     known = [(one.candidate.arm.name, one.candidate.setting) for one in tried]
     for _ in range(DRAWS_PER_CANDIDATE * size):
         if len(found) == size:
             break
         trial = sampling.ask()
-        candidate = drawn(study, _Drawing(trial))
+        candidate = draw_candidate(study, _OptunaDraw(trial))
         new = candidate is not None and (candidate.arm.name, candidate.setting) not in [
             *known,
             *((other.arm.name, other.setting) for other in found),
         ]
         if candidate is not None and new:
             given = {"params": trial.params, "distributions": trial.distributions}
-            found.append(replace(candidate, drawn=given))
-        # Told or not, the sampler's constant liar keeps the next draw away from this one; told as failed, a
-        # point without a network would be forgotten and drawn for ever.
+            found.append(replace(candidate, proposal=given))
+        # A dropped trial stays unfinished, so that the sampler avoids its neighbourhood. If it were told as
+        # failed, the sampler would forget the point and could draw it again for ever.
     return found
 
 
-def importance(study: StudySpec, tried: Sequence[Tried]) -> list[dict[str, Any]]:
-    """How much of the spread of validation accuracy each factor and nuisance goes with, by two evaluators.
+def estimate_importance(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[dict[str, Any]]:
+    """The importance of each factor and nuisance for validation accuracy, by two evaluators.
 
     PED-ANOVA looks at what the best tenth has in common (Watanabe et al., 2023), fANOVA at the whole range
-    (Hutter et al., 2014). Shares of what one search happened to try: a screening, no test.
+    (Hutter et al., 2014). The shares depend on what one search tried: they are a screening, not a test.
     """
-    # What was stopped has the accuracy of an early epoch: beside final ones it would show who starts slowly.
+    # A stopped run has the accuracy of an early epoch, which cannot be compared with final accuracies.
     scored = [
         t for t in tried if t.record.status == Status.COMPLETE and t.record.validation_accuracy is not None
     ]
@@ -99,15 +99,15 @@ def importance(study: StudySpec, tried: Sequence[Tried]) -> list[dict[str, Any]]
     return [{"factor": name, **{by: float(share[name]) for by, share in shares.items()}} for name in names]
 
 
-class _Drawing:
-    """Optuna's trial as what draws a candidate."""
+class _OptunaDraw:
+    """A `Draw` that asks an Optuna trial."""
 
     def __init__(self, trial: optuna.Trial) -> None:
         self._trial = trial
 
     def choice(self, name: str, labels: Sequence[str]) -> int:
-        # Labels, for Optuna takes True, 1 and 1.0 for one; the choices in the name, for they may depend on
-        # other factors and Optuna wants a name's choices to stay.
+        # Optuna confuses True, 1 and 1.0, so the choices are labels. It requires that a name's choices never
+        # change, but they may depend on other factors, so the name contains them.
         return labels.index(self._trial.suggest_categorical(f"{name}: {' | '.join(labels)}", list(labels)))
 
     def number(self, name: str, span: Range) -> float:

@@ -190,9 +190,12 @@ def test_named_arms_that_cannot_be_are_refused(small_file, arms: str, message: s
         (["factors={pooling: [max]}", "design=leave_one_out"], "needs two factors"),
         (
             ["factors={pooling: [avg], dropout: [0.1]}", "design=leave_one_out"],
-            "one value a factor, not baseline",
+            "takes one value, not the baseline's",
         ),
-        (["factors={pooling: [max, none], dropout: [0.1]}", "design=leave_one_out"], "one value a factor"),
+        (
+            ["factors={pooling: [max, none], dropout: [0.1]}", "design=leave_one_out"],
+            "takes one value, not the baseline's",
+        ),
         (["factors={pooling: [avg, max], activation: [rleu]}", "design=factorial"], "did you mean 'relu'"),
         (["factors={pooling: [{value: max, when: {conv_layers: 3}}]}"], "holds in no arm"),
         (["factors={pooling: [{value: max, when: {conv_layer: 3}}]}"], "did you mean 'conv_layers'"),
@@ -255,7 +258,7 @@ def test_long_names_that_differ_at_their_ends_have_file_names_that_differ() -> N
         ("baseline={kernel_size: 40}", r"baseline\.kernel_size: arm baseline"),
         ("baseline={momentum: 0.9}", r"'momentum' belongs to the recipe"),
         ("model=lenett", r"did you mean 'lenet'"),
-        ("tuning={trials: 3, activation: {low: 1, high: 2}}", r"'sigmoid' is no number"),
+        ("tuning={trials: 3, activation: {low: 1, high: 2}}", r"'sigmoid' is not a number"),
         (
             "tuning={trials: 3, dropout: {low: 0.1, high: 1.9}}",
             r"1\.0 is not a probability|1\.9 is not a probability",

@@ -10,8 +10,15 @@ from ablate.design.designs import lay_out
 from ablate.design.runs import Arm, Run, setting_name
 from ablate.records.run_records import EpochPoint, RunRecord
 from ablate.report import writer
-from ablate.search.candidates import Candidate, Tried, drawn, finalists, named, run_of
-from ablate.search.sampler import importance, propose
+from ablate.search.candidates import (
+    Candidate,
+    TriedCandidate,
+    choose_finalists,
+    draw_candidate,
+    make_run,
+    name_finalists,
+)
+from ablate.search.sampler import estimate_importance, propose
 from ablate.study.spec import Range, StudySpec
 from tests.experiment.test_conduct import Stub, conduct
 
@@ -60,18 +67,20 @@ def score(candidate: Candidate) -> float:
     )
 
 
-def search(spec: StudySpec, of: Callable[[Candidate], float] = score) -> list[Tried]:
-    tried: list[Tried] = []
+def search(spec: StudySpec, of: Callable[[Candidate], float] = score) -> list[TriedCandidate]:
+    tried: list[TriedCandidate] = []
     for generation in range(4):
         for candidate in propose(spec, list(tried), generation, 6):
             tried.append(
-                Tried(candidate=candidate, record=record(candidate, of(candidate)), generation=generation)
+                TriedCandidate(
+                    candidate=candidate, record=record(candidate, of(candidate)), generation=generation
+                )
             )
         tried.sort(key=lambda one: one.generation)
     return tried
 
 
-def names(tried: list[Tried]) -> list[tuple[str, float]]:
+def names(tried: list[TriedCandidate]) -> list[tuple[str, float]]:
     return [(one.candidate.arm.name, one.candidate.setting["learning_rate"]) for one in tried]
 
 
@@ -110,7 +119,7 @@ def test_a_space_smaller_than_the_search_is_tried_out_and_no_more(small) -> None
     spec = small("design=search", "factors={pooling: [avg, max]}", "tuning={trials: 0}")
     found = propose(spec, [], 0, 6)
     assert [candidate.arm.name for candidate in found] == ["baseline", "pooling=max"]
-    tried = [Tried(candidate=c, record=record(c, 0.9), generation=0) for c in found]
+    tried = [TriedCandidate(candidate=c, record=record(c, 0.9), generation=0) for c in found]
     assert propose(spec, tried, 1, 6) == []
 
 
@@ -130,12 +139,12 @@ class First:
 
 def test_a_conditional_value_is_a_choice_only_where_the_factors_above_allow_it(small) -> None:
     draw = First()
-    candidate = drawn(small(*SPACE, "factors.dilation=[1]"), draw)
+    candidate = draw_candidate(small(*SPACE, "factors.dilation=[1]"), draw)
     assert candidate is not None
     assert draw.choices["kernel_size"] == ["5", "3", "[5 3 5]"]
     assert candidate.arm.name == "pooling=max,conv_layers=3,kernel_size=[5 3 5],dense_layers=1"
     draw = First()
-    drawn(small(*SPACE, "factors.dilation=[1]", "factors.conv_layers=[3, 2]"), draw)
+    draw_candidate(small(*SPACE, "factors.dilation=[1]", "factors.conv_layers=[3, 2]"), draw)
     assert draw.choices["kernel_size"] == ["5", "3"]
 
 
@@ -151,7 +160,7 @@ def arm(spec) -> Arm:
 def test_a_candidate_is_held_against_those_that_cost_no_more(arm) -> None:
     curve = (0.1, 0.5, 0.7, 0.8, 0.85, 0.9)
     large = [
-        Tried(
+        TriedCandidate(
             candidate=candidate(100, f"large{i}", arm),
             record=record(candidate(100, f"large{i}", arm), 0.9, curve),
             generation=0,
@@ -159,23 +168,23 @@ def test_a_candidate_is_held_against_those_that_cost_no_more(arm) -> None:
         for i in range(5)
     ]
     assert (
-        run_of(candidate(50, "small", arm), large).floor == ()
+        make_run(candidate(50, "small", arm), large).floor == ()
     )  # it would have been stopped for being small
-    assert run_of(candidate(100, "equal", arm), large).floor == (0.0, 0.0, 0.7, 0.8, 0.85, 0.9)
+    assert make_run(candidate(100, "equal", arm), large).floor == (0.0, 0.0, 0.7, 0.8, 0.85, 0.9)
 
 
 def test_a_median_wants_four_curves_and_takes_those_that_got_so_far(arm) -> None:
     whole = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
     tried = [
-        Tried(
+        TriedCandidate(
             candidate=candidate(1, f"c{i}", arm),
             record=record(candidate(1, f"c{i}", arm), 0.5, whole[:reached]),
             generation=0,
         )
         for i, reached in enumerate((6, 6, 6, 4, 3))
     ]
-    assert run_of(candidate(1, "new", arm), tried).floor == (0.0, 0.0, 0.3, 0.4)
-    assert run_of(candidate(1, "new", arm), tried[:3]).floor == ()
+    assert make_run(candidate(1, "new", arm), tried).floor == (0.0, 0.0, 0.3, 0.4)
+    assert make_run(candidate(1, "new", arm), tried[:3]).floor == ()
 
 
 def test_finalists_are_the_front_from_end_to_end(spec, arm) -> None:
@@ -188,7 +197,7 @@ def test_finalists_are_the_front_from_end_to_end(spec, arm) -> None:
         "huge": (20, 0.89),
     }
     tried = [
-        Tried(
+        TriedCandidate(
             candidate=candidate(flops, name, arm),
             record=record(candidate(flops, name, arm), accuracy),
             generation=0,
@@ -196,40 +205,40 @@ def test_finalists_are_the_front_from_end_to_end(spec, arm) -> None:
         for name, (flops, accuracy) in points.items()
     ]
     best = [
-        Tried(
+        TriedCandidate(
             candidate=candidate(1, "baseline", arm),
             record=record(candidate(1, "baseline", arm), 0.99),
             generation=0,
         )
     ]
     stopped = [
-        Tried(
+        TriedCandidate(
             candidate=candidate(1, "stopped", arm),
             record=record(candidate(1, "stopped", arm), 0.98, status="pruned"),
             generation=0,
         )
     ]
-    found = finalists(spec, [*tried, *best, *stopped])
+    found = choose_finalists(spec, [*tried, *best, *stopped])
     assert [one.arm.name for one in found] == ["tiny", "middle", "large"]
-    assert list(named(found)) == ["finalist 1", "finalist 2", "finalist 3"]
-    assert [one.arm.name for one in finalists(spec, tried[:1])] == ["tiny"]
-    assert finalists(spec, best) == []
+    assert list(name_finalists(found)) == ["finalist 1", "finalist 2", "finalist 3"]
+    assert [one.arm.name for one in choose_finalists(spec, tried[:1])] == ["tiny"]
+    assert choose_finalists(spec, best) == []
 
 
 def test_an_arm_stands_for_itself_with_its_best_setting(spec, arm) -> None:
     tried = []
     for rate, accuracy in ((0.1, 0.8), (0.2, 0.85), (0.3, 0.7)):
         one = replace(candidate(1, "same", arm), setting={"learning_rate": rate})
-        tried.append(Tried(candidate=one, record=record(one, accuracy), generation=0))
-    assert [one.setting for one in finalists(spec, tried)] == [{"learning_rate": 0.2}]
+        tried.append(TriedCandidate(candidate=one, record=record(one, accuracy), generation=0))
+    assert [one.setting for one in choose_finalists(spec, tried)] == [{"learning_rate": 0.2}]
 
 
 def test_screening_finds_what_the_score_depends_on(spec) -> None:
-    shares = {row["factor"]: row for row in importance(spec, search(spec))}
+    shares = {row["factor"]: row for row in estimate_importance(spec, search(spec))}
     assert max(shares, key=lambda name: shares[name]["fanova"]) == "pooling"
     assert sum(row["fanova"] for row in shares.values()) == pytest.approx(1)
     assert sum(row["ped_anova"] for row in shares.values()) == pytest.approx(1)
-    assert importance(spec, search(spec)[:4]) == []
+    assert estimate_importance(spec, search(spec)[:4]) == []
 
 
 class Searching(Stub):
@@ -291,7 +300,7 @@ def test_without_tuning_candidates_and_finalists_have_the_recipes_own_setting(sm
 def test_what_was_stopped_early_is_not_screened(spec) -> None:
     """Half the candidates start slowly for their window and end as well as the others."""
 
-    def tried_of(status: str) -> list[Tried]:
+    def tried_of(status: str) -> list[TriedCandidate]:
         found = []
         for one in search(spec):
             slow = one.candidate.arm.factors["kernel_size"] == 5
@@ -300,18 +309,18 @@ def test_what_was_stopped_early_is_not_screened(spec) -> None:
             found.append(replace(one, record=made))
         return found
 
-    shares = {row["factor"]: row["fanova"] for row in importance(spec, tried_of("pruned"))}
+    shares = {row["factor"]: row["fanova"] for row in estimate_importance(spec, tried_of("pruned"))}
     assert shares.get("kernel_size", 0.0) < 0.2
     assert max(shares, key=lambda name: shares[name]) == "pooling"
 
 
 def test_a_candidate_that_guesses_is_no_finalist_however_cheap(spec, arm) -> None:
     tried = [
-        Tried(
+        TriedCandidate(
             candidate=candidate(flops, name, arm),
             record=record(candidate(flops, name, arm), accuracy),
             generation=0,
         )
         for name, flops, accuracy in (("guessing", 1, 0.15), ("trained", 2, 0.8))
     ]
-    assert [one.arm.name for one in finalists(spec, tried)] == ["trained"]
+    assert [one.arm.name for one in choose_finalists(spec, tried)] == ["trained"]
