@@ -8,10 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from ablate.data.cell_text import printable, table_cell
+from ablate.formatting import format_count
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 TEST_EVERY = 5
 """Without a folder of test images, every fifth image of a class, in order of names, is a test image."""
+LEAST_TRAINING_IMAGES = 2
+"""With a folder of test images, a class needs one image to train on and one to hold out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,23 +46,25 @@ def image_folder(path: Path) -> ImageFolder:
         ]
         if missing := sorted(set(train) - set(test)):
             raise ValueError(f"{parts[1]}: the class {missing[0]} has no test images")
-        few = {name: files for name, files in train.items() if len(files) < 2}
+        folder, least = parts[0], LEAST_TRAINING_IMAGES
     else:
         train = _by_class(path)
-        few = {name: files for name, files in train.items() if len(files) < TEST_EVERY}
+        folder, least = path, TEST_EVERY
         every = [(i, file, n) for n, name in enumerate(train) for i, file in enumerate(train[name], start=1)]
         listed = [
             [(file, n) for i, file, n in every if (i % TEST_EVERY == 0) is tested] for tested in (False, True)
         ]
+    few = [(name, len(files)) for name, files in train.items() if len(files) < least]
     if len(train) > 1 and few:
-        name, files = next(iter(few.items()))
+        name, count = few[0]
         raise ValueError(
-            f"{path}: the class {name} has {len(files)} images: add more, it needs at least {TEST_EVERY}"
+            f"{folder}: the class {name} has {format_count(count, 'image')}: add more, it needs "
+            f"at least {least}"
         )
     if len(train) < 2 or not all(listed):
         raise ValueError(
             f"{path}: is not a folder of images by class: it needs at least two folders, each with at least "
-            f"{TEST_EVERY} images ({', '.join(IMAGE_ENDINGS)})"
+            f"{least} images ({', '.join(IMAGE_ENDINGS)})"
         )
     return ImageFolder(classes=tuple(train), train=tuple(listed[0]), test=tuple(listed[1]))
 
