@@ -10,7 +10,7 @@ import numpy as np
 
 from ablate.bench.contenders import Contender, Kind
 from ablate.records.run_records import TimingBlock
-from ablate.records.tables import frame
+from ablate.records.tables import make_frame
 from ablate.stats.throughput import summarise_throughput
 
 CONFIDENCE = 0.95
@@ -51,7 +51,7 @@ def compute_results(contenders: Sequence[Contender], measured: Sequence[TimingBl
     round of one block the ratio is to the mean of the blocks before and after, without an interval.
     """
     names = [contender.name for contender in contenders]
-    compared = summarise_throughput(frame("timing", map(vars, measured)), names, CONFIDENCE)
+    compared = summarise_throughput(make_frame("timing", map(vars, measured)), names, CONFIDENCE)
     once = len({block.block for block in measured}) == 1
     for contender in contenders:
         own = [block for block in measured if block.arm == contender.name]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.data import sources
-from ablate.design.runs import Run, slug
+from ablate.design.runs import Run, make_slug
 from ablate.errors import AblateError, FolderError
 from ablate.execution.executor import Conditions
 from ablate.figures import registry
@@ -60,7 +60,7 @@ def draw(
         part = Views(classes=classes, inputs=chosen, arms=seen.arms[first : first + MOST_ARMS])
         asked = [classes[label] for label in chosen] + ([] if arm is None else [arm])
         number = f"-{first // MOST_ARMS + 1}" if len(seen.arms) > MOST_ARMS else ""
-        name = "-".join(slug(word) for word in asked)[:LONGEST_NAME]
+        name = "-".join(make_slug(word) for word in asked)[:LONGEST_NAME]
         for drawn in registry.draw_inspection(study, {}, part):
             file = path / "figures" / f"{ASKED}{drawn.kind.name}-{name}{number}"
             write_whole(file.with_name(f"{file.name}.svg"), drawn.svg)

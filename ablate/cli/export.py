@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ablate import models
-from ablate.design.runs import Run, slug
+from ablate.design.runs import Run, make_slug
 from ablate.errors import AblateError, FolderError, install_command
 from ablate.inspection.networks import TrainedNetworks
 from ablate.records.files import write_whole
@@ -66,7 +66,7 @@ def write_arm(folder: Path, arm: str, to: Path) -> list[Written]:
     torch.save(dict(network.state_dict()), buffer)
     # Before anything is written: a network that ONNX cannot express leaves no half of an export.
     graph = _onnx(network, run, shape, _metadata(trained.study, run, classes))
-    weights, program = to / f"{slug(arm)}.pt", to / f"{slug(arm)}.onnx"
+    weights, program = to / f"{make_slug(arm)}.pt", to / f"{make_slug(arm)}.onnx"
     write_whole(weights, buffer.getvalue())
     write_whole(program, graph)
     sizes = ", ".join(map(str, shape))
@@ -109,7 +109,7 @@ def write_curves(folder: Path, to: Path) -> int:
         raise FolderError(f"{folder}: no arm is confirmed yet, so there is no curve: run its study on")
     for (arm, seed), points in curves:
         recipe = trained.run_of(arm, seed).recipe
-        place = to / slug(arm) / f"seed-{seed}"
+        place = to / make_slug(arm) / f"seed-{seed}"
         for earlier in place.glob("events.out.tfevents.*"):
             earlier.unlink()
         with SummaryWriter(str(place)) as writer:

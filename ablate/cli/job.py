@@ -54,7 +54,7 @@ class Job:
         """
         study, folder = self.study, self.folder
         layout = lay_out(study)
-        folder.take(fresh=fresh)
+        folder.lock(fresh=fresh)
         with ExitStack() as stack:
             stack.callback(folder.release)
             stack.enter_context(raise_on_interrupt())

@@ -7,16 +7,16 @@ from pydantic import ValidationError
 
 from ablate import models
 from ablate.design.grid import Grid
-from ablate.design.runs import Arm, Setting, in_recipe
+from ablate.design.runs import Arm, Setting, belongs_to_recipe
 from ablate.errors import ModelError, StudyError
 from ablate.study.spec import Recipe, StudySpec, Value, ValueWhen, as_written, did_you_mean
 
 BASELINE = "baseline"
 
 
-def grid_of(study: StudySpec, arm: Arm) -> Grid:
+def make_grid(study: StudySpec, arm: Arm) -> Grid:
     """The arm's tuning grid: the ranges whose conditions hold in the arm."""
-    settings = settings_of(arm)
+    settings = collect_settings(arm)
     ranges = {}
     for name, choices in study.tuning.ranges.items():
         applying = [choice for choice in choices if choice.applies(settings)]
@@ -50,7 +50,7 @@ def list_values(study: StudySpec, name: str, settings: Mapping[str, Any]) -> lis
     return [value for value, applies in plain if applies]
 
 
-def settings_of(arm: Arm) -> dict[str, Any]:
+def collect_settings(arm: Arm) -> dict[str, Any]:
     """Every keyword of the arm's network and recipe with its value, defaults included."""
     return {**models.keywords(arm.model), **arm.keywords, **arm.recipe.model_dump()}
 
@@ -66,7 +66,7 @@ def make_arm(study: StudySpec, name: str, changes: Mapping[str, Value], key: str
     return arm
 
 
-def why_impossible(
+def explain_impossible(
     study: StudySpec, arm: Arm, changes: Mapping[str, Value] | None = None
 ) -> ModelError | None:
     """The reason why the arm's network (with `changes`) cannot be built; None if it can."""
@@ -91,7 +91,7 @@ def name_arm(changes: Mapping[str, Value]) -> str:
 
 def select_changes(study: StudySpec, settings: Mapping[str, Value]) -> dict[str, Value]:
     """The settings that differ from the baseline's."""
-    own = baseline_values(study)
+    own = collect_baseline_values(study)
     return {name: value for name, value in settings.items() if as_written(value) != as_written(own[name])}
 
 
@@ -101,16 +101,16 @@ def assemble(study: StudySpec, name: str, changes: Mapping[str, Value], key: str
     changed = {k: v for k, v in changes.items() if k != "model"}
     keywords = {
         **(study.baseline if model == study.model else {}),
-        **{k: v for k, v in changed.items() if not in_recipe(k)},
+        **{k: v for k, v in changed.items() if not belongs_to_recipe(k)},
     }
-    recipe = _recipe(study, study.recipe, {k: v for k, v in changed.items() if in_recipe(k)}, key)
+    recipe = _recipe(study, study.recipe, {k: v for k, v in changed.items() if belongs_to_recipe(k)}, key)
     known = {"model": model, **models.keywords(model), **keywords, **recipe.model_dump()}
     # A factor that another family of networks does not have stays empty in the tables.
     factors = {factor: _plain(known[factor]) if factor in known else None for factor in study.factor_names}
     return Arm(name=name, model=model, keywords=keywords, recipe=recipe, factors=factors)
 
 
-def baseline_values(study: StudySpec) -> dict[str, Value]:
+def collect_baseline_values(study: StudySpec) -> dict[str, Value]:
     """The baseline's value of every factor."""
     return dict(assemble(study, BASELINE, {}, BASELINE).factors)
 
@@ -125,7 +125,7 @@ def check_names(study: StudySpec) -> None:
     for section in ("baseline", "factors"):
         for name in getattr(study, section):
             _check_name(study, f"{section}.{name}", name, [study.model])
-            if section == "baseline" and in_recipe(name):
+            if section == "baseline" and belongs_to_recipe(name):
                 key = study.where(f"{section}.{name}")
                 raise StudyError(f"{key}: '{name}' belongs to the recipe: write it there")
     for arm, changes in study.arms.items():
@@ -168,11 +168,11 @@ def _number(study: StudySpec, name: str, value: Any) -> float:
 
 def check_point(study: StudySpec, arm: Arm, point: Setting) -> None:
     """Raise a StudyError if the arm cannot be trained with this setting."""
-    recipe = {k: v for k, v in point.items() if in_recipe(k)}
+    recipe = {k: v for k, v in point.items() if belongs_to_recipe(k)}
     key = f"tuning.{next(iter(point), '')}"
     _recipe(study, arm.recipe, recipe, key)
     if len(recipe) < len(point):
-        _check_network(study, arm, {k: v for k, v in point.items() if not in_recipe(k)}, key)
+        _check_network(study, arm, {k: v for k, v in point.items() if not belongs_to_recipe(k)}, key)
 
 
 def _recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value], key: str) -> Recipe:
@@ -191,7 +191,7 @@ def _recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value], key:
 
 
 def _check_network(study: StudySpec, arm: Arm, changes: Mapping[str, Value], key: str) -> None:
-    if error := why_impossible(study, arm, changes):
+    if error := explain_impossible(study, arm, changes):
         at = key
         if key == BASELINE:
             at = "model" if error.keyword == "model" else f"baseline.{error.keyword}"

@@ -7,16 +7,16 @@ from itertools import pairwise, product
 from ablate.design.arms import (
     BASELINE,
     assemble,
-    baseline_values,
     check_names,
     check_point,
-    grid_of,
+    collect_baseline_values,
+    collect_settings,
+    explain_impossible,
     list_values,
     make_arm,
+    make_grid,
     name_arm,
     select_changes,
-    settings_of,
-    why_impossible,
 )
 from ablate.design.runs import Arm, Run, Setting
 from ablate.errors import StudyError
@@ -64,10 +64,10 @@ def lay_out(study: StudySpec) -> Layout:
         if names.count(name) > 1:
             raise StudyError(f"{study.where('factors')}: two arms would be called '{name}': tell them apart")
     for name in study.tuning.ranges if study.design != "search" else ():
-        if not any(name in grid_of(study, arm).ranges for arm in layout.arms):
+        if not any(name in make_grid(study, arm).ranges for arm in layout.arms):
             raise StudyError(f"{study.where(f'tuning.{name}')}: the condition of its range holds in no arm")
     for arm in layout.arms:
-        for point in grid_of(study, arm).points():
+        for point in make_grid(study, arm).list_points():
             check_point(study, arm, point)
     return layout
 
@@ -79,7 +79,7 @@ def lay_out_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
     return Layout(arms=found, contrasts=_each_with_first(found), left_out={})
 
 
-def confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str, Setting]) -> list[Run]:
+def list_confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str, Setting]) -> list[Run]:
     """The confirmation runs: every arm with its tuned setting on fresh seeds, seed by seed."""
     return [
         Run(phase=Phase.CONFIRM, arm=arm, setting=chosen[arm.name], seed=seed)
@@ -101,7 +101,7 @@ def _one_at_a_time(study: StudySpec) -> Layout:
         for position, value in enumerate(alternatives):
             key = f"factors.{name}.{position}"
             if isinstance(value, ValueWhen):
-                if not value.applies(settings_of(baseline)):
+                if not value.applies(collect_settings(baseline)):
                     told = name_arm(value.when)
                     raise StudyError(
                         f"{study.where(key)}: {told} holds in no arm, because only one factor differs"
@@ -114,7 +114,7 @@ def _one_at_a_time(study: StudySpec) -> Layout:
 
 def _factorial(study: StudySpec) -> Layout:
     """Every combination of values. A combination that cannot be built is left out, with the reason."""
-    own = baseline_values(study)
+    own = collect_baseline_values(study)
     levels = {
         # The baseline is one of the combinations, even if the study file does not list its values.
         name: [own[name], *(v for v in map(_unconditional, listed) if as_written(v) != as_written(own[name]))]
@@ -132,7 +132,7 @@ def _factorial(study: StudySpec) -> Layout:
         if not changes or not _allowed(study, chosen, found[0]):
             continue
         arm = assemble(study, name_arm(changes), changes, "factors")
-        if reason := why_impossible(study, arm):
+        if reason := explain_impossible(study, arm):
             left_out[arm.name] = f"{reason.keyword}: {reason}"
         else:
             found.append(arm)
@@ -200,8 +200,8 @@ def _unconditional(value: ValueWhen | Value) -> Value:
 
 def _allowed(study: StudySpec, chosen: Mapping[str, Value], baseline: Arm) -> bool:
     """Whether the condition of every chosen value holds."""
-    settings = {**settings_of(baseline), **chosen}
-    own = baseline_values(study)
+    settings = {**collect_settings(baseline), **chosen}
+    own = collect_baseline_values(study)
     return all(
         as_written(value) == as_written(own[name])
         or as_written(value) in map(as_written, list_values(study, name, settings))

@@ -31,7 +31,7 @@ class Grid:
     possible: Callable[[Setting], bool] = field(compare=False)
     """Tells whether the arm can be trained at a point."""
 
-    def points(self) -> list[dict[str, float]]:
+    def list_points(self) -> list[dict[str, float]]:
         """The settings to try; one empty setting where nothing is tuned.
 
         One nuisance gets evenly (log-)spaced values, several get scrambled Sobol points. The own values are
@@ -41,7 +41,7 @@ class Grid:
             return [{}]
         return self._spaced() if len(self.ranges) == 1 else self._scattered()
 
-    def beyond(self, side: Side, steps: int) -> dict[str, float] | None:
+    def find_point_beyond(self, side: Side, steps: int) -> dict[str, float] | None:
         """The point `steps` grid steps outside the range of the one nuisance; None if it is impossible."""
         if len(self.ranges) != 1 or self.trials < 2:
             return None

@@ -29,7 +29,7 @@ class Arm:
     @property
     def slug(self) -> str:
         """The name as a file name."""
-        return slug(self.name)
+        return make_slug(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +46,14 @@ class Run:
     @property
     def keywords(self) -> dict[str, Value]:
         """The model's keywords with the setting in place."""
-        return {**self.arm.keywords, **{k: v for k, v in self.setting.items() if not in_recipe(k)}}
+        return {**self.arm.keywords, **{k: v for k, v in self.setting.items() if not belongs_to_recipe(k)}}
 
     @property
     def recipe(self) -> Recipe:
         """The recipe with the setting in place."""
-        return self.arm.recipe.model_copy(update={k: v for k, v in self.setting.items() if in_recipe(k)})
+        return self.arm.recipe.model_copy(
+            update={k: v for k, v in self.setting.items() if belongs_to_recipe(k)}
+        )
 
     def key(self, study: StudySpec, device: str) -> str:
         """The run's key in the records: equal for two runs exactly if they must give the same numbers."""
@@ -73,7 +75,7 @@ class Run:
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def slug(arm: str) -> str:
+def make_slug(arm: str) -> str:
     """An arm's name for a file: letters, digits and dashes, with a hash where two names could collide."""
     plain = re.sub(r"[^a-z0-9]+", "-", arm.lower()).strip("-")[:LONGEST_SLUG]
     if len(arm) <= LONGEST_SLUG and re.fullmatch(r"[a-z0-9_=,]+", arm):
@@ -81,11 +83,11 @@ def slug(arm: str) -> str:
     return f"{plain}-{hashlib.sha256(arm.encode()).hexdigest()[:6]}"
 
 
-def setting_name(setting: Setting) -> str:
+def name_setting(setting: Setting) -> str:
     """`learning_rate=0.9`, or `recipe` where nothing is tuned."""
     return ",".join(f"{name}={value:g}" for name, value in setting.items()) or "recipe"
 
 
-def in_recipe(name: str) -> bool:
+def belongs_to_recipe(name: str) -> bool:
     """Whether a keyword belongs to the recipe; all others belong to the model."""
     return name in Recipe.model_fields

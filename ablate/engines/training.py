@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ablate.data.loading import Dataset, split
-from ablate.design.runs import Run, setting_name
+from ablate.design.runs import Run, name_setting
 from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
 from ablate.seeds import derived_seed
 
@@ -109,7 +109,7 @@ class Course:
         return RunRecord(
             phase=run.phase,
             arm=run.arm.name,
-            setting=setting_name(run.setting),
+            setting=name_setting(run.setting),
             seed=run.seed,
             values={**run.arm.factors, **run.setting},
             status=Status.DIVERGED if self._diverged else Status.PRUNED if self._pruned else Status.COMPLETE,

@@ -10,7 +10,7 @@ import torch
 
 from ablate.data import loading
 from ablate.data.datasets import DatasetSpec
-from ablate.design.runs import Run, setting_name
+from ablate.design.runs import Run, name_setting
 from ablate.engines.choice import trainer_for, trains_in_cohorts
 from ablate.engines.cohort import cohort_key, reason_against, train_together
 from ablate.engines.training import train
@@ -148,7 +148,7 @@ def record_failure(run: Run, cause: str, status: Status = Status.FAILED) -> Outc
     record = RunRecord(
         phase=run.phase,
         arm=run.arm.name,
-        setting=setting_name(run.setting),
+        setting=name_setting(run.setting),
         seed=run.seed,
         values={**run.arm.factors, **run.setting},
         status=status,

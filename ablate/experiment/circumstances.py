@@ -32,7 +32,7 @@ def describe_circumstances(
         # Only people's own networks have code that may change while their weights stay.
         code={model: code for model in used_models if (code := models.fingerprint(model))},
         plugins=plugins,
-        search=plan.generations.facts(),
+        search=plan.generations.summarise(),
         mixed_engines=_list_mixed_engines(plan),
     )
 

@@ -120,7 +120,7 @@ class Conduct:
         self._store.refresh()
         self._throughput = self._throughput_of(arms)
         if not self._throughput.complete():
-            self._store.time_on(self._machine)
+            self._store.set_timing_machine(self._machine)
             with self._alone():
                 for done, total, block in self._throughput.measure():
                     speed = f"{block.examples / block.seconds:,.0f} examples/s"
@@ -132,7 +132,7 @@ class Conduct:
     def _look(self) -> Iterator[Event]:
         """Keep what the trained networks confuse and what their layers compute."""
         firsts = [self._plan.first_run(arm) for arm in self._plan.layout.arms]
-        kept = [run for run in firsts if self._folder.checkpoint(run.arm.slug).exists()]
+        kept = [run for run in firsts if self._folder.locate_checkpoint(run.arm.slug).exists()]
         trained = {self._plan.key(run): run for run in kept if self._plan.is_on_record(run)}
         for done, arm in enumerate(inside.keep(self._folder, trained, self._conditions.load), start=1):
             yield Advanced(phase="look", done=done, total=len(trained), arm=arm, detail="looked inside")
@@ -140,7 +140,7 @@ class Conduct:
     @property
     def timed_elsewhere(self) -> bool:
         """Whether another host timed the arms: its provenance then counts."""
-        return bool(self._store.foreign_provenance(self._machine))
+        return bool(self._store.find_foreign_provenance(self._machine))
 
     def replay(self) -> None:
         """Follow the plan as far as the record goes; train nothing, time nothing."""
@@ -163,8 +163,8 @@ class Conduct:
         Without `measure_costs` an arm has a cost only if it is known already: measuring takes two of its
         training steps.
         """
-        elsewhere = self._store.foreign_provenance(self._machine)
-        kept = Provenance.from_dict(elsewhere) if elsewhere else self._folder.provenance()
+        elsewhere = self._store.find_foreign_provenance(self._machine)
+        kept = Provenance.from_dict(elsewhere) if elsewhere else self._folder.read_provenance()
         machine = describe_machine(torch.device(self._conditions.device), self._threads, self._jobs)
         if kept and (elsewhere or not self._worked):  # the machine that measured the values on record
             machine = kept.machine

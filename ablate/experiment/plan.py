@@ -7,8 +7,8 @@ number of workers and however often the command was interrupted.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ablate.design.arms import grid_of
-from ablate.design.designs import Layout, confirm_runs
+from ablate.design.arms import make_grid
+from ablate.design.designs import Layout, list_confirm_runs
 from ablate.design.runs import Arm, Run, Setting
 from ablate.records.run_records import TRAINED, Phase, RunRecord
 from ablate.search.generations import Generations
@@ -85,16 +85,16 @@ class Plan:
     def _search(self) -> Iterator[Wave]:
         if self.study.design != "search":
             return
-        for runs in self.generations.waves(lambda run: self._records[self.key(run)]):
+        for runs in self.generations.propose_waves(lambda run: self._records[self.key(run)]):
             yield Wave(phase=Phase.SEARCH, runs=tuple(runs))
             self._add(runs)
-        self.layout = self.generations.layout()
+        self.layout = self.generations.lay_out()
 
     def _tune(self) -> Iterator[Wave]:
         if not self.study.tuning.active:
             return
         arms = {arm.name: arm for arm in self.layout.arms}
-        grids = {name: grid_of(self.study, arm) for name, arm in arms.items()}
+        grids = {name: make_grid(self.study, arm) for name, arm in arms.items()}
         while True:
             wanted = advance(grids, self._scores())
             if isinstance(wanted, dict):
@@ -109,7 +109,7 @@ class Plan:
 
     def _confirm(self) -> Iterator[Wave]:
         settings: dict[str, Setting] = {arm.name: self.first_run(arm).setting for arm in self.layout.arms}
-        runs = confirm_runs(self.study, self.layout.arms, settings)
+        runs = list_confirm_runs(self.study, self.layout.arms, settings)
         self._add(runs)
         yield Wave(phase=Phase.CONFIRM, runs=tuple(runs))
 

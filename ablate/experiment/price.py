@@ -9,7 +9,7 @@ from statistics import fmean, median
 import torch
 
 from ablate.data.loading import Dataset, synthetic
-from ablate.design.arms import grid_of
+from ablate.design.arms import make_grid
 from ablate.design.designs import Layout
 from ablate.design.runs import Arm, Run
 from ablate.engines.choice import trainer_for
@@ -152,12 +152,12 @@ def _searched(study: StudySpec, arm: Arm) -> float:
 
 def _tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, int]:
     """The fewest and the most runs that tuning may want of an arm."""
-    grid = grid_of(study, arm)
+    grid = make_grid(study, arm)
     if not study.tuning.active or not grid.ranges:
         return 0, 0
-    least = len(grid.points())
+    least = len(grid.list_points())
     most = least + (2 * EXTENSION_STEPS if len(grid.ranges) == 1 else 0)
-    alike = sum(grid_of(study, other) == grid for other in arms)
+    alike = sum(make_grid(study, other) == grid for other in arms)
     return (
         least + len(RESCORING_SEEDS) * min(least, SHORTLISTED_PER_ARM),
         most + len(RESCORING_SEEDS) * min(most, SHORTLISTED_PER_ARM * alike),

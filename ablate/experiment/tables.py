@@ -7,7 +7,7 @@ import pandas as pd
 
 from ablate.experiment.plan import Plan
 from ablate.records.run_records import CRASHED, Phase, Status, TimingBlock, TuningOutcome
-from ablate.records.tables import epochs_frame, frame, runs_frame
+from ablate.records.tables import make_epochs_frame, make_frame, make_runs_frame
 
 
 def make_tables(plan: Plan, blocks: Sequence[TimingBlock]) -> dict[str, pd.DataFrame]:
@@ -16,10 +16,10 @@ def make_tables(plan: Plan, blocks: Sequence[TimingBlock]) -> dict[str, pd.DataF
     records = [replace(record, values={**run.arm.factors, **run.setting}) for run, record in plan.recorded()]
     values = list(dict.fromkeys([*plan.study.factor_names, *plan.study.tuning.ranges]))
     return {
-        "runs": runs_frame(records, values),
-        "epochs": epochs_frame(records),
-        "tuning": frame("tuning", (asdict(row) for row in _tuning_rows(plan))),
-        "timing": frame("timing", (asdict(block) for block in blocks)),
+        "runs": make_runs_frame(records, values),
+        "epochs": make_epochs_frame(records),
+        "tuning": make_frame("tuning", (asdict(row) for row in _tuning_rows(plan))),
+        "timing": make_frame("timing", (asdict(block) for block in blocks)),
     }
 
 

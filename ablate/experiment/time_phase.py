@@ -88,7 +88,7 @@ class Throughput:
         # A new arm changes the neighbours of all others, and blocks of two machines are no pairs: in both
         # cases the key changes, so the alternation starts again.
         runs = [run.key(self._study, self._conditions.device) for run in self._runs.values()]
-        machine = self._store.timing_machine(device_name(self._device))
+        machine = self._store.find_timing_machine(device_name(self._device))
         seconds = self._study.timing.block_seconds
         order = []
         for block, position, name in alternate(list(self._runs), self._study.timing.blocks):

@@ -17,7 +17,7 @@ from ablate.inspection.tracing import Call, maps, traced
 from ablate.records import views
 from ablate.records.files import write_whole
 from ablate.records.folder import ReportFolder
-from ablate.records.tables import frame
+from ablate.records.tables import make_frame
 from ablate.records.views import Array, Confused, Filters, Layer, View, Views
 from ablate.study.spec import did_you_mean
 
@@ -95,7 +95,7 @@ def network_of(run: Run, folder: ReportFolder, dataset: Dataset) -> nn.Module:
     """
     return networks.network_of(
         run,
-        folder.checkpoint(run.arm.slug),
+        folder.locate_checkpoint(run.arm.slug),
         tuple(dataset.test_images.shape[1:]),
         len(dataset.classes),
         dataset.test_images.device,
@@ -121,7 +121,7 @@ def confusion_frame(scores: Mapping[str, Score], classes: Sequence[str]) -> pd.D
         for guess, count in enumerate(counts)
         if count
     ]
-    return frame("confusion", rows)
+    return make_frame("confusion", rows)
 
 
 def default_inputs(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]:

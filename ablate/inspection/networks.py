@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from ablate import models
-from ablate.design.runs import Arm, Run, in_recipe, slug
+from ablate.design.runs import Arm, Run, belongs_to_recipe, make_slug
 from ablate.errors import FolderError
-from ablate.records.folder import ReportFolder, read_given
+from ablate.records.folder import ReportFolder, read_inputs
 from ablate.records.provenance import Provenance
 from ablate.records.run_records import Phase
 from ablate.study.spec import StudySpec
@@ -32,7 +32,7 @@ class TrainedNetworks:
 
     def __init__(self, path: Path) -> None:
         self.folder = ReportFolder(path)
-        self.study, self.provenance, self.tables = read_given(path)
+        self.study, self.provenance, self.tables = read_inputs(path)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ class TrainedNetworks:
     @property
     def arms_with_checkpoint(self) -> list[str]:
         """The names of the arms that left a checkpoint."""
-        return [arm for arm in self.arms if self.folder.checkpoint(slug(arm)).exists()]
+        return [arm for arm in self.arms if self.folder.locate_checkpoint(make_slug(arm)).exists()]
 
     def image_shape(self, run: Run) -> tuple[int, int, int]:
         """Channels, height and width of the images that the run's network reads."""
@@ -67,7 +67,7 @@ class TrainedNetworks:
         Raises:
             FolderError: the checkpoint is missing, torn or another network's, or training diverged.
         """
-        checkpoint = self.folder.checkpoint(run.arm.slug)
+        checkpoint = self.folder.locate_checkpoint(run.arm.slug)
         return network_of(run, checkpoint, self.image_shape(run), len(self.classes), torch.device("cpu"))
 
 
@@ -126,7 +126,7 @@ def _run_of(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, arm: s
         )
     tuned = {name: known[name] for name in study.tuning.ranges if name in network and name in known}
     # A cell that is empty is a null where the recipe can have one.
-    recipe = {name: known.get(name) for name in asked if in_recipe(name)}
+    recipe = {name: known.get(name) for name in asked if belongs_to_recipe(name)}
     own = {name: value for name, value in recipe.items() if value is not None or name in study.factor_names}
     return Run(
         phase=Phase.CONFIRM,

@@ -11,18 +11,18 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from ablate.errors import FolderError
-from ablate.records.columns import GIVEN_TABLES, OPTIONAL_TABLES
+from ablate.records.columns import INPUT_TABLES, OPTIONAL_TABLES
 from ablate.records.files import write_whole
 from ablate.records.provenance import FILE, Provenance, read_provenance, write_provenance
 from ablate.records.tables import read_table, write_table
 from ablate.study import study_file
 from ablate.study.spec import StudySpec, as_written
 
-READ_ANEW = ("question", "references", "decision", "fallback", "timing")
+FREE_KEYS = ("question", "references", "decision", "fallback", "timing")
 """Keys that may change freely, because the runs do not depend on them."""
 
 
-HARMLESS = ("question", "references", "fallback", "timing")
+UNREPORTED_KEYS = ("question", "references", "fallback", "timing")
 """Keys whose change after an answer is not reported: no p-value or verdict depends on them."""
 
 
@@ -32,7 +32,7 @@ class ReportFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def take(self, *, fresh: bool) -> None:
+    def lock(self, *, fresh: bool) -> None:
         """Lock the folder for this process. With `fresh`, first rename an old folder.
 
         Raises:
@@ -45,7 +45,7 @@ class ReportFolder:
             if fresh and (self.path / "study.yaml").exists():
                 self._lock.release()
                 self.path.rename(self._aside())
-                self.take(fresh=False)
+                self.lock(fresh=False)
                 return
             write_whole(self.path / ".holder", f"process {os.getpid()} on {socket.gethostname()}".encode())
         except Timeout:
@@ -72,7 +72,7 @@ class ReportFolder:
             FolderError: the folder belongs to another study. The message shows the difference.
         """
         kept = self.path / "study.yaml"
-        provenance = self.provenance()
+        provenance = self.read_provenance()
         changed = list(provenance.changed_after_answer) if provenance else []
         if kept.exists():
             old = study_file.read(kept)
@@ -83,7 +83,7 @@ class ReportFolder:
                         f"{self.path}: holds a study with {key} {before!r}, this one has {now!r}: "
                         "choose another --out, or --fresh to move the old one aside"
                     )
-                if answered and key.partition(".")[0] not in HARMLESS:
+                if answered and key.partition(".")[0] not in UNREPORTED_KEYS:
                     changed.append(f"{key} from {as_written(before)} to {as_written(now)}")
             if answered and provenance:  # before the study file, so that an interruption cannot lose it
                 self.write_provenance(replace(provenance, changed_after_answer=tuple(changed)))
@@ -102,7 +102,7 @@ class ReportFolder:
                 readers.append(path.parent.name)
         return tuple(readers)
 
-    def provenance(self) -> Provenance | None:
+    def read_provenance(self) -> Provenance | None:
         """Where the folder's results come from; None before its first report."""
         return read_provenance(self.path) if (self.path / FILE).exists() else None
 
@@ -117,9 +117,9 @@ class ReportFolder:
             write_table(table, self.path / "tables" / f"{name}.csv")
 
     def write_checkpoint(self, slug: str, content: bytes) -> None:
-        write_whole(self.checkpoint(slug), content)
+        write_whole(self.locate_checkpoint(slug), content)
 
-    def checkpoint(self, slug: str) -> Path:
+    def locate_checkpoint(self, slug: str) -> Path:
         """The file with the parameters of an arm's first confirmed network."""
         return self.path / "checkpoints" / f"{slug}.pt"
 
@@ -130,7 +130,7 @@ class ReportFolder:
         return aside
 
 
-def read_given(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFrame]]:
+def read_inputs(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFrame]]:
     """The study, provenance and tables that a report is made from.
 
     Raises:
@@ -140,11 +140,11 @@ def read_given(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFram
         raise FolderError(f"{path}: is no report folder (it has no study.yaml): name one that `run` wrote")
     try:
         provenance = read_provenance(path)
-        files = {name: path / "tables" / f"{name}.csv" for name in (*GIVEN_TABLES, *OPTIONAL_TABLES)}
+        files = {name: path / "tables" / f"{name}.csv" for name in (*INPUT_TABLES, *OPTIONAL_TABLES)}
         tables = {
             name: read_table(name, file)
             for name, file in files.items()
-            if name in GIVEN_TABLES or file.exists()
+            if name in INPUT_TABLES or file.exists()
         }
     except FileNotFoundError as error:
         raise FolderError(f"{error.filename}: is missing: run the study again to write it") from None
@@ -156,7 +156,7 @@ def read_given(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFram
 def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
     """Whether a change keeps all runs of the study valid."""
     first, _, rest = key.partition(".")
-    if first in READ_ANEW:
+    if first in FREE_KEYS:
         return True
     if key in ("seeds", "tuning.trials", "search.candidates"):
         return bool(now > before)

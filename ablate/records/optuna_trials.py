@@ -86,7 +86,7 @@ def create_studies(storage: RDBStorage, name: str) -> dict[str, optuna.Study]:
     }
 
 
-def study_name(name: str) -> str:
+def name_confirm_study(name: str) -> str:
     """The name of an Optuna study that every storage with records of the study `name` has."""
     return f"{name} confirm"
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from ablate.errors import AblateError, FolderError, install_command
-from ablate.records.optuna_trials import STORAGE_ERRORS, UNREADABLE, OptunaTrials, explain, study_name
+from ablate.records.optuna_trials import STORAGE_ERRORS, UNREADABLE, OptunaTrials, explain, name_confirm_study
 from ablate.records.run_records import RunRecord, TimingBlock
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class PostgresqlRecord:
                 storage = RDBStorage(
                     server.render_as_string(hide_password=False), engine_kwargs={"pool_pre_ping": True}
                 )
-                if not begin and study_name(name) not in optuna.get_all_study_names(storage):
+                if not begin and name_confirm_study(name) not in optuna.get_all_study_names(storage):
                     raise FolderError(f"{self._where}: holds no study {name}")
                 self._trials = OptunaTrials(storage, name)
         except UNREADABLE as error:
@@ -105,17 +105,17 @@ class PostgresqlRecord:
         self._retry(partial(self._write_locked, key, partial(self._trials.add_block, key, block)))
         self.release(key)
 
-    def timing_machine(self, machine: str) -> str:
+    def find_timing_machine(self, machine: str) -> str:
         """The host whose timing blocks count: the one that times, or else this one."""
         return str(self._attributes().get(_TIMED_ON, _name_host(machine)))
 
-    def time_on(self, machine: str) -> None:
+    def set_timing_machine(self, machine: str) -> None:
         """Let the timing blocks of this host count from now on."""
         self._set(_TIMED_ON, _name_host(machine))
 
-    def foreign_provenance(self, machine: str) -> Mapping[str, Any]:
+    def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:
         """The provenance of another host that timed the arms; empty if this one did, or none did."""
-        return self.provenance if self.timing_machine(machine) != _name_host(machine) else {}
+        return self.provenance if self.find_timing_machine(machine) != _name_host(machine) else {}
 
     @property
     def study(self) -> str | None:

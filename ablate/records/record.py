@@ -41,13 +41,13 @@ class Record(Protocol):
     def add_block(self, key: str, block: TimingBlock) -> None:
         """Put a timing block on record, in one transaction."""
 
-    def timing_machine(self, machine: str) -> str:
+    def find_timing_machine(self, machine: str) -> str:
         """The machine whose timing blocks count: `machine`, unless another host times."""
 
-    def time_on(self, machine: str) -> None:
+    def set_timing_machine(self, machine: str) -> None:
         """Let the timing blocks of this machine count from now on."""
 
-    def foreign_provenance(self, machine: str) -> Mapping[str, Any]:
+    def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:
         """The provenance of another host that timed the arms; empty if this one did, or none did."""
 
     def share_study(self, study: str) -> None:

@@ -18,7 +18,7 @@ from ablate.records.optuna_trials import (
     close_storage,
     create_studies,
     explain,
-    study_name,
+    name_confirm_study,
 )
 from ablate.records.run_records import RunRecord, TimingBlock
 
@@ -76,14 +76,14 @@ class SqliteRecord:
         """Put a timing block on record, in one transaction."""
         self._write(partial(self._trials.add_block, key, block))
 
-    def timing_machine(self, machine: str) -> str:
+    def find_timing_machine(self, machine: str) -> str:
         """This machine."""
         return machine
 
-    def time_on(self, machine: str) -> None:
+    def set_timing_machine(self, machine: str) -> None:
         """Do nothing: no other machine times."""
 
-    def foreign_provenance(self, machine: str) -> Mapping[str, Any]:  # noqa: ARG002  # one of Record's
+    def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:  # noqa: ARG002  # one of Record's
         """Empty: no other machine times."""
         return {}
 
@@ -137,5 +137,5 @@ def _examine(path: Path, name: str) -> None:
         if not tables:
             raise ValueError("it is empty")
         studies = database.execute("select study_name from studies") if "studies" in tables else ()
-        if study_name(name) not in {found for (found,) in studies}:
+        if name_confirm_study(name) not in {found for (found,) in studies}:
             raise ValueError(f"it holds no study {name}")

@@ -12,7 +12,7 @@ from ablate.records.files import write_whole
 from ablate.records.run_records import RunRecord
 
 
-def frame(table: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] = ()) -> pd.DataFrame:
+def make_frame(table: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] = ()) -> pd.DataFrame:
     """Make a table with the columns and dtypes of `COLUMNS`. The `extra` columns follow `status`."""
     columns = list(TABLES[table])
     if extra:
@@ -24,18 +24,22 @@ def frame(table: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] = 
     )
 
 
-def runs_frame(records: Iterable[RunRecord], values: Sequence[str]) -> pd.DataFrame:
+def make_runs_frame(records: Iterable[RunRecord], values: Sequence[str]) -> pd.DataFrame:
     """Make the table of runs: one sorted row per run, without times. Equal studies give equal bytes."""
     rows = [
         {**vars(record), **{name: _cell(record.values.get(name)) for name in values}} for record in records
     ]
-    return frame("runs", rows, values).sort_values(["phase", "arm", "setting", "seed"], ignore_index=True)
+    return make_frame("runs", rows, values).sort_values(
+        ["phase", "arm", "setting", "seed"], ignore_index=True
+    )
 
 
-def epochs_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+def make_epochs_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Make the table of training curves: one row per point of a run's curve."""
     rows = ({**vars(record), **vars(point)} for record in records for point in record.epochs)
-    return frame("epochs", rows).sort_values(["phase", "arm", "setting", "seed", "epoch"], ignore_index=True)
+    return make_frame("epochs", rows).sort_values(
+        ["phase", "arm", "setting", "seed", "epoch"], ignore_index=True
+    )
 
 
 def write_table(made: pd.DataFrame, path: Path) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from ablate.records import views
-from ablate.records.folder import read_given
+from ablate.records.folder import read_inputs
 from ablate.records.provenance import Provenance
 from ablate.records.run_records import CRASHED, TRAINED, Phase
-from ablate.records.tables import frame
+from ablate.records.tables import make_frame
 from ablate.records.views import Views
 from ablate.stats.chance import chance_ceiling
 from ablate.stats.comparisons import compare, trace_path
@@ -65,7 +65,7 @@ def gather(path: Path) -> Evidence:
     Raises:
         FolderError: a given table is missing or torn.
     """
-    study, provenance, given = read_given(path)
+    study, provenance, given = read_inputs(path)
     arms = list(provenance.arms)
     confirmed = given["runs"][given["runs"]["phase"] == Phase.CONFIRM]
     timed = given["timing"]
@@ -107,7 +107,7 @@ def gather(path: Path) -> Evidence:
             "candidates": tabulate_candidates(
                 given["runs"], searched, arms[0], chance=provenance.data.chance
             ),
-            "importance": frame("importance", searched.importance),
+            "importance": make_frame("importance", searched.importance),
         }
     return Evidence(
         study=study,

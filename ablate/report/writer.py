@@ -7,7 +7,7 @@ from typing import Any
 
 from ablate.figures import registry
 from ablate.formatting import list_rows
-from ablate.records.columns import COLUMNS, GIVEN_TABLES, OPTIONAL_TABLES, TABLES
+from ablate.records.columns import COLUMNS, INPUT_TABLES, OPTIONAL_TABLES, TABLES
 from ablate.records.files import write_whole
 from ablate.records.tables import write_table
 from ablate.report.answer import list_findings, say_what_is_missing, state_headline
@@ -36,7 +36,7 @@ def write(path: Path) -> Evidence:
     """
     evidence = gather(path)
     if not evidence.preliminary:
-        for name in evidence.tables.keys() - {*GIVEN_TABLES, *OPTIONAL_TABLES}:
+        for name in evidence.tables.keys() - {*INPUT_TABLES, *OPTIONAL_TABLES}:
             write_table(evidence.tables[name], path / "tables" / f"{name}.csv")
     drawn = list(registry.draw_results(evidence.study, evidence.tables))
     inside = list(registry.draw_inspection(evidence.study, evidence.tables, evidence.views))

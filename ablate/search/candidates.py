@@ -10,12 +10,12 @@ import numpy as np
 from ablate.design.arms import (
     BASELINE,
     assemble,
-    grid_of,
+    collect_settings,
     list_values,
     make_arm,
+    make_grid,
     name_arm,
     select_changes,
-    settings_of,
 )
 from ablate.design.runs import Arm, Run, Setting
 from ablate.errors import StudyError
@@ -67,7 +67,7 @@ class TriedCandidate:
 def make_baseline(study: StudySpec) -> Candidate:
     """The baseline with the recipe's own setting. It is the first candidate of the first generation."""
     arm = make_arm(study, BASELINE, {}, BASELINE)
-    setting = dict(grid_of(study, arm).own or {}) if study.tuning.active else {}
+    setting = dict(make_grid(study, arm).own or {}) if study.tuning.active else {}
     return Candidate(arm=arm, setting=setting, flops_per_example=arm_flops(arm, study.dataset.facts))
 
 
@@ -79,14 +79,14 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
     base = assemble(study, BASELINE, {}, BASELINE)
     chosen: dict[str, Value] = {}
     for name in study.factors:
-        values = list_values(study, name, {**settings_of(base), **chosen})
+        values = list_values(study, name, {**collect_settings(base), **chosen})
         chosen[name] = values[draw.choice(name, [as_written(value) for value in values])]
     changes = select_changes(study, chosen)
     try:
         arm = make_arm(study, name_arm(changes), changes, "factors")
     except StudyError:
         return None
-    grid = grid_of(study, arm)
+    grid = make_grid(study, arm)
     setting: dict[str, float] = {}
     # Without tuning the baseline has the recipe's own values, and so must every candidate.
     for name, span in grid.ranges.items() if study.tuning.active else ():

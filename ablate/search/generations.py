@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from ablate.design.designs import Layout, lay_out_finalists
-from ablate.design.runs import Run, setting_name
+from ablate.design.runs import Run, name_setting
 from ablate.records.provenance import Finalist, SearchedCandidate, SearchFacts
 from ablate.records.run_records import RunRecord
 from ablate.search.candidates import Candidate, TriedCandidate, choose_finalists, make_run, name_finalists
@@ -19,7 +19,7 @@ class Generations:
         self._tried: list[TriedCandidate] = []
         self._finalists: list[Candidate] = []
 
-    def waves(self, recorded: Callable[[Run], RunRecord]) -> Iterator[list[Run]]:
+    def propose_waves(self, recorded: Callable[[Run], RunRecord]) -> Iterator[list[Run]]:
         """The runs of each generation. All must be on record before the next generation is taken."""
         while (left := self._study.search.candidates - len(self._tried)) > 0:
             generation = self._tried[-1].generation + 1 if self._tried else 0
@@ -35,13 +35,13 @@ class Generations:
             ]
         self._finalists = choose_finalists(self._study, self._tried)
 
-    def layout(self) -> Layout:
+    def lay_out(self) -> Layout:
         """The baseline and the finalists, once all generations are done."""
         return lay_out_finalists(
             self._study, [found.arm for found in name_finalists(self._finalists).values()]
         )
 
-    def facts(self) -> SearchFacts | None:
+    def summarise(self) -> SearchFacts | None:
         """The candidates in order, the finalists and the importances; None for other designs."""
         if not self._tried:
             return None
@@ -49,14 +49,14 @@ class Generations:
             candidates=tuple(
                 SearchedCandidate(
                     arm=one.candidate.arm.name,
-                    setting=setting_name(one.candidate.setting),
+                    setting=name_setting(one.candidate.setting),
                     generation=one.generation,
                     flops_per_example=one.candidate.flops_per_example,
                 )
                 for one in self._tried
             ),
             finalists={
-                name: Finalist(arm=found.arm.name, setting=setting_name(found.setting))
+                name: Finalist(arm=found.arm.name, setting=name_setting(found.setting))
                 for name, found in zip(name_finalists(self._finalists), self._finalists, strict=True)
             },
             importance=tuple(estimate_importance(self._study, self._tried)),

@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 
 from ablate.records.columns import TABLES
 from ablate.records.run_records import Phase, Status
-from ablate.records.tables import frame
+from ablate.records.tables import make_frame
 from ablate.stats.contrasts import Contrast
 from ablate.stats.intervals import mean_interval
 from ablate.stats.power import PAIRS_FOR_A_VERDICT, detectable_effect, seeds_for_equivalence
@@ -49,7 +49,7 @@ def compare(
     for row, p_holm in zip(rows, corrected, strict=True):
         row["p_holm"] = None if row["p_value"] is None else float(p_holm)
         row["verdict"] = row["verdict"] or _verdict(row, decision)
-    return frame("comparisons", rows)
+    return make_frame("comparisons", rows)
 
 
 def trace_path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ablate.records.run_records import Phase, Status
-from ablate.records.tables import frame
+from ablate.records.tables import make_frame
 from ablate.stats.intervals import prediction_interval
 from ablate.study.spec import Reference
 
@@ -44,4 +44,4 @@ def compare_references(
                 "inside": further.low <= reference.value <= further.high if further else None,
             }
         )
-    return frame("references", rows)
+    return make_frame("references", rows)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ablate.records.provenance import SearchFacts
 from ablate.records.run_records import Phase, Status
-from ablate.records.tables import frame
+from ablate.records.tables import make_frame
 from ablate.stats.pareto import hypervolume, on_front
 
 
@@ -43,4 +43,4 @@ def tabulate_candidates(
             "is_baseline": row["arm"] == baseline,
             "finalist": (row["arm"], row["setting"]) in confirmed,
         }
-    return frame("candidates", rows)
+    return make_frame("candidates", rows)

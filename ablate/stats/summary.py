@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ablate.records.run_records import Phase, Status
-from ablate.records.tables import frame
+from ablate.records.tables import make_frame
 from ablate.stats.intervals import mean_interval
 from ablate.stats.pareto import on_front
 from ablate.stats.throughput import summarise_throughput
@@ -49,4 +49,4 @@ def summarise(
         )
     objectives = [(row["test_accuracy_mean"], row.get("examples_per_second")) for row in rows]
     front = on_front([(a, b) if a is not None and b is not None else None for a, b in objectives])
-    return frame("arms", ({**row, "pareto": best} for row, best in zip(rows, front, strict=True)))
+    return make_frame("arms", ({**row, "pareto": best} for row, best in zip(rows, front, strict=True)))

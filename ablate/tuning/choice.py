@@ -6,7 +6,7 @@ from statistics import fmean, median
 
 from scipy.stats import sem
 
-from ablate.design.runs import setting_name
+from ablate.design.runs import name_setting
 from ablate.tuning.trials import FIRST_TUNING_SEEDS, RESCORING_SEEDS, Point, Progress
 from ablate.tuning.widening import find_edges
 
@@ -52,7 +52,7 @@ def choose(
     choices = {}
     for arm in progress.arms:
         own = best[arm]
-        gain = gains.get((arm, setting_name(own)))
+        gain = gains.get((arm, name_setting(own)))
         clear = gain and fmean(gain) > STANDARD_ERRORS * max(typical, sem(gain))
         choices[arm] = Choice(
             chosen=own if pooled is None or clear else pooled,
@@ -70,7 +70,7 @@ def _find_pooled_best(progress: Progress, shortlist: Mapping[str, Sequence[Point
     return max(
         shared,
         key=lambda p: (
-            fmean(progress.mean(arm, p, ALL_TUNING_SEEDS) for arm in progress.arms),
+            fmean(progress.compute_mean(arm, p, ALL_TUNING_SEEDS) for arm in progress.arms),
             progress.is_own(p),
         ),
         default=None,
@@ -82,11 +82,11 @@ def _gains_over(
 ) -> dict[tuple[str, str], list[float]]:
     """By arm and point, the point's gain in score over the pooled best, one for each seed."""
     return {
-        (arm, setting_name(point)): [
+        (arm, name_setting(point)): [
             score - pooled_score
             for score, pooled_score in zip(
-                progress.by_seed(arm, point, ALL_TUNING_SEEDS),
-                progress.by_seed(arm, pooled, ALL_TUNING_SEEDS),
+                progress.list_scores(arm, point, ALL_TUNING_SEEDS),
+                progress.list_scores(arm, pooled, ALL_TUNING_SEEDS),
                 strict=True,
             )
         ]

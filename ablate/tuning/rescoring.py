@@ -1,6 +1,6 @@
 """Rescoring: the few points that every arm scores again on further seeds."""
 
-from ablate.design.runs import setting_name
+from ablate.design.runs import name_setting
 from ablate.tuning.trials import FIRST_TUNING_SEEDS, Point, Progress
 
 SHORTLISTED_PER_ARM = 3
@@ -12,5 +12,5 @@ def shortlist(progress: Progress) -> dict[str, list[Point]]:
     union: set[str] = set()
     for arm in progress.arms:
         ranked = progress.rank(arm, progress.points[arm], FIRST_TUNING_SEEDS)
-        union |= {setting_name(point) for point in ranked[:SHORTLISTED_PER_ARM]}
-    return {arm: [p for p in progress.points[arm] if setting_name(p) in union] for arm in progress.arms}
+        union |= {name_setting(point) for point in ranked[:SHORTLISTED_PER_ARM]}
+    return {arm: [p for p in progress.points[arm] if name_setting(p) in union] for arm in progress.arms}

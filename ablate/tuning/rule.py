@@ -59,7 +59,7 @@ def _advance_group(grid: Grid, arms: Sequence[str], scores: Scores) -> list[Tria
     if not grid.ranges:
         return {arm: Choice(chosen={}, best={}, tried=(), at_edge=False, extended=False) for arm in arms}
     progress = Progress(grid, arms, scores)
-    if missing := progress.missing(progress.points, FIRST_TUNING_SEEDS):
+    if missing := progress.list_missing(progress.points, FIRST_TUNING_SEEDS):
         return missing
     while True:
         best = {arm: progress.rank(arm, progress.points[arm], FIRST_TUNING_SEEDS)[0] for arm in arms}
@@ -68,7 +68,7 @@ def _advance_group(grid: Grid, arms: Sequence[str], scores: Scores) -> list[Tria
                 return missing
             continue
         shortlisted = shortlist(progress)
-        if missing := progress.missing(shortlisted, RESCORING_SEEDS):
+        if missing := progress.list_missing(shortlisted, RESCORING_SEEDS):
             return missing
         best = {arm: progress.rank(arm, shortlisted[arm], ALL_TUNING_SEEDS)[0] for arm in arms}
         if side := find_side_to_widen(progress, best):

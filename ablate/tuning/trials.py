@@ -42,25 +42,25 @@ class Progress:
     """The sides on which the range has been widened."""
 
     def __post_init__(self) -> None:
-        points = self.grid.points()
+        points = self.grid.list_points()
         self.points = {arm: list(points) for arm in self.arms}
 
-    def missing(self, points: Mapping[str, Sequence[Point]], seeds: Sequence[int]) -> list[Trial]:
+    def list_missing(self, points: Mapping[str, Sequence[Point]], seeds: Sequence[int]) -> list[Trial]:
         """The trials of these points (by arm) on these seeds that have no score yet."""
         wanted = (_trial(arm, p, seed) for seed in seeds for arm in self.arms for p in points[arm])
         return [trial for trial in wanted if trial not in self.scores]
 
-    def by_seed(self, arm: str, point: Point, seeds: Sequence[int]) -> list[float]:
+    def list_scores(self, arm: str, point: Point, seeds: Sequence[int]) -> list[float]:
         """The point's scores in the arm, one for each seed."""
         return [self.scores[_trial(arm, point, seed)] for seed in seeds]
 
-    def mean(self, arm: str, point: Point, seeds: Sequence[int]) -> float:
+    def compute_mean(self, arm: str, point: Point, seeds: Sequence[int]) -> float:
         """The point's mean score in the arm over the seeds."""
-        return fmean(self.by_seed(arm, point, seeds))
+        return fmean(self.list_scores(arm, point, seeds))
 
     def rank(self, arm: str, points: Sequence[Point], seeds: Sequence[int]) -> list[Point]:
         """The points by mean score in the arm, the best first."""
-        return sorted(points, key=lambda p: (self.mean(arm, p, seeds), self.is_own(p)), reverse=True)
+        return sorted(points, key=lambda p: (self.compute_mean(arm, p, seeds), self.is_own(p)), reverse=True)
 
     def is_own(self, point: Point) -> bool:
         """Whether the point is the recipe's own. It wins a tie, so that a tie changes nothing."""

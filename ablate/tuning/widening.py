@@ -36,13 +36,13 @@ def widen(progress: Progress, side: Side) -> list[Trial]:
     """
     progress.widened.add(side)
     for step in range(1, EXTENSION_STEPS + 1):
-        point = progress.grid.beyond(side, step)
+        point = progress.grid.find_point_beyond(side, step)
         if point is None:
             break
         for arm in progress.arms:
             if not _outermost_failed(progress, arm, side):
                 progress.points[arm].append(point)
-        if missing := progress.missing(progress.points, FIRST_TUNING_SEEDS):
+        if missing := progress.list_missing(progress.points, FIRST_TUNING_SEEDS):
             return missing
     return []
 
@@ -52,6 +52,6 @@ def _outermost_failed(progress: Progress, arm: str, side: Side) -> bool:
     (name,) = progress.grid.ranges
     points = progress.points[arm]
     outermost = (min if side == "low" else max)(points, key=lambda point: point[name])
-    best = max(progress.mean(arm, point, FIRST_TUNING_SEEDS) for point in points)
-    score = progress.mean(arm, outermost, FIRST_TUNING_SEEDS)
+    best = max(progress.compute_mean(arm, point, FIRST_TUNING_SEEDS) for point in points)
+    score = progress.compute_mean(arm, outermost, FIRST_TUNING_SEEDS)
     return score == 0 or score <= best - FELL

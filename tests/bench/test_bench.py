@@ -23,7 +23,7 @@ from ablate.engines import lanes_library
 from ablate.engines.loop import LoopTrainer
 from ablate.errors import AblateError
 from ablate.records.run_records import TimingBlock
-from ablate.records.tables import frame, write_table
+from ablate.records.tables import make_frame, write_table
 from ablate.study import study_file
 from tests.conftest import CPU, SMALL
 
@@ -164,7 +164,7 @@ def test_examples_are_counted_by_the_epochs_that_ended(tmp_path: Path, small) ->
         {**underway, "arm": "baseline"},
         {**ended, "arm": "train_images=500", "epoch": 1.0},
     ]
-    write_table(frame("epochs", rows), tmp_path / "tables" / "epochs.csv")
+    write_table(make_frame("epochs", rows), tmp_path / "tables" / "epochs.csv")
     assert count_examples(tmp_path) == 2 * (1_437 - 240) + 500
 
 

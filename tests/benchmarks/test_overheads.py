@@ -13,14 +13,14 @@ import pytest
 
 from ablate.data.datasets import find_dataset
 from ablate.design.designs import lay_out
-from ablate.design.runs import Run, setting_name
+from ablate.design.runs import Run, name_setting
 from ablate.execution.executor import Conditions, Outcome
 from ablate.experiment.conduct import Conduct
 from ablate.experiment.events import Advanced
 from ablate.experiment.price import price
 from ablate.records.folder import ReportFolder
 from ablate.records.run_records import EpochPoint, RunRecord
-from ablate.records.tables import frame, write_table
+from ablate.records.tables import make_frame, write_table
 from ablate.report import writer
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
@@ -59,7 +59,7 @@ class StubWorkers:
             record = RunRecord(
                 phase=run.phase,
                 arm=run.arm.name,
-                setting=setting_name(run.setting),
+                setting=name_setting(run.setting),
                 seed=run.seed,
                 values={**run.arm.factors, **run.setting},
                 status="complete",
@@ -82,7 +82,7 @@ def test_a_run_is_put_on_record(benchmark, note, in_full: bool, tmp_path: Path, 
     seeds = 2_500 if in_full else 3
     spec = small(f"seeds={seeds}", "tuning.trials=0", "timing.blocks=0")
     folder = ReportFolder(tmp_path / "small")
-    folder.take(fresh=False)
+    folder.lock(fresh=False)
     folder.adopt(spec)
     conditions = Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu")
     conduct = Conduct(
@@ -134,7 +134,7 @@ def test_a_report_of_1000_runs(
         for seed in range(seeds)
         for point in curve
     ]
-    write_table(frame("epochs", rows), folder / "tables" / "epochs.csv")
+    write_table(make_frame("epochs", rows), folder / "tables" / "epochs.csv")
     evidence = benchmark.pedantic(writer.write, args=(folder,), rounds=1)
     note(arms=arms, runs=arms * seeds)
     assert len(evidence.confirmed) == arms * seeds

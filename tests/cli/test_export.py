@@ -18,7 +18,7 @@ from torch import nn
 from ablate import models
 from ablate.cli.export import write_arm, write_curves
 from ablate.design.designs import lay_out
-from ablate.design.runs import Run, setting_name, slug
+from ablate.design.runs import Run, make_slug, name_setting
 from ablate.engines.training import curve, marks
 from ablate.errors import AblateError, FolderError
 from ablate.execution.executor import Conditions, Outcome
@@ -138,7 +138,7 @@ class Untrained:
         return RunRecord(
             phase=run.phase,
             arm=run.arm.name,
-            setting=setting_name(run.setting),
+            setting=name_setting(run.setting),
             seed=run.seed,
             values={**run.arm.factors, **run.setting},
             status="complete",
@@ -159,7 +159,7 @@ def conducted(text: str, parent: Path) -> tuple[Path, Untrained]:
     spec = study_file.read(file)
     conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
     folder, workers = ReportFolder(parent / spec.name), Untrained()
-    folder.take(fresh=False)
+    folder.lock(fresh=False)
     folder.adopt(spec)
     conduct = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=workers)
     try:
@@ -194,7 +194,7 @@ def left(
     to = tmp_path_factory.mktemp("left")
 
     def written(arm: str) -> Path:
-        if not (to / f"{slug(arm)}.onnx").exists():
+        if not (to / f"{make_slug(arm)}.onnx").exists():
             write_arm(every_kind[0], arm, to)
         return to
 
@@ -244,7 +244,7 @@ def test_onnx_runtime_gives_the_logits_of_the_network_for_any_number_of_images(
     every_kind: tuple[Path, Untrained], left: Callable[[str], Path], arm: str
 ) -> None:
     assert agrees(
-        left(arm) / f"{slug(arm)}.onnx", every_kind[1].networks[arm], ARMS[arm].get("input_size", 28)
+        left(arm) / f"{make_slug(arm)}.onnx", every_kind[1].networks[arm], ARMS[arm].get("input_size", 28)
     )
 
 
@@ -350,7 +350,7 @@ def test_tensorboard_reads_the_curves_of_the_table_each_point_at_the_examples_se
     wanted = {}
     for (arm, seed), points in epochs[epochs.phase == "confirm"].groupby(["arm", "seed"]):
         assert len(points) == 10
-        wanted[f"{slug(arm)}/seed-{seed}"] = {
+        wanted[f"{make_slug(arm)}/seed-{seed}"] = {
             tag: [
                 (step, float(np.float32(value)))
                 for step, value in zip(workers.steps[arm, seed], points[column], strict=True)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ablate.design.designs import confirm_runs, lay_out
-from ablate.design.runs import Run, setting_name, slug
+from ablate.design.designs import lay_out, list_confirm_runs
+from ablate.design.runs import Run, make_slug, name_setting
 from ablate.errors import StudyError
 from ablate.study import study_file
 from tests.conftest import STUDIES
@@ -244,7 +244,7 @@ def test_arms_that_differ_have_file_names_that_differ(small) -> None:
 
 def test_long_names_that_differ_at_their_ends_have_file_names_that_differ() -> None:
     alike = "activation=relu,pooling=max,init=kaiming_uniform,optimizer=adam"
-    assert slug(f"{alike},dropout=1") != slug(f"{alike},dropout=2")
+    assert make_slug(f"{alike},dropout=1") != make_slug(f"{alike},dropout=2")
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_another_condition_makes_another_run(small, override: str) -> None:
 
 def test_the_arms_of_a_seed_are_confirmed_together(small) -> None:
     spec = small()
-    runs = confirm_runs(spec, lay_out(spec).arms, {arm.name: {} for arm in lay_out(spec).arms})
+    runs = list_confirm_runs(spec, lay_out(spec).arms, {arm.name: {} for arm in lay_out(spec).arms})
     assert [(run.seed, run.arm.name) for run in runs[:4]] == [
         (0, "baseline"),
         (0, "pooling=max"),
@@ -312,4 +312,4 @@ def test_a_setting_reaches_the_network_or_the_recipe_as_it_should(small) -> None
     run = _run(small(), setting={"learning_rate": 0.5, "dropout": 0.25})
     assert run.recipe.learning_rate == 0.5
     assert run.keywords["dropout"] == 0.25
-    assert setting_name(run.setting) == "learning_rate=0.5,dropout=0.25"
+    assert name_setting(run.setting) == "learning_rate=0.5,dropout=0.25"

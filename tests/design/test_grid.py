@@ -5,54 +5,60 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ablate.design.arms import grid_of
+from ablate.design.arms import make_grid
 from ablate.design.designs import lay_out
 from ablate.design.grid import Grid
-from ablate.design.runs import setting_name
+from ablate.design.runs import name_setting
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
 from tests.conftest import STUDIES
 
 
 def grid(spec: StudySpec, arm: int = 0) -> Grid:
-    return grid_of(spec, lay_out(spec).arms[arm])
+    return make_grid(spec, lay_out(spec).arms[arm])
 
 
 def test_one_nuisance_is_tried_on_an_even_grid_that_holds_the_recipes_own_value() -> None:
     spec = study_file.read(STUDIES / "lenet_pooling.yaml")
-    assert [point["learning_rate"] for point in grid(spec).points()] == [0.45, 0.636396, 0.9, 1.27279, 1.8]
+    assert [point["learning_rate"] for point in grid(spec).list_points()] == [
+        0.45,
+        0.636396,
+        0.9,
+        1.27279,
+        1.8,
+    ]
     # An even number of points misses the middle; the recipe's own value comes on top.
     spec = study_file.read(STUDIES / "lenet_pooling.yaml", ["tuning.trials=4"])
-    assert 0.9 in [point["learning_rate"] for point in grid(spec).points()]
+    assert 0.9 in [point["learning_rate"] for point in grid(spec).list_points()]
 
 
 def test_several_nuisances_are_tried_at_scattered_points_fixed_by_the_study(small) -> None:
     override = "tuning={trials: 9, learning_rate: {low: 0.001, high: 0.1, log: true}, weight_decay: {low: 0, high: 0.1}}"
-    points = grid(small(override)).points()
-    assert points == grid(small(override)).points()
+    points = grid(small(override)).list_points()
+    assert points == grid(small(override)).list_points()
     assert len(points) == 9
     assert points[0] == {"learning_rate": 0.003, "weight_decay": 0.0}
     assert all(0.001 <= p["learning_rate"] <= 0.1 and 0 <= p["weight_decay"] <= 0.1 for p in points)
-    assert points != grid(small(override, "name=other")).points()
+    assert points != grid(small(override, "name=other")).list_points()
 
 
 def test_whole_numbers_stay_whole(small) -> None:
-    points = grid(small("tuning={trials: 4, batch_size: {low: 20, high: 100}}")).points()
+    points = grid(small("tuning={trials: 4, batch_size: {low: 20, high: 100}}")).list_points()
     assert all(isinstance(point["batch_size"], int) for point in points)
 
 
 def test_without_tuning_there_is_one_empty_setting(small) -> None:
-    assert grid(small("tuning.trials=0")).points() == [{}]
-    assert setting_name({}) == "recipe"
+    assert grid(small("tuning.trials=0")).list_points() == [{}]
+    assert name_setting({}) == "recipe"
 
 
 def test_the_grid_goes_on_in_its_own_step_until_a_value_cannot_be(small) -> None:
     spec = study_file.read(STUDIES / "lenet_pooling.yaml")
-    assert grid(spec).beyond("high", 1) == {"learning_rate": 2.54558}
-    assert grid(spec).beyond("low", 2) == {"learning_rate": 0.225}
+    assert grid(spec).find_point_beyond("high", 1) == {"learning_rate": 2.54558}
+    assert grid(spec).find_point_beyond("low", 2) == {"learning_rate": 0.225}
     linear = small("tuning={trials: 3, learning_rate: {low: 0.001, high: 0.003}}")
-    assert grid(linear).beyond("low", 1) is None  # zero
-    assert grid(linear).beyond("high", 1) == {"learning_rate": 0.004}
+    assert grid(linear).find_point_beyond("low", 1) is None  # zero
+    assert grid(linear).find_point_beyond("high", 1) == {"learning_rate": 0.004}
 
 
 @settings(max_examples=60, deadline=None)
@@ -67,7 +73,7 @@ def test_points_lie_in_their_range_and_hold_its_ends(
             f"tuning={{trials: {trials}, learning_rate: {{low: {low!r}, high: {high!r}, log: {str(log).lower()}}}}}"
         ],
     )
-    values = [point["learning_rate"] for point in grid(spec).points()]
+    values = [point["learning_rate"] for point in grid(spec).list_points()]
     even = [value for value in values if value != 0.9]
     assert values == sorted(set(values))
     assert len(values) <= trials + 1
@@ -84,9 +90,9 @@ CONDITIONAL = (
 
 def test_an_arm_is_tuned_over_the_last_range_whose_condition_it_meets(small) -> None:
     spec = small("factors={optimizer: [adam, sgd]}", "recipe.learning_rate=0.02", CONDITIONAL)
-    assert grid(spec).points() == [{"learning_rate": value} for value in (0.01, 0.02, 0.04)]
+    assert grid(spec).list_points() == [{"learning_rate": value} for value in (0.01, 0.02, 0.04)]
     # The recipe's 0.02 is meant for Adam: in SGD's range it has no place, nor has it a claim to a tie.
-    assert grid(spec, arm=1).points() == [{"learning_rate": value} for value in (0.1, 0.2, 0.4)]
+    assert grid(spec, arm=1).list_points() == [{"learning_rate": value} for value in (0.1, 0.2, 0.4)]
     assert grid(spec, arm=1).own is None
     assert grid(spec) != grid(spec, arm=1)
 
@@ -101,5 +107,5 @@ def test_a_nuisance_without_a_range_for_an_arm_is_not_tuned_in_it(small) -> None
         "factors={optimizer: [adam, sgd]}",
         "tuning={trials: 2, momentum: {when: {optimizer: sgd}, low: 0.5, high: 0.9}}",
     )
-    assert grid(spec).points() == [{}]
-    assert [point["momentum"] for point in grid(spec, arm=1).points()] == [0.5, 0.9]
+    assert grid(spec).list_points() == [{}]
+    assert [point["momentum"] for point in grid(spec, arm=1).list_points()] == [0.5, 0.9]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ablate.design.designs import lay_out
-from ablate.design.runs import Run, setting_name
+from ablate.design.runs import Run, name_setting
 from ablate.execution.executor import Conditions, Outcome
 from ablate.execution.workers import Workers
 from ablate.experiment.conduct import Conduct
@@ -36,7 +36,7 @@ class Stub:
         for run in runs:
             if len(self.ran) == self.stop_after:
                 raise KeyboardInterrupt
-            self.ran.append(f"{run.phase} {run.arm.name} {setting_name(run.setting)} {run.seed}")
+            self.ran.append(f"{run.phase} {run.arm.name} {name_setting(run.setting)} {run.seed}")
             yield Outcome(run=run, record=self.record(run))
 
     def record(self, run: Run) -> RunRecord:
@@ -45,7 +45,7 @@ class Stub:
         return RunRecord(
             phase=run.phase,
             arm=run.arm.name,
-            setting=setting_name(run.setting),
+            setting=name_setting(run.setting),
             seed=run.seed,
             values={**run.arm.factors, **run.setting},
             status="oom" if crashed else "complete",
@@ -82,7 +82,7 @@ def conducting(
     """The study about to be conducted in the folder, which is held, and what was changed after an answer."""
     conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
     folder = ReportFolder(path)
-    folder.take(fresh=False)
+    folder.lock(fresh=False)
     try:
         added = folder.adopt(spec)
         with pytest.MonkeyPatch.context() as patched:

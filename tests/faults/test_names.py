@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ablate.design.designs import lay_out
-from ablate.design.runs import slug
+from ablate.design.runs import make_slug
 from ablate.errors import AblateError, ModelError, StudyError
 from ablate.figures.registry import draw_inspection
 from ablate.models import own
@@ -84,8 +84,8 @@ def test_a_name_that_cannot_be_one_is_refused_in_one_line(where: str, name: str,
 
 @pytest.mark.parametrize("name", sorted(TAKEN["an arm"]))
 def test_an_arms_name_as_a_file_name_is_letters_digits_and_dashes(name: str) -> None:
-    assert re.fullmatch(r"[a-z0-9-]{6,67}", slug(NAMES[name]))
-    assert slug(NAMES[name]) != slug(NAMES[name] + " ")
+    assert re.fullmatch(r"[a-z0-9-]{6,67}", make_slug(NAMES[name]))
+    assert make_slug(NAMES[name]) != make_slug(NAMES[name] + " ")
 
 
 def test_a_model_whose_words_a_spreadsheet_would_run_is_refused_them(small: Callable) -> None:
@@ -189,7 +189,7 @@ def test_such_names_are_drawn_as_they_are(hostile: Path) -> None:
 def test_classes_of_such_names_are_drawn_in_what_was_seen_inside(hostile: Path) -> None:
     import numpy as np
 
-    from ablate.records.tables import frame
+    from ablate.records.tables import make_frame
     from ablate.records.views import Confused, Filters, Layer, View, Views
 
     classes = tuple(NAMES[name] for name in WRITTEN)
@@ -205,7 +205,7 @@ def test_classes_of_such_names_are_drawn_in_what_was_seen_inside(hostile: Path) 
         remark=classes[2],
     )
     evidence = gather(hostile)
-    confusion = frame("confusion", [{"arm": classes[0], "label": a, "guess": b, "images": 2} for a in classes for b in classes])  # fmt: skip
+    confusion = make_frame("confusion", [{"arm": classes[0], "label": a, "guess": b, "images": 2} for a in classes for b in classes])  # fmt: skip
     views = Views(classes=classes, inputs=(0, 1), arms=(view,))
     drawn = list(draw_inspection(evidence.study, {**evidence.tables, "confusion": confusion}, views))
     assert len(drawn) >= 3

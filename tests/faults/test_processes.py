@@ -271,10 +271,10 @@ def test_a_folder_is_free_after_a_kill_and_until_then_whoever_wants_it_is_told_w
         time.sleep(0.002)
     parent.suspend()  # it stays where it is, whatever it was about to write
     with pytest.raises(FolderError, match=rf"process {parent.pid} on \S+ is at work here: wait, or choose"):
-        ReportFolder(folder).take(fresh=False)
+        ReportFolder(folder).lock(fresh=False)
     parent.kill()
     assert nursery.code() == -signal.SIGKILL
-    ReportFolder(folder).take(fresh=False)
+    ReportFolder(folder).lock(fresh=False)
 
 
 class Stopped(Stub):
@@ -295,7 +295,7 @@ def interrupted(
     """Conduct the study until it is told to stop, and write what an interrupted command writes."""
     conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
     folder = ReportFolder(path)
-    folder.take(fresh=False)
+    folder.lock(fresh=False)
     folder.adopt(spec)
     stub = Stopped()
     stub.stop_for = stop_after

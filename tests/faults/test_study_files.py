@@ -17,7 +17,7 @@ from ablate.design.designs import lay_out
 from ablate.errors import AblateError, FolderError, StudyError
 from ablate.models import own
 from ablate.records.folder import ReportFolder
-from ablate.records.tables import frame, write_table
+from ablate.records.tables import make_frame, write_table
 from ablate.report.cautions import list_cautions
 from ablate.report.evidence import gather
 from ablate.study import study_file
@@ -286,7 +286,9 @@ def test_a_study_file_changed_between_two_runs_goes_on_only_where_it_adds_or_rea
 
 
 def test_a_change_that_adds_after_an_answer_is_said_in_the_report(answered: Path, small_file: Path) -> None:
-    write_table(frame("comparisons", []), answered / "tables" / "comparisons.csv")  # what a report leaves
+    write_table(
+        make_frame("comparisons", []), answered / "tables" / "comparisons.csv"
+    )  # what a report leaves
     small_file.write_text(QUICK.replace("seeds: 3", "seeds: 4"))
     conduct(study_file.read(small_file), answered, Stub())
     told = " ".join(list_cautions(gather(answered)))
@@ -299,7 +301,7 @@ def test_a_fresh_start_keeps_every_byte_of_the_old_folder_aside(answered: Path, 
     old = {path.relative_to(answered): path.read_bytes() for path in files}
     small_file.write_text(QUICK.replace("epochs: 2", "epochs: 3"))
     folder = ReportFolder(answered)
-    folder.take(fresh=True)
+    folder.lock(fresh=True)
     folder.adopt(study_file.read(small_file))
     folder.release()
     aside = answered.with_name("report.old-1")

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from ablate.errors import FolderError
-from ablate.records.folder import ReportFolder, read_given
-from ablate.records.tables import frame
+from ablate.records.folder import ReportFolder, read_inputs
+from ablate.records.tables import make_frame
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
 from tests.records.test_provenance import PROVENANCE
 
-HOLD = "import sys; from pathlib import Path; from ablate.records.folder import ReportFolder; f = ReportFolder(Path(sys.argv[1])); f.take(fresh=False); print('held', flush=True); sys.stdin.read()"  # fmt: skip
+HOLD = "import sys; from pathlib import Path; from ablate.records.folder import ReportFolder; f = ReportFolder(Path(sys.argv[1])); f.lock(fresh=False); print('held', flush=True); sys.stdin.read()"  # fmt: skip
 
 
 @pytest.fixture
@@ -26,10 +26,10 @@ def test_a_second_process_is_told_who_holds_the_folder_until_it_is_killed(folder
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(FolderError, match=f"process {holder.pid} on .* is at work here"):
-            folder.take(fresh=False)
+            folder.lock(fresh=False)
         holder.kill()
         holder.wait()
-        folder.take(fresh=False)
+        folder.lock(fresh=False)
         folder.release()
 
 
@@ -38,7 +38,7 @@ def test_a_second_process_is_told_who_holds_the_folder_until_it_is_killed(folder
     ["seeds=5", "factors.pooling=[avg, max, none]", "factors.activation=[sigmoid, relu]", "decision.margin=0.02", "question=Really?", "tuning.trials=3", "timing.blocks=5"],
 )  # fmt: skip
 def test_what_only_adds_or_asks_anew_goes_on(folder: ReportFolder, small, override: str) -> None:
-    folder.take(fresh=False)
+    folder.lock(fresh=False)
     folder.adopt(small())
     folder.adopt(small(override))
     assert not list(study_file.list_changes(read_study(folder), small(override)))
@@ -46,7 +46,7 @@ def test_what_only_adds_or_asks_anew_goes_on(folder: ReportFolder, small, overri
 
 
 def test_a_folder_whose_older_study_file_names_the_metric_continues(folder: ReportFolder, small) -> None:
-    folder.take(fresh=False)
+    folder.lock(fresh=False)
     folder.adopt(small())
     kept = folder.path / "study.yaml"
     text = kept.read_text()
@@ -72,7 +72,7 @@ def test_a_folder_whose_older_study_file_names_the_metric_continues(folder: Repo
 def test_another_study_is_refused_with_the_difference(
     folder: ReportFolder, small, override: str, message: str
 ) -> None:
-    folder.take(fresh=False)
+    folder.lock(fresh=False)
     folder.adopt(small())
     with pytest.raises(FolderError, match=message + r".*--out, or --fresh"):
         folder.adopt(small(override))
@@ -81,11 +81,11 @@ def test_another_study_is_refused_with_the_difference(
 
 
 def test_what_changes_after_an_answer_is_remembered(folder: ReportFolder, small) -> None:
-    folder.take(fresh=False)
+    folder.lock(fresh=False)
     assert not folder.adopt(small())
     assert not folder.adopt(small("seeds=4"))  # nobody had seen an answer yet
     folder.write_provenance(PROVENANCE)
-    folder.write_tables({"comparisons": frame("comparisons", [])})
+    folder.write_tables({"comparisons": make_frame("comparisons", [])})
     assert folder.adopt(small("seeds=5")) == ("seeds from 4 to 5",)
     assert folder.adopt(small("seeds=5", "decision.margin=0.05")) == (
         "seeds from 4 to 5",
@@ -98,10 +98,10 @@ def test_what_changes_after_an_answer_is_remembered(folder: ReportFolder, small)
 
 
 def test_an_interruption_does_not_forget_that_seeds_were_added(folder: ReportFolder, small) -> None:
-    folder.take(fresh=False)
+    folder.lock(fresh=False)
     folder.adopt(small())
     folder.write_provenance(PROVENANCE)
-    folder.write_tables({"comparisons": frame("comparisons", [])})
+    folder.write_tables({"comparisons": make_frame("comparisons", [])})
     assert folder.adopt(small("seeds=5"))
     # Here the command was interrupted; the next one finds its own study and still knows.
     assert folder.adopt(small("seeds=5"))
@@ -110,7 +110,7 @@ def test_an_interruption_does_not_forget_that_seeds_were_added(folder: ReportFol
 
 def test_fresh_moves_the_old_folder_aside_and_deletes_nothing(folder: ReportFolder, small) -> None:
     for _ in range(3):
-        folder.take(fresh=True)
+        folder.lock(fresh=True)
         folder.adopt(small())
         folder.release()
     assert sorted(path.name for path in folder.path.parent.iterdir()) == [
@@ -124,19 +124,19 @@ def test_fresh_moves_the_old_folder_aside_and_deletes_nothing(folder: ReportFold
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FolderError, match="cannot be written"):
-        ReportFolder(tmp_path / "file" / "small").take(fresh=False)
+        ReportFolder(tmp_path / "file" / "small").lock(fresh=False)
 
 
 def test_a_folder_without_a_study_or_with_a_torn_table_is_named(folder: ReportFolder, small) -> None:
     with pytest.raises(FolderError, match="is no report folder"):
-        read_given(folder.path)
-    folder.take(fresh=False)
+        read_inputs(folder.path)
+    folder.lock(fresh=False)
     folder.adopt(small())
     with pytest.raises(FolderError, match=r"environment\.json: is missing"):
-        read_given(folder.path)
+        read_inputs(folder.path)
     (folder.path / "environment.json").write_text("{")
     with pytest.raises(FolderError, match="is torn"):
-        read_given(folder.path)
+        read_inputs(folder.path)
     folder.release()
 
 
@@ -162,7 +162,7 @@ def test_named_arms_may_be_added_but_not_turned_round(
         small_file.write_text(text.replace("factors: {pooling: [avg, max]}", f"arms: {arms}"))
         return study_file.read(small_file)
 
-    folder.take(fresh=False)
+    folder.lock(fresh=False)
     folder.adopt(spec("{a: {}, b: {pooling: max}}"))
     if refused:
         with pytest.raises(FolderError, match="holds a study with"):

@@ -11,7 +11,7 @@ from ablate.records import files, tables
 from ablate.records.columns import COLUMNS, TABLES
 from ablate.records.run_records import EpochPoint, RunRecord, TimingBlock
 from ablate.records.sqlite_record import SqliteRecord
-from ablate.records.tables import frame
+from ablate.records.tables import make_frame
 
 RECORD = RunRecord(
     phase="confirm",
@@ -81,7 +81,9 @@ def test_a_file_that_is_no_record_is_refused_and_left_alone(tmp_path: Path, cont
 
 
 def test_the_runs_table_is_golden(tmp_path: Path) -> None:
-    table = tables.runs_frame([RECORD, DIVERGED], ["pooling", "kernel_size", "batch_norm", "learning_rate"])
+    table = tables.make_runs_frame(
+        [RECORD, DIVERGED], ["pooling", "kernel_size", "batch_norm", "learning_rate"]
+    )
     tables.write_table(table, tmp_path / "runs.csv")
     assert (tmp_path / "runs.csv").read_text() == (
         "phase,arm,setting,seed,status,pooling,kernel_size,batch_norm,learning_rate,"
@@ -93,7 +95,9 @@ def test_the_runs_table_is_golden(tmp_path: Path) -> None:
 
 def test_the_order_in_which_runs_ended_leaves_no_trace() -> None:
     records = [RECORD, DIVERGED, RunRecord(**{**vars(RECORD), "seed": 1})]
-    assert tables.runs_frame(records, ["pooling"]).equals(tables.runs_frame(records[::-1], ["pooling"]))
+    assert tables.make_runs_frame(records, ["pooling"]).equals(
+        tables.make_runs_frame(records[::-1], ["pooling"])
+    )
 
 
 def test_the_runs_table_holds_no_clock() -> None:
@@ -103,16 +107,16 @@ def test_the_runs_table_holds_no_clock() -> None:
 @pytest.mark.parametrize("name", ["runs", "epochs", "timing"])
 def test_tables_read_back_as_they_were_written(tmp_path: Path, name: str) -> None:
     made = {
-        "runs": tables.runs_frame([RECORD, DIVERGED], ["pooling"]),
-        "epochs": tables.epochs_frame([RECORD]),
-        "timing": frame("timing", [vars(BLOCK)]),
+        "runs": tables.make_runs_frame([RECORD, DIVERGED], ["pooling"]),
+        "epochs": tables.make_epochs_frame([RECORD]),
+        "timing": make_frame("timing", [vars(BLOCK)]),
     }
     tables.write_table(made[name], tmp_path / "table.csv")
     pd.testing.assert_frame_equal(tables.read_table(name, tmp_path / "table.csv"), made[name])
 
 
 def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
-    tables.write_table(frame("timing", []), tmp_path / "table.csv")
+    tables.write_table(make_frame("timing", []), tmp_path / "table.csv")
     assert list(tables.read_table("timing", tmp_path / "table.csv").columns) == list(TABLES["timing"])
 
 

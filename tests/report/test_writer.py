@@ -15,8 +15,8 @@ import pytest
 from ablate.figures import points, registry
 from ablate.figures.comparison_figures import draw_paired
 from ablate.figures.cost_figures import draw_cost
-from ablate.records.columns import GIVEN_TABLES
-from ablate.records.tables import frame, write_table
+from ablate.records.columns import INPUT_TABLES
+from ablate.records.tables import make_frame, write_table
 from ablate.report import writer
 from ablate.report.answer import list_findings
 from ablate.report.evidence import gather
@@ -73,7 +73,7 @@ def write_folder(
         {"arm": arm, "parameter": "learning_rate", "best": 0.006, "chosen": 0.003, "low": 0.003, "high": 0.006, "at_edge": True, "extended": False, "trials": 2, "failed": 0, "diverged": 1}
         for arm in arms
     ]  # fmt: skip
-    tables = {"runs": frame("runs", runs, ["learning_rate"]), "epochs": frame("epochs", epochs), "tuning": frame("tuning", tuning), "timing": frame("timing", timing)}  # fmt: skip
+    tables = {"runs": make_frame("runs", runs, ["learning_rate"]), "epochs": make_frame("epochs", epochs), "tuning": make_frame("tuning", tuning), "timing": make_frame("timing", timing)}  # fmt: skip
     for name, table in tables.items():
         write_table(table, path / "tables" / f"{name}.csv")
     (path / "environment.json").write_text(json.dumps(environment(arms, **changes)))
@@ -161,7 +161,7 @@ def test_the_same_tables_give_the_same_report_byte_for_byte(folder: Path) -> Non
 
 def test_a_report_is_made_without_torch(folder: Path) -> None:
     for path in folder.rglob("*"):
-        if path.is_file() and path.stem not in (*GIVEN_TABLES, "study", "environment"):
+        if path.is_file() and path.stem not in (*INPUT_TABLES, "study", "environment"):
             path.unlink()
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, folder], capture_output=True, text=True, check=False
@@ -349,7 +349,7 @@ def test_a_step_from_an_arm_that_did_not_train_leaves_the_next_arm_in_its_place(
         {"arm": "relu", "baseline": "baseline", "test_accuracy_mean": 0.75, "verdict": "not trained"},
         {"arm": "up to pooling", "baseline": "relu", "difference": 0.03, "ci_low": 0.02, "ci_high": 0.04, "test_accuracy_mean": 0.78},
     ]  # fmt: skip
-    tables = {"path": frame("path", steps), "arms": frame("arms", [{"arm": "baseline"}])}
+    tables = {"path": make_frame("path", steps), "arms": make_frame("arms", [{"arm": "baseline"}])}
     drawn = points.path(small(), tables)
     assert drawn["arm"].tolist() == ["baseline", "relu", "up to pooling"]
     assert drawn["accuracy"].tolist()[1:] == [0.75, 0.78]

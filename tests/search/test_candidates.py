@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ablate.design.designs import lay_out
-from ablate.design.runs import Arm, Run, setting_name
+from ablate.design.runs import Arm, Run, name_setting
 from ablate.records.run_records import EpochPoint, RunRecord
 from ablate.report import writer
 from ablate.search.candidates import (
@@ -44,7 +44,7 @@ def record(
     return RunRecord(
         phase="search",
         arm=candidate.arm.name,
-        setting=setting_name(candidate.setting),
+        setting=name_setting(candidate.setting),
         seed=10_000,
         values={},
         status=status,

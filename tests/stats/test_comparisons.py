@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from ablate.records.tables import frame
+from ablate.records.tables import make_frame
 from ablate.stats import comparisons, power, throughput
 from ablate.stats.contrasts import BOTH_ALONE, list_interactions, pair_contrasts
 from ablate.stats.intervals import mean_interval, prediction_interval
@@ -36,7 +36,7 @@ def runs(**accuracies: list[float | str | None]) -> pd.DataFrame:
         for arm, values in accuracies.items()
         for seed, value in enumerate(values)
     ]
-    return frame("runs", rows)
+    return make_frame("runs", rows)
 
 
 def compare(table: pd.DataFrame, arms=("base", "arm"), decision: Decision = DECISION) -> pd.DataFrame:
@@ -230,7 +230,7 @@ def timing(disturbed: bool = False, **speeds: list[float]) -> pd.DataFrame:
                     "disturbed": disturbed and arm != "base" and block == 0,
                 }
             )
-    return frame("timing", rows)
+    return make_frame("timing", rows)
 
 
 def test_the_throughput_ratio_is_paired_by_block() -> None:
@@ -281,7 +281,7 @@ def factorial_runs(seed: int = 0, seeds: int = 8) -> tuple[pd.DataFrame, pd.Data
         mean = 0.8 + 0.02 * (a == "a1") + 0.01 * (b == "b1") + 0.03 * (a == "a1" and b == "b2")
         for s in range(seeds):
             rows.append({"phase": "confirm", "arm": arm, "setting": "", "seed": s, "status": "complete", "test_accuracy": mean + rng.normal(scale=0.003)})  # fmt: skip
-    return frame("runs", rows), pd.DataFrame(settings).T
+    return make_frame("runs", rows), pd.DataFrame(settings).T
 
 
 def test_an_interaction_is_the_coefficient_of_ordinary_least_squares() -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from ablate.design.arms import grid_of
+from ablate.design.arms import make_grid
 from ablate.design.designs import lay_out
 from ablate.design.grid import Grid
-from ablate.records.tables import frame
+from ablate.records.tables import make_frame
 from ablate.stats import comparisons, power
 from ablate.stats.contrasts import pair_contrasts
 from ablate.study import study_file
@@ -38,7 +38,7 @@ LANDSCAPES: dict[str, Landscape] = {
 @pytest.fixture(scope="module")
 def grid() -> Grid:
     spec = study_file.read(STUDIES / "lenet_pooling.yaml")
-    return grid_of(spec, lay_out(spec).arms[0])
+    return make_grid(spec, lay_out(spec).arms[0])
 
 
 def tuned(grid: Grid, accuracy: Landscape, rng: np.random.Generator) -> dict[str, float]:
@@ -120,7 +120,7 @@ def stepped_down(p: np.ndarray) -> np.ndarray:
 
 def p_holm(accuracies: dict[str, np.ndarray]) -> dict[str, float]:
     """By arm, what the report would say."""
-    runs = frame(
+    runs = make_frame(
         "runs",
         [
             {

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ablate.design.arms import grid_of
+from ablate.design.arms import make_grid
 from ablate.design.designs import lay_out
 from ablate.design.grid import Grid
 from ablate.study.spec import StudySpec
@@ -25,7 +25,7 @@ def spec(small) -> StudySpec:
 
 
 def grids(spec: StudySpec, arms=ARMS) -> dict[str, Grid]:
-    return dict.fromkeys(arms, grid_of(spec, lay_out(spec).arms[0]))
+    return dict.fromkeys(arms, make_grid(spec, lay_out(spec).arms[0]))
 
 
 def tune(spec: StudySpec, response: Response, arms=ARMS) -> tuple[dict[str, Choice], dict[Trial, float]]:
@@ -161,7 +161,7 @@ def test_arms_with_ranges_of_their_own_are_tuned_with_their_like(small) -> None:
         "tuning={trials: 3, learning_rate: [{low: 0.01, high: 0.04, log: true},"
         " {when: {optimizer: sgd}, low: 0.1, high: 0.4, log: true}]}",
     )
-    own = {arm.name: grid_of(spec, arm) for arm in lay_out(spec).arms}
+    own = {arm.name: make_grid(spec, arm) for arm in lay_out(spec).arms}
     scores: dict[Trial, float] = {}
     while not isinstance(wanted := advance(own, scores), dict):
         scores |= {trial: peak(0.02)(trial.arm, dict(trial.setting)["learning_rate"], 0) for trial in wanted}
@@ -177,7 +177,7 @@ def test_an_arm_without_a_range_waits_for_nothing(small) -> None:
         "factors={optimizer: [adam, sgd]}",
         "tuning={trials: 2, momentum: {when: {optimizer: sgd}, low: 0.5, high: 0.9}}",
     )
-    own = {arm.name: grid_of(spec, arm) for arm in lay_out(spec).arms}
+    own = {arm.name: make_grid(spec, arm) for arm in lay_out(spec).arms}
     wanted = advance(own, {})
     assert {trial.arm for trial in wanted} == {"optimizer=sgd"}
     scores = {

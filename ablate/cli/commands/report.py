@@ -50,7 +50,7 @@ def _fetch_folder(url: str, name: str, out_dir: Path, plugins: list[str]) -> Pat
             raise AblateError(f"{name}: there is nothing to report yet: no host has finished a first pair")
         provenance = Provenance.from_dict(store.provenance)
         folder = ReportFolder(out_dir / name)
-        folder.take(fresh=False)
+        folder.lock(fresh=False)
         try:
             folder.write_study(store.study)
             study = study_file.read(folder.path / "study.yaml")
