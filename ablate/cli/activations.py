@@ -11,9 +11,12 @@ from ablate.execution.executor import Conditions
 from ablate.figures import registry
 from ablate.figures.panels import MOST_ARMS
 from ablate.formatting import format_list
-from ablate.inspection import inside
-from ablate.inspection.networks import TrainedNetworks, need_checkpoints
-from ablate.inspection.tracing import called
+from ablate.inspection.confusion import score_network
+from ablate.inspection.inputs import DEFAULT_INPUTS, choose_classes, parse_classes
+from ablate.inspection.look_inside import Load
+from ablate.inspection.network_views import trace_inputs, view_network
+from ablate.inspection.networks import TrainedNetworks, reopen_network, require_checkpoints
+from ablate.inspection.tracing import list_layer_names
 from ablate.records import views
 from ablate.records.files import write_whole
 from ablate.records.folder import ReportFolder
@@ -40,11 +43,13 @@ def draw(
     """
     trained = TrainedNetworks(path)
     study, names, classes = trained.study, trained.arms, trained.classes
-    need_checkpoints(path)
+    require_checkpoints(path)
     if arm is not None and arm not in names:
         raise AblateError(f"--arm {arm}: {did_you_mean(arm, names)}")
-    chosen = inside.classes_named(inputs, classes) if inputs is not None else None
-    runs = [trained.run_of(name) for name in ([arm] if arm is not None else trained.arms_with_checkpoint)]
+    chosen = parse_classes(inputs, classes) if inputs is not None else None
+    runs = [
+        trained.rebuild_run(name) for name in ([arm] if arm is not None else trained.arms_with_checkpoint)
+    ]
     conditions = Conditions(
         dataset=study.dataset,
         data_root=sources.find(study.dataset, data_dir, download=True),
@@ -74,23 +79,23 @@ class _Looking:
 
     folder: ReportFolder
     runs: Sequence[Run]
-    load: inside.Load
+    load: Load
 
     def default_inputs(self) -> tuple[int, ...]:
         """The classes that a report would show."""
         dataset = self.load(None)
         scores = []
-        for run in self.runs if dataset.name not in inside.DEFAULT_INPUTS else ():
+        for run in self.runs if dataset.name not in DEFAULT_INPUTS else ():
             sized = self.load(run.recipe.input_size)
-            scores.append(inside.score(inside.network_of(run, self.folder, sized), sized))
-        return inside.default_inputs(dataset, scores)
+            scores.append(score_network(reopen_network(run, self.folder, sized), sized))
+        return choose_classes(dataset, scores)
 
     def views(self, classes: tuple[str, ...], inputs: tuple[int, ...], layers: Sequence[str]) -> Views:
         """What the networks make of the classes; one among several may be one that cannot be looked into."""
         arms = []
         for run in self.runs:
             try:
-                view = inside.look(run, self.folder, self.load(run.recipe.input_size), inputs, layers)
+                view = view_network(run, self.folder, self.load(run.recipe.input_size), inputs, layers)
             except FolderError as error:
                 if len(self.runs) == 1:
                     raise
@@ -104,8 +109,8 @@ class _Looking:
     def _no_such_layer(self, layer: str, inputs: tuple[int, ...]) -> str:
         known: list[str] = []
         for run in self.runs:
-            _, calls = inside.shown(run, self.folder, self.load(run.recipe.input_size), inputs)
-            known += called(calls)
+            _, calls = trace_inputs(run, self.folder, self.load(run.recipe.input_size), inputs)
+            known += list_layer_names(calls)
         if not known:
             return f"--layers {layer}: no layer of {format_list([r.arm.name for r in self.runs])} has maps"
         return f"--layers {layer}: no arm has it: {did_you_mean(layer, list(dict.fromkeys(known)))}"

@@ -59,7 +59,7 @@ def write_arm(folder: Path, arm: str, to: Path) -> list[Written]:
             f"{folder}: holds no checkpoints (published folders never do): run its study again, "
             "or export its curves with --tensorboard"
         )
-    run = trained.run_of(arm)
+    run = trained.rebuild_run(arm)
     classes, shape = trained.classes, trained.image_shape(run)
     network = trained.reopen(run)
     buffer = io.BytesIO()
@@ -108,7 +108,7 @@ def write_curves(folder: Path, to: Path) -> int:
     if not len(curves):
         raise FolderError(f"{folder}: no arm is confirmed yet, so there is no curve: run its study on")
     for (arm, seed), points in curves:
-        recipe = trained.run_of(arm, seed).recipe
+        recipe = trained.rebuild_run(arm, seed).recipe
         place = to / make_slug(arm) / f"seed-{seed}"
         for earlier in place.glob("events.out.tfevents.*"):
             earlier.unlink()

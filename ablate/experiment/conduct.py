@@ -18,7 +18,7 @@ from ablate.experiment.events import Advanced, Event, FirstPair, describe_run
 from ablate.experiment.plan import Plan, Wave
 from ablate.experiment.tables import make_tables
 from ablate.experiment.time_phase import Throughput
-from ablate.inspection import inside
+from ablate.inspection.look_inside import look_inside
 from ablate.records.folder import ReportFolder
 from ablate.records.provenance import ArmCost, Provenance
 from ablate.records.record import TIMING_KEY, Record
@@ -134,7 +134,7 @@ class Conduct:
         firsts = [self._plan.first_run(arm) for arm in self._plan.layout.arms]
         kept = [run for run in firsts if self._folder.locate_checkpoint(run.arm.slug).exists()]
         trained = {self._plan.key(run): run for run in kept if self._plan.is_on_record(run)}
-        for done, arm in enumerate(inside.keep(self._folder, trained, self._conditions.load), start=1):
+        for done, arm in enumerate(look_inside(self._folder, trained, self._conditions.load), start=1):
             yield Advanced(phase="look", done=done, total=len(trained), arm=arm, detail="looked inside")
 
     @property

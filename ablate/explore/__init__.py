@@ -1,1 +1,1 @@
-"""Trained networks at work, layer by layer, in a browser: the page that `ablate explore` serves or saves."""
+"""The explorer: a page in the browser that shows what each layer of trained networks computes."""

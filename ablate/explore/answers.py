@@ -1,4 +1,4 @@
-"""The requests that the page may send, and their answers as JSON."""
+"""The requests that the page may send, and the answers, which become JSON."""
 
 import base64
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from ablate.errors import AblateError
-from ablate.explore.reading import Fields, LayerFacts, Span
+from ablate.explore.reading import LayerFacts, ReceptiveFields, Span
 from ablate.explore.session import ExploredArm, Picture, Session
 
 MOST_MAPS = 64
-"""The most maps of a layer that are shown."""
-MOST_FEEDS = 4_096
-"""So many inputs of a unit are told, the first ones; beyond, none."""
+"""The largest number of maps of a layer that the page gets."""
+MOST_INPUTS = 4_096
+"""The largest number of inputs of a unit that the page gets. Further ones are left out."""
 LIKE_MNIST = ("mnist", "kmnist", "qmnist", "emnist", "digits")
-"""Data whose images are centred and scaled to a box: a drawing should be as well."""
+"""Data sets whose images are centred and scaled to a box. The page does the same with a drawing."""
 
 Pixels = Annotated[
     list[list[list[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]]],
@@ -25,33 +25,33 @@ Pixels = Annotated[
 ]
 
 
-class WishError(AblateError):
-    """The page, or whoever speaks in its place, asks for something that there is not."""
+class RequestError(AblateError):
+    """A request asks for something that does not exist."""
 
 
-class _Wish(BaseModel):
+class _ImageRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     image: int | Pixels
-    """The index of a test image, or what was drawn, `(channels, height, width)`."""
+    """The index of a test image, or the pixels of a drawing, `(channels, height, width)`."""
 
 
-class ReadWish(_Wish):
-    """What do these arms make of this image?"""
+class ReadRequest(_ImageRequest):
+    """Run the networks of these arms on an image."""
 
     arms: Annotated[list[str], Field(min_length=1, max_length=2)]
 
 
-class UnitWish(_Wish):
-    """Where does this number come from?"""
+class UnitRequest(_ImageRequest):
+    """Explain one number of a layer's output."""
 
     arm: str
     layer: Annotated[int, Field(ge=0)]
     place: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=4)]
 
 
-class PictureWish(BaseModel):
-    """Which test images are there of this kind?"""
+class PicturesRequest(BaseModel):
+    """List test images of a class, or test images that networks get wrong."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -60,8 +60,8 @@ class PictureWish(BaseModel):
     arms: Annotated[list[str], Field(min_length=1, max_length=2)]
 
 
-def overview(session: Session, chosen: Sequence[str]) -> dict[str, Any]:
-    """The study, its arms and their layers: what the page shows before any image."""
+def describe_session(session: Session, chosen: Sequence[str]) -> dict[str, Any]:
+    """The study, its arms and their layers. The page shows the arms in `chosen` first."""
     return {
         "study": session.study.name,
         "question": session.study.question,
@@ -69,109 +69,119 @@ def overview(session: Session, chosen: Sequence[str]) -> dict[str, Any]:
         "shape": session.image_shape,
         "centred": session.study.dataset.name in LIKE_MNIST,
         "pictures": session.has_pictures,
-        "opening": f"{session.opening_pick(chosen)} 0" if session.has_pictures else None,
+        "opening": f"{session.choose_opening(chosen)} 0" if session.has_pictures else None,
         "mostMaps": MOST_MAPS,
         "chosen": list(chosen),
         "arms": [
             {
                 "name": name,
                 "shape": arm.reader.image_shape,
-                "layers": [_layer(layer) for layer in arm.reader.layers],
+                "layers": [_describe_layer(layer) for layer in arm.reader.layers],
             }
             for name, arm in session.arms.items()
         ],
     }
 
 
-def pictures(session: Session, wish: PictureWish) -> list[dict[str, Any]]:
-    """Test images of the kind that is wished for, with their pixels as bytes in base64.
+def list_pictures(session: Session, request: PicturesRequest) -> list[dict[str, Any]]:
+    """The requested test images, with their pixels as bytes in base64.
 
     Raises:
-        WishError: there are no test images, or no such arm or class.
+        RequestError: there are no test images on this machine, or no such arm or class.
     """
     if not session.has_pictures:
-        raise WishError(f"the test images of {session.study.dataset} are not on this machine: draw one")
-    for arm in wish.arms:
-        _arm(session, arm)
-    if wish.label >= len(session.classes):
-        raise WishError(f"label {wish.label}: there are {len(session.classes)} classes, counted from 0")
-    match wish.pick:
+        raise RequestError(
+            f"the test images of {session.study.dataset} are not on this machine: draw an image instead"
+        )
+    for arm in request.arms:
+        _find_arm(session, arm)
+    if request.label >= len(session.classes):
+        raise RequestError(f"label {request.label}: there are {len(session.classes)} classes, counted from 0")
+    match request.pick:
         case "class":
-            found = session.pictures_of(wish.label, wish.arms)
+            pictures = session.list_class(request.label, request.arms)
         case "confused":
-            found = session.most_confused(wish.arms[0], wish.arms)
+            pictures = session.list_mistakes(request.arms[0], request.arms)
         case _:
-            if len(wish.arms) < 2:
-                raise WishError("disagree: name two arms")
-            found = session.disagreed(wish.arms[0], wish.arms[1], wish.arms)
-    return [_picture(session, picture) for picture in found]
+            if len(request.arms) < 2:
+                raise RequestError("disagree: name two arms")
+            pictures = session.list_disagreements(request.arms[0], request.arms[1], request.arms)
+    return [_encode_picture(session, picture) for picture in pictures]
 
 
-def read(session: Session, wish: ReadWish) -> dict[str, Any]:
-    """What each arm makes of the image: probabilities and, layer by layer, float32 in base64.
+def read_image(session: Session, request: ReadRequest) -> dict[str, Any]:
+    """For each arm the class probabilities and the outputs of all layers, as float32 in base64.
 
     Raises:
-        WishError: there is no such arm or image.
+        RequestError: there is no such arm or image.
     """
-    return {name: _reading(arm, _shown(session, arm, wish.image)) for name, arm in _arms(session, wish.arms)}
-
-
-def _reading(arm: ExploredArm, image: Tensor) -> dict[str, Any]:
-    made = arm.reader.read(image)
     return {
-        "input": _packed(image),
-        "probabilities": made.probabilities.tolist(),
-        "layers": [_packed(values[:MOST_MAPS] if values.ndim == 3 else values) for values in made.layers],
+        name: _encode_reading(arm, _load_image(session, arm, request.image))
+        for name, arm in _find_arms(session, request.arms)
     }
 
 
-def unit(session: Session, wish: UnitWish) -> dict[str, Any]:
-    """The unit's value, what of the image it sees, and the inputs and weights that feed it.
+def _encode_reading(arm: ExploredArm, image: Tensor) -> dict[str, Any]:
+    reading = arm.reader.read(image)
+    return {
+        "input": _encode_floats(image),
+        "probabilities": reading.probabilities.tolist(),
+        "layers": [
+            _encode_floats(values[:MOST_MAPS] if values.ndim == 3 else values) for values in reading.layers
+        ],
+    }
+
+
+def explain_unit(session: Session, request: UnitRequest) -> dict[str, Any]:
+    """The unit's value, its receptive field, and the inputs and weights that determine it.
 
     Raises:
-        WishError: there is no such arm, image, layer or place.
+        RequestError: there is no such arm, image, layer or place.
     """
-    arm = _arm(session, wish.arm)
+    arm = _find_arm(session, request.arm)
     layers = arm.reader.layers
-    if wish.layer >= len(layers):
-        raise WishError(f"layer {wish.layer}: {wish.arm} has {len(layers)} layers, counted from 0")
-    shape = layers[wish.layer].shape
-    if len(wish.place) != len(shape) or any(at >= size for at, size in zip(wish.place, shape, strict=False)):
-        raise WishError(f"place {wish.place}: {layers[wish.layer].name} gives {list(shape)}")
-    found = arm.reader.unit(_shown(session, arm, wish.image), wish.layer, wish.place)
-    feeds = found.feeds
-    products = (feeds.inputs * feeds.weights).flatten()
+    if request.layer >= len(layers):
+        raise RequestError(f"layer {request.layer}: {request.arm} has {len(layers)} layers, counted from 0")
+    shape = layers[request.layer].shape
+    if len(request.place) != len(shape) or any(
+        at >= size for at, size in zip(request.place, shape, strict=False)
+    ):
+        raise RequestError(f"place {request.place}: {layers[request.layer].name} gives {list(shape)}")
+    unit = arm.reader.unit(_load_image(session, arm, request.image), request.layer, request.place)
+    inputs = unit.inputs
+    products = (inputs.values * inputs.weights).flatten()
     return {
-        "value": found.value,
-        "field": _field(arm.reader.fields[wish.layer], wish.place),
-        "channels": feeds.channels,
-        "rows": feeds.rows,
-        "columns": feeds.columns,
-        "shape": list(feeds.inputs.shape),
+        "value": unit.value,
+        "field": _find_field(arm.reader.receptive_fields[request.layer], request.place),
+        "channels": inputs.channels,
+        "rows": inputs.rows,
+        "columns": inputs.columns,
+        "shape": list(inputs.values.shape),
         "count": products.numel(),
-        "inputs": _packed(feeds.inputs.flatten()[:MOST_FEEDS]),
-        "weights": _packed(feeds.weights.flatten()[:MOST_FEEDS]),
+        "inputs": _encode_floats(inputs.values.flatten()[:MOST_INPUTS]),
+        "weights": _encode_floats(inputs.weights.flatten()[:MOST_INPUTS]),
         "sum": float(products.double().sum()),
-        "rest": feeds.rest,
-        "weighted": feeds.weighted,
+        "rest": inputs.rest,
+        "weighted": inputs.weighted,
     }
 
 
-def fields(session: Session, arm: str) -> list[dict[str, Any]]:
-    """The receptive fields of each of an arm's layers."""
-    return [{"rows": layer.rows, "columns": layer.columns} for layer in session.arms[arm].reader.fields]
+def list_receptive_fields(session: Session, arm: str) -> list[dict[str, Any]]:
+    """The receptive fields of each layer of an arm."""
+    fields = session.arms[arm].reader.receptive_fields
+    return [{"rows": layer.rows, "columns": layer.columns} for layer in fields]
 
 
-def _field(layer: Fields, place: Sequence[int]) -> dict[str, Span]:
+def _find_field(layer: ReceptiveFields, place: Sequence[int]) -> dict[str, Span]:
     row, column = place[1:] if len(place) == 3 else (0, 0)
     return {"rows": layer.rows[row], "columns": layer.columns[column]}
 
 
-def _layer(layer: LayerFacts) -> dict[str, Any]:
+def _describe_layer(layer: LayerFacts) -> dict[str, Any]:
     return {"name": layer.name, "kind": layer.kind, "shape": layer.shape}
 
 
-def _picture(session: Session, picture: Picture) -> dict[str, Any]:
+def _encode_picture(session: Session, picture: Picture) -> dict[str, Any]:
     pixels = (session.pixels(picture.index).clamp(0, 1) * 255).round().byte()
     return {
         "index": picture.index,
@@ -181,21 +191,21 @@ def _picture(session: Session, picture: Picture) -> dict[str, Any]:
     }
 
 
-def _arms(session: Session, names: Sequence[str]) -> list[tuple[str, ExploredArm]]:
-    return [(name, _arm(session, name)) for name in dict.fromkeys(names)]
+def _find_arms(session: Session, names: Sequence[str]) -> list[tuple[str, ExploredArm]]:
+    return [(name, _find_arm(session, name)) for name in dict.fromkeys(names)]
 
 
-def _arm(session: Session, name: str) -> ExploredArm:
+def _find_arm(session: Session, name: str) -> ExploredArm:
     if name not in session.arms:
-        raise WishError(f"{name!r:.80}: no such arm on this page")
+        raise RequestError(f"{name!r:.80}: no such arm on this page")
     return session.arms[name]
 
 
-def _shown(session: Session, arm: ExploredArm, image: int | list[list[list[float]]]) -> Tensor:
+def _load_image(session: Session, arm: ExploredArm, image: int | list[list[list[float]]]) -> Tensor:
     if isinstance(image, int):
         count = session.test_images
         if not 0 <= image < count:
-            raise WishError(f"image: there are {count} test images, counted from 0")
+            raise RequestError(f"image: there are {count} test images, counted from 0")
         return arm.test_image(image)
     try:
         drawn = torch.tensor(image)
@@ -203,10 +213,10 @@ def _shown(session: Session, arm: ExploredArm, image: int | list[list[list[float
         drawn = torch.empty(0)
     if drawn.shape != session.image_shape:
         wanted = "×".join(map(str, session.image_shape))
-        raise WishError(f"image: wants {wanted} numbers (channels, height, width)")
+        raise RequestError(f"image: must have {wanted} numbers (channels, height, width)")
     return arm.image(drawn)
 
 
-def _packed(values: Tensor) -> str:
-    """Float32, little-endian, in base64."""
+def _encode_floats(values: Tensor) -> str:
+    """The values as little-endian float32 in base64."""
     return base64.b64encode(values.contiguous().numpy().astype("<f4").tobytes()).decode()

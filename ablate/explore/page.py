@@ -1,4 +1,4 @@
-"""The explorer's page: one template, the scripts beside it, and three.js as the nicegui package brings it."""
+"""The explorer's page: one template, its scripts, and three.js from the nicegui package."""
 
 import base64
 import importlib.util
@@ -11,53 +11,61 @@ from ablate.errors import AblateError, install_command
 from ablate.figures.canvas import diverging
 from ablate.report.pages import load_templates
 
-SCRIPTS = ("main", "source", "pad", "plan", "maps", "flat", "stack", "guesses", "inspector")
+SCRIPTS = tuple(
+    sorted(
+        path.name.removesuffix(".js")
+        for path in files("ablate.explore").joinpath("page").iterdir()
+        if path.name.endswith(".js")
+    )
+)
+"""Names of the scripts in the folder `page`. They import each other by these names."""
 SHADES = 65
 THREE = "three"
-"""How the scripts call three.js and its controls; of nicegui nothing else is used."""
+"""The name by which the scripts import three.js. Nothing else of nicegui is used."""
 
 
 @cache
-def three() -> bytes:
-    """A module that exports `THREE` and `OrbitControls`.
+def read_three() -> bytes:
+    """A JavaScript module that exports `THREE` and `OrbitControls`.
 
     Raises:
-        AblateError: nicegui is not installed, or no longer has it.
+        AblateError: nicegui is not installed, or does not contain three.js at the known place.
     """
     spec = importlib.util.find_spec("nicegui")
-    found = [
-        Path(place, "elements", "scene", "dist", "index.js")
-        for place in (spec and spec.submodule_search_locations) or ()
+    paths = [
+        Path(folder, "elements", "scene", "dist", "index.js")
+        for folder in (spec and spec.submodule_search_locations) or ()
     ]
-    if not found or not found[0].exists():
-        raise AblateError(f"three.js, which nicegui brings, is not installed: {install_command('explore')}")
-    return found[0].read_bytes()
+    if not paths or not paths[0].exists():
+        raise AblateError(f"three.js is not installed (it is part of nicegui): {install_command('explore')}")
+    return paths[0].read_bytes()
 
 
-def part(name: str) -> bytes | None:
-    """A script of the page by its name; None where there is none."""
+def read_script(name: str) -> bytes | None:
+    """The content of a script by its name, or None if there is none with this name."""
     if name == THREE:
-        return three()
+        return read_three()
     return files("ablate.explore").joinpath("page", f"{name}.js").read_bytes() if name in SCRIPTS else None
 
 
-def served(overview: dict[str, Any], nonce: str) -> str:
-    """The page whose scripts and answers come from the server."""
-    return _page(overview, {name: f"/page/{name}" for name in (THREE, *SCRIPTS)}, nonce)
+def render_for_server(overview: dict[str, Any], nonce: str) -> str:
+    """The page that loads its scripts and data from the server."""
+    return _render(overview, {name: f"/page/{name}" for name in (THREE, *SCRIPTS)}, nonce)
 
 
-def whole(overview: dict[str, Any]) -> str:
-    """The page as one file, its scripts inside."""
-    return _page(overview, {name: _inside(part(name) or b"") for name in (THREE, *SCRIPTS)}, nonce="")
+def render_as_one_file(overview: dict[str, Any]) -> str:
+    """The page as one file that contains its scripts."""
+    urls = {name: _to_data_url(read_script(name) or b"") for name in (THREE, *SCRIPTS)}
+    return _render(overview, urls, nonce="")
 
 
-def _page(overview: dict[str, Any], places: dict[str, str], nonce: str) -> str:
+def _render(overview: dict[str, Any], urls: dict[str, str], nonce: str) -> str:
     return (
         load_templates(autoescape=True)
         .get_template("explore.html.j2")
-        .render(overview={**overview, "palette": diverging(SHADES)}, imports={"imports": places}, nonce=nonce)
+        .render(overview={**overview, "palette": diverging(SHADES)}, imports={"imports": urls}, nonce=nonce)
     )
 
 
-def _inside(script: bytes) -> str:
+def _to_data_url(script: bytes) -> str:
     return f"data:text/javascript;base64,{base64.b64encode(script).decode()}"

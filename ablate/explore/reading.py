@@ -1,7 +1,7 @@
-"""What a trained network makes of one image, layer by layer and unit by unit: asked of the module itself."""
+"""Run a trained network on one image, and explain its units: receptive fields, inputs, weights."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,75 +10,77 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
-from ablate.inspection.tracing import Call, traced
+from ablate.inspection.tracing import Call, trace_calls
 
 EXACT = torch.float64
-"""Convolved term by term everywhere. Where there is no oneDNN float32 may go by Fourier transforms, which let
-what is no number into places that do not depend on it."""
+"""The type for probes with NaN: its convolutions multiply and add term by term on every machine. Without
+oneDNN, float32 ones may use Fourier transforms, which spread a NaN to outputs that do not depend on it."""
 PROBES = 32
-"""Images at once when it is found out what depends on what."""
+"""Images in one batch of probes."""
 
 Span = tuple[int, int]
-"""The first and the last of neighbouring rows or columns."""
+"""The first and the last of adjacent rows or columns. An empty span is (0, -1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerFacts:
-    """One module at work, as a pass through the network meets it."""
+    """One module of the network. The forward pass determines the order."""
 
     name: str
     kind: str
     shape: tuple[int, ...]
-    """Of its output for one image, `(channels, height, width)` or `(features,)`."""
+    """Shape of the output for one image, `(channels, height, width)` or `(features,)`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What the network makes of one image."""
+    """The outputs of all layers for one image, and the class probabilities."""
 
     probabilities: Tensor
-    """`(classes,)`, the softmax of its output."""
+    """The softmax of the network's output, `(classes,)`."""
     layers: tuple[Tensor, ...]
-    """Each layer's output, in the order and the shapes of `Reader.layers`."""
+    """Each layer's output, with the order and the shapes of `Reader.layers`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fields:
-    """Which part of the image each place of a layer's maps depends on."""
+class ReceptiveFields:
+    """The part of the image on which each unit of a layer depends."""
 
     rows: tuple[Span, ...]
-    """One for each row of the maps; a single one for a layer without maps."""
+    """The image rows for each row of the layer's maps. A layer without maps has a single span."""
     columns: tuple[Span, ...]
+    """The image columns for each column of the layer's maps. A layer without maps has a single span."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Feeds:
+class UnitInputs:
     """The inputs of a module on which one unit of its output depends."""
 
     channels: tuple[int, ...]
+    """The input channels, or the input features if the module has no maps as input."""
     rows: Span | None
-    """None where the module is given features instead of maps."""
+    """The rows of the input maps. None if the input is a vector of features."""
     columns: Span | None
-    inputs: Tensor
-    """What they hold, `(channels, rows, columns)` or `(features,)`."""
+    values: Tensor
+    """The values of the inputs, `(channels, rows, columns)` or `(features,)`."""
     weights: Tensor
-    """How much the unit grows with each, in the shape of `inputs`: of a convolution, its weights."""
+    """The derivative of the unit by each input, in the shape of `values`: for a convolution, its weights."""
     rest: float
-    """What of the unit's value is not the sum of the products: a bias, or what is not linear."""
+    """The unit's value minus the sum of values times weights: the bias, or the non-linear part."""
     weighted: bool
-    """Whether the module is a convolution or a dense layer, whose weights these are."""
+    """Whether the module is a convolution or a dense layer, so that `weights` are its own weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One number of a layer's output and where it comes from."""
+    """One number of a layer's output, and the inputs that determine it."""
 
     value: float
-    feeds: Feeds
+    inputs: UnitInputs
 
 
 class Reader:
-    """One trained network, in evaluation mode on the CPU, to be shown one image after the other."""
+    """Reads images with one trained network, which is in evaluation mode on the CPU."""
 
     def __init__(self, network: nn.Module, image_shape: Sequence[int]) -> None:
         """`image_shape` is `(channels, height, width)`."""
@@ -86,127 +88,133 @@ class Reader:
         self.image_shape = tuple(image_shape)
         self.layers = tuple(
             LayerFacts(
-                name=call.name, kind=type(call.module).__name__, shape=tuple(call.made_values.shape[1:])
+                name=call.name, kind=type(call.module).__name__, shape=tuple(call.output_values.shape[1:])
             )
-            for call in _calls(self._network, torch.zeros(1, *image_shape))
+            for call in _trace_layers(self._network, torch.zeros(1, *image_shape))
         )
 
     def read(self, image: Tensor) -> Reading:
-        """What the network makes of an image `(channels, height, width)`."""
+        """Run the network on an image `(channels, height, width)`."""
         return Reading(
             probabilities=self.probabilities(image[None])[0],
-            layers=tuple(call.made_values[0] for call in _calls(self._network, image[None])),
+            layers=tuple(call.output_values[0] for call in _trace_layers(self._network, image[None])),
         )
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """The softmax of the network's output for images `(n, channels, height, width)`, `(n, classes)`."""
+        """Class probabilities `(n, classes)` for images `(n, channels, height, width)`."""
         with torch.inference_mode():
             return self._network(images).softmax(1)
 
     def unit(self, image: Tensor, layer: int, place: Sequence[int]) -> Unit:
-        """The unit at `place`, an index into the output of the layer of that number."""
-        call = _calls(self._network, image[None])[layer]
-        feeding = feeds_of(call, place)
-        value = float(call.made_values[0][tuple(place)])
-        return Unit(value=value, feeds=feeding)
+        """The unit at index `place` of the output of layer number `layer`, counted from 0."""
+        call = _trace_layers(self._network, image[None])[layer]
+        return Unit(value=float(call.output_values[0][tuple(place)]), inputs=find_unit_inputs(call, place))
 
     @cached_property
-    def fields(self) -> tuple[Fields, ...]:
-        """Each layer's receptive fields: of a row without numbers nothing that depends on it is one either.
+    def receptive_fields(self) -> tuple[ReceptiveFields, ...]:
+        """Each layer's receptive fields, found with NaN: all units that depend on a NaN row become NaN.
 
-        It takes as many forward passes as the image has rows and columns, all layers together.
+        This takes one forward pass for each row and each column of the image.
         """
         _, height, width = self.image_shape
-        rows = self._reached(height, lambda images, at: images[..., at, :].fill_(torch.nan), axis=-2)
-        columns = self._reached(width, lambda images, at: images[..., :, at].fill_(torch.nan), axis=-1)
+        rows = self._find_dependence(height, axis=-2)
+        columns = self._find_dependence(width, axis=-1)
         return tuple(
-            Fields(rows=tuple(map(_span, down)), columns=tuple(map(_span, across)))
-            for down, across in zip(rows, columns, strict=True)
+            ReceptiveFields(rows=tuple(map(_span, of_rows)), columns=tuple(map(_span, of_columns)))
+            for of_rows, of_columns in zip(rows, columns, strict=True)
         )
 
-    def _reached(self, count: int, spoil: Callable[[Tensor, int], object], axis: int) -> list[Tensor]:
-        # For each layer `(places, count)`: whether each place depends on each of so many rows or columns.
-        found: list[list[Tensor]] = []
+    def _find_dependence(self, count: int, axis: int) -> list[Tensor]:
+        """For each layer, whether each of its rows or columns depends on each of the image's `count`.
+
+        Booleans `(rows or columns of the layer, count)`. Rows for axis -2, columns for axis -1.
+        """
+        by_batch: list[list[Tensor]] = []
         exact = copy.deepcopy(self._network).to(EXACT)
-        for probes in _parts(count):
-            images = torch.zeros(len(probes), *self.image_shape, dtype=EXACT)
-            for i, at in enumerate(probes):
-                spoil(images[i], at)
-            found.append([_spoilt(call.made_values, axis) for call in _calls(exact, images)])
-        return [torch.cat(parts).T for parts in zip(*found, strict=True)]
+        for indices in _batches(count):
+            images = torch.zeros(len(indices), *self.image_shape, dtype=EXACT)
+            for image, index in zip(images, indices, strict=True):
+                image.select(axis, index).fill_(torch.nan)
+            calls = _trace_layers(exact, images)
+            by_batch.append([_find_nan(call.output_values, axis) for call in calls])
+        return [torch.cat(parts).T for parts in zip(*by_batch, strict=True)]
 
 
-def _calls(network: nn.Module, images: Tensor) -> list[Call]:
-    # What drops out in training hands on what it is given.
-    return [call for call in traced(network, images) if not isinstance(call.module, _DropoutNd)]
+def _trace_layers(network: nn.Module, images: Tensor) -> list[Call]:
+    # In evaluation mode dropout returns its input.
+    return [call for call in trace_calls(network, images) if not isinstance(call.module, _DropoutNd)]
 
 
-def feeds_of(call: Call, place: Sequence[int]) -> Feeds:
-    """Which inputs feed the unit at `place` of the call's output, their values and weights.
+def find_unit_inputs(call: Call, place: Sequence[int]) -> UnitInputs:
+    """The inputs on which the unit at index `place` of the call's output depends, and their weights.
 
-    The weights are the unit's derivatives, by autograd on the very module: for a convolution, a dense layer
-    and average pooling what they multiply each input by; of max pooling 1 for the winner.
+    The weights are derivatives, by autograd through the module itself. For a convolution, a dense layer and
+    average pooling these are the factors of the inputs. For max pooling it is 1 for the largest input.
     """
-    given = call.given_values[:1].clone()
-    at = (0, *place)
-    needed = given.requires_grad_()
-    # Cloned, for a module that works in place may not overwrite what is differentiated by.
-    made = call.module(needed.clone())
-    (slopes,) = torch.autograd.grad(made[at], needed)
-    axes = [_indices(spoilt) for spoilt in _depends(call, at)]
-    inputs, weights = (tensor.detach()[0][torch.meshgrid(*axes, indexing="ij")] for tensor in (given, slopes))
-    maps = given.ndim == 4
-    return Feeds(
+    inputs = call.input_values[:1].clone().requires_grad_()
+    index = (0, *place)
+    # Cloned, because a module that works in place must not overwrite a leaf of autograd.
+    output = call.module(inputs.clone())
+    (derivatives,) = torch.autograd.grad(output[index], inputs)
+    axes = [_indices(depends) for depends in _find_dependent_inputs(call, index)]
+    values, weights = (
+        tensor.detach()[0][torch.meshgrid(*axes, indexing="ij")] for tensor in (inputs, derivatives)
+    )
+    has_maps = inputs.ndim == 4
+    return UnitInputs(
         channels=tuple(axes[0].tolist()),
-        rows=_ends(axes[1]) if maps else None,
-        columns=_ends(axes[2]) if maps else None,
-        inputs=inputs,
+        rows=_ends(axes[1]) if has_maps else None,
+        columns=_ends(axes[2]) if has_maps else None,
+        values=values,
         weights=weights,
         weighted=isinstance(call.module, (_ConvNd, nn.Linear)),
-        rest=float(made[at].detach() - (inputs.double() * weights.double()).sum()),
+        rest=float(output[index].detach() - (values.double() * weights.double()).sum()),
     )
 
 
-def _depends(call: Call, at: tuple[int, ...]) -> list[Tensor]:
-    """For each axis of the module's input but the first, whether the unit depends on it, by index."""
+def _find_dependent_inputs(call: Call, index: tuple[int, ...]) -> list[Tensor]:
+    """For each axis of the module's input after the batch axis: whether the unit depends on each index."""
     module = copy.deepcopy(call.module).to(EXACT)
-    shape = call.given_values.shape[1:]
+    shape = call.input_values.shape[1:]
     if any(True for _ in module.parameters()):
-        # Backwards from a unit whose slope is no number; one pass, since such a module multiplies and adds.
-        given = torch.rand(1, *shape, dtype=EXACT).requires_grad_()
-        made = module(given.clone())
-        wanted = torch.zeros_like(made)
-        wanted[at] = torch.nan
-        (slopes,) = torch.autograd.grad(made, given, wanted)
-        spoilt = slopes[0].isnan()
-        others = [[other for other in range(spoilt.ndim) if other != axis] for axis in range(spoilt.ndim)]
-        return [spoilt.amax(dims) if dims else spoilt for dims in others]
-    # An activation or pooling may have no slope where it depends: forwards, index by index.
+        # A module with parameters multiplies and adds. One backward pass suffices: the gradient NaN at the
+        # unit gives NaN at every input on which it depends.
+        inputs = torch.rand(1, *shape, dtype=EXACT).requires_grad_()
+        output = module(inputs.clone())
+        gradient = torch.zeros_like(output)
+        gradient[index] = torch.nan
+        (input_gradient,) = torch.autograd.grad(output, inputs, gradient)
+        depends = input_gradient[0].isnan()
+        others = [[other for other in range(depends.ndim) if other != axis] for axis in range(depends.ndim)]
+        return [depends.amax(dims) if dims else depends for dims in others]
+    # The derivative of an activation or a pooling may be zero although the unit depends on the input. So
+    # each index of each axis is probed by a forward pass.
     return [
-        torch.cat([_probed(module, shape, axis, part, at) for part in _parts(n)])
-        for axis, n in enumerate(shape)
+        torch.cat([_probe(module, shape, axis, indices, index) for indices in _batches(count)])
+        for axis, count in enumerate(shape)
     ]
 
 
-def _probed(
-    module: nn.Module, shape: Sequence[int], axis: int, indices: range, at: tuple[int, ...]
+def _probe(
+    module: nn.Module, shape: Sequence[int], axis: int, indices: range, unit: tuple[int, ...]
 ) -> Tensor:
+    """Whether the unit becomes NaN if the input is NaN at each of `indices` along the axis."""
     probes = torch.zeros(len(indices), *shape, dtype=EXACT)
-    for i, index in enumerate(indices):
-        probes[i].select(axis, index).fill_(torch.nan)
+    for probe, index in zip(probes, indices, strict=True):
+        probe.select(axis, index).fill_(torch.nan)
     with torch.inference_mode():
-        return module(probes)[(slice(None), *at[1:])].isnan()
+        return module(probes)[(slice(None), *unit[1:])].isnan()
 
 
-def _parts(count: int) -> list[range]:
+def _batches(count: int) -> list[range]:
     return [range(first, min(first + PROBES, count)) for first in range(0, count, PROBES)]
 
 
-def _spoilt(made: Tensor, axis: int) -> Tensor:
-    """Which rows or columns of each output hold something that is no number, `(n, places)`."""
-    if made.ndim != 4:
-        return made.isnan().flatten(1).any(1, keepdim=True)
-    return made.isnan().movedim(axis, 1).flatten(2).any(2)
+def _find_nan(output: Tensor, axis: int) -> Tensor:
+    """Which rows or columns of each output contain NaN, `(n, rows or columns)`."""
+    if output.ndim != 4:
+        return output.isnan().flatten(1).any(1, keepdim=True)
+    return output.isnan().movedim(axis, 1).flatten(2).any(2)
 
 
 def _indices(depends: Tensor) -> Tensor:
@@ -218,5 +226,5 @@ def _span(depends: Tensor) -> Span:
 
 
 def _ends(indices: Tensor) -> Span:
-    """First and last; of nothing, an empty span."""
+    """First and last index; an empty span if there is none."""
     return (int(indices[0]), int(indices[-1])) if len(indices) else (0, -1)

@@ -1,4 +1,4 @@
-"""The explorer's page as one file: test images and what the networks make of them inside."""
+"""The explorer's page as one file: it contains test images and the networks' outputs for them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,37 +7,39 @@ from ablate.errors import FolderError
 from ablate.explore import answers, page
 from ablate.explore.session import Session
 
-OF_A_KIND = 4
-"""So many images of each kind of mistake are kept; of each class, the most typical."""
+MISTAKES = 4
+"""How many images the page contains of each kind of mistake. Of each class it contains the most typical."""
 
 
-def written(session: Session, chosen: Sequence[str]) -> str:
-    """The page of the chosen arms, one or two.
+def render_saved_page(session: Session, arms: Sequence[str]) -> str:
+    """The HTML of the page for one or two arms.
 
     Raises:
         FolderError: the test images are not on this machine.
     """
     if not session.has_pictures:
         raise FolderError(f"--save: the test images of {session.study.dataset} are not on this machine")
-    wishes = [
+    requests: list[tuple[str, dict[str, Any], int]] = [
         (f"class {label}", {"pick": "class", "label": label}, 1) for label in range(len(session.classes))
     ]
-    wishes += [("confused 0", {"pick": "confused"}, OF_A_KIND)]
-    wishes += [("disagree 0", {"pick": "disagree"}, OF_A_KIND)] * (len(chosen) > 1)
+    requests.append(("confused 0", {"pick": "confused"}, MISTAKES))
+    if len(arms) > 1:
+        requests.append(("disagree 0", {"pick": "disagree"}, MISTAKES))
     pictures: dict[int, dict[str, Any]] = {}
-    for kind, wish, most in wishes:
-        asked = answers.PictureWish.model_validate({**wish, "arms": list(chosen)})
-        for picture in answers.pictures(session, asked)[:most]:
-            kept = pictures.setdefault(picture["index"], {**picture, "kinds": []})
-            kept["kinds"].append(kind)
+    for kind, request, most in requests:
+        valid = answers.PicturesRequest.model_validate({**request, "arms": list(arms)})
+        for picture in answers.list_pictures(session, valid)[:most]:
+            stored = pictures.setdefault(picture["index"], {**picture, "kinds": []})
+            stored["kinds"].append(kind)
     readings = {
-        index: answers.read(session, answers.ReadWish(image=index, arms=list(chosen))) for index in pictures
+        index: answers.read_image(session, answers.ReadRequest(image=index, arms=list(arms)))
+        for index in pictures
     }
-    overview = answers.overview(session, chosen)
-    overview["arms"] = [arm for arm in overview["arms"] if arm["name"] in chosen]
+    overview = answers.describe_session(session, arms)
+    overview["arms"] = [arm for arm in overview["arms"] if arm["name"] in arms]
     overview["saved"] = {
         "pictures": list(pictures.values()),
         "readings": readings,
-        "fields": {arm: answers.fields(session, arm) for arm in chosen},
+        "fields": {arm: answers.list_receptive_fields(session, arm) for arm in arms},
     }
-    return page.whole(overview)
+    return page.render_as_one_file(overview)

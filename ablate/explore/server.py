@@ -1,4 +1,4 @@
-"""The explorer's page and its answers over HTTP, for whoever sits at this machine."""
+"""Serve the explorer's page and its answers over HTTP, by default to this machine only."""
 
 import asyncio
 import json
@@ -25,27 +25,27 @@ from ablate.explore.session import Session
 LOOPBACK = "127.0.0.1"
 OWN_NAMES = (LOOPBACK, "localhost", "[::1]")
 LARGEST_BODY = 4_000_000
-"""Bytes; a drawing of 3 channels of 224×224 pixels takes up to three million."""
+"""Bytes. A drawing with 3 channels of 224×224 pixels takes up to three million."""
 
 W = TypeVar("W", bound=BaseModel)
 
 
-def application(session: Session, chosen: Sequence[str], hosts: Sequence[str] = OWN_NAMES) -> Starlette:
-    """The page that shows the chosen arms first; it answers only whoever calls it by one of the `hosts`.
+def build_application(session: Session, chosen: Sequence[str], hosts: Sequence[str] = OWN_NAMES) -> Starlette:
+    """The web application. It accepts only requests to one of the host names `hosts`.
 
-    Of another name it would be a page elsewhere whose name was pointed at this machine.
+    This prevents DNS rebinding: a foreign page cannot point its own host name at this machine.
     """
-    one_at_a_time = asyncio.Lock()  # torch computes with all cores, and a session keeps what it has found
+    one_at_a_time = asyncio.Lock()  # torch uses all cores, and a session caches results
 
-    async def answered(ask: Callable[[Session, W], Any], wish: W) -> Response:
+    async def answer(compute: Callable[[Session, W], Any], request: W) -> Response:
         async with one_at_a_time:
-            return JSONResponse(await run_in_threadpool(ask, session, wish))
+            return JSONResponse(await run_in_threadpool(compute, session, request))
 
     async def show(_: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
         async with one_at_a_time:
-            overview = await run_in_threadpool(answers.overview, session, chosen)
-        text = page.served(overview, nonce)
+            overview = await run_in_threadpool(answers.describe_session, session, chosen)
+        text = page.render_for_server(overview, nonce)
         policy = (
             f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
             "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -53,67 +53,66 @@ def application(session: Session, chosen: Sequence[str], hosts: Sequence[str] = 
         )
         return HTMLResponse(text, headers={"content-security-policy": policy})
 
-    async def part(request: Request) -> Response:
-        found = page.part(request.path_params["name"])
-        if found is None:
-            raise HTTPException(404, "no such part of the page")
-        return Response(found, media_type="text/javascript")
+    async def script(request: Request) -> Response:
+        content = page.read_script(request.path_params["name"])
+        if content is None:
+            raise HTTPException(404, "no such script")
+        return Response(content, media_type="text/javascript")
 
     async def pictures(request: Request) -> Response:
         query = request.query_params
-        given: dict[str, Any] = {name: query[name] for name in query if name != "arm"}
-        return await answered(
-            answers.pictures, _valid(answers.PictureWish, {**given, "arms": query.getlist("arm")})
-        )
+        parameters: dict[str, Any] = {name: query[name] for name in query if name != "arm"}
+        valid = _validate(answers.PicturesRequest, {**parameters, "arms": query.getlist("arm")})
+        return await answer(answers.list_pictures, valid)
 
     async def read(request: Request) -> Response:
-        return await answered(answers.read, _valid(answers.ReadWish, await _sent(request)))
+        return await answer(answers.read_image, _validate(answers.ReadRequest, await _receive(request)))
 
     async def unit(request: Request) -> Response:
-        return await answered(answers.unit, _valid(answers.UnitWish, await _sent(request)))
+        return await answer(answers.explain_unit, _validate(answers.UnitRequest, await _receive(request)))
 
     return Starlette(
         routes=[
             Route("/", show),
-            Route("/page/{name}", part),
+            Route("/page/{name}", script),
             Route("/pictures", pictures),
             Route("/read", read, methods=["POST"]),
             Route("/unit", unit, methods=["POST"]),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
-        exception_handlers={HTTPException: _refused, answers.WishError: _unfulfilled},
+        exception_handlers={HTTPException: _report_http_error, answers.RequestError: _report_request_error},
     )
 
 
 def serve(session: Session, chosen: Sequence[str], host: str, port: int, tell: Callable[[str], None]) -> None:
-    """Serve the page until interrupted; `tell` gets its address once it can be opened.
+    """Serve the page until an interrupt. `tell` gets the address once the page can be opened.
 
     Raises:
-        AblateError: the port is taken, or the host is none of this machine's.
+        AblateError: the port is in use, or this machine does not have the host address.
     """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        opened = socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise AblateError(f"--port {port} of {host}: {error.strerror}: choose another with --port") from None
-    # Whoever opens it to a network knows by which names the machine is called there.
+    # On a network, the machine may have other names, which only its user knows.
     hosts = OWN_NAMES if host in (LOOPBACK, "localhost", "::1") else ("*",)
-    settings = uvicorn.Config(application(session, chosen, hosts), log_level="warning", lifespan="off")
-    with opened:
+    settings = uvicorn.Config(build_application(session, chosen, hosts), log_level="warning", lifespan="off")
+    with listener:
         name = f"[{host}]" if ":" in host else host
-        tell(f"http://{name}:{opened.getsockname()[1]}")
-        uvicorn.Server(settings).run(sockets=[opened])
+        tell(f"http://{name}:{listener.getsockname()[1]}")
+        uvicorn.Server(settings).run(sockets=[listener])
 
 
-async def _sent(request: Request) -> Any:
-    """The JSON that a page of this very server has sent.
+async def _receive(request: Request) -> Any:
+    """The JSON in a request from this server's own page.
 
     Raises:
-        HTTPException: it comes from elsewhere, or is too large or no JSON.
+        HTTPException: the request comes from another page, is too large, or is not JSON.
     """
     origin = request.headers.get("origin")
     if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-        raise HTTPException(403, "asked by a page of another origin")
+        raise HTTPException(403, "the request comes from a page of another origin")
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "send application/json")
     body = bytearray()
@@ -124,22 +123,22 @@ async def _sent(request: Request) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise HTTPException(400, "that is no JSON") from None
+        raise HTTPException(400, "the body is not JSON") from None
 
 
-def _valid(wanted: type[W], given: Any) -> W:
+def _validate(kind: type[W], content: Any) -> W:
     try:
-        return wanted.model_validate(given)
+        return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise HTTPException(422, f"{where}: {first['msg']}" if where else first["msg"]) from None
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _report_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)
 
 
-async def _unfulfilled(_: Request, error: Exception) -> Response:
+async def _report_request_error(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, status_code=422)

@@ -1,1 +1,1 @@
-"""Trained networks reopened: what their layers compute and which classes they confuse."""
+"""Reopen trained networks: what their layers compute, and which classes they confuse."""

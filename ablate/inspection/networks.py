@@ -1,4 +1,4 @@
-"""The trained networks that a report folder keeps: each arm's first confirmed run, and its weights."""
+"""Reopen the trained networks of a report folder: each arm's first confirmed run with its weights."""
 
 import json
 import pickle
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ablate import models
+from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run, belongs_to_recipe, make_slug
 from ablate.errors import FolderError
 from ablate.records.folder import ReportFolder, read_inputs
@@ -20,14 +21,14 @@ from ablate.records.run_records import Phase
 from ablate.study.spec import StudySpec
 
 FIRST_SEED = 0
-"""The seed of the confirmed run whose network is kept."""
+"""The seed of the confirmed run that leaves a checkpoint."""
 
 
 class TrainedNetworks:
     """The trained networks of a finished or interrupted study, read from its report folder.
 
     Raises:
-        FolderError: the path is no report folder, or a file of it is missing or torn.
+        FolderError: the path is not a report folder, or one of its files is missing or damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,41 +42,41 @@ class TrainedNetworks:
 
     @property
     def arms(self) -> list[str]:
-        """The names of all arms, whether they left a checkpoint or not."""
+        """The names of all arms, with or without a checkpoint."""
         return list(self.provenance.networks)
 
     @property
     def arms_with_checkpoint(self) -> list[str]:
-        """The names of the arms that left a checkpoint."""
+        """The names of the arms that have a checkpoint."""
         return [arm for arm in self.arms if self.folder.locate_checkpoint(make_slug(arm)).exists()]
 
     def image_shape(self, run: Run) -> tuple[int, int, int]:
-        """Channels, height and width of the images that the run's network reads."""
+        """Channels, height and width of the images that the run's network takes."""
         return self.study.dataset.facts.shape_at(run.recipe.input_size)
 
-    def run_of(self, arm: str, seed: int = FIRST_SEED) -> Run:
-        """An arm's confirmed run, rebuilt from the tables; tuned keywords count among the arm's own.
+    def rebuild_run(self, arm: str, seed: int = FIRST_SEED) -> Run:
+        """An arm's confirmed run, rebuilt from the tables. Tuned model keywords become keywords of the arm.
 
         Raises:
-            FolderError: the tables have no such run, or the model's code has changed since.
+            FolderError: the tables have no such run, or the model's code has changed since training.
         """
-        return _run_of(self.study, self.provenance, self.tables["runs"], arm, seed)
+        return _rebuild_run(self.study, self.provenance, self.tables["runs"], arm, seed)
 
     def reopen(self, run: Run) -> nn.Module:
         """The run's network with its trained weights, in evaluation mode on the CPU.
 
         Raises:
-            FolderError: the checkpoint is missing, torn or another network's, or training diverged.
+            FolderError: the checkpoint is missing, damaged or from another network, or training diverged.
         """
         checkpoint = self.folder.locate_checkpoint(run.arm.slug)
-        return network_of(run, checkpoint, self.image_shape(run), len(self.classes), torch.device("cpu"))
+        return load_network(run, checkpoint, self.image_shape(run), len(self.classes), torch.device("cpu"))
 
 
-def need_checkpoints(path: Path) -> None:
-    """Check that a report folder holds checkpoints.
+def require_checkpoints(path: Path) -> None:
+    """Check that a report folder has checkpoints.
 
     Raises:
-        FolderError: it holds none.
+        FolderError: it has none.
     """
     if not any((path / "checkpoints").glob("*.pt")):
         raise FolderError(
@@ -83,50 +84,63 @@ def need_checkpoints(path: Path) -> None:
         )
 
 
-def network_of(
-    run: Run, checkpoint: Path, image_shape: Sequence[int], classes: int, device: torch.device
-) -> nn.Module:
-    """The run's network with the weights of its checkpoint, in evaluation mode on the device.
+def reopen_network(run: Run, folder: ReportFolder, dataset: Dataset) -> nn.Module:
+    """The run's network with its trained weights, in evaluation mode on the device of the data.
 
     Raises:
-        FolderError: the checkpoint is missing, torn or another network's, or training diverged.
+        FolderError: the checkpoint is missing, damaged or from another network, or training diverged.
+    """
+    images = dataset.test_images
+    checkpoint = folder.locate_checkpoint(run.arm.slug)
+    return load_network(run, checkpoint, tuple(images.shape[1:]), len(dataset.classes), images.device)
+
+
+def load_network(
+    run: Run, checkpoint: Path, image_shape: Sequence[int], classes: int, device: torch.device
+) -> nn.Module:
+    """The run's network with the weights in a checkpoint file, in evaluation mode on the device.
+
+    Raises:
+        FolderError: the checkpoint is missing, damaged or from another network, or training diverged.
     """
     network = models.build(
         run.arm.model, run.keywords, input_shape=image_shape, classes=classes, init="default", seed=run.seed
     )
-    named = f"{run.arm.name}: checkpoints/{checkpoint.name}"
+    where = f"{run.arm.name}: checkpoints/{checkpoint.name}"
     if not checkpoint.exists():
-        raise FolderError(f"{named} is missing: its first confirmed run failed or has not ended")
+        raise FolderError(f"{where} is missing: its first confirmed run failed or has not ended")
     try:
-        if not zipfile.is_zipfile(checkpoint):  # torch.load raises errors of any type for other files
+        if not zipfile.is_zipfile(checkpoint):  # for such files torch.load may raise any error
             raise EOFError("it is torn")  # noqa: TRY301
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         network.load_state_dict(state)
     except (OSError, EOFError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FolderError(f"{named} holds no weights of its network ({told})") from None
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FolderError(f"{where} does not hold the weights of its network ({reason})") from None
     if not all(tensor.isfinite().all() for tensor in state.values()):
-        raise FolderError(f"{named} holds weights that are no numbers: its training diverged")
+        raise FolderError(f"{where} holds weights that are not finite: its training diverged")
     return network.to(device).eval()
 
 
-def _run_of(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, arm: str, seed: int) -> Run:
-    found = runs[(runs["phase"] == Phase.CONFIRM) & (runs["arm"] == arm) & (runs["seed"] == seed)]
-    if found.empty:
-        raise FolderError(f"tables/runs.csv has no confirmed run of {arm} with seed {seed}: run the study on")
-    known = {name: _value(cell) for name, cell in found.iloc[0].items() if not pd.isna(cell)}
-    asked = [*study.factor_names, *study.tuning.ranges]
+def _rebuild_run(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, arm: str, seed: int) -> Run:
+    rows = runs[(runs["phase"] == Phase.CONFIRM) & (runs["arm"] == arm) & (runs["seed"] == seed)]
+    if rows.empty:
+        raise FolderError(
+            f"tables/runs.csv has no confirmed run of {arm} with seed {seed}: run the study again"
+        )
+    values = {name: _parse_cell(cell) for name, cell in rows.iloc[0].items() if not pd.isna(cell)}
+    names = [*study.factor_names, *study.tuning.ranges]
     network = dict(provenance.networks[arm])
     model = str(network.pop("model"))
     code = provenance.code.get(model)
     if code and code != models.fingerprint(model):
         raise FolderError(
-            f"{arm}: the code of {model} is no longer what its weights were trained with: "
+            f"{arm}: the code of {model} has changed since its weights were trained: "
             "restore it, or run the study again"
         )
-    tuned = {name: known[name] for name in study.tuning.ranges if name in network and name in known}
-    # A cell that is empty is a null where the recipe can have one.
-    recipe = {name: known.get(name) for name in asked if belongs_to_recipe(name)}
+    tuned = {name: values[name] for name in study.tuning.ranges if name in network and name in values}
+    # An empty cell means null for a factor.
+    recipe = {name: values.get(name) for name in names if belongs_to_recipe(name)}
     own = {name: value for name, value in recipe.items() if value is not None or name in study.factor_names}
     return Run(
         phase=Phase.CONFIRM,
@@ -142,8 +156,8 @@ def _run_of(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, arm: s
     )
 
 
-def _value(cell: Any) -> Any:
-    """A table cell of a factor or nuisance as a value of the study file: JSON, or a bare word."""
+def _parse_cell(cell: Any) -> Any:
+    """The value of a factor or nuisance in a table cell, which holds JSON or a bare word."""
     try:
         return json.loads(cell) if isinstance(cell, str) else cell
     except ValueError:

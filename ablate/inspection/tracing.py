@@ -1,4 +1,4 @@
-"""Inputs and outputs of every module in a forward pass, recorded by forward hooks."""
+"""Record the inputs and outputs of every module in a forward pass, with forward hooks."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -11,70 +11,72 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
-NEUTRAL = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, _DropoutNd)
-"""What may stand between a convolution and its activation."""
+BETWEEN = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, _DropoutNd)
+"""Modules that may stand between a convolution and its activation."""
 NO_ACTIVATION = (_ConvNd, nn.Linear, nn.Flatten, nn.Unflatten, nn.Upsample)
-"""What is none even where it leaves a shape as it is; pooling, which has no class of its own, is another."""
+"""Modules that are not activations, even if input and output have the same shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A module at work: the tensors it was given and made, and copies of what they held then.
+    """One call of a module: its input and output tensors, and copies of their values at that time.
 
-    The tensors tell whose output went where; what they hold may since have been overwritten in place.
+    The tensors show which output became which input: they are compared by identity. A later operation may
+    overwrite their values in place, so the values are copied.
     """
 
     name: str
     module: nn.Module
-    given: Tensor
-    made: Tensor
-    given_values: Tensor
-    made_values: Tensor
+    input: Tensor
+    output: Tensor
+    input_values: Tensor
+    output_values: Tensor
 
     @property
-    def convolves(self) -> bool:
-        """Whether the module is a convolution of maps."""
+    def is_convolution(self) -> bool:
+        """Whether the module is a two-dimensional convolution."""
         return isinstance(self.module, nn.Conv2d)
 
     @property
-    def may_activate(self) -> bool:
-        """Whether the module can be an activation: of no other known kind, and keeps its input's shape."""
-        pooling = type(self.module).__module__ == "torch.nn.modules.pooling"
-        other = pooling or isinstance(self.module, (*NO_ACTIVATION, *NEUTRAL))
-        return not other and self.made.shape == self.given.shape
+    def may_be_activation(self) -> bool:
+        """Whether the module keeps the shape of its input, and is not of another known kind."""
+        # torch's pooling classes have no common base class.
+        is_pooling = type(self.module).__module__ == "torch.nn.modules.pooling"
+        other = is_pooling or isinstance(self.module, (*NO_ACTIVATION, *BETWEEN))
+        return not other and self.output.shape == self.input.shape
 
 
-def traced(network: nn.Module, images: Tensor) -> list[Call]:
-    """Every module that computes, in the order in which they do, for images `(n, channels, height, width)`.
+def trace_calls(network: nn.Module, images: Tensor) -> list[Call]:
+    """All module calls for images `(n, channels, height, width)`, in the order of computation.
 
-    Modules made of others are left out, and so are those that take or give something other than one tensor.
+    Containers are left out, and so are modules whose input or output is not a single tensor.
     """
     calls: list[Call] = []
-    given_values: dict[nn.Module, Tensor] = {}
+    input_values: dict[nn.Module, Tensor] = {}
 
     def before(module: nn.Module, args: tuple[Any, ...]) -> None:
         if args and isinstance(args[0], Tensor):
-            given_values[module] = args[0].clone()
+            input_values[module] = args[0].clone()
 
     def after(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        def keep(module: nn.Module, args: tuple[Any, ...], made: Any) -> None:
-            if module in given_values and isinstance(made, Tensor):
+        def add_call(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            if module in input_values and isinstance(output, Tensor):
                 calls.append(
                     Call(
                         name=name,
                         module=module,
-                        given=args[0],
-                        made=made,
-                        given_values=given_values.pop(module),
-                        made_values=made.clone(),
+                        input=args[0],
+                        output=output,
+                        input_values=input_values.pop(module),
+                        output_values=output.clone(),
                     )
                 )
 
-        return keep
+        return add_call
 
     with contextlib.ExitStack() as hooks, torch.inference_mode():
         for name, module in network.named_modules():
-            # A convolution whose weight is parametrised has a module inside.
+            # A convolution with a parametrised weight contains a module, but is no container.
             if isinstance(module, nn.Conv2d) or not any(True for _ in module.children()):
                 hooks.callback(module.register_forward_pre_hook(before).remove)
                 hooks.callback(module.register_forward_hook(after(name)).remove)
@@ -82,50 +84,53 @@ def traced(network: nn.Module, images: Tensor) -> list[Call]:
     return calls
 
 
-def activated(calls: Sequence[Call], at: int) -> tuple[str, Tensor]:
-    """What comes of the convolution `calls[at]` after its activation, and in words where that was found.
+def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
+    """Where the activation of the convolution `calls[index]` was found, in words, and its output.
 
-    The activation is the next module that takes the convolution's output, at most norm and dropout in
-    between. Where functions stand in place of modules, it is what the next module is given, if that has the
-    shape of the convolution's output and is new. A convolution without any of this stands for itself.
+    The activation is the next module that takes the convolution's output. Only normalisation and dropout may
+    come between. If the network calls a function instead of a module, the function's output is the input of
+    a later module: a new tensor with the shape of the convolution's output. If there is neither, the result
+    is the output of the convolution.
     """
-    convolution = calls[at]
-    current, values, name = convolution.made, convolution.made_values, convolution.name
-    there = [tensor for call in calls[: at + 1] for tensor in (call.given, call.made)]
-    for call in calls[at + 1 :]:
-        ours = call.given is current
-        new = call.given.shape == values.shape and not any(call.given is tensor for tensor in there)
-        if ours and isinstance(call.module, NEUTRAL):
-            current, values = call.made, call.made_values
-        elif (ours or new) and call.may_activate:
-            return f"{name}, then {call.name}", call.made_values
-        elif ours or new:
-            # In place or not, what the module was given is what any function before it made.
-            changed = not torch.equal(call.given_values, values)
-            return f"{name}, then its activation function" if changed else name, call.given_values
-        there += [call.given, call.made]
+    convolution = calls[index]
+    current, values, name = convolution.output, convolution.output_values, convolution.name
+    known = [tensor for call in calls[: index + 1] for tensor in (call.input, call.output)]
+    for call in calls[index + 1 :]:
+        is_current = call.input is current
+        is_new = call.input.shape == values.shape and not any(call.input is tensor for tensor in known)
+        if is_current and isinstance(call.module, BETWEEN):
+            current, values = call.output, call.output_values
+        elif (is_current or is_new) and call.may_be_activation:
+            return f"{name}, then {call.name}", call.output_values
+        elif is_current or is_new:
+            # This input is the output of any function that came before, in place or not.
+            changed = not torch.equal(call.input_values, values)
+            return f"{name}, then its activation function" if changed else name, call.input_values
+        known += [call.input, call.output]
     return name, values
 
 
-def called(calls: Sequence[Call]) -> list[str]:
-    """What the layers with maps may be called: the numbers of convolutions, the names of modules."""
-    numbers = [str(number) for number, _ in enumerate(filter(lambda call: call.convolves, calls), start=1)]
-    return [*numbers, *dict.fromkeys(call.name for call in calls if call.made.ndim == 4)]
+def list_layer_names(calls: Sequence[Call]) -> list[str]:
+    """The names of layers with maps that `find_maps` knows: numbers of convolutions, names of modules."""
+    convolutions = filter(lambda call: call.is_convolution, calls)
+    numbers = [str(number) for number, _ in enumerate(convolutions, start=1)]
+    return [*numbers, *dict.fromkeys(call.name for call in calls if call.output.ndim == 4)]
 
 
-def maps(calls: Sequence[Call], layer: str) -> tuple[str, Tensor] | None:
-    """The maps `(n, channels, height, width)` of a layer and where they were found; None where there is none.
+def find_maps(calls: Sequence[Call], layer: str) -> tuple[str, Tensor] | None:
+    """Where a layer's maps were found, in words, and the maps `(n, channels, height, width)`, if it has any.
 
-    A number is that convolution after its activation, a name that very module's output.
+    A number means that convolution (counted from 1) after its activation. A name means the output of the
+    module with this name.
     """
     if layer.isdecimal():
-        places = [i for i, call in enumerate(calls) if call.convolves]
-        if not 1 <= int(layer) <= len(places):
+        indices = [i for i, call in enumerate(calls) if call.is_convolution]
+        if not 1 <= int(layer) <= len(indices):
             return None
-        where, found = activated(calls, places[int(layer) - 1])
+        where, values = find_activation(calls, indices[int(layer) - 1])
     else:
         call = next((call for call in calls if call.name == layer), None)
         if call is None:
             return None
-        where, found = layer, call.made_values
-    return (where, found) if found.ndim == 4 else None
+        where, values = layer, call.output_values
+    return (where, values) if values.ndim == 4 else None

@@ -397,9 +397,12 @@ def test_an_arm_that_is_not_there_is_told_with_the_nearest(
 
 TORN = {
     "missing": (None, "is missing: its first confirmed run failed or has not ended"),
-    "cut short": (lambda content, _: content[: len(content) // 2], "holds no weights of its network"),
-    "no checkpoint at all": (lambda *_: b"nothing of the kind", "holds no weights of its network"),
-    "another arm's": (lambda _, other: other, "holds no weights of its network"),
+    "cut short": (
+        lambda content, _: content[: len(content) // 2],
+        "does not hold the weights of its network",
+    ),
+    "no checkpoint at all": (lambda *_: b"nothing of the kind", "does not hold the weights of its network"),
+    "another arm's": (lambda _, other: other, "does not hold the weights of its network"),
     "diverged": (lambda content, _: not_numbers(content), "its training diverged"),
 }
 

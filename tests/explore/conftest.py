@@ -43,7 +43,7 @@ def session(extra: None, folder: ReportFolder) -> Any:
     """The folder's arms, opened."""
     from ablate.explore import session as sessions
 
-    return sessions.opened(folder.path, data_dir=None, tell=lambda line: None)
+    return sessions.open_session(folder.path, data_dir=None, tell=lambda line: None)
 
 
 @pytest.fixture(scope="package")
@@ -54,7 +54,7 @@ def client(session: Any) -> Any:
 
     from ablate.explore import server
 
-    return TestClient(server.application(session, SHOWN), base_url="http://127.0.0.1:8050")
+    return TestClient(server.build_application(session, SHOWN), base_url="http://127.0.0.1:8050")
 
 
 @pytest.fixture(scope="package")

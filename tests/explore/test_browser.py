@@ -39,7 +39,7 @@ def test_the_page_opens_on_a_test_image_that_tells_the_arms_apart(
 ) -> None:
     page = Page(driver, address)
     page.wait(lambda: page.answered)
-    pick = session.opening_pick(["baseline", "pooling=max"])
+    pick = session.choose_opening(["baseline", "pooling=max"])
     assert page.one("#pick").get_attribute("value").split()[0] == pick
     index = int(page.one('#pictures [aria-pressed="true"]').get_attribute("data-index"))
     assert f"test image {index}" in page.text("#shown")

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from ablate import models
-from ablate.explore.reading import Reader, feeds_of
-from ablate.inspection.tracing import traced
+from ablate.explore.reading import Reader, find_unit_inputs
+from ablate.inspection.tracing import trace_calls
 
 SHAPE = (1, 28, 28)
 
@@ -73,7 +73,7 @@ def by_arithmetic(network: nn.Module, size: int) -> dict[str, list[tuple[int, in
 def test_a_receptive_field_is_what_kernels_strides_and_padding_leave(settings) -> None:
     made, network = reader(**settings)
     expected = by_arithmetic(network, 28)
-    for layer, field in zip(made.layers, made.fields, strict=True):
+    for layer, field in zip(made.layers, made.receptive_fields, strict=True):
         assert list(field.rows) == expected[layer.name], layer.name
         assert field.rows == field.columns, layer.name
 
@@ -83,13 +83,13 @@ def test_rows_and_columns_are_not_mixed_up() -> None:
         nn.Conv2d(1, 2, (5, 3)), nn.MaxPool2d((1, 2)), nn.Flatten(), nn.Linear(2 * 4 * 5, 3)
     ).eval()
     made = Reader(network, (1, 8, 12))
-    rows, columns = made.fields[0].rows, made.fields[0].columns
+    rows, columns = made.receptive_fields[0].rows, made.receptive_fields[0].columns
     assert rows[1] == (1, 5)
     assert columns[1] == (1, 3)
-    assert made.fields[1].columns[1] == (2, 5)
+    assert made.receptive_fields[1].columns[1] == (2, 5)
     unit = made.unit(torch.rand(1, 8, 12), 1, (1, 2, 3))
-    assert unit.feeds.channels == (1,)
-    assert (unit.feeds.rows, unit.feeds.columns) == ((2, 2), (6, 7))
+    assert unit.inputs.channels == (1,)
+    assert (unit.inputs.rows, unit.inputs.columns) == ((2, 2), (6, 7))
 
 
 def test_a_convolutions_weights_and_bias_are_told_as_they_are() -> None:
@@ -97,22 +97,22 @@ def test_a_convolutions_weights_and_bias_are_told_as_they_are() -> None:
     index = [layer.name for layer in made.layers].index("conv2")
     unit = made.unit(image(), index, (7, 4, 5))
     module = network.get_submodule("conv2")
-    feeds = unit.feeds
-    assert feeds.channels == tuple(range(6))
-    assert (feeds.rows, feeds.columns) == ((4, 8), (5, 9))
-    assert torch.equal(feeds.weights, module.weight[7].detach())
-    assert feeds.rest == pytest.approx(module.bias[7].item(), abs=1e-6)
-    assert (feeds.inputs * feeds.weights).sum().item() + feeds.rest == pytest.approx(unit.value, abs=1e-6)
-    before = traced(network, image()[None])
-    given = next(call.given_values for call in before if call.name == "conv2")
-    assert torch.equal(feeds.inputs, given[0, :, 4:9, 5:10])
+    inputs = unit.inputs
+    assert inputs.channels == tuple(range(6))
+    assert (inputs.rows, inputs.columns) == ((4, 8), (5, 9))
+    assert torch.equal(inputs.weights, module.weight[7].detach())
+    assert inputs.rest == pytest.approx(module.bias[7].item(), abs=1e-6)
+    assert (inputs.values * inputs.weights).sum().item() + inputs.rest == pytest.approx(unit.value, abs=1e-6)
+    before = trace_calls(network, image()[None])
+    given = next(call.input_values for call in before if call.name == "conv2")
+    assert torch.equal(inputs.values, given[0, :, 4:9, 5:10])
 
 
 def test_at_the_border_only_what_lies_in_the_map_feeds() -> None:
     made, network = reader()
-    feeds = made.unit(image(), 0, (2, 0, 27)).feeds
-    assert (feeds.rows, feeds.columns) == ((0, 2), (25, 27))
-    assert torch.equal(feeds.weights, network.get_submodule("conv1").weight[2, :, 2:, :3].detach())
+    inputs = made.unit(image(), 0, (2, 0, 27)).inputs
+    assert (inputs.rows, inputs.columns) == ((0, 2), (25, 27))
+    assert torch.equal(inputs.weights, network.get_submodule("conv1").weight[2, :, 2:, :3].detach())
 
 
 def test_a_dense_layer_is_fed_by_all_and_told_its_row_of_weights() -> None:
@@ -120,29 +120,29 @@ def test_a_dense_layer_is_fed_by_all_and_told_its_row_of_weights() -> None:
     index = [layer.kind for layer in made.layers].index("Linear")
     unit = made.unit(image(), index, (9,))
     module = network.get_submodule(made.layers[index].name)
-    assert unit.feeds.rows is None
-    assert unit.feeds.channels == tuple(range(module.in_features))
-    assert torch.equal(unit.feeds.weights, module.weight[9].detach())
-    assert unit.feeds.rest == pytest.approx(module.bias[9].item(), abs=1e-6)
+    assert unit.inputs.rows is None
+    assert unit.inputs.channels == tuple(range(module.in_features))
+    assert torch.equal(unit.inputs.weights, module.weight[9].detach())
+    assert unit.inputs.rest == pytest.approx(module.bias[9].item(), abs=1e-6)
 
 
 def test_max_pooling_depends_on_its_window_and_takes_the_winner() -> None:
     made, _ = reader(pooling="max")
     index = [layer.kind for layer in made.layers].index("MaxPool2d")
     unit = made.unit(image(), index, (3, 6, 2))
-    feeds = unit.feeds
-    assert feeds.channels == (3,)
-    assert (feeds.rows, feeds.columns) == ((12, 13), (4, 5))
-    assert feeds.weights.sum() == 1
-    assert feeds.inputs.max().item() == unit.value
+    inputs = unit.inputs
+    assert inputs.channels == (3,)
+    assert (inputs.rows, inputs.columns) == ((12, 13), (4, 5))
+    assert inputs.weights.sum() == 1
+    assert inputs.values.max().item() == unit.value
 
 
 def test_a_relu_that_is_off_still_depends_on_what_it_is_given() -> None:
-    call = traced(nn.Sequential(nn.ReLU()), torch.tensor([[[[-2.0, 3.0]]]]))[0]
-    feeds = feeds_of(call, (0, 0, 0))
-    assert (feeds.channels, feeds.rows, feeds.columns) == ((0,), (0, 0), (0, 0))
-    assert feeds.inputs.tolist() == [[[-2.0]]]
-    assert feeds.weights.tolist() == [[[0.0]]]
+    call = trace_calls(nn.Sequential(nn.ReLU()), torch.tensor([[[[-2.0, 3.0]]]]))[0]
+    inputs = find_unit_inputs(call, (0, 0, 0))
+    assert (inputs.channels, inputs.rows, inputs.columns) == ((0,), (0, 0), (0, 0))
+    assert inputs.values.tolist() == [[[-2.0]]]
+    assert inputs.weights.tolist() == [[[0.0]]]
 
 
 def test_what_works_in_place_and_across_maps_is_told_too() -> None:
@@ -151,9 +151,9 @@ def test_what_works_in_place_and_across_maps_is_told_too() -> None:
     ).eval()
     made = Reader(network, (1, 6, 6))
     unit = made.unit(torch.rand(1, 6, 6), 1, (1, 2, 3))
-    assert unit.feeds.channels == (1,)
-    assert unit.feeds.weights.item() == (unit.value > 0)
+    assert unit.inputs.channels == (1,)
+    assert unit.inputs.weights.item() == (unit.value > 0)
     unit = made.unit(torch.rand(1, 6, 6), 2, (1, 2, 3))
-    assert unit.feeds.channels == (0, 1, 2)
-    assert made.fields[2].rows[2] == (2, 4)
-    assert made.unit(torch.rand(1, 6, 6), 3, (17,)).feeds.channels == (1,)
+    assert unit.inputs.channels == (0, 1, 2)
+    assert made.receptive_fields[2].rows[2] == (2, 4)
+    assert made.unit(torch.rand(1, 6, 6), 3, (17,)).inputs.channels == (1,)

@@ -85,10 +85,12 @@ def test_the_page_opens_on_a_disagreement_else_on_a_mistake_else_on_any_image(
     def opening(answers: torch.Tensor, others: torch.Tensor, *arms: str) -> str:
         monkeypatch.setitem(one.__dict__, "answers", answers)
         monkeypatch.setitem(other.__dict__, "answers", others)
-        return session.opening_pick(arms)
+        return session.choose_opening(arms)
 
     assert opening(right, wrong, "baseline", "pooling=max") == "disagree"
-    assert [picture.index for picture in session.disagreed("baseline", "pooling=max", ["baseline"])] == [7]
+    assert [
+        picture.index for picture in session.list_disagreements("baseline", "pooling=max", ["baseline"])
+    ] == [7]
     assert opening(wrong, wrong, "baseline", "pooling=max") == "confused"
     assert opening(wrong, right, "baseline") == "confused"
     assert opening(right, right, "baseline", "pooling=max") == "class"
@@ -198,12 +200,12 @@ def test_the_page_names_nothing_elsewhere_and_only_its_own_parts_are_served(clie
 
 
 def test_arms_are_chosen_by_name_and_at_most_two(session) -> None:
-    from ablate.explore.session import chosen
+    from ablate.explore.session import parse_arms
 
-    assert chosen(session, None) == list(session.arms)[:2]
-    assert chosen(session, "pooling=max") == ["pooling=max"]
-    assert chosen(session, "pooling=max,baseline") == ["pooling=max", "baseline"]
+    assert parse_arms(session, None) == list(session.arms)[:2]
+    assert parse_arms(session, "pooling=max") == ["pooling=max"]
+    assert parse_arms(session, "pooling=max,baseline") == ["pooling=max", "baseline"]
     with pytest.raises(AblateError, match="did you mean 'pooling=max'"):
-        chosen(session, "pooling=mix")
+        parse_arms(session, "pooling=mix")
     with pytest.raises(AblateError, match="or two"):
-        chosen(session, ",".join(session.arms))
+        parse_arms(session, ",".join(session.arms))

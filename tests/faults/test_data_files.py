@@ -21,7 +21,7 @@ from ablate.data import loading, own_images, sources
 from ablate.data.datasets import DatasetSpec, find_dataset
 from ablate.design.runs import Arm, Run
 from ablate.errors import DataError, FolderError, StudyError
-from ablate.inspection.networks import network_of
+from ablate.inspection.networks import load_network
 from ablate.study import study_file
 from ablate.study.spec import Recipe
 from tests.conftest import CPU, SMALL
@@ -236,7 +236,7 @@ def test_a_pickle_in_a_checkpoint_is_refused_and_not_run(wrapping: str, tmp_path
     checkpoint.write_bytes(as_zip(content) if wrapping == "a checkpoint" else content)
     run = Run(phase="confirm", arm=Arm(name="a", model="lenet", keywords={}, recipe=Recipe(), factors={}), setting={}, seed=0)  # fmt: skip
     with pytest.raises(FolderError) as refused:
-        network_of(run, checkpoint, (1, 28, 28), 10, CPU)
+        load_network(run, checkpoint, (1, 28, 28), 10, CPU)
     assert "\n" not in str(refused.value)
     assert not mark.exists()
 

@@ -24,8 +24,11 @@ from ablate.design.designs import lay_out
 from ablate.design.runs import Arm, Run
 from ablate.errors import AblateError, FolderError
 from ablate.figures import panels, registry
-from ablate.inspection import inside
-from ablate.inspection.tracing import called, maps, traced
+from ablate.inspection.confusion import Score, score_network, tabulate_confusions
+from ablate.inspection.inputs import choose_classes, parse_classes, pick_typical_image
+from ablate.inspection.network_views import view_network
+from ablate.inspection.networks import reopen_network
+from ablate.inspection.tracing import find_maps, list_layer_names, trace_calls
 from ablate.records import views
 from ablate.records.folder import ReportFolder
 from ablate.records.views import Confused, Filters, Layer, View, Views
@@ -141,7 +144,7 @@ def test_the_pairs_confused_most_come_first_with_images_that_were_so_confused(
 def test_the_kept_maps_are_those_of_a_forward_pass_by_hand(looked: Path, digits: Dataset) -> None:
     found = seen_in(looked)
     layers = dict(kept(looked, 1).named_children())
-    images = torch.stack([inside.typical(digits, label) for label in found.inputs])
+    images = torch.stack([pick_typical_image(digits, label) for label in found.inputs])
     with torch.inference_mode():
         response = layers["conv1"](images)
         first = torch.relu(layers["norm1"](response))
@@ -171,17 +174,17 @@ def test_a_network_without_convolutions_says_so_and_is_still_scored(looked: Path
 def test_an_image_stands_for_its_class_if_none_is_nearer_to_the_mean(digits: Dataset) -> None:
     images = digits.test_images[digits.test_labels == 3]
     distances = [(image - images.mean(0)).norm().item() for image in images]
-    assert inside.typical(digits, 3).equal(images[int(np.argmin(distances))])
+    assert pick_typical_image(digits, 3).equal(images[int(np.argmin(distances))])
 
 
 def test_what_is_shown_is_pullover_and_coat_or_else_what_is_confused_most(digits: Dataset) -> None:
     fashion = replace(digits, name="fashion_mnist", classes=(*CLASSES, "bag", "ankle boot"))
-    assert inside.default_inputs(fashion, []) == (2, 4)
+    assert choose_classes(fashion, []) == (2, 4)
     confusion = torch.eye(10, dtype=torch.int64) * 30
     confusion[7, 2], confusion[2, 7], confusion[1, 3] = 2, 3, 4
-    scored = inside.Score(confusion=confusion, guesses=torch.zeros(0))
-    assert inside.default_inputs(digits, [scored, scored]) == (2, 7)
-    assert inside.default_inputs(digits, []) == (0, 1)
+    scored = Score(confusion=confusion, guesses=torch.zeros(0))
+    assert choose_classes(digits, [scored, scored]) == (2, 7)
+    assert choose_classes(digits, []) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +198,7 @@ def test_what_is_shown_is_pullover_and_coat_or_else_what_is_confused_most(digits
     ],
 )
 def test_a_class_is_named_by_its_name_or_how_only_it_begins(text: str, classes: tuple[int, ...]) -> None:
-    assert inside.classes_named(text, CLASSES) == classes
+    assert parse_classes(text, CLASSES) == classes
 
 
 @pytest.mark.parametrize(
@@ -208,11 +211,11 @@ def test_a_class_is_named_by_its_name_or_how_only_it_begins(text: str, classes: 
 )
 def test_a_class_that_is_none_or_several_is_refused(text: str, message: str) -> None:
     with pytest.raises(AblateError, match=message):
-        inside.classes_named(text, CLASSES)
+        parse_classes(text, CLASSES)
 
 
 def test_a_name_that_others_begin_with_is_that_class() -> None:
-    assert inside.classes_named("cat", ("cat", "cattle")) == (0,)
+    assert parse_classes("cat", ("cat", "cattle")) == (0,)
 
 
 class Functional(nn.Module):
@@ -242,20 +245,20 @@ def test_activations_that_are_functions_or_in_place_are_found_all_the_same(in_pl
         response = own.stem(images)
         first = torch.relu(own.norm(response))
         second, third = own.branches[0](first), own.branches[1](first)
-    calls = traced(own, images)
-    assert called(calls)[:6] == ["1", "2", "3", "4", "stem", "norm"]
-    where, found = maps(calls, "1") or pytest.fail("no maps")
+    calls = trace_calls(own, images)
+    assert list_layer_names(calls)[:6] == ["1", "2", "3", "4", "stem", "norm"]
+    where, found = find_maps(calls, "1") or pytest.fail("no maps")
     assert where == "stem, then its activation function"
     torch.testing.assert_close(found, first)
-    where, found = maps(calls, "2") or pytest.fail("no maps")
+    where, found = find_maps(calls, "2") or pytest.fail("no maps")
     assert where == "branches.0, then relu"
     torch.testing.assert_close(found, second.relu())
-    where, found = maps(calls, "3") or pytest.fail("no maps")
+    where, found = find_maps(calls, "3") or pytest.fail("no maps")
     assert where == "branches.1"  # its activation goes straight into a sum, where no module sees it
     torch.testing.assert_close(found, third)
-    where, found = maps(calls, "stem") or pytest.fail("no maps")
+    where, found = find_maps(calls, "stem") or pytest.fail("no maps")
     torch.testing.assert_close(found, response)
-    assert maps(calls, "5") is maps(calls, "head") is maps(calls, "nowhere") is None
+    assert find_maps(calls, "5") is find_maps(calls, "head") is find_maps(calls, "nowhere") is None
     assert not own.stem._forward_hooks
     assert not own.stem._forward_pre_hooks
 
@@ -280,9 +283,9 @@ def test_colour_images_of_any_size_are_shown_as_they_are(
     run = Run(phase="confirm", arm=arm, setting={}, seed=0)
     folder = ReportFolder(tmp_path)
     folder.write_checkpoint("mine", checkpoint(network(run, (3, 24, 70), 4)))
-    scored = inside.score(inside.network_of(run, folder, colours), colours)
+    scored = score_network(reopen_network(run, folder, colours), colours)
     assert scored.confusion.sum() == 40
-    view = inside.look(run, folder, colours, (0, 2), ["1", "2"], scored=scored)
+    view = view_network(run, folder, colours, (0, 2), ["1", "2"], score=scored)
     assert view.images.shape == (2, 3, 24, 64)  # no more pixels a side than a figure shows
     assert view.layers[0].maps.shape == (2, 16, 24, 64)
     assert view.layers[0].channels == 40
@@ -293,7 +296,7 @@ def test_colour_images_of_any_size_are_shown_as_they_are(
     weights = panels.filters(found).iloc[0]
     assert weights["pixels"].shape == (8, 5, 5, 3)
     assert 0 <= weights["pixels"].min() <= weights["pixels"].max() <= 1
-    tables = {"confusion": inside.confusion_frame({"mine": scored}, colours.classes)}
+    tables = {"confusion": tabulate_confusions({"mine": scored}, colours.classes)}
     made = {one.kind.name for one in registry.draw_inspection(small(), tables, found)}
     assert made == {"confusion", "confused_pairs", "activations_1", "activations_2", "filters"}
 
@@ -359,7 +362,7 @@ def test_an_arm_that_diverged_is_told_of_and_keeps_no_other_from_being_seen(look
     conduct(spec, looked, WithCheckpoints())
     found = seen_in(looked)
     assert found.arms[0].remark == (
-        "lenet: checkpoints/lenet.pt holds weights that are no numbers: its training diverged"
+        "lenet: checkpoints/lenet.pt holds weights that are not finite: its training diverged"
     )
     assert set(pd.read_csv(looked / "tables" / "confusion.csv")["arm"]) == {"max $x", "mlp"}
     writer.write(looked)
@@ -489,7 +492,9 @@ def test_the_command_says_of_a_published_folder_that_it_holds_no_checkpoints() -
 
 def test_the_command_tells_a_torn_checkpoint_in_one_line(looked: Path) -> None:
     (looked / "checkpoints" / "lenet.pt").write_bytes(b"torn")
-    with pytest.raises(FolderError, match=r"lenet: checkpoints/lenet\.pt holds no weights of its network"):
+    with pytest.raises(
+        FolderError, match=r"lenet: checkpoints/lenet\.pt does not hold the weights of its network"
+    ):
         list(drawn_by_command(looked, arm="lenet"))
 
 

@@ -39,10 +39,10 @@ def explore(
         raise AblateError(f"{error.name} is not installed: {install_command('explore')}") from None
     from ablate.records.files import write_whole
 
-    opened = session.opened(folder, data_dir=data_dir, tell=tell)
-    chosen = session.chosen(opened, arms)
+    opened = session.open_session(folder, data_dir=data_dir, tell=tell)
+    chosen = session.parse_arms(opened, arms)
     if save is not None:
-        write_whole(save, saved.written(opened, chosen).encode())
+        write_whole(save, saved.render_saved_page(opened, chosen).encode())
         say(f"written: {save}")
     else:
         server.serve(opened, chosen, host, port, lambda address: say(f"{address} until Ctrl-C"))

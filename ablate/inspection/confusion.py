@@ -1,0 +1,53 @@
+"""Confusion matrices: which classes a trained network mistakes for which."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from ablate.data.loading import Dataset
+from ablate.engines.loop import EVALUATION_BATCH
+from ablate.records.tables import make_frame
+
+MOST_PAIRS = 4
+"""How many pairs of classes a report shows for each arm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A network's predictions for the test images."""
+
+    confusion: Tensor
+    """Number of images by true class (row) and predicted class (column), `(classes, classes)` on the CPU."""
+    guesses: Tensor
+    """The predicted class of each test image, `(n,)` on the CPU."""
+
+    def most_confused(self) -> list[tuple[int, int, int]]:
+        """True class, predicted class and number of images of the most frequent mistakes, worst first."""
+        mistakes = self.confusion.clone().fill_diagonal_(0)
+        pairs = [(label, guess, int(mistakes[label, guess])) for label, guess in mistakes.nonzero().tolist()]
+        return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))[:MOST_PAIRS]
+
+
+def score_network(network: nn.Module, dataset: Dataset) -> Score:
+    """Predict the class of every official test image, batch by batch, and count the confusions."""
+    classes = len(dataset.classes)
+    with torch.inference_mode():
+        batches = dataset.test_images.split(EVALUATION_BATCH)
+        guesses = torch.cat([network(batch).argmax(1) for batch in batches])
+        cells = (dataset.test_labels * classes + guesses).bincount(minlength=classes**2)
+    return Score(confusion=cells.reshape(classes, classes).cpu(), guesses=guesses.cpu())
+
+
+def tabulate_confusions(scores: Mapping[str, Score], classes: Sequence[str]) -> pd.DataFrame:
+    """The `confusion` table: one row for each arm, true class and predicted class that occurs."""
+    rows = [
+        {"arm": arm, "label": classes[label], "guess": classes[guess], "images": count}
+        for arm, score in scores.items()
+        for label, counts in enumerate(score.confusion.tolist())
+        for guess, count in enumerate(counts)
+        if count
+    ]
+    return make_frame("confusion", rows)

@@ -1,0 +1,107 @@
+"""Make a `View` of a trained network: its feature maps, first filters and confused images."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ablate.data.loading import Dataset
+from ablate.design.runs import Run
+from ablate.inspection.confusion import Score
+from ablate.inspection.inputs import pick_typical_image
+from ablate.inspection.networks import reopen_network
+from ablate.inspection.tracing import Call, find_maps, trace_calls
+from ablate.records.folder import ReportFolder
+from ablate.records.views import Array, Confused, Filters, Layer, View
+
+EXAMPLES = 4
+"""How many images a view keeps for a pair of confused classes."""
+MOST_MAPS, MOST_FILTERS = 16, 8
+LARGEST_SIDE = 64
+"""Larger maps and images are averaged down to this number of pixels a side. A figure shows no more."""
+HALF = torch.finfo(torch.float16)
+
+
+def view_network(
+    run: Run,
+    folder: ReportFolder,
+    dataset: Dataset,
+    inputs: Sequence[int],
+    layers: Sequence[str],
+    *,
+    key: str = "",
+    score: Score | None = None,
+) -> View:
+    """The view of a run's network on a typical image of each class in `inputs`.
+
+    With `score`, the view also holds images that the network confuses.
+
+    Raises:
+        FolderError: the run's checkpoint cannot be loaded.
+    """
+    images, calls = trace_inputs(run, folder, dataset, inputs)
+    first = next((call for call in calls if call.is_convolution), None)
+    found = [(layer, find_maps(calls, layer)) for layer in layers]
+    return View(
+        arm=run.arm.name,
+        key=key,
+        images=_to_bytes(images),
+        confused=tuple(_list_confused(dataset, score)) if score else (),
+        layers=tuple(
+            Layer(
+                asked=layer,
+                module=where_and_maps[0],
+                channels=where_and_maps[1].shape[1],
+                maps=_to_halves(where_and_maps[1][:, :MOST_MAPS]),
+            )
+            for layer, where_and_maps in found
+            if where_and_maps is not None
+        ),
+        filters=_take_filters(first) if first else None,
+        remark="" if first else f"{run.arm.name} has no convolution, and so no maps and no filters",
+    )
+
+
+def trace_inputs(
+    run: Run, folder: ReportFolder, dataset: Dataset, inputs: Sequence[int]
+) -> tuple[Tensor, list[Call]]:
+    """A typical image of each class in `inputs`, `(inputs, c, h, w)`, and the network's calls on them."""
+    images = torch.stack([pick_typical_image(dataset, label) for label in inputs])
+    return images, trace_calls(reopen_network(run, folder, dataset), images)
+
+
+def _take_filters(convolution: Call) -> Filters:
+    weight = convolution.module.weight
+    assert isinstance(weight, Tensor)
+    return Filters(
+        module=convolution.name,
+        channels=len(weight),
+        weights=_to_halves(weight.detach()[:MOST_FILTERS]),
+        responses=_to_halves(convolution.output_values[:, :MOST_FILTERS]),
+    )
+
+
+def _list_confused(dataset: Dataset, score: Score) -> Iterator[Confused]:
+    labels = dataset.test_labels.cpu()
+    for label, guess, images in score.most_confused():
+        indices = ((labels == label) & (score.guesses == guess)).nonzero().flatten()[:EXAMPLES]
+        examples = _to_bytes(dataset.test_images[indices.to(dataset.test_images.device)])
+        yield Confused(label=label, guess=guess, images=images, examples=examples)
+
+
+def _to_bytes(images: Tensor) -> Array:
+    """Images in [0, 1] as uint8."""
+    return (_shrink(images).clamp(0, 1) * 255).round().byte().cpu().numpy()
+
+
+def _to_halves(values: Tensor) -> Array:
+    """Maps or weights as float16, clamped to its range."""
+    return _shrink(values).clamp(HALF.min, HALF.max).half().cpu().numpy()
+
+
+def _shrink(images: Tensor) -> Tensor:
+    height, width = images.shape[2:]
+    if max(height, width) <= LARGEST_SIDE:
+        return images
+    return F.adaptive_avg_pool2d(images, (min(height, LARGEST_SIDE), min(width, LARGEST_SIDE)))
