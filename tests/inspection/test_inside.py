@@ -133,12 +133,14 @@ def test_the_pairs_confused_most_come_first_with_images_that_were_so_confused(
     assert len({pair.guess for pair in view.confused}) > 1
     for pair in view.confused:
         given = torch.from_numpy(pair.examples).float() / 255
-        with torch.inference_mode():
-            guesses = kept(looked, 1)(given).argmax(1)
-        assert set(guesses.tolist()) == {pair.guess}
         of_class = digits.test_images[digits.test_labels == pair.label]
+        with torch.inference_mode():
+            guesses = kept(looked, 1)(of_class).argmax(1)
         for image in given:
-            assert (of_class - image).abs().amax((1, 2, 3)).min() < 1 / 255
+            # The view rounds pixels, so the network is asked about the image that was rounded.
+            distances = (of_class - image).abs().amax((1, 2, 3))
+            assert distances.min() < 1 / 255
+            assert guesses[distances.argmin()] == pair.guess
 
 
 def test_the_kept_maps_are_those_of_a_forward_pass_by_hand(looked: Path, digits: Dataset) -> None:
