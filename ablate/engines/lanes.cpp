@@ -1,30 +1,32 @@
-// One training step of a LeNet-family network on a CPU, a group of examples at a time.
+// One training step of a LeNet-family network on a CPU, one group of examples at a time.
 //
-// Every number of the network is a vector V with one lane an example, so that a group of LANES examples goes
-// through the whole network together and its maps stay in the cache. Shapes are given at run time: compiled
-// once, this trains every network that lanes_tables.py can describe.
+// Every number of the network is a vector V with one lane for each example. So a group of LANES examples
+// passes through the whole network together, and its maps stay in the cache. Shapes are given at run time:
+// one compiled library trains every network that lanes_tables.py can describe.
 //
-// Convolution and dense layer are one contraction,
+// Convolutions and dense layers are one contraction,
 //
-//     z[o, p] = bias[o] + sum over k of weight[o, k] * x[pixel[p] + tap[k]],
+//     z[o, p] = bias[o] + sum over k of weight[o, k] * x[pixel[p] + tap[k]].
 //
-// whose two integer tables hold all that is particular to the geometry: pixel[p] is where in the padded input
-// the kernel's corner lies for output pixel p (stride), tap[k] how far from that corner its k-th entry
-// reaches (channel, row, column; dilation). A dense layer is a convolution of a single pixel, its taps the
-// input's features. With dz for the loss's derivative by z, the way back is the same contraction twice more:
-//   d weight[o, k] = sum over p of dz[o, p] * x[pixel[p] + tap[k]]     (and over the lanes)
+// Two integer tables describe the geometry. pixel[p] is the position in the padded input of the kernel's
+// corner for output pixel p; it contains the stride. tap[k] is the distance from this corner to the kernel's
+// k-th entry (channel, row, column); it contains the dilation. A dense layer is a convolution with one pixel,
+// and its taps are the input features. With dz for the derivative of the loss by z, the backward pass is two
+// more contractions of this kind:
+//   d weight[o, k] = sum over p and lanes of dz[o, p] * x[pixel[p] + tap[k]],
 //   dx[pixel[p] + tap[k]] += sum over o of weight[o, k] * dz[o, p].
 
-#include "lanes_layers.h"
+#include "lanes_pooling.h"
+#include "lanes_products.h"
 
-// Laid out a second time in lanes_library.py, as Layer is: change both.
+// lanes_library.py repeats these structures. Change both together.
 
 struct Network {
   const Layer *layers;
   int32_t count, classes;
   int64_t image_size;
-  const int32_t *image_place;  // where pixel i of an image goes in the first layer's padded input
-  V *first_input;
+  const int32_t *image_place;  // image_place[i]: position of an image's pixel i in first_input
+  V *first_input;              // the first layer's padded input
   const V *logits;
   V *logits_gradient;
   float *parameters, *gradients, *first_moment, *second_moment;
@@ -35,7 +37,7 @@ enum Rule : int32_t { SGD, ADAM, ADAMW };
 
 struct Optimizer {
   int32_t rule;
-  int32_t steps;  // taken so far
+  int32_t steps;  // number of steps so far
   double learning_rate, momentum, weight_decay;
 };
 
@@ -43,12 +45,12 @@ struct Examples {
   const float *images;    // [n, image_size]
   const int64_t *labels;  // [n]
   int64_t count;          // n
-  const int64_t *batch;   // the indices of those to use
+  const int64_t *batch;   // indices of the batch's examples
   int32_t batch_size;
 };
 
-// While it lives, numbers too small for a normal float count as zero: saturated units breed them and each
-// costs a hundred cycles. Elsewhere in the process torch's arithmetic is as it was.
+// While an object of this type exists, subnormal floats count as zero. Saturated units produce many of them,
+// and each costs a hundred cycles. The destructor restores the mode for torch's own arithmetic.
 struct FlushDenormals {
   unsigned mode = _mm_getcsr();
   FlushDenormals() { _mm_setcsr(mode | 0x8040); }
@@ -56,10 +58,11 @@ struct FlushDenormals {
 };
 
 // ---------------------------------------------------------------------------------------------------------
-// A group of examples through the network and back.
+// The forward and backward pass of one group of examples.
 
-// Lanes past the end of the batch repeat its first example; the loss leaves them out.
-static int64_t example(const Examples &examples, int group, int lane) {
+// The index of the example in a lane. Lanes past the end of the batch repeat its first example; the loss
+// leaves them out.
+static int64_t find_example(const Examples &examples, int group, int lane) {
   int e = group * LANES + lane;
   return examples.batch[e < examples.batch_size ? e : 0];
 }
@@ -67,14 +70,14 @@ static int64_t example(const Examples &examples, int group, int lane) {
 static void load_images(const Network &network, const Examples &examples, int group) {
   const int64_t size = network.image_size;
   const int64_t line = 64 / sizeof(float);
-  // Shuffled examples are nowhere near each other: ask for the next group's now.
+  // Shuffled examples are far apart in memory, so prefetch those of the next group.
   for (int e = (group + 1) * LANES; e < (group + 2) * LANES && e < examples.batch_size; e++) {
     const float *image = examples.images + examples.batch[e] * size;
     for (int64_t i = 0; i < size; i += line) __builtin_prefetch(image + i);
   }
   const float *image[LANES];
   for (int lane = 0; lane < LANES; lane++)
-    image[lane] = examples.images + example(examples, group, lane) * size;
+    image[lane] = examples.images + find_example(examples, group, lane) * size;
   int64_t whole = size / LANES * LANES;
   for (int64_t start = 0; start < whole; start += LANES) {
     V pixels[LANES];
@@ -88,8 +91,8 @@ static void load_images(const Network &network, const Examples &examples, int gr
   }
 }
 
-// Multiplies the outputs, and with them their slopes, by the masks of the group's examples.
-static void drop_out(const Layer &layer, const Examples &examples, int group) {
+// Multiplies the outputs and their slopes by the dropout masks of the group's examples.
+static void apply_dropout(const Layer &layer, const Examples &examples, int group) {
   for (int o = 0; o < layer.outs; o++) {
     V mask;
     for (int lane = 0; lane < LANES; lane++) {
@@ -106,9 +109,9 @@ static void forward(const Network &network, const Examples &examples, int group)
   load_images(network, examples, group);
   for (int i = 0; i < network.count; i++) {
     const Layer &layer = network.layers[i];
-    pre_activations(layer);
+    compute_pre_activations(layer);
     activate<LEARN>(layer);
-    if (LEARN && layer.dropout) drop_out(layer, examples, group);
+    if (LEARN && layer.dropout) apply_dropout(layer, examples, group);
   }
 }
 
@@ -117,14 +120,15 @@ struct Score {
   int64_t correct;
 };
 
-// The group's summed cross-entropy and right guesses; if LEARN, also the gradient of the batch's mean loss.
+// The group's number of correct predictions. With LEARN also its summed cross-entropy, and in
+// network.logits_gradient the gradient of the batch's mean loss.
 template <bool LEARN>
-static Score score(const Network &network, const Examples &examples, int group) {
+static Score compute_score(const Network &network, const Examples &examples, int group) {
   const int classes = network.classes;
   const V *logits = network.logits;
   I label, present;
   for (int lane = 0; lane < LANES; lane++) {
-    label[lane] = (int32_t)examples.labels[example(examples, group, lane)];
+    label[lane] = (int32_t)examples.labels[find_example(examples, group, lane)];
     present[lane] = group * LANES + lane < examples.batch_size ? -1 : 0;
   }
   V top = logits[0];
@@ -139,7 +143,7 @@ static Score score(const Network &network, const Examples &examples, int group) 
   for (int lane = 0; lane < LANES; lane++) result.correct -= right[lane];
   if constexpr (LEARN) {
     V *gradient = network.logits_gradient;
-    V sum = {}, labelled = {};  // of e^(logit - top), and the label's own logit - top
+    V sum = {}, labelled = {};  // sum of exp(logit - top), and logit - top of the true class
     for (int c = 0; c < classes; c++) {
       V below = logits[c] - top;
       gradient[c] = exp(below);
@@ -161,18 +165,18 @@ static Score score(const Network &network, const Examples &examples, int group) 
 static void backward(const Network &network, int group, int groups) {
   for (int i = network.count - 1; i >= 0; i--) {
     const Layer &layer = network.layers[i];
-    pre_activation_gradients(layer);
+    compute_pre_activation_gradients(layer);
     if (layer.pixels == 1) {
-      keep_for_the_batch(layer, group, groups);
+      store_for_batch(layer, group, groups);
     } else {
       add_weight_gradients(layer);
     }
-    if (layer.input_gradient) input_gradients(layer);
+    if (layer.input_gradient) compute_input_gradients(layer);
   }
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// torch.optim's SGD, Adam and AdamW with their default constants.
+// torch.optim's SGD, Adam and AdamW, with their default constants.
 
 static void update(const Network &network, Optimizer &optimizer) {
   float *__restrict parameter = network.parameters;
@@ -190,7 +194,7 @@ static void update(const Network &network, Optimizer &optimizer) {
     }
     return;
   }
-  // Adam adds the decay to the gradient, AdamW takes it off the parameter (Loshchilov & Hutter 2019).
+  // Adam adds the decay to the gradient; AdamW subtracts it from the parameter (Loshchilov & Hutter 2019).
   const float coupled = optimizer.rule == ADAM ? optimizer.weight_decay : 0;
   const float kept = optimizer.rule == ADAMW ? 1 - optimizer.learning_rate * optimizer.weight_decay : 1;
   const float step_size = optimizer.learning_rate / (1 - std::pow(beta1, optimizer.steps));
@@ -214,40 +218,40 @@ static bool in_bounds(const Network &network, const Examples &examples) {
   return true;
 }
 
-static int groups(const Examples &examples) { return (examples.batch_size + LANES - 1) / LANES; }
+static int count_groups(const Examples &examples) { return (examples.batch_size + LANES - 1) / LANES; }
 
 extern "C" int lanes() { return LANES; }
 
-// One optimiser step; adds summed loss and right guesses to totals[0] and totals[1]. 0: an index or a label
-// is out of bounds and nothing was done.
+// Makes one optimiser step. Adds the summed loss to totals[0] and the number of correct predictions to
+// totals[1]. Returns 1, or 0 if an index or a label is out of bounds; then nothing was done.
 extern "C" int train_step(const Network *network, Optimizer *optimizer, const Examples *examples,
                           double *totals) {
   if (!in_bounds(*network, *examples)) return 0;
   FlushDenormals flush;
-  for (int i = 0; i < network->count; i++) prepare(network->layers[i]);
+  for (int i = 0; i < network->count; i++) prepare_weights(network->layers[i]);
   memset(network->gradients, 0, sizeof(float) * network->parameter_count);
-  for (int group = 0; group < groups(*examples); group++) {
+  for (int group = 0; group < count_groups(*examples); group++) {
     forward<true>(*network, *examples, group);
-    Score result = score<true>(*network, *examples, group);
+    Score result = compute_score<true>(*network, *examples, group);
     totals[0] += result.loss;
     totals[1] += result.correct;
-    backward(*network, group, groups(*examples));
+    backward(*network, group, count_groups(*examples));
   }
   for (int i = 0; i < network->count; i++) {
-    if (network->layers[i].pixels == 1) add_dense_gradients(network->layers[i], groups(*examples));
+    if (network->layers[i].pixels == 1) add_dense_gradients(network->layers[i], count_groups(*examples));
   }
   update(*network, *optimizer);
   return 1;
 }
 
-// Adds the number of right guesses to *correct; 0 as above.
+// Adds the number of correct predictions to *correct. Returns 1, or 0 like train_step.
 extern "C" int count_correct(const Network *network, const Examples *examples, int64_t *correct) {
   if (!in_bounds(*network, *examples)) return 0;
   FlushDenormals flush;
-  for (int i = 0; i < network->count; i++) prepare(network->layers[i]);
-  for (int group = 0; group < groups(*examples); group++) {
+  for (int i = 0; i < network->count; i++) prepare_weights(network->layers[i]);
+  for (int group = 0; group < count_groups(*examples); group++) {
     forward<false>(*network, *examples, group);
-    *correct += score<false>(*network, *examples, group).correct;
+    *correct += compute_score<false>(*network, *examples, group).correct;
   }
   return 1;
 }

@@ -14,7 +14,7 @@ from ablate.engines.lanes_blocks import Block, Pool, require_square, split_into_
 from ablate.engines.lanes_library import Layer, Network
 
 IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-FILTERED = {3: 4, 5: 6, 7: 9}
+FILTER_PRODUCTS = {3: 4, 5: 6, 7: 9}
 """Kernel sizes for which lanes.cpp has minimal filtering, and the products that a row of each takes."""
 
 
@@ -150,8 +150,8 @@ def _place_buffers(layer: Layer, groups: int, memory: Memory) -> None:
     """Give the layer memory for what it keeps between the forward and the backward pass."""
     layer.z = memory.vectors(layer.outs * layer.pixels)
     if layer.pixels == 1:
-        layer.by_example = memory.vectors(groups * (layer.taps + memory.lanes))
-        layer.gradients_kept = memory.vectors(groups * layer.outs)
+        layer.batch_inputs = memory.vectors(groups * (layer.taps + memory.lanes))
+        layer.batch_gradients = memory.vectors(groups * layer.outs)
     if not layer.tiled:
         layer.slope = memory.vectors(layer.outs * layer.windows * layer.window_size)
 
@@ -182,7 +182,7 @@ def _describe_convolution(
     taps = np.arange(conv.in_channels)[:, None] * given.plane + _grid_positions(spread, spread, given.row)
     corners = _grid_positions(np.arange(output.height) * step, np.arange(output.width) * step, width)
     windows = corners[:, None] + _grid_positions(np.arange(window[0]), np.arange(window[1]), width)
-    filtered = kernel if kernel in FILTERED and stride == dilation == 1 and height * width > 1 else 0
+    filtered = kernel if kernel in FILTER_PRODUCTS and stride == dilation == 1 and height * width > 1 else 0
     layer = Layer(
         taps=taps.size,
         outs=conv.out_channels,
@@ -200,7 +200,7 @@ def _describe_convolution(
         place=memory.table(output.places()),
     )
     if filtered:
-        products = FILTERED[kernel]
+        products = FILTER_PRODUCTS[kernel]
         rows, pairs = conv.in_channels * (height + kernel - 1), -(-width // 2)
         layer.row_inputs = memory.vectors(rows * pairs * products)
         size = conv.out_channels * conv.in_channels * kernel * products

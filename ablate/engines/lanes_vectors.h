@@ -1,6 +1,6 @@
-// Vectors with one lane an example, and the elementary functions and activations of them.
+// Vectors with one lane for each example, and elementary functions and activations of vectors.
 //
-// Compiled without -ffast-math: a NaN or an infinity must reach the loss, where the run is called diverged.
+// This is compiled without -ffast-math: a NaN or an infinity must reach the loss, which shows divergence.
 #pragma once
 
 #include <immintrin.h>
@@ -15,14 +15,15 @@ enum { LANES = 8 };
 #endif
 
 typedef float V __attribute__((vector_size(4 * LANES)));
-typedef int32_t I __attribute__((vector_size(4 * LANES)));  // also what comparing two V gives: 0 or -1 a lane
+typedef int32_t I
+    __attribute__((vector_size(4 * LANES)));  // also the result of comparing two V: 0 or -1 in each lane
 
 #define INLINE inline __attribute__((always_inline))
 #define UNROLL_FOR _Pragma("GCC unroll 32") for
 
 static INLINE V splat(float value) { return V{} + value; }
 
-// The bound where x lies beyond it, else x, NaN too: for that the order of the operands matters.
+// The minimum of x and bound; at_least is the maximum. NaN stays NaN because x is the second operand.
 static INLINE V at_most(V x, float bound) {
 #ifdef __AVX512F__
   return _mm512_min_ps(splat(bound), x);
@@ -38,7 +39,8 @@ static INLINE V at_least(V x, float bound) {
 #endif
 }
 
-// 1 / x for normal x of at least 1: the processor's estimate, then one step of Newton; a third of a division.
+// 1 / x for normal x >= 1: the processor's estimate and one Newton step. It takes a third of a division's
+// time.
 static INLINE V reciprocal(V x) {
 #ifdef __AVX512F__
   V guess = _mm512_rcp14_ps(x);
@@ -54,8 +56,7 @@ static INLINE float sum_of_lanes(V v) {
   return sum;
 }
 
-// Lane j of v[i] becomes lane i of v[j]: each round deals the lower and the upper half of the rows like
-// cards.
+// Lane j of v[i] becomes lane i of v[j]. Each round interleaves the lower and the upper half of the rows.
 static INLINE void transpose(V *v) {
   I low, high;
   for (int lane = 0; lane < LANES; lane++) {
@@ -63,16 +64,16 @@ static INLINE void transpose(V *v) {
     high[lane] = low[lane] + LANES / 2;
   }
   UNROLL_FOR(int round = 1; round < LANES; round *= 2) {
-    V dealt[LANES];
+    V mixed[LANES];
     UNROLL_FOR(int i = 0; i < LANES / 2; i++) {
-      dealt[2 * i] = __builtin_shuffle(v[i], v[i + LANES / 2], low);
-      dealt[2 * i + 1] = __builtin_shuffle(v[i], v[i + LANES / 2], high);
+      mixed[2 * i] = __builtin_shuffle(v[i], v[i + LANES / 2], low);
+      mixed[2 * i + 1] = __builtin_shuffle(v[i], v[i + LANES / 2], high);
     }
-    UNROLL_FOR(int i = 0; i < LANES; i++) v[i] = dealt[i];
+    UNROLL_FOR(int i = 0; i < LANES; i++) v[i] = mixed[i];
   }
 }
 
-// Lane j of the result is the sum of the lanes of v[j]: LANES sums at the price of about three.
+// Lane j of the result is the sum of the lanes of v[j]. All LANES sums take the time of about three.
 static INLINE V sums_of_lanes(V *v) {
   I even, odd;
   for (int lane = 0; lane < LANES; lane++) {
@@ -88,11 +89,11 @@ static INLINE V sums_of_lanes(V *v) {
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// Elementary functions, a few units in the last place from the truth; NaN in, NaN out.
+// Elementary functions. Their error is a few units in the last place. NaN gives NaN.
 
-// x / ln(2) = whole + part with |part| <= 1/2. Beyond [-86, 88] the ends of the normal floats stand in for x.
+// x / ln(2) = whole + part with |part| <= 1/2. x is clamped to [-86, 88], where exp(x) is a normal float.
 struct Exponent {
-  I shifted;  // whole, where a float's exponent stands
+  I shifted;  // whole, shifted to the position of a float's exponent
   V part;
 };
 
@@ -100,13 +101,13 @@ static INLINE Exponent exponent(V x) {
   x = at_most(x, 88.f);
   x = at_least(x, -86.f);
   const float log2e = 1.44269504f, rest_of_log2e = 1.92596299e-8f;
-  const float magic = 12582912.f;  // 1.5 * 2^23: what is added to it is rounded to a whole number
+  const float magic = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer
   V rounded = x * log2e + magic;
   V whole = rounded - magic;
   return {(I)rounded << 23, x * rest_of_log2e + (x * log2e - whole)};
 }
 
-// 2^part - 1 for |part| <= 1/2: the Taylor series, its last terms shifted for the least relative error there.
+// 2^part - 1 for |part| <= 1/2: the Taylor series, with last coefficients that minimise the relative error.
 static INLINE V exp2m1(V part) {
   V p = part * 1.545316294e-4f + 1.339086336e-3f;
   p = p * part + 9.618082557e-3f;
@@ -140,7 +141,8 @@ static INLINE V log1p_of_share(V u) {
   return 2.f * (s + s * y * p);
 }
 
-// Rational approximation used by XLA and Eigen; absolute error below 4e-7. Beyond the clamp erf is 1.
+// The rational approximation of XLA and Eigen, with an absolute error below 4e-7. Beyond the clamp erf is 1
+// or -1.
 static INLINE V erf(V x) {
   const float end = 3.7439211627767994f;
   x = x > end ? end : x;
@@ -160,8 +162,9 @@ static INLINE V erf(V x) {
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// Activations: value and slope at z, PyTorch's definitions and default constants. Written so that NaN stays
-// NaN. `monotone` ones are max-pooled before they are computed; whichever is not used is not computed.
+// Activations: value and slope at z, with PyTorch's definitions and default constants. NaN stays NaN.
+//
+// A `monotone` activation is applied after max pooling. The compiler removes a value or slope that is unused.
 
 struct Point {
   V value, slope;

@@ -91,12 +91,12 @@ def scratch(trainer: LanesTrainer) -> Iterator[tuple[int, int]]:
         if layer.row_inputs:
             yield (
                 layer.row_weights,
-                layer.outs * layer.taps // layer.kernel * lanes_tables.FILTERED[layer.kernel],
+                layer.outs * layer.taps // layer.kernel * lanes_tables.FILTER_PRODUCTS[layer.kernel],
             )
-        if layer.by_example:
+        if layer.batch_inputs:
             groups = -(-37 // lanes)
-            yield layer.by_example, groups * lanes * -(-layer.taps // lanes) * lanes
-            yield layer.gradients_kept, groups * layer.outs * lanes
+            yield layer.batch_inputs, groups * lanes * -(-layer.taps // lanes) * lanes
+            yield layer.batch_gradients, groups * layer.outs * lanes
 
 
 @needs_compiler

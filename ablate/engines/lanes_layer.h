@@ -1,0 +1,38 @@
+// A layer as lanes.cpp sees it: its shape, and the memory that it reads and writes.
+#pragma once
+
+#include "lanes_vectors.h"
+
+// lanes_library.py repeats this structure and those of lanes.cpp. Change both together.
+
+struct Layer {
+  int32_t taps;                // products in an output: in_channels * kernel_size^2, or input features
+  int32_t outs;                // out_channels, or output features
+  int32_t pixels;              // of an output channel before pooling; 1 means a dense layer
+  int32_t width;               // pixels in a row of an output channel before pooling
+  int32_t kernel;              // kernel_size if minimal filtering computes the layer, else 0
+  int32_t padding;             // rows of zeros above and below the input
+  int32_t windows;             // pooling windows in a channel; without pooling, one for each pixel
+  int32_t window_size;         // pixels in a window
+  int32_t tiled;               // 1: every pixel is in exactly one window
+  int32_t max_pooled;          // 1: a window gives its largest activation; 0: the mean of its activations
+  int32_t activation;          // position in ACTIVATIONS of lanes_blocks.py
+  int32_t input_size;          // vectors in the input, with its padding
+  int32_t plane;               // distance between two channels of the output, with its padding
+  const int32_t *tap, *pixel;  // the tables of the contraction, see lanes.cpp
+  const int32_t *window;       // window[q * window_size + j]: the j-th pixel of window q
+  const int32_t *place;        // place[q]: position of window q's result in a channel of the output
+  const float *weight, *bias;
+  float *weight_gradient, *bias_gradient;
+  const V *input;
+  V *input_gradient;  // null in the first layer, which does not need it
+  V *output;          // the next layer's input, or the logits
+  const V *output_gradient;
+  V *z;                // [o, p]: pre-activations; later their slopes (if tiled); at last their gradients
+  V *slope;            // [o, q, j]: d output / d z, if not tiled
+  V *batch_inputs;     // dense layers: the inputs of the whole batch, [vector of features, example]
+  V *batch_gradients;  // dense layers: the gradients by z of the whole batch, [o, group]
+  V *row_inputs;       // minimal filtering: the transformed inputs, see Filtering
+  float *row_weights, *row_weights_back;  // minimal filtering: the transformed weights, see Filtering
+  const float *dropout;  // [example, o]: factors of the outputs, 0 or 1 / (1 - p); null without dropout
+};
