@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import AblateError, install_command
-from ablate.figures.canvas import diverging
+from ablate.figures.canvas import list_diverging_colours
 from ablate.report.pages import load_templates
 
 SCRIPTS = tuple(
@@ -63,7 +63,11 @@ def _render(overview: dict[str, Any], urls: dict[str, str], nonce: str) -> str:
     return (
         load_templates(autoescape=True)
         .get_template("explore.html.j2")
-        .render(overview={**overview, "palette": diverging(SHADES)}, imports={"imports": urls}, nonce=nonce)
+        .render(
+            overview={**overview, "palette": list_diverging_colours(SHADES)},
+            imports={"imports": urls},
+            nonce=nonce,
+        )
     )
 
 

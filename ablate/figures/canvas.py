@@ -1,25 +1,33 @@
-"""What every figure is drawn on: size, colours, marks and lettering."""
+"""What all figures share: size, the look of each arm, labels, legends and axes."""
 
 import io
+import re
 import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from ablate.formatting import spell_keyword
 
+Colour = tuple[float, float, float]
 PALETTE = "colorblind"
 NEUTRAL = "0.45"
+DARK = "0.25"
+"""What is not an arm."""
 LABEL_WIDTH = 28
 ENTRIES_INSIDE = 4
+"""A legend of more entries stands beside its panel."""
 MOST_ENTRIES = 14
-"""A legend of more entries says less than the tables do; one of more than a few stands beside its panel."""
-MARKS = ["o", "s", "D", "^", "v", "P", "X", "*", "<", ">"]
-"""Shapes beside colours, so that arms are told apart in grey as well."""
+"""A legend of more entries is left out: the tables say more."""
+MARKERS = ["o", "s", "D", "^", "v", "P", "X", "<", ">", "*"]
+"""Shapes beside colours, so that arms can be told apart in grey as well."""
+ROUND_STEPS = [1, 2, 5, 10]
 STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "savefig.dpi": 160,
@@ -30,105 +38,152 @@ STYLE: dict[Any, Any] = {
     "axes.grid.axis": "y",
     "grid.color": "0.9",
     "legend.frameon": False,
-    "svg.hashsalt": "ablate",  # equal tables give equal files
+    "svg.hashsalt": "ablate",  # so that equal tables give equal files
 }
 
 
-def canvas(width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:
-    """An empty figure of so many inches and its one panel."""
+@dataclass(frozen=True, kw_only=True)
+class ArmStyle:
+    """How every figure of a report shows one arm."""
+
+    name: str
+    """The arm's name for a reader."""
+    colour: Colour
+    marker: str
+
+
+Styles = Mapping[str, ArmStyle]
+"""The style of every arm of a study, by the arm's own name, in the study's order."""
+
+
+def make_styles(names: Mapping[str, str]) -> Styles:
+    """Give every arm its style. `names` maps all arms, in the study's order, to their names for a reader.
+
+    Every figure gets the same styles, whichever arms it shows. Colours and markers repeat after ten arms, but
+    no two of a hundred arms have both in common.
+    """
+    colours = sns.color_palette(PALETTE, len(names))
+    markers = [MARKERS[(i + i // len(MARKERS)) % len(MARKERS)] for i in range(len(names))]
+    return {
+        arm: ArmStyle(name=names[arm], colour=colour, marker=marker)
+        for arm, colour, marker in zip(names, colours, markers, strict=True)
+    }
+
+
+def list_diverging_colours(steps: int) -> list[str]:
+    """List colours `#rrggbb` from far below zero by white to far above, for colour-blind readers as well."""
+    return list(sns.color_palette("PuOr_r", steps).as_hex())
+
+
+def create_panel(width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:
+    """Create an empty figure with one panel; sizes are in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
-def side_by_side(count: int, height: float = 4.0) -> tuple[Figure, list[Axes]]:
-    """An empty figure and so many panels side by side."""
-    figure = Figure(figsize=(max(6.4, 4.6 * count), height), layout="constrained")
+def create_panels(count: int, height: float = 4.0, *, width: float = 4.6) -> tuple[Figure, list[Axes]]:
+    """Create an empty figure with `count` panels side by side; sizes are in inches, `width` of one panel."""
+    figure = Figure(figsize=(max(6.4, width * count), height), layout="constrained")
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
-def rendered(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
-    """The figure as a file of that kind."""
+def render(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
+    """Render the figure as the contents of a file of that kind, `png` or `svg`."""
     stream = io.BytesIO()
     figure.savefig(stream, format=kind, metadata=metadata, facecolor="white")
     return stream.getvalue()
 
 
-def palette(arms: list[str]) -> dict[str, tuple[float, float, float]]:
-    """A colour an arm, told apart by colour-blind readers as far as there are colours."""
-    return dict(zip(arms, sns.color_palette(PALETTE, len(arms)), strict=True))
-
-
-def diverging(steps: int) -> list[str]:
-    """Colours `#rrggbb` from far below zero by white to far above, for colour-blind readers as well."""
-    return list(sns.color_palette("PuOr_r", steps).as_hex())
-
-
-def markers(arms: list[str]) -> dict[str, str]:
-    """A shape an arm."""
-    return {arm: MARKS[i % len(MARKS)] for i, arm in enumerate(arms)}
-
-
-def lines(axes: Axes, data: pd.DataFrame, x: str, y: str, arms: list[str], **how: Any) -> None:
-    """Lines through the means of `y` over `x`, one for each of `arms` there, in its colour, with its mark.
-
-    seaborn tries every colour with every mark: of a hundred arms it took seconds a panel.
-    """
-    colours, marks = palette(arms), markers(arms)
+def draw_mean_lines(axes: Axes, data: pd.DataFrame, x: str, y: str, styles: Styles, **options: Any) -> None:
+    """Draw for each arm in `data` a line through the means of `y` over `x`."""
+    # seaborn tries every colour with every marker: with a hundred arms it took seconds a panel.
     means = data.groupby(["arm", x])[y].mean()
     present = set(data["arm"])
-    for arm in [arm for arm in arms if arm in present]:
+    for arm in [arm for arm in styles if arm in present]:
         line = means.loc[arm]
         axes.plot(
             line.index,
             line.to_numpy(),
-            marks[arm],
+            styles[arm].marker,
             linestyle="-",
-            color=colours[arm],
+            color=styles[arm].colour,
             markeredgecolor="white",
-            label=arm,
-            **how,
+            label=styles[arm].name,
+            **options,
         )
 
 
-def legend(axes: Axes) -> None:
-    """The panel's own legend with readable labels, or none where it would hide the figure."""
+def draw_legend(axes: Axes) -> None:
+    """Draw the panel's legend, unless it has one entry or so many that they would hide the figure."""
     handles, labels = axes.get_legend_handles_labels()
     if 1 < len(labels) <= MOST_ENTRIES:
         beside: dict[str, Any] = (
             {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(labels) > ENTRIES_INSIDE else {}
         )
-        axes.legend(handles, [label(entry) for entry in labels], fontsize=8, title=None, **beside)
-    elif given := axes.get_legend():
-        given.remove()
+        axes.legend(handles, [wrap_label(entry) for entry in labels], fontsize=8, title=None, **beside)
 
 
-def label(text: object) -> str:
-    """Text that matplotlib takes literally, a dollar not as a formula, long names over several lines."""
-    spaced = str(text).replace(",", ", ")
-    lines = (
-        textwrap.wrap(spaced, LABEL_WIDTH, break_long_words=False) if len(spaced) > LABEL_WIDTH else [spaced]
-    )
-    return literal("\n".join(lines))
+def wrap_label(text: object, width: int = LABEL_WIDTH) -> str:
+    """Break a long text into lines, and escape what matplotlib would read as a formula."""
+    spaced = re.sub(r",(?=\S)", ", ", str(text))
+    parts = textwrap.wrap(spaced, width, break_long_words=False) if len(spaced) > width else [spaced]
+    return escape_dollars("\n".join(parts))
 
 
-def literal(text: str) -> str:
-    """Text that matplotlib takes literally, in the lines it has."""
+def escape_dollars(text: str) -> str:
+    """Escape what matplotlib would read as a formula; the text keeps its lines."""
     return text.replace("$", r"\$")
 
 
-def accuracy_axis(axes: Axes, decimals: int) -> None:
-    """The vertical axis in per cent, without the accuracies beyond 0 and 1 that an interval may reach."""
+def label_column(name: str) -> str:
+    """Label an axis with a column's name in words."""
+    return wrap_label(spell_keyword(name))
+
+
+def set_arm_ticks(axes: Axes, labels: Sequence[str], *, most_level: int = 4) -> None:
+    """Name the places 0, 1, 2, … of the horizontal axis, at an angle if there are more than `most_level`."""
+    axes.set_xticks(range(len(labels)), [wrap_label(text) for text in labels])
+    if len(labels) > most_level:
+        tilt_labels(axes)
+    axes.set_xlim(-0.5, len(labels) - 0.5)
+
+
+def tilt_labels(axes: Axes, degrees: int = 30) -> None:
+    """Turn the labels of the horizontal axis, so that each ends at its tick."""
+    for label in axes.get_xticklabels():
+        label.set(rotation=degrees, ha="right", rotation_mode="anchor")
+
+
+class _Percentages(PercentFormatter):
+    """Percentages with as many decimals as the ticks of the axis need, and not more."""
+
+    def __init__(self) -> None:
+        super().__init__(1, decimals=0)
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """All labels of the axis, with equal decimals."""
+        shares = [value * 100 for value in values]
+        self.decimals = next((n for n in (0, 1) if all(abs(s - round(s, n)) < 1e-6 for s in shares)), 2)
+        return [self.format_pct(value, self.xmax) for value in values]
+
+
+def format_accuracy_axis(axes: Axes) -> None:
+    """Write the vertical axis in per cent, and cut off where an interval reaches below 0 or above 1."""
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -0.02), min(high, 1.02))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=decimals))
+    axes.yaxis.set_major_locator(MaxNLocator(9, steps=ROUND_STEPS))
+    axes.yaxis.set_major_formatter(_Percentages())
 
 
-def widen(limits: tuple[float, float], span: float) -> tuple[float, float]:
-    """The limits of an axis, moved apart evenly until they span at least `span`."""
+def format_number(value: float, _: object = None) -> str:
+    """Format a tick: `12,500`, `0.5`."""
+    return f"{value:,.10g}"
+
+
+NUMBERS = FuncFormatter(format_number)
+
+
+def widen_limits(limits: tuple[float, float], span: float) -> tuple[float, float]:
+    """Move the limits of an axis apart evenly until they span at least `span`."""
     missing = max(0.0, span - (limits[1] - limits[0])) / 2
     return limits[0] - missing, limits[1] + missing
-
-
-def words(name: str) -> str:
-    """A column's name as an axis says it."""
-    return label(spell_keyword(name))

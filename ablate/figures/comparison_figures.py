@@ -1,134 +1,147 @@
-"""Drawings of what was compared: differences, seeds, interactions, steps, published figures."""
+"""Drawings of comparisons: differences, paired seeds, interactions, the path to the full arm, references."""
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
 from ablate.figures.canvas import (
-    MARKS,
+    DARK,
+    MARKERS,
     NEUTRAL,
-    PALETTE,
-    accuracy_axis,
-    canvas,
-    label,
-    markers,
-    palette,
-    side_by_side,
-    words,
+    Styles,
+    create_panel,
+    create_panels,
+    format_accuracy_axis,
+    label_column,
+    set_arm_ticks,
+    wrap_label,
 )
+from ablate.formatting import format_margin
 from ablate.study.spec import StudySpec
 
+VALUE_PALETTE = "dark:#5A9_r"
+"""Colours of a factor's values. They differ from those of the arms."""
+CONTRAST_WIDTH, AXIS_WIDTH = 36, 60
+"""Letters in a line of a comparison's label, and of the label below an axis."""
+LINE_HEIGHT = 0.17
+"""Of a label, in inches."""
 
-def draw_differences(data: pd.DataFrame, study: StudySpec) -> Figure:
-    """A forest: one line an arm, the margin as a band."""
-    figure, axes = canvas(height=1.6 + 0.4 * len(data))
+
+def draw_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw one row for each comparison: difference, interval, and the margin as a band."""
+    labels = [wrap_label(label, CONTRAST_WIDTH) for label in data["label"]]
+    tallest = max(label.count("\n") + 1 for label in labels)
+    figure, axes = create_panel(
+        width=6.4 if tallest == 1 else 7.6,
+        height=1.6 + max(0.4, LINE_HEIGHT * tallest + 0.1) * len(data),
+    )
     margin = study.decision.margin * 100
-    axes.axvspan(-margin, margin, color="0.92", zorder=0, label=f"margin ±{margin:g} points")
+    told = f"margin ±{format_margin(study.decision.margin)}"
+    axes.axvspan(-margin, margin, color="0.92", zorder=0, label=told)
     axes.axvline(0, color=NEUTRAL, linewidth=1)
-    colours = sns.color_palette(PALETTE, len(data) + 1)[1:]
-    for row, colour in zip(data.itertuples(), colours, strict=True):
+    for row in data.itertuples():
+        colour = styles[row.arm].colour if row.arm in styles else DARK
         axes.plot([row.ci_low, row.ci_high], [row.Index, row.Index], color=colour, linewidth=2.5)
         axes.plot(row.difference, row.Index, "o", color=colour, markersize=7)
-    axes.set_yticks(range(len(data)), [label(arm) for arm in data["arm"]])
+    axes.set_yticks(range(len(data)), labels)
     axes.set_ylim(len(data) - 0.4, -0.6)
     axes.grid(visible=False)
-    axes.set_xlabel("difference in test accuracy (percentage points)")
+    beside = data["beside"].iloc[0]
+    quantity = f"difference in test accuracy{f' from {beside}' if beside else ''} (percentage points)"
+    axes.set_xlabel(wrap_label(quantity, AXIS_WIDTH))
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0)
     axes.margins(x=0.1)
     return figure
 
 
-def draw_paired(data: pd.DataFrame, study: StudySpec) -> Figure:
-    """Every seed a line from arm to arm: parallel lines are what pairing is for."""
-    arms = list(dict.fromkeys(data["arm"]))
-    figure, axes = canvas(
+def draw_paired_seeds(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw every run as a mark, the runs of one seed joined by a line, and every arm's mean as a bar."""
+    arms = list(styles)
+    figure, axes = create_panel(
         width=min(11.0, max(5.0, 1.1 * len(arms) + 3)), height=4.0 if len(arms) < 6 else 5.0
     )
-    place = {arm: i for i, arm in enumerate(arms)}
-    drawn = data.assign(place=data["arm"].map(place))
-    sns.lineplot(
-        drawn, x="place", y="test_accuracy", units="seed", estimator=None, color="0.8", ax=axes, zorder=1
-    )
-    sns.scatterplot(
-        drawn,
-        x="place",
-        y="test_accuracy",
-        hue="arm",
-        style="arm",
-        markers=markers(arms),
-        palette=palette(arms),
-        ax=axes,
-        s=45,
-        legend=False,
-        zorder=2,
-    )
-    for arm, accuracy in data.groupby("arm")["mean"].first().dropna().items():
-        axes.plot([place[arm] - 0.18, place[arm] + 0.18], [accuracy, accuracy], color="0.15", linewidth=2)
-    axes.set_xticks(range(len(arms)), [label(arm) for arm in arms], rotation=0 if len(arms) < 5 else 30)
-    axes.set_xlim(-0.5, len(arms) - 0.5)
-    accuracy_axis(axes, decimals=1)
+    # A seed without a run in some arm has a gap there.
+    by_seed = data.pivot(index="arm", columns="seed", values="test_accuracy").reindex(arms)
+    axes.plot(range(len(arms)), by_seed.to_numpy(), color="0.8", zorder=1)
+    for place, (arm, style) in enumerate(styles.items()):
+        of_arm = data[data["arm"] == arm]
+        axes.plot(
+            [place] * len(of_arm),
+            of_arm["test_accuracy"],
+            style.marker,
+            color=style.colour,
+            markeredgecolor="white",
+            markersize=7,
+            zorder=2,
+        )
+        for mean in of_arm["mean"].dropna().unique():
+            axes.plot([place - 0.18, place + 0.18], [mean, mean], color="0.15", linewidth=2)
+    set_arm_ticks(axes, [style.name for style in styles.values()])
+    format_accuracy_axis(axes)
     axes.set(xlabel="", ylabel="test accuracy")
     return figure
 
 
-def draw_references(data: pd.DataFrame, study: StudySpec) -> Figure:
-    """One panel a metric: our seeds as dots on the interval for one further run, published figures below."""
+def draw_references(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw one panel for each metric: the baseline's runs, their prediction interval, published values."""
     metrics = list(dict.fromkeys(data["metric"]))
-    figure, panels = side_by_side(len(metrics), height=3.4)
+    baseline = next(iter(styles.values()))
+    figure, panels = create_panels(len(metrics), height=3.4, width=3.4)
     for axes, metric in zip(panels, metrics, strict=True):
         here = data[data["metric"] == metric]
         low, high = here.loc[here["kind"] == "interval", "value"]
         published = here[here["kind"] == "published"]
         axes.axvspan(low, high, color="0.92", zorder=0)
-        seeds = here.loc[here["kind"] == "ours", "value"]
-        colours = sns.color_palette(PALETTE, len(published) + 1)
-        axes.plot(seeds, [0] * len(seeds), "o", color=colours[0], alpha=0.6)
-        for line, (row, colour) in enumerate(zip(published.itertuples(), colours[1:], strict=True), start=1):
-            axes.plot(row.value, line, MARKS[line % len(MARKS)], color=colour, markersize=9)
-        axes.set_yticks(range(len(published) + 1), ["our seeds", *map(label, published["who"])])
+        ours = here.loc[here["kind"] == "ours", "value"]
+        axes.plot(ours, [0] * len(ours), "o", color=baseline.colour, alpha=0.6)
+        for line, row in enumerate(published.itertuples(), start=1):
+            axes.plot(row.value, line, MARKERS[line % len(MARKERS)], color=DARK, markersize=8)
+        names = ["our runs", *map(wrap_label, published["who"])]
+        axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(published) + 0.5, -0.5)
         axes.grid(visible=False)
-        axes.set_xlabel(words(metric))
+        axes.set_xlabel(label_column(metric))
         axes.locator_params(axis="x", nbins=5)
     return figure
 
 
-def draw_interactions(data: pd.DataFrame, study: StudySpec) -> Figure:
-    """One panel a pair of factors: parallel lines where the one does not change what the other does."""
+def draw_interactions(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw one panel for each pair of factors: parallel lines where they do not interact."""
     pairs = list(dict.fromkeys(data["pair"]))
-    figure, panels = side_by_side(len(pairs))
+    figure, panels = create_panels(len(pairs))
     for axes, pair in zip(panels, pairs, strict=True):
         here = data[data["pair"] == pair]
         values, lines = list(dict.fromkeys(here["value"])), list(dict.fromkeys(here["line"]))
-        for shift, line in enumerate(lines):
-            of_line = here[here["line"] == line]
-            # A little apart, so that intervals do not cover each other.
-            place = of_line["value"].map({value: i for i, value in enumerate(values)}) + 0.04 * shift
+        colours = sns.color_palette(VALUE_PALETTE, len(lines))
+        for number, (line, colour) in enumerate(zip(lines, colours, strict=True)):
+            of_line = here[here["line"] == line].set_index("value").reindex(values)
             axes.errorbar(
-                place,
+                # A little apart, so that intervals do not cover each other.
+                [place + 0.04 * number for place in range(len(values))],
                 of_line["accuracy"],
                 yerr=(of_line["accuracy"] - of_line["low"], of_line["high"] - of_line["accuracy"]),
-                color=palette(lines)[line],
-                marker=markers(lines)[line],
-                label=label(line),
+                color=colour,
+                marker=MARKERS[number % len(MARKERS)],
+                label=wrap_label(line),
                 capsize=3,
             )
-        axes.set_xticks(range(len(values)), [label(value) for value in values])
+        axes.set_xticks(range(len(values)), [wrap_label(value) for value in values])
         axes.set_xlim(-0.4, len(values) - 0.4)
-        accuracy_axis(axes, decimals=1)
-        axes.set(xlabel=words(here["factor"].iloc[0]), ylabel="test accuracy (mean over seeds)")
-        axes.legend(title=words(here["by"].iloc[0]), fontsize=8)
+        format_accuracy_axis(axes)
+        axes.set(xlabel=label_column(here["factor"].iloc[0]), ylabel="test accuracy (mean over seeds)")
+        axes.legend(title=label_column(here["by"].iloc[0]), fontsize=8)
     return figure
 
 
-def draw_path(data: pd.DataFrame, study: StudySpec) -> Figure:
-    """A staircase from the baseline to the full arm, each step with the interval of what it added."""
-    figure, axes = canvas(width=max(6.4, 1.25 * len(data)))
+def draw_path(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw the steps from the baseline to the full arm, each with the interval of its difference."""
+    figure, axes = create_panel(width=max(6.4, 1.25 * len(data)))
     axes.step(range(len(data)), data["accuracy"], where="mid", color="0.8", zorder=1)
-    axes.plot(range(len(data)), data["accuracy"], "o", color=sns.color_palette(PALETTE)[0], zorder=3)
+    for row in data.itertuples():
+        axes.plot(row.Index, row.accuracy, "o", color=styles[row.arm].colour, zorder=3)
     steps = data.dropna(subset=["low", "high"])
-    axes.vlines(steps.index, steps["low"], steps["high"], color=sns.color_palette(PALETTE)[0], linewidth=2)
     for row in steps.itertuples():
+        axes.vlines(row.Index, row.low, row.high, color=styles[row.arm].colour, linewidth=2)
         axes.annotate(
             f"{row.step * 100:+.2f}".replace("-", "−"),
             (row.Index, row.high),
@@ -137,9 +150,8 @@ def draw_path(data: pd.DataFrame, study: StudySpec) -> Figure:
             ha="center",
             fontsize=9,
         )
-    axes.set_xticks(range(len(data)), [label(arm) for arm in data["arm"]], rotation=20)
-    axes.set_xlim(-0.5, len(data) - 0.5)
-    accuracy_axis(axes, decimals=1)
+    set_arm_ticks(axes, [styles[arm].name for arm in data["arm"]])
     axes.margins(y=0.15)
+    format_accuracy_axis(axes)
     axes.set(xlabel="", ylabel="test accuracy")
     return figure

@@ -1,151 +1,153 @@
-"""Drawings of what accuracy costs: throughput, timing blocks, the candidates of a search."""
+"""Drawings of cost: throughput, timing blocks, the candidates of a search and its factors."""
+
+from typing import Any
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from ablate.figures.canvas import (
+    DARK,
+    NUMBERS,
     PALETTE,
-    accuracy_axis,
-    canvas,
-    legend,
-    lines,
-    markers,
-    palette,
-    side_by_side,
-    widen,
-    words,
+    ROUND_STEPS,
+    Styles,
+    create_panel,
+    create_panels,
+    draw_legend,
+    draw_mean_lines,
+    format_accuracy_axis,
+    label_column,
+    widen_limits,
+    wrap_label,
 )
 from ablate.records.run_records import Status
 from ablate.study.spec import StudySpec
 
 LEAST_SHARE = 0.1
-"""Of the median throughput: the axis spans at least this, so that a difference of 0.1 % looks like one."""
+"""The axis spans at least this share of the median throughput, so that a difference of 0.1 % looks small."""
 INTERVALS_ACROSS = 3.0
-"""The axis spans at least this many of the widest throughput interval."""
+"""The axis spans at least so many times the widest throughput interval."""
 
 
-def draw_cost(data: pd.DataFrame, study: StudySpec) -> Figure:
-    """Accuracy against throughput, both better outwards; the Pareto front joined."""
-    arms = list(data["arm"])
-    figure, axes = canvas()
+def draw_accuracy_throughput(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw every arm's accuracy over its throughput, with both intervals, and the Pareto front as a line."""
+    figure, axes = create_panel()
     front = data[data["pareto"].fillna(value=False).astype(bool)].sort_values("examples_per_second")
     axes.plot(
         front["examples_per_second"],
         front["test_accuracy_mean"],
-        color="0.8",
+        color="0.7",
         zorder=1,
         drawstyle="steps-pre",
     )
     for row in data.itertuples():
-        place = (row.examples_per_second, row.test_accuracy_mean)
+        style = styles[row.arm]
+        speed, accuracy = row.examples_per_second, row.test_accuracy_mean
         accuracies = [row.test_accuracy_ci_low, row.test_accuracy_ci_high]
         speeds = [row.examples_per_second_ci_low, row.examples_per_second_ci_high]
-        for x, y in (([place[0]] * 2, accuracies), (speeds, [place[1]] * 2)):
-            axes.plot(x, y, color=palette(arms)[row.arm], linewidth=1.5)
-    sns.scatterplot(
-        data,
-        x="examples_per_second",
-        y="test_accuracy_mean",
-        hue="arm",
-        style="arm",
-        markers=markers(arms),
-        palette=palette(arms),
-        s=70,
-        ax=axes,
-    )
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    accuracy_axis(axes, decimals=1)
+        for x, y in (([speed, speed], accuracies), (speeds, [accuracy, accuracy])):
+            axes.plot(x, y, color=style.colour, linewidth=1.5)
+        axes.plot(
+            speed,
+            accuracy,
+            style.marker,
+            color=style.colour,
+            markersize=7,
+            linestyle="none",
+            label=style.name,
+        )
     axes.margins(x=0.25, y=0.2)
-    axes.set_xlim(widen(axes.get_xlim(), _least_span(data)))
-    axes.set(
-        xlabel="training examples per second, alone on the machine", ylabel="test accuracy (mean over seeds)"
-    )
-    legend(axes)
+    format_accuracy_axis(axes)
+    low, high = widen_limits(axes.get_xlim(), _least_span(data))
+    axes.set_xlim(max(0.0, low), high)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=ROUND_STEPS))
+    axes.xaxis.set_major_formatter(NUMBERS)
+    axes.set(xlabel="training examples per second", ylabel="test accuracy (mean over seeds)")
+    draw_legend(axes)
     return figure
 
 
 def _least_span(data: pd.DataFrame) -> float:
-    """The narrowest horizontal axis that does not enlarge noise, in examples per second."""
+    """Compute the narrowest horizontal axis that does not enlarge noise, in examples per second."""
     widest = (data["examples_per_second_ci_high"] - data["examples_per_second_ci_low"]).max()
     least = LEAST_SHARE * float(data["examples_per_second"].median())
     return least if pd.isna(widest) else max(least, INTERVALS_ACROSS * float(widest))
 
 
-def draw_timing(data: pd.DataFrame, study: StudySpec) -> Figure:
-    """Every timing block: a drift or a disturbance shows as a slope or a stray."""
-    arms = list(dict.fromkeys(data["arm"]))
-    figure, axes = canvas()
+def draw_timing_blocks(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw every arm's throughput over the timing blocks; disturbed blocks are crosses."""
+    figure, axes = create_panel()
     clean, disturbed = data[~data["disturbed"]], data[data["disturbed"]]
     if not clean.empty:
-        lines(axes, clean, "block", "examples_per_second", arms)
+        draw_mean_lines(axes, clean, "block", "examples_per_second", styles)
     for number, (arm, blocks) in enumerate(disturbed.groupby("arm", sort=False)):
         once = "" if number else "disturbed, left out"
         axes.plot(
             blocks["block"],
             blocks["examples_per_second"],
             "x",
-            color=palette(arms)[arm],
-            label=f"{arm}, disturbed" if clean.empty else once,
+            color=styles[arm].colour,
+            label=f"{styles[arm].name}, disturbed" if clean.empty else once,
         )
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(NUMBERS)
     axes.set_ylim(bottom=0)
-    axes.set_xticks(sorted(set(data["block"])))
-    axes.set(xlabel="block", ylabel="training examples per second")
-    legend(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(12, steps=ROUND_STEPS, integer=True))
+    axes.set(xlabel="timing block", ylabel="training examples per second")
+    draw_legend(axes)
     return figure
 
 
-def draw_candidates(data: pd.DataFrame, study: StudySpec) -> Figure:
-    """Every candidate's accuracy against its FLOPs, and how much the front covered after each generation."""
-    figure, (axes, growth) = side_by_side(2)
+def draw_candidates(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw every candidate's accuracy over its FLOPs, and the hypervolume after each generation."""
+    figure, (axes, growth) = create_panels(2)
     kinds = {
         Status.COMPLETE: ("o", "0.65", "tried"),
         Status.PRUNED: ("x", "0.8", "stopped early"),
     }
-    for status, (mark, grey, told) in kinds.items():
+    for status, (marker, grey, told) in kinds.items():
         here = data[data["status"] == status]
-        axes.plot(here["flops_per_example"], here["validation_accuracy"], mark, color=grey, label=told)
-    colours = sns.color_palette(PALETTE)
+        axes.plot(here["flops_per_example"], here["validation_accuracy"], marker, color=grey, label=told)
     front = data[data["pareto"]].sort_values("flops_per_example")
-    axes.step(
-        front["flops_per_example"], front["validation_accuracy"], where="post", color=colours[0], zorder=1
-    )
-    for flag, mark, size, colour in (("finalist", "o", 11, colours[0]), ("is_baseline", "*", 13, colours[1])):
+    axes.step(front["flops_per_example"], front["validation_accuracy"], where="post", color=DARK, zorder=1)
+    baseline = next(iter(styles.values()))
+    marks: dict[str, dict[str, Any]] = {
+        "finalist": {"marker": "o", "fillstyle": "none", "markersize": 11, "color": DARK},
+        "is_baseline": {"marker": "*", "markersize": 13, "color": baseline.colour},
+    }
+    for flag, mark in marks.items():
         here = data[data[flag]]
         axes.plot(
             here["flops_per_example"],
             here["validation_accuracy"],
-            mark,
-            fillstyle="none" if flag == "finalist" else "full",
-            markersize=size,
-            color=colour,
-            label=words(flag.removeprefix("is_")),
+            linestyle="none",
+            label=wrap_label("finalist" if flag == "finalist" else baseline.name),
+            **mark,
         )
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_formatter(NUMBERS)
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="x", rotation=30)
-    accuracy_axis(axes, decimals=0)
-    axes.set(xlabel="forward FLOP an example", ylabel="validation accuracy (one seed)")
+    format_accuracy_axis(axes)
+    axes.set(xlabel="FLOPs per example (forward pass)", ylabel="validation accuracy (one seed)")
     axes.legend(fontsize=8)
     covered = data.groupby("generation")["hypervolume"].last()
-    growth.plot(covered.index + 1, covered, "o-", color=colours[0])
+    growth.plot(covered.index + 1, covered, "o-", color=DARK)
     growth.set_ylim(bottom=0)
-    growth.set_xticks(covered.index + 1)
-    growth.set(xlabel="generation", ylabel="hypervolume (accuracy × decades of FLOP)")
+    growth.xaxis.set_major_locator(MaxNLocator(12, steps=ROUND_STEPS, integer=True))
+    growth.set(xlabel="generation", ylabel="hypervolume (accuracy × decades of FLOPs)")
     return figure
 
 
-def draw_importance(data: pd.DataFrame, study: StudySpec) -> Figure:
-    """A bar a factor and evaluator."""
-    figure, axes = canvas(height=1.2 + 0.45 * data["factor"].nunique())
-    shown = data.assign(factor=data["factor"].map(words))
+def draw_importance(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw one bar for each factor and estimate."""
+    figure, axes = create_panel(height=1.2 + 0.45 * data["factor"].nunique())
+    shown = data.assign(factor=data["factor"].map(label_column))
     sns.barplot(shown, y="factor", x="share", hue="evaluator", palette=PALETTE, ax=axes)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.set(xlabel="share of the spread of validation accuracy (screening, no test)", ylabel="")
+    axes.set(xlabel="share of the variation in validation accuracy (screening, no test)", ylabel="")
     axes.grid(visible=False)
     axes.legend(title=None, fontsize=8)
     return figure

@@ -1,8 +1,8 @@
-"""From what was seen inside networks to the panels of figures: pure, one function a figure; draws nothing.
+"""The data of the figures of trained networks: one pure function for each figure.
 
-A panel's picture is an array `(height, width)` of values, or `(height, width, 3)` of colours from 0 to 1;
-several are put together as one, in rows, with gaps of no number (in colours: of white) between them, or
-stand in a stack `(n, …)` where each is drawn by itself.
+A picture is an array `(height, width)` of values, or `(height, width, 3)` of colours from 0 to 1. Several
+pictures are joined into one, in rows with gaps of NaN (in colours: white) between them, or are a stack
+`(n, …)` of which each is drawn by itself.
 """
 
 import math
@@ -15,13 +15,13 @@ from ablate.figures.points import Tables
 from ablate.records.views import Array, View, Views
 
 MOST_ARMS = 4
-"""Arms beside each other in one figure: more would be too small to read."""
+"""One figure shows at most so many arms: more would be too small to read."""
 GAP_SHARE = 0.07
-"""Of a picture's width, between it and the next."""
+"""The gap between two pictures, as a share of a picture's width."""
 
 
-def confusion(views: Views, tables: Tables) -> pd.DataFrame:
-    """Arm, class, guess, images, and which share of the class's test images these are; of the first arms."""
+def tabulate_confusion(views: Views, tables: Tables) -> pd.DataFrame:
+    """Arm, true class, predicted class, images, and their share of the true class; for the first arms."""
     if "confusion" not in tables:
         return pd.DataFrame()
     counts = tables["confusion"].astype({"arm": str, "images": int})
@@ -33,8 +33,8 @@ def confusion(views: Views, tables: Tables) -> pd.DataFrame:
     return counts.assign(**classes, share=counts["images"] / of_class).reset_index(drop=True)
 
 
-def confused(views: Views) -> pd.DataFrame:
-    """Arm, place from 0 on, class, guess, images, and examples in a row; of the first arms."""
+def tabulate_confused_pairs(views: Views) -> pd.DataFrame:
+    """Arm, rank from 0, true class, predicted class, images, and examples in a row; for the first arms."""
     rows = [
         {
             "arm": view.arm,
@@ -42,7 +42,7 @@ def confused(views: Views) -> pd.DataFrame:
             "label": views.classes[pair.label],
             "guess": views.classes[pair.guess],
             "images": pair.images,
-            "pixels": mosaic(_shades(pair.examples), columns=len(pair.examples)),
+            "pixels": join_pictures(_make_shades(pair.examples), columns=len(pair.examples)),
         }
         for view in [view for view in views.arms if view.confused][:MOST_ARMS]
         for place, pair in enumerate(view.confused)
@@ -50,13 +50,13 @@ def confused(views: Views) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def activations(views: Views, layer: str) -> pd.DataFrame:
-    """Arm, where its maps come from, class, the image of it, the maps, and the ends of the arm's scale."""
+def tabulate_activations(views: Views, layer: str) -> pd.DataFrame:
+    """Arm, the layer's module, class, its image, the maps, and the ends of the arm's colour scale."""
     rows = []
     seen = [(view, found) for view in views.arms for found in view.layers if found.asked == layer]
     for view, found in seen[:MOST_ARMS]:
         maps = found.maps.astype(np.float32)
-        low, high = _ends(maps)
+        low, high = _find_scale(maps)
         rows += [
             {
                 "arm": view.arm,
@@ -66,8 +66,8 @@ def activations(views: Views, layer: str) -> pd.DataFrame:
                 "height": maps.shape[2],
                 "width": maps.shape[3],
                 "label": views.classes[label],
-                "image": _shades(view.images)[place],
-                "pixels": mosaic(maps[place], columns=math.ceil(math.sqrt(maps.shape[1]))),
+                "image": _make_shades(view.images)[place],
+                "pixels": join_pictures(maps[place], columns=math.ceil(math.sqrt(maps.shape[1]))),
                 "low": low,
                 "high": high,
             }
@@ -76,29 +76,29 @@ def activations(views: Views, layer: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def filters(views: Views) -> pd.DataFrame:
-    """Arm, module, and a stack of its filters; then for each class its image and a stack of the responses."""
+def tabulate_filters(views: Views) -> pd.DataFrame:
+    """Arm, module, and a stack of filters; then for each class its image and a stack of responses."""
     rows = []
     seen = [(view, view.filters) for view in views.arms if view.filters is not None]
     for view, found in seen[:MOST_ARMS]:
         weights = found.weights.astype(np.float32)
-        reach = _reach(weights)
+        reach = _find_reach(weights)
         common = {
             "arm": view.arm,
             "module": found.module,
             "channels": found.channels,
             "shown": len(weights),
         }
-        # Three channels are a colour image, and so are the weights on them.
-        colours = _shades(0.5 + weights / (2 * reach)) if weights.shape[1] == 3 else weights.mean(1)
+        # Three channels are a colour image, and so are their weights.
+        colours = _make_shades(0.5 + weights / (2 * reach)) if weights.shape[1] == 3 else weights.mean(1)
         rows.append({**common, "label": "", "image": None, "pixels": colours, "low": -reach, "high": reach})
         responses = found.responses.astype(np.float32)
-        reach = _reach(responses)
+        reach = _find_reach(responses)
         rows += [
             {
                 **common,
                 "label": views.classes[label],
-                "image": _shades(view.images)[place],
+                "image": _make_shades(view.images)[place],
                 "pixels": responses[place],
                 "low": -reach,
                 "high": reach,
@@ -108,13 +108,15 @@ def filters(views: Views) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def layers(views: Views) -> list[str]:
-    """The layers that any arm has maps of, as they were asked for."""
+def list_layers(views: Views) -> list[str]:
+    """List the layers of which any arm has maps, as the user named them."""
     return list(dict.fromkeys(layer.asked for view in views.arms for layer in view.layers))
 
 
-def left_out(views: Views, shows: Callable[[View], bool], otherwise: str, *, elsewhere: str) -> list[str]:
-    """Sentences on the arms that a figure does not show, be it that there is nothing or no room."""
+def explain_left_out(
+    views: Views, shows: Callable[[View], bool], otherwise: str, *, elsewhere: str
+) -> list[str]:
+    """Sentences on the arms that a figure does not show: nothing to show, or no room."""
     told = [f"{view.remark or f'{view.arm} {otherwise}'}." for view in views.arms if not shows(view)]
     count = sum(map(shows, views.arms))
     if count > MOST_ARMS:
@@ -122,8 +124,8 @@ def left_out(views: Views, shows: Callable[[View], bool], otherwise: str, *, els
     return told
 
 
-def mosaic(pictures: Array, *, columns: int) -> Array:
-    """Pictures `(n, height, width)` or `(n, height, width, 3)` as one, so many in a row."""
+def join_pictures(pictures: Array, *, columns: int) -> Array:
+    """Join pictures `(n, height, width)` or `(n, height, width, 3)` into one, `columns` in a row."""
     count, height, width = pictures.shape[:3]
     rows, gap = math.ceil(count / columns), max(1, round(GAP_SHARE * width))
     empty = 1.0 if pictures.ndim == 4 else np.nan
@@ -135,17 +137,17 @@ def mosaic(pictures: Array, *, columns: int) -> Array:
     return whole
 
 
-def _shades(images: Array) -> Array:
-    """Images `(n, channels, height, width)`, bytes or shares, as greys or, of three channels, as colours."""
+def _make_shades(images: Array) -> Array:
+    """Turn images `(n, channels, height, width)` into colours if channels are three, else into greys."""
     shares = images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
     return shares.transpose(0, 2, 3, 1) if images.shape[1] == 3 else shares.mean(1)
 
 
-def _ends(maps: Array) -> tuple[float, float]:
-    """The lowest and the highest value; as far from zero as each other where there are values below it."""
+def _find_scale(maps: Array) -> tuple[float, float]:
+    """Find the ends of the colour scale: the extremes, or symmetric around zero if a value is negative."""
     low, high = float(maps.min()), float(maps.max())
-    return (-_reach(maps), _reach(maps)) if low < 0 else (low, max(high, low + 1e-6))
+    return (-_find_reach(maps), _find_reach(maps)) if low < 0 else (low, max(high, low + 1e-6))
 
 
-def _reach(values: Array) -> float:
+def _find_reach(values: Array) -> float:
     return max(float(np.abs(values).max()), 1e-6)

@@ -1,4 +1,4 @@
-"""From a report's tables to the points of its figures: pure, one function a figure; draws nothing."""
+"""The data of the figures, from a report's tables: one pure function for each figure."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -6,62 +6,62 @@ from itertools import combinations
 import pandas as pd
 
 from ablate.records.run_records import Phase, Status
+from ablate.stats.arm_names import ArmNames, read_arm_names
 from ablate.stats.contrasts import BOTH_ALONE, tabulate_settings
+from ablate.stats.throughput import add_speeds
+from ablate.stats.tried_values import tabulate_tried_values
 from ablate.study.spec import StudySpec
 
 Tables = Mapping[str, pd.DataFrame]
 
 
-def differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, difference and its interval in percentage points."""
+def read_names(study: StudySpec, tables: Tables) -> ArmNames:
+    """Read how a reader knows the arms."""
+    return read_arm_names(study, tables["runs"], tables["arms"]["arm"].iloc[0])
+
+
+def tabulate_differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """One row for each comparison with an interval: arm, label, difference and interval in percentage points.
+
+    `beside` is the baseline's name if all arms are compared with the baseline. Otherwise it is empty, and
+    each label says what the arm is compared with.
+    """
+    names = read_names(study, tables)
     compared = tables["comparisons"].dropna(subset=["difference", "ci_low", "ci_high"])
+    others = set(compared["baseline"]) - {BOTH_ALONE}
+    common = others == {names.baseline}
     points = compared[["arm", "difference", "ci_low", "ci_high"]].copy()
-    # What is not compared with the baseline says with what.
-    first = tables["arms"]["arm"].iloc[0]
-    beside = compared["baseline"].mask(compared["baseline"].isin([first, BOTH_ALONE]))
-    points["arm"] = points["arm"].mask(beside.notna(), points["arm"] + " against " + beside)
+    points["label"] = [
+        names.name_arm(arm, other) if common and other != BOTH_ALONE else names.name_contrast(arm, other)
+        for arm, other in zip(compared["arm"], compared["baseline"], strict=True)
+    ]
+    points["beside"] = names.name_arm(names.baseline) if common else ""
     columns = ["difference", "ci_low", "ci_high"]
     points[columns] = points[columns].astype(float) * 100
     return points.reset_index(drop=True)
 
 
-def paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
+def tabulate_paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Arm, seed and test accuracy of every complete confirmed run, and the arm's mean from the table `arms`.
 
-    The mean is empty where the table withholds it: some runs of the arm did not train.
+    An arm of which some runs did not train has no mean.
     """
     runs = tables["runs"]
     done = runs[(runs["phase"] == Phase.CONFIRM) & (runs["status"] == Status.COMPLETE)]
     points = done[["arm", "seed", "test_accuracy"]].dropna()
     means = tables["arms"].set_index("arm")["test_accuracy_mean"].astype("Float64")
     points = points.assign(mean=points["arm"].map(means).to_numpy(float, na_value=float("nan")))
-    return _in_order(points.astype({"test_accuracy": float, "seed": int, "arm": str}), study, tables)
+    return _sort_by_arm(points.astype({"test_accuracy": float, "seed": int, "arm": str}), study, tables)
 
 
-def tuning_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, parameter, value tried, validation accuracy, and whether the arm was confirmed with it."""
-    tried = tables["runs"]
-    tried = tried[(tried["phase"] == Phase.TUNE) & tried["validation_accuracy"].notna()]
-    parts = []
-    for row in tables["tuning"].itertuples():
-        of_arm = tried[tried["arm"] == row.arm]
-        value = of_arm[row.parameter].astype(float)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "arm": row.arm,
-                    "parameter": row.parameter,
-                    "value": value,
-                    "validation_accuracy": of_arm["validation_accuracy"].astype(float),
-                    "chosen": (value - float(row.chosen)).abs() <= 1e-9 * value.abs(),
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+def tabulate_tuning_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Arm, parameter, value tried, validation accuracy, and whether the arm was confirmed with this value."""
+    tried = tabulate_tried_values(tables["runs"], tables["tuning"]).dropna(subset=["validation_accuracy"])
+    return tried.astype({"validation_accuracy": float}).reset_index(drop=True)
 
 
-def training_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, seed, epoch, quantity and its value, for confirmed runs; five points an epoch in training."""
+def tabulate_training_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Arm, seed, epoch, quantity and its value for the confirmed runs, five points for each epoch."""
     epochs = tables["epochs"]
     confirmed = epochs[epochs["phase"] == Phase.CONFIRM]
     long = confirmed.melt(
@@ -69,12 +69,12 @@ def training_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
         value_vars=["train_loss", "train_accuracy", "validation_accuracy"],
         var_name="quantity",
     ).dropna(subset=["value"])
-    # Epochs are fractions of the number of batches: rounded, points of different seeds meet.
+    # Epochs are fractions of the number of batches. Rounding makes those of different seeds equal.
     long = long.astype({"arm": str, "seed": int, "epoch": float, "value": float}).round({"epoch": 3})
-    return _in_order(long, study, tables)
+    return _sort_by_arm(long, study, tables)
 
 
-def accuracy_throughput(study: StudySpec, tables: Tables) -> pd.DataFrame:
+def tabulate_accuracy_throughput(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Arm, throughput and accuracy, each with its interval, and whether the arm is on the Pareto front."""
     arms = tables["arms"]
     columns = [
@@ -90,20 +90,19 @@ def accuracy_throughput(study: StudySpec, tables: Tables) -> pd.DataFrame:
     return points.astype(dict.fromkeys(columns[1:], float) | {"arm": str}).reset_index(drop=True)
 
 
-def timing_blocks(study: StudySpec, tables: Tables) -> pd.DataFrame:
+def tabulate_timing_blocks(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Arm, block, examples per second, and whether the measurement was disturbed."""
     timing = tables["timing"]
     if timing.empty:
         return pd.DataFrame()
-    speed = (timing["examples"] / timing["seconds"]).astype(float)
-    points = timing.assign(examples_per_second=speed)[["arm", "block", "examples_per_second", "disturbed"]]
-    return _in_order(points.astype({"arm": str, "block": int, "disturbed": bool}), study, tables)
+    points = add_speeds(timing)[["arm", "block", "examples_per_second", "disturbed"]]
+    return _sort_by_arm(points.astype({"arm": str, "block": int, "disturbed": bool}), study, tables)
 
 
-def references(study: StudySpec, tables: Tables) -> pd.DataFrame:
+def tabulate_references(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """The baseline's seeds, the interval for one further run, and the published values, by metric.
 
-    Empty where the table `references` has no interval: the figure shows what the table says, or nothing.
+    Empty if the table `references` has no interval.
     """
     known = (
         tables["references"].dropna(subset=["prediction_low"]) if "references" in tables else pd.DataFrame()
@@ -130,8 +129,11 @@ def references(study: StudySpec, tables: Tables) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """By pair of factors: the one's value, the other's as a line, mean test accuracy and its interval."""
+def tabulate_interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """By pair of factors: arm, the one factor's value, the other's as a line, mean accuracy and its interval.
+
+    An arm without a mean has no numbers, so that its line has a gap there.
+    """
     if study.design != "factorial":
         return pd.DataFrame()
     runs = tables["runs"]
@@ -143,27 +145,29 @@ def interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
         "test_accuracy_ci_low": "low",
         "test_accuracy_ci_high": "high",
     }
-    known = arms[list(columns)].rename(columns=columns).astype(float).join(settings, how="inner")
-    known = known.dropna(subset=["accuracy", "low", "high"])
-    if arms.index[0] not in known.index:
+    every = arms[list(columns)].rename(columns=columns).astype("Float64").astype(float)
+    every = every.join(settings, how="inner")
+    baseline = arms.index[0]
+    if baseline not in every.index:
         return pd.DataFrame()
-    own = known.loc[arms.index[0], factors]
+    own = every.loc[baseline, factors]
     parts = []
     for one, other in combinations(factors, 2):
         rest = [name for name in factors if name not in (one, other)]
-        plane = known[(known[rest] == own[rest]).all(axis=1)]
-        parts.append(
-            plane[["accuracy", "low", "high"]].assign(
-                pair=f"{one} × {other}", factor=one, value=plane[one], by=other, line=plane[other]
+        plane = every[(every[rest] == own[rest]).all(axis=1)]
+        if plane["accuracy"].notna().any():
+            parts.append(
+                plane[["accuracy", "low", "high"]]
+                .assign(pair=f"{one} × {other}", factor=one, value=plane[one], by=other, line=plane[other])
+                .reset_index(names="arm")
             )
-        )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def path(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, accuracy, what the step to it added, and the interval of that step around the accuracy.
+def tabulate_path(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Arm, accuracy, the difference from the arm before it, and that difference's interval at the accuracy.
 
-    An arm stays in its place without what its table rows lack: a step to or from an arm that did not train.
+    An arm whose runs did not train keeps its place without numbers.
     """
     if "path" not in tables:
         return pd.DataFrame()
@@ -188,8 +192,8 @@ def path(study: StudySpec, tables: Tables) -> pd.DataFrame:
     return points if points["step"].notna().any() else pd.DataFrame()
 
 
-def candidates(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Every candidate of a search that has a score, in the order in which they were tried."""
+def tabulate_candidates(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Every candidate of a search that has a score, in the order of the search."""
     if "candidates" not in tables:
         return pd.DataFrame()
     scored = tables["candidates"].dropna(subset=["validation_accuracy"])
@@ -200,8 +204,8 @@ def candidates(study: StudySpec, tables: Tables) -> pd.DataFrame:
     return scored.assign(**flags).astype({**numbers, "generation": int}).reset_index(drop=True)
 
 
-def importance(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Factor, evaluator and its share."""
+def tabulate_importance(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Factor, evaluator, and the share that the evaluator gives the factor."""
     if "importance" not in tables or tables["importance"].empty:
         return pd.DataFrame()
     names = {"ped_anova": "PED-ANOVA", "fanova": "fANOVA"}
@@ -209,7 +213,7 @@ def importance(study: StudySpec, tables: Tables) -> pd.DataFrame:
     return long.assign(evaluator=long["evaluator"].map(names)).astype({"share": float, "factor": str})
 
 
-def _in_order(points: pd.DataFrame, study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Rows in the order of the arms in the study, so that an arm keeps its colour in every figure."""
+def _sort_by_arm(points: pd.DataFrame, study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Sort the rows by the order of the arms in the study."""
     order = {arm: i for i, arm in enumerate(tables["arms"]["arm"])}
     return points.sort_values("arm", key=lambda arms: arms.map(order), kind="stable", ignore_index=True)

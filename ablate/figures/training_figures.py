@@ -2,65 +2,64 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ablate.figures.canvas import (
-    MARKS,
-    accuracy_axis,
-    label,
-    legend,
-    lines,
-    palette,
-    side_by_side,
-    words,
+    DARK,
+    MOST_ENTRIES,
+    NUMBERS,
+    Styles,
+    create_panels,
+    draw_legend,
+    draw_mean_lines,
+    format_accuracy_axis,
+    label_column,
+    tilt_labels,
+    wrap_label,
 )
 from ablate.study.spec import StudySpec
 
 LABEL_SHARE = 0.06
-"""Of an axis, what a label takes at least."""
+"""The share of an axis that a label takes at least."""
+MOST_LEVEL_TICKS = 8
+LOG_LOSS = 5.0
+"""The loss axis is logarithmic if the highest mean loss is more than this many times the median start."""
+DASHES: dict[str, Any] = {"train_loss": "-", "train_accuracy": "-", "validation_accuracy": "--"}
 
 
-def draw_tuning(data: pd.DataFrame, study: StudySpec) -> Figure:
-    """Validation accuracy over what was tuned, one line an arm, a ring where it was confirmed."""
-    arms = list(dict.fromkeys(data["arm"]))
+def draw_tuning_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw validation accuracy over each tuned parameter: a line for each arm, a ring at its chosen value."""
     parameters = list(dict.fromkeys(data["parameter"]))
-    figure, panels = side_by_side(len(parameters))
+    figure, panels = create_panels(len(parameters))
     for axes, parameter in zip(panels, parameters, strict=True):
         here = data[data["parameter"] == parameter]
-        lines(axes, here, "value", "validation_accuracy", arms, alpha=0.85)
-        sns.scatterplot(
-            here,
-            x="value",
-            y="validation_accuracy",
-            hue="arm",
-            palette=palette(arms),
-            s=14,
-            legend=False,
-            ax=axes,
-        )
-        chosen = here[here["chosen"]].groupby("arm")[["value", "validation_accuracy"]].mean()
-        for arm, at in chosen.iterrows():
-            axes.plot(
-                *at, "o", markersize=15, fillstyle="none", color=palette(arms)[str(arm)], markeredgewidth=1.8
-            )
+        draw_mean_lines(axes, here, "value", "validation_accuracy", styles, alpha=0.85)
+        for arm, runs in here.groupby("arm", sort=False):
+            colour = styles[arm].colour
+            axes.plot(runs["value"], runs["validation_accuracy"], "o", color=colour, markersize=3, zorder=1.5)
+            chosen = runs.loc[runs["chosen"], ["value", "validation_accuracy"]].mean()
+            axes.plot(*chosen, "o", color=colour, markersize=15, fillstyle="none", markeredgewidth=1.8)
         if study.tuning.ranges[parameter][0].log:
             axes.set_xscale("log")
             values = sorted(set(here["value"]))
-            axes.set_xticks(values, _apart(values), rotation=0 if len(values) < 9 else 45)
+            axes.set_xticks(values, _label_ticks(values))
+            if len(values) > MOST_LEVEL_TICKS:
+                tilt_labels(axes, 45)
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.minorticks_off()
-        accuracy_axis(axes, decimals=0)
-        axes.set(xlabel=words(parameter), ylabel="validation accuracy")
-        legend(axes)
+        format_accuracy_axis(axes)
+        axes.set(xlabel=label_column(parameter), ylabel="validation accuracy")
+        draw_legend(axes)
     return figure
 
 
-def _apart(values: Sequence[float]) -> list[str]:
-    """Labels of a logarithmic axis, empty where one would stand upon the one before it."""
+def _label_ticks(values: Sequence[float]) -> list[str]:
+    """Label the ticks of a logarithmic axis; a label that would overlap the one before it is empty."""
     labels, last = [], 0.0
     for value in values:
         near = last > 0 and math.log(value / last) < LABEL_SHARE * math.log(values[-1] / values[0])
@@ -69,46 +68,43 @@ def _apart(values: Sequence[float]) -> list[str]:
     return labels
 
 
-def draw_training(data: pd.DataFrame, study: StudySpec) -> Figure:
-    """Loss at the left, accuracies at the right: means over seeds with the range of all seeds."""
-    arms = list(dict.fromkeys(data["arm"]))
-    colours = palette(arms)
-    figure, (loss, accuracy) = side_by_side(2)
-    wanted = [(loss, ["train_loss"]), (accuracy, ["train_accuracy", "validation_accuracy"])]
-    for axes, quantities in wanted:
-        here = data[data["quantity"].isin(quantities)].replace(
-            {"quantity": {q: words(q) for q in quantities}}
-        )
-        curves = here.rename(columns={"quantity": "curve"}).groupby(["arm", "curve", "epoch"], sort=False)
-        # Summed up at once: seaborn's own way, group after group, took most of a report of a hundred arms.
-        summed = curves["value"].agg(["mean", "min", "max"]).reset_index()
-        sns.lineplot(
-            summed,
-            x="epoch",
-            y="mean",
-            hue="arm",
-            style="curve",
-            style_order=[words(q) for q in quantities if words(q) in set(here["quantity"])],
-            palette=colours,
-            estimator=None,
-            ax=axes,
-        )
-        for (arm, _), band in summed.groupby(["arm", "curve"], sort=False):
-            axes.fill_between(
-                band["epoch"], band["min"], band["max"], color=colours[str(arm)], alpha=0.15, linewidth=0
-            )
+def draw_training_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw loss at the left and accuracies at the right: means over seeds, with the range of all seeds."""
+    figure, (loss, accuracy) = create_panels(2)
+    # Summed up at once: seaborn's own way, group after group, took most of a report of a hundred arms.
+    curves = data.groupby(["arm", "quantity", "epoch"], sort=False)["value"].agg(["mean", "min", "max"])
+    for (arm, quantity), curve in curves.reset_index().groupby(["arm", "quantity"], sort=False):
+        axes, colour = loss if quantity == "train_loss" else accuracy, styles[arm].colour
+        axes.plot(curve["epoch"], curve["mean"], DASHES[quantity], color=colour)
+        axes.fill_between(curve["epoch"], curve["min"], curve["max"], color=colour, alpha=0.15, linewidth=0)
+    for axes in (loss, accuracy):
         axes.set_xlabel("epoch")
-        if legend := axes.get_legend():
-            legend.remove()
-    loss.set_ylabel("train loss (nats)")
+    loss.set_ylabel("training loss (nats)")
+    losses = curves.loc[curves.index.get_level_values("quantity") == "train_loss", "mean"]
+    if len(losses) and losses.max() > LOG_LOSS * losses.groupby("arm").max().median():
+        loss.set_yscale("log")
+        loss.set_ylabel("training loss (nats, log scale)")
+        loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        loss.yaxis.set_major_formatter(NUMBERS)
+        loss.yaxis.set_minor_formatter(NullFormatter())
     accuracy.set_ylabel("accuracy")
-    # One legend for both panels, beside the curves; seaborn's headings 'arm' and 'curve' say nothing more.
-    entries = [
-        (handle, label(entry))
-        for handle, entry in zip(*accuracy.get_legend_handles_labels(), strict=True)
-        if entry not in ("arm", "curve")
-    ]
-    if len(arms) <= len(MARKS):
-        figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=4, fontsize=8)
-    accuracy_axis(accuracy, decimals=0)
+    format_accuracy_axis(accuracy)
+    _draw_common_legend(figure, data, styles)
     return figure
+
+
+def _draw_common_legend(figure: Figure, data: pd.DataFrame, styles: Styles) -> None:
+    """Draw one legend below both panels: a colour for each arm, a kind of line for each accuracy."""
+    present = set(data["arm"])
+    arms = [style for arm, style in styles.items() if arm in present]
+    entries = [Line2D([], [], color=style.colour, label=wrap_label(style.name)) for style in arms]
+    entries += [
+        Line2D([], [], color=DARK, linestyle=DASHES[quantity], label=told)
+        for quantity, told in (
+            ("train_accuracy", "training accuracy"),
+            ("validation_accuracy", "validation accuracy"),
+        )
+        if quantity in set(data["quantity"])
+    ]
+    if len(arms) <= MOST_ENTRIES:
+        figure.legend(handles=entries, loc="outside lower center", ncols=4, fontsize=8)

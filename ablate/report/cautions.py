@@ -11,6 +11,7 @@ from ablate.report.evidence import Evidence
 from ablate.report.naming import name_arm
 from ablate.stats import power
 from ablate.stats.throughput import measure_drift, measure_spread
+from ablate.stats.tried_values import tabulate_tried_values
 from ablate.stats.verdicts import Verdict
 
 DRIFT_WORTH_SAYING = 0.05
@@ -35,10 +36,12 @@ def list_cautions(evidence: Evidence) -> list[str]:
 
 def list_tuning_rows(evidence: Evidence) -> list[dict[str, Any]]:
     """The tuning table's rows, each with the rank of the chosen value among those tried: `3 of 7`."""
+    every = tabulate_tried_values(evidence.tables["runs"], evidence.tables["tuning"])
     ranked = []
     for row in list_rows(evidence.tables["tuning"]):
-        tried = sorted(set(_read_tuning_runs(evidence, row["arm"])[row["parameter"]].astype(float)))
-        rank = sum(value <= row["chosen"] * (1 + 1e-9) for value in tried)
+        of_arm = every[(every["arm"] == row["arm"]) & (every["parameter"] == row["parameter"])]
+        tried = of_arm.drop_duplicates("value")
+        rank = int((tried["chosen"] | (tried["value"] < row["chosen"])).sum())
         name = name_arm(evidence, row["arm"])
         ranked.append({**row, "arm": name, "place": f"{rank} of {len(tried)}"})
     return ranked

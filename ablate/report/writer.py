@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.figures import registry
+from ablate.figures.kind import DrawnFigure
 from ablate.formatting import list_rows
 from ablate.records.columns import COLUMNS, INPUT_TABLES, OPTIONAL_TABLES, TABLES
 from ablate.records.files import write_whole
@@ -58,7 +59,7 @@ def write(path: Path) -> Evidence:
     return evidence
 
 
-def _encode_pictures(drawn: Sequence[registry.DrawnFigure]) -> list[dict[str, Any]]:
+def _encode_pictures(drawn: Sequence[DrawnFigure]) -> list[dict[str, Any]]:
     return [{"kind": d.kind, "png": base64.b64encode(d.png).decode()} for d in drawn]
 
 

@@ -63,11 +63,15 @@ def compare_ratios(
     return Interval(mean=math.exp(middle), low=math.exp(low), high=math.exp(high))
 
 
+def add_speeds(timing: pd.DataFrame) -> pd.DataFrame:
+    """Add the column `examples_per_second` to a table of timing blocks."""
+    return timing.assign(examples_per_second=(timing["examples"] / timing["seconds"]).astype(float))
+
+
 def _by_block(timing: pd.DataFrame) -> pd.Series:
     """Undisturbed examples per second by arm and block; the mean of the baseline's two values."""
-    clean = timing[~timing["disturbed"].astype(bool)]
-    speed = clean.assign(speed=(clean["examples"] / clean["seconds"]).astype(float))
-    return speed.groupby(["arm", "block"])["speed"].mean()
+    clean = add_speeds(timing[~timing["disturbed"].astype(bool)])
+    return clean.groupby(["arm", "block"])["examples_per_second"].mean()
 
 
 def _ratios(by_block: pd.Series, arm: str, baseline: str) -> pd.Series:
@@ -81,9 +85,9 @@ def measure_drift(timing: pd.DataFrame) -> float | None:
     """The baseline's change of speed from a block's start to its end: median ratio - 1."""
     if timing.empty:
         return None
-    speed = timing.assign(speed=(timing["examples"] / timing["seconds"]).astype(float))
-    ends = speed.groupby("block")["position"].agg(["min", "max"])
-    at = speed.set_index(["block", "position"])["speed"]
+    timed = add_speeds(timing)
+    ends = timed.groupby("block")["position"].agg(["min", "max"])
+    at = timed.set_index(["block", "position"])["examples_per_second"]
     ratios = [at.loc[block, last] / at.loc[block, first] for block, first, last in ends.itertuples()]
     return float(np.median(ratios)) - 1
 
@@ -94,7 +98,7 @@ def measure_spread(timing: pd.DataFrame) -> float | None:
         return None
     first = timing.sort_values(["block", "position"])["arm"].iloc[0]
     clean = timing[(timing["arm"] == first) & ~timing["disturbed"].astype(bool)]
-    speed = (clean["examples"] / clean["seconds"]).astype(float)
+    speed = add_speeds(clean)["examples_per_second"]
     if len(speed) < PAIRS_FOR_A_VERDICT:
         return None
     return float((speed.quantile(0.75) - speed.quantile(0.25)) / speed.median())

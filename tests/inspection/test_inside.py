@@ -24,6 +24,7 @@ from ablate.design.designs import lay_out
 from ablate.design.runs import Arm, Run
 from ablate.errors import AblateError, FolderError
 from ablate.figures import panels, registry
+from ablate.figures.inspection_registry import list_inspection
 from ablate.inspection.confusion import Score, score_network, tabulate_confusions
 from ablate.inspection.inputs import choose_classes, parse_classes, pick_typical_image
 from ablate.inspection.network_views import view_network
@@ -166,11 +167,11 @@ def test_a_network_without_convolutions_says_so_and_is_still_scored(looked: Path
     mlp = found.arms[2]
     assert (mlp.layers, mlp.filters) == ((), None)
     assert mlp.confused
-    kinds = {kind.name: kind for kind in registry.list_inspection(found, gather(looked).tables)}
+    kinds = {kind.name: kind for kind in list_inspection(found, gather(looked).tables)}
     assert "mlp has no convolution, and so no maps and no filters." in kinds["activations_1"].caption
     assert "convolution," not in kinds["confusion"].caption
-    assert set(panels.activations(found, "1")["arm"]) == {"lenet", "max $x"}
-    assert set(panels.confused(found)["arm"]) == {"lenet", "max $x", "mlp"}
+    assert set(panels.tabulate_activations(found, "1")["arm"]) == {"lenet", "max $x"}
+    assert set(panels.tabulate_confused_pairs(found)["arm"]) == {"lenet", "max $x", "mlp"}
 
 
 def test_an_image_stands_for_its_class_if_none_is_nearer_to_the_mean(digits: Dataset) -> None:
@@ -292,10 +293,10 @@ def test_colour_images_of_any_size_are_shown_as_they_are(
     assert view.layers[0].maps.shape == (2, 16, 24, 64)
     assert view.layers[0].channels == 40
     found = Views(classes=colours.classes, inputs=(0, 2), arms=(view,))
-    drawn = panels.activations(found, "1")
+    drawn = panels.tabulate_activations(found, "1")
     assert drawn["image"][0].shape == (24, 64, 3)
     assert drawn["label"].tolist() == ["a $b$ c", "a very long name of a class that nobody can read"]
-    weights = panels.filters(found).iloc[0]
+    weights = panels.tabulate_filters(found).iloc[0]
     assert weights["pixels"].shape == (8, 5, 5, 3)
     assert 0 <= weights["pixels"].min() <= weights["pixels"].max() <= 1
     tables = {"confusion": tabulate_confusions({"mine": scored}, colours.classes)}
@@ -416,30 +417,34 @@ def view(arm: str, low: float = 0.0, high: float = 1.0, channels: int = 3) -> Vi
 def test_every_confusion_has_its_share_of_the_class(small) -> None:
     rows = [("a", "x", "x", 3), ("a", "x", "y", 1), ("a", "y", "y", 2)]
     table = pd.DataFrame(rows, columns=["arm", "label", "guess", "images"])
-    drawn = panels.confusion(Views(classes=("y", "x")), {"confusion": table})
+    drawn = panels.tabulate_confusion(Views(classes=("y", "x")), {"confusion": table})
     assert drawn["share"].tolist() == [0.75, 0.25, 1.0]
     assert list(drawn["label"].cat.categories) == ["y", "x"]
-    assert panels.confusion(Views(classes=("y", "x")), {}).empty
+    assert panels.tabulate_confusion(Views(classes=("y", "x")), {}).empty
 
 
 def test_maps_of_an_arm_share_one_scale_that_is_even_around_zero_where_it_goes_below() -> None:
     found = Views(classes=("x", "y"), inputs=(1, 0), arms=(view("a"), view("b", low=-3.0)))
-    drawn = panels.activations(found, "1").groupby("arm")[["low", "high"]].agg(["min", "max"])
+    drawn = panels.tabulate_activations(found, "1").groupby("arm")[["low", "high"]].agg(["min", "max"])
     assert drawn.loc["a"].tolist() == [0, 0, 1, 1]
     assert drawn.loc["b"].tolist() == [-3, -3, 3, 3]
-    assert panels.activations(found, "1")["label"].tolist() == ["y", "x", "y", "x"]
-    assert panels.activations(found, "2").empty
+    assert panels.tabulate_activations(found, "1")["label"].tolist() == ["y", "x", "y", "x"]
+    assert panels.tabulate_activations(found, "2").empty
 
 
 def test_no_more_arms_are_drawn_than_can_be_read_and_the_caption_says_so() -> None:
     found = Views(classes=("x", "y"), inputs=(0, 1), arms=tuple(view(arm) for arm in "abcdef"))
-    for drawn in (panels.activations(found, "1"), panels.filters(found), panels.confused(found)):
+    for drawn in (
+        panels.tabulate_activations(found, "1"),
+        panels.tabulate_filters(found),
+        panels.tabulate_confused_pairs(found),
+    ):
         assert list(drawn["arm"].unique()) == list("abcd")
-    assert all("the first 4 of 6 arms" in kind.caption for kind in registry.list_inspection(found, {}))
+    assert all("the first 4 of 6 arms" in kind.caption for kind in list_inspection(found, {}))
 
 
 def test_pictures_are_put_in_rows_with_gaps_of_nothing_between() -> None:
-    whole = panels.mosaic(np.ones((3, 2, 2)), columns=2)
+    whole = panels.join_pictures(np.ones((3, 2, 2)), columns=2)
     assert whole.shape == (5, 5)
     assert np.isnan(whole[2]).all()
     assert np.isnan(whole[:, 2]).all()

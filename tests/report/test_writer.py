@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from ablate.figures import points, registry
-from ablate.figures.comparison_figures import draw_paired
-from ablate.figures.cost_figures import draw_cost
+from ablate.figures.canvas import make_styles
+from ablate.figures.comparison_figures import draw_paired_seeds
+from ablate.figures.cost_figures import draw_accuracy_throughput
 from ablate.records.columns import INPUT_TABLES
 from ablate.records.tables import make_frame, write_table
 from ablate.report import writer
@@ -275,7 +276,7 @@ def test_an_unstable_baseline_has_no_interval_in_table_figure_or_page(
     path = write_folder(tmp_path / "small", study_file.dump(spec), accuracies)
     evidence = writer.write(path)
     assert evidence.tables["references"]["prediction_low"].isna().all()
-    assert points.references(evidence.study, evidence.tables).empty
+    assert points.tabulate_references(evidence.study, evidence.tables).empty
     assert describe_references(evidence) == []
     assert "Known" not in (path / "report.md").read_text()
 
@@ -284,7 +285,7 @@ def test_the_figure_of_published_values_shows_the_interval_of_the_table(tmp_path
     spec = small("references=[{name: Known, metric: test_accuracy, value: 0.91, source: x}]")
     accuracies = {"baseline": [0.9, 0.91, 0.92], "a": [0.9, 0.91, 0.93]}
     evidence = gather(write_folder(tmp_path / "small", study_file.dump(spec), accuracies))
-    drawn = points.references(evidence.study, evidence.tables)
+    drawn = points.tabulate_references(evidence.study, evidence.tables)
     table = evidence.tables["references"].iloc[0]
     assert drawn.loc[drawn["kind"] == "interval", "value"].tolist() == [
         table["prediction_low"],
@@ -311,14 +312,18 @@ def test_throughputs_that_hardly_differ_do_not_fill_the_axis(
             "pareto": [False, True],
         }
     )
-    left, right = draw_cost(data, small()).axes[0].get_xlim()
+    left, right = (
+        draw_accuracy_throughput(data, small(), make_styles({arm: arm for arm in data["arm"]}))
+        .axes[0]
+        .get_xlim()
+    )
     assert right - left >= least
     assert left < 10_077 < 10_081 < right
 
 
 def test_differences_are_drawn_in_percentage_points(folder: Path) -> None:
     evidence = gather(folder)
-    drawn = points.differences(evidence.study, evidence.tables)
+    drawn = points.tabulate_differences(evidence.study, evidence.tables)
     assert drawn["difference"].item() == pytest.approx(
         float(evidence.tables["comparisons"]["difference"].item()) * 100
     )
@@ -326,7 +331,7 @@ def test_differences_are_drawn_in_percentage_points(folder: Path) -> None:
 
 def test_every_confirmed_run_is_a_point_and_keeps_its_arms_order(folder: Path) -> None:
     evidence = gather(folder)
-    drawn = points.paired_seeds(evidence.study, evidence.tables)
+    drawn = points.tabulate_paired_seeds(evidence.study, evidence.tables)
     assert list(dict.fromkeys(drawn["arm"])) == ["baseline", "pooling=max"]
     assert len(drawn) == 6
 
@@ -336,10 +341,10 @@ def test_an_unstable_arm_has_no_mean_in_table_or_figure(tmp_path: Path, small) -
     path = write_folder(tmp_path / "small", study_file.dump(small()), accuracies)
     evidence = gather(path)
     table = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"]
-    drawn = points.paired_seeds(evidence.study, evidence.tables)
+    drawn = points.tabulate_paired_seeds(evidence.study, evidence.tables)
     assert drawn.groupby("arm")["mean"].first().dropna().to_dict() == table.dropna().to_dict()
     assert set(table.dropna().index) == {"baseline"}
-    figure = draw_paired(drawn, evidence.study)
+    figure = draw_paired_seeds(drawn, evidence.study, registry.style_arms(evidence.study, evidence.tables))
     bars = [line for line in figure.axes[0].lines if line.get_color() == "0.15"]
     assert [bar.get_ydata()[0] for bar in bars] == [pytest.approx(0.91)]
 
@@ -350,7 +355,7 @@ def test_a_step_from_an_arm_that_did_not_train_leaves_the_next_arm_in_its_place(
         {"arm": "up to pooling", "baseline": "relu", "difference": 0.03, "ci_low": 0.02, "ci_high": 0.04, "test_accuracy_mean": 0.78},
     ]  # fmt: skip
     tables = {"path": make_frame("path", steps), "arms": make_frame("arms", [{"arm": "baseline"}])}
-    drawn = points.path(small(), tables)
+    drawn = points.tabulate_path(small(), tables)
     assert drawn["arm"].tolist() == ["baseline", "relu", "up to pooling"]
     assert drawn["accuracy"].tolist()[1:] == [0.75, 0.78]
     assert drawn["step"].isna().tolist() == [True, True, False]
@@ -358,7 +363,7 @@ def test_a_step_from_an_arm_that_did_not_train_leaves_the_next_arm_in_its_place(
 
 def test_the_value_an_arm_was_confirmed_with_is_ringed(folder: Path) -> None:
     evidence = gather(folder)
-    drawn = points.tuning_curves(evidence.study, evidence.tables)
+    drawn = points.tabulate_tuning_curves(evidence.study, evidence.tables)
     assert drawn.loc[drawn["chosen"], "value"].tolist() == [0.003, 0.003]
 
 
@@ -468,7 +473,7 @@ def test_leave_one_out_tells_the_way_and_what_each_change_is_worth(tmp_path: Pat
     }
     assert list(evidence.tables["path"]["arm"]) == ["pooling=max", "without dropout", "full"]
     assert (path / "tables" / "path.csv").exists()
-    drawn = points.path(evidence.study, evidence.tables)
+    drawn = points.tabulate_path(evidence.study, evidence.tables)
     assert drawn["accuracy"].tolist() == pytest.approx(
         evidence.tables["arms"]
         .set_index("arm")

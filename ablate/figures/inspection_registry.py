@@ -1,0 +1,123 @@
+"""The figures of trained networks in the order of the report, each with its title and caption."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pandas as pd
+
+from ablate.figures import panels
+from ablate.figures.inspection_figures import (
+    draw_activations,
+    draw_confused_pairs,
+    draw_confusion,
+    draw_filters,
+)
+from ablate.figures.kind import FigureKind, join_sentences
+from ablate.figures.points import Tables
+from ablate.formatting import format_list
+from ablate.records.views import View, Views
+from ablate.study.spec import StudySpec
+
+COMMAND = "`ablate activations DIR --arm NAME` draws any"
+
+
+def list_inspection(views: Views, tables: Tables) -> Iterator[FigureKind]:
+    """List the figures of trained networks: two of errors, one for each layer, and one of filters."""
+    yield _describe_confusion(views, tables)
+    yield _describe_confused_pairs(views)
+    for layer in panels.list_layers(views):
+        yield _describe_activations(views, layer)
+    yield _describe_filters(views)
+
+
+def _describe_confusion(views: Views, tables: Tables) -> FigureKind:
+    return FigureKind(
+        name="confusion",
+        title="Which classes each arm confuses",
+        caption=join_sentences(
+            "A row is the true class of the test images, a column is the class that the arm's network of "
+            "seed 0 predicts. Each cell gives the number of images, and its colour their share of the row "
+            "(on a square-root scale, so that small shares can be seen). Every image off the diagonal is "
+            "an error.",
+            panels.explain_left_out(
+                views,
+                lambda view: bool(len(view.images)),
+                "could not be scored",
+                elsewhere="all are in tables/confusion.csv",
+            ),
+        ),
+        data=_return(panels.tabulate_confusion(views, tables)),
+        draw=draw_confusion,
+    )
+
+
+def _describe_confused_pairs(views: Views) -> FigureKind:
+    return FigureKind(
+        name="confused_pairs",
+        title="The pairs of classes confused most often",
+        caption=join_sentences(
+            "The most frequent errors of each arm, the worst at the top, with the number of test images "
+            "and the first of these images.",
+            panels.explain_left_out(
+                views,
+                lambda view: bool(view.confused),
+                "confuses none",
+                elsewhere="for all, tables/confusion.csv has the numbers",
+            ),
+        ),
+        data=_return(panels.tabulate_confused_pairs(views)),
+        draw=draw_confused_pairs,
+    )
+
+
+def _describe_activations(views: Views, layer: str) -> FigureKind:
+    numbered = layer.isdecimal()
+    name = f"convolution {layer}" if numbered else layer
+    return FigureKind(
+        name=f"activations_{_replace_signs(layer)}",
+        title=f"Activation maps of {name} for {_list_inputs(views)}",
+        caption=join_sentences(
+            "For each class: the test image nearest to the class's mean image, and beside it the output maps "
+            f"of the layer{', after its activation function' if numbered else ''}. A map shows where in the "
+            "image its feature was found. All classes of an arm share the colour scale at its right.",
+            panels.explain_left_out(views, partial(_has_maps, layer), "has no such layer", elsewhere=COMMAND),
+        ),
+        data=_return(panels.tabulate_activations(views, layer)),
+        draw=draw_activations,
+    )
+
+
+def _describe_filters(views: Views) -> FigureKind:
+    return FigureKind(
+        name="filters",
+        title=f"The first filters and their responses to {_list_inputs(views)}",
+        caption=join_sentences(
+            "Each column is one filter of the first convolution. The top row shows its weights. The rows "
+            "below show its response, before any activation function, to the image at the left: red where "
+            "the image matches the filter, blue where it matches the filter's negative. All responses of an "
+            "arm share one colour scale.",
+            panels.explain_left_out(
+                views, lambda view: view.filters is not None, "has none", elsewhere=COMMAND
+            ),
+        ),
+        data=_return(panels.tabulate_filters(views)),
+        draw=draw_filters,
+    )
+
+
+def _list_inputs(views: Views) -> str:
+    return format_list([views.classes[label] for label in views.inputs])
+
+
+def _has_maps(layer: str, view: View) -> bool:
+    return any(found.asked == layer for found in view.layers)
+
+
+def _return(data: pd.DataFrame) -> Callable[[StudySpec, Tables], pd.DataFrame]:
+    return lambda *_: data
+
+
+def _replace_signs(layer: str) -> str:
+    """Keep only letters, digits and dashes: a report folder from elsewhere could name a layer like a path."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", layer)

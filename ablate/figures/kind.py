@@ -1,0 +1,62 @@
+"""One kind of figure: how its data are made from the tables, and how it is drawn."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ablate.figures.canvas import STYLE, Styles, render
+from ablate.figures.points import Tables
+from ablate.study.spec import StudySpec
+
+
+def _add_nothing(study: StudySpec, tables: Tables) -> Iterable[str]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureKind:
+    """One kind of figure: its file name, title and caption, the step that makes its data, and its drawing."""
+
+    name: str
+    title: str
+    caption: str
+    data: Callable[[StudySpec, Tables], pd.DataFrame]
+    draw: Callable[[pd.DataFrame, StudySpec, Styles], Figure]
+    notes: Callable[[StudySpec, Tables], Iterable[str]] = _add_nothing
+    """Further sentences of the caption, which depend on the tables: what the figure leaves out, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnFigure:
+    """A figure as the contents of a PNG file and of an SVG file. Its kind's caption has all notes."""
+
+    kind: FigureKind
+    png: bytes
+    svg: bytes
+
+
+def draw_kinds(
+    kinds: Iterable[FigureKind], study: StudySpec, tables: Tables, styles: Styles
+) -> Iterator[DrawnFigure]:
+    """Draw every figure that the tables have data for. Equal tables give equal bytes."""
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # The font lacks some scripts and draws boxes instead. The tables and the page still spell the name.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        for kind in kinds:
+            data = kind.data(study, tables)
+            if not data.empty:
+                figure = kind.draw(data, study, styles)
+                yield DrawnFigure(
+                    kind=replace(kind, caption=join_sentences(kind.caption, kind.notes(study, tables))),
+                    png=render(figure, "png", {"Software": None}),
+                    svg=render(figure, "svg", {"Date": None}),
+                )
+
+
+def join_sentences(caption: str, more: Iterable[str]) -> str:
+    """Append sentences to a caption."""
+    return " ".join([caption, *more])

@@ -1,0 +1,82 @@
+"""Sentences of captions that depend on the tables: what a figure leaves out, and why."""
+
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
+
+from ablate.figures.points import Tables, read_names, tabulate_differences, tabulate_interactions
+from ablate.records.run_records import TRAINED, Phase, Status
+from ablate.study.spec import StudySpec
+
+MOST_NAMED = 8
+"""A caption names at most so many arms one by one."""
+NOT_TRAINED = "because some of their runs did not train"
+NO_RUN = "because none of their runs is complete"
+NOT_TIMED = "because their throughput was not measured"
+
+
+def explain_differences(study: StudySpec, tables: Tables) -> Iterator[str]:
+    """What an interaction is, and which comparisons have no interval."""
+    if set(tabulate_differences(study, tables)["arm"]) - set(tables["arms"]["arm"]):
+        yield (
+            "An interaction of A and B is how much more or less A and B change the accuracy together than "
+            "the sum of their separate changes."
+        )
+    names = read_names(study, tables)
+    compared = tables["comparisons"]
+    missing = compared[compared[["difference", "ci_low", "ci_high"]].isna().any(axis=1)]
+    for verdict, rows in missing.groupby("verdict", sort=False):
+        told = [
+            names.name_arm(arm, other) if other == names.baseline else names.name_contrast(arm, other)
+            for arm, other in zip(rows["arm"], rows["baseline"], strict=True)
+        ]
+        yield _say_not_drawn(told, f"because the verdict is “{verdict}”")
+
+
+def list_runs_without_accuracy(study: StudySpec, tables: Tables) -> Iterator[str]:
+    """How many confirmed runs of which arms diverged or crashed."""
+    runs = tables["runs"]
+    lost = runs[(runs["phase"] == Phase.CONFIRM) & (runs["status"] != Status.COMPLETE)]
+    counts = lost["arm"].value_counts()
+    names = read_names(study, tables)
+    told = [f"{counts[arm]} of {names.name_arm(arm)}" for arm in tables["arms"]["arm"] if arm in counts]
+    if told:
+        yield f"Runs that diverged or crashed are not drawn: {_shorten(told)}."
+
+
+def list_interactions_without_mean(study: StudySpec, tables: Tables) -> Iterator[str]:
+    """Which arms of the interactions figure have no mean."""
+    points = tabulate_interactions(study, tables)
+    yield from _group_missing(study, tables, points.loc[points["accuracy"].isna(), "arm"].unique())
+
+
+def list_arms_without_mark(study: StudySpec, tables: Tables) -> Iterator[str]:
+    """Which arms have no mean accuracy or no throughput."""
+    arms = tables["arms"]
+    missing = arms[arms[["test_accuracy_mean", "examples_per_second"]].isna().any(axis=1)]
+    yield from _group_missing(study, tables, missing["arm"])
+
+
+def _group_missing(study: StudySpec, tables: Tables, arms: Iterable[str]) -> Iterator[str]:
+    """One sentence for each reason why arms are not drawn."""
+    names = read_names(study, tables)
+    means = tables["arms"].set_index("arm")["test_accuracy_mean"]
+    runs = tables["runs"]
+    trained = set(runs.loc[(runs["phase"] == Phase.CONFIRM) & runs["status"].isin(TRAINED), "arm"])
+    by_reason: dict[str, list[str]] = {}
+    for arm in arms:
+        without = NOT_TRAINED if pd.isna(means[arm]) else NOT_TIMED
+        reason = without if arm in trained else NO_RUN
+        by_reason.setdefault(reason, []).append(names.name_arm(arm))
+    for reason, told in by_reason.items():
+        yield _say_not_drawn(told, reason)
+
+
+def _say_not_drawn(told: list[str], reason: str) -> str:
+    return f"Not drawn, {reason}: {_shorten(told)}."
+
+
+def _shorten(told: list[str]) -> str:
+    """A list of names; of a long one the first and the number of the others. Names may contain commas."""
+    more = [f"and {len(told) - MOST_NAMED} more"] if len(told) > MOST_NAMED else []
+    return "; ".join([*told[:MOST_NAMED], *more])

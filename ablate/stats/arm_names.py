@@ -1,0 +1,51 @@
+"""Names of arms for a reader: an arm's own name, and the factor values that the name leaves out."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ablate.stats.contrasts import BOTH_ALONE
+from ablate.study.spec import FULL, StudySpec
+
+MOST_VALUES = 4
+"""An arm that needs more values than this keeps its own name alone: a longer name is not read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmNames:
+    """The names of a study's arms in pages and figures. Tables in CSV files always have an arm's own name."""
+
+    baseline: str
+    values: pd.DataFrame
+    """One row an arm, one column a factor, as text. Empty if the study file names its arms itself."""
+
+    def name_arm(self, arm: str, beside: str | None = None) -> str:
+        """`baseline (pooling=avg)`: the arm's name with the values in which it differs from `beside`.
+
+        Without `beside` the baseline is named with all its factor values, an arm `without ...` with the
+        values in which it differs from the full arm, and every other arm with those in which it differs from
+        the baseline. Values that are part of the arm's own name are not repeated.
+        """
+        if arm not in self.values.index:
+            return arm
+        own = self.values.loc[arm]
+        if beside is None and arm != self.baseline:
+            beside = FULL if FULL in self.values.index and arm.startswith("without ") else self.baseline
+        if beside in self.values.index:
+            own = own[own != self.values.loc[beside]]
+        told = [f"{factor}={value}" for factor, value in own.items() if f"{factor}=" not in arm]
+        return f"{arm} ({', '.join(told)})" if 0 < len(told) <= MOST_VALUES else arm
+
+    def name_contrast(self, arm: str, other: str) -> str:
+        """`pooling=max against baseline (pooling=avg)`, or `interaction of A and B`."""
+        if other == BOTH_ALONE:
+            return f"interaction of {' and '.join(arm.split(' × '))}"
+        return f"{self.name_arm(arm, other)} against {self.name_arm(other, arm)}"
+
+
+def read_arm_names(study: StudySpec, runs: pd.DataFrame, baseline: str) -> ArmNames:
+    """Read the arms' factor values from the runs table; factors that it lacks are left out."""
+    by_arm = runs.drop_duplicates("arm").set_index("arm")
+    factors = [name for name in study.factor_names if name in runs]
+    values = by_arm[factors].fillna("null").astype(str)
+    return ArmNames(baseline=baseline, values=values.iloc[:0] if study.arms else values)

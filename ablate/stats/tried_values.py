@@ -1,0 +1,33 @@
+"""The values that each arm tried in tuning, from the tables `runs` and `tuning`."""
+
+import pandas as pd
+
+from ablate.records.run_records import Phase
+
+COLUMNS = ["arm", "parameter", "value", "validation_accuracy", "chosen"]
+TOLERANCE = 1e-9
+"""Relative. The table `tuning` and the runs write one value with different numbers of digits."""
+
+
+def tabulate_tried_values(runs: pd.DataFrame, tuning: pd.DataFrame) -> pd.DataFrame:
+    """One row for each tuning run and parameter: the value, its score, whether the arm was confirmed with it.
+
+    A run that diverged or crashed has no validation accuracy.
+    """
+    tried = runs[runs["phase"] == Phase.TUNE]
+    parts = []
+    for row in tuning.itertuples():
+        of_arm = tried[tried["arm"] == row.arm]
+        value = of_arm[row.parameter].astype(float)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "arm": row.arm,
+                    "parameter": row.parameter,
+                    "value": value,
+                    "validation_accuracy": of_arm["validation_accuracy"].astype("Float64"),
+                    "chosen": (value - float(row.chosen)).abs() <= TOLERANCE * value.abs(),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
