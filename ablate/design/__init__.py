@@ -1,1 +1,1 @@
-"""From a study's factors to its arms, and from arms to runs."""
+"""From a study's factors to its arms, and from its arms to runs."""

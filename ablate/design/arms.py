@@ -1,4 +1,4 @@
-"""Arms: each is the study's baseline with some changes. They are made, checked and named here."""
+"""How an arm is made: the baseline with some changes, checked and named."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,14 +15,14 @@ BASELINE = "baseline"
 
 
 def make_grid(study: StudySpec, arm: Arm) -> Grid:
-    """The arm's tuning grid: the ranges whose conditions hold in the arm."""
+    """The tuning grid of an arm. Of a nuisance's ranges, the last one whose condition holds is used."""
     settings = collect_settings(arm)
     ranges = {}
     for name, choices in study.tuning.ranges.items():
         applying = [choice for choice in choices if choice.applies(settings)]
         if applying:
             ranges[name] = applying[-1]
-    own = {name: _number(study, name, settings.get(name)) for name in ranges}
+    own = {name: _require_number(study, name, settings.get(name)) for name in ranges}
     outside = any(ranges[n].when and not ranges[n].low <= own[n] <= ranges[n].high for n in ranges)
 
     def possible(point: Setting) -> bool:
@@ -43,7 +43,7 @@ def make_grid(study: StudySpec, arm: Arm) -> Grid:
 
 
 def list_values(study: StudySpec, name: str, settings: Mapping[str, Any]) -> list[Value]:
-    """The values of a factor whose conditions hold in an arm with these settings."""
+    """The values of a factor whose conditions hold for these settings."""
     plain = (
         (v.value, v.applies(settings)) if isinstance(v, ValueWhen) else (v, True) for v in study.factors[name]
     )
@@ -56,10 +56,10 @@ def collect_settings(arm: Arm) -> dict[str, Any]:
 
 
 def make_arm(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
-    """The baseline with `changes`. `key` is their place in the study file.
+    """Make an arm: the baseline with `changes`. `key` is their place in the study file, for messages.
 
     Raises:
-        StudyError: such a network or recipe cannot be built.
+        StudyError: a network or recipe with these changes is impossible.
     """
     arm = assemble(study, name, changes, key)
     _check_network(study, arm, {}, key)
@@ -96,17 +96,21 @@ def select_changes(study: StudySpec, settings: Mapping[str, Value]) -> dict[str,
 
 
 def assemble(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
-    """The baseline with `changes`. Does not check whether its network can be built."""
+    """Make an arm without checking whether its network can be built."""
     model = str(changes.get("model", study.model))
     changed = {k: v for k, v in changes.items() if k != "model"}
     keywords = {
         **(study.baseline if model == study.model else {}),
         **{k: v for k, v in changed.items() if not belongs_to_recipe(k)},
     }
-    recipe = _recipe(study, study.recipe, {k: v for k, v in changed.items() if belongs_to_recipe(k)}, key)
+    recipe = _change_recipe(
+        study, study.recipe, {k: v for k, v in changed.items() if belongs_to_recipe(k)}, key
+    )
     known = {"model": model, **models.keywords(model), **keywords, **recipe.model_dump()}
     # A factor that another family of networks does not have stays empty in the tables.
-    factors = {factor: _plain(known[factor]) if factor in known else None for factor in study.factor_names}
+    factors = {
+        factor: _convert_tuple(known[factor]) if factor in known else None for factor in study.factor_names
+    }
     return Arm(name=name, model=model, keywords=keywords, recipe=recipe, factors=factors)
 
 
@@ -115,7 +119,7 @@ def collect_baseline_values(study: StudySpec) -> dict[str, Value]:
     return dict(assemble(study, BASELINE, {}, BASELINE).factors)
 
 
-def _plain(value: Any) -> Value:
+def _convert_tuple(value: Any) -> Value:
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -127,7 +131,7 @@ def check_names(study: StudySpec) -> None:
             _check_name(study, f"{section}.{name}", name, [study.model])
             if section == "baseline" and belongs_to_recipe(name):
                 key = study.where(f"{section}.{name}")
-                raise StudyError(f"{key}: '{name}' belongs to the recipe: write it there")
+                raise StudyError(f"{key}: '{name}' belongs to the recipe: write it under `recipe`")
     for arm, changes in study.arms.items():
         model = str(changes.get("model", study.model))
         try:
@@ -158,7 +162,7 @@ def _check_name(study: StudySpec, key: str, name: str, of_models: Sequence[str])
         raise StudyError(f"{study.where(key)}: unknown keyword '{name}': {did_you_mean(name, known)}")
 
 
-def _number(study: StudySpec, name: str, value: Any) -> float:
+def _require_number(study: StudySpec, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise StudyError(
             f"{study.where(f'tuning.{name}')}: {value!r} is not a number: only numbers can be tuned"
@@ -170,12 +174,12 @@ def check_point(study: StudySpec, arm: Arm, point: Setting) -> None:
     """Raise a StudyError if the arm cannot be trained with this setting."""
     recipe = {k: v for k, v in point.items() if belongs_to_recipe(k)}
     key = f"tuning.{next(iter(point), '')}"
-    _recipe(study, arm.recipe, recipe, key)
+    _change_recipe(study, arm.recipe, recipe, key)
     if len(recipe) < len(point):
         _check_network(study, arm, {k: v for k, v in point.items() if not belongs_to_recipe(k)}, key)
 
 
-def _recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value], key: str) -> Recipe:
+def _change_recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value], key: str) -> Recipe:
     try:
         changed = Recipe.model_validate({**recipe.model_dump(), **changes}) if changes else recipe
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Designs: the arms of a study, the pairs of arms that it compares, the combinations that cannot be built."""
+"""Designs: which arms a study has, and which pairs of arms it compares."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,16 +32,16 @@ class Layout:
 
     arms: tuple[Arm, ...]
     contrasts: tuple[tuple[str, str], ...]
-    """Pairs of an arm and its reference. Only these are tested, and they are fixed before anything trains."""
+    """Pairs of an arm and the arm that it is compared with. They are fixed before anything trains."""
     left_out: Mapping[str, str]
-    """By the name of a combination that cannot be built, the reason."""
+    """The names of combinations that cannot be built, each with the reason."""
 
 
 def lay_out(study: StudySpec) -> Layout:
     """The arms and contrasts of the study's design, in file order. A search begins with the baseline alone.
 
     Raises:
-        StudyError: the study names an impossible factor, value or condition.
+        StudyError: a factor, value or condition of the study is impossible.
     """
     check_names(study)
     if study.arms:
@@ -49,12 +49,14 @@ def lay_out(study: StudySpec) -> Layout:
     elif study.design == "search":
         layout = Layout(arms=(make_arm(study, BASELINE, {}, BASELINE),), contrasts=(), left_out={})
     else:
-        layout = {"one_at_a_time": _one_at_a_time, "factorial": _factorial, "leave_one_out": _leave_one_out}[
-            study.design
-        ](study)
+        layout = {
+            "one_at_a_time": _lay_out_one_at_a_time,
+            "factorial": _lay_out_factorial,
+            "leave_one_out": _lay_out_leave_one_out,
+        }[study.design](study)
     if study.arms and len(study.arms) == 1:
-        raise StudyError(f"{study.where('arms')}: one arm alone cannot be compared: add another")
-    listed = {name: [_unconditional(value) for value in values] for name, values in study.factors.items()}
+        raise StudyError(f"{study.where('arms')}: one arm alone cannot be compared: add another arm")
+    listed = {name: [_drop_condition(value) for value in values] for name, values in study.factors.items()}
     if not study.arms and not any(
         select_changes(study, {n: v}) for n, values in listed.items() for v in values
     ):
@@ -62,7 +64,7 @@ def lay_out(study: StudySpec) -> Layout:
     names = [arm.name for arm in layout.arms]
     for name in names:
         if names.count(name) > 1:
-            raise StudyError(f"{study.where('factors')}: two arms would be called '{name}': tell them apart")
+            raise StudyError(f"{study.where('factors')}: two arms have the name '{name}': remove one")
     for name in study.tuning.ranges if study.design != "search" else ():
         if not any(name in make_grid(study, arm).ranges for arm in layout.arms):
             raise StudyError(f"{study.where(f'tuning.{name}')}: the condition of its range holds in no arm")
@@ -73,10 +75,10 @@ def lay_out(study: StudySpec) -> Layout:
 
 
 def lay_out_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
-    """The layout of a search that has ended: the baseline, and every finalist compared with it."""
+    """The layout of a search that has ended: each finalist is compared with the baseline."""
     (baseline,) = lay_out(study).arms
     found = (baseline, *finalists)
-    return Layout(arms=found, contrasts=_each_with_first(found), left_out={})
+    return Layout(arms=found, contrasts=_compare_with_first(found), left_out={})
 
 
 def list_confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str, Setting]) -> list[Run]:
@@ -90,10 +92,10 @@ def list_confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str
 
 def _lay_out_named(study: StudySpec) -> Layout:
     found = tuple(make_arm(study, name, changes, f"arms.{name}") for name, changes in study.arms.items())
-    return Layout(arms=found, contrasts=_each_with_first(found), left_out={})
+    return Layout(arms=found, contrasts=_compare_with_first(found), left_out={})
 
 
-def _one_at_a_time(study: StudySpec) -> Layout:
+def _lay_out_one_at_a_time(study: StudySpec) -> Layout:
     _refuse_too_many(study, sum(map(len, study.factors.values())))
     baseline = make_arm(study, BASELINE, {}, BASELINE)
     found = [baseline]
@@ -104,20 +106,23 @@ def _one_at_a_time(study: StudySpec) -> Layout:
                 if not value.applies(collect_settings(baseline)):
                     told = name_arm(value.when)
                     raise StudyError(
-                        f"{study.where(key)}: {told} holds in no arm, because only one factor differs"
+                        f"{study.where(key)}: {told} holds in no arm, because an arm changes one factor"
                     )
                 value = value.value
             if changes := select_changes(study, {name: value}):
                 found.append(make_arm(study, name_arm(changes), changes, key))
-    return Layout(arms=tuple(found), contrasts=_each_with_first(found), left_out={})
+    return Layout(arms=tuple(found), contrasts=_compare_with_first(found), left_out={})
 
 
-def _factorial(study: StudySpec) -> Layout:
+def _lay_out_factorial(study: StudySpec) -> Layout:
     """Every combination of values. A combination that cannot be built is left out, with the reason."""
     own = collect_baseline_values(study)
     levels = {
         # The baseline is one of the combinations, even if the study file does not list its values.
-        name: [own[name], *(v for v in map(_unconditional, listed) if as_written(v) != as_written(own[name]))]
+        name: [
+            own[name],
+            *(v for v in map(_drop_condition, listed) if as_written(v) != as_written(own[name])),
+        ]
         for name, listed in study.factors.items()
     }
     count = 1
@@ -129,7 +134,7 @@ def _factorial(study: StudySpec) -> Layout:
     for combination in product(*levels.values()):
         chosen = dict(zip(levels, combination, strict=True))
         changes = select_changes(study, chosen)
-        if not changes or not _allowed(study, chosen, found[0]):
+        if not changes or not _meets_conditions(study, chosen, found[0]):
             continue
         arm = assemble(study, name_arm(changes), changes, "factors")
         if reason := explain_impossible(study, arm):
@@ -138,14 +143,14 @@ def _factorial(study: StudySpec) -> Layout:
             found.append(arm)
             possible |= {name_arm({name: value}) for name, value in changes.items()}
     for name, listed in study.factors.items():
-        for position, value in enumerate(map(_unconditional, listed)):
+        for position, value in enumerate(map(_drop_condition, listed)):
             single = name_arm({name: value})
             if select_changes(study, {name: value}) and single not in possible:
                 reason_told = left_out.get(single, "its condition never holds")
                 raise StudyError(
                     f"{study.where(f'factors.{name}.{position}')}: no arm can have {single}: {reason_told}"
                 )
-    return Layout(arms=tuple(found), contrasts=_each_with_first(found), left_out=left_out)
+    return Layout(arms=tuple(found), contrasts=_compare_with_first(found), left_out=left_out)
 
 
 def _refuse_too_many(study: StudySpec, count: int) -> None:
@@ -155,21 +160,23 @@ def _refuse_too_many(study: StudySpec, count: int) -> None:
         )
 
 
-def _leave_one_out(study: StudySpec) -> Layout:
-    """The baseline, the steps from it to the full arm, and the full arm without each of its factors.
+def _lay_out_leave_one_out(study: StudySpec) -> Layout:
+    """The baseline, the steps from it to the full arm, and the full arm without each factor in turn.
 
-    Each step adds a factor. The last arm before the full one is also the full arm without its last factor.
+    Each step changes one more factor. The last arm before the full arm is the full arm without its last
+    factor, so it needs no arm of its own.
     """
     for name, listed in study.factors.items():
         if isinstance(listed[0], ValueWhen) and listed[0].when:
             raise StudyError(f"{study.where(f'factors.{name}')}: leave_one_out allows no conditions")
-        if len(listed) > 1 or not select_changes(study, {name: _unconditional(listed[0])}):
+        if len(listed) > 1 or not select_changes(study, {name: _drop_condition(listed[0])}):
             raise StudyError(
-                f"{study.where(f'factors.{name}')}: leave_one_out takes one value, not the baseline's"
+                f"{study.where(f'factors.{name}')}: leave_one_out takes one value per factor, "
+                "not the baseline's"
             )
     if len(study.factors) < 2:
         raise StudyError(f"{study.where('factors')}: leave_one_out needs two factors or more")
-    full = {name: _unconditional(listed[0]) for name, listed in study.factors.items()}
+    full = {name: _drop_condition(listed[0]) for name, listed in study.factors.items()}
     names = list(full)
     way = {
         name_arm({name: full[name]}) if step == 0 else f"up to {name}": {
@@ -190,16 +197,16 @@ def _leave_one_out(study: StudySpec) -> Layout:
     return Layout(arms=found, contrasts=contrasts, left_out={})
 
 
-def _each_with_first(arms: Sequence[Arm]) -> tuple[tuple[str, str], ...]:
+def _compare_with_first(arms: Sequence[Arm]) -> tuple[tuple[str, str], ...]:
     return tuple((arm.name, arms[0].name) for arm in arms[1:])
 
 
-def _unconditional(value: ValueWhen | Value) -> Value:
+def _drop_condition(value: ValueWhen | Value) -> Value:
     return value.value if isinstance(value, ValueWhen) else value
 
 
-def _allowed(study: StudySpec, chosen: Mapping[str, Value], baseline: Arm) -> bool:
-    """Whether the condition of every chosen value holds."""
+def _meets_conditions(study: StudySpec, chosen: Mapping[str, Value], baseline: Arm) -> bool:
+    """Whether the conditions of all chosen values hold."""
     settings = {**collect_settings(baseline), **chosen}
     own = collect_baseline_values(study)
     return all(

@@ -1,4 +1,4 @@
-"""The tuning grid: the points that an arm tries, fixed before anything trains."""
+"""The tuning grid: the points that an arm tries. They are fixed before anything trains."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -25,24 +25,24 @@ class Grid:
     trials: int
     ranges: Mapping[str, Range]
     own: Mapping[str, float] | None
-    """The values of the recipe or baseline; None where they lie outside a range that has a condition."""
+    """The arm's values without tuning; None if one lies outside a range that has a condition."""
     whole: frozenset[str]
     """The nuisances that take only whole numbers."""
     possible: Callable[[Setting], bool] = field(compare=False)
-    """Tells whether the arm can be trained at a point."""
+    """Returns whether the arm can be trained at a point."""
 
     def list_points(self) -> list[dict[str, float]]:
-        """The settings to try; one empty setting where nothing is tuned.
+        """The settings to try; one empty setting if nothing is tuned.
 
-        One nuisance gets evenly (log-)spaced values, several get scrambled Sobol points. The own values are
-        among them.
+        One nuisance gets evenly (log-)spaced values, several nuisances get scrambled Sobol points. The
+        arm's own values are always included.
         """
         if not self.trials or not self.ranges:
             return [{}]
-        return self._spaced() if len(self.ranges) == 1 else self._scattered()
+        return self._space_points() if len(self.ranges) == 1 else self._scatter_points()
 
     def find_point_beyond(self, side: Side, steps: int) -> dict[str, float] | None:
-        """The point `steps` grid steps outside the range of the one nuisance; None if it is impossible."""
+        """The point `steps` grid steps outside the range of a single nuisance; None if it is impossible."""
         if len(self.ranges) != 1 or self.trials < 2:
             return None
         ((name, span),) = self.ranges.items()
@@ -53,26 +53,26 @@ class Grid:
             value = edge * (span.high / span.low) ** (sign * steps / gaps)
         else:
             value = edge + sign * steps * (span.high - span.low) / gaps
-        point = {name: self._rounded(name, value)}
+        point = {name: self._round(name, value)}
         # A learning rate below zero or a dropout of one is impossible.
         return point if self.possible(point) else None
 
-    def _spaced(self) -> list[dict[str, float]]:
+    def _space_points(self) -> list[dict[str, float]]:
         ((name, span),) = self.ranges.items()
         spaced = (np.geomspace if span.log else np.linspace)(span.low, span.high, self.trials)
-        values = {self._rounded(name, value) for value in spaced}
+        values = {self._round(name, value) for value in spaced}
         if self.own and not any(math.isclose(value, self.own[name], rel_tol=1e-5) for value in values):
             values.add(self.own[name])
         return [{name: value} for value in sorted(values)]
 
-    def _scattered(self) -> list[dict[str, float]]:
+    def _scatter_points(self) -> list[dict[str, float]]:
         wanted = self.trials - (self.own is not None)
         sampler = qmc.Sobol(d=len(self.ranges), scramble=True, rng=derived_seed(0, f"tuning {self.study}"))
         # Sobol sequences are balanced for powers of two. Surplus points are dropped.
         cube = sampler.random_base2(max(0, math.ceil(math.log2(max(1, wanted)))))
         points = [
             {
-                name: self._rounded(name, _scaled(span, u))
+                name: self._round(name, _scale(span, u))
                 for (name, span), u in zip(self.ranges.items(), row, strict=True)
             }
             for row in cube[:wanted]
@@ -80,12 +80,12 @@ class Grid:
         own = [dict(self.own)] if self.own else []
         return own + [point for point in points if point not in own]
 
-    def _rounded(self, name: str, value: float) -> float:
-        """The value to six significant digits, so that a point's name is exact; whole for a whole keyword."""
+    def _round(self, name: str, value: float) -> float:
+        """Round to six significant digits, so that names show exact values; whole numbers stay whole."""
         return round(value) if name in self.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
 
-def _scaled(span: Range, u: float) -> float:
+def _scale(span: Range, u: float) -> float:
     if span.log:
         return float(span.low * (span.high / span.low) ** u)
     return float(span.low + u * (span.high - span.low))

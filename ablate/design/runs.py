@@ -1,4 +1,4 @@
-"""Arms and runs: what is trained."""
+"""`Arm` and `Run`: what is trained, and the key under which its result is stored."""
 
 import hashlib
 import json
@@ -11,14 +11,14 @@ from ablate.records.run_records import Phase
 from ablate.study.spec import Recipe, StudySpec, Value
 
 Setting = Mapping[str, float]
-"""One value for each nuisance."""
+"""One value for each nuisance: a parameter that is tuned in every arm, such as the learning rate."""
 LONGEST_SLUG = 60
-"""How many characters of an arm's name go into its file names."""
+"""File names contain at most this many characters of an arm's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One setting of the factors: a network and the recipe that trains it."""
+    """One value for each factor of the study: a network, and the recipe to train it with."""
 
     name: str
     model: str
@@ -34,29 +34,29 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One arm, one setting of the nuisances, one seed, one phase."""
+    """One training of an arm: with one setting of the nuisances, one seed, in one phase."""
 
     phase: Phase
     arm: Arm
     setting: Setting
     seed: int
     floor: tuple[float, ...] = ()
-    """By epoch, the validation accuracy below which the run is stopped. Only a search sets any."""
+    """For each epoch, the validation accuracy below which the run is stopped. Only a search sets it."""
 
     @property
     def keywords(self) -> dict[str, Value]:
-        """The model's keywords with the setting in place."""
+        """The model's keywords, with the values of the setting."""
         return {**self.arm.keywords, **{k: v for k, v in self.setting.items() if not belongs_to_recipe(k)}}
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe with the setting in place."""
+        """The recipe, with the values of the setting."""
         return self.arm.recipe.model_copy(
             update={k: v for k, v in self.setting.items() if belongs_to_recipe(k)}
         )
 
     def key(self, study: StudySpec, device: str) -> str:
-        """The run's key in the records: equal for two runs exactly if they must give the same numbers."""
+        """The key under which the run is stored. Runs that must give the same numbers have the same key."""
         identity = {
             "phase": self.phase,
             "arm": self.arm.name,
@@ -76,7 +76,7 @@ class Run:
 
 
 def make_slug(arm: str) -> str:
-    """An arm's name for a file: letters, digits and dashes, with a hash where two names could collide."""
+    """An arm's name as a file name: letters, digits and dashes, with a hash if two arms could share it."""
     plain = re.sub(r"[^a-z0-9]+", "-", arm.lower()).strip("-")[:LONGEST_SLUG]
     if len(arm) <= LONGEST_SLUG and re.fullmatch(r"[a-z0-9_=,]+", arm):
         return plain

@@ -13,7 +13,7 @@ from ablate.inspection.inputs import pick_typical_image
 from ablate.inspection.networks import reopen_network
 from ablate.inspection.tracing import Call, find_maps, trace_calls
 from ablate.records.folder import ReportFolder
-from ablate.records.views import Array, Confused, Filters, Layer, View
+from ablate.records.views import Array, ConfusedPair, Filters, Layer, View
 
 EXAMPLES = 4
 """How many images a view keeps for a pair of confused classes."""
@@ -82,12 +82,12 @@ def _take_filters(convolution: Call) -> Filters:
     )
 
 
-def _list_confused(dataset: Dataset, score: Score) -> Iterator[Confused]:
+def _list_confused(dataset: Dataset, score: Score) -> Iterator[ConfusedPair]:
     labels = dataset.test_labels.cpu()
     for label, guess, images in score.most_confused():
         indices = ((labels == label) & (score.guesses == guess)).nonzero().flatten()[:EXAMPLES]
         examples = _to_bytes(dataset.test_images[indices.to(dataset.test_images.device)])
-        yield Confused(label=label, guess=guess, images=images, examples=examples)
+        yield ConfusedPair(label=label, guess=guess, images=images, examples=examples)
 
 
 def _to_bytes(images: Tensor) -> Array:

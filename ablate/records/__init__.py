@@ -1,1 +1,1 @@
-"""Records of runs: their columns and tables, the report folder, and where records are stored."""
+"""Run records: their stores, their tables and columns, and the report folder."""

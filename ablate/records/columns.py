@@ -1,4 +1,4 @@
-"""Every column of every table: its unit, type and meaning."""
+"""`COLUMNS` defines every column of the tables once. `TABLES` lists the columns of each table."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """What a table's column holds."""
+    """The unit, type and meaning of a column. The report prints the meaning."""
 
     unit: str
     dtype: Literal["string", "Int64", "Float64", "boolean"]
@@ -103,9 +103,9 @@ TABLES: dict[str, tuple[str, ...]] = {
     "references": ("reference", "metric", "published", "source", "mean", "prediction_low", "prediction_high", "inside"),
     "confusion": ("arm", "label", "guess", "images"),
 }  # fmt: skip
-"""Columns by table; `runs` has one more a factor and nuisance, between `status` and `train_loss`."""
+"""Columns by table. `runs` also has a column for each factor and tuned parameter, after `status`."""
 
 INPUT_TABLES = ("runs", "epochs", "tuning", "timing")
-"""What a report is made from; the other tables follow from these."""
+"""The tables that a report is computed from. All others are computed from these."""
 OPTIONAL_TABLES = ("confusion",)
-"""What is given as well where networks were looked into; folders from before that are whole without it."""
+"""Input tables that a folder may lack, for example because its networks were not inspected."""

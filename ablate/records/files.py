@@ -1,18 +1,18 @@
-"""Files written whole or not at all."""
+"""Atomic writing: a file is written completely or not at all."""
 
 import os
 from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Put a file in place in one step, so that nobody ever reads half of it."""
+    """Write a temporary file and rename it, so that no process ever reads a half-written file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with half.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the name without the content
+            os.fsync(file.fileno())  # or a power cut could leave an empty file under the final name
         half.replace(path)
     finally:
         half.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A report folder: its lock, its study, and what may change when the study continues."""
+"""The report folder of a study: its lock, its files, and the study changes that it accepts."""
 
 import os
 import socket
@@ -20,14 +20,12 @@ from ablate.study.spec import StudySpec, as_written
 
 FREE_KEYS = ("question", "references", "decision", "fallback", "timing")
 """Keys that may change freely, because the runs do not depend on them."""
-
-
 UNREPORTED_KEYS = ("question", "references", "fallback", "timing")
-"""Keys whose change after an answer is not reported: no p-value or verdict depends on them."""
+"""Keys whose change after an answer is not reported, because no p-value or verdict depends on them."""
 
 
 class ReportFolder:
-    """The folder `reports/<name>/` with a lock, which is freed when its process dies."""
+    """The folder `reports/<name>/`. Its lock is freed when the process that holds it ends."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,14 +42,14 @@ class ReportFolder:
             self._lock.acquire(timeout=0)
             if fresh and (self.path / "study.yaml").exists():
                 self._lock.release()
-                self.path.rename(self._aside())
+                self.path.rename(self._choose_old_name())
                 self.lock(fresh=False)
                 return
             write_whole(self.path / ".holder", f"process {os.getpid()} on {socket.gethostname()}".encode())
         except Timeout:
             holder = self.path / ".holder"
             who = holder.read_text() if holder.exists() else "another process"
-            raise FolderError(f"{self.path}: {who} is at work here: wait, or choose another --out") from None
+            raise FolderError(f"{self.path}: in use by {who}: wait, or choose another --out") from None
         except OSError as error:
             self._lock.release()
             raise FolderError(
@@ -66,7 +64,7 @@ class ReportFolder:
     def adopt(self, study: StudySpec) -> tuple[str, ...]:
         """Store the study in the folder, and return all changes made after an answer was seen.
 
-        Additions (seeds, arms, tuning trials) and new questions about the same runs are accepted.
+        A change is accepted if it only adds runs (seeds, arms, tuning trials), or if no run depends on it.
 
         Raises:
             FolderError: the folder belongs to another study. The message shows the difference.
@@ -80,30 +78,31 @@ class ReportFolder:
             for key, before, now in study_file.list_changes(old, study):
                 if not _only_adds(old, key, before, now):
                     raise FolderError(
-                        f"{self.path}: holds a study with {key} {before!r}, this one has {now!r}: "
-                        "choose another --out, or --fresh to move the old one aside"
+                        f"{self.path}: the study in this folder has {key} {before!r}, this one has {now!r}: "
+                        "choose another --out, or --fresh to rename the old folder"
                     )
                 if answered and key.partition(".")[0] not in UNREPORTED_KEYS:
                     changed.append(f"{key} from {as_written(before)} to {as_written(now)}")
-            if answered and provenance:  # before the study file, so that an interruption cannot lose it
+            if answered and provenance:
+                # Written before the study file. Otherwise an interruption in between would lose the changes.
                 self.write_provenance(replace(provenance, changed_after_answer=tuple(changed)))
         self.write_study(study_file.dump(study))
         return tuple(changed)
 
     def list_test_set_readers(self, dataset: str) -> tuple[str, ...]:
-        """The other studies beside this one that have read the same test images, moved-aside ones too."""
+        """The other report folders beside this one whose studies used the same test images."""
         readers = []
         for path in sorted(self.path.parent.glob(f"*/{FILE}")):
             try:
                 other = read_provenance(path.parent)
             except FolderError:
-                continue  # damage in another study's folder does not concern this one
+                continue  # a damaged folder of another study must not stop this one
             if path.parent != self.path and other.data.dataset == dataset:
                 readers.append(path.parent.name)
         return tuple(readers)
 
     def read_provenance(self) -> Provenance | None:
-        """Where the folder's results come from; None before its first report."""
+        """The provenance of the folder's results; None before the first report."""
         return read_provenance(self.path) if (self.path / FILE).exists() else None
 
     def write_provenance(self, provenance: Provenance) -> None:
@@ -120,10 +119,10 @@ class ReportFolder:
         write_whole(self.locate_checkpoint(slug), content)
 
     def locate_checkpoint(self, slug: str) -> Path:
-        """The file with the parameters of an arm's first confirmed network."""
+        """The path of the file with the parameters of an arm's first confirmed network."""
         return self.path / "checkpoints" / f"{slug}.pt"
 
-    def _aside(self) -> Path:
+    def _choose_old_name(self) -> Path:
         number = 1
         while (aside := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
             number += 1
@@ -131,13 +130,13 @@ class ReportFolder:
 
 
 def read_inputs(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFrame]]:
-    """The study, provenance and tables that a report is made from.
+    """Read what a report is made from: the study, its provenance and the input tables.
 
     Raises:
         FolderError: one of them is missing or damaged.
     """
     if not (path / "study.yaml").exists():
-        raise FolderError(f"{path}: is no report folder (it has no study.yaml): name one that `run` wrote")
+        raise FolderError(f"{path}: is not a report folder (no study.yaml): name a folder that `run` wrote")
     try:
         provenance = read_provenance(path)
         files = {name: path / "tables" / f"{name}.csv" for name in (*INPUT_TABLES, *OPTIONAL_TABLES)}
@@ -149,7 +148,7 @@ def read_inputs(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFra
     except FileNotFoundError as error:
         raise FolderError(f"{error.filename}: is missing: run the study again to write it") from None
     except ValueError as error:
-        raise FolderError(f"{path}: a table is torn ({error}): run the study again") from None
+        raise FolderError(f"{path}: a table is damaged ({error}): run the study again") from None
     return study_file.read(path / "study.yaml"), provenance, tables
 
 

@@ -1,4 +1,4 @@
-"""Records as Optuna's trials: one Optuna study a phase, one trial for each finished run or timing block."""
+"""Records as Optuna trials: one Optuna study per phase, one trial per finished run or timing block."""
 
 import json
 import sqlite3
@@ -21,34 +21,34 @@ _KEY, _RECORD = "ablate:key", "ablate:record"
 _PHASES = ("search", "tune", "confirm", "time")
 _STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
 STORAGE_ERRORS = (SQLAlchemyError, StorageInternalError)
-"""What Optuna's storage raises when it cannot be read or written."""
+"""The errors of an Optuna storage that cannot be read or written."""
 UNREADABLE = (*STORAGE_ERRORS, sqlite3.Error, RuntimeError, KeyError, TypeError, ValueError)
-"""What opening a storage that holds something else may raise."""
+"""The errors of opening a storage that is damaged or has other content."""
 
 
 class OptunaTrials:
     """The finished runs and timing blocks of one study in an Optuna storage."""
 
     def __init__(self, storage: RDBStorage, name: str) -> None:
-        """Create the Optuna studies that are missing, and read what is on record."""
+        """Create the Optuna studies that are missing, and read all records but those of crashed runs."""
         self._storage = storage
         self._studies = create_studies(storage, name)
         self.runs: dict[str, RunRecord] = {}
         self.blocks: dict[str, TimingBlock] = {}
         self._read = dict.fromkeys(_PHASES, 0)
-        self.read_new(include_crashed=False)  # a crash is missing data: this command tries that run again
+        self.read_new(include_crashed=False)  # so that this command tries crashed runs again
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """What is kept beside the runs, by name."""
+        """Texts stored beside the runs, by name."""
         return self._studies[Phase.CONFIRM].user_attrs
 
     def set_attribute(self, name: str, value: str) -> None:
-        """Keep a text beside the runs."""
+        """Store a text beside the runs."""
         self._studies[Phase.CONFIRM].set_user_attr(name, value)
 
     def read_new(self, *, include_crashed: bool) -> None:
-        """Read the trials that were added since the last call; crashed runs only if they are asked for."""
+        """Read the trials that were added since the last call. Skip crashed runs unless `include_crashed`."""
         for phase in _PHASES:
             trials = self._studies[phase].get_trials(deepcopy=False)
             for trial in trials[self._read[phase] :]:
@@ -62,13 +62,13 @@ class OptunaTrials:
             self._read[phase] = len(trials)
 
     def add_run(self, key: str, record: RunRecord) -> None:
-        """Add a finished run, in one transaction of Optuna's."""
-        self._studies[record.phase].add_trial(_trial_of_run(key, record))
+        """Add a finished run as a trial, in one transaction."""
+        self._studies[record.phase].add_trial(_make_run_trial(key, record))
         self.runs[key] = record
 
     def add_block(self, key: str, block: TimingBlock) -> None:
-        """Add a timing block; the value of its trial is examples per second."""
-        self._studies["time"].add_trial(_trial_of_block(key, block))
+        """Add a timing block as a trial with the value examples per second."""
+        self._studies["time"].add_trial(_make_block_trial(key, block))
         self.blocks[key] = block
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class OptunaTrials:
 
 
 def create_studies(storage: RDBStorage, name: str) -> dict[str, optuna.Study]:
-    """Optuna's studies by phase; the missing ones are created."""
+    """Open the Optuna study of each phase, or create it. Returns the studies by phase."""
     return {
         phase: optuna.create_study(
             storage=storage, study_name=f"{name} {phase}", direction="maximize", load_if_exists=True
@@ -87,7 +87,7 @@ def create_studies(storage: RDBStorage, name: str) -> dict[str, optuna.Study]:
 
 
 def name_confirm_study(name: str) -> str:
-    """The name of an Optuna study that every storage with records of the study `name` has."""
+    """The name of the Optuna study of the confirm phase. Every storage with records of the study has it."""
     return f"{name} confirm"
 
 
@@ -98,15 +98,15 @@ def close_storage(storage: RDBStorage) -> None:
 
 
 def explain(error: Exception) -> str:
-    """The cause of a storage's error, on one line."""
+    """The cause of a storage error, on one line."""
     return " ".join(str(error.__cause__ or error).split())[:120]
 
 
-def _trial_of_run(key: str, record: RunRecord) -> FrozenTrial:
+def _make_run_trial(key: str, record: RunRecord) -> FrozenTrial:
     value = record.validation_accuracy if record.test_accuracy is None else record.test_accuracy
     state = TrialState.FAIL if value is None else _STATES.get(record.status, TrialState.FAIL)
     tuned = {k: float(v) for k, v in record.values.items() if f"{k}=" in record.setting}
-    # Optuna checks that a value lies in its distribution; these are records, not proposals.
+    # Optuna requires a distribution that contains the value. Its bounds have no meaning here.
     distributions: dict[str, BaseDistribution] = {k: FloatDistribution(v, v) for k, v in tuned.items()}
     return create_trial(
         state=state,
@@ -129,7 +129,7 @@ def _trial_of_run(key: str, record: RunRecord) -> FrozenTrial:
     )
 
 
-def _trial_of_block(key: str, block: TimingBlock) -> FrozenTrial:
+def _make_block_trial(key: str, block: TimingBlock) -> FrozenTrial:
     return create_trial(
         state=TrialState.COMPLETE,
         value=block.examples / block.seconds,

@@ -1,4 +1,4 @@
-"""The record on a PostgreSQL server. Several hosts share one study, and none repeats another's run."""
+"""The record on a PostgreSQL server. Several hosts can work on one study, and none repeats another's run."""
 
 import hashlib
 import json
@@ -19,29 +19,29 @@ from ablate.records.run_records import RunRecord, TimingBlock
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 300.0
-"""How long a server may be away, for a restart say, before the command gives up."""
+"""The command gives up when the server has been away for this long. A restart is shorter."""
 LONGEST_WAIT_SECONDS = 5.0
 KEEP_ALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
-"""A host without power closes no connection. With this the server notices, and frees its runs in a minute."""
+"""When a host loses power, its connection stays open. With this the server frees its locks in a minute."""
 _STUDY, _PROVENANCE, _TIMED_ON = "ablate:study", "ablate:environment", "ablate:timed_on"
 
 
 class PostgresqlRecord:
-    """A `Record` on a server. A run is claimed by an advisory lock on its key.
+    """A `Record` on a server. A process claims a run by an advisory lock on the run's key.
 
-    This process's session on the server holds the lock. The lock is free when the process or its host dies,
-    so there is nothing to clean up. Every record is written under its lock, after a check that it is not
-    there already: a session that was lost in between has lost its locks too.
+    The lock belongs to this process's session on the server. It is freed when the process or its host dies,
+    so there is nothing to clean up. A session that was lost has lost its locks, and another host may have
+    done the run. Each record is therefore written under a lock, after a check that it is not stored yet.
     """
 
     shared = True
 
     def __init__(self, url: str, name: str, *, begin: bool = True) -> None:
-        """Open the study; begin it if `begin` and it is not there.
+        """Open the study. If it does not exist and `begin` is true, create it.
 
         Raises:
-            AblateError: the URL is not a PostgreSQL server's, or holds a password.
-            FolderError: the server does not answer or refuses the user, or it holds no such study.
+            AblateError: the URL is not that of a PostgreSQL server, or it contains a password.
+            FolderError: the server does not answer or refuses the user, or it has no such study.
         """
         server = parse_address(url)
         self._name, self._where = name, f"--storage {server.render_as_string()}"
@@ -53,7 +53,7 @@ class PostgresqlRecord:
             reraise=True,
         )
         try:
-            # No pool: closing a session must end it, and free its locks.
+            # Without a pool, closing a session ends it and frees its locks.
             self._engine = sqlalchemy.create_engine(
                 server,
                 isolation_level="AUTOCOMMIT",
@@ -61,30 +61,30 @@ class PostgresqlRecord:
                 connect_args={"options": KEEP_ALIVE},
             )
             self._session = self._engine.connect()
-            # Without this lock two hosts that begin a study at once would both create its tables.
+            # Without this lock, two hosts that begin a study at the same time would both create its tables.
             with self._engine.connect() as beginning:
-                beginning.execute(_call("pg_advisory_lock"), {"key": self._lock_number("begin")})
+                beginning.execute(_make_call("pg_advisory_lock"), {"key": self._lock_number("begin")})
                 storage = RDBStorage(
                     server.render_as_string(hide_password=False), engine_kwargs={"pool_pre_ping": True}
                 )
                 if not begin and name_confirm_study(name) not in optuna.get_all_study_names(storage):
-                    raise FolderError(f"{self._where}: holds no study {name}")
+                    raise FolderError(f"{self._where}: contains no study {name}")
                 self._trials = OptunaTrials(storage, name)
         except UNREADABLE as error:
-            raise FolderError(f"{self._where}: holds no usable record ({explain(error)})") from None
+            raise FolderError(f"{self._where}: contains no usable records ({explain(error)})") from None
 
     @property
     def runs(self) -> Mapping[str, RunRecord]:
-        """Finished runs by key, of all hosts."""
+        """The finished runs of all hosts, by key."""
         return self._trials.runs
 
     @property
     def blocks(self) -> Mapping[str, TimingBlock]:
-        """Timing blocks by key, of all hosts."""
+        """The timing blocks of all hosts, by key."""
         return self._trials.blocks
 
     def claim(self, key: str) -> bool:
-        """Lock the key; whether this process has the lock, and the key is not on record."""
+        """Lock the key. False if another session has the lock, or the key has a record already."""
         return self._retry(partial(self._lock, key))
 
     def release(self, key: str) -> None:
@@ -92,48 +92,48 @@ class PostgresqlRecord:
         self._retry(partial(self._unlock, key))
 
     def refresh(self) -> None:
-        """Read what other hosts have put on record."""
+        """Read the records that other hosts have stored since the last call."""
         self._retry(partial(self._trials.read_new, include_crashed=True))
 
     def add_run(self, key: str, record: RunRecord) -> None:
-        """Put a finished run on record under its lock, then unlock it."""
+        """Store a finished run under its lock, then unlock its key."""
         self._retry(partial(self._write_locked, key, partial(self._trials.add_run, key, record)))
         self.release(key)
 
     def add_block(self, key: str, block: TimingBlock) -> None:
-        """Put a timing block on record under its lock, then unlock it."""
+        """Store a timing block under its lock, then unlock its key."""
         self._retry(partial(self._write_locked, key, partial(self._trials.add_block, key, block)))
         self.release(key)
 
     def find_timing_machine(self, machine: str) -> str:
-        """The host whose timing blocks count: the one that times, or else this one."""
-        return str(self._attributes().get(_TIMED_ON, _name_host(machine)))
+        """The host whose timing blocks are used: the one that claimed the timing, or else this one."""
+        return str(self._read_attributes().get(_TIMED_ON, _name_host(machine)))
 
     def set_timing_machine(self, machine: str) -> None:
-        """Let the timing blocks of this host count from now on."""
+        """From now on use the timing blocks of this host."""
         self._set(_TIMED_ON, _name_host(machine))
 
     def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:
-        """The provenance of another host that timed the arms; empty if this one did, or none did."""
+        """The provenance of the other host that timed the arms; empty if this host did, or none did yet."""
         return self.provenance if self.find_timing_machine(machine) != _name_host(machine) else {}
 
     @property
     def study(self) -> str | None:
-        """The study file that the hosts share, as a host last gave it; None before."""
-        return self._attributes().get(_STUDY)
+        """The study file that a host last stored for the others; None before that."""
+        return self._read_attributes().get(_STUDY)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """The provenance that the host that timed has shared; empty before."""
-        shared: dict[str, Any] = json.loads(self._attributes().get(_PROVENANCE, "{}"))
+        """The provenance that the timing host stored for the others; empty before that."""
+        shared: dict[str, Any] = json.loads(self._read_attributes().get(_PROVENANCE, "{}"))
         return shared
 
     def share_study(self, study: str) -> None:
-        """Keep the study file where other hosts find it."""
+        """Store the study file for other hosts."""
         self._set(_STUDY, study)
 
     def share_provenance(self, provenance: Mapping[str, Any]) -> None:
-        """Keep the provenance where other hosts find it."""
+        """Store the provenance for other hosts."""
         self._set(_PROVENANCE, json.dumps(provenance))
 
     def close(self) -> None:
@@ -145,7 +145,7 @@ class PostgresqlRecord:
     def _set(self, name: str, value: str) -> None:
         self._retry(partial(self._trials.set_attribute, name, value))
 
-    def _attributes(self) -> Mapping[str, Any]:
+    def _read_attributes(self) -> Mapping[str, Any]:
         return self._retry(lambda: self._trials.attributes)
 
     def _write_locked(self, key: str, write: Callable[[], None]) -> None:
@@ -153,17 +153,19 @@ class PostgresqlRecord:
             write()
 
     def _lock(self, key: str) -> bool:
-        """Whether this session has the key's lock, and the key is not on record."""
+        """Lock the key. False if another session has the lock, or the key has a record already."""
         if key in self.runs:
             return False
         if key in self._locks:
-            self._session.execute(sqlalchemy.text("select 1"))  # raises if the session is gone, and its locks
+            self._session.execute(sqlalchemy.text("select 1"))  # raises if session and locks are lost
         else:
-            locked = self._session.execute(_call("pg_try_advisory_lock"), {"key": self._lock_number(key)})
+            locked = self._session.execute(
+                _make_call("pg_try_advisory_lock"), {"key": self._lock_number(key)}
+            )
             if not locked.scalar():
                 return False
             self._locks.add(key)
-        self._trials.read_new(include_crashed=True)  # only under the lock nobody else can put it there
+        self._trials.read_new(include_crashed=True)  # under the lock no other session can store the key
         if key in self.runs or key in self.blocks:
             self._unlock(key)
             return False
@@ -171,16 +173,16 @@ class PostgresqlRecord:
 
     def _unlock(self, key: str) -> None:
         if key in self._locks:
-            self._session.execute(_call("pg_advisory_unlock"), {"key": self._lock_number(key)})
+            self._session.execute(_make_call("pg_advisory_unlock"), {"key": self._lock_number(key)})
             self._locks.discard(key)
 
     def _lock_number(self, key: str) -> int:
-        """The key as PostgreSQL wants a lock's: 64 signed bits, different for every study."""
+        """The key as PostgreSQL's lock number: a signed 64-bit hash of study and key."""
         digest = hashlib.sha256(f"{self._name} {key}".encode()).digest()
         return int.from_bytes(digest[:8], signed=True)
 
     def _retry(self, action: Callable[[], T]) -> T:
-        """Do the action; repeat it while the server is away. A new session begins without locks."""
+        """Do the action, and repeat it while the server is away. A new session starts without locks."""
 
         def attempt() -> T:
             if self._session.invalidated or self._session.closed:
@@ -193,26 +195,26 @@ class PostgresqlRecord:
             return self._retrying.copy()(attempt)
         except STORAGE_ERRORS as error:
             raise FolderError(
-                f"{self._where}: does not answer ({explain(error)}): what is on record stays"
+                f"{self._where}: does not answer ({explain(error)}): finished runs are kept"
             ) from None
 
 
 def parse_address(url: str) -> sqlalchemy.URL:
-    """The server's address, for the installed driver.
+    """Check the URL of a PostgreSQL server, and set the driver psycopg.
 
     Raises:
-        AblateError: the URL is not a PostgreSQL server's, or holds a password.
+        AblateError: the URL is not that of a PostgreSQL server, or it contains a password.
     """
     try:
         server = sqlalchemy.make_url(url)
     except ArgumentError:
         raise AblateError("--storage: write postgresql://USER@HOST:PORT/DATABASE") from None
     if server.get_backend_name() != "postgresql":
-        raise AblateError(f"--storage {server.render_as_string()}: only postgresql://… can be shared")
+        raise AblateError(f"--storage {server.render_as_string()}: only a postgresql:// address is possible")
     if server.password is not None or "password" in server.query:
         raise AblateError(
-            "--storage: everyone who lists processes can read a password in the URL: leave it out of the URL "
-            "and put it into PGPASSWORD or ~/.pgpass"
+            "--storage: other users of this machine can see a password in the URL: put it into PGPASSWORD or "
+            "~/.pgpass instead"
         )
     try:
         import psycopg  # noqa: F401
@@ -222,9 +224,9 @@ def parse_address(url: str) -> sqlalchemy.URL:
 
 
 def _name_host(machine: str) -> str:
-    """The machine with its host name: two hosts may have the same processor, but not the same name."""
+    """The machine with its host name, because two hosts may have the same processor."""
     return f"{machine} on {socket.gethostname()}"
 
 
-def _call(function: str) -> sqlalchemy.TextClause:
+def _make_call(function: str) -> sqlalchemy.TextClause:
     return sqlalchemy.text(f"select {function}(:key)")

@@ -1,4 +1,4 @@
-"""Provenance: where results come from. The only place that knows the keys of environment.json."""
+"""Provenance: where results come from. Only this module knows the keys of environment.json."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from ablate.records.files import write_whole
 
 FILE = "environment.json"
 VERSION = 1
-"""Of the file's layout. Files from before versions have none; their layout is that of version 1."""
+"""The version of the file's format. The oldest files name no version; their format is version 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,52 +21,52 @@ class Machine:
     """The hardware and software that throughput was measured on."""
 
     device: str
-    """torch's name of the device's type: cpu, cuda, …"""
+    """torch's name for the type of device: cpu, cuda, …"""
     device_name: str
-    """The name under which the device is sold."""
+    """The product name of the processor or GPU."""
     cores: int
     timing_threads: int
-    """Threads of the timing phase."""
+    """How many threads torch uses in the timing phase."""
     memory_bytes: int | None = None
     system: str = ""
     python: str = ""
     packages: Mapping[str, str]
-    """Version by package."""
+    """Package versions by package name."""
     git_commit: str | None = None
-    """Commit of ablate's own checkout; None where it was installed from a wheel."""
+    """The git commit of ablate; None where it was installed from a wheel."""
     jobs: int = 1
-    """Runs side by side."""
+    """How many runs train at the same time."""
     cuda: str | None = None
     cudnn: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataFacts:
-    """What was read of the data set."""
+    """The data set of the study."""
 
     dataset: str
     test_images: int
     classes: tuple[str, ...]
     chance: float
-    """The share of the commonest class among the test images: the accuracy of always guessing it."""
+    """The accuracy of always predicting the most frequent class of the test images."""
     sha256: Mapping[str, str]
-    """Checksum by file, or by part of the pixels."""
+    """Checksums by file name, or by part of the data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmCost:
-    """What one arm costs; None where it was not measured."""
+    """The cost of one arm; None where it was not measured."""
 
     parameters: int | None = None
     flops_per_example: int | None = None
     peak_memory_bytes: int | None = None
     measured_as: str | None = None
-    """Key of the run that was measured: the cost of the same run is not measured twice."""
+    """The key of the run that was measured, so that its cost is not measured again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchedCandidate:
-    """A candidate of a search, in the order in which it was tried."""
+    """A candidate that a search tried."""
 
     arm: str
     setting: str
@@ -76,7 +76,7 @@ class SearchedCandidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Finalist:
-    """What a finalist was called while it was a candidate."""
+    """The arm and setting of the candidate that became a finalist."""
 
     arm: str
     setting: str
@@ -84,47 +84,47 @@ class Finalist:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchFacts:
-    """What a search tried, what was confirmed of it, and what seemed to matter."""
+    """The candidates of a search in the order tried, its finalists, and the importance of each factor."""
 
     candidates: tuple[SearchedCandidate, ...]
     finalists: Mapping[str, Finalist]
-    """By the short name under which it is confirmed."""
+    """By the short name of the finalist's arm."""
     importance: tuple[Mapping[str, Any], ...]
     """Rows of the table `importance`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Where the results of a report folder come from, beside its study file and its tables."""
+    """Everything that a report needs to know about its results besides the study file and the tables."""
 
     machine: Machine
     data: DataFacts
     arms: Mapping[str, ArmCost]
     """By arm, the baseline first."""
     networks: Mapping[str, Mapping[str, Any]]
-    """By arm: the name of its model under `model`, and every keyword with its value."""
+    """By arm, every keyword of its network with its value, and the model's name under `model`."""
     contrasts: tuple[tuple[str, str], ...]
     """Pairs of an arm and the arm it is compared with."""
     left_out: Mapping[str, str]
-    """Reason by combination of factor values that cannot be built."""
+    """The combinations of factor values that cannot be built, each with the reason."""
     engines: Mapping[str, int]
     """How many runs each engine trained."""
     causes: Mapping[str, str]
-    """Cause by run that failed, diverged or had to be trained alone."""
+    """The runs that failed, diverged or had to be trained alone, each with the cause."""
     code: Mapping[str, str] = field(default_factory=dict)
-    """Fingerprint of the code by model, for people's own networks."""
+    """For users' own networks, the fingerprint of their code by model name."""
     plugins: tuple[str, ...] = ()
-    """Packages whose networks the study was allowed to name."""
+    """The packages that the user allowed the study to load networks from."""
     search: SearchFacts | None = None
-    """None for every design but search."""
+    """Only for the design `search`."""
     mixed_engines: tuple[str, ...] = ()
     """Arms whose confirmed runs were trained by more than one engine."""
     fallback: str | None = None
-    """The data set that the study names, if it could not be had and the fallback answered."""
+    """The data set that the study names, if it was not available and the fallback replaced it."""
     changed_after_answer: tuple[str, ...] = ()
-    """Everything in the study that was changed after an answer had been seen."""
+    """The changes of the study that were made after its first answer had been seen."""
     test_set_readers: tuple[str, ...] = ()
-    """Other studies in the same folder that read the same test images."""
+    """The names of other studies beside this one that used the same test images."""
 
     @property
     def baseline(self) -> str:
@@ -140,7 +140,7 @@ class Provenance:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "Provenance":
-        """The content of environment.json, of this version or an older one.
+        """Read the content of environment.json, of this version or an older one.
 
         Raises:
             ValueError: the version is unknown, or a key is missing or has a value of the wrong type.
@@ -168,15 +168,15 @@ def read_provenance(folder: Path) -> Provenance:
 
     Raises:
         FileNotFoundError: the folder has none.
-        FolderError: the file is torn, or was written by a later version of ablate.
+        FolderError: the file is damaged, or was written by a later version of ablate.
     """
     path = folder / FILE
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise FolderError(f"{path}: is torn ({error}): run the study again") from None
+        raise FolderError(f"{path}: is damaged ({error}): run the study again") from None
     if not isinstance(raw, dict):
-        raise FolderError(f"{path}: is not an object of JSON: run the study again")
+        raise FolderError(f"{path}: is damaged (not a JSON object): run the study again")
     try:
         return Provenance.from_dict(raw)
     except ValueError as error:
@@ -185,6 +185,6 @@ def read_provenance(folder: Path) -> Provenance:
 
 
 def write_provenance(folder: Path, provenance: Provenance) -> None:
-    """Put environment.json in place, whole or not at all."""
+    """Write environment.json, completely or not at all."""
     text = json.dumps(provenance.to_dict(), indent=2, ensure_ascii=False)
     write_whole(folder / FILE, f"{text}\n".encode())

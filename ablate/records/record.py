@@ -1,4 +1,4 @@
-"""The record of a study: what ran, by key. A file of the report folder or a PostgreSQL server keeps it."""
+"""`Record`: the store of a study's finished runs, in a SQLite file or on a PostgreSQL server."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -6,17 +6,17 @@ from typing import Any, Protocol
 from ablate.records.run_records import RunRecord, TimingBlock
 
 TIMING_KEY = "timing"
-"""The key that a host claims before it times: throughput comes from one machine alone."""
+"""The key that a host claims before it times. Only one host may time, so that throughputs are comparable."""
 
 
 class Record(Protocol):
-    """Finished runs and timing blocks of one study, by key.
+    """Stores the finished runs and timing blocks of one study, each under its key.
 
-    Nothing is ever stored as running. A kill leaves nothing to clean up: what is not on record runs again.
+    Only finished runs are stored, so a kill leaves nothing to clean up: a run without a record runs again.
     """
 
     shared: bool
-    """Whether other hosts read and write it too."""
+    """Whether other hosts use this store too."""
 
     @property
     def runs(self) -> Mapping[str, RunRecord]:
@@ -27,34 +27,34 @@ class Record(Protocol):
         """Timing blocks by key."""
 
     def claim(self, key: str) -> bool:
-        """Whether this process may do the work of that key: nobody else has done it or is doing it."""
+        """Reserve a key for this process. False if another process has done its work or is doing it."""
 
     def release(self, key: str) -> None:
-        """Let another host claim the key."""
+        """Give up a claim, so that another host can claim the key."""
 
     def refresh(self) -> None:
-        """Read what other hosts have put on record."""
+        """Read the records that other hosts have stored since the last call."""
 
     def add_run(self, key: str, record: RunRecord) -> None:
-        """Put a finished run on record, in one transaction."""
+        """Store a finished run, in one transaction."""
 
     def add_block(self, key: str, block: TimingBlock) -> None:
-        """Put a timing block on record, in one transaction."""
+        """Store a timing block, in one transaction."""
 
     def find_timing_machine(self, machine: str) -> str:
-        """The machine whose timing blocks count: `machine`, unless another host times."""
+        """The machine whose timing blocks are used. It is `machine`, unless another host does the timing."""
 
     def set_timing_machine(self, machine: str) -> None:
-        """Let the timing blocks of this machine count from now on."""
+        """From now on use the timing blocks of this machine."""
 
     def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:
-        """The provenance of another host that timed the arms; empty if this one did, or none did."""
+        """The provenance of the other host that timed the arms; empty if this host did, or none did yet."""
 
     def share_study(self, study: str) -> None:
-        """Keep the study file where other hosts find it."""
+        """Store the study file for other hosts."""
 
     def share_provenance(self, provenance: Mapping[str, Any]) -> None:
-        """Keep the provenance where other hosts find it."""
+        """Store the provenance for other hosts."""
 
     def close(self) -> None:
         """Close the file or the connection."""

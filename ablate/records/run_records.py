@@ -1,4 +1,4 @@
-"""The records of a run, of a timing block and of a tuned parameter."""
+"""Record types: of a run, a timing block and a tuned parameter."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Phase(StrEnum):
-    """What a run is for."""
+    """The purpose of a run."""
 
     SEARCH = "search"
     TUNE = "tune"
@@ -29,14 +29,14 @@ class Status(StrEnum):
 
 
 CRASHED = (Status.FAILED, Status.OOM)
-"""Missing data: nothing is known about the arm from such a run."""
+"""Such a run is missing data: it says nothing about its arm."""
 TRAINED = (Status.COMPLETE, Status.DIVERGED)
-"""Outcomes: the run trained, to its end or to its divergence."""
+"""Such a run is a result: divergence is an outcome, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochPoint:
-    """One of five points per epoch of a training curve. Only the last has times and validation accuracy."""
+    """A point of a training curve. An epoch has five. Only its last has a time and a validation accuracy."""
 
     epoch: float
     train_loss: float
@@ -48,7 +48,7 @@ class EpochPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """The record of one run. The run's key determines everything but `epochs` and `cause`."""
+    """The record of one run. Runs with the same key have equal records, except for times and `cause`."""
 
     phase: Phase
     arm: str
@@ -83,7 +83,7 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class TimingBlock:
-    """One arm's steps timed between two device synchronisations."""
+    """The time that one arm took for some training steps, between two synchronisations of the device."""
 
     arm: str
     block: int

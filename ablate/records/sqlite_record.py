@@ -1,4 +1,4 @@
-"""The record as a SQLite file in the report folder. It opens in optuna-dashboard, too."""
+"""The record as a SQLite file in the report folder. optuna-dashboard can open the file."""
 
 import os
 import sqlite3
@@ -26,7 +26,7 @@ FILE = "study.db"
 
 
 class SqliteRecord:
-    """A `Record` in one file. The process that holds the report folder alone writes it."""
+    """A `Record` in one file. Only the process that holds the folder's lock writes to it."""
 
     shared = False
 
@@ -34,7 +34,7 @@ class SqliteRecord:
         """Open the file, or create it.
 
         Raises:
-            FolderError: the file is not whole, belongs to another study, or cannot be written.
+            FolderError: the file is damaged, belongs to another study, or cannot be written.
         """
         self._path = path
         if not path.exists():
@@ -44,8 +44,8 @@ class SqliteRecord:
             self._trials = OptunaTrials(RDBStorage(f"sqlite:///{path}"), name)
         except UNREADABLE as error:
             raise FolderError(
-                f"{path}: holds no usable record ({explain(error)}): it stays as it is; "
-                "--fresh moves it aside"
+                f"{path}: contains no usable records ({explain(error)}): it is left unchanged; "
+                "--fresh renames its folder"
             ) from None
 
     @property
@@ -59,39 +59,39 @@ class SqliteRecord:
         return self._trials.blocks
 
     def claim(self, key: str) -> bool:
-        """Whether the run is not on record yet: nobody else works in a folder that this process holds."""
+        """Whether the key has no record yet. No other process can work in this folder."""
         return key not in self.runs
 
     def release(self, key: str) -> None:
-        """Do nothing: no other host waits for the key."""
+        """Do nothing. No other host uses the file."""
 
     def refresh(self) -> None:
-        """Do nothing: no other host writes the file."""
+        """Do nothing. No other host uses the file."""
 
     def add_run(self, key: str, record: RunRecord) -> None:
-        """Put a finished run on record, in one transaction."""
+        """Store a finished run, in one transaction."""
         self._write(partial(self._trials.add_run, key, record))
 
     def add_block(self, key: str, block: TimingBlock) -> None:
-        """Put a timing block on record, in one transaction."""
+        """Store a timing block, in one transaction."""
         self._write(partial(self._trials.add_block, key, block))
 
     def find_timing_machine(self, machine: str) -> str:
-        """This machine."""
+        """Always this machine."""
         return machine
 
     def set_timing_machine(self, machine: str) -> None:
-        """Do nothing: no other machine times."""
+        """Do nothing. No other machine does the timing."""
 
-    def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:  # noqa: ARG002  # one of Record's
-        """Empty: no other machine times."""
+    def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:  # noqa: ARG002  # required by Record
+        """Empty, because no other machine does the timing."""
         return {}
 
     def share_study(self, study: str) -> None:
-        """Do nothing: the folder has a file for it."""
+        """Do nothing. The report folder has a file for it."""
 
     def share_provenance(self, provenance: Mapping[str, Any]) -> None:
-        """Do nothing: the folder has a file for it."""
+        """Do nothing. The report folder has a file for it."""
 
     def close(self) -> None:
         """Close the file."""
@@ -102,12 +102,12 @@ class SqliteRecord:
             add()
         except STORAGE_ERRORS as error:
             raise FolderError(
-                f"{self._path}: cannot be written ({explain(error)}): what is on record stays"
+                f"{self._path}: cannot be written ({explain(error)}): finished runs are kept"
             ) from None
 
 
 def _create(path: Path, name: str) -> None:
-    """Put an empty record in place in one step, so that a file that is there is a whole one."""
+    """Create an empty record and rename it into place, so that a half-made file never has the final name."""
     half = path.with_name(f".{path.name}.{os.getpid()}")
     half.unlink(missing_ok=True)
     try:
@@ -122,13 +122,13 @@ def _create(path: Path, name: str) -> None:
 
 
 def _examine(path: Path, name: str) -> None:
-    """Check the file before Optuna opens it: Optuna would add its tables to whatever it finds.
+    """Check the file before Optuna opens it, because Optuna would add its tables to any database.
 
     Raises:
-        sqlite3.Error: the file is no database, or a torn one.
-        ValueError: the file is empty or holds something else.
+        sqlite3.Error: the file is not a database, or it is damaged.
+        ValueError: the file is damaged, empty or belongs to something else.
     """
-    # Opened to write, although nothing is written: only so SQLite undoes a transaction that a kill cut short.
+    # Nothing is written, but SQLite rolls back a transaction that a kill interrupted only in write mode.
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as database:
         (state,) = database.execute("pragma quick_check(1)").fetchone()
         if state != "ok":
@@ -138,4 +138,4 @@ def _examine(path: Path, name: str) -> None:
             raise ValueError("it is empty")
         studies = database.execute("select study_name from studies") if "studies" in tables else ()
         if name_confirm_study(name) not in {found for (found,) in studies}:
-            raise ValueError(f"it holds no study {name}")
+            raise ValueError(f"it contains no study {name}")

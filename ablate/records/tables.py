@@ -13,7 +13,7 @@ from ablate.records.run_records import RunRecord
 
 
 def make_frame(table: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] = ()) -> pd.DataFrame:
-    """Make a table with the columns and dtypes of `COLUMNS`. The `extra` columns follow `status`."""
+    """Make a table with the columns of `TABLES` and their dtypes. The `extra` columns follow `status`."""
     columns = list(TABLES[table])
     if extra:
         at = columns.index("status") + 1
@@ -25,9 +25,10 @@ def make_frame(table: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[st
 
 
 def make_runs_frame(records: Iterable[RunRecord], values: Sequence[str]) -> pd.DataFrame:
-    """Make the table of runs: one sorted row per run, without times. Equal studies give equal bytes."""
+    """Make the table of runs: one row per run, sorted, without times. Equal studies give equal bytes."""
     rows = [
-        {**vars(record), **{name: _cell(record.values.get(name)) for name in values}} for record in records
+        {**vars(record), **{name: _format_cell(record.values.get(name)) for name in values}}
+        for record in records
     ]
     return make_frame("runs", rows, values).sort_values(
         ["phase", "arm", "setting", "seed"], ignore_index=True
@@ -53,7 +54,7 @@ def read_table(table: str, path: Path) -> pd.DataFrame:
     extra = [column for column in raw.columns if column not in TABLES[table]]
     if any(column not in raw.columns for column in TABLES[table]):
         missing = sorted(set(TABLES[table]) - set(raw.columns))
-        raise ValueError(f"{path} lacks the column {missing[0]}")
+        raise ValueError(f"{path} has no column {missing[0]}")
     known = {c: COLUMNS[c].dtype for c in TABLES[table]}
     for column, dtype in known.items():
         if dtype == "boolean":
@@ -61,6 +62,6 @@ def read_table(table: str, path: Path) -> pd.DataFrame:
     return raw.astype({**known, **dict.fromkeys(extra, "string")})
 
 
-def _cell(value: Any) -> str | None:
-    """A factor's value as in the study file: JSON, but words without quotes."""
+def _format_cell(value: Any) -> str | None:
+    """A factor's value as text: a string as it is, everything else as JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""Views into trained networks, as NumPy arrays in one file. Reading it needs no torch."""
+"""Views: feature maps, filters and confusions of trained networks, as NumPy arrays in one file."""
 
 import io
 import json
@@ -17,38 +17,38 @@ from ablate.errors import FolderError
 Array = npt.NDArray[Any]
 NAME = "inside.npz"
 INDEX = "index"
-"""The name of the array that describes the others. It is JSON as bytes, so that no pickle is read."""
+"""The array that describes the others. It contains JSON as bytes, because a pickle could run code."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Confused:
+class ConfusedPair:
     """One pair of classes: images of class `label` that the network classifies as `guess`."""
 
     label: int
     guess: int
     images: int
-    """How many test images these are."""
+    """The number of such test images."""
     examples: Array
-    """The first few, `(n, channels, height, width)` as uint8."""
+    """The first of these images, `(n, channels, height, width)` as uint8."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """The feature maps of one layer for the inputs."""
+    """The feature maps of one layer for the shown images."""
 
     asked: str
     """The layer as the user named it: a convolution's number, counted from 1, or a module's name."""
     module: str
-    """Where the maps come from, in words."""
+    """The layer in words, for a caption."""
     channels: int
-    """How many maps it has; `maps` may hold fewer."""
+    """How many maps the layer has. `maps` may contain fewer."""
     maps: Array
     """`(inputs, channels, height, width)` as float16."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """The weights of the first convolution, and its responses to the inputs."""
+    """The weights of the first convolution, and its responses to the shown images."""
 
     module: str
     channels: int
@@ -66,12 +66,12 @@ class View:
     key: str
     """The key of the run that trained this network."""
     images: Array = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
-    """The inputs as this arm gets them, `(inputs, channels, height, width)` as uint8."""
-    confused: tuple[Confused, ...] = ()
+    """The shown images as this arm's network gets them, `(inputs, channels, height, width)` as uint8."""
+    confused: tuple[ConfusedPair, ...] = ()
     layers: tuple[Layer, ...] = ()
     filters: Filters | None = None
     remark: str = ""
-    """A sentence that explains why something is missing."""
+    """The reason why something is missing, as a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,44 +144,47 @@ def read(path: Path) -> Views | None:
     try:
         # Opened here, because NumPy does not close the file if it is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return _views(json.loads(stored[INDEX].tobytes()), stored.__getitem__)
+            return _rebuild_views(json.loads(stored[INDEX].tobytes()), stored.__getitem__)
     except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FolderError(
-            f"{path}: is torn ({error}): delete it; `run` writes it again, and the report goes without"
+            f"{path}: is damaged ({error}): delete it. The report works without it, and `run` writes it again"
         ) from None
 
 
-def _views(index: dict[str, Any], array: Callable[[str], Array]) -> Views:
+def _rebuild_views(index: dict[str, Any], array: Callable[[str], Array]) -> Views:
     return Views(
         classes=tuple(map(str, index["classes"])),
         inputs=tuple(map(int, index["inputs"])),
-        arms=tuple(_arms(index["arms"], array)),
+        arms=tuple(_rebuild_arms(index["arms"], array)),
     )
 
 
-def _arms(kept: list[dict[str, Any]], array: Callable[[str], Array]) -> Iterator[View]:
+def _rebuild_arms(kept: list[dict[str, Any]], array: Callable[[str], Array]) -> Iterator[View]:
     for arm in kept:
         filters = arm["filters"]
         yield View(
             arm=arm["arm"],
             key=arm["key"],
             remark=arm["remark"],
-            images=_pictures(array(arm["images"])),
+            images=_check_axes(array(arm["images"])),
             confused=tuple(
-                Confused(**{**pair, "examples": _pictures(array(pair["examples"]))})
+                ConfusedPair(**{**pair, "examples": _check_axes(array(pair["examples"]))})
                 for pair in arm["confused"]
             ),
             layers=tuple(
-                Layer(**{**layer, "maps": _pictures(array(layer["maps"]))}) for layer in arm["layers"]
+                Layer(**{**layer, "maps": _check_axes(array(layer["maps"]))}) for layer in arm["layers"]
             ),
             filters=filters
             and Filters(
-                **{**filters, **{name: _pictures(array(filters[name])) for name in ("weights", "responses")}}
+                **{
+                    **filters,
+                    **{name: _check_axes(array(filters[name])) for name in ("weights", "responses")},
+                }
             ),
         )
 
 
-def _pictures(array: Array) -> Array:
+def _check_axes(array: Array) -> Array:
     if array.ndim != 4:
-        raise ValueError(f"{array.ndim} axes in place of four")
+        raise ValueError(f"an array has {array.ndim} axes instead of four")
     return array

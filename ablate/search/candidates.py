@@ -1,4 +1,4 @@
-"""Candidates of a search: how one is drawn, when its run is stopped, and which ones are confirmed."""
+"""Candidates of a search: how each is drawn, when its run is stopped, and which ones become finalists."""
 
 import math
 from collections.abc import Sequence
@@ -26,16 +26,17 @@ from ablate.timing.costs import arm_flops
 from ablate.tuning.trials import FIRST_TUNING_SEEDS
 
 CURVES_FOR_A_MEDIAN = 4
+"""A median needs at least this many curves."""
 WARM_UP_SHARE = 1 / 3
-"""The share of epochs in which no run is stopped. A sigmoid network stays near chance at first."""
-TRAINED = 2.0
-"""A finalist must be this many times as accurate as guessing. Else the cheapest candidate would always be
-one, for nothing costs less."""
+"""The first share of the epochs, in which no run is stopped: sigmoid networks stay near chance at first."""
+MIN_TIMES_CHANCE = 2.0
+"""A finalist must be more than this many times as accurate as guessing. Otherwise the cheapest candidate
+would always be a finalist."""
 SIGNIFICANT_DIGITS = 4
 
 
 class Draw(Protocol):
-    """Chooses one of several values or a number in a range; Optuna's trial in a search."""
+    """Chooses the values of a candidate. In a search, an Optuna trial chooses them."""
 
     def choice(self, name: str, labels: Sequence[str]) -> int:
         """Position of the chosen label."""
@@ -46,13 +47,13 @@ class Draw(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A network and recipe to try once, with their cost."""
+    """An arm and a setting that a search tries once, with their cost."""
 
     arm: Arm
     setting: Setting
     flops_per_example: int
     proposal: Any = field(default=None, compare=False)
-    """What the sampler needs together with the score; None for the baseline, which no sampler drew."""
+    """Optuna's parameters of the candidate; None for the baseline, which Optuna did not propose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class TriedCandidate:
 
 
 def make_baseline(study: StudySpec) -> Candidate:
-    """The baseline with the recipe's own setting. It is the first candidate of the first generation."""
+    """Make the first candidate of a search: the baseline with the recipe's own setting."""
     arm = make_arm(study, BASELINE, {}, BASELINE)
     setting = dict(make_grid(study, arm).own or {}) if study.tuning.active else {}
     return Candidate(arm=arm, setting=setting, flops_per_example=arm_flops(arm, study.dataset.facts))
@@ -96,20 +97,20 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
 
 
 def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
-    """The candidate's run. It stops where its accuracy falls below the median of earlier generations."""
+    """Make the candidate's run. It is stopped if its accuracy falls below the median of earlier ones."""
     return Run(
         phase=Phase.SEARCH,
         arm=candidate.arm,
         setting=candidate.setting,
         seed=FIRST_TUNING_SEEDS[0],
-        floor=_floor(candidate, finished),
+        floor=_compute_floor(candidate, finished),
     )
 
 
 def choose_finalists(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[Candidate]:
-    """The candidates to confirm: spread evenly over the front of accuracy and FLOPs, the cheapest first.
+    """The candidates to confirm: evenly spread over the Pareto front of accuracy and FLOPs, cheapest first.
 
-    Each arm takes part with the best of its settings.
+    If an arm was tried with several settings, only its best one counts.
     """
     best: dict[str, TriedCandidate] = {}
     for one in tried:
@@ -117,7 +118,7 @@ def choose_finalists(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[
         if (
             one.record.status == Status.COMPLETE
             and accuracy is not None
-            and accuracy > TRAINED / study.dataset.facts.classes
+            and accuracy > MIN_TIMES_CHANCE / study.dataset.facts.classes
             and (name not in best or accuracy > (best[name].record.validation_accuracy or 0.0))
         ):
             best[name] = one
@@ -140,8 +141,8 @@ def name_finalists(finalists: Sequence[Candidate]) -> dict[str, Candidate]:
     }
 
 
-def _floor(candidate: Candidate, finished: Sequence[TriedCandidate]) -> tuple[float, ...]:
-    """By epoch, the median validation accuracy of the finished candidates that cost no more than this one.
+def _compute_floor(candidate: Candidate, finished: Sequence[TriedCandidate]) -> tuple[float, ...]:
+    """For each epoch, the median validation accuracy of finished candidates that cost no more than this one.
 
     A median over all candidates would stop every small network. These are less accurate than large ones,
     yet one may be the best at its cost.

@@ -1,4 +1,4 @@
-"""Generations: the runs that a search wants next, and its finalists once it has ended."""
+"""Generations: the runs that a search needs next, and its finalists once it has ended."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,7 +20,7 @@ class Generations:
         self._finalists: list[Candidate] = []
 
     def propose_waves(self, recorded: Callable[[Run], RunRecord]) -> Iterator[list[Run]]:
-        """The runs of each generation. All must be on record before the next generation is taken."""
+        """The runs of each generation. All must be recorded before the next generation is requested."""
         while (left := self._study.search.candidates - len(self._tried)) > 0:
             generation = self._tried[-1].generation + 1 if self._tried else 0
             size = min(left, self._study.search.generation)
@@ -42,7 +42,7 @@ class Generations:
         )
 
     def summarise(self) -> SearchFacts | None:
-        """The candidates in order, the finalists and the importances; None for other designs."""
+        """The candidates in the order tried, the finalists and the importances; None for other designs."""
         if not self._tried:
             return None
         return SearchFacts(

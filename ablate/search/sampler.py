@@ -21,14 +21,15 @@ from ablate.study.spec import Range, StudySpec, as_written
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 DRAWS_PER_CANDIDATE = 20
-"""How many draws to make for each candidate wanted. Draws that are not new or cannot be built are dropped."""
+"""The most draws for each candidate that is wanted. A draw that is not new or cannot be built is dropped."""
 
 
 def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, size: int) -> list[Candidate]:
     """The next generation, a function of only the study and the finished generations.
 
-    Multi-objective TPE over every factor and nuisance: validation accuracy up, FLOPs an example down.
-    The baseline opens the first generation. There are fewer than `size` once the draws find nothing new.
+    Optuna's TPE sampler proposes a value for every factor and nuisance. It maximises validation accuracy and
+    minimises FLOPs per image. The baseline is the first candidate of the first generation. There are fewer
+    candidates than `size` if the draws find nothing new.
     """
     sampler = optuna.samplers.TPESampler(
         seed=derived_seed(generation, f"search {study.name}") % 2**32,
@@ -55,8 +56,8 @@ def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, 
         if candidate is not None and new:
             given = {"params": trial.params, "distributions": trial.distributions}
             found.append(replace(candidate, proposal=given))
-        # A dropped trial stays unfinished, so that the sampler avoids its neighbourhood. If it were told as
-        # failed, the sampler would forget the point and could draw it again for ever.
+        # A dropped trial stays unfinished, so that the sampler avoids its neighbourhood. If it were
+        # marked as failed, the sampler would forget the point and could draw it again for ever.
     return found
 
 

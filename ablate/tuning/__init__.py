@@ -1,1 +1,1 @@
-"""The rule that tunes every arm alike."""
+"""The tuning rule, which is the same for every arm."""

@@ -15,16 +15,17 @@ STANDARD_ERRORS = 2
 """By how many standard errors an arm's own best must beat the pooled best to be chosen.
 
 Measured on simulated studies of two identical arms: with two standard errors, a test at 5 % rejects in 5.0,
-5.1 and 5.2 % of the studies of three landscapes (tests/tuning/test_calibration.py). With three it rejects in
-5.0 % of all, but an arm that needs another value gets it less readily. With one standard error of three seeds
-it rejected in up to 8.8 %. We also tried to exclude the values next to one that failed. But chance decides
-which arm sees the failure, and identical arms differed in up to 28 %.
+5.1 and 5.2 % of the studies, for three shapes of the curve of accuracy over learning rate
+(tests/tuning/test_calibration.py). With three it rejects in 5.0 % for all shapes, but an arm that needs
+another value gets it less often. With one standard error of three seeds it rejected in up to 8.8 %. We also
+tried to exclude the values next to one that failed. But chance decides in which arm a run fails, and two
+identical arms then differed in up to 28 % of the studies.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The setting that an arm is confirmed with, and how the rule arrived at it."""
+    """The setting that an arm is confirmed with, and the values that led to it."""
 
     chosen: Point
     best: Point
@@ -47,8 +48,8 @@ def choose(
         best: by arm, the best of them.
     """
     pooled = _find_pooled_best(progress, shortlist)
-    gains = {} if pooled is None else _gains_over(pooled, progress, shortlist)
-    typical = _typical_standard_error(list(gains.values()))
+    gains = {} if pooled is None else _compute_gains(pooled, progress, shortlist)
+    typical = _find_typical_standard_error(list(gains.values()))
     choices = {}
     for arm in progress.arms:
         own = best[arm]
@@ -65,7 +66,7 @@ def choose(
 
 
 def _find_pooled_best(progress: Progress, shortlist: Mapping[str, Sequence[Point]]) -> Point | None:
-    """The point with the best mean over all arms, among those on every arm's shortlist; None without any."""
+    """Of the points on every arm's shortlist, the one with the best mean over all arms; None without any."""
     shared = [p for p in shortlist[progress.arms[0]] if all(p in shortlist[arm] for arm in progress.arms)]
     return max(
         shared,
@@ -77,7 +78,7 @@ def _find_pooled_best(progress: Progress, shortlist: Mapping[str, Sequence[Point
     )
 
 
-def _gains_over(
+def _compute_gains(
     pooled: Point, progress: Progress, shortlist: Mapping[str, Sequence[Point]]
 ) -> dict[tuple[str, str], list[float]]:
     """By arm and point, the point's gain in score over the pooled best, one for each seed."""
@@ -96,10 +97,10 @@ def _gains_over(
     }
 
 
-def _typical_standard_error(gains: Sequence[Sequence[float]]) -> float:
-    """The standard error of a mean gain over the pooled best, as the median over all arms and points.
+def _find_typical_standard_error(gains: Sequence[Sequence[float]]) -> float:
+    """The standard error of the mean gain over the pooled best: the median over all arms and points.
 
-    The spread of only three seeds is often near zero by chance. The median is steadier, and a single
-    point at which some seed collapsed does not inflate it.
+    The spread of only three seeds is often near zero by chance. The median varies less, and one
+    point with a failed seed does not inflate it.
     """
     return median(sem(gain) for gain in gains) if gains else 0.0

@@ -8,7 +8,7 @@ SHORTLISTED_PER_ARM = 3
 
 
 def shortlist(progress: Progress) -> dict[str, list[Point]]:
-    """By arm, the points to score again: the union of every arm's best three, where the arm tried them."""
+    """By arm, the points to score again: the best three of every arm, if this arm has tried them, too."""
     union: set[str] = set()
     for arm in progress.arms:
         ranked = progress.rank(arm, progress.points[arm], FIRST_TUNING_SEEDS)

@@ -1,19 +1,19 @@
-"""The tuning rule: which trials are wanted next, and which setting each arm is confirmed with.
+"""The tuning rule: which trials are needed next, and which setting each arm is confirmed with.
 
 All arms are tuned alike, in this order:
 
 1. Every arm scores the same grid of points on one tuning seed (`design/grid.py`, `trials.py`).
 2. If an arm's best is the lowest or highest value tried, every arm scores up to two more grid steps on that
-   side. This happens at most once a side. No arm goes beyond a value that diverged or fell 5 points below
-   the arm's best (`widening.py`).
+   side. Each side is widened at most once. No arm goes beyond a value that diverged or scored 5 points
+   below the arm's best (`widening.py`).
 3. Each arm puts its best three points on a shortlist. Every arm scores the whole shortlist on two more
    seeds (`rescoring.py`). If an arm's best over all three seeds is at an edge, step 2 follows again.
 4. The pooled best is the point with the best mean over all arms. An arm takes its own best only if that beats
    the pooled best by more than two standard errors; else it takes the pooled best (`choice.py`).
 
-The result depends only on the study and the scores on record, so that neither the number of workers nor an
-interruption can change it. Measured for the design: with one noisy seed for each point and each arm taking
-its own best, two identical arms were called different in 27–39 % of simulated studies.
+The result depends only on the study and the recorded scores. Neither the number of workers nor an
+interruption can change it. Why not simply take each arm's own best on one seed? In simulations, a study then
+called two identical arms different in 27–39 % of cases.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,11 +26,11 @@ from ablate.tuning.widening import find_side_to_widen, widen
 
 
 def advance(grids: Mapping[str, Grid], scores: Scores) -> list[Trial] | dict[str, Choice]:
-    """The trials wanted next or, when none is, every arm's choice.
+    """The trials that are needed next. If none is needed, the choice of every arm.
 
     Args:
-        grids: by arm. Arms with equal grids are tuned together, apart from arms with other grids.
-        scores: of the trials that are done.
+        grids: by arm. Only arms with equal grids are tuned together.
+        scores: of the finished trials.
     """
     wanted: list[Trial] = []
     choices: dict[str, Choice] = {}

@@ -1,4 +1,4 @@
-"""Trials: which points have been scored in which arm, on which seed, and which scores are still missing."""
+"""Trials: the scores of each point in each arm on each seed, and the scores that are still missing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ RESCORING_SEEDS = (MAX_SEEDS + 1, MAX_SEEDS + 2)
 """The further seeds on which the shortlisted points are scored."""
 
 Point = dict[str, float]
-"""One value for each nuisance."""
+"""One value for each nuisance: a parameter that is tuned in every arm, such as the learning rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One point scored in one arm on one seed."""
+    """One point that one arm tries on one seed."""
 
     arm: str
     setting: tuple[tuple[str, float], ...]
@@ -37,7 +37,7 @@ class Progress:
     arms: Sequence[str]
     scores: Scores
     points: dict[str, list[Point]] = field(init=False)
-    """By arm. Starts as the grid's points; widening the range adds more."""
+    """By arm: the points of the grid, and those that widening the range has added."""
     widened: set[Side] = field(default_factory=set)
     """The sides on which the range has been widened."""
 
@@ -47,12 +47,12 @@ class Progress:
 
     def list_missing(self, points: Mapping[str, Sequence[Point]], seeds: Sequence[int]) -> list[Trial]:
         """The trials of these points (by arm) on these seeds that have no score yet."""
-        wanted = (_trial(arm, p, seed) for seed in seeds for arm in self.arms for p in points[arm])
+        wanted = (_make_trial(arm, p, seed) for seed in seeds for arm in self.arms for p in points[arm])
         return [trial for trial in wanted if trial not in self.scores]
 
     def list_scores(self, arm: str, point: Point, seeds: Sequence[int]) -> list[float]:
         """The point's scores in the arm, one for each seed."""
-        return [self.scores[_trial(arm, point, seed)] for seed in seeds]
+        return [self.scores[_make_trial(arm, point, seed)] for seed in seeds]
 
     def compute_mean(self, arm: str, point: Point, seeds: Sequence[int]) -> float:
         """The point's mean score in the arm over the seeds."""
@@ -63,9 +63,9 @@ class Progress:
         return sorted(points, key=lambda p: (self.compute_mean(arm, p, seeds), self.is_own(p)), reverse=True)
 
     def is_own(self, point: Point) -> bool:
-        """Whether the point is the recipe's own. It wins a tie, so that a tie changes nothing."""
+        """Whether the point is the recipe's own. It wins a tie."""
         return point == self.grid.own
 
 
-def _trial(arm: str, point: Point, seed: int) -> Trial:
+def _make_trial(arm: str, point: Point, seed: int) -> Trial:
     return Trial(arm=arm, setting=tuple(point.items()), seed=seed)

@@ -1,4 +1,4 @@
-"""Widening: more grid steps for every arm, where the best value of an arm is the lowest or highest tried."""
+"""Widening: more grid steps for all arms if the best value of an arm is the lowest or highest tried."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,8 +6,8 @@ from ablate.design.grid import Side
 from ablate.tuning.trials import FIRST_TUNING_SEEDS, Point, Progress, Trial
 
 EXTENSION_STEPS = 2
-"""How many grid steps a side may gain."""
-FELL = 0.05
+"""The number of grid steps by which a side is widened."""
+LARGE_DROP = 0.05
 """An arm tries no value beyond one whose score is this far below the arm's best."""
 
 
@@ -29,10 +29,10 @@ def find_side_to_widen(progress: Progress, best: Mapping[str, Point]) -> Side | 
 
 
 def widen(progress: Progress, side: Side) -> list[Trial]:
-    """Give every arm up to two more grid steps on a side. Return the trials that this waits for.
+    """Give every arm up to two more grid steps on a side. Returns the trials whose scores are needed first.
 
-    An arm gains no step beyond a value that diverged or fell well below its best. The second step
-    therefore waits for the scores of the first.
+    An arm gets no step beyond a value that diverged or scored well below its best. The second step therefore
+    needs the scores of the first.
     """
     progress.widened.add(side)
     for step in range(1, EXTENSION_STEPS + 1):
@@ -48,10 +48,10 @@ def widen(progress: Progress, side: Side) -> list[Trial]:
 
 
 def _outermost_failed(progress: Progress, arm: str, side: Side) -> bool:
-    """Whether the outermost value on that side diverged or fell well below the arm's best."""
+    """Whether the outermost value on that side diverged or scored well below the arm's best."""
     (name,) = progress.grid.ranges
     points = progress.points[arm]
     outermost = (min if side == "low" else max)(points, key=lambda point: point[name])
     best = max(progress.compute_mean(arm, point, FIRST_TUNING_SEEDS) for point in points)
     score = progress.compute_mean(arm, outermost, FIRST_TUNING_SEEDS)
-    return score == 0 or score <= best - FELL
+    return score == 0 or score <= best - LARGE_DROP

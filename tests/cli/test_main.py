@@ -245,7 +245,7 @@ MISTAKES = {
     "impossible network": (["plan", "small.yaml", "baseline.kernel_size=40"], "40×40 kernel does not fit"),
     "unknown device": (["run", "small.yaml", "--device", "cude"], "did you mean 'cuda'"),
     "no data folder": (["run", "small.yaml", "dataset=mnist", "--data-dir", "nowhere"], "no such folder"),
-    "no report": (["report", "nowhere"], "nowhere: is no report folder"),
+    "no report": (["report", "nowhere"], "nowhere: is not a report folder"),
     "unknown model": (["models", "lenett"], "did you mean 'lenet'"),
     "size of no model": (["models", "--size", 32], "--size: name a model too"),
     "size too small": (

@@ -1,4 +1,4 @@
-"""Factors become the arms they ask for, nuisances the points they span, and a run's key tells runs apart."""
+"""Designs: which arms and contrasts the factors give. Runs: which runs share a key."""
 
 import json
 import math
@@ -16,14 +16,14 @@ from tests.conftest import STUDIES
 
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 @pytest.mark.parametrize("fallback", [False, True])
-def test_every_study_of_ours_has_only_possible_arms(path, fallback: bool) -> None:
+def test_every_study_in_studies_has_only_arms_that_can_be_built(path, fallback: bool) -> None:
     spec = study_file.read(path, fallback=fallback)
     layout = lay_out(spec)
     assert len(layout.arms) > 1 or spec.design == "search"
     assert layout.left_out == {}
 
 
-def test_one_at_a_time_changes_one_thing_an_arm(small) -> None:
+def test_one_at_a_time_changes_one_factor_in_each_arm(small) -> None:
     found = lay_out(
         small("factors={pooling: [avg, max], activation: [relu, tanh], kernel_size: [5, [3, 5]]}")
     ).arms
@@ -44,7 +44,7 @@ VALUES = {
     "dense_layers": [3, 2, 1, 4],
     "batch_size": [64, 32, 128],
 }
-"""The first of each is the small study's own."""
+"""The first value of each factor is that of the small study."""
 FACTORS = st.dictionaries(st.sampled_from(list(VALUES)), st.integers(2, 3), min_size=2)
 
 
@@ -57,7 +57,9 @@ LAW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthChec
 
 @LAW
 @given(counts=FACTORS)
-def test_one_at_a_time_has_an_arm_a_value_beside_the_baseline(small, counts: dict[str, int]) -> None:
+def test_one_at_a_time_has_the_baseline_and_one_arm_for_each_other_value(
+    small, counts: dict[str, int]
+) -> None:
     layout = lay_out(small(factors(counts)))
     assert len(layout.arms) == 1 + sum(count - 1 for count in counts.values())
     assert layout.contrasts == tuple((arm.name, "baseline") for arm in layout.arms[1:])
@@ -65,7 +67,7 @@ def test_one_at_a_time_has_an_arm_a_value_beside_the_baseline(small, counts: dic
 
 @LAW
 @given(counts=FACTORS)
-def test_a_factorial_has_an_arm_a_combination(small, counts: dict[str, int]) -> None:
+def test_a_factorial_has_one_arm_for_each_combination_of_values(small, counts: dict[str, int]) -> None:
     layout = lay_out(small(factors(counts), "design=factorial"))
     assert len(layout.arms) == math.prod(counts.values())
     assert len({repr(arm.factors) for arm in layout.arms}) == len(layout.arms)
@@ -74,7 +76,7 @@ def test_a_factorial_has_an_arm_a_combination(small, counts: dict[str, int]) -> 
 
 @LAW
 @given(counts=FACTORS)
-def test_leave_one_out_has_two_arms_and_two_contrasts_a_factor(small, counts: dict[str, int]) -> None:
+def test_leave_one_out_has_two_arms_and_two_contrasts_for_each_factor(small, counts: dict[str, int]) -> None:
     changed = {name: VALUES[name][1:2] for name in counts}
     layout = lay_out(small(f"factors={json.dumps(changed)}", "design=leave_one_out"))
     n = len(counts)
@@ -82,11 +84,11 @@ def test_leave_one_out_has_two_arms_and_two_contrasts_a_factor(small, counts: di
     assert len(layout.contrasts) == len(set(layout.contrasts)) == 2 * n
     assert len({repr(arm.factors) for arm in layout.arms}) == 2 * n
     by_name = {arm.name: arm.factors for arm in layout.arms}
-    for arm, other in layout.contrasts[1:]:  # every step and every omission changes one thing
+    for arm, other in layout.contrasts[1:]:  # every step and every omission changes one factor
         assert sum(by_name[arm][name] != by_name[other][name] for name in counts) == 1
 
 
-def test_leave_one_out_names_the_way_and_what_was_put_back(small) -> None:
+def test_leave_one_out_names_its_steps_and_the_factor_that_each_arm_lacks(small) -> None:
     layout = lay_out(
         small("factors={pooling: [max], activation: [tanh], dropout: [0.1]}", "design=leave_one_out")
     )
@@ -108,7 +110,7 @@ def test_leave_one_out_names_the_way_and_what_was_put_back(small) -> None:
     )
 
 
-def test_the_baseline_is_a_combination_though_its_value_is_not_listed(small) -> None:
+def test_the_baseline_is_one_of_the_combinations_even_if_its_value_is_not_listed(small) -> None:
     layout = lay_out(small("factors={pooling: [max], activation: [relu, tanh]}", "design=factorial"))
     assert [arm.name for arm in layout.arms] == [
         "baseline",
@@ -130,7 +132,7 @@ def test_combinations_that_cannot_be_built_are_left_out_with_the_reason(small) -
     )
 
 
-def test_a_conditional_value_is_there_only_where_its_condition_holds(small) -> None:
+def test_a_conditional_value_is_used_only_where_its_condition_holds(small) -> None:
     layout = lay_out(
         small(
             "factors={conv_layers: [2, 3], kernel_size: [5, 3, {value: [5, 3, 5], when: {conv_layers: 3}}]}",
@@ -147,7 +149,7 @@ def test_a_conditional_value_is_there_only_where_its_condition_holds(small) -> N
     assert layout.left_out == {}
 
 
-def test_named_arms_are_what_they_say_and_the_first_is_the_baseline(small_file) -> None:
+def test_named_arms_have_the_keywords_of_the_file_and_the_first_is_the_baseline(small_file) -> None:
     small_file.write_text(
         small_file.read_text().replace(
             "factors: {pooling: [avg, max]}",
@@ -159,7 +161,10 @@ def test_named_arms_are_what_they_say_and_the_first_is_the_baseline(small_file) 
     assert [arm.name for arm in layout.arms] == ["lenet", "wide mlp", "quick"]
     assert layout.contrasts == (("wide mlp", "lenet"), ("quick", "lenet"))
     lenet, mlp, quick = layout.arms
-    assert (mlp.model, mlp.keywords) == ("mlp", {"hidden": [256, 128]})  # no pooling from LeNet's baseline
+    assert (mlp.model, mlp.keywords) == (
+        "mlp",
+        {"hidden": [256, 128]},
+    )  # the baseline's pooling is not an MLP's keyword
     assert (quick.recipe.epochs, quick.keywords["pooling"]) == (1, "max")
     assert spec.factor_names == ["model", "hidden", "epochs", "pooling"]
     assert mlp.factors == {"model": "mlp", "hidden": [256, 128], "epochs": 2, "pooling": None}
@@ -178,7 +183,7 @@ def test_named_arms_are_what_they_say_and_the_first_is_the_baseline(small_file) 
         ("{a: {}, b: {kernel_size: 40}}", r"small\.yaml:6: arms\.b: arm b: kernel_size"),
     ],
 )
-def test_named_arms_that_cannot_be_are_refused(small_file, arms: str, message: str) -> None:
+def test_named_arms_that_cannot_be_built_are_refused(small_file, arms: str, message: str) -> None:
     small_file.write_text(small_file.read_text().replace("factors: {pooling: [avg, max]}", f"arms: {arms}"))
     with pytest.raises(StudyError, match=message):
         lay_out(study_file.read(small_file))
@@ -190,11 +195,11 @@ def test_named_arms_that_cannot_be_are_refused(small_file, arms: str, message: s
         (["factors={pooling: [max]}", "design=leave_one_out"], "needs two factors"),
         (
             ["factors={pooling: [avg], dropout: [0.1]}", "design=leave_one_out"],
-            "takes one value, not the baseline's",
+            "takes one value per factor, not the baseline's",
         ),
         (
             ["factors={pooling: [max, none], dropout: [0.1]}", "design=leave_one_out"],
-            "takes one value, not the baseline's",
+            "takes one value per factor, not the baseline's",
         ),
         (["factors={pooling: [avg, max], activation: [rleu]}", "design=factorial"], "did you mean 'relu'"),
         (["factors={pooling: [{value: max, when: {conv_layers: 3}}]}"], "holds in no arm"),
@@ -236,13 +241,13 @@ def test_a_factor_of_the_recipe_changes_the_recipe(small) -> None:
     assert [arm.recipe.batch_size for arm in found] == [64, 128]
 
 
-def test_arms_that_differ_have_file_names_that_differ(small) -> None:
+def test_different_arms_have_different_file_names(small) -> None:
     found = lay_out(small("factors={dropout: [0.0, 0.05, 0.5], kernel_size: [5, [5, 3], [3, 5]]}")).arms
     assert len({arm.slug for arm in found}) == len(found)
     assert all(arm.slug.replace("-", "").isalnum() for arm in found)
 
 
-def test_long_names_that_differ_at_their_ends_have_file_names_that_differ() -> None:
+def test_long_names_that_differ_at_the_end_have_different_file_names() -> None:
     alike = "activation=relu,pooling=max,init=kaiming_uniform,optimizer=adam"
     assert make_slug(f"{alike},dropout=1") != make_slug(f"{alike},dropout=2")
 
@@ -265,7 +270,9 @@ def test_long_names_that_differ_at_their_ends_have_file_names_that_differ() -> N
         ),
     ],
 )
-def test_what_no_network_can_be_is_refused_before_anything_trains(small, override: str, message: str) -> None:
+def test_a_network_that_cannot_be_built_is_refused_before_anything_trains(
+    small, override: str, message: str
+) -> None:
     with pytest.raises(StudyError, match=message):
         lay_out(small(override))
 
@@ -284,19 +291,19 @@ def test_equal_runs_have_equal_keys(small) -> None:
     [{"seed": 1}, {"phase": "tune"}, {"arm": 1}, {"setting": {"learning_rate": 0.8}}, {"setting": {}}],
     ids=str,
 )
-def test_runs_that_differ_have_keys_that_differ(small, change) -> None:
+def test_different_runs_have_different_keys(small, change) -> None:
     assert _run(small()).key(small(), "cpu") != _run(small(), **change).key(small(), "cpu")
 
 
 @pytest.mark.parametrize(
     "override", ["recipe.epochs=3", "validation=200", "baseline.kernel_size=3", "recipe.momentum=0.1"]
 )
-def test_another_condition_makes_another_run(small, override: str) -> None:
+def test_a_run_under_another_recipe_or_other_data_has_another_key(small, override: str) -> None:
     assert _run(small()).key(small(), "cpu") != _run(small(override)).key(small(override), "cpu")
     assert _run(small()).key(small(), "cpu") != _run(small()).key(small(), "cuda")
 
 
-def test_the_arms_of_a_seed_are_confirmed_together(small) -> None:
+def test_the_confirm_runs_of_all_arms_are_ordered_by_seed(small) -> None:
     spec = small()
     runs = list_confirm_runs(spec, lay_out(spec).arms, {arm.name: {} for arm in lay_out(spec).arms})
     assert [(run.seed, run.arm.name) for run in runs[:4]] == [
@@ -308,7 +315,7 @@ def test_the_arms_of_a_seed_are_confirmed_together(small) -> None:
     assert len(runs) == 6
 
 
-def test_a_setting_reaches_the_network_or_the_recipe_as_it_should(small) -> None:
+def test_a_setting_is_passed_to_the_network_or_to_the_recipe(small) -> None:
     run = _run(small(), setting={"learning_rate": 0.5, "dropout": 0.25})
     assert run.recipe.learning_rate == 0.5
     assert run.keywords["dropout"] == 0.25

@@ -1,4 +1,4 @@
-"""Every arm's nuisances are tried at points fixed by the study alone, and equal grids are equal."""
+"""The tuning grid: its points depend only on the study, and arms with equal ranges have equal grids."""
 
 import math
 
@@ -18,7 +18,7 @@ def grid(spec: StudySpec, arm: int = 0) -> Grid:
     return make_grid(spec, lay_out(spec).arms[arm])
 
 
-def test_one_nuisance_is_tried_on_an_even_grid_that_holds_the_recipes_own_value() -> None:
+def test_one_nuisance_gets_an_even_grid_that_includes_the_recipes_own_value() -> None:
     spec = study_file.read(STUDIES / "lenet_pooling.yaml")
     assert [point["learning_rate"] for point in grid(spec).list_points()] == [
         0.45,
@@ -27,12 +27,12 @@ def test_one_nuisance_is_tried_on_an_even_grid_that_holds_the_recipes_own_value(
         1.27279,
         1.8,
     ]
-    # An even number of points misses the middle; the recipe's own value comes on top.
+    # An even number of points misses the middle, so the recipe's own value is an extra point.
     spec = study_file.read(STUDIES / "lenet_pooling.yaml", ["tuning.trials=4"])
     assert 0.9 in [point["learning_rate"] for point in grid(spec).list_points()]
 
 
-def test_several_nuisances_are_tried_at_scattered_points_fixed_by_the_study(small) -> None:
+def test_several_nuisances_get_scattered_points_that_depend_only_on_the_study(small) -> None:
     override = "tuning={trials: 9, learning_rate: {low: 0.001, high: 0.1, log: true}, weight_decay: {low: 0, high: 0.1}}"
     points = grid(small(override)).list_points()
     assert points == grid(small(override)).list_points()
@@ -42,7 +42,7 @@ def test_several_nuisances_are_tried_at_scattered_points_fixed_by_the_study(smal
     assert points != grid(small(override, "name=other")).list_points()
 
 
-def test_whole_numbers_stay_whole(small) -> None:
+def test_a_nuisance_that_is_a_whole_number_gets_whole_values(small) -> None:
     points = grid(small("tuning={trials: 4, batch_size: {low: 20, high: 100}}")).list_points()
     assert all(isinstance(point["batch_size"], int) for point in points)
 
@@ -52,7 +52,7 @@ def test_without_tuning_there_is_one_empty_setting(small) -> None:
     assert name_setting({}) == "recipe"
 
 
-def test_the_grid_goes_on_in_its_own_step_until_a_value_cannot_be(small) -> None:
+def test_the_grid_is_extended_by_its_own_step_until_a_value_is_impossible(small) -> None:
     spec = study_file.read(STUDIES / "lenet_pooling.yaml")
     assert grid(spec).find_point_beyond("high", 1) == {"learning_rate": 2.54558}
     assert grid(spec).find_point_beyond("low", 2) == {"learning_rate": 0.225}
@@ -63,7 +63,7 @@ def test_the_grid_goes_on_in_its_own_step_until_a_value_cannot_be(small) -> None
 
 @settings(max_examples=60, deadline=None)
 @given(low=st.floats(1e-5, 0.1), factor=st.floats(1.01, 1e3), trials=st.integers(2, 20), log=st.booleans())
-def test_points_lie_in_their_range_and_hold_its_ends(
+def test_points_lie_within_their_range_and_include_its_ends(
     low: float, factor: float, trials: int, log: bool
 ) -> None:
     high = low * factor
@@ -88,10 +88,10 @@ CONDITIONAL = (
 )
 
 
-def test_an_arm_is_tuned_over_the_last_range_whose_condition_it_meets(small) -> None:
+def test_an_arm_is_tuned_over_the_last_range_whose_condition_holds(small) -> None:
     spec = small("factors={optimizer: [adam, sgd]}", "recipe.learning_rate=0.02", CONDITIONAL)
     assert grid(spec).list_points() == [{"learning_rate": value} for value in (0.01, 0.02, 0.04)]
-    # The recipe's 0.02 is meant for Adam: in SGD's range it has no place, nor has it a claim to a tie.
+    # The recipe's 0.02 is meant for Adam. It is outside SGD's range, so it is not one of SGD's points.
     assert grid(spec, arm=1).list_points() == [{"learning_rate": value} for value in (0.1, 0.2, 0.4)]
     assert grid(spec, arm=1).own is None
     assert grid(spec) != grid(spec, arm=1)
@@ -102,7 +102,7 @@ def test_arms_that_share_their_ranges_have_equal_grids(small) -> None:
     assert grid(spec, arm=0) == grid(spec, arm=1)
 
 
-def test_a_nuisance_without_a_range_for_an_arm_is_not_tuned_in_it(small) -> None:
+def test_a_nuisance_is_not_tuned_in_an_arm_for_which_it_has_no_range(small) -> None:
     spec = small(
         "factors={optimizer: [adam, sgd]}",
         "tuning={trials: 2, momentum: {when: {optimizer: sgd}, low: 0.5, high: 0.9}}",

@@ -1,4 +1,4 @@
-"""A person's own network that does in training whatever it is told: what a worker must be able to survive."""
+"""Networks of a user that crash, hang or raise errors in training. Workers must survive them."""
 
 import os
 import signal
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 
 class Faulty(nn.Module):
-    """Hands its input on, and has its fault whenever it is trained."""
+    """Returns its input. In training it first does what `fault` says."""
 
     def __init__(self, fault: str) -> None:
         super().__init__()
         self.fault = fault
 
     def forward(self, x: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():  # looked at or evaluated, not trained
+        if not torch.is_grad_enabled():  # evaluation or inspection, not training
             return x
         match self.fault:
             case "kill -9":
@@ -45,16 +45,16 @@ class Faulty(nn.Module):
 
 
 class OwnError(Exception):
-    """Derived from none of those that torch raises."""
+    """An exception class of the user's own."""
 
 
 def network(input_shape: tuple[int, ...] = (1, 28, 28), classes: int = 10, fault: str = "") -> nn.Module:
-    """One linear layer behind the fault."""
+    """A network with the fault, and one linear layer."""
     return nn.Sequential(nn.Flatten(), Faulty(fault), nn.Linear(input_shape[1] * input_shape[2], classes))
 
 
 def stub(input_shape: tuple[int, ...] = (1, 28, 28), classes: int = 10, variant: int = 0) -> nn.Module:
-    """A network that trains in milliseconds, as often as a study wants one; each variant starts elsewhere."""
+    """A network that trains in milliseconds. Each variant has other initial weights."""
     layer = nn.Linear(input_shape[1] * input_shape[2], classes)
     with torch.no_grad():
         layer.weight *= 1 + variant / 10

@@ -1,4 +1,4 @@
-"""The page that says which faults are tested, from the tests' own names: `python tests/faults/matrix.py`."""
+"""Writes README.md, the list of tested faults, from the names of the tests: `python tests/faults/matrix.py`."""
 
 import ast
 from pathlib import Path
@@ -7,10 +7,10 @@ HERE = Path(__file__).parent
 
 
 def page() -> str:
-    """README.md as the tests beside it have it."""
+    """The content of README.md for the tests of this folder."""
     parts = [
-        "# What is tested to go wrong\n",
-        "Written by `python tests/faults/matrix.py` from the names of the tests in this folder: edit those.\n",
+        "# Tested faults\n",
+        "`python tests/faults/matrix.py` writes this page from the names of the tests in this folder. To change the page, rename a test.\n",
     ]
     for path in sorted(HERE.glob("test_*.py")):
         tree = ast.parse(path.read_text())
@@ -25,7 +25,7 @@ def page() -> str:
 
 
 def _when(test: ast.FunctionDef) -> str:
-    """What takes minutes runs only where it is asked for, and so do the longest cases of some others."""
+    """How to run a test that is slow, or whose longest cases are."""
     marks = " ".join(map(ast.unparse, test.decorator_list))
     if "pytest.param" in marks and "mark.slow" in marks:
         return " (in full by `pytest -m slow -n 0`)"

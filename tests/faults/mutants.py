@@ -1,4 +1,4 @@
-"""Studies of ours with something wrong in them: bytes flipped, lines lost, doubled or swapped, values replaced."""
+"""Mutated study files: bytes flipped, lines deleted, repeated or swapped, values replaced."""
 
 import random
 import re
@@ -13,12 +13,12 @@ VALUES = (
     "*a", "lenet", "mlp", "folder", "os:system", "0x1F", "1_000", "x" * 301, "9" * 400, "9" * 5000, "12:30:45", "{1: 2}",
     "{null: 1}", "{[1]: 2}", "[1, a]", "[1.5]", "[-3]", "[" * 50,
 )  # fmt: skip
-"""What a value may be replaced by."""
+"""Replacements for a value."""
 VALUE = re.compile(r"(?<=[:\[,{ ])[^\s:\[\]{},#]+(?=[\s,\]}]|$)", re.MULTILINE)
 
 
 def mutated_studies(count: int, seed: int) -> Iterator[bytes]:
-    """So many of them, all files of studies/ in turn; a function of the seed."""
+    """Mutate the files of studies/ in turn, `count` times in all. The same seed gives the same mutants."""
     rng = random.Random(seed)
     texts = [path.read_text() for path in sorted(STUDIES.glob("*.yaml"))]
     for number in range(count):

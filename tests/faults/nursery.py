@@ -1,6 +1,6 @@
-"""A process that has imported everything and forks, for every line it reads, one that conducts a study.
+"""A process that has imported everything. For each line it reads, it forks a process that runs a study.
 
-What is forked is a parent as real as any, but it is there in milliseconds, so that twenty may be killed.
+The fork starts in milliseconds, because nothing is left to import. A test can therefore kill twenty.
 """
 
 import io
@@ -28,7 +28,7 @@ STUDY = (
 
 
 class Checkpoints(Stub):
-    """Workers whose runs take a few milliseconds and leave networks behind, so that they are looked into."""
+    """Runs that take a few milliseconds and leave checkpoints, so that networks can be inspected."""
 
     def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
         for outcome in super().outcomes(runs):
@@ -44,8 +44,8 @@ class Checkpoints(Stub):
 
 
 def main() -> None:
-    """For each folder read: the process's number, and once it has ended its exit code."""
-    os.cpu_count = lambda: 1  # timing's threads would wait for each other on cores that other tests keep busy
+    """For each folder read, print the id of the forked process, and its exit code when it has ended."""
+    os.cpu_count = lambda: 1  # torch's threads would wait for each other on cores that other tests keep busy
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -1,4 +1,4 @@
-"""Clocks that jump and machines that sleep: durations stay right, and nothing that slept is a measurement."""
+"""Clocks that jump and machines that sleep. Durations stay right, and no timing block includes sleep."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ HOUR = 3600.0
 
 
 class Jumping:
-    """A wall clock that is set back by an hour whenever it is read."""
+    """A wall clock that is set back by an hour at every reading."""
 
     def __init__(self) -> None:
         self._now = 2e9
@@ -32,16 +32,14 @@ class Jumping:
 
 @pytest.fixture
 def asleep(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """For how long the machine will say that it has slept, reading by reading; 0 s where that ends."""
+    """The seconds of sleep that the machine reports at each reading; 0 s after the last entry."""
     readings: list[float] = []
     monkeypatch.setattr(blocks, "seconds_asleep", lambda: readings.pop(0) if readings else 0.0)
     monkeypatch.setattr(blocks.ProcessorLoad, "share_of_others", lambda self: 0.0)
     return readings
 
 
-def test_a_clock_that_steps_back_leaves_the_durations_of_runs_and_blocks_right(
-    small, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_durations_are_right_when_the_clock_is_set_back(small, monkeypatch: pytest.MonkeyPatch) -> None:
     conditions = Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu")
     run = Run(phase="confirm", arm=lay_out(small()).arms[0], setting={}, seed=0)
     monkeypatch.setattr(time, "time", Jumping())
@@ -56,7 +54,7 @@ def test_a_clock_that_steps_back_leaves_the_durations_of_runs_and_blocks_right(
 
 
 class Travelling(Stub):
-    """Workers during whose runs the machine is carried round the earth."""
+    """Runs during which the time zone changes."""
 
     def outcomes(self, runs: Sequence[Run]) -> Iterator[Outcome]:
         for number, outcome in enumerate(super().outcomes(runs)):
@@ -67,7 +65,7 @@ class Travelling(Stub):
         time.tzset()
 
 
-def test_a_change_of_time_zone_changes_nothing_on_record(small, tmp_path: Path) -> None:
+def test_a_change_of_time_zone_changes_no_record(small, tmp_path: Path) -> None:
     spec = small("timing.blocks=0")
     _, whole = conduct(spec, tmp_path / "whole", Stub())
     first = Travelling(stop_after=9)
@@ -80,7 +78,7 @@ def test_a_change_of_time_zone_changes_nothing_on_record(small, tmp_path: Path) 
     assert not set(first.ran) & set(second.ran)
 
 
-def test_a_block_during_which_the_machine_slept_is_measured_again(asleep: list[float]) -> None:
+def test_a_timing_block_is_measured_again_if_the_machine_slept_during_it(asleep: list[float]) -> None:
     asleep += [5.0, 5.0 + HOUR, HOUR, HOUR]
     taken: list[int] = []
     block = blocks.measure_block("a", lambda count: taken.append(count) or count, 7, CPU, block=0, position=0)
@@ -88,7 +86,9 @@ def test_a_block_during_which_the_machine_slept_is_measured_again(asleep: list[f
     assert not block.disturbed
 
 
-def test_a_block_of_a_machine_that_keeps_falling_asleep_is_marked_disturbed(asleep: list[float]) -> None:
+def test_a_timing_block_is_marked_disturbed_if_the_machine_sleeps_at_every_attempt(
+    asleep: list[float],
+) -> None:
     asleep += [number * HOUR for number in range(100)]
     taken: list[int] = []
     block = blocks.measure_block("a", lambda count: taken.append(count) or count, 7, CPU, block=0, position=0)
@@ -96,7 +96,7 @@ def test_a_block_of_a_machine_that_keeps_falling_asleep_is_marked_disturbed(asle
     assert block.disturbed
 
 
-def test_a_block_without_sleep_is_measured_once(asleep: list[float]) -> None:
+def test_a_timing_block_without_sleep_is_measured_once(asleep: list[float]) -> None:
     taken: list[int] = []
     assert not blocks.measure_block(
         "a", lambda c: taken.append(c) or c, 7, CPU, block=0, position=0
@@ -105,7 +105,9 @@ def test_a_block_without_sleep_is_measured_once(asleep: list[float]) -> None:
 
 
 @pytest.mark.parametrize("clock", ["the clock that counts sleep", "the wall clock"])
-def test_sleep_is_seen_by_a_clock_that_it_does_not_stop(clock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sleep_is_detected_with_a_clock_that_runs_during_sleep(
+    clock: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = blocks.seconds_asleep()
     if clock == "the wall clock":
         monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)

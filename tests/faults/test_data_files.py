@@ -1,4 +1,4 @@
-"""Data that is not what it claims to be is found before anything trains on it, and no half of a file is left."""
+"""Wrong or damaged data files. They are found before anything trains on them, and no partial file is left."""
 
 import contextlib
 import hashlib
@@ -30,7 +30,7 @@ from tests.data.test_loading import tiny_fashion  # noqa: F401  # a fixture
 
 
 class Mirror(http.server.BaseHTTPRequestHandler):
-    """Serves what lies under `files`, or has the fault that is asked for."""
+    """A server that sends the `files`, or has the requested fault."""
 
     files: dict[str, bytes]
     fault: str
@@ -60,10 +60,10 @@ class Mirror(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def mirror(files: dict[str, bytes], fault: str) -> Iterator[str]:
-    """The address of a server that has the files, and the fault."""
+    """Start a server with these files and this fault. Yields its address."""
     handler = type("Faulty", (Mirror,), {"files": files, "fault": fault})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        # Closing it then waits for its answers, whose sockets are closed as well.
+        # So that closing the server also waits for its answers and closes their sockets.
         server.daemon_threads = False
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -89,17 +89,17 @@ FAULTS = [
 ]
 
 
-# What torchvision downloads by leaves the socket of a reply that broke off to the garbage collector.
+# torchvision leaves the socket of an incomplete reply to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_mirror_that_does_not_send_the_official_file_leaves_nothing_behind(
+def test_a_download_that_is_not_the_official_file_is_deleted(
     fault: str, tiny_fashion: Path, tmp_path: Path, no_proxy: None, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:  # fmt: skip
     files = {path.name: path.read_bytes() for path in tiny_fashion.rglob("*.gz")}
     kind = sources.torchvision_datasets().FashionMNIST
     sums = [(f"{name}.gz", hashlib.md5(files[f"{name}.gz"]).hexdigest()) for name in sources.FILES]
     monkeypatch.setattr(kind, "resources", sums)
-    for asked, found in ((fault, None), ("", tmp_path / "cache")):  # the same mirror once it is well again
+    for asked, found in ((fault, None), ("", tmp_path / "cache")):  # the same mirror without the fault
         with mirror(files, asked) as address:
             monkeypatch.setattr(kind, "mirrors", [address])
             assert sources.find(find_dataset("fashion_mnist"), None, download=True) == found
@@ -108,12 +108,14 @@ def test_a_mirror_that_does_not_send_the_official_file_leaves_nothing_behind(
     assert len(loading.load(find_dataset("fashion_mnist"), found, CPU).labels) == 50
 
 
-def test_a_download_that_torchvision_takes_but_our_checksums_do_not_is_thrown_away(
+def test_a_download_with_a_wrong_checksum_is_deleted_even_if_torchvision_accepts_it(
     tiny_fashion: Path, tmp_path: Path, no_proxy: None, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:  # fmt: skip
     files = {path.name: path.read_bytes() for path in tiny_fashion.rglob("*.gz")}
     swapped = f"{sources.FILES[1]}.gz"
-    files[swapped] = files[f"{sources.FILES[3]}.gz"]  # labels of the test images for those to train on
+    files[swapped] = files[
+        f"{sources.FILES[3]}.gz"
+    ]  # the labels of the test images in place of those of the training images
     kind = sources.torchvision_datasets().FashionMNIST
     sums = [(f"{name}.gz", hashlib.md5(files[f"{name}.gz"]).hexdigest()) for name in sources.FILES]
     monkeypatch.setattr(kind, "resources", sums)
@@ -124,7 +126,7 @@ def test_a_download_that_torchvision_takes_but_our_checksums_do_not_is_thrown_aw
 
 
 @pytest.mark.parametrize(("one", "other"), [(0, 2), (1, 3)], ids=["images", "labels"])
-def test_files_of_training_and_test_that_are_swapped_are_not_trained_on(
+def test_swapped_training_and_test_files_are_refused(
     one: int, other: int, tiny_fashion: Path  # noqa: F811
 ) -> None:  # fmt: skip
     raw = tiny_fashion / "FashionMNIST" / "raw"
@@ -139,7 +141,7 @@ def test_files_of_training_and_test_that_are_swapped_are_not_trained_on(
 @pytest.mark.parametrize(
     "damage", [b"", b"\0", b"\0\0\x08\x03", b"\0\0\x08\x03" + b"\xff" * 12, b"hello" * 99]
 )
-def test_a_torn_file_that_torchvision_reads_is_told_and_not_trained_on(damage: bytes, tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused_even_if_torchvision_can_read_it(damage: bytes, tmp_path: Path) -> None:
     raw = tmp_path / "KMNIST" / "raw"
     raw.mkdir(parents=True)
     for file in sources.FILES:
@@ -174,7 +176,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("how", HOSTILE)
-def test_an_archive_that_reaches_out_of_its_folder_is_refused(
+def test_an_archive_that_would_write_outside_its_folder_is_refused(
     how: str, tmp_path: Path, no_proxy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "_cache", lambda: tmp_path / "a" / "cache")
@@ -198,11 +200,11 @@ def test_an_archive_that_reaches_out_of_its_folder_is_refused(
     with mirror({"cifar-10-python.tar.gz": archive}, "") as address:
         monkeypatch.setattr(kind, "url", f"{address}cifar-10-python.tar.gz")
         assert sources.find(find_dataset("cifar10"), None, download=True) is None
-    assert unpacked  # it got as far as that
+    assert unpacked  # so the archive was indeed opened
     assert list((tmp_path / "a" / "cache").iterdir()) == []
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
     assert left == {"a", "a/cache", "a/secret"}
-    assert tarfile.TarFile.extraction_filter is None  # other people's archives are theirs
+    assert tarfile.TarFile.extraction_filter is None  # a user's own archives are not checked
 
 
 class Malice:
@@ -216,7 +218,7 @@ class Malice:
 
 
 def as_zip(content: bytes) -> bytes:
-    """A pickle in the wrapping of a checkpoint."""
+    """Put a pickle into a zip file like that of a checkpoint."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("archive/data.pkl", content)
@@ -225,7 +227,7 @@ def as_zip(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("wrapping", ["a bare pickle", "a checkpoint", "torch's own"])
-def test_a_pickle_in_a_checkpoint_is_refused_and_not_run(wrapping: str, tmp_path: Path) -> None:
+def test_a_pickle_in_a_checkpoint_is_refused_and_its_code_does_not_run(wrapping: str, tmp_path: Path) -> None:
     mark = tmp_path / "unpickled"
     content = pickle.dumps(Malice(mark), protocol=2)
     if wrapping == "torch's own":
@@ -241,7 +243,7 @@ def test_a_pickle_in_a_checkpoint_is_refused_and_not_run(wrapping: str, tmp_path
     assert not mark.exists()
 
 
-def test_a_batch_of_cifar_with_other_bytes_is_never_unpickled(tmp_path: Path) -> None:
+def test_a_changed_batch_file_of_cifar_is_never_unpickled(tmp_path: Path) -> None:
     mark = tmp_path / "unpickled"
     kind = sources.torchvision_datasets().CIFAR10
     folder = tmp_path / kind.base_folder
@@ -254,7 +256,7 @@ def test_a_batch_of_cifar_with_other_bytes_is_never_unpickled(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("fault", ["a link to nowhere", "a pipe", "a folder"])
-def test_what_is_called_an_image_but_is_no_file_is_left_out(fault: str, leaves: Path) -> None:  # noqa: F811
+def test_only_regular_files_count_as_images(fault: str, leaves: Path) -> None:  # noqa: F811
     before = spec_of(leaves)
     odd = leaves / "green" / "odd.png"
     if fault == "a link to nowhere":
@@ -270,7 +272,7 @@ ENDINGS = [".png", ".jpg", ".bmp", ".webp", ".tif", ".ppm"]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_damaged_image_is_named_or_decoded_whatever_its_damage(ending: str, tmp_path: Path) -> None:
+def test_a_damaged_image_is_decoded_or_named_in_an_error(ending: str, tmp_path: Path) -> None:
     noise = np.random.default_rng(0)
     whole = tmp_path / f"whole{ending}"
     Image.fromarray(noise.integers(0, 256, (12, 9, 3), dtype=np.uint8)).save(whole)
@@ -289,7 +291,7 @@ def test_a_damaged_image_is_named_or_decoded_whatever_its_damage(ending: str, tm
 
 
 @pytest.mark.parametrize("fault", ["truncated", "swapped", "taken out", "added"])
-def test_an_own_image_that_changed_after_the_study_was_read_is_not_trained_on(
+def test_a_users_image_that_changed_after_the_study_was_read_is_refused(
     fault: str, leaves: Path  # noqa: F811
 ) -> None:  # fmt: skip
     spec = spec_of(leaves)
@@ -308,7 +310,7 @@ def test_an_own_image_that_changed_after_the_study_was_read_is_not_trained_on(
         loading.load(spec, None, CPU)
 
 
-def test_a_truncated_image_from_the_start_is_named_before_anything_trains(leaves: Path) -> None:  # noqa: F811
+def test_an_error_names_a_truncated_image_before_anything_trains(leaves: Path) -> None:  # noqa: F811
     one = leaves / "green" / "0.png"
     one.write_bytes(one.read_bytes()[:50])
     with pytest.raises(DataError, match=r"0\.png: cannot be read as an image"):
@@ -316,7 +318,7 @@ def test_a_truncated_image_from_the_start_is_named_before_anything_trains(leaves
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "../nowhere", "/dev/null", "\\0", "''", "~", "a\\nb"])
-def test_a_data_path_that_is_no_folder_is_one_line(path: str, tmp_path: Path) -> None:
+def test_a_data_path_that_is_not_a_folder_gives_an_error_of_one_line(path: str, tmp_path: Path) -> None:
     file = tmp_path / "own.yaml"
     file.write_text(SMALL.replace("digits", f'{{name: folder, path: "{path}"}}'))
     with pytest.raises(StudyError, match=r"own\.yaml:3: dataset") as told:
@@ -324,7 +326,7 @@ def test_a_data_path_that_is_no_folder_is_one_line(path: str, tmp_path: Path) ->
     assert str(told.value).isprintable()
 
 
-def test_a_resolved_folder_of_images_cannot_be_made_to_claim_what_is_not_there() -> None:
+def test_a_stored_study_with_impossible_facts_about_its_images_is_refused() -> None:
     for wrong in ({"train_images": -1}, {"test_images": 0}, {"classes": ["=cmd()", "b"]}, {"classes": ["a"]}):
         found = {"classes": ["a", "b"], "train_images": 10, "test_images": 5, "sha256": "0"} | wrong
         with pytest.raises(ValueError, match="found"):

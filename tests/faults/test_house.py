@@ -1,4 +1,4 @@
-"""What must hold in the code itself, so that no new line lets an old fault in."""
+"""Rules for the code itself, so that a new line cannot bring back an old fault."""
 
 import ast
 from pathlib import Path
@@ -11,17 +11,16 @@ from tests.test_architecture import FILES
 WRITES = {"write_text", "write_bytes", "to_csv", "savefig", "savez", "savez_compressed", "touch"}
 ALLOWED = {
     "records.files": "write_whole itself",
-    "engines.lanes_library": "the compiled engine, in the user's cache, put in place in one step",
-    "bench.peer": "made-up data files in a folder of the bench's own",
-    "records.views": "into memory, for write_whole",
-    "figures.canvas": "into memory, for write_whole",
-    "records.folder": "a database tried beside its place",
+    "engines.lanes_library": "the compiled engine in the user's cache, written to a temporary file and renamed",
+    "bench.peer": "random data files in a folder of the benchmark",
+    "records.views": "writes into memory; write_whole writes the file",
+    "figures.canvas": "writes into memory; write_whole writes the file",
 }
-"""Which files may write otherwise than through `records.files.write_whole`, and why."""
+"""The modules that may write files without `records.files.write_whole`, each with the reason."""
 
 
 def writes(node: ast.AST) -> bool:
-    """Whether a call writes a file: by a method of paths and tables, or by opening one to write."""
+    """Whether a node is a call that writes a file: a method of a path or table, or `open` in a write mode."""
     if not isinstance(node, ast.Call):
         return False
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -31,12 +30,12 @@ def writes(node: ast.AST) -> bool:
 
 
 @pytest.mark.parametrize("name", sorted(set(FILES) - set(ALLOWED)))
-def test_a_file_is_written_whole_or_not_at_all(name: str) -> None:
+def test_all_code_writes_files_atomically(name: str) -> None:
     tree = ast.parse(FILES[name].read_text())
     assert [node.lineno for node in ast.walk(tree) if writes(node)] == []
 
 
-def test_no_checkpoint_and_no_array_is_read_as_a_pickle() -> None:
+def test_no_code_reads_a_checkpoint_or_an_array_as_a_pickle() -> None:
     for name, path in FILES.items():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):  # fmt: skip
@@ -47,11 +46,11 @@ def test_no_checkpoint_and_no_array_is_read_as_a_pickle() -> None:
                 assert called not in ("pickle.load", "pickle.loads"), name
 
 
-def test_the_page_of_faults_says_what_the_tests_are_called() -> None:
+def test_the_page_of_tested_faults_lists_the_tests_as_they_are_named() -> None:
     assert (HERE / "README.md").read_text() == page(), "run python tests/faults/matrix.py"
 
 
-def test_the_page_on_security_says_what_is_trusted_and_where_to_report() -> None:
+def test_the_security_page_says_what_is_trusted_and_where_to_report() -> None:
     text = (Path(__file__).parents[2] / "SECURITY.md").read_text()
     for part in ("## Trusted", "## Not trusted", "## Report", "--plugin"):
         assert part in text

@@ -1,4 +1,4 @@
-"""A name that a person can write is refused, or stays a name in every path, page, table and figure."""
+"""Hostile names. They are refused, or remain plain text in every path, page, table and figure."""
 
 import csv
 import io
@@ -39,7 +39,7 @@ FACTORS = "factors: {pooling: [avg, max]}"
 
 
 def placed(where: str, name: str) -> str:
-    """The small study with the name in that place."""
+    """The small study with the name at that place."""
     quoted = json.dumps(name)
     reference = "{{name: {}, metric: test_accuracy, value: 0.9, source: {}}}"
     return {
@@ -59,19 +59,19 @@ def placed(where: str, name: str) -> str:
 
 
 REFUSED = ("the study", "a value", "the model", "a person's model", "the data's path", "a factor", "a condition", "a key")  # fmt: skip
-"""Where none of the names can stand."""
+"""Places that refuse all of these names."""
 TAKEN = {
     "the question": {"a path", "a script", "a formula of TeX", "a formula of a spreadsheet", "markup", "300 characters"},
     "an arm": {"a path", "a script", "a formula of TeX", "markup"},
     "a published figure": {"a path", "a script", "a formula of TeX", "a formula of a spreadsheet", "markup", "300 characters"},
     "a published figure's source": {"a path", "a script", "a formula of TeX", "a formula of a spreadsheet", "markup", "300 characters"},
 }  # fmt: skip
-"""Where they can, and which: none of these is written into a table's cell as it is and is a formula there."""
+"""Places that accept some of the names. No accepted name becomes a formula in a table's cell."""
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("where", [*REFUSED, *TAKEN])
-def test_a_name_that_cannot_be_one_is_refused_in_one_line(where: str, name: str, small_file: Path) -> None:
+def test_a_forbidden_name_gives_an_error_of_one_line(where: str, name: str, small_file: Path) -> None:
     small_file.write_text(placed(where, NAMES[name]), encoding="utf-8", errors="replace")
     if name in TAKEN.get(where, ()):
         lay_out(study_file.read(small_file))
@@ -83,13 +83,13 @@ def test_a_name_that_cannot_be_one_is_refused_in_one_line(where: str, name: str,
 
 
 @pytest.mark.parametrize("name", sorted(TAKEN["an arm"]))
-def test_an_arms_name_as_a_file_name_is_letters_digits_and_dashes(name: str) -> None:
+def test_the_file_name_of_an_arm_has_only_letters_digits_and_dashes(name: str) -> None:
     assert re.fullmatch(r"[a-z0-9-]{6,67}", make_slug(NAMES[name]))
     assert make_slug(NAMES[name]) != make_slug(NAMES[name] + " ")
 
 
-def test_a_model_whose_words_a_spreadsheet_would_run_is_refused_them(small: Callable) -> None:
-    # A person's own network may take any word, and it stands alone in a cell of runs.csv.
+def test_a_keyword_value_that_a_spreadsheet_would_run_is_refused(small: Callable) -> None:
+    # A user's own network may accept any text, and the text is alone in a cell of runs.csv.
     for word in ("=cmd()", "+x", "-x", "@a"):
         with pytest.raises(StudyError, match="must not begin like a spreadsheet formula"):
             small(f"factors={{activation: [sigmoid, '{word}']}}")
@@ -98,7 +98,7 @@ def test_a_model_whose_words_a_spreadsheet_would_run_is_refused_them(small: Call
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_plugin_of_such_a_name_opens_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_with_a_hostile_name_opens_no_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own, "_allowed", [NAMES[name]])
     with pytest.raises(
         ModelError, match=r"is not of the form package\.module:callable|is code|ModuleNotFoundError"
@@ -107,10 +107,10 @@ def test_a_plugin_of_such_a_name_opens_nothing(name: str, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", ["a NUL", "two lines", "a terminal's escape", "right to left", "a formula of a spreadsheet"])  # fmt: skip
-def test_a_class_whose_name_breaks_a_table_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_class_name_that_would_break_a_table_is_refused(name: str, tmp_path: Path) -> None:
     from ablate.data.image_folders import image_folder
 
-    for folder in ("a", NAMES[name].replace("\0", "\x01")):  # no folder's name can hold a NUL
+    for folder in ("a", NAMES[name].replace("\0", "\x01")):  # a folder's name cannot contain a NUL
         for i in range(5):
             paint(tmp_path / folder / f"{i}.png", (i, i, i))
     with pytest.raises(ValueError, match="a class's name must not"):
@@ -122,7 +122,7 @@ WRITTEN = [name for name in NAMES if name in TAKEN["an arm"]]
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report in which every name that can be written is written wherever it can be; drawn once."""
+    """A report with every accepted name at every place that accepts it. It is drawn once for all tests."""
     from ablate.report import writer
 
     folder = tmp_path_factory.mktemp("hostile")
@@ -151,24 +151,24 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_such_names_are_text_in_the_page_and_in_the_index(hostile: Path) -> None:
+def test_hostile_names_are_shown_as_text_in_the_report_and_the_index(hostile: Path) -> None:
     for page in (hostile / "report.html", hostile.parent / "index.html"):
         parsed = Page(page.read_text())
-        assert parsed.tags.count("script") == 1  # ours
+        assert parsed.tags.count("script") == 1  # the report's own script
         assert "img" not in parsed.tags or parsed.tags.count("img") == len(list((hostile / "figures").glob("*.png")))  # fmt: skip
         for name in WRITTEN:
             assert NAMES[name] in parsed.text
 
 
-def test_such_names_are_text_in_markdown(hostile: Path) -> None:
+def test_hostile_names_are_shown_as_text_in_markdown(hostile: Path) -> None:
     markdown = (hostile / "report.md").read_text()
     assert "<script" not in markdown
-    assert not re.search(r"(?<!\\)\]\((?!figures/)", markdown)  # no link but to figures
+    assert not re.search(r"(?<!\\)\]\((?!figures/)", markdown)  # only figures are linked
     assert not re.search(r"(?<!\\)\$", markdown)
-    assert "&amp;lt;" in markdown  # what was an entity is no entity
+    assert "&amp;lt;" in markdown  # an entity in a name is escaped
 
 
-def test_no_cell_of_a_table_is_a_formula_and_every_row_is_whole(hostile: Path) -> None:
+def test_no_cell_of_a_table_is_a_formula_and_no_name_breaks_a_row(hostile: Path) -> None:
     for path in (hostile / "tables").glob("*.csv"):
         rows = list(csv.reader(io.StringIO(path.read_text())))
         assert {len(row) for row in rows} == {len(rows[0])}
@@ -177,7 +177,7 @@ def test_no_cell_of_a_table_is_a_formula_and_every_row_is_whole(hostile: Path) -
             assert not cell.startswith("-") or re.fullmatch(r"-[\d.e+-]+", cell), path
 
 
-def test_such_names_are_drawn_as_they_are(hostile: Path) -> None:
+def test_hostile_names_are_drawn_unchanged_in_figures(hostile: Path) -> None:
     import xml.etree.ElementTree as ElementTree
 
     drawn = list((hostile / "figures").glob("*.svg"))
@@ -186,11 +186,11 @@ def test_such_names_are_drawn_as_they_are(hostile: Path) -> None:
         assert not [node for node in ElementTree.parse(path).iter() if node.tag.endswith("script")]
 
 
-def test_classes_of_such_names_are_drawn_in_what_was_seen_inside(hostile: Path) -> None:
+def test_hostile_class_names_are_drawn_in_the_figures_of_the_inspection(hostile: Path) -> None:
     import numpy as np
 
     from ablate.records.tables import make_frame
-    from ablate.records.views import Confused, Filters, Layer, View, Views
+    from ablate.records.views import ConfusedPair, Filters, Layer, View, Views
 
     classes = tuple(NAMES[name] for name in WRITTEN)
     maps = np.ones((2, 3, 4, 4), np.float16)
@@ -199,7 +199,7 @@ def test_classes_of_such_names_are_drawn_in_what_was_seen_inside(hostile: Path) 
         arm=classes[0],
         key="",
         images=shades,
-        confused=(Confused(label=0, guess=1, images=3, examples=shades),),
+        confused=(ConfusedPair(label=0, guess=1, images=3, examples=shades),),
         layers=(Layer(asked="1", module=classes[2], channels=3, maps=maps),),
         filters=Filters(module=classes[2], channels=3, weights=maps, responses=maps),
         remark=classes[2],

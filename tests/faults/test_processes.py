@@ -1,4 +1,4 @@
-"""Processes that die, hang or are told to stop: nothing is lost, nothing runs twice, the others finish."""
+"""Processes that die, hang or are interrupted. No finished run is lost or repeated, and other runs complete."""
 
 import contextlib
 import json
@@ -51,21 +51,21 @@ def pool() -> Iterator[LocalProcesses]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five minutes of idleness shrink to four seconds."""
+    """Shorten the limit for an idle worker from five minutes to four seconds."""
     monkeypatch.setattr(workers, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(workers, "IDLE_LOOKS", 40)
 
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first hour shrinks to six seconds, and so does a hundred times what is usual."""
+    """Shorten the limits for the length of a run to six seconds."""
     monkeypatch.setattr(workers, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(workers, "LEAST_LOOKS", 60)
     monkeypatch.setattr(workers, "LONGEST_TIMES", 1)
 
 
 def faulty_runs(small, fault: str, healthy: int = 3) -> list[Run]:
-    """A healthy run, one with the fault, and more healthy ones."""
+    """A healthy run, a run with the fault, and more healthy runs."""
     own.allow(["tests.faults"])
     spec = small(
         "model=tests.faults.faulty:network", "baseline={}", f"factors={{fault: ['', {fault}]}}", "recipe.epochs=1"
@@ -76,7 +76,7 @@ def faulty_runs(small, fault: str, healthy: int = 3) -> list[Run]:
 
 
 def outcome_of_the_fault(pool: LocalProcesses, runs: list[Run]) -> Outcome:
-    """That of the one faulty run, after seeing that every other one is complete."""
+    """Run all, and return the outcome of the faulty run. All others must be complete."""
     outcomes = list(pool.outcomes(runs))
     assert len(outcomes) == len(runs)
     (found,) = [outcome for outcome in outcomes if outcome.run == runs[1]]
@@ -87,7 +87,7 @@ def outcome_of_the_fault(pool: LocalProcesses, runs: list[Run]) -> Outcome:
 @pytest.mark.parametrize(
     ("fault", "code"), [("kill -9", -9), ("segmentation fault", -11), ("exit", 7)], ids=lambda value: str(value)
 )  # fmt: skip
-def test_a_run_whose_worker_always_dies_is_tried_twice_and_recorded_with_how_it_died(
+def test_a_run_whose_worker_always_dies_is_tried_twice_and_recorded_with_the_cause(
     small, pool: LocalProcesses, fault: str, code: int
 ) -> None:
     record = outcome_of_the_fault(pool, faulty_runs(small, fault)).record
@@ -96,7 +96,7 @@ def test_a_run_whose_worker_always_dies_is_tried_twice_and_recorded_with_how_it_
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_run_whose_worker_hangs_is_stopped_twice_and_recorded_with_its_cause(
+def test_a_run_whose_worker_hangs_is_stopped_twice_and_recorded_with_the_cause(
     small, pool: LocalProcesses
 ) -> None:
     record = outcome_of_the_fault(pool, faulty_runs(small, "hang")).record
@@ -105,7 +105,7 @@ def test_a_run_whose_worker_hangs_is_stopped_twice_and_recorded_with_its_cause(
 
 
 @pytest.mark.usefixtures("hurried")
-def test_a_run_in_an_endless_loop_is_stopped_once_others_show_how_long_one_takes(
+def test_a_run_in_an_endless_loop_is_stopped_once_other_runs_show_how_long_a_run_takes(
     small, pool: LocalProcesses
 ) -> None:
     record = outcome_of_the_fault(pool, faulty_runs(small, "endless loop")).record
@@ -116,7 +116,7 @@ def test_a_run_in_an_endless_loop_is_stopped_once_others_show_how_long_one_takes
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_worker_that_hangs_once_costs_its_run_nothing(small, pool: LocalProcesses) -> None:
+def test_a_run_completes_although_its_worker_hung_once(small, pool: LocalProcesses) -> None:
     runs = faulty_runs(small, "hang")[::2]
     assert len(list(pool.outcomes(runs))) == 2
     victim = workers_of(psutil.Process())[0]
@@ -125,7 +125,7 @@ def test_a_worker_that_hangs_once_costs_its_run_nothing(small, pool: LocalProces
     assert not victim.is_running()
 
 
-def test_no_run_is_called_stuck_for_its_length_before_a_complete_one_is_known(
+def test_no_run_is_stopped_for_its_length_before_another_run_is_complete(
     small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "LOOK_SECONDS", 0.02)
@@ -142,7 +142,7 @@ def test_no_run_is_called_stuck_for_its_length_before_a_complete_one_is_known(
     assert statuses == ["failed", "complete"]
 
 
-def test_the_server_that_forks_workers_may_be_killed_too(small, pool: LocalProcesses) -> None:
+def test_runs_complete_although_the_server_that_forks_workers_is_killed(small, pool: LocalProcesses) -> None:
     runs = faulty_runs(small, "kill -9")
     assert len(list(pool.outcomes(runs[:1]))) == 1
     (server,) = {worker.parent() for worker in workers_of(psutil.Process())}
@@ -164,18 +164,18 @@ def test_the_server_that_forks_workers_may_be_killed_too(small, pool: LocalProce
         ("infinity", "diverged", "the loss became infinite or no number"),
     ],
 )
-def test_what_goes_wrong_in_training_is_recorded_with_its_cause_and_the_others_go_on(
+def test_an_error_in_training_is_recorded_with_its_cause_and_the_other_runs_continue(
     small, pool: LocalProcesses, fault: str, status: str, cause: str
 ) -> None:
     runs = faulty_runs(small, fault)
     found = outcome_of_the_fault(pool, runs)
     assert found.record.status == status
     assert re.fullmatch(cause, found.record.cause or "")
-    assert found.run.recipe.batch_size == runs[1].recipe.batch_size  # nothing was made smaller to fit
+    assert found.run.recipe.batch_size == runs[1].recipe.batch_size  # the batch size was not reduced
 
 
 class Nursery:
-    """A process that has imported everything and forks one parent after the other."""
+    """A process that has imported everything and forks processes that run a study, one after another."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -187,7 +187,7 @@ class Nursery:
         )
 
     def bear(self, folder: Path) -> psutil.Process:
-        """A process that conducts the study in the folder to its end, if it is let."""
+        """Fork a process that runs the study in the folder to its end, unless it is killed."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{folder}\n")
         self._process.stdin.flush()
@@ -195,7 +195,7 @@ class Nursery:
         return self._born
 
     def code(self) -> int:
-        """How the last one ended."""
+        """The exit code of the last forked process."""
         return self._answer()
 
     def _answer(self) -> int:
@@ -205,7 +205,7 @@ class Nursery:
     def close(self) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with contextlib.suppress(psutil.NoSuchProcess):  # one that a failed test left suspended
+        with contextlib.suppress(psutil.NoSuchProcess):  # a process that a failed test left suspended
             self._born.kill()
         self._process.stdin.close()
         self._process.wait()
@@ -220,7 +220,7 @@ def nursery() -> Iterator[Nursery]:
 
 
 def on_record(folder: Path) -> dict[str, int]:
-    """Trials by phase; none before there is a file. Undoes, as any reader may, what a kill left half done."""
+    """The number of trials by phase; empty without a database. Reading rolls back an interrupted transaction."""
     if not (folder / "study.db").exists():
         return dict.fromkeys(PHASES, 0)
     with sqlite3.connect(f"file:{folder / 'study.db'}?mode=rw", uri=True, timeout=10) as database:
@@ -230,7 +230,7 @@ def on_record(folder: Path) -> dict[str, int]:
         return dict.fromkeys(PHASES, 0) | {name.split()[-1]: count for name, count in found}
 
 
-def test_a_parent_killed_at_20_random_moments_of_every_phase_ends_with_the_table_of_an_undisturbed_one(
+def test_a_study_killed_at_20_random_moments_of_every_phase_ends_with_the_same_table_as_without_kills(
     nursery: Nursery, tmp_path: Path
 ) -> None:
     nursery.bear(tmp_path / "whole")
@@ -239,7 +239,7 @@ def test_a_parent_killed_at_20_random_moments_of_every_phase_ends_with_the_table
     folder = tmp_path / "parts"
     for phase in [phase for phase in (*PHASES, "look") for _ in range(4)]:
         enough = on_record(folder)
-        if phase == "look":  # which leaves no trial, only inside.npz
+        if phase == "look":  # the inspection stores no trial, only inside.npz
             (folder / "inside.npz").unlink(missing_ok=True)
             enough = on_record(tmp_path / "whole")
         else:
@@ -248,13 +248,13 @@ def test_a_parent_killed_at_20_random_moments_of_every_phase_ends_with_the_table
         while any(on_record(folder)[p] < enough[p] for p in PHASES) and parent.is_running():
             time.sleep(0.002)
         time.sleep(rng.uniform(0, 1 if phase == "look" else 0.05))
-        with contextlib.suppress(psutil.NoSuchProcess):  # nobody knows how long it looks
+        with contextlib.suppress(psutil.NoSuchProcess):  # the duration of the inspection is unknown
             parent.kill()
         assert nursery.code() in ((-signal.SIGKILL, 0) if phase == "look" else (-signal.SIGKILL,))
     nursery.bear(folder)
     assert nursery.code() == 0
     assert runs_csv(ReportFolder(folder)) == runs_csv(ReportFolder(tmp_path / "whole"))
-    assert on_record(folder) == on_record(tmp_path / "whole")  # no run twice
+    assert on_record(folder) == on_record(tmp_path / "whole")  # no run was repeated
     looked = [
         dict(np.load(tmp_path / name / "inside.npz", allow_pickle=False)) for name in ("parts", "whole")
     ]
@@ -262,15 +262,15 @@ def test_a_parent_killed_at_20_random_moments_of_every_phase_ends_with_the_table
     assert all(np.array_equal(looked[0][name], looked[1][name]) for name in looked[0])
 
 
-def test_a_folder_is_free_after_a_kill_and_until_then_whoever_wants_it_is_told_who_holds_it(
+def test_a_folder_is_locked_until_its_process_is_killed_and_the_error_names_that_process(
     nursery: Nursery, tmp_path: Path
 ) -> None:
     folder = tmp_path / "small"
     parent = nursery.bear(folder)
     while on_record(folder)["tune"] < 1:
         time.sleep(0.002)
-    parent.suspend()  # it stays where it is, whatever it was about to write
-    with pytest.raises(FolderError, match=rf"process {parent.pid} on \S+ is at work here: wait, or choose"):
+    parent.suspend()  # suspended wherever it is
+    with pytest.raises(FolderError, match=rf"in use by process {parent.pid} on \S+: wait, or choose"):
         ReportFolder(folder).lock(fresh=False)
     parent.kill()
     assert nursery.code() == -signal.SIGKILL
@@ -278,7 +278,7 @@ def test_a_folder_is_free_after_a_kill_and_until_then_whoever_wants_it_is_told_w
 
 
 class Stopped(Stub):
-    """Workers that are told to stop after so many runs."""
+    """Runs that are interrupted after a number of runs."""
 
     stop_for = 0
 
@@ -292,14 +292,14 @@ class Stopped(Stub):
 def interrupted(
     spec: StudySpec, path: Path, stop_after: int, blocks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Conduct the study until it is told to stop, and write what an interrupted command writes."""
+    """Run the study until it is interrupted, and write what an interrupted command writes."""
     conditions = Conditions(dataset=spec.dataset, data_root=None, validation=spec.validation, device="cpu")
     folder = ReportFolder(path)
     folder.lock(fresh=False)
     folder.adopt(spec)
     stub = Stopped()
     stub.stop_for = stop_after
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # two threads on busy cores wait for each other
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # on busy cores two threads would wait for each other
     conduct = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=stub)
     timed = 0
     try:
@@ -330,7 +330,7 @@ SEARCH = ("design=search", "search.candidates=4", "search.generation=2", "search
     ],
     ids=["before the first run", "in tuning", "in confirming", "in timing", "in searching"],
 )  # fmt: skip
-def test_wherever_it_is_interrupted_the_partial_report_says_at_its_top_what_is_missing(
+def test_a_partial_report_says_first_what_is_missing_whenever_the_study_was_interrupted(
     small,
     tmp_path: Path,
     overrides: tuple[str, ...],
@@ -349,7 +349,7 @@ def test_wherever_it_is_interrupted_the_partial_report_says_at_its_top_what_is_m
 
 
 def begun(folder: Path) -> subprocess.Popen[str]:
-    """A real command with some 400 runs to go, once three are on record."""
+    """Start a command with about 400 runs. Return it when three runs are stored."""
     (folder / "small.yaml").write_text(
         SMALL.replace("seeds: 3", "seeds: 200").replace("trials: 2", "trials: 0")
     )
@@ -361,7 +361,7 @@ def begun(folder: Path) -> subprocess.Popen[str]:
     return parent
 
 
-def test_a_command_terminated_while_it_imports_stops_its_runs_and_leaves_whole_records_and_a_partial_report(
+def test_a_command_terminated_during_imports_stops_its_runs_and_leaves_complete_records_and_a_partial_report(
     tmp_path: Path,
 ) -> None:
     with begun(tmp_path) as parent:
@@ -382,7 +382,7 @@ def test_a_command_terminated_while_it_imports_stops_its_runs_and_leaves_whole_r
     assert (folder / "tables" / "runs.csv").read_text().count("confirm,") == recorded
 
 
-def test_a_signal_waits_for_what_must_not_be_cut_in_two() -> None:
+def test_a_signal_waits_until_an_uninterruptible_block_has_ended() -> None:
     done = []
 
     def work() -> None:
@@ -398,11 +398,13 @@ def test_a_signal_waits_for_what_must_not_be_cut_in_two() -> None:
     assert done == ["whole"]
 
 
-def test_a_second_interrupt_ends_the_command_at_once_and_leaves_nothing_running(tmp_path: Path) -> None:
+def test_a_second_interrupt_ends_the_command_at_once_and_leaves_no_process_running(tmp_path: Path) -> None:
     with begun(tmp_path) as parent:
         family = psutil.Process(parent.pid).children(recursive=True)
         parent.send_signal(signal.SIGINT)
-        while workers_of(psutil.Process(parent.pid)):  # the first one is heard once its runs are stopped
+        while workers_of(
+            psutil.Process(parent.pid)
+        ):  # the command handles the first signal when its runs have stopped
             time.sleep(0.002)
         parent.send_signal(signal.SIGINT)
         _, errors = parent.communicate(timeout=120)

@@ -1,4 +1,4 @@
-"""Thousands of runs, hundreds of arms: a run costs what the first one cost, and nothing is lost on the way."""
+"""Thousands of runs, hundreds of arms. The last run costs as much as the first, and no run is lost."""
 
 import random
 import subprocess
@@ -20,7 +20,7 @@ from tests.faults.test_processes import on_record
 
 ARMS, SEEDS = 200, 25
 WINDOW = 50
-"""Runs whose work is counted at the start and at the end."""
+"""How many runs at the start and at the end have their work counted."""
 SOAKED = f"""\
 name: soak
 question: Is anything lost?
@@ -35,7 +35,7 @@ timing: {{blocks: 0}}
 
 
 class Calls:
-    """Calls of functions, Python's and C's, while it is on: work that no other program can disturb."""
+    """Counts calls of Python and C functions. Other programs cannot disturb this measure of work."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -60,7 +60,7 @@ def many(small, arms: int, seeds: int):
 
 @pytest.mark.parametrize("seeds", [3, pytest.param(SEEDS, marks=pytest.mark.slow)])
 @pytest.mark.timeout(1800)
-def test_of_5000_runs_of_200_arms_the_last_takes_the_work_and_the_memory_of_the_first_and_a_report_opens(
+def test_with_5000_runs_of_200_arms_the_last_run_costs_as_much_work_and_memory_as_the_first_and_a_report_opens(
     small, tmp_path: Path, seeds: int
 ) -> None:
     spec = many(small, ARMS, seeds)
@@ -73,7 +73,7 @@ def test_of_5000_runs_of_200_arms_the_last_takes_the_work_and_the_memory_of_the_
         memory, work = [], []
         for start in (0, total - WINDOW - 10):
             for event in events:
-                if event.done >= start + 10:  # the first ones fill what is cached
+                if event.done >= start + 10:  # the first runs fill caches
                     break
             memory.append(process.memory_info().rss)
             with Calls() as calls:
@@ -93,10 +93,10 @@ def test_of_5000_runs_of_200_arms_the_last_takes_the_work_and_the_memory_of_the_
 
 
 def soak(folder: Path, stops: Sequence[int], rng: random.Random) -> int:
-    """Run the study by as many commands as it takes, each killed once so many runs are on record.
+    """Run the study by several commands. Kill each command when the next number of runs in `stops` is stored.
 
-    A worker at random is killed every few seconds of the many hours that such a study would take at a run of
-    a few seconds; how many were is returned.
+    Also kill random workers, as often as one every few seconds of a study whose runs take a few seconds.
+    Returns the number of killed workers.
     """
     (folder / "soak.yaml").write_text(SOAKED)
     command = [sys.executable, "-m", "ablate", "run", "soak.yaml", "--plugin", "tests.faults", "--quiet"]
@@ -121,7 +121,7 @@ def soak(folder: Path, stops: Sequence[int], rng: random.Random) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_5000_runs_among_kills_of_workers_every_few_seconds_and_of_ten_parents_end_with_the_exact_table(
+def test_5000_runs_end_with_the_exact_table_although_workers_are_killed_every_few_seconds_and_the_command_ten_times(
     tmp_path: Path,
 ) -> None:
     rng = random.Random()
@@ -132,7 +132,7 @@ def test_5000_runs_among_kills_of_workers_every_few_seconds_and_of_ten_parents_e
         killed = soak(tmp_path / name, stops, rng)
         folder = ReportFolder(tmp_path / name / "reports" / "soak")
         tables[name] = runs_csv(folder)
-        assert on_record(folder.path)["confirm"] == ARMS * SEEDS  # no run twice
+        assert on_record(folder.path)["confirm"] == ARMS * SEEDS  # no run was repeated
     print(f"{killed} workers and {len(stops)} parents killed")
     assert killed > 50
     assert tables["soaked"] == tables["whole"]

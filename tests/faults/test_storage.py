@@ -1,4 +1,4 @@
-"""A disk that is full, a folder that cannot be written, a record that is not ours: one line, nothing lost."""
+"""Full disks, folders that cannot be written, damaged databases. Errors have one line, and no data is lost."""
 
 import os
 import resource
@@ -23,7 +23,7 @@ from tests.experiment.test_conduct import Stub, conduct, runs_csv
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The record of a study that ran to its end."""
+    """The database of a complete study."""
     from ablate.study import study_file
 
     folder = tmp_path_factory.mktemp("record")
@@ -72,15 +72,15 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut between two pages": (lambda path: cut(path, lambda size: size // 2 // 4096 * 4096), "no usable record"),
     "cut within a page": (lambda path: cut(path, lambda size: size - 1000), "no usable record"),
     "overwritten in the middle": (overwritten, "no usable record"),
-    "of another program": (another_schema, "it holds no study small"),
-    "of another Optuna study": (another_study, "it holds no study small"),
+    "of another program": (another_schema, "it contains no study small"),
+    "of another Optuna study": (another_study, "it contains no study small"),
     "of a newer Optuna": (newer_optuna, "no usable record"),
     "with a torn record": (torn_record, "no usable record"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_database_that_is_not_our_whole_record_is_one_line_and_never_overwritten(
+def test_a_damaged_or_foreign_database_gives_an_error_of_one_line_and_is_never_overwritten(
     record: Path, tmp_path: Path, case: str
 ) -> None:
     path = tmp_path / "study.db"
@@ -90,13 +90,15 @@ def test_a_database_that_is_not_our_whole_record_is_one_line_and_never_overwritt
     before = path.read_bytes()
     with pytest.raises(FolderError, match=message) as raised:
         SqliteRecord(path, "small")
-    assert "it stays as it is; --fresh moves it aside" in str(raised.value)
+    assert "it is left unchanged; --fresh renames its folder" in str(raised.value)
     assert "\n" not in str(raised.value)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_kill_while_the_record_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_during_the_creation_of_the_database_leaves_no_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "study.db"
 
     def killed(*_: object) -> None:
@@ -133,7 +135,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path, left: int) -> Path:
-    """A file that leaves so many bytes of the disk free."""
+    """Write a file that leaves `left` bytes of the disk free."""
     filler = disk / "filler"
     free = os.statvfs(disk)
     filler.write_bytes(bytes(free.f_bavail * free.f_frsize - left))
@@ -141,7 +143,7 @@ def fill(disk: Path, left: int) -> Path:
 
 
 @pytest.mark.parametrize("left", [0, 100_000, 230_000, 250_000])
-def test_a_full_disk_is_one_line_and_with_room_again_the_study_ends_as_if_it_had_not_been(
+def test_a_full_disk_gives_an_error_of_one_line_and_with_free_space_the_study_continues_to_the_same_result(
     small, small_disk: Path, tmp_path: Path, left: int
 ) -> None:
     spec = small("seeds=90", "timing.blocks=0")
@@ -155,15 +157,15 @@ def test_a_full_disk_is_one_line_and_with_room_again_the_study_ends_as_if_it_had
     filler.unlink()
     if (small_disk / "small" / "study.db").exists():
         store = SqliteRecord(small_disk / "small" / "study.db", "small")
-        assert len(store.runs) >= len(first.ran) - 1  # all but the one that found the disk full
+        assert len(store.runs) >= len(first.ran) - 1  # all but the run that found the disk full
         store.close()
     _, folder = conduct(spec, small_disk / "small", second)
     assert runs_csv(folder) == runs_csv(whole)
     assert not set(first.ran[:-1]) & set(second.ran)
-    assert not list((small_disk / "small").rglob(f".*.{os.getpid()}"))  # no half file
+    assert not list((small_disk / "small").rglob(f".*.{os.getpid()}"))  # no partial file
 
 
-def test_a_folder_on_a_disk_that_turned_read_only_is_one_line_and_still_tells_what_it_holds(
+def test_a_read_only_folder_gives_an_error_of_one_line_and_its_results_can_still_be_read(
     small, small_disk: Path
 ) -> None:
     spec = small("timing.blocks=0")
@@ -186,12 +188,12 @@ def test_a_folder_on_a_disk_that_turned_read_only_is_one_line_and_still_tells_wh
     assert runs_csv(folder) == table
 
 
-def test_a_command_that_may_write_no_larger_file_says_so_in_one_line_and_goes_on_later(
+def test_a_limit_on_file_size_gives_an_error_of_one_line_and_the_study_continues_without_the_limit(
     tmp_path: Path,
 ) -> None:
     overrides = ["seeds=40", "tuning.trials=0", "timing.blocks=0", "recipe.epochs=1"]
     (tmp_path / "small.yaml").write_text(SMALL)
-    most = 280_000  # an empty record has some 200,000 bytes
+    most = 280_000  # an empty database has about 200,000 bytes
 
     done = subprocess.run(
         [sys.executable, "-m", "ablate", "run", "small.yaml", *overrides, "--quiet"],
@@ -205,7 +207,7 @@ def test_a_command_that_may_write_no_larger_file_says_so_in_one_line_and_goes_on
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.strip().splitlines()) == 1
-    assert "what is on record stays" in done.stderr
+    assert "finished runs are kept" in done.stderr
     store = SqliteRecord(tmp_path / "reports" / "small" / "study.db", "small")
     recorded = len(store.runs)
     store.close()

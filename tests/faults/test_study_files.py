@@ -1,4 +1,4 @@
-"""A study file may come from anyone: it is a study or one line, it runs no code, and it may not drift."""
+"""Hostile study files. They give a valid study or an error of one line, run no code, and cannot change later."""
 
 import itertools
 import os
@@ -27,7 +27,7 @@ from tests.faults.mutants import VALUES, mutated_studies
 
 
 def laid_out_or_one_line(path: Path) -> bool:
-    """Whether the file is a study; if not, that one readable line says so. Anything else that is raised is a fault."""
+    """Whether the file is a valid study. If not, its error must be one readable line; other errors are faults."""
     try:
         for fallback in (False, True):
             spec = study_file.read(path, fallback=fallback)
@@ -41,7 +41,7 @@ def laid_out_or_one_line(path: Path) -> bool:
     return True
 
 
-def test_a_mutated_study_is_a_study_or_one_line(tmp_path: Path) -> None:
+def test_a_mutated_study_file_is_valid_or_gives_an_error_of_one_line(tmp_path: Path) -> None:
     path = tmp_path / "mutant.yaml"
     outcomes = []
     for content in mutated_studies(72, seed=0):
@@ -52,7 +52,7 @@ def test_a_mutated_study_is_a_study_or_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_ten_thousand_mutated_studies_are_studies_or_one_line_each(tmp_path: Path) -> None:
+def test_ten_thousand_mutated_study_files_are_each_valid_or_give_an_error_of_one_line(tmp_path: Path) -> None:
     path = tmp_path / "mutant.yaml"
     faults = []
     for number, content in enumerate(mutated_studies(10_000, seed=1)):
@@ -77,7 +77,9 @@ KEYS = st.sampled_from(["dataset", "model", "baseline", "factors", "arms", "reci
 
 @settings(max_examples=80, deadline=None)
 @given(key=KEYS, node=NODES)
-def test_whatever_stands_at_a_key_it_is_a_study_or_one_line(tmp_path_factory, key: str, node: str) -> None:
+def test_any_value_of_any_key_is_valid_or_gives_an_error_of_one_line(
+    tmp_path_factory, key: str, node: str
+) -> None:
     path = tmp_path_factory.getbasetemp() / "structured.yaml"
     kept = [line for line in SMALL.splitlines() if not line.startswith(f"{key}:")]
     path.write_text("\n".join([*kept, f"{key}: {node}"]), encoding="utf-8", errors="replace")
@@ -88,7 +90,7 @@ BOMB = "\n".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9) if before else 'x'}]"
     for before, name in itertools.pairwise([None, *"abcdefghi"])
 )
-"""A billion x; of such a mapping only its first line may ever be looked at."""
+"""Aliases that would expand to a billion times x."""
 TRAPS = {
     "anchors that unfold to a billion": (BOMB, r":2: alias '\*a' is not allowed: write the value itself"),
     "brackets nested sixty thousand deep": (SMALL + "x: " + "[" * 60_000, r":12: more than 20 nested levels"),
@@ -119,7 +121,7 @@ TRAPS = {
 
 
 @pytest.mark.parametrize("trap", TRAPS)
-def test_a_file_made_to_hang_or_crash_its_reader_is_one_line_and_exit_code_2(
+def test_a_file_made_to_hang_or_crash_its_reader_gives_an_error_of_one_line_and_exit_code_2(
     trap: str, small_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text, message = TRAPS[trap]
@@ -132,7 +134,7 @@ def test_a_file_made_to_hang_or_crash_its_reader_is_one_line_and_exit_code_2(
         lay_out(study_file.read(small_file))
 
 
-def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path) -> None:
+def test_reading_an_endless_file_stops_at_a_limit(tmp_path: Path) -> None:
     pipe = tmp_path / "endless.yaml"
     os.mkfifo(pipe)
     written: list[int] = []
@@ -150,11 +152,13 @@ def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="more than 64,000 bytes, the limit of a study file: shorten it"):
         study_file.read(pipe)
     feeding.join()
-    assert sum(written) < 1_000_000  # what a pipe holds, beside what was read
+    assert sum(written) < 1_000_000  # what was read, and the buffer of the pipe
 
 
 @pytest.mark.parametrize("override", ["seeds=[&a 1, *a]", f"seeds={'[' * 5000}", "seeds=2026-99-99", f"seeds={'9' * 5000}"])  # fmt: skip
-def test_an_override_made_to_hang_or_crash_its_reader_is_one_line(small: Callable, override: str) -> None:
+def test_an_override_made_to_hang_or_crash_its_reader_gives_an_error_of_one_line(
+    small: Callable, override: str
+) -> None:
     with pytest.raises(StudyError, match=r"command line: seeds: .* is not a YAML value"):
         small(override)
 
@@ -164,7 +168,7 @@ QUICK = SMALL.replace("blocks: 3", "blocks: 0")
 
 @pytest.fixture(scope="module")
 def answered_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report folder of the small study, conducted once and not timed."""
+    """The report folder of the small study, run once for all tests, without timing."""
     path = tmp_path_factory.mktemp("answered")
     (path / "small.yaml").write_text(QUICK)
     conduct(study_file.read(path / "small.yaml"), path / "report", Stub())
@@ -173,14 +177,14 @@ def answered_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def answered(answered_once: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
+    """A copy of that folder."""
     return Path(shutil.copytree(answered_once, tmp_path / "report"))
 
 
 def ablate(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
 ) -> tuple[int, str, str]:
-    """The command line in this process: exit code, what it prints, what it tells."""
+    """Run a command in this process. Returns the exit code, standard output and standard error."""
     monkeypatch.setattr(sys, "argv", ["ablate", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         command_line.main()
@@ -190,7 +194,7 @@ def ablate(
 
 @pytest.fixture
 def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Code that leaves a mark when it is imported, where a command would find it; the mark."""
+    """Put a module that leaves a file when imported where a command would find it. Returns that file."""
     mark = tmp_path / "imported"
     (tmp_path / "malice.py").write_text(f"open({str(mark)!r}, 'w')\ndef build(): ...\n")
     monkeypatch.chdir(tmp_path)
@@ -201,7 +205,7 @@ def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("where", ["the model", "an arm's model", "the fallback's model"])
 @pytest.mark.parametrize("command", ["plan", "run"])
-def test_a_study_that_names_code_does_not_have_it_imported(
+def test_code_that_a_study_names_is_not_imported(
     command: str, where: str, trap: Path, small_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:  # fmt: skip
     named = {
@@ -213,7 +217,7 @@ def test_a_study_that_names_code_does_not_have_it_imported(
         named[where].replace("validation: 240", "validation: 0").replace("trials: 2", "trials: 0")
     )
     arguments = [command, small_file]
-    if where == "the fallback's model":  # it is read only where the data cannot be had
+    if where == "the fallback's model":  # only a study whose data is not available uses it
         monkeypatch.setattr("ablate.data.sources.find", lambda *_, **__: None)
         arguments = ["run", small_file]
     code, _, told = ablate(monkeypatch, capsys, *arguments)
@@ -221,7 +225,7 @@ def test_a_study_that_names_code_does_not_have_it_imported(
     assert "is code, which a study alone never runs: allow it with --plugin malice" in told
 
 
-def test_naming_code_on_the_command_line_of_models_does_not_import_it(
+def test_code_named_as_an_argument_of_ablate_models_is_not_imported(
     trap: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, _, told = ablate(monkeypatch, capsys, "models", "malice:build")
@@ -230,13 +234,13 @@ def test_naming_code_on_the_command_line_of_models_does_not_import_it(
 
 
 @pytest.mark.parametrize("command", ["report", "compare", "activations", "export"])
-def test_a_report_folder_that_names_code_does_not_have_it_imported(
+def test_code_that_a_report_folder_names_is_not_imported(
     command: str, trap: Path, answered: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:  # fmt: skip
     folder = ReportFolder(answered)
     monkeypatch.setattr(
         "ablate.figures.registry.draw_results", lambda *_: []
-    )  # no study names code in them, and they take long
+    )  # in these no study names code, and they are slow
     for name in ("study.yaml", "environment.json"):
         file = folder.path / name
         file.write_text(file.read_text().replace("model: lenet", "model: malice:build").replace('"model": "lenet"', '"model": "malice:build"'))  # fmt: skip
@@ -244,7 +248,7 @@ def test_a_report_folder_that_names_code_does_not_have_it_imported(
     more = {"compare": [folder.path], "export": ["--arm", "baseline"]}
     code, _, told = ablate(monkeypatch, capsys, command, folder.path, *more.get(command, []))
     assert not trap.exists()
-    if command in ("activations", "export"):  # the others build no network
+    if command in ("activations", "export"):  # other commands build no network
         assert code == 2
         assert "--plugin malice" in told
     else:
@@ -264,7 +268,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_study_file_changed_between_two_runs_goes_on_only_where_it_adds_or_reads_anew(
+def test_a_changed_study_continues_only_if_the_change_adds_runs_or_leaves_all_runs_valid(
     change: str, answered: Path, small_file: Path
 ) -> None:
     before, after, refusal = CHANGES[change]
@@ -282,21 +286,25 @@ def test_a_study_file_changed_between_two_runs_goes_on_only_where_it_adds_or_rea
         conduct(study_file.read(small_file), answered, again)
         now = (answered / "tables" / "runs.csv").read_bytes()
         assert set(table.splitlines()) <= set(now.splitlines())
-        assert len(again.ran) == now.count(b"\n") - table.count(b"\n")  # nothing was run twice
+        assert len(again.ran) == now.count(b"\n") - table.count(b"\n")  # no run was repeated
 
 
-def test_a_change_that_adds_after_an_answer_is_said_in_the_report(answered: Path, small_file: Path) -> None:
+def test_the_report_says_which_runs_were_added_after_an_answer_was_seen(
+    answered: Path, small_file: Path
+) -> None:
     write_table(
         make_frame("comparisons", []), answered / "tables" / "comparisons.csv"
-    )  # what a report leaves
+    )  # a report has been written
     small_file.write_text(QUICK.replace("seeds: 3", "seeds: 4"))
     conduct(study_file.read(small_file), answered, Stub())
     told = " ".join(list_cautions(gather(answered)))
     assert "Changed after an answer had been seen: seeds from 3 to 4" in told
 
 
-def test_a_fresh_start_keeps_every_byte_of_the_old_folder_aside(answered: Path, small_file: Path) -> None:
-    # A lock and its holder's name are about a process, not about the study.
+def test_a_fresh_start_renames_the_old_folder_and_keeps_every_byte_of_it(
+    answered: Path, small_file: Path
+) -> None:
+    # The lock and its holder belong to a process, not to the study.
     files = [path for path in answered.rglob("*") if path.is_file() and path.name[0] != "."]
     old = {path.relative_to(answered): path.read_bytes() for path in files}
     small_file.write_text(QUICK.replace("epochs: 2", "epochs: 3"))

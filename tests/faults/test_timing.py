@@ -1,4 +1,4 @@
-"""A timing that other load disturbed is found, said, and used for no verdict."""
+"""Other load during the timing. It is found and reported, and no verdict uses disturbed measurements."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,15 +28,15 @@ def disturb(folder: Path, how: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
 
 
 def slowed(table: pd.DataFrame, rows: pd.Series, *, seen: bool) -> pd.DataFrame:
-    """The blocks ten times as slow, and marked if the load was seen."""
+    """Make these blocks ten times as slow, and mark them as disturbed if the load was `seen`."""
     return table.assign(seconds=table["seconds"].where(~rows, table["seconds"] * 10), disturbed=rows & seen)
 
 
-def test_a_quiet_timing_raises_no_doubt(folder: Path) -> None:
+def test_a_timing_without_other_load_gives_no_warning(folder: Path) -> None:
     assert not [line for line in list_cautions(gather(folder)) if "timing block" in line]
 
 
-def test_blocks_during_which_others_worked_are_said_and_left_out_of_the_ratio(folder: Path) -> None:
+def test_disturbed_timing_blocks_are_reported_and_left_out_of_the_ratio(folder: Path) -> None:
     quiet = gather(folder).tables["arms"].set_index("arm")["examples_per_second_ratio"]["a"]
     disturb(folder, lambda table: slowed(table, (table["block"] == 0) | (table["position"] == 0), seen=True))
     evidence = gather(folder)
@@ -46,10 +46,10 @@ def test_blocks_during_which_others_worked_are_said_and_left_out_of_the_ratio(fo
         if line.startswith("Other programs disturbed 50% of the timing")
     ]
     ratio = evidence.tables["arms"].set_index("arm")["examples_per_second_ratio"]["a"]
-    assert ratio == pytest.approx(quiet, rel=0.15)  # ten times as slow would have been far off
+    assert ratio == pytest.approx(quiet, rel=0.15)  # the slow blocks would have changed it by far
 
 
-def test_load_that_comes_within_blocks_is_found_by_the_drift(folder: Path) -> None:
+def test_load_that_grows_within_blocks_is_found_by_the_baselines_drift(folder: Path) -> None:
     disturb(folder, lambda table: slowed(table, table["position"] == 2, seen=False))
     assert [
         line
@@ -58,14 +58,16 @@ def test_load_that_comes_within_blocks_is_found_by_the_drift(folder: Path) -> No
     ]
 
 
-def test_load_that_comes_and_goes_between_blocks_is_found_by_the_spread(folder: Path) -> None:
+def test_load_that_changes_between_blocks_is_found_by_the_spread_of_the_blocks(folder: Path) -> None:
     disturb(folder, lambda table: slowed(table, table["block"] >= 2, seen=False))
     told = list_cautions(gather(folder))
-    assert not [line for line in told if "throughput changed by" in line]  # both ends of a block suffer alike
+    assert not [
+        line for line in told if "throughput changed by" in line
+    ]  # the baseline is slow at both ends of a block, so there is no drift
     assert [line for line in told if "The interquartile range of the baseline's timing blocks is" in line]
 
 
-def test_no_verdict_on_accuracy_changes_with_the_timing(folder: Path) -> None:
+def test_the_timing_changes_no_verdict_on_accuracy(folder: Path) -> None:
     before = gather(folder)
     disturb(folder, lambda table: slowed(table, table["arm"] == "a", seen=False))
     after = gather(folder)
@@ -80,7 +82,7 @@ def test_no_verdict_on_accuracy_changes_with_the_timing(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("seen", [True, False])
-def test_an_arm_counts_as_slower_only_by_blocks_that_nobody_disturbed(
+def test_an_arm_is_called_slower_only_on_the_evidence_of_undisturbed_blocks(
     seen: bool, tmp_path: Path, small: Callable
 ) -> None:
     quiet, loud = (

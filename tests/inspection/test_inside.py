@@ -32,7 +32,7 @@ from ablate.inspection.networks import reopen_network
 from ablate.inspection.tracing import find_maps, list_layer_names, trace_calls
 from ablate.records import views
 from ablate.records.folder import ReportFolder
-from ablate.records.views import Confused, Filters, Layer, View, Views
+from ablate.records.views import ConfusedPair, Filters, Layer, View, Views
 from ablate.report import writer
 from ablate.report.evidence import gather
 from ablate.study import study_file
@@ -323,10 +323,10 @@ def test_what_was_seen_comes_back_from_its_file_and_equal_views_give_equal_bytes
     torn = tmp_path / views.NAME
     for damage in (content[:-300], b"", b"PK\x03\x04 nothing", content[:500] + b"x" + content[501:]):
         torn.write_bytes(damage)
-        with pytest.raises(FolderError, match=r"inside\.npz: is torn"):
+        with pytest.raises(FolderError, match=r"inside\.npz: is damaged"):
             views.read(torn)
     np.savez(torn, index=np.array([Code(tmp_path / "has run")], dtype=object), allow_pickle=True)
-    with pytest.raises(FolderError, match=r"inside\.npz: is torn"):
+    with pytest.raises(FolderError, match=r"inside\.npz: is damaged"):
         views.read(torn)
     assert not (tmp_path / "has run").exists()
     assert views.read(tmp_path / "nowhere.npz") is None
@@ -398,8 +398,8 @@ def test_a_folder_from_before_gets_the_report_that_it_always_got(tmp_path: Path,
     assert not re.search(r"\n\n\n\n", (path / "report.md").read_text())
 
 
-def pair(label: int, guess: int, images: int) -> Confused:
-    return Confused(label=label, guess=guess, images=images, examples=np.zeros((2, 1, 4, 4), np.uint8))
+def pair(label: int, guess: int, images: int) -> ConfusedPair:
+    return ConfusedPair(label=label, guess=guess, images=images, examples=np.zeros((2, 1, 4, 4), np.uint8))
 
 
 def view(arm: str, low: float = 0.0, high: float = 1.0, channels: int = 3) -> View:

@@ -25,7 +25,7 @@ def test_a_second_process_is_told_who_holds_the_folder_until_it_is_killed(folder
     with subprocess.Popen([sys.executable, "-c", HOLD, folder.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:  # fmt: skip
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(FolderError, match=f"process {holder.pid} on .* is at work here"):
+        with pytest.raises(FolderError, match=f"in use by process {holder.pid} on .*: wait, or choose"):
             folder.lock(fresh=False)
         holder.kill()
         holder.wait()
@@ -128,14 +128,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_study_or_with_a_torn_table_is_named(folder: ReportFolder, small) -> None:
-    with pytest.raises(FolderError, match="is no report folder"):
+    with pytest.raises(FolderError, match="is not a report folder"):
         read_inputs(folder.path)
     folder.lock(fresh=False)
     folder.adopt(small())
     with pytest.raises(FolderError, match=r"environment\.json: is missing"):
         read_inputs(folder.path)
     (folder.path / "environment.json").write_text("{")
-    with pytest.raises(FolderError, match="is torn"):
+    with pytest.raises(FolderError, match="is damaged"):
         read_inputs(folder.path)
     folder.release()
 
@@ -165,7 +165,7 @@ def test_named_arms_may_be_added_but_not_turned_round(
     folder.lock(fresh=False)
     folder.adopt(spec("{a: {}, b: {pooling: max}}"))
     if refused:
-        with pytest.raises(FolderError, match="holds a study with"):
+        with pytest.raises(FolderError, match="the study in this folder has"):
             folder.adopt(spec(arms))
     else:
         folder.adopt(spec(arms))

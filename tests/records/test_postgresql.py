@@ -208,7 +208,7 @@ def test_a_server_that_stays_away_is_one_line(server: Server, monkeypatch: pytes
     store = PostgresqlRecord(server.url, "away")
     server.stop()
     try:
-        with pytest.raises(FolderError, match=r"does not answer \(.*\): what is on record stays") as told:
+        with pytest.raises(FolderError, match=r"does not answer \(.*\): finished runs are kept") as told:
             store.claim("a run")
     finally:
         server.start()
@@ -220,10 +220,10 @@ def test_a_server_that_stays_away_is_one_line(server: Server, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("mysql://a@b/c", "only postgresql://… can be shared"),
+        ("mysql://a@b/c", "only a postgresql:// address is possible"),
         ("nothing", "write postgresql://USER@HOST:PORT/DATABASE"),
-        ("postgresql://me:secret@127.0.0.1/x", "leave it out of the URL"),
-        ("postgresql://me@127.0.0.1/x?password=secret", "leave it out of the URL"),
+        ("postgresql://me:secret@127.0.0.1/x", "put it into PGPASSWORD"),
+        ("postgresql://me@127.0.0.1/x?password=secret", "put it into PGPASSWORD"),
     ],
 )
 def test_an_address_that_will_not_do_is_told_without_its_password(url: str, message: str) -> None:
@@ -250,7 +250,7 @@ def test_the_command_line_shares_a_study_and_reports_from_anywhere(server: Serve
         assert not path.is_file() or server.password.encode() not in path.read_bytes(), path
     nobody = ablate("report", "nothing", "--storage", server.url, cwd=tmp_path, **given)
     assert nobody.returncode == 2
-    assert "holds no study nothing" in nobody.stderr
+    assert "contains no study nothing" in nobody.stderr
     wrong = ablate("run", "small.yaml", "--storage", server.url, cwd=tmp_path, PGPASSWORD="wrong")
     assert wrong.returncode == 2
     assert "no usable record" in wrong.stderr

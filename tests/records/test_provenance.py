@@ -86,8 +86,8 @@ def test_a_folder_of_an_unknown_version_is_one_line_that_says_what_to_do(tmp_pat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"environment\.json: is torn"),
-        ("[]", r"environment\.json: is not an object"),
+        ("{", r"environment\.json: is damaged"),
+        ("[]", r"environment\.json: is damaged \(not a JSON object"),
         (
             json.dumps({**PROVENANCE.to_dict(), "data": {}}),
             r"data\.dataset: field required: run the study again",

@@ -75,7 +75,7 @@ def test_the_storage_is_optunas_own_and_holds_nothing_running(tmp_path: Path) ->
 def test_a_file_that_is_no_record_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "study.db"
     path.write_bytes(content)
-    with pytest.raises(FolderError, match=r"study\.db: holds no usable record.*--fresh"):
+    with pytest.raises(FolderError, match=r"study\.db: contains no usable records.*--fresh"):
         SqliteRecord(path, "small")
     assert path.read_bytes() == content
 
@@ -122,7 +122,7 @@ def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
 
 def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("arm,block\nbaseline,1\n")
-    with pytest.raises(ValueError, match="lacks the column"):
+    with pytest.raises(ValueError, match="has no column"):
         tables.read_table("timing", tmp_path / "table.csv")
 
 

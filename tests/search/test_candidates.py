@@ -1,4 +1,4 @@
-"""A search is a function of the study and what came of its candidates, and stops what its like have passed."""
+"""The search: its proposals depend only on study and results, and it stops runs below the median."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -88,34 +88,34 @@ def test_the_same_study_and_scores_propose_the_same_candidates(spec) -> None:
     assert names(search(spec)) == names(search(spec))
 
 
-def test_another_study_or_other_scores_propose_others(spec, small) -> None:
+def test_another_study_or_other_scores_propose_other_candidates(spec, small) -> None:
     assert names(search(spec)) != names(search(small(*SPACE, "name=other")))
     worse = search(spec, lambda candidate: 1 - score(candidate))
     assert names(search(spec))[:6] == names(worse)[:6]
     assert names(search(spec))[6:] != names(worse)[6:]
 
 
-def test_the_baseline_opens_the_search_with_the_recipes_own_setting(spec) -> None:
+def test_the_baseline_with_the_recipes_own_setting_is_the_first_candidate(spec) -> None:
     first = propose(spec, [], 0, 6)[0]
     assert first.arm.name == "baseline"
     assert first.setting == {"learning_rate": 0.003}
 
 
-def test_no_candidate_is_tried_twice_and_all_can_be_built(spec) -> None:
+def test_no_candidate_is_tried_twice_and_every_candidate_can_be_built(spec) -> None:
     tried = search(spec)
     assert len(set(names(tried))) == len(tried) == 24
     for one in tried:
         settings = one.candidate.arm.factors
         assert settings["kernel_size"] != [5, 3, 5] or settings["conv_layers"] == 3
         assert one.candidate.flops_per_example > 0
-    # A 5×5 window dilated by 4 to 17×17 fits no second layer: drawn again, never proposed.
+    # A 5×5 window dilated by 4 covers 17×17, too much for the second layer. Such draws are repeated.
     assert not any(
         t.candidate.arm.factors["dilation"] == 4 and t.candidate.arm.factors["kernel_size"] == 5
         for t in tried
     )
 
 
-def test_a_space_smaller_than_the_search_is_tried_out_and_no_more(small) -> None:
+def test_a_search_ends_when_all_candidates_of_a_small_space_have_been_tried(small) -> None:
     spec = small("design=search", "factors={pooling: [avg, max]}", "tuning={trials: 0}")
     found = propose(spec, [], 0, 6)
     assert [candidate.arm.name for candidate in found] == ["baseline", "pooling=max"]
@@ -124,7 +124,7 @@ def test_a_space_smaller_than_the_search_is_tried_out_and_no_more(small) -> None
 
 
 class First:
-    """Draws the first choice and the middle of every range."""
+    """Always draws the first choice and the middle of a range."""
 
     def __init__(self) -> None:
         self.choices: dict[str, list[str]] = {}
@@ -137,7 +137,7 @@ class First:
         return (span.low + span.high) / 2
 
 
-def test_a_conditional_value_is_a_choice_only_where_the_factors_above_allow_it(small) -> None:
+def test_a_conditional_value_is_a_choice_only_where_its_condition_holds(small) -> None:
     draw = First()
     candidate = draw_candidate(small(*SPACE, "factors.dilation=[1]"), draw)
     assert candidate is not None
@@ -157,7 +157,7 @@ def arm(spec) -> Arm:
     return lay_out(spec).arms[0]
 
 
-def test_a_candidate_is_held_against_those_that_cost_no_more(arm) -> None:
+def test_a_candidate_is_stopped_only_by_comparison_with_candidates_that_cost_no_more(arm) -> None:
     curve = (0.1, 0.5, 0.7, 0.8, 0.85, 0.9)
     large = [
         TriedCandidate(
@@ -169,11 +169,11 @@ def test_a_candidate_is_held_against_those_that_cost_no_more(arm) -> None:
     ]
     assert (
         make_run(candidate(50, "small", arm), large).floor == ()
-    )  # it would have been stopped for being small
+    )  # among large candidates it would be stopped for being small
     assert make_run(candidate(100, "equal", arm), large).floor == (0.0, 0.0, 0.7, 0.8, 0.85, 0.9)
 
 
-def test_a_median_wants_four_curves_and_takes_those_that_got_so_far(arm) -> None:
+def test_a_median_needs_four_curves_and_uses_those_that_reached_the_epoch(arm) -> None:
     whole = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
     tried = [
         TriedCandidate(
@@ -187,7 +187,7 @@ def test_a_median_wants_four_curves_and_takes_those_that_got_so_far(arm) -> None
     assert make_run(candidate(1, "new", arm), tried[:3]).floor == ()
 
 
-def test_finalists_are_the_front_from_end_to_end(spec, arm) -> None:
+def test_finalists_are_spread_over_the_whole_front(spec, arm) -> None:
     points = {
         "tiny": (1, 0.7),
         "small": (2, 0.8),
@@ -225,7 +225,7 @@ def test_finalists_are_the_front_from_end_to_end(spec, arm) -> None:
     assert choose_finalists(spec, best) == []
 
 
-def test_an_arm_stands_for_itself_with_its_best_setting(spec, arm) -> None:
+def test_an_arm_can_become_a_finalist_only_with_its_best_setting(spec, arm) -> None:
     tried = []
     for rate, accuracy in ((0.1, 0.8), (0.2, 0.85), (0.3, 0.7)):
         one = replace(candidate(1, "same", arm), setting={"learning_rate": rate})
@@ -233,7 +233,7 @@ def test_an_arm_stands_for_itself_with_its_best_setting(spec, arm) -> None:
     assert [one.setting for one in choose_finalists(spec, tried)] == [{"learning_rate": 0.2}]
 
 
-def test_screening_finds_what_the_score_depends_on(spec) -> None:
+def test_the_importance_is_highest_for_the_factor_that_decides_the_score(spec) -> None:
     shares = {row["factor"]: row for row in estimate_importance(spec, search(spec))}
     assert max(shares, key=lambda name: shares[name]["fanova"]) == "pooling"
     assert sum(row["fanova"] for row in shares.values()) == pytest.approx(1)
@@ -242,7 +242,7 @@ def test_screening_finds_what_the_score_depends_on(spec) -> None:
 
 
 class Searching(Stub):
-    """Runs that take no time and score by their settings, stopped where they fall below their floor."""
+    """Runs that take no time. Their scores depend on their settings, and they stop below their floor."""
 
     def record(self, run: Run) -> RunRecord:
         made = super().record(run)
@@ -258,7 +258,7 @@ class Searching(Stub):
 
 
 @pytest.mark.drawn
-def test_a_search_is_tried_confirmed_and_reported(spec, tmp_path: Path) -> None:
+def test_a_search_tries_candidates_confirms_finalists_and_writes_a_report(spec, tmp_path: Path) -> None:
     _, folder = conduct(spec, tmp_path / "small", Searching())
     evidence = writer.write(folder.path)
     assert evidence.arms[0] == "baseline"
@@ -276,7 +276,7 @@ def test_a_search_is_tried_confirmed_and_reported(spec, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop_after", [7, 30])
-def test_wherever_a_search_is_stopped_it_ends_the_same_and_runs_nothing_twice(
+def test_an_interrupted_search_ends_with_the_same_result_and_repeats_no_run(
     spec, tmp_path: Path, stop_after: int
 ) -> None:
     _, whole = conduct(spec, tmp_path / "whole", Searching())
@@ -297,8 +297,8 @@ def test_without_tuning_candidates_and_finalists_have_the_recipes_own_setting(sm
     assert len(evidence.arms) > 1
 
 
-def test_what_was_stopped_early_is_not_screened(spec) -> None:
-    """Half the candidates start slowly for their window and end as well as the others."""
+def test_runs_that_were_stopped_early_do_not_count_for_the_importance(spec) -> None:
+    """Half the candidates, those with kernel size 5, start slowly but end as well as the others."""
 
     def tried_of(status: str) -> list[TriedCandidate]:
         found = []
@@ -314,7 +314,7 @@ def test_what_was_stopped_early_is_not_screened(spec) -> None:
     assert max(shares, key=lambda name: shares[name]) == "pooling"
 
 
-def test_a_candidate_that_guesses_is_no_finalist_however_cheap(spec, arm) -> None:
+def test_a_candidate_no_better_than_guessing_is_not_a_finalist(spec, arm) -> None:
     tried = [
         TriedCandidate(
             candidate=candidate(flops, name, arm),
