@@ -56,7 +56,7 @@ def collect_settings(arm: Arm) -> dict[str, Any]:
 
 
 def make_arm(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
-    """Make an arm: the baseline with `changes`. `key` is their place in the study file, for messages.
+    """Make an arm: the baseline with `changes`. Messages name `key`, their place in the study file.
 
     Raises:
         StudyError: a network or recipe with these changes is impossible.
@@ -85,7 +85,7 @@ def explain_impossible(
 
 
 def name_arm(changes: Mapping[str, Value]) -> str:
-    """`pooling=max,activation=relu`, or `baseline` where nothing differs."""
+    """An arm's name, such as `pooling=max,activation=relu`; `baseline` if nothing differs from it."""
     return ",".join(f"{name}={as_written(value)}" for name, value in changes.items()) or BASELINE
 
 
@@ -107,7 +107,7 @@ def assemble(study: StudySpec, name: str, changes: Mapping[str, Value], key: str
         study, study.recipe, {k: v for k, v in changed.items() if belongs_to_recipe(k)}, key
     )
     known = {"model": model, **models.keywords(model), **keywords, **recipe.model_dump()}
-    # A factor that another family of networks does not have stays empty in the tables.
+    # A factor that this arm's model does not have stays empty in the tables.
     factors = {
         factor: _convert_tuple(known[factor]) if factor in known else None for factor in study.factor_names
     }

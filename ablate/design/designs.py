@@ -38,7 +38,7 @@ class Layout:
 
 
 def lay_out(study: StudySpec) -> Layout:
-    """The arms and contrasts of the study's design, in file order. A search begins with the baseline alone.
+    """The arms and comparisons of a study, in the order of the study file. A search starts with the baseline.
 
     Raises:
         StudyError: a factor, value or condition of the study is impossible.
@@ -106,7 +106,8 @@ def _lay_out_one_at_a_time(study: StudySpec) -> Layout:
                 if not value.applies(collect_settings(baseline)):
                     told = name_arm(value.when)
                     raise StudyError(
-                        f"{study.where(key)}: {told} holds in no arm, because an arm changes one factor"
+                        f"{study.where(key)}: the condition {told} holds in no arm, "
+                        "because each arm changes only one factor"
                     )
                 value = value.value
             if changes := select_changes(study, {name: value}):
@@ -115,7 +116,7 @@ def _lay_out_one_at_a_time(study: StudySpec) -> Layout:
 
 
 def _lay_out_factorial(study: StudySpec) -> Layout:
-    """Every combination of values. A combination that cannot be built is left out, with the reason."""
+    """One arm for each combination of values. One that cannot be built is left out, with the reason."""
     own = collect_baseline_values(study)
     levels = {
         # The baseline is one of the combinations, even if the study file does not list its values.

@@ -84,7 +84,7 @@ def make_slug(arm: str) -> str:
 
 
 def name_setting(setting: Setting) -> str:
-    """`learning_rate=0.9`, or `recipe` where nothing is tuned."""
+    """A setting's name, such as `learning_rate=0.9`; `recipe` if nothing is tuned."""
     return ",".join(f"{name}={value:g}" for name, value in setting.items()) or "recipe"
 
 

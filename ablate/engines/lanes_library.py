@@ -44,7 +44,9 @@ class Layer(ctypes.Structure):
         + _list(ctypes.c_int32, "tiled max_pooled activation input_size plane")
         + _list(ctypes.c_void_p, "tap pixel window place weight bias weight_gradient bias_gradient")
         + _list(ctypes.c_void_p, "input input_gradient output output_gradient z slope")
-        + _list(ctypes.c_void_p, "batch_inputs batch_gradients row_inputs row_weights row_weights_back dropout")
+        + _list(
+            ctypes.c_void_p, "batch_inputs batch_gradients row_inputs row_weights row_weights_back dropout"
+        )
     )
 
 

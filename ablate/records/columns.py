@@ -20,7 +20,7 @@ COLUMNS: dict[str, Column] = {
     "setting": Column(unit="", dtype="string", meaning="values of the tuned parameters, such as the learning rate; `recipe` if nothing is tuned"),
     "seed": Column(unit="", dtype="Int64", meaning="number from which all random choices of the run follow"),
     "status": Column(unit="", dtype="string", meaning="how the run ended: complete, failed (it crashed), diverged (its loss became infinite or not a number), oom (out of memory) or pruned (the search stopped it early)"),
-    "epoch": Column(unit="epochs", dtype="Float64", meaning="passes over the training images so far"),
+    "epoch": Column(unit="epochs", dtype="Float64", meaning="passes over the training images so far; a fraction within an epoch"),
     "train_loss": Column(unit="nats", dtype="Float64", meaning="mean cross-entropy over the training batches of the epoch so far, each computed just before the update on it"),
     "train_accuracy": Column(unit="", dtype="Float64", meaning="share of the training images of the epoch so far that the network classified correctly, each batch just before the update on it"),
     "validation_accuracy": Column(unit="", dtype="Float64", meaning="share of the validation images that the network classifies correctly"),

@@ -19,7 +19,7 @@ from ablate.records.run_records import RunRecord, TimingBlock
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 300.0
-"""The command gives up when the server has been away for this long. A restart is shorter."""
+"""The command gives up if it cannot reach the server for this long. A restart of a server takes less."""
 LONGEST_WAIT_SECONDS = 5.0
 KEEP_ALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 """When a host loses power, its connection stays open. With this the server frees its locks in a minute."""
@@ -157,7 +157,8 @@ class PostgresqlRecord:
         if key in self.runs:
             return False
         if key in self._locks:
-            self._session.execute(sqlalchemy.text("select 1"))  # raises if session and locks are lost
+            # This raises an error if the session, and with it the lock, is lost.
+            self._session.execute(sqlalchemy.text("select 1"))
         else:
             locked = self._session.execute(
                 _make_call("pg_try_advisory_lock"), {"key": self._lock_number(key)}

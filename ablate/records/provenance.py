@@ -116,7 +116,7 @@ class Provenance:
     plugins: tuple[str, ...] = ()
     """The packages that the user allowed the study to load networks from."""
     search: SearchFacts | None = None
-    """Only for the design `search`."""
+    """None for every design but `search`."""
     mixed_engines: tuple[str, ...] = ()
     """Arms whose confirmed runs were trained by more than one engine."""
     fallback: str | None = None

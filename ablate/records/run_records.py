@@ -10,8 +10,11 @@ class Phase(StrEnum):
     """The purpose of a run."""
 
     SEARCH = "search"
+    """Try a candidate of `design: search`."""
     TUNE = "tune"
+    """Score a setting by validation accuracy, to choose one for each arm."""
     CONFIRM = "confirm"
+    """Measure an arm with its chosen setting, on a fresh seed and the test images."""
 
 
 class Status(StrEnum):

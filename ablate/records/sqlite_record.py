@@ -128,7 +128,7 @@ def _examine(path: Path, name: str) -> None:
         sqlite3.Error: the file is not a database, or it is damaged.
         ValueError: the file is damaged, empty or belongs to something else.
     """
-    # Nothing is written, but SQLite rolls back a transaction that a kill interrupted only in write mode.
+    # Opened for writing, because only then can SQLite roll back a transaction that a kill interrupted.
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as database:
         (state,) = database.execute("pragma quick_check(1)").fetchone()
         if state != "ok":

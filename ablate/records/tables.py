@@ -13,7 +13,7 @@ from ablate.records.run_records import RunRecord
 
 
 def make_frame(table: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] = ()) -> pd.DataFrame:
-    """Make a table with the columns of `TABLES` and their dtypes. The `extra` columns follow `status`."""
+    """Make the table of this name, with its columns and dtypes. The `extra` columns follow `status`."""
     columns = list(TABLES[table])
     if extra:
         at = columns.index("status") + 1

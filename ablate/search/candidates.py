@@ -28,7 +28,7 @@ from ablate.tuning.trials import FIRST_TUNING_SEEDS
 CURVES_FOR_A_MEDIAN = 4
 """A median needs at least this many curves."""
 WARM_UP_SHARE = 1 / 3
-"""The first share of the epochs, in which no run is stopped: sigmoid networks stay near chance at first."""
+"""No run is stopped in this first share of its epochs: sigmoid networks stay near chance for a while."""
 MIN_TIMES_CHANCE = 2.0
 """A finalist must be more than this many times as accurate as guessing. Otherwise the cheapest candidate
 would always be a finalist."""
@@ -39,10 +39,10 @@ class Draw(Protocol):
     """Chooses the values of a candidate. In a search, an Optuna trial chooses them."""
 
     def choice(self, name: str, labels: Sequence[str]) -> int:
-        """Position of the chosen label."""
+        """Choose one of the labels. Returns its position."""
 
     def number(self, name: str, span: Range) -> float:
-        """A number in the range."""
+        """Choose a number in the range."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
 
 
 def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
-    """Make the candidate's run. It is stopped if its accuracy falls below the median of earlier ones."""
+    """Make the candidate's run. It is stopped if its accuracy falls below the median of finished runs."""
     return Run(
         phase=Phase.SEARCH,
         arm=candidate.arm,
@@ -145,7 +145,7 @@ def _compute_floor(candidate: Candidate, finished: Sequence[TriedCandidate]) -> 
     """For each epoch, the median validation accuracy of finished candidates that cost no more than this one.
 
     A median over all candidates would stop every small network. These are less accurate than large ones,
-    yet one may be the best at its cost.
+    but one of them may be the best at its cost.
     """
     curves = [
         [point.validation_accuracy for point in t.record.epochs if point.validation_accuracy is not None]

@@ -12,7 +12,7 @@ from ablate.study.spec import StudySpec
 
 
 class Generations:
-    """The generations of one search. For a study of another design there are none."""
+    """The generations of one search. A study of another design has none."""
 
     def __init__(self, study: StudySpec) -> None:
         self._study = study

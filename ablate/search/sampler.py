@@ -21,11 +21,11 @@ from ablate.study.spec import Range, StudySpec, as_written
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 DRAWS_PER_CANDIDATE = 20
-"""The most draws for each candidate that is wanted. A draw that is not new or cannot be built is dropped."""
+"""The largest number of draws for each candidate. A draw that is not new or cannot be built is dropped."""
 
 
 def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, size: int) -> list[Candidate]:
-    """The next generation, a function of only the study and the finished generations.
+    """Propose the next generation. It depends only on the study and the finished generations.
 
     Optuna's TPE sampler proposes a value for every factor and nuisance. It maximises validation accuracy and
     minimises FLOPs per image. The baseline is the first candidate of the first generation. There are fewer
@@ -62,10 +62,11 @@ def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, 
 
 
 def estimate_importance(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[dict[str, Any]]:
-    """The importance of each factor and nuisance for validation accuracy, by two evaluators.
+    """Estimate the importance of each factor and nuisance for validation accuracy, by two methods.
 
-    PED-ANOVA looks at what the best tenth has in common (Watanabe et al., 2023), fANOVA at the whole range
-    (Hutter et al., 2014). The shares depend on what one search tried: they are a screening, not a test.
+    PED-ANOVA (Watanabe et al., 2023) compares the best tenth of the candidates with the others. fANOVA
+    (Hutter et al., 2014) covers all candidates. The shares depend on the candidates of one search, so they
+    are a screening, not a test.
     """
     # A stopped run has the accuracy of an early epoch, which cannot be compared with final accuracies.
     scored = [
@@ -107,8 +108,8 @@ class _OptunaDraw:
         self._trial = trial
 
     def choice(self, name: str, labels: Sequence[str]) -> int:
-        # Optuna confuses True, 1 and 1.0, so the choices are labels. It requires that a name's choices never
-        # change, but they may depend on other factors, so the name contains them.
+        # The choices are texts, because Optuna confuses True, 1 and 1.0. A parameter of Optuna's always has the
+        # same choices, but ours may depend on other factors. Therefore the parameter's name lists them.
         return labels.index(self._trial.suggest_categorical(f"{name}: {' | '.join(labels)}", list(labels)))
 
     def number(self, name: str, span: Range) -> float:

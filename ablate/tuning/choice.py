@@ -12,12 +12,12 @@ from ablate.tuning.widening import find_edges
 
 ALL_TUNING_SEEDS = (*FIRST_TUNING_SEEDS, *RESCORING_SEEDS)
 STANDARD_ERRORS = 2
-"""By how many standard errors an arm's own best must beat the pooled best to be chosen.
+"""An arm's own best is chosen only if it beats the pooled best by more than this many standard errors.
 
-Measured on simulated studies of two identical arms: with two standard errors, a test at 5 % rejects in 5.0,
-5.1 and 5.2 % of the studies, for three shapes of the curve of accuracy over learning rate
-(tests/tuning/test_calibration.py). With three it rejects in 5.0 % for all shapes, but an arm that needs
-another value gets it less often. With one standard error of three seeds it rejected in up to 8.8 %. We also
+Measured on simulated studies of two identical arms: with two standard errors, a test at level 5 % calls
+the arms different in 5.0, 5.1 and 5.2 % of studies, for three shapes of the curve of accuracy over learning
+rate (tests/tuning/test_calibration.py). With three it is 5.0 % for all shapes, but an arm that needs another
+value gets it less often. With one standard error of three seeds it was up to 8.8 %. We also
 tried to exclude the values next to one that failed. But chance decides in which arm a run fails, and two
 identical arms then differed in up to 28 % of the studies.
 """

@@ -6,7 +6,7 @@ from ablate.design.grid import Side
 from ablate.tuning.trials import FIRST_TUNING_SEEDS, Point, Progress, Trial
 
 EXTENSION_STEPS = 2
-"""The number of grid steps by which a side is widened."""
+"""A side is widened by at most this many grid steps."""
 LARGE_DROP = 0.05
 """An arm tries no value beyond one whose score is this far below the arm's best."""
 
@@ -23,7 +23,7 @@ def find_edges(progress: Progress, arm: str, point: Point) -> Iterator[Side]:
 
 
 def find_side_to_widen(progress: Progress, best: Mapping[str, Point]) -> Side | None:
-    """The first side on which some arm's best point is at the edge and that has not been widened yet."""
+    """A side, not widened yet, on which some arm's best is the outermost value; None without any."""
     sides = (side for arm, point in best.items() for side in find_edges(progress, arm, point))
     return next((side for side in sides if side not in progress.widened), None)
 
