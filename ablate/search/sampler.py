@@ -108,7 +108,7 @@ class _OptunaDraw:
         self._trial = trial
 
     def choice(self, name: str, labels: Sequence[str]) -> int:
-        # The choices are texts, because Optuna confuses True, 1 and 1.0. A parameter of Optuna's always has the
+        # The choices are texts, because Optuna confuses True, 1 and 1.0. A parameter in Optuna always has the
         # same choices, but ours may depend on other factors. Therefore the parameter's name lists them.
         return labels.index(self._trial.suggest_categorical(f"{name}: {' | '.join(labels)}", list(labels)))
 

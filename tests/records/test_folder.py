@@ -1,4 +1,4 @@
-"""A report folder belongs to one study and one process at a time, and says so."""
+"""The report folder: its lock, and the study changes that it accepts."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> ReportFolder:
     return ReportFolder(tmp_path / "reports" / "small")
 
 
-def test_a_second_process_is_told_who_holds_the_folder_until_it_is_killed(folder: ReportFolder) -> None:
+def test_a_second_process_is_refused_until_the_process_with_the_lock_is_killed(folder: ReportFolder) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD, folder.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:  # fmt: skip
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
@@ -37,7 +37,7 @@ def test_a_second_process_is_told_who_holds_the_folder_until_it_is_killed(folder
     "override",
     ["seeds=5", "factors.pooling=[avg, max, none]", "factors.activation=[sigmoid, relu]", "decision.margin=0.02", "question=Really?", "tuning.trials=3", "timing.blocks=5"],
 )  # fmt: skip
-def test_what_only_adds_or_asks_anew_goes_on(folder: ReportFolder, small, override: str) -> None:
+def test_a_change_that_leaves_all_runs_valid_is_accepted(folder: ReportFolder, small, override: str) -> None:
     folder.lock(fresh=False)
     folder.adopt(small())
     folder.adopt(small(override))
@@ -69,7 +69,7 @@ def test_a_folder_whose_older_study_file_names_the_metric_continues(folder: Repo
         ("tuning.learning_rate.high=0.1", r"tuning\.learning_rate\.high"),
     ],
 )
-def test_another_study_is_refused_with_the_difference(
+def test_another_study_is_refused_and_the_error_shows_the_difference(
     folder: ReportFolder, small, override: str, message: str
 ) -> None:
     folder.lock(fresh=False)
@@ -80,10 +80,10 @@ def test_another_study_is_refused_with_the_difference(
     folder.release()
 
 
-def test_what_changes_after_an_answer_is_remembered(folder: ReportFolder, small) -> None:
+def test_changes_after_an_answer_are_stored(folder: ReportFolder, small) -> None:
     folder.lock(fresh=False)
     assert not folder.adopt(small())
-    assert not folder.adopt(small("seeds=4"))  # nobody had seen an answer yet
+    assert not folder.adopt(small("seeds=4"))  # no answer had been seen yet
     folder.write_provenance(PROVENANCE)
     folder.write_tables({"comparisons": make_frame("comparisons", [])})
     assert folder.adopt(small("seeds=5")) == ("seeds from 4 to 5",)
@@ -93,22 +93,22 @@ def test_what_changes_after_an_answer_is_remembered(folder: ReportFolder, small)
     )
     assert (
         len(folder.adopt(small("seeds=5", "decision.margin=0.05", "timing.blocks=5"))) == 2
-    )  # no verdict hangs on it
+    )  # no verdict depends on it
     folder.release()
 
 
-def test_an_interruption_does_not_forget_that_seeds_were_added(folder: ReportFolder, small) -> None:
+def test_added_seeds_are_still_reported_after_an_interruption(folder: ReportFolder, small) -> None:
     folder.lock(fresh=False)
     folder.adopt(small())
     folder.write_provenance(PROVENANCE)
     folder.write_tables({"comparisons": make_frame("comparisons", [])})
     assert folder.adopt(small("seeds=5"))
-    # Here the command was interrupted; the next one finds its own study and still knows.
+    # Here the command is interrupted. The next command still knows about the added seeds.
     assert folder.adopt(small("seeds=5"))
     folder.release()
 
 
-def test_fresh_moves_the_old_folder_aside_and_deletes_nothing(folder: ReportFolder, small) -> None:
+def test_fresh_renames_the_old_folder_and_deletes_nothing(folder: ReportFolder, small) -> None:
     for _ in range(3):
         folder.lock(fresh=True)
         folder.adopt(small())
@@ -121,13 +121,13 @@ def test_fresh_moves_the_old_folder_aside_and_deletes_nothing(folder: ReportFold
     assert (folder.path.parent / "small.old-2" / "study.yaml").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_gives_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FolderError, match="cannot be written"):
         ReportFolder(tmp_path / "file" / "small").lock(fresh=False)
 
 
-def test_a_folder_without_a_study_or_with_a_torn_table_is_named(folder: ReportFolder, small) -> None:
+def test_an_error_names_a_folder_without_a_study_or_with_a_damaged_file(folder: ReportFolder, small) -> None:
     with pytest.raises(FolderError, match="is not a report folder"):
         read_inputs(folder.path)
     folder.lock(fresh=False)
@@ -153,7 +153,7 @@ def read_study(folder: ReportFolder) -> StudySpec:
         ("{a: {}, b: {pooling: max, epochs: 1}}", True),
     ],
 )
-def test_named_arms_may_be_added_but_not_turned_round(
+def test_named_arms_may_be_added_but_not_changed_or_reordered(
     folder: ReportFolder, small_file, arms: str, refused: bool
 ) -> None:
     text = small_file.read_text()

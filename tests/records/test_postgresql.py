@@ -1,4 +1,4 @@
-"""Several hosts at one study on a real PostgreSQL server: no run twice, and the table of one machine."""
+"""Several hosts work on one study on a real PostgreSQL server. No run is repeated, and the table is correct."""
 
 import os
 import shutil
@@ -23,11 +23,11 @@ from tests.with_parts import needed, program
 
 pytestmark = pytest.mark.cluster
 UNPRIVILEGED = "nobody"
-"""PostgreSQL refuses to be root's."""
+"""PostgreSQL refuses to run as root."""
 
 
 class Server:
-    """PostgreSQL in a temporary folder, listening on loopback alone, with a password."""
+    """A PostgreSQL server in a temporary folder, on the loopback address only, with a password."""
 
     def __init__(self) -> None:
         places = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
@@ -78,13 +78,13 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def alone(small, tmp_path: Path) -> bytes:
-    """The small study's table from one machine with a file for its record."""
+    """The table of the small study from one machine with a SQLite file."""
     _, folder = conduct(small(), tmp_path / "alone", Stub())
     return runs_csv(folder)
 
 
 def trials(url: str, name: str) -> dict[str, list[str]]:
-    """The keys on record by phase, one a trial."""
+    """The keys of all trials, by phase."""
     store = PostgresqlRecord(url, name)
     try:
         return {
@@ -95,7 +95,7 @@ def trials(url: str, name: str) -> dict[str, list[str]]:
         store.close()
 
 
-def test_a_server_gives_the_bytes_that_a_file_gives_and_a_finished_study_does_nothing(
+def test_a_server_gives_the_same_bytes_as_a_file_and_a_finished_study_runs_nothing(
     server: Server, small, tmp_path: Path, alone: bytes
 ) -> None:
     for number, left in enumerate((None, [])):
@@ -112,7 +112,7 @@ def test_a_server_gives_the_bytes_that_a_file_gives_and_a_finished_study_does_no
 
 
 class Slow(Stub):
-    """Workers whose runs take a while, so that hosts meet."""
+    """Slow runs, so that the hosts work at the same time."""
 
     def outcomes(self, runs):
         for outcome in super().outcomes(runs):
@@ -120,7 +120,7 @@ class Slow(Stub):
             yield outcome
 
 
-def test_hosts_at_once_share_the_runs_and_do_none_twice(
+def test_hosts_share_the_runs_of_a_study_and_repeat_none(
     server: Server, small, tmp_path: Path, alone: bytes
 ) -> None:
     parts: list[bytes] = []
@@ -146,7 +146,7 @@ def test_hosts_at_once_share_the_runs_and_do_none_twice(
     assert all(len(keys) == len(set(keys)) for keys in trials(server.url, "together").values())
 
 
-def test_what_a_dead_host_had_claimed_is_free_at_once(server: Server) -> None:
+def test_the_claims_of_a_dead_host_are_free_at_once(server: Server) -> None:
     holder = f"""
 import sys, time
 sys.path.insert(0, {str(ROOT)!r})
@@ -169,7 +169,7 @@ time.sleep(100)
     store.close()
 
 
-def test_a_server_stopped_and_started_in_mid_study_costs_nothing(
+def test_a_restart_of_the_server_during_a_study_changes_nothing(
     server: Server, small, tmp_path: Path, alone: bytes
 ) -> None:
     spec = small("name=restarted")
@@ -189,7 +189,7 @@ def test_a_server_stopped_and_started_in_mid_study_costs_nothing(
     assert all(len(keys) == len(set(keys)) for keys in trials(server.url, "restarted").values())
 
 
-def test_a_claim_ends_with_its_session_and_is_not_believed_in_afterwards(server: Server) -> None:
+def test_a_claim_ends_with_its_session(server: Server) -> None:
     one, other = PostgresqlRecord(server.url, "lost"), PostgresqlRecord(server.url, "lost")
     try:
         assert one.claim("a key")
@@ -203,7 +203,9 @@ def test_a_claim_ends_with_its_session_and_is_not_believed_in_afterwards(server:
         other.close()
 
 
-def test_a_server_that_stays_away_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_stays_away_gives_an_error_of_one_line(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(postgresql_record, "PATIENCE_SECONDS", 0.5)
     store = PostgresqlRecord(server.url, "away")
     server.stop()
@@ -226,14 +228,16 @@ def test_a_server_that_stays_away_is_one_line(server: Server, monkeypatch: pytes
         ("postgresql://me@127.0.0.1/x?password=secret", "put it into PGPASSWORD"),
     ],
 )
-def test_an_address_that_will_not_do_is_told_without_its_password(url: str, message: str) -> None:
+def test_the_error_about_a_wrong_address_does_not_show_its_password(url: str, message: str) -> None:
     with pytest.raises(AblateError) as told:
         postgresql_record.parse_address(url)
     assert message in str(told.value)
     assert "secret" not in str(told.value)
 
 
-def test_the_command_line_shares_a_study_and_reports_from_anywhere(server: Server, tmp_path: Path) -> None:
+def test_commands_on_two_hosts_share_a_study_and_each_writes_its_report(
+    server: Server, tmp_path: Path
+) -> None:
     (tmp_path / "small.yaml").write_text(SMALL.replace("name: small", "name: shared"))
     given = {"PGPASSWORD": server.password}
     done = ablate("run", "small.yaml", "--storage", server.url, cwd=tmp_path, **given)

@@ -1,4 +1,4 @@
-"""environment.json is read by one type: every version up to this one, and no later one."""
+"""environment.json: all versions up to the present one are read, and later ones are refused."""
 
 import json
 from pathlib import Path
@@ -52,13 +52,13 @@ SEARCHED = Provenance(
 
 
 @pytest.mark.parametrize("provenance", [PROVENANCE, SEARCHED], ids=["grid", "search"])
-def test_what_is_written_is_read_back(tmp_path: Path, provenance: Provenance) -> None:
+def test_provenance_is_read_back_as_it_was_written(tmp_path: Path, provenance: Provenance) -> None:
     write_provenance(tmp_path, provenance)
     assert read_provenance(tmp_path) == provenance
 
 
 @pytest.mark.parametrize("folder", sorted(path.parent.name for path in PUBLISHED.glob("*/environment.json")))
-def test_every_published_folder_is_read_and_loses_nothing(folder: str) -> None:
+def test_every_published_folder_is_read_without_loss(folder: str) -> None:
     raw = json.loads((PUBLISHED / folder / "environment.json").read_text())
     kept = json.loads(json.dumps(read_provenance(PUBLISHED / folder).to_dict()))
     assert {name: kept[name] for name in raw if name != "arms"} == {
@@ -69,7 +69,7 @@ def test_every_published_folder_is_read_and_loses_nothing(folder: str) -> None:
     } == raw["arms"]
 
 
-def test_a_folder_of_before_versions_is_read(tmp_path: Path) -> None:
+def test_a_folder_without_a_version_is_read(tmp_path: Path) -> None:
     raw = PROVENANCE.to_dict()
     for later in ("version", "code", "plugins", "test_set_readers", "memory_bytes"):
         raw.pop(later, None)
@@ -77,7 +77,7 @@ def test_a_folder_of_before_versions_is_read(tmp_path: Path) -> None:
     assert read_provenance(tmp_path) == PROVENANCE
 
 
-def test_a_folder_of_an_unknown_version_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+def test_an_unknown_version_gives_an_error_of_one_line_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "environment.json").write_text(json.dumps({**PROVENANCE.to_dict(), "version": 99}))
     with pytest.raises(FolderError, match=r"version 99; this ablate reads versions up to 1: update ablate$"):
         read_provenance(tmp_path)
@@ -95,7 +95,7 @@ def test_a_folder_of_an_unknown_version_is_one_line_that_says_what_to_do(tmp_pat
         (json.dumps({**PROVENANCE.to_dict(), "cores": "many"}), r"machine\.cores: .*integer"),
     ],
 )
-def test_a_file_that_is_not_whole_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_damaged_file_gives_an_error_of_one_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "environment.json").write_text(text)
     with pytest.raises(FolderError, match=message):
         read_provenance(tmp_path)

@@ -1,4 +1,4 @@
-"""A record survives its way through the storage and the tables, whole or not at all."""
+"""Records and tables are read back as they were written, and files are written atomically."""
 
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ DIVERGED = RunRecord(phase="tune", arm="baseline", setting="learning_rate=9", se
 BLOCK = TimingBlock(arm="baseline", block=1, position=2, examples=2560, seconds=0.25, disturbed=False)
 
 
-def test_a_record_comes_back_from_the_storage_as_it_went_in(tmp_path: Path) -> None:
+def test_a_record_is_read_from_the_storage_as_it_was_stored(tmp_path: Path) -> None:
     store = SqliteRecord(tmp_path / "study.db", "small")
     store.add_run("a", RECORD)
     store.add_run("b", DIVERGED)
@@ -44,7 +44,7 @@ def test_a_record_comes_back_from_the_storage_as_it_went_in(tmp_path: Path) -> N
     again.close()
 
 
-def test_a_crash_on_record_is_tried_again_by_the_next_command(tmp_path: Path) -> None:
+def test_the_next_command_tries_a_crashed_run_again(tmp_path: Path) -> None:
     store = SqliteRecord(tmp_path / "study.db", "small")
     store.add_run("a", RunRecord(**{**vars(DIVERGED), "status": "failed"}))
     store.add_run("b", DIVERGED)
@@ -55,7 +55,7 @@ def test_a_crash_on_record_is_tried_again_by_the_next_command(tmp_path: Path) ->
     again.close()
 
 
-def test_the_storage_is_optunas_own_and_holds_nothing_running(tmp_path: Path) -> None:
+def test_the_storage_is_optunas_and_contains_no_running_trial(tmp_path: Path) -> None:
     import optuna
 
     store = SqliteRecord(tmp_path / "study.db", "small")
@@ -72,7 +72,9 @@ def test_the_storage_is_optunas_own_and_holds_nothing_running(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("content", [b"no database" * 100, b"\x00" * 5000])
-def test_a_file_that_is_no_record_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_of_runs_is_refused_and_left_unchanged(
+    tmp_path: Path, content: bytes
+) -> None:
     path = tmp_path / "study.db"
     path.write_bytes(content)
     with pytest.raises(FolderError, match=r"study\.db: contains no usable records.*--fresh"):
@@ -80,7 +82,7 @@ def test_a_file_that_is_no_record_is_refused_and_left_alone(tmp_path: Path, cont
     assert path.read_bytes() == content
 
 
-def test_the_runs_table_is_golden(tmp_path: Path) -> None:
+def test_the_runs_table_equals_the_expected_text(tmp_path: Path) -> None:
     table = tables.make_runs_frame(
         [RECORD, DIVERGED], ["pooling", "kernel_size", "batch_norm", "learning_rate"]
     )
@@ -93,14 +95,14 @@ def test_the_runs_table_is_golden(tmp_path: Path) -> None:
     )
 
 
-def test_the_order_in_which_runs_ended_leaves_no_trace() -> None:
+def test_the_runs_table_does_not_depend_on_the_order_in_which_runs_ended() -> None:
     records = [RECORD, DIVERGED, RunRecord(**{**vars(RECORD), "seed": 1})]
     assert tables.make_runs_frame(records, ["pooling"]).equals(
         tables.make_runs_frame(records[::-1], ["pooling"])
     )
 
 
-def test_the_runs_table_holds_no_clock() -> None:
+def test_the_runs_table_contains_no_times() -> None:
     assert not {"seconds", "train_seconds", "examples_per_second"} & set(TABLES["runs"])
 
 
@@ -130,7 +132,7 @@ def test_every_column_of_every_table_is_explained() -> None:
     assert {column for columns in TABLES.values() for column in columns} == set(COLUMNS)
 
 
-def test_a_file_is_put_in_place_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "table.csv"
     files.write_whole(path, b"old")
 

@@ -1,4 +1,4 @@
-"""By simulation: identical arms are seldom called different, and real differences are found as often as promised."""
+"""Simulations: identical arms are rarely called different, and true differences are found at the computed power."""
 
 import gc
 from collections.abc import Callable
@@ -24,11 +24,11 @@ STUDIES_SIMULATED = 1_000
 ALPHA = 0.05
 SEEDS = 10
 SPREAD = 0.006
-"""Seed to seed, of one accuracy; ten seeds of LeNet on Fashion-MNIST differ by as much and more."""
+"""The standard deviation of accuracy over seeds. That of LeNet on Fashion-MNIST is at least as large."""
 
 Landscape = Callable[[float], float]
 LANDSCAPES: dict[str, Landscape] = {
-    # Accuracy by log2 of the rate over the recipe's own: how far an arm is thrown by a noisy choice.
+    # Accuracy as a function of log2(learning rate / recipe's own): how much a noisy choice costs.
     "flat": lambda x: 0.85 - 0.001 * x**2,
     "gentle": lambda x: 0.85 - 0.004 * x**2,
     "rising to a cliff": lambda x: 0.84 + 0.006 * x - (0.3 if x > 1.2 else 0),
@@ -42,7 +42,7 @@ def grid() -> Grid:
 
 
 def tuned(grid: Grid, accuracy: Landscape, rng: np.random.Generator) -> dict[str, float]:
-    """What two identical arms come out of tuning with, each score with noise of its own: the worst case."""
+    """Tune two identical arms. Each score has independent noise, which is the worst case."""
     scores: dict[Trial, float] = {}
     while True:
         wanted = advance({"baseline": grid, "twin": grid}, scores)
@@ -61,7 +61,7 @@ def _at(choice: Choice) -> float:
 def test_identical_arms_are_called_different_at_most_alpha_of_the_time(
     grid: Grid, landscape: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gc, "collect", lambda *_: 0)  # statsmodels calls it for every correction
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)  # statsmodels calls it in every correction
     accuracy = LANDSCAPES[landscape]
     p_values, expected = np.empty(STUDIES_SIMULATED), np.empty(STUDIES_SIMULATED)
     for i in range(STUDIES_SIMULATED):
@@ -70,16 +70,16 @@ def test_identical_arms_are_called_different_at_most_alpha_of_the_time(
         confirmed = {arm: accuracy(x) + rng.normal(scale=SPREAD, size=SEEDS) for arm, x in at.items()}
         expected[i] = rejected(accuracy(at["twin"]) - accuracy(at["baseline"]))
         p_values[i] = reference.ttest_rel(confirmed["twin"], confirmed["baseline"]).pvalue
-        if i < 20:  # with one contrast that is the p_holm of the report
+        if i < 20:  # with one contrast this equals p_holm
             assert p_holm(confirmed)["twin"] == pytest.approx(p_values[i], rel=1e-3)
     simulation_error = 3 * np.sqrt(ALPHA * (1 - ALPHA) / STUDIES_SIMULATED)
     assert np.mean(p_values < ALPHA) <= ALPHA + simulation_error
-    # The same without the noise of confirming: given what tuning chose, how often the test must reject.
+    # The same without the noise of confirmation: the exact rate of rejection for the chosen settings.
     assert ALPHA <= expected.mean() <= ALPHA + 0.003
 
 
 def rejected(difference: float) -> float:
-    """How often a paired t-test rejects at a true difference, from the noncentral t."""
+    """The rate at which a paired t-test rejects for a true difference, from the noncentral t distribution."""
     critical = reference.t.ppf(1 - ALPHA / 2, SEEDS - 1)
     shift = difference / (SPREAD * np.sqrt(2)) * np.sqrt(SEEDS)
     if not shift:
@@ -89,7 +89,7 @@ def rejected(difference: float) -> float:
 
 
 @pytest.mark.parametrize(("pairs", "arms"), [(5, 1), (10, 1), (10, 4), (20, 2)])
-def test_a_known_difference_is_found_as_often_as_the_solver_says(
+def test_a_known_difference_is_found_at_the_computed_power(
     pairs: int, arms: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gc, "collect", lambda *_: 0)
@@ -97,7 +97,7 @@ def test_a_known_difference_is_found_as_often_as_the_solver_says(
     effect = power.detectable_effect(pairs, ALPHA / arms)
     found = 0
     for i in range(STUDIES_SIMULATED):
-        # The baseline is the one noisy thing that all differences share, as in a study.
+        # All differences share the baseline's noise, as in a study.
         base = 0.8 + rng.normal(scale=SPREAD, size=pairs)
         others = {f"arm{k}": base + rng.normal(scale=SPREAD, size=pairs) for k in range(arms)}
         others["arm0"] = others["arm0"] + effect * SPREAD
@@ -110,7 +110,7 @@ def test_a_known_difference_is_found_as_often_as_the_solver_says(
 
 
 def stepped_down(p: np.ndarray) -> np.ndarray:
-    """Holm's correction, written down once more (Holm, 1979)."""
+    """Holm's correction, implemented a second time (Holm, 1979)."""
     order = np.argsort(p)
     ladder = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty(len(p))
@@ -119,7 +119,7 @@ def stepped_down(p: np.ndarray) -> np.ndarray:
 
 
 def p_holm(accuracies: dict[str, np.ndarray]) -> dict[str, float]:
-    """By arm, what the report would say."""
+    """The verdicts of the report, by arm."""
     runs = make_frame(
         "runs",
         [

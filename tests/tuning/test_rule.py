@@ -1,4 +1,4 @@
-"""Every arm is tuned alike, from the scores on record alone, and a noisy best does not carry an arm away."""
+"""The tuning rule treats all arms alike, depends only on recorded scores, and tolerates noise."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ def grids(spec: StudySpec, arms=ARMS) -> dict[str, Grid]:
 
 
 def tune(spec: StudySpec, response: Response, arms=ARMS) -> tuple[dict[str, Choice], dict[Trial, float]]:
-    """Answer every wanted trial by `response(arm, learning_rate, seed)` until nothing is wanted."""
+    """Score every needed trial with `response(arm, learning_rate, seed)` until no trial is needed."""
     scores: dict[Trial, float] = {}
     for _ in range(20):
         wanted = advance(grids(spec, arms), scores)
@@ -49,7 +49,7 @@ def rates(scores, arm: str, seed: int) -> list[float]:
     return sorted(dict(t.setting)["learning_rate"] for t in scores if t.arm == arm and t.seed == seed)
 
 
-def test_all_arms_try_the_same_points_and_the_best_few_again(spec) -> None:
+def test_all_arms_try_the_same_points_and_score_the_shortlist_again(spec) -> None:
     choices, scores = tune(spec, peak(0.04))
     for arm in ARMS:
         assert rates(scores, arm, FIRST_TUNING_SEEDS[0]) == [0.01, 0.02, 0.04, 0.08, 0.16]
@@ -62,13 +62,13 @@ def test_all_arms_try_the_same_points_and_the_best_few_again(spec) -> None:
         assert not choices[arm].extended
 
 
-def test_a_clear_own_best_is_taken(spec) -> None:
+def test_an_arm_takes_its_own_best_if_that_is_clearly_better(spec) -> None:
     at = {"baseline": 0.02, "other": 0.08}
     choices, _ = tune(spec, lambda arm, rate, seed: peak(at[arm])(arm, rate, seed))
     assert {arm: choice.chosen["learning_rate"] for arm, choice in choices.items()} == at
 
 
-def test_an_own_best_within_two_standard_errors_yields_to_the_pooled_best(spec) -> None:
+def test_an_arm_takes_the_pooled_best_if_its_own_is_within_two_standard_errors(spec) -> None:
     def noisy(arm: str, rate: float, seed: int) -> float:
         lucky = arm == "other" and rate == 0.08
         wobble = {FIRST_TUNING_SEEDS[0]: 0.03, RESCORING_SEEDS[0]: 0.004, RESCORING_SEEDS[1]: -0.01}[seed]
@@ -79,13 +79,13 @@ def test_an_own_best_within_two_standard_errors_yields_to_the_pooled_best(spec) 
     assert choices["other"].chosen == choices["baseline"].chosen == {"learning_rate": 0.04}
 
 
-def test_three_seeds_that_agree_by_chance_do_not_carry_an_arm_away(spec) -> None:
+def test_three_seeds_that_agree_by_chance_do_not_make_an_own_best_clear(spec) -> None:
     rng = np.random.default_rng(4)
     noise: dict[tuple[str, float, int], float] = {}
 
     def noisy(arm: str, rate: float, seed: int) -> float:
         if arm == "other" and rate == 0.08:
-            return 0.906  # ahead on every seed by nearly the same, where all else wobbles by a point
+            return 0.906  # ahead by nearly the same on every seed, where other differences vary by a point
         return peak(0.04)(arm, rate, seed) + noise.setdefault((arm, rate, seed), 0.01 * rng.normal())
 
     noise |= {("other", 0.04, seed): 0.0 for seed in (*FIRST_TUNING_SEEDS, *RESCORING_SEEDS)}
@@ -94,18 +94,18 @@ def test_three_seeds_that_agree_by_chance_do_not_carry_an_arm_away(spec) -> None
     assert choices["other"].chosen == choices["baseline"].chosen
 
 
-def test_a_best_on_the_edge_widens_the_range_for_every_arm_once(spec) -> None:
+def test_a_best_at_the_edge_widens_the_range_of_every_arm_once(spec) -> None:
     at = {"baseline": 0.04, "other": 5.0}
     choices, scores = tune(spec, lambda arm, rate, seed: peak(at[arm])(arm, rate, seed))
     for arm in ARMS:
         assert rates(scores, arm, FIRST_TUNING_SEEDS[0])[-2:] == [0.32, 0.64]
         assert choices[arm].extended
-    assert choices["other"].at_edge  # two steps and no more, and the report says so
+    assert choices["other"].at_edge  # only two steps; the report says that the best is at the edge
     assert not choices["baseline"].at_edge
 
 
 @pytest.mark.parametrize("score", [0.0, 0.8], ids=["diverged", "fell 5 points"])
-def test_no_arm_is_sent_beyond_a_value_that_failed_it(spec, score: float) -> None:
+def test_no_arm_tries_values_beyond_one_that_failed_in_it(spec, score: float) -> None:
     def response(arm: str, rate: float, seed: int) -> float:
         if arm == "baseline":
             return score if rate >= 0.16 else peak(0.04)(arm, rate, seed)
@@ -116,7 +116,7 @@ def test_no_arm_is_sent_beyond_a_value_that_failed_it(spec, score: float) -> Non
     assert max(rates(scores, "other", FIRST_TUNING_SEEDS[0])) == 0.64
 
 
-def test_the_second_step_waits_for_the_first(spec) -> None:
+def test_the_second_step_of_widening_needs_the_scores_of_the_first(spec) -> None:
     def response(arm: str, rate: float, seed: int) -> float:
         return 0.0 if rate > 0.2 else peak(5.0)(arm, rate, seed)
 
@@ -130,7 +130,7 @@ def test_a_tie_keeps_the_recipes_own_value(spec) -> None:
     assert choices["baseline"].chosen == choices["other"].chosen == {"learning_rate": 0.04}
 
 
-def test_an_arm_that_always_diverges_ends_tuning_too(spec) -> None:
+def test_tuning_ends_even_for_an_arm_that_always_diverges(spec) -> None:
     choices, _ = tune(spec, lambda arm, rate, seed: 0.0 if arm == "other" else peak(0.02)(arm, rate, seed))
     assert choices["baseline"].chosen == {"learning_rate": 0.02}
 
@@ -148,13 +148,13 @@ def test_the_outcome_does_not_depend_on_the_order_in_which_scores_arrive(spec) -
         wanted = advance(grids(spec), partial)
         if isinstance(wanted, dict):
             break
-        trial = wanted[rng.integers(len(wanted))]  # one at a time, in any order, as after a kill
+        trial = wanted[rng.integers(len(wanted))]  # one at a time, in random order, as after a kill
         partial[trial] = scores[trial]
     assert wanted == choices
     assert partial == scores
 
 
-def test_arms_with_ranges_of_their_own_are_tuned_with_their_like(small) -> None:
+def test_only_arms_with_equal_ranges_are_tuned_together(small) -> None:
     spec = small(
         "factors={optimizer: [adam, sgd], pooling: [avg, max]}",
         "recipe.learning_rate=0.02",
@@ -172,7 +172,7 @@ def test_arms_with_ranges_of_their_own_are_tuned_with_their_like(small) -> None:
     assert max(rates(scores, "pooling=max", FIRST_TUNING_SEEDS[0])) == 0.04
 
 
-def test_an_arm_without_a_range_waits_for_nothing(small) -> None:
+def test_an_arm_without_a_range_needs_no_trial(small) -> None:
     spec = small(
         "factors={optimizer: [adam, sgd]}",
         "tuning={trials: 2, momentum: {when: {optimizer: sgd}, low: 0.5, high: 0.9}}",
