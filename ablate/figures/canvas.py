@@ -5,6 +5,7 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -21,13 +22,19 @@ NEUTRAL = "0.45"
 DARK = "0.25"
 """What is not an arm."""
 LABEL_WIDTH = 28
-ENTRIES_INSIDE = 4
-"""A legend of more entries stands beside its panel."""
-MOST_ENTRIES = 14
-"""A legend of more entries is left out: the tables say more."""
+LINES_INSIDE = 5
+"""A legend of more lines stands beside its panel."""
+MOST_ARMS = 14
+"""With more arms there is no legend, and labels below an axis stand upright."""
 MARKERS = ["o", "s", "D", "^", "v", "P", "X", "<", ">", "*"]
 """Shapes beside colours, so that arms can be told apart in grey as well."""
 ROUND_STEPS = [1, 2, 5, 10]
+MOST_LEVEL = 4
+"""With more arms the labels below an axis are tilted."""
+LETTER = 0.078
+"""Width of a letter of a label, in inches."""
+MOST_UPRIGHT = 100
+"""With more labels below an axis, every second (third, …) is shown."""
 STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "savefig.dpi": 160,
@@ -116,11 +123,13 @@ def draw_mean_lines(axes: Axes, data: pd.DataFrame, x: str, y: str, styles: Styl
 def draw_legend(axes: Axes) -> None:
     """Draw the panel's legend, unless it has one entry or so many that they would hide the figure."""
     handles, labels = axes.get_legend_handles_labels()
-    if 1 < len(labels) <= MOST_ENTRIES:
+    if 1 < len(labels) <= MOST_ARMS + 1:  # the one further entry is that of disturbed timing blocks
+        entries = [wrap_label(entry) for entry in labels]
+        lines = sum(entry.count("\n") + 1 for entry in entries)
         beside: dict[str, Any] = (
-            {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(labels) > ENTRIES_INSIDE else {}
+            {"loc": "upper left", "bbox_to_anchor": (1, 1)} if lines > LINES_INSIDE else {}
         )
-        axes.legend(handles, [wrap_label(entry) for entry in labels], fontsize=8, title=None, **beside)
+        axes.legend(handles, entries, fontsize=8, title=None, **beside)
 
 
 def wrap_label(text: object, width: int = LABEL_WIDTH) -> str:
@@ -140,12 +149,23 @@ def label_column(name: str) -> str:
     return wrap_label(spell_keyword(name))
 
 
-def set_arm_ticks(axes: Axes, labels: Sequence[str], *, most_level: int = 4) -> None:
-    """Name the places 0, 1, 2, … of the horizontal axis, at an angle if there are more than `most_level`."""
-    axes.set_xticks(range(len(labels)), [wrap_label(text) for text in labels])
-    if len(labels) > most_level:
-        tilt_labels(axes)
-    axes.set_xlim(-0.5, len(labels) - 0.5)
+def set_arm_ticks(axes: Axes, names: Sequence[str], width: float) -> None:
+    """Name the places 0, 1, 2, … of the horizontal axis: level, or tilted or upright if they are too long.
+
+    `width` is the width of the figure in inches.
+    """
+    if len(names) > MOST_ARMS:
+        every = -(-len(names) // MOST_UPRIGHT)
+        upright = [escape_dollars(name) for name in names[::every]]
+        axes.set_xticks(range(0, len(names), every), upright, rotation=90, fontsize=6)
+    else:
+        labels = [wrap_label(name) for name in names]
+        axes.set_xticks(range(len(names)), labels)
+        longest = [max(map(len, label.split("\n"))) for label in labels]
+        room = (width - 1) / len(names) / LETTER
+        if len(names) > MOST_LEVEL or any(a + b > 2 * room for a, b in pairwise(longest)):
+            tilt_labels(axes)
+    axes.set_xlim(-0.5, len(names) - 0.5)
 
 
 def tilt_labels(axes: Axes, degrees: int = 30) -> None:

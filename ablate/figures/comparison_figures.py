@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from ablate.figures.canvas import (
     DARK,
     MARKERS,
+    MOST_ARMS,
     NEUTRAL,
     Styles,
     create_panel,
@@ -21,7 +22,7 @@ from ablate.study.spec import StudySpec
 
 VALUE_PALETTE = "dark:#5A9_r"
 """Colours of a factor's values. They differ from those of the arms."""
-CONTRAST_WIDTH, AXIS_WIDTH = 36, 60
+CONTRAST_WIDTH, AXIS_WIDTH = 32, 50
 """Letters in a line of a comparison's label, and of the label below an axis."""
 LINE_HEIGHT = 0.17
 """Of a label, in inches."""
@@ -47,8 +48,8 @@ def draw_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fi
     axes.set_ylim(len(data) - 0.4, -0.6)
     axes.grid(visible=False)
     beside = data["beside"].iloc[0]
-    quantity = f"difference in test accuracy{f' from {beside}' if beside else ''} (percentage points)"
-    axes.set_xlabel(wrap_label(quantity, AXIS_WIDTH))
+    other = f"\nfrom {wrap_label(beside, AXIS_WIDTH)}" if beside else ""
+    axes.set_xlabel(f"difference in test accuracy (percentage points){other}", loc="right")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0)
     axes.margins(x=0.1)
     return figure
@@ -57,12 +58,14 @@ def draw_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fi
 def draw_paired_seeds(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
     """Draw every run as a mark, the runs of one seed joined by a line, and every arm's mean as a bar."""
     arms = list(styles)
+    width = min(11.0, max(5.0, 1.1 * len(arms) + 3))
     figure, axes = create_panel(
-        width=min(11.0, max(5.0, 1.1 * len(arms) + 3)), height=4.0 if len(arms) < 6 else 5.0
+        width=width,
+        height=4.0 if len(arms) < 6 else 5.0 if len(arms) <= MOST_ARMS else 6.5,
     )
     # A seed without a run in some arm has a gap there.
     by_seed = data.pivot(index="arm", columns="seed", values="test_accuracy").reindex(arms)
-    axes.plot(range(len(arms)), by_seed.to_numpy(), color="0.8", zorder=1)
+    axes.plot(range(len(arms)), by_seed.to_numpy(), color="0.8", zorder=1.6)
     for place, (arm, style) in enumerate(styles.items()):
         of_arm = data[data["arm"] == arm]
         axes.plot(
@@ -76,7 +79,7 @@ def draw_paired_seeds(data: pd.DataFrame, study: StudySpec, styles: Styles) -> F
         )
         for mean in of_arm["mean"].dropna().unique():
             axes.plot([place - 0.18, place + 0.18], [mean, mean], color="0.15", linewidth=2)
-    set_arm_ticks(axes, [style.name for style in styles.values()])
+    set_arm_ticks(axes, [style.name for style in styles.values()], width)
     format_accuracy_axis(axes)
     axes.set(xlabel="", ylabel="test accuracy")
     return figure
@@ -86,7 +89,7 @@ def draw_references(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fig
     """Draw one panel for each metric: the baseline's runs, their prediction interval, published values."""
     metrics = list(dict.fromkeys(data["metric"]))
     baseline = next(iter(styles.values()))
-    figure, panels = create_panels(len(metrics), height=3.4, width=3.4)
+    figure, panels = create_panels(len(metrics), height=3.4, width=3.8)
     for axes, metric in zip(panels, metrics, strict=True):
         here = data[data["metric"] == metric]
         low, high = here.loc[here["kind"] == "interval", "value"]
@@ -96,12 +99,12 @@ def draw_references(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fig
         axes.plot(ours, [0] * len(ours), "o", color=baseline.colour, alpha=0.6)
         for line, row in enumerate(published.itertuples(), start=1):
             axes.plot(row.value, line, MARKERS[line % len(MARKERS)], color=DARK, markersize=8)
-        names = ["our runs", *map(wrap_label, published["who"])]
-        axes.set_yticks(range(len(names)), names)
+        # Panels differ in their rows: not every source publishes every metric.
+        axes.set_yticks(range(len(published) + 1), ["our runs", *map(wrap_label, published["who"])])
         axes.set_ylim(len(published) + 0.5, -0.5)
         axes.grid(visible=False)
         axes.set_xlabel(label_column(metric))
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=4)
     return figure
 
 
@@ -135,7 +138,8 @@ def draw_interactions(data: pd.DataFrame, study: StudySpec, styles: Styles) -> F
 
 def draw_path(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
     """Draw the steps from the baseline to the full arm, each with the interval of its difference."""
-    figure, axes = create_panel(width=max(6.4, 1.25 * len(data)))
+    width = max(6.4, 1.25 * len(data))
+    figure, axes = create_panel(width=width)
     axes.step(range(len(data)), data["accuracy"], where="mid", color="0.8", zorder=1)
     for row in data.itertuples():
         axes.plot(row.Index, row.accuracy, "o", color=styles[row.arm].colour, zorder=3)
@@ -150,7 +154,7 @@ def draw_path(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
             ha="center",
             fontsize=9,
         )
-    set_arm_ticks(axes, [styles[arm].name for arm in data["arm"]])
+    set_arm_ticks(axes, [styles[arm].name for arm in data["arm"]], width)
     axes.margins(y=0.15)
     format_accuracy_axis(axes)
     axes.set(xlabel="", ylabel="test accuracy")

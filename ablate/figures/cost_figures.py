@@ -62,7 +62,7 @@ def draw_accuracy_throughput(data: pd.DataFrame, study: StudySpec, styles: Style
     format_accuracy_axis(axes)
     low, high = widen_limits(axes.get_xlim(), _least_span(data))
     axes.set_xlim(max(0.0, low), high)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=ROUND_STEPS))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(NUMBERS)
     axes.set(xlabel="training examples per second", ylabel="test accuracy (mean over seeds)")
     draw_legend(axes)
@@ -82,15 +82,16 @@ def draw_timing_blocks(data: pd.DataFrame, study: StudySpec, styles: Styles) -> 
     clean, disturbed = data[~data["disturbed"]], data[data["disturbed"]]
     if not clean.empty:
         draw_mean_lines(axes, clean, "block", "examples_per_second", styles)
-    for number, (arm, blocks) in enumerate(disturbed.groupby("arm", sort=False)):
-        once = "" if number else "disturbed, left out"
+    for arm, blocks in disturbed.groupby("arm", sort=False):
         axes.plot(
             blocks["block"],
             blocks["examples_per_second"],
             "x",
             color=styles[arm].colour,
-            label=f"{styles[arm].name}, disturbed" if clean.empty else once,
+            label=f"{styles[arm].name}, disturbed" if clean.empty else None,
         )
+    if not (clean.empty or disturbed.empty):
+        axes.plot([], [], "x", color=DARK, label="disturbed, left out")
     axes.yaxis.set_major_formatter(NUMBERS)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(12, steps=ROUND_STEPS, integer=True))

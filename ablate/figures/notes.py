@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from ablate.figures.canvas import MOST_ARMS
 from ablate.figures.points import Tables, read_names, tabulate_differences, tabulate_interactions
 from ablate.records.run_records import TRAINED, Phase, Status
 from ablate.study.spec import StudySpec
@@ -51,10 +52,22 @@ def list_interactions_without_mean(study: StudySpec, tables: Tables) -> Iterator
 
 
 def list_arms_without_mark(study: StudySpec, tables: Tables) -> Iterator[str]:
-    """Which arms have no mean accuracy or no throughput."""
+    """Which arms have no mean accuracy or no throughput; without a legend, which are on the Pareto front."""
     arms = tables["arms"]
+    yield from explain_missing_legend(study, tables)
+    if len(arms) > MOST_ARMS:
+        names = read_names(study, tables)
+        front = arms[arms["pareto"].fillna(value=False).astype(bool)].sort_values("examples_per_second")
+        told = [names.name_arm(arm) for arm in front["arm"]]
+        yield f"The arms on the grey line, from left to right: {_shorten(told)}."
     missing = arms[arms[["test_accuracy_mean", "examples_per_second"]].isna().any(axis=1)]
     yield from _group_missing(study, tables, missing["arm"])
+
+
+def explain_missing_legend(study: StudySpec, tables: Tables) -> Iterator[str]:
+    """Why a figure of many arms has no legend."""
+    if len(tables["arms"]) > MOST_ARMS:
+        yield f"The {len(tables['arms'])} arms are too many for a legend; the tables have their values."
 
 
 def _group_missing(study: StudySpec, tables: Tables, arms: Iterable[str]) -> Iterator[str]:

@@ -49,7 +49,7 @@ def style_arms(study: StudySpec, tables: Tables) -> Styles:
 FIGURES = (
     FigureKind(
         name="differences",
-        title="Difference of each arm from what it is compared with",
+        title="Differences in test accuracy between arms",
         caption="An arm is one setting of the factors under study. A dot is the mean difference in test "
         "accuracy, paired by seed, and its line is the confidence interval. The grey band is the "
         "margin: differences inside it are too small to matter.",
@@ -69,8 +69,8 @@ FIGURES = (
     ),
     FigureKind(
         name="interactions",
-        title="How two factors act together",
-        caption="A dot is the mean test accuracy over seeds, with its confidence interval. Parallel lines "
+        title="Interactions between two factors",
+        caption="A mark is the mean test accuracy over seeds, with its confidence interval. Parallel lines "
         "mean that the effect of one factor does not depend on the other. All other factors keep "
         "the baseline's values.",
         data=points.tabulate_interactions,
@@ -100,26 +100,25 @@ FIGURES = (
         name="importance",
         title="Screening: how much each factor mattered in the search",
         caption="Two estimates of how strongly validation accuracy depends on each factor, as shares of "
-        "the whole. PED-ANOVA looks at the best tenth of the candidates, fANOVA at all that were "
-        "not stopped early. They suggest what to test and are no tests.",
+        "the whole. PED-ANOVA uses the best tenth of the candidates, fANOVA all that were not stopped "
+        "early. They suggest what to test; they are no tests.",
         data=points.tabulate_importance,
         draw=draw_importance,
     ),
     FigureKind(
         name="references",
         title="The baseline beside published values",
-        caption="The grey band is the prediction interval: one further run of the baseline should fall in "
-        "it. A published value inside the band is reproduced.",
+        caption="Dots are the runs of the baseline. The grey band is their prediction interval: one further "
+        "run of the baseline should fall in it. A published value inside the band is reproduced.",
         data=points.tabulate_references,
         draw=draw_references,
     ),
     FigureKind(
         name="accuracy_throughput",
         title="Accuracy against throughput",
-        caption="Up is more accurate and right is faster. Throughput is measured with each arm alone on the "
-        "machine. The lines through a mark are confidence "
-        "intervals. The grey line joins the arms that no other arm beats in both (the Pareto "
-        "front).",
+        caption="Up is more accurate and right is faster. Throughput is measured with each arm alone on "
+        "the machine. The lines through a mark are confidence intervals. The grey line joins the arms "
+        "that no other arm beats in both (the Pareto front).",
         data=points.tabulate_accuracy_throughput,
         draw=draw_accuracy_throughput,
         notes=notes.list_arms_without_mark,
@@ -128,9 +127,11 @@ FIGURES = (
         name="tuning_curves",
         title="How every arm was tuned",
         caption="Each small dot is one training run with one tuning seed. Lines join the means over these "
-        "seeds. A ring marks the value with which the arm was then confirmed on fresh seeds.",
+        "seeds. A ring marks the value with which the arm was then confirmed on fresh seeds. Runs that "
+        "diverged have no dot.",
         data=points.tabulate_tuning_curves,
         draw=draw_tuning_curves,
+        notes=notes.explain_missing_legend,
     ),
     FigureKind(
         name="training_curves",
@@ -139,14 +140,16 @@ FIGURES = (
         "on training data are running means since the start of the epoch.",
         data=points.tabulate_training_curves,
         draw=draw_training_curves,
+        notes=notes.explain_missing_legend,
     ),
     FigureKind(
         name="timing_blocks",
         title="Throughput in every timing block",
         caption="In each block every arm is timed once, alone on the machine, in random order. The "
-        "baseline is timed first and last, and the figure shows its mean. Level lines mean that "
-        "the machine was steady.",
+        "baseline is timed first and last, and the figure shows the mean of the two. Level lines mean "
+        "that the machine was steady. Blocks that other programs disturbed are crosses and are left out.",
         data=points.tabulate_timing_blocks,
         draw=draw_timing_blocks,
+        notes=notes.explain_missing_legend,
     ),
 )

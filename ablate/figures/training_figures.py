@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from ablate.figures.canvas import (
     DARK,
-    MOST_ENTRIES,
+    MOST_ARMS,
     NUMBERS,
     Styles,
     create_panels,
@@ -106,5 +106,5 @@ def _draw_common_legend(figure: Figure, data: pd.DataFrame, styles: Styles) -> N
         )
         if quantity in set(data["quantity"])
     ]
-    if len(arms) <= MOST_ENTRIES:
+    if len(arms) <= MOST_ARMS:
         figure.legend(handles=entries, loc="outside lower center", ncols=4, fontsize=8)

@@ -135,7 +135,7 @@ def test_figures_name_the_baseline_by_its_factor_values(tmp_path: Path, small) -
         assert [text.get_text() for text in legend.get_texts()] == [name, "pooling=max"]
     assert name in [text.get_text() for text in drawn["training_curves"].legends[0].get_texts()]
     axis = drawn["differences"].axes[0].get_xlabel().replace("\n", " ")
-    assert axis == f"difference in test accuracy from {name} (percentage points)"
+    assert axis == f"difference in test accuracy (percentage points) from {name}"
 
 
 def test_the_ring_of_the_tuning_figure_and_the_rank_of_the_report_show_one_value(unstable: Evidence) -> None:
@@ -145,6 +145,20 @@ def test_the_ring_of_the_tuning_figure_and_the_rank_of_the_report_show_one_value
         tried = sorted(set(of_arm["value"]))
         (chosen,) = set(of_arm.loc[of_arm["chosen"], "value"])
         assert row["place"] == f"{tried.index(chosen) + 1} of {len(tried)}"
+
+
+def test_a_figure_of_many_arms_has_no_legend_and_says_so(tmp_path: Path, small) -> None:
+    evidence = gather(factorial_folder(tmp_path / "small", small, 4))
+    drawn = draw(evidence)
+    for name in ("accuracy_throughput", "timing_blocks", "tuning_curves", "training_curves"):
+        assert not drawn[name].legends, name
+        assert not drawn[name].axes[0].get_legend(), name
+        assert "The 16 arms are too many for a legend; the tables have their" in read_caption(evidence, name)
+    best = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].astype(float).idxmax()
+    line = read_caption(evidence, "accuracy_throughput").split("from left to right: ")[1]
+    assert line.startswith(best)
+    labels = drawn["paired_seeds"].axes[0].get_xticklabels()
+    assert {label.get_rotation() for label in labels} == {90.0}
 
 
 @pytest.mark.parametrize("text", ["a,b", "a, b"])
