@@ -1,1 +1,1 @@
-"""This machine's training speed beside the training loop of Dive into Deep Learning (D2L)."""
+"""This machine's training speed compared with the training loop of Dive into Deep Learning (D2L)."""

@@ -1,4 +1,4 @@
-"""The measurement behind `ablate bench`: training speed beside the loop of Dive into Deep Learning (D2L)."""
+"""The measurement behind `ablate bench`: training speed compared with Dive into Deep Learning (D2L)."""
 
 import json
 import os
@@ -16,14 +16,14 @@ from ablate.bench.contenders import (
     EPOCH,
     LENET,
     WIDER,
+    CohortBlock,
     Contender,
     Extent,
-    Together,
+    list_cpu_contenders,
+    list_gpu_contenders,
+    list_one_core_contenders,
+    make_run,
     measure_arithmetic_rate,
-    on_a_gpu,
-    on_one_core,
-    run_of,
-    with_all_cores,
 )
 from ablate.bench.peer import Epoch, Peer, lay_out_files
 from ablate.bench.results import Result, compute_results
@@ -145,34 +145,34 @@ class Bench:
         described = machine.describe_machine(self._device, self._cores)
         blocks = [block for each in self._rounds for block in each.measured]
         disturbed = sum(block.disturbed for block in blocks)
-        said = [
+        sentences = [
             f"Measured on {describe_hardware(self._device)}, torch {described.packages['torch']}, "
             f"Python {described.python}.",
-            "Throughput is trained examples per wall second. Ratios are paired by block: each lies between "
-            f"two blocks of its reference. {disturbed} of {len(blocks)} blocks were disturbed by other "
-            "programs and are left out.",
+            "Throughput is trained examples per wall second. Ratios are paired by block: each block runs "
+            f"between two blocks of its reference. {disturbed} of {len(blocks)} blocks were disturbed by "
+            "other programs and are left out.",
         ]
         if self._data_root is None:
-            said.append(
-                "Fashion-MNIST is not on this machine: noise of its shape and size stood in. How long a step "
-                "takes does not depend on the pixels. Runs through a study's workers are left out."
+            sentences.append(
+                "Fashion-MNIST is not on this machine: random noise of its shape and size was used. The time "
+                "of a step does not depend on the pixels. Runs through a study's workers are left out."
             )
         if self._extent.images < FULL.images:
-            said.append(f"Epochs of {self._extent.images:,} images: do not quote these results.")
+            sentences.append(f"Epochs of {self._extent.images:,} images: do not quote these results.")
         shares = [
             f"{row.name} {row.flops_per_second / 1e9:.0f} ({row.flops_per_second / self._limit:.0%})"
             for row in self.results()
             if row.flops_per_second
         ]
         if shares:
-            said.append(
+            sentences.append(
                 f"One core multiplies large fp32 matrices at {self._limit / 1e9:.0f} GFLOP/s. Forward and "
                 f"backward passes reach, in GFLOP/s: {'; '.join(shares)}."
             )
         reason = self._no_lanes()
         if reason:
-            said.append(f"No lanes engine: {reason}.")
-        return [*said, *self._on_memory()]
+            sentences.append(f"No lanes engine: {reason}.")
+        return [*sentences, *self._on_memory()]
 
     def _contenders(self) -> Iterator[list[Contender]]:
         """The rounds, each a list of contenders; the first of a list is the reference of the others."""
@@ -188,7 +188,7 @@ class Bench:
         first = Contender(name=PEER, kind="one run alone", covers=EPOCH, train=train_epoch)
         dataset = self._dataset()
         if self._device.type == "cuda":
-            yield [first, *on_a_gpu(dataset, COHORT_PLACES[-1])]
+            yield [first, *list_gpu_contenders(dataset, COHORT_PLACES[-1])]
             return
         workers = None
         if self._data_root is not None:
@@ -197,9 +197,9 @@ class Bench:
             )
             workers = LocalProcesses(conditions, self._cores)
             self._open.callback(workers.close)
-        yield [first, *with_all_cores(self._extent, dataset, workers, self._cores)]
-        yield list(on_one_core("LeNet-5", LENET, self._extent, dataset, must=3.5, aim=5))
-        yield list(on_one_core("(16, 32), 3 convs", WIDER, self._extent, dataset, must=2, aim=3))
+        yield [first, *list_cpu_contenders(self._extent, dataset, workers, self._cores)]
+        yield list(list_one_core_contenders("LeNet-5", LENET, self._extent, dataset, must=3.5, aim=5))
+        yield list(list_one_core_contenders("(16, 32), 3 convs", WIDER, self._extent, dataset, must=2, aim=3))
 
     def _dataset(self) -> loading.Dataset:
         facts = DATASETS["fashion_mnist"]
@@ -251,16 +251,16 @@ class Bench:
         yield _event("end to end", len(order), len(order), whole.name, "done")
 
     def _no_lanes(self) -> str | None:
-        return None if self._device.type == "cuda" else reason_against(run_of(LENET), self._dataset(), CPU)
+        return None if self._device.type == "cuda" else reason_against(make_run(LENET), self._dataset(), CPU)
 
     def _on_memory(self) -> Iterator[str]:
         """Memory of a cohort, which must be at most 2 times and should be 1.3 times the least."""
         for contender in self._rounds[0].contenders if self._device.type == "cuda" else ():
-            if isinstance(together := contender.train, Together):
-                beyond, least = together.bytes_beyond, together.least_bytes
+            if isinstance(together := contender.train, CohortBlock):
+                extra, least = together.extra_bytes, together.least_bytes
                 yield (
-                    f"{contender.name} holds {beyond / 1e6:,.0f} MB of the GPU's memory beyond data and "
-                    f"models, {beyond / least:.2f} times what a step must keep (must 2, aim 1.3)."
+                    f"{contender.name} holds {extra / 1e6:,.0f} MB of the GPU's memory beyond data and "
+                    f"models, {extra / least:.2f} times what a step must keep (must 2, aim 1.3)."
                 )
 
 

@@ -14,8 +14,8 @@ from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines.cohort import Cohort
 from ablate.engines.lanes import LanesTrainer, reason_against
-from ablate.engines.loop import LoopTrainer, initial_model
-from ablate.engines.training import Course, batches_forever, settle_process, train
+from ablate.engines.loop import LoopTrainer, build_initial_model
+from ablate.engines.training import Course, repeat_batches, settle_process, train
 from ablate.errors import AblateError
 from ablate.execution.workers import Workers
 from ablate.records.run_records import Phase
@@ -50,7 +50,7 @@ class Extent:
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """One way to train, and the ratio that it must and should reach to the first of its round."""
+    """One way to train. Its ratio to the first of its round must reach `must`, and aims at `aim`."""
 
     name: str
     kind: Kind
@@ -62,20 +62,20 @@ class Contender:
     at_once: int = 1
     """Runs that train side by side."""
     flops_per_example: int | None = None
-    """Forward and backward. Given if the result should name the share of one core's arithmetic."""
+    """Forward and backward. Given only if the result should state the share of one core's arithmetic rate."""
 
 
-def with_all_cores(
+def list_cpu_contenders(
     extent: Extent, dataset: Dataset, workers: Workers | None, jobs: int
 ) -> Iterator[Contender]:
     """The contenders beside D2L's loop on a CPU. Without workers there are no runs of a study."""
-    run = run_of(LENET)
+    run = make_run(LENET)
     loop = LoopTrainer(run, dataset, CPU)
     yield Contender(
         name=f"torch loop, {jobs} threads",
         kind="one run alone",
         covers=EPOCH,
-        train=epochs_alone(loop, run, dataset, jobs),
+        train=make_epoch_block(loop, run, dataset, jobs),
         must=2.2,
         aim=3,
     )
@@ -85,25 +85,25 @@ def with_all_cores(
             name="lanes, one thread",
             kind="one run alone",
             covers=EPOCH,
-            train=epochs_alone(lanes, run, dataset, 1),
+            train=make_epoch_block(lanes, run, dataset, 1),
         )
     if workers is not None:
         # Not seed 0: its parameters would be sent back as a checkpoint.
-        runs = [run_of(LENET, 1 + i, extent.images) for i in range(extent.runs_a_job * jobs)]
+        runs = [make_run(LENET, 1 + i, extent.images) for i in range(extent.runs_a_job * jobs)]
         yield Contender(
             name=f"a study's runs, {jobs} at once",
             kind="aggregate",
             covers=EPOCH,
-            train=side_by_side(workers, runs, extent.images),
+            train=make_parallel_block(workers, runs, extent.images),
             at_once=jobs,
         )
 
 
-def on_one_core(
+def list_one_core_contenders(
     network: str, keywords: dict[str, Value], extent: Extent, dataset: Dataset, must: float, aim: float
 ) -> Iterator[Contender]:
     """The torch loop and, if this machine has it, the lanes engine, on one thread."""
-    run = run_of(keywords)
+    run = make_run(keywords)
     shape = dataset.images.shape[1:]
     loop = LoopTrainer(run, dataset, CPU)
     flops = count_training_flops(loop, shape)
@@ -111,31 +111,31 @@ def on_one_core(
         name=f"torch loop, {network}",
         kind="one run alone",
         covers=STEPS,
-        train=steps_alone(loop, run, dataset, extent.block_seconds),
+        train=make_step_block(loop, run, dataset, extent.block_seconds),
         flops_per_example=flops,
     )
     yield alone
     if reason_against(run, dataset, CPU) is None:
         lanes = LanesTrainer(run, dataset, CPU)
-        faster = steps_alone(lanes, run, dataset, extent.block_seconds)
+        faster = make_step_block(lanes, run, dataset, extent.block_seconds)
         yield replace(alone, name=f"lanes, {network}", train=faster, must=must, aim=aim)
 
 
-def on_a_gpu(dataset: Dataset, places: int) -> Iterator[Contender]:
+def list_gpu_contenders(dataset: Dataset, places: int) -> Iterator[Contender]:
     """The contenders beside D2L's loop on a GPU: the torch loop, a cohort of one, a whole cohort."""
-    run = run_of(LENET)
+    run = make_run(LENET)
     loop = LoopTrainer(run, dataset, dataset.images.device)
     yield Contender(
         name="torch loop, data resident",
         kind="one run alone",
         covers=EPOCH,
-        train=epochs_alone(loop, run, dataset, os.cpu_count() or 1),
+        train=make_epoch_block(loop, run, dataset, os.cpu_count() or 1),
     )
     yield Contender(
         name="a cohort of one",
         kind="one run alone",
         covers=EPOCH,
-        train=Together(dataset, 1),
+        train=CohortBlock(dataset, 1),
         must=10,
         aim=18,
     )
@@ -143,22 +143,22 @@ def on_a_gpu(dataset: Dataset, places: int) -> Iterator[Contender]:
         name=f"a cohort of {places}",
         kind="aggregate",
         covers=EPOCH,
-        train=Together(dataset, places),
+        train=CohortBlock(dataset, places),
         must=40,
         aim=80,
         at_once=places,
     )
 
 
-def run_of(keywords: dict[str, Value], seed: int = 0, train_images: int | None = None) -> Run:
+def make_run(keywords: dict[str, Value], seed: int = 0, train_images: int | None = None) -> Run:
     """One epoch of D2L's recipe and an evaluation on the test images, as in D2L's loop."""
     recipe = Recipe(epochs=1, train_images=train_images)
     arm = Arm(name="bench", model="lenet", keywords=keywords, recipe=recipe, factors={})
     return Run(phase=Phase.CONFIRM, arm=arm, setting={}, seed=seed)
 
 
-def epochs_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, threads: int) -> Train:
-    """An epoch and its evaluation, as a study trains a run."""
+def make_epoch_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, threads: int) -> Train:
+    """A block of one epoch and its evaluation, as in a run of a study."""
 
     def block() -> int:
         settle_process(threads)
@@ -168,9 +168,9 @@ def epochs_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset
     return block
 
 
-def steps_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, seconds: float) -> Train:
-    """Training steps only, on one core, for about `seconds` seconds."""
-    batches = batches_forever(len(dataset.labels), run.recipe.batch_size, CPU)
+def make_step_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, seconds: float) -> Train:
+    """A block of training steps only, on one core, for about `seconds` seconds."""
+    batches = repeat_batches(len(dataset.labels), run.recipe.batch_size, CPU)
     count = 0
 
     def steps(wanted: int) -> int:
@@ -184,14 +184,14 @@ def steps_alone(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset,
     def block() -> int:
         nonlocal count
         settle_process(1)
-        count = count or blocks.steps_per_block(steps, seconds, CPU)
+        count = count or blocks.count_steps_per_block(steps, seconds, CPU)
         return steps(count)
 
     return block
 
 
-def side_by_side(workers: Workers, runs: Sequence[Run], images: int) -> Train:
-    """Whole runs through the workers of a study, on all cores.
+def make_parallel_block(workers: Workers, runs: Sequence[Run], images: int) -> Train:
+    """A block of whole runs by the workers of a study, on all cores.
 
     Raises:
         AblateError: a run did not end as complete.
@@ -208,12 +208,12 @@ def side_by_side(workers: Workers, runs: Sequence[Run], images: int) -> Train:
     return block
 
 
-class Together:
+class CohortBlock:
     """A cohort of runs on the device. A block is an epoch and its evaluation."""
 
     def __init__(self, dataset: Dataset, places: int) -> None:
-        held = _measure_reserved_bytes(dataset.images.device)
-        runs = [run_of(LENET, seed) for seed in range(places)]
+        reserved = _measure_reserved_bytes(dataset.images.device)
+        runs = [make_run(LENET, seed) for seed in range(places)]
         self._courses = [Course(run, dataset, validation=0) for run in runs]
         self._dataset = dataset
         self.cohort = Cohort(runs[0], dataset, examples=len(dataset.labels), places=places)
@@ -224,10 +224,10 @@ class Together:
         self._orders = [course.order() for course in self._courses]
         self()
         models = 3 * self.cohort.parameters.nbytes  # with their gradients and the optimiser's moments
-        self.bytes_beyond = _measure_reserved_bytes(dataset.images.device) - held - models
+        self.extra_bytes = _measure_reserved_bytes(dataset.images.device) - reserved - models
         """Memory of the device beyond data and models."""
         shape = dataset.images.shape[1:]
-        layers = models_of.layer_shapes(initial_model(runs[0], shape, len(dataset.classes)), shape)
+        layers = models_of.layer_shapes(build_initial_model(runs[0], shape, len(dataset.classes)), shape)
         kept = shape.numel() + sum(prod(layer.shape) for layer in layers if layer.kind != "Flatten")
         self.least_bytes = kept * dataset.images.itemsize * runs[0].recipe.batch_size * places
         """The least memory of a step: the images of every run's batch, and each layer's output once."""
@@ -275,5 +275,5 @@ def count_training_flops(trainer: LoopTrainer | LanesTrainer, image_shape: Seque
     The first layer computes no gradient of its input. For LeNet-5: 3 · 833,040 − 235,200.
     """
     first = next(trainer.model.children())
-    forward = costs.flops_per_example(trainer.model, image_shape)
-    return 3 * forward - costs.flops_per_example(first, image_shape)
+    forward = costs.count_flops_per_example(trainer.model, image_shape)
+    return 3 * forward - costs.count_flops_per_example(first, image_shape)

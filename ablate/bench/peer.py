@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Subset
 from ablate.data import by_torchvision, official
 from ablate.data.datasets import DATASETS
 from ablate.errors import AblateError
-from ablate.execution.fork_server import deaf_to_interrupts
+from ablate.execution.fork_server import ignore_interrupts
 
 BATCH_SIZE = 256
 LEARNING_RATE = 0.9
@@ -106,7 +106,7 @@ class Peer:
         self._pipe, theirs = context.Pipe()
         # Not daemonic: such processes may not have children, and a data loader's workers are children.
         self._process = context.Process(target=_serve, args=(theirs, root, images, test_images, device.type))
-        with deaf_to_interrupts():
+        with ignore_interrupts():
             self._process.start()
         theirs.close()
 

@@ -147,12 +147,12 @@ class _Reporting:
 def _use_cluster(address: str) -> Mapping[str, Any]:
     """How workers on a Ray cluster are opened, and how this machine is taken out of it while timing."""
     try:
-        from ablate.execution.ray_cluster import RayTasks, alone
+        from ablate.execution.ray_cluster import RayTasks, reserve_machine
     except ModuleNotFoundError as error:
         raise AblateError(f"--cluster: {error.name} is not installed: {install_command('ray')}") from None
     return {
         "workers": lambda conditions, _: RayTasks(conditions, address),
-        "alone": lambda: alone(address),
+        "alone": lambda: reserve_machine(address),
     }
 
 

@@ -8,19 +8,19 @@ from torch import Tensor
 from ablate.seeds import derived_seed
 
 CROP_PADDING = 2
-"""Zeros around an image before a window of the image's size is cut out: a shift by up to two pixels."""
+"""Zeros added on each side before an image is cropped to its old size: a shift by up to two pixels."""
 BRIGHTNESS = 0.5
-"""Factors are 0.5 to 1.5 and pixels stay at most 1: the colour jitter of Dive into Deep Learning (D2L)."""
+"""Brightness factors are 1 ± 0.5, as in the colour jitter of Dive into Deep Learning (D2L)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """The random numbers for each image of a batch; None for a change that is not asked for."""
+    """The random numbers for each image of a batch; None for a change that the recipe does not ask for."""
 
     flipped: Tensor | None
     """Booleans `(b,)`."""
     corners: Tensor | None
-    """Top row and left column of the window in the padded image, `(2, b)`."""
+    """Top row and left column of the crop in the padded image, `(2, b)`."""
     brightness: Tensor | None
     """Factors for the pixels, `(b,)`."""
 
@@ -73,7 +73,7 @@ def apply_draws(images: Tensor, draws: Draws) -> Tensor:
         rows = down + torch.arange(height, device=images.device)
         columns = right + torch.arange(width, device=images.device)
         example = torch.arange(len(images), device=images.device)[:, None, None]
-        # Indexing around a slice puts the channels last; they belong second.
+        # Index tensors on both sides of a slice put the channels last. Move them back to axis 1.
         images = padded[example, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
     if draws.brightness is not None:
         images = (images * draws.brightness[:, None, None, None]).clamp(max=1)

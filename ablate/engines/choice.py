@@ -11,7 +11,7 @@ from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import Trainer
 
 
-def trainer_for(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
+def choose_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
     """The fastest engine that trains the run exactly; the plain loop trains any run.
 
     `ABLATE_ENGINE=loop` in the environment forces the loop. So does `cohort` for runs that train alone.

@@ -14,10 +14,10 @@ from ablate import models
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
 from ablate.engines.augmentation import Augmentation, Draws, apply_draws
-from ablate.engines.loop import initial_model
+from ablate.engines.loop import build_initial_model
 from ablate.engines.optimizers import Optimizer
 from ablate.engines.replicas import Replicas
-from ablate.engines.training import Course, NotCovered, curve, marks
+from ablate.engines.training import Course, NotCovered, list_marks, make_curve
 from ablate.records.run_records import RunRecord
 from ablate.seeds import derived_seed
 
@@ -34,14 +34,14 @@ def reason_against(run: Run, dataset: Dataset) -> str | None:
     Dropout is an exception: its probability is the same, but each engine draws from its own stream.
     """
     try:
-        Replicas(initial_model(run, dataset.images.shape[1:], len(dataset.classes)), 1)
+        Replicas(build_initial_model(run, dataset.images.shape[1:], len(dataset.classes)), 1)
     except NotCovered as reason:
         return str(reason)
     return None
 
 
-def cohort_key(run: Run) -> str:
-    """What the runs of a cohort must have in common, as a string: runs with equal keys may train together."""
+def make_cohort_key(run: Run) -> str:
+    """The settings that must be equal in a cohort, as a string. Runs with equal keys may train together."""
     recipe = run.recipe
     return json.dumps(
         [
@@ -61,7 +61,7 @@ def cohort_key(run: Run) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class FinishedRun:
     """A run that has ended, its record, and its parameters by their names in the model."""
 
     run: Run
@@ -71,8 +71,8 @@ class Finished:
 
 def train_together(
     runs: Sequence[Run], dataset: Dataset, *, validation: int, places: int
-) -> Iterator[Finished]:
-    """Train runs with equal `cohort_key`, `places` at a time; yields each run when it ends.
+) -> Iterator[FinishedRun]:
+    """Train runs with equal `make_cohort_key`, `places` at a time; yields each run when it ends.
 
     A free place goes to the next waiting run at the next epoch, so runs may be in different epochs. The
     `train_seconds` of a point are those of the whole cohort. Its `examples_per_second` are the run's own
@@ -101,7 +101,9 @@ def train_together(
         seconds = time.perf_counter() - started
         courses = {place: member.course for place, member in members.items()}
         for place, course in courses.items():
-            course.add_epoch(curve(course.epochs, cohort.marks, [mark[place] for mark in values]), seconds)
+            course.add_epoch(
+                make_curve(course.epochs, cohort.marks, [mark[place] for mark in values]), seconds
+            )
         if any(course.wants_validation for course in courses.values()):
             correct = cohort.count_correct(dataset.images, dataset.labels, held_out).tolist()
             for place, course in courses.items():
@@ -116,7 +118,7 @@ def train_together(
                 record, state = course.record(f"cohort of {places}", accuracy), cohort.state(place)
                 del members[place]
                 cohort.vacate(place)
-                yield Finished(run=course.run, record=record, state=state)
+                yield FinishedRun(run=course.run, record=record, state=state)
 
 
 class _Member:
@@ -148,7 +150,7 @@ class Cohort:
     """
 
     def __init__(self, like: Run, dataset: Dataset, *, examples: int, places: int) -> None:
-        """Make places for runs with the `cohort_key` of `like`, each trained on `examples` examples.
+        """Make places for runs with the `make_cohort_key` of `like`, each trained on `examples` examples.
 
         Raises:
             NotCovered: the engine cannot train them; the message has the reason.
@@ -156,14 +158,16 @@ class Cohort:
         self._images, self._labels = dataset.images, dataset.labels
         self._classes = len(dataset.classes)
         self._device = dataset.images.device
-        self._model = initial_model(like, dataset.images.shape[1:], self._classes).to(dataset.images.dtype)
+        self._model = build_initial_model(like, dataset.images.shape[1:], self._classes).to(
+            dataset.images.dtype
+        )
         self._replicas = Replicas(self._model, places)
         self.parameters = dataset.images.new_zeros(places, self._replicas.size)
         self._optimizer = Optimizer(like.recipe.optimizer, self.parameters)
         self._seeds = torch.zeros(places, 1, dtype=torch.int64, device=self._device)
         self._batch_size = min(like.recipe.batch_size, examples)
         self._full_batches, self._rest = divmod(examples, self._batch_size)
-        self.marks = marks(examples, self._batch_size)
+        self.marks = list_marks(examples, self._batch_size)
         self._order = torch.zeros(places, examples, dtype=torch.int64, device=self._device)
         draws = Augmentation(like.recipe.augmentation, like.seed).draw(examples)
         self._flipped = None if draws.flipped is None else torch.zeros_like(self._order, dtype=torch.bool)
@@ -179,7 +183,7 @@ class Cohort:
 
     def seat(self, place: int, run: Run) -> None:
         """Give a place to a run, with its initial network and a new optimiser."""
-        model = initial_model(run, self._images.shape[1:], self._classes)
+        model = build_initial_model(run, self._images.shape[1:], self._classes)
         self.parameters[place] = torch.cat([p.detach().flatten() for p in model.parameters()]).to(
             self.parameters
         )

@@ -1,4 +1,4 @@
-"""The lanes engine: trains the LeNet family on one CPU core by a C++ step whose SIMD lanes are examples."""
+"""The lanes engine trains LeNet-like networks on one CPU core in C++, with one example per SIMD lane."""
 
 import ctypes
 
@@ -10,7 +10,7 @@ from ablate.design.runs import Run
 from ablate.engines.lanes_blocks import split_into_blocks
 from ablate.engines.lanes_library import Examples, Optimizer, load_library
 from ablate.engines.lanes_tables import Memory, describe_network
-from ablate.engines.loop import initial_model
+from ablate.engines.loop import build_initial_model
 from ablate.engines.training import NotCovered
 
 RULES = ("sgd", "adam", "adamw")
@@ -29,7 +29,7 @@ def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | No
     if run.recipe.augmentation != "none":
         return "it does not augment"
     try:
-        split_into_blocks(initial_model(run, dataset.images.shape[1:], len(dataset.classes)))
+        split_into_blocks(build_initial_model(run, dataset.images.shape[1:], len(dataset.classes)))
     except NotCovered as reason:
         return str(reason)
     compiled = load_library()
@@ -50,7 +50,7 @@ class LanesTrainer:
         reason = reason_against(run, dataset, device)
         compiled = load_library()
         if reason is not None or isinstance(compiled, str):
-            raise ValueError(f"the lanes engine leaves this run to the loop: {reason}")
+            raise ValueError(f"the lanes engine cannot train this run: {reason}")
         self._library = compiled
         recipe = run.recipe
         image_shape = dataset.images.shape[1:]
@@ -58,7 +58,7 @@ class LanesTrainer:
         groups = -(-min(recipe.batch_size, len(dataset.images)) // lanes)
         self._capacity = groups * lanes
         self._memory = Memory(lanes)
-        self.model = initial_model(run, image_shape, len(dataset.classes)).train()
+        self.model = build_initial_model(run, image_shape, len(dataset.classes)).train()
         self._network, layers = describe_network(self.model, image_shape, groups, self._memory)
         self._layers = list(zip(layers, split_into_blocks(self.model), strict=True))
         self._optimizer = Optimizer(
@@ -78,14 +78,14 @@ class LanesTrainer:
             IndexError: an index or a label is out of range. Nothing was trained.
         """
         if len(batch) > self._capacity:
-            raise ValueError(f"a batch is 1 to {self._capacity} contiguous int64, not {len(batch)}")
+            raise ValueError(f"a batch must have 1 to {self._capacity} examples, not {len(batch)}")
         examples = _describe_examples(self._images, self._labels, batch)
         masks = []
         for layer, block in self._layers:
             if block.dropout:
-                # As nn.Dropout draws them, layer by layer from the run's stream: the masks of the loop.
-                kept = torch.empty(len(batch), layer.outs).bernoulli_(1 - block.dropout)
-                masks.append(kept.div_(1 - block.dropout))
+                # Draw like nn.Dropout, layer by layer from the run's stream, to get the masks of the loop.
+                mask = torch.empty(len(batch), layer.outs).bernoulli_(1 - block.dropout)
+                masks.append(mask.div_(1 - block.dropout))
                 layer.dropout = masks[-1].data_ptr()
         totals = self._totals.data_ptr()
         _require_in_bounds(self._library.train_step(self._network, self._optimizer, examples, totals))
@@ -108,9 +108,11 @@ class LanesTrainer:
 
 
 def _describe_examples(images: Tensor, labels: Tensor, batch: Tensor) -> Examples:
-    # It holds only addresses: the caller keeps the tensors alive.
+    # Examples contains only addresses, so the caller must keep the tensors alive.
     if not len(batch) or batch.dtype != torch.int64 or not batch.is_contiguous():
-        raise ValueError(f"a batch is contiguous int64, at least one, not {len(batch)} {batch.dtype}")
+        raise ValueError(
+            f"a batch must be a contiguous int64 tensor with an example, not {len(batch)} of {batch.dtype}"
+        )
     return Examples(
         images=images.data_ptr(),
         labels=labels.data_ptr(),

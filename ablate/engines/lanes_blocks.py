@@ -1,4 +1,4 @@
-"""A torch network as blocks that lanes.cpp can train, or the reason why it cannot be one."""
+"""Split a torch network into blocks that lanes.cpp can train, or say why this is impossible."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ ACTIVATIONS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
     (nn.Mish, {}),
     (nn.Hardswish, {}),
 )
-"""The activations of lanes.cpp, in the order of its numbers for them, with the only options it computes."""
+"""The activations of lanes.cpp in the order of their numbers there, with the options that it supports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Block:
 
 
 class _Queue:
-    """The layers of a network that no block has yet."""
+    """The layers of a network that are not yet part of a block."""
 
     def __init__(self, layers: nn.Sequential) -> None:
         self._waiting = list(layers)
@@ -61,10 +61,10 @@ class _Queue:
         return self._waiting.pop(0) if self._waiting and type(self._waiting[0]) in kinds else None
 
     def take_flatten(self) -> bool:
-        """Take a layer that flattens; whether there was one."""
+        """Take the next layer if it is nn.Flatten. Return whether it was."""
         flatten = self.take(nn.Flatten)
         if flatten is not None and (flatten.start_dim, flatten.end_dim) != (1, -1):
-            raise NotCovered("it flattens all of an example or nothing")
+            raise NotCovered("it supports Flatten only for whole examples")
         return flatten is not None
 
 
@@ -75,7 +75,7 @@ def split_into_blocks(model: nn.Module) -> list[Block]:
         NotCovered: the network has another form, or a layer has an option that lanes.cpp lacks.
     """
     if type(model) is not nn.Sequential:  # a subclass may call its layers in another order
-        raise NotCovered("it is no plain sequence of layers")
+        raise NotCovered("the network is not a plain nn.Sequential")
     queue = _Queue(model)
     kinds = [kind for kind, _ in ACTIVATIONS]
     blocks: list[Block] = []
@@ -83,7 +83,7 @@ def split_into_blocks(model: nn.Module) -> list[Block]:
     while queue:
         weighted = queue.take(nn.Linear) if flat else queue.take(nn.Conv2d)
         if weighted is None:
-            raise NotCovered(f"it has no {queue.next_kind} layer, or not in this place")
+            raise NotCovered(f"it does not support {queue.next_kind}, or not in this position")
         activation = queue.take(*kinds)
         pool = None if flat else queue.take(nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d)
         dropout = queue.take(nn.Dropout) if flat else None
@@ -99,7 +99,7 @@ def split_into_blocks(model: nn.Module) -> list[Block]:
         blocks.append(block)
         flat = flat or queue.take_flatten()
     if not blocks or not flat:
-        raise NotCovered("it ends every network with a flat row of logits")
+        raise NotCovered("the network must end with a flat vector of logits")
     return blocks
 
 
@@ -111,7 +111,7 @@ def require_square(size: int | tuple[int, ...]) -> int:
     """
     sizes = {size} if isinstance(size, int) else set(size)
     if len(sizes) != 1:
-        raise NotCovered(f"geometry is square, not {size}")
+        raise NotCovered(f"it needs square kernels, strides and paddings, not {size}")
     return sizes.pop()
 
 
@@ -120,7 +120,9 @@ def _check_weights(weighted: nn.Conv2d | nn.Linear) -> None:
         raise NotCovered("every layer needs a bias and float32 parameters")
     if isinstance(weighted, nn.Conv2d):
         if weighted.groups != 1 or weighted.padding_mode != "zeros" or isinstance(weighted.padding, str):
-            raise NotCovered("convolutions are neither grouped nor padded by anything but a number of zeros")
+            raise NotCovered(
+                "it does not support grouped convolutions, or padding other than a number of zeros"
+            )
         for geometry in (weighted.kernel_size, weighted.stride, weighted.padding, weighted.dilation):
             require_square(geometry)
 
@@ -128,17 +130,19 @@ def _check_weights(weighted: nn.Conv2d | nn.Linear) -> None:
 def _check_activation(number: int, activation: nn.Module | None) -> None:
     for option, default in ACTIVATIONS[number][1].items():
         if activation is not None and getattr(activation, option) != default:
-            raise NotCovered(f"{type(activation).__name__} has PyTorch's own {option}, {default}")
+            raise NotCovered(f"it supports {type(activation).__name__} only with {option}={default}")
 
 
 def _check_pool(pool: Pool | None) -> None:
     if isinstance(pool, nn.AdaptiveAvgPool2d):
         if pool.output_size not in (1, (1, 1)):
-            raise NotCovered("adaptive pooling leaves it a single pixel")
+            raise NotCovered("it supports adaptive pooling only to a single pixel")
     elif pool is not None:
         require_square(pool.kernel_size)
         require_square(pool.stride)
         special = {"padding": 0, "ceil_mode": False, "dilation": 1, "return_indices": False}
         odd = [name for name, plain in special.items() if getattr(pool, name, plain) != plain]
         if odd or getattr(pool, "divisor_override", None) is not None:
-            raise NotCovered("pooling has no padding, dilation, ceil_mode or divisor_override")
+            raise NotCovered(
+                "it does not support padding, dilation, ceil_mode or divisor_override in pooling"
+            )

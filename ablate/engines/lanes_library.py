@@ -35,7 +35,7 @@ def _list(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
     return [(name, kind) for name in names.split()]
 
 
-# The structures of lanes.cpp, field by field: change both.
+# These classes repeat the structures of lanes.cpp and lanes_layer.h, field by field. Change both together.
 
 
 class Layer(ctypes.Structure):
@@ -78,7 +78,7 @@ class Examples(ctypes.Structure):
 
 @lru_cache(maxsize=1)
 def load_library() -> ctypes.CDLL | str:
-    """The compiled library, or the reason why there is none. The first call in a process decides."""
+    """The compiled library, or the reason why there is none. Only the first call in a process compiles."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return f"it is written for Linux on x86-64, not {sys.platform} on {platform.machine()}"
     named = os.environ.get("CXX")
@@ -107,7 +107,7 @@ def compile_library(compiler: str) -> Path:
     path = user_cache_path("ablate") / "lanes" / f"{key}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed once complete: several processes may compile at once, and any may be killed.
+        # Renamed when complete, because several processes may compile at once, and any may be killed.
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             whole = Path(scratch, path.name)
             _run(compiler, *FLAGS, str(SOURCE), "-o", str(whole))

@@ -1,4 +1,4 @@
-"""The tables and buffers with which lanes.cpp trains a torch network."""
+"""Describe a torch network to lanes.cpp: integer tables for its geometry, and memory for its values."""
 
 import ctypes
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from ablate.engines.lanes_library import Layer, Network
 
 IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 FILTER_PRODUCTS = {3: 4, 5: 6, 7: 9}
-"""Kernel sizes for which lanes.cpp has minimal filtering, and the products that a row of each takes."""
+"""Products in a row by kernel size, for the kernel sizes that lanes.cpp computes by minimal filtering."""
 
 
 class Memory:
     """Allocates the memory that the C++ works on and keeps it alive.
 
-    Vectors need addresses that are multiples of 64 bytes; torch allocates so.
+    Vectors need addresses that are multiples of 64 bytes. Memory from torch has such addresses.
     """
 
     def __init__(self, lanes: int) -> None:
@@ -37,15 +37,15 @@ class Memory:
         return tensor
 
     def vectors(self, count: int) -> int:
-        """The address of `count` zero vectors, one lane an example."""
+        """The address of `count` zero vectors with one lane for each example."""
         return self.floats(count * self.lanes).data_ptr()
 
-    def map(self, given: "_Map") -> int:
-        """The address of a map and one more vector, which minimal filtering reads beyond an odd row."""
-        return self.vectors(given.size + 1)
+    def map(self, source: "_Map") -> int:
+        """The address of a map, plus one vector that minimal filtering reads after a row of odd width."""
+        return self.vectors(source.size + 1)
 
     def table(self, values: ArrayLike) -> int:
-        """The address of integers."""
+        """The address of a table of integers."""
         table = np.ascontiguousarray(np.ravel(values), np.int32)
         self._kept.append(table)
         return table.ctypes.data
@@ -53,7 +53,7 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class _Map:
-    """Layout of one example in a layer's input: channels of zero-padded rows; a feature is a 1×1 channel."""
+    """Layout of one example in a layer's input: zero-padded channels. A feature is a channel of 1×1."""
 
     channels: int
     height: int
@@ -82,7 +82,7 @@ class _Map:
 def describe_network(
     model: nn.Module, image_shape: Sequence[int], groups: int, memory: Memory
 ) -> tuple[Network, ctypes.Array[Layer]]:
-    """The network for batches of `groups` groups of examples, and its layers, which the caller must keep.
+    """The network for batches of `groups` groups of examples, and its layers. The caller must keep both.
 
     The model's parameters become views of one buffer.
     """
@@ -95,29 +95,29 @@ def describe_network(
     to_gradient = gradients.data_ptr() - values.data_ptr()
 
     channels, height, width = image_shape
-    image = given = _Map(channels=channels, height=height, width=width, padding=blocks[0].padding)
-    first_input = given_at = memory.map(given)
-    gradient_at: int | None = None
+    image = source = _Map(channels=channels, height=height, width=width, padding=blocks[0].padding)
+    first_input = input_address = memory.map(source)
+    gradient_address: int | None = None
     layers: list[Layer] = []
     for block, following in zip(blocks, [*blocks[1:], None], strict=True):
-        layer, output = _describe_layer(block, following, given, memory)
+        layer, output = _describe_layer(block, following, source, memory)
         _place_parameters(layer, block, to_gradient)
         _place_buffers(layer, groups, memory)
-        layer.input, layer.input_gradient = given_at, gradient_at
-        given = output
-        given_at, gradient_at = memory.map(given), memory.map(given)
-        layer.output, layer.output_gradient = given_at, gradient_at
+        layer.input, layer.input_gradient = input_address, gradient_address
+        source = output
+        input_address, gradient_address = memory.map(source), memory.map(source)
+        layer.output, layer.output_gradient = input_address, gradient_address
         layers.append(layer)
     array = (Layer * len(layers))(*layers)
     network = Network(
         layers=ctypes.addressof(array),
         count=len(layers),
-        classes=given.size,
+        classes=source.size,
         image_size=channels * height * width,
         image_place=memory.table(np.arange(channels)[:, None] * image.plane + image.places()),
         first_input=first_input,
-        logits=given_at,
-        logits_gradient=gradient_at,
+        logits=input_address,
+        logits_gradient=gradient_address,
         parameters=values.data_ptr(),
         gradients=gradients.data_ptr(),
         first_moment=memory.floats(count).data_ptr(),
@@ -127,15 +127,17 @@ def describe_network(
     return network, array
 
 
-def _describe_layer(block: Block, following: Block | None, given: _Map, memory: Memory) -> tuple[Layer, _Map]:
-    """A block's tables, and its output as the following block reads it."""
+def _describe_layer(
+    block: Block, following: Block | None, source: _Map, memory: Memory
+) -> tuple[Layer, _Map]:
+    """A block's tables, and the layout of its output, with the padding of the following block."""
     weighted = block.weighted
     if isinstance(weighted, nn.Conv2d):
         padding = following.padding if following else 0
-        layer, output = _describe_convolution(weighted, block.pool, given, padding, memory)
+        layer, output = _describe_convolution(weighted, block.pool, source, padding, memory)
     else:
         layer, output = _describe_dense(weighted, memory)
-    layer.activation, layer.input_size, layer.plane = block.activation, given.size, output.plane
+    layer.activation, layer.input_size, layer.plane = block.activation, source.size, output.plane
     return layer, output
 
 
@@ -147,7 +149,7 @@ def _place_parameters(layer: Layer, block: Block, to_gradient: int) -> None:
 
 
 def _place_buffers(layer: Layer, groups: int, memory: Memory) -> None:
-    """Give the layer memory for what it keeps between the forward and the backward pass."""
+    """Give the layer memory for values that the backward pass needs."""
     layer.z = memory.vectors(layer.outs * layer.pixels)
     if layer.pixels == 1:
         layer.batch_inputs = memory.vectors(groups * (layer.taps + memory.lanes))
@@ -159,14 +161,14 @@ def _place_buffers(layer: Layer, groups: int, memory: Memory) -> None:
 def _describe_convolution(
     conv: nn.Conv2d,
     pool: Pool | None,
-    given: _Map,
+    source: _Map,
     padding: int,
     memory: Memory,
 ) -> tuple[Layer, _Map]:
-    """A convolution's tables, and its output after pooling, padded for the next layer."""
+    """A convolution's tables, and the layout of its output after pooling, padded for the next layer."""
     kernel, stride, dilation = conv.kernel_size[0], conv.stride[0], conv.dilation[0]
     reach = dilation * (kernel - 1) + 1
-    height, width = ((n + 2 * given.padding - reach) // stride + 1 for n in (given.height, given.width))
+    height, width = ((n + 2 * source.padding - reach) // stride + 1 for n in (source.height, source.width))
     window, step = (1, 1), 1
     if isinstance(pool, nn.AdaptiveAvgPool2d):
         window, step = (height, width), max(height, width)
@@ -179,27 +181,31 @@ def _describe_convolution(
         padding=padding,
     )
     spread = np.arange(kernel) * dilation
-    taps = np.arange(conv.in_channels)[:, None] * given.plane + _grid_positions(spread, spread, given.row)
+    taps = np.arange(conv.in_channels)[:, None] * source.plane + _grid_positions(spread, spread, source.row)
     corners = _grid_positions(np.arange(output.height) * step, np.arange(output.width) * step, width)
     windows = corners[:, None] + _grid_positions(np.arange(window[0]), np.arange(window[1]), width)
-    filtered = kernel if kernel in FILTER_PRODUCTS and stride == dilation == 1 and height * width > 1 else 0
+    filter_size = (
+        kernel if kernel in FILTER_PRODUCTS and stride == dilation == 1 and height * width > 1 else 0
+    )
     layer = Layer(
         taps=taps.size,
         outs=conv.out_channels,
         pixels=height * width,
         width=width,
-        kernel=filtered,
-        padding=given.padding,
+        kernel=filter_size,
+        padding=source.padding,
         windows=len(windows),
         window_size=windows.shape[1],
         tiled=np.array_equal(np.sort(windows, axis=None), np.arange(height * width)),
         max_pooled=isinstance(pool, nn.MaxPool2d),
         tap=memory.table(taps),
-        pixel=memory.table(_grid_positions(np.arange(height) * stride, np.arange(width) * stride, given.row)),
+        pixel=memory.table(
+            _grid_positions(np.arange(height) * stride, np.arange(width) * stride, source.row)
+        ),
         window=memory.table(windows),
         place=memory.table(output.places()),
     )
-    if filtered:
+    if filter_size:
         products = FILTER_PRODUCTS[kernel]
         rows, pairs = conv.in_channels * (height + kernel - 1), -(-width // 2)
         layer.row_inputs = memory.vectors(rows * pairs * products)
@@ -210,7 +216,7 @@ def _describe_convolution(
 
 
 def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
-    """A dense layer's tables, as a convolution of one pixel, and its output."""
+    """A dense layer's tables, as a convolution with one pixel, and the layout of its output."""
     features = linear.in_features
     layer = Layer(
         taps=features,
@@ -229,5 +235,5 @@ def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
 
 
 def _grid_positions(rows: IntArray, columns: IntArray, width: int) -> IntArray:
-    """Positions row · width + column, one row after another."""
+    """Positions `row * width + column` of all pairs, row by row."""
     return (rows[:, None] * width + columns).ravel()

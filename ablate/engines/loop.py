@@ -22,7 +22,7 @@ class LoopTrainer:
 
     def __init__(self, run: Run, dataset: Dataset, device: torch.device) -> None:
         """Build the run's network from its seed, and its optimiser."""
-        model = initial_model(run, dataset.images.shape[1:], len(dataset.classes))
+        model = build_initial_model(run, dataset.images.shape[1:], len(dataset.classes))
         self._format = _choose_memory_format(device)
         self.model: nn.Module = model.to(device, memory_format=self._format).train()  # type: ignore[call-overload]
         self._optimizer = _make_optimizer(run.recipe, self.model)
@@ -66,7 +66,7 @@ class LoopTrainer:
         return int(correct) / len(labels)
 
 
-def initial_model(run: Run, image_shape: Sequence[int], classes: int) -> nn.Module:
+def build_initial_model(run: Run, image_shape: Sequence[int], classes: int) -> nn.Module:
     """The run's network on the CPU before training. The run's seed determines every parameter."""
     return models.build(
         run.arm.model,
@@ -79,7 +79,7 @@ def initial_model(run: Run, image_shape: Sequence[int], classes: int) -> nn.Modu
 
 
 def _make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    # Fused: one kernel per step. Adam at batch 32 went from 6.5 to 7.4 thousand examples/s a core (medians).
+    # Fused: one kernel per step. Adam at batch size 32 went from 6.5 to 7.4 thousand examples/s a core.
     parameters, rate, decay = model.parameters(), recipe.learning_rate, recipe.weight_decay
     match recipe.optimizer:
         case "sgd":
@@ -91,5 +91,5 @@ def _make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def _choose_memory_format(device: torch.device) -> torch.memory_format:
-    # On a CPU channels-last is faster for these small maps; for CUDA's fp32 kernels the default is.
+    # For small maps channels-last is faster on a CPU, and the default format is faster on CUDA in fp32.
     return torch.channels_last if device.type == "cpu" else torch.contiguous_format

@@ -1,8 +1,8 @@
-"""Layers of many replicas at once: how each torch layer is computed with a set of parameters per replica.
+"""Layers for many replicas at once: each torch layer, with one set of parameters per replica.
 
-Activations have the shape `(R·b, …)`. A layer that treats each example separately is torch's own layer on
-that tensor. Convolutions and dense layers are batched matrix products. A convolution with weights per replica
-would be a grouped one: its kernels are slow, and depthwise for one input channel.
+With R replicas and batches of b examples, activations have the shape `(R·b, …)`. A layer that treats
+each example separately is torch's own layer on that tensor. Convolutions and dense layers are batched matrix
+products. torch's own convolution would need one group per replica, and its grouped kernels are slow.
 """
 
 from collections.abc import Sequence
@@ -76,18 +76,18 @@ def replicate_layer(module: nn.Module, number: int, positions: dict[int, int], c
     for part in module.modules():
         name = type(part).__name__
         if isinstance(part, WHOLE_BATCH):
-            raise NotCovered(f"{name} looks at the whole batch and keeps statistics of it")
+            raise NotCovered(f"{name} uses statistics of the whole batch")
         if isinstance(part, AT_RANDOM):
             raise NotCovered(f"{name} in this place draws from torch's global generator")
     if any(True for _ in module.buffers()):
-        raise NotCovered(f"{type(module).__name__} keeps more than parameters")
+        raise NotCovered(f"{type(module).__name__} has buffers, which the cohort engine does not copy")
     names = {name: positions[id(parameter)] for name, parameter in module.named_parameters()}
     return _Vectorised(module=module, names=names, replicas=count)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _EachAlone:
-    """A layer without parameters, on the examples of all replicas as one batch."""
+    """A layer without parameters. The examples of all replicas are one batch."""
 
     module: nn.Module
 
@@ -240,7 +240,7 @@ class Dropout:
         return (units * (kept.to(x.dtype) * scale)).view_as(x)
 
 
-def dropout_keys(seeds: Tensor, steps: Tensor) -> Tensor:
+def make_dropout_keys(seeds: Tensor, steps: Tensor) -> Tensor:
     """Dropout keys `(2, R, 1)` of a step, from each replica's seed and step number, int64 `(R, 1)`."""
     low, high = seeds & LOW_BITS, seeds >> 32 & LOW_BITS
     return torch.stack(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from ablate.engines.replica_layers import Dropout, dropout_keys, replicate_layer
+from ablate.engines.replica_layers import Dropout, make_dropout_keys, replicate_layer
 from ablate.engines.training import NotCovered
 
 
@@ -21,11 +21,11 @@ class Replicas:
         self._model = model
         parameters = list(model.parameters())
         if not parameters:
-            raise NotCovered("it has nothing to train")
+            raise NotCovered("the network has no parameters")
         if len({parameter.dtype for parameter in parameters}) > 1 or not all(
             parameter.requires_grad for parameter in parameters
         ):
-            raise NotCovered("it trains all parameters, and they are of one type")
+            raise NotCovered("all parameters must be trainable and of one dtype")
         self._shapes = [parameter.shape for parameter in parameters]
         self.size = sum(parameter.numel() for parameter in parameters)
         """Number of parameters of one replica."""
@@ -45,7 +45,7 @@ class Replicas:
         it in evaluation mode.
         """
         self._model.train(stream is not None)
-        keys = dropout_keys(*stream) if stream is not None and self._drops else None
+        keys = make_dropout_keys(*stream) if stream is not None and self._drops else None
         sizes = [shape.numel() for shape in self._shapes]
         views = [
             part.view(self.count, *shape)

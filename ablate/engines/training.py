@@ -1,4 +1,4 @@
-"""What all engines share: the course of a run, its running means, evaluation and record."""
+"""The parts that all engines share: the course of a run, its running means, evaluation and record."""
 
 import ctypes
 import math
@@ -17,7 +17,7 @@ from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
 from ablate.seeds import derived_seed
 
 POINTS_PER_EPOCH = 5
-# All runs of a seed share a split: it takes 20 ms, in which a cohort trains 100,000 examples.
+# Cached, because runs of one seed share a split. It takes 20 ms, the time of 100,000 examples in a cohort.
 _split = lru_cache(maxsize=32)(split)
 
 
@@ -159,14 +159,14 @@ def settle_process(threads: int) -> None:
         mallopt(top_pad, 256 << 20)
 
 
-def marks(examples: int, batch_size: int) -> list[tuple[int, int]]:
+def list_marks(examples: int, batch_size: int) -> list[tuple[int, int]]:
     """The points of an epoch at which the running means are read: number of batches, number of examples."""
     batches = -(-examples // batch_size)
     numbers = {round((i + 1) * batches / POINTS_PER_EPOCH) for i in range(POINTS_PER_EPOCH)} - {0}
     return [(number, min(number * batch_size, examples)) for number in sorted(numbers)]
 
 
-def curve(
+def make_curve(
     epoch: int, read_at: Sequence[tuple[int, int]], totals: Sequence[Sequence[float]]
 ) -> list[EpochPoint]:
     """An epoch's running means, as Dive into Deep Learning (D2L) plots them.
@@ -184,7 +184,7 @@ def _train_epoch(
     trainer: Trainer, order: Tensor, batch_size: int, epoch: int
 ) -> tuple[list[EpochPoint], float]:
     """Train one epoch; returns its curve and its wall seconds."""
-    read_at = marks(len(order), batch_size)
+    read_at = list_marks(len(order), batch_size)
     read_after = {number for number, _ in read_at}
     trainer.reset()
     readings: list[Tensor] = []
@@ -196,7 +196,7 @@ def _train_epoch(
     # The only synchronisation of the epoch: the device may still be working until here.
     values = torch.stack(readings).tolist()
     seconds = time.perf_counter() - started
-    return curve(epoch, read_at, values), seconds
+    return make_curve(epoch, read_at, values), seconds
 
 
 class _dropout_stream:  # noqa: N801  # reads as a statement: `with _dropout_stream(...)`
@@ -218,7 +218,7 @@ class _dropout_stream:  # noqa: N801  # reads as a statement: `with _dropout_str
         self._fork.__exit__(*exception)  # type: ignore[arg-type]
 
 
-def batches_forever(examples: int, batch_size: int, device: torch.device) -> Iterator[Tensor]:
+def repeat_batches(examples: int, batch_size: int, device: torch.device) -> Iterator[Tensor]:
     """Shuffled full batches without end, for timing: indices `(batch_size,)` on the device."""
     generator = torch.Generator().manual_seed(derived_seed(0, "timing order"))
     size = min(batch_size, examples)

@@ -11,19 +11,19 @@ import torch
 from ablate.data import loading
 from ablate.data.datasets import DatasetSpec
 from ablate.design.runs import Run, name_setting
-from ablate.engines.choice import trainer_for, trains_in_cohorts
-from ablate.engines.cohort import cohort_key, reason_against, train_together
+from ablate.engines.choice import choose_trainer, trains_in_cohorts
+from ablate.engines.cohort import make_cohort_key, reason_against, train_together
 from ablate.engines.training import train
 from ablate.errors import format_error
 from ablate.interruption import Interrupted
 from ablate.records.run_records import Phase, RunRecord, Status
 
-AT_ONCE = 512
-"""How many runs a GPU takes at a time: whole cohorts of about ten architectures."""
+MOST_RUNS_AT_ONCE = 512
+"""The largest number of runs that are grouped at once for a GPU: full cohorts of about ten architectures."""
 COHORT_PLACES = (8, 16, 32)
 """The possible sizes of a cohort. There are few, because every size rounds differently. Empty places cost
 as much time as occupied ones."""
-# The exceptions of torch for a cohort that cannot be trained. Its runs are then trained alone.
+# Exceptions that torch raises if a cohort cannot be trained. Its runs are then trained alone.
 UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, MemoryError)
 
 
@@ -59,7 +59,7 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
     """
     try:
         dataset = placed or conditions.load(run.recipe.input_size)
-        trainer = trainer_for(run, dataset, dataset.images.device)
+        trainer = choose_trainer(run, dataset, dataset.images.device)
         record = train(run, trainer, dataset, validation=conditions.validation)
         checkpoint = _checkpoint(run, trainer.model.state_dict())
     except Interrupted:
@@ -84,13 +84,14 @@ def execute_group(
 def group_runs(runs: Iterable[Run], conditions: Conditions) -> Iterator[list[Run]]:
     """Yield groups of runs that train together.
 
-    A run is taken from `runs` only when it is about to begin. A GPU takes AT_ONCE runs at a time.
+    A run is taken from `runs` only when it is about to begin. On a GPU, MOST_RUNS_AT_ONCE runs are taken
+    together.
     """
     if not trains_in_cohorts(torch.device(conditions.device)):
         yield from ([run] for run in runs)
         return
     waiting = iter(runs)
-    while taken := list(islice(waiting, AT_ONCE)):
+    while taken := list(islice(waiting, MOST_RUNS_AT_ONCE)):
         yield from _groups(taken, conditions)
 
 
@@ -99,7 +100,7 @@ def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
     covered: dict[str, bool] = {}
     by_kind: dict[str, list[Run]] = {}
     for number, run in enumerate(runs):
-        kind = cohort_key(run)
+        kind = make_cohort_key(run)
         if kind not in covered:
             covered[kind] = reason_against(run, conditions.load(run.recipe.input_size)) is None
         by_kind.setdefault(kind if covered[kind] else str(number), []).append(run)
@@ -109,7 +110,10 @@ def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
 def _execute_together(
     runs: Sequence[Run], conditions: Conditions, placed: loading.Dataset | None = None
 ) -> Iterator[Outcome]:
-    """Train runs in the smallest cohort with a place for each, or in the largest. Train the rest alone."""
+    """Train runs in the smallest cohort that has a place for each, or else in the largest.
+
+    If the cohort fails, its unfinished runs are trained alone.
+    """
     dataset = placed or conditions.load(runs[0].recipe.input_size)
     places = next((size for size in COHORT_PLACES if size >= len(runs)), COHORT_PLACES[-1])
     left = list(runs)
@@ -120,7 +124,7 @@ def _execute_together(
             left.remove(finished.run)
             yield Outcome(run=finished.run, record=finished.record, checkpoint=checkpoint)
     except UNTRAINABLE as error:
-        cause = f"trained alone, for its cohort of {places} ended with {format_error(error)}"
+        cause = f"trained alone, because its cohort of {places} failed: {format_error(error)}"
     # Outside the except block, because the traceback keeps the cohort's memory.
     for run in left:
         outcome = execute(run, conditions, placed)

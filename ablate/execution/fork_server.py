@@ -10,9 +10,9 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
-IMPORTED = ["ablate.execution.workers", "sklearn.model_selection", "torch.fx.experimental.symbolic_shapes"]
-"""Slow imports that runs need: torch, the split of the images, and models on the meta device."""
-FORKED = "forkserver" in multiprocessing.get_all_start_methods()
+PRELOADED = ["ablate.execution.workers", "sklearn.model_selection", "torch.fx.experimental.symbolic_shapes"]
+"""Modules that are slow to import: torch, the split of the images, and models on the meta device."""
+HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 
 def prepare() -> None:
@@ -23,20 +23,22 @@ def prepare() -> None:
     # Use huge pages: with small pages, each shuffled image lies on another page. Without huge pages, training
     # was 5 % slower in two of four processes; with them, in none of three (measured, LeNet).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    if FORKED:
-        multiprocessing.set_forkserver_preload(IMPORTED)
-        with deaf_to_interrupts():
+    if HAS_FORK_SERVER:
+        multiprocessing.set_forkserver_preload(PRELOADED)
+        with ignore_interrupts():
             forkserver.ensure_running()
 
 
-def context() -> ForkServerContext | SpawnContext:
+def choose_start_method() -> ForkServerContext | SpawnContext:
     """The start method for workers.
 
     A fork of this process would copy torch's thread pools in an unknown state. The server has imported torch,
     but has computed nothing and has no thread pool. On platforms without a server, workers are spawned: they
     import on their own, which takes seconds.
     """
-    return multiprocessing.get_context("forkserver") if FORKED else multiprocessing.get_context("spawn")
+    return (
+        multiprocessing.get_context("forkserver") if HAS_FORK_SERVER else multiprocessing.get_context("spawn")
+    )
 
 
 def _stop_server() -> None:
@@ -53,12 +55,12 @@ def _stop_server() -> None:
     server._stop()
 
 
-if FORKED:
+if HAS_FORK_SERVER:
     atexit.register(_stop_server)
 
 
 @contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
+def ignore_interrupts() -> Iterator[None]:
     """Let processes that start in this context ignore Ctrl-C, so that only the parent handles it."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

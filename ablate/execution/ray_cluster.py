@@ -31,14 +31,14 @@ from ablate.execution.executor import (
     group_runs,
     record_failure,
 )
-from ablate.execution.workers import ATTEMPTS, IDLE_LOOKS, LOOK_SECONDS
+from ablate.execution.workers import ATTEMPTS, CHECK_SECONDS, IDLE_CHECKS
 from ablate.models import own
 
 PATIENCE_SECONDS = 1.0
 """How often the parent checks for Ctrl-C while the cluster works."""
-KNOCK_SECONDS = 10.0
+CONNECT_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 600.0
-"""How long timing waits for the work of others on this machine to end."""
+"""How long the timing phase waits until other tasks on this machine have ended."""
 AHEAD = 2
 """Tasks submitted per core or GPU, so that a free one has its next task at once."""
 ARRAYS = ("images", "labels", "test_images", "test_labels")
@@ -59,25 +59,25 @@ class RayTasks:
         self._conditions = conditions
         self._device = torch.device(conditions.device)
         self._placed: dict[int | None, Any] = {}
-        self._flying: dict[Any, list[Run]] = {}
+        self._running: dict[Any, list[Run]] = {}
         _join(address)
         resources = {"num_gpus": 1} if self._device.type == "cuda" else {}
         remote: Any = ray.remote  # its type stubs support at most nine arguments
         self._task = remote(num_cpus=1, max_retries=ATTEMPTS - 1, **resources)(_serve)
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
-        waiting = self._grouped(runs)
+        waiting = self._group(runs)
         while True:
-            for group in islice(waiting, max(0, self._room() - len(self._flying))):
-                dataset = self._placed_at(group[0].recipe.input_size)
-                looks = LOOK_SECONDS, IDLE_LOOKS
-                task = self._task.remote(group, self._conditions, code_version(), looks, *dataset)
-                self._flying[task] = group
-            if not self._flying:
+            for group in islice(waiting, max(0, self._count_tasks() - len(self._running))):
+                dataset = self._place_dataset(group[0].recipe.input_size)
+                checks = CHECK_SECONDS, IDLE_CHECKS
+                task = self._task.remote(group, self._conditions, compute_code_version(), checks, *dataset)
+                self._running[task] = group
+            if not self._running:
                 return
-            ready, _ = ray.wait(list(self._flying), num_returns=1, timeout=PATIENCE_SECONDS)
+            ready, _ = ray.wait(list(self._running), num_returns=1, timeout=PATIENCE_SECONDS)
             for task in ready:
-                group = self._flying.pop(task)
+                group = self._running.pop(task)
                 try:
                     yield from ray.get(task)
                 except ray.exceptions.RayTaskError as error:
@@ -89,12 +89,12 @@ class RayTasks:
                     )
 
     def close(self) -> None:
-        for task in self._flying:
+        for task in self._running:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.cancel(task, force=True)
         ray.shutdown()
 
-    def _grouped(self, runs: Iterable[Run]) -> Iterator[list[Run]]:
+    def _group(self, runs: Iterable[Run]) -> Iterator[list[Run]]:
         # One task per cohort. Otherwise all runs of an architecture would wait for one GPU.
         most = COHORT_PLACES[-1]
         return (
@@ -103,12 +103,12 @@ class RayTasks:
             for at in range(0, len(group), most)
         )
 
-    def _room(self) -> int:
-        """How many tasks to submit, given the present size of the cluster."""
+    def _count_tasks(self) -> int:
+        """The number of tasks to keep submitted, given the present size of the cluster."""
         wanted = "GPU" if self._device.type == "cuda" else "CPU"
         return AHEAD * max(1, int(ray.cluster_resources().get(wanted, 0)))
 
-    def _placed_at(self, input_size: int | None) -> Sequence[Any]:
+    def _place_dataset(self, input_size: int | None) -> Sequence[Any]:
         """The data set for a task, with its arrays in the object store."""
         if input_size not in self._placed:
             dataset = self._conditions.load(input_size)
@@ -118,7 +118,7 @@ class RayTasks:
 
 
 @contextlib.contextmanager
-def alone(address: str) -> Iterator[None]:
+def reserve_machine(address: str) -> Iterator[None]:
     """Reserve all of the cluster's cores and GPUs on this machine, to measure throughput.
 
     Running tasks may end first, within LONGEST_WAIT_SECONDS. If one takes longer, the timing blocks show the
@@ -153,7 +153,7 @@ class _Holder:
 
 def _join(address: str) -> None:
     try:
-        _knock(address)
+        _try_to_connect(address)
         # log_to_driver: with 5,000 runs, the workers' output would hide the progress display.
         ray.init(address=address, namespace="ablate", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -163,7 +163,7 @@ def _join(address: str) -> None:
         ) from None
 
 
-def _knock(address: str) -> None:
+def _try_to_connect(address: str) -> None:
     """Check that a server listens. Without one, Ray tries for minutes and then ends this process.
 
     Raises:
@@ -171,13 +171,13 @@ def _knock(address: str) -> None:
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     elif address != "auto":
         raise OSError("write auto, HOST:PORT or ray://HOST:PORT")
 
 
 @lru_cache(maxsize=1)
-def code_version() -> str:
+def compute_code_version() -> str:
     """The version of ablate's code and of torch. Besides a run's key, these determine its numbers."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
@@ -190,16 +190,17 @@ def _serve(
     runs: list[Run],
     conditions: Conditions,
     wanted: str,
-    looks: tuple[float, int],
+    checks: tuple[float, int],
     name: str,
     classes: tuple[str, ...],
     checksums: dict[str, str],
     *arrays: np.ndarray[Any, Any],
 ) -> list[Outcome]:
     """Execute a task on a node."""
-    if code_version() != wanted:
+    if compute_code_version() != wanted:
         raise AblateError(
-            f"it has {code_version()}, but the command has {wanted}: install the same versions on every node"
+            f"it has {compute_code_version()}, but the command has {wanted}: "
+            "install the same versions on every node"
         )
     settle_process(threads=1)
     own.allow(conditions.plugins)
@@ -211,7 +212,7 @@ def _serve(
     placed = dataset.to(torch.device(conditions.device))
     done = threading.Event()
     threading.Thread(
-        target=_end_if_stuck, args=(threading.get_native_id(), done, *looks), daemon=True
+        target=_end_if_stuck, args=(threading.get_native_id(), done, *checks), daemon=True
     ).start()
     try:
         return list(execute_group(runs, conditions, placed))
@@ -219,14 +220,14 @@ def _serve(
         done.set()
 
 
-def _end_if_stuck(thread: int, done: threading.Event, look_seconds: float, idle_looks: int) -> None:
-    """End this process if `thread` is idle for `idle_looks` checks, like a stuck local worker.
+def _end_if_stuck(thread: int, done: threading.Event, check_seconds: float, idle_checks: int) -> None:
+    """End this process if `thread` is idle for `idle_checks` checks, like a stuck local worker.
 
     Ray treats this as a dead worker. Only the thread's time counts, because Ray itself uses the process.
     """
     idle, used = 0, -1.0
-    while not done.wait(look_seconds):
+    while not done.wait(check_seconds):
         now = next(t.user_time + t.system_time for t in psutil.Process().threads() if t.id == thread)
         idle, used = (idle + 1 if now == used else 0), now
-        if idle >= idle_looks:
+        if idle >= idle_checks:
             os._exit(1)

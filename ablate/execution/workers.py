@@ -22,26 +22,26 @@ from ablate.timing import costs
 
 ATTEMPTS = 2
 """How often a run is tried before it counts as failed, if its worker dies."""
-LOOK_SECONDS = 5.0
-"""How often the parent checks its workers. All time limits are counted in these checks."""
-IDLE_LOOKS = 60
-"""A worker that does not use the processor for five minutes (so many checks) is stuck."""
-LONGEST_TIMES, LEAST_LOOKS = 100, 720
-"""A worker that uses the processor is stuck after its first hour, if it takes a hundred times longer per FLOP
-than the slowest run so far. Before the first run is complete, there is no such limit."""
+CHECK_SECONDS = 5.0
+"""How often the parent checks its workers. All time limits are numbers of checks."""
+IDLE_CHECKS = 60
+"""A worker that does not use the processor during this many checks (five minutes) is stuck."""
+MOST_SLOWDOWN, LEAST_CHECKS = 100, 720
+"""A worker that uses the processor is stuck if it takes MOST_SLOWDOWN times longer per FLOP than the slowest
+run so far, and at least LEAST_CHECKS (one hour). There is no such limit before the first run is complete."""
 
 
 class Workers(Protocol):
     """Execute runs, and yield their outcomes in the order in which they end."""
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
-        """Train all `runs`. A run is taken only when it is about to begin, as another host may take it."""
+        """Train all `runs`. Each is taken only when it begins, because another host may take it first."""
 
     def close(self) -> None:
         """Stop at once, and abandon unfinished runs."""
 
 
-class Here:
+class ThisProcess:
     """Run in this process, one cohort after the other. A GPU gains nothing from a second process."""
 
     def __init__(self, conditions: Conditions, threads: int) -> None:
@@ -79,28 +79,28 @@ class LocalProcesses:
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
         waiting = ((run, 1) for run in runs)
         again: list[tuple[Run, int]] = []
-        flying: dict[_Worker, tuple[Run, int]] = {}
-        looked = time.monotonic()
+        running: dict[_Worker, tuple[Run, int]] = {}
+        checked = time.monotonic()
         while True:
             for i, worker in enumerate(self._workers):
-                if worker in flying or (task := again.pop() if again else next(waiting, None)) is None:
+                if worker in running or (task := again.pop() if again else next(waiting, None)) is None:
                     continue
                 if not worker.process.is_alive():
                     worker.close()
                     worker = self._workers[i] = _Worker()
-                flying[worker] = task
+                running[worker] = task
                 worker.send((task[0], self._conditions))
-            if not flying:
+            if not running:
                 return
-            ready = connection.wait([worker.pipe for worker in flying], timeout=LOOK_SECONDS)
-            if time.monotonic() - looked >= LOOK_SECONDS:
-                looked = time.monotonic()
-                for worker, (run, _) in flying.items():
-                    worker.look()
-                    if worker.looks >= LEAST_LOOKS and worker.looks >= self._most_looks(run):
-                        worker.stop(f"it had worked on the run for {worker.looks * LOOK_SECONDS:,.0f} s")
-            for worker in [worker for worker in flying if worker.pipe in ready]:
-                run, attempt = flying.pop(worker)
+            ready = connection.wait([worker.pipe for worker in running], timeout=CHECK_SECONDS)
+            if time.monotonic() - checked >= CHECK_SECONDS:
+                checked = time.monotonic()
+                for worker, (run, _) in running.items():
+                    worker.check()
+                    if worker.checks >= LEAST_CHECKS and worker.checks >= self._most_checks(run):
+                        worker.stop(f"it had worked on the run for {worker.checks * CHECK_SECONDS:,.0f} s")
+            for worker in [worker for worker in running if worker.pipe in ready]:
+                run, attempt = running.pop(worker)
                 try:
                     outcome = worker.pipe.recv()
                 except (EOFError, OSError):
@@ -111,7 +111,7 @@ class LocalProcesses:
                         yield record_failure(run, f"its worker died twice, {worker.end}")
                 else:
                     if outcome.record.status == "complete":
-                        spent = worker.looks / self._work.of(run) if worker.looks else 0.0
+                        spent = worker.checks / self._work.count_flops(run) if worker.checks else 0.0
                         self._slowest = max(self._slowest or 0.0, spent)
                     yield outcome
 
@@ -121,22 +121,24 @@ class LocalProcesses:
         for worker in self._workers:
             worker.close()
 
-    def _most_looks(self, run: Run) -> float:
+    def _most_checks(self, run: Run) -> float:
         """The number of checks after which a worker at this run is stuck."""
-        return math.inf if self._slowest is None else LONGEST_TIMES * self._slowest * self._work.of(run)
+        if self._slowest is None:
+            return math.inf
+        return MOST_SLOWDOWN * self._slowest * self._work.count_flops(run)
 
 
 class _Worker:
     """One worker process and the parent's end of its pipe."""
 
     def __init__(self) -> None:
-        context = fork_server.context()
+        context = fork_server.choose_start_method()
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with fork_server.deaf_to_interrupts():
+        with fork_server.ignore_interrupts():
             self.process.start()
         theirs.close()  # so that the pipe ends when the worker does
-        self.looks = 0
+        self.checks = 0
         """How many checks there were since it received its run."""
         self._idle, self._used = 0, 0.0
         self._stopped = ""
@@ -146,18 +148,18 @@ class _Worker:
         """How the process ended, in words."""
         return self._stopped or f"with exit code {self.process.exitcode}"
 
-    def look(self) -> None:
-        """Stop the worker if it is idle. Call this every LOOK_SECONDS while it has a run.
+    def check(self) -> None:
+        """Stop the worker if it is idle. Call this every CHECK_SECONDS while it has a run.
 
         It counts checks and reads no clock, because a suspended parent must not blame the worker.
         """
-        self.looks += 1
+        self.checks += 1
         with contextlib.suppress(psutil.NoSuchProcess):  # it has died: the end of its pipe shows that
             used = sum(psutil.Process(self.process.pid).cpu_times()[:2])
             self._idle = self._idle + 1 if used == self._used else 0
             self._used = used
-        if self._idle >= IDLE_LOOKS:
-            self.stop(f"it had not used the processor for {self._idle * LOOK_SECONDS:,.0f} s")
+        if self._idle >= IDLE_CHECKS:
+            self.stop(f"it had not used the processor for {self._idle * CHECK_SECONDS:,.0f} s")
 
     def stop(self, why: str) -> None:
         """Kill the stuck worker. Its run is then treated like that of any dead worker."""
@@ -171,7 +173,7 @@ class _Worker:
 
     def send(self, task: tuple[Run, Conditions]) -> None:
         """Send a run to the worker."""
-        self.looks = self._idle = 0
+        self.checks = self._idle = 0
         with contextlib.suppress(OSError):  # it has died: receiving will show that
             self.pipe.send(task)
 
@@ -180,7 +182,7 @@ def open_workers(conditions: Conditions, jobs: int) -> Workers:
     """Local processes on a CPU. This process on a GPU, or if `ABLATE_ENGINE` selects cohorts."""
     if conditions.device == "cpu" and not trains_in_cohorts(torch.device(conditions.device)):
         return LocalProcesses(conditions, jobs)
-    return Here(conditions, os.cpu_count() or 1)
+    return ThisProcess(conditions, os.cpu_count() or 1)
 
 
 def _serve(pipe: connection.Connection) -> None:

@@ -185,7 +185,7 @@ class Conduct:
 
         Then what is left for the last free worker is short, and no core idles long at the end.
         """
-        return sorted(runs, key=lambda run: (run.seed, -self._work.of(run)))
+        return sorted(runs, key=lambda run: (run.seed, -self._work.count_flops(run)))
 
     def _claim(self, run: Run) -> bool:
         return self._store.claim(self._plan.key(run))

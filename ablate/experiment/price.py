@@ -12,14 +12,14 @@ from ablate.data.loading import Dataset, synthetic
 from ablate.design.arms import make_grid
 from ablate.design.designs import Layout
 from ablate.design.runs import Arm, Run
-from ablate.engines.choice import trainer_for
+from ablate.engines.choice import choose_trainer
 from ablate.engines.lanes import reason_against
-from ablate.engines.training import batches_forever, settle_process
+from ablate.engines.training import repeat_batches, settle_process
 from ablate.formatting import format_count
 from ablate.records.run_records import Phase
 from ablate.search.sampler import propose
 from ablate.study.spec import StudySpec
-from ablate.timing.costs import flops_per_example
+from ablate.timing.costs import count_flops_per_example
 from ablate.tuning.rescoring import SHORTLISTED_PER_ARM
 from ablate.tuning.trials import RESCORING_SEEDS
 from ablate.tuning.widening import EXTENSION_STEPS
@@ -168,8 +168,8 @@ def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
     device = torch.device("cpu")
     dataset = synthetic(study.dataset.facts, arm.recipe.input_size)
     run = Run(phase=Phase.CONFIRM, arm=arm, setting={}, seed=0)
-    trainer = trainer_for(run, dataset, device)
-    batches = batches_forever(len(dataset.labels), arm.recipe.batch_size, device)
+    trainer = choose_trainer(run, dataset, device)
+    batches = repeat_batches(len(dataset.labels), arm.recipe.batch_size, device)
     trainer.step(next(batches))
     seconds = []
     for _ in range(STEPS):
@@ -180,7 +180,7 @@ def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
     return ArmPrice(
         arm=arm.name,
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
-        flops_per_example=flops_per_example(trainer.model, dataset.images.shape[1:]),
+        flops_per_example=count_flops_per_example(trainer.model, dataset.images.shape[1:]),
         # The median: a burst of another program, or a step with cold caches, does not change it.
         examples_per_second=len(batch) / median(seconds),
         reason_for_loop=_why_the_loop(run, dataset) if trainer.name == "loop" else None,

@@ -9,14 +9,14 @@ import torch
 
 from ablate.design.runs import Run
 from ablate.engines.loop import LoopTrainer
-from ablate.engines.training import batches_forever, settle_process
+from ablate.engines.training import repeat_batches, settle_process
 from ablate.execution.executor import Conditions
 from ablate.records.provenance import ArmCost
 from ablate.records.record import Record
 from ablate.records.run_records import TimingBlock
 from ablate.study.spec import StudySpec
 from ablate.timing import costs
-from ablate.timing.blocks import Steps, alternate, measure_block, steps_per_block
+from ablate.timing.blocks import Steps, alternate, count_steps_per_block, measure_block
 from ablate.timing.machine import device_name
 
 
@@ -48,7 +48,7 @@ class Throughput:
         settle_process(self._threads)
         steps = {name: self._steps(self._runs[name]) for name in {name for *_, name in wanted}}
         block_seconds = self._study.timing.block_seconds
-        counts = {name: steps_per_block(steps[name], block_seconds, self._device) for name in steps}
+        counts = {name: count_steps_per_block(steps[name], block_seconds, self._device) for name in steps}
         for done, (key, block, position, name) in enumerate(wanted, start=len(order) - len(wanted) + 1):
             measured = measure_block(
                 name, steps[name], counts[name], self._device, block=block, position=position
@@ -72,7 +72,7 @@ class Throughput:
         dataset = self._conditions.load(run.recipe.input_size)
         trainer = LoopTrainer(run, dataset, self._device)
         batch = torch.arange(min(run.recipe.batch_size, len(dataset.labels)), device=self._device)
-        measured = costs.cost(
+        measured = costs.measure_cost(
             trainer.model,
             dataset.images.shape[1:],
             lambda: trainer.step(batch),
@@ -99,7 +99,7 @@ class Throughput:
     def _steps(self, run: Run) -> Steps:
         dataset = self._conditions.load(run.recipe.input_size)
         trainer = LoopTrainer(run, dataset, self._device)
-        batches = batches_forever(len(dataset.labels), run.recipe.batch_size, self._device)
+        batches = repeat_batches(len(dataset.labels), run.recipe.batch_size, self._device)
 
         def steps(count: int) -> int:
             examples = 0

@@ -22,7 +22,7 @@ from ablate.errors import StudyError
 from ablate.records.run_records import Phase, RunRecord, Status
 from ablate.stats.pareto import on_front
 from ablate.study.spec import Range, StudySpec, Value, as_written
-from ablate.timing.costs import arm_flops
+from ablate.timing.costs import count_arm_flops
 from ablate.tuning.trials import FIRST_TUNING_SEEDS
 
 CURVES_FOR_A_MEDIAN = 4
@@ -69,7 +69,7 @@ def make_baseline(study: StudySpec) -> Candidate:
     """Make the first candidate of a search: the baseline with the recipe's own setting."""
     arm = make_arm(study, BASELINE, {}, BASELINE)
     setting = dict(make_grid(study, arm).own or {}) if study.tuning.active else {}
-    return Candidate(arm=arm, setting=setting, flops_per_example=arm_flops(arm, study.dataset.facts))
+    return Candidate(arm=arm, setting=setting, flops_per_example=count_arm_flops(arm, study.dataset.facts))
 
 
 def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
@@ -93,7 +93,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
     for name, span in grid.ranges.items() if study.tuning.active else ():
         value = draw.number(name, span)
         setting[name] = round(value) if name in grid.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-    return Candidate(arm=arm, setting=setting, flops_per_example=arm_flops(arm, study.dataset.facts))
+    return Candidate(arm=arm, setting=setting, flops_per_example=count_arm_flops(arm, study.dataset.facts))
 
 
 def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:

@@ -1,4 +1,4 @@
-"""Timing blocks: the steps of one arm between two synchronisations of the device; arms alternate."""
+"""Measure throughput in timing blocks. Arms alternate, and each block ends when the device has finished."""
 
 import contextlib
 import random
@@ -15,7 +15,7 @@ from ablate.timing.machine import synchronise
 DISTURBED_SHARE = 0.10
 """A block counts as disturbed if other programs used more than this share of the processors."""
 
-MEASURED_AGAIN = 3
+REPEATS_AFTER_SLEEP = 3
 """How often to repeat a block during which the machine slept; after that it counts as disturbed."""
 SLEPT_SECONDS = 0.1
 """A longer sleep counts. Shorter differences may come from an adjustment of the wall clock."""
@@ -41,15 +41,15 @@ def measure_block(
 ) -> TimingBlock:
     """Measure `count` steps between two synchronisations of the device, if possible without a sleep.
 
-    After sleep a machine has cold caches, another clock rate and programs that catch up.
+    After sleep a machine has cold caches, another clock rate, and programs that catch up on their work.
     """
-    for _ in range(1 + MEASURED_AGAIN):
+    for _ in range(1 + REPEATS_AFTER_SLEEP):
         synchronise(device)
-        asleep, load, started = seconds_asleep(), ProcessorLoad(), time.perf_counter()
+        asleep, load, started = read_seconds_asleep(), ProcessorLoad(), time.perf_counter()
         examples = steps(count)
         synchronise(device)
         seconds = time.perf_counter() - started
-        slept = seconds_asleep() - asleep > SLEPT_SECONDS
+        slept = read_seconds_asleep() - asleep > SLEPT_SECONDS
         if not slept:
             break
     return TimingBlock(
@@ -62,8 +62,8 @@ def measure_block(
     )
 
 
-def seconds_asleep() -> float:
-    """Seconds that a clock which runs during sleep is ahead of one that stops; only differences matter.
+def read_seconds_asleep() -> float:
+    """By how many seconds a clock that runs during sleep is ahead of one that stops. Only differences matter.
 
     Without such a clock the wall clock replaces it. If someone sets it forward, a block is measured again.
     """
@@ -72,7 +72,7 @@ def seconds_asleep() -> float:
     return time.time() - time.monotonic()
 
 
-def steps_per_block(steps: Steps, block_seconds: float, device: torch.device) -> int:
+def count_steps_per_block(steps: Steps, block_seconds: float, device: torch.device) -> int:
     """The number of steps in a block of `block_seconds`, measured after a warm-up."""
     steps(3)
     synchronise(device)
@@ -94,15 +94,15 @@ class ProcessorLoad:
     """
 
     def __init__(self) -> None:
-        self._start = self._reading()
+        self._start = self._read()
 
     def share_of_others(self) -> float:
         """From 0 to 1."""
-        busy, total, own = (now - then for now, then in zip(self._reading(), self._start, strict=True))
+        busy, total, own = (now - then for now, then in zip(self._read(), self._start, strict=True))
         return max(0.0, (busy - own) / total) if total > 0 else 0.0
 
     @staticmethod
-    def _reading() -> tuple[float, float, float]:
+    def _read() -> tuple[float, float, float]:
         times = psutil.cpu_times()
         idle = times.idle + getattr(times, "iowait", 0.0)
         # Linux also counts a guest's time in its host's user time.

@@ -1,4 +1,4 @@
-"""What an arm costs: parameters, FLOPs, peak memory."""
+"""The cost of an arm: parameters, FLOPs, peak memory."""
 
 import weakref
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ class Cost:
     peak_memory_bytes: int
 
 
-def cost(
+def measure_cost(
     model: nn.Module,
     image_shape: Sequence[int],
     step: Callable[[], object],
@@ -50,12 +50,12 @@ def cost(
         peak = tracker.peak
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        flops_per_example=flops_per_example(model, image_shape),
+        flops_per_example=count_flops_per_example(model, image_shape),
         peak_memory_bytes=peak,
     )
 
 
-def flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int:
+def count_flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int:
     """Forward FLOPs of one example `(channels, height, width)`: convolutions and matrix products."""
     device = next(model.parameters()).device
     training = model.training
@@ -65,28 +65,28 @@ def flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int:
     return int(counter.get_total_flops())
 
 
-def arm_flops(arm: Arm, facts: DatasetFacts) -> int:
+def count_arm_flops(arm: Arm, facts: DatasetFacts) -> int:
     """Forward FLOPs of the arm's network for one example of a data set."""
     shape = facts.shape_at(arm.recipe.input_size)
     network = models.build(
         arm.model, arm.keywords, input_shape=shape, classes=facts.classes, init="default", seed=0
     )
-    return flops_per_example(network, shape)
+    return count_flops_per_example(network, shape)
 
 
 class Work:
-    """The arithmetic of runs, to tell long runs from short ones."""
+    """Counts the FLOPs of runs, to tell long runs from short ones."""
 
     def __init__(self, facts: DatasetFacts, validation: int) -> None:
         """For runs on a data set with `validation` images held out."""
         self._facts, self._validation = facts, validation
         self._flops: dict[str, int] = {}
 
-    def of(self, run: Run) -> int:
+    def count_flops(self, run: Run) -> int:
         """FLOPs of all the run's forward passes over its training images. Counts each arm's network once."""
         if run.arm.name not in self._flops:
             # A user's network may have no operation that is counted.
-            self._flops[run.arm.name] = max(1, arm_flops(run.arm, self._facts))
+            self._flops[run.arm.name] = max(1, count_arm_flops(run.arm, self._facts))
         recipe = run.recipe
         images = self._facts.trained_on(recipe.train_images, self._validation)
         return self._flops[run.arm.name] * recipe.epochs * images

@@ -13,7 +13,7 @@ import torch
 
 from ablate.bench import contenders
 from ablate.bench.bench import PEER, Bench
-from ablate.bench.contenders import Contender, Extent, Together, count_training_flops, run_of
+from ablate.bench.contenders import CohortBlock, Contender, Extent, count_training_flops, make_run
 from ablate.bench.peer import Peer, lay_out_files
 from ablate.bench.results import compute_results, lay_out_sections
 from ablate.bench.whole import count_examples
@@ -120,7 +120,7 @@ def test_the_four_kinds_of_figure_stand_apart_and_name_what_they_are_beside() ->
 
 
 def test_lenet_5_takes_2_263_920_flops_forward_and_backward(digits) -> None:
-    assert count_training_flops(LoopTrainer(run_of({}), digits, CPU), (1, 28, 28)) == 3 * 833_040 - 235_200
+    assert count_training_flops(LoopTrainer(make_run({}), digits, CPU), (1, 28, 28)) == 3 * 833_040 - 235_200
 
 
 def test_a_cohort_trains_all_its_members_for_an_epoch(digits) -> None:
@@ -131,7 +131,7 @@ def test_a_cohort_trains_all_its_members_for_an_epoch(digits) -> None:
         test_images=digits.test_images[:100],
         test_labels=digits.test_labels[:100],
     )
-    together = Together(few, 3)
+    together = CohortBlock(few, 3)
     before = together.cohort.parameters.clone()
     assert together() == 3 * 300
     assert (together.cohort.parameters != before).any(dim=1).all()
@@ -149,7 +149,7 @@ def test_a_run_that_does_not_end_well_is_no_throughput() -> None:
         def close(self) -> None: ...
 
     with pytest.raises(AblateError, match="ended as failed: out of luck"):
-        contenders.side_by_side(Failing(), [run_of({})], 1)()
+        contenders.make_parallel_block(Failing(), [make_run({})], 1)()
 
 
 def test_examples_are_counted_by_the_epochs_that_ended(tmp_path: Path, small) -> None:
@@ -226,7 +226,7 @@ def test_a_bench_measures_every_kind_of_figure(tmp_path: Path) -> None:
     assert (whole["kind"], whole["must"], whole["aim"]) == ("end to end", 3, 3.5)
     counted = [block["examples"] for block in kept["blocks"] if block["arm"] == "ablate run small (loop)"]
     assert counted == [2 * 2 * 1_197]  # two arms, two epochs
-    assert "noise of its shape and size stood in" in " ".join(kept["remarks"])
+    assert "random noise of its shape and size was used" in " ".join(kept["remarks"])
     assert kept["environment"]["hardware"].endswith("cores")
     assert not [row for row in rows.values() if row["kind"] == "aggregate"]  # runs of a study need its data
 

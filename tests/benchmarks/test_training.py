@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.bench.contenders import Together
+from ablate.bench.contenders import CohortBlock
 from ablate.data import loading
 from ablate.data.datasets import DATASETS, find_dataset
 from ablate.data.loading import Dataset
@@ -15,7 +15,7 @@ from ablate.design.designs import lay_out
 from ablate.design.runs import Run
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
-from ablate.engines.training import batches_forever, settle_process, train
+from ablate.engines.training import repeat_batches, settle_process, train
 from ablate.study import study_file
 from tests.conftest import CPU, STUDIES
 
@@ -42,7 +42,7 @@ def test_a_training_step(benchmark, note, digits: Dataset, engine: str, arm: int
     settle_process(1)
     run = run_of(arm)
     trainer = trainer_of(engine, run, digits)
-    batches = batches_forever(len(digits.labels), run.recipe.batch_size, CPU)
+    batches = repeat_batches(len(digits.labels), run.recipe.batch_size, CPU)
 
     def some_steps() -> None:
         for _ in range(STEPS):
@@ -72,7 +72,7 @@ def test_an_epoch_and_its_evaluation(benchmark, note, digits: Dataset, engine: s
 def test_an_epoch_of_a_cohort(benchmark, note, digits: Dataset, places: int) -> None:
     """Many runs in one step, the digits; on a CPU, where it is no gain: a change of its arithmetic shows."""
     settle_process(1)
-    together = Together(digits, places)
+    together = CohortBlock(digits, places)
     trained = benchmark.pedantic(together, rounds=3)
     note(examples=places * len(digits.labels), kind="aggregate", places=places)
     assert trained == places * len(digits.labels)

@@ -290,7 +290,7 @@ def test_a_plan_says_which_arms_the_loop_trains_and_why(small_file: Path) -> Non
     done = ablate("plan", "small.yaml", cwd=small_file.parent)
     assert done.returncode == 0, done.stderr
     assert (
-        "the torch loop, not the faster lanes engine, trains batch_norm=true: it has no BatchNorm2d layer"
+        "the torch loop, not the faster lanes engine, trains batch_norm=true: it does not support BatchNorm2d"
         in done.stdout
     )
     without = ablate("plan", "small.yaml", cwd=small_file.parent, CXX="nowhere")

@@ -13,7 +13,7 @@ from torch import Tensor
 from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines.augmentation import Augmentation, Draws, apply_draws
-from ablate.engines.choice import trainer_for
+from ablate.engines.choice import choose_trainer
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
@@ -277,7 +277,7 @@ def test_evaluating_between_steps_changes_nothing_that_follows(digits) -> None:
 def test_the_lanes_engine_says_that_it_does_not_augment(digits, kind: str) -> None:
     run = run_of(kind)
     assert reason_against(run, digits, CPU) == "it does not augment"
-    assert trainer_for(run, digits, CPU).name == "loop"
+    assert choose_trainer(run, digits, CPU).name == "loop"
     with pytest.raises(ValueError, match="it does not augment"):
         LanesTrainer(run, digits, CPU)
     assert reason_against(run_of("none"), digits, CPU) != "it does not augment"

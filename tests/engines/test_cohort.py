@@ -21,16 +21,16 @@ from ablate.data.loading import Dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Arm, Run
 from ablate.engines.augmentation import Augmentation
-from ablate.engines.choice import trainer_for, trains_in_cohorts
-from ablate.engines.cohort import Cohort, Finished, cohort_key, reason_against, train_together
-from ablate.engines.loop import LoopTrainer, initial_model
-from ablate.engines.replica_layers import dropout_keys
+from ablate.engines.choice import choose_trainer, trains_in_cohorts
+from ablate.engines.cohort import Cohort, FinishedRun, make_cohort_key, reason_against, train_together
+from ablate.engines.loop import LoopTrainer, build_initial_model
+from ablate.engines.replica_layers import make_dropout_keys
 from ablate.engines.replicas import Replicas
 from ablate.engines.training import NotCovered, train
 from ablate.errors import ModelError
 from ablate.execution import executor, workers
 from ablate.execution.executor import Conditions, Outcome
-from ablate.execution.workers import Here, LocalProcesses, open_workers
+from ablate.execution.workers import LocalProcesses, ThisProcess, open_workers
 from ablate.experiment.conduct import Conduct
 from ablate.records.folder import ReportFolder
 from ablate.records.run_records import EpochPoint, RunRecord
@@ -157,7 +157,7 @@ def per_layer(low: int, high: int) -> st.SearchStrategy[list[int]]:
 def test_any_geometry_and_batch_size_is_trained_like_the_loop(keywords, batch_size) -> None:
     runs = [run_of(keywords, seed, batch_size=batch_size, learning_rate=0.02 * (seed + 1)) for seed in (0, 1)]
     try:
-        initial_model(runs[0], (1, 28, 28), 10)
+        build_initial_model(runs[0], (1, 28, 28), 10)
     except ModelError:
         assume(False)
     assert_trained_like_the_loop(runs, steps=3)
@@ -256,7 +256,7 @@ def without_clock(record: RunRecord) -> RunRecord:
     return replace(record, epochs=tuple(timeless(record.epochs)))
 
 
-def together(runs: Sequence[Run], places: int = 4, dataset: Dataset = DIGITS) -> dict[int, Finished]:
+def together(runs: Sequence[Run], places: int = 4, dataset: Dataset = DIGITS) -> dict[int, FinishedRun]:
     """What became of the runs, by seed."""
     finished = list(train_together(runs, dataset, validation=240, places=places))
     assert len(finished) == len(runs)
@@ -268,7 +268,7 @@ def small_runs(count: int, **recipe: Any) -> list[Run]:
     return [run_of(RELU, seed, **{**given, **recipe}) for seed in range(count)]
 
 
-def same(ours: Finished, theirs: Finished) -> bool:
+def same(ours: FinishedRun, theirs: FinishedRun) -> bool:
     return without_clock(ours.record) == without_clock(theirs.record) and all(
         torch.equal(ours.state[name], theirs.state[name]) for name in theirs.state
     )
@@ -476,7 +476,7 @@ def dropped(seeds: list[int], step: int, share: float, units: int = 20_000, laye
     """Which units of each replica dropout zeroes, `(R, units)`."""
     network = nn.Sequential(*[nn.Identity()] * layer, nn.Dropout(share), nn.Linear(1, 1))
     layers = Replicas(network, len(seeds))._layers
-    keys = dropout_keys(torch.tensor(seeds)[:, None], torch.full((len(seeds), 1), step))
+    keys = make_dropout_keys(torch.tensor(seeds)[:, None], torch.full((len(seeds), 1), step))
     return (layers[layer]([], torch.ones(len(seeds), units), keys) == 0).view(len(seeds), units)
 
 
@@ -486,7 +486,9 @@ def test_dropout_zeroes_its_share_and_raises_the_rest(share) -> None:
         dropped([1, 2, 2**62 + 5], 3, share).double().mean(1), torch.tensor(share).double(), atol=0.012
     )
     network = Replicas(nn.Sequential(nn.Dropout(share), nn.Linear(1, 1)), 1)
-    kept = network._layers[0]([], torch.ones(1, 100), dropout_keys(torch.tensor([[1]]), torch.tensor([[1]])))
+    kept = network._layers[0](
+        [], torch.ones(1, 100), make_dropout_keys(torch.tensor([[1]]), torch.tensor([[1]]))
+    )
     assert kept.unique().tolist() == [0, pytest.approx(1 / (1 - share))]
 
 
@@ -512,7 +514,7 @@ def test_evaluation_drops_nothing_and_training_does() -> None:
     images = DIGITS.images[:40].unflatten(0, (2, 20))
     evaluated = cohort._replicas(cohort.parameters, images)
     for place, run in enumerate(runs):
-        alone = initial_model(run, (1, 28, 28), 10).eval()
+        alone = build_initial_model(run, (1, 28, 28), 10).eval()
         assert torch.allclose(evaluated[place], alone(images[place]), atol=1e-5)
     stream = torch.tensor([[1], [2]]), torch.tensor([[0], [0]])
     assert not torch.allclose(evaluated, cohort._replicas(cohort.parameters, images, stream), atol=0.01)
@@ -548,16 +550,16 @@ def frozen() -> nn.Linear:
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
-        (nn.BatchNorm1d(4), "BatchNorm1d looks at the whole batch"),
-        (nn.BatchNorm2d(4, track_running_stats=False), "BatchNorm2d looks at the whole batch"),
-        (nn.SyncBatchNorm(4), "SyncBatchNorm looks at the whole batch"),
+        (nn.BatchNorm1d(4), "BatchNorm1d uses statistics of the whole batch"),
+        (nn.BatchNorm2d(4, track_running_stats=False), "BatchNorm2d uses statistics of the whole batch"),
+        (nn.SyncBatchNorm(4), "SyncBatchNorm uses statistics of the whole batch"),
         (nn.AlphaDropout(), "AlphaDropout in this place draws"),
         (nn.Dropout2d(), "Dropout2d in this place draws"),
         (nn.RReLU(), "RReLU in this place draws"),
         (Restless(), "Dropout in this place draws"),
-        (Counting(), "Counting keeps more than parameters"),
+        (Counting(), "Counting has buffers"),
         (frozen(), "it trains all parameters"),
-        (nn.Linear(4, 4).double(), "of one type"),
+        (nn.Linear(4, 4).double(), "of one dtype"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
@@ -567,14 +569,14 @@ def test_a_layer_that_ties_examples_or_draws_by_itself_is_left_to_the_loop(layer
 
 
 def test_a_network_with_nothing_to_train_is_left_to_the_loop() -> None:
-    with pytest.raises(NotCovered, match="nothing to train"):
+    with pytest.raises(NotCovered, match="the network has no parameters"):
         Replicas(nn.Sequential(nn.Flatten()), 2)
 
 
 def test_why_not_is_a_sentence_or_nothing() -> None:
     assert reason_against(run_of({"dropout": 0.5, "head": "dense"}), DIGITS) is None
     assert reason_against(run_of({}, model="mlp"), DIGITS) is None
-    assert str(reason_against(run_of({"batch_norm": True}), DIGITS)).startswith("BatchNorm2d looks at")
+    assert str(reason_against(run_of({"batch_norm": True}), DIGITS)).startswith("BatchNorm2d uses statistics")
     with pytest.raises(NotCovered, match="BatchNorm2d"):
         Cohort(run_of({"batch_norm": True}), DIGITS, examples=64, places=2)
 
@@ -588,7 +590,7 @@ def test_runs_share_a_cohort_whatever_only_tensors_hold_and_nothing_else() -> No
         ),
         replace(run, setting={"learning_rate": 0.7}),
     ):
-        assert cohort_key(other) == cohort_key(run)
+        assert make_cohort_key(other) == make_cohort_key(run)
     for other in (
         run_of({"pooling": "max"}),
         run_of({}, model="mlp"),
@@ -599,7 +601,7 @@ def test_runs_share_a_cohort_whatever_only_tensors_hold_and_nothing_else() -> No
         replace(run, phase="tune"),
         replace(run, setting={"dropout": 0.5}),
     ):
-        assert cohort_key(other) != cohort_key(run)
+        assert make_cohort_key(other) != make_cohort_key(run)
 
 
 @pytest.fixture
@@ -637,7 +639,7 @@ def test_workers_are_processes_on_a_cpu_unless_cohorts_are_asked_for(monkeypatch
     assert isinstance(pool, LocalProcesses)
     monkeypatch.setenv("ABLATE_ENGINE", "cohort")
     monkeypatch.setattr(workers, "settle_process", lambda threads: None)
-    assert isinstance(open_workers(CONDITIONS, jobs=1), Here)
+    assert isinstance(open_workers(CONDITIONS, jobs=1), ThisProcess)
 
 
 def test_here_runs_groups_in_the_smallest_cohort_that_holds_them_and_the_rest_alone(in_cohorts) -> None:
@@ -648,20 +650,20 @@ def test_here_runs_groups_in_the_smallest_cohort_that_holds_them_and_the_rest_al
     ]
     lonely = run_of({"hidden": [8]}, 9, model="mlp", epochs=1, train_images=100)
     given = [runs[0], normed[0], *other, lonely, *runs[1:], normed[1]]
-    outcomes = list(Here(CONDITIONS, threads=1).outcomes(given))
+    outcomes = list(ThisProcess(CONDITIONS, threads=1).outcomes(given))
     assert [outcome.record.engine for outcome in outcomes] == [
         *["cohort of 8"] * 5, "loop", *["cohort of 4"] * 4, "loop", "loop",
     ]  # fmt: skip
     assert [outcome.run for outcome in outcomes] == [*runs, normed[0], *other, lonely, normed[1]]
     assert {outcome.record.status for outcome in outcomes} == {"complete"}
-    assert trainer_for(lonely, DIGITS, CPU).name == "loop"
+    assert choose_trainer(lonely, DIGITS, CPU).name == "loop"
 
 
 def test_only_the_first_confirmed_seed_of_a_cohort_is_kept_and_loads_into_its_network(in_cohorts) -> None:
     runs = small_runs(3, epochs=1)
-    kept = [outcome.checkpoint for outcome in Here(CONDITIONS, threads=1).outcomes(runs)]
+    kept = [outcome.checkpoint for outcome in ThisProcess(CONDITIONS, threads=1).outcomes(runs)]
     assert [checkpoint is not None for checkpoint in kept] == [True, False, False]
-    network = initial_model(runs[1], (1, 28, 28), 10)
+    network = build_initial_model(runs[1], (1, 28, 28), 10)
     network.load_state_dict(torch.load(io.BytesIO(kept[0]), weights_only=True))
     loop = LoopTrainer(runs[0], DIGITS, CPU)
     train(runs[0], loop, DIGITS, validation=240)
@@ -684,13 +686,13 @@ def test_a_cohort_that_breaks_leaves_its_members_to_the_loop_and_says_why(
         return epoch(cohort)
 
     monkeypatch.setattr(Cohort, "epoch", breaking)
-    outcomes = list(Here(CONDITIONS, threads=1).outcomes(runs))
+    outcomes = list(ThisProcess(CONDITIONS, threads=1).outcomes(runs))
     assert [outcome.run.seed for outcome in outcomes] == [1, 0, 2, 3, 4]
     assert [outcome.record.engine for outcome in outcomes] == ["cohort of 8", *["loop"] * 4]
     assert {outcome.record.status for outcome in outcomes} == {"complete"}
     assert outcomes[0].record.cause is None
     assert {outcome.record.cause for outcome in outcomes[1:]} == {
-        "trained alone, for its cohort of 8 ended with OutOfMemoryError: CUDA out of memory"
+        "trained alone, because its cohort of 8 failed: OutOfMemoryError: CUDA out of memory"
     }
 
 
@@ -718,7 +720,7 @@ def test_a_cohort_is_gone_from_memory_before_the_next_run_begins(
     lonely = run_of({"hidden": [8]}, 9, model="mlp", epochs=1, train_images=100)
     gc.disable()  # a cycle would keep gigabytes of a GPU until Python happens to look
     try:
-        outcomes = list(Here(CONDITIONS, threads=1).outcomes([*small_runs(2, epochs=1), lonely]))
+        outcomes = list(ThisProcess(CONDITIONS, threads=1).outcomes([*small_runs(2, epochs=1), lonely]))
     finally:
         gc.enable()
     assert [outcome.record.engine == "loop" for outcome in outcomes] == [breaks, breaks, True]
@@ -732,7 +734,7 @@ def test_a_member_that_fails_alone_too_is_recorded_with_its_own_cause(
 
     monkeypatch.setattr(Cohort, "epoch", fail)
     monkeypatch.setattr(executor, "train", fail)
-    outcomes = list(Here(CONDITIONS, threads=1).outcomes(small_runs(2)))
+    outcomes = list(ThisProcess(CONDITIONS, threads=1).outcomes(small_runs(2)))
     assert [outcome.record.status for outcome in outcomes] == ["failed", "failed"]
     assert {outcome.record.cause for outcome in outcomes} == {"RuntimeError: no such kernel"}
 
@@ -742,7 +744,7 @@ def test_a_whole_study_is_tuned_and_confirmed_in_cohorts(in_cohorts, small, tmp_
     layout = lay_out(spec)
     folder = ReportFolder(tmp_path)
     conduct = Conduct(
-        spec, layout, folder, CONDITIONS, jobs=1, workers=lambda given, _: Here(given, threads=1)
+        spec, layout, folder, CONDITIONS, jobs=1, workers=lambda given, _: ThisProcess(given, threads=1)
     )
     for _ in conduct.events():
         pass

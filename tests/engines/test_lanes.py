@@ -16,10 +16,10 @@ from ablate.data import loading
 from ablate.data.datasets import find_dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines import lanes_library
-from ablate.engines.choice import trainer_for
+from ablate.engines.choice import choose_trainer
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.lanes_blocks import split_into_blocks
-from ablate.engines.loop import LoopTrainer, initial_model
+from ablate.engines.loop import LoopTrainer, build_initial_model
 from ablate.engines.training import NotCovered, Trainer, train
 from ablate.errors import ModelError
 from ablate.models import layers
@@ -95,7 +95,7 @@ def random_batches(steps: int, sizes: list[int]) -> list[Tensor]:
 
 def update_errors(run: Run, batches: list[Tensor]) -> tuple[float, float]:
     """Distance to float64 of the loop's and the engine's parameters, as shares of the way trained."""
-    exact = initial_model(run, IMAGE_SHAPE, 10).double()
+    exact = build_initial_model(run, IMAGE_SHAPE, 10).double()
     start = flat(exact)
     recipe = run.recipe
     optimizer = torch.optim.SGD(
@@ -162,7 +162,7 @@ def per_layer(low: int, high: int) -> st.SearchStrategy[list[int]]:
 def test_any_geometry_and_batch_size_is_trained_like_float64(keywords, batch_size):
     run = run_of(keywords, batch_size=batch_size, learning_rate=0.02)
     try:
-        initial_model(run, IMAGE_SHAPE, 10)
+        build_initial_model(run, IMAGE_SHAPE, 10)
     except ModelError:
         assume(False)
     loop, lanes = update_errors(run, random_batches(5, [batch_size]))
@@ -265,7 +265,7 @@ def test_the_models_own_forward_pass_sees_what_was_trained():
     lanes = LanesTrainer(run_of({"activation": "relu"}, batch_size=64, learning_rate=0.05), DIGITS, CPU)
     for batch in random_batches(40, [64]):
         lanes.step(batch)
-    fresh = initial_model(run_of({"activation": "relu"}), IMAGE_SHAPE, 10)
+    fresh = build_initial_model(run_of({"activation": "relu"}), IMAGE_SHAPE, 10)
     fresh.load_state_dict(lanes.model.state_dict())
     with torch.no_grad():
         guesses = fresh(DIGITS.test_images).argmax(1)
@@ -342,7 +342,7 @@ def test_a_diverged_run_is_recorded_as_diverged():
 @pytest.mark.parametrize(
     ("batch", "error", "message"),
     [
-        (torch.arange(17), ValueError, "1 to 16 contiguous int64, not 17"),
+        (torch.arange(17), ValueError, "1 to 16 examples, not 17"),
         (torch.arange(0), ValueError, "not 0"),
         (torch.arange(4, dtype=torch.int32), ValueError, "not 4 torch.int32"),
         (torch.tensor([0, 1_437]), IndexError, "an index outside the images or a label outside the classes"),
@@ -360,13 +360,13 @@ def test_a_batch_that_cannot_be_is_refused_and_nothing_is_trained(batch, error, 
 @pytest.mark.parametrize(
     ("keywords", "reason"),
     [
-        ({"batch_norm": True}, "it has no BatchNorm2d layer"),
+        ({"batch_norm": True}, "it does not support BatchNorm2d"),
     ],
 )
 def test_what_is_not_covered_says_why_and_gets_the_loop(keywords, reason):
     run = run_of(keywords)
     assert reason in str(reason_against(run, DIGITS, CPU))
-    assert trainer_for(run, DIGITS, CPU).name == "loop"
+    assert choose_trainer(run, DIGITS, CPU).name == "loop"
     with pytest.raises(ValueError, match=reason):
         LanesTrainer(run, DIGITS, CPU)
 
@@ -378,22 +378,31 @@ def network(*first: nn.Module) -> nn.Sequential:
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (network(nn.Conv2d(1, 4, (3, 5))), "geometry is square, not \\(3, 5\\)"),
-        (network(nn.Conv2d(1, 4, 3, padding=(0, 1))), "geometry is square"),
+        (network(nn.Conv2d(1, 4, (3, 5))), "square kernels, strides and paddings, not \\(3, 5\\)"),
+        (network(nn.Conv2d(1, 4, 3, padding=(0, 1))), "square kernels, strides and paddings"),
         (network(nn.Conv2d(1, 4, 3, padding="same")), "padded"),
         (network(nn.Conv2d(4, 4, 3, groups=2)), "grouped"),
         (network(nn.Conv2d(1, 4, 3, padding=1, padding_mode="reflect")), "padded"),
         (network(nn.Conv2d(1, 4, 3, bias=False)), "bias"),
-        (network(nn.Conv2d(1, 4, 3), nn.GELU(approximate="tanh")), "GELU has PyTorch's own approximate"),
-        (network(nn.Conv2d(1, 4, 3), nn.LeakyReLU(0.2)), "LeakyReLU has PyTorch's own negative_slope"),
+        (
+            network(nn.Conv2d(1, 4, 3), nn.GELU(approximate="tanh")),
+            "supports GELU only with approximate=none",
+        ),
+        (network(nn.Conv2d(1, 4, 3), nn.LeakyReLU(0.2)), "supports LeakyReLU only with negative_slope=0.01"),
         (network(nn.Conv2d(1, 4, 3), nn.PReLU()), "no PReLU layer"),
-        (network(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2, padding=1)), "pooling has no padding"),
+        (
+            network(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2, padding=1)),
+            "it does not support padding, dilation, ceil_mode or divisor_override in pooling",
+        ),
         (network(nn.Conv2d(1, 4, 3), nn.AvgPool2d(2, ceil_mode=True)), "ceil_mode"),
         (network(nn.Conv2d(1, 4, 3), nn.AvgPool2d(2, divisor_override=3)), "divisor_override"),
-        (network(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU()), "no ReLU layer, or not in this place"),
-        (network(nn.Conv2d(1, 4, 3), nn.Dropout()), "no Dropout layer, or not in this place"),
+        (
+            network(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU()),
+            "not support ReLU, or not in this position",
+        ),
+        (network(nn.Conv2d(1, 4, 3), nn.Dropout()), "not support Dropout, or not in this position"),
         (network(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(2)), "leaves it a single pixel"),
-        (nn.Sequential(nn.Conv2d(1, 4, 3)), "ends every network with a flat row of logits"),
+        (nn.Sequential(nn.Conv2d(1, 4, 3)), "must end with a flat vector of logits"),
         (nn.Sequential(nn.Flatten(0), nn.Linear(4, 10)), "flattens all of an example"),
         (network(nn.Conv2d(1, 4, 3)).double(), "float32"),
     ],
@@ -430,9 +439,9 @@ def test_another_device_or_another_dtype_gets_a_reason():
 @needs_compiler
 def test_the_environment_can_force_the_loop(monkeypatch):
     monkeypatch.delenv("ABLATE_ENGINE", raising=False)
-    assert trainer_for(run_of({}), DIGITS, CPU).name == "lanes"
+    assert choose_trainer(run_of({}), DIGITS, CPU).name == "lanes"
     monkeypatch.setenv("ABLATE_ENGINE", "loop")
-    assert trainer_for(run_of({}), DIGITS, CPU).name == "loop"
+    assert choose_trainer(run_of({}), DIGITS, CPU).name == "loop"
 
 
 @pytest.fixture
@@ -451,7 +460,7 @@ def test_a_compiler_that_is_missing_or_fails_is_a_reason(monkeypatch, undecided,
     monkeypatch.setenv("CXX", compiler)
     with pytest.raises(ValueError, match=reason):
         LanesTrainer(run_of({}), DIGITS, CPU)
-    assert trainer_for(run_of({}), DIGITS, CPU).name == "loop"
+    assert choose_trainer(run_of({}), DIGITS, CPU).name == "loop"
     assert list(undecided.rglob("*.so")) == []
 
 

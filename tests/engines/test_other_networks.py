@@ -12,9 +12,9 @@ from ablate.data.datasets import find_dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines import cohort, lanes, lanes_library
 from ablate.engines.augmentation import Augmentation
-from ablate.engines.choice import trainer_for
+from ablate.engines.choice import choose_trainer
 from ablate.engines.lanes import LanesTrainer
-from ablate.engines.loop import LoopTrainer, initial_model
+from ablate.engines.loop import LoopTrainer, build_initial_model
 from ablate.engines.replicas import Replicas
 from ablate.engines.training import train
 from ablate.study.spec import Recipe
@@ -91,11 +91,11 @@ def test_lanes_train_what_they_cover_like_the_loop(model: str, keywords: dict[st
 @pytest.mark.parametrize(
     ("model", "keywords", "reason"),
     [
-        ("alexnet", {"batch_norm": True}, "it has no BatchNorm2d layer"),
-        ("alexnet", {"head": "global_average"}, "it has no Dropout layer, or not in this place"),
-        ("vgg", {"batch_norm": True}, "it has no BatchNorm2d layer"),
-        ("nin", {}, "it has no Dropout layer, or not in this place"),
-        ("googlenet", {}, "pooling has no padding"),
+        ("alexnet", {"batch_norm": True}, "it does not support BatchNorm2d"),
+        ("alexnet", {"head": "global_average"}, "it does not support Dropout, or not in this position"),
+        ("vgg", {"batch_norm": True}, "it does not support BatchNorm2d"),
+        ("nin", {}, "it does not support Dropout, or not in this position"),
+        ("googlenet", {}, "it does not support padding, dilation, ceil_mode or divisor_override in pooling"),
     ],
 )
 def test_lanes_say_why_they_leave_a_network_to_the_loop(
@@ -103,7 +103,7 @@ def test_lanes_say_why_they_leave_a_network_to_the_loop(
 ) -> None:
     run = run_of(model, keywords)
     assert reason in str(lanes.reason_against(run, DIGITS, CPU))
-    assert trainer_for(run, DIGITS, CPU).name == "loop"
+    assert choose_trainer(run, DIGITS, CPU).name == "loop"
 
 
 COHORTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -145,27 +145,27 @@ def test_a_cohort_drops_units_of_all_of_them_anew_in_every_place(
     model: str, keywords: dict[str, Any]
 ) -> None:
     runs = [run_of(model, keywords, seed=0) for _ in range(2)]
-    replicas = Replicas(initial_model(runs[0], (1, 28, 28), 10), 2)
-    parameters = torch.stack([flat(initial_model(run, (1, 28, 28), 10)).float() for run in runs])
+    replicas = Replicas(build_initial_model(runs[0], (1, 28, 28), 10), 2)
+    parameters = torch.stack([flat(build_initial_model(run, (1, 28, 28), 10)).float() for run in runs])
     images = DIGITS.images[:8].expand(2, -1, -1, -1, -1)
     seeds, steps = torch.tensor([[1], [2]]), torch.tensor([[0], [0]])
     dropped, other = replicas(parameters, images, (seeds, steps))
     assert not torch.allclose(dropped, other)
     evaluated, again = replicas(parameters, images)
     torch.testing.assert_close(evaluated, again)
-    torch.testing.assert_close(evaluated, initial_model(runs[0], (1, 28, 28), 10).eval()(images[0]))
+    torch.testing.assert_close(evaluated, build_initial_model(runs[0], (1, 28, 28), 10).eval()(images[0]))
 
 
 @pytest.mark.parametrize("model", SMALL)
 def test_a_cohort_says_why_it_leaves_batch_norm_to_the_loop(model: str) -> None:
-    reason = "BatchNorm2d looks at the whole batch and keeps statistics of it"
+    reason = "BatchNorm2d uses statistics of the whole batch"
     assert cohort.reason_against(run_of(model, {"batch_norm": True}), DIGITS) == reason
 
 
 @pytest.mark.parametrize("model", SMALL)
 def test_whatever_trains_them_they_learn_the_digits(model: str) -> None:
     run = run_of(model, {"dropout": 0}, epochs=3, optimizer="adam", learning_rate=0.003)
-    record = train(run, trainer_for(run, DIGITS, CPU), DIGITS, validation=200)
+    record = train(run, choose_trainer(run, DIGITS, CPU), DIGITS, validation=200)
     assert record.status == "complete"
     assert record.test_accuracy is not None
     assert record.test_accuracy > 0.4

@@ -9,7 +9,7 @@ from ablate.data.loading import Dataset, split
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run
 from ablate.engines.loop import LoopTrainer
-from ablate.engines.training import batches_forever, marks, train
+from ablate.engines.training import list_marks, repeat_batches, train
 from ablate.records.run_records import RunRecord
 from tests.conftest import CPU
 
@@ -157,7 +157,7 @@ def test_a_run_that_diverges_in_its_last_epoch_is_never_tested(small, digits) ->
     ],
 )
 def test_an_epoch_is_read_at_five_marks_or_after_every_batch(examples, batch_size, expected) -> None:
-    assert marks(examples, batch_size) == expected
+    assert list_marks(examples, batch_size) == expected
 
 
 def test_a_step_is_torchs_own_sgd(small, digits) -> None:
@@ -181,6 +181,6 @@ def test_a_step_is_torchs_own_sgd(small, digits) -> None:
 
 
 def test_batches_for_timing_are_full_and_never_end() -> None:
-    batches = batches_forever(100, 32, CPU)
+    batches = repeat_batches(100, 32, CPU)
     assert [len(next(batches)) for _ in range(10)] == [32] * 10
-    assert len(next(batches_forever(10, 32, CPU))) == 10
+    assert len(next(repeat_batches(10, 32, CPU))) == 10

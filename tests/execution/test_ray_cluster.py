@@ -10,7 +10,7 @@ import pytest
 
 from ablate.errors import AblateError
 from ablate.execution.executor import Conditions
-from ablate.execution.workers import Here, LocalProcesses, Workers
+from ablate.execution.workers import LocalProcesses, ThisProcess, Workers
 from ablate.experiment.events import Advanced
 from tests.commands import ROOT, ablate
 from tests.conftest import SMALL
@@ -46,7 +46,7 @@ def joined(nodes: Any) -> Callable[[Conditions, int], Workers]:
 
 
 def here(conditions: Conditions, _: int) -> Workers:
-    return Here(conditions, threads=1)
+    return ThisProcess(conditions, threads=1)
 
 
 def test_one_process_local_processes_and_a_cluster_give_the_same_bytes(nodes, small, tmp_path: Path) -> None:
@@ -92,8 +92,8 @@ def test_a_node_killed_in_mid_study_costs_nothing(nodes, small, tmp_path: Path) 
 def test_a_run_whose_worker_always_dies_or_hangs_is_recorded_and_the_others_go_on(
     nodes, small, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    monkeypatch.setattr("ablate.execution.ray_cluster.LOOK_SECONDS", 0.5)
-    monkeypatch.setattr("ablate.execution.ray_cluster.IDLE_LOOKS", 8)
+    monkeypatch.setattr("ablate.execution.ray_cluster.CHECK_SECONDS", 0.5)
+    monkeypatch.setattr("ablate.execution.ray_cluster.IDLE_CHECKS", 8)
     pool = joined(nodes)(FAULTY, 1)
     try:
         record = outcome_of_the_fault(pool, faulty_runs(small, fault)).record
@@ -107,7 +107,7 @@ def test_a_run_whose_worker_always_dies_or_hangs_is_recorded_and_the_others_go_o
 def test_what_times_has_its_machine_alone_and_gives_it_back(nodes, small, tmp_path: Path) -> None:
     import ray
 
-    from ablate.execution.ray_cluster import alone
+    from ablate.execution.ray_cluster import reserve_machine
 
     def free() -> float:
         """Cores that others may have, once the cluster has heard of all that are taken or given back."""
@@ -121,7 +121,7 @@ def test_what_times_has_its_machine_alone_and_gives_it_back(nodes, small, tmp_pa
 
     @contextmanager
     def watched() -> Iterator[None]:
-        with alone(nodes.address):
+        with reserve_machine(nodes.address):
             cores.append(free())  # the other node's
             yield
 
@@ -130,14 +130,14 @@ def test_what_times_has_its_machine_alone_and_gives_it_back(nodes, small, tmp_pa
         list(conducted.events())
         assert len(conducted.tables()["timing"]) == 9
     assert cores == [1.0]
-    with alone(nodes.address):
+    with reserve_machine(nodes.address):
         assert free() == 1.0
 
 
 def test_a_node_with_other_code_is_told_of_and_trains_nothing(
     nodes, small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ablate.execution.ray_cluster.code_version", lambda: "ablate of yesterday")
+    monkeypatch.setattr("ablate.execution.ray_cluster.compute_code_version", lambda: "ablate of yesterday")
     with pytest.raises(
         AblateError, match=r"a node cannot work: .*the command has ablate of yesterday: install"
     ):

@@ -16,7 +16,7 @@ from ablate.design.designs import lay_out
 from ablate.design.runs import Run
 from ablate.execution import executor
 from ablate.execution.executor import Conditions
-from ablate.execution.workers import Here, LocalProcesses
+from ablate.execution.workers import LocalProcesses, ThisProcess
 from ablate.records.run_records import RunRecord
 
 CONDITIONS = Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu")
@@ -54,7 +54,7 @@ def _command(process: psutil.Process) -> list[str]:
 def test_processes_give_what_this_process_gives(small, pool: LocalProcesses) -> None:
     runs = some_runs(small("recipe.epochs=1"), 4)
     there = sorted(timeless(outcome.record) for outcome in pool.outcomes(runs))
-    here = sorted(timeless(outcome.record) for outcome in Here(CONDITIONS, threads=1).outcomes(runs))
+    here = sorted(timeless(outcome.record) for outcome in ThisProcess(CONDITIONS, threads=1).outcomes(runs))
     assert there == here
 
 
@@ -103,7 +103,7 @@ def test_what_goes_wrong_inside_a_run_becomes_its_record(small, monkeypatch: pyt
         raise RuntimeError("expected scalar type Float\nbut found Double")
 
     monkeypatch.setattr(executor, "train", fail)
-    (outcome,) = Here(CONDITIONS, threads=1).outcomes(some_runs(small(), 1))
+    (outcome,) = ThisProcess(CONDITIONS, threads=1).outcomes(some_runs(small(), 1))
     assert outcome.record.status == "failed"
     assert outcome.record.cause == "RuntimeError: expected scalar type Float"
     assert outcome.record.validation_accuracy is None
@@ -116,7 +116,7 @@ def test_running_out_of_memory_is_told_apart(small, monkeypatch: pytest.MonkeyPa
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(executor, "train", fail)
-    (outcome,) = Here(CONDITIONS, threads=1).outcomes(some_runs(small(), 1))
+    (outcome,) = ThisProcess(CONDITIONS, threads=1).outcomes(some_runs(small(), 1))
     assert outcome.record.status == "oom"
 
 
@@ -126,7 +126,7 @@ def test_only_the_first_confirmed_seed_of_an_arm_is_kept(small) -> None:
         Run(phase=phase, arm=arm, setting={}, seed=seed)
         for phase, seed in (("tune", 0), ("confirm", 0), ("confirm", 1))
     ]
-    kept = [outcome.checkpoint is not None for outcome in Here(CONDITIONS, threads=1).outcomes(runs)]
+    kept = [outcome.checkpoint is not None for outcome in ThisProcess(CONDITIONS, threads=1).outcomes(runs)]
     assert kept == [False, True, False]
 
 

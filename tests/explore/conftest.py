@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ablate.execution.workers import Here
+from ablate.execution.workers import ThisProcess
 from ablate.records.folder import ReportFolder
 from ablate.study import study_file
 from tests.conftest import SMALL
@@ -24,7 +24,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
     spec = study_file.read(
         path / "small.yaml", ["seeds=1", "tuning.trials=0", "timing.blocks=0", "recipe.epochs=8"]
     )
-    with conducting(spec, path / "small", lambda conditions, _: Here(conditions, 1)) as (conducted, made, _):
+    with conducting(spec, path / "small", lambda conditions, _: ThisProcess(conditions, 1)) as (
+        conducted,
+        made,
+        _,
+    ):
         list(conducted.events())
         made.write_tables(conducted.tables())
         made.write_provenance(conducted.provenance())

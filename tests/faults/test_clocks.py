@@ -10,7 +10,7 @@ from ablate.data.datasets import find_dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run
 from ablate.execution.executor import Conditions, Outcome
-from ablate.execution.workers import Here
+from ablate.execution.workers import ThisProcess
 from ablate.records.folder import ReportFolder
 from ablate.timing import blocks
 from tests.conftest import CPU
@@ -34,7 +34,7 @@ class Jumping:
 def asleep(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of sleep that the machine reports at each reading; 0 s after the last entry."""
     readings: list[float] = []
-    monkeypatch.setattr(blocks, "seconds_asleep", lambda: readings.pop(0) if readings else 0.0)
+    monkeypatch.setattr(blocks, "read_seconds_asleep", lambda: readings.pop(0) if readings else 0.0)
     monkeypatch.setattr(blocks.ProcessorLoad, "share_of_others", lambda self: 0.0)
     return readings
 
@@ -44,7 +44,7 @@ def test_durations_are_right_when_the_clock_is_set_back(small, monkeypatch: pyte
     run = Run(phase="confirm", arm=lay_out(small()).arms[0], setting={}, seed=0)
     monkeypatch.setattr(time, "time", Jumping())
     started = time.monotonic()
-    (outcome,) = Here(conditions, threads=1).outcomes([run])
+    (outcome,) = ThisProcess(conditions, threads=1).outcomes([run])
     block = blocks.measure_block("a", lambda count: count, 1, CPU, block=0, position=0)
     whole = time.monotonic() - started
     seconds = [point.train_seconds for point in outcome.record.epochs if point.train_seconds is not None]
@@ -92,7 +92,7 @@ def test_a_timing_block_is_marked_disturbed_if_the_machine_sleeps_at_every_attem
     asleep += [number * HOUR for number in range(100)]
     taken: list[int] = []
     block = blocks.measure_block("a", lambda count: taken.append(count) or count, 7, CPU, block=0, position=0)
-    assert len(taken) == 1 + blocks.MEASURED_AGAIN
+    assert len(taken) == 1 + blocks.REPEATS_AFTER_SLEEP
     assert block.disturbed
 
 
@@ -108,10 +108,10 @@ def test_a_timing_block_without_sleep_is_measured_once(asleep: list[float]) -> N
 def test_sleep_is_detected_with_a_clock_that_runs_during_sleep(
     clock: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = blocks.seconds_asleep()
+    before = blocks.read_seconds_asleep()
     if clock == "the wall clock":
         monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
-        before = blocks.seconds_asleep()
+        before = blocks.read_seconds_asleep()
         real = time.time
         monkeypatch.setattr(time, "time", lambda: real() + HOUR)
     else:
@@ -119,4 +119,4 @@ def test_sleep_is_detected_with_a_clock_that_runs_during_sleep(
         monkeypatch.setattr(
             time, "clock_gettime", lambda which: real_clock(which) + HOUR * (which == time.CLOCK_BOOTTIME)
         )
-    assert blocks.seconds_asleep() - before == pytest.approx(HOUR, abs=60)
+    assert blocks.read_seconds_asleep() - before == pytest.approx(HOUR, abs=60)

@@ -52,16 +52,16 @@ def pool() -> Iterator[LocalProcesses]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the limit for an idle worker from five minutes to four seconds."""
-    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(workers, "IDLE_LOOKS", 40)
+    monkeypatch.setattr(workers, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(workers, "IDLE_CHECKS", 40)
 
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the limits for the length of a run to six seconds."""
-    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(workers, "LEAST_LOOKS", 60)
-    monkeypatch.setattr(workers, "LONGEST_TIMES", 1)
+    monkeypatch.setattr(workers, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(workers, "LEAST_CHECKS", 60)
+    monkeypatch.setattr(workers, "MOST_SLOWDOWN", 1)
 
 
 def faulty_runs(small, fault: str, healthy: int = 3) -> list[Run]:
@@ -128,8 +128,8 @@ def test_a_run_completes_although_its_worker_hung_once(small, pool: LocalProcess
 def test_no_run_is_stopped_for_its_length_before_another_run_is_complete(
     small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(workers, "LEAST_LOOKS", 1)
+    monkeypatch.setattr(workers, "CHECK_SECONDS", 0.02)
+    monkeypatch.setattr(workers, "LEAST_CHECKS", 1)
     pool = LocalProcesses(FAULTY, jobs=2)
     try:
         failed, slow = faulty_runs(small, "exception", healthy=1)[::-1]

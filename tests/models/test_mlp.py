@@ -6,7 +6,7 @@ from torch import nn
 
 from ablate import models
 from ablate.design.runs import Arm, Run
-from ablate.engines.choice import trainer_for
+from ablate.engines.choice import choose_trainer
 from ablate.engines.lanes import reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
@@ -170,7 +170,7 @@ def test_the_fast_engine_trains_it_where_there_is_a_compiler(digits) -> None:
         run = run_of(hidden=hidden)
         reason = reason_against(run, digits, CPU)
         assert reason is None or "compiler" in reason or "Linux" in reason
-        assert trainer_for(run, digits, CPU).name == ("loop" if reason else "lanes")
+        assert choose_trainer(run, digits, CPU).name == ("loop" if reason else "lanes")
 
 
 @pytest.mark.parametrize("hidden", [[], [64], [64, 32]], ids=str)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ablate.design.designs import lay_out
-from ablate.execution.workers import Here
+from ablate.execution.workers import ThisProcess
 from ablate.report import writer
 from ablate.report.evidence import Evidence
 from ablate.study import study_file
@@ -21,7 +21,7 @@ PATHS = sorted(STUDIES.glob("*.yaml"))
 
 def answered(spec: StudySpec, path: Path) -> Evidence:
     """The study run in this process, without starting a command or a worker."""
-    conduct(spec, path, lambda given, _: Here(given, threads=1))
+    conduct(spec, path, lambda given, _: ThisProcess(given, threads=1))
     return writer.write(path)
 
 

@@ -36,19 +36,19 @@ def test_a_block_counts_its_examples_and_its_own_time() -> None:
 
 def test_a_block_during_which_others_worked_is_marked_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([(0.0, 0.0, 0.0), (1.5, 2.0, 1.0)])  # of two cores' 2 s, 1.5 s busy, 1 s of it our own
-    monkeypatch.setattr(blocks.ProcessorLoad, "_reading", staticmethod(lambda: next(readings)))
+    monkeypatch.setattr(blocks.ProcessorLoad, "_read", staticmethod(lambda: next(readings)))
     assert blocks.measure_block("a", lambda count: count, 1, CPU, block=0, position=0).disturbed
 
 
 def test_a_block_of_our_own_work_is_not_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([(0.0, 0.0, 0.0), (2.0, 2.0, 1.9)])
-    monkeypatch.setattr(blocks.ProcessorLoad, "_reading", staticmethod(lambda: next(readings)))
+    monkeypatch.setattr(blocks.ProcessorLoad, "_read", staticmethod(lambda: next(readings)))
     assert not blocks.measure_block("a", lambda count: count, 1, CPU, block=0, position=0).disturbed
 
 
 def test_lenet_costs_833_040_flops_and_61_706_parameters(small, digits) -> None:
     trainer = LoopTrainer(Run(phase="confirm", arm=lay_out(small()).arms[0], setting={}, seed=0), digits, CPU)
-    cost = costs.cost(
+    cost = costs.measure_cost(
         trainer.model,
         (1, 28, 28),
         lambda: trainer.step(torch.arange(64)),
@@ -64,7 +64,7 @@ def test_batch_norm_does_not_stop_the_count(small) -> None:
     network = models.build(
         "lenet", {"batch_norm": True}, input_shape=(1, 28, 28), classes=10, init="default", seed=0
     )
-    assert costs.flops_per_example(network, (1, 28, 28)) == 833_040
+    assert costs.count_flops_per_example(network, (1, 28, 28)) == 833_040
 
 
 def test_peak_memory_is_that_of_the_tensors_alive_at_once() -> None:
@@ -78,7 +78,7 @@ def test_peak_memory_is_that_of_the_tensors_alive_at_once() -> None:
         c = b * 2  # takes the place of a
         del b, c
 
-    cost = costs.cost(layer, (1000,), step, resident=[resident], device=CPU)
+    cost = costs.measure_cost(layer, (1000,), step, resident=[resident], device=CPU)
     assert cost.peak_memory_bytes == pytest.approx(12e6, rel=0.01)
 
 

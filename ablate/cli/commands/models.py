@@ -63,10 +63,10 @@ def _print_layers(network: Any, shape: Sequence[int]) -> None:
 
 
 def _cost(network: Any, shape: Sequence[int]) -> str:
-    from ablate.timing.costs import flops_per_example
+    from ablate.timing.costs import count_flops_per_example
 
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return f"{parameters:,} parameters, {flops_per_example(network, shape):,} FLOP an example (forward)"
+    return f"{parameters:,} parameters, {count_flops_per_example(network, shape):,} FLOP an example (forward)"
 
 
 def _text(value: object) -> str:
