@@ -145,7 +145,7 @@ def test_three_dimensions_turn_zoom_and_reset(page: Page) -> None:
 def test_test_images_are_picked_by_what_became_of_them(page: Page, session) -> None:
     for words in (
         "of class 4",
-        "most confused: surest mistakes of baseline",
+        "most confident mistakes of baseline",
         "baseline and pooling=max disagree",
     ):
         page.choose("#pick", words)
@@ -162,7 +162,7 @@ def test_test_images_are_picked_by_what_became_of_them(page: Page, session) -> N
                 assert guess == int(session.arms[arm].answers[index].argmax())
             if "disagree" in words:
                 assert guesses[0] != guesses[1]
-            elif "confused" in words:
+            elif "mistakes" in words:
                 assert guesses[0] != session.label(index)
             else:
                 assert session.label(index) == 4
@@ -243,7 +243,7 @@ def test_a_saved_page_opens_without_a_server(
     page.one("#show-flat").click()
     page.all("#flat canvas")[4].click()
     page.wait(lambda: "Receptive field: rows" in page.text("#unit"))
-    assert "told by the server" in page.text("#unit")
+    assert "run `ablate explore` to see them" in page.text("#unit")
     assert not page.one("#clear").is_displayed()
 
 

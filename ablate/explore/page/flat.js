@@ -1,27 +1,27 @@
-// Layers as plain pictures below each other; on each one can walk from unit to unit with the keyboard.
+// Layers as flat pictures below each other. The keyboard moves from unit to unit.
 
-import { drawn, near } from "maps";
+import { draw, findNearestUnit } from "maps";
 
-const CELLS = 520; // CSS pixels that a sheet takes at most
+const LARGEST_WIDTH = 520; // of a sheet, in CSS pixels
 
 export class Flat {
-  constructor(holder, chosen) {
+  constructor(holder, choose) {
     this.holder = holder;
-    this.chosen = chosen;
+    this.choose = choose;
     this.figures = new Map();
   }
 
-  // rows: as in the stack; here each layer's sheets stand beside each other.
+  // rows: as for Stack. The sheets of one layer stand beside each other.
   show(rows) {
-    const plan = JSON.stringify(rows.map(({ title, layers }) => [title, layers.map(({ key, label, laid }) => [key, label, laid])]));
+    const plan = JSON.stringify(rows.map(({ title, layers }) => [title, layers.map(({ key, label, sheet }) => [key, label, sheet])]));
     if (plan !== this.plan) {
       this.plan = plan;
       this.#build(rows);
     }
     rows.forEach(({ layers }, row) =>
-      layers.forEach(({ key, laid, pixels, range }) => {
+      layers.forEach(({ key, sheet, pixels, range }) => {
         const { canvas, note } = this.figures.get(`${row} ${key.layer}`);
-        drawn(canvas, laid.width, laid.height, pixels);
+        draw(canvas, sheet.width, sheet.height, pixels);
         note.textContent = range ?? "";
       }),
     );
@@ -34,13 +34,13 @@ export class Flat {
     for (const { row, layer, box, colour } of squares) {
       const found = this.figures.get(`${row} ${layer}`);
       if (!found) continue;
-      const { frames, laid } = found;
+      const { frames, sheet } = found;
       const [x, y, width, height] = box;
       const frame = document.createElement("span");
       Object.assign(frame.style, {
         position: "absolute", pointerEvents: "none", outline: `2px solid ${colour}`, outlineOffset: "0",
-        left: `${(100 * x) / laid.width}%`, top: `${(100 * y) / laid.height}%`,
-        width: `${(100 * width) / laid.width}%`, height: `${(100 * height) / laid.height}%`,
+        left: `${(100 * x) / sheet.width}%`, top: `${(100 * y) / sheet.height}%`,
+        width: `${(100 * width) / sheet.width}%`, height: `${(100 * height) / sheet.height}%`,
       });
       frames.append(frame);
     }
@@ -50,9 +50,9 @@ export class Flat {
     this.figures.clear();
     const layers = new Map();
     rows.forEach(({ title, layers: sheets }, row) =>
-      sheets.forEach(({ key, label, laid }) => {
+      sheets.forEach(({ key, label, sheet }) => {
         if (!layers.has(key.name)) layers.set(key.name, []);
-        layers.get(key.name).push(this.#figure(row, title, key, label, laid));
+        layers.get(key.name).push(this.#makeFigure(row, title, key, label, sheet));
       }),
     );
     this.holder.replaceChildren(
@@ -71,7 +71,7 @@ export class Flat {
     );
   }
 
-  #figure(row, title, key, label, laid) {
+  #makeFigure(row, title, key, label, sheet) {
     const figure = document.createElement("figure");
     figure.className = "sheet";
     figure.style.setProperty("--column", row + 1);
@@ -80,25 +80,25 @@ export class Flat {
     const picture = document.createElement("div");
     Object.assign(picture.style, { position: "relative", display: "inline-block", maxWidth: "100%" });
     picture.append(canvas, frames);
-    const square = Math.max(2, Math.min(laid.shape.length === 3 ? 8 : 22, Math.floor(CELLS / laid.width)));
-    canvas.style.width = `${laid.width * square}px`;
+    const square = Math.max(2, Math.min(sheet.shape.length === 3 ? 8 : 22, Math.floor(LARGEST_WIDTH / sheet.width)));
+    canvas.style.width = `${sheet.width * square}px`;
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "application");
-    canvas.setAttribute("aria-label", `${title ? `${title}, ` : ""}${label}. Arrow keys walk from unit to unit.`);
+    canvas.setAttribute("aria-label", `${title ? `${title}, ` : ""}${label}. Arrow keys move from unit to unit.`);
     const caption = document.createElement("figcaption");
     const note = document.createElement("span");
     caption.append(title ? `${title} ` : "", note);
     figure.append(picture, caption);
-    let at = [laid.shape.length === 3 ? 1 : 0, laid.shape.length === 3 ? 1 : 0];
+    let at = [sheet.shape.length === 3 ? 1 : 0, sheet.shape.length === 3 ? 1 : 0];
     const choose = () => {
-      const unit = near(laid, ...at);
-      if (unit) this.chosen({ key, unit });
+      const unit = findNearestUnit(sheet, ...at);
+      if (unit) this.choose({ key, unit });
     };
     canvas.addEventListener("click", (event) => {
       const box = canvas.getBoundingClientRect();
       at = [
-        Math.min(laid.width - 1, Math.floor(((event.clientX - box.left) / box.width) * laid.width)),
-        Math.min(laid.height - 1, Math.floor(((event.clientY - box.top) / box.height) * laid.height)),
+        Math.min(sheet.width - 1, Math.floor(((event.clientX - box.left) / box.width) * sheet.width)),
+        Math.min(sheet.height - 1, Math.floor(((event.clientY - box.top) / box.height) * sheet.height)),
       ];
       choose();
     });
@@ -107,11 +107,11 @@ export class Flat {
       if (!step) return;
       event.preventDefault();
       let [x, y] = [at[0] + step[0], at[1] + step[1]];
-      if (!laid.unit(x, y)) [x, y] = [x + step[0], y + step[1]]; // over the gap between two maps
-      if (laid.unit(x, y)) at = [x, y];
+      if (!sheet.unit(x, y)) [x, y] = [x + step[0], y + step[1]]; // across the gap between two maps
+      if (sheet.unit(x, y)) at = [x, y];
       choose();
     });
-    this.figures.set(`${row} ${key.layer}`, { canvas, note, frames, laid });
+    this.figures.set(`${row} ${key.layer}`, { canvas, note, frames, sheet });
     return { figure, label };
   }
 }

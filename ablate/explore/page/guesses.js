@@ -1,8 +1,8 @@
-// What each network takes the image for: its first and second guess, and how probable it finds every class.
+// The predictions of each network: its first and second guess, and the probabilities of the classes.
 
-const MOST = 10;
+const MOST_CLASSES = 10;
 
-export function guesses(chosen, readings, classes) {
+export function renderGuesses(chosen, readings, classes) {
   return chosen.map((arm) => {
     const { probabilities } = readings[arm];
     const order = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
@@ -14,7 +14,7 @@ export function guesses(chosen, readings, classes) {
     const second = order.length > 1 ? `, second guess ${classes[order[1]]} ${percent(probabilities[order[1]])}` : "";
     guess.append(best, ` ${percent(probabilities[order[0]])}${second}`);
     const bars = element("dl", "bars");
-    for (const at of order.slice(0, MOST).sort((a, b) => a - b)) {
+    for (const at of order.slice(0, MOST_CLASSES).sort((a, b) => a - b)) {
       const weight = ["first", "second"][order.indexOf(at)] ?? "";
       const bar = element("dd", "bar");
       const filled = element("i");

@@ -1,42 +1,42 @@
-// Where the number of one unit comes from, in words, as pictures and as a table.
+// Explain one unit: its value, its receptive field, and its inputs and weights as pictures and as a table.
 
-import { drawn, largest, painted, sheet, told, unpacked } from "maps";
+import { draw, findLargest, paintMaps, makeSheet, formatNumber, decodeFloats } from "maps";
 
-const LISTED = 8;
+const MOST_ROWS = 8;
 const MOST_CHANNELS = 64;
 
-// parts: [{ arm, layer, place, value, found }], one for each network; found is null while it is asked for.
-export function inspected(parts, palette, offline, classes) {
+// parts: [{ arm, layer, place, value, answer }], one for each network. The answer is null until it comes.
+export function renderUnit(parts, palette, offline, classes) {
   const whole = document.createDocumentFragment();
   const [first] = parts;
   const kinds = [...new Set(parts.map(({ layer }) => layer.kind))].join(" / ");
-  const heading = element("h2", `${first.layer.name} (${kinds}), ${spoken(first.layer, first.place)}${classes ? `: ${classes[first.place[0]]}` : ""}`);
+  const heading = element("h2", `${first.layer.name} (${kinds}), ${describePlace(first.layer, first.place)}${classes ? `: ${classes[first.place[0]]}` : ""}`);
   heading.title = "counted from 0";
   const both = element("div");
   both.className = "both";
-  both.append(...parts.map((part) => one(part, palette, offline, parts.length > 1)));
+  both.append(...parts.map((part) => renderPart(part, palette, offline, parts.length > 1)));
   whole.append(heading, both);
   if (parts.length > 1) {
-    whole.append(element("p", `Difference, ${parts[0].arm} less ${parts[1].arm}: ${told(parts[0].value - parts[1].value)}`));
+    whole.append(element("p", `Difference, ${parts[0].arm} minus ${parts[1].arm}: ${formatNumber(parts[0].value - parts[1].value)}`));
   }
   return whole;
 }
 
-export function spoken(layer, place) {
+export function describePlace(layer, place) {
   return layer.shape.length === 3 ? `map ${place[0]}, row ${place[1]}, column ${place[2]}` : `unit ${place.join(", ")}`;
 }
 
-function one({ arm, value, found }, palette, offline, named) {
+function renderPart({ arm, value, answer }, palette, offline, named) {
   const block = element("div");
   const line = element("p", named ? `${arm}: ` : "value ");
-  const number = element("span", told(value));
+  const number = element("span", formatNumber(value));
   number.className = "value";
   number.dataset.value = value;
   line.append(number);
   block.append(line);
-  if (!found) return block;
+  if (!answer) return block;
   block.dataset.found = "";
-  const { field } = found;
+  const { field } = answer;
   const { rows, columns } = field;
   const sees =
     rows[1] < rows[0]
@@ -46,69 +46,69 @@ function one({ arm, value, found }, palette, offline, named) {
   receptive.className = "soft";
   block.append(receptive);
   if (offline) {
-    block.append(soft("The weights and inputs that feed it are told by the server: `ablate explore` starts it."));
+    block.append(makeNote("A saved page does not contain the inputs and weights of units: run `ablate explore` to see them."));
     return block;
   }
-  const [inputs, weights] = [unpacked(found.inputs), unpacked(found.weights)];
+  const [inputs, weights] = [decodeFloats(answer.inputs), decodeFloats(answer.weights)];
   const products = inputs.map((input, at) => input * weights[at]);
-  const inputsTold = `${found.count.toLocaleString("en")} input${found.count === 1 ? "" : "s"}`;
-  const weighted = `= ${told(found.sum)} from ${inputsTold}, each times its weight, and a bias of ${told(found.rest)}`;
-  const sloped = `Made of ${inputsTold}, without weights of its own: in their place stands how much the unit grows with each, here.`;
-  block.append(element("p", found.weighted ? weighted : sloped));
+  const inputsText = `${answer.count.toLocaleString("en")} input${answer.count === 1 ? "" : "s"}`;
+  const weighted = `= ${formatNumber(answer.sum)} (${inputsText}, each times its weight) + ${formatNumber(answer.rest)} (bias)`;
+  const sloped = `Depends on ${inputsText}. This layer has no weights; the slopes are the derivatives of the unit by its inputs.`;
+  block.append(element("p", answer.weighted ? weighted : sloped));
   const shown = element("div");
   shown.className = "row";
-  shown.append(pictures(found, inputs, weights, products, palette), table(found, inputs, weights, products));
+  shown.append(renderPictures(answer, inputs, weights, products, palette), renderTable(answer, inputs, weights, products));
   block.append(shown);
   return block;
 }
 
-function pictures(found, inputs, weights, products, palette) {
+function renderPictures(answer, inputs, weights, products, palette) {
   const row = element("div");
   row.className = "row";
-  if (found.count > inputs.length) return row;
-  const shape = found.shape.length === 3 ? [Math.min(found.shape[0], MOST_CHANNELS), ...found.shape.slice(1)] : found.shape;
-  for (const [name, values] of [["inputs", inputs], [found.weighted ? "weights" : "slopes", weights], ["products", products]].slice(0, found.weighted ? 3 : 2)) {
-    const laid = sheet(shape, MOST_CHANNELS);
+  if (answer.count > inputs.length) return row;
+  const shape = answer.shape.length === 3 ? [Math.min(answer.shape[0], MOST_CHANNELS), ...answer.shape.slice(1)] : answer.shape;
+  for (const [name, values] of [["inputs", inputs], [answer.weighted ? "weights" : "slopes", weights], ["products", products]].slice(0, answer.weighted ? 3 : 2)) {
+    const sheet = makeSheet(shape, MOST_CHANNELS);
     const figure = element("figure");
     figure.className = "sheet";
     const canvas = element("canvas");
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", name);
-    drawn(canvas, laid.width, laid.height, painted(laid, values, largest(values), palette));
-    canvas.style.width = `${laid.width * Math.max(2, Math.min(12, Math.floor(150 / laid.width)))}px`;
-    figure.append(canvas, element("figcaption", `${name}, to ±${told(largest(values))}`));
+    draw(canvas, sheet.width, sheet.height, paintMaps(sheet, values, findLargest(values), palette));
+    canvas.style.width = `${sheet.width * Math.max(2, Math.min(12, Math.floor(150 / sheet.width)))}px`;
+    figure.append(canvas, element("figcaption", `${name}, to ±${formatNumber(findLargest(values))}`));
     row.append(figure);
   }
   return row;
 }
 
-function table(found, inputs, weights, products) {
-  const matter = found.weighted ? products : weights;
-  const order = [...matter.keys()]
-    .filter((at) => matter[at] !== 0 || found.count <= LISTED)
-    .sort((a, b) => Math.abs(matter[b]) - Math.abs(matter[a]))
-    .slice(0, LISTED);
-  if (!order.length) return soft("None of them matters here: all products are 0.");
+function renderTable(answer, inputs, weights, products) {
+  const sizes = answer.weighted ? products : weights;
+  const order = [...sizes.keys()]
+    .filter((at) => sizes[at] !== 0 || answer.count <= MOST_ROWS)
+    .sort((a, b) => Math.abs(sizes[b]) - Math.abs(sizes[a]))
+    .slice(0, MOST_ROWS);
+  if (!order.length) return makeNote(answer.weighted ? "All products are 0." : "All slopes are 0.");
   const made = element("table");
   const head = element("tr");
-  for (const name of found.weighted ? ["input", "holds", "× weight", "= product"] : ["input", "holds", "slope"]) head.append(element("th", name));
+  for (const name of answer.weighted ? ["input", "value", "× weight", "= product"] : ["input", "value", "slope"]) head.append(element("th", name));
   made.append(head);
   for (const at of order) {
     const line = element("tr");
-    for (const text of [whence(found, at), told(inputs[at]), told(weights[at]), ...(found.weighted ? [told(products[at])] : [])]) line.append(element("td", text));
+    for (const text of [describeInput(answer, at), formatNumber(inputs[at]), formatNumber(weights[at]), ...(answer.weighted ? [formatNumber(products[at])] : [])]) line.append(element("td", text));
     made.append(line);
   }
   const details = element("details");
   details.open = true;
-  details.append(element("summary", order.length < found.count ? `the ${order.length} that matter most` : "all of them"), made);
+  details.append(element("summary", order.length < answer.count ? `the ${order.length} largest contributions` : "all inputs"), made);
   return details;
 }
 
-function whence(found, at) {
-  if (!found.rows) return `${found.channels[at]}`;
-  const [, height, width] = found.shape;
+function describeInput(answer, at) {
+  if (!answer.rows) return `${answer.channels[at]}`;
+  const [, height, width] = answer.shape;
   const [channel, row, column] = [Math.floor(at / (height * width)), Math.floor(at / width) % height, at % width];
-  return `map ${found.channels[channel]}, row ${found.rows[0] + row}, column ${found.columns[0] + column}`;
+  return `map ${answer.channels[channel]}, row ${answer.rows[0] + row}, column ${answer.columns[0] + column}`;
 }
 
 function element(name, text = "") {
@@ -117,7 +117,7 @@ function element(name, text = "") {
   return made;
 }
 
-function soft(text) {
+function makeNote(text) {
   const made = element("p", text);
   made.className = "soft";
   return made;

@@ -1,25 +1,25 @@
-// How a layer's numbers become one picture: its maps as tiles of a sheet, each number a square of one colour.
+// Turn a layer's numbers into one picture, a sheet: its maps are tiles, and each number is a square of one colour.
 
-const FRAME = packed(120, 128, 138);
+const FRAME = packPixel(120, 128, 138);
 
-// A pixel as one number, in the order of this machine's bytes.
-export function packed(red, green, blue) {
+// A pixel as one integer, with the byte order of this machine.
+export function packPixel(red, green, blue) {
   return new Uint32Array(new Uint8Array([red, green, blue, 255]).buffer)[0];
 }
 
-export function bytesOf(base64) {
+export function decodeBytes(base64) {
   const letters = atob(base64);
   const bytes = new Uint8Array(letters.length);
   for (let at = 0; at < bytes.length; at++) bytes[at] = letters.charCodeAt(at);
   return bytes;
 }
 
-export function unpacked(base64) {
-  return new Float32Array(bytesOf(base64).buffer);
+export function decodeFloats(base64) {
+  return new Float32Array(decodeBytes(base64).buffer);
 }
 
-// The sheet of a layer of shape [channels, height, width] or [features]: of features, each is a map of one number.
-export function sheet(shape, mostMaps) {
+// The layout of a sheet, for a layer of shape [channels, height, width] or [features]. A feature is a map of one number.
+export function makeSheet(shape, mostMaps) {
   const flat = shape.length !== 3;
   const [maps, height, width] = flat ? [shape.reduce((a, b) => a * b, 1), 1, 1] : shape;
   const shown = flat ? maps : Math.min(maps, mostMaps);
@@ -30,12 +30,12 @@ export function sheet(shape, mostMaps) {
     shape, maps, shown, rows, columns,
     height: rows * tall + (flat ? 0 : 1),
     width: columns * wide + (flat ? 0 : 1),
-    // Where a unit lies on the sheet, as [x, y, width, height] in squares; of a map, all of it.
+    // The position [x, y] of a unit on the sheet, in squares. For a map alone, that of its first number.
     at([map, row = 0, column = 0]) {
       const border = flat ? 0 : 1;
       return [(map % columns) * wide + border + column, Math.floor(map / columns) * tall + border + row];
     },
-    // The unit that covers a square, as an index into the layer's output; null between maps.
+    // The unit at a square, as an index into the layer's output; null between maps.
     unit(x, y) {
       const border = flat ? 0 : 1;
       const [column, row] = [Math.floor((x - border) / wide), Math.floor((y - border) / tall)];
@@ -43,28 +43,29 @@ export function sheet(shape, mostMaps) {
       const map = row * columns + column;
       const inside = column >= 0 && column < columns && row >= 0 && map < shown && inX < width && inY < height;
       if (!inside || inX < 0 || inY < 0) return null;
-      return flat ? place(map, shape) : [map, inY, inX];
+      return flat ? findPlace(map, shape) : [map, inY, inX];
     },
     index(unit) {
       return unit.reduce((sum, at, axis) => sum * shape[axis] + at, 0);
     },
-    // Where a unit lies, however many axes the layer has.
+    // The position [x, y] of a unit, for layers with any number of axes.
     square(unit) {
       return this.at(flat ? [this.index(unit)] : unit);
     },
   };
 }
 
-// The unit under a square or, where that lies between two maps, beside it.
-export function near(laid, x, y) {
+// The unit at a square, or if the square is between two maps, a unit beside it.
+export function findNearestUnit(sheet, x, y) {
   for (const [right, down] of [[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1], [-1, -1], [1, 1]]) {
-    const unit = laid.unit(x + right, y + down);
+    const unit = sheet.unit(x + right, y + down);
     if (unit) return unit;
   }
   return null;
 }
 
-function place(index, shape) {
+// The index into a layer of this shape, from an index into its flattened values.
+function findPlace(index, shape) {
   const found = [];
   for (const size of [...shape].reverse()) {
     found.unshift(index % size);
@@ -73,7 +74,7 @@ function place(index, shape) {
   return found;
 }
 
-export function largest(...layers) {
+export function findLargest(...layers) {
   let found = 0;
   for (const values of layers) {
     for (let at = 0; at < (values?.length ?? 0); at++) found = Math.max(found, Math.abs(values[at]));
@@ -81,34 +82,34 @@ export function largest(...layers) {
   return found || 1;
 }
 
-// Pixels [red, green, blue, opacity] of a sheet: zero is the palette's middle, ±scale its ends.
-export function painted(laid, values, scale, palette) {
-  const pixels = new Uint32Array(laid.width * laid.height).fill(FRAME);
+// The pixels of a sheet as red, green, blue and opacity. Zero has the middle colour of the palette, ±scale its ends.
+export function paintMaps(sheet, values, scale, palette) {
+  const pixels = new Uint32Array(sheet.width * sheet.height).fill(FRAME);
   const middle = (palette.length - 1) / 2;
-  const flat = laid.shape.length !== 3;
-  const [height, width] = flat ? [1, 1] : laid.shape.slice(1);
-  for (let map = 0, read = 0; map < laid.shown; map++) {
-    const [left, top] = laid.at([map]);
+  const flat = sheet.shape.length !== 3;
+  const [height, width] = flat ? [1, 1] : sheet.shape.slice(1);
+  for (let map = 0, read = 0; map < sheet.shown; map++) {
+    const [left, top] = sheet.at([map]);
     for (let row = 0; row < height; row++) {
       for (let column = 0; column < width; column++, read++) {
         const share = Math.max(-1, Math.min(1, values[read] / scale));
-        pixels[(top + row) * laid.width + left + column] = palette[Math.round(middle * (1 + share))];
+        pixels[(top + row) * sheet.width + left + column] = palette[Math.round(middle * (1 + share))];
       }
     }
   }
-  const last = laid.rows * laid.columns;
-  for (let map = laid.shown; map < last; map++) {
-    // Tiles that no map fills are not there.
-    const [left, top] = laid.at([map]);
-    for (let y = top; y < Math.min(top + height + 1, laid.height); y++) {
-      for (let x = left; x < Math.min(left + width + 1, laid.width); x++) pixels[y * laid.width + x] = 0;
+  const last = sheet.rows * sheet.columns;
+  for (let map = sheet.shown; map < last; map++) {
+    // Tiles without a map are transparent.
+    const [left, top] = sheet.at([map]);
+    for (let y = top; y < Math.min(top + height + 1, sheet.height); y++) {
+      for (let x = left; x < Math.min(left + width + 1, sheet.width); x++) pixels[y * sheet.width + x] = 0;
     }
   }
   return new Uint8ClampedArray(pixels.buffer);
 }
 
-// An image [channels, height, width] from 0 to 1 as grey or coloured pixels.
-export function photographed([channels, height, width], values) {
+// The pixels of an image [channels, height, width] with values from 0 to 1, grey or in colour.
+export function paintImage([channels, height, width], values) {
   const pixels = new Uint8ClampedArray(height * width * 4);
   const size = height * width;
   for (let at = 0; at < size; at++) {
@@ -120,12 +121,12 @@ export function photographed([channels, height, width], values) {
   return pixels;
 }
 
-export function drawn(canvas, width, height, pixels) {
+export function draw(canvas, width, height, pixels) {
   if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
   canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
 }
 
-export function told(value) {
+export function formatNumber(value) {
   if (!Number.isFinite(value) || value === 0) return String(value);
   const size = Math.abs(value);
   const text = size !== 0 && (size < 0.001 || size >= 10000) ? value.toExponential(2) : value.toFixed(size < 0.1 ? 4 : 3);

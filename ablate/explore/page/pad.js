@@ -1,15 +1,15 @@
-// The drawing pad: strokes in white on black, over the image that was picked or over nothing.
+// The drawing pad: white strokes on black, or on a test image.
 
 const SIDE = 280;
 const PEN = 1 / 14;
-const BOX = 20 / 28; // MNIST's digits are scaled to 20 of its 28 pixels, their centre of mass put in the middle
+const BOX = 20 / 28; // MNIST scales digits to 20 of its 28 pixels and puts their centre of mass in the middle
 const INK = 24;
 
 export class Pad {
-  constructor(canvas, [channels, height, width], changed) {
+  constructor(canvas, [channels, height, width], onChange) {
     this.canvas = canvas;
     this.shape = [channels, height, width];
-    this.changed = changed;
+    this.onChange = onChange;
     this.centred = false;
     canvas.width = canvas.height = SIDE;
     this.context = canvas.getContext("2d", { willReadFrequently: true });
@@ -17,16 +17,16 @@ export class Pad {
     this.clear();
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
-      this.last = this.#place(event);
-      this.#line(this.last);
+      this.last = this.#locate(event);
+      this.#drawLine(this.last);
     });
     canvas.addEventListener("pointermove", (event) => {
       if (!this.last) return;
-      for (const part of event.getCoalescedEvents?.() ?? [event]) this.#line(this.#place(part));
+      for (const part of event.getCoalescedEvents?.() ?? [event]) this.#drawLine(this.#locate(part));
     });
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (this.last = null));
-    canvas.addEventListener("keydown", (event) => this.#key(event));
-    canvas.addEventListener("blur", () => this.#lift());
+    canvas.addEventListener("keydown", (event) => this.#handleKey(event));
+    canvas.addEventListener("blur", () => this.#liftPen());
   }
 
   clear() {
@@ -36,7 +36,7 @@ export class Pad {
     this.empty = true;
   }
 
-  // Show a picked image, to be drawn over.
+  // Show a test image, on which the user may draw.
   show(image) {
     this.context.imageSmoothingEnabled = false;
     this.context.drawImage(image, 0, 0, SIDE, SIDE);
@@ -44,11 +44,11 @@ export class Pad {
     this.empty = false;
   }
 
-  // What is drawn, as nested lists [channels][height][width] from 0 to 1.
+  // The drawing as nested lists [channels][height][width] of values from 0 to 1.
   pixels() {
     const [channels, height, width] = this.shape;
-    const [x, y, side] = this.centred && !this.base ? this.#box() : [0, 0, SIDE];
-    const small = halved(this.canvas, x, y, side, width, height);
+    const [x, y, side] = this.centred && !this.base ? this.#findBox() : [0, 0, SIDE];
+    const small = shrink(this.canvas, x, y, side, width, height);
     const { data } = small.getContext("2d").getImageData(0, 0, width, height);
     const grey = channels < 3;
     return Array.from({ length: channels }, (_, channel) =>
@@ -62,8 +62,8 @@ export class Pad {
     );
   }
 
-  // The square of the pad that becomes the whole image, so that the drawing is as large and as central as MNIST's.
-  #box() {
+  // The part of the pad that becomes the image, so that the drawing has the size and position of MNIST's digits.
+  #findBox() {
     const { data } = this.context.getImageData(0, 0, SIDE, SIDE);
     let [left, right, top, bottom, mass, x, y] = [SIDE, -1, SIDE, -1, 0, 0, 0];
     for (let row = 0; row < SIDE; row++) {
@@ -82,12 +82,12 @@ export class Pad {
     return [x / mass - side / 2, y / mass - side / 2, side];
   }
 
-  #place(event) {
+  #locate(event) {
     const box = this.canvas.getBoundingClientRect();
     return { x: ((event.clientX - box.left) / box.width) * SIDE, y: ((event.clientY - box.top) / box.height) * SIDE };
   }
 
-  #line(to) {
+  #drawLine(to) {
     const { context } = this;
     const from = this.last ?? to;
     context.strokeStyle = "#fff";
@@ -99,23 +99,23 @@ export class Pad {
     context.stroke();
     this.last = to;
     this.empty = false;
-    this.changed();
+    this.onChange();
   }
 
-  #key(event) {
+  #handleKey(event) {
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (event.key in steps) {
       const [right, down] = steps[event.key].map((step) => (step * SIDE) / 28);
       const inside = (at) => Math.max(0, Math.min(SIDE, at));
       [this.pen.x, this.pen.y] = [inside(this.pen.x + right), inside(this.pen.y + down)];
-      if (this.pen.down) this.#line({ x: this.pen.x, y: this.pen.y });
+      if (this.pen.down) this.#drawLine({ x: this.pen.x, y: this.pen.y });
     } else if (event.key === " ") {
       this.pen.down = !this.pen.down;
       this.last = null;
-      if (this.pen.down) this.#line({ x: this.pen.x, y: this.pen.y });
+      if (this.pen.down) this.#drawLine({ x: this.pen.x, y: this.pen.y });
     } else if (event.key === "Delete" || event.key === "Backspace") {
       this.clear();
-      this.changed();
+      this.onChange();
     } else return;
     event.preventDefault();
     const hand = this.pen.down ? "down" : "up";
@@ -127,26 +127,26 @@ export class Pad {
     this.canvas.dispatchEvent(new CustomEvent("pen", { detail: { hand, column, row } }));
   }
 
-  #lift() {
+  #liftPen() {
     this.pen.down = false;
     this.canvas.nextElementSibling.classList.remove("down");
     this.last = null;
   }
 }
 
-// A part of the pad at the size of the image; halved step by step, so that every pixel of the pad counts.
-function halved(canvas, x, y, side, width, height) {
+// A part of the pad at the size of the image. It is halved step by step, so that every pixel of the pad counts.
+function shrink(canvas, x, y, side, width, height) {
   let size = Math.max(1, 2 ** Math.floor(Math.log2(SIDE / Math.max(width, height)))) * Math.max(width, height);
-  const start = scaled(canvas, x, y, side, side, size, size);
+  const start = scale(canvas, x, y, side, side, size, size);
   let current = start;
   while (size / 2 >= Math.max(width, height)) {
-    current = scaled(current, 0, 0, size, size, size / 2, size / 2);
+    current = scale(current, 0, 0, size, size, size / 2, size / 2);
     size /= 2;
   }
-  return current.width === width && current.height === height ? current : scaled(current, 0, 0, size, size, width, height);
+  return current.width === width && current.height === height ? current : scale(current, 0, 0, size, size, width, height);
 }
 
-function scaled(from, x, y, wide, high, width, height) {
+function scale(from, x, y, wide, high, width, height) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];
   const context = canvas.getContext("2d", { willReadFrequently: true });

@@ -1,46 +1,46 @@
-// Which sheets are shown: each network's layers in a row and, between two networks, the difference of their layers.
+// Plan the sheets on the page: one row of layers for each network, and between two networks a row of differences.
 
-import { largest, painted, photographed, sheet, told } from "maps";
+import { findLargest, paintMaps, paintImage, makeSheet, formatNumber } from "maps";
 
-// The layer of another network that has this one's name; -1 where there is none.
-export function twin(facts, layer) {
+// The number of a network's layer with the same name as `layer`; -1 if there is none.
+export function findTwin(facts, layer) {
   return facts.layers.findIndex(({ name }) => name === layer?.name);
 }
 
-export function alike(one, other) {
+export function haveSameShape(one, other) {
   return Boolean(one && other) && String(one.shape) === String(other.shape);
 }
 
-// Rows [{ title, arm, layers: [{ key: { arm, layer, name }, label, range, laid, pixels }] }]; arm is null for the difference.
-export function planned(arms, { chosen, readings, hidden }, mostMaps, palette) {
+// Rows [{ title, arm, layers: [{ key: { arm, layer, name }, label, range, sheet, pixels }] }]. For the row of differences, arm is null.
+export function planRows(arms, { chosen, readings, hidden }, mostMaps, palette) {
   const shown = chosen.map((arm) => ({ arm, facts: arms.get(arm), values: readings?.[arm]?.layers, input: readings?.[arm]?.input }));
   const layer = (arm, at, facts, values, ...compared) => {
-    const laid = sheet(facts.shape, mostMaps);
-    const some = facts.shape.length === 3 && laid.shown < laid.maps ? `, ${laid.shown} of ${laid.maps} maps` : "";
+    const sheet = makeSheet(facts.shape, mostMaps);
+    const some = facts.shape.length === 3 && sheet.shown < sheet.maps ? `, ${sheet.shown} of ${sheet.maps} maps` : "";
     return {
       key: { arm, layer: at, name: facts.name },
       label: `${facts.name} ${facts.shape.join("×")}${some}`,
-      range: values ? ranged(values) : "",
-      laid,
-      pixels: values ? painted(laid, values, largest(...compared), palette) : blank(laid),
+      range: values ? describeRange(values) : "",
+      sheet,
+      pixels: values ? paintMaps(sheet, values, findLargest(...compared), palette) : paintBlank(sheet),
     };
   };
   const rows = shown.map(({ arm, facts, values, input }) => ({
     title: shown.length > 1 ? arm : "",
     arm,
     layers: [
-      image(arm, facts, input),
-      // One scale for both networks, or a paler map would not be a smaller number.
+      planImage(arm, facts, input),
+      // Both networks share a scale, so that equal colours are equal numbers.
       ...facts.layers.map((made, at) =>
-        layer(arm, at, made, values?.[at], ...shown.map((other) => other.values?.[other.arm === arm ? at : twin(other.facts, made)])),
+        layer(arm, at, made, values?.[at], ...shown.map((other) => other.values?.[other.arm === arm ? at : findTwin(other.facts, made)])),
       ),
     ],
   }));
   if (shown.length > 1) {
     const [one, other] = shown;
     const differences = one.facts.layers.flatMap((made, at) => {
-      const theirs = twin(other.facts, made);
-      if (!alike(made, other.facts.layers[theirs])) return [];
+      const theirs = findTwin(other.facts, made);
+      if (!haveSameShape(made, other.facts.layers[theirs])) return [];
       const [a, b] = [one.values?.[at], other.values?.[theirs]];
       return [layer(null, at, made, a && b && a.map((value, i) => value - b[i]), a, b)];
     });
@@ -50,23 +50,23 @@ export function planned(arms, { chosen, readings, hidden }, mostMaps, palette) {
   return rows;
 }
 
-function image(arm, { shape }, input) {
+function planImage(arm, { shape }, input) {
   const [, height, width] = shape;
-  const laid = { ...sheet([1, height, width], 1), height, width, at: ([, row = 0, column = 0]) => [column, row], unit: () => null };
+  const sheet = { ...makeSheet([1, height, width], 1), height, width, at: ([, row = 0, column = 0]) => [column, row], unit: () => null };
   return {
     key: { arm, layer: -1, name: "image" },
     label: `image ${shape.join("×")}`,
-    laid,
-    pixels: input ? photographed(shape, input) : blank(laid),
+    sheet,
+    pixels: input ? paintImage(shape, input) : paintBlank(sheet),
   };
 }
 
-function ranged(values) {
+function describeRange(values) {
   let [low, high] = [Infinity, -Infinity];
   for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
-  return `${told(low)} to ${told(high)}`;
+  return `${formatNumber(low)} to ${formatNumber(high)}`;
 }
 
-function blank({ width, height }) {
+function paintBlank({ width, height }) {
   return new Uint8ClampedArray(width * height * 4).fill(235);
 }

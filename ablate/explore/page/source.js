@@ -1,6 +1,6 @@
-// Where answers come from: the server of this page, or what was saved inside it.
+// Where data come from: the server of this page, or a copy inside a saved page.
 
-export class Refusal extends Error {}
+export class RequestError extends Error {}
 
 class Server {
   offline = false;
@@ -8,20 +8,20 @@ class Server {
   async pictures(pick, label, arms) {
     const query = new URLSearchParams({ pick, label });
     for (const arm of arms) query.append("arm", arm);
-    return answered(await fetch(`/pictures?${query}`));
+    return parse(await fetch(`/pictures?${query}`));
   }
 
   read(arms, image) {
-    return this.#posted("/read", { arms, image });
+    return this.#post("/read", { arms, image });
   }
 
   unit(arm, image, layer, place) {
-    return this.#posted("/unit", { arm, image, layer, place });
+    return this.#post("/unit", { arm, image, layer, place });
   }
 
-  async #posted(path, wish) {
+  async #post(path, request) {
     const headers = { "content-type": "application/json" };
-    return answered(await fetch(path, { method: "POST", headers, body: JSON.stringify(wish) }));
+    return parse(await fetch(path, { method: "POST", headers, body: JSON.stringify(request) }));
   }
 }
 
@@ -38,7 +38,7 @@ class Saved {
 
   async read(arms, image) {
     const readings = this.saved.readings[image];
-    if (!readings) throw new Refusal("What is drawn is read by the server alone: `ablate explore` starts it.");
+    if (!readings) throw new RequestError("A saved page cannot read a drawing: run `ablate explore` to draw.");
     return Object.fromEntries(arms.map((arm) => [arm, readings[arm]]));
   }
 
@@ -49,12 +49,12 @@ class Saved {
   }
 }
 
-async function answered(response) {
-  const told = await response.json().catch(() => ({ error: `${response.status} ${response.statusText}` }));
-  if (!response.ok) throw new Refusal(told.error ?? response.statusText);
-  return told;
+async function parse(response) {
+  const content = await response.json().catch(() => ({ error: `${response.status} ${response.statusText}` }));
+  if (!response.ok) throw new RequestError(content.error ?? response.statusText);
+  return content;
 }
 
-export function source(saved) {
+export function createSource(saved) {
   return saved ? new Saved(saved) : new Server();
 }

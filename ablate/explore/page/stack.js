@@ -1,6 +1,6 @@
-// Layers in three dimensions: sheets one behind the other from the image to the answer, a row of them for each network.
+// Layers in three dimensions: sheets one behind the other, from the image to the output, one row for each network.
 
-import { near } from "maps";
+import { findNearestUnit } from "maps";
 import { OrbitControls, THREE } from "three";
 
 const SMALLEST = 4.2;
@@ -8,14 +8,14 @@ const LARGEST = 9;
 const APART = 1.5;
 const BETWEEN_ROWS = 4.4;
 const DIRECTION = new THREE.Vector3(-0.62, 0.3, 1).normalize();
-const WIDEST = 2.6; // of what is seen, beside its height: longer rows of sheets are pushed together
+const WIDEST = 2.6; // largest width of a row relative to the height; longer rows are pushed together
 
 export class Stack {
-  constructor(holder, chosen) {
+  constructor(holder, choose) {
     this.holder = holder;
     this.scene = new THREE.Scene();
     this.camera = new THREE.PerspectiveCamera(16, 1, 0.1, 2000);
-    this.renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true }); // throws where there is no WebGL
+    this.renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true }); // throws an error without WebGL
     holder.append(this.renderer.domElement);
     this.controls = new OrbitControls(this.camera, this.renderer.domElement);
     this.controls.addEventListener("change", () => this.draw());
@@ -25,21 +25,21 @@ export class Stack {
     this.sheets = new THREE.Group();
     this.marks = new THREE.Group();
     this.scene.add(this.sheets, this.marks);
-    new ResizeObserver(() => this.#fit()).observe(holder);
+    new ResizeObserver(() => this.#resize()).observe(holder);
     let pressed = null;
     const canvas = this.renderer.domElement;
     canvas.addEventListener("pointerdown", (event) => (pressed = [event.clientX, event.clientY]));
     canvas.addEventListener("click", (event) => {
       const moved = pressed && Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]);
-      const unit = moved < 5 ? this.#under(event) : null;
-      if (unit) chosen(unit);
+      const unit = moved < 5 ? this.#findUnit(event) : null;
+      if (unit) choose(unit);
     });
-    holder.addEventListener("keydown", (event) => this.#key(event));
+    holder.addEventListener("keydown", (event) => this.#handleKey(event));
   }
 
-  // rows: [{ title, layers: [{ key, label, laid, pixels }] }]; what is laid out alike is only painted anew.
+  // rows: [{ title, layers: [{ key, label, sheet, pixels }] }]. If the layout is the same, only the pixels change.
   show(rows) {
-    const plan = JSON.stringify(rows.map(({ title, layers }) => [title, layers.map(({ key, label, laid }) => [key, label, laid])]));
+    const plan = JSON.stringify(rows.map(({ title, layers }) => [title, layers.map(({ key, label, sheet }) => [key, label, sheet])]));
     if (plan !== this.plan) {
       this.plan = plan;
       this.#build(rows);
@@ -55,7 +55,7 @@ export class Stack {
     this.draw();
   }
 
-  // squares: [{ row, at, box: [x, y, width, height], colour }]: frames around parts of sheets.
+  // Draw frames around parts of sheets. squares: [{ row, at, box: [x, y, width, height], colour }].
   mark(squares) {
     this.marks.clear();
     for (const { row, at, box, colour } of squares) {
@@ -72,9 +72,9 @@ export class Stack {
   }
 
   reset() {
-    const corners = this.sheets.children.flatMap((part) => this.#corners(part));
+    const corners = this.sheets.children.flatMap((part) => this.#findCorners(part));
     if (!corners.length) return;
-    // Seen along the direction from far away: what is in the middle, and how near all corners can be.
+    // Look at the middle of all corners, from the smallest distance at which every corner is visible.
     const { camera, controls } = this;
     controls.target.copy(new THREE.Box3().setFromPoints(corners).getCenter(new THREE.Vector3()));
     camera.position.copy(controls.target).addScaledVector(DIRECTION, 10);
@@ -113,33 +113,33 @@ export class Stack {
     });
     this.sheets.clear();
     this.marks.clear();
-    const laidOut = rows.flatMap(({ layers }) => layers.map(({ laid }) => laid));
-    const most = Math.max(...laidOut.map(({ width, height }) => Math.max(width, height)));
+    const sheets = rows.flatMap(({ layers }) => layers.map(({ sheet }) => sheet));
+    const most = Math.max(...sheets.map(({ width, height }) => Math.max(width, height)));
     const scaleOf = ({ width, height }) => {
       const longest = Math.max(width, height);
       return (SMALLEST + (LARGEST - SMALLEST) * Math.sqrt(longest / most)) / longest;
     };
-    const heights = rows.map(({ layers }) => Math.max(0, ...layers.map(({ laid }) => laid.height * scaleOf(laid))));
-    const places = this.#places(rows, scaleOf, heights.reduce((sum, height) => sum + height + BETWEEN_ROWS, 0));
+    const heights = rows.map(({ layers }) => Math.max(0, ...layers.map(({ sheet }) => sheet.height * scaleOf(sheet))));
+    const places = this.#placeLayers(rows, scaleOf, heights.reduce((sum, height) => sum + height + BETWEEN_ROWS, 0));
     let above = 0;
     this.built = rows.map(({ title, layers }, row) => {
       const middle = above - heights[row] / 2;
       above -= heights[row] + BETWEEN_ROWS;
       if (title && layers.length) {
-        const name = lettering([title], 1.3, "#1b1f24");
+        const name = makeLabel([title], 1.3, "#1b1f24");
         name.center.set(0, 0);
         name.position.set(-LARGEST / 4, middle + heights[row] / 2 + 1.7, 0);
         this.sheets.add(name);
       }
-      return layers.map(({ key, label, laid }) => this.#sheet(key, label, laid, scaleOf(laid), places.get(key.name), middle));
+      return layers.map(({ key, label, sheet }) => this.#makeSheet(key, label, sheet, scaleOf(sheet), places.get(key.name), middle));
     });
   }
 
-  // Where along the row each layer stands, the same for all rows: so far apart that no sheet hides the next.
-  #places(rows, scaleOf, height) {
+  // The position of each layer along a row, equal for all rows. Distances are such that no sheet hides the next.
+  #placeLayers(rows, scaleOf, height) {
     const widths = new Map();
     for (const { layers } of rows) {
-      for (const { key, laid } of layers) widths.set(key.name, Math.max(widths.get(key.name) ?? 0, laid.width * scaleOf(laid)));
+      for (const { key, sheet } of layers) widths.set(key.name, Math.max(widths.get(key.name) ?? 0, sheet.width * scaleOf(sheet)));
     }
     const turned = -DIRECTION.x / DIRECTION.z;
     const places = new Map();
@@ -153,20 +153,20 @@ export class Stack {
     return new Map([...places].map(([name, at]) => [name, at * together]));
   }
 
-  #sheet(key, label, laid, scale, x, middle) {
-    const [wide, high] = [laid.width * scale, laid.height * scale];
-    const texture = new THREE.DataTexture(new Uint8Array(laid.width * laid.height * 4), laid.width, laid.height);
+  #makeSheet(key, label, sheet, scale, x, middle) {
+    const [wide, high] = [sheet.width * scale, sheet.height * scale];
+    const texture = new THREE.DataTexture(new Uint8Array(sheet.width * sheet.height * 4), sheet.width, sheet.height);
     texture.colorSpace = THREE.SRGBColorSpace;
     texture.magFilter = THREE.NearestFilter;
     texture.minFilter = THREE.LinearFilter;
     texture.flipY = true;
     const material = new THREE.MeshBasicMaterial({ map: texture, side: THREE.DoubleSide, alphaTest: 0.5 });
     const mesh = new THREE.Mesh(new THREE.PlaneGeometry(wide, high), material);
-    mesh.rotation.y = -Math.PI / 2; // it faces the image's side, from where one looks
+    mesh.rotation.y = -Math.PI / 2; // face the camera, which looks from the image's side
     mesh.position.set(x, middle, 0);
-    mesh.userData = { key, laid };
+    mesh.userData = { key, sheet };
     mesh.updateMatrixWorld();
-    const name = lettering(label.split(/ (.*)/s, 2), 0.75, "#5a6472");
+    const name = makeLabel(label.split(/ (.*)/s, 2), 0.75, "#5a6472");
     name.center.set(0.5, 1);
     name.position.set(x, middle - high / 2 - 0.3, 0);
     this.sheets.add(mesh, name);
@@ -176,7 +176,7 @@ export class Stack {
     };
   }
 
-  #corners(part) {
+  #findCorners(part) {
     const { x, y } = part.isSprite ? part.scale : { x: part.geometry.parameters.width, y: part.geometry.parameters.height };
     const [left, low] = part.isSprite ? [part.center.x, part.center.y] : [0.5, 0.5];
     const across = part.isSprite ? new THREE.Vector3(DIRECTION.z, 0, -DIRECTION.x).normalize() : new THREE.Vector3(0, 0, 1);
@@ -185,21 +185,21 @@ export class Stack {
     );
   }
 
-  #under(event) {
+  #findUnit(event) {
     const box = this.renderer.domElement.getBoundingClientRect();
     const at = new THREE.Vector2(((event.clientX - box.left) / box.width) * 2 - 1, 1 - ((event.clientY - box.top) / box.height) * 2);
     const ray = new THREE.Raycaster();
     ray.setFromCamera(at, this.camera);
     for (const { object, uv } of ray.intersectObjects(this.sheets.children)) {
-      if (!object.userData.laid || !uv) continue;
-      const { key, laid } = object.userData;
-      const unit = near(laid, Math.floor(uv.x * laid.width), Math.floor((1 - uv.y) * laid.height));
+      if (!object.userData.sheet || !uv) continue;
+      const { key, sheet } = object.userData;
+      const unit = findNearestUnit(sheet, Math.floor(uv.x * sheet.width), Math.floor((1 - uv.y) * sheet.height));
       if (unit) return { key, unit };
     }
     return null;
   }
 
-  #fit() {
+  #resize() {
     const { clientWidth, clientHeight } = this.holder;
     const size = `${clientWidth} ${clientHeight}`;
     if (!clientWidth || !clientHeight || size === this.size) return;
@@ -212,7 +212,7 @@ export class Stack {
     else this.draw();
   }
 
-  #key(event) {
+  #handleKey(event) {
     const turns = { ArrowLeft: [-0.12, 0], ArrowRight: [0.12, 0], ArrowUp: [0, -0.12], ArrowDown: [0, 0.12] };
     if (event.key in turns) {
       const [around, over] = turns[event.key];
@@ -232,8 +232,8 @@ export class Stack {
   }
 }
 
-// Lines of text that always face the person.
-function lettering(lines, height, colour) {
+// Lines of text that always face the camera.
+function makeLabel(lines, height, colour) {
   const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d");
   const font = "600 44px system-ui, 'DejaVu Sans', sans-serif";

@@ -1,0 +1,48 @@
+// The list of layers, in which the user ticks those to show.
+
+import { show } from "reading";
+import { arms, part, state } from "state";
+
+const MINOR = /Flatten|Identity|BatchNorm/; // kinds of layers that only rearrange or rescale numbers
+
+export function listLayers() {
+  part("layers").replaceChildren(...[...collectLayers()].map(([name, facts]) => renderItem(name, facts)));
+}
+
+export function showAllLayers() {
+  state.hidden.clear();
+  listLayers();
+  show();
+}
+
+export function hideMinorLayers() {
+  const minor = [...collectLayers()].filter(([, facts]) => facts.every(({ kind }) => MINOR.test(kind)));
+  state.hidden = new Set(minor.map(([name]) => name));
+  listLayers();
+  show();
+}
+
+// The layers of the chosen networks by name, in their order, each with its kind and shape in every network.
+function collectLayers() {
+  const layers = new Map([["image", state.chosen.map((arm) => ({ kind: "", shape: arms.get(arm).shape }))]]);
+  for (const arm of state.chosen) {
+    for (const layer of arms.get(arm).layers) layers.set(layer.name, [...(layers.get(layer.name) ?? []), layer]);
+  }
+  return layers;
+}
+
+function renderItem(name, facts) {
+  const [item, label, box, text, small] = ["li", "label", "input", "span", "small"].map((tag) => document.createElement(tag));
+  box.type = "checkbox";
+  box.checked = !state.hidden.has(name);
+  box.dataset.layer = name;
+  box.addEventListener("change", () => {
+    state.hidden[box.checked ? "delete" : "add"](name);
+    show();
+  });
+  small.textContent = ` ${[...new Set(facts.map(({ kind, shape }) => `${kind} ${shape.join("×")}`))].join(" / ")}`;
+  text.append(name, small);
+  label.append(box, text);
+  item.append(label);
+  return item;
+}

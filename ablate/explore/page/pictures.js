@@ -1,0 +1,81 @@
+// The test images that the user can pick, by class or by the mistakes that networks make on them.
+
+import { decodeBytes, draw, paintImage } from "maps";
+import { ask, pad } from "reading";
+import { answers, part, showError, state, study, tell } from "state";
+
+let lastRequest = 0;
+
+// Offer the kinds of test images for the chosen networks, and keep the kind `wanted` if it is there.
+export function listKinds(wanted = part("pick").value) {
+  const [one, other] = state.chosen;
+  part("pick").replaceChildren(
+    ...study.classes.map((name, label) => makeOption(`class ${label}`, `of class ${name}`)),
+    makeOption("confused 0", `most confident mistakes of ${one}`),
+    ...(other ? [makeOption("disagree 0", `${one} and ${other} disagree`)] : []),
+  );
+  if ([...part("pick").options].some(({ value }) => value === wanted)) part("pick").value = wanted;
+  return study.pictures ? listPictures() : null;
+}
+
+export async function listPictures() {
+  const [pick, label] = part("pick").value.split(" ");
+  const request = ++lastRequest;
+  try {
+    const found = await answers.pictures(pick, Number(label), state.chosen);
+    if (request !== lastRequest) return;
+    const none = pick === "confused" ? `${state.chosen[0]} makes no mistake on the test images.` : "There is no such test image.";
+    part("pictures").replaceChildren(...(found.length ? found.map(renderThumbnail) : [renderNote(none)]));
+  } catch (error) {
+    showError(error);
+  }
+}
+
+// Show a test image at once, unless the user has already drawn or picked one.
+export async function openOnTestImage() {
+  await listKinds(study.opening);
+  if (state.image === null) part("pictures").querySelector("button")?.click();
+}
+
+export function makeOption(value, text) {
+  const option = document.createElement("option");
+  [option.value, option.textContent] = [value, text];
+  return option;
+}
+
+function renderThumbnail({ index, label, guesses, pixels }) {
+  const [, height, width] = study.shape;
+  const canvas = document.createElement("canvas");
+  draw(canvas, width, height, paintImage(study.shape, Float32Array.from(decodeBytes(pixels), (byte) => byte / 255)));
+  const button = document.createElement("button");
+  button.type = "button";
+  button.dataset.index = index;
+  const words = describeGuesses(label, guesses);
+  button.append(canvas, words);
+  button.setAttribute("aria-label", `Test image ${index}: ${words}`);
+  button.addEventListener("click", () => {
+    for (const other of part("pictures").children) other.setAttribute("aria-pressed", other === button);
+    pad.show(canvas);
+    state.image = index;
+    tell(`Shown: test image ${index}, ${words}.${answers.offline ? "" : " You may draw over it."}`);
+    ask();
+  });
+  return button;
+}
+
+// The true class, and the wrong predictions of the chosen networks.
+function describeGuesses(label, guesses) {
+  const wrong = state.chosen.filter((arm) => guesses[arm] !== label);
+  if (!wrong.length) return study.classes[label];
+  const predicted = new Set(wrong.map((arm) => study.classes[guesses[arm]]));
+  const isShared = wrong.length === state.chosen.length && predicted.size === 1;
+  const mistakes = isShared ? `predicted ${[...predicted][0]}` : wrong.map((arm) => `${arm}: ${study.classes[guesses[arm]]}`).join(", ");
+  return `${study.classes[label]}; ${mistakes}`;
+}
+
+function renderNote(text) {
+  const note = document.createElement("p");
+  note.className = "soft";
+  note.textContent = text;
+  return note;
+}

@@ -1,0 +1,65 @@
+// Send the image to the networks, and show their predictions and layers.
+
+import { renderGuesses } from "guesses";
+import { decodeFloats } from "maps";
+import { Pad } from "pad";
+import { answers, part, showError, showProblem, state, study, tell } from "state";
+import { askUnit, clearUnit, markUnit } from "unit";
+import { showLayers } from "view";
+
+export const pad = new Pad(part("pad"), study.shape, () => {
+  state.image = pad.empty ? null : "drawn";
+  tell(pad.empty ? "Nothing is shown yet." : "Shown: your drawing.");
+  if (pad.empty) forget();
+  else ask();
+});
+
+let asking = false;
+let askAgain = false;
+
+// There is at most one request at a time. Of the images that come meanwhile, only the last is sent next.
+export async function ask() {
+  if (state.image === null) return;
+  if (asking) {
+    askAgain = true;
+    return;
+  }
+  asking = true;
+  const start = performance.now();
+  try {
+    const image = state.image === "drawn" ? pad.pixels() : state.image;
+    const found = await answers.read(state.chosen, image);
+    state.sent = image;
+    state.readings = Object.fromEntries(
+      Object.entries(found).map(([arm, { input, probabilities, layers }]) => [
+        arm, { input: decodeFloats(input), probabilities, layers: layers.map(decodeFloats) },
+      ]),
+    );
+    showProblem(state.remark);
+    show();
+    document.body.dataset.answered = Number(document.body.dataset.answered ?? 0) + 1;
+    document.body.dataset.milliseconds = (performance.now() - start).toFixed(1);
+    if (state.unit) askUnit();
+  } catch (error) {
+    showError(error);
+  } finally {
+    asking = false;
+    if (askAgain) {
+      askAgain = false;
+      ask();
+    }
+  }
+}
+
+export function forget() {
+  state.readings = null;
+  clearUnit();
+  show();
+}
+
+// Show layers, marks and predictions as the present state has them.
+export function show() {
+  showLayers();
+  markUnit();
+  part("answers").replaceChildren(...(state.readings ? renderGuesses(state.chosen, state.readings, study.classes) : []));
+}

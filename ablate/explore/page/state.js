@@ -1,0 +1,36 @@
+// What all parts of the page share: the study, what is shown at present, and messages to the user.
+
+import { packPixel } from "maps";
+import { createSource, RequestError } from "source";
+
+const NARROW = "(max-width: 44rem)";
+
+export const part = (id) => document.getElementById(id);
+export const study = JSON.parse(part("overview").textContent);
+export const answers = createSource(study.saved);
+export const palette = study.palette.map((text) => packPixel(...[1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16))));
+export const arms = new Map(study.arms.map((arm) => [arm.name, arm]));
+
+export const state = {
+  chosen: study.chosen, // names of the arms on the page: one, or two to compare
+  image: null, // the index of a test image, "drawn", or null
+  sent: null, // the image of the present readings: an index, or the pixels of a drawing
+  readings: null, // { arm: { input, layers: [Float32Array], probabilities } }
+  hidden: new Set(), // names of hidden layers
+  remark: null, // what this browser cannot do; shown while there is no other problem
+  unit: null, // the explained unit: { arm, layer, name, place, answers: { arm: answer } }
+  flat: window.matchMedia(NARROW).matches,
+};
+
+export function showProblem(text) {
+  part("problem").hidden = !text;
+  part("problem").textContent = text ?? "";
+}
+
+export function showError(error) {
+  showProblem(error instanceof RequestError ? error.message : `The server does not answer (${error.message}): is \`ablate explore\` still running?`);
+}
+
+export function tell(text) {
+  part("shown").textContent = text;
+}

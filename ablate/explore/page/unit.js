@@ -1,0 +1,90 @@
+// The unit that the user has chosen: how its number is computed, and its frames on the layers.
+
+import { describePlace, renderUnit } from "inspector";
+import { makeSheet } from "maps";
+import { findTwin, haveSameShape } from "plan";
+import { answers, arms, palette, part, showError, state, study } from "state";
+import { markLayers } from "view";
+
+const MARK = "#d55e00";
+const FIELD = "#e69f00";
+let focusBefore = null;
+
+// key: { arm (null for the difference of two networks), layer, name }; place: an index into the layer's output.
+export function chooseUnit({ key, unit: place }) {
+  if (key.layer < 0 || !state.readings) return;
+  focusBefore = document.activeElement;
+  state.unit = { arm: key.arm ?? state.chosen[0], layer: key.layer, name: key.name, place, answers: {} };
+  askUnit();
+}
+
+export async function askUnit() {
+  const unit = state.unit;
+  const parts = listParts(unit);
+  if (!parts.length) return;
+  showUnit();
+  try {
+    const found = await Promise.all(parts.map(({ arm, at, place }) => answers.unit(arm, state.sent, at, place)));
+    if (state.unit !== unit) return;
+    parts.forEach(({ arm }, index) => (unit.answers[arm] = found[index]));
+    showUnit();
+  } catch (error) {
+    showError(error);
+  }
+}
+
+// Close the unit, and give the keyboard focus back.
+export function closeUnit() {
+  clearUnit();
+  markUnit();
+  focusBefore?.focus({ preventScroll: true });
+}
+
+export function clearUnit() {
+  state.unit = null;
+  part("unit").hidden = true;
+  document.body.classList.remove("with-unit");
+  part("unit").replaceChildren();
+}
+
+// Frames around the unit and, on the image, around its receptive field.
+export function markUnit() {
+  const unit = state.unit;
+  const marks = [];
+  for (const { arm, at, layer } of unit ? listParts(unit) : []) {
+    const [x, y] = makeSheet(layer.shape, study.mostMaps).square(unit.place);
+    marks.push({ arm, layer: at, box: [x, y, 1, 1], colour: MARK });
+    const field = unit.answers[arm]?.field;
+    if (!field) continue;
+    const [[top, bottom], [left, right]] = [field.rows, field.columns];
+    marks.push({ arm, layer: -1, box: [left, top, right - left + 1, bottom - top + 1], colour: FIELD });
+  }
+  markLayers(marks);
+}
+
+// The same unit in each network that has it: [{ arm, at (the layer's number), layer, place, value }].
+function listParts(unit) {
+  const wanted = arms.get(unit.arm)?.layers[unit.layer];
+  return state.chosen.flatMap((arm) => {
+    const at = arm === unit.arm ? unit.layer : findTwin(arms.get(arm), wanted);
+    const layer = arms.get(arm).layers[at];
+    if (!haveSameShape(layer, wanted)) return [];
+    const value = state.readings?.[arm]?.layers[at]?.[makeSheet(layer.shape, study.mostMaps).index(unit.place)];
+    return value === undefined ? [] : [{ arm, at, layer, place: unit.place, value }];
+  });
+}
+
+function showUnit() {
+  const parts = listParts(state.unit).map((found) => ({ ...found, answer: state.unit.answers[found.arm] ?? null }));
+  const close = document.createElement("button");
+  close.type = "button";
+  close.textContent = "Close";
+  close.addEventListener("click", closeUnit);
+  const [{ arm, layer }] = parts;
+  const isOutput = layer === arms.get(arm).layers.at(-1) && layer.shape[0] === study.classes.length;
+  part("unit").replaceChildren(close, renderUnit(parts, palette, answers.offline, isOutput ? study.classes : null));
+  part("unit").hidden = false;
+  document.body.classList.add("with-unit");
+  part("unit").dataset.unit = `${state.unit.name} ${describePlace(layer, state.unit.place)}`;
+  markUnit();
+}
