@@ -558,7 +558,7 @@ def frozen() -> nn.Linear:
         (nn.RReLU(), "RReLU in this place draws"),
         (Restless(), "Dropout in this place draws"),
         (Counting(), "Counting has buffers"),
-        (frozen(), "it trains all parameters"),
+        (frozen(), "all parameters must be trainable"),
         (nn.Linear(4, 4).double(), "of one dtype"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
