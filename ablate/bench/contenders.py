@@ -62,13 +62,13 @@ class Contender:
     at_once: int = 1
     """Runs that train side by side."""
     flops_per_example: int | None = None
-    """Forward and backward. Given only if the result should state the share of one core's arithmetic rate."""
+    """Of forward and backward pass. None if the result does not state the share of a core's rate."""
 
 
 def list_cpu_contenders(
     extent: Extent, dataset: Dataset, workers: Workers | None, jobs: int
 ) -> Iterator[Contender]:
-    """The contenders beside D2L's loop on a CPU. Without workers there are no runs of a study."""
+    """The contenders for D2L's loop on a CPU. Without workers, whole runs of a study are left out."""
     run = make_run(LENET)
     loop = LoopTrainer(run, dataset, CPU)
     yield Contender(
@@ -122,7 +122,7 @@ def list_one_core_contenders(
 
 
 def list_gpu_contenders(dataset: Dataset, places: int) -> Iterator[Contender]:
-    """The contenders beside D2L's loop on a GPU: the torch loop, a cohort of one, a whole cohort."""
+    """The contenders for D2L's loop on a GPU: the torch loop, a cohort of one, a whole cohort."""
     run = make_run(LENET)
     loop = LoopTrainer(run, dataset, dataset.images.device)
     yield Contender(
@@ -221,7 +221,7 @@ class CohortBlock:
             self.cohort.seat(place, run)
         everything = torch.arange(len(dataset.test_labels), device=dataset.test_labels.device)
         self._test = everything.expand(places, -1)
-        self._orders = [course.order() for course in self._courses]
+        self._orders = [course.draw_order() for course in self._courses]
         self()
         models = 3 * self.cohort.parameters.nbytes  # with their gradients and the optimiser's moments
         self.extra_bytes = _measure_reserved_bytes(dataset.images.device) - reserved - models
@@ -236,7 +236,7 @@ class CohortBlock:
         for place, order in enumerate(self._orders):
             self.cohort.load(place, order, [])
         totals = self.cohort.epoch()
-        self._orders = [course.order() for course in self._courses]  # while the device is working
+        self._orders = [course.draw_order() for course in self._courses]  # while the device is working
         totals.tolist()
         self.cohort.count_correct(self._dataset.test_images, self._dataset.test_labels, self._test).tolist()
         return sum(map(len, self._orders))

@@ -1,4 +1,4 @@
-"""D2L's training loop as a reader of the book writes it: the reference for our throughput."""
+"""The loop of Dive into Deep Learning (D2L) as its readers write it: the reference for our throughput."""
 
 import gzip
 import sys

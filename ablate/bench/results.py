@@ -16,7 +16,7 @@ from ablate.stats.throughput import summarise_throughput
 CONFIDENCE = 0.95
 KINDS: tuple[Kind, ...] = ("one run alone", "one run inside a cohort", "aggregate", "end to end")
 COLUMNS = {"": 32, "examples/s": 10, "quartiles": 15, "ratio (95% interval)": 21, "must/aim": 8, "reached": 7}
-"""Headings and minimum widths of columns, equal in all sections, whose tables stand below each other."""
+"""Headings and minimum widths of columns. They are equal in all sections, so that the tables align."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from ablate.records.run_records import RunRecord
 from ablate.seeds import derived_seed
 
 STEPS_PER_GRAPH = 8
-"""Steps per replay. A replay takes the host some microseconds, longer than one step of a small network."""
+"""Steps in one CUDA graph. Its launch takes the CPU longer than one step of a small network takes the GPU."""
 WARM_UP_STEPS = 3
 EVALUATED_AT_ONCE = 8_192
 """Images per evaluation step, over all places: as many as in a step of 32 places with batches of 256."""
@@ -72,7 +72,7 @@ class FinishedRun:
 def train_together(
     runs: Sequence[Run], dataset: Dataset, *, validation: int, places: int
 ) -> Iterator[FinishedRun]:
-    """Train runs with equal `make_cohort_key`, `places` at a time; yields each run when it ends.
+    """Train runs that have the same `make_cohort_key`, `places` at a time; yields each run when it ends.
 
     A free place goes to the next waiting run at the next epoch, so runs may be in different epochs. The
     `train_seconds` of a point are those of the whole cohort. Its `examples_per_second` are the run's own
@@ -135,7 +135,7 @@ class _Member:
             self.ahead = self._draw_epoch()
 
     def _draw_epoch(self) -> tuple[Tensor, list[Draws]]:
-        order = self.course.order()
+        order = self.course.draw_order()
         # Batch by batch, as the loop does.
         batches = order.split(self.course.run.recipe.batch_size)
         return order, [self._augmentation.draw(len(batch)) for batch in batches]
@@ -144,8 +144,8 @@ class _Member:
 class Cohort:
     """A fixed number of places in which networks of one architecture make every step together.
 
-    The number is fixed, and part of the engine's name, because a GPU's matrix products may sum in another
-    order for another number. An empty place trains too, with zero parameters and a learning rate of zero.
+    The number is fixed, and part of the engine's name: with another number, a GPU's matrix products may add
+    in another order. An empty place trains too, with zero parameters and a learning rate of zero.
     Everything that differs between runs lies in tensors, so that one recorded step serves all of them.
     """
 

@@ -14,7 +14,7 @@ from ablate.engines.loop import build_initial_model
 from ablate.engines.training import NotCovered
 
 RULES = ("sgd", "adam", "adamw")
-"""The optimisers of lanes.cpp, in the order of its numbers for them."""
+"""The optimisers of lanes.cpp, in the order of their numbers there."""
 
 
 def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | None:

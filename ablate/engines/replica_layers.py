@@ -218,7 +218,7 @@ class _Vectorised:
 
 @dataclass(frozen=True, kw_only=True)
 class Dropout:
-    """Dropout that decides about a unit by a hash of its replica's key, the layer and the unit's number.
+    """Dropout whose mask is a hash of the replica's key, the layer's number and the unit's number.
 
     torch's generator has one stream per tensor. Here each replica has its own stream, independent of the
     other replicas. It needs only arithmetic, which a CUDA graph can record.

@@ -62,7 +62,7 @@ class Course:
         self._points: list[EpochPoint] = []
         self._diverged = self._pruned = False
 
-    def order(self) -> Tensor:
+    def draw_order(self) -> Tensor:
         """Indices of the training examples in the order of the next epoch; each call draws anew."""
         # On the CPU, so that the order is the same on every device.
         return self.train_indices[torch.randperm(len(self.train_indices), generator=self._order)]
@@ -132,7 +132,7 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> R
     with _dropout_stream(run.seed, device):
         while not course.ended:
             course.add_epoch(
-                *_train_epoch(trainer, course.order().to(device), run.recipe.batch_size, course.epochs)
+                *_train_epoch(trainer, course.draw_order().to(device), run.recipe.batch_size, course.epochs)
             )
             if course.wants_validation:
                 course.add_validation(trainer.evaluate(*held_out))

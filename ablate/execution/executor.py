@@ -21,8 +21,8 @@ from ablate.records.run_records import Phase, RunRecord, Status
 MOST_RUNS_AT_ONCE = 512
 """The largest number of runs that are grouped at once for a GPU: full cohorts of about ten architectures."""
 COHORT_PLACES = (8, 16, 32)
-"""The possible sizes of a cohort. There are few, because every size rounds differently. Empty places cost
-as much time as occupied ones."""
+"""The possible sizes of a cohort. There are few, because rounding errors depend on the size. Empty places
+cost as much time as occupied ones."""
 # Exceptions that torch raises if a cohort cannot be trained. Its runs are then trained alone.
 UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, MemoryError)
 

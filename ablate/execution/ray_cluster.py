@@ -178,7 +178,7 @@ def _try_to_connect(address: str) -> None:
 
 @lru_cache(maxsize=1)
 def compute_code_version() -> str:
-    """The version of ablate's code and of torch. Besides a run's key, these determine its numbers."""
+    """The version of ablate's code and of torch. These and a run's key determine its results."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(p for p in package.rglob("*") if p.suffix in (".py", ".cpp", ".h")):

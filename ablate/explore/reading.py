@@ -24,7 +24,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class LayerFacts:
-    """One module of the network. The forward pass determines the order."""
+    """Name, class and output shape of one module of the network."""
 
     name: str
     kind: str

@@ -90,14 +90,14 @@ def count_steps_per_block(steps: Steps, block_seconds: float, device: torch.devi
 class ProcessorLoad:
     """Share of the processors that other programs used since the creation of this object.
 
-    The use of this process's children does not count as that of others.
+    This process and its children do not count as other programs.
     """
 
     def __init__(self) -> None:
         self._start = self._read()
 
     def share_of_others(self) -> float:
-        """From 0 to 1."""
+        """The share, from 0 to 1."""
         busy, total, own = (now - then for now, then in zip(self._read(), self._start, strict=True))
         return max(0.0, (busy - own) / total) if total > 0 else 0.0
 

@@ -93,7 +93,7 @@ class Work:
 
 
 class _TensorBytes(TorchDispatchMode):
-    """Peak of the bytes of tensor storage alive while the mode is on, with those of the model."""
+    """Tracks the largest number of bytes in live tensor storages at any time, including the model's."""
 
     def __init__(self, model: nn.Module, uncounted: Sequence[torch.Tensor]) -> None:
         super().__init__()

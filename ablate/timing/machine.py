@@ -1,4 +1,4 @@
-"""The machine and the versions of a measurement; waiting for a device."""
+"""Describe the machine and the versions of a measurement, and wait for a device."""
 
 import contextlib
 import os
