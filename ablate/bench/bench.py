@@ -254,7 +254,7 @@ class Bench:
         return None if self._device.type == "cuda" else reason_against(make_run(LENET), self._dataset(), CPU)
 
     def _on_memory(self) -> Iterator[str]:
-        """A sentence about a cohort's memory, with a goal of 1.3 times the least possible, at most 2 times."""
+        """A sentence about a cohort's memory: the goal is 1.3 times the least possible, at most 2 times."""
         for contender in self._rounds[0].contenders if self._device.type == "cuda" else ():
             if isinstance(together := contender.train, CohortBlock):
                 extra, least = together.extra_bytes, together.least_bytes
