@@ -344,7 +344,7 @@ def test_a_diverged_run_is_recorded_as_diverged():
     [
         (torch.arange(17), ValueError, "1 to 16 examples, not 17"),
         (torch.arange(0), ValueError, "not 0"),
-        (torch.arange(4, dtype=torch.int32), ValueError, "not 4 torch.int32"),
+        (torch.arange(4, dtype=torch.int32), ValueError, "not 4 of torch.int32"),
         (torch.tensor([0, 1_437]), IndexError, "an index outside the images or a label outside the classes"),
         (torch.tensor([-1]), IndexError, "an index outside the images or a label outside the classes"),
     ],
@@ -380,16 +380,19 @@ def network(*first: nn.Module) -> nn.Sequential:
     [
         (network(nn.Conv2d(1, 4, (3, 5))), "square kernels, strides and paddings, not \\(3, 5\\)"),
         (network(nn.Conv2d(1, 4, 3, padding=(0, 1))), "square kernels, strides and paddings"),
-        (network(nn.Conv2d(1, 4, 3, padding="same")), "padded"),
+        (network(nn.Conv2d(1, 4, 3, padding="same")), "padding other than a number of zeros"),
         (network(nn.Conv2d(4, 4, 3, groups=2)), "grouped"),
-        (network(nn.Conv2d(1, 4, 3, padding=1, padding_mode="reflect")), "padded"),
+        (
+            network(nn.Conv2d(1, 4, 3, padding=1, padding_mode="reflect")),
+            "padding other than a number of zeros",
+        ),
         (network(nn.Conv2d(1, 4, 3, bias=False)), "bias"),
         (
             network(nn.Conv2d(1, 4, 3), nn.GELU(approximate="tanh")),
             "supports GELU only with approximate=none",
         ),
         (network(nn.Conv2d(1, 4, 3), nn.LeakyReLU(0.2)), "supports LeakyReLU only with negative_slope=0.01"),
-        (network(nn.Conv2d(1, 4, 3), nn.PReLU()), "no PReLU layer"),
+        (network(nn.Conv2d(1, 4, 3), nn.PReLU()), "not support PReLU"),
         (
             network(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2, padding=1)),
             "it does not support padding, dilation, ceil_mode or divisor_override in pooling",
@@ -401,9 +404,9 @@ def network(*first: nn.Module) -> nn.Sequential:
             "not support ReLU, or not in this position",
         ),
         (network(nn.Conv2d(1, 4, 3), nn.Dropout()), "not support Dropout, or not in this position"),
-        (network(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(2)), "leaves it a single pixel"),
+        (network(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(2)), "adaptive pooling only to a single pixel"),
         (nn.Sequential(nn.Conv2d(1, 4, 3)), "must end with a flat vector of logits"),
-        (nn.Sequential(nn.Flatten(0), nn.Linear(4, 10)), "flattens all of an example"),
+        (nn.Sequential(nn.Flatten(0), nn.Linear(4, 10)), "Flatten only for whole examples"),
         (network(nn.Conv2d(1, 4, 3)).double(), "float32"),
     ],
 )
