@@ -111,7 +111,7 @@ def _describe_examples(images: Tensor, labels: Tensor, batch: Tensor) -> Example
     # Examples contains only addresses, so the caller must keep the tensors alive.
     if not len(batch) or batch.dtype != torch.int64 or not batch.is_contiguous():
         raise ValueError(
-            f"a batch must be a contiguous int64 tensor with an example, not {len(batch)} of {batch.dtype}"
+            f"a batch must be a non-empty contiguous int64 tensor, not {len(batch)} of {batch.dtype}"
         )
     return Examples(
         images=images.data_ptr(),
