@@ -15,7 +15,7 @@ from ablate.experiment.events import Advanced
 from tests.commands import ROOT, ablate
 from tests.conftest import SMALL
 from tests.experiment.test_conduct import conduct, conducting, runs_csv
-from tests.faults.test_processes import FAULTY, faulty_runs, outcome_of_the_fault
+from tests.faults.test_processes import FAULTY, find_faulty_outcome, make_faulty_runs
 from tests.with_parts import needed
 
 pytestmark = pytest.mark.cluster
@@ -96,7 +96,7 @@ def test_a_run_whose_worker_always_dies_or_hangs_is_recorded_and_the_others_go_o
     monkeypatch.setattr("ablate.execution.ray_cluster.IDLE_CHECKS", 8)
     pool = joined(nodes)(FAULTY, 1)
     try:
-        record = outcome_of_the_fault(pool, faulty_runs(small, fault)).record
+        record = find_faulty_outcome(pool, make_faulty_runs(small, fault)).record
     finally:
         pool.close()
     assert record.status == "failed"

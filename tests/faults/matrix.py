@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def page() -> str:
+def make_page() -> str:
     """The content of README.md for the tests of this folder."""
     parts = [
         "# Tested faults\n",
@@ -33,4 +33,4 @@ def _when(test: ast.FunctionDef) -> str:
 
 
 if __name__ == "__main__":
-    (HERE / "README.md").write_text(page())
+    (HERE / "README.md").write_text(make_page())

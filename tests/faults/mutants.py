@@ -24,23 +24,25 @@ def mutated_studies(count: int, seed: int) -> Iterator[bytes]:
     for number in range(count):
         content = texts[number % len(texts)].encode()
         for _ in range(rng.choice((1, 1, 1, 2))):
-            content = rng.choice((_flipped, _cut, _edited, _edited, _valued, _valued))(content, rng)
+            content = rng.choice(
+                (_flip_bytes, _delete_bytes, _edit_lines, _edit_lines, _replace_value, _replace_value)
+            )(content, rng)
         yield content
 
 
-def _flipped(content: bytes, rng: random.Random) -> bytes:
+def _flip_bytes(content: bytes, rng: random.Random) -> bytes:
     changed = bytearray(content)
     for _ in range(rng.choice((1, 1, 4))):
         changed[rng.randrange(len(changed))] = rng.randrange(256)
     return bytes(changed)
 
 
-def _cut(content: bytes, rng: random.Random) -> bytes:
+def _delete_bytes(content: bytes, rng: random.Random) -> bytes:
     at = rng.randrange(len(content))
     return content[:at] + content[at + rng.choice((1, 1, 3, 20)) :]
 
 
-def _edited(content: bytes, rng: random.Random) -> bytes:
+def _edit_lines(content: bytes, rng: random.Random) -> bytes:
     lines = content.split(b"\n")
     one, other = rng.randrange(len(lines)), rng.randrange(len(lines))
     how = rng.randrange(3)
@@ -53,7 +55,7 @@ def _edited(content: bytes, rng: random.Random) -> bytes:
     return b"\n".join(lines)
 
 
-def _valued(content: bytes, rng: random.Random) -> bytes:
+def _replace_value(content: bytes, rng: random.Random) -> bytes:
     text = content.decode(errors="replace")
     places = list(VALUE.finditer(text))
     if not places:

@@ -152,7 +152,7 @@ def test_a_damaged_file_is_refused_even_if_torchvision_can_read_it(damage: bytes
         sources.read(find_dataset("kmnist"), root)
 
 
-def tarred(*members: tarfile.TarInfo) -> bytes:
+def make_archive(*members: tarfile.TarInfo) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for member in members:
@@ -185,7 +185,7 @@ def test_an_archive_that_would_write_outside_its_folder_is_refused(
     (tmp_path / "a" / "secret").write_text("mine")
     for entry in HOSTILE[how]:
         entry.name = entry.name.replace("ABSOLUTE", str(tmp_path))
-    archive = tarred(*HOSTILE[how])
+    archive = make_archive(*HOSTILE[how])
     kind = sources.torchvision_datasets().CIFAR10
     monkeypatch.setattr(kind, "tgz_md5", hashlib.md5(archive).hexdigest())
     monkeypatch.setattr(kind, "_check_integrity", lambda self: False)
@@ -217,7 +217,7 @@ class Malice:
         return Path.touch, (self.mark,)
 
 
-def as_zip(content: bytes) -> bytes:
+def make_zip(content: bytes) -> bytes:
     """Put a pickle into a zip file like that of a checkpoint."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -235,7 +235,7 @@ def test_a_pickle_in_a_checkpoint_is_refused_and_its_code_does_not_run(wrapping:
         torch.save({"conv1.weight": Malice(mark)}, buffer)
         content = buffer.getvalue()
     checkpoint = tmp_path / "baseline.pt"
-    checkpoint.write_bytes(as_zip(content) if wrapping == "a checkpoint" else content)
+    checkpoint.write_bytes(make_zip(content) if wrapping == "a checkpoint" else content)
     run = Run(phase="confirm", arm=Arm(name="a", model="lenet", keywords={}, recipe=Recipe(), factors={}), setting={}, seed=0)  # fmt: skip
     with pytest.raises(FolderError) as refused:
         load_network(run, checkpoint, (1, 28, 28), 10, CPU)

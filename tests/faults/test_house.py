@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.matrix import HERE, page
+from tests.faults.matrix import HERE, make_page
 from tests.test_architecture import FILES
 
 WRITES = {"write_text", "write_bytes", "to_csv", "savefig", "savez", "savez_compressed", "touch"}
@@ -47,7 +47,7 @@ def test_no_code_reads_a_checkpoint_or_an_array_as_a_pickle() -> None:
 
 
 def test_the_page_of_tested_faults_lists_the_tests_as_they_are_named() -> None:
-    assert (HERE / "README.md").read_text() == page(), "run python tests/faults/matrix.py"
+    assert (HERE / "README.md").read_text() == make_page(), "run python tests/faults/matrix.py"
 
 
 def test_the_security_page_says_what_is_trusted_and_where_to_report() -> None:

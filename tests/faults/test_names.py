@@ -38,7 +38,7 @@ NAMES = {
 FACTORS = "factors: {pooling: [avg, max]}"
 
 
-def placed(where: str, name: str) -> str:
+def place_name(where: str, name: str) -> str:
     """The small study with the name at that place."""
     quoted = json.dumps(name)
     reference = "{{name: {}, metric: test_accuracy, value: 0.9, source: {}}}"
@@ -72,7 +72,7 @@ TAKEN = {
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("where", [*REFUSED, *TAKEN])
 def test_a_forbidden_name_gives_an_error_of_one_line(where: str, name: str, small_file: Path) -> None:
-    small_file.write_text(placed(where, NAMES[name]), encoding="utf-8", errors="replace")
+    small_file.write_text(place_name(where, NAMES[name]), encoding="utf-8", errors="replace")
     if name in TAKEN.get(where, ()):
         lay_out(study_file.read(small_file))
         return

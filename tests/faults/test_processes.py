@@ -50,21 +50,21 @@ def pool() -> Iterator[LocalProcesses]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_idle_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the limit for an idle worker from five minutes to four seconds."""
     monkeypatch.setattr(workers, "CHECK_SECONDS", 0.1)
     monkeypatch.setattr(workers, "IDLE_CHECKS", 40)
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_run_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the limits for the length of a run to six seconds."""
     monkeypatch.setattr(workers, "CHECK_SECONDS", 0.1)
     monkeypatch.setattr(workers, "LEAST_CHECKS", 60)
     monkeypatch.setattr(workers, "MOST_SLOWDOWN", 1)
 
 
-def faulty_runs(small, fault: str, healthy: int = 3) -> list[Run]:
+def make_faulty_runs(small, fault: str, healthy: int = 3) -> list[Run]:
     """A healthy run, a run with the fault, and more healthy runs."""
     own.allow(["tests.faults"])
     spec = small(
@@ -75,7 +75,7 @@ def faulty_runs(small, fault: str, healthy: int = 3) -> list[Run]:
     return [runs[0], Run(phase="tune", arm=broken, setting={}, seed=0), *runs[1:]]
 
 
-def outcome_of_the_fault(pool: LocalProcesses, runs: list[Run]) -> Outcome:
+def find_faulty_outcome(pool: LocalProcesses, runs: list[Run]) -> Outcome:
     """Run all, and return the outcome of the faulty run. All others must be complete."""
     outcomes = list(pool.outcomes(runs))
     assert len(outcomes) == len(runs)
@@ -90,34 +90,34 @@ def outcome_of_the_fault(pool: LocalProcesses, runs: list[Run]) -> Outcome:
 def test_a_run_whose_worker_always_dies_is_tried_twice_and_recorded_with_the_cause(
     small, pool: LocalProcesses, fault: str, code: int
 ) -> None:
-    record = outcome_of_the_fault(pool, faulty_runs(small, fault)).record
+    record = find_faulty_outcome(pool, make_faulty_runs(small, fault)).record
     assert record.status == "failed"
     assert record.cause == f"its worker died twice, with exit code {code}"
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_idle_limit")
 def test_a_run_whose_worker_hangs_is_stopped_twice_and_recorded_with_the_cause(
     small, pool: LocalProcesses
 ) -> None:
-    record = outcome_of_the_fault(pool, faulty_runs(small, "hang")).record
+    record = find_faulty_outcome(pool, make_faulty_runs(small, "hang")).record
     assert record.status == "failed"
     assert record.cause == "its worker died twice, stopped because it had not used the processor for 4 s"
 
 
-@pytest.mark.usefixtures("hurried")
+@pytest.mark.usefixtures("short_run_limit")
 def test_a_run_in_an_endless_loop_is_stopped_once_other_runs_show_how_long_a_run_takes(
     small, pool: LocalProcesses
 ) -> None:
-    record = outcome_of_the_fault(pool, faulty_runs(small, "endless loop")).record
+    record = find_faulty_outcome(pool, make_faulty_runs(small, "endless loop")).record
     assert record.status == "failed"
     assert re.fullmatch(
         "its worker died twice, stopped because it had worked on the run for [0-9]+ s", record.cause or ""
     )
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_idle_limit")
 def test_a_run_completes_although_its_worker_hung_once(small, pool: LocalProcesses) -> None:
-    runs = faulty_runs(small, "hang")[::2]
+    runs = make_faulty_runs(small, "hang")[::2]
     assert len(list(pool.outcomes(runs))) == 2
     victim = workers_of(psutil.Process())[0]
     victim.suspend()
@@ -132,7 +132,7 @@ def test_no_run_is_stopped_for_its_length_before_another_run_is_complete(
     monkeypatch.setattr(workers, "LEAST_CHECKS", 1)
     pool = LocalProcesses(FAULTY, jobs=2)
     try:
-        failed, slow = faulty_runs(small, "exception", healthy=1)[::-1]
+        failed, slow = make_faulty_runs(small, "exception", healthy=1)[::-1]
         recipe = slow.arm.recipe.model_copy(update={"epochs": 60})
         arm = replace(slow.arm, recipe=recipe)
         runs = [failed, replace(slow, arm=arm)]
@@ -143,14 +143,14 @@ def test_no_run_is_stopped_for_its_length_before_another_run_is_complete(
 
 
 def test_runs_complete_although_the_server_that_forks_workers_is_killed(small, pool: LocalProcesses) -> None:
-    runs = faulty_runs(small, "kill -9")
+    runs = make_faulty_runs(small, "kill -9")
     assert len(list(pool.outcomes(runs[:1]))) == 1
     (server,) = {worker.parent() for worker in workers_of(psutil.Process())}
     assert server is not None
     server.kill()
     while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.002)
-    assert outcome_of_the_fault(pool, runs).record.status == "failed"
+    assert find_faulty_outcome(pool, runs).record.status == "failed"
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def test_runs_complete_although_the_server_that_forks_workers_is_killed(small, p
 def test_an_error_in_training_is_recorded_with_its_cause_and_the_other_runs_continue(
     small, pool: LocalProcesses, fault: str, status: str, cause: str
 ) -> None:
-    runs = faulty_runs(small, fault)
-    found = outcome_of_the_fault(pool, runs)
+    runs = make_faulty_runs(small, fault)
+    found = find_faulty_outcome(pool, runs)
     assert found.record.status == status
     assert re.fullmatch(cause, found.record.cause or "")
     assert found.run.recipe.batch_size == runs[1].recipe.batch_size  # the batch size was not reduced
@@ -219,7 +219,7 @@ def nursery() -> Iterator[Nursery]:
     made.close()
 
 
-def on_record(folder: Path) -> dict[str, int]:
+def count_trials(folder: Path) -> dict[str, int]:
     """The number of trials by phase; empty without a database. Reading rolls back an interrupted transaction."""
     if not (folder / "study.db").exists():
         return dict.fromkeys(PHASES, 0)
@@ -238,14 +238,14 @@ def test_a_study_killed_at_20_random_moments_of_every_phase_ends_with_the_same_t
     rng = random.Random()
     folder = tmp_path / "parts"
     for phase in [phase for phase in (*PHASES, "look") for _ in range(4)]:
-        enough = on_record(folder)
+        enough = count_trials(folder)
         if phase == "look":  # the inspection stores no trial, only inside.npz
             (folder / "inside.npz").unlink(missing_ok=True)
-            enough = on_record(tmp_path / "whole")
+            enough = count_trials(tmp_path / "whole")
         else:
             enough[phase] += rng.randint(0, 2)
         parent = nursery.bear(folder)
-        while any(on_record(folder)[p] < enough[p] for p in PHASES) and parent.is_running():
+        while any(count_trials(folder)[p] < enough[p] for p in PHASES) and parent.is_running():
             time.sleep(0.002)
         time.sleep(rng.uniform(0, 1 if phase == "look" else 0.05))
         with contextlib.suppress(psutil.NoSuchProcess):  # the duration of the inspection is unknown
@@ -254,7 +254,7 @@ def test_a_study_killed_at_20_random_moments_of_every_phase_ends_with_the_same_t
     nursery.bear(folder)
     assert nursery.code() == 0
     assert runs_csv(ReportFolder(folder)) == runs_csv(ReportFolder(tmp_path / "whole"))
-    assert on_record(folder) == on_record(tmp_path / "whole")  # no run was repeated
+    assert count_trials(folder) == count_trials(tmp_path / "whole")  # no run was repeated
     looked = [
         dict(np.load(tmp_path / name / "inside.npz", allow_pickle=False)) for name in ("parts", "whole")
     ]
@@ -267,7 +267,7 @@ def test_a_folder_is_locked_until_its_process_is_killed_and_the_error_names_that
 ) -> None:
     folder = tmp_path / "small"
     parent = nursery.bear(folder)
-    while on_record(folder)["tune"] < 1:
+    while count_trials(folder)["tune"] < 1:
         time.sleep(0.002)
     parent.suspend()  # suspended wherever it is
     with pytest.raises(FolderError, match=rf"in use by process {parent.pid} on \S+: wait, or choose"):
@@ -289,7 +289,7 @@ class Stopped(Stub):
             yield outcome
 
 
-def interrupted(
+def run_until_interrupted(
     spec: StudySpec, path: Path, stop_after: int, blocks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Run the study until it is interrupted, and write what an interrupted command writes."""
@@ -339,7 +339,7 @@ def test_a_partial_report_says_first_what_is_missing_whenever_the_study_was_inte
     missing: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    interrupted(small(*overrides), tmp_path / "small", stop_after, blocks, monkeypatch)
+    run_until_interrupted(small(*overrides), tmp_path / "small", stop_after, blocks, monkeypatch)
     page = (tmp_path / "small" / "report.html").read_text()
     told = f"<b>Preliminary.</b> {missing} The verdict follows when the study is complete."
     assert told in page
@@ -348,14 +348,14 @@ def test_a_partial_report_says_first_what_is_missing_whenever_the_study_was_inte
     assert not (tmp_path / "small" / "tables" / "comparisons.csv").exists()
 
 
-def begun(folder: Path) -> subprocess.Popen[str]:
+def start_command(folder: Path) -> subprocess.Popen[str]:
     """Start a command with about 400 runs. Return it when three runs are stored."""
     (folder / "small.yaml").write_text(
         SMALL.replace("seeds: 3", "seeds: 200").replace("trials: 2", "trials: 0")
     )
     command = [sys.executable, "-m", "ablate", "run", "small.yaml"]
     parent = subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True)
-    while on_record(folder / "reports" / "small")["confirm"] < 3:
+    while count_trials(folder / "reports" / "small")["confirm"] < 3:
         assert parent.poll() is None
         time.sleep(0.02)
     return parent
@@ -364,7 +364,7 @@ def begun(folder: Path) -> subprocess.Popen[str]:
 def test_a_command_terminated_during_imports_stops_its_runs_and_leaves_complete_records_and_a_partial_report(
     tmp_path: Path,
 ) -> None:
-    with begun(tmp_path) as parent:
+    with start_command(tmp_path) as parent:
         while "matplotlib" not in Path(f"/proc/{parent.pid}/maps").read_text():  # for the preliminary report
             assert parent.poll() is None
         parent.terminate()
@@ -373,7 +373,7 @@ def test_a_command_terminated_during_imports_stops_its_runs_and_leaves_complete_
     assert "Traceback" not in errors
     assert "partial report: reports/small/report.html" in errors
     folder = tmp_path / "reports" / "small"
-    recorded = on_record(folder)["confirm"]
+    recorded = count_trials(folder)["confirm"]
     assert (
         f"<b>Preliminary.</b> {400 - recorded} of 400 confirmation runs"
         in (folder / "report.html").read_text()
@@ -399,7 +399,7 @@ def test_a_signal_waits_until_an_uninterruptible_block_has_ended() -> None:
 
 
 def test_a_second_interrupt_ends_the_command_at_once_and_leaves_no_process_running(tmp_path: Path) -> None:
-    with begun(tmp_path) as parent:
+    with start_command(tmp_path) as parent:
         family = psutil.Process(parent.pid).children(recursive=True)
         parent.send_signal(signal.SIGINT)
         while workers_of(
@@ -412,5 +412,5 @@ def test_a_second_interrupt_ends_the_command_at_once_and_leaves_no_process_runni
     assert "Traceback" not in errors
     assert "partial report" not in errors
     assert psutil.wait_procs(family, timeout=10)[1] == []
-    on_record(tmp_path / "reports" / "small")
+    count_trials(tmp_path / "reports" / "small")
     assert json.loads((tmp_path / "reports/small/environment.json").read_text())["device"] == "cpu"

@@ -16,7 +16,7 @@ from ablate.report import writer
 from tests.commands import environment
 from tests.execution.test_workers import workers_of
 from tests.experiment.test_conduct import Stub, conducting, runs_csv
-from tests.faults.test_processes import on_record
+from tests.faults.test_processes import count_trials
 
 ARMS, SEEDS = 200, 25
 WINDOW = 50
@@ -51,7 +51,7 @@ class Calls:
         sys.setprofile(None)
 
 
-def many(small, arms: int, seeds: int):
+def make_study(small, arms: int, seeds: int):
     hidden = ", ".join(f"[{100 + i}, 84]" for i in range(arms))
     return small(
         f"factors={{hidden: [{hidden}]}}", "baseline={}", f"seeds={seeds}", "tuning.trials=0", "timing.blocks=0"
@@ -63,7 +63,7 @@ def many(small, arms: int, seeds: int):
 def test_with_5000_runs_of_200_arms_the_last_run_costs_as_much_work_and_memory_as_the_first_and_a_report_opens(
     small, tmp_path: Path, seeds: int
 ) -> None:
-    spec = many(small, ARMS, seeds)
+    spec = make_study(small, ARMS, seeds)
     with conducting(spec, tmp_path / "small", Stub()) as (conduct, folder, _):
         events = (
             event for event in conduct.events() if isinstance(event, Advanced) and event.phase == "confirm"
@@ -106,7 +106,7 @@ def soak(folder: Path, stops: Sequence[int], rng: random.Random) -> int:
         with subprocess.Popen(
             command, cwd=folder, env=given, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as parent:
-            while parent.poll() is None and on_record(folder / "reports" / "soak")["confirm"] < stop:
+            while parent.poll() is None and count_trials(folder / "reports" / "soak")["confirm"] < stop:
                 time.sleep(rng.uniform(0.5, 2) if stops else 0.5)
                 if stops and (workers := workers_of(psutil.Process(parent.pid))):
                     rng.choice(workers).kill()
@@ -132,7 +132,7 @@ def test_5000_runs_end_with_the_exact_table_although_workers_are_killed_every_fe
         killed = soak(tmp_path / name, stops, rng)
         folder = ReportFolder(tmp_path / name / "reports" / "soak")
         tables[name] = runs_csv(folder)
-        assert on_record(folder.path)["confirm"] == ARMS * SEEDS  # no run was repeated
+        assert count_trials(folder.path)["confirm"] == ARMS * SEEDS  # no run was repeated
     print(f"{killed} workers and {len(stops)} parents killed")
     assert killed > 50
     assert tables["soaked"] == tables["whole"]

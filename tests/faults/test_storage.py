@@ -59,7 +59,7 @@ def torn_record(path: Path) -> None:
         database.execute("update trial_user_attributes set value_json = '\"{\"' where key = 'ablate:record'")
 
 
-def overwritten(path: Path) -> None:
+def overwrite(path: Path) -> None:
     content = bytearray(path.read_bytes())
     middle = len(content) // 2 // 4096 * 4096
     content[middle : middle + 8192] = b"\xff" * 8192
@@ -71,7 +71,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no database": (lambda path: path.write_text("once upon a time " * 1000), "file is not a database"),
     "cut between two pages": (lambda path: cut(path, lambda size: size // 2 // 4096 * 4096), "no usable record"),
     "cut within a page": (lambda path: cut(path, lambda size: size - 1000), "no usable record"),
-    "overwritten in the middle": (overwritten, "no usable record"),
+    "overwritten in the middle": (overwrite, "no usable record"),
     "of another program": (another_schema, "it contains no study small"),
     "of another Optuna study": (another_study, "it contains no study small"),
     "of a newer Optuna": (newer_optuna, "no usable record"),
@@ -114,7 +114,7 @@ def test_a_kill_during_the_creation_of_the_database_leaves_no_database(
     assert SqliteRecord(path, "small").runs == {}
 
 
-def mounted(folder: Path, size: str) -> None:
+def mount(folder: Path, size: str) -> None:
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "ablate-test", str(folder)]
     try:
@@ -129,7 +129,7 @@ def mounted(folder: Path, size: str) -> None:
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 4 MB."""
     folder = tmp_path / "disk"
-    mounted(folder, "4m")
+    mount(folder, "4m")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 

@@ -26,7 +26,7 @@ from tests.experiment.test_conduct import Stub, conduct
 from tests.faults.mutants import VALUES, mutated_studies
 
 
-def laid_out_or_one_line(path: Path) -> bool:
+def is_valid_study(path: Path) -> bool:
     """Whether the file is a valid study. If not, its error must be one readable line; other errors are faults."""
     try:
         for fallback in (False, True):
@@ -46,7 +46,7 @@ def test_a_mutated_study_file_is_valid_or_gives_an_error_of_one_line(tmp_path: P
     outcomes = []
     for content in mutated_studies(72, seed=0):
         path.write_bytes(content)
-        outcomes.append(laid_out_or_one_line(path))
+        outcomes.append(is_valid_study(path))
     assert {True, False} <= set(outcomes)
 
 
@@ -58,7 +58,7 @@ def test_ten_thousand_mutated_study_files_are_each_valid_or_give_an_error_of_one
     for number, content in enumerate(mutated_studies(10_000, seed=1)):
         path.write_bytes(content)
         try:
-            laid_out_or_one_line(path)
+            is_valid_study(path)
         except Exception as error:  # noqa: BLE001  # all are wanted, not the first alone
             faults.append(f"{number}: {error!r}\n{content.decode(errors='replace')}")
     assert not faults, "\n".join(faults)
@@ -83,7 +83,7 @@ def test_any_value_of_any_key_is_valid_or_gives_an_error_of_one_line(
     path = tmp_path_factory.getbasetemp() / "structured.yaml"
     kept = [line for line in SMALL.splitlines() if not line.startswith(f"{key}:")]
     path.write_text("\n".join([*kept, f"{key}: {node}"]), encoding="utf-8", errors="replace")
-    laid_out_or_one_line(path)
+    is_valid_study(path)
 
 
 BOMB = "\n".join(

@@ -27,7 +27,7 @@ def disturb(folder: Path, how: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
     return folder
 
 
-def slowed(table: pd.DataFrame, rows: pd.Series, *, seen: bool) -> pd.DataFrame:
+def slow_down(table: pd.DataFrame, rows: pd.Series, *, seen: bool) -> pd.DataFrame:
     """Make these blocks ten times as slow, and mark them as disturbed if the load was `seen`."""
     return table.assign(seconds=table["seconds"].where(~rows, table["seconds"] * 10), disturbed=rows & seen)
 
@@ -38,7 +38,9 @@ def test_a_timing_without_other_load_gives_no_warning(folder: Path) -> None:
 
 def test_disturbed_timing_blocks_are_reported_and_left_out_of_the_ratio(folder: Path) -> None:
     quiet = gather(folder).tables["arms"].set_index("arm")["examples_per_second_ratio"]["a"]
-    disturb(folder, lambda table: slowed(table, (table["block"] == 0) | (table["position"] == 0), seen=True))
+    disturb(
+        folder, lambda table: slow_down(table, (table["block"] == 0) | (table["position"] == 0), seen=True)
+    )
     evidence = gather(folder)
     assert [
         line
@@ -50,7 +52,7 @@ def test_disturbed_timing_blocks_are_reported_and_left_out_of_the_ratio(folder: 
 
 
 def test_load_that_grows_within_blocks_is_found_by_the_baselines_drift(folder: Path) -> None:
-    disturb(folder, lambda table: slowed(table, table["position"] == 2, seen=False))
+    disturb(folder, lambda table: slow_down(table, table["position"] == 2, seen=False))
     assert [
         line
         for line in list_cautions(gather(folder))
@@ -59,7 +61,7 @@ def test_load_that_grows_within_blocks_is_found_by_the_baselines_drift(folder: P
 
 
 def test_load_that_changes_between_blocks_is_found_by_the_spread_of_the_blocks(folder: Path) -> None:
-    disturb(folder, lambda table: slowed(table, table["block"] >= 2, seen=False))
+    disturb(folder, lambda table: slow_down(table, table["block"] >= 2, seen=False))
     told = list_cautions(gather(folder))
     assert not [
         line for line in told if "throughput changed by" in line
@@ -69,7 +71,7 @@ def test_load_that_changes_between_blocks_is_found_by_the_spread_of_the_blocks(f
 
 def test_the_timing_changes_no_verdict_on_accuracy(folder: Path) -> None:
     before = gather(folder)
-    disturb(folder, lambda table: slowed(table, table["arm"] == "a", seen=False))
+    disturb(folder, lambda table: slow_down(table, table["arm"] == "a", seen=False))
     after = gather(folder)
     assert (
         before.tables["arms"]["examples_per_second"].tolist()
@@ -88,5 +90,5 @@ def test_an_arm_is_called_slower_only_on_the_evidence_of_undisturbed_blocks(
     quiet, loud = (
         write_folder(tmp_path / n, study_file.dump(small()), ACCURACIES) for n in ("quiet", "loud")
     )
-    disturb(loud, lambda table: slowed(table, table["arm"] == "a", seen=seen))
+    disturb(loud, lambda table: slow_down(table, table["arm"] == "a", seen=seen))
     assert compare_folders(gather(quiet), gather(loud)).regression is not seen
