@@ -7,11 +7,18 @@ import pandas as pd
 from ablate.figures.canvas import MOST_ARMS
 from ablate.figures.points import Tables, read_names, tabulate_differences, tabulate_interactions
 from ablate.records.run_records import TRAINED, Phase, Status
+from ablate.stats.verdicts import Verdict
 from ablate.study.spec import StudySpec
 
 MOST_NAMED = 8
 """A caption names at most so many arms one by one."""
 NOT_TRAINED = "because some of their runs did not train"
+WITHOUT_INTERVAL = {
+    Verdict.UNSTABLE: "because some of the runs did not train",
+    Verdict.NOT_TRAINED: "because an arm is no better than guessing",
+}
+"""Reasons by verdict. A preliminary report has no verdict yet, so the reasons do not name one."""
+TOO_FEW_PAIRS = "because fewer than two pairs of runs are complete"
 NO_RUN = "because none of their runs is complete"
 NOT_TIMED = "because their throughput was not measured"
 
@@ -31,7 +38,7 @@ def explain_differences(study: StudySpec, tables: Tables) -> Iterator[str]:
             names.name_arm(arm, other) if other == names.baseline else names.name_contrast(arm, other)
             for arm, other in zip(rows["arm"], rows["baseline"], strict=True)
         ]
-        yield _say_not_drawn(told, f"because the verdict is “{verdict}”")
+        yield _say_not_drawn(told, WITHOUT_INTERVAL.get(verdict, TOO_FEW_PAIRS))
 
 
 def list_runs_without_accuracy(study: StudySpec, tables: Tables) -> Iterator[str]:

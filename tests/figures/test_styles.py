@@ -75,10 +75,28 @@ def test_captions_name_the_arms_and_runs_that_are_not_drawn_and_why(unstable: Ev
         f"Not drawn, because some of their runs did not train: {HOSTILE}."
     )
     assert read_caption(unstable, "differences").endswith(
-        f"Not drawn, because the verdict is “unstable”: {HOSTILE}."
+        f"Not drawn, because some of the runs did not train: {HOSTILE}."
     )
     assert read_caption(unstable, "paired_seeds").endswith(
         f"Runs that diverged or crashed are not drawn: 1 of {HOSTILE}."
+    )
+
+
+def test_a_preliminary_report_names_arms_without_runs_and_gives_no_verdict(tmp_path: Path, small) -> None:
+    accuracies: dict[str, list[float | str]] = {"baseline": [0.9, 0.91], "a": [0.95, 0.94], "b": [0.9]}
+    path = write_folder(tmp_path / "small", study_file.dump(small()), accuracies)
+    runs_path = path / "tables" / "runs.csv"
+    runs = pd.read_csv(runs_path, dtype=str, keep_default_na=False)
+    runs[(runs["phase"] != "confirm") | (runs["arm"] != "b")].to_csv(runs_path, index=False)
+    evidence = gather(path)
+    drawn = draw(evidence)
+    ticks = [label.get_text() for label in drawn["paired_seeds"].axes[0].get_xticklabels()]
+    assert ticks == ["baseline", "a", "b"]
+    assert read_caption(evidence, "differences").endswith(
+        "Not drawn, because fewer than two pairs of runs are complete: b."
+    )
+    assert read_caption(evidence, "accuracy_throughput").endswith(
+        "Not drawn, because none of their runs is complete: b."
     )
 
 
