@@ -19,7 +19,7 @@ from ablate import models
 from ablate.cli.export import write_arm, write_curves
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run, make_slug, name_setting
-from ablate.engines.training import curve, marks
+from ablate.engines.training import list_marks, make_curve
 from ablate.errors import AblateError, FolderError
 from ablate.execution.executor import Conditions, Outcome
 from ablate.experiment.conduct import Conduct
@@ -125,11 +125,11 @@ class Untrained:
     def _record(self, run: Run) -> RunRecord:
         recipe = run.recipe
         images = recipe.train_images or self.facts.train_images - self.validation
-        read_at = marks(images, int(recipe.batch_size))
+        read_at = list_marks(images, int(recipe.batch_size))
         points = []
         for epoch in range(recipe.epochs):
             totals = [(seen / (1 + epoch + number), 0.1 * seen) for number, seen in read_at]
-            points += curve(epoch, read_at, totals)
+            points += make_curve(epoch, read_at, totals)
         if run.phase == "confirm":
             steps = [epoch * images + seen for epoch in range(recipe.epochs) for _, seen in read_at]
             self.steps[run.arm.name, run.seed] = steps
