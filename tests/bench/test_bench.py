@@ -1,4 +1,4 @@
-"""The bench sets our throughput beside D2L's loop: what it counts, what it leaves out, what it says."""
+"""The bench compares our throughput with D2L's loop: what it counts, leaves out and reports."""
 
 import gzip
 import json
@@ -36,7 +36,7 @@ def contender(name: str, **changes: object) -> Contender:
 
 
 def blocks(speeds: dict[str, list[float]], disturbed: tuple[tuple[str, int], ...] = ()) -> list[TimingBlock]:
-    """One block a speed; the first contender's stand at both ends of every round."""
+    """One block for each speed. The first contender has a block at both ends of every round."""
     first, *others = speeds
     return [
         TimingBlock(arm=name, block=number, position=position, examples=1_000, seconds=1_000 / speeds[name][number], disturbed=(name, number) in disturbed)
@@ -64,7 +64,7 @@ def test_a_row_says_whether_it_reached_what_was_asked(speed: float, reached: str
     assert row.reached == reached
 
 
-def test_disturbed_blocks_are_left_out_of_every_figure() -> None:
+def test_disturbed_blocks_are_left_out_of_every_value() -> None:
     speeds = {"peer": [100.0] * 4, "ours": [300.0, 300.0, 300.0, 9_000.0]}
     _, row = compute_results([contender("peer"), contender("ours")], blocks(speeds, disturbed=(("ours", 3),)))
     assert (row.ratio, row.examples_per_second_q3) == (pytest.approx(3), pytest.approx(300))
@@ -89,7 +89,7 @@ def test_one_run_inside_many_has_its_part_of_their_throughput() -> None:
     assert (inside.examples_per_second, inside.must, inside.reached) == (pytest.approx(200), None, None)
 
 
-def test_what_was_run_once_is_set_beside_what_was_measured_around_it() -> None:
+def test_a_single_block_is_compared_with_the_blocks_around_it() -> None:
     measured = [
         TimingBlock(arm=name, block=0, position=position, examples=speed, seconds=1, disturbed=False)
         for position, (name, speed) in enumerate([("peer", 80), ("command", 1_000), ("peer", 120)])
@@ -99,7 +99,7 @@ def test_what_was_run_once_is_set_beside_what_was_measured_around_it() -> None:
     assert (row.ratio, row.ratio_ci_low, row.reached) == (pytest.approx(10), None, "must")
 
 
-def test_the_four_kinds_of_figure_stand_apart_and_name_what_they_are_beside() -> None:
+def test_each_kind_of_throughput_has_its_section_and_names_its_reference() -> None:
     everyone = [
         contender("peer"),
         contender("ours", covers="steps"),
@@ -139,7 +139,7 @@ def test_a_cohort_trains_all_its_members_for_an_epoch(digits) -> None:
     assert together.least_bytes == kept * 4 * 256 * 3
 
 
-def test_a_run_that_does_not_end_well_is_no_throughput() -> None:
+def test_a_run_that_fails_gives_no_throughput() -> None:
     class Failing:
         def outcomes(self, runs):
             from ablate.execution.executor import record_failure
@@ -206,7 +206,7 @@ def test_a_d2l_loop_that_died_is_one_line(tmp_path: Path, capfd: pytest.CaptureF
     peer.close()
 
 
-def test_a_bench_measures_every_kind_of_figure(tmp_path: Path) -> None:
+def test_a_bench_measures_every_kind_of_throughput(tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(
         SMALL.replace("seeds: 3", "seeds: 1")

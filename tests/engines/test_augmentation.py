@@ -1,4 +1,4 @@
-"""Every image is mirrored and moved by itself, as the run's seed says, while training and at no other time."""
+"""Augmentation changes every training image on its own, as the run's seed determines."""
 
 from collections import Counter
 from typing import Any
@@ -26,12 +26,12 @@ SHIFTS = {(down, right) for down in range(5) for right in range(5)}
 
 
 def some_images(count: int, channels: int = 1, height: int = 5, width: int = 7) -> Tensor:
-    """Images of which no two pixels are alike and none is zero, as what lies around them is."""
+    """Images whose pixels are all different and not zero, unlike the padding."""
     return torch.arange(1.0, count * channels * height * width + 1).reshape(count, channels, height, width)
 
 
 def shifts(image: Tensor, changed: Tensor) -> set[tuple[int, int]]:
-    """Where in its zero-padded self the window lies that an image `(c, h, w)` was changed to."""
+    """The position of the changed image `(c, h, w)` in its zero-padded original."""
     padded = F.pad(image, (2, 2, 2, 2))
     _, height, width = image.shape
     return {
@@ -65,7 +65,7 @@ def parameters_after(trainer: LoopTrainer, batches: int, *, evaluating: Dataset 
 
 
 def seen_by(trainer: LoopTrainer) -> list[Tensor]:
-    """The list that every batch the network is given will be added to."""
+    """A list to which every batch of the network is added."""
     seen: list[Tensor] = []
     trainer.model.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     return seen

@@ -1,4 +1,4 @@
-"""A member of a cohort is trained as if it were alone: the loop's numbers, whoever sits beside it."""
+"""A cohort trains each member as the loop would, whatever the other members are."""
 
 import gc
 import io
@@ -57,7 +57,7 @@ def orders(runs: Sequence[Run], examples: int) -> list[Tensor]:
 
 
 def seated(runs: Sequence[Run], dataset: Dataset, examples: int, places: int | None = None) -> Cohort:
-    """A cohort of these runs with an epoch of their own batches loaded."""
+    """A cohort of these runs, with one epoch of each run loaded."""
     cohort = Cohort(runs[0], dataset, examples=examples, places=places or len(runs))
     for place, (run, order) in enumerate(zip(runs, orders(runs, examples), strict=True)):
         augmentation = Augmentation(run.recipe.augmentation, run.seed)
@@ -74,7 +74,7 @@ def flat(model: nn.Module) -> Tensor:
 def assert_trained_like_the_loop(runs: Sequence[Run], steps: int) -> None:
     """A cohort's parameters and totals are those of each run's own loop, in float64."""
     size = runs[0].recipe.batch_size
-    examples = (steps - 1) * size + max(1, size // 2)  # the last batch is a smaller one
+    examples = (steps - 1) * size + max(1, size // 2)  # the last batch is smaller
     cohort = seated(runs, EXACT, examples)
     totals = cohort.epoch()[-1]
     for place, (run, order) in enumerate(zip(runs, orders(runs, examples), strict=True)):
@@ -164,7 +164,7 @@ def test_any_geometry_and_batch_size_is_trained_like_the_loop(keywords, batch_si
 
 
 class Branches(nn.Module):
-    """Parallel convolutions as in GoogLeNet, with all that a plain sequence does not have."""
+    """Parallel convolutions as in GoogLeNet, which nn.Sequential cannot express."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ class Branches(nn.Module):
 
 
 class Centred(nn.Module):
-    """No parameters, but every example is looked at beside the batch's others."""
+    """No parameters, but the output for an example depends on the whole batch."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x - x.mean(0)
@@ -257,7 +257,7 @@ def without_clock(record: RunRecord) -> RunRecord:
 
 
 def together(runs: Sequence[Run], places: int = 4, dataset: Dataset = DIGITS) -> dict[int, FinishedRun]:
-    """What became of the runs, by seed."""
+    """The outcomes of the runs by seed."""
     finished = list(train_together(runs, dataset, validation=240, places=places))
     assert len(finished) == len(runs)
     return {one.run.seed: one for one in finished}
@@ -292,7 +292,7 @@ def test_a_members_result_does_not_depend_on_who_is_beside_it_or_where_it_sits()
 
 def test_a_place_that_becomes_free_is_taken_and_serves_as_if_it_were_new() -> None:
     runs = small_runs(5)
-    runs[0] = small_runs(1, epochs=1)[0]  # ends first: its place goes to the fifth, in the second epoch
+    runs[0] = small_runs(1, epochs=1)[0]  # ends first; the fifth run gets its place in the second epoch
     finished = list(train_together(runs, DIGITS, validation=240, places=4))
     assert [one.run.seed for one in finished] == [0, 1, 2, 3, 4]
     assert {one.record.status for one in finished} == {"complete"}
@@ -395,7 +395,7 @@ def test_fewer_examples_than_a_batch_are_one_step() -> None:
 
 
 class Recording:
-    """Stands for a CUDA graph: what is done while it listens is noted, and done when it is replayed."""
+    """A fake CUDA graph: it records the calls during capture, and repeats them at replay."""
 
     listening: "Recording | None" = None
 
@@ -473,7 +473,7 @@ def test_a_gpu_takes_the_steps_a_cpu_takes_and_the_same_ones_every_time(keywords
 
 
 def dropped(seeds: list[int], step: int, share: float, units: int = 20_000, layer: int = 0) -> Tensor:
-    """Which units of each replica dropout zeroes, `(R, units)`."""
+    """The units of each replica that dropout sets to zero, `(R, units)`."""
     network = nn.Sequential(*[nn.Identity()] * layer, nn.Dropout(share), nn.Linear(1, 1))
     layers = Replicas(network, len(seeds))._layers
     keys = make_dropout_keys(torch.tensor(seeds)[:, None], torch.full((len(seeds), 1), step))
@@ -523,7 +523,7 @@ def test_evaluation_drops_nothing_and_training_does() -> None:
 def test_a_members_dropout_follows_its_seed_and_not_its_place() -> None:
     runs = [run_of({"hidden": [64], "dropout": 0.5}, seed, model="mlp", batch_size=20) for seed in (0, 1, 0)]
     cohort = seated(runs, DIGITS, 60)
-    for place in (1, 2):  # all alike but for the seed of what they drop
+    for place in (1, 2):  # equal except for the seed of dropout
         cohort.parameters[place] = cohort.parameters[0]
         cohort.load(place, orders(runs, 60)[0], [])
     cohort.epoch()
@@ -718,7 +718,7 @@ def test_a_cohort_is_gone_from_memory_before_the_next_run_begins(
     monkeypatch.setattr(Cohort, "epoch", watched)
     monkeypatch.setattr(executor, "execute", alone)
     lonely = run_of({"hidden": [8]}, 9, model="mlp", epochs=1, train_images=100)
-    gc.disable()  # a cycle would keep gigabytes of a GPU until Python happens to look
+    gc.disable()  # a reference cycle would keep gigabytes of GPU memory until the next garbage collection
     try:
         outcomes = list(ThisProcess(CONDITIONS, threads=1).outcomes([*small_runs(2, epochs=1), lonely]))
     finally:
@@ -756,6 +756,10 @@ def test_a_whole_study_is_tuned_and_confirmed_in_cohorts(in_cohorts, small, tmp_
     assert len(confirmed) == 6
     assert confirmed["test_accuracy"].notna().all()
     assert engines == {"cohort of 4"}
-    assert set(provenance.engines) == {"cohort of 4", "cohort of 8", "loop"}  # tuning's last points are few
+    assert set(provenance.engines) == {
+        "cohort of 4",
+        "cohort of 8",
+        "loop",
+    }  # the last tuning stage has few runs
     assert provenance.mixed_engines == ()
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2

@@ -37,7 +37,7 @@ needs_compiler = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """As in a worker; a second thread only waits for the first in networks this small."""
+    """Use one thread, as in a worker. In networks this small a second thread only waits."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -94,7 +94,7 @@ def random_batches(steps: int, sizes: list[int]) -> list[Tensor]:
 
 
 def update_errors(run: Run, batches: list[Tensor]) -> tuple[float, float]:
-    """Distance to float64 of the loop's and the engine's parameters, as shares of the way trained."""
+    """Distance of the loop's and the engine's parameters to float64, relative to the distance trained."""
     exact = build_initial_model(run, IMAGE_SHAPE, 10).double()
     start = flat(exact)
     recipe = run.recipe
@@ -114,7 +114,7 @@ def update_errors(run: Run, batches: list[Tensor]) -> tuple[float, float]:
 
 
 KINKED = ("relu", "leaky_relu")
-"""Activations whose derivative jumps at zero."""
+"""Activations whose derivative is discontinuous at zero."""
 
 
 @needs_compiler
@@ -123,14 +123,14 @@ def test_forty_steps_are_as_near_to_float64_as_the_loop(keywords):
     rate = 0.5 if keywords.get("activation", "sigmoid") == "sigmoid" else 0.01
     run = run_of(keywords, batch_size=24, learning_rate=rate, momentum=0.5, weight_decay=5e-4)
     batches = random_batches(40, [24, 24, 13])
-    # A value within rounding of ReLU's kink falls on either side of it, and the error jumps in that one step.
+    # Rounding can move a value across ReLU's kink at zero. Then the error jumps in that one step.
     # Measured for ReLU with max pooling: lanes jumped in 5 of 16 sequences of 40 steps, the loop in 2 of them;
     # in all others both had the same error. The median over five restarts leaves such jumps out.
     restarts = 5 if keywords.get("activation") in KINKED else 1
     length = len(batches) // restarts
     errors = [update_errors(run, batches[i * length : (i + 1) * length]) for i in range(restarts)]
     loop, lanes = (median(engine) for engine in zip(*errors, strict=True))
-    # The floor: where a kink or a tie is met on either side of it, two float32 engines part by this much.
+    # The floor: at a kink or a tie, two float32 engines may differ by this much.
     assert lanes <= max(5 * loop, 1e-4)
 
 
@@ -188,7 +188,7 @@ def test_every_optimiser_takes_torchs_steps(recipe):
         loop.step(batch)
         lanes.step(batch)
     way = (flat(loop.model) - start).norm()
-    # Adam divides by the root of its second moment: where that is nothing, rounding decides a step's sign.
+    # Adam divides by the root of its second moment. Where this is near zero, rounding decides a step's sign.
     assert (flat(lanes.model) - flat(loop.model)).norm() <= 3e-4 * way
 
 
@@ -449,7 +449,7 @@ def test_the_environment_can_force_the_loop(monkeypatch):
 
 @pytest.fixture
 def undecided(monkeypatch, tmp_path):
-    """The question for a compiler is open again, its cache empty."""
+    """Make the engine look for a compiler again, with an empty cache."""
     monkeypatch.setattr(lanes_library, "user_cache_path", lambda _: tmp_path)
     lanes_library.load_library.cache_clear()
     yield tmp_path
@@ -471,7 +471,7 @@ def test_a_compiler_that_is_missing_or_fails_is_a_reason(monkeypatch, undecided,
 def test_it_is_compiled_once_and_leaves_nothing_half_made(monkeypatch, undecided):
     calls = []
     run = subprocess.run
-    # Compiled in a fraction of the time.
+    # This compiles in a fraction of the time.
     monkeypatch.setattr(lanes_library, "FLAGS", (*lanes_library.FLAGS, "-O0"))
     monkeypatch.setattr(
         subprocess, "run", lambda command, **how: calls.append(command) or run(command, **how)

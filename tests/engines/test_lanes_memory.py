@@ -1,4 +1,4 @@
-"""The lanes engine reads nothing that it has not written and touches nothing that is not its own."""
+"""The lanes engine reads no memory that it has not written, and accesses only its own memory."""
 
 import ctypes
 import math
@@ -41,13 +41,13 @@ NETWORKS = {
     "a last convolution of one pixel": {"conv_layers": 3, "kernel_size": [5, 5, 5], "padding": [2, 0, 0]},
 }  # fmt: skip
 
-# Run as a script it has a library of its own, which must be the first it loads.
+# As a script, this file has its own library, which must be the first that it loads.
 missing = lanes_library.load_library() if __name__ != "__main__" else None
 needs_compiler = pytest.mark.skipif(isinstance(missing, str), reason=f"no lanes engine here: {missing}")
 
 
 def flags(vectors: str, *, sanitized: bool) -> tuple[str, ...]:
-    """The engine's own, for other vectors; barely optimised, for that is compiled sooner."""
+    """The engine's flags for other vectors, with little optimisation, which compiles faster."""
     given = [flag.replace("native", vectors) for flag in lanes_library.FLAGS]
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitized else []
     return *given, "-O0" if sanitized else "-O1", *sanitizers
@@ -59,7 +59,7 @@ def trained(
     *,
     poison: bool = False,
 ) -> torch.Tensor:
-    """Parameters after four steps; if `poison`, what is left over from each step was made NaN before the next."""
+    """Parameters after four steps. With `poison`, buffers are filled with NaN before each step."""
     arm = Arm(
         name="arm",
         model="lenet",
@@ -79,7 +79,7 @@ def trained(
 
 
 def scratch(trainer: LanesTrainer) -> Iterator[tuple[int, int]]:
-    """Address and length of what a step must write before it reads it; padded maps keep their zeros."""
+    """Address and length of each buffer that a step must write before it reads. Padding keeps its zeros."""
     lanes = trainer._library.lanes()
     yield trainer._network.gradients, trainer._network.parameter_count
     for layer, _ in trainer._layers:
@@ -114,7 +114,7 @@ def test_nothing_left_over_from_a_step_reaches_the_next(keywords):
     ids=str,
 )
 def test_another_build_agrees_with_the_loop(monkeypatch, tmp_path, vectors, sanitized):
-    """Narrower vectors, and address and undefined-behaviour sanitizers, each in a process of its own."""
+    """Builds with narrower vectors or with sanitizers (address, undefined behaviour), each in its own process."""
     compiler = shutil.which(os.environ.get("CXX", "g++")) or "g++"
     runtime = subprocess.run(
         [compiler, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
@@ -123,7 +123,7 @@ def test_another_build_agrees_with_the_loop(monkeypatch, tmp_path, vectors, sani
         pytest.skip("the compiler brings no address sanitizer")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(lanes_library, "FLAGS", flags(vectors, sanitized=sanitized))
-    lanes_library.compile_library(compiler)  # here, where no sanitizer watches the compiler
+    lanes_library.compile_library(compiler)  # here, because a sanitizer would also check the compiler
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parents[2]),

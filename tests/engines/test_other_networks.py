@@ -74,7 +74,7 @@ def test_lanes_train_what_they_cover_like_the_loop(model: str, keywords: dict[st
     assert lanes.reason_against(run, DIGITS, CPU) is None
     loop, fast = LoopTrainer(run, DIGITS, CPU), LanesTrainer(run, DIGITS, CPU)
     for number, batch in enumerate(batches(10)):
-        # Each from the same point: within rounding of a kink of ReLU the two may else take either side of it.
+        # Start each step from equal parameters: otherwise rounding near a ReLU kink would separate the engines.
         start = flat(loop.model)
         fast.model.load_state_dict(loop.model.state_dict())
         for trainer in (loop, fast):

@@ -1,4 +1,4 @@
-"""A run that falls below its floor is stopped there, on record as such, and no other run is."""
+"""A run whose validation accuracy falls below its floor is stopped and recorded as pruned."""
 
 import math
 from dataclasses import replace
@@ -19,7 +19,7 @@ from tests.conftest import CPU
 
 
 class Scripted:
-    """Trains nothing and reaches, epoch by epoch, the accuracies it was told."""
+    """A trainer that trains nothing and returns the given accuracies, epoch by epoch."""
 
     name = "scripted"
     model = nn.Sequential()
@@ -55,7 +55,7 @@ def scripted(
 
 
 def made(record: RunRecord) -> list[float]:
-    """The whole epochs on record."""
+    """The full epochs in the record."""
     return [point.epoch for point in record.epochs if point.train_seconds is not None]
 
 

@@ -1,4 +1,4 @@
-"""A run trains, is a function of its seed, reads the test images once, and says when it diverged."""
+"""Training of one run: it depends only on the seed, tests once, and records divergence."""
 
 import math
 
@@ -15,7 +15,7 @@ from tests.conftest import CPU
 
 
 class Watching(LoopTrainer):
-    """The plain loop, noting what it was given to look at."""
+    """The plain loop, which records the batches and images that it gets."""
 
     def __init__(self, run: Run, dataset: Dataset) -> None:
         super().__init__(run, dataset, CPU)
@@ -53,7 +53,7 @@ def test_a_run_learns_the_digits(small, digits) -> None:
 def test_equal_runs_give_equal_numbers_whatever_ran_before(small, digits) -> None:
     run = a_run(small("baseline.dropout=0.3"))
     first, _ = trained(run, digits)
-    torch.rand(1000)  # somebody else drew from the global generator
+    torch.rand(1000)  # other code drew from the global generator
     second, _ = trained(run, digits)
     timeless = [[(p.epoch, p.train_loss, p.validation_accuracy) for p in r.epochs] for r in (first, second)]
     assert timeless[0] == timeless[1]

@@ -1,4 +1,4 @@
-"""A study on a Ray cluster of two nodes: the table of one machine, byte for byte, whatever becomes of a node."""
+"""A study on a Ray cluster of two nodes gives the same table as one machine, even if a node dies."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,12 +25,12 @@ FEW = ("tuning.trials=0", "timing.blocks=0", "recipe.epochs=1")
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
-    """Two nodes on this machine with a core each; the head's is the one that stays."""
+    """Two nodes with one core each, on this machine. The head node stays alive in all tests."""
     needed("ray")
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PYTHONPATH", str(ROOT))  # a person's own networks, there as on any node
+        patched.setenv("PYTHONPATH", str(ROOT))  # so that users' networks can be imported on the nodes
         patched.setenv("RAY_USAGE_STATS_ENABLED", "0")
         made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
         made.add_node(**NODE)
@@ -71,7 +71,7 @@ def test_cohorts_are_tasks_too_and_none_is_larger_than_a_gpu_trains_at_once(
     assert runs_csv(folder).count(b",complete,") == 24
 
 
-def test_a_node_killed_in_mid_study_costs_nothing(nodes, small, tmp_path: Path) -> None:
+def test_a_node_that_dies_during_a_study_changes_no_result(nodes, small, tmp_path: Path) -> None:
     spec = small(*FEW, "seeds=12")
     _, alone = conduct(spec, tmp_path / "alone", here)
     victim = nodes.add_node(**NODE)
@@ -104,13 +104,13 @@ def test_a_run_whose_worker_always_dies_or_hangs_is_recorded_and_the_others_go_o
     assert record.cause.startswith("its worker died twice: WorkerCrashedError")
 
 
-def test_what_times_has_its_machine_alone_and_gives_it_back(nodes, small, tmp_path: Path) -> None:
+def test_timing_reserves_the_machine_and_frees_it_afterwards(nodes, small, tmp_path: Path) -> None:
     import ray
 
     from ablate.execution.ray_cluster import reserve_machine
 
     def free() -> float:
-        """Cores that others may have, once the cluster has heard of all that are taken or given back."""
+        """The number of free cores, when the cluster has registered all changes."""
         for _ in range(50):
             if (cores := ray.available_resources().get("CPU", 0)) == 1:
                 break
@@ -134,7 +134,7 @@ def test_what_times_has_its_machine_alone_and_gives_it_back(nodes, small, tmp_pa
         assert free() == 1.0
 
 
-def test_a_node_with_other_code_is_told_of_and_trains_nothing(
+def test_a_node_with_other_code_trains_nothing_and_the_error_names_both_versions(
     nodes, small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ablate.execution.ray_cluster.compute_code_version", lambda: "ablate of yesterday")

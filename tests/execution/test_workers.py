@@ -1,4 +1,4 @@
-"""Workers are real processes: one may die without taking the others along, and none outlives its parent."""
+"""Workers are processes: the death of one does not harm the others, and none outlives its parent."""
 
 import signal
 import subprocess
@@ -24,7 +24,7 @@ CONDITIONS = Conditions(dataset=find_dataset("digits"), data_root=None, validati
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[LocalProcesses]:
-    """One for all tests, whatever they do to it: that it recovers is what it promises."""
+    """One pool for all tests, because it must recover from whatever a test does to it."""
     made = LocalProcesses(CONDITIONS, jobs=2)
     yield made
     made.close()
@@ -39,7 +39,7 @@ def timeless(record: RunRecord) -> tuple[object, ...]:
 
 
 def workers_of(parent: psutil.Process) -> list[psutil.Process]:
-    """What the server of `parent` has forked."""
+    """The processes that the fork server of `parent` has started."""
     servers = [child for child in parent.children() if "forkserver" in " ".join(_command(child))]
     return [worker for server in servers for worker in server.children()]
 
@@ -98,7 +98,7 @@ def test_a_run_whose_worker_dies_twice_is_recorded_failed(small, pool: LocalProc
     assert outcome.record.cause == "its worker died twice, with exit code -9"
 
 
-def test_what_goes_wrong_inside_a_run_becomes_its_record(small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_inside_a_run_is_stored_in_its_record(small, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> RunRecord:
         raise RuntimeError("expected scalar type Float\nbut found Double")
 

@@ -1,4 +1,4 @@
-"""The explorer in Debian's chromium: how it is served, and what one does on its page."""
+"""Serve the explorer, and operate its page in chromium."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu-sandbox", "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader", "--hide-scrollbars", "--force-device-scale-factor=1",
 )  # fmt: skip
-# The stroke of each digit, in shares of the pad's side.
+# The stroke of each digit, as points relative to the side of the pad.
 STROKES = {
     1: [(0.5, 0.15), (0.5, 0.85)],
     7: [(0.25, 0.2), (0.75, 0.2), (0.45, 0.85)],
@@ -36,7 +36,7 @@ PATIENCE = 60.0
 
 
 class Page:
-    """The page in a browser, and what one does on it."""
+    """The page in a browser, with the actions of a user."""
 
     def __init__(self, driver: Any, address: str) -> None:
         self.driver = driver
@@ -73,7 +73,7 @@ class Page:
         return int(self.one("body").get_attribute("data-answered") or 0)
 
     def draw(self, digit: int) -> None:
-        """With the mouse, and until the last of it was answered."""
+        """Draw a digit with the mouse, and wait for the answer to the last stroke."""
         from selenium.webdriver import ActionChains
 
         pad, before = self.one("#pad"), self.answered
@@ -93,7 +93,7 @@ class Page:
         self.settle(before)
 
     def settle(self, before: int) -> None:
-        """Until all that was asked is answered."""
+        """Wait until every request is answered."""
         self.wait(lambda: self.answered > before)
         while (seen := self.answered) and not time.sleep(0.4) and self.answered != seen:
             pass
@@ -103,7 +103,7 @@ class Page:
 
     @property
     def last_read(self) -> dict[str, Any]:
-        """What was last asked of the networks."""
+        """The last request to read an image."""
         return json.loads(
             self.driver.execute_script("return window.sent.findLast(([path]) => path === '/read')[1]")
         )
@@ -115,7 +115,7 @@ class Page:
 
 @contextmanager
 def served(folder: Path, *more: str) -> Iterator[str]:
-    """The address at which `ablate explore` serves a report folder, until the end."""
+    """Serve a report folder with `ablate explore`; yields its address."""
     command = [sys.executable, "-m", "ablate", "explore", str(folder), "--port", "0", *more]
     given = environment() | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=given) as process:

@@ -1,4 +1,4 @@
-"""A study that was run, its arms opened for looking, served, and shown in a browser."""
+"""A finished study, and the explorer for it: its session, its server, and its page in a browser."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ SHOWN = ("baseline", "pooling=max")
 
 @pytest.fixture(scope="package")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
-    """The report folder of a small study of three arms on the digits, one of them trained on smaller images."""
+    """The report folder of a small study on the digits. One of its three arms has smaller images."""
     path = tmp_path_factory.mktemp("explored")
     (path / "small.yaml").write_text(SMALL.replace("factors: {", "factors: {input_size: [null, 20], "))
     spec = study_file.read(
@@ -37,14 +37,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
 
 @pytest.fixture(scope="package")
 def extra() -> None:
-    """What `pip install -e '.[explore]'` brings."""
+    """Require the packages of the extra `explore`."""
     for package in ("nicegui", "starlette", "uvicorn"):
         needed(package)
 
 
 @pytest.fixture(scope="package")
 def session(extra: None, folder: ReportFolder) -> Any:
-    """The folder's arms, opened."""
+    """An explorer session on the folder."""
     from ablate.explore import session as sessions
 
     return sessions.open_session(folder.path, data_dir=None, tell=lambda line: None)
@@ -52,7 +52,7 @@ def session(extra: None, folder: ReportFolder) -> Any:
 
 @pytest.fixture(scope="package")
 def client(session: Any) -> Any:
-    """Asks the server without a network between them."""
+    """A client that calls the server in this process."""
     needed("httpx2")
     from starlette.testclient import TestClient
 
@@ -79,7 +79,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def driver(browser: Any) -> Iterator[Any]:
-    """The browser, in which no script may fail."""
+    """The browser. A script error in it fails the test."""
     browser.set_window_size(1400, 1000)
     yield browser
     assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
@@ -87,15 +87,15 @@ def driver(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="package")
 def address(extra: None, folder: ReportFolder) -> Iterator[str]:
-    """Where the folder is served, as a person serves it."""
+    """The address of the folder, served by the command."""
     with served(folder.path, "--arms", ",".join(SHOWN)) as where:
         yield where
 
 
 @pytest.fixture
 def page(driver: Any, address: str) -> Page:
-    """The page, just opened, with an empty pad."""
+    """The page with an empty pad."""
     page = Page(driver, address)
-    page.wait(lambda: page.answered)  # it opens on a test image
+    page.wait(lambda: page.answered)  # the page opens on a test image
     page.one("#clear").click()
     return page

@@ -1,4 +1,4 @@
-"""The explorer as a person meets it, in Debian's chromium: draws, looks, clicks, compares."""
+"""The explorer's page in chromium: drawing, views of layers, units, comparison of two networks."""
 
 import time
 from io import BytesIO
@@ -34,7 +34,7 @@ def test_a_drawn_digit_is_guessed_as_torch_guesses_it(page: Page, session) -> No
     assert page.text("#answers") == ""
 
 
-def test_the_page_opens_on_a_test_image_that_tells_the_arms_apart(
+def test_the_page_opens_on_a_test_image_on_which_the_arms_differ(
     driver: Any, address: str, session: Any
 ) -> None:
     page = Page(driver, address)
@@ -74,7 +74,7 @@ def test_a_unit_clicked_in_the_flat_view_shows_torchs_numbers_in_both_arms(page:
         if "baseline, conv1 " in canvas.get_attribute("aria-label")
     )
     page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", sheet)
-    # Map 1 stands beside map 0, both with a border of one square: its row 10, column 12.
+    # Click row 10, column 12 of map 1. It is to the right of map 0, and each map has a border of one square.
     square = sheet.size["width"] / int(sheet.get_attribute("width"))
     x, y = (1 + 29 + 12 + 0.5) * square, (1 + 10 + 0.5) * square
     ActionChains(page.driver).move_to_element_with_offset(
@@ -86,7 +86,7 @@ def test_a_unit_clicked_in_the_flat_view_shows_torchs_numbers_in_both_arms(page:
         assert page.value_of_unit(number) == pytest.approx(unit.value, abs=1e-6)
     assert "rows 8 to 12, columns 10 to 14" in page.text("#unit")
     assert "25 inputs, each times its weight" in page.text("#unit")
-    # With the keyboard one column further.
+    # The right arrow key moves one column on.
     from selenium.webdriver.common.keys import Keys
 
     sheet.send_keys(Keys.ARROW_RIGHT)
@@ -121,7 +121,12 @@ def test_a_unit_clicked_in_three_dimensions_is_the_one_under_the_mouse(page: Pag
             assert value == pytest.approx(values[unit].item(), abs=1e-6)
             red, _, blue = seen.getpixel((x, y))
             if abs(value) > values.abs().max() / 8 and abs(red - blue) > 20:
-                assert (red > blue) == (value > 0), (x, y, layer, place)  # orange is above zero, purple below
+                assert (red > blue) == (value > 0), (
+                    x,
+                    y,
+                    layer,
+                    place,
+                )  # orange is positive, purple is negative
                 agreed += 1
     assert agreed >= 5
 
@@ -142,7 +147,7 @@ def test_three_dimensions_turn_zoom_and_reset(page: Page) -> None:
     assert canvas.screenshot_as_png == views[0]
 
 
-def test_test_images_are_picked_by_what_became_of_them(page: Page, session) -> None:
+def test_test_images_are_picked_by_class_mistake_or_disagreement(page: Page, session) -> None:
     for words in (
         "of class 4",
         "most confident mistakes of baseline",
@@ -182,7 +187,7 @@ def test_the_pad_is_drawn_on_with_the_keyboard(page: Page) -> None:
     page.wait(lambda: page.text("#answers") == "")
 
 
-def test_arms_that_differ_in_size_stand_beside_each_other(page: Page) -> None:
+def test_arms_with_different_image_sizes_can_be_compared(page: Page) -> None:
     page.choose("#arm-b", "input_size=20")
     page.draw(0)
     page.one("#show-flat").click()
@@ -230,7 +235,7 @@ def test_a_saved_page_opens_without_a_server(
     assert done.returncode == 0, done.stderr
     page = Page(driver, file.as_uri())
     page.wait(lambda: page.all("#pictures button"))
-    page.wait(lambda: page.answered)  # it opens on a test image
+    page.wait(lambda: page.answered)  # the page opens on a test image
     assert len(page.all("#answers [data-arm]")) == 2
     before = page.answered
     page.all("#pictures button")[0].click()
@@ -247,7 +252,7 @@ def test_a_saved_page_opens_without_a_server(
     assert not page.one("#clear").is_displayed()
 
 
-def test_the_documents_network_reads_drawn_digits(
+def test_the_network_of_the_visualiser_study_reads_drawn_digits(
     driver: Any, extra: None, real_data: Path, tmp_path: Path
 ) -> None:
     done = ablate(

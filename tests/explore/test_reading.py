@@ -1,4 +1,4 @@
-"""What is told of a unit is what the trained module does: its value, its weights, what it sees of the image."""
+"""The explanation of a unit agrees with the trained module: value, weights, receptive field."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_layers_and_values_are_those_of_the_module_itself(settings) -> None:
 
 
 def by_arithmetic(network: nn.Module, size: int) -> dict[str, list[tuple[int, int]]]:
-    """Rows of the image that each row of maps sees, from kernel, stride and padding alone."""
+    """The image rows on which each row of the maps depends, computed from kernel, stride and padding."""
     seen = [(row, row) for row in range(size)]
     found = {}
     for name, module in network.named_children():
@@ -92,7 +92,7 @@ def test_rows_and_columns_are_not_mixed_up() -> None:
     assert (unit.inputs.rows, unit.inputs.columns) == ((2, 2), (6, 7))
 
 
-def test_a_convolutions_weights_and_bias_are_told_as_they_are() -> None:
+def test_a_unit_of_a_convolution_has_its_weights_and_bias() -> None:
     made, network = reader(activation="relu")
     index = [layer.name for layer in made.layers].index("conv2")
     unit = made.unit(image(), index, (7, 4, 5))
@@ -108,14 +108,14 @@ def test_a_convolutions_weights_and_bias_are_told_as_they_are() -> None:
     assert torch.equal(inputs.values, given[0, :, 4:9, 5:10])
 
 
-def test_at_the_border_only_what_lies_in_the_map_feeds() -> None:
+def test_at_the_border_a_unit_depends_only_on_inputs_inside_the_map() -> None:
     made, network = reader()
     inputs = made.unit(image(), 0, (2, 0, 27)).inputs
     assert (inputs.rows, inputs.columns) == ((0, 2), (25, 27))
     assert torch.equal(inputs.weights, network.get_submodule("conv1").weight[2, :, 2:, :3].detach())
 
 
-def test_a_dense_layer_is_fed_by_all_and_told_its_row_of_weights() -> None:
+def test_a_unit_of_a_dense_layer_depends_on_all_inputs_by_its_row_of_weights() -> None:
     made, network = reader()
     index = [layer.kind for layer in made.layers].index("Linear")
     unit = made.unit(image(), index, (9,))
@@ -126,7 +126,7 @@ def test_a_dense_layer_is_fed_by_all_and_told_its_row_of_weights() -> None:
     assert unit.inputs.rest == pytest.approx(module.bias[9].item(), abs=1e-6)
 
 
-def test_max_pooling_depends_on_its_window_and_takes_the_winner() -> None:
+def test_max_pooling_depends_on_its_window_and_has_weight_one_for_the_largest() -> None:
     made, _ = reader(pooling="max")
     index = [layer.kind for layer in made.layers].index("MaxPool2d")
     unit = made.unit(image(), index, (3, 6, 2))
@@ -137,7 +137,7 @@ def test_max_pooling_depends_on_its_window_and_takes_the_winner() -> None:
     assert inputs.values.max().item() == unit.value
 
 
-def test_a_relu_that_is_off_still_depends_on_what_it_is_given() -> None:
+def test_a_relu_with_output_zero_still_depends_on_its_input() -> None:
     call = trace_calls(nn.Sequential(nn.ReLU()), torch.tensor([[[[-2.0, 3.0]]]]))[0]
     inputs = find_unit_inputs(call, (0, 0, 0))
     assert (inputs.channels, inputs.rows, inputs.columns) == ((0,), (0, 0), (0, 0))
@@ -145,7 +145,7 @@ def test_a_relu_that_is_off_still_depends_on_what_it_is_given() -> None:
     assert inputs.weights.tolist() == [[[0.0]]]
 
 
-def test_what_works_in_place_and_across_maps_is_told_too() -> None:
+def test_modules_that_work_in_place_or_across_maps_are_explained() -> None:
     network = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.LocalResponseNorm(3), nn.Flatten()
     ).eval()

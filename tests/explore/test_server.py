@@ -1,4 +1,4 @@
-"""What the explorer answers and whom: the numbers of the module, and a clear refusal of anything else."""
+"""The explorer's server: its answers are the networks' numbers, and invalid or foreign requests are refused."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ def numbers(packed: str) -> np.ndarray:
     return np.frombuffer(base64.b64decode(packed), "<f4")
 
 
-def test_a_drawing_is_read_by_the_very_networks_each_at_its_own_size(client, session) -> None:
+def test_each_network_reads_a_drawing_at_its_own_image_size(client, session) -> None:
     drawing = torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(1))
     arms = ["pooling=max", "input_size=20"]
     told = client.post("/read", json={"image": drawing.tolist(), "arms": arms}).json()
@@ -48,7 +48,7 @@ def test_a_test_image_is_the_one_that_was_scored(client, session, folder) -> Non
     assert recorded > 0.5
 
 
-def test_a_unit_is_told_with_what_feeds_it(client, session) -> None:
+def test_the_answer_about_a_unit_has_its_value_field_and_weights(client, session) -> None:
     told = client.post("/unit", json={**UNIT, "place": [2, 10, 11]}).json()
     arm = session.arms["baseline"]
     assert told["value"] == arm.reader.unit(arm.test_image(0), 0, (2, 10, 11)).value
@@ -168,7 +168,7 @@ def test_a_hundred_megabytes_are_refused_before_they_have_come(client) -> None:
         {"pick": "class", "what": 1},
     ],
 )
-def test_wishes_for_pictures_that_there_are_not_are_refused(client, query: dict[str, Any]) -> None:
+def test_requests_for_unknown_kinds_of_pictures_are_refused(client, query: dict[str, Any]) -> None:
     assert client.get("/pictures", params={"arm": "baseline", **query}).status_code == 422
     assert client.get("/pictures", params={"pick": "disagree", "arm": "baseline"}).status_code == 422
 

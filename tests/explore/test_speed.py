@@ -1,4 +1,4 @@
-"""How long a stroke takes to be answered: `pytest -m explore -n 0 --benchmark-only tests/explore/test_speed.py`."""
+"""The time from a stroke on the pad to its answer: `pytest -m explore -n 0 --benchmark-only tests/explore/test_speed.py`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 from tests.explore.browsing import Page
 
 pytestmark = pytest.mark.explore
-# A short stroke somewhere on the pad, and the time until its answer is drawn.
+# Draw a short stroke, and call `done` when its answer is on the page.
 STROKE = """
 const [place, done] = arguments;
 const pad = document.getElementById("pad"), box = pad.getBoundingClientRect();

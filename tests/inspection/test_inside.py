@@ -1,4 +1,4 @@
-"""What is seen inside a network is what it does: counted, hooked and drawn as it is, by any class of network."""
+"""Views of trained networks: confusions, feature maps and filters agree with the networks, of any class."""
 
 import io
 import os
@@ -44,7 +44,7 @@ CLASSES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shi
 
 
 class WithCheckpoints(Stub):
-    """The stub's runs take no time, but leave a network; that with batch norm has learnt a little."""
+    """Runs of the stub take no time, but leave a checkpoint. The network with batch norm is trained briefly."""
 
     def outcomes(self, runs):
         for outcome in super().outcomes(runs):
@@ -72,7 +72,7 @@ def taught(run: Run) -> nn.Module:
 
 
 def kept(path: Path, arm: int) -> nn.Module:
-    """The network of one of the study's arms as its checkpoint has it, ready to guess."""
+    """The network of an arm with the weights of its checkpoint, in evaluation mode."""
     run = Run(phase="confirm", arm=lay_out(gather(path).study).arms[arm], setting={}, seed=0)
     made = network(run)
     made.load_state_dict(torch.load(path / "checkpoints" / f"{run.arm.slug}.pt", weights_only=True))
@@ -90,7 +90,7 @@ ARMS = "arms: {lenet: {}, max $x: {pooling: max, activation: relu, batch_norm: t
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a study of three arms, one of them without convolutions, that was looked into."""
+    """The folder of a study of three arms with views. One arm has no convolutions."""
     parent = tmp_path_factory.mktemp("looked")
     file = parent / "small.yaml"
     file.write_text(SMALL.replace("factors: {pooling: [avg, max]}", ARMS))
@@ -100,7 +100,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def looked(once: Path, tmp_path: Path) -> Path:
-    """A copy of it to work on."""
+    """A copy of that folder, which a test may change."""
     return Path(shutil.copytree(once, tmp_path / "looked"))
 
 
@@ -174,13 +174,13 @@ def test_a_network_without_convolutions_says_so_and_is_still_scored(looked: Path
     assert set(panels.tabulate_confused_pairs(found)["arm"]) == {"lenet", "max $x", "mlp"}
 
 
-def test_an_image_stands_for_its_class_if_none_is_nearer_to_the_mean(digits: Dataset) -> None:
+def test_the_typical_image_of_a_class_is_nearest_to_the_mean(digits: Dataset) -> None:
     images = digits.test_images[digits.test_labels == 3]
     distances = [(image - images.mean(0)).norm().item() for image in images]
     assert pick_typical_image(digits, 3).equal(images[int(np.argmin(distances))])
 
 
-def test_what_is_shown_is_pullover_and_coat_or_else_what_is_confused_most(digits: Dataset) -> None:
+def test_the_default_classes_are_pullover_and_coat_or_the_most_confused(digits: Dataset) -> None:
     fashion = replace(digits, name="fashion_mnist", classes=(*CLASSES, "bag", "ankle boot"))
     assert choose_classes(fashion, []) == (2, 4)
     confusion = torch.eye(10, dtype=torch.int64) * 30
@@ -200,7 +200,7 @@ def test_what_is_shown_is_pullover_and_coat_or_else_what_is_confused_most(digits
         ("d", (3,)),
     ],
 )
-def test_a_class_is_named_by_its_name_or_how_only_it_begins(text: str, classes: tuple[int, ...]) -> None:
+def test_a_class_is_found_by_its_name_or_a_unique_beginning(text: str, classes: tuple[int, ...]) -> None:
     assert parse_classes(text, CLASSES) == classes
 
 
@@ -212,7 +212,7 @@ def test_a_class_is_named_by_its_name_or_how_only_it_begins(text: str, classes: 
         ("coat,", "no such"),
     ],
 )
-def test_a_class_that_is_none_or_several_is_refused(text: str, message: str) -> None:
+def test_a_name_that_fits_no_class_or_several_is_refused(text: str, message: str) -> None:
     with pytest.raises(AblateError, match=message):
         parse_classes(text, CLASSES)
 
@@ -222,7 +222,7 @@ def test_a_name_that_others_begin_with_is_that_class() -> None:
 
 
 class Functional(nn.Module):
-    """A person's own network: functions where others have modules, and a module that is used twice."""
+    """A user's network: it calls functions in place of modules, and uses one module twice."""
 
     def __init__(self, *, in_place: bool = False) -> None:
         super().__init__()
@@ -257,7 +257,7 @@ def test_activations_that_are_functions_or_in_place_are_found_all_the_same(in_pl
     assert where == "branches.0, then relu"
     torch.testing.assert_close(found, second.relu())
     where, found = find_maps(calls, "3") or pytest.fail("no maps")
-    assert where == "branches.1"  # its activation goes straight into a sum, where no module sees it
+    assert where == "branches.1"  # no module takes the output of its activation, because it goes into a sum
     torch.testing.assert_close(found, third)
     where, found = find_maps(calls, "stem") or pytest.fail("no maps")
     torch.testing.assert_close(found, response)
@@ -268,7 +268,7 @@ def test_activations_that_are_functions_or_in_place_are_found_all_the_same(in_pl
 
 @pytest.fixture
 def colours(digits: Dataset) -> Dataset:
-    """Colour images of 24×70 pixels in four classes whose names are no easy ones."""
+    """Colour images of 24×70 pixels in four classes with awkward names."""
     torch.manual_seed(0)
     return replace(
         digits,
@@ -289,7 +289,7 @@ def test_colour_images_of_any_size_are_shown_as_they_are(
     scored = score_network(reopen_network(run, folder, colours), colours)
     assert scored.confusion.sum() == 40
     view = view_network(run, folder, colours, (0, 2), ["1", "2"], score=scored)
-    assert view.images.shape == (2, 3, 24, 64)  # no more pixels a side than a figure shows
+    assert view.images.shape == (2, 3, 24, 64)  # at most as many pixels a side as a figure shows
     assert view.layers[0].maps.shape == (2, 16, 24, 64)
     assert view.layers[0].channels == 40
     found = Views(classes=colours.classes, inputs=(0, 2), arms=(view,))
@@ -355,7 +355,7 @@ def test_a_finished_folder_is_not_looked_into_again_but_a_torn_or_new_one_is(
     assert len(seen_in(looked).arms) == 3
 
 
-def test_an_arm_that_diverged_is_told_of_and_keeps_no_other_from_being_seen(looked: Path) -> None:
+def test_a_diverged_arm_gets_a_remark_and_the_others_get_views(looked: Path) -> None:
     spec = gather(looked).study
     trained = network(Run(phase="confirm", arm=lay_out(spec).arms[0], setting={}, seed=0))
     with torch.no_grad():
@@ -448,7 +448,7 @@ def test_pictures_are_put_in_rows_with_gaps_of_nothing_between() -> None:
     assert whole.shape == (5, 5)
     assert np.isnan(whole[2]).all()
     assert np.isnan(whole[:, 2]).all()
-    assert np.isnan(whole[3:, 3:]).all()  # the place that is left
+    assert np.isnan(whole[3:, 3:]).all()  # the empty place
     assert np.nansum(whole) == 12
 
 

@@ -1,4 +1,4 @@
-"""Throughput is measured in alternation between synchronised clocks; costs are counted, not guessed."""
+"""Timing blocks of alternating arms, and the costs of an arm."""
 
 import time
 
@@ -34,7 +34,7 @@ def test_a_block_counts_its_examples_and_its_own_time() -> None:
     assert 0.05 <= block.seconds < 5
 
 
-def test_a_block_during_which_others_worked_is_marked_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_block_with_load_from_other_programs_is_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([(0.0, 0.0, 0.0), (1.5, 2.0, 1.0)])  # of two cores' 2 s, 1.5 s busy, 1 s of it our own
     monkeypatch.setattr(blocks.ProcessorLoad, "_read", staticmethod(lambda: next(readings)))
     assert blocks.measure_block("a", lambda count: count, 1, CPU, block=0, position=0).disturbed
@@ -82,7 +82,7 @@ def test_peak_memory_is_that_of_the_tensors_alive_at_once() -> None:
     assert cost.peak_memory_bytes == pytest.approx(12e6, rel=0.01)
 
 
-def test_the_environment_names_what_a_figure_holds_for() -> None:
+def test_the_environment_names_hardware_versions_and_settings() -> None:
     described = machine.describe_machine(CPU, threads=2)
     assert described.device == "cpu"
     assert described.timing_threads == 2
