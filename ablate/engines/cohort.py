@@ -101,9 +101,8 @@ def train_together(
         seconds = time.perf_counter() - started
         courses = {place: member.course for place, member in members.items()}
         for place, course in courses.items():
-            course.add_epoch(
-                make_curve(course.epochs, cohort.marks, [mark[place] for mark in values]), seconds
-            )
+            totals_of_run = [mark[place] for mark in values]
+            course.add_epoch(make_curve(course.epochs, cohort.marks, totals_of_run), seconds)
         if any(course.wants_validation for course in courses.values()):
             correct = cohort.count_correct(dataset.images, dataset.labels, held_out).tolist()
             for place, course in courses.items():
@@ -158,9 +157,8 @@ class Cohort:
         self._images, self._labels = dataset.images, dataset.labels
         self._classes = len(dataset.classes)
         self._device = dataset.images.device
-        self._model = build_initial_model(like, dataset.images.shape[1:], self._classes).to(
-            dataset.images.dtype
-        )
+        model = build_initial_model(like, dataset.images.shape[1:], self._classes)
+        self._model = model.to(dataset.images.dtype)
         self._replicas = Replicas(self._model, places)
         self.parameters = dataset.images.new_zeros(places, self._replicas.size)
         self._optimizer = Optimizer(like.recipe.optimizer, self.parameters)
