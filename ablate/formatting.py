@@ -1,9 +1,10 @@
 """Number formatting for reports: percentage points, intervals, p-values, counts, lists."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:  # the command line formats numbers before it needs pandas
+    import pandas as pd
 
 
 def format_points(share: float, *, signed: bool = False) -> str:
@@ -45,9 +46,6 @@ def spell_keyword(keyword: str) -> str:
     return keyword.replace("_", " ")
 
 
-def list_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+def list_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
     """The table's rows as plain Python values, None where a value is missing."""
-    return [
-        {str(column): None if pd.isna(value) else value for column, value in row.items()}
-        for row in table.astype(object).to_dict("records")
-    ]
+    return table.astype(object).where(table.notna(), None).to_dict("records")
