@@ -12,7 +12,9 @@ from ablate.data.datasets import find_dataset
 from ablate.data.loading import Dataset
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
-from tests.commands import leave_undrawn
+from tests.commands import CACHE, leave_undrawn
+
+os.environ["XDG_CACHE_HOME"] = str(CACHE)  # one compiled engine for all tests, and nobody's own cache
 
 CPU = torch.device("cpu")
 STUDIES = Path(__file__).parents[1] / "studies"
@@ -31,6 +33,22 @@ validation: 240
 timing: {blocks: 3, block_seconds: 0.01}
 """
 """Seconds from tuning to report; lines are counted in the tests of error messages."""
+
+
+LONGEST = (
+    "cli/test_run.py", "faults/test_processes.py", "faults/test_interruptions.py", "faults/test_scale.py",
+    "engines/test_cohort.py", "bench/test_bench.py", "engines/test_lanes_memory.py", "faults/test_storage.py",
+    "tuning/test_calibration.py", "report/test_writer.py", "cli/test_export.py", "studies/test_studies.py",
+    "faults/test_study_files.py", "experiment/test_conduct.py", "engines/test_lanes.py", "search/test_candidates.py",
+)  # fmt: skip
+"""Files of tests that take longest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files begin first, so that none of them runs alone at the end."""
+    folder = Path(__file__).parent
+    rank = {folder / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from platformdirs import user_cache_path
 
 SOURCE = Path(__file__).with_name("lanes.cpp")
@@ -105,10 +106,12 @@ def compile_library(compiler: str) -> Path:
     made_from = [source, _run(compiler, "--version"), *FLAGS, cpu[0] if cpu else ""]
     key = hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:24]
     path = user_cache_path("ablate") / "lanes" / f"{key}.so"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed when complete, because several processes may compile at once, and any may be killed.
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One process compiles while others wait. The file is renamed when complete, because any may be killed.
+    with FileLock(path.with_suffix(".lock")), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        if not path.exists():
             whole = Path(scratch, path.name)
             _run(compiler, *FLAGS, str(SOURCE), "-o", str(whole))
             whole.replace(path)
