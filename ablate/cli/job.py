@@ -128,7 +128,7 @@ class _Reporting:
 
     def write(self, *, measure_costs: bool = True) -> Evidence:
         """Tables, provenance and report of what is on record."""
-        # Imported while the workers train: drawing takes a second or two to import.
+        # Imported here and not at the top: it takes seconds, and workers train meanwhile.
         from ablate.report import writer
 
         provenance = replace(

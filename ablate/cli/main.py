@@ -36,7 +36,7 @@ def main() -> NoReturn:
         tell(f"error: {error}")
         code = 2
     except OSError as error:
-        tell(f"error: {error}: what is on record stays; the same command continues")
+        tell(f"error: {error}: finished runs are kept; the same command continues")
         code = 2
     except typer.Abort:
         code = 130

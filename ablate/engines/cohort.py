@@ -15,7 +15,7 @@ from ablate.data.loading import Dataset
 from ablate.design.runs import Run
 from ablate.engines.augmentation import Augmentation, Draws, apply_draws
 from ablate.engines.loop import build_initial_model
-from ablate.engines.optimizers import Optimizer
+from ablate.engines.optimizers import RULES, Optimizer
 from ablate.engines.replicas import Replicas
 from ablate.engines.training import Course, NotCovered, list_marks, make_curve
 from ablate.records.run_records import RunRecord
@@ -33,6 +33,8 @@ def reason_against(run: Run, dataset: Dataset) -> str | None:
 
     Dropout is an exception: its probability is the same, but each engine draws from its own stream.
     """
+    if run.recipe.optimizer not in RULES:
+        return f"it does not have the optimizer {run.recipe.optimizer}"
     try:
         Replicas(build_initial_model(run, dataset.images.shape[1:], len(dataset.classes)), 1)
     except NotCovered as reason:

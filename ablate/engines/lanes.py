@@ -11,9 +11,9 @@ from ablate.engines.lanes_blocks import split_into_blocks
 from ablate.engines.lanes_library import Examples, Optimizer, load_library
 from ablate.engines.lanes_tables import Memory, describe_network
 from ablate.engines.loop import build_initial_model
+from ablate.engines.optimizers import RULES
 from ablate.engines.training import NotCovered
 
-RULES = ("sgd", "adam", "adamw")
 """The optimisers of lanes.cpp, in the order of their numbers there."""
 
 
@@ -28,6 +28,8 @@ def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | No
         return "the images are not contiguous float32"
     if run.recipe.augmentation != "none":
         return "it does not augment"
+    if run.recipe.optimizer not in RULES:
+        return f"it does not have the optimizer {run.recipe.optimizer}"
     try:
         split_into_blocks(build_initial_model(run, dataset.images.shape[1:], len(dataset.classes)))
     except NotCovered as reason:

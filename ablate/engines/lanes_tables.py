@@ -45,7 +45,7 @@ class Memory:
         return self.vectors(source.size + 1)
 
     def table(self, values: ArrayLike) -> int:
-        """The address of a table of integers."""
+        """Copy the values to a table of int32, which this object keeps alive; returns its address."""
         table = np.ascontiguousarray(np.ravel(values), np.int32)
         self._kept.append(table)
         return table.ctypes.data

@@ -5,6 +5,8 @@ from torch import Tensor
 
 from ablate.study.spec import Recipe
 
+RULES = ("sgd", "adam", "adamw")
+"""The rules that cohorts and lanes have. lanes.cpp uses the same order."""
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 

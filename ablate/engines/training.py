@@ -169,7 +169,9 @@ def list_marks(examples: int, batch_size: int) -> list[tuple[int, int]]:
 def make_curve(
     epoch: int, read_at: Sequence[tuple[int, int]], totals: Sequence[Sequence[float]]
 ) -> list[EpochPoint]:
-    """An epoch's running means, as Dive into Deep Learning (D2L) plots them.
+    """The loss and accuracy since the start of the epoch, at the marks `read_at`.
+
+    Dive into Deep Learning (D2L) plots them so.
 
     `totals` are summed loss and number of correct predictions at each of the marks `read_at`.
     """

@@ -89,7 +89,7 @@ def tabulate_filters(views: Views) -> pd.DataFrame:
             "channels": found.channels,
             "shown": len(weights),
         }
-        # Three channels are a colour image, and so are their weights.
+        # A filter on three channels is drawn in colour, any other filter as the mean over its channels.
         colours = _make_shades(0.5 + weights / (2 * reach)) if weights.shape[1] == 3 else weights.mean(1)
         rows.append({**common, "label": "", "image": None, "pixels": colours, "low": -reach, "high": reach})
         responses = found.responses.astype(np.float32)

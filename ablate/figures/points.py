@@ -23,8 +23,8 @@ def read_names(study: StudySpec, tables: Tables) -> ArmNames:
 def tabulate_differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """One row for each comparison with an interval: arm, label, difference and interval in percentage points.
 
-    `beside` is the baseline's name if all arms are compared with the baseline. Otherwise it is empty, and
-    each label says what the arm is compared with.
+    If all arms are compared with the baseline, `beside` is its name. If not, `beside` is empty, and each
+    label names what the arm is compared with.
     """
     names = read_names(study, tables)
     compared = tables["comparisons"].dropna(subset=["difference", "ci_low", "ci_high"])

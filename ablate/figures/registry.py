@@ -50,8 +50,8 @@ FIGURES = (
     FigureKind(
         name="differences",
         title="Differences in test accuracy between arms",
-        caption="An arm is one setting of the factors under study. A dot is the mean difference in test "
-        "accuracy, paired by seed, and its line is the confidence interval. The grey band is the "
+        caption="An arm is one variant of the network or of its training. A dot is the mean difference in "
+        "test accuracy, paired by seed, and its line is the confidence interval. The grey band is the "
         "margin: differences inside it are too small to matter.",
         data=points.tabulate_differences,
         draw=draw_differences,

@@ -108,8 +108,8 @@ class _OptunaDraw:
         self._trial = trial
 
     def choice(self, name: str, labels: Sequence[str]) -> int:
-        # The choices are texts, because Optuna confuses True, 1 and 1.0. A parameter in Optuna always has the
-        # same choices, but ours may depend on other factors. Therefore the parameter's name lists them.
+        # The choices are texts, because Optuna confuses True, 1 and 1.0. Optuna does not allow a parameter's
+        # choices to change, but ours can depend on other factors. So the choices are part of the name.
         return labels.index(self._trial.suggest_categorical(f"{name}: {' | '.join(labels)}", list(labels)))
 
     def number(self, name: str, span: Range) -> float:

@@ -93,7 +93,7 @@ class Work:
 
 
 class _TensorBytes(TorchDispatchMode):
-    """Tracks the largest number of bytes in live tensor storages at any time, including the model's."""
+    """Tracks peak memory: the most bytes that tensors occupy at any one time, the model's included."""
 
     def __init__(self, model: nn.Module, uncounted: Sequence[torch.Tensor]) -> None:
         super().__init__()

@@ -20,6 +20,7 @@ from ablate.data.datasets import find_dataset
 from ablate.data.loading import Dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Arm, Run
+from ablate.engines import lanes
 from ablate.engines.augmentation import Augmentation
 from ablate.engines.choice import choose_trainer, trains_in_cohorts
 from ablate.engines.cohort import Cohort, FinishedRun, make_cohort_key, reason_against, train_together
@@ -602,6 +603,15 @@ def test_runs_share_a_cohort_whatever_only_tensors_hold_and_nothing_else() -> No
         replace(run, setting={"dropout": 0.5}),
     ):
         assert make_cohort_key(other) != make_cohort_key(run)
+
+
+@pytest.mark.parametrize("refuse", [reason_against, lambda run, data: lanes.reason_against(run, data, CPU)])
+def test_an_optimizer_that_an_engine_does_not_have_is_left_to_the_loop(refuse) -> None:
+    run = run_of({})
+    recipe = run.arm.recipe.model_copy(update={"optimizer": "rmsprop"})
+    assert refuse(run, DIGITS) is None or "compiler" in refuse(run, DIGITS)
+    other = replace(run, arm=replace(run.arm, recipe=recipe))
+    assert refuse(other, DIGITS) == "it does not have the optimizer rmsprop"
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def dashboard(
 ) -> None:
     """Show all recorded runs in optuna-dashboard, on this machine."""
     if (folder is None) == (storage is None):
-        raise AblateError("nothing to show: name either a report folder or a server with --storage")
+        raise AblateError("name either a report folder, or a server with --storage, not both")
     from ablate.cli import dashboard as dashboards
 
     record = (
