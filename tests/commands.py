@@ -1,17 +1,23 @@
-"""`python -m ablate …` run to its end, in a fork of a process that has imported everything already.
+"""Commands of ablate as the tests run them.
 
-What is forked is a command as real as any, `__main__` and its exit included, but without the seven seconds of
-processor time that its imports and those of the server of its workers take.
+`ablate()` runs one to its end in a fork of a process that has imported everything. It is a real command, from
+`__main__` to its exit code, but saves the seven seconds of processor time that the imports take. `start()` starts
+one from nothing, for tests that send it signals or look at its processes.
 """
 
 import atexit
+import gc
 import json
 import os
+import resource
 import runpy
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import cache
 from multiprocessing import forkserver
 from pathlib import Path
@@ -33,25 +39,40 @@ def environment() -> dict[str, str]:
 
 
 def ablate(
-    *arguments: object, cwd: Path, drawn: bool = True, **settings: str
+    *arguments: object,
+    cwd: Path,
+    drawn: bool = True,
+    largest_file: int = resource.RLIM_INFINITY,
+    **settings: str,
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m ablate …` run to its end, without any data but the digits.
+    """Run `python -m ablate …` to its end, without any data but the digits.
 
-    Not `drawn`, its report goes without figures, five seconds of processor time. With environment `settings`
-    it is a process from the start, for they may be read when something is imported, and always drawn.
+    If not `drawn`, its reports have no figures, which saves five seconds of processor time. It may write files
+    of at most `largest_file` bytes. `settings` are environment variables; each combination of them has an
+    importing process of its own.
     """
     line = list(map(str, arguments))
-    if not settings:
-        return _nursery().run(line, cwd, drawn)
-    return subprocess.run(
-        [sys.executable, "-m", "ablate", *line],
+    return _nursery(frozenset(settings.items())).run(line, cwd, drawn, largest_file)
+
+
+def start(*arguments: object, cwd: Path, drawn: bool = False, **settings: str) -> subprocess.Popen[str]:
+    """Start `python -m ablate …` as a process of its own, its standard error in a pipe."""
+    module = "ablate" if drawn else "tests.commands"
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *map(str, arguments)],
         cwd=cwd,
-        env=environment() | settings,
-        capture_output=True,
+        env=environment() | {"PYTHONPATH": str(ROOT)} | settings,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=200,
     )
+
+
+def import_for_checks() -> None:
+    """Import what torch imports at the first check of a network, which takes seconds."""
+    from ablate import models
+
+    models.check("lenet", {}, input_shape=(1, 28, 28), classes=10)
 
 
 def leave_undrawn(replace: Callable[[object, str, object], object]) -> None:
@@ -62,20 +83,42 @@ def leave_undrawn(replace: Callable[[object, str, object], object]) -> None:
         replace(registry, draw, lambda *_: iter(()))
 
 
+def count_trials(folder: Path) -> Counter[str]:
+    """Trials on record in a report folder, by phase.
+
+    Opened for writing, so that what a killed writer left half done is undone, as any reader may.
+    """
+    if not (folder / "study.db").exists():
+        return Counter()
+    with closing(sqlite3.connect(f"file:{folder / 'study.db'}?mode=rw", uri=True, timeout=10)) as database:
+        try:
+            found = database.execute(
+                "select study_name, count(trial_id) from studies join trials using (study_id) group by study_name"
+            ).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            return Counter()  # a command is about to make the tables
+    return Counter({name.split()[-1]: count for name, count in found})
+
+
 class _Nursery:
     """The process that has imported everything, as seen from the tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._environment = environment() | settings
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.commands"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment() | {"PYTHONPATH": str(ROOT)},
+            env=self._environment | {"PYTHONPATH": str(ROOT)},
             text=True,
         )
         atexit.register(self._close)
 
-    def run(self, line: list[str], cwd: Path, drawn: bool) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, line: list[str], cwd: Path, drawn: bool, largest_file: int
+    ) -> subprocess.CompletedProcess[str]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with tempfile.TemporaryDirectory() as told:
@@ -84,7 +127,8 @@ class _Nursery:
                 "arguments": line,
                 "cwd": str(cwd),
                 "drawn": drawn,
-                "environment": environment(),
+                "largest_file": largest_file,
+                "environment": self._environment,
                 **files,
             }
             self._process.stdin.write(f"{json.dumps(order)}\n")
@@ -102,11 +146,11 @@ class _Nursery:
 
 
 @cache
-def _nursery() -> _Nursery:
-    return _Nursery()
+def _nursery(settings: frozenset[tuple[str, str]]) -> _Nursery:
+    return _Nursery(dict(settings))
 
 
-def _become(order: Mapping[str, object]) -> None:
+def _become(order: Mapping[str, Any]) -> None:
     """Turn this process into the command that was ordered."""
     for number, name in ((1, "stdout"), (2, "stderr")):
         file = os.open(str(order[name]), os.O_WRONLY | os.O_CREAT)
@@ -123,23 +167,29 @@ def _become(order: Mapping[str, object]) -> None:
     server: Any = forkserver._forkserver
     server._forkserver_pid = None
     server.ensure_running = lambda: None
+    resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"], resource.RLIM_INFINITY))
     if not order["drawn"]:
         leave_undrawn(setattr)
-    runpy.run_module("ablate", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("ablate", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        # What Python does at exit, except that it would free every object one by one: two seconds.
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else 1)
 
 
-def main() -> None:
+def _serve_orders() -> None:
     """For each order read: its exit code, once its command has ended."""
     import ablate.cli.job
     import ablate.report.index
     import ablate.report.writer  # noqa: F401
-    from ablate import models
     from ablate.execution import fork_server
 
-    models.check(
-        "lenet", {}, input_shape=(1, 28, 28), classes=10
-    )  # torch imports for the meta device only now
+    import_for_checks()
     fork_server.prepare()
+    gc.freeze()  # or each fork's garbage collector would touch, and so copy, all objects
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
@@ -149,4 +199,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:]:
+        leave_undrawn(setattr)
+        runpy.run_module("ablate", run_name="__main__", alter_sys=True)
+    else:
+        _serve_orders()

@@ -11,14 +11,15 @@ import psutil
 import pytest
 import torch
 
-from ablate.bench import contenders
+from ablate.bench import bench, contenders
 from ablate.bench.bench import PEER, Bench
 from ablate.bench.contenders import CohortBlock, Contender, Extent, count_training_flops, make_run
 from ablate.bench.peer import Peer, lay_out_files
 from ablate.bench.results import compute_results, lay_out_sections
 from ablate.bench.whole import count_examples
 from ablate.cli import doctor
-from ablate.data import by_torchvision, official
+from ablate.cli.main import main
+from ablate.data import by_torchvision, official, sources
 from ablate.engines import lanes_library
 from ablate.engines.loop import LoopTrainer
 from ablate.errors import AblateError
@@ -206,18 +207,33 @@ def test_a_d2l_loop_that_died_is_one_line(tmp_path: Path, capfd: pytest.CaptureF
     peer.close()
 
 
-def test_a_bench_measures_every_kind_of_throughput(tmp_path: Path) -> None:
+def test_the_command_measures_every_kind_of_result_and_shows_it_within_100_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(
         SMALL.replace("seeds: 3", "seeds: 1")
         .replace("trials: 2", "trials: 0")
         .replace("blocks: 3", "blocks: 0")
+        .replace("model: lenet", "model: mlp")
+        .replace("{pooling: avg}", "{}")
+        .replace("{pooling: [avg, max]}", "{hidden: [[256], [64]]}")
     )
-    bench = Bench(TINY, CPU, None, path, "loop")
-    told = [event.phase for event in bench.events()]
-    bench.close()
-    assert list(dict.fromkeys(told)) == ["warm up", "measure", "end to end"]
-    kept = json.loads(bench.as_json())
+    monkeypatch.setattr(bench, "choose_extent", lambda *, quick, blocks: TINY)
+    monkeypatch.setattr(sources, "find", lambda *_, **__: None)  # no data
+    # Two threads on cores that another test keeps busy wait for each other at every step.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    command = ["bench", "--study", str(path), "--engine", "loop", "--json", str(tmp_path / "bench.json")]
+    monkeypatch.setattr("sys.argv", ["ablate", *command])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    shown, told = capfd.readouterr()
+    assert "a: D2L's loop" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "images: do not quote these results" in " ".join(shown.split())
+    assert "DataLoader" not in told
+    kept = json.loads((tmp_path / "bench.json").read_text())
+    assert {"environment", "rows", "remarks", "blocks"} <= set(kept)
     rows = {row["name"]: row for row in kept["rows"]}
     assert rows[PEER]["kind"] == "one run alone"
     assert rows["by D2L's own clock"]["examples_per_second"] > rows[PEER]["examples_per_second"]

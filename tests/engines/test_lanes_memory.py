@@ -50,7 +50,7 @@ def flags(vectors: str, *, sanitized: bool) -> tuple[str, ...]:
     """The engine's flags for other vectors, with little optimisation, which compiles faster."""
     given = [flag.replace("native", vectors) for flag in lanes_library.FLAGS]
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitized else []
-    return *given, "-O0" if sanitized else "-O1", *sanitizers
+    return *given, "-O0", *sanitizers
 
 
 def trained(

@@ -3,6 +3,7 @@
 The fork starts in milliseconds, because nothing is left to import. A test can therefore kill twenty.
 """
 
+import gc
 import io
 import os
 import sys
@@ -16,6 +17,7 @@ from ablate import models
 from ablate.design.runs import Run
 from ablate.execution.executor import Outcome
 from ablate.study import study_file
+from tests.commands import import_for_checks
 from tests.conftest import SMALL
 from tests.experiment.test_conduct import Stub, conduct
 
@@ -46,6 +48,8 @@ class Checkpoints(Stub):
 def main() -> None:
     """For each folder read, print the id of the forked process, and its exit code when it has ended."""
     os.cpu_count = lambda: 1  # torch's threads would wait for each other on cores that other tests keep busy
+    import_for_checks()
+    gc.freeze()  # or each fork's garbage collector would touch, and so copy, all objects
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

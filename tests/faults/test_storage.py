@@ -1,11 +1,9 @@
 """Full disks, folders that cannot be written, damaged databases. Errors have one line, and no data is lost."""
 
 import os
-import resource
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,16 +14,18 @@ from ablate.errors import FolderError
 from ablate.records import sqlite_record
 from ablate.records.sqlite_record import SqliteRecord
 from ablate.report import writer
-from tests.commands import ablate, environment
+from ablate.study import study_file
+from tests.commands import ablate
 from tests.conftest import SMALL
 from tests.experiment.test_conduct import Stub, conduct, runs_csv
+
+LONG = ("seeds=90", "timing.blocks=0")
+"""Overrides for a study whose database needs more than the last bytes of the disk."""
 
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of a complete study."""
-    from ablate.study import study_file
-
     folder = tmp_path_factory.mktemp("record")
     (folder / "small.yaml").write_text(SMALL)
     conduct(study_file.read(folder / "small.yaml", ["timing.blocks=0"]), folder / "small", Stub())
@@ -134,6 +134,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The table of runs of the long study on a disk with enough space."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "small.yaml").write_text(SMALL)
+    _, whole = conduct(study_file.read(folder / "small.yaml", LONG), folder / "small", Stub())
+    return runs_csv(whole)
+
+
 def fill(disk: Path, left: int) -> Path:
     """Write a file that leaves `left` bytes of the disk free."""
     filler = disk / "filler"
@@ -144,10 +153,9 @@ def fill(disk: Path, left: int) -> Path:
 
 @pytest.mark.parametrize("left", [0, 100_000, 230_000, 250_000])
 def test_a_full_disk_gives_an_error_of_one_line_and_with_free_space_the_study_continues_to_the_same_result(
-    small, small_disk: Path, tmp_path: Path, left: int
+    small, small_disk: Path, undisturbed: bytes, left: int
 ) -> None:
-    spec = small("seeds=90", "timing.blocks=0")
-    _, whole = conduct(spec, tmp_path / "whole", Stub())
+    spec = small(*LONG)
     filler = fill(small_disk, left)
     first, second = Stub(), Stub()
     with pytest.raises((FolderError, OSError)) as raised:
@@ -160,7 +168,7 @@ def test_a_full_disk_gives_an_error_of_one_line_and_with_free_space_the_study_co
         assert len(store.runs) >= len(first.ran) - 1  # all but the run that found the disk full
         store.close()
     _, folder = conduct(spec, small_disk / "small", second)
-    assert runs_csv(folder) == runs_csv(whole)
+    assert runs_csv(folder) == undisturbed
     assert not set(first.ran[:-1]) & set(second.ran)
     assert not list((small_disk / "small").rglob(f".*.{os.getpid()}"))  # no partial file
 
@@ -193,17 +201,8 @@ def test_a_limit_on_file_size_gives_an_error_of_one_line_and_the_study_continues
 ) -> None:
     overrides = ["seeds=40", "tuning.trials=0", "timing.blocks=0", "recipe.epochs=1"]
     (tmp_path / "small.yaml").write_text(SMALL)
-    most = 280_000  # an empty database has about 200,000 bytes
-
-    done = subprocess.run(
-        [sys.executable, "-m", "ablate", "run", "small.yaml", *overrides, "--quiet"],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
-    )
+    # An empty database has about 200,000 bytes.
+    done = ablate("run", "small.yaml", *overrides, "--quiet", cwd=tmp_path, drawn=False, largest_file=280_000)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.strip().splitlines()) == 1

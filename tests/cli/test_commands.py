@@ -1,0 +1,133 @@
+"""Commands that train nothing: their output, and mistakes as one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.commands import ablate
+from tests.conftest import SMALL
+
+MISTAKES = {
+    "no file": (["run", "nowhere.yaml"], "nowhere.yaml: no such study file"),
+    "unknown key": (["run", "small.yaml", "sedes=3"], "unknown key 'sedes': did you mean 'seeds'"),
+    "impossible network": (["plan", "small.yaml", "baseline.kernel_size=40"], "40×40 kernel does not fit"),
+    "unknown device": (["run", "small.yaml", "--device", "cude"], "did you mean 'cuda'"),
+    "no data folder": (["run", "small.yaml", "dataset=mnist", "--data-dir", "nowhere"], "no such folder"),
+    "no report": (["report", "nowhere"], "nowhere: is not a report folder"),
+    "unknown model": (["models", "lenett"], "did you mean 'lenet'"),
+    "size of no model": (["models", "--size", 32], "--size: name a model too"),
+    "size too small": (
+        ["models", "vgg", "--size", 28],
+        "blocks: pool5: a 2×2 kernel does not fit its 1×1 map",
+    ),
+    "unknown engine": (["bench", "--engine", "lop"], "did you mean 'loop'"),
+    "no study to bench": (["bench", "--study", "nowhere.yaml"], "nowhere.yaml: no such study file"),
+    "unknown option": (["run", "small.yaml", "--sedes", "3"], "No such option"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(small_file: Path, case: str) -> None:
+    arguments, message = MISTAKES[case]
+    done = ablate(*arguments, cwd=small_file.parent)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_plan_names_arms_runs_and_minutes_and_warns_of_too_few_seeds(small_file: Path) -> None:
+    done = ablate("plan", "small.yaml", cwd=small_file.parent)
+    assert done.returncode == 0, done.stderr
+    assert "2 arms, 12 to 36 runs to tune, 6 to confirm: less than a minute on" in done.stdout
+    assert "61,706" in done.stdout
+    assert "3 seeds cannot bring the p-value of the exact test below 0.05" in done.stderr
+    assert not (small_file.parent / "reports").exists()
+
+
+def test_a_plan_shows_arms_by_their_names_however_they_are_written(small_file: Path) -> None:
+    named = "arms: {'[bold]a[/bold]': {}, '[/nope]': {pooling: max}}"
+    small_file.write_text(SMALL.replace("factors: {pooling: [avg, max]}", named))
+    done = ablate("plan", "small.yaml", cwd=small_file.parent)
+    assert done.returncode == 0, done.stderr
+    assert "[bold]a[/bold]" in done.stdout
+    assert "[/nope]" in done.stdout
+
+
+def test_a_plan_says_which_arms_the_loop_trains_and_why(small_file: Path) -> None:
+    small_file.write_text(SMALL.replace("factors: {", "factors: {batch_norm: [false, true], "))
+    done = ablate("plan", "small.yaml", cwd=small_file.parent)
+    assert done.returncode == 0, done.stderr
+    assert (
+        "the torch loop, not the faster lanes engine, trains batch_norm=true: it does not support BatchNorm2d"
+        in done.stdout
+    )
+
+
+HEAVY = ("torch", "torchvision", "optuna", "pandas", "numpy", "scipy", "seaborn", "matplotlib", "sklearn")
+
+
+IMPORTED_FOR_HELP = """
+import sys
+sys.argv = ["ablate", "--help"]
+from ablate.cli.main import main
+try:
+    main()
+finally:
+    print("imported:", *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_help_imports_nothing_that_trains_computes_or_draws(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED_FOR_HELP], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    help_text, _, imported = done.stdout.partition("imported: ")
+    assert "bench" in help_text
+    assert "typer" in imported.split()
+    assert not set(HEAVY) & set(imported.split())
+
+
+def test_models_are_listed_with_their_costs_and_shown_layer_by_layer(tmp_path: Path) -> None:
+    listed = ablate("models", cwd=tmp_path).stdout
+    for line in (
+        "lenet: 61,706 parameters, 833,040 FLOP an example (forward) at 28×28\n  pooling=avg, ",
+        "mlp: 203,530 parameters, 406,528 FLOP an example (forward) at 28×28\n  hidden=[256], ",
+        "alexnet: 46,764,746 parameters, 1,876,292,352 FLOP an example (forward) at 224×224\n  pooling=max, ",
+        "vgg: 128,806,154 parameters, 15,094,464,512 FLOP an example (forward) at 224×224\n  pooling=max, ",
+        "nin: 1,992,166 parameters, 1,524,594,704 FLOP an example (forward) at 224×224\n  pooling=max, ",
+        "googlenet: 5,977,530 parameters, 3,005,964,288 FLOP an example (forward) at 224×224\n  pooling=max, ",
+    ):
+        assert f"\n{line}" in f"\n{listed}"
+    shown = ablate("models", "lenet", "hidden=[120, 100]", cwd=tmp_path).stdout
+    assert "(16, 5, 5)" in shown
+    assert "63,802 parameters, 837,200 FLOP an example" in shown
+    shown = ablate("models", "vgg", "width=0.25", "--size", 32, cwd=tmp_path).stdout
+    assert "(1, 32, 32)" in shown
+    assert "(128, 1, 1)" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [(["--cluster", "auto"], "ray"), (["--storage", "postgresql://a@127.0.0.1:1/b"], "psycopg")],
+)
+def test_what_is_not_installed_is_named_with_how_to_get_it(
+    small_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    extra: str,
+) -> None:
+    from ablate.cli.main import main
+
+    monkeypatch.setitem(sys.modules, extra, None)
+    monkeypatch.delitem(sys.modules, "ablate.execution.ray_cluster", raising=False)
+    monkeypatch.setattr(
+        sys, "argv", ["ablate", "run", str(small_file), "--out", str(small_file.parent), *arguments]
+    )
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    told = capsys.readouterr().err.strip()
+    assert f"{extra} is not installed: pip install -e '.[" in told
+    assert len(told.splitlines()) == 1
