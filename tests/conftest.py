@@ -1,5 +1,6 @@
 """What several tests stand on: the data sets, a small study, a way to write one."""
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folder = Path(__file__).parent
     rank = {folder / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """Let garbage collections skip what imports and tests themselves hold: statsmodels forces one per report."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
