@@ -3,7 +3,7 @@
 import hashlib
 
 
-def derived_seed(seed: int, purpose: str) -> int:
+def derive_seed(seed: int, purpose: str) -> int:
     """The seed of one purpose's own generator, in [0, 2**63).
 
     Streams keyed by (seed, purpose) stay equal between two arms even when one of them draws more

@@ -206,7 +206,7 @@ class Bench:
         if self._data_root is not None:
             whole = loading.load(find_dataset("fashion_mnist"), self._data_root, self._device)
         else:
-            noise = loading.synthetic(facts, images=facts.train_images).to(self._device)
+            noise = loading.make_noise(facts, images=facts.train_images).to(self._device)
             whole = replace(noise, test_images=noise.images, test_labels=noise.labels)
         few, tested = slice(self._extent.images), slice(self._extent.test_images)
         return replace(

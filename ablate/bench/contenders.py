@@ -227,7 +227,7 @@ class CohortBlock:
         self.extra_bytes = _measure_reserved_bytes(dataset.images.device) - reserved - models
         """Memory of the device beyond data and models."""
         shape = dataset.images.shape[1:]
-        layers = models_of.layer_shapes(build_initial_model(runs[0], shape, len(dataset.classes)), shape)
+        layers = models_of.list_layer_shapes(build_initial_model(runs[0], shape, len(dataset.classes)), shape)
         kept = shape.numel() + sum(prod(layer.shape) for layer in layers if layer.kind != "Flatten")
         self.least_bytes = kept * dataset.images.itemsize * runs[0].recipe.batch_size * places
         """The least memory of a step: the images of every run's batch, and each layer's output once."""

@@ -43,7 +43,7 @@ def train_as_in_d2l(root: Path, images: int, test_images: int, device: torch.dev
     The loop is D2L's, neither faster nor slower: torch's default number of threads, a data loader, loss and
     accuracy read at every step, an evaluation on the test images after every epoch.
     """
-    torchvision = by_torchvision.torchvision()
+    torchvision = by_torchvision.import_torchvision()
     to_tensor = torchvision.transforms.ToTensor()
     train_data = torchvision.datasets.FashionMNIST(root, train=True, transform=to_tensor)
     test_data = torchvision.datasets.FashionMNIST(root, train=False, transform=to_tensor)

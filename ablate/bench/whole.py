@@ -34,7 +34,10 @@ def count_examples(folder: Path) -> int:
     """Training examples of all complete epochs of a report folder's runs."""
     study = study_file.read(folder / "study.yaml")
     facts, held_out = study.dataset.facts, study.validation
-    images = {arm.name: facts.trained_on(arm.recipe.train_images, held_out) for arm in lay_out(study).arms}
+    images = {
+        arm.name: facts.count_training_images(arm.recipe.train_images, held_out)
+        for arm in lay_out(study).arms
+    }
     epochs = read_table("epochs", folder / "tables" / "epochs.csv")
     # Only the last of an epoch's five points has its time.
     finished = epochs[epochs["train_seconds"].notna()]

@@ -52,15 +52,15 @@ def draw(
     ]
     conditions = Conditions(
         dataset=study.dataset,
-        data_root=sources.find(study.dataset, data_dir, download=True),
+        data_root=sources.find_root(study.dataset, data_dir, download=True),
         validation=study.validation,
         device="cpu",
     )
-    looking = _Looking(folder=trained.folder, runs=runs, load=conditions.load)
+    networks = _Networks(folder=trained.folder, runs=runs, load=conditions.load)
     if chosen is None:
         kept = views.read(path / views.NAME)
-        chosen = kept.inputs if kept and kept.inputs else looking.default_inputs()
-    seen = looking.views(classes, chosen, [layer.strip() for layer in layers.split(",")])
+        chosen = kept.inputs if kept and kept.inputs else networks.choose_default_inputs()
+    seen = networks.make_views(classes, chosen, [layer.strip() for layer in layers.split(",")])
     for first in range(0, len(seen.arms), MOST_ARMS):
         part = Views(classes=classes, inputs=chosen, arms=seen.arms[first : first + MOST_ARMS])
         asked = [classes[label] for label in chosen] + ([] if arm is None else [arm])
@@ -74,14 +74,14 @@ def draw(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Looking:
+class _Networks:
     """The runs that are looked into, where their checkpoints lie, and the data they are shown."""
 
     folder: ReportFolder
     runs: Sequence[Run]
     load: Load
 
-    def default_inputs(self) -> tuple[int, ...]:
+    def choose_default_inputs(self) -> tuple[int, ...]:
         """The classes that a report would show."""
         dataset = self.load(None)
         scores = []
@@ -90,7 +90,7 @@ class _Looking:
             scores.append(score_network(reopen_network(run, self.folder, sized), sized))
         return choose_classes(dataset, scores)
 
-    def views(self, classes: tuple[str, ...], inputs: tuple[int, ...], layers: Sequence[str]) -> Views:
+    def make_views(self, classes: tuple[str, ...], inputs: tuple[int, ...], layers: Sequence[str]) -> Views:
         """What the networks make of the classes; one among several may be one that cannot be looked into."""
         arms = []
         for run in self.runs:
@@ -103,10 +103,10 @@ class _Looking:
             arms.append(view)
         for layer in layers:
             if all(found.asked != layer for view in arms for found in view.layers):
-                raise AblateError(self._no_such_layer(layer, inputs))
+                raise AblateError(self._explain_missing_layer(layer, inputs))
         return Views(classes=classes, inputs=inputs, arms=tuple(arms))
 
-    def _no_such_layer(self, layer: str, inputs: tuple[int, ...]) -> str:
+    def _explain_missing_layer(self, layer: str, inputs: tuple[int, ...]) -> str:
         known: list[str] = []
         for run in self.runs:
             _, calls = trace_inputs(run, self.folder, self.load(run.recipe.input_size), inputs)

@@ -28,7 +28,7 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
 
     The first call on a machine compiles the lanes engine, which takes some seconds.
     """
-    yield _lanes()
+    yield _examine_lanes()
     cuda = torch.cuda.is_available()
     graphics = machine.device_name(torch.device("cuda")) if cuda else "torch finds no CUDA device"
     yield Finding(name="cohort", there=cuda, told=f"trains many runs at once on a GPU: {graphics}")
@@ -43,7 +43,7 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
     packages = ", ".join(f"{name} {version}" for name, version in described.packages.items())
     yield Finding(name="versions", there=True, told=f"Python {described.python}, {packages}")
     for name in official.FOLDERS:
-        root = sources.find(find_dataset(name), data_dir, download=False)
+        root = sources.find_root(find_dataset(name), data_dir, download=False)
         told = "not on this machine: ablate downloads it at first use, or looks in $ABLATE_DATA"
         yield Finding(name=name, there=root is not None, told=told if root is None else str(root))
     yield Finding(name="digits", there=True, told="comes with scikit-learn")
@@ -62,7 +62,7 @@ def warn_without_lanes(device: str) -> str | None:
     return f"no lanes engine ({found}): the torch loop trains all runs, three to five times slower"
 
 
-def _lanes() -> Finding:
+def _examine_lanes() -> Finding:
     found = lanes_library.load_library()
     if isinstance(found, str):
         return Finding(name="lanes", there=False, told=f"{found}: the torch loop trains instead")

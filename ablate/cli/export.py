@@ -20,7 +20,7 @@ from ablate.errors import AblateError, FolderError, install_command
 from ablate.inspection.networks import TrainedNetworks
 from ablate.records.files import write_whole
 from ablate.records.run_records import Phase
-from ablate.study.spec import Recipe, StudySpec, as_written, did_you_mean
+from ablate.study.spec import Recipe, StudySpec, did_you_mean, format_value
 
 INPUT, OUTPUT = "images", "logits"
 PIXELS = (
@@ -36,21 +36,21 @@ CURVES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class WrittenFile:
     """A file, and two lines of Python that use it."""
 
     path: Path
     usage: tuple[str, str]
 
 
-def write_arm(folder: Path, arm: str, to: Path) -> list[Written]:
+def write_arm(folder: Path, arm: str, to: Path) -> list[WrittenFile]:
     """The arm's first confirmed network as `<slug>.pt` (its state dict alone) and `<slug>.onnx`, in `to`.
 
     Raises:
         AblateError: there is no such arm, or a package is missing.
         FolderError: the folder holds no weights of it, or others.
     """
-    _need("onnx", "onnxscript")
+    _require("onnx", "onnxscript")
     trained = TrainedNetworks(folder)
     if arm not in trained.arms:
         raise AblateError(f"--arm {arm}: {did_you_mean(arm, trained.arms)}")
@@ -65,20 +65,20 @@ def write_arm(folder: Path, arm: str, to: Path) -> list[Written]:
     buffer = io.BytesIO()
     torch.save(dict(network.state_dict()), buffer)
     # Before anything is written: a network that ONNX cannot express leaves no half of an export.
-    graph = _onnx(network, run, shape, _metadata(trained.study, run, classes))
+    graph = _make_onnx(network, run, shape, _make_metadata(trained.study, run, classes))
     weights, program = to / f"{make_slug(arm)}.pt", to / f"{make_slug(arm)}.onnx"
     write_whole(weights, buffer.getvalue())
     write_whole(program, graph)
     sizes = ", ".join(map(str, shape))
     return [
-        Written(
+        WrittenFile(
             path=weights,
             usage=(
-                f"network = {_call(run, shape, classes)}",
+                f"network = {_write_call(run, shape, classes)}",
                 f"network.load_state_dict(torch.load({str(weights)!r}, weights_only=True)); network.eval()",
             ),
         ),
-        Written(
+        WrittenFile(
             path=program,
             usage=(
                 f"session = onnxruntime.InferenceSession({str(program)!r})",
@@ -99,7 +99,7 @@ def write_curves(folder: Path, to: Path) -> int:
         AblateError: a package is missing.
         FolderError: nothing is confirmed yet.
     """
-    _need("tensorboard")
+    _require("tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 
     trained = TrainedNetworks(folder)
@@ -114,38 +114,38 @@ def write_curves(folder: Path, to: Path) -> int:
             earlier.unlink()
         with SummaryWriter(str(place)) as writer:
             for point in points.to_dict("records"):
-                step = _examples_seen(trained.study, recipe, point["epoch"])
+                step = _count_examples_seen(trained.study, recipe, point["epoch"])
                 for tag, column in CURVES.items():
                     if pd.notna(point[column]):
                         writer.add_scalar(tag, point[column], step)
     return len(curves)
 
 
-def _need(*packages: str) -> None:
+def _require(*packages: str) -> None:
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
         raise AblateError(f"export needs {' and '.join(missing)}: {install_command('export')}")
 
 
-def _examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
+def _count_examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
     """Training examples up to a point of a curve: whole batches, of which an epoch's last may be short."""
-    images = study.dataset.facts.trained_on(recipe.train_images, study.validation)
+    images = study.dataset.facts.count_training_images(recipe.train_images, study.validation)
     batches = -(-images // recipe.batch_size)
     full, rest = divmod(round(epoch * batches), batches)
     return full * images + rest * recipe.batch_size
 
 
-def _call(run: Run, image_shape: Sequence[int], classes: Sequence[str]) -> str:
+def _write_call(run: Run, image_shape: Sequence[int], classes: Sequence[str]) -> str:
     """The Python expression that gives the run's network before anything was trained."""
-    usual = models.keywords(run.arm.model)
-    named = {k: v for k, v in run.keywords.items() if as_written(v) != as_written(usual[k])}
+    usual = models.read_keywords(run.arm.model)
+    named = {k: v for k, v in run.keywords.items() if format_value(v) != format_value(usual[k])}
     return (
         f"ablate.models.build({run.arm.model!r}, {named!r}, input_shape={tuple(image_shape)}, "
         f'classes={len(classes)}, init="default", seed=0)'
     )
 
 
-def _metadata(study: StudySpec, run: Run, classes: Sequence[str]) -> dict[str, str]:
+def _make_metadata(study: StudySpec, run: Run, classes: Sequence[str]) -> dict[str, str]:
     size = run.recipe.input_size
     resized = f"; resized to {size}×{size}, bilinear with antialiasing" if size else ""
     return {
@@ -158,12 +158,14 @@ def _metadata(study: StudySpec, run: Run, classes: Sequence[str]) -> dict[str, s
     }
 
 
-def _onnx(network: nn.Module, run: Run, image_shape: Sequence[int], metadata: Mapping[str, str]) -> bytes:
+def _make_onnx(
+    network: nn.Module, run: Run, image_shape: Sequence[int], metadata: Mapping[str, str]
+) -> bytes:
     """The network as ONNX: any number of images in, their logits out."""
     # Two images: an axis of one would be taken for a constant.
     example = torch.zeros(2, *image_shape)
     try:
-        with _quietly():
+        with _silence():
             program = torch.onnx.export(
                 network,
                 (example,),
@@ -173,7 +175,7 @@ def _onnx(network: nn.Module, run: Run, image_shape: Sequence[int], metadata: Ma
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise AblateError(f"{run.arm.model} cannot be written as ONNX: {_told(error)}") from None
+        raise AblateError(f"{run.arm.model} cannot be written as ONNX: {_summarise_error(error)}") from None
     assert program is not None  # only the deprecated exporter gives nothing back
     for node in program.model.graph:
         node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)  # it names this machine's folders
@@ -182,7 +184,7 @@ def _onnx(network: nn.Module, run: Run, image_shape: Sequence[int], metadata: Ma
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def _silence() -> Iterator[None]:
     """Without what torch's exporter tells: warnings of its own code, and graphs of what it cannot do."""
     before = logging.root.manager.disable
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
@@ -195,7 +197,7 @@ def _quietly() -> Iterator[None]:
             logging.disable(before)
 
 
-def _told(error: BaseException) -> str:
+def _summarise_error(error: BaseException) -> str:
     """The cause of an exporter's error in one line: what it says first, with what a colon there announces."""
     cause = error.__cause__ or error
     first, *rest = [line.strip() for line in str(cause).splitlines() if line.strip()] or [

@@ -9,7 +9,7 @@ from typing import Any
 
 from ablate.cli.console import err, tell
 from ablate.cli.doctor import warn_without_lanes
-from ablate.cli.progress import display
+from ablate.cli.progress import make_display
 from ablate.design.designs import lay_out
 from ablate.errors import AblateError, install_command
 from ablate.execution.executor import Conditions
@@ -96,7 +96,7 @@ class Job:
     def _follow(self, conduct: Conduct, reporting: "_Reporting") -> None:
         """Do all phases, show their progress, and report the first pair as soon as there is one."""
         try:
-            with display(err, quiet=self.quiet) as shown, closing(conduct.events()) as events:
+            with make_display(err, quiet=self.quiet) as shown, closing(conduct.run_phases()) as events:
                 for event in events:
                     if isinstance(event, Advanced):
                         shown.show(event)
@@ -132,15 +132,15 @@ class _Reporting:
         from ablate.report import writer
 
         provenance = replace(
-            self.conduct.provenance(measure_costs=measure_costs),
+            self.conduct.make_provenance(measure_costs=measure_costs),
             fallback=self.job.missing_data,
             changed_after_answer=self.changed_after_answer,
             test_set_readers=self.folder.list_test_set_readers(str(self.job.study.dataset)),
         )
         self.folder.write_provenance(provenance)
-        if self.store is not None and not self.conduct.timed_elsewhere:
+        if self.store is not None and not self.conduct.is_timed_elsewhere:
             self.store.share_provenance(provenance.to_dict())
-        self.folder.write_tables(self.conduct.tables())
+        self.folder.write_tables(self.conduct.make_tables())
         return writer.write(self.folder.path)
 
 

@@ -31,10 +31,10 @@ class Display(Protocol):
         """Show that one more run or block is done."""
 
 
-class _Nothing:
+class _NoDisplay:
     """Shows nothing, for --quiet."""
 
-    def __enter__(self) -> "_Nothing":
+    def __enter__(self) -> "_NoDisplay":
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -100,8 +100,8 @@ class _Lines:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def display(console: Console, *, quiet: bool) -> Display:
+def make_display(console: Console, *, quiet: bool) -> Display:
     """A display for this console: bars in a terminal, lines elsewhere, nothing if `quiet`."""
     if quiet:
-        return _Nothing()
+        return _NoDisplay()
     return _Bars(console) if console.is_terminal else _Lines(console)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ablate.data.datasets import DatasetSpec
-from ablate.data.images import TORN, Images, channels_first, scaled
+from ablate.data.images import TORN, Images, move_channels_first, scale_pixels
 from ablate.errors import DataError
 
 TORCHVISION: dict[str, tuple[str, list[dict[str, Any]]]] = {
@@ -32,10 +32,10 @@ def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
     kind, halves = TORCHVISION[dataset.name]
     facts = dataset.facts
     try:
-        train, test = (getattr(torchvision_datasets(), kind)(root, **half) for half in halves)
+        train, test = (getattr(import_torchvision_datasets(), kind)(root, **half) for half in halves)
     except (RuntimeError, OSError, *TORN) as error:
         raise DataError(f"{root}: {kind} cannot be read ({error}): delete it and fetch it again") from None
-    arrays = [channels_first(np.asarray(half.data)) for half in (train, test)]
+    arrays = [move_channels_first(np.asarray(half.data)) for half in (train, test)]
     labels = [
         torch.as_tensor(half.targets).reshape(len(half.data), -1)[:, 0].long() for half in (train, test)
     ]
@@ -47,22 +47,22 @@ def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
             )
     sums = [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
     return Images(
-        images=scaled(arrays[0]),
+        images=scale_pixels(arrays[0]),
         labels=labels[0],
-        test_images=scaled(arrays[1]),
+        test_images=scale_pixels(arrays[1]),
         test_labels=labels[1],
         classes=tuple(map(str, train.classes)),
         checksums={"train pixels": sums[0], "test pixels": sums[1]},
     )
 
 
-def torchvision() -> ModuleType:
+def import_torchvision() -> ModuleType:
     """Import torchvision with its data sets and transforms, also where torch is a CPU-only build."""
-    torchvision_datasets()
+    import_torchvision_datasets()
     return importlib.import_module("torchvision")
 
 
-def torchvision_datasets() -> ModuleType:
+def import_torchvision_datasets() -> ModuleType:
     """Import torchvision.datasets, also where torch is a CPU-only build.
 
     The torchvision on PyPI is built for CUDA. With a CPU-only torch its operators are missing, and its

@@ -3,7 +3,7 @@
 SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def printable(text: str) -> str:
+def require_printable(text: str) -> str:
     """Return the text if it has no control characters.
 
     Raises:
@@ -14,7 +14,7 @@ def printable(text: str) -> str:
     return text
 
 
-def table_cell(text: str) -> str:
+def require_table_cell(text: str) -> str:
     """Return the text if a spreadsheet does not read it as a formula.
 
     Raises:

@@ -15,8 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from ablate.data.cell_text import printable, table_cell
-from ablate.data.image_folders import digest, image_folder
+from ablate.data.cell_text import require_printable, require_table_cell
+from ablate.data.image_folders import hash_files, list_image_folder
 
 FOLDER = "folder"
 """The name of a data set of a person's own images, with one folder per class."""
@@ -34,12 +34,12 @@ class DatasetFacts:
     typical_spread: float | None = None
     """Standard deviation over seeds of the accuracy difference of two LeNets, where it is measured."""
 
-    def shape_at(self, input_size: int | None) -> tuple[int, int, int]:
+    def compute_shape(self, input_size: int | None) -> tuple[int, int, int]:
         """The images' shape after resizing to `input_size` pixels a side. None keeps the size."""
         channels, height, width = self.image_shape
         return (channels, height, width) if input_size is None else (channels, input_size, input_size)
 
-    def trained_on(self, train_images: int | None, validation: int) -> int:
+    def count_training_images(self, train_images: int | None, validation: int) -> int:
         """How many images a run trains on: `train_images`, or with None all that validation leaves."""
         return train_images or self.train_images - validation
 
@@ -58,11 +58,11 @@ DATASETS = {
 }
 
 
-ClassName = Annotated[str, AfterValidator(printable), AfterValidator(table_cell)]
+ClassName = Annotated[str, AfterValidator(require_printable), AfterValidator(require_table_cell)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 
 
-class Found(BaseModel):
+class FolderContents(BaseModel):
     """The contents of an image folder when the study was first read. Other contents are another data set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,16 +80,16 @@ class DatasetSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    path: Annotated[str, Field(min_length=1, max_length=300), AfterValidator(printable)] | None = None
+    path: Annotated[str, Field(min_length=1, max_length=300), AfterValidator(require_printable)] | None = None
     size: Annotated[int, Field(ge=1, le=1024, strict=True)] = 32
     """Side length in pixels to which a folder's images are scaled."""
     grey: bool = False
     """Whether a folder's images are converted to one channel. Otherwise they have three."""
-    found: Found | None = None
+    found: FolderContents | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _by_name(cls, raw: Any) -> Any:
+    def _accept_name(cls, raw: Any) -> Any:
         raw = {"name": raw} if isinstance(raw, str) else raw
         if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
             raise ValueError(f"{raw!r} is not a data set: write a name, or {{name: folder, path: …}}")  # noqa: TRY004
@@ -105,17 +105,17 @@ class DatasetSpec(BaseModel):
         return raw
 
     @model_validator(mode="after")
-    def _counted(self) -> "DatasetSpec":
+    def _add_contents(self) -> "DatasetSpec":
         if self.path is None or self.found is not None:
             return self
         try:
-            found = _found(self.path)
+            found = _read_contents(self.path)
         except OSError as error:
             raise ValueError(f"{error.filename}: cannot be read ({error.strerror})") from None
         return self.model_copy(update={"found": found})
 
     @model_serializer(mode="wrap")
-    def _as_written(self, handler: SerializerFunctionWrapHandler) -> Any:
+    def _write_name(self, handler: SerializerFunctionWrapHandler) -> Any:
         return self.name if self.path is None else handler(self)
 
     def __str__(self) -> str:
@@ -140,12 +140,12 @@ def find_dataset(name: str) -> DatasetSpec:
     return DatasetSpec(name=name)
 
 
-def _found(path: str) -> Found:
-    images = image_folder(Path(path))
+def _read_contents(path: str) -> FolderContents:
+    images = list_image_folder(Path(path))
     files = [file for file, _ in (*images.train, *images.test)]
-    return Found(
+    return FolderContents(
         classes=images.classes,
         train_images=len(images.train),
         test_images=len(images.test),
-        sha256=digest(Path(path), files),
+        sha256=hash_files(Path(path), files),
     )

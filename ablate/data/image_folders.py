@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ablate.data.cell_text import printable, table_cell
+from ablate.data.cell_text import require_printable, require_table_cell
 from ablate.formatting import format_count
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -26,7 +26,7 @@ class ImageFolder:
     test: tuple[tuple[Path, int], ...]
 
 
-def image_folder(path: Path) -> ImageFolder:
+def list_image_folder(path: Path) -> ImageFolder:
     """List the images below `path`.
 
     The layout is `train/CLASS/…` and `test/CLASS/…`, or `CLASS/…` with every fifth image for testing.
@@ -38,7 +38,7 @@ def image_folder(path: Path) -> ImageFolder:
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder (a relative path starts at the current directory)")
     if all(part.is_dir() for part in parts):
-        train, test = map(_by_class, parts)
+        train, test = map(_list_by_class, parts)
         if set(test) - set(train):
             raise ValueError(f"{parts[1]}: the class {min(set(test) - set(train))} has no training images")
         listed = [
@@ -48,7 +48,7 @@ def image_folder(path: Path) -> ImageFolder:
             raise ValueError(f"{parts[1]}: the class {missing[0]} has no test images")
         folder, least = parts[0], LEAST_TRAINING_IMAGES
     else:
-        train = _by_class(path)
+        train = _list_by_class(path)
         folder, least = path, TEST_EVERY
         every = [(i, file, n) for n, name in enumerate(train) for i, file in enumerate(train[name], start=1)]
         listed = [
@@ -69,7 +69,7 @@ def image_folder(path: Path) -> ImageFolder:
     return ImageFolder(classes=tuple(train), train=tuple(listed[0]), test=tuple(listed[1]))
 
 
-def _by_class(path: Path) -> dict[str, list[Path]]:
+def _list_by_class(path: Path) -> dict[str, list[Path]]:
     """The image files of every class that has any, sorted by name."""
     found = {}
     for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
@@ -78,25 +78,27 @@ def _by_class(path: Path) -> dict[str, list[Path]]:
             file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()
         )
         if files:
-            found[_class_name(folder)] = files
+            found[_read_class_name(folder)] = files
     return found
 
 
-def _class_name(folder: Path) -> str:
+def _read_class_name(folder: Path) -> str:
     """The folder's name, checked to be fit for a table."""
     try:
-        return table_cell(printable(folder.name))
+        return require_table_cell(require_printable(folder.name))
     except ValueError as error:
         raise ValueError(f"{str(folder)!r}: a class's name {error}") from None
 
 
-def digest(root: Path, files: Sequence[Path]) -> str:
+def hash_files(root: Path, files: Sequence[Path]) -> str:
     """SHA-256 of the files' bytes and of their paths relative to `root`."""
-    return _digest(root, tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+    return _hash_unchanged(
+        root, tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    )
 
 
 @lru_cache(maxsize=8)  # validation of a study file happens more than once
-def _digest(root: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
+def _hash_unchanged(root: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
     together = hashlib.sha256()
     for file, size, _ in files:
         together.update(f"{os.fspath(file.relative_to(root))}\0{size}\0".encode())

@@ -27,11 +27,11 @@ class Images:
     checksums: dict[str, str]
 
 
-def scaled(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
+def scale_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
     """Pixels of 0 to 255 as float32 from 0 to 1."""
     return torch.from_numpy(np.divide(pixels, 255, dtype=np.float32))
 
 
-def channels_first(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def move_channels_first(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Convert `(n, height, width)` or `(n, height, width, channels)` to `(n, channels, height, width)`."""
     return pixels[:, None] if pixels.ndim == 3 else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))

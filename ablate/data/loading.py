@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ablate.data import images, sources
 from ablate.data.datasets import DatasetFacts, DatasetSpec
-from ablate.seeds import derived_seed
+from ablate.seeds import derive_seed
 
 NOISE_PIXELS = 1 << 26
 RESIZED_AT_ONCE = 4_096
@@ -33,12 +33,12 @@ class Dataset(images.Images):
         }
         return replace(self, **moved)
 
-    def at(self, input_size: int) -> "Dataset":
+    def resize(self, input_size: int) -> "Dataset":
         """A copy with square images of `input_size` pixels a side, on the same device."""
         return replace(
             self,
-            images=resized(self.images, input_size),
-            test_images=resized(self.test_images, input_size),
+            images=resize_images(self.images, input_size),
+            test_images=resize_images(self.test_images, input_size),
         )
 
 
@@ -50,22 +50,26 @@ def load(
     Raises:
         DataError: a file is damaged or differs from the official one.
     """
-    return _loaded(dataset, root, device) if input_size is None else _sized(dataset, root, device, input_size)
+    return (
+        _load_cached(dataset, root, device)
+        if input_size is None
+        else _load_resized(dataset, root, device, input_size)
+    )
 
 
 @lru_cache(maxsize=1)
-def _loaded(dataset: DatasetSpec, root: Path | None, device: torch.device) -> Dataset:
-    read = sources.read(dataset, root)
+def _load_cached(dataset: DatasetSpec, root: Path | None, device: torch.device) -> Dataset:
+    read = sources.read_images(dataset, root)
     return Dataset(name=str(dataset), **vars(read)).to(device)
 
 
 # Arms of a study may differ in size and alternate. More than two sizes would fill the memory.
 @lru_cache(maxsize=2)
-def _sized(dataset: DatasetSpec, root: Path | None, device: torch.device, input_size: int) -> Dataset:
-    return _loaded(dataset, root, device).at(input_size)
+def _load_resized(dataset: DatasetSpec, root: Path | None, device: torch.device, input_size: int) -> Dataset:
+    return _load_cached(dataset, root, device).resize(input_size)
 
 
-def resized(images: Tensor, size: int) -> Tensor:
+def resize_images(images: Tensor, size: int) -> Tensor:
     """Resize to square images of `size` pixels a side: bilinear, with antialiasing."""
     if images.shape[-2:] == (size, size):
         return images
@@ -75,9 +79,9 @@ def resized(images: Tensor, size: int) -> Tensor:
     return made
 
 
-def synthetic(facts: DatasetFacts, input_size: int | None = None, images: int = 4_096) -> Dataset:
+def make_noise(facts: DatasetFacts, input_size: int | None = None, images: int = 4_096) -> Dataset:
     """Random noise in the shape of a data set, to time a network before the data is available."""
-    shape = facts.shape_at(input_size)
+    shape = facts.compute_shape(input_size)
     images = min(images, max(1, NOISE_PIXELS // prod(shape)))
     noise = torch.rand(images, *shape, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(images) % facts.classes
@@ -100,15 +104,15 @@ def split(
 
     Validation images are stratified by label. A smaller training set is a random subset of a larger one.
     """
-    train, held_out = _stratified(labels, validation, seed)
+    train, held_out = _split_stratified(labels, validation, seed)
     if train_images is not None:
-        generator = torch.Generator().manual_seed(derived_seed(seed, "train images"))
+        generator = torch.Generator().manual_seed(derive_seed(seed, "train images"))
         part = torch.randperm(len(train), generator=generator)[:train_images]
         train = train[part.sort().values]
     return train, held_out
 
 
-def _stratified(labels: Tensor, validation: int, seed: int) -> tuple[Tensor, Tensor]:
+def _split_stratified(labels: Tensor, validation: int, seed: int) -> tuple[Tensor, Tensor]:
     everything = np.arange(len(labels))
     if not validation:
         return torch.from_numpy(everything), torch.empty(0, dtype=torch.int64)
@@ -119,6 +123,6 @@ def _stratified(labels: Tensor, validation: int, seed: int) -> tuple[Tensor, Ten
         everything,
         test_size=validation,
         stratify=labels.cpu().numpy(),
-        random_state=derived_seed(seed, "split") % 2**32,
+        random_state=derive_seed(seed, "split") % 2**32,
     )
     return torch.from_numpy(np.sort(train)), torch.from_numpy(np.sort(held_out))

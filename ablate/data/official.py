@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ablate.data.images import DIGIT_CLASSES, Images, scaled
+from ablate.data.images import DIGIT_CLASSES, Images, scale_pixels
 from ablate.errors import DataError
 
 FASHION_CLASSES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")  # fmt: skip
@@ -41,18 +41,18 @@ def read_official(name: str, root: Path) -> Images:
     """Read Fashion-MNIST or MNIST from the official files below `root`."""
     folder = root / FOLDERS[name] / "raw"
     contents = [read_checked(folder, file, sha) for file, sha in zip(FILES, SHA256[name], strict=True)]
-    arrays = [_idx(content) for content in contents]
+    arrays = [_decode_idx(content) for content in contents]
     return Images(
-        images=scaled(arrays[0][:, None]),
+        images=scale_pixels(arrays[0][:, None]),
         labels=torch.from_numpy(arrays[1].astype(np.int64)),
-        test_images=scaled(arrays[2][:, None]),
+        test_images=scale_pixels(arrays[2][:, None]),
         test_labels=torch.from_numpy(arrays[3].astype(np.int64)),
         classes=FASHION_CLASSES if name == "fashion_mnist" else DIGIT_CLASSES,
         checksums=dict(zip(FILES, SHA256[name], strict=True)),
     )
 
 
-def stored(folder: Path, file: str) -> Path | None:
+def find_file(folder: Path, file: str) -> Path | None:
     """The path of a file, plain or compressed; None if it is missing."""
     return next((path for path in (folder / file, folder / f"{file}.gz") if path.is_file()), None)
 
@@ -63,7 +63,7 @@ def read_checked(folder: Path, file: str, sha256: str) -> bytes:
     Raises:
         DataError: it is missing, damaged or differs from the official one.
     """
-    path = stored(folder, file)
+    path = find_file(folder, file)
     if path is None:
         raise DataError(f"{folder / file}: is missing: pass the folder that contains it with --data-dir")
     try:
@@ -77,7 +77,7 @@ def read_checked(folder: Path, file: str, sha256: str) -> bytes:
     return content
 
 
-def _idx(content: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _decode_idx(content: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Decode an IDX file (LeCun's format): two zero bytes, type, rank, big-endian sizes, data."""
     rank = content[3]
     shape: Sequence[int] = np.frombuffer(content, ">u4", count=rank, offset=4).tolist()

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from ablate.data.datasets import DatasetSpec
-from ablate.data.image_folders import digest, image_folder
-from ablate.data.images import TORN, Images, channels_first, scaled
+from ablate.data.image_folders import hash_files, list_image_folder
+from ablate.data.images import TORN, Images, move_channels_first, scale_pixels
 from ablate.errors import DataError
 
 SAFEST_PIXELS = 100_000_000
@@ -27,29 +27,29 @@ def read_own_images(dataset: DatasetSpec) -> Images:
     assert dataset.found is not None
     root = Path(dataset.path)
     try:
-        listed = image_folder(root)
+        listed = list_image_folder(root)
         files = [file for file, _ in (*listed.train, *listed.test)]
-        unchanged = digest(root, files) == dataset.found.sha256
+        unchanged = hash_files(root, files) == dataset.found.sha256
     except (ValueError, OSError) as error:
         raise DataError(str(error)) from None
     if not unchanged:
         raise DataError(f"{root}: has changed since the study was read: start again with --fresh")
     halves = [
-        np.stack([_decoded(file, dataset.size, grey=dataset.grey) for file, _ in half])
+        np.stack([_decode(file, dataset.size, grey=dataset.grey) for file, _ in half])
         for half in (listed.train, listed.test)
     ]
     labels = [torch.tensor([label for _, label in half]) for half in (listed.train, listed.test)]
     return Images(
-        images=scaled(halves[0]),
+        images=scale_pixels(halves[0]),
         labels=labels[0],
-        test_images=scaled(halves[1]),
+        test_images=scale_pixels(halves[1]),
         test_labels=labels[1],
         classes=listed.classes,
         checksums={"files": dataset.found.sha256},
     )
 
 
-def _decoded(file: Path, size: int, *, grey: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _decode(file: Path, size: int, *, grey: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Decode an image to `(channels, size, size)`: scale its shorter side, and crop the longer one."""
     from PIL import Image, ImageOps
 
@@ -64,4 +64,4 @@ def _decoded(file: Path, size: int, *, grey: bool) -> np.ndarray[Any, np.dtype[n
             fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
     except (OSError, SyntaxError, struct.error, Image.DecompressionBombError, *TORN) as error:
         raise DataError(f"{file}: cannot be read as an image ({error}): remove it") from None
-    return channels_first(np.asarray(fitted)[None])[0]
+    return move_channels_first(np.asarray(fitted)[None])[0]

@@ -12,18 +12,18 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from ablate.data.by_torchvision import TORCHVISION, read_by_torchvision, torchvision_datasets
+from ablate.data.by_torchvision import TORCHVISION, import_torchvision_datasets, read_by_torchvision
 from ablate.data.datasets import FOLDER, DatasetSpec
 from ablate.data.digits import read_digits
 from ablate.data.images import TORN, Images
-from ablate.data.official import FILES, FOLDERS, SHA256, read_checked, read_official, stored
+from ablate.data.official import FILES, FOLDERS, SHA256, find_file, read_checked, read_official
 from ablate.data.own_images import read_own_images
 from ablate.errors import DataError
 
 DOWNLOAD_TIMEOUT_SECONDS = 30
 
 
-def find(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) -> Path | None:
+def find_root(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) -> Path | None:
     """The folder with the data set's files. None if they are missing and cannot be downloaded.
 
     The search goes through `data_dir`, `$ABLATE_DATA` and the user's cache, in torchvision's layout. A data
@@ -34,8 +34,8 @@ def find(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) -> Path
     """
     if not needs_root(dataset):
         return None
-    for root in _roots(data_dir):
-        if _lies_in(root, dataset.name):
+    for root in _list_roots(data_dir):
+        if _contains(root, dataset.name):
             return root
     return _download(dataset.name) if download else None
 
@@ -45,7 +45,7 @@ def needs_root(dataset: DatasetSpec) -> bool:
     return dataset.name not in ("digits", FOLDER)
 
 
-def read(dataset: DatasetSpec, root: Path | None) -> Images:
+def read_images(dataset: DatasetSpec, root: Path | None) -> Images:
     """Read the data set from the files below `root`.
 
     Raises:
@@ -62,7 +62,7 @@ def read(dataset: DatasetSpec, root: Path | None) -> Images:
     )
 
 
-def _roots(data_dir: Path | None) -> Iterator[Path]:
+def _list_roots(data_dir: Path | None) -> Iterator[Path]:
     """Yield the folders to search."""
     if data_dir is not None:
         if not data_dir.is_dir():
@@ -72,19 +72,19 @@ def _roots(data_dir: Path | None) -> Iterator[Path]:
         yield data_dir
     if from_environment := os.environ.get("ABLATE_DATA"):
         yield Path(from_environment)
-    yield _cache()
+    yield _locate_cache()
 
 
-def _lies_in(root: Path, name: str) -> bool:
+def _contains(root: Path, name: str) -> bool:
     """Whether all files of the data set are present."""
     if name in FOLDERS:
-        return all(stored(root / FOLDERS[name] / "raw", file) for file in FILES)
+        return all(find_file(root / FOLDERS[name] / "raw", file) for file in FILES)
     kind, halves = TORCHVISION[name]
     if not root.is_dir():
         return False
     try:
         for half in halves:
-            getattr(torchvision_datasets(), kind)(root, **half)
+            getattr(import_torchvision_datasets(), kind)(root, **half)
     except (RuntimeError, OSError):  # "Dataset not found"
         return False
     except TORN:
@@ -92,22 +92,22 @@ def _lies_in(root: Path, name: str) -> bool:
     return True
 
 
-def _cache() -> Path:
+def _locate_cache() -> Path:
     return user_cache_path("ablate") / "data"
 
 
 def _download(name: str) -> Path | None:
     """Download a data set into the user's cache through torchvision. None if that fails."""
-    datasets = torchvision_datasets()
+    datasets = import_torchvision_datasets()
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
     try:
-        _cache().mkdir(parents=True, exist_ok=True)
+        _locate_cache().mkdir(parents=True, exist_ok=True)
         # In the cache itself, so that moving a file to its final place is atomic.
-        with tempfile.TemporaryDirectory(dir=_cache()) as half, warnings.catch_warnings():
+        with tempfile.TemporaryDirectory(dir=_locate_cache()) as half, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             kind, halves = TORCHVISION.get(name, (FOLDERS.get(name, ""), [{}]))
-            with _archives_stay_inside():
+            with _confine_archives():
                 for asked in halves:
                     getattr(datasets, kind)(half, download=True, **asked)
             if name in FOLDERS:
@@ -115,18 +115,18 @@ def _download(name: str) -> Path | None:
                     read_checked(Path(half, kind, "raw"), file, sha)
             for path in Path(half).rglob("*"):
                 if path.is_file() and not path.is_symlink():
-                    kept = _cache() / path.relative_to(half)
+                    kept = _locate_cache() / path.relative_to(half)
                     kept.parent.mkdir(parents=True, exist_ok=True)
                     path.replace(kept)
     except (OSError, RuntimeError, DataError, http.client.HTTPException, *TORN):
         return None  # no network, wrong content from a mirror, or no space
     finally:
         socket.setdefaulttimeout(patience)
-    return _cache()
+    return _locate_cache()
 
 
 @contextlib.contextmanager
-def _archives_stay_inside() -> Iterator[None]:
+def _confine_archives() -> Iterator[None]:
     """Keep tar files from writing outside their folder through `../` or links.
 
     torchvision uses Python's default, which trusts the archive before Python 3.14.

@@ -9,7 +9,7 @@ from ablate import models
 from ablate.design.grid import Grid
 from ablate.design.runs import Arm, Setting, belongs_to_recipe
 from ablate.errors import ModelError, StudyError
-from ablate.study.spec import Recipe, StudySpec, Value, ValueWhen, as_written, did_you_mean
+from ablate.study.spec import Recipe, StudySpec, Value, ValueWhen, did_you_mean, format_value
 
 BASELINE = "baseline"
 
@@ -52,7 +52,7 @@ def list_values(study: StudySpec, name: str, settings: Mapping[str, Any]) -> lis
 
 def collect_settings(arm: Arm) -> dict[str, Any]:
     """Every keyword of the arm's network and recipe with its value, defaults included."""
-    return {**models.keywords(arm.model), **arm.keywords, **arm.recipe.model_dump()}
+    return {**models.read_keywords(arm.model), **arm.keywords, **arm.recipe.model_dump()}
 
 
 def make_arm(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
@@ -76,7 +76,7 @@ def explain_impossible(
         models.check(
             arm.model,
             keywords,
-            input_shape=facts.shape_at(arm.recipe.input_size),
+            input_shape=facts.compute_shape(arm.recipe.input_size),
             classes=facts.classes,
         )
     except ModelError as error:
@@ -86,13 +86,13 @@ def explain_impossible(
 
 def name_arm(changes: Mapping[str, Value]) -> str:
     """An arm's name, such as `pooling=max,activation=relu`; `baseline` if nothing differs from it."""
-    return ",".join(f"{name}={as_written(value)}" for name, value in changes.items()) or BASELINE
+    return ",".join(f"{name}={format_value(value)}" for name, value in changes.items()) or BASELINE
 
 
 def select_changes(study: StudySpec, settings: Mapping[str, Value]) -> dict[str, Value]:
     """The settings that differ from the baseline's."""
     own = collect_baseline_values(study)
-    return {name: value for name, value in settings.items() if as_written(value) != as_written(own[name])}
+    return {name: value for name, value in settings.items() if format_value(value) != format_value(own[name])}
 
 
 def assemble(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
@@ -106,7 +106,7 @@ def assemble(study: StudySpec, name: str, changes: Mapping[str, Value], key: str
     recipe = _change_recipe(
         study, study.recipe, {k: v for k, v in changed.items() if belongs_to_recipe(k)}, key
     )
-    known = {"model": model, **models.keywords(model), **keywords, **recipe.model_dump()}
+    known = {"model": model, **models.read_keywords(model), **keywords, **recipe.model_dump()}
     # A factor that this arm's model does not have stays empty in the tables.
     factors = {
         factor: _convert_tuple(known[factor]) if factor in known else None for factor in study.factor_names
@@ -130,14 +130,14 @@ def check_names(study: StudySpec) -> None:
         for name in getattr(study, section):
             _check_name(study, f"{section}.{name}", name, [study.model])
             if section == "baseline" and belongs_to_recipe(name):
-                key = study.where(f"{section}.{name}")
+                key = study.locate(f"{section}.{name}")
                 raise StudyError(f"{key}: '{name}' belongs to the recipe: write it under `recipe`")
     for arm, changes in study.arms.items():
         model = str(changes.get("model", study.model))
         try:
-            models.keywords(model)
+            models.read_keywords(model)
         except ModelError as error:
-            raise StudyError(f"{study.where(f'arms.{arm}.model')}: {error}") from None
+            raise StudyError(f"{study.locate(f'arms.{arm}.model')}: {error}") from None
         for name in changes:
             if name != "model":
                 _check_name(study, f"arms.{arm}.{name}", name, [model])
@@ -154,18 +154,18 @@ def check_names(study: StudySpec) -> None:
 
 def _check_name(study: StudySpec, key: str, name: str, of_models: Sequence[str]) -> None:
     try:
-        keywords = [keyword for model in of_models for keyword in models.keywords(model)]
+        keywords = [keyword for model in of_models for keyword in models.read_keywords(model)]
     except ModelError as error:
-        raise StudyError(f"{study.where('model')}: {error}") from None
+        raise StudyError(f"{study.locate('model')}: {error}") from None
     known = list(dict.fromkeys([*keywords, *Recipe.model_fields]))
     if name not in known:
-        raise StudyError(f"{study.where(key)}: unknown keyword '{name}': {did_you_mean(name, known)}")
+        raise StudyError(f"{study.locate(key)}: unknown keyword '{name}': {did_you_mean(name, known)}")
 
 
 def _require_number(study: StudySpec, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise StudyError(
-            f"{study.where(f'tuning.{name}')}: {value!r} is not a number: only numbers can be tuned"
+            f"{study.locate(f'tuning.{name}')}: {value!r} is not a number: only numbers can be tuned"
         )
     return value
 
@@ -184,12 +184,12 @@ def _change_recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value
         changed = Recipe.model_validate({**recipe.model_dump(), **changes}) if changes else recipe
     except ValidationError as error:
         first = error.errors()[0]
-        raise StudyError(f"{study.where(key)}: {first['input']!r}: {first['msg'].lower()}") from None
+        raise StudyError(f"{study.locate(key)}: {first['input']!r}: {first['msg'].lower()}") from None
     left = study.dataset.facts.train_images - study.validation
     if changed.train_images is not None and changed.train_images > left:
         at = key if "train_images" in changes else "recipe.train_images"
         raise StudyError(
-            f"{study.where(at)}: {changed.train_images:,}: validation leaves only {left:,} images"
+            f"{study.locate(at)}: {changed.train_images:,}: validation leaves only {left:,} images"
         )
     return changed
 
@@ -199,4 +199,4 @@ def _check_network(study: StudySpec, arm: Arm, changes: Mapping[str, Value], key
         at = key
         if key == BASELINE:
             at = "model" if error.keyword == "model" else f"baseline.{error.keyword}"
-        raise StudyError(f"{study.where(at)}: arm {arm.name}: {error.keyword}: {error}")
+        raise StudyError(f"{study.locate(at)}: arm {arm.name}: {error.keyword}: {error}")

@@ -21,7 +21,7 @@ from ablate.design.arms import (
 from ablate.design.runs import Arm, Run, Setting
 from ablate.errors import StudyError
 from ablate.records.run_records import Phase
-from ablate.study.spec import FULL, StudySpec, Value, ValueWhen, as_written
+from ablate.study.spec import FULL, StudySpec, Value, ValueWhen, format_value
 
 MOST_ARMS = 1_000
 
@@ -55,19 +55,19 @@ def lay_out(study: StudySpec) -> Layout:
             "leave_one_out": _lay_out_leave_one_out,
         }[study.design](study)
     if study.arms and len(study.arms) == 1:
-        raise StudyError(f"{study.where('arms')}: one arm alone cannot be compared: add another arm")
+        raise StudyError(f"{study.locate('arms')}: one arm alone cannot be compared: add another arm")
     listed = {name: [_drop_condition(value) for value in values] for name, values in study.factors.items()}
     if not study.arms and not any(
         select_changes(study, {n: v}) for n, values in listed.items() for v in values
     ):
-        raise StudyError(f"{study.where('factors')}: nothing differs from the baseline: add another value")
+        raise StudyError(f"{study.locate('factors')}: nothing differs from the baseline: add another value")
     names = [arm.name for arm in layout.arms]
     for name in names:
         if names.count(name) > 1:
-            raise StudyError(f"{study.where('factors')}: two arms have the name '{name}': remove one")
+            raise StudyError(f"{study.locate('factors')}: two arms have the name '{name}': remove one")
     for name in study.tuning.ranges if study.design != "search" else ():
         if not any(name in make_grid(study, arm).ranges for arm in layout.arms):
-            raise StudyError(f"{study.where(f'tuning.{name}')}: the condition of its range holds in no arm")
+            raise StudyError(f"{study.locate(f'tuning.{name}')}: the condition of its range holds in no arm")
     for arm in layout.arms:
         for point in make_grid(study, arm).list_points():
             check_point(study, arm, point)
@@ -106,7 +106,7 @@ def _lay_out_one_at_a_time(study: StudySpec) -> Layout:
                 if not value.applies(collect_settings(baseline)):
                     told = name_arm(value.when)
                     raise StudyError(
-                        f"{study.where(key)}: the condition {told} holds in no arm, "
+                        f"{study.locate(key)}: the condition {told} holds in no arm, "
                         "because each arm changes only one factor"
                     )
                 value = value.value
@@ -122,7 +122,7 @@ def _lay_out_factorial(study: StudySpec) -> Layout:
         # The baseline is one of the combinations, even if the study file does not list its values.
         name: [
             own[name],
-            *(v for v in map(_drop_condition, listed) if as_written(v) != as_written(own[name])),
+            *(v for v in map(_drop_condition, listed) if format_value(v) != format_value(own[name])),
         ]
         for name, listed in study.factors.items()
     }
@@ -149,7 +149,7 @@ def _lay_out_factorial(study: StudySpec) -> Layout:
             if select_changes(study, {name: value}) and single not in possible:
                 reason_told = left_out.get(single, "its condition never holds")
                 raise StudyError(
-                    f"{study.where(f'factors.{name}.{position}')}: no arm can have {single}: {reason_told}"
+                    f"{study.locate(f'factors.{name}.{position}')}: no arm can have {single}: {reason_told}"
                 )
     return Layout(arms=tuple(found), contrasts=_compare_with_first(found), left_out=left_out)
 
@@ -157,7 +157,7 @@ def _lay_out_factorial(study: StudySpec) -> Layout:
 def _refuse_too_many(study: StudySpec, count: int) -> None:
     if count > MOST_ARMS:
         raise StudyError(
-            f"{study.where('factors')}: {count:,} arms are more than {MOST_ARMS:,}: list fewer values"
+            f"{study.locate('factors')}: {count:,} arms are more than {MOST_ARMS:,}: list fewer values"
         )
 
 
@@ -169,14 +169,14 @@ def _lay_out_leave_one_out(study: StudySpec) -> Layout:
     """
     for name, listed in study.factors.items():
         if isinstance(listed[0], ValueWhen) and listed[0].when:
-            raise StudyError(f"{study.where(f'factors.{name}')}: leave_one_out allows no conditions")
+            raise StudyError(f"{study.locate(f'factors.{name}')}: leave_one_out allows no conditions")
         if len(listed) > 1 or not select_changes(study, {name: _drop_condition(listed[0])}):
             raise StudyError(
-                f"{study.where(f'factors.{name}')}: leave_one_out takes one value per factor, "
+                f"{study.locate(f'factors.{name}')}: leave_one_out takes one value per factor, "
                 "not the baseline's"
             )
     if len(study.factors) < 2:
-        raise StudyError(f"{study.where('factors')}: leave_one_out needs two factors or more")
+        raise StudyError(f"{study.locate('factors')}: leave_one_out needs two factors or more")
     full = {name: _drop_condition(listed[0]) for name, listed in study.factors.items()}
     names = list(full)
     way = {
@@ -211,7 +211,7 @@ def _meets_conditions(study: StudySpec, chosen: Mapping[str, Value], baseline: A
     settings = {**collect_settings(baseline), **chosen}
     own = collect_baseline_values(study)
     return all(
-        as_written(value) == as_written(own[name])
-        or as_written(value) in map(as_written, list_values(study, name, settings))
+        format_value(value) == format_value(own[name])
+        or format_value(value) in map(format_value, list_values(study, name, settings))
         for name, value in chosen.items()
     )

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from ablate.design.runs import Setting
-from ablate.seeds import derived_seed
+from ablate.seeds import derive_seed
 from ablate.study.spec import Range
 
 SIGNIFICANT_DIGITS = 6
@@ -67,7 +67,7 @@ class Grid:
 
     def _scatter_points(self) -> list[dict[str, float]]:
         wanted = self.trials - (self.own is not None)
-        sampler = qmc.Sobol(d=len(self.ranges), scramble=True, rng=derived_seed(0, f"tuning {self.study}"))
+        sampler = qmc.Sobol(d=len(self.ranges), scramble=True, rng=derive_seed(0, f"tuning {self.study}"))
         # Sobol sequences are balanced for powers of two. Surplus points are dropped.
         cube = sampler.random_base2(max(0, math.ceil(math.log2(max(1, wanted)))))
         points = [

@@ -61,7 +61,7 @@ class Run:
             "phase": self.phase,
             "arm": self.arm.name,
             "model": self.arm.model,
-            "keywords": {**models.keywords(self.arm.model), **self.keywords},
+            "keywords": {**models.read_keywords(self.arm.model), **self.keywords},
             "recipe": self.recipe.model_dump(),
             "setting": dict(self.setting),
             "seed": self.seed,

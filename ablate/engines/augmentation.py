@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ablate.seeds import derived_seed
+from ablate.seeds import derive_seed
 
 CROP_PADDING = 2
 """Zeros added on each side before an image is cropped to its old size: a shift by up to two pixels."""
@@ -44,7 +44,7 @@ class Augmentation:
         changes = kind.split("_")
         self._flips, self._crops = "flip" in changes, "crop" in changes
         self._brightens = "brightness" in changes
-        self._generator = torch.Generator().manual_seed(derived_seed(seed, "augmentation"))
+        self._generator = torch.Generator().manual_seed(derive_seed(seed, "augmentation"))
 
     def draw(self, count: int) -> Draws:
         """The draws for the next `count` images, on the CPU."""

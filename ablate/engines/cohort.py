@@ -19,7 +19,7 @@ from ablate.engines.optimizers import RULES, Optimizer
 from ablate.engines.replicas import Replicas
 from ablate.engines.training import Course, NotCovered, list_marks, make_curve
 from ablate.records.run_records import RunRecord
-from ablate.seeds import derived_seed
+from ablate.seeds import derive_seed
 
 STEPS_PER_GRAPH = 8
 """Steps in one CUDA graph. Its launch takes the CPU longer than one step of a small network takes the GPU."""
@@ -49,7 +49,7 @@ def make_cohort_key(run: Run) -> str:
         [
             run.phase,
             run.arm.model,
-            {**models.keywords(run.arm.model), **run.keywords},
+            {**models.read_keywords(run.arm.model), **run.keywords},
             [
                 recipe.optimizer,
                 recipe.batch_size,
@@ -188,7 +188,7 @@ class Cohort:
             self.parameters
         )
         self._optimizer.reset(place, run.recipe)
-        self._seeds[place] = derived_seed(run.seed, "dropout")
+        self._seeds[place] = derive_seed(run.seed, "dropout")
 
     def vacate(self, place: int) -> None:
         """Empty a place."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ablate.data.loading import Dataset, split
 from ablate.design.runs import Run, name_setting
 from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
-from ablate.seeds import derived_seed
+from ablate.seeds import derive_seed
 
 POINTS_PER_EPOCH = 5
 # Cached, because runs of one seed share a split. It takes 20 ms, the time of 100,000 examples in a cohort.
@@ -58,7 +58,7 @@ class Course:
             dataset.labels, validation, run.seed, run.recipe.train_images
         )
         self.epochs = 0
-        self._order = torch.Generator().manual_seed(derived_seed(run.seed, "order"))
+        self._order = torch.Generator().manual_seed(derive_seed(run.seed, "order"))
         self._points: list[EpochPoint] = []
         self._diverged = self._pruned = False
 
@@ -209,7 +209,7 @@ class _dropout_stream:  # noqa: N801  # reads as a statement: `with _dropout_str
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self._seed = derived_seed(seed, "dropout")
+        self._seed = derive_seed(seed, "dropout")
         self._fork = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
     def __enter__(self) -> None:
@@ -222,7 +222,7 @@ class _dropout_stream:  # noqa: N801  # reads as a statement: `with _dropout_str
 
 def repeat_batches(examples: int, batch_size: int, device: torch.device) -> Iterator[Tensor]:
     """Shuffled full batches without end, for timing: indices `(batch_size,)` on the device."""
-    generator = torch.Generator().manual_seed(derived_seed(0, "timing order"))
+    generator = torch.Generator().manual_seed(derive_seed(0, "timing order"))
     size = min(batch_size, examples)
     while True:
         order = torch.randperm(examples, generator=generator).to(device)

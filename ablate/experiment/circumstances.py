@@ -14,7 +14,7 @@ def describe_circumstances(
     plan: Plan, machine: Machine, dataset: Dataset, costs: Mapping[str, ArmCost], plugins: tuple[str, ...]
 ) -> Provenance:
     """The provenance of what is on record; `dataset` has its images as they are, `costs` are by arm."""
-    records = [record for _, record in plan.recorded()]
+    records = [record for _, record in plan.find_recorded()]
     engines = Counter(record.engine for record in records if record.engine)
     used_models = sorted({arm.model for arm in plan.layout.arms})
     return Provenance(
@@ -22,7 +22,7 @@ def describe_circumstances(
         data=_describe_data(dataset),
         arms=costs,
         networks={
-            arm.name: {"model": arm.model, **models.keywords(arm.model), **arm.keywords}
+            arm.name: {"model": arm.model, **models.read_keywords(arm.model), **arm.keywords}
             for arm in plan.layout.arms
         },
         contrasts=plan.layout.contrasts,
@@ -51,6 +51,6 @@ def _describe_data(dataset: Dataset) -> DataFacts:
 def _list_mixed_engines(plan: Plan) -> tuple[str, ...]:
     """Arms whose confirmed runs were trained by more than one engine."""
     engines: dict[str, set[str]] = {}
-    for run, record in plan.recorded(Phase.CONFIRM):
+    for run, record in plan.find_recorded(Phase.CONFIRM):
         engines.setdefault(run.arm.name, set()).add(record.engine)
     return tuple(name for name, used in engines.items() if len(used - {""}) > 1)

@@ -59,10 +59,10 @@ class Conduct:
         self._machine = device_name(torch.device(conditions.device))
         self._work = Work(study.dataset.facts, study.validation)
         self._plan = Plan(study, layout, self._store.runs, device=conditions.device)
-        self._throughput = self._throughput_of([])
+        self._throughput = self._make_throughput([])
         self._worked = False
 
-    def events(self) -> Generator[Event, None, None]:
+    def run_phases(self) -> Generator[Event, None, None]:
         """Do what is left to do, phase by phase; a finished study does nothing."""
         for event in self._measure():
             self._worked = True
@@ -78,13 +78,13 @@ class Conduct:
         workers: Workers | None = None
         planned: Counter[str] = Counter()
         try:
-            for wave in self._plan.waves():
-                left = self._order(run for run in wave.runs if not self._plan.is_on_record(run))
+            for wave in self._plan.plan_waves():
+                left = self._order(run for run in wave.runs if not self._plan.is_recorded(run))
                 planned[wave.phase] += len(wave.runs)
                 if left and workers is None:
                     workers = self._open_workers(self._conditions, self._jobs)
                     # Workers take seconds to import torch: this shows that the command is alive.
-                    done, total = planned[wave.phase] - len(left), self._total(wave, planned)
+                    done, total = planned[wave.phase] - len(left), self._count_total(wave, planned)
                     detail = {"arm": f"{self._jobs} jobs", "detail": "starting"}
                     yield Advanced(phase=wave.phase, done=done, total=total, **detail)
                 if left and workers is not None:
@@ -97,7 +97,7 @@ class Conduct:
         self, wave: Wave, left: list[Run], workers: Workers, planned: Counter[str]
     ) -> Iterator[Event]:
         """Train what is left of a wave, here or, where the record is shared, on whichever host claims it."""
-        done, total = planned[wave.phase] - len(left), self._total(wave, planned)
+        done, total = planned[wave.phase] - len(left), self._count_total(wave, planned)
         announced = wave.phase != Phase.CONFIRM or self._plan.has_first_pair()
         while left:
             for outcome in workers.outcomes(filter(self._claim, left)):
@@ -107,57 +107,57 @@ class Conduct:
                 if not announced and self._plan.has_first_pair():
                     announced = True
                     yield FirstPair()
-            left = self._left_by_others(left)
+            left = self._list_left_by_others(left)
             done = planned[wave.phase] - len(left)
 
     def _time(self) -> Iterator[Event]:
         """Measure each arm's throughput, in alternation and alone on the machine."""
-        arms = self._plan.trained_arms()
+        arms = self._plan.list_trained_arms()
         if self._plan.layout.arms[0] not in arms:
             return  # every arm is timed beside the baseline
         while not self._store.claim(TIMING_KEY):
             time.sleep(POLL_SECONDS)
         self._store.refresh()
-        self._throughput = self._throughput_of(arms)
-        if not self._throughput.complete():
+        self._throughput = self._make_throughput(arms)
+        if not self._throughput.is_complete():
             self._store.set_timing_machine(self._machine)
             with self._alone():
                 for done, total, block in self._throughput.measure():
                     speed = f"{block.examples / block.seconds:,.0f} examples/s"
                     yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
             if self._store.shared:  # before other hosts go on: their reports tell these costs
-                self._store.share_provenance(self.provenance().to_dict())
+                self._store.share_provenance(self.make_provenance().to_dict())
         self._store.release(TIMING_KEY)
 
     def _look(self) -> Iterator[Event]:
         """Keep what the trained networks confuse and what their layers compute."""
-        firsts = [self._plan.first_run(arm) for arm in self._plan.layout.arms]
+        firsts = [self._plan.make_first_run(arm) for arm in self._plan.layout.arms]
         kept = [run for run in firsts if self._folder.locate_checkpoint(run.arm.slug).exists()]
-        trained = {self._plan.key(run): run for run in kept if self._plan.is_on_record(run)}
+        trained = {self._plan.key(run): run for run in kept if self._plan.is_recorded(run)}
         for done, arm in enumerate(look_inside(self._folder, trained, self._conditions.load), start=1):
             yield Advanced(phase="look", done=done, total=len(trained), arm=arm, detail="looked inside")
 
     @property
-    def timed_elsewhere(self) -> bool:
+    def is_timed_elsewhere(self) -> bool:
         """Whether another host timed the arms: its provenance then counts."""
         return bool(self._store.find_foreign_provenance(self._machine))
 
     def replay(self) -> None:
         """Follow the plan as far as the record goes; train nothing, time nothing."""
-        for wave in self._plan.waves():
-            if not all(map(self._plan.is_on_record, wave.runs)):
+        for wave in self._plan.plan_waves():
+            if not all(map(self._plan.is_recorded, wave.runs)):
                 return
-        self._throughput = self._throughput_of(self._plan.trained_arms())
+        self._throughput = self._make_throughput(self._plan.list_trained_arms())
 
     def close(self) -> None:
         """Close the record."""
         self._store.close()
 
-    def tables(self) -> dict[str, pd.DataFrame]:
+    def make_tables(self) -> dict[str, pd.DataFrame]:
         """The tables that a report is made from."""
-        return make_tables(self._plan, self._throughput.blocks())
+        return make_tables(self._plan, self._throughput.list_blocks())
 
-    def provenance(self, *, measure_costs: bool = True) -> Provenance:
+    def make_provenance(self, *, measure_costs: bool = True) -> Provenance:
         """Where the results on record come from.
 
         Without `measure_costs` an arm has a cost only if it is known already: measuring takes two of its
@@ -171,12 +171,14 @@ class Conduct:
         known = kept.arms if kept else {}
         costs = {arm.name: known.get(arm.name, ArmCost()) for arm in self._plan.layout.arms}
         if measure_costs:
-            for arm in self._plan.trained_arms():
-                costs[arm.name] = self._throughput.cost(self._plan.first_run(arm), costs[arm.name])
+            for arm in self._plan.list_trained_arms():
+                costs[arm.name] = self._throughput.measure_cost(
+                    self._plan.make_first_run(arm), costs[arm.name]
+                )
         dataset = self._conditions.load(None)
         return describe_circumstances(self._plan, machine, dataset, costs, self._conditions.plugins)
 
-    def _total(self, wave: Wave, planned: Counter[str]) -> int:
+    def _count_total(self, wave: Wave, planned: Counter[str]) -> int:
         """How many runs the phase has, as far as is known."""
         return self._study.search.candidates if wave.phase == Phase.SEARCH else planned[wave.phase]
 
@@ -190,10 +192,10 @@ class Conduct:
     def _claim(self, run: Run) -> bool:
         return self._store.claim(self._plan.key(run))
 
-    def _left_by_others(self, runs: Sequence[Run]) -> list[Run]:
+    def _list_left_by_others(self, runs: Sequence[Run]) -> list[Run]:
         """The runs that other hosts have not put on record either."""
         self._store.refresh()
-        left = [run for run in runs if not self._plan.is_on_record(run)]
+        left = [run for run in runs if not self._plan.is_recorded(run)]
         if left:
             time.sleep(POLL_SECONDS)
         return left
@@ -203,6 +205,6 @@ class Conduct:
             self._folder.write_checkpoint(outcome.run.arm.slug, outcome.checkpoint)
         self._store.add_run(self._plan.key(outcome.run), outcome.record)
 
-    def _throughput_of(self, arms: Iterable[Arm]) -> Throughput:
-        runs = [self._plan.first_run(arm) for arm in arms]
+    def _make_throughput(self, arms: Iterable[Arm]) -> Throughput:
+        runs = [self._plan.make_first_run(arm) for arm in arms]
         return Throughput(self._study, runs, self._conditions, self._store, self._threads)

@@ -42,7 +42,7 @@ class Plan:
         self._device = device
         self._runs: dict[str, Run] = {}
 
-    def waves(self) -> Iterator[Wave]:
+    def plan_waves(self) -> Iterator[Wave]:
         """Search, tune, confirm. All runs of a wave must be on record before the next is asked for."""
         yield from self._search()
         yield from self._tune()
@@ -52,11 +52,11 @@ class Plan:
         """The key under which the run is on record."""
         return run.key(self.study, self._device)
 
-    def is_on_record(self, run: Run) -> bool:
+    def is_recorded(self, run: Run) -> bool:
         """Whether the run need not be trained any more."""
         return self.key(run) in self._records
 
-    def recorded(self, phase: Phase | None = None) -> Iterator[tuple[Run, RunRecord]]:
+    def find_recorded(self, phase: Phase | None = None) -> Iterator[tuple[Run, RunRecord]]:
         """The planned runs that are on record, of one phase or of all."""
         for key, run in self._runs.items():
             if key in self._records and phase in (None, run.phase):
@@ -67,17 +67,17 @@ class Plan:
         firsts = [key for key, run in self._runs.items() if run.phase == Phase.CONFIRM and run.seed == 0]
         return bool(firsts) and all(key in self._records for key in firsts)
 
-    def completes(self, arm: Arm) -> bool:
+    def has_trained(self, arm: Arm) -> bool:
         """Whether any confirmed run of the arm came to its end: what cannot be trained cannot be timed."""
         return any(
-            run.arm == arm and record.status in TRAINED for run, record in self.recorded(Phase.CONFIRM)
+            run.arm == arm and record.status in TRAINED for run, record in self.find_recorded(Phase.CONFIRM)
         )
 
-    def trained_arms(self) -> list[Arm]:
+    def list_trained_arms(self) -> list[Arm]:
         """The arms that can be timed."""
-        return [arm for arm in self.layout.arms if self.completes(arm)]
+        return [arm for arm in self.layout.arms if self.has_trained(arm)]
 
-    def first_run(self, arm: Arm) -> Run:
+    def make_first_run(self, arm: Arm) -> Run:
         """The arm's first confirmed run: what is timed, measured and looked into."""
         choice = self.choices.get(arm.name)
         return Run(phase=Phase.CONFIRM, arm=arm, setting=choice.chosen if choice else {}, seed=0)
@@ -96,7 +96,7 @@ class Plan:
         arms = {arm.name: arm for arm in self.layout.arms}
         grids = {name: make_grid(self.study, arm) for name, arm in arms.items()}
         while True:
-            wanted = advance(grids, self._scores())
+            wanted = advance(grids, self._read_scores())
             if isinstance(wanted, dict):
                 self.choices = wanted
                 return
@@ -108,7 +108,9 @@ class Plan:
             self._add(runs)
 
     def _confirm(self) -> Iterator[Wave]:
-        settings: dict[str, Setting] = {arm.name: self.first_run(arm).setting for arm in self.layout.arms}
+        settings: dict[str, Setting] = {
+            arm.name: self.make_first_run(arm).setting for arm in self.layout.arms
+        }
         runs = list_confirm_runs(self.study, self.layout.arms, settings)
         self._add(runs)
         yield Wave(phase=Phase.CONFIRM, runs=tuple(runs))
@@ -116,7 +118,7 @@ class Plan:
     def _add(self, runs: Sequence[Run]) -> None:
         self._runs.update((self.key(run), run) for run in runs)
 
-    def _scores(self) -> dict[Trial, float]:
+    def _read_scores(self) -> dict[Trial, float]:
         """Validation accuracy by trial; 0 where the run diverged or failed."""
         return {
             Trial(arm=run.arm.name, setting=tuple(run.setting.items()), seed=run.seed): (

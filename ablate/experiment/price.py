@@ -8,7 +8,7 @@ from statistics import fmean, median
 
 import torch
 
-from ablate.data.loading import Dataset, synthetic
+from ablate.data.loading import Dataset, make_noise
 from ablate.design.arms import make_grid
 from ablate.design.designs import Layout
 from ablate.design.runs import Arm, Run
@@ -87,12 +87,12 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
     if searching:
         first = propose(study, [], 0, study.search.generation)
         arms = list({candidate.arm.name: candidate.arm for candidate in first}.values())
-    priced = [_arm_price(arm, study) for arm in arms]
+    priced = [_price_arm(arm, study) for arm in arms]
     if searching:
-        seconds, tuning, confirming = _search_seconds(study, arms, priced)
+        seconds, tuning, confirming = _estimate_search_seconds(study, arms, priced)
         words = f"{study.search.candidates} candidates, then {1 + study.search.finalists} arms"
     else:
-        seconds, tuning, confirming = _seconds(study, arms, priced)
+        seconds, tuning, confirming = _estimate_seconds(study, arms, priced)
         words = f"{len(arms)} arms"
     timed = 1 + study.search.finalists if searching else len(arms)
     timing = study.timing.blocks * (timed + 1) * study.timing.block_seconds + START_SECONDS
@@ -104,7 +104,7 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
     )
 
 
-def _seconds(
+def _estimate_seconds(
     study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
 ) -> tuple[tuple[float, float], tuple[int, int], int]:
     """Fewest and most seconds on one core, fewest and most tuning runs, and how many runs to confirm."""
@@ -112,24 +112,24 @@ def _seconds(
     seconds = [0.0, 0.0]
     for arm, known in zip(arms, priced, strict=True):
         # A tuning run reads the validation images after its last epoch, a confirmed run after every epoch.
-        tuned = _trained(study, arm) + EVALUATION_SHARE * study.validation
+        tuned = _count_examples(study, arm) + EVALUATION_SHARE * study.validation
         tested = EVALUATION_SHARE * study.dataset.facts.test_images
-        confirmed = study.seeds * (_searched(study, arm) + tested)
-        for end, runs in enumerate(_tuning_runs(study, arm, arms)):
+        confirmed = study.seeds * (_count_work(study, arm) + tested)
+        for end, runs in enumerate(_count_tuning_runs(study, arm, arms)):
             tuning[end] += runs
             seconds[end] += (runs * tuned + confirmed) / known.examples_per_second
     return (seconds[0], seconds[1]), (tuning[0], tuning[1]), study.seeds * len(arms)
 
 
-def _search_seconds(
+def _estimate_search_seconds(
     study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
 ) -> tuple[tuple[float, float], tuple[int, int], int]:
     """The same for a search, from the mean over a sample of its candidates."""
     finals = 1 + study.search.finalists
-    (least, most), tuning, _ = _seconds(study, arms, priced)
+    (least, most), tuning, _ = _estimate_seconds(study, arms, priced)
     share = finals / len(arms)
     a_candidate = fmean(
-        _searched(study, arm) / known.examples_per_second for arm, known in zip(arms, priced, strict=True)
+        _count_work(study, arm) / known.examples_per_second for arm, known in zip(arms, priced, strict=True)
     )
     searching = study.search.candidates * a_candidate
     return (
@@ -139,18 +139,18 @@ def _search_seconds(
     )
 
 
-def _trained(study: StudySpec, arm: Arm) -> int:
+def _count_examples(study: StudySpec, arm: Arm) -> int:
     """Training examples of one run of the arm, over all epochs."""
-    images = study.dataset.facts.trained_on(arm.recipe.train_images, study.validation)
+    images = study.dataset.facts.count_training_images(arm.recipe.train_images, study.validation)
     return images * arm.recipe.epochs
 
 
-def _searched(study: StudySpec, arm: Arm) -> float:
+def _count_work(study: StudySpec, arm: Arm) -> float:
     """The work, in training examples, of a run that reads the validation images after every epoch."""
-    return _trained(study, arm) + EVALUATION_SHARE * study.validation * arm.recipe.epochs
+    return _count_examples(study, arm) + EVALUATION_SHARE * study.validation * arm.recipe.epochs
 
 
-def _tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, int]:
+def _count_tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, int]:
     """The fewest and the most runs that tuning may want of an arm."""
     grid = make_grid(study, arm)
     if not study.tuning.active or not grid.ranges:
@@ -164,9 +164,9 @@ def _tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, 
     )
 
 
-def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
+def _price_arm(arm: Arm, study: StudySpec) -> ArmPrice:
     device = torch.device("cpu")
-    dataset = synthetic(study.dataset.facts, arm.recipe.input_size)
+    dataset = make_noise(study.dataset.facts, arm.recipe.input_size)
     run = Run(phase=Phase.CONFIRM, arm=arm, setting={}, seed=0)
     trainer = choose_trainer(run, dataset, device)
     batches = repeat_batches(len(dataset.labels), arm.recipe.batch_size, device)
@@ -183,10 +183,10 @@ def _arm_price(arm: Arm, study: StudySpec) -> ArmPrice:
         flops_per_example=count_flops_per_example(trainer.model, dataset.images.shape[1:]),
         # The median: a burst of another program, or a step with cold caches, does not change it.
         examples_per_second=len(batch) / median(seconds),
-        reason_for_loop=_why_the_loop(run, dataset) if trainer.name == "loop" else None,
+        reason_for_loop=_explain_loop(run, dataset) if trainer.name == "loop" else None,
     )
 
 
-def _why_the_loop(run: Run, dataset: Dataset) -> str:
+def _explain_loop(run: Run, dataset: Dataset) -> str:
     reason = reason_against(run, dataset, dataset.images.device)
     return reason or f"ABLATE_ENGINE={os.environ['ABLATE_ENGINE']}"

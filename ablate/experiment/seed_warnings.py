@@ -8,7 +8,7 @@ from ablate.design.designs import Layout
 from ablate.formatting import format_count, format_points
 from ablate.stats import power
 from ablate.stats.contrasts import list_interactions
-from ablate.study.spec import StudySpec, as_written
+from ablate.study.spec import StudySpec, format_value
 
 
 def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
@@ -16,10 +16,10 @@ def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     contrasts = layout.contrasts
     declared = len(contrasts) or study.search.finalists
     if study.design == "factorial":
-        settings = pd.DataFrame({arm.name: arm.factors for arm in layout.arms}).T.map(as_written)
+        settings = pd.DataFrame({arm.name: arm.factors for arm in layout.arms}).T.map(format_value)
         declared += len(list_interactions(settings))
     decision = study.decision
-    enough = power.seeds_for_significance(declared, decision.alpha)
+    enough = power.count_seeds_for_significance(declared, decision.alpha)
     if study.seeds < enough:
         yield (
             f"{format_count(study.seeds, 'seed')} cannot bring the p-value of the exact test below "
@@ -29,9 +29,9 @@ def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     typical = study.dataset.facts.typical_spread
     if typical is None or any(arm.model != "lenet" for arm in layout.arms):
         return  # the spread was not measured
-    spread = power.resolvable_spread(study.seeds, decision.margin, decision.alpha)
+    spread = power.compute_resolvable_spread(study.seeds, decision.margin, decision.alpha)
     if spread < typical:
-        needed = power.seeds_for_equivalence(decision.margin / typical, decision.alpha)
+        needed = power.count_seeds_for_equivalence(decision.margin / typical, decision.alpha)
         yield (
             f"{format_count(study.seeds, 'seed')} cannot resolve the margin of "
             f"{format_points(decision.margin)}: between LeNets on {study.dataset}, differences vary by about "

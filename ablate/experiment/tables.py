@@ -13,18 +13,20 @@ from ablate.records.tables import make_epochs_frame, make_frame, make_runs_frame
 def make_tables(plan: Plan, blocks: Sequence[TimingBlock]) -> dict[str, pd.DataFrame]:
     """The tables runs, epochs, tuning and timing, of whatever is on record."""
     # A record made before a factor was added does not know it; the plan does.
-    records = [replace(record, values={**run.arm.factors, **run.setting}) for run, record in plan.recorded()]
+    records = [
+        replace(record, values={**run.arm.factors, **run.setting}) for run, record in plan.find_recorded()
+    ]
     values = list(dict.fromkeys([*plan.study.factor_names, *plan.study.tuning.ranges]))
     return {
         "runs": make_runs_frame(records, values),
         "epochs": make_epochs_frame(records),
-        "tuning": make_frame("tuning", (asdict(row) for row in _tuning_rows(plan))),
+        "tuning": make_frame("tuning", (asdict(row) for row in _list_tuning_outcomes(plan))),
         "timing": make_frame("timing", (asdict(block) for block in blocks)),
     }
 
 
-def _tuning_rows(plan: Plan) -> Iterator[TuningOutcome]:
-    tuned = [record for _, record in plan.recorded(Phase.TUNE)]
+def _list_tuning_outcomes(plan: Plan) -> Iterator[TuningOutcome]:
+    tuned = [record for _, record in plan.find_recorded(Phase.TUNE)]
     for arm, choice in plan.choices.items():
         of_arm = [record for record in tuned if record.arm == arm]
         for name in choice.chosen:

@@ -41,12 +41,12 @@ class Throughput:
 
     def measure(self) -> Iterator[tuple[int, int, TimingBlock]]:
         """Measure every missing block; after each, how many are done, of how many, and the block."""
-        order = self._order()
+        order = self._list_measurements()
         wanted = [entry for entry in order if entry[0] not in self._store.blocks]
         if not wanted:
             return
         settle_process(self._threads)
-        steps = {name: self._steps(self._runs[name]) for name in {name for *_, name in wanted}}
+        steps = {name: self._make_steps(self._runs[name]) for name in {name for *_, name in wanted}}
         block_seconds = self._study.timing.block_seconds
         counts = {name: count_steps_per_block(steps[name], block_seconds, self._device) for name in steps}
         for done, (key, block, position, name) in enumerate(wanted, start=len(order) - len(wanted) + 1):
@@ -56,15 +56,15 @@ class Throughput:
             self._store.add_block(key, measured)
             yield done, len(order), measured
 
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every block is on record."""
-        return all(key in self._store.blocks for key, *_ in self._order())
+        return all(key in self._store.blocks for key, *_ in self._list_measurements())
 
-    def blocks(self) -> list[TimingBlock]:
+    def list_blocks(self) -> list[TimingBlock]:
         """The blocks of this alternation that are on record."""
-        return [self._store.blocks[key] for key, *_ in self._order() if key in self._store.blocks]
+        return [self._store.blocks[key] for key, *_ in self._list_measurements() if key in self._store.blocks]
 
-    def cost(self, run: Run, known: ArmCost) -> ArmCost:
+    def measure_cost(self, run: Run, known: ArmCost) -> ArmCost:
         """The run's parameters, FLOPs and peak memory; `known` if that was measured of the same run."""
         key = run.key(self._study, self._conditions.device)
         if known.measured_as == key:
@@ -81,7 +81,7 @@ class Throughput:
         )
         return ArmCost(**asdict(measured), measured_as=key)
 
-    def _order(self) -> list[tuple[str, int, int, str]]:
+    def _list_measurements(self) -> list[tuple[str, int, int, str]]:
         """Key, block, position and arm of every measurement, in the order in which they are made."""
         if not self._runs:
             return []
@@ -96,7 +96,7 @@ class Throughput:
             order.append((hashlib.sha256(identity.encode()).hexdigest()[:32], block, position, name))
         return order
 
-    def _steps(self, run: Run) -> Steps:
+    def _make_steps(self, run: Run) -> Steps:
         dataset = self._conditions.load(run.recipe.input_size)
         trainer = LoopTrainer(run, dataset, self._device)
         batches = repeat_batches(len(dataset.labels), run.recipe.batch_size, self._device)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ablate.data import sources
-from ablate.data.loading import Dataset, resized
+from ablate.data.loading import Dataset, resize_images
 from ablate.design.runs import Run
 from ablate.engines.loop import EVALUATION_BATCH
 from ablate.errors import AblateError, DataError, FolderError
@@ -47,7 +47,7 @@ class ExploredArm:
     def image(self, original: Tensor) -> Tensor:
         """An image in the size that this arm's network takes, from one in the size of the study's data."""
         size = self.run.recipe.input_size
-        return original if size is None else resized(original[None], size)[0]
+        return original if size is None else resize_images(original[None], size)[0]
 
     def test_image(self, index: int) -> Tensor:
         """A test image as the network was scored on it, `(channels, height, width)`."""
@@ -79,7 +79,7 @@ class Session:
         self.study = study
         self.arms = arms
         self.classes = provenance.data.classes
-        self.image_shape = study.dataset.facts.shape_at(None)
+        self.image_shape = study.dataset.facts.compute_shape(None)
         self._load = load
 
     @property
@@ -159,7 +159,7 @@ def open_session(path: Path, *, data_dir: Path | None, tell: Callable[[str], Non
     trained = TrainedNetworks(path)
     study = trained.study
     require_checkpoints(path)
-    root = sources.find(study.dataset, data_dir, download=True)
+    root = sources.find_root(study.dataset, data_dir, download=True)
     load: Load | None = None
     if root is not None or not sources.needs_root(study.dataset):
         load = Conditions(

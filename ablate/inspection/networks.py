@@ -52,7 +52,7 @@ class TrainedNetworks:
 
     def image_shape(self, run: Run) -> tuple[int, int, int]:
         """Channels, height and width of the images that the run's network takes."""
-        return self.study.dataset.facts.shape_at(run.recipe.input_size)
+        return self.study.dataset.facts.compute_shape(run.recipe.input_size)
 
     def rebuild_run(self, arm: str, seed: int = FIRST_SEED) -> Run:
         """An arm's confirmed run, rebuilt from the tables. Tuned model keywords become keywords of the arm.

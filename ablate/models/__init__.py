@@ -10,7 +10,7 @@ from torch import nn
 from ablate.errors import ModelError
 from ablate.models.alexnet import alexnet
 from ablate.models.googlenet import googlenet
-from ablate.models.layers import LayerShape, initialise, layer_shapes
+from ablate.models.layers import LayerShape, initialise, list_layer_shapes
 from ablate.models.lenet import lenet
 from ablate.models.mlp import mlp
 from ablate.models.nin import nin
@@ -33,8 +33,8 @@ __all__ = [
     "check",
     "find_default_input",
     "fingerprint",
-    "keywords",
-    "layer_shapes",
+    "list_layer_shapes",
+    "read_keywords",
     "sketch",
 ]
 
@@ -48,7 +48,7 @@ MODELS: dict[str, Callable[..., nn.Sequential]] = {
 }
 
 
-def keywords(model: str) -> dict[str, Any]:
+def read_keywords(model: str) -> dict[str, Any]:
     """The keywords of a model and their defaults, in the order of its signature."""
     if model in MODELS:
         parameters = {name: p.default for name, p in inspect.signature(MODELS[model]).parameters.items()}
@@ -129,7 +129,7 @@ def _construct(
 
 
 def _check_names(model: str, settings: Mapping[str, Any]) -> None:
-    known = keywords(model)
+    known = read_keywords(model)
     for name in settings:
         if name not in known:
             raise ModelError(name, f"unknown keyword of {model}: {did_you_mean(name, list(known))}")

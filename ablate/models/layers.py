@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ablate.errors import ModelError
-from ablate.seeds import derived_seed
+from ablate.seeds import derive_seed
 from ablate.study.spec import did_you_mean
 
 T = TypeVar("T")
@@ -195,7 +195,7 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
             bound = 1 / math.sqrt(module.weight[0].numel())
 
             def generator(name: str, prefix: str = prefix) -> torch.Generator:
-                return torch.Generator().manual_seed(derived_seed(seed, f"init {prefix}.{name}"))
+                return torch.Generator().manual_seed(derive_seed(seed, f"init {prefix}.{name}"))
 
             with torch.no_grad():
                 weight = torch.empty(module.weight.shape)
@@ -222,7 +222,7 @@ class LayerShape:
     parameters: int
 
 
-def layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[LayerShape]:
+def list_layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[LayerShape]:
     """The network's direct children in the order of their calls, with their output shapes.
 
     One example of zeros passes through in evaluation mode. A child that is called twice has two rows, and its
@@ -248,7 +248,7 @@ def layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[LayerShap
 
         return note
 
-    hooks = [module.register_forward_hook(note_calls(name)) for name, module in _children(model)]
+    hooks = [module.register_forward_hook(note_calls(name)) for name, module in _list_children(model)]
     device = next((parameter.device for parameter in model.parameters()), None)
     try:
         with torch.no_grad():
@@ -259,10 +259,10 @@ def layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[LayerShap
     return rows
 
 
-def _children(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+def _list_children(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     # Lists and dictionaries of modules are not called themselves.
     for name, module in model.named_children():
         if isinstance(module, nn.ModuleList | nn.ModuleDict):
-            yield from _children(module, f"{prefix}{name}.")
+            yield from _list_children(module, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", module

@@ -14,7 +14,7 @@ from torch import nn
 
 from ablate.errors import ModelError, format_error
 from ablate.models.layers import initialise
-from ablate.seeds import derived_seed
+from ablate.seeds import derive_seed
 from ablate.study.spec import did_you_mean
 
 GIVEN_BY_DATA = ("input_shape", "classes")
@@ -118,7 +118,7 @@ def construct(
         ModelError: the callable failed or did not return a network.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derived_seed(seed, "init"))
+        torch.manual_seed(derive_seed(seed, "init"))
         network = _call(model, lambda: function(**settings))
     if not isinstance(network, nn.Module):
         raise ModelError("model", f"{model} gives a {type(network).__name__}, not a torch.nn.Module")

@@ -16,7 +16,7 @@ from ablate.records.files import write_whole
 from ablate.records.provenance import FILE, Provenance, read_provenance, write_provenance
 from ablate.records.tables import read_table, write_table
 from ablate.study import study_file
-from ablate.study.spec import StudySpec, as_written
+from ablate.study.spec import StudySpec, format_value
 
 FREE_KEYS = ("question", "references", "decision", "fallback", "timing")
 """Keys that may change freely, because the runs do not depend on them."""
@@ -82,7 +82,7 @@ class ReportFolder:
                         "choose another --out, or --fresh to rename the old folder"
                     )
                 if answered and key.partition(".")[0] not in UNREPORTED_KEYS:
-                    changed.append(f"{key} from {as_written(before)} to {as_written(now)}")
+                    changed.append(f"{key} from {format_value(before)} to {format_value(now)}")
             if answered and provenance:
                 # Written before the study file. Otherwise an interruption in between would lose the changes.
                 self.write_provenance(replace(provenance, changed_after_answer=tuple(changed)))

@@ -38,9 +38,8 @@ class OptunaTrials:
         self._read = dict.fromkeys(_PHASES, 0)
         self.read_new(include_crashed=False)  # so that this command tries crashed runs again
 
-    @property
-    def attributes(self) -> Mapping[str, Any]:
-        """Texts stored beside the runs, by name."""
+    def read_attributes(self) -> Mapping[str, Any]:
+        """The texts stored beside the runs, by name."""
         return self._studies[Phase.CONFIRM].user_attrs
 
     def set_attribute(self, name: str, value: str) -> None:

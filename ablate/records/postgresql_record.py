@@ -146,7 +146,7 @@ class PostgresqlRecord:
         self._retry(partial(self._trials.set_attribute, name, value))
 
     def _read_attributes(self) -> Mapping[str, Any]:
-        return self._retry(lambda: self._trials.attributes)
+        return self._retry(lambda: self._trials.read_attributes())
 
     def _write_locked(self, key: str, write: Callable[[], None]) -> None:
         if self._lock(key):

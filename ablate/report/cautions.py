@@ -104,7 +104,7 @@ def _warn_of_few_seeds(evidence: Evidence) -> Iterator[str]:
     study, contrasts = evidence.study, len(evidence.contrasts)
     if not contrasts:
         return
-    enough = power.seeds_for_significance(contrasts, study.decision.alpha)
+    enough = power.count_seeds_for_significance(contrasts, study.decision.alpha)
     corrected = f" after Holm's correction for {contrasts} comparisons" if contrasts > 1 else ""
     if study.seeds < enough:
         yield (

@@ -66,7 +66,7 @@ def compare_folders(first: Evidence, second: Evidence) -> Comparison:
     before = first.confirmed.assign(arm=first.confirmed["arm"] + BEFORE)
     compared = comparisons.compare(
         pd.concat([before, second.confirmed]),
-        contrasts.pair_contrasts((arm, arm + BEFORE) for arm in shared),
+        contrasts.make_contrasts((arm, arm + BEFORE) for arm in shared),
         decision,
         ceiling=first.ceiling,
     )

@@ -9,7 +9,7 @@ from ablate.formatting import format_list, format_points, spell_keyword
 from ablate.records.provenance import Finalist
 from ablate.report.evidence import Evidence
 from ablate.stats import chance
-from ablate.study.spec import StudySpec, ValueWhen, as_written
+from ablate.study.spec import StudySpec, ValueWhen, format_value
 
 
 def list_conditions(evidence: Evidence) -> list[str]:
@@ -43,7 +43,7 @@ def _describe_data(evidence: Evidence) -> str:
     baseline = evidence.tables["arms"]["test_accuracy_mean"].iloc[0]
     error = ""
     if pd.notna(baseline):
-        size = format_points(chance.accuracy_standard_error(float(baseline), images))
+        size = format_points(chance.compute_accuracy_standard_error(float(baseline), images))
         error = (
             f" With other test images an accuracy would differ by about ±{size} (its standard error). "
             "Pairing does not remove this error, so the verdict holds for these images."
@@ -94,7 +94,9 @@ def _list_factors(evidence: Evidence) -> str:
 
 
 def _list_settings(settings: Mapping[str, Any], leave_out: Container[str]) -> str:
-    return ", ".join(f"{spell_keyword(k)} {as_written(v)}" for k, v in settings.items() if k not in leave_out)
+    return ", ".join(
+        f"{spell_keyword(k)} {format_value(v)}" for k, v in settings.items() if k not in leave_out
+    )
 
 
 def _describe_tuning(evidence: Evidence) -> str:

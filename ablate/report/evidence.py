@@ -11,9 +11,9 @@ from ablate.records.provenance import Provenance
 from ablate.records.run_records import CRASHED, TRAINED, Phase
 from ablate.records.tables import make_frame
 from ablate.records.views import Views
-from ablate.stats.chance import chance_ceiling
+from ablate.stats.chance import compute_chance_ceiling
 from ablate.stats.comparisons import compare, trace_path
-from ablate.stats.contrasts import Contrast, list_interactions, pair_contrasts, tabulate_settings
+from ablate.stats.contrasts import Contrast, list_interactions, make_contrasts, tabulate_settings
 from ablate.stats.references import compare_references
 from ablate.stats.searches import tabulate_candidates
 from ablate.stats.summary import summarise
@@ -73,7 +73,7 @@ def gather(path: Path) -> Evidence:
     # Throughput is a ratio to the baseline: without a trained baseline nothing is timed.
     trained = confirmed.loc[confirmed["status"].isin(TRAINED), "arm"]
     to_time = study.timing.blocks * each_round if arms[0] in set(trained) else 0
-    contrasts = pair_contrasts(provenance.contrasts)
+    contrasts = make_contrasts(provenance.contrasts)
     if study.design == "factorial":
         settings = tabulate_settings(confirmed, study.factors).reindex(arms)
         contrasts += list_interactions(settings)
@@ -122,4 +122,4 @@ def gather(path: Path) -> Evidence:
 
 
 def _compute_ceiling(provenance: Provenance) -> float:
-    return chance_ceiling(provenance.data.chance, provenance.data.test_images)
+    return compute_chance_ceiling(provenance.data.chance, provenance.data.test_images)

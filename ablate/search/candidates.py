@@ -20,8 +20,8 @@ from ablate.design.arms import (
 from ablate.design.runs import Arm, Run, Setting
 from ablate.errors import StudyError
 from ablate.records.run_records import Phase, RunRecord, Status
-from ablate.stats.pareto import on_front
-from ablate.study.spec import Range, StudySpec, Value, as_written
+from ablate.stats.pareto import mark_front
+from ablate.study.spec import Range, StudySpec, Value, format_value
 from ablate.timing.costs import count_arm_flops
 from ablate.tuning.trials import FIRST_TUNING_SEEDS
 
@@ -81,7 +81,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
     chosen: dict[str, Value] = {}
     for name in study.factors:
         values = list_values(study, name, {**collect_settings(base), **chosen})
-        chosen[name] = values[draw.choice(name, [as_written(value) for value in values])]
+        chosen[name] = values[draw.choice(name, [format_value(value) for value in values])]
     changes = select_changes(study, chosen)
     try:
         arm = make_arm(study, name_arm(changes), changes, "factors")
@@ -125,7 +125,7 @@ def choose_finalists(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[
     best.pop(BASELINE, None)
     arms = list(best.values())
     points = [(t.record.validation_accuracy or 0.0, -float(t.candidate.flops_per_example)) for t in arms]
-    front = [t for t, stands in zip(arms, on_front(points), strict=True) if stands]
+    front = [t for t, stands in zip(arms, mark_front(points), strict=True) if stands]
     front.sort(key=lambda t: (t.candidate.flops_per_example, t.candidate.arm.name))
     wanted = min(study.search.finalists, len(front))
     picked = sorted({round(i) for i in np.linspace(len(front) - 1, 0, wanted)}) if wanted else []

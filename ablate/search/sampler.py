@@ -15,8 +15,8 @@ from optuna.trial import TrialState, create_trial
 
 from ablate.records.run_records import Status
 from ablate.search.candidates import Candidate, TriedCandidate, draw_candidate, make_baseline
-from ablate.seeds import derived_seed
-from ablate.study.spec import Range, StudySpec, as_written
+from ablate.seeds import derive_seed
+from ablate.study.spec import Range, StudySpec, format_value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -32,7 +32,7 @@ def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, 
     candidates than `size` if the draws find nothing new.
     """
     sampler = optuna.samplers.TPESampler(
-        seed=derived_seed(generation, f"search {study.name}") % 2**32,
+        seed=derive_seed(generation, f"search {study.name}") % 2**32,
         n_startup_trials=study.search.generation,
         multivariate=True,
     )
@@ -76,7 +76,7 @@ def estimate_importance(study: StudySpec, tried: Sequence[TriedCandidate]) -> li
     names = [
         name
         for name in [*study.factors, *study.tuning.ranges]
-        if all(name in row for row in values) and len({as_written(row[name]) for row in values}) > 1
+        if all(name in row for row in values) and len({format_value(row[name]) for row in values}) > 1
     ]
     if len(scored) < 2 * study.search.generation or not names:
         return []
@@ -84,13 +84,13 @@ def estimate_importance(study: StudySpec, tried: Sequence[TriedCandidate]) -> li
     for name in names:
         given = [row[name] for row in values]
         if name in study.factors:
-            distributions[name] = CategoricalDistribution(sorted({as_written(value) for value in given}))
+            distributions[name] = CategoricalDistribution(sorted({format_value(value) for value in given}))
         else:
             log = study.tuning.ranges[name][0].log
             distributions[name] = FloatDistribution(min(given), max(given), log=log)
     screening = optuna.create_study(direction="maximize")
     for one, row in zip(scored, values, strict=True):
-        params = {n: as_written(row[n]) if n in study.factors else float(row[n]) for n in names}
+        params = {n: format_value(row[n]) if n in study.factors else float(row[n]) for n in names}
         screening.add_trial(
             create_trial(value=one.record.validation_accuracy, params=params, distributions=distributions)
         )

@@ -3,11 +3,11 @@
 import math
 
 
-def accuracy_standard_error(accuracy: float, images: int) -> float:
+def compute_accuracy_standard_error(accuracy: float, images: int) -> float:
     """The standard error of an accuracy measured on so many images: sqrt(p(1 − p)/n)."""
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def chance_ceiling(chance: float, images: int) -> float:
+def compute_chance_ceiling(chance: float, images: int) -> float:
     """The highest accuracy that guessing may reach: chance plus three standard errors."""
-    return chance + 3 * accuracy_standard_error(chance, images)
+    return chance + 3 * compute_accuracy_standard_error(chance, images)

@@ -12,8 +12,8 @@ from ablate.records.columns import TABLES
 from ablate.records.run_records import Phase, Status
 from ablate.records.tables import make_frame
 from ablate.stats.contrasts import Contrast
-from ablate.stats.intervals import mean_interval
-from ablate.stats.power import PAIRS_FOR_A_VERDICT, detectable_effect, seeds_for_equivalence
+from ablate.stats.intervals import compute_mean_interval
+from ablate.stats.power import PAIRS_FOR_A_VERDICT, compute_detectable_effect, count_seeds_for_equivalence
 from ablate.stats.verdicts import Verdict
 from ablate.study.spec import Decision
 
@@ -38,17 +38,17 @@ def compare(
     rows = []
     for contrast in contrasts:
         involved = confirmed[confirmed["arm"].isin(list(contrast.weights))]
-        broken = _not_comparable(involved, ceiling)
+        broken = _find_untrained(involved, ceiling)
         # Where some runs did not train there is no mean: the mean of the others would mislead.
-        values = _by_seed(involved, contrast) if broken is None else np.array([])
-        rows.append({**_paired(values, decision, len(contrasts)), "verdict": broken})
+        values = _compute_by_seed(involved, contrast) if broken is None else np.array([])
+        rows.append({**_test_pairs(values, decision, len(contrasts)), "verdict": broken})
         rows[-1] |= {"arm": contrast.name, "baseline": contrast.reference}
     # Holm's correction counts every declared contrast. One that could not be tested has p = 1.
     raw = [1.0 if row["p_value"] is None else row["p_value"] for row in rows]
     corrected = multipletests(raw, decision.alpha, method="holm")[1] if raw else []
     for row, p_holm in zip(rows, corrected, strict=True):
         row["p_holm"] = None if row["p_value"] is None else float(p_holm)
-        row["verdict"] = row["verdict"] or _verdict(row, decision)
+        row["verdict"] = row["verdict"] or _choose_verdict(row, decision)
     return make_frame("comparisons", rows)
 
 
@@ -71,7 +71,7 @@ def trace_path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.D
     return way[list(TABLES["path"])].reset_index(drop=True)
 
 
-def _not_comparable(involved: pd.DataFrame, ceiling: float) -> str | None:
+def _find_untrained(involved: pd.DataFrame, ceiling: float) -> str | None:
     """The verdict if some of the arms' runs did not train; None if the means can be compared."""
     if involved["seed"].nunique() < PAIRS_FOR_A_VERDICT:
         return Verdict.NO_VERDICT if (involved["status"] == Status.DIVERGED).any() else None
@@ -85,7 +85,7 @@ def _not_comparable(involved: pd.DataFrame, ceiling: float) -> str | None:
     return Verdict.UNSTABLE if at_chance.any() else None
 
 
-def _by_seed(involved: pd.DataFrame, contrast: Contrast) -> np.ndarray[Any, Any]:
+def _compute_by_seed(involved: pd.DataFrame, contrast: Contrast) -> np.ndarray[Any, Any]:
     """The contrast's value for every seed that all its arms completed, `(pairs,)`."""
     done = involved[involved["status"] == Status.COMPLETE]
     wide = done.pivot_table(index="seed", columns="arm", values="test_accuracy")
@@ -96,7 +96,7 @@ def _by_seed(involved: pd.DataFrame, contrast: Contrast) -> np.ndarray[Any, Any]
     return np.round(values.sum(axis=1, skipna=False).dropna().astype(float).to_numpy(), 9)
 
 
-def _paired(values: np.ndarray[Any, Any], decision: Decision, contrasts: int) -> dict[str, Any]:
+def _test_pairs(values: np.ndarray[Any, Any], decision: Decision, contrasts: int) -> dict[str, Any]:
     """A row of the table before Holm's correction. A column that needs more values is None."""
     row: dict[str, Any] = dict.fromkeys(TABLES["comparisons"])
     n = row["pairs"] = len(values)
@@ -113,7 +113,7 @@ def _paired(values: np.ndarray[Any, Any], decision: Decision, contrasts: int) ->
         ("family_ci", 1 - alpha / contrasts),
         ("equivalence_ci", 1 - 2 * alpha / contrasts),
     ):
-        interval = mean_interval(listed, confidence)
+        interval = compute_mean_interval(listed, confidence)
         assert interval is not None
         row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
     if np.ptp(values) > 0:
@@ -125,12 +125,12 @@ def _paired(values: np.ndarray[Any, Any], decision: Decision, contrasts: int) ->
             ).pvalue
         )
         row["effect_size_dz"] = row["difference"] / spread
-        row["detectable_difference"] = detectable_effect(n, alpha / contrasts) * spread
-        row["seeds_needed"] = seeds_for_equivalence(decision.margin / spread, alpha / contrasts)
+        row["detectable_difference"] = compute_detectable_effect(n, alpha / contrasts) * spread
+        row["seeds_needed"] = count_seeds_for_equivalence(decision.margin / spread, alpha / contrasts)
     return row
 
 
-def _verdict(row: Mapping[str, Any], decision: Decision) -> str:
+def _choose_verdict(row: Mapping[str, Any], decision: Decision) -> str:
     """The first verdict that applies, for arms that trained."""
     if row["pairs"] < PAIRS_FOR_A_VERDICT:
         return Verdict.NO_VERDICT

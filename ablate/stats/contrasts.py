@@ -19,7 +19,7 @@ class Contrast:
     weights: Mapping[str, float]
 
 
-def pair_contrasts(pairs: Iterable[Sequence[str]]) -> list[Contrast]:
+def make_contrasts(pairs: Iterable[Sequence[str]]) -> list[Contrast]:
     """A contrast for each pair: the first arm minus the second."""
     return [Contrast(name=arm, reference=other, weights={arm: 1.0, other: -1.0}) for arm, other in pairs]
 
@@ -51,7 +51,7 @@ def list_interactions(settings: pd.DataFrame) -> list[Contrast]:
                 if (cell[one], cell[other]) != (a, b):
                     continue
                 corners = {
-                    _replaced(cell, {one: x, other: y}): sign
+                    _replace(cell, {one: x, other: y}): sign
                     for (x, y), sign in {
                         (a, b): 1.0,
                         (a, baseline.iloc[other]): -1.0,
@@ -72,5 +72,5 @@ def list_interactions(settings: pd.DataFrame) -> list[Contrast]:
     return found
 
 
-def _replaced(cell: tuple[str, ...], values: Mapping[int, str]) -> tuple[str, ...]:
+def _replace(cell: tuple[str, ...], values: Mapping[int, str]) -> tuple[str, ...]:
     return tuple(values.get(i, value) for i, value in enumerate(cell))

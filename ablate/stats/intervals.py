@@ -17,7 +17,7 @@ class Interval:
     high: float
 
 
-def mean_interval(values: Sequence[float], confidence: float) -> Interval | None:
+def compute_mean_interval(values: Sequence[float], confidence: float) -> Interval | None:
     """Student's t-interval of the mean; None for fewer than two values."""
     if len(values) < 2:
         return None
@@ -28,7 +28,7 @@ def mean_interval(values: Sequence[float], confidence: float) -> Interval | None
     return Interval(mean=mean, low=float(low), high=float(high))
 
 
-def prediction_interval(values: Sequence[float], confidence: float) -> Interval | None:
+def compute_prediction_interval(values: Sequence[float], confidence: float) -> Interval | None:
     """The interval for one further value: mean ± t·s·sqrt(1 + 1/n) (Hahn & Meeker, 1991, section 4.7)."""
     if len(values) < 2:
         return None

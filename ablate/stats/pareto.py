@@ -6,7 +6,7 @@ Point = tuple[float, float]
 """Two objectives. More is better in both."""
 
 
-def on_front(points: Sequence[Point | None]) -> list[bool | None]:
+def mark_front(points: Sequence[Point | None]) -> list[bool | None]:
     """Whether each point is on the front: no other is as good in both and better in one. None stays None."""
     known = [point for point in points if point is not None]
     return [
@@ -15,7 +15,7 @@ def on_front(points: Sequence[Point | None]) -> list[bool | None]:
     ]
 
 
-def hypervolume(points: Sequence[Point], reference: Point) -> float:
+def compute_hypervolume(points: Sequence[Point], reference: Point) -> float:
     """The area that the points dominate, down to the reference, in the product of both units."""
     area, covered = 0.0, reference[1]
     for first, second in sorted(points, reverse=True):

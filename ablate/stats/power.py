@@ -9,12 +9,12 @@ POWER = 0.8
 PAIRS_FOR_A_VERDICT = 3
 
 
-def seeds_for_significance(contrasts: int, alpha: float) -> int:
+def count_seeds_for_significance(contrasts: int, alpha: float) -> int:
     """The fewest pairs with which an exact sign-flip test can fall below alpha after Holm: 2/2ⁿ ≤ alpha/m."""
     return math.ceil(1 + math.log2(contrasts / alpha))
 
 
-def detectable_effect(pairs: int, alpha: float, power: float = POWER) -> float:
+def compute_detectable_effect(pairs: int, alpha: float, power: float = POWER) -> float:
     """The effect size d_z that a two-sided paired t-test at level alpha detects with that power.
 
     scipy's inverse of the noncentral t gives it exactly, but for the opposite tail, which is below alpha/2.
@@ -24,7 +24,7 @@ def detectable_effect(pairs: int, alpha: float, power: float = POWER) -> float:
     return float(special.nctdtrinc(pairs - 1, 1 - power, critical)) / math.sqrt(pairs)
 
 
-def seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float = POWER) -> int:
+def count_seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float = POWER) -> int:
     """The fewest pairs with which two one-sided tests show equivalence if the true difference is zero.
 
     Each test gets half of the permitted error, 1 - power (Chow, Shao & Wang, 2008, section 3.2).
@@ -41,7 +41,7 @@ def seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float = POWE
     return bisect.bisect_left(range(above + 1), True, lo=PAIRS_FOR_A_VERDICT, key=enough)
 
 
-def resolvable_spread(pairs: int, margin: float, alpha: float) -> float:
+def compute_resolvable_spread(pairs: int, margin: float, alpha: float) -> float:
     """The largest standard deviation of differences with which so many pairs can show equivalence.
 
     In the unit of the margin. 0 for too few pairs to give a verdict.

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ablate.records.run_records import Phase, Status
 from ablate.records.tables import make_frame
-from ablate.stats.intervals import prediction_interval
+from ablate.stats.intervals import compute_prediction_interval
 from ablate.study.spec import Reference
 
 
@@ -31,7 +31,7 @@ def compare_references(
     rows = []
     for reference in references:
         values = complete[reference.metric].dropna().astype(float).tolist()
-        further = None if unstable else prediction_interval(values, confidence)
+        further = None if unstable else compute_prediction_interval(values, confidence)
         rows.append(
             {
                 "reference": reference.name,

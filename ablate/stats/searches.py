@@ -7,7 +7,7 @@ import pandas as pd
 from ablate.records.provenance import SearchFacts
 from ablate.records.run_records import Phase, Status
 from ablate.records.tables import make_frame
-from ablate.stats.pareto import hypervolume, on_front
+from ablate.stats.pareto import compute_hypervolume, mark_front
 
 
 def tabulate_candidates(
@@ -35,8 +35,8 @@ def tabulate_candidates(
     confirmed = [(one.arm, one.setting) for one in search.finalists.values()]
     costliest = max((row["flops_per_example"] for row in rows), default=1)
     reference = (chance, -math.log10(costliest))
-    for i, (row, stands) in enumerate(zip(rows, on_front(points), strict=True)):
-        covered = hypervolume([point for point in points[: i + 1] if point is not None], reference)
+    for i, (row, stands) in enumerate(zip(rows, mark_front(points), strict=True)):
+        covered = compute_hypervolume([point for point in points[: i + 1] if point is not None], reference)
         row |= {
             "pareto": stands,
             "hypervolume": covered,

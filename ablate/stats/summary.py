@@ -8,8 +8,8 @@ import pandas as pd
 
 from ablate.records.run_records import Phase, Status
 from ablate.records.tables import make_frame
-from ablate.stats.intervals import mean_interval
-from ablate.stats.pareto import on_front
+from ablate.stats.intervals import compute_mean_interval
+from ablate.stats.pareto import mark_front
 from ablate.stats.throughput import summarise_throughput
 from ablate.study.spec import Decision
 
@@ -34,7 +34,7 @@ def summarise(
         at_chance = sum(accuracy <= ceiling for accuracy in accuracies)
         if (of_arm["status"] == Status.DIVERGED).any() or 0 < at_chance < len(accuracies):
             accuracies = []
-        interval = mean_interval(accuracies, 1 - decision.alpha)
+        interval = compute_mean_interval(accuracies, 1 - decision.alpha)
         rows.append(
             {
                 "arm": arm,
@@ -48,5 +48,5 @@ def summarise(
             }
         )
     objectives = [(row["test_accuracy_mean"], row.get("examples_per_second")) for row in rows]
-    front = on_front([(a, b) if a is not None and b is not None else None for a, b in objectives])
+    front = mark_front([(a, b) if a is not None and b is not None else None for a, b in objectives])
     return make_frame("arms", ({**row, "pareto": best} for row, best in zip(rows, front, strict=True)))

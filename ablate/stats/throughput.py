@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ablate.stats.intervals import Interval, mean_interval
+from ablate.stats.intervals import Interval, compute_mean_interval
 from ablate.stats.power import PAIRS_FOR_A_VERDICT
 
 
@@ -21,7 +21,7 @@ def summarise_throughput(
     baseline first and last, and the mean of the two cancels a steady drift. Disturbed measurements are left
     out. An arm with fewer than three undisturbed pairs gets no ratio.
     """
-    by_block = _by_block(timing)
+    by_block = _average_by_block(timing)
     found: dict[str, dict[str, float]] = {}
     for arm in arms:
         if arm not in by_block.index.get_level_values("arm"):
@@ -36,8 +36,8 @@ def summarise_throughput(
         if arm == arms[0]:
             found[arm]["examples_per_second_ratio"] = 1.0
         else:
-            ratios = _ratios(by_block, arm, arms[0])
-            logarithm = mean_interval(np.log(ratios.to_numpy()).tolist(), confidence)
+            ratios = _compute_ratios(by_block, arm, arms[0])
+            logarithm = compute_mean_interval(np.log(ratios.to_numpy()).tolist(), confidence)
             if logarithm is not None and len(ratios) >= PAIRS_FOR_A_VERDICT:
                 found[arm] |= {
                     "examples_per_second_ratio": math.exp(logarithm.mean),
@@ -54,7 +54,10 @@ def compare_ratios(
 
     None where either timing has fewer than three undisturbed pairs of blocks.
     """
-    logs = [np.log(_ratios(_by_block(timing), arm, baseline).to_numpy()) for timing in (before, after)]
+    logs = [
+        np.log(_compute_ratios(_average_by_block(timing), arm, baseline).to_numpy())
+        for timing in (before, after)
+    ]
     if min(map(len, logs)) < PAIRS_FOR_A_VERDICT:
         return None
     test = stats.ttest_ind(logs[1], logs[0], equal_var=False)
@@ -68,13 +71,13 @@ def add_speeds(timing: pd.DataFrame) -> pd.DataFrame:
     return timing.assign(examples_per_second=(timing["examples"] / timing["seconds"]).astype(float))
 
 
-def _by_block(timing: pd.DataFrame) -> pd.Series:
+def _average_by_block(timing: pd.DataFrame) -> pd.Series:
     """Undisturbed examples per second by arm and block; the mean of the baseline's two values."""
     clean = add_speeds(timing[~timing["disturbed"].astype(bool)])
     return clean.groupby(["arm", "block"])["examples_per_second"].mean()
 
 
-def _ratios(by_block: pd.Series, arm: str, baseline: str) -> pd.Series:
+def _compute_ratios(by_block: pd.Series, arm: str, baseline: str) -> pd.Series:
     """The arm's speed divided by the baseline's, for every block that has both."""
     if not {arm, baseline} <= set(by_block.index.get_level_values("arm")):
         return pd.Series(dtype=float)

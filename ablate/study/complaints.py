@@ -49,7 +49,7 @@ def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path
     place = lines.get(written, str(path))
     given = error.get("input")
     if error["type"] == "extra_forbidden":
-        return f"{place}: unknown key '{keys[-1]}': {did_you_mean(keys[-1], _known_keys(keys[:-1]))}"
+        return f"{place}: unknown key '{keys[-1]}': {did_you_mean(keys[-1], _list_known_keys(keys[:-1]))}"
     if error["type"] == "missing":
         return f"{place}: '{key}' is missing: add it"
     if error["type"] == "value_error":
@@ -70,7 +70,7 @@ def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path
     return f"{place}: {key}: {shown}: {message}"
 
 
-def _known_keys(parents: Sequence[str]) -> list[str]:
+def _list_known_keys(parents: Sequence[str]) -> list[str]:
     """The keys that may stand below `parents` in a study file."""
     known: type[BaseModel] = StudySpec
     for parent in parents:

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from ablate.data.cell_text import printable, table_cell
+from ablate.data.cell_text import require_printable, require_table_cell
 from ablate.data.datasets import DatasetSpec, find_dataset
 
 MAX_SEEDS = 10_000
@@ -25,23 +25,25 @@ FULL = "full"
 """The name of the arm that has every change, in a leave_one_out study."""
 
 
-def _without_blank_ends(text: str) -> str:
+def _refuse_blank_ends(text: str) -> str:
     if text != text.strip():
         raise ValueError("must not begin or end with a blank")
     return text
 
 
 # A word fills a cell of runs.csv.
-Word = Annotated[str, Field(max_length=300), AfterValidator(printable), AfterValidator(table_cell)]
+Word = Annotated[
+    str, Field(max_length=300), AfterValidator(require_printable), AfterValidator(require_table_cell)
+]
 Scalar = bool | int | float | Word | None
 Value = Scalar | Annotated[list[int | float | None], Field(max_length=100)]
-Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(printable)]
+Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(require_printable)]
 ArmName = Annotated[
     str,
     Field(min_length=1, max_length=80),
-    AfterValidator(printable),
-    AfterValidator(_without_blank_ends),
-    AfterValidator(table_cell),
+    AfterValidator(require_printable),
+    AfterValidator(_refuse_blank_ends),
+    AfterValidator(require_table_cell),
 ]
 # Strict, because Python accepts True as the number 1.
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
@@ -58,7 +60,9 @@ class Conditional(_Part):
 
     def applies(self, settings: Mapping[str, Any]) -> bool:
         """Whether an arm with these settings meets the condition. `[1, 2]` equals `(1, 2)`."""
-        return all(as_written(settings.get(name)) == as_written(value) for name, value in self.when.items())
+        return all(
+            format_value(settings.get(name)) == format_value(value) for name, value in self.when.items()
+        )
 
 
 class ValueWhen(Conditional):
@@ -75,7 +79,7 @@ class Range(Conditional):
     log: bool = False
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Range":
+    def _check_order(self) -> "Range":
         if self.low >= self.high:
             raise ValueError(
                 f"low {self.low:g} is not below high {self.high:g}: swap them or widen the range"
@@ -214,12 +218,14 @@ class StudySpec(_Part):
 
     @field_validator("factors")
     @classmethod
-    def _distinct(cls, factors: dict[str, list[ValueWhen | Value]]) -> dict[str, list[ValueWhen | Value]]:
+    def _check_distinct(
+        cls, factors: dict[str, list[ValueWhen | Value]]
+    ) -> dict[str, list[ValueWhen | Value]]:
         for name, values in factors.items():
             written = [
-                f"{as_written(value.value)} {value.when}"
+                f"{format_value(value.value)} {value.when}"
                 if isinstance(value, ValueWhen)
-                else as_written(value)
+                else format_value(value)
                 for value in values
             ]
             for value in written:
@@ -228,7 +234,7 @@ class StudySpec(_Part):
         return factors
 
     @model_validator(mode="after")
-    def _consistent(self) -> "StudySpec":
+    def _check_consistency(self) -> "StudySpec":
         if bool(self.factors) == bool(self.arms):
             raise ValueError("a study has either factors or named arms: write exactly one of them")
         if self.arms and {"design", "search"} & self.model_fields_set:
@@ -259,7 +265,7 @@ class StudySpec(_Part):
         """The names of the factors. With named arms, these are all the keywords that the arms set."""
         return list(self.factors) or list(dict.fromkeys(name for arm in self.arms.values() for name in arm))
 
-    def where(self, key: str) -> str:
+    def locate(self, key: str) -> str:
         """The place and name of a dotted key, `file:line: key`.
 
         For a key that the file does not contain, this is the place of its nearest parent.
@@ -275,12 +281,12 @@ class StudySpec(_Part):
         return self
 
 
-def as_written(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as text: `[3 5]`, `true`, `0.9`. Equal values give equal text."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
-        return "[" + " ".join(map(as_written, value)) + "]"
+        return "[" + " ".join(map(format_value, value)) + "]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -40,7 +40,7 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
     return _validate(raw, lines, path)
 
 
-def values(overrides: Sequence[str]) -> dict[str, Any]:
+def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     """Parse `key=value` pairs into a mapping. The values are YAML."""
     raw: dict[str, Any] = {}
     for override in overrides:
@@ -50,7 +50,7 @@ def values(overrides: Sequence[str]) -> dict[str, Any]:
 
 def dump(spec: StudySpec) -> str:
     """The resolved study as YAML text. `read` turns it back into an equal study."""
-    raw = _as_written(spec)
+    raw = _make_raw(spec)
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
@@ -65,17 +65,17 @@ def list_changes(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any
     """Yield every difference between two resolved studies: dotted key, old value, new value."""
     if old.arms and new.arms and next(iter(old.arms)) != next(iter(new.arms)):
         yield "first of arms, the baseline,", next(iter(old.arms)), next(iter(new.arms))
-    before, after = (dict(_leaves(_as_written(spec))) for spec in (old, new))
+    before, after = (dict(_list_leaves(_make_raw(spec))) for spec in (old, new))
     for key in [*before, *(key for key in after if key not in before)]:
         if repr(before.get(key)) != repr(after.get(key)):
             yield key, before.get(key), after.get(key)
 
 
-def _as_written(spec: StudySpec) -> dict[str, Any]:
+def _make_raw(spec: StudySpec) -> dict[str, Any]:
     """The content of the study file: without unused keys, and with a single range outside a list."""
     raw = spec.model_dump(mode="json")
     ranges = {
-        name: [_without_empty(one, "when") for one in several]
+        name: [_drop_if_empty(one, "when") for one in several]
         for name, several in raw["tuning"]["ranges"].items()
     }
     raw["tuning"] = {
@@ -89,7 +89,7 @@ def _as_written(spec: StudySpec) -> dict[str, Any]:
     return raw
 
 
-def _without_empty(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _drop_if_empty(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The mapping without `key` if its value is empty."""
     return {name: value for name, value in raw.items() if name != key or value}
 
@@ -101,11 +101,11 @@ def _validate(raw: Mapping[str, Any], lines: dict[str, str], path: Path) -> Stud
         raise StudyError(explain(error.errors(), lines, path)) from None
 
 
-def _leaves(raw: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _list_leaves(raw: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every value below nested mappings with its dotted key."""
     if isinstance(raw, Mapping) and raw:
         for key, value in raw.items():
-            yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+            yield from _list_leaves(value, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, raw
 
@@ -119,13 +119,13 @@ def _apply_fallback(raw: dict[str, Any]) -> dict[str, Any]:
     if "validation" not in over:
         # Hold out the same share of the images as on the original data set.
         held_out = raw.get("validation", StudySpec.model_fields["validation"].default)
-        before, after = (_train_images(source.get("dataset")) for source in (raw, merged))
+        before, after = (_count_training_images(source.get("dataset")) for source in (raw, merged))
         if isinstance(held_out, int) and before and after:
             merged["validation"] = round(Fraction(held_out * after, before))
     return merged
 
 
-def _train_images(dataset: Any) -> int | None:
+def _count_training_images(dataset: Any) -> int | None:
     """How many training images a data set has. None if it is invalid: the validation reports that."""
     try:
         return DatasetSpec.model_validate("fashion_mnist" if dataset is None else dataset).facts.train_images

@@ -45,10 +45,10 @@ def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         raise StudyError(f"{path}{line}: {' '.join(str(error.problem).split())}") from None
     except (YAMLError, ValueError) as error:
         told = " ".join(str(error).split())[:120]
-        raise StudyError(f"{path}{_line_of_no_value(root)}: is not YAML ({told})") from None
+        raise StudyError(f"{path}{_find_invalid_line(root)}: is not YAML ({told})") from None
     if not isinstance(raw, dict) or root is None:
         raise StudyError(f"{path}: is not a study: write a mapping that begins with 'name:'")
-    return raw, {key: f"{path}:{line}" for key, line in _line_numbers(root)}
+    return raw, {key: f"{path}:{line}" for key, line in _number_lines(root)}
 
 
 def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
@@ -71,9 +71,9 @@ def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
             raise StudyError(f"{at}: more than {DEEPEST} nested levels: use fewer levels")
 
 
-def _line_of_no_value(root: Node | None) -> str:
+def _find_invalid_line(root: Node | None) -> str:
     """`:line` of the first scalar that looks like a number or a date but is invalid, else empty."""
-    for node in _scalars(root):
+    for node in _list_scalars(root):
         try:
             YAML(typ="safe", pure=True).load(node.value)
         except (YAMLError, ValueError):
@@ -81,25 +81,25 @@ def _line_of_no_value(root: Node | None) -> str:
     return ""
 
 
-def _scalars(node: Node | None) -> Iterator[ScalarNode]:
+def _list_scalars(node: Node | None) -> Iterator[ScalarNode]:
     """Yield every scalar of a YAML tree."""
     if isinstance(node, ScalarNode):
         yield node
     elif isinstance(node, SequenceNode | MappingNode):
         for below in node.value:
             for part in below if isinstance(below, tuple) else (below,):
-                yield from _scalars(part)
+                yield from _list_scalars(part)
 
 
-def _line_numbers(node: Node, prefix: str = "") -> Iterator[tuple[str, int]]:
+def _number_lines(node: Node, prefix: str = "") -> Iterator[tuple[str, int]]:
     """Yield every dotted key with its line number."""
     if isinstance(node, MappingNode):
         for key, value in node.value:
             dotted = f"{prefix}.{key.value}" if prefix else str(key.value)
             yield dotted, key.start_mark.line + 1
-            yield from _line_numbers(value, dotted)
+            yield from _number_lines(value, dotted)
     elif isinstance(node, SequenceNode):
         for position, value in enumerate(node.value):
             dotted = f"{prefix}.{position}"
             yield dotted, value.start_mark.line + 1
-            yield from _line_numbers(value, dotted)
+            yield from _number_lines(value, dotted)

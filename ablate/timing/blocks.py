@@ -9,7 +9,7 @@ import psutil
 import torch
 
 from ablate.records.run_records import TimingBlock
-from ablate.seeds import derived_seed
+from ablate.seeds import derive_seed
 from ablate.timing.machine import synchronise
 
 DISTURBED_SHARE = 0.10
@@ -31,7 +31,7 @@ def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]
     """
     baseline, *others = arms
     for block in range(blocks):
-        shuffled = random.Random(derived_seed(block, "timing")).sample(others, len(others))
+        shuffled = random.Random(derive_seed(block, "timing")).sample(others, len(others))
         for position, arm in enumerate([baseline, *shuffled, baseline]):
             yield block, position, arm
 

@@ -67,7 +67,7 @@ def count_flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int
 
 def count_arm_flops(arm: Arm, facts: DatasetFacts) -> int:
     """Forward FLOPs of the arm's network for one example of a data set."""
-    shape = facts.shape_at(arm.recipe.input_size)
+    shape = facts.compute_shape(arm.recipe.input_size)
     network = models.build(
         arm.model, arm.keywords, input_shape=shape, classes=facts.classes, init="default", seed=0
     )
@@ -88,7 +88,7 @@ class Work:
             # A user's network may have no operation that is counted.
             self._flops[run.arm.name] = max(1, count_arm_flops(run.arm, self._facts))
         recipe = run.recipe
-        images = self._facts.trained_on(recipe.train_images, self._validation)
+        images = self._facts.count_training_images(recipe.train_images, self._validation)
         return self._flops[run.arm.name] * recipe.epochs * images
 
 

@@ -180,7 +180,7 @@ def test_d2ls_loop_reads_the_official_files_decompressed(tmp_path: Path, real_da
 
 def test_without_data_noise_of_the_same_shape_and_size_stands_in(tmp_path: Path) -> None:
     lay_out_files(None, tmp_path)
-    datasets = by_torchvision.torchvision().datasets
+    datasets = by_torchvision.import_torchvision().datasets
     for train, count in ((True, 60_000), (False, 10_000)):
         read = datasets.FashionMNIST(tmp_path, train=train)
         assert read.data.shape == (count, 28, 28)
@@ -220,7 +220,7 @@ def test_the_command_measures_every_kind_of_result_and_shows_it_within_100_colum
         .replace("{pooling: [avg, max]}", "{hidden: [[256], [64]]}")
     )
     monkeypatch.setattr(bench, "choose_extent", lambda *, quick, blocks: TINY)
-    monkeypatch.setattr(sources, "find", lambda *_, **__: None)  # no data
+    monkeypatch.setattr(sources, "find_root", lambda *_, **__: None)  # no data
     # Two threads on cores that another test keeps busy wait for each other at every step.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     command = ["bench", "--study", str(path), "--engine", "loop", "--json", str(tmp_path / "bench.json")]

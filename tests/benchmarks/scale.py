@@ -68,7 +68,7 @@ def measured(workers: int, store: Record | None, name: str, folder: Path) -> dic
         _,
     ):
         started, used = time.perf_counter(), time.process_time()
-        for _ in conducted.events():
+        for _ in conducted.run_phases():
             pass
         seconds, used = time.perf_counter() - started, time.process_time() - used
     return {

@@ -92,7 +92,7 @@ def test_a_run_is_put_on_record(benchmark, note, in_full: bool, tmp_path: Path, 
 
     def to_the_end() -> None:
         last = time.perf_counter()
-        for event in conduct.events():
+        for event in conduct.run_phases():
             if isinstance(event, Advanced):
                 now = time.perf_counter()
                 seconds.append(now - last)

@@ -91,7 +91,7 @@ def test_fashion_mnist_is_read_and_checked(benchmark, note, real_data: Path) -> 
 @pytest.mark.benchmark(group="data")
 def test_a_seed_splits_its_images(benchmark, note) -> None:
     """10,000 of 60,000 for validation, stratified, as every run does."""
-    labels = loading.synthetic(DATASETS["fashion_mnist"], images=60_000).labels
+    labels = loading.make_noise(DATASETS["fashion_mnist"], images=60_000).labels
     train_part, held_out = benchmark.pedantic(loading.split, args=(labels, 10_000, 0), rounds=5)
     note(images=len(labels))
     assert (len(train_part), len(held_out)) == (50_000, 10_000)

@@ -109,7 +109,7 @@ class Untrained:
         network = models.build(
             run.arm.model,
             run.keywords,
-            input_shape=self.facts.shape_at(run.recipe.input_size),
+            input_shape=self.facts.compute_shape(run.recipe.input_size),
             classes=10,
             init="kaiming_normal",
             seed=run.seed,
@@ -163,9 +163,9 @@ def conducted(text: str, parent: Path) -> tuple[Path, Untrained]:
     folder.adopt(spec)
     conduct = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=workers)
     try:
-        list(conduct.events())
-        folder.write_provenance(conduct.provenance())
-        folder.write_tables(conduct.tables())
+        list(conduct.run_phases())
+        folder.write_provenance(conduct.make_provenance())
+        folder.write_tables(conduct.make_tables())
     finally:
         conduct.close()
         folder.release()

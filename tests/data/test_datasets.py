@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ablate.data import by_torchvision, loading, sources
 from ablate.data.datasets import DATASETS, DatasetSpec, find_dataset
-from ablate.data.image_folders import image_folder
+from ablate.data.image_folders import list_image_folder
 from ablate.errors import DataError, StudyError
 from ablate.study import study_file
 from tests.conftest import CPU, SMALL
@@ -36,7 +36,7 @@ def spec_of(path: Path, **settings: object) -> DatasetSpec:
 
 
 def test_every_fifth_image_of_a_class_is_to_test_on(leaves: Path) -> None:
-    found = image_folder(leaves)
+    found = list_image_folder(leaves)
     assert found.classes == ("brown", "green")
     assert [file.name for file, _ in found.test] == ["4.JPG", "9.JPG", "4.png", "9.png"]
     assert len(found.train) == 16
@@ -48,7 +48,7 @@ def test_a_folder_of_test_images_is_taken_as_it_is(tmp_path: Path) -> None:
         for i in range(count):
             paint(tmp_path / part / "a" / f"{i}.png", (9, 9, 9))
             paint(tmp_path / part / "b" / f"{i}.png", (99, 9, 9))
-    found = image_folder(tmp_path)
+    found = list_image_folder(tmp_path)
     assert (len(found.train), len(found.test)) == (6, 4)
 
 
@@ -56,7 +56,7 @@ def test_a_folder_knows_its_counts_shape_and_classes_before_it_is_loaded(leaves:
     facts = spec_of(leaves, size=24, grey=True).facts
     assert (facts.train_images, facts.test_images, facts.classes) == (16, 4, 2)
     assert facts.image_shape == (1, 24, 24)
-    assert facts.shape_at(32) == (1, 32, 32)
+    assert facts.compute_shape(32) == (1, 32, 32)
     assert str(spec_of(leaves)) == "leaves"
 
 
@@ -120,14 +120,14 @@ def test_a_folder_without_two_classes_is_refused(tmp_path: Path) -> None:
     for i in range(6):
         paint(tmp_path / "alone" / f"{i}.png", (1, 1, 1))
     with pytest.raises(ValueError, match="is not a folder of images by class"):
-        image_folder(tmp_path)
+        list_image_folder(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["=cmd()", "-1", "+x"])
 def test_a_class_that_a_spreadsheet_would_run_is_refused(tmp_path: Path, name: str) -> None:
     paint(tmp_path / name / "0.png", (1, 1, 1))
     with pytest.raises(ValueError, match="spreadsheet formula"):
-        image_folder(tmp_path)
+        list_image_folder(tmp_path)
 
 
 def test_a_file_that_is_no_image_is_named(leaves: Path) -> None:
@@ -167,17 +167,17 @@ def test_sets_of_the_cifar_kind_are_read_by_torchvision(
         CIFAR10 = TorchvisionSet
 
     for module in (by_torchvision, sources):
-        monkeypatch.setattr(module, "torchvision_datasets", lambda: Datasets)
-    monkeypatch.setattr(sources, "_cache", lambda: tmp_path / "cache")
+        monkeypatch.setattr(module, "import_torchvision_datasets", lambda: Datasets)
+    monkeypatch.setattr(sources, "_locate_cache", lambda: tmp_path / "cache")
     monkeypatch.delenv("ABLATE_DATA", raising=False)
-    assert sources.find(find_dataset("cifar10"), tmp_path, download=False) is None
+    assert sources.find_root(find_dataset("cifar10"), tmp_path, download=False) is None
     (tmp_path / "here").touch()
-    assert sources.find(find_dataset("cifar10"), tmp_path, download=False) == tmp_path
+    assert sources.find_root(find_dataset("cifar10"), tmp_path, download=False) == tmp_path
     with pytest.raises(DataError, match="CIFAR10 has 5 images"):
-        sources.read(find_dataset("cifar10"), tmp_path)
+        sources.read_images(find_dataset("cifar10"), tmp_path)
     few = DATASETS["cifar10"].__class__(train_images=5, test_images=5, image_shape=(3, 32, 32))
     monkeypatch.setitem(DATASETS, "cifar10", few)
-    read = sources.read(find_dataset("cifar10"), tmp_path)
+    read = sources.read_images(find_dataset("cifar10"), tmp_path)
     assert read.images.shape == (5, 3, 32, 32)
     assert read.images[0, :, 0, 0].tolist() == pytest.approx([0.2, 0.2, 0])
     assert read.test_labels.tolist() == [0, 1, 0, 1, 0]
@@ -189,22 +189,22 @@ def test_torchvision_has_every_set_that_we_name(name: str, tmp_path: Path) -> No
     kind, halves = sources.TORCHVISION[name]
     for half in halves:
         with pytest.raises(RuntimeError, match="not found"):
-            getattr(by_torchvision.torchvision().datasets, kind)(tmp_path, **half)
+            getattr(by_torchvision.import_torchvision().datasets, kind)(tmp_path, **half)
 
 
 def test_a_class_with_too_few_images_is_told_before_anything_trains(leaves: Path) -> None:
     paint(leaves / "lonely" / "0.png", (1, 1, 1))
     with pytest.raises(ValueError, match="the class lonely has 1 image: add more, it needs at least 5"):
-        image_folder(leaves)
+        list_image_folder(leaves)
 
 
 def test_beside_test_images_a_class_needs_two_training_images(tmp_path: Path) -> None:
     for place in ("train/a/0", "train/a/1", "train/b/0", "test/a/0", "test/b/0"):
         paint(tmp_path / f"{place}.png", (1, 1, 1))
     with pytest.raises(ValueError, match=r"train: the class b has 1 image: add more, it needs at least 2$"):
-        image_folder(tmp_path)
+        list_image_folder(tmp_path)
     paint(tmp_path / "train" / "b" / "1.png", (1, 1, 1))
-    assert len(image_folder(tmp_path).train) == 4
+    assert len(list_image_folder(tmp_path).train) == 4
 
 
 def test_a_class_without_test_images_is_refused(tmp_path: Path) -> None:
@@ -212,4 +212,4 @@ def test_a_class_without_test_images_is_refused(tmp_path: Path) -> None:
         for i in range(3):
             paint(tmp_path / place / f"{i}.png", (1, 1, 1))
     with pytest.raises(ValueError, match="the class c has no test images"):
-        image_folder(tmp_path)
+        list_image_folder(tmp_path)

@@ -30,7 +30,7 @@ def tiny_fashion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         sums.append(hashlib.sha256(content).hexdigest())
         (folder / f"{file}.gz").write_bytes(gzip.compress(content))
     monkeypatch.setitem(sources.SHA256, "fashion_mnist", tuple(sums))
-    monkeypatch.setattr(sources, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(sources, "_locate_cache", lambda: tmp_path / "cache")
     monkeypatch.delenv("ABLATE_DATA", raising=False)
     loading._loaded.cache_clear()
     return tmp_path / "data"
@@ -46,7 +46,7 @@ def test_digits_are_1437_and_360_images_of_28_by_28(digits) -> None:
 def test_files_are_read_as_they_are_written(tiny_fashion: Path) -> None:
     loaded = loading.load(
         find_dataset("fashion_mnist"),
-        sources.find(find_dataset("fashion_mnist"), tiny_fashion, download=False),
+        sources.find_root(find_dataset("fashion_mnist"), tiny_fashion, download=False),
         CPU,
     )
     assert loaded.images.shape == (50, 1, 28, 28)
@@ -63,7 +63,7 @@ def test_unpacked_files_serve_as_well(tiny_fashion: Path) -> None:
         len(
             loading.load(
                 find_dataset("fashion_mnist"),
-                sources.find(find_dataset("fashion_mnist"), tiny_fashion, download=False),
+                sources.find_root(find_dataset("fashion_mnist"), tiny_fashion, download=False),
                 CPU,
             ).labels
         )
@@ -74,13 +74,15 @@ def test_unpacked_files_serve_as_well(tiny_fashion: Path) -> None:
 def test_data_is_looked_for_on_the_command_line_then_in_the_environment(
     tiny_fashion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert sources.find(find_dataset("fashion_mnist"), None, download=False) is None
+    assert sources.find_root(find_dataset("fashion_mnist"), None, download=False) is None
     monkeypatch.setenv("ABLATE_DATA", str(tiny_fashion))
-    assert sources.find(find_dataset("fashion_mnist"), None, download=False) == tiny_fashion
+    assert sources.find_root(find_dataset("fashion_mnist"), None, download=False) == tiny_fashion
     (tmp_path / "empty").mkdir()
-    assert sources.find(find_dataset("fashion_mnist"), tmp_path / "empty", download=False) == tiny_fashion
+    assert (
+        sources.find_root(find_dataset("fashion_mnist"), tmp_path / "empty", download=False) == tiny_fashion
+    )
     with pytest.raises(DataError, match="no such folder"):
-        sources.find(find_dataset("fashion_mnist"), tmp_path / "nowhere", download=False)
+        sources.find_root(find_dataset("fashion_mnist"), tmp_path / "nowhere", download=False)
 
 
 @pytest.mark.parametrize("fault", ["torn", "other bytes", "not gzip"])
@@ -110,8 +112,8 @@ def test_a_download_that_fails_leaves_nothing_behind(
             folder.mkdir(parents=True)
             (folder / sources.FILES[0]).write_bytes(b"half")
 
-    monkeypatch.setattr(sources, "torchvision_datasets", lambda: Mirror)
-    assert sources.find(find_dataset("fashion_mnist"), None, download=True) is None
+    monkeypatch.setattr(sources, "import_torchvision_datasets", lambda: Mirror)
+    assert sources.find_root(find_dataset("fashion_mnist"), None, download=True) is None
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -123,13 +125,13 @@ def test_a_download_that_succeeds_is_kept(
         def FashionMNIST(root: str, *, download: bool) -> None:  # noqa: N802
             (tiny_fashion / "FashionMNIST").rename(Path(root, "FashionMNIST"))
 
-    monkeypatch.setattr(sources, "torchvision_datasets", lambda: Mirror)
-    assert sources.find(find_dataset("fashion_mnist"), None, download=True) == tmp_path / "cache"
-    assert sources.find(find_dataset("fashion_mnist"), None, download=False) == tmp_path / "cache"
+    monkeypatch.setattr(sources, "import_torchvision_datasets", lambda: Mirror)
+    assert sources.find_root(find_dataset("fashion_mnist"), None, download=True) == tmp_path / "cache"
+    assert sources.find_root(find_dataset("fashion_mnist"), None, download=False) == tmp_path / "cache"
 
 
 def test_torchvision_can_be_imported_beside_this_torch() -> None:
-    assert hasattr(sources.torchvision_datasets(), "FashionMNIST")
+    assert hasattr(sources.import_torchvision_datasets(), "FashionMNIST")
 
 
 def test_a_split_is_disjoint_complete_and_stratified(digits) -> None:
@@ -153,7 +155,7 @@ def test_nothing_held_out_means_everything_is_trained_on(digits) -> None:
 def test_the_real_fashion_mnist_has_the_documented_mean_and_spread(real_data: Path) -> None:
     loaded = loading.load(
         find_dataset("fashion_mnist"),
-        sources.find(find_dataset("fashion_mnist"), real_data, download=False),
+        sources.find_root(find_dataset("fashion_mnist"), real_data, download=False),
         CPU,
     )
     assert len(loaded.labels) == 60_000

@@ -756,9 +756,9 @@ def test_a_whole_study_is_tuned_and_confirmed_in_cohorts(in_cohorts, small, tmp_
     conduct = Conduct(
         spec, layout, folder, CONDITIONS, jobs=1, workers=lambda given, _: ThisProcess(given, threads=1)
     )
-    for _ in conduct.events():
+    for _ in conduct.run_phases():
         pass
-    tables, provenance = conduct.tables(), conduct.provenance()
+    tables, provenance = conduct.make_tables(), conduct.make_provenance()
     engines = {record.engine for record in conduct._store.runs.values() if record.phase == "confirm"}
     conduct.close()
     assert set(tables["runs"]["status"]) == {"complete"}

@@ -12,7 +12,7 @@ from ablate.engines.cohort import train_together
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
-from ablate.stats.intervals import mean_interval
+from ablate.stats.intervals import compute_mean_interval
 from ablate.study.spec import Recipe
 from tests.conftest import CPU
 
@@ -59,7 +59,7 @@ def accuracy(run: Run, engine: type[LoopTrainer | LanesTrainer], dataset: Datase
 def assert_equivalent(fast: list[float], loop: list[float]) -> None:
     """Two one-sided tests at ALPHA: the 1 - 2·ALPHA interval of the paired difference lies inside ±MARGIN."""
     assert min(loop) > 0.75  # the networks must be trained: at chance, all engines would be equivalent
-    found = mean_interval([a - b for a, b in zip(fast, loop, strict=True)], 1 - 2 * ALPHA)
+    found = compute_mean_interval([a - b for a, b in zip(fast, loop, strict=True)], 1 - 2 * ALPHA)
     assert found is not None
     print(f"difference {found.mean:+.4f}, interval {found.low:+.4f} to {found.high:+.4f}")
     assert -MARGIN < found.low <= found.high < MARGIN, found

@@ -113,10 +113,10 @@ def test_running_means_are_those_of_the_epochs_own_batches(small, digits) -> Non
     record, _ = trained(run, digits)
     by_hand = LoopTrainer(run, digits, CPU)
     train_indices, _ = split(digits.labels, 240, 0)
-    from ablate.seeds import derived_seed
+    from ablate.seeds import derive_seed
 
     order = train_indices[
-        torch.randperm(1197, generator=torch.Generator().manual_seed(derived_seed(0, "order")))
+        torch.randperm(1197, generator=torch.Generator().manual_seed(derive_seed(0, "order")))
     ]
     loss = right = 0.0
     for batch in order.split(64):

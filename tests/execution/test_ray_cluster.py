@@ -64,9 +64,9 @@ def test_cohorts_are_tasks_too_and_none_is_larger_than_a_gpu_trains_at_once(
     monkeypatch.setattr("ablate.execution.ray_cluster.COHORT_PLACES", (8,))
     spec = small(*FEW, "recipe.train_images=200", "seeds=12")
     with conducting(spec, tmp_path / "small", joined(nodes)) as (conducted, folder, _):
-        list(conducted.events())
-        folder.write_tables(conducted.tables())
-        engines = conducted.provenance().engines
+        list(conducted.run_phases())
+        folder.write_tables(conducted.make_tables())
+        engines = conducted.make_provenance().engines
     assert engines == {"cohort of 8": 24}
     assert runs_csv(folder).count(b",complete,") == 24
 
@@ -78,12 +78,12 @@ def test_a_node_that_dies_during_a_study_changes_no_result(nodes, small, tmp_pat
     nodes.wait_for_nodes()
     with conducting(spec, tmp_path / "together", joined(nodes)) as (conducted, folder, _):
         done = 0
-        for event in conducted.events():
+        for event in conducted.run_phases():
             done = event.done if isinstance(event, Advanced) and event.phase == "confirm" else done
             if done == 6 and victim is not None:
                 nodes.remove_node(victim, allow_graceful=False)
                 victim = None
-        folder.write_tables(conducted.tables())
+        folder.write_tables(conducted.make_tables())
     assert victim is None
     assert runs_csv(folder) == runs_csv(alone)
 
@@ -127,8 +127,8 @@ def test_timing_reserves_the_machine_and_frees_it_afterwards(nodes, small, tmp_p
 
     spec = small("tuning.trials=0", "recipe.epochs=1", "seeds=1")
     with conducting(spec, tmp_path / "small", joined(nodes), alone=watched) as (conducted, _, _):
-        list(conducted.events())
-        assert len(conducted.tables()["timing"]) == 9
+        list(conducted.run_phases())
+        assert len(conducted.make_tables()["timing"]) == 9
     assert cores == [1.0]
     with reserve_machine(nodes.address):
         assert free() == 1.0

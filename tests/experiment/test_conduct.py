@@ -65,9 +65,9 @@ def conduct(
 ) -> tuple[list[Advanced | FirstPair], ReportFolder]:
     """Do what is left of the study in the folder and write what a report is made from."""
     with conducting(spec, path, workers) as (conducted, folder, added):
-        events = list(conducted.events())
-        folder.write_provenance(replace(conducted.provenance(), changed_after_answer=added))
-        folder.write_tables(conducted.tables())
+        events = list(conducted.run_phases())
+        folder.write_provenance(replace(conducted.make_provenance(), changed_after_answer=added))
+        folder.write_tables(conducted.make_tables())
     return events, folder
 
 

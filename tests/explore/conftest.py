@@ -29,9 +29,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
         made,
         _,
     ):
-        list(conducted.events())
-        made.write_tables(conducted.tables())
-        made.write_provenance(conducted.provenance())
+        list(conducted.run_phases())
+        made.write_tables(conducted.make_tables())
+        made.write_provenance(conducted.make_provenance())
     return made
 
 

@@ -96,13 +96,13 @@ def test_a_download_that_is_not_the_official_file_is_deleted(
     fault: str, tiny_fashion: Path, tmp_path: Path, no_proxy: None, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:  # fmt: skip
     files = {path.name: path.read_bytes() for path in tiny_fashion.rglob("*.gz")}
-    kind = sources.torchvision_datasets().FashionMNIST
+    kind = sources.import_torchvision_datasets().FashionMNIST
     sums = [(f"{name}.gz", hashlib.md5(files[f"{name}.gz"]).hexdigest()) for name in sources.FILES]
     monkeypatch.setattr(kind, "resources", sums)
     for asked, found in ((fault, None), ("", tmp_path / "cache")):  # the same mirror without the fault
         with mirror(files, asked) as address:
             monkeypatch.setattr(kind, "mirrors", [address])
-            assert sources.find(find_dataset("fashion_mnist"), None, download=True) == found
+            assert sources.find_root(find_dataset("fashion_mnist"), None, download=True) == found
         if found is None:
             assert list((tmp_path / "cache").iterdir()) == []
     assert len(loading.load(find_dataset("fashion_mnist"), found, CPU).labels) == 50
@@ -116,12 +116,12 @@ def test_a_download_with_a_wrong_checksum_is_deleted_even_if_torchvision_accepts
     files[swapped] = files[
         f"{sources.FILES[3]}.gz"
     ]  # the labels of the test images in place of those of the training images
-    kind = sources.torchvision_datasets().FashionMNIST
+    kind = sources.import_torchvision_datasets().FashionMNIST
     sums = [(f"{name}.gz", hashlib.md5(files[f"{name}.gz"]).hexdigest()) for name in sources.FILES]
     monkeypatch.setattr(kind, "resources", sums)
     with mirror(files, "") as address:
         monkeypatch.setattr(kind, "mirrors", [address])
-        assert sources.find(find_dataset("fashion_mnist"), None, download=True) is None
+        assert sources.find_root(find_dataset("fashion_mnist"), None, download=True) is None
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -146,10 +146,10 @@ def test_a_damaged_file_is_refused_even_if_torchvision_can_read_it(damage: bytes
     raw.mkdir(parents=True)
     for file in sources.FILES:
         (raw / file).write_bytes(damage)
-    root = sources.find(find_dataset("kmnist"), tmp_path, download=False)
+    root = sources.find_root(find_dataset("kmnist"), tmp_path, download=False)
     assert root == tmp_path
     with pytest.raises(DataError, match=r"KMNIST.* delete it and fetch it again"):
-        sources.read(find_dataset("kmnist"), root)
+        sources.read_images(find_dataset("kmnist"), root)
 
 
 def make_archive(*members: tarfile.TarInfo) -> bytes:
@@ -179,14 +179,14 @@ HOSTILE = {
 def test_an_archive_that_would_write_outside_its_folder_is_refused(
     how: str, tmp_path: Path, no_proxy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_cache", lambda: tmp_path / "a" / "cache")
+    monkeypatch.setattr(sources, "_locate_cache", lambda: tmp_path / "a" / "cache")
     monkeypatch.delenv("ABLATE_DATA", raising=False)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "secret").write_text("mine")
     for entry in HOSTILE[how]:
         entry.name = entry.name.replace("ABSOLUTE", str(tmp_path))
     archive = make_archive(*HOSTILE[how])
-    kind = sources.torchvision_datasets().CIFAR10
+    kind = sources.import_torchvision_datasets().CIFAR10
     monkeypatch.setattr(kind, "tgz_md5", hashlib.md5(archive).hexdigest())
     monkeypatch.setattr(kind, "_check_integrity", lambda self: False)
     unpacked: list[bool] = []
@@ -199,7 +199,7 @@ def test_an_archive_that_would_write_outside_its_folder_is_refused(
     monkeypatch.setattr(tarfile.TarFile, "extractall", extracting)
     with mirror({"cifar-10-python.tar.gz": archive}, "") as address:
         monkeypatch.setattr(kind, "url", f"{address}cifar-10-python.tar.gz")
-        assert sources.find(find_dataset("cifar10"), None, download=True) is None
+        assert sources.find_root(find_dataset("cifar10"), None, download=True) is None
     assert unpacked  # so the archive was indeed opened
     assert list((tmp_path / "a" / "cache").iterdir()) == []
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
@@ -245,13 +245,13 @@ def test_a_pickle_in_a_checkpoint_is_refused_and_its_code_does_not_run(wrapping:
 
 def test_a_changed_batch_file_of_cifar_is_never_unpickled(tmp_path: Path) -> None:
     mark = tmp_path / "unpickled"
-    kind = sources.torchvision_datasets().CIFAR10
+    kind = sources.import_torchvision_datasets().CIFAR10
     folder = tmp_path / kind.base_folder
     folder.mkdir()
     for name, _ in [*kind.train_list, *kind.test_list, (kind.meta["filename"], "")]:
         (folder / name).write_bytes(pickle.dumps(Malice(mark)))
     with pytest.raises(DataError, match="delete it and fetch it again"):
-        sources.read(find_dataset("cifar10"), tmp_path)
+        sources.read_images(find_dataset("cifar10"), tmp_path)
     assert not mark.exists()
 
 

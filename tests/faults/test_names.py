@@ -108,13 +108,13 @@ def test_a_plugin_with_a_hostile_name_opens_no_file(name: str, monkeypatch: pyte
 
 @pytest.mark.parametrize("name", ["a NUL", "two lines", "a terminal's escape", "right to left", "a formula of a spreadsheet"])  # fmt: skip
 def test_a_class_name_that_would_break_a_table_is_refused(name: str, tmp_path: Path) -> None:
-    from ablate.data.image_folders import image_folder
+    from ablate.data.image_folders import list_image_folder
 
     for folder in ("a", NAMES[name].replace("\0", "\x01")):  # a folder's name cannot contain a NUL
         for i in range(5):
             paint(tmp_path / folder / f"{i}.png", (i, i, i))
     with pytest.raises(ValueError, match="a class's name must not"):
-        image_folder(tmp_path)
+        list_image_folder(tmp_path)
 
 
 WRITTEN = [name for name in NAMES if name in TAKEN["an arm"]]

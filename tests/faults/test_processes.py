@@ -289,14 +289,14 @@ def run_until_interrupted(
     conduct = Conduct(spec, lay_out(spec), folder, conditions, jobs=1, workers=stub)
     timed = 0
     try:
-        for event in conduct.events():
+        for event in conduct.run_phases():
             timed += getattr(event, "phase", "") == "time"
             if blocks and timed == blocks:
                 break
     except Interrupted:
         pass
-    folder.write_provenance(conduct.provenance(measure_costs=False))
-    folder.write_tables(conduct.tables())
+    folder.write_provenance(conduct.make_provenance(measure_costs=False))
+    folder.write_tables(conduct.make_tables())
     conduct.close()
     folder.release()
     writer.write(path)

@@ -65,7 +65,9 @@ def test_with_5000_runs_of_200_arms_the_last_run_costs_as_much_work_and_memory_a
     spec = make_study(small, ARMS, seeds)
     with conducting(spec, tmp_path / "small", Stub()) as (conduct, folder, _):
         events = (
-            event for event in conduct.events() if isinstance(event, Advanced) and event.phase == "confirm"
+            event
+            for event in conduct.run_phases()
+            if isinstance(event, Advanced) and event.phase == "confirm"
         )
         total = ARMS * seeds
         process = psutil.Process()
@@ -83,8 +85,8 @@ def test_with_5000_runs_of_200_arms_the_last_run_costs_as_much_work_and_memory_a
         print(f"calls {work}, {(memory[1] - memory[0]) / total:,.0f} bytes a run")
         assert work[1] < 1.02 * work[0]
         assert memory[1] - memory[0] < 20_000 * total
-        folder.write_provenance(conduct.provenance(measure_costs=False))
-        folder.write_tables(conduct.tables())
+        folder.write_provenance(conduct.make_provenance(measure_costs=False))
+        folder.write_tables(conduct.make_tables())
     if seeds < SEEDS:  # tests/report draws a hundred arms
         leave_undrawn(monkeypatch.setattr)
     evidence = writer.write(folder.path)

@@ -218,7 +218,7 @@ def test_code_that_a_study_names_is_not_imported(
     )
     arguments = [command, small_file]
     if where == "the fallback's model":  # only a study whose data is not available uses it
-        monkeypatch.setattr("ablate.data.sources.find", lambda *_, **__: None)
+        monkeypatch.setattr("ablate.data.sources.find_root", lambda *_, **__: None)
         arguments = ["run", small_file]
     code, _, told = ablate(monkeypatch, capsys, *arguments)
     assert (code, trap.exists()) == (2, False)

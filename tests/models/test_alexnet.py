@@ -55,7 +55,7 @@ def test_d2ls_network_layer_by_layer() -> None:
     assert [(name, str(layer)) for name, layer in network.named_children()] == [
         (name, str(layer)) for name, (layer, _) in layers.items()
     ]
-    rows = models.layer_shapes(network, DOCUMENTS)
+    rows = models.list_layer_shapes(network, DOCUMENTS)
     assert {row.name: row.shape for row in rows} == {name: shape for name, (_, shape) in layers.items()}
     assert parameters(network) == sum(row.parameters for row in rows) == 46_764_746
 

@@ -55,7 +55,8 @@ def in_block(name: str) -> int:
 
 def test_d2ls_network_layer_by_layer() -> None:
     rows = [
-        (row.name, row.kind, row.shape, row.parameters) for row in models.layer_shapes(sketch(), DOCUMENTS)
+        (row.name, row.kind, row.shape, row.parameters)
+        for row in models.list_layer_shapes(sketch(), DOCUMENTS)
     ]
 
     def block(name: str, side: int) -> tuple[str, str, tuple[int, ...], int]:
@@ -179,7 +180,7 @@ def test_a_path_left_out_is_missing_everywhere_and_the_next_block_is_given_less(
         return sum(channels) - channels[position]
 
     network = sketch(without_path=path)
-    shapes = {row.name: row.shape for row in models.layer_shapes(network, DOCUMENTS)}
+    shapes = {row.name: row.shape for row in models.list_layer_shapes(network, DOCUMENTS)}
     for name in BLOCKS:
         assert shapes[name][0] == left(name)
         assert [child for child, _ in getattr(network, name).named_children()] == [
@@ -191,7 +192,7 @@ def test_a_path_left_out_is_missing_everywhere_and_the_next_block_is_given_less(
 
 def test_further_blocks_of_a_stage_are_as_its_last() -> None:
     network = sketch(stages=[2, 6, 2])
-    shapes = {row.name: row.shape for row in models.layer_shapes(network, DOCUMENTS)}
+    shapes = {row.name: row.shape for row in models.list_layer_shapes(network, DOCUMENTS)}
     assert shapes["inception4f"] == shapes["inception4e"] == (832, 14, 14)
     assert parameters(network.inception4f) == in_block("inception4e") + (832 - 528) * (256 + 160 + 32 + 128)
 

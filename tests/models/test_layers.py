@@ -46,14 +46,14 @@ ROWS = [
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_layers_are_listed_as_they_are_called_wherever_they_lie(device: str) -> None:
-    assert models.layer_shapes(Branching().to(device), (1, 2, 3)) == ROWS
+    assert models.list_layer_shapes(Branching().to(device), (1, 2, 3)) == ROWS
 
 
 def test_nothing_stays_hooked_to_a_network_that_was_shown_or_failed() -> None:
     network = Branching()
-    models.layer_shapes(network, (1, 2, 3))
+    models.list_layer_shapes(network, (1, 2, 3))
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        models.layer_shapes(network, (1, 2, 4))
+        models.list_layer_shapes(network, (1, 2, 4))
     assert not any(module._forward_hooks for module in network.modules())
 
 
@@ -72,13 +72,13 @@ def test_the_first_tensor_of_several_outputs_is_shown_and_a_child_without_any_is
             self.told(x)
             return self.gru(x[:, 0])[0][:, -1]
 
-    assert models.layer_shapes(Pair(), (1, 2, 3)) == [row("gru", "GRU", (2, 5), 3 * 5 * (3 + 5 + 2))]
+    assert models.list_layer_shapes(Pair(), (1, 2, 3)) == [row("gru", "GRU", (2, 5), 3 * 5 * (3 + 5 + 2))]
 
 
 def test_weights_that_two_layers_share_are_counted_once() -> None:
     first, second = nn.Linear(4, 4), nn.Linear(4, 4)
     second.weight = first.weight
-    rows = models.layer_shapes(nn.Sequential(nn.Flatten(), first, second), (1, 2, 2))
+    rows = models.list_layer_shapes(nn.Sequential(nn.Flatten(), first, second), (1, 2, 2))
     assert [row.parameters for row in rows] == [0, 20, 4]
 
 

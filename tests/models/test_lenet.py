@@ -19,7 +19,7 @@ def parameters(network: nn.Module) -> int:
 
 
 def test_the_baseline_has_d2ls_shapes_and_61_706_parameters() -> None:
-    shapes = {row.name: row.shape for row in models.layer_shapes(lenet(), SHAPE)}
+    shapes = {row.name: row.shape for row in models.list_layer_shapes(lenet(), SHAPE)}
     assert shapes == {
         "conv1": (6, 28, 28),
         "act1": (6, 28, 28),
@@ -114,7 +114,7 @@ def test_every_keyword_changes_the_size_it_should(settings: dict[str, object], c
 
 
 def test_convolutions_from_the_third_on_keep_their_map() -> None:
-    shapes = {row.name: row.shape for row in models.layer_shapes(lenet(conv_layers=4), SHAPE)}
+    shapes = {row.name: row.shape for row in models.list_layer_shapes(lenet(conv_layers=4), SHAPE)}
     assert shapes["conv3"] == shapes["conv4"] == (16, 5, 5)
     assert "pool3" not in shapes
 

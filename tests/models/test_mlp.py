@@ -30,7 +30,7 @@ def parameters(network: nn.Module) -> int:
 
 
 def shapes(network: nn.Sequential) -> dict[str, tuple[int, ...]]:
-    return {row.name: row.shape for row in models.layer_shapes(network, SHAPE)}
+    return {row.name: row.shape for row in models.list_layer_shapes(network, SHAPE)}
 
 
 def run_of(**keywords: Value) -> Run:
@@ -40,9 +40,9 @@ def run_of(**keywords: Value) -> Run:
 
 
 def test_it_is_known_by_its_name_with_its_keywords() -> None:
-    assert models.keywords("mlp") == {"hidden": (256,), "activation": "sigmoid", "dropout": 0.0}
+    assert models.read_keywords("mlp") == {"hidden": (256,), "activation": "sigmoid", "dropout": 0.0}
     with pytest.raises(ModelError, match=r"'mpl' is not known: did you mean 'mlp'\?"):
-        models.keywords("mpl")
+        models.read_keywords("mpl")
 
 
 @pytest.mark.parametrize(

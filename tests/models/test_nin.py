@@ -51,7 +51,7 @@ def test_d2ls_network_layer_by_layer() -> None:
     assert [(name, str(layer)) for name, layer in network.named_children()] == [
         (name, str(layer)) for name, (layer, _) in layers.items()
     ]
-    rows = models.layer_shapes(network, DOCUMENTS)
+    rows = models.list_layer_shapes(network, DOCUMENTS)
     assert {row.name: row.shape for row in rows} == {name: shape for name, (_, shape) in layers.items()}
     assert parameters(network) == sum(row.parameters for row in rows) == 1_992_166
 
@@ -97,7 +97,7 @@ def test_every_keyword_changes_the_size_it_should(settings: dict[str, object], c
 
 def test_blocks_beyond_d2ls_are_as_wide_as_their_widest() -> None:
     network = models.sketch("nin", {**SMALL, "blocks": 4}, input_shape=(1, 64, 64), classes=10)
-    rows = {row.name: row.shape for row in models.layer_shapes(network, (1, 64, 64))}
+    rows = {row.name: row.shape for row in models.list_layer_shapes(network, (1, 64, 64))}
     assert rows["conv4"][0] == rows["pointwise4_2"][0] == rows["conv3"][0] == 48
     assert rows["conv5"][0] == 10
 

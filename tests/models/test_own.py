@@ -63,20 +63,20 @@ def test_a_study_alone_never_runs_code(nets: str) -> None:
     with pytest.raises(
         ModelError, match="is code, which a study alone never runs: allow it with --plugin mynets"
     ):
-        models.keywords(nets)
+        models.read_keywords(nets)
     assert "mynets" not in sys.modules
 
 
 def test_allowing_a_package_allows_no_other(nets: str) -> None:
     own.allow(["mynets2", "mynet"])
     with pytest.raises(ModelError, match="--plugin mynets"):
-        models.keywords(nets)
+        models.read_keywords(nets)
     assert "mynets" not in sys.modules
 
 
 def test_its_keyword_parameters_are_what_a_study_may_ask_about(nets: str) -> None:
     own.allow(["mynets"])
-    assert models.keywords(nets) == {"width": 8, "activation": "relu"}
+    assert models.read_keywords(nets) == {"width": 8, "activation": "relu"}
     models.check(nets, {"width": 4}, input_shape=SHAPE, classes=10)
     models.check(nets, {}, input_shape=(3, 32, 32), classes=5)
 

@@ -54,7 +54,7 @@ def test_d2ls_network_layer_by_layer() -> None:
     assert [(name, str(layer)) for name, layer in network.named_children()] == [
         (name, str(layer)) for name, (layer, _) in layers.items()
     ]
-    rows = models.layer_shapes(network, DOCUMENTS)
+    rows = models.list_layer_shapes(network, DOCUMENTS)
     assert {row.name: row.shape for row in rows} == {name: shape for name, (_, shape) in layers.items()}
     assert parameters(network) == sum(row.parameters for row in rows) == 128_806_154
 
@@ -99,7 +99,7 @@ def test_every_keyword_changes_the_size_it_should(settings: dict[str, object], c
 
 def test_blocks_beyond_d2ls_are_as_their_last() -> None:
     network = models.sketch("vgg", {"blocks": 6}, input_shape=(1, 64, 64), classes=10)
-    rows = {row.name: row.shape for row in models.layer_shapes(network, (1, 64, 64))}
+    rows = {row.name: row.shape for row in models.list_layer_shapes(network, (1, 64, 64))}
     assert rows["conv6_1"] == rows["conv6_2"] == (512, 2, 2)
     assert "conv6_3" not in rows
 

@@ -105,8 +105,8 @@ def test_a_server_gives_the_same_bytes_as_a_file_and_a_finished_study_runs_nothi
             folder,
             _,
         ):
-            events = list(conducted.events())
-            folder.write_tables(conducted.tables())
+            events = list(conducted.run_phases())
+            folder.write_tables(conducted.make_tables())
         assert runs_csv(folder) == alone
         assert left is None or (events, stub.ran) == ([], [])
 
@@ -130,8 +130,8 @@ def test_hosts_share_the_runs_of_a_study_and_repeat_none(
     def host(number: int) -> None:
         store = PostgresqlRecord(server.url, "together")
         with conducting(spec, tmp_path / f"host{number}", stubs[number], store) as (conducted, folder, _):
-            list(conducted.events())
-            folder.write_tables(conducted.tables())
+            list(conducted.run_phases())
+            folder.write_tables(conducted.make_tables())
         parts.append(runs_csv(folder))
 
     hosts = [threading.Thread(target=host, args=(number,)) for number in range(3)]
@@ -179,11 +179,11 @@ def test_a_restart_of_the_server_during_a_study_changes_nothing(
         folder,
         _,
     ):
-        for number, _event in enumerate(conducted.events()):
+        for number, _event in enumerate(conducted.run_phases()):
             if number in (3, 14):
                 server.stop()
                 threading.Timer(1, server.start).start()
-        folder.write_tables(conducted.tables())
+        folder.write_tables(conducted.make_tables())
     assert runs_csv(folder) == alone
     assert len(stub.ran) == len(set(stub.ran))
     assert all(len(keys) == len(set(keys)) for keys in trials(server.url, "restarted").values())

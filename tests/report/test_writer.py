@@ -24,7 +24,7 @@ from ablate.report.evidence import gather
 from ablate.report.glossary import VERDICTS
 from ablate.report.naming import name_arm, name_contrast
 from ablate.report.references import describe_references
-from ablate.stats.intervals import prediction_interval
+from ablate.stats.intervals import compute_prediction_interval
 from ablate.stats.verdicts import Verdict
 from ablate.study import study_file
 
@@ -258,7 +258,7 @@ def test_published_figures_stand_beside_the_interval_for_one_further_run(tmp_pat
     )
     writer.write(path)
     markdown = (path / "report.md").read_text()
-    interval = prediction_interval([0.9, 0.91, 0.92], 0.95)
+    interval = compute_prediction_interval([0.9, 0.91, 0.92], 0.95)
     assert interval is not None
     assert (
         f"| Inside | test accuracy | 0.910 | 0.910 | {interval.low:.3f} to {interval.high:.3f} | yes |"

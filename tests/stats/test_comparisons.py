@@ -13,8 +13,8 @@ from scipy import stats as reference
 
 from ablate.records.tables import make_frame
 from ablate.stats import comparisons, power, throughput
-from ablate.stats.contrasts import BOTH_ALONE, list_interactions, pair_contrasts
-from ablate.stats.intervals import mean_interval, prediction_interval
+from ablate.stats.contrasts import BOTH_ALONE, list_interactions, make_contrasts
+from ablate.stats.intervals import compute_mean_interval, compute_prediction_interval
 from ablate.stats.summary import summarise
 from ablate.stats.verdicts import Verdict
 from ablate.study.spec import Decision
@@ -40,7 +40,7 @@ def runs(**accuracies: list[float | str | None]) -> pd.DataFrame:
 
 
 def compare(table: pd.DataFrame, arms=("base", "arm"), decision: Decision = DECISION) -> pd.DataFrame:
-    contrasts = pair_contrasts((arm, arms[0]) for arm in arms[1:])
+    contrasts = make_contrasts((arm, arms[0]) for arm in arms[1:])
     return comparisons.compare(table, contrasts, decision, ceiling=0.11)
 
 
@@ -107,8 +107,8 @@ def test_the_sign_flip_test_counts_every_pattern_of_signs() -> None:
 
 def test_five_seeds_can_never_bring_the_sign_flip_test_below_a_twentieth() -> None:
     assert compare(shifted(0.5, 0.001, n=5))["p_sign_flip"].item() == pytest.approx(2 / 2**5)
-    assert power.seeds_for_significance(1, 0.05) == 6
-    assert power.seeds_for_significance(4, 0.05) == 8
+    assert power.count_seeds_for_significance(1, 0.05) == 6
+    assert power.count_seeds_for_significance(4, 0.05) == 8
 
 
 def test_holm_corrects_over_the_arms_that_were_tested() -> None:
@@ -151,7 +151,7 @@ def test_there_is_no_mean_over_the_survivors_of_a_divergence() -> None:
 @pytest.mark.parametrize(("pairs", "alpha"), [(3, 0.05), (5, 0.01), (10, 0.05), (30, 0.001)])
 def test_the_detectable_difference_is_found_with_80_percent_power(pairs: int, alpha: float) -> None:
     rng = np.random.default_rng(7)
-    effect = power.detectable_effect(pairs, alpha)
+    effect = power.compute_detectable_effect(pairs, alpha)
     samples = rng.normal(loc=effect, size=(20_000, pairs))
     found = np.mean(reference.ttest_1samp(samples, 0, axis=1).pvalue < alpha)
     assert found == pytest.approx(0.8, abs=0.012)
@@ -160,7 +160,7 @@ def test_the_detectable_difference_is_found_with_80_percent_power(pairs: int, al
 @pytest.mark.parametrize("margin_in_sd", [0.7, 1.0, 2.0])
 def test_the_seeds_needed_show_equivalence_with_80_percent_power(margin_in_sd: float) -> None:
     rng = np.random.default_rng(7)
-    n = power.seeds_for_equivalence(margin_in_sd, 0.05)
+    n = power.count_seeds_for_equivalence(margin_in_sd, 0.05)
 
     def found(pairs: int) -> float:
         samples = rng.normal(size=(20_000, pairs))
@@ -173,16 +173,16 @@ def test_the_seeds_needed_show_equivalence_with_80_percent_power(margin_in_sd: f
 
 
 def test_extreme_spreads_have_finite_answers() -> None:
-    assert power.seeds_for_equivalence(1e6, 0.05) == 3
-    assert power.seeds_for_equivalence(0.01, 0.05) > 80_000
-    assert math.isfinite(power.detectable_effect(2, 0.0001))
+    assert power.count_seeds_for_equivalence(1e6, 0.05) == 3
+    assert power.count_seeds_for_equivalence(0.01, 0.05) > 80_000
+    assert math.isfinite(power.compute_detectable_effect(2, 0.0001))
 
 
 def test_the_t_interval_covers_what_it_promises() -> None:
     rng = np.random.default_rng(11)
     hits = sum(
         interval.low <= 0 <= interval.high
-        for interval in (mean_interval(rng.normal(size=5).tolist(), 0.95) for _ in range(4_000))
+        for interval in (compute_mean_interval(rng.normal(size=5).tolist(), 0.95) for _ in range(4_000))
         if interval
     )
     assert hits / 4_000 == pytest.approx(0.95, abs=0.012)
@@ -193,7 +193,7 @@ def test_the_prediction_interval_covers_one_further_run() -> None:
     hits = 0
     for _ in range(4_000):
         *ours, published = rng.normal(size=11)
-        interval = prediction_interval(ours, 0.95)
+        interval = compute_prediction_interval(ours, 0.95)
         assert interval is not None
         hits += interval.low <= published <= interval.high
     assert hits / 4_000 == pytest.approx(0.95, abs=0.012)
@@ -338,7 +338,7 @@ def test_one_factor_has_nothing_to_interact_with() -> None:
 
 def test_interactions_and_arms_are_corrected_as_one_family() -> None:
     table, settings = factorial_runs()
-    arms = pair_contrasts((arm, "baseline") for arm in settings.index[1:])
+    arms = make_contrasts((arm, "baseline") for arm in settings.index[1:])
     both = [*arms, *list_interactions(settings)]
     together = comparisons.compare(table, both, DECISION, ceiling=0.11)
     alone = comparisons.compare(table, arms, DECISION, ceiling=0.11)
@@ -370,7 +370,7 @@ def test_the_steps_of_a_path_end_with_the_omission_read_the_other_way() -> None:
     del accuracies["without b"]
     pairs = [("full", "baseline"), ("without a", "full"), ("a=1", "full"), ("a=1", "baseline")]
     table = runs(**accuracies)
-    compared = comparisons.compare(table, pair_contrasts(pairs), DECISION, ceiling=0.11)
+    compared = comparisons.compare(table, make_contrasts(pairs), DECISION, ceiling=0.11)
     summary = summarise(table, timing(baseline=[1.0] * 3), list(accuracies), {}, DECISION, ceiling=0.11)
     way = comparisons.trace_path(compared, summary, "full")
     assert way[["arm", "baseline"]].to_numpy().tolist() == [["a=1", "baseline"], ["full", "a=1"]]
@@ -423,11 +423,16 @@ def test_a_change_of_the_throughput_ratio_is_welchs_and_does_not_feel_the_machin
 
 
 def test_more_seeds_resolve_a_wider_spread() -> None:
-    assert power.resolvable_spread(2, 0.01, 0.05) == 0
-    spreads = [power.resolvable_spread(n, 0.01, 0.05) for n in range(3, 40)]
+    assert power.compute_resolvable_spread(2, 0.01, 0.05) == 0
+    spreads = [power.compute_resolvable_spread(n, 0.01, 0.05) for n in range(3, 40)]
     assert spreads == sorted(spreads)
     for n in (3, 10, 30):  # the two solvers are each other's inverse
-        assert power.seeds_for_equivalence(0.01 / (power.resolvable_spread(n, 0.01, 0.05) * 0.999), 0.05) == n
+        assert (
+            power.count_seeds_for_equivalence(
+                0.01 / (power.compute_resolvable_spread(n, 0.01, 0.05) * 0.999), 0.05
+            )
+            == n
+        )
 
 
 def test_among_many_contrasts_a_difference_must_lie_further_beyond_the_margin() -> None:

@@ -61,9 +61,9 @@ def test_a_metric_of_accuracy_in_an_older_study_file_is_dropped(small, small_fil
 
 def test_a_key_knows_its_line(small) -> None:
     spec = small("seeds=4")
-    assert spec.where("factors.pooling.1").endswith("small.yaml:6: factors.pooling.1")
-    assert spec.where("recipe.momentum").endswith("small.yaml:7: recipe.momentum")
-    assert spec.where("seeds") == "command line: seeds"
+    assert spec.locate("factors.pooling.1").endswith("small.yaml:6: factors.pooling.1")
+    assert spec.locate("recipe.momentum").endswith("small.yaml:7: recipe.momentum")
+    assert spec.locate("seeds") == "command line: seeds"
 
 
 INVALID = {

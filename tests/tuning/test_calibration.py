@@ -12,7 +12,7 @@ from ablate.design.designs import lay_out
 from ablate.design.grid import Grid
 from ablate.records.tables import make_frame
 from ablate.stats import comparisons, power
-from ablate.stats.contrasts import pair_contrasts
+from ablate.stats.contrasts import make_contrasts
 from ablate.study import study_file
 from ablate.study.spec import Decision
 from ablate.tuning.choice import Choice
@@ -94,7 +94,7 @@ def test_a_known_difference_is_found_at_the_computed_power(
 ) -> None:
     monkeypatch.setattr(gc, "collect", lambda *_: 0)
     rng = np.random.default_rng(pairs)
-    effect = power.detectable_effect(pairs, ALPHA / arms)
+    effect = power.compute_detectable_effect(pairs, ALPHA / arms)
     found = 0
     for i in range(STUDIES_SIMULATED):
         # All differences share the baseline's noise, as in a study.
@@ -136,6 +136,6 @@ def p_holm(accuracies: dict[str, np.ndarray]) -> dict[str, float]:
         ],
     )
     baseline, *others = accuracies
-    contrasts = pair_contrasts((arm, baseline) for arm in others)
+    contrasts = make_contrasts((arm, baseline) for arm in others)
     compared = comparisons.compare(runs, contrasts, Decision(alpha=ALPHA), ceiling=0.11)
     return compared.set_index("arm")["p_holm"].astype(float).to_dict()

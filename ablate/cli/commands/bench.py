@@ -55,15 +55,15 @@ def bench(
     import torch
 
     from ablate.bench import bench as benches
-    from ablate.cli.progress import display
+    from ablate.cli.progress import make_display
     from ablate.data import sources
     from ablate.records.files import write_whole
 
-    root = sources.find(find_dataset("fashion_mnist"), data_dir, download=True)
+    root = sources.find_root(find_dataset("fashion_mnist"), data_dir, download=True)
     extent = benches.choose_extent(quick=quick, blocks=blocks)
     measuring = benches.Bench(extent, torch.device(choose_device(device)), root, whole, engine)
     try:
-        with raise_on_interrupt(), display(err, quiet=False) as shown:
+        with raise_on_interrupt(), make_display(err, quiet=False) as shown:
             for event in measuring.events():
                 shown.show(event)
     except Interrupted as interruption:

@@ -36,38 +36,38 @@ def models(
     from ablate.models import own
 
     own.allow(plugin or [])
-    settings = study_file.values(overrides or [])
+    settings = study_file.parse_overrides(overrides or [])
     for model in registry.MODELS if name is None else [name]:
         (channels, *pixels), classes = registry.find_default_input(model)
         shape = (channels, *([size] * 2 if size else pixels))
         registry.check(model, settings, input_shape=shape, classes=classes)
         network = registry.sketch(model, settings, input_shape=shape, classes=classes)
         if name is None:
-            say(f"{model}: {_cost(network, shape)} at {'×'.join(map(str, pixels))}")
-            defaults = registry.keywords(model).items()
-            say(f"  {', '.join(f'{keyword}={_text(value)}' for keyword, value in defaults)}")
+            say(f"{model}: {_describe_cost(network, shape)} at {'×'.join(map(str, pixels))}")
+            defaults = registry.read_keywords(model).items()
+            say(f"  {', '.join(f'{keyword}={_format_keyword(value)}' for keyword, value in defaults)}")
         else:
             _print_layers(network, shape)
-            say(_cost(network, shape))
+            say(_describe_cost(network, shape))
 
 
 def _print_layers(network: Any, shape: Sequence[int]) -> None:
-    from ablate.models import layer_shapes
+    from ablate.models import list_layer_shapes
 
     table = empty_table("layer", "kind", "output shape", "parameters", right=["parameters"])
     table.add_row("input", "", str(shape), "")
-    for row in layer_shapes(network, shape):
+    for row in list_layer_shapes(network, shape):
         count = f"{row.parameters:,}" if row.parameters else ""
         table.add_row(escape(row.name), row.kind, str(row.shape), count)
     out.print(table)
 
 
-def _cost(network: Any, shape: Sequence[int]) -> str:
+def _describe_cost(network: Any, shape: Sequence[int]) -> str:
     from ablate.timing.costs import count_flops_per_example
 
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return f"{parameters:,} parameters, {count_flops_per_example(network, shape):,} FLOP an example (forward)"
 
 
-def _text(value: object) -> str:
+def _format_keyword(value: object) -> str:
     return str(list(value) if isinstance(value, tuple) else value)

@@ -63,7 +63,7 @@ def _fetch_folder(url: str, name: str, out_dir: Path, plugins: list[str]) -> Pat
             conduct = Conduct(study, lay_out(study), folder, conditions, jobs=1, store=store)
             conduct.replay()
             folder.write_provenance(provenance)
-            folder.write_tables(conduct.tables())
+            folder.write_tables(conduct.make_tables())
         finally:
             folder.release()
     return folder.path

@@ -90,7 +90,7 @@ def _find_data(
     """The study to answer, where its data lies, and the name of the data set that cannot be had, or None."""
     from ablate.data import sources
 
-    root = sources.find(study.dataset, data_dir, download=True)
+    root = sources.find_root(study.dataset, data_dir, download=True)
     if root is not None or not sources.needs_root(study.dataset):
         return study, root, None
     if not fallback or not study.fallback:
@@ -100,7 +100,7 @@ def _find_data(
         )
     wanted, study = str(study.dataset), study_file.read(path, overrides, fallback=True)
     tell(f"{wanted} is not on this machine and cannot be downloaded: answering on {study.dataset} instead")
-    root = sources.find(study.dataset, data_dir, download=False)
+    root = sources.find_root(study.dataset, data_dir, download=False)
     if root is None and sources.needs_root(study.dataset):
         raise DataError(
             f"{study.dataset}, the fallback's data, is not on this machine either: use dataset=digits, "
