@@ -84,7 +84,7 @@ def leave_undrawn(replace: Callable[[object, str, object], object]) -> None:
 
 
 def count_trials(folder: Path) -> Counter[str]:
-    """Trials on record in a report folder, by phase.
+    """Trials recorded in a report folder, by phase.
 
     Opened for writing, so that what a killed writer left half done is undone, as any reader may.
     """

@@ -1,4 +1,4 @@
-"""Figures of chosen layers of trained arms on images of chosen classes, drawn into their report folder."""
+"""Draw what chosen layers of trained arms compute for images of chosen classes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,16 +30,21 @@ LONGEST_NAME = 100
 def draw(
     path: Path, *, arm: str | None, inputs: str | None, layers: str, data_dir: Path | None
 ) -> Iterator[Path]:
-    """Each PNG once it stands in `path`/figures, its SVG beside it: of every layer the maps, and the filters.
+    """Draw the layers' feature maps, and the filters. Each figure is a PNG and an SVG in `path`/figures.
+
+    Yields the path of each PNG after it is written.
 
     Args:
-        arm: the one to draw; None: all that left a checkpoint, four in a figure.
-        inputs: names of classes, comma-separated, or how these begin; None: those of the report.
-        layers: comma-separated numbers of convolutions (their maps after activation) or names of modules.
+        path: the report folder.
+        arm: the arm to draw. None draws all arms with a checkpoint, four per figure.
+        inputs: names of classes or their beginnings, separated by commas. None takes the report's classes.
+        layers: numbers of convolutions (their maps after the activation) or names of modules, separated by
+            commas.
+        data_dir: the folder with the data; None searches the usual folders.
 
     Raises:
-        AblateError: an arm, class or layer that is not there.
-        FolderError: the folder holds no checkpoints, or none that can be looked into.
+        AblateError: there is no such arm, class or layer.
+        FolderError: the folder has no checkpoints, or none that can be inspected.
     """
     trained = TrainedNetworks(path)
     study, names, classes = trained.study, trained.arms, trained.classes
@@ -75,14 +80,14 @@ def draw(
 
 @dataclass(frozen=True, kw_only=True)
 class _Networks:
-    """The runs that are looked into, where their checkpoints lie, and the data they are shown."""
+    """The runs to inspect, the folder of their checkpoints, and the function that loads their data."""
 
     folder: ReportFolder
     runs: Sequence[Run]
     load: Load
 
     def choose_default_inputs(self) -> tuple[int, ...]:
-        """The classes that a report would show."""
+        """The classes that a report would show for these runs."""
         dataset = self.load(None)
         scores = []
         for run in self.runs if dataset.name not in DEFAULT_INPUTS else ():
@@ -91,7 +96,7 @@ class _Networks:
         return choose_classes(dataset, scores)
 
     def make_views(self, classes: tuple[str, ...], inputs: tuple[int, ...], layers: Sequence[str]) -> Views:
-        """What the networks make of the classes; one among several may be one that cannot be looked into."""
+        """Make each network's view. Among several, a network that cannot be inspected gets a remark."""
         arms = []
         for run in self.runs:
             try:

@@ -1,4 +1,4 @@
-"""What the commands have in common: options, and functions that print lines and tables."""
+"""What the commands share: options, and functions that print lines and tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ err = Console(stderr=True, highlight=False)
 LOOPBACK = "127.0.0.1"
 """The address that only this machine can reach."""
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file: your question.")]
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file with your question.")]
 ReportDir = Annotated[Path, typer.Argument(metavar="DIR", help="A report folder that `run` wrote.")]
 Overrides = Annotated[
     list[str] | None,
@@ -31,7 +31,9 @@ Plugins = Annotated[
     typer.Option("--plugin", metavar="PACKAGE", help="Allow networks of this package; this runs its code."),
 ]
 Device = Annotated[str, typer.Option(help="Train on auto, cpu or cuda.")]
-OutDir = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the report folder.")]
+OutDir = Annotated[
+    Path, typer.Option("--out", metavar="FOLDER", help="Folder that contains the report folders.")
+]
 Storage = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Server with the record: postgresql://USER@HOST:PORT/DATABASE."),
@@ -62,12 +64,12 @@ def choose_device(wanted: str) -> str:
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """Print a line of the answer to stdout: brackets are not markup, and only the terminal wraps it."""
+    """Print a line of the answer to stdout. Brackets are no markup, and only the terminal wraps the line."""
     out.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def tell(text: str) -> None:
-    """Print a line about the work itself to stderr."""
+    """Print a line about the progress of the command to stderr."""
     err.print(text, markup=False, soft_wrap=True)
 
 

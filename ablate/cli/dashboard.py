@@ -9,10 +9,10 @@ from ablate.records.postgresql_record import parse_address
 
 
 def open_folder(folder: Path) -> RDBStorage:
-    """The record that `run` left in a report folder.
+    """Open the record that `run` left in a report folder.
 
     Raises:
-        AblateError: the folder has none.
+        AblateError: the folder has no record.
     """
     path = folder / "study.db"
     if not path.exists():
@@ -21,7 +21,7 @@ def open_folder(folder: Path) -> RDBStorage:
 
 
 def open_server(url: str) -> RDBStorage:
-    """The records of all studies on a server.
+    """Open the records of all studies on a server.
 
     Raises:
         AblateError: the URL is not one of a PostgreSQL server, or it contains a password.
@@ -30,7 +30,7 @@ def open_server(url: str) -> RDBStorage:
 
 
 def serve(record: RDBStorage, host: str, port: int) -> None:
-    """Serve the pages until an interrupt.
+    """Serve the pages until the user interrupts.
 
     Raises:
         AblateError: optuna-dashboard is not installed.

@@ -1,4 +1,4 @@
-"""Which engines and data sets this machine has, and why it lacks the others."""
+"""Find out which engines and data sets this machine has, and why the others are missing."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ from ablate.timing import machine
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One engine, data set or fact, whether this machine has it, and a remark."""
+    """An engine, a data set or a fact about the machine: whether it is there, and a remark."""
 
     name: str
     there: bool
@@ -24,7 +24,7 @@ class Finding:
 
 
 def examine(data_dir: Path | None) -> Iterator[Finding]:
-    """Engines, machine, versions and data sets. Nothing is trained or downloaded.
+    """Yield findings about engines, machine, versions and data sets. Nothing is trained or downloaded.
 
     The first call on a machine compiles the lanes engine, which takes some seconds.
     """
@@ -50,9 +50,9 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
 
 
 def warn_without_lanes(device: str) -> str | None:
-    """A warning if runs on a CPU must do without the lanes engine, else None.
+    """A warning if runs on a CPU cannot use the lanes engine, else None.
 
-    Compiles the engine if need be: once, before several workers would all compile it.
+    If necessary, this compiles the engine, so that not every worker compiles it.
     """
     if device != "cpu" or os.environ.get("ABLATE_ENGINE"):
         return None

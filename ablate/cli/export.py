@@ -1,4 +1,4 @@
-"""A trained arm as files that other programs read, and training curves as TensorBoard reads them."""
+"""Export a trained network for other programs, and training curves for TensorBoard."""
 
 import contextlib
 import importlib.util
@@ -32,23 +32,23 @@ CURVES = {
     "train/accuracy": "train_accuracy",
     "validation/accuracy": "validation_accuracy",
 }
-"""TensorBoard's tag of each column of tables/epochs.csv that is drawn."""
+"""The columns of tables/epochs.csv to export, by their tag in TensorBoard."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenFile:
-    """A file, and two lines of Python that use it."""
+    """An exported file, and two lines of Python that use it."""
 
     path: Path
     usage: tuple[str, str]
 
 
 def write_arm(folder: Path, arm: str, to: Path) -> list[WrittenFile]:
-    """The arm's first confirmed network as `<slug>.pt` (its state dict alone) and `<slug>.onnx`, in `to`.
+    """Write the arm's first confirmed network to `to`: its state dict as .pt, and the network as .onnx.
 
     Raises:
         AblateError: there is no such arm, or a package is missing.
-        FolderError: the folder holds no weights of it, or others.
+        FolderError: the folder has no weights of the arm, or weights of another network.
     """
     _require("onnx", "onnxscript")
     trained = TrainedNetworks(folder)
@@ -64,7 +64,7 @@ def write_arm(folder: Path, arm: str, to: Path) -> list[WrittenFile]:
     network = trained.reopen(run)
     buffer = io.BytesIO()
     torch.save(dict(network.state_dict()), buffer)
-    # Before anything is written: a network that ONNX cannot express leaves no half of an export.
+    # Before any file is written, so that a network that ONNX cannot express leaves no partial export.
     graph = _make_onnx(network, run, shape, _make_metadata(trained.study, run, classes))
     weights, program = to / f"{make_slug(arm)}.pt", to / f"{make_slug(arm)}.onnx"
     write_whole(weights, buffer.getvalue())
@@ -90,10 +90,10 @@ def write_arm(folder: Path, arm: str, to: Path) -> list[WrittenFile]:
 
 
 def write_curves(folder: Path, to: Path) -> int:
-    """The confirmed runs' training curves as event files, `to/<slug>/seed-<n>`; how many runs there were.
+    """Write the training curves of all confirmed runs as event files in `to/<slug>/seed-<n>`.
 
-    A step is one training example seen, so that arms of different batch sizes share an axis. Event files
-    that an earlier export left there are replaced: TensorBoard would draw both.
+    Returns the number of runs. A step is one training example, so that arms with different batch sizes share
+    an axis. Event files of an earlier export are deleted, because TensorBoard would draw both.
 
     Raises:
         AblateError: a package is missing.
@@ -128,7 +128,7 @@ def _require(*packages: str) -> None:
 
 
 def _count_examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
-    """Training examples up to a point of a curve: whole batches, of which an epoch's last may be short."""
+    """Count the training examples up to a point of a curve. The last batch of an epoch may be smaller."""
     images = study.dataset.facts.count_training_images(recipe.train_images, study.validation)
     batches = -(-images // recipe.batch_size)
     full, rest = divmod(round(epoch * batches), batches)
@@ -136,7 +136,7 @@ def _count_examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
 
 
 def _write_call(run: Run, image_shape: Sequence[int], classes: Sequence[str]) -> str:
-    """The Python expression that gives the run's network before anything was trained."""
+    """A Python expression that builds the untrained network of the run."""
     usual = models.read_keywords(run.arm.model)
     named = {k: v for k, v in run.keywords.items() if format_value(v) != format_value(usual[k])}
     return (
@@ -161,8 +161,8 @@ def _make_metadata(study: StudySpec, run: Run, classes: Sequence[str]) -> dict[s
 def _make_onnx(
     network: nn.Module, run: Run, image_shape: Sequence[int], metadata: Mapping[str, str]
 ) -> bytes:
-    """The network as ONNX: any number of images in, their logits out."""
-    # Two images: an axis of one would be taken for a constant.
+    """The network in ONNX format. It takes any number of images and gives their logits."""
+    # Two images, because the exporter takes an axis of length one for a constant.
     example = torch.zeros(2, *image_shape)
     try:
         with _silence():
@@ -176,16 +176,16 @@ def _make_onnx(
             )
     except torch.onnx.OnnxExporterError as error:
         raise AblateError(f"{run.arm.model} cannot be written as ONNX: {_summarise_error(error)}") from None
-    assert program is not None  # only the deprecated exporter gives nothing back
+    assert program is not None  # only the deprecated exporter returns None
     for node in program.model.graph:
-        node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)  # it names this machine's folders
+        node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)  # it contains paths of this machine
     program.model.metadata_props.update(metadata)
     return program.model_proto.SerializeToString()
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Without what torch's exporter tells: warnings of its own code, and graphs of what it cannot do."""
+    """Suppress the exporter's messages: warnings about its own code, and graphs that it cannot export."""
     before = logging.root.manager.disable
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore", FutureWarning)
@@ -198,7 +198,7 @@ def _silence() -> Iterator[None]:
 
 
 def _summarise_error(error: BaseException) -> str:
-    """The cause of an exporter's error in one line: what it says first, with what a colon there announces."""
+    """The cause of an exporter's error: its first line, and the second if the first ends with a colon."""
     cause = error.__cause__ or error
     first, *rest = [line.strip() for line in str(cause).splitlines() if line.strip()] or [
         type(cause).__name__

@@ -26,12 +26,12 @@ from ablate.study.spec import StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One study to answer on this machine, and how."""
+    """One study to answer on this machine, with the options of the command."""
 
     study: StudySpec
     data_root: Path | None
     missing_data: str | None
-    """The data set that could not be had, if the study's fallback answers; None: nothing is missing."""
+    """The data set that is missing, if the study's fallback is used instead; otherwise None."""
     out_dir: Path
     device: str
     jobs: int | None
@@ -41,12 +41,12 @@ class Job:
 
     @property
     def folder(self) -> ReportFolder:
-        """Where the report goes."""
+        """The report folder of the study."""
         name = f"{self.study.name}-{self.study.dataset}" if self.missing_data else self.study.name
         return ReportFolder(self.out_dir / name)
 
     def answer(self, *, fresh: bool) -> Evidence:
-        """Train, time and report whatever is not on record yet; the evidence behind the report.
+        """Do all remaining training and timing, write the report, and return its evidence.
 
         Raises:
             AblateError: the folder, the data or the record cannot be used.
@@ -75,11 +75,11 @@ class Job:
             stack.callback(conduct.close)
             reporting = _Reporting(self, folder, conduct, store, changed)
             self._follow(conduct, reporting)
-            with delay_interrupts():  # a signal waits until the report is whole
+            with delay_interrupts():  # a signal must wait until the report is complete
                 return reporting.write()
 
     def _read_data(self) -> Conditions:
-        """The conditions that all runs share, once the data set has been read and checked here."""
+        """Read and check the data set, and return the conditions that all runs share."""
         conditions = Conditions(
             dataset=self.study.dataset,
             data_root=self.data_root,
@@ -87,14 +87,14 @@ class Job:
             device=self.device,
             plugins=own.list_allowed(),
         )
-        # Read here first: a file that is not the official one is one line, not a failure of every run.
+        # Read the data here first, so that a damaged file gives one error and not a failure of every run.
         conditions.load(None)
         if (slower := warn_without_lanes(self.device)) and not self.quiet:
             tell(slower)
         return conditions
 
     def _follow(self, conduct: Conduct, reporting: "_Reporting") -> None:
-        """Do all phases, show their progress, and report the first pair as soon as there is one."""
+        """Run all phases and show their progress. Write a preliminary report after the first pair."""
         try:
             with make_display(err, quiet=self.quiet) as shown, closing(conduct.run_phases()) as events:
                 for event in events:
@@ -106,7 +106,7 @@ class Job:
                         if not self.quiet:
                             tell(f"first pair done, preliminary report: {reporting.page}")
         except Interrupted:
-            # From here on a second signal ends the command at once.
+            # A second signal ends the command here at once.
             reporting.write(measure_costs=False)
             tell(f"partial report: {reporting.page}")
             raise
@@ -114,7 +114,7 @@ class Job:
 
 @dataclass(frozen=True)
 class _Reporting:
-    """Writes a report of whatever is on record, again and again."""
+    """Writes reports of all records so far."""
 
     job: Job
     folder: ReportFolder
@@ -127,8 +127,8 @@ class _Reporting:
         return self.folder.path / "report.html"
 
     def write(self, *, measure_costs: bool = True) -> Evidence:
-        """Tables, provenance and report of what is on record."""
-        # Imported here and not at the top: it takes seconds, and workers train meanwhile.
+        """Write the tables, the provenance and the report of all records so far."""
+        # Imported while the workers train, because the import takes a second or two.
         from ablate.report import writer
 
         provenance = replace(
@@ -145,7 +145,7 @@ class _Reporting:
 
 
 def _use_cluster(address: str) -> Mapping[str, Any]:
-    """How workers on a Ray cluster are opened, and how this machine is taken out of it while timing."""
+    """The arguments of Conduct that train on a Ray cluster, and reserve this machine during timing."""
     try:
         from ablate.execution.ray_cluster import RayTasks, reserve_machine
     except ModuleNotFoundError as error:
@@ -157,7 +157,7 @@ def _use_cluster(address: str) -> Mapping[str, Any]:
 
 
 def _open_shared_record(url: str, study: StudySpec, folder: ReportFolder) -> Record:
-    """The record that hosts share; the folder gets the study as a host last gave it."""
+    """Open the record that hosts share. Write the study file that a host last stored to the folder."""
     from ablate.records.postgresql_record import PostgresqlRecord
 
     store = PostgresqlRecord(url, study.name)

@@ -1,4 +1,4 @@
-"""The command line: its commands, and every foreseen error as one line with its exit code."""
+"""The command line: it runs a command, and turns expected errors into one line and an exit code."""
 
 import sys
 from typing import NoReturn
@@ -22,9 +22,9 @@ commands.register(app)
 
 
 def main() -> NoReturn:
-    """Run the command line; every foreseen error is one line and exit code 2."""
+    """Run the command line. An expected error prints one line and gives exit code 2."""
     try:
-        # Outside typer's own mode an Exit comes back as its code.
+        # If standalone_mode is off, typer returns the code of an Exit.
         code = app(standalone_mode=False) or 0
     except Interrupted as interruption:
         err.print("interrupted; the same command continues where this one stopped")

@@ -21,18 +21,18 @@ PLAIN_LINE_SECONDS = 10.0
 
 
 class Display(Protocol):
-    """A context manager that shows events."""
+    """A context manager that shows the progress of a study."""
 
     def __enter__(self) -> "Display": ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def show(self, event: Advanced) -> None:
-        """Show that one more run or block is done."""
+        """Show that one more run or timing block is done."""
 
 
 class _NoDisplay:
-    """Shows nothing, for --quiet."""
+    """A display that shows nothing, for --quiet."""
 
     def __enter__(self) -> "_NoDisplay":
         return self
@@ -45,7 +45,7 @@ class _NoDisplay:
 
 
 class _Bars:
-    """One bar per phase, with the latest result and the time left."""
+    """A display with one bar per phase, its latest result and the remaining time."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -69,7 +69,7 @@ class _Bars:
 
     def show(self, event: Advanced) -> None:
         if event.phase not in self._tasks:
-            # Runs from an earlier command took no time now: start the estimate after them.
+            # Leave runs of an earlier command out of the estimated time, because they take no time now.
             self._tasks[event.phase] = self._progress.add_task(
                 event.phase, total=event.total, completed=max(0, event.done - 1), latest=""
             )
@@ -79,7 +79,7 @@ class _Bars:
 
 
 class _Lines:
-    """At most one line in ten seconds and one at the end of a phase, for logs and pipes."""
+    """A display for logs and pipes: a line at most every ten seconds, and one at the end of a phase."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -1,4 +1,4 @@
-"""The provenance of a study's results: machine, data, arms, and what happened to runs."""
+"""Describe where a study's results come from: the machine, the data, the arms and the engines."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,15 @@ from ablate.records.run_records import Phase
 def describe_circumstances(
     plan: Plan, machine: Machine, dataset: Dataset, costs: Mapping[str, ArmCost], plugins: tuple[str, ...]
 ) -> Provenance:
-    """The provenance of what is on record; `dataset` has its images as they are, `costs` are by arm."""
+    """The provenance of the recorded runs.
+
+    Args:
+        plan: the plan, after it has gone through all recorded waves.
+        machine: the hardware and software that the runs were measured on.
+        dataset: the study's data set, with images of their original size.
+        costs: the cost of each arm, by its name.
+        plugins: the packages whose networks the user allowed.
+    """
     records = [record for _, record in plan.find_recorded()]
     engines = Counter(record.engine for record in records if record.engine)
     used_models = sorted({arm.model for arm in plan.layout.arms})
@@ -29,7 +37,7 @@ def describe_circumstances(
         left_out=dict(plan.layout.left_out),
         engines=dict(sorted(engines.items())),
         causes={f"{r.phase} {r.arm} {r.setting} seed {r.seed}": r.cause for r in records if r.cause},
-        # Only people's own networks have code that may change while their weights stay.
+        # Only the code of a user's own network may change without a new version of ablate.
         code={model: code for model in used_models if (code := models.fingerprint(model))},
         plugins=plugins,
         search=plan.generations.summarise(),
@@ -49,7 +57,7 @@ def _describe_data(dataset: Dataset) -> DataFacts:
 
 
 def _list_mixed_engines(plan: Plan) -> tuple[str, ...]:
-    """Arms whose confirmed runs were trained by more than one engine."""
+    """The names of the arms whose confirmed runs were trained by more than one engine."""
     engines: dict[str, set[str]] = {}
     for run, record in plan.find_recorded(Phase.CONFIRM):
         engines.setdefault(run.arm.name, set()).add(record.engine)

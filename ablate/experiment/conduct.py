@@ -1,4 +1,4 @@
-"""The main job: search, tune, confirm, time, look inside. Emits events; prints and draws nothing."""
+"""The main job: search, tune, confirm, time and look inside. It yields events, and prints nothing."""
 
 import os
 import time
@@ -29,11 +29,11 @@ from ablate.timing.costs import Work
 from ablate.timing.machine import describe_machine, device_name
 
 POLL_SECONDS = 1.0
-"""How often a host that has nothing left to do looks for the results of other hosts."""
+"""How long a host without work waits before it looks for new results of other hosts."""
 
 
 class Conduct:
-    """One study on one machine: does what its plan wants and its record lacks."""
+    """Conducts one study on one machine: trains and times the planned runs that have no record yet."""
 
     def __init__(
         self,
@@ -47,7 +47,18 @@ class Conduct:
         alone: Callable[[], AbstractContextManager[None]] = nullcontext,
         store: Record | None = None,
     ) -> None:
-        """Within `alone` nobody else uses this machine; `store` keeps the record if the folder does not."""
+        """Open the record and make the plan.
+
+        Args:
+            study: the study.
+            layout: its arms and contrasts.
+            folder: the report folder.
+            conditions: the data, device and settings that all runs share.
+            jobs: how many runs train at the same time.
+            workers: opens the workers that train.
+            alone: a context manager in which no other program of this study uses the machine.
+            store: where records are stored; by default, a SQLite file in the folder.
+        """
         self._study = study
         self._folder = folder
         self._conditions = conditions
@@ -63,18 +74,18 @@ class Conduct:
         self._worked = False
 
     def run_phases(self) -> Generator[Event, None, None]:
-        """Do what is left to do, phase by phase; a finished study does nothing."""
+        """Do the remaining work, phase by phase. If the study is finished, do nothing."""
         for event in self._measure():
             self._worked = True
             yield event
-        yield from self._look()  # measures nothing, so it may be done at any later time
+        yield from self._look()  # not counted as work: it measures nothing
 
     def _measure(self) -> Iterator[Event]:
         yield from self._train()
         yield from self._time()
 
     def _train(self) -> Iterator[Event]:
-        """Search, tune and confirm, wave by wave."""
+        """Search, tune and confirm. Each wave ends before the next one starts."""
         workers: Workers | None = None
         planned: Counter[str] = Counter()
         try:
@@ -83,7 +94,7 @@ class Conduct:
                 planned[wave.phase] += len(wave.runs)
                 if left and workers is None:
                     workers = self._open_workers(self._conditions, self._jobs)
-                    # Workers take seconds to import torch: this shows that the command is alive.
+                    # Workers need seconds to import torch. This event shows that the command is running.
                     done, total = planned[wave.phase] - len(left), self._count_total(wave, planned)
                     detail = {"arm": f"{self._jobs} jobs", "detail": "starting"}
                     yield Advanced(phase=wave.phase, done=done, total=total, **detail)
@@ -91,12 +102,12 @@ class Conduct:
                     yield from self._train_wave(wave, left, workers, planned)
         finally:
             if workers is not None:
-                workers.close()  # timing needs the machine alone
+                workers.close()  # because nothing else may run during timing
 
     def _train_wave(
         self, wave: Wave, left: list[Run], workers: Workers, planned: Counter[str]
     ) -> Iterator[Event]:
-        """Train what is left of a wave, here or, where the record is shared, on whichever host claims it."""
+        """Train the remaining runs of a wave. If hosts share the record, each trains the runs it claims."""
         done, total = planned[wave.phase] - len(left), self._count_total(wave, planned)
         announced = wave.phase != Phase.CONFIRM or self._plan.has_first_pair()
         while left:
@@ -111,10 +122,10 @@ class Conduct:
             done = planned[wave.phase] - len(left)
 
     def _time(self) -> Iterator[Event]:
-        """Measure each arm's throughput, in alternation and alone on the machine."""
+        """Measure each arm's throughput. Arms alternate, and nothing else runs on the machine."""
         arms = self._plan.list_trained_arms()
         if self._plan.layout.arms[0] not in arms:
-            return  # every arm is timed beside the baseline
+            return  # the ratio to the baseline cannot be measured
         while not self._store.claim(TIMING_KEY):
             time.sleep(POLL_SECONDS)
         self._store.refresh()
@@ -125,12 +136,12 @@ class Conduct:
                 for done, total, block in self._throughput.measure():
                     speed = f"{block.examples / block.seconds:,.0f} examples/s"
                     yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
-            if self._store.shared:  # before other hosts go on: their reports tell these costs
+            if self._store.shared:  # before the other hosts continue, because their reports show these costs
                 self._store.share_provenance(self.make_provenance().to_dict())
         self._store.release(TIMING_KEY)
 
     def _look(self) -> Iterator[Event]:
-        """Keep what the trained networks confuse and what their layers compute."""
+        """Store which classes the trained networks confuse, and what their layers compute."""
         firsts = [self._plan.make_first_run(arm) for arm in self._plan.layout.arms]
         kept = [run for run in firsts if self._folder.locate_checkpoint(run.arm.slug).exists()]
         trained = {self._plan.key(run): run for run in kept if self._plan.is_recorded(run)}
@@ -139,11 +150,11 @@ class Conduct:
 
     @property
     def is_timed_elsewhere(self) -> bool:
-        """Whether another host timed the arms: its provenance then counts."""
+        """Whether another host timed the arms. Then its provenance is the one to store."""
         return bool(self._store.find_foreign_provenance(self._machine))
 
     def replay(self) -> None:
-        """Follow the plan as far as the record goes; train nothing, time nothing."""
+        """Go through the plan up to the first run without a record. Train and time nothing."""
         for wave in self._plan.plan_waves():
             if not all(map(self._plan.is_recorded, wave.runs)):
                 return
@@ -154,19 +165,19 @@ class Conduct:
         self._store.close()
 
     def make_tables(self) -> dict[str, pd.DataFrame]:
-        """The tables that a report is made from."""
+        """Make the tables that a report is made from."""
         return make_tables(self._plan, self._throughput.list_blocks())
 
     def make_provenance(self, *, measure_costs: bool = True) -> Provenance:
-        """Where the results on record come from.
+        """Describe where the recorded results come from.
 
-        Without `measure_costs` an arm has a cost only if it is known already: measuring takes two of its
-        training steps.
+        Measuring the cost of an arm takes two training steps. Without `measure_costs` only costs that are
+        already known are included.
         """
         elsewhere = self._store.find_foreign_provenance(self._machine)
         kept = Provenance.from_dict(elsewhere) if elsewhere else self._folder.read_provenance()
         machine = describe_machine(torch.device(self._conditions.device), self._threads, self._jobs)
-        if kept and (elsewhere or not self._worked):  # the machine that measured the values on record
+        if kept and (elsewhere or not self._worked):  # the machine that measured the recorded values
             machine = kept.machine
         known = kept.arms if kept else {}
         costs = {arm.name: known.get(arm.name, ArmCost()) for arm in self._plan.layout.arms}
@@ -179,13 +190,13 @@ class Conduct:
         return describe_circumstances(self._plan, machine, dataset, costs, self._conditions.plugins)
 
     def _count_total(self, wave: Wave, planned: Counter[str]) -> int:
-        """How many runs the phase has, as far as is known."""
+        """Count the runs of the phase that are known so far."""
         return self._study.search.candidates if wave.phase == Phase.SEARCH else planned[wave.phase]
 
     def _order(self, runs: Iterable[Run]) -> list[Run]:
-        """Seed after seed, so that pairs are complete early, and in each seed the longest run first.
+        """Sort by seed, so that complete pairs exist early. Within a seed, put the longest run first.
 
-        Then what is left for the last free worker is short, and no core idles long at the end.
+        Then the last runs are short, and no core is idle for long at the end.
         """
         return sorted(runs, key=lambda run: (run.seed, -self._work.count_flops(run)))
 
@@ -193,7 +204,7 @@ class Conduct:
         return self._store.claim(self._plan.key(run))
 
     def _list_left_by_others(self, runs: Sequence[Run]) -> list[Run]:
-        """The runs that other hosts have not put on record either."""
+        """List the runs that no other host has recorded yet. If there are some, wait a moment."""
         self._store.refresh()
         left = [run for run in runs if not self._plan.is_recorded(run)]
         if left:
@@ -201,7 +212,7 @@ class Conduct:
         return left
 
     def _record(self, outcome: Outcome) -> None:
-        if outcome.checkpoint is not None:  # before the record: a run on record is never trained again
+        if outcome.checkpoint is not None:  # before the record, because a recorded run never trains again
             self._folder.write_checkpoint(outcome.run.arm.slug, outcome.checkpoint)
         self._store.add_run(self._plan.key(outcome.run), outcome.record)
 

@@ -1,4 +1,4 @@
-"""What happens while a study runs, as values: a progress display shows them, a command acts on them."""
+"""The events of a running study. A progress display shows them, and a command reacts to them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from ablate.records.run_records import RunRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Advanced:
-    """Progress of a phase; `arm` and `detail` describe the latest run or timing block."""
+    """One more run or timing block of a phase is done. `arm` and `detail` describe it."""
 
     phase: str
     done: int
@@ -18,14 +18,14 @@ class Advanced:
 
 @dataclass(frozen=True, kw_only=True)
 class FirstPair:
-    """Every arm has its first confirmed seed: a preliminary report can be written."""
+    """Every arm has its first confirmed run, so a preliminary report can be written."""
 
 
 Event = Advanced | FirstPair
 
 
 def describe_run(phase: str, done: int, total: int, record: RunRecord) -> Advanced:
-    """The event of a finished run: its accuracy, or why it has none."""
+    """The event of a finished run, with its accuracy or the reason why it has none."""
     accuracy = record.validation_accuracy if record.test_accuracy is None else record.test_accuracy
     failure = f"{record.status}, {record.cause}" if record.cause else record.status
     outcome = failure if accuracy is None else f"accuracy {accuracy:.3f}"

@@ -1,7 +1,7 @@
-"""What is left to do: the runs that a study wants, as a function of the study and of what is on record.
+"""The plan: which runs a study needs, computed from the study and the recorded runs alone.
 
-Nothing here trains, reads or writes. The same study and the same records give the same runs, whatever the
-number of workers and however often the command was interrupted.
+Nothing here trains, reads or writes. The same study and the same records give the same runs. The number of
+workers and the number of interruptions make no difference.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,65 +20,65 @@ from ablate.tuning.trials import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Wave:
-    """Runs that may go on side by side: a generation of a search, a stage of tuning, or all to confirm."""
+    """Runs that may train at the same time: a search's generation, a stage of tuning, or all to confirm."""
 
     phase: Phase
     runs: tuple[Run, ...]
 
 
 class Plan:
-    """The waves of one study in their order, and what the waves so far led to."""
+    """The waves of one study in their order, and the results of the finished waves."""
 
     def __init__(
         self, study: StudySpec, layout: Layout, records: Mapping[str, RunRecord], *, device: str
     ) -> None:
-        """`records` are the records by run key; the plan looks at them, and others add to them."""
+        """`records` has the records by run key. The plan only reads it; others add to it."""
         self.study = study
         self.layout = layout
         self.choices: Mapping[str, Choice] = {}
-        """By arm, the setting that tuning chose; empty before, and where nothing is tuned."""
+        """The setting that tuning chose, by arm. Empty before the end of tuning, or if nothing is tuned."""
         self.generations = Generations(study)
         self._records = records
         self._device = device
         self._runs: dict[str, Run] = {}
 
     def plan_waves(self) -> Iterator[Wave]:
-        """Search, tune, confirm. All runs of a wave must be on record before the next is asked for."""
+        """Yield the waves: search, tune, confirm. All runs of a wave need records before the next wave."""
         yield from self._search()
         yield from self._tune()
         yield from self._confirm()
 
     def key(self, run: Run) -> str:
-        """The key under which the run is on record."""
+        """The key under which the run is stored."""
         return run.key(self.study, self._device)
 
     def is_recorded(self, run: Run) -> bool:
-        """Whether the run need not be trained any more."""
+        """Whether the run has a record, so that it does not train again."""
         return self.key(run) in self._records
 
     def find_recorded(self, phase: Phase | None = None) -> Iterator[tuple[Run, RunRecord]]:
-        """The planned runs that are on record, of one phase or of all."""
+        """Yield the planned runs that have a record, with their records: of one phase, or of all phases."""
         for key, run in self._runs.items():
             if key in self._records and phase in (None, run.phase):
                 yield run, self._records[key]
 
     def has_first_pair(self) -> bool:
-        """Whether every arm has its first confirmed seed on record."""
+        """Whether the first confirmed seed of every arm is recorded."""
         firsts = [key for key, run in self._runs.items() if run.phase == Phase.CONFIRM and run.seed == 0]
         return bool(firsts) and all(key in self._records for key in firsts)
 
     def has_trained(self, arm: Arm) -> bool:
-        """Whether any confirmed run of the arm came to its end: what cannot be trained cannot be timed."""
+        """Whether any confirmed run of the arm was trained to its end. Otherwise the arm cannot be timed."""
         return any(
             run.arm == arm and record.status in TRAINED for run, record in self.find_recorded(Phase.CONFIRM)
         )
 
     def list_trained_arms(self) -> list[Arm]:
-        """The arms that can be timed."""
+        """List the arms that can be timed."""
         return [arm for arm in self.layout.arms if self.has_trained(arm)]
 
     def make_first_run(self, arm: Arm) -> Run:
-        """The arm's first confirmed run: what is timed, measured and looked into."""
+        """The arm's first confirmed run: the run that is timed and inspected."""
         choice = self.choices.get(arm.name)
         return Run(phase=Phase.CONFIRM, arm=arm, setting=choice.chosen if choice else {}, seed=0)
 
@@ -119,7 +119,7 @@ class Plan:
         self._runs.update((self.key(run), run) for run in runs)
 
     def _read_scores(self) -> dict[Trial, float]:
-        """Validation accuracy by trial; 0 where the run diverged or failed."""
+        """The validation accuracy of each trial. It is 0 if the run diverged or failed."""
         return {
             Trial(arm=run.arm.name, setting=tuple(run.setting.items()), seed=run.seed): (
                 self._records[key].validation_accuracy or 0.0

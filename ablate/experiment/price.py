@@ -1,4 +1,4 @@
-"""The price of a study on this machine: runs and minutes, from a few timed steps of every arm."""
+"""Estimate the runs and minutes of a study on this machine, from a few timed steps of every arm."""
 
 import os
 import time
@@ -26,28 +26,28 @@ from ablate.tuning.widening import EXTENSION_STEPS
 
 STEPS = 15
 EVALUATION_SHARE = 0.35
-"""Time to evaluate an example over the time to train on it: 0.33 to 0.4 was measured for LeNet."""
+"""The time to evaluate an example, divided by the time to train on it. Measured for LeNet: 0.33 to 0.4."""
 NAMED = 4
-"""How many arms a line names; it counts the others."""
+"""The most arms that a line names. It counts the others."""
 START_SECONDS = 10.0
 """Time to start the workers, read the data and write the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmPrice:
-    """One arm's size, and how fast one core trains it."""
+    """The size of one arm, and the speed at which one core trains it."""
 
     arm: str
     parameters: int
     flops_per_example: int
     examples_per_second: float
     reason_for_loop: str | None
-    """Why the torch loop trains it; None where a faster engine does."""
+    """Why the torch loop trains the arm. None if a faster engine trains it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPrice:
-    """Runs and minutes of a study, from the fewest to the most that tuning may want."""
+    """The runs and minutes of a study. Tuning may need more or fewer runs, so the minutes are a range."""
 
     arms: list[ArmPrice]
     runs_in_words: str
@@ -63,7 +63,7 @@ class StudyPrice:
 
     @property
     def engines_in_words(self) -> list[str]:
-        """Which arms the torch loop trains, one line for each reason; empty where it trains none."""
+        """Which arms the torch loop trains, with one line per reason. Empty if it trains none."""
         reasons: dict[str, list[str]] = {}
         for arm in self.arms:
             if arm.reason_for_loop is not None:
@@ -77,9 +77,9 @@ class StudyPrice:
 
 
 def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
-    """Time a few training steps of every arm on one core, and add up the study.
+    """Time a few training steps of every arm on one core, and compute the time of the whole study.
 
-    The finalists of a search are not known yet. Its first generation stands for them and for all candidates.
+    The candidates and finalists of a search are not known yet. The first generation is used as a sample.
     """
     settle_process(1)
     searching = study.design == "search"
@@ -107,7 +107,7 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
 def _estimate_seconds(
     study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
 ) -> tuple[tuple[float, float], tuple[int, int], int]:
-    """Fewest and most seconds on one core, fewest and most tuning runs, and how many runs to confirm."""
+    """Fewest and most seconds on one core, fewest and most tuning runs, and the number of runs to confirm."""
     tuning = [0, 0]
     seconds = [0.0, 0.0]
     for arm, known in zip(arms, priced, strict=True):
@@ -124,7 +124,7 @@ def _estimate_seconds(
 def _estimate_search_seconds(
     study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
 ) -> tuple[tuple[float, float], tuple[int, int], int]:
-    """The same for a search, from the mean over a sample of its candidates."""
+    """The same numbers for a search, estimated from a sample of its candidates."""
     finals = 1 + study.search.finalists
     (least, most), tuning, _ = _estimate_seconds(study, arms, priced)
     share = finals / len(arms)
@@ -140,18 +140,18 @@ def _estimate_search_seconds(
 
 
 def _count_examples(study: StudySpec, arm: Arm) -> int:
-    """Training examples of one run of the arm, over all epochs."""
+    """How many examples one run of the arm trains on, over all epochs."""
     images = study.dataset.facts.count_training_images(arm.recipe.train_images, study.validation)
     return images * arm.recipe.epochs
 
 
 def _count_work(study: StudySpec, arm: Arm) -> float:
-    """The work, in training examples, of a run that reads the validation images after every epoch."""
+    """The work of a run that is evaluated after every epoch, counted in training examples."""
     return _count_examples(study, arm) + EVALUATION_SHARE * study.validation * arm.recipe.epochs
 
 
 def _count_tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, int]:
-    """The fewest and the most runs that tuning may want of an arm."""
+    """The fewest and the most runs that tuning may need for an arm."""
     grid = make_grid(study, arm)
     if not study.tuning.active or not grid.ranges:
         return 0, 0
@@ -181,7 +181,7 @@ def _price_arm(arm: Arm, study: StudySpec) -> ArmPrice:
         arm=arm.name,
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
         flops_per_example=count_flops_per_example(trainer.model, dataset.images.shape[1:]),
-        # The median: a burst of another program, or a step with cold caches, does not change it.
+        # The median, because a slow step (cold caches, another program) does not change it.
         examples_per_second=len(batch) / median(seconds),
         reason_for_loop=_explain_loop(run, dataset) if trainer.name == "loop" else None,
     )

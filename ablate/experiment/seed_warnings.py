@@ -1,4 +1,4 @@
-"""What the seeds of a study cannot show, said before they are spent."""
+"""Warnings before training: what the number of seeds in a study cannot show."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from ablate.study.spec import StudySpec, format_value
 
 
 def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
-    """One line for each thing that this number of seeds cannot show."""
+    """Yield one line for each result that this number of seeds cannot give."""
     contrasts = layout.contrasts
     declared = len(contrasts) or study.search.finalists
     if study.design == "factorial":
@@ -28,7 +28,7 @@ def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
         )
     typical = study.dataset.facts.typical_spread
     if typical is None or any(arm.model != "lenet" for arm in layout.arms):
-        return  # the spread was not measured
+        return  # the spread is not known for this data set or model
     spread = power.compute_resolvable_spread(study.seeds, decision.margin, decision.alpha)
     if spread < typical:
         needed = power.count_seeds_for_equivalence(decision.margin / typical, decision.alpha)

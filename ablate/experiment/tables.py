@@ -1,4 +1,4 @@
-"""From the records of a study to the tables that a report is made from."""
+"""Make the tables for a report from the records of a study."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -11,8 +11,8 @@ from ablate.records.tables import make_epochs_frame, make_frame, make_runs_frame
 
 
 def make_tables(plan: Plan, blocks: Sequence[TimingBlock]) -> dict[str, pd.DataFrame]:
-    """The tables runs, epochs, tuning and timing, of whatever is on record."""
-    # A record made before a factor was added does not know it; the plan does.
+    """Make the tables `runs`, `epochs`, `tuning` and `timing` from all records so far."""
+    # If a factor was added to the study later, older records lack its value. The plan has it.
     records = [
         replace(record, values={**run.arm.factors, **run.setting}) for run, record in plan.find_recorded()
     ]
@@ -26,6 +26,7 @@ def make_tables(plan: Plan, blocks: Sequence[TimingBlock]) -> dict[str, pd.DataF
 
 
 def _list_tuning_outcomes(plan: Plan) -> Iterator[TuningOutcome]:
+    """Yield the result of tuning for each arm and parameter."""
     tuned = [record for _, record in plan.find_recorded(Phase.TUNE)]
     for arm, choice in plan.choices.items():
         of_arm = [record for record in tuned if record.arm == arm]

@@ -1,4 +1,4 @@
-"""The timing phase: every arm alone on the machine, in alternating blocks; and what each arm costs."""
+"""The timing phase: measure the throughput of the arms in alternating blocks, and the cost of each arm."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from ablate.timing.machine import device_name
 
 
 class Throughput:
-    """Throughput and cost of the arms. The plain torch loop is timed, on all cores: it is what people run."""
+    """Measures throughput and cost of the arms. It times the torch loop, on all cores of the machine."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Throughput:
         store: Record,
         threads: int,
     ) -> None:
-        """`runs` has one run of each arm, the baseline's first. It is empty where nothing can be timed."""
+        """`runs` has one run of each arm, the baseline's first. It is empty if nothing can be timed."""
         self._study = study
         self._runs = {run.arm.name: run for run in runs}
         self._conditions = conditions
@@ -40,7 +40,7 @@ class Throughput:
         self._threads = threads
 
     def measure(self) -> Iterator[tuple[int, int, TimingBlock]]:
-        """Measure every missing block; after each, how many are done, of how many, and the block."""
+        """Measure every missing block. After each, yield the number done, the total number, and the block."""
         order = self._list_measurements()
         wanted = [entry for entry in order if entry[0] not in self._store.blocks]
         if not wanted:
@@ -57,15 +57,15 @@ class Throughput:
             yield done, len(order), measured
 
     def is_complete(self) -> bool:
-        """Whether every block is on record."""
+        """Whether every block is recorded."""
         return all(key in self._store.blocks for key, *_ in self._list_measurements())
 
     def list_blocks(self) -> list[TimingBlock]:
-        """The blocks of this alternation that are on record."""
+        """The recorded blocks of the current arms, machine and settings."""
         return [self._store.blocks[key] for key, *_ in self._list_measurements() if key in self._store.blocks]
 
     def measure_cost(self, run: Run, known: ArmCost) -> ArmCost:
-        """The run's parameters, FLOPs and peak memory; `known` if that was measured of the same run."""
+        """Measure parameters, FLOPs and peak memory. Return `known` if it was measured for the same run."""
         key = run.key(self._study, self._conditions.device)
         if known.measured_as == key:
             return known
@@ -82,11 +82,11 @@ class Throughput:
         return ArmCost(**asdict(measured), measured_as=key)
 
     def _list_measurements(self) -> list[tuple[str, int, int, str]]:
-        """Key, block, position and arm of every measurement, in the order in which they are made."""
+        """List the key, block, position and arm of every measurement, in the order of measuring."""
         if not self._runs:
             return []
-        # A new arm changes the neighbours of all others, and blocks of two machines are no pairs: in both
-        # cases the key changes, so the alternation starts again.
+        # The keys depend on all arms and on the machine, so that timing starts again if one of them changes.
+        # Blocks with other neighbouring arms, or from two machines, cannot be compared.
         runs = [run.key(self._study, self._conditions.device) for run in self._runs.values()]
         machine = self._store.find_timing_machine(device_name(self._device))
         seconds = self._study.timing.block_seconds

@@ -1,4 +1,4 @@
-"""The registry of networks: builds, checks and describes them by name."""
+"""The registry of networks: build, check and describe a network by its name."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -58,9 +58,9 @@ def read_keywords(model: str) -> dict[str, Any]:
 
 
 def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:
-    """The image shape `(channels, height, width)` and number of classes with which to describe a model.
+    """The image shape `(channels, height, width)` and number of classes to use when a model is described.
 
-    They are the defaults of its signature, else one channel of 28×28 pixels and ten classes.
+    They are the defaults of its signature, or else one channel of 28×28 pixels and ten classes.
     """
     named = inspect.signature(MODELS.get(model) or find_callable(model, list(MODELS))).parameters
     defaults = {name: named[name].default for name in GIVEN_BY_DATA if name in named}
@@ -69,14 +69,14 @@ def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:
 
 
 def fingerprint(model: str) -> str | None:
-    """SHA-256 of the code of a user's network; None for those of ablate, which have its version."""
+    """SHA-256 of the code of a user's network. None for a network of ablate, whose version is recorded."""
     return None if model in MODELS else hash_file(find_callable(model, list(MODELS)))
 
 
 def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> None:
-    """Pass one example through the network on the meta device, without memory for its tensors.
+    """Pass one example through the network on the meta device, where tensors need no memory.
 
-    A user's network is built and run on the CPU, as its code may not support the meta device.
+    A user's network is built and run on the CPU, because its code may not support the meta device.
 
     Raises:
         ModelError: a keyword is unknown, a value out of range, or the geometry impossible.
@@ -86,7 +86,7 @@ def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int]
         try_out(model, network, input_shape, classes)
         return
     with torch.device("meta"):
-        # In evaluation mode: in training, batch norm refuses a single example with maps of one pixel.
+        # In evaluation mode, because in training batch norm refuses one example with maps of one pixel.
         output = sketch(model, settings, input_shape=input_shape, classes=classes).eval()(
             torch.empty(1, *input_shape)
         )
@@ -95,7 +95,7 @@ def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int]
 
 
 def sketch(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> nn.Module:
-    """A network to inspect: on the meta device, shapes without values; a user's network on the CPU."""
+    """A network to inspect, with shapes but no values (meta device). A user's network is on the CPU."""
     if model not in MODELS:
         return build(model, settings, input_shape=input_shape, classes=classes, init="default", seed=0)
     with torch.device("meta"):
@@ -105,9 +105,9 @@ def sketch(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int
 def build(
     model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int, init: str, seed: int
 ) -> nn.Module:
-    """A network on the CPU. Every parameter is a function of the seed and its name only.
+    """Build a network on the CPU. Each initial parameter depends only on the seed and its own name.
 
-    In a user's network, parameters that `init` does not set are drawn by its own code from the seed.
+    In a user's network, its own code draws the parameters that `init` does not set, also from the seed.
     """
     if model not in MODELS:
         _check_names(model, settings)

@@ -40,22 +40,22 @@ def alexnet(
 ) -> nn.Sequential:
     """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    By default it has 46,764,746 parameters. Batch norm (if asked for) and the activation follow every
-    convolution; overlapping 3×3 pooling with stride 2 follows the first, the second and the last. 28×28
+    By default it has 46,764,746 parameters. Batch norm (if chosen) and the activation follow every
+    convolution. Overlapping 3×3 pooling with stride 2 follows the first, the second and the last. 28×28
     images need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
 
     Args:
-        conv_layers: number of convolutions, 1 to 8; any after the fifth has its width.
+        conv_layers: number of convolutions, 1 to 8. Those after the fifth are as wide as the fifth.
         width: multiplies the channels of every convolution and the units of every hidden layer.
-        stem_kernel: kernel size of the first convolution; stem_stride and stem_padding are also its.
+        stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
         kernel_size: odd kernel sizes of the other convolutions, which keep the size of their maps.
-        head: `dense`, or `global_average`: dropout, a 1×1 convolution with a map per class, their means.
+        head: `dense`, or `global_average`: dropout, a 1×1 convolution with a map per class, mean of each map.
         hidden: widths of the dense head's hidden layers, up to eight.
-        dropout: probability of zeroing a unit after each hidden layer, or before the convolution to the
-            classes.
+        dropout: probability of zeroing a unit after each hidden layer, or before the 1×1 convolution of
+            `global_average`.
 
     Raises:
-        ModelError: a value is impossible, or a kernel does not fit its map. Names keyword, layer and sizes.
+        ModelError: a value is impossible, or a kernel does not fit its map. It names keyword and layer.
     """
     times, share = require_multiplier("width", width), require_probability("dropout", dropout)
     convolutions = require_whole("conv_layers", conv_layers, at_least=1, at_most=8)

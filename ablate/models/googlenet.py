@@ -37,7 +37,7 @@ STAGES: tuple[tuple[Channels, ...], ...] = (
         (384, (192, 384), (48, 128), 128),
     ),
 )
-"""Channels of the paths of each Inception block; Table 1 of the paper."""
+"""The channels of the four paths of each Inception block, from Table 1 of the paper."""
 COUNTS = tuple(len(stage) for stage in STAGES)
 PATHS = ("1x1", "3x3", "5x5", "pool")
 KERNELS = (3, 5)
@@ -48,7 +48,7 @@ class Inception(nn.Module):
     """Parallel paths over one input. The output is `(batch, sum of their channels, height, width)`."""
 
     def __init__(self, paths: Mapping[str, nn.Module]) -> None:
-        """`paths` by name; all must give maps of one size."""
+        """Join the named paths. All must give maps of the same size."""
         super().__init__()
         for name, path in paths.items():
             self.add_module(name, path)
@@ -79,21 +79,21 @@ def googlenet(
     """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
     By default it has 5,977,530 parameters: three convolutions, then stages of Inception blocks. 3×3 pooling
-    with stride 2 follows the first and third convolution and separates the stages. Batch norm (if asked for)
+    with stride 2 follows the first and third convolution and separates the stages. Batch norm (if chosen)
     and the activation follow every convolution. 28×28 images need `stem_stride: 1`.
 
     Args:
-        stages: Inception blocks per stage, 1 to 8, or number of stages, 1 to 3.
+        stages: number of Inception blocks in each stage, 1 to 8, or the number of stages, 1 to 3.
         without_path: the path to leave out of each block: `none`, `1x1`, `3x3`, `5x5` or `pool`.
         width: multiplies the channels of every convolution and the units of every hidden layer.
-        stem_kernel: kernel size of the first convolution; stem_stride and stem_padding are also its.
-        kernel_size: odd kernel sizes of the second and third path, whose names stay `3x3` and `5x5`.
+        stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
+        kernel_size: odd kernel sizes of the paths named `3x3` and `5x5`, whose names do not change.
         head: `global_average` (mean of each map, one dense layer) or `dense` (dense layers on all pixels).
         hidden: widths of the dense head's hidden layers, up to eight; 1024 as in the paper's auxiliary heads.
         dropout: probability of zeroing a unit before the last dense layer, or after each hidden layer.
 
     Raises:
-        ModelError: a value is impossible, or a kernel does not fit its map. Names keyword, layer and sizes.
+        ModelError: a value is impossible, or a kernel does not fit its map. It names keyword and layer.
     """
     times, share = require_multiplier("width", width), require_probability("dropout", dropout)
     kernels = spread_over_convolutions(
@@ -121,7 +121,7 @@ def googlenet(
 
 
 def _list_kernels(kernel_size: PerLayer) -> list[int]:
-    """Kernel sizes of the second and the third path."""
+    """The kernel sizes of the paths named `3x3` and `5x5`."""
     return spread_over_convolutions(
         "kernel_size",
         kernel_size,
@@ -140,7 +140,7 @@ def _add_stage(
     for i in range(blocks):
         paths = _build_paths(stack, STAGES[stage][min(i, len(STAGES[stage]) - 1)], times, kernels)
         paths.pop(without_path, None)
-        # The paper's names: its first Inception block is 3a, in the third part of the network.
+        # As in the paper, where the first Inception block is named 3a.
         stack.layers[f"inception{stage + 3}{'abcdefgh'[i]}"] = Inception(
             {name: nn.Sequential(path.layers) for name, path in paths.items()}
         )
@@ -148,7 +148,7 @@ def _add_stage(
 
 
 def _add_head(stack: Stack, head: str, hidden: Sequence[int], classes: int, dropout: float) -> None:
-    """Add hidden dense layers, or the mean of each map and dropout; then the layer of the logits."""
+    """Add hidden dense layers, or the mean of each map with dropout. Then add the layer of the logits."""
     if head == "dense":
         stack.add_dense(hidden, classes, dropout=dropout)
     else:
@@ -158,7 +158,7 @@ def _add_head(stack: Stack, head: str, hidden: Sequence[int], classes: int, drop
 
 
 def _build_paths(stack: Stack, channels: Channels, times: float, kernels: Sequence[int]) -> dict[str, Stack]:
-    """The four paths of an Inception block by name, on the output of the stack."""
+    """The four paths of an Inception block, by name. Their input is the output of the stack."""
     single, (before_second, second), (before_third, third), pooled = channels
     convolutions = {
         "1x1": [(single, 1)],

@@ -1,4 +1,4 @@
-"""What all families of networks share: activations, pooling, checks of keywords, geometry, initialisation."""
+"""Shared by all networks: activations, pooling, checks of keywords, sizes of maps, initialisation."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +84,7 @@ def scale(width: float, channels: int) -> int:
 
 
 def require_odd_kernel(keyword: str, value: object) -> int:
-    """`value` if it is an odd kernel size, whose half as padding keeps a map's size, or a ModelError."""
+    """`value` if it is an odd kernel size, which can keep a map's size; a ModelError otherwise."""
     size = require_whole(keyword, value, at_least=1, at_most=LARGEST_KERNEL)
     if size % 2 == 0:
         raise ModelError(keyword, f"{size} is even, and no padding keeps the map: {size - 1} or {size + 1}")
@@ -99,9 +99,9 @@ def require_widths(value: object) -> list[int]:
 
 
 def read_block_counts(keyword: str, value: object, *, default: Sequence[int], at_most: int) -> list[int]:
-    """Layers per block, 1 to 8. A list gives them; a number gives how many blocks of the default to use.
+    """The number of layers in each block. A list has these numbers; a number is a count of blocks.
 
-    Further blocks equal the default's last.
+    Blocks that are only counted are those of the default, and further blocks equal its last one.
 
     Raises:
         ModelError: it is neither a number nor a list of up to `at_most` blocks.
@@ -155,8 +155,8 @@ def compute_size(
     floor((n + 2·padding - dilation·(kernel - 1) - 1) / stride) + 1, as in torch.nn.Conv2d.
 
     Raises:
-        ModelError: the kernel is larger than the padded map. It blames `keyword`, by default `kernel_size` if
-            the layer's name begins with conv, else `pooling`.
+        ModelError: the kernel is larger than the padded map. The error names `keyword`: by default
+            `kernel_size` if the layer's name begins with conv, else `pooling`.
     """
     reach = dilation * (kernel - 1) + 1
     if min(size) + 2 * padding < reach:
@@ -173,7 +173,7 @@ def compute_size(
 def build_perceptron(
     features: int, hidden: Sequence[int], classes: int, *, activation: Callable[[], nn.Module], dropout: float
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Hidden dense layers with activations and dropout (if any), then the layer of the logits; all named."""
+    """Yield the named hidden dense layers with activations and dropout (if any), then the output layer."""
     for i, width in enumerate(hidden, start=1):
         yield f"dense{i}", nn.Linear(features, width)
         yield f"dense_act{i}", activation()
@@ -186,7 +186,7 @@ def build_perceptron(
 def initialise(model: nn.Module, scheme: str, seed: int) -> None:
     """Fill every parameter in place. Each has its own generator, keyed by (seed, name of the parameter).
 
-    So parameters with equal names and shapes start equal in every arm. `scheme` sets the weights of
+    Parameters with equal names and shapes therefore start equal in every arm. `scheme` sets the weights of
     convolution and linear layers. Their biases keep PyTorch's default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as
     in Dive into Deep Learning. With `default` the weights keep PyTorch's default too.
     """
@@ -208,12 +208,12 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
                     bias = torch.empty(module.bias.shape).uniform_(-bound, bound, generator=generator("bias"))
                     module.bias.copy_(bias)
         elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()  # ones and zeros, nothing random
+            module.reset_parameters()  # to ones and zeros, without random numbers
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerShape:
-    """A layer of a network, for a table."""
+    """A row of the table of a network's layers."""
 
     name: str
     kind: str
@@ -260,7 +260,7 @@ def list_layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[Laye
 
 
 def _list_children(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    # Lists and dictionaries of modules are not called themselves.
+    # A ModuleList or ModuleDict is never called itself. Its entries are.
     for name, module in model.named_children():
         if isinstance(module, nn.ModuleList | nn.ModuleDict):
             yield from _list_children(module, f"{prefix}{name}.")

@@ -46,20 +46,21 @@ def lenet(
 ) -> nn.Sequential:
     """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    By default it has 61,706 parameters. Batch norm (if asked for) and the activation follow each convolution,
-    2×2 pooling the first two. A number holds for every convolution, a list has one value per layer. From the
-    third on a convolution is 3×3 with padding 1 and as wide as the last one, unless a list has its value.
+    By default it has 61,706 parameters. Batch norm (if chosen) and the activation follow each convolution.
+    2×2 pooling follows the first two. A number holds for every convolution, and a list has one value per
+    layer. Without a value in a list, the third and later convolutions are 3×3 with padding 1, and as wide as
+    the one before.
 
     Args:
         conv_layers: number of convolutions, 1 to 8.
-        dense_layers: number of linear layers with the output layer, 1 to 6; the last width in `hidden` holds
-            for all further ones.
+        dense_layers: number of linear layers with the output layer, 1 to 6. The last width in `hidden` also
+            holds for all further hidden layers.
         head: `dense`, or `global_average`: a 1×1 convolution with a map per class, and the mean of each map.
         dropout: probability of zeroing a unit after each hidden dense layer.
-        output_activation: activation of the logits, such as the tanh of the 3-D visualiser's network.
+        output_activation: activation of the logits, such as `tanh`; None for no activation.
 
     Raises:
-        ModelError: a value is impossible, or a kernel does not fit its map. Names keyword, layer and sizes.
+        ModelError: a value is impossible, or a kernel does not fit its map. It names keyword and layer.
     """
     act = choose("activation", activation, ACTIVATIONS)
     pool = choose("pooling", pooling, {**POOLINGS, "none": None})
@@ -115,7 +116,7 @@ def _add_convolutions(
     *,
     normed: bool,
 ) -> tuple[int, tuple[int, int]]:
-    """Add the convolutions with all that follows them; returns number and size of the last maps."""
+    """Add the convolutions, each with its activation and pooling. Return number and size of the last maps."""
     in_channels, size = input_shape[0], (input_shape[1], input_shape[2])
     for n, options in enumerate(convolutions, start=1):
         geometry = {key: options[key] for key in ("stride", "padding", "dilation")}

@@ -1,4 +1,4 @@
-"""Network in network (Lin, Chen and Yan, 2014) as in Dive into Deep Learning: without dense layers."""
+"""Network in network (Lin, Chen and Yan, 2014) as in Dive into Deep Learning (D2L): without dense layers."""
 
 from collections.abc import Sequence
 
@@ -43,22 +43,22 @@ def nin(
 ) -> nn.Sequential:
     """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    By default it has 1,992,166 parameters. A block is a convolution and 1×1 convolutions, each with batch
-    norm (if asked for) and activation, then overlapping 3×3 pooling with stride 2. With ReLU no logit is
+    By default it has 1,992,166 parameters. A block has a convolution and 1×1 convolutions, each with batch
+    norm (if chosen) and the activation, and then overlapping 3×3 pooling with stride 2. With ReLU no logit is
     negative. 28×28 images need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
 
     Args:
-        blocks: number of blocks before the head, 1 to 6; from the third on they have 384 channels.
+        blocks: number of blocks before the head, 1 to 6. The third and later blocks have 384 channels.
         pointwise_layers: number of 1×1 convolutions in each block, 0 to 4.
         width: multiplies the channels of every block before the head and the units of every hidden layer.
-        stem_kernel: kernel size of the first convolution; stem_stride and stem_padding are also its.
+        stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
         kernel_size: odd kernel sizes of the first convolutions of the other blocks and the head.
-        head: `global_average`, or `dense`: AlexNet's dense layers instead of the last block.
+        head: `global_average`, or `dense`: AlexNet's dense layers instead of the block with a map per class.
         hidden: widths of the dense head's hidden layers, up to eight.
         dropout: probability of zeroing a unit before the head's block, or after each hidden layer.
 
     Raises:
-        ModelError: a value is impossible, or a kernel does not fit its map. Names keyword, layer and sizes.
+        ModelError: a value is impossible, or a kernel does not fit its map. It names keyword and layer.
     """
     times, share = require_multiplier("width", width), require_probability("dropout", dropout)
     before = require_whole("blocks", blocks, at_least=1, at_most=6)
@@ -88,7 +88,7 @@ def nin(
 def _add_average_head(
     stack: Stack, block: int, classes: int, kernel: int, pointwise: int, dropout: float
 ) -> None:
-    """Dropout, one more block with a map per class, and the mean of each map."""
+    """Add dropout, one more block with a map per class, and the mean of each map."""
     stack.drop(dropout)
     stack.convolve(f"{block}", classes, kernel=kernel)
     _add_pointwise(stack, block, pointwise)

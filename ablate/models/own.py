@@ -18,16 +18,16 @@ from ablate.seeds import derive_seed
 from ablate.study.spec import did_you_mean
 
 GIVEN_BY_DATA = ("input_shape", "classes")
-"""Parameters that the data set gives: no keywords for a study."""
+"""The parameters that the data set sets. They are not keywords for a study."""
 ENTRY_POINTS = "ablate.models"
 """The entry point group in which installed packages offer networks by name."""
 _allowed: list[str] = []
 
 
 def allow(packages: Sequence[str]) -> None:
-    """Let studies name code of these packages or modules, which may lie in the current folder.
+    """Let studies use code of these packages or modules, also from the current folder.
 
-    A study file alone never runs code, for it may come from anyone.
+    A study file alone never runs code, because it may come from an untrusted person.
     """
     here = str(Path.cwd())
     for package in packages:
@@ -43,7 +43,7 @@ def list_allowed() -> tuple[str, ...]:
 
 
 def find_callable(model: str, known: Sequence[str]) -> Callable[..., nn.Module]:
-    """The callable of `package.module:callable`, or of a name that an installed package offers.
+    """Find the callable named `package.module:callable`, or by a name that an installed package offers.
 
     Raises:
         ModelError: it is not allowed, does not exist, or is not callable.
@@ -91,7 +91,7 @@ def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, 
 
 
 def check_type(model: str, name: str, value: Any, default: Any) -> None:
-    """Require a value of the default's type: in YAML `no` is a word, and in Python a word is true.
+    """Require a value of the default's type. Without this check the YAML word `no` would count as true.
 
     Raises:
         ModelError: the value has another type. The error names keyword and default.
@@ -112,7 +112,7 @@ def check_type(model: str, name: str, value: Any, default: Any) -> None:
 def construct(
     model: str, function: Callable[..., nn.Module], settings: dict[str, Any], *, init: str, seed: int
 ) -> nn.Module:
-    """The network on the CPU, a function of the seed. `init: default` keeps its own initial parameters.
+    """Build the network on the CPU. The seed determines it. `init: default` keeps its own initialisation.
 
     Raises:
         ModelError: the callable failed or did not return a network.
@@ -146,7 +146,7 @@ def try_out(model: str, network: nn.Module, input_shape: Sequence[int], classes:
 
 
 def hash_file(function: Callable[..., nn.Module]) -> str:
-    """SHA-256 of the callable's source file: with changed code it is another network."""
+    """SHA-256 of the callable's source file. Changed code means another network."""
     source = inspect.getsourcefile(function)
     return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
 
@@ -159,7 +159,7 @@ def _load(model: str, load: Callable[[], Any]) -> Callable[..., nn.Module]:
 
 
 def _call(model: str, work: Callable[[], Any]) -> Any:
-    """The result of a user's code. Any exception becomes a ModelError of one line."""
+    """Run a user's code and return its result. Any exception becomes a ModelError of one line."""
     try:
         return work()
     except Exception as error:  # noqa: BLE001  # a user's code may raise anything

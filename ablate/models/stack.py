@@ -26,7 +26,7 @@ class Stack:
     def __init__(
         self, input_shape: tuple[int, int, int], *, activation: object, pooling: object, batch_norm: object
     ) -> None:
-        """Start without layers, for images of `input_shape`. The keywords hold for all layers.
+        """Start without layers, for images of `input_shape`. The keywords apply to all layers.
 
         Raises:
             ModelError: the activation or pooling is unknown, or batch_norm is neither true nor false.
@@ -53,7 +53,7 @@ class Stack:
         padding: int | None = None,
         kind: str = "conv",
     ) -> None:
-        """Add a convolution, batch norm (if asked for) and activation; default padding: half the kernel."""
+        """Add a convolution, batch norm (if chosen) and activation. Default padding: half the kernel."""
         name = f"{kind}{number}"
         around = kernel // 2 if padding is None else padding
         self.size = compute_size(
@@ -63,7 +63,7 @@ class Stack:
             stride=stride,
             padding=around,
             dilation=1,
-            # Padded by half its odd kernel a convolution fits any map: only the first may not fit.
+            # Only the first convolution may not fit. The others have half their odd kernel as padding.
             keyword="stem_kernel",
             remedy=f"a smaller stem_kernel, more stem_padding or {LARGER_IMAGES}",
         )
@@ -88,7 +88,7 @@ class Stack:
         """Add pooling. Padding does not count in a mean, just as in a maximum.
 
         `depth` is the keyword that sets the number of pooling layers. If the map is too small, the error
-        blames it or the stride of the stem.
+        names that keyword or `stem_stride`.
         """
         steep = self._stem_stride > 1
         self.size = compute_size(
@@ -107,7 +107,7 @@ class Stack:
         self.layers[name] = pool
 
     def drop(self, share: float) -> None:
-        """Add dropout of single units, unless `share` is 0."""
+        """Add dropout with probability `share`, unless that is 0."""
         if share:
             self.layers["dropout"] = nn.Dropout(share)
 

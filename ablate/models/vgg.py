@@ -36,22 +36,23 @@ def vgg(
 ) -> nn.Sequential:
     """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    By default it has 128,806,154 parameters. A block is a number of convolutions, each with batch norm (if
-    asked for) and the activation, and 2×2 pooling. Every block halves the map: five blocks need images of at
-    least 32×32, and 28×28 images allow four.
+    By default it has 128,806,154 parameters. A block has some convolutions, each with batch norm (if
+    chosen) and the activation, and then 2×2 pooling. Every block halves the map, so five blocks need images
+    of at least 32×32, and 28×28 images allow four blocks.
 
     Args:
-        blocks: convolutions of each block, such as `[2, 2, 3, 3, 3]` for VGG-16, or how many of VGG-11's
-            blocks there are; 1 to 8. The first has 64 channels, the next double that, up to 512.
+        blocks: number of convolutions in each block, such as `[2, 2, 3, 3, 3]` for VGG-16, or the number of
+            blocks, 1 to 8, that are as in VGG-11. The first block has 64 channels, and each further block
+            has twice as many, up to 512.
         width: multiplies the channels of every convolution and the units of every hidden layer.
         kernel_size: odd kernel size of every convolution, which keeps the size of its map.
-        head: `dense`, or `global_average`: dropout, a 1×1 convolution with a map per class, their means.
+        head: `dense`, or `global_average`: dropout, a 1×1 convolution with a map per class, mean of each map.
         hidden: widths of the dense head's hidden layers, up to eight.
-        dropout: probability of zeroing a unit after each hidden layer, or before the convolution to the
-            classes.
+        dropout: probability of zeroing a unit after each hidden layer, or before the 1×1 convolution of
+            `global_average`.
 
     Raises:
-        ModelError: a value is impossible, or a kernel does not fit its map. Names keyword, layer and sizes.
+        ModelError: a value is impossible, or a kernel does not fit its map. It names keyword and layer.
     """
     times, share = require_multiplier("width", width), require_probability("dropout", dropout)
     kernel = require_odd_kernel("kernel_size", kernel_size)

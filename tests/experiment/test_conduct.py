@@ -1,4 +1,4 @@
-"""A study is conducted from whatever is on record, and an arm that cannot be trained does not stop it."""
+"""A study continues from its recorded runs, and an arm that cannot be trained does not stop it."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence

@@ -16,7 +16,7 @@ from tests.execution.test_workers import workers_of
 
 
 def start_command(folder: Path, **how: bool) -> subprocess.Popen[str]:
-    """A command with some 400 runs to go, once three are on record."""
+    """A command with some 400 runs to go, once three are recorded."""
     (folder / "small.yaml").write_text(
         SMALL.replace("seeds: 3", "seeds: 200").replace("trials: 2", "trials: 0")
     )
@@ -92,7 +92,7 @@ def test_an_interrupted_bench_leaves_no_process_and_no_file(tmp_path: Path) -> N
         parent.send_signal(signal.SIGTERM)
         _, errors = parent.communicate(timeout=60)
     assert parent.returncode == 143
-    assert "interrupted; nothing of the measurement is kept" in errors
+    assert "interrupted; no measurements are kept" in errors
     assert "Traceback" not in errors
     assert psutil.wait_procs(family, timeout=10)[1] == []
     assert not list(tmp_path.glob("ablate-bench-*"))

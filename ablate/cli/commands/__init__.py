@@ -15,7 +15,7 @@ from ablate.cli.commands.report import report
 from ablate.cli.commands.run import run
 
 IN_ORDER = (run, plan, report, compare, models, bench, export, activations, explore, dashboard, doctor)
-"""As `--help` lists them."""
+"""The order in which `--help` lists the commands."""
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""`ablate activations`: figures of what the layers of trained arms compute."""
+"""`ablate activations`: draw what the layers of trained arms compute."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ def activations(
         str | None,
         typer.Option(
             metavar="CLASS,CLASS",
-            help="Classes to show, or how their names begin; default: those of the report.",
+            help="Classes to show, or beginnings of their names; default: those of the report.",
         ),
     ] = None,
     layers: Annotated[

@@ -51,7 +51,7 @@ def bench(
         raise AblateError(f"--engine {engine}: {did_you_mean(engine, ['auto', 'loop'])}")
     whole = None if quick or not end_to_end else study
     if whole is not None:
-        study_file.read(whole)  # report a mistake in it now, not in five minutes
+        study_file.read(whole)  # reports a mistake in the file now, and not after five minutes
     import torch
 
     from ablate.bench import bench as benches
@@ -67,7 +67,7 @@ def bench(
             for event in measuring.events():
                 shown.show(event)
     except Interrupted as interruption:
-        err.print("interrupted; nothing of the measurement is kept")
+        err.print("interrupted; no measurements are kept")
         raise typer.Exit(interruption.code) from None
     finally:
         measuring.close()

@@ -1,4 +1,4 @@
-"""`ablate compare`: set two report folders side by side."""
+"""`ablate compare`: compare two report folders."""
 
 from pathlib import Path
 from typing import Annotated

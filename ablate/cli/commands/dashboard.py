@@ -1,4 +1,4 @@
-"""`ablate dashboard`: the recorded runs of a study in optuna-dashboard."""
+"""`ablate dashboard`: show the recorded runs of a study in optuna-dashboard."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`ablate doctor`: what this machine can train with."""
+"""`ablate doctor`: list the engines and data sets of this machine."""
 
 from rich.markup import escape
 

@@ -1,4 +1,4 @@
-"""`ablate explore`: a page on which trained arms read what a person draws."""
+"""`ablate explore`: a page on which trained arms classify what a person draws."""
 
 from pathlib import Path
 from typing import Annotated

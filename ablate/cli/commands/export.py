@@ -1,4 +1,4 @@
-"""`ablate export`: a trained network for other programs, or training curves for TensorBoard."""
+"""`ablate export`: export a trained network for other programs, or training curves for TensorBoard."""
 
 from pathlib import Path
 from typing import Annotated

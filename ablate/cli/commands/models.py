@@ -1,4 +1,4 @@
-"""`ablate models`: the networks that a study may name, or one of them layer by layer."""
+"""`ablate models`: list the networks that a study may use, or show one of them layer by layer."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any

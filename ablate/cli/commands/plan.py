@@ -1,4 +1,4 @@
-"""`ablate plan`: what answering a study takes."""
+"""`ablate plan`: show the runs and minutes that a study takes."""
 
 import os
 

@@ -35,7 +35,7 @@ def report(
 
 
 def _fetch_folder(url: str, name: str, out_dir: Path, plugins: list[str]) -> Path:
-    """A folder with the tables of a study that hosts share, of whatever is on record."""
+    """Make a folder with the tables of a shared study, from all records on the server so far."""
     from ablate.design.designs import lay_out
     from ablate.execution.executor import Conditions
     from ablate.experiment.conduct import Conduct

@@ -36,11 +36,11 @@ def run(
     data_dir: DataDir = None,
     out_dir: OutDir = Path("reports"),
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Move an earlier report folder aside and start over.")
+        bool, typer.Option("--fresh", help="Rename an earlier report folder and start over.")
     ] = False,
     plugin: Plugins = None,
     fallback: Annotated[
-        bool, typer.Option("--fallback/--no-fallback", help="Whether the study's fallback may answer.")
+        bool, typer.Option("--fallback/--no-fallback", help="Use the study's fallback if data is missing.")
     ] = True,
     cluster: Annotated[
         str | None,
@@ -56,17 +56,17 @@ def run(
     study = study_file.read(path, overrides or [])
     if storage is not None and fresh:
         raise AblateError("--fresh: records on a server stay there: give the study another name, name=…")
-    # Torch and the rest take seconds to import: a mistake in the study file is told before.
     if cluster is None:
         fork_server.prepare()
     chosen_device = choose_device(device)
+    # Imported here because torch takes seconds: a mistake in the study file is reported before.
     from ablate.cli.job import Job
     from ablate.design.designs import lay_out
     from ablate.models import own
     from ablate.report import index
 
     own.allow(plugin or [])
-    lay_out(study)  # an impossible arm is told before the data is looked for
+    lay_out(study)  # report an impossible arm before the search for the data
     study, data_root, missing = _find_data(study, path, overrides or [], data_dir, fallback=fallback)
     job = Job(
         study=study,
@@ -87,7 +87,7 @@ def run(
 def _find_data(
     study: StudySpec, path: Path, overrides: list[str], data_dir: Path | None, *, fallback: bool
 ) -> tuple[StudySpec, Path | None, str | None]:
-    """The study to answer, where its data lies, and the name of the data set that cannot be had, or None."""
+    """The study to answer, the folder with its data, and the name of the missing data set (None if found)."""
     from ablate.data import sources
 
     root = sources.find_root(study.dataset, data_dir, download=True)
