@@ -15,7 +15,7 @@ class Interrupted(Exception):  # noqa: N818  # not an error: a person or the sys
 
 
 class _Delay:
-    """Whether a signal must wait, and the number of a signal that waits."""
+    """Whether a signal must wait, and the number of the waiting signal."""
 
     on = False
     waiting: int | None = None
@@ -23,9 +23,9 @@ class _Delay:
 
 @contextmanager
 def delay_interrupts() -> Iterator[None]:
-    """Let a first signal wait until the end of this block, which must not be cut in two.
+    """Let a first signal wait until the end of this block, because the block must not be interrupted.
 
-    Imports need it most: after half an import every later use of the module fails.
+    For example, after an interrupted import every later use of the module fails.
 
     Raises:
         Interrupted: a signal arrived during the block.

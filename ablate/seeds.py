@@ -1,13 +1,13 @@
-"""One number in, as many independent random streams as there are purposes."""
+"""Independent random streams: one for each purpose, all derived from one seed."""
 
 import hashlib
 
 
 def derive_seed(seed: int, purpose: str) -> int:
-    """The seed of one purpose's own generator, in [0, 2**63).
+    """The seed in [0, 2**63) for the generator of one purpose.
 
-    Streams keyed by (seed, purpose) stay equal between two arms even when one of them draws more
-    numbers for something else: the data order does not move because a network has one layer more.
+    Each purpose has its own stream, so drawing more numbers for one purpose does not change another. For
+    example, the data order is the same in two arms whose networks differ by one layer.
     """
     digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

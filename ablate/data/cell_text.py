@@ -7,7 +7,7 @@ def require_printable(text: str) -> str:
     """Return the text if it has no control characters.
 
     Raises:
-        ValueError: it has some.
+        ValueError: it has control characters.
     """
     if not text.isprintable():
         raise ValueError("must not contain control characters")
@@ -18,7 +18,7 @@ def require_table_cell(text: str) -> str:
     """Return the text if a spreadsheet does not read it as a formula.
 
     Raises:
-        ValueError: a spreadsheet would.
+        ValueError: a spreadsheet reads it as a formula.
     """
     if text.startswith(SPREADSHEET_FORMULA):
         raise ValueError("must not begin like a spreadsheet formula (=, +, -, @)")

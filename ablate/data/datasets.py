@@ -32,7 +32,7 @@ class DatasetFacts:
     image_shape: tuple[int, int, int] = (1, 28, 28)
     classes: int = 10
     typical_spread: float | None = None
-    """Standard deviation over seeds of the accuracy difference of two LeNets, where it is measured."""
+    """Standard deviation over seeds of the accuracy difference between two LeNets. None if not measured."""
 
     def compute_shape(self, input_size: int | None) -> tuple[int, int, int]:
         """The images' shape after resizing to `input_size` pixels a side. None keeps the size."""
@@ -40,7 +40,7 @@ class DatasetFacts:
         return (channels, height, width) if input_size is None else (channels, input_size, input_size)
 
     def count_training_images(self, train_images: int | None, validation: int) -> int:
-        """How many images a run trains on: `train_images`, or with None all that validation leaves."""
+        """How many images a run trains on: `train_images`, or if None, all that are not for validation."""
         return train_images or self.train_images - validation
 
 

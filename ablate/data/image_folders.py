@@ -73,7 +73,7 @@ def _list_by_class(path: Path) -> dict[str, list[Path]]:
     """The image files of every class that has any, sorted by name."""
     found = {}
     for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
-        # is_file: reading a pipe would wait for ever, and a broken link cannot be read.
+        # is_file excludes pipes, which would block for ever, and broken links.
         files = sorted(
             file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()
         )
@@ -97,8 +97,9 @@ def hash_files(root: Path, files: Sequence[Path]) -> str:
     )
 
 
-@lru_cache(maxsize=8)  # validation of a study file happens more than once
+@lru_cache(maxsize=8)  # because a study file is validated more than once
 def _hash_unchanged(root: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Hash the files. Paths, sizes and times of change are the key of the cache."""
     together = hashlib.sha256()
     for file, size, _ in files:
         together.update(f"{os.fspath(file.relative_to(root))}\0{size}\0".encode())

@@ -63,7 +63,7 @@ def _load_cached(dataset: DatasetSpec, root: Path | None, device: torch.device) 
     return Dataset(name=str(dataset), **vars(read)).to(device)
 
 
-# Arms of a study may differ in size and alternate. More than two sizes would fill the memory.
+# Arms with different image sizes may alternate, so two sizes stay loaded. More would fill the memory.
 @lru_cache(maxsize=2)
 def _load_resized(dataset: DatasetSpec, root: Path | None, device: torch.device, input_size: int) -> Dataset:
     return _load_cached(dataset, root, device).resize(input_size)
@@ -116,7 +116,7 @@ def _split_stratified(labels: Tensor, validation: int, seed: int) -> tuple[Tenso
     everything = np.arange(len(labels))
     if not validation:
         return torch.from_numpy(everything), torch.empty(0, dtype=torch.int64)
-    # Imported here: it takes a second, and the parent process does not need it.
+    # Imported here because it takes a second and the parent process does not need it.
     from sklearn.model_selection import train_test_split
 
     train, held_out = train_test_split(

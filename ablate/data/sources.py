@@ -103,7 +103,7 @@ def _download(name: str) -> Path | None:
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
     try:
         _locate_cache().mkdir(parents=True, exist_ok=True)
-        # In the cache itself, so that moving a file to its final place is atomic.
+        # The temporary folder is inside the cache, so that moving a file to its final place is atomic.
         with tempfile.TemporaryDirectory(dir=_locate_cache()) as half, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             kind, halves = TORCHVISION.get(name, (FOLDERS.get(name, ""), [{}]))

@@ -1,4 +1,4 @@
-"""Names of arms for a reader: an arm's own name, and the factor values that the name leaves out."""
+"""Names of arms for a reader: an arm's own name with the factor values that it does not contain."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from ablate.stats.contrasts import BOTH_ALONE
 from ablate.study.spec import FULL, StudySpec
 
 MOST_VALUES = 4
-"""An arm that needs more values than this keeps its own name alone: a longer name is not read."""
+"""With more values than this, the reader sees only the arm's own name: a longer name is hard to read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,9 @@ class ArmNames:
     def name_arm(self, arm: str, beside: str | None = None) -> str:
         """`baseline (pooling=avg)`: the arm's name with the values in which it differs from `beside`.
 
-        Without `beside` the baseline is named with all its factor values, an arm `without ...` with the
-        values in which it differs from the full arm, and every other arm with those in which it differs from
-        the baseline. Values that are part of the arm's own name are not repeated.
+        Without `beside`, the baseline has all its factor values. An arm `without ...` has the values in which
+        it differs from the full arm, and every other arm those in which it differs from the baseline. Values
+        that are part of the arm's own name are not repeated.
         """
         if arm not in self.values.index:
             return arm

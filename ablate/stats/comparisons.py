@@ -18,7 +18,7 @@ from ablate.stats.verdicts import Verdict
 from ablate.study.spec import Decision
 
 EXACT_SIGN_FLIPS = 2**14
-"""The permutation test counts all sign patterns up to this number. Of more it draws this many."""
+"""Up to this number of sign patterns, the permutation test uses all. Of more, it draws this many."""
 
 
 def compare(
@@ -39,7 +39,7 @@ def compare(
     for contrast in contrasts:
         involved = confirmed[confirmed["arm"].isin(list(contrast.weights))]
         broken = _find_untrained(involved, ceiling)
-        # Where some runs did not train there is no mean: the mean of the others would mislead.
+        # If some runs did not train, there is no mean, because the mean of the others would mislead.
         values = _compute_by_seed(involved, contrast) if broken is None else np.array([])
         rows.append({**_test_pairs(values, decision, len(contrasts)), "verdict": broken})
         rows[-1] |= {"arm": contrast.name, "baseline": contrast.reference}
@@ -92,7 +92,7 @@ def _compute_by_seed(involved: pd.DataFrame, contrast: Contrast) -> np.ndarray[A
     if not set(contrast.weights) <= set(wide.columns):
         return np.array([])
     values = pd.concat([weight * wide[arm] for arm, weight in contrast.weights.items()], axis=1)
-    # Accuracies are ratios of whole numbers. All beyond nine digits is rounding error.
+    # Accuracies are ratios of whole numbers. Digits after the ninth are rounding errors.
     return np.round(values.sum(axis=1, skipna=False).dropna().astype(float).to_numpy(), 9)
 
 

@@ -32,8 +32,8 @@ def tabulate_settings(confirmed: pd.DataFrame, factors: Iterable[str]) -> pd.Dat
 def list_interactions(settings: pd.DataFrame) -> list[Contrast]:
     """The interactions of a factorial: for every two factors, a contrast for each pair of their values.
 
-    It is the effect of both values together minus the sum of their separate effects. It is averaged over
-    the other factors' values for which all four arms exist.
+    The contrast is the effect of both values together minus the sum of their separate effects. It is
+    averaged over those values of the other factors for which all four arms exist.
 
     Args:
         settings: one row an arm, the baseline first, one column a factor.
@@ -73,4 +73,5 @@ def list_interactions(settings: pd.DataFrame) -> list[Contrast]:
 
 
 def _replace(cell: tuple[str, ...], values: Mapping[int, str]) -> tuple[str, ...]:
+    """The cell with other values at the given positions."""
     return tuple(values.get(i, value) for i, value in enumerate(cell))

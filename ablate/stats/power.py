@@ -17,8 +17,8 @@ def count_seeds_for_significance(contrasts: int, alpha: float) -> int:
 def compute_detectable_effect(pairs: int, alpha: float, power: float = POWER) -> float:
     """The effect size d_z that a two-sided paired t-test at level alpha detects with that power.
 
-    scipy's inverse of the noncentral t gives it exactly, but for the opposite tail, which is below alpha/2.
-    statsmodels' solver does not serve: for small alpha it returns the end of its bracket without a warning.
+    scipy's inverse of the noncentral t is exact, except that it ignores the opposite tail (below alpha/2).
+    statsmodels' solver is not used: for small alpha it returns the end of its bracket without a warning.
     """
     critical = stats.t.ppf(1 - alpha / 2, pairs - 1)
     return float(special.nctdtrinc(pairs - 1, 1 - power, critical)) / math.sqrt(pairs)
@@ -42,9 +42,9 @@ def count_seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float 
 
 
 def compute_resolvable_spread(pairs: int, margin: float, alpha: float) -> float:
-    """The largest standard deviation of differences with which so many pairs can show equivalence.
+    """The largest standard deviation of differences at which this many pairs can show equivalence.
 
-    In the unit of the margin. 0 for too few pairs to give a verdict.
+    It has the unit of the margin. It is 0 if there are too few pairs for a verdict.
     """
     if pairs < PAIRS_FOR_A_VERDICT:
         return 0.0

@@ -13,10 +13,10 @@ from ablate.study.spec import Reference
 def compare_references(
     runs: pd.DataFrame, baseline: str, references: Sequence[Reference], *, ceiling: float, confidence: float
 ) -> pd.DataFrame:
-    """The `references` table: each published value, our mean, the interval, and whether it holds the value.
+    """The `references` table: each published value, our mean, the interval, and whether the value is inside.
 
-    Mean, interval and `inside` are empty where a confirmed run of the baseline diverged or stayed at chance,
-    for then the other runs do not predict a further one. They are also empty for fewer than two runs.
+    Mean, interval and `inside` are empty if a confirmed run of the baseline diverged or stayed at chance,
+    because then the other runs do not predict a further run. They are also empty for fewer than two runs.
 
     Args:
         runs: the `runs` table; only the confirmed runs of the baseline are used.

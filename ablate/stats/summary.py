@@ -29,7 +29,7 @@ def summarise(
     rows = []
     for arm in arms:
         of_arm = confirmed[confirmed["arm"] == arm]
-        # Where only some runs trained there is no mean. An arm with every run at chance has one.
+        # If only some runs trained, there is no mean. If all runs stayed at chance, there is one.
         accuracies = of_arm["test_accuracy"].dropna().astype(float).tolist()
         at_chance = sum(accuracy <= ceiling for accuracy in accuracies)
         if (of_arm["status"] == Status.DIVERGED).any() or 0 < at_chance < len(accuracies):

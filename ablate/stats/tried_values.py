@@ -6,11 +6,11 @@ from ablate.records.run_records import Phase
 
 COLUMNS = ["arm", "parameter", "value", "validation_accuracy", "chosen"]
 TOLERANCE = 1e-9
-"""Relative. The table `tuning` and the runs write one value with different numbers of digits."""
+"""Relative tolerance, because the tables `tuning` and `runs` have the same value with different digits."""
 
 
 def tabulate_tried_values(runs: pd.DataFrame, tuning: pd.DataFrame) -> pd.DataFrame:
-    """One row for each tuning run and parameter: the value, its score, whether the arm was confirmed with it.
+    """One row per tuning run and parameter: the value, its score, and whether the arm was confirmed with it.
 
     A run that diverged or crashed has no validation accuracy.
     """

@@ -40,7 +40,7 @@ def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path
     )
     location = [str(part) for part in error["loc"]]
     keys = location[:1] + [part for part in location[1:] if not part.startswith(branches)]
-    if ".".join(keys[:3]) not in lines:  # the file holds a single range without a list
+    if ".".join(keys[:3]) not in lines:  # the file has a single range without a list
         keys = keys[:2] + keys[3:] if location[:2] == ["tuning", "ranges"] else keys
     key = ".".join(keys)
     written = key

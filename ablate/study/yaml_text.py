@@ -72,7 +72,7 @@ def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
 
 
 def _find_invalid_line(root: Node | None) -> str:
-    """`:line` of the first scalar that looks like a number or a date but is invalid, else empty."""
+    """`:line` of the first scalar that looks like a number or a date but is invalid; otherwise empty."""
     for node in _list_scalars(root):
         try:
             YAML(typ="safe", pure=True).load(node.value)
