@@ -82,7 +82,7 @@ def test_an_epoch_of_a_cohort(benchmark, note, digits: Dataset, places: int) -> 
 def test_fashion_mnist_is_read_and_checked(benchmark, note, real_data: Path) -> None:
     """From compressed files to tensors, checksums included."""
     dataset = benchmark.pedantic(
-        loading._loaded.__wrapped__, args=(find_dataset("fashion_mnist"), real_data, CPU), rounds=3
+        loading._load_cached.__wrapped__, args=(find_dataset("fashion_mnist"), real_data, CPU), rounds=3
     )
     note(images=len(dataset.images))
     assert dataset.images.shape == (60_000, 1, 28, 28)

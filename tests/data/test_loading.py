@@ -32,7 +32,7 @@ def tiny_fashion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(sources.SHA256, "fashion_mnist", tuple(sums))
     monkeypatch.setattr(sources, "_locate_cache", lambda: tmp_path / "cache")
     monkeypatch.delenv("ABLATE_DATA", raising=False)
-    loading._loaded.cache_clear()
+    loading._load_cached.cache_clear()
     return tmp_path / "data"
 
 

@@ -283,7 +283,7 @@ def test_a_damaged_image_is_decoded_or_named_in_an_error(ending: str, tmp_path: 
             torn[noise.integers(0, len(torn))] = noise.integers(0, 256)
         damaged.write_bytes(torn)
         try:
-            assert own_images._decoded(damaged, 8, grey=False).shape == (3, 8, 8)
+            assert own_images._decode(damaged, 8, grey=False).shape == (3, 8, 8)
         except DataError as error:
             refused += 1
             assert str(damaged) in str(error)
