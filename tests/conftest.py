@@ -54,6 +54,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Let garbage collections skip what imports and tests themselves hold: statsmodels forces one per report."""
+    import hypothesis  # noqa: F401, for it asks the collector who holds a random generator
+
     gc.collect()
     gc.freeze()
 
