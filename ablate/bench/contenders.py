@@ -62,7 +62,7 @@ class Contender:
     at_once: int = 1
     """Runs that train side by side."""
     flops_per_example: int | None = None
-    """Of forward and backward pass. None if the result does not state the share of a core's rate."""
+    """Of forward and backward pass. None leaves the share of a core's rate out of the result."""
 
 
 def list_cpu_contenders(

@@ -157,7 +157,7 @@ def _use_cluster(address: str) -> Mapping[str, Any]:
 
 
 def _open_shared_record(url: str, study: StudySpec, folder: ReportFolder) -> Record:
-    """Open the record that hosts share. Write the study file that a host last stored to the folder."""
+    """Open the record that hosts share. Copy its study file, if it has one, to the folder."""
     from ablate.records.postgresql_record import PostgresqlRecord
 
     store = PostgresqlRecord(url, study.name)

@@ -85,7 +85,7 @@ def explain_impossible(
 
 
 def name_arm(changes: Mapping[str, Value]) -> str:
-    """An arm's name, such as `pooling=max,activation=relu`; `baseline` if nothing differs from it."""
+    """An arm's name, such as `pooling=max,activation=relu`; `baseline` if there are no changes."""
     return ",".join(f"{name}={format_value(value)}" for name, value in changes.items()) or BASELINE
 
 

@@ -164,16 +164,16 @@ def _refuse_too_many(study: StudySpec, count: int) -> None:
 def _lay_out_leave_one_out(study: StudySpec) -> Layout:
     """The baseline, the steps from it to the full arm, and the full arm without each factor in turn.
 
-    Each step changes one more factor. The last arm before the full arm is the full arm without its last
-    factor, so it needs no arm of its own.
+    Each step changes one more factor. The last step before the full arm equals the full arm without
+    the last factor, so both are one arm.
     """
     for name, listed in study.factors.items():
         if isinstance(listed[0], ValueWhen) and listed[0].when:
             raise StudyError(f"{study.locate(f'factors.{name}')}: leave_one_out allows no conditions")
         if len(listed) > 1 or not select_changes(study, {name: _drop_condition(listed[0])}):
             raise StudyError(
-                f"{study.locate(f'factors.{name}')}: leave_one_out takes one value per factor, "
-                "not the baseline's"
+                f"{study.locate(f'factors.{name}')}: leave_one_out takes exactly one value per "
+                "factor, and it must differ from the baseline's"
             )
     if len(study.factors) < 2:
         raise StudyError(f"{study.locate('factors')}: leave_one_out needs two factors or more")

@@ -14,8 +14,6 @@ from ablate.engines.loop import build_initial_model
 from ablate.engines.optimizers import RULES
 from ablate.engines.training import NotCovered
 
-"""The optimisers of lanes.cpp, in the order of their numbers there."""
-
 
 def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | None:
     """Why this engine cannot train the run exactly as the loop would, or None if it can.
@@ -85,7 +83,8 @@ class LanesTrainer:
         masks = []
         for layer, block in self._layers:
             if block.dropout:
-                # Draw like nn.Dropout, layer by layer from the run's stream, to get the masks of the loop.
+                # Draw as nn.Dropout does, layer by layer from the run's random stream, so that the masks
+                # equal those of the torch loop engine.
                 mask = torch.empty(len(batch), layer.outs).bernoulli_(1 - block.dropout)
                 masks.append(mask.div_(1 - block.dropout))
                 layer.dropout = masks[-1].data_ptr()

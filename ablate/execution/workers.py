@@ -179,7 +179,7 @@ class _Worker:
 
 
 def open_workers(conditions: Conditions, jobs: int) -> Workers:
-    """Local processes on a CPU. This process on a GPU, or if `ABLATE_ENGINE` selects cohorts."""
+    """On a CPU: local processes. On a GPU, or if `ABLATE_ENGINE` selects cohorts: this process."""
     if conditions.device == "cpu" and not trains_in_cohorts(torch.device(conditions.device)):
         return LocalProcesses(conditions, jobs)
     return ThisProcess(conditions, os.cpu_count() or 1)

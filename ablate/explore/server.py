@@ -95,7 +95,7 @@ def serve(session: Session, chosen: Sequence[str], host: str, port: int, tell: C
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise AblateError(f"--port {port} of {host}: {error.strerror}: choose another with --port") from None
-    # On a network, the machine may have other names, which only its user knows.
+    # On a network the machine may have names that ablate cannot know, so any host name is accepted.
     hosts = OWN_NAMES if host in (LOOPBACK, "localhost", "::1") else ("*",)
     settings = uvicorn.Config(build_application(session, chosen, hosts), log_level="warning", lifespan="off")
     with listener:

@@ -130,7 +130,7 @@ def tabulate_references(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """By pair of factors: arm, the one factor's value, the other's as a line, mean accuracy and its interval.
+    """By pair of factors: arm, values of both factors (the second has a line per value), accuracy, interval.
 
     An arm without a mean has no numbers, so that its line has a gap there.
     """

@@ -147,7 +147,7 @@ FIGURES = (
         title="Throughput in every timing block",
         caption="In each block every arm is timed once, alone on the machine, in random order. The "
         "baseline is timed first and last, and the figure shows the mean of the two. Level lines mean "
-        "that the machine was steady. Blocks that other programs disturbed are crosses and are left out.",
+        "that the machine was steady. Crosses are blocks that other programs disturbed; they do not count.",
         data=points.tabulate_timing_blocks,
         draw=draw_timing_blocks,
         notes=notes.explain_missing_legend,

@@ -47,9 +47,9 @@ def lenet(
     """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
     By default it has 61,706 parameters. Batch norm (if chosen) and the activation follow each convolution.
-    2×2 pooling follows the first two. A number holds for every convolution, and a list has one value per
-    layer. Without a value in a list, the third and later convolutions are 3×3 with padding 1, and as wide as
-    the one before.
+    2×2 pooling follows the first two. A number holds for these two, and a list has one value per layer. Later
+    convolutions without a value in a list are 3×3 with stride 1, padding 1 and dilation 1, and as wide as the
+    one before.
 
     Args:
         conv_layers: number of convolutions, 1 to 8.

@@ -39,7 +39,7 @@ def state_headline(evidence: Evidence) -> str:
         gap = "" if row["difference"] is None else f", {format_points(row['difference'], signed=True)}"
         return f"{name_contrast(evidence, row['arm'], row['baseline'])}: {row['verdict']}{gap}"
     verdicts = [row["verdict"] for row in compared]
-    told = "; ".join(f"{verdicts.count(verdict)} × {verdict}" for verdict in dict.fromkeys(verdicts))
+    told = ", ".join(f'{verdicts.count(verdict)} × "{verdict}"' for verdict in dict.fromkeys(verdicts))
     means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna()
     if means.empty:
         return f"verdicts of {len(compared)} comparisons: {told}"

@@ -137,7 +137,7 @@ def _warn_of_tuning(evidence: Evidence) -> Iterator[str]:
 
 
 def _warn_of_changing_rankings(evidence: Evidence) -> Iterator[str]:
-    """Settings tried in tuning at which the answer's sign would be the other one, by more than the margin."""
+    """Settings tried in tuning at which the arm that is behind in the answer led by more than the margin."""
     tuning = evidence.study.tuning
     if evidence.preliminary or not tuning.active:
         return

@@ -46,7 +46,7 @@ def _describe_data(evidence: Evidence) -> str:
         size = format_points(chance.compute_accuracy_standard_error(float(baseline), images))
         error = (
             f" With other test images an accuracy would differ by about ±{size} (its standard error). "
-            "Pairing does not remove this error, so the verdict holds for these images."
+            "Pairing does not remove this error, so the verdict holds only for these images."
         )
     readers = len(evidence.provenance.test_set_readers)
     others = f"{readers or 'No'} other {'study has' if readers == 1 else 'studies have'}"

@@ -83,7 +83,7 @@ class Work:
         self._flops: dict[str, int] = {}
 
     def count_flops(self, run: Run) -> int:
-        """FLOPs of all the run's forward passes over its training images. Counts each arm's network once."""
+        """FLOPs of all the run's forward passes over its training images. The count is cached by arm."""
         if run.arm.name not in self._flops:
             # A user's network may have no operation that is counted.
             self._flops[run.arm.name] = max(1, count_arm_flops(run.arm, self._facts))

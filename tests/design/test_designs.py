@@ -195,11 +195,11 @@ def test_named_arms_that_cannot_be_built_are_refused(small_file, arms: str, mess
         (["factors={pooling: [max]}", "design=leave_one_out"], "needs two factors"),
         (
             ["factors={pooling: [avg], dropout: [0.1]}", "design=leave_one_out"],
-            "takes one value per factor, not the baseline's",
+            "takes exactly one value per factor, and it must differ from the baseline's",
         ),
         (
             ["factors={pooling: [max, none], dropout: [0.1]}", "design=leave_one_out"],
-            "takes one value per factor, not the baseline's",
+            "takes exactly one value per factor, and it must differ from the baseline's",
         ),
         (["factors={pooling: [avg, max], activation: [rleu]}", "design=factorial"], "did you mean 'relu'"),
         (["factors={pooling: [{value: max, when: {conv_layers: 3}}]}"], "holds in no arm"),
