@@ -1,4 +1,4 @@
-"""Errors that a person can correct. Each is one line that ends with the remedy."""
+"""Errors that a person can correct. Each message is one line that ends with the remedy."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 class AblateError(Exception):
-    """Something a person can correct. The command line prints it as one line and exits with code 2.
+    """An error that a person can correct. The command line prints one line and exits with code 2.
 
     A message may contain names from files of any origin. A character that would break the line, move the
     terminal's cursor or fail to encode appears as its escape sequence.
@@ -28,7 +28,7 @@ class StudyError(AblateError):
 
 
 class ModelError(AblateError):
-    """A model's keywords describe no possible network. `keyword` names the one at fault."""
+    """A model's keywords describe an impossible network. `keyword` names the keyword at fault."""
 
     def __init__(self, keyword: str, message: str) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class ModelError(AblateError):
 
 
 class DataError(AblateError):
-    """A data set is missing, incomplete or not the one it claims to be."""
+    """A data set is missing or incomplete, or its content differs from the expected content."""
 
 
 class FolderError(AblateError):

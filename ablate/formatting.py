@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the command line formats numbers before it needs pandas
+if TYPE_CHECKING:  # the command line formats numbers before pandas is needed
     import pandas as pd
 
 

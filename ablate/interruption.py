@@ -7,7 +7,7 @@ from types import FrameType
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error: a person or the system asked to stop
-    """SIGINT or SIGTERM arrived. Carries the exit code."""
+    """SIGINT or SIGTERM arrived. The exception carries the exit code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -23,9 +23,9 @@ class _Delay:
 
 @contextmanager
 def delay_interrupts() -> Iterator[None]:
-    """Let a first signal wait until the end of this block, because the block must not be interrupted.
+    """Make a first signal wait until the end of this block, which must not be interrupted.
 
-    For example, after an interrupted import every later use of the module fails.
+    An example is an import: if it is interrupted, every later use of the imported module fails.
 
     Raises:
         Interrupted: a signal arrived during the block.

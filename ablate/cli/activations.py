@@ -32,12 +32,13 @@ def draw(
 ) -> Iterator[Path]:
     """Draw the layers' feature maps, and the filters. Each figure is a PNG and an SVG in `path`/figures.
 
-    Yields the path of each PNG after it is written.
+    Yields the path of each PNG after the PNG is written.
 
     Args:
         path: the report folder.
         arm: the arm to draw. None draws all arms with a checkpoint, four per figure.
-        inputs: names of classes or their beginnings, separated by commas. None takes the report's classes.
+        inputs: names of classes or their beginnings, separated by commas. None takes the classes
+            that the report shows.
         layers: numbers of convolutions (their maps after the activation) or names of modules, separated by
             commas.
         data_dir: the folder with the data; None searches the usual folders.
@@ -96,7 +97,7 @@ class _Networks:
         return choose_classes(dataset, scores)
 
     def make_views(self, classes: tuple[str, ...], inputs: tuple[int, ...], layers: Sequence[str]) -> Views:
-        """Make each network's view. Among several, a network that cannot be inspected gets a remark."""
+        """Make each network's view. If there are several, one that cannot be inspected gets a remark."""
         arms = []
         for run in self.runs:
             try:

@@ -1,4 +1,4 @@
-"""What the commands share: options, and functions that print lines and tables."""
+"""Code that the commands share: options, and functions that print lines and tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +64,7 @@ def choose_device(wanted: str) -> str:
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """Print a line of the answer to stdout. Brackets are no markup, and only the terminal wraps the line."""
+    """Print a line of the answer to stdout. Brackets are printed as they are. Only the terminal wraps."""
     out.print(text, style=style, markup=False, soft_wrap=True)
 
 
@@ -74,7 +74,7 @@ def tell(text: str) -> None:
 
 
 def empty_table(*headings: str, right: Sequence[str] = ()) -> Table:
-    """An empty table without rules. The columns named in `right` are aligned right."""
+    """An empty table without ruled lines. The columns named in `right` are aligned right."""
     table = Table(box=None, pad_edge=False, show_header=any(headings))
     for heading in headings:
         table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")

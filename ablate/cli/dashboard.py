@@ -24,13 +24,13 @@ def open_server(url: str) -> RDBStorage:
     """Open the records of all studies on a server.
 
     Raises:
-        AblateError: the URL is not one of a PostgreSQL server, or it contains a password.
+        AblateError: the URL does not name a PostgreSQL server, or the URL contains a password.
     """
     return RDBStorage(parse_address(url).render_as_string(hide_password=False))
 
 
 def serve(record: RDBStorage, host: str, port: int) -> None:
-    """Serve the pages until the user interrupts.
+    """Serve the pages until the user interrupts the command.
 
     Raises:
         AblateError: optuna-dashboard is not installed.

@@ -16,7 +16,7 @@ from ablate.timing import machine
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """An engine, a data set or a fact about the machine: whether it is there, and a remark."""
+    """An engine, a data set or a property of the machine: whether this machine has it, and a remark."""
 
     name: str
     there: bool
@@ -52,7 +52,7 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
 def warn_without_lanes(device: str) -> str | None:
     """A warning if runs on a CPU cannot use the lanes engine, else None.
 
-    If necessary, this compiles the engine, so that not every worker compiles it.
+    If necessary, this function compiles the engine once, so that the workers need not compile it.
     """
     if device != "cpu" or os.environ.get("ABLATE_ENGINE"):
         return None

@@ -64,7 +64,7 @@ def write_arm(folder: Path, arm: str, to: Path) -> list[WrittenFile]:
     network = trained.reopen(run)
     buffer = io.BytesIO()
     torch.save(dict(network.state_dict()), buffer)
-    # Before any file is written, so that a network that ONNX cannot express leaves no partial export.
+    # Convert before any file is written: a network that ONNX cannot express then leaves no partial export.
     graph = _make_onnx(network, run, shape, _make_metadata(trained.study, run, classes))
     weights, program = to / f"{make_slug(arm)}.pt", to / f"{make_slug(arm)}.onnx"
     write_whole(weights, buffer.getvalue())
@@ -93,11 +93,11 @@ def write_curves(folder: Path, to: Path) -> int:
     """Write the training curves of all confirmed runs as event files in `to/<slug>/seed-<n>`.
 
     Returns the number of runs. A step is one training example, so that arms with different batch sizes share
-    an axis. Event files of an earlier export are deleted, because TensorBoard would draw both.
+    an axis. Event files of an earlier export are deleted, because TensorBoard would draw their curves too.
 
     Raises:
         AblateError: a package is missing.
-        FolderError: nothing is confirmed yet.
+        FolderError: no run is confirmed yet.
     """
     _require("tensorboard")
     from torch.utils.tensorboard import SummaryWriter
@@ -128,7 +128,7 @@ def _require(*packages: str) -> None:
 
 
 def _count_examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
-    """Count the training examples up to a point of a curve. The last batch of an epoch may be smaller."""
+    """Count the training examples up to a point of a curve. The last batch of an epoch may be a small one."""
     images = study.dataset.facts.count_training_images(recipe.train_images, study.validation)
     batches = -(-images // recipe.batch_size)
     full, rest = divmod(round(epoch * batches), batches)
@@ -162,7 +162,7 @@ def _make_onnx(
     network: nn.Module, run: Run, image_shape: Sequence[int], metadata: Mapping[str, str]
 ) -> bytes:
     """The network in ONNX format. It takes any number of images and gives their logits."""
-    # Two images, because the exporter takes an axis of length one for a constant.
+    # Export with two images, because the exporter treats an axis of length one as a constant.
     example = torch.zeros(2, *image_shape)
     try:
         with _silence():

@@ -46,11 +46,11 @@ class Job:
         return ReportFolder(self.out_dir / name)
 
     def answer(self, *, fresh: bool) -> Evidence:
-        """Do all remaining training and timing, write the report, and return its evidence.
+        """Do all remaining training and timing, write the report, and return the evidence of the report.
 
         Raises:
             AblateError: the folder, the data or the record cannot be used.
-            Interrupted: a signal arrived; a partial report is written.
+            Interrupted: a signal arrived; a partial report has been written.
         """
         study, folder = self.study, self.folder
         layout = lay_out(study)
@@ -128,7 +128,7 @@ class _Reporting:
 
     def write(self, *, measure_costs: bool = True) -> Evidence:
         """Write the tables, the provenance and the report of all records so far."""
-        # Imported while the workers train, because the import takes a second or two.
+        # This import takes a second or two. It comes here, so that workers already train meanwhile.
         from ablate.report import writer
 
         provenance = replace(
@@ -145,7 +145,7 @@ class _Reporting:
 
 
 def _use_cluster(address: str) -> Mapping[str, Any]:
-    """The arguments of Conduct that train on a Ray cluster, and reserve this machine during timing."""
+    """The arguments with which Conduct trains on a Ray cluster and reserves this machine during timing."""
     try:
         from ablate.execution.ray_cluster import RayTasks, reserve_machine
     except ModuleNotFoundError as error:
@@ -157,7 +157,7 @@ def _use_cluster(address: str) -> Mapping[str, Any]:
 
 
 def _open_shared_record(url: str, study: StudySpec, folder: ReportFolder) -> Record:
-    """Open the record that hosts share. Copy its study file, if it has one, to the folder."""
+    """Open the record that hosts share. If the record has a study file, copy this file to the folder."""
     from ablate.records.postgresql_record import PostgresqlRecord
 
     store = PostgresqlRecord(url, study.name)

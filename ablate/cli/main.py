@@ -1,4 +1,4 @@
-"""The command line: it runs a command, and turns expected errors into one line and an exit code."""
+"""The command line: run a command, and turn an expected error into one line and an exit code."""
 
 import sys
 from typing import NoReturn
@@ -22,7 +22,7 @@ commands.register(app)
 
 
 def main() -> NoReturn:
-    """Run the command line. An expected error prints one line and gives exit code 2."""
+    """Run the command line. After an expected error, print one line and exit with code 2."""
     try:
         # If standalone_mode is off, typer returns the code of an Exit.
         code = app(standalone_mode=False) or 0

@@ -69,7 +69,7 @@ class _Bars:
 
     def show(self, event: Advanced) -> None:
         if event.phase not in self._tasks:
-            # Leave runs of an earlier command out of the estimated time, because they take no time now.
+            # Runs of an earlier command take no time now, so the estimated time leaves them out.
             self._tasks[event.phase] = self._progress.add_task(
                 event.phase, total=event.total, completed=max(0, event.done - 1), latest=""
             )
@@ -79,7 +79,7 @@ class _Bars:
 
 
 class _Lines:
-    """A display for logs and pipes: a line at most every ten seconds, and one at the end of a phase."""
+    """A display for logs and pipes: at most one line in ten seconds, and one line at the end of a phase."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -1,4 +1,4 @@
-"""The requests that the page may send, and the answers, which become JSON."""
+"""The requests that the page may send, and the answers that the server sends as JSON."""
 
 import base64
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ Pixels = Annotated[
 
 
 class RequestError(AblateError):
-    """A request asks for something that does not exist."""
+    """A request names an arm, image, layer, class or place that does not exist."""
 
 
 class _ImageRequest(BaseModel):
@@ -51,7 +51,7 @@ class UnitRequest(_ImageRequest):
 
 
 class PicturesRequest(BaseModel):
-    """List test images of a class, or test images that networks get wrong."""
+    """List test images of a class, or test images that networks classify wrongly or differently."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -110,7 +110,7 @@ def list_pictures(session: Session, request: PicturesRequest) -> list[dict[str, 
 
 
 def read_image(session: Session, request: ReadRequest) -> dict[str, Any]:
-    """For each arm the class probabilities and the outputs of all layers, as float32 in base64.
+    """For each arm: the class probabilities, and the outputs of all layers as float32 in base64.
 
     Raises:
         RequestError: there is no such arm or image.

@@ -29,7 +29,7 @@ def read_three() -> bytes:
     """A JavaScript module that exports `THREE` and `OrbitControls`.
 
     Raises:
-        AblateError: nicegui is not installed, or does not contain three.js at the known place.
+        AblateError: nicegui is not installed, or three.js is not at its usual place in nicegui.
     """
     spec = importlib.util.find_spec("nicegui")
     paths = [
@@ -42,7 +42,7 @@ def read_three() -> bytes:
 
 
 def read_script(name: str) -> bytes | None:
-    """The content of a script by its name, or None if there is none with this name."""
+    """The content of the script with this name, or None if there is no such script."""
     if name == THREE:
         return read_three()
     return files("ablate.explore").joinpath("page", f"{name}.js").read_bytes() if name in SCRIPTS else None

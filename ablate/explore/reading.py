@@ -112,9 +112,9 @@ class Reader:
 
     @cached_property
     def receptive_fields(self) -> tuple[ReceptiveFields, ...]:
-        """Each layer's receptive fields, found with NaN: all units that depend on a NaN row become NaN.
+        """Each layer's receptive fields, found with NaN: a unit is NaN if it depends on a row that is NaN.
 
-        This takes one forward pass for each row and each column of the image.
+        This method takes one forward pass for each row and each column of the image.
         """
         _, height, width = self.image_shape
         rows = self._find_dependence(height, axis=-2)
@@ -125,9 +125,10 @@ class Reader:
         )
 
     def _find_dependence(self, count: int, axis: int) -> list[Tensor]:
-        """For each layer, whether each of its rows or columns depends on each of the image's `count`.
+        """For each layer, which rows or columns depend on which of the image's `count` rows or columns.
 
-        Booleans `(rows or columns of the layer, count)`. Rows for axis -2, columns for axis -1.
+        The booleans have the shape `(rows or columns of the layer, count)`. Axis -2 stands for rows, axis -1
+        for columns.
         """
         by_batch: list[list[Tensor]] = []
         exact = copy.deepcopy(self._network).to(EXACT)
@@ -148,12 +149,13 @@ def _trace_layers(network: nn.Module, images: Tensor) -> list[Call]:
 def find_unit_inputs(call: Call, place: Sequence[int]) -> UnitInputs:
     """The inputs on which the unit at index `place` of the call's output depends, and their weights.
 
-    The weights are derivatives, by autograd through the module itself. For a convolution, a dense layer and
-    average pooling these are the factors of the inputs. For max pooling it is 1 for the largest input.
+    A weight is the derivative of the unit by one input, computed by autograd. For a convolution, a dense
+    layer and average pooling, this derivative is the input's factor. For max pooling, the largest input has
+    weight 1.
     """
     inputs = call.input_values[:1].clone().requires_grad_()
     index = (0, *place)
-    # Cloned, because a module that works in place must not overwrite a leaf of autograd.
+    # The input is cloned, because a module that works in place must not overwrite a leaf of autograd.
     output = call.module(inputs.clone())
     (derivatives,) = torch.autograd.grad(output[index], inputs)
     axes = [_indices(depends) for depends in _find_dependent_inputs(call, index)]
@@ -177,8 +179,8 @@ def _find_dependent_inputs(call: Call, index: tuple[int, ...]) -> list[Tensor]:
     module = copy.deepcopy(call.module).to(EXACT)
     shape = call.input_values.shape[1:]
     if any(True for _ in module.parameters()):
-        # A module with parameters multiplies and adds. One backward pass suffices: the gradient NaN at the
-        # unit gives NaN at every input on which it depends.
+        # A module with parameters multiplies and adds, so one backward pass suffices: if the gradient is NaN
+        # at the unit, it becomes NaN at every input on which the unit depends.
         inputs = torch.rand(1, *shape, dtype=EXACT).requires_grad_()
         output = module(inputs.clone())
         gradient = torch.zeros_like(output)
@@ -198,7 +200,7 @@ def _find_dependent_inputs(call: Call, index: tuple[int, ...]) -> list[Tensor]:
 def _probe(
     module: nn.Module, shape: Sequence[int], axis: int, indices: range, unit: tuple[int, ...]
 ) -> Tensor:
-    """Whether the unit becomes NaN if the input is NaN at each of `indices` along the axis."""
+    """For each of `indices` along the axis, whether the unit becomes NaN if the input there is NaN."""
     probes = torch.zeros(len(indices), *shape, dtype=EXACT)
     for probe, index in zip(probes, indices, strict=True):
         probe.select(axis, index).fill_(torch.nan)

@@ -1,4 +1,4 @@
-"""Serve the explorer's page and its answers over HTTP, by default to this machine only."""
+"""Serve the explorer's page and the answers to its requests over HTTP, by default to this machine only."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ W = TypeVar("W", bound=BaseModel)
 def build_application(session: Session, chosen: Sequence[str], hosts: Sequence[str] = OWN_NAMES) -> Starlette:
     """The web application. It accepts only requests to one of the host names `hosts`.
 
-    This prevents DNS rebinding: a foreign page cannot point its own host name at this machine.
+    This check prevents DNS rebinding, an attack in which a foreign page points its host name at this machine.
     """
     one_at_a_time = asyncio.Lock()  # torch uses all cores, and a session caches results
 

@@ -1,4 +1,4 @@
-"""What one page works with: the trained arms of a report folder, and the test images."""
+"""The data of one page: the trained arms of a report folder, and the test images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,12 +45,12 @@ class ExploredArm:
         self._load = load
 
     def image(self, original: Tensor) -> Tensor:
-        """An image in the size that this arm's network takes, from one in the size of the study's data."""
+        """The image `original`, scaled from the study's image size to the size that the network takes."""
         size = self.run.recipe.input_size
         return original if size is None else resize_images(original[None], size)[0]
 
     def test_image(self, index: int) -> Tensor:
-        """A test image as the network was scored on it, `(channels, height, width)`."""
+        """A test image in the form on which the network was scored, `(channels, height, width)`."""
         return self._dataset.test_images[index]
 
     @cached_property
@@ -101,7 +101,7 @@ class Session:
         return int(self._data.test_labels[index])
 
     def list_class(self, label: int, arms: Sequence[str]) -> list[Picture]:
-        """Test images of a class: the most typical, then the others in their order."""
+        """Test images of a class: first the most typical image, then the others in the order of the data."""
         indices = (self._data.test_labels == label).nonzero().flatten()
         nearest = find_nearest_to_mean(self._data.test_images[indices])
         return self._pictures([int(indices[nearest]), *indices.tolist()], arms)
@@ -119,15 +119,15 @@ class Session:
     def choose_opening(self, arms: Sequence[str]) -> str:
         """The kind of test images that the page lists first: disagree, confused or class.
 
-        Images on which two arms disagree show most. If there are none, mistakes of the first arm follow,
-        and then images of a class.
+        The first choice is images on which two arms disagree, because they show most. If there are none, the
+        choice is mistakes of the first arm. If there are no mistakes either, the choice is images of a class.
         """
         if len(arms) > 1 and self.list_disagreements(arms[0], arms[1], arms):
             return "disagree"
         return "confused" if self.list_mistakes(arms[0], arms) else "class"
 
     def _sort(self, wanted: Tensor, by: Tensor, arms: Sequence[str]) -> list[Picture]:
-        """The test images where `wanted` is true, those with the largest `by` first."""
+        """The test images where `wanted` is true, sorted by falling `by`."""
         indices = wanted.nonzero().flatten()
         return self._pictures(indices[by[indices].argsort(descending=True, stable=True)].tolist(), arms)
 
@@ -151,7 +151,7 @@ class Session:
 def open_session(path: Path, *, data_dir: Path | None, tell: Callable[[str], None]) -> Session:
     """Open the arms of a report folder that have a checkpoint.
 
-    If the data are not on this machine, the session has no test images; a user can still draw.
+    If the data set is not on this machine, the session has no test images, but a user can still draw.
 
     Raises:
         FolderError: the folder has no checkpoint that can be loaded.
@@ -188,7 +188,7 @@ def parse_arms(session: Session, text: str | None) -> list[str]:
         AblateError: there is no such arm, or there are more than two.
     """
     known = list(session.arms)
-    # A name may contain commas, so parts are joined until they are a name.
+    # The name of an arm may contain commas, so parts of the text are joined until they form a name.
     names: list[str] = []
     name = ""
     for part in [] if text is None else text.split(","):

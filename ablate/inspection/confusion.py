@@ -1,4 +1,4 @@
-"""Confusion matrices: which classes a trained network mistakes for which."""
+"""Confusion matrices: which class a trained network mistakes for which other class."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Choose the classes, and of each class the test image, on which networks are compared."""
+"""Choose the classes, and one test image of each class, on which networks are compared."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ DEFAULT_INPUTS = {"fashion_mnist": ("pullover", "coat")}
 
 
 def choose_classes(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]:
-    """The classes whose images all networks get: those of D2L, or the two that are confused most often."""
+    """The classes whose images all networks read: the classes of D2L's exercise, or the two most confused."""
     if names := DEFAULT_INPUTS.get(dataset.name):
         return tuple(dataset.classes.index(name) for name in names)
     count = len(dataset.classes)
@@ -33,7 +33,7 @@ def pick_typical_image(dataset: Dataset, label: int) -> Tensor:
 
 
 def find_nearest_to_mean(images: Tensor) -> int:
-    """Index of the image nearest to the mean of images `(n, c, h, w)`. Of equals, the first."""
+    """The index of the image nearest to the mean of images `(n, c, h, w)`; the first of several."""
     return int((images - images.mean(0)).square().flatten(1).sum(1).argmin())
 
 
@@ -41,7 +41,7 @@ def parse_classes(text: str, classes: Sequence[str]) -> tuple[int, ...]:
     """Indices of the classes in a comma-separated text of class names or their beginnings, in any case.
 
     Raises:
-        AblateError: a name fits no class, or several.
+        AblateError: a name fits no class, or fits several classes.
     """
     return tuple(dict.fromkeys(_find_class(name.strip(), classes) for name in text.split(",")))
 

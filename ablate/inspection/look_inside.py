@@ -22,10 +22,10 @@ Load = Callable[[int | None], Dataset]
 
 
 def look_inside(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> Iterator[str]:
-    """Look into the arms, and store the result in their folder; yields each arm's name when it is scored.
+    """Look into the arms, and store the result in their folder. Yields an arm's name once the arm is scored.
 
     `runs` are the first confirmed runs of the arms that have a checkpoint, by their keys. If the folder
-    already has the views of these runs, there is nothing to do.
+    already has the views of these runs, the function does nothing.
     """
     path = folder.path / views.NAME
     try:
@@ -55,5 +55,5 @@ def look_inside(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> It
     classes = load(None).classes
     by_arm = {runs[key].arm.name: score for key, score in scores.items()}
     folder.write_tables({"confusion": tabulate_confusions(by_arm, classes)})
-    # Last, so that the table exists wherever this file does.
+    # The views are written last, so that a folder with this file also has the table.
     write_whole(path, views.to_bytes(Views(classes=classes, inputs=inputs, arms=tuple(arms))))

@@ -76,7 +76,7 @@ def require_checkpoints(path: Path) -> None:
     """Check that a report folder has checkpoints.
 
     Raises:
-        FolderError: it has none.
+        FolderError: the folder has no checkpoints.
     """
     if not any((path / "checkpoints").glob("*.pt")):
         raise FolderError(
@@ -110,7 +110,7 @@ def load_network(
     if not checkpoint.exists():
         raise FolderError(f"{where} is missing: its first confirmed run failed or has not ended")
     try:
-        if not zipfile.is_zipfile(checkpoint):  # for such files torch.load may raise any error
+        if not zipfile.is_zipfile(checkpoint):  # for other files torch.load may raise any error
             raise EOFError("it is torn")  # noqa: TRY301
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         network.load_state_dict(state)
@@ -157,7 +157,7 @@ def _rebuild_run(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, a
 
 
 def _parse_cell(cell: Any) -> Any:
-    """The value of a factor or nuisance in a table cell, which holds JSON or a bare word."""
+    """The value of a factor or nuisance in a table cell, where the cell holds JSON or a bare word."""
     try:
         return json.loads(cell) if isinstance(cell, str) else cell
     except ValueError:

@@ -21,8 +21,8 @@ NO_ACTIVATION = (_ConvNd, nn.Linear, nn.Flatten, nn.Unflatten, nn.Upsample)
 class Call:
     """One call of a module: its input and output tensors, and copies of their values at that time.
 
-    The tensors show which output became which input: they are compared by identity. A later operation may
-    overwrite their values in place, so the values are copied.
+    The tensors are compared by identity, to find which output became which input. A later operation may
+    overwrite the values of a tensor in place, so the values are copied.
     """
 
     name: str
@@ -76,7 +76,7 @@ def trace_calls(network: nn.Module, images: Tensor) -> list[Call]:
 
     with contextlib.ExitStack() as hooks, torch.inference_mode():
         for name, module in network.named_modules():
-            # A convolution with a parametrised weight contains a module, but is no container.
+            # A convolution with a parametrised weight contains a module, but is not a container.
             if isinstance(module, nn.Conv2d) or not any(True for _ in module.children()):
                 hooks.callback(module.register_forward_pre_hook(before).remove)
                 hooks.callback(module.register_forward_hook(after(name)).remove)
@@ -89,8 +89,8 @@ def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
 
     The activation is the next module that takes the convolution's output. Only normalisation and dropout may
     come between. If the network calls a function instead of a module, the function's output is the input of
-    a later module: a new tensor with the shape of the convolution's output. If there is neither, the result
-    is the output of the convolution.
+    a later module: a new tensor with the shape of the convolution's output. If there is neither such
+    a module nor such an input, the result is the output of the convolution.
     """
     convolution = calls[index]
     current, values, name = convolution.output, convolution.output_values, convolution.name
@@ -103,7 +103,7 @@ def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
         elif (is_current or is_new) and call.may_be_activation:
             return f"{name}, then {call.name}", call.output_values
         elif is_current or is_new:
-            # This input is the output of any function that came before, in place or not.
+            # This input is the output of any function that ran before the module, in place or not.
             changed = not torch.equal(call.input_values, values)
             return f"{name}, then its activation function" if changed else name, call.input_values
         known += [call.input, call.output]

@@ -43,15 +43,16 @@ def bench(
 ) -> None:
     """Compare this machine's training speed with D2L's loop.
 
-    D2L is the book Dive into Deep Learning. Takes about five minutes, plus the
-    time of one study (--no-end-to-end skips it; --engine loop makes it about
-    four times longer). Do not use the machine for anything else meanwhile.
+    D2L is the book Dive into Deep Learning. The command takes about five
+    minutes, plus the time of one study. --no-end-to-end skips the study.
+    With --engine loop, the study takes about four times as long. Do not use
+    the machine for anything else meanwhile.
     """
     if engine not in ("auto", "loop"):
         raise AblateError(f"--engine {engine}: {did_you_mean(engine, ['auto', 'loop'])}")
     whole = None if quick or not end_to_end else study
     if whole is not None:
-        study_file.read(whole)  # reports a mistake in the file now, and not after five minutes
+        study_file.read(whole)  # report a mistake in the file now, not after five minutes
     import torch
 
     from ablate.bench import bench as benches

@@ -15,7 +15,7 @@ def compare(
 ) -> None:
     """Compare two report folders, arm by arm.
 
-    Exit code 1 if any arm of B is less accurate or slower than in A.
+    The exit code is 1 if any arm is less accurate or slower in B than in A.
     """
     from ablate.report.comparison import compare_folders, format_cells
     from ablate.report.evidence import gather

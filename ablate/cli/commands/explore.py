@@ -1,4 +1,4 @@
-"""`ablate explore`: a page on which trained arms classify what a person draws."""
+"""`ablate explore`: serve a page on which trained arms classify what a user draws."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,7 @@ def explore(
     data_dir: DataDir = None,
     plugin: Plugins = None,
 ) -> None:
-    """Draw in your browser and watch trained arms read it.
+    """Draw in your browser and watch trained arms read the drawing.
 
     The page shows what each layer computes.
     """

@@ -27,8 +27,8 @@ def models(
 ) -> None:
     """List the models, or show the layers of one.
 
-    Shows output shapes, parameters and FLOPs. Without --size, image sizes are
-    those of Dive into Deep Learning (D2L).
+    The command shows output shapes, parameters and FLOPs. Without --size, the
+    image sizes are those of Dive into Deep Learning (D2L).
     """
     if size is not None and name is None:
         raise AblateError("--size: name a model too, as in `models vgg --size 32`")

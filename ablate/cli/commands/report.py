@@ -22,7 +22,8 @@ def report(
 ) -> None:
     """Write a folder's report again from its tables.
 
-    Needs no torch. --storage fetches the tables of a shared study first.
+    The command needs no torch. With --storage, the command first fetches the
+    tables of a shared study from the server.
     """
     from ablate.report import index, writer
 

@@ -51,7 +51,8 @@ def run(
 ) -> None:
     """Answer a study's question and write its report.
 
-    Tunes, confirms and times every arm, and writes reports/<name>/report.html.
+    The command tunes, confirms and times every arm, and writes
+    reports/<name>/report.html.
     """
     study = study_file.read(path, overrides or [])
     if storage is not None and fresh:
@@ -59,7 +60,7 @@ def run(
     if cluster is None:
         fork_server.prepare()
     chosen_device = choose_device(device)
-    # Imported here because torch takes seconds: a mistake in the study file is reported before.
+    # The import of torch takes seconds. It comes here, after the check of the study file.
     from ablate.cli.job import Job
     from ablate.design.designs import lay_out
     from ablate.models import own

@@ -1,8 +1,8 @@
-// Layers as flat pictures below each other. The keyboard moves from unit to unit.
+// Draw layers as flat pictures, one below the other. The keyboard moves from unit to unit.
 
 import { draw, findNearestUnit } from "maps";
 
-const LARGEST_WIDTH = 520; // of a sheet, in CSS pixels
+const LARGEST_WIDTH = 520; // the largest width of a sheet, in CSS pixels
 
 export class Flat {
   constructor(holder, choose) {
@@ -11,7 +11,7 @@ export class Flat {
     this.figures = new Map();
   }
 
-  // rows: as for Stack. The sheets of one layer stand beside each other.
+  // rows: the same structure as for Stack. The sheets of one layer stand beside each other.
   show(rows) {
     const plan = JSON.stringify(rows.map(({ title, layers }) => [title, layers.map(({ key, label, sheet }) => [key, label, sheet])]));
     if (plan !== this.plan) {
@@ -107,7 +107,7 @@ export class Flat {
       if (!step) return;
       event.preventDefault();
       let [x, y] = [at[0] + step[0], at[1] + step[1]];
-      if (!sheet.unit(x, y)) [x, y] = [x + step[0], y + step[1]]; // across the gap between two maps
+      if (!sheet.unit(x, y)) [x, y] = [x + step[0], y + step[1]]; // step across the gap between two maps
       if (sheet.unit(x, y)) at = [x, y];
       choose();
     });

@@ -1,4 +1,4 @@
-// The list of layers, in which the user ticks those to show.
+// The list of layers, in which the user ticks the layers to show.
 
 import { show } from "reading";
 import { arms, part, state } from "state";

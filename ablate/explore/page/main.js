@@ -1,4 +1,4 @@
-// The page: connects its controls with what they change.
+// The page: connect its controls with the functions that they call.
 
 import { hideMinorLayers, listLayers, showAllLayers } from "layers";
 import { listKinds, listPictures, makeOption, openOnTestImage } from "pictures";

@@ -2,7 +2,7 @@
 
 const FRAME = packPixel(120, 128, 138);
 
-// A pixel as one integer, with the byte order of this machine.
+// A pixel (red, green, blue, opacity) as one integer, with the byte order of this machine.
 export function packPixel(red, green, blue) {
   return new Uint32Array(new Uint8Array([red, green, blue, 255]).buffer)[0];
 }
@@ -30,7 +30,7 @@ export function makeSheet(shape, mostMaps) {
     shape, maps, shown, rows, columns,
     height: rows * tall + (flat ? 0 : 1),
     width: columns * wide + (flat ? 0 : 1),
-    // The position [x, y] of a unit on the sheet, in squares. For a map alone, that of its first number.
+    // The position [x, y] of a unit on the sheet, in squares. For a whole map, the position of its first number.
     at([map, row = 0, column = 0]) {
       const border = flat ? 0 : 1;
       return [(map % columns) * wide + border + column, Math.floor(map / columns) * tall + border + row];
@@ -82,7 +82,7 @@ export function findLargest(...layers) {
   return found || 1;
 }
 
-// The pixels of a sheet as red, green, blue and opacity. Zero has the middle colour of the palette, ±scale its ends.
+// The pixels of a sheet as red, green, blue and opacity. Zero has the middle colour of the palette; −scale and +scale have the colours of its ends.
 export function paintMaps(sheet, values, scale, palette) {
   const pixels = new Uint32Array(sheet.width * sheet.height).fill(FRAME);
   const middle = (palette.length - 1) / 2;

@@ -134,7 +134,7 @@ export class Pad {
   }
 }
 
-// A part of the pad at the size of the image. It is halved step by step, so that every pixel of the pad counts.
+// A part of the pad at the size of the image. The part is halved step by step, so that every pixel of the pad counts.
 function shrink(canvas, x, y, side, width, height) {
   let size = Math.max(1, 2 ** Math.floor(Math.log2(SIDE / Math.max(width, height)))) * Math.max(width, height);
   const start = scale(canvas, x, y, side, side, size, size);

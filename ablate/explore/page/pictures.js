@@ -6,7 +6,7 @@ import { answers, part, showError, state, study, tell } from "state";
 
 let lastRequest = 0;
 
-// Offer the kinds of test images for the chosen networks, and keep the kind `wanted` if it is there.
+// Offer the kinds of test images for the chosen networks, and keep the kind `wanted` if it is among them.
 export function listKinds(wanted = part("pick").value) {
   const [one, other] = state.chosen;
   part("pick").replaceChildren(

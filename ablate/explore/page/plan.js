@@ -30,7 +30,7 @@ export function planRows(arms, { chosen, readings, hidden }, mostMaps, palette) 
     arm,
     layers: [
       planImage(arm, facts, input),
-      // Both networks share a scale, so that equal colours are equal numbers.
+      // Both networks share one scale, so that equal colours mean equal numbers.
       ...facts.layers.map((made, at) =>
         layer(arm, at, made, values?.[at], ...shown.map((other) => other.values?.[other.arm === arm ? at : findTwin(other.facts, made)])),
       ),

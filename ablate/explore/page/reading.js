@@ -17,7 +17,7 @@ export const pad = new Pad(part("pad"), study.shape, () => {
 let asking = false;
 let askAgain = false;
 
-// There is at most one request at a time. Of the images that come meanwhile, only the last is sent next.
+// There is at most one request at a time. Of the images that the user chooses during a request, only the last is sent next.
 export async function ask() {
   if (state.image === null) return;
   if (asking) {
@@ -57,7 +57,7 @@ export function forget() {
   show();
 }
 
-// Show layers, marks and predictions as the present state has them.
+// Show the layers, marks and predictions of the present state.
 export function show() {
   showLayers();
   markUnit();

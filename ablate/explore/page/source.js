@@ -1,4 +1,4 @@
-// Where data come from: the server of this page, or a copy inside a saved page.
+// The source of the data: the server of this page, or a copy inside a saved page.
 
 export class RequestError extends Error {}
 

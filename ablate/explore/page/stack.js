@@ -8,7 +8,7 @@ const LARGEST = 9;
 const APART = 1.5;
 const BETWEEN_ROWS = 4.4;
 const DIRECTION = new THREE.Vector3(-0.62, 0.3, 1).normalize();
-const WIDEST = 2.6; // largest width of a row relative to the height; longer rows are pushed together
+const WIDEST = 2.6; // largest width of a row, relative to its height; longer rows are pushed together
 
 export class Stack {
   constructor(holder, choose) {
@@ -135,7 +135,7 @@ export class Stack {
     });
   }
 
-  // The position of each layer along a row, equal for all rows. Distances are such that no sheet hides the next.
+  // The position of each layer along a row, equal for all rows. The distances are large enough that no sheet hides the next.
   #placeLayers(rows, scaleOf, height) {
     const widths = new Map();
     for (const { layers } of rows) {
@@ -162,7 +162,7 @@ export class Stack {
     texture.flipY = true;
     const material = new THREE.MeshBasicMaterial({ map: texture, side: THREE.DoubleSide, alphaTest: 0.5 });
     const mesh = new THREE.Mesh(new THREE.PlaneGeometry(wide, high), material);
-    mesh.rotation.y = -Math.PI / 2; // face the camera, which looks from the image's side
+    mesh.rotation.y = -Math.PI / 2; // turn the sheet towards the camera, which is on the side of the image
     mesh.position.set(x, middle, 0);
     mesh.userData = { key, sheet };
     mesh.updateMatrixWorld();

@@ -17,7 +17,7 @@ export const state = {
   sent: null, // the image of the present readings: an index, or the pixels of a drawing
   readings: null, // { arm: { input, layers: [Float32Array], probabilities } }
   hidden: new Set(), // names of hidden layers
-  remark: null, // what this browser cannot do; shown while there is no other problem
+  remark: null, // a remark on what this browser cannot do; shown unless there is another problem
   unit: null, // the explained unit: { arm, layer, name, place, answers: { arm: answer } }
   flat: window.matchMedia(NARROW).matches,
 };

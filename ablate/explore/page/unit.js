@@ -33,7 +33,7 @@ export async function askUnit() {
   }
 }
 
-// Close the unit, and give the keyboard focus back.
+// Close the explanation of the unit, and give the keyboard focus back.
 export function closeUnit() {
   clearUnit();
   markUnit();
