@@ -91,7 +91,7 @@ def assert_trained_like_the_loop(runs: Sequence[Run], steps: int) -> None:
 
 
 NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]] = {
-    "the documents' LeNet": ({}, {}, RATES),
+    "LeNet-5 of D2L": ({}, {}, RATES),
     "ReLU, max pooling, momentum and weight decay": (
         RELU,
         {},

@@ -22,7 +22,7 @@ from ablate.study.spec import Recipe
 
 CPU = torch.device("cpu")
 NETWORKS = {
-    "the documents' LeNet": {},
+    "LeNet-5 of D2L": {},
     "max pooling with a rest": {"pooling": "max", "kernel_size": 4, "activation": "relu"},
     "odd in every way": {
         "conv_layers": 3,
