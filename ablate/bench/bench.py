@@ -1,4 +1,4 @@
-"""The measurement behind `ablate bench`: training speed compared with Dive into Deep Learning (D2L)."""
+"""Measure for `ablate bench` how training speed compares with Dive into Deep Learning's (D2L's) loop."""
 
 import json
 import os
@@ -41,17 +41,17 @@ PEER = "D2L's loop"
 FULL = Extent(blocks=8, images=60_000, test_images=10_000, block_seconds=1.0, runs_a_job=3, epochs_around=2)
 QUICK = Extent(blocks=3, images=2_560, test_images=512, block_seconds=0.05, runs_a_job=1, epochs_around=1)
 END_TO_END = {"auto": (10.0, 14.0), "loop": (3.0, 3.5)}
-"""Ratios to D2L's loop that the whole command must and should reach, by engine, on two CPU cores."""
+"""For each engine, the ratios to D2L's loop that a whole command must and should reach on two CPU cores."""
 
 
 def choose_extent(*, quick: bool, blocks: int | None) -> Extent:
-    """How much to measure. With `blocks` None, the default number of blocks."""
+    """Choose how much to measure. If `blocks` is None, the number of blocks is the default."""
     chosen = QUICK if quick else FULL
     return chosen if blocks is None else replace(chosen, blocks=blocks)
 
 
 def describe_hardware(device: torch.device) -> str:
-    """The hardware in a few words. Throughputs are comparable where these are equal."""
+    """Describe the hardware in a few words. Throughputs are comparable if these words are equal."""
     return f"{machine.device_name(device)}, {os.cpu_count()} cores"
 
 
@@ -66,7 +66,7 @@ class Bench:
         study_file: Path | None,
         engine: str,
     ) -> None:
-        """`study_file` is the study to run end to end with `engine` (auto or loop), or None."""
+        """Set up. `study_file`, if not None, is the study to run end to end with `engine` (auto or loop)."""
         self._extent, self._device, self._data_root = extent, device, data_root
         self._study_file, self._engine = study_file, engine
         self._cores = os.cpu_count() or 1
@@ -76,7 +76,7 @@ class Bench:
         self._limit = 0.0
 
     def events(self) -> Iterator[Advanced]:
-        """Measure everything; yields its progress.
+        """Measure everything. Yield the progress.
 
         Raises:
             AblateError: D2L's loop, a run or the study failed.
@@ -92,7 +92,7 @@ class Bench:
         done = block = 0
         # Repeat blocks that other programs disturbed, at most once for each wanted block.
         while done < wanted and block < 2 * wanted:
-            # The best of all rounds: other programs may have slowed some of them.
+            # The limit is the best rate of all rounds, because other programs may have slowed some rounds.
             self._limit = max(self._limit, measure_arithmetic_rate(self._device))
             before = [len(each.measured) for each in self._rounds]
             for each in self._rounds:
@@ -111,7 +111,7 @@ class Bench:
         self._open.close()
 
     def results(self) -> list[Result]:
-        """All results."""
+        """Return all results."""
         rows = [row for each in self._rounds for row in compute_results(each.contenders, each.measured)]
         peer = self._rounds[0].contenders[0]
         epochs = [block for block in self._rounds[0].measured if block.arm == PEER]
@@ -123,7 +123,7 @@ class Bench:
         return [*rows, *compute_results([clock], steps)]
 
     def as_json(self) -> str:
-        """All results as JSON: environment, rows, remarks and timing blocks."""
+        """Write all results as JSON: environment, rows, remarks and timing blocks."""
         described = asdict(machine.describe_machine(self._device, self._cores))
         data_read = str(self._data_root) if self._data_root else "noise in Fashion-MNIST's shape"
         facts = {
@@ -141,7 +141,7 @@ class Bench:
         return f"{json.dumps(facts, indent=2, ensure_ascii=False)}\n"
 
     def remarks(self) -> list[str]:
-        """Sentences that a reader of the results needs."""
+        """List the sentences that a reader of the results needs."""
         described = machine.describe_machine(self._device, self._cores)
         blocks = [block for each in self._rounds for block in each.measured]
         disturbed = sum(block.disturbed for block in blocks)
@@ -175,7 +175,7 @@ class Bench:
         return [*sentences, *self._on_memory()]
 
     def _contenders(self) -> Iterator[list[Contender]]:
-        """The rounds, each a list of contenders; the first of a list is the reference of the others."""
+        """Yield each round as a list of contenders. The first of a list is the reference of the others."""
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
         lay_out_files(self._data_root, folder)
         peer = Peer(folder, self._extent.images, self._extent.test_images, self._device)
@@ -218,7 +218,7 @@ class Bench:
         )
 
     def _end_to_end(self, study_file: Path) -> Iterator[Advanced]:
-        """Measure the whole command once, between epochs of D2L's loop."""
+        """Measure a whole `ablate run` once, between epochs of D2L's loop."""
         around = replace(self._rounds[0].contenders[0], name=f"{PEER} around it")
         must, aim = END_TO_END[self._engine] if self._device.type == "cpu" else (None, None)
         out = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
@@ -228,7 +228,7 @@ class Bench:
 
         def run_command() -> int:
             folders.append(run_study(study_file, self._data_root, self._device, self._engine, out))
-            return 1  # examples are counted after the clock has stopped
+            return 1  # a stand-in: examples are counted after the clock has stopped
 
         whole = Contender(
             name=f"ablate run {study_file.stem}{engine}",
@@ -254,7 +254,7 @@ class Bench:
         return None if self._device.type == "cuda" else reason_against(make_run(LENET), self._dataset(), CPU)
 
     def _on_memory(self) -> Iterator[str]:
-        """A sentence about a cohort's memory: the goal is 1.3 times the least possible, at most 2 times."""
+        """Compare a cohort's memory with the least possible. The aim is 1.3 times, the limit 2 times."""
         for contender in self._rounds[0].contenders if self._device.type == "cuda" else ():
             if isinstance(together := contender.train, CohortBlock):
                 extra, least = together.extra_bytes, together.least_bytes

@@ -50,7 +50,7 @@ class Extent:
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """One way to train. Its ratio to the first of its round must reach `must`, and aims at `aim`."""
+    """One way to train. Its ratio to its round's first contender must reach `must` and should reach `aim`."""
 
     name: str
     kind: Kind
@@ -60,15 +60,15 @@ class Contender:
     must: float | None = None
     aim: float | None = None
     at_once: int = 1
-    """Runs that train side by side."""
+    """The number of runs that train at the same time."""
     flops_per_example: int | None = None
-    """Of forward and backward pass. None leaves the share of a core's rate out of the result."""
+    """FLOPs of forward and backward pass. If None, the result has no share of a core's arithmetic rate."""
 
 
 def list_cpu_contenders(
     extent: Extent, dataset: Dataset, workers: Workers | None, jobs: int
 ) -> Iterator[Contender]:
-    """The contenders for D2L's loop on a CPU. Without workers, whole runs of a study are left out."""
+    """Yield the contenders for D2L's loop on a CPU. Without workers, whole runs of a study are left out."""
     run = make_run(LENET)
     loop = LoopTrainer(run, dataset, CPU)
     yield Contender(
@@ -88,7 +88,7 @@ def list_cpu_contenders(
             train=make_epoch_block(lanes, run, dataset, 1),
         )
     if workers is not None:
-        # Not seed 0: its parameters would be sent back as a checkpoint.
+        # Seeds start at 1, because a worker would send the parameters of seed 0 back as a checkpoint.
         runs = [make_run(LENET, 1 + i, extent.images) for i in range(extent.runs_a_job * jobs)]
         yield Contender(
             name=f"a study's runs, {jobs} at once",
@@ -102,7 +102,7 @@ def list_cpu_contenders(
 def list_one_core_contenders(
     network: str, keywords: dict[str, Value], extent: Extent, dataset: Dataset, must: float, aim: float
 ) -> Iterator[Contender]:
-    """The torch loop and, if this machine has it, the lanes engine, on one thread."""
+    """Yield the torch loop engine and, if it works on this machine, the lanes engine, each on one thread."""
     run = make_run(keywords)
     shape = dataset.images.shape[1:]
     loop = LoopTrainer(run, dataset, CPU)
@@ -122,7 +122,7 @@ def list_one_core_contenders(
 
 
 def list_gpu_contenders(dataset: Dataset, places: int) -> Iterator[Contender]:
-    """The contenders for D2L's loop on a GPU: the torch loop, a cohort of one, a whole cohort."""
+    """Yield the contenders for D2L's loop on a GPU: the torch loop engine, a cohort of one, a full cohort."""
     run = make_run(LENET)
     loop = LoopTrainer(run, dataset, dataset.images.device)
     yield Contender(
@@ -151,14 +151,14 @@ def list_gpu_contenders(dataset: Dataset, places: int) -> Iterator[Contender]:
 
 
 def make_run(keywords: dict[str, Value], seed: int = 0, train_images: int | None = None) -> Run:
-    """One epoch of D2L's recipe and an evaluation on the test images, as in D2L's loop."""
+    """Make a run that trains one epoch with D2L's recipe and is evaluated on the test images."""
     recipe = Recipe(epochs=1, train_images=train_images)
     arm = Arm(name="bench", model="lenet", keywords=keywords, recipe=recipe, factors={})
     return Run(phase=Phase.CONFIRM, arm=arm, setting={}, seed=seed)
 
 
 def make_epoch_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, threads: int) -> Train:
-    """A block of one epoch and its evaluation, as in a run of a study."""
+    """Make a block that trains one epoch and evaluates, as in a run of a study."""
 
     def block() -> int:
         settle_process(threads)
@@ -169,7 +169,7 @@ def make_epoch_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dat
 
 
 def make_step_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, seconds: float) -> Train:
-    """A block of training steps only, on one core, for about `seconds` seconds."""
+    """Make a block of training steps only, on one core, for about `seconds` seconds."""
     batches = repeat_batches(len(dataset.labels), run.recipe.batch_size, CPU)
     count = 0
 
@@ -191,7 +191,7 @@ def make_step_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Data
 
 
 def make_parallel_block(workers: Workers, runs: Sequence[Run], images: int) -> Train:
-    """A block of whole runs by the workers of a study, on all cores.
+    """Make a block in which the workers of a study train whole runs, on all cores.
 
     Raises:
         AblateError: a run did not end as complete.
@@ -209,7 +209,7 @@ def make_parallel_block(workers: Workers, runs: Sequence[Run], images: int) -> T
 
 
 class CohortBlock:
-    """A cohort of runs on the device. A block is an epoch and its evaluation."""
+    """A cohort of runs on the device. A block trains one epoch and evaluates the networks."""
 
     def __init__(self, dataset: Dataset, places: int) -> None:
         reserved = _measure_reserved_bytes(dataset.images.device)
@@ -243,7 +243,7 @@ class CohortBlock:
 
 
 def _measure_reserved_bytes(device: torch.device) -> int:
-    """Memory of a GPU that this process has reserved; 0 on a CPU."""
+    """Measure the GPU memory that this process has reserved. It is 0 on a CPU."""
     if device.type != "cuda":
         return 0
     machine.synchronise(device)
@@ -252,7 +252,7 @@ def _measure_reserved_bytes(device: torch.device) -> int:
 
 
 def measure_arithmetic_rate(device: torch.device) -> float:
-    """FLOP per second of a large fp32 matrix product, on a CPU on one core."""
+    """Measure the FLOP per second of a large fp32 matrix product. A CPU uses one core."""
     size, tries = (2_048, 3) if device.type == "cpu" else (8_192, 3)
     settle_process(1)
     a, b = torch.rand(2, size, size, device=device)
@@ -265,14 +265,15 @@ def measure_arithmetic_rate(device: torch.device) -> float:
             machine.synchronise(device)
             yield time.perf_counter() - started
 
-    # The best one: it is used as a limit, and the first try has cold caches.
+    # The best try counts, because the rate serves as an upper limit, and the first try has cold caches.
     return 2 * size**3 / min(seconds())
 
 
 def count_training_flops(trainer: LoopTrainer | LanesTrainer, image_shape: Sequence[int]) -> int:
-    """FLOPs of one example forward and backward: three products per layer, but two in the first.
+    """Count the FLOPs of one example forward and backward.
 
-    The first layer computes no gradient of its input. For LeNet-5: 3 · 833,040 − 235,200.
+    Each layer computes three products. The first layer computes two, because it needs no gradient of its
+    input. LeNet-5 has 3 · 833,040 − 235,200 FLOPs.
     """
     first = next(trainer.model.children())
     forward = costs.count_flops_per_example(trainer.model, image_shape)

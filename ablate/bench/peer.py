@@ -30,18 +30,18 @@ class Epoch:
     """The times of one epoch of D2L's loop and its evaluation on the test images."""
 
     examples: int
-    """Examples trained on."""
+    """The number of examples that the epoch trained on."""
     seconds: float
-    """Wall seconds with the evaluation."""
+    """Wall seconds of the epoch, with the evaluation."""
     step_seconds: float
     """Seconds that D2L's own clock counts: copy to the device, step and running metrics."""
 
 
 def train_as_in_d2l(root: Path, images: int, test_images: int, device: torch.device) -> Iterator[Epoch]:
-    """Train LeNet-5 on the first images of Fashion-MNIST; each item is one epoch.
+    """Train LeNet-5 on the first images of Fashion-MNIST. Yield the times of each epoch.
 
-    The loop is D2L's, neither faster nor slower: torch's default number of threads, a data loader, loss and
-    accuracy read at every step, an evaluation on the test images after every epoch.
+    The loop does exactly what D2L's loop does. It uses torch's default number of threads and a data loader.
+    It reads loss and accuracy at every step, and evaluates on the test images after every epoch.
     """
     torchvision = by_torchvision.import_torchvision()
     to_tensor = torchvision.transforms.ToTensor()
@@ -49,7 +49,7 @@ def train_as_in_d2l(root: Path, images: int, test_images: int, device: torch.dev
     test_data = torchvision.datasets.FashionMNIST(root, train=False, transform=to_tensor)
     if images < len(train_data):
         train_data, test_data = Subset(train_data, range(images)), Subset(test_data, range(test_images))
-    # D2L uses four workers on any machine; torch warns about that on fewer cores.
+    # D2L uses four workers on any machine. On fewer cores, torch warns about this number.
     warnings.filterwarnings("ignore", message="This DataLoader will create")
     train_loader = DataLoader(train_data, BATCH_SIZE, shuffle=True, num_workers=LOADER_WORKERS)
     test_loader = DataLoader(test_data, BATCH_SIZE, shuffle=False, num_workers=LOADER_WORKERS)
@@ -99,12 +99,12 @@ def train_as_in_d2l(root: Path, images: int, test_images: int, device: torch.dev
 
 
 class Peer:
-    """D2L's loop in its own process, without our settings of threads, memory and cuDNN."""
+    """D2L's loop in its own process, without ablate's settings of threads, memory and cuDNN."""
 
     def __init__(self, root: Path, images: int, test_images: int, device: torch.device) -> None:
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        # Not daemonic: such processes may not have children, and a data loader's workers are children.
+        # The process is not daemonic: a daemonic process may not start a data loader's workers.
         self._process = context.Process(target=_serve, args=(theirs, root, images, test_images, device.type))
         with ignore_interrupts():
             self._process.start()
@@ -126,7 +126,7 @@ class Peer:
             ) from None
 
     def close(self) -> None:
-        """End the process. It first finishes its epoch if it can, so that its loader's workers end too."""
+        """End the process, if possible after its epoch, so that its data loader's workers end too."""
         self._pipe.close()
         self._process.join(PATIENCE_SECONDS)
         self._process.kill()
@@ -135,7 +135,8 @@ class Peer:
 
 def _serve(pipe: connection.Connection, root: Path, images: int, test_images: int, device: str) -> None:
     if sys.platform == "linux":
-        # As in a user's script: a spawned process would spawn the loader's workers too, which is slow.
+        # Forking the data loader's workers is the default in a user's script on Linux. Otherwise this spawned
+        # process would spawn these workers, which is slow.
         set_start_method("fork", force=True)
     epochs = train_as_in_d2l(root, images, test_images, torch.device(device))
     while True:
@@ -154,7 +155,8 @@ def _initialise(layer: nn.Module) -> None:
 def lay_out_files(root: Path | None, folder: Path) -> None:
     """Write Fashion-MNIST to `folder` decompressed, as torchvision's reader needs it.
 
-    Without `root` it is noise of the same shape and size: the time of a step does not depend on the pixels.
+    If `root` is None, the images are noise of the same shape and number. The time of a step does not depend
+    on the pixels.
     """
     raw = folder / official.FOLDERS["fashion_mnist"] / "raw"
     raw.mkdir(parents=True)
@@ -169,7 +171,7 @@ def lay_out_files(root: Path | None, folder: Path) -> None:
             count = facts.train_images if file.startswith("train") else facts.test_images
             shape = (count, *facts.image_shape[1:]) if "images" in file else (count,)
             pixels = rng.integers(256 if "images" in file else facts.classes, size=shape, dtype=np.uint8)
-            # IDX: two zero bytes, 8 for unsigned bytes, the rank, the sizes; all big-endian.
+            # An IDX header has two zero bytes, 8 for unsigned bytes, the rank, and the sizes, all big-endian.
             header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
             content = header + pixels.tobytes()
         (raw / file).write_bytes(content)

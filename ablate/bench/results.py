@@ -27,10 +27,10 @@ class Result:
     name: str
     covers: str
     beside: str | None
-    """The reference of the ratio; None for the first contender of a round."""
+    """The contender that the ratio divides by. None for the first contender of a round."""
     blocks: int
     undisturbed: int
-    """Blocks that no other program disturbed. The values come from these if there are any."""
+    """The number of blocks that no other program disturbed. If there are any, the values come from these."""
     examples_per_second: float
     """The median of the blocks."""
     examples_per_second_q1: float
@@ -45,10 +45,11 @@ class Result:
 
 
 def compute_results(contenders: Sequence[Contender], measured: Sequence[TimingBlock]) -> Iterator[Result]:
-    """A result per contender of a round, and one more per single run if the contender trains many at once.
+    """Yield a result for each contender of a round. If a contender trains many runs at once, add one per run.
 
-    Ratios are paired by block as in a study's report: at least three pairs, without disturbed blocks. In a
-    round of one block the ratio is to the mean of the blocks before and after, without an interval.
+    Ratios are paired by block, as in a study's report. They need at least three pairs, and leave out
+    disturbed blocks. In a round of one block, the ratio is to the mean of the blocks before and after, and
+    has no interval.
     """
     names = [contender.name for contender in contenders]
     compared = summarise_throughput(make_frame("timing", map(vars, measured)), names, CONFIDENCE)
@@ -91,7 +92,7 @@ def compute_results(contenders: Sequence[Contender], measured: Sequence[TimingBl
 
 
 def lay_out_sections(rows: Sequence[Result]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """Headings and cells of the tables: one for each kind of throughput and what its time includes."""
+    """Yield each table's heading and cells. A table has one kind of throughput, with times of equal work."""
     first = [row.beside for row in rows if row.beside]
     letters = dict(zip(dict.fromkeys(first), ascii_lowercase, strict=False))
     for kind in KINDS:
@@ -119,7 +120,7 @@ def _cells(row: Result, letters: dict[str, str]) -> tuple[str, ...]:
 
 
 def _speeds(blocks: Sequence[TimingBlock]) -> list[float]:
-    """Examples per second of the undisturbed blocks, or of all if there is none."""
+    """List examples per second of the undisturbed blocks. If all blocks are disturbed, list those of all."""
     kept = [block for block in blocks if not block.disturbed] or blocks
     return [block.examples / block.seconds for block in kept]
 
@@ -131,7 +132,7 @@ def _grade(ratio: float | None, contender: Contender) -> Literal["aim", "must", 
 
 
 def _divide(row: Result, at_once: int) -> Result:
-    """The result for one of `at_once` runs that train together."""
+    """Compute the result for one of `at_once` runs that train together."""
     return replace(
         row,
         kind="one run inside a cohort",

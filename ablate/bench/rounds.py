@@ -1,4 +1,4 @@
-"""Rounds of the measurement: contenders alternate block by block."""
+"""The rounds of `ablate bench`. The contenders of a round alternate block by block."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ablate.timing.blocks import DISTURBED_SHARE, ProcessorLoad, alternate
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """Contenders that alternate (the first is the reference of the others), and their blocks so far."""
+    """Contenders that alternate, and their measured blocks. The first contender is the others' reference."""
 
     contenders: list[Contender]
     order: Iterator[tuple[int, int, str]]
@@ -19,13 +19,13 @@ class Round:
 
 
 def start_round(contenders: list[Contender], blocks: int) -> Round:
-    """A new round of `blocks` blocks."""
+    """Make a new round of `blocks` blocks."""
     order = alternate([contender.name for contender in contenders], blocks)
     return Round(contenders=contenders, order=order, measured=[])
 
 
 def measure(contender: Contender, block: int, position: int) -> TimingBlock:
-    """Measure one block of a contender, and whether other programs used the processors meanwhile."""
+    """Measure one block of a contender. Note whether other programs used the processors meanwhile."""
     load, started = ProcessorLoad(), perf_counter()
     examples = contender.train()
     seconds = perf_counter() - started

@@ -1,4 +1,4 @@
-"""A whole `ablate run` from nothing to its report, and the number of examples it trained."""
+"""Execute a whole `ablate run` up to its report, and count the examples that it trained on."""
 
 import os
 import subprocess
@@ -14,10 +14,10 @@ from ablate.study import study_file
 
 
 def run_study(study_file: Path, data_root: Path | None, device: torch.device, engine: str, out: Path) -> Path:
-    """Run `ablate run` in its own process; returns the report folder that it wrote below `out`.
+    """Execute `ablate run` in its own process. Return the report folder that this command wrote below `out`.
 
     Raises:
-        AblateError: the command failed; the message has its last line.
+        AblateError: the command failed. The message has the last line that the command printed.
     """
     command = [sys.executable, "-m", "ablate", "run", str(study_file), "--out", str(out), "--quiet"]
     command += ["--device", device.type, "--no-fallback"]
@@ -31,7 +31,7 @@ def run_study(study_file: Path, data_root: Path | None, device: torch.device, en
 
 
 def count_examples(folder: Path) -> int:
-    """Training examples of all complete epochs of a report folder's runs."""
+    """Count the training examples in all complete epochs of a report folder's runs."""
     study = study_file.read(folder / "study.yaml")
     facts, held_out = study.dataset.facts, study.validation
     images = {
@@ -39,6 +39,6 @@ def count_examples(folder: Path) -> int:
         for arm in lay_out(study).arms
     }
     epochs = read_table("epochs", folder / "tables" / "epochs.csv")
-    # Only the last of an epoch's five points has its time.
+    # Only the last of an epoch's five points has the epoch's time.
     finished = epochs[epochs["train_seconds"].notna()]
     return int(finished["arm"].map(images).sum())

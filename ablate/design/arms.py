@@ -1,4 +1,4 @@
-"""How an arm is made: the baseline with some changes, checked and named."""
+"""Make an arm, which is the baseline with some changes. Check it and name it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ BASELINE = "baseline"
 
 
 def make_grid(study: StudySpec, arm: Arm) -> Grid:
-    """The tuning grid of an arm. Of a nuisance's ranges, the last one whose condition holds is used."""
+    """Make the tuning grid of an arm. Each nuisance has the last of its ranges whose condition holds."""
     settings = collect_settings(arm)
     ranges = {}
     for name, choices in study.tuning.ranges.items():
@@ -43,7 +43,7 @@ def make_grid(study: StudySpec, arm: Arm) -> Grid:
 
 
 def list_values(study: StudySpec, name: str, settings: Mapping[str, Any]) -> list[Value]:
-    """The values of a factor whose conditions hold for these settings."""
+    """List the values of a factor whose conditions hold for these settings."""
     plain = (
         (v.value, v.applies(settings)) if isinstance(v, ValueWhen) else (v, True) for v in study.factors[name]
     )
@@ -51,12 +51,12 @@ def list_values(study: StudySpec, name: str, settings: Mapping[str, Any]) -> lis
 
 
 def collect_settings(arm: Arm) -> dict[str, Any]:
-    """Every keyword of the arm's network and recipe with its value, defaults included."""
+    """Collect every keyword of the arm's network and recipe with its value, defaults included."""
     return {**models.read_keywords(arm.model), **arm.keywords, **arm.recipe.model_dump()}
 
 
 def make_arm(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
-    """Make an arm: the baseline with `changes`. Messages name `key`, their place in the study file.
+    """Make an arm: the baseline with `changes`. Error messages name `key`, its place in the study file.
 
     Raises:
         StudyError: a network or recipe with these changes is impossible.
@@ -69,7 +69,7 @@ def make_arm(study: StudySpec, name: str, changes: Mapping[str, Value], key: str
 def explain_impossible(
     study: StudySpec, arm: Arm, changes: Mapping[str, Value] | None = None
 ) -> ModelError | None:
-    """The reason why the arm's network (with `changes`) cannot be built; None if it can."""
+    """Explain why the arm's network (with `changes`) cannot be built. Return None if it can be built."""
     facts = study.dataset.facts
     keywords = {**arm.keywords, **(changes or {})}
     try:
@@ -85,12 +85,12 @@ def explain_impossible(
 
 
 def name_arm(changes: Mapping[str, Value]) -> str:
-    """An arm's name, such as `pooling=max,activation=relu`; `baseline` if there are no changes."""
+    """Name an arm, for example `pooling=max,activation=relu`, or `baseline` if there are no changes."""
     return ",".join(f"{name}={format_value(value)}" for name, value in changes.items()) or BASELINE
 
 
 def select_changes(study: StudySpec, settings: Mapping[str, Value]) -> dict[str, Value]:
-    """The settings that differ from the baseline's."""
+    """Select the settings that differ from the baseline's."""
     own = collect_baseline_values(study)
     return {name: value for name, value in settings.items() if format_value(value) != format_value(own[name])}
 
@@ -115,7 +115,7 @@ def assemble(study: StudySpec, name: str, changes: Mapping[str, Value], key: str
 
 
 def collect_baseline_values(study: StudySpec) -> dict[str, Value]:
-    """The baseline's value of every factor."""
+    """Collect the baseline's value of every factor."""
     return dict(assemble(study, BASELINE, {}, BASELINE).factors)
 
 

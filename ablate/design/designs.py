@@ -38,7 +38,7 @@ class Layout:
 
 
 def lay_out(study: StudySpec) -> Layout:
-    """The arms and comparisons of a study, in the order of the study file. A search starts with the baseline.
+    """Lay out the arms and comparisons of a study in file order. A search starts with the baseline alone.
 
     Raises:
         StudyError: a factor, value or condition of the study is impossible.
@@ -75,14 +75,14 @@ def lay_out(study: StudySpec) -> Layout:
 
 
 def lay_out_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
-    """The layout of a search that has ended: each finalist is compared with the baseline."""
+    """Lay out a search that has ended. Each finalist is compared with the baseline."""
     (baseline,) = lay_out(study).arms
     found = (baseline, *finalists)
     return Layout(arms=found, contrasts=_compare_with_first(found), left_out={})
 
 
 def list_confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str, Setting]) -> list[Run]:
-    """The confirmation runs: every arm with its tuned setting on fresh seeds, seed by seed."""
+    """List the confirmation runs, seed by seed: every arm with its tuned setting, on fresh seeds."""
     return [
         Run(phase=Phase.CONFIRM, arm=arm, setting=chosen[arm.name], seed=seed)
         for seed in range(study.seeds)
@@ -116,7 +116,7 @@ def _lay_out_one_at_a_time(study: StudySpec) -> Layout:
 
 
 def _lay_out_factorial(study: StudySpec) -> Layout:
-    """One arm for each combination of values. One that cannot be built is left out, with the reason."""
+    """Make an arm for each combination of values. Leave out impossible combinations, and note the reasons."""
     own = collect_baseline_values(study)
     levels = {
         # The baseline is one of the combinations, even if the study file does not list its values.
@@ -162,10 +162,10 @@ def _refuse_too_many(study: StudySpec, count: int) -> None:
 
 
 def _lay_out_leave_one_out(study: StudySpec) -> Layout:
-    """The baseline, the steps from it to the full arm, and the full arm without each factor in turn.
+    """Lay out the baseline, the steps to the full arm, and the full arm without each factor in turn.
 
     Each step changes one more factor. The last step before the full arm equals the full arm without
-    the last factor, so both are one arm.
+    the last factor, so these two are one arm.
     """
     for name, listed in study.factors.items():
         if isinstance(listed[0], ValueWhen) and listed[0].when:

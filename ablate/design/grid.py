@@ -19,30 +19,30 @@ Side = Literal["low", "high"]
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """The ranges that one arm is tuned over. Arms with equal grids try the same points."""
+    """The ranges in which one arm is tuned. Arms with equal grids try the same points."""
 
     study: str
     trials: int
     ranges: Mapping[str, Range]
     own: Mapping[str, float] | None
-    """The arm's values without tuning; None if one lies outside a range that has a condition."""
+    """The arm's values without tuning. None if a value lies outside a range that has a condition."""
     whole: frozenset[str]
     """The nuisances that take only whole numbers."""
     possible: Callable[[Setting], bool] = field(compare=False)
     """Returns whether the arm can be trained at a point."""
 
     def list_points(self) -> list[dict[str, float]]:
-        """The settings to try; one empty setting if nothing is tuned.
+        """List the settings to try. If nothing is tuned, this is one empty setting.
 
-        One nuisance gets evenly (log-)spaced values, several nuisances get scrambled Sobol points. The
-        arm's own values are always included.
+        A single nuisance gets evenly (log-)spaced values. Several nuisances get scrambled Sobol points. The
+        list includes the arm's own values, unless one lies outside a range that has a condition.
         """
         if not self.trials or not self.ranges:
             return [{}]
         return self._space_points() if len(self.ranges) == 1 else self._scatter_points()
 
     def find_point_beyond(self, side: Side, steps: int) -> dict[str, float] | None:
-        """The point `steps` grid steps outside the range of a single nuisance; None if it is impossible."""
+        """Find the point `steps` grid steps outside a single nuisance's range. Return None if impossible."""
         if len(self.ranges) != 1 or self.trials < 2:
             return None
         ((name, span),) = self.ranges.items()
@@ -54,7 +54,7 @@ class Grid:
         else:
             value = edge + sign * steps * (span.high - span.low) / gaps
         point = {name: self._round(name, value)}
-        # A learning rate below zero or a dropout of one is impossible.
+        # A point with a learning rate below zero or a dropout of one, for example, is impossible.
         return point if self.possible(point) else None
 
     def _space_points(self) -> list[dict[str, float]]:
@@ -81,7 +81,7 @@ class Grid:
         return own + [point for point in points if point not in own]
 
     def _round(self, name: str, value: float) -> float:
-        """Round to six significant digits, so that names show exact values; whole numbers stay whole."""
+        """Round to six significant digits, so that names show exact values. Whole numbers stay whole."""
         return round(value) if name in self.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
 

@@ -1,4 +1,4 @@
-"""`Arm` and `Run`: what is trained, and the key under which its result is stored."""
+"""`Arm` and `Run`: what is trained, and the key under which a run's result is stored."""
 
 import hashlib
 import json
@@ -28,13 +28,13 @@ class Arm:
 
     @property
     def slug(self) -> str:
-        """The name as a file name."""
+        """The arm's name as a file name."""
         return make_slug(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One training of an arm: with one setting of the nuisances, one seed, in one phase."""
+    """One training of an arm with one setting of the nuisances and one seed, in one phase."""
 
     phase: Phase
     arm: Arm
@@ -56,7 +56,7 @@ class Run:
         )
 
     def key(self, study: StudySpec, device: str) -> str:
-        """The key under which the run is stored. Runs that must give the same numbers have the same key."""
+        """Compute the key under which the run is stored. Runs with equal keys must give equal numbers."""
         identity = {
             "phase": self.phase,
             "arm": self.arm.name,
@@ -76,7 +76,7 @@ class Run:
 
 
 def make_slug(arm: str) -> str:
-    """An arm's name as a file name: letters, digits and dashes, with a hash if two arms could share it."""
+    """Make a file name from an arm's name: letters, digits, dashes, and a hash where names could clash."""
     plain = re.sub(r"[^a-z0-9]+", "-", arm.lower()).strip("-")[:LONGEST_SLUG]
     if len(arm) <= LONGEST_SLUG and re.fullmatch(r"[a-z0-9_=,]+", arm):
         return plain
@@ -84,10 +84,10 @@ def make_slug(arm: str) -> str:
 
 
 def name_setting(setting: Setting) -> str:
-    """A setting's name, such as `learning_rate=0.9`; `recipe` if nothing is tuned."""
+    """Name a setting, for example `learning_rate=0.9`, or `recipe` if nothing is tuned."""
     return ",".join(f"{name}={value:g}" for name, value in setting.items()) or "recipe"
 
 
 def belongs_to_recipe(name: str) -> bool:
-    """Whether a keyword belongs to the recipe; all others belong to the model."""
+    """Whether a keyword belongs to the recipe. All other keywords belong to the model."""
     return name in Recipe.model_fields

@@ -8,14 +8,14 @@ from torch import Tensor
 from ablate.seeds import derive_seed
 
 CROP_PADDING = 2
-"""Zeros added on each side before an image is cropped to its old size: a shift by up to two pixels."""
+"""Zeros added on each side of an image. A crop to the old size then shifts it by up to two pixels."""
 BRIGHTNESS = 0.5
 """Brightness factors are 1 ± 0.5, as in the colour jitter of Dive into Deep Learning (D2L)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """The random numbers for each image of a batch; None for a change that the recipe does not ask for."""
+    """The random numbers that change each image of a batch. None means that the recipe lacks this change."""
 
     flipped: Tensor | None
     """Booleans `(b,)`."""
@@ -25,7 +25,7 @@ class Draws:
     """Factors for the pixels, `(b,)`."""
 
     def to(self, device: torch.device) -> "Draws":
-        """The same draws on `device`."""
+        """Return the same random numbers on `device`."""
         return Draws(
             flipped=None if self.flipped is None else self.flipped.to(device),
             corners=None if self.corners is None else self.corners.to(device),
@@ -36,8 +36,8 @@ class Draws:
 class Augmentation:
     """Flips, shifts and brightens batches of images `(b, channels, height, width)`; `none` does nothing.
 
-    It draws on the CPU, so that a run has the same changes on every device. torchvision's transforms would
-    draw once for a whole batch, and from the global generator.
+    The random numbers are drawn on the CPU, so that a run's images change in the same way on every device.
+    torchvision's transforms are not used: they would draw once for a whole batch, from the global generator.
     """
 
     def __init__(self, kind: str, seed: int) -> None:
@@ -47,7 +47,7 @@ class Augmentation:
         self._generator = torch.Generator().manual_seed(derive_seed(seed, "augmentation"))
 
     def draw(self, count: int) -> Draws:
-        """The draws for the next `count` images, on the CPU."""
+        """Draw the random numbers for the next `count` images, on the CPU."""
         flipped = corners = brightness = None
         if self._flips:
             flipped = torch.rand(count, generator=self._generator) < 0.5
@@ -58,12 +58,12 @@ class Augmentation:
         return Draws(flipped=flipped, corners=corners, brightness=brightness)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """The batch with each image changed at random."""
+        """Return the batch with each image changed at random."""
         return apply_draws(images, self.draw(len(images)).to(images.device))
 
 
 def apply_draws(images: Tensor, draws: Draws) -> Tensor:
-    """The images `(b, channels, height, width)` after the changes in `draws`, on the same device."""
+    """Apply the changes in `draws` to images `(b, channels, height, width)` on the same device."""
     if draws.flipped is not None:
         images = torch.where(draws.flipped[:, None, None, None], images.flip(-1), images)
     if draws.corners is not None:
@@ -73,7 +73,7 @@ def apply_draws(images: Tensor, draws: Draws) -> Tensor:
         rows = down + torch.arange(height, device=images.device)
         columns = right + torch.arange(width, device=images.device)
         example = torch.arange(len(images), device=images.device)[:, None, None]
-        # Index tensors on both sides of a slice put the channels last. Move them back to axis 1.
+        # Index tensors on both sides of a slice put the channels last. `movedim` puts them back on axis 1.
         images = padded[example, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
     if draws.brightness is not None:
         images = (images * draws.brightness[:, None, None, None]).clamp(max=1)

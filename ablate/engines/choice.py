@@ -1,4 +1,4 @@
-"""Which engine trains a run."""
+"""Choose the engine that trains a run."""
 
 import os
 
@@ -12,9 +12,10 @@ from ablate.engines.training import Trainer
 
 
 def choose_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
-    """The fastest engine that trains the run exactly; the plain loop trains any run.
+    """Choose the fastest engine that trains the run exactly. The torch loop engine trains any run.
 
-    `ABLATE_ENGINE=loop` in the environment forces the loop. So does `cohort` for runs that train alone.
+    The environment variable `ABLATE_ENGINE` forces the torch loop engine if it is `loop` or `cohort`. With
+    `cohort`, only runs that train alone reach this function.
     """
     forced = os.environ.get("ABLATE_ENGINE") in ("loop", "cohort")
     if forced or reason_against(run, dataset, device) is not None:
@@ -23,9 +24,10 @@ def choose_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
 
 
 def trains_in_cohorts(device: torch.device) -> bool:
-    """Whether cohorts train the runs that they can: on a GPU, unless `ABLATE_ENGINE` is `loop`.
+    """Whether runs train in cohorts where possible. They do on a GPU, unless `ABLATE_ENGINE` is `loop`.
 
-    `ABLATE_ENGINE=cohort` trains cohorts on a CPU too, where they are slower, to test what a GPU will do.
+    `ABLATE_ENGINE=cohort` makes runs train in cohorts on a CPU too. This is slower, and serves to test
+    without a GPU what a GPU will do.
     """
     forced = os.environ.get("ABLATE_ENGINE")
     return forced == "cohort" or (device.type == "cuda" and forced != "loop")

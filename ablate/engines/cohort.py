@@ -1,4 +1,4 @@
-"""The cohort engine: trains many runs of one architecture together, each as if it were alone."""
+"""The cohort engine: trains many runs of one architecture together, each as if the run were alone."""
 
 import json
 import time
@@ -22,16 +22,16 @@ from ablate.records.run_records import RunRecord
 from ablate.seeds import derive_seed
 
 STEPS_PER_GRAPH = 8
-"""Steps in one CUDA graph. Its launch takes the CPU longer than one step of a small network takes the GPU."""
+"""Steps in one CUDA graph. Several steps share a launch, because a launch takes longer than a small step."""
 WARM_UP_STEPS = 3
 EVALUATED_AT_ONCE = 8_192
 """Images per evaluation step, over all places: as many as in a step of 32 places with batches of 256."""
 
 
 def reason_against(run: Run, dataset: Dataset) -> str | None:
-    """Why this engine cannot train the run as the loop would, or None if it can.
+    """Why this engine cannot train the run as the torch loop engine would, or None if it can.
 
-    Dropout is an exception: its probability is the same, but each engine draws from its own stream.
+    Dropout masks may differ: each engine draws them from its own random stream, with the same probability.
     """
     if run.recipe.optimizer not in RULES:
         return f"it does not have the optimizer {run.recipe.optimizer}"
@@ -43,7 +43,7 @@ def reason_against(run: Run, dataset: Dataset) -> str | None:
 
 
 def make_cohort_key(run: Run) -> str:
-    """The settings that must be equal in a cohort, as a string. Runs with equal keys may train together."""
+    """Write the settings that a cohort must share as a string. Runs with equal keys may train together."""
     recipe = run.recipe
     return json.dumps(
         [
@@ -64,7 +64,7 @@ def make_cohort_key(run: Run) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """A run that has ended, its record, and its parameters by their names in the model."""
+    """A run that has ended, with its record, and its parameters by their names in the model."""
 
     run: Run
     record: RunRecord
@@ -74,11 +74,11 @@ class FinishedRun:
 def train_together(
     runs: Sequence[Run], dataset: Dataset, *, validation: int, places: int
 ) -> Iterator[FinishedRun]:
-    """Train runs that have the same `make_cohort_key`, `places` at a time; yields each run when it ends.
+    """Train runs that have the same `make_cohort_key`, `places` at a time. Yield each run when it ends.
 
-    A free place goes to the next waiting run at the next epoch, so runs may be in different epochs. The
-    `train_seconds` of a point are those of the whole cohort. Its `examples_per_second` are the run's own
-    examples divided by them: the speed of one run inside a cohort. The run's share of a step is unknown.
+    The next waiting run takes a free place at the next epoch, so runs may be in different epochs. One run's
+    share of a step's time is unknown. So `train_seconds` is the time of the whole cohort, and
+    `examples_per_second` is the number of the run's own examples divided by the time of the whole cohort.
     """
     waiting = deque(runs)
     members: dict[int, _Member] = {}
@@ -99,7 +99,7 @@ def train_together(
         totals = cohort.epoch()
         for member in members.values():  # while the device is working
             member.draw()
-        values = totals.tolist()  # the only synchronisation of the epoch's training
+        values = totals.tolist()  # waits for the device, once per epoch of training
         seconds = time.perf_counter() - started
         courses = {place: member.course for place, member in members.items()}
         for place, course in courses.items():
@@ -123,7 +123,7 @@ def train_together(
 
 
 class _Member:
-    """A run in a place: its course, and the random draws of its next epoch."""
+    """A run that has a place in the cohort: the run's course, and the random draws of its next epoch."""
 
     def __init__(self, run: Run, dataset: Dataset, validation: int) -> None:
         self.course = Course(run, dataset, validation=validation)
@@ -131,30 +131,29 @@ class _Member:
         self.ahead = self._draw_epoch()
 
     def draw(self) -> None:
-        """Draw order and augmentation of the epoch after the present one, if there is one."""
+        """Draw the order and augmentation of the epoch after the present one, if there is one."""
         if self.course.epochs + 1 < self.course.run.recipe.epochs:
             self.ahead = self._draw_epoch()
 
     def _draw_epoch(self) -> tuple[Tensor, list[Draws]]:
         order = self.course.draw_order()
-        # Batch by batch, as the loop does.
-        batches = order.split(self.course.run.recipe.batch_size)
+        batches = order.split(self.course.run.recipe.batch_size)  # the torch loop engine draws for each batch
         return order, [self._augmentation.draw(len(batch)) for batch in batches]
 
 
 class Cohort:
     """A fixed number of places in which networks of one architecture make every step together.
 
-    The number is fixed, and part of the engine's name: with another number, a GPU's matrix products may add
-    in another order. An empty place trains too, with zero parameters and a learning rate of zero.
-    Everything that differs between runs lies in tensors, so that one recorded step serves all of them.
+    With another number of places, a GPU's matrix products may add in another order. So the number is fixed,
+    and part of the engine's name. An empty place trains too, with zero parameters and zero learning rate.
+    Everything that differs between runs is in tensors, so that one recorded step trains all runs.
     """
 
     def __init__(self, like: Run, dataset: Dataset, *, examples: int, places: int) -> None:
         """Make places for runs with the `make_cohort_key` of `like`, each trained on `examples` examples.
 
         Raises:
-            NotCovered: the engine cannot train them; the message has the reason.
+            NotCovered: the engine cannot train such runs. The message has the reason.
         """
         self._images, self._labels = dataset.images, dataset.labels
         self._classes = len(dataset.classes)
@@ -209,10 +208,7 @@ class Cohort:
             self._brightness[place] = torch.cat(factors).to(self._device)
 
     def epoch(self) -> Tensor:
-        """Train one epoch; summed loss and number of correct predictions at `marks`, `(marks, places, 2)`.
-
-        It does not synchronise: the device may still be working when it returns.
-        """
+        """Train one epoch. Return summed loss and correct predictions at `marks`, `(marks, places, 2)`."""
         self._position.zero_()
         self._totals.zero_()
         readings = []
@@ -223,7 +219,7 @@ class Cohort:
             self.train(batches - full, self._rest)
             done = full
             readings.append(self._totals.clone())
-        return torch.stack(readings)
+        return torch.stack(readings)  # without waiting: the device may still be working
 
     def train(self, steps: int, size: int) -> None:
         """Make `steps` steps on the next batches of `size` examples."""
@@ -237,7 +233,7 @@ class Cohort:
             steps -= at_once
 
     def count_correct(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        """Correct predictions of each place, `(places,)`, on the images with `indices` `(places, n)`."""
+        """Count each place's correct predictions, `(places,)`, on the images with `indices` `(places, n)`."""
         places = len(indices)
         correct = torch.zeros(places, dtype=torch.int64, device=self._device)
         with torch.inference_mode():
@@ -249,7 +245,7 @@ class Cohort:
         return correct
 
     def state(self, place: int) -> dict[str, Tensor]:
-        """A place's parameters on the CPU, as a `state_dict` of the model."""
+        """Copy a place's parameters to the CPU, as a `state_dict` of the model."""
         row = self.parameters[place].cpu()
         torch.nn.utils.vector_to_parameters(row, self._model.parameters())
         return {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
@@ -265,7 +261,7 @@ class Cohort:
         )
         images = apply_draws(self._images.index_select(0, batch), draws)
         labels = self._labels.index_select(0, batch)
-        # A new leaf for each step: autograd binds a leaf to the stream of its first use.
+        # Autograd binds a leaf tensor to the CUDA stream of its first use, so each step makes a new leaf.
         parameters = self.parameters.detach().requires_grad_()
         places = len(parameters)
         stream = self._seeds, self._optimizer.steps
@@ -279,11 +275,12 @@ class Cohort:
             self._position.add_(size)
 
     def _capture(self) -> None:
-        """Record the steps as CUDA graphs. The places are empty, so nothing is trained."""
+        """Record the steps as CUDA graphs. All places are still empty, so no run is trained."""
         wanted = [(self._batch_size, 1)] * (self._full_batches > 0) + [(self._rest, 1)] * (self._rest > 0)
         if self._full_batches >= STEPS_PER_GRAPH:
             wanted.append((self._batch_size, STEPS_PER_GRAPH))
-        # At their first calls libraries choose kernels and allocate workspaces, which must not be recorded.
+        # Libraries choose kernels and allocate workspaces at their first calls, which must not be recorded.
+        # So these warm-up steps run before the recording.
         side, current = torch.cuda.Stream(), torch.cuda.current_stream()
         side.wait_stream(current)
         with torch.cuda.stream(side):
@@ -292,7 +289,7 @@ class Cohort:
                     self._position.zero_()
                     self._step(size)
         current.wait_stream(side)
-        # No tensor made in a step outlives it, so all graphs can share one memory pool.
+        # No tensor made in a step outlives the step, so all graphs can share one memory pool.
         pool = torch.cuda.graph_pool_handle()
         for size, at_once in wanted:
             graph = torch.cuda.CUDAGraph()

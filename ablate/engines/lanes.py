@@ -16,9 +16,9 @@ from ablate.engines.training import NotCovered
 
 
 def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | None:
-    """Why this engine cannot train the run exactly as the loop would, or None if it can.
+    """Why this engine cannot train the run exactly as the torch loop engine would, or None if it can.
 
-    The first call that needs the library compiles it, which takes some seconds, once per machine.
+    The first call on a machine that needs the C++ library compiles the library, which takes some seconds.
     """
     if device.type != "cpu":
         return f"it runs on a CPU, not on {device.type}"
@@ -37,15 +37,15 @@ def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | No
 
 
 class LanesTrainer:
-    """Trains a network whose parameters one C++ call per step updates in place."""
+    """Trains a network. Each step is one C++ call that updates the parameters in place."""
 
     name = "lanes"
 
     def __init__(self, run: Run, dataset: Dataset, device: torch.device) -> None:
-        """Build the run's network from its seed. Its parameters equal those of the loop.
+        """Build the run's network from its seed. Its parameters equal those of the torch loop engine.
 
         Raises:
-            ValueError: the engine cannot train the run; the message has the reason.
+            ValueError: the engine cannot train the run. The message has the reason.
         """
         reason = reason_against(run, dataset, device)
         compiled = load_library()
@@ -75,7 +75,7 @@ class LanesTrainer:
 
         Raises:
             ValueError: the batch is empty or larger than the recipe's batch size.
-            IndexError: an index or a label is out of range. Nothing was trained.
+            IndexError: an index or a label is out of range. The parameters have not changed.
         """
         if len(batch) > self._capacity:
             raise ValueError(f"a batch must have 1 to {self._capacity} examples, not {len(batch)}")
@@ -96,11 +96,11 @@ class LanesTrainer:
         self._totals.zero_()
 
     def totals(self) -> Tensor:
-        """Summed loss and number of correct predictions since the last reset, `(2,)`."""
+        """Return summed loss and number of correct predictions since the last reset, `(2,)`."""
         return self._totals.clone()
 
     def evaluate(self, images: Tensor, labels: Tensor) -> float:
-        """Accuracy on these images."""
+        """Measure the accuracy on these images."""
         images, labels, everyone = images.contiguous(), labels.contiguous(), torch.arange(len(labels))
         correct = ctypes.c_int64()
         examples = _describe_examples(images, labels, everyone)
@@ -109,7 +109,7 @@ class LanesTrainer:
 
 
 def _describe_examples(images: Tensor, labels: Tensor, batch: Tensor) -> Examples:
-    # Examples contains only addresses, so the caller must keep the tensors alive.
+    # `Examples` contains only addresses of the tensors, so the caller must keep the tensors alive.
     if not len(batch) or batch.dtype != torch.int64 or not batch.is_contiguous():
         raise ValueError(
             f"a batch must be a non-empty contiguous int64 tensor, not {len(batch)} of {batch.dtype}"

@@ -23,7 +23,7 @@ ACTIVATIONS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
     (nn.Mish, {}),
     (nn.Hardswish, {}),
 )
-"""The activations of lanes.cpp in the order of their numbers there, with the options that it supports."""
+"""The activations in the order of their numbers in lanes.cpp, with the options that lanes.cpp supports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Block:
 
     @property
     def padding(self) -> int:
-        """Rows and columns of zeros around its input."""
+        """The number of rows and columns of zeros around the block's input."""
         return int(self.weighted.padding[0]) if isinstance(self.weighted, nn.Conv2d) else 0
 
 
@@ -57,11 +57,11 @@ class _Queue:
         return type(self._waiting[0]).__name__
 
     def take(self, *kinds: type[nn.Module]) -> Any:
-        """The next layer if it is of one of these kinds, else None."""
+        """Take the next layer if it is of one of these kinds, else return None."""
         return self._waiting.pop(0) if self._waiting and type(self._waiting[0]) in kinds else None
 
     def take_flatten(self) -> bool:
-        """Take the next layer if it is nn.Flatten. Return whether it was."""
+        """Take the next layer if it is nn.Flatten. Return whether a layer was taken."""
         flatten = self.take(nn.Flatten)
         if flatten is not None and (flatten.start_dim, flatten.end_dim) != (1, -1):
             raise NotCovered("it supports Flatten only for whole examples")
@@ -69,7 +69,7 @@ class _Queue:
 
 
 def split_into_blocks(model: nn.Module) -> list[Block]:
-    """The network as convolutions, then dense layers, each with activation and pooling or dropout.
+    """Split the network into convolutions, then dense layers, each with activation and pooling or dropout.
 
     Raises:
         NotCovered: the network has another form, or a layer has an option that lanes.cpp lacks.
@@ -104,7 +104,7 @@ def split_into_blocks(model: nn.Module) -> list[Block]:
 
 
 def require_square(size: int | tuple[int, ...]) -> int:
-    """The side of a square window, stride or padding.
+    """Return the side of a square window, stride or padding.
 
     Raises:
         NotCovered: height and width differ.

@@ -79,7 +79,7 @@ class Examples(ctypes.Structure):
 
 @lru_cache(maxsize=1)
 def load_library() -> ctypes.CDLL | str:
-    """The compiled library, or the reason why there is none. Only the first call in a process compiles."""
+    """Return the compiled library, or the reason why there is none. Later calls do not compile again."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return f"it is written for Linux on x86-64, not {sys.platform} on {platform.machine()}"
     named = os.environ.get("CXX")
@@ -100,7 +100,7 @@ def load_library() -> ctypes.CDLL | str:
 
 
 def compile_library(compiler: str) -> Path:
-    """The library in the user's cache. Its name is a hash of source, compiler, flags and CPU."""
+    """Compile for this source, compiler, flags and CPU, unless the cache has the result. Return its path."""
     source = "".join(path.read_text(encoding="utf-8") for path in (SOURCE, *HEADERS))
     cpu = re.search("^flags.*$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     made_from = [source, _run(compiler, "--version"), *FLAGS, cpu[0] if cpu else ""]
@@ -109,7 +109,7 @@ def compile_library(compiler: str) -> Path:
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One process compiles while others wait. The file is renamed when complete, because any may be killed.
+    # One process compiles while others wait. A process may be killed, so only a complete file gets the name.
     with FileLock(path.with_suffix(".lock")), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         if not path.exists():
             whole = Path(scratch, path.name)

@@ -19,9 +19,9 @@ FILTER_PRODUCTS = {3: 4, 5: 6, 7: 9}
 
 
 class Memory:
-    """Allocates the memory that the C++ works on and keeps it alive.
+    """Allocates the memory that the C++ code works on, and keeps this memory alive.
 
-    Vectors need addresses that are multiples of 64 bytes. Memory from torch has such addresses.
+    Vectors need addresses that are multiples of 64 bytes. torch's memory normally has such addresses.
     """
 
     def __init__(self, lanes: int) -> None:
@@ -29,7 +29,7 @@ class Memory:
         self._kept: list[object] = []
 
     def floats(self, count: int) -> Tensor:
-        """Zeros `(count,)`."""
+        """Allocate a tensor `(count,)` of zeros."""
         tensor = torch.zeros(count)
         if tensor.data_ptr() % 64:
             raise MemoryError("torch's memory is not aligned to 64 bytes: set ABLATE_ENGINE=loop")
@@ -37,15 +37,15 @@ class Memory:
         return tensor
 
     def vectors(self, count: int) -> int:
-        """The address of `count` zero vectors with one lane for each example."""
+        """Allocate `count` zero vectors with one lane for each example. Return their address."""
         return self.floats(count * self.lanes).data_ptr()
 
     def map(self, source: "_Map") -> int:
-        """The address of a map, plus one vector that minimal filtering reads after a row of odd width."""
+        """Allocate a map, and one more vector, which minimal filtering reads after a row of odd width."""
         return self.vectors(source.size + 1)
 
     def table(self, values: ArrayLike) -> int:
-        """Copy the values to a table of int32, which this object keeps alive; returns its address."""
+        """Copy the values to a table of int32, which this object keeps alive. Return the table's address."""
         table = np.ascontiguousarray(np.ravel(values), np.int32)
         self._kept.append(table)
         return table.ctypes.data
@@ -53,7 +53,7 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class _Map:
-    """Layout of one example in a layer's input: zero-padded channels. A feature is a channel of 1×1."""
+    """The layout of an example in a layer's input: zero-padded channels. A dense feature is a 1×1 channel."""
 
     channels: int
     height: int
@@ -73,7 +73,7 @@ class _Map:
         return self.channels * self.plane
 
     def places(self) -> IntArray:
-        """Positions of the pixels within a channel, `(height * width,)`."""
+        """List the positions of the pixels within a channel, `(height * width,)`."""
         return _grid_positions(
             np.arange(self.height) + self.padding, np.arange(self.width) + self.padding, self.row
         )
@@ -82,9 +82,9 @@ class _Map:
 def describe_network(
     model: nn.Module, image_shape: Sequence[int], groups: int, memory: Memory
 ) -> tuple[Network, ctypes.Array[Layer]]:
-    """The network for batches of `groups` groups of examples, and its layers. The caller must keep both.
+    """Describe the network for batches of `groups` groups of examples, and each layer.
 
-    The model's parameters become views of one buffer.
+    The caller must keep both results alive. The model's parameters become views of one buffer.
     """
     blocks = split_into_blocks(model)
     parameters = list(model.parameters())
@@ -130,7 +130,7 @@ def describe_network(
 def _describe_layer(
     block: Block, following: Block | None, source: _Map, memory: Memory
 ) -> tuple[Layer, _Map]:
-    """A block's tables, and the layout of its output, with the padding of the following block."""
+    """Make a block's tables, and the layout of its output, padded for the following block."""
     weighted = block.weighted
     if isinstance(weighted, nn.Conv2d):
         padding = following.padding if following else 0
@@ -142,7 +142,7 @@ def _describe_layer(
 
 
 def _place_parameters(layer: Layer, block: Block, to_gradient: int) -> None:
-    """Point the layer to its parameters, and to their gradients `to_gradient` bytes further."""
+    """Point the layer to its parameters. Their gradients lie `to_gradient` bytes further."""
     weight, bias = block.weighted.weight.data_ptr(), cast(Tensor, block.weighted.bias).data_ptr()
     layer.weight, layer.weight_gradient = weight, weight + to_gradient
     layer.bias, layer.bias_gradient = bias, bias + to_gradient
@@ -165,7 +165,7 @@ def _describe_convolution(
     padding: int,
     memory: Memory,
 ) -> tuple[Layer, _Map]:
-    """A convolution's tables, and the layout of its output after pooling, padded for the next layer."""
+    """Make a convolution's tables, and the layout of its output after pooling, padded for the next layer."""
     kernel, stride, dilation = conv.kernel_size[0], conv.stride[0], conv.dilation[0]
     reach = dilation * (kernel - 1) + 1
     height, width = ((n + 2 * source.padding - reach) // stride + 1 for n in (source.height, source.width))
@@ -216,7 +216,7 @@ def _describe_convolution(
 
 
 def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
-    """A dense layer's tables, as a convolution with one pixel, and the layout of its output."""
+    """Make a dense layer's tables, as those of a convolution on one pixel, and the layout of its output."""
     features = linear.in_features
     layer = Layer(
         taps=features,
@@ -235,5 +235,5 @@ def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
 
 
 def _grid_positions(rows: IntArray, columns: IntArray, width: int) -> IntArray:
-    """Positions `row * width + column` of all pairs, row by row."""
+    """Compute the positions `row * width + column` of all pairs, row by row."""
     return (rows[:, None] * width + columns).ravel()

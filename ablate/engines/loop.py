@@ -1,4 +1,4 @@
-"""The plain training loop in torch: the reference for the other engines, and what the timing phase times."""
+"""The torch loop engine: the reference for the other engines. The timing phase times this engine."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ class LoopTrainer:
         self._correct = torch.zeros((), device=device)
 
     def step(self, batch: Tensor) -> None:
-        """Make one optimiser step on the examples with indices `batch` `(b,)`, without synchronising."""
+        """Start an optimiser step on the examples with indices `batch` `(b,)`. Do not wait for its end."""
         images = self._augment(self._images[batch]).contiguous(memory_format=self._format)
         labels = self._labels[batch]
         self._optimizer.zero_grad(set_to_none=True)
@@ -50,11 +50,11 @@ class LoopTrainer:
         self._correct.zero_()
 
     def totals(self) -> Tensor:
-        """Summed loss and number of correct predictions since the last reset, `(2,)` on the device."""
+        """Return summed loss and number of correct predictions since the last reset, `(2,)` on the device."""
         return torch.stack([self._loss_sum, self._correct])
 
     def evaluate(self, images: Tensor, labels: Tensor) -> float:
-        """Accuracy on these images, in evaluation mode."""
+        """Measure the accuracy on these images, in evaluation mode."""
         self.model.eval()
         correct = torch.zeros((), dtype=torch.int64, device=labels.device)
         with torch.inference_mode():
@@ -67,7 +67,7 @@ class LoopTrainer:
 
 
 def build_initial_model(run: Run, image_shape: Sequence[int], classes: int) -> nn.Module:
-    """The run's network on the CPU before training. The run's seed determines every parameter."""
+    """Build the run's untrained network on the CPU. The run's seed determines every parameter."""
     return models.build(
         run.arm.model,
         run.keywords,
@@ -79,7 +79,8 @@ def build_initial_model(run: Run, image_shape: Sequence[int], classes: int) -> n
 
 
 def _make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    # Fused: one kernel per step. Adam at batch size 32 went from 6.5 to 7.4 thousand examples/s a core.
+    # A fused optimiser needs one kernel per step. With this, Adam's training at batch size 32 went from
+    # 6.5 to 7.4 thousand examples/s on one core.
     parameters, rate, decay = model.parameters(), recipe.learning_rate, recipe.weight_decay
     match recipe.optimizer:
         case "sgd":

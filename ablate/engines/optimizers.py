@@ -27,7 +27,7 @@ class Optimizer:
         ).unbind()
 
     def reset(self, row: int, recipe: Recipe | None) -> None:
-        """Start a row anew with the settings of a recipe. With None its parameters no longer change."""
+        """Start a row anew with a recipe's settings. With None, the row's parameters no longer change."""
         for moment in (self._first, self._second):
             if moment is not None:
                 moment[row] = 0
@@ -51,7 +51,7 @@ class Optimizer:
             return
         first.lerp_(gradient, 1 - BETAS[0])
         second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        # In float64: in float32 the fifth digit of 1 - 0.999 is wrong.
+        # These values need float64: in float32 the fifth digit of 1 - 0.999 is wrong.
         done = self.steps.double()
         size = (self._rate / (1 - BETAS[0] ** done)).to(parameters.dtype)
         root = (1 - BETAS[1] ** done).sqrt().to(parameters.dtype)

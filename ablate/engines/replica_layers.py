@@ -1,8 +1,9 @@
-"""Layers for many replicas at once: each torch layer, with one set of parameters per replica.
+"""Layers for many replicas at once. Each does the work of a torch layer, with parameters for each replica.
 
 With R replicas and batches of b examples, activations have the shape `(R·b, …)`. A layer that treats
 each example separately is torch's own layer on that tensor. Convolutions and dense layers are batched matrix
-products. torch's own convolution would need one group per replica, and its grouped kernels are slow.
+products. torch's own convolution is not used: it would need one group per replica, and torch's kernels for
+grouped convolutions are slow.
 """
 
 from collections.abc import Sequence
@@ -37,14 +38,14 @@ class Layer(Protocol):
     """One layer for all replicas."""
 
     def __call__(self, parameters: Sequence[Tensor], x: Tensor, keys: Tensor | None, /) -> Tensor:
-        """The output `(R·b, …)`.
+        """Compute the output `(R·b, …)`.
 
-        `parameters` are those of the whole network. `keys` are the keys of dropout; None turns it off.
+        `parameters` are those of the whole network. `keys` are the keys of dropout. None turns dropout off.
         """
 
 
 def replicate_layer(module: nn.Module, number: int, positions: dict[int, int], count: int) -> Layer:
-    """The layer for all replicas at once. `positions` are those of the parameters, by their id.
+    """Make the layer for all replicas. `positions` has each parameter's position, by the parameter's id.
 
     Raises:
         NotCovered: the layer would mix replicas, draw from a common generator, or keep state of its own.
@@ -122,7 +123,7 @@ class _Geometry:
     dilation: Pair
 
     def out(self, size: Sequence[int]) -> Pair:
-        """Height and width of the output, as in torch.nn.Conv2d."""
+        """Compute height and width of the output, as torch.nn.Conv2d does."""
         height, width = (
             (n + 2 * p - d * (k - 1) - 1) // s + 1
             for n, k, s, p, d in zip(size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
@@ -134,9 +135,9 @@ class _Geometry:
 class _Convolution:
     """A convolution as patches times weights, one product per example.
 
-    `weight` and `bias` are positions among the parameters. With one product per replica a single thread block
-    would sum a weight's gradient over all pixels of a batch. One product per example keeps a GPU busy. It
-    costs a copy of the weights per example, which is small beside the patches.
+    `weight` and `bias` are positions among the parameters. With one product per replica, a single thread
+    block would sum a weight's gradient over all pixels of a batch. One product per example keeps a GPU busy.
+    Each example then needs a copy of the weights, but this copy is small compared with the patches.
     """
 
     weight: int
@@ -158,9 +159,9 @@ class _Convolution:
 class _Patches(torch.autograd.Function):
     """The input pixels of each output pixel: `(n, in · kernel, pixels)` of images `(n, in, height, width)`.
 
-    The values are those of F.unfold. On CUDA F.unfold launches a kernel per image (Im2Col.cu), this strided
-    copy launches one. The backward pass is F.fold: it is batched on CUDA and sums in a fixed order, which the
-    backward pass of as_strided does not.
+    The values are those of F.unfold. On CUDA, F.unfold launches one kernel per image (Im2Col.cu), but this
+    strided copy launches one kernel per batch. The backward pass is F.fold, which CUDA computes for a whole
+    batch. F.fold sums in a fixed order, but the backward pass of as_strided does not.
     """
 
     @staticmethod
@@ -179,7 +180,7 @@ class _Patches(torch.autograd.Function):
             by_column * geometry.stride[1],
         )
         windows = padded.as_strided((count, channels, *geometry.kernel, *geometry.out(ctx.size)), strides)
-        # A clone: for a 1×1 kernel reshaping would return a view of the images.
+        # Without the clone, reshaping would return a view of the images for a 1×1 kernel.
         return windows.clone(memory_format=torch.contiguous_format).flatten(4).flatten(1, 3)
 
     @staticmethod
@@ -200,7 +201,7 @@ class _Patches(torch.autograd.Function):
 
 @dataclass(frozen=True, kw_only=True)
 class _Vectorised:
-    """Any other layer, by torch.vmap, which is exact for whatever the layer computes."""
+    """Any other layer. torch.vmap applies it to each replica, which is exact for whatever it computes."""
 
     module: nn.Module
     names: dict[str, int]
@@ -220,8 +221,9 @@ class _Vectorised:
 class Dropout:
     """Dropout whose mask is a hash of the replica's key, the layer's number and the unit's number.
 
-    torch's generator has one stream per tensor. Here each replica has its own stream, independent of the
-    other replicas. It needs only arithmetic, which a CUDA graph can record.
+    torch's generator would draw the masks of all replicas from one random stream. The hash gives each replica
+    its own random stream, independent of the other replicas. A hash is only arithmetic, so a CUDA graph can
+    record it.
     """
 
     share: float
@@ -241,7 +243,7 @@ class Dropout:
 
 
 def make_dropout_keys(seeds: Tensor, steps: Tensor) -> Tensor:
-    """Dropout keys `(2, R, 1)` of a step, from each replica's seed and step number, int64 `(R, 1)`."""
+    """Make a step's dropout keys `(2, R, 1)` from each replica's seed and step number, int64 `(R, 1)`."""
     low, high = seeds & LOW_BITS, seeds >> 32 & LOW_BITS
     return torch.stack(
         [_hash(_hash(_hash(a) ^ b) ^ steps) for a, b in ((low, high), (high, low ^ 0x5BD1E995))]
@@ -249,10 +251,10 @@ def make_dropout_keys(seeds: Tensor, steps: Tensor) -> Tensor:
 
 
 def _hash(bits: Tensor) -> Tensor:
-    """A hash of 32-bit numbers stored in int64: lowbias32 of Chris Wellons' hash prospector.
+    """Hash 32-bit numbers stored in int64 by lowbias32 of Chris Wellons' hash prospector.
 
-    It is a bijection. The second factor is reduced by 2³²: the result is the same modulo 2³², and every
-    product fits int64.
+    This hash is a bijection. The code subtracts 2³² from the second factor, so that every product fits int64.
+    The result is the same modulo 2³².
     """
     bits = bits ^ (bits >> 16)
     bits = bits * 0x7FEB352D & LOW_BITS

@@ -12,7 +12,7 @@ class Replicas:
     """`count` copies of a network, each with its own parameters."""
 
     def __init__(self, model: nn.Module, count: int) -> None:
-        """Replicate the layers of `model`. Its parameters give the shapes; their values are not used.
+        """Replicate the layers of `model`. Only the shapes of its parameters are used, not their values.
 
         Raises:
             NotCovered: a layer cannot be replicated exactly, or there is nothing to train.
@@ -38,11 +38,11 @@ class Replicas:
     def __call__(
         self, parameters: Tensor, images: Tensor, stream: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
-        """Logits `(R, b, classes)` of images `(R, b, channels, height, width)`.
+        """Compute the logits `(R, b, classes)` of images `(R, b, channels, height, width)`.
 
-        `parameters` is `(R, size)`: a row lists a replica's parameters in the model's order. `stream` is each
-        replica's dropout seed and step number, int64 `(R, 1)`. With it the network is in train mode, without
-        it in evaluation mode.
+        `parameters` is `(R, size)`: a row lists a replica's parameters in the model's order. `stream` has
+        each replica's dropout seed and step number, int64 `(R, 1)`. If `stream` is given, the network is in
+        train mode, else in evaluation mode.
         """
         self._model.train(stream is not None)
         keys = make_dropout_keys(*stream) if stream is not None and self._drops else None
@@ -58,7 +58,7 @@ class Replicas:
 
 
 def _leaves(module: nn.Module) -> Iterator[nn.Module]:
-    """The layers in order, with those of nested sequences."""
+    """Yield the layers in order, including the layers inside nested sequences."""
     if type(module) is nn.Sequential:
         for child in module:
             yield from _leaves(child)

@@ -17,12 +17,13 @@ from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
 from ablate.seeds import derive_seed
 
 POINTS_PER_EPOCH = 5
-# Cached, because runs of one seed share a split. It takes 20 ms, the time of 100,000 examples in a cohort.
+# Runs of one seed share a split, so splits are cached. A split takes 20 ms. A cohort trains on 100,000
+# examples in that time.
 _split = lru_cache(maxsize=32)(split)
 
 
-class NotCovered(Exception):  # noqa: N818  # not an error: the loop trains the network instead
-    """An engine cannot train a network exactly; the message is one short sentence with the reason."""
+class NotCovered(Exception):  # noqa: N818  # not an error: the torch loop engine trains the network instead
+    """An engine cannot train a network exactly. The message is one short sentence with the reason."""
 
 
 class Trainer(Protocol):
@@ -38,17 +39,17 @@ class Trainer(Protocol):
         """Set the running totals to zero."""
 
     def totals(self) -> Tensor:
-        """Summed loss and number of correct predictions since the last reset, `(2,)`."""
+        """Return summed loss and number of correct predictions since the last reset, `(2,)`."""
 
     def evaluate(self, images: Tensor, labels: Tensor) -> float:
-        """Accuracy on images `(n, channels, height, width)` and labels `(n,)`."""
+        """Measure the accuracy on images `(n, channels, height, width)` and labels `(n,)`."""
 
 
 class Course:
-    """One run from epoch to epoch, for any engine: its training examples, its results, how it ends.
+    """One run from epoch to epoch, for any engine: its training examples, its results and its end.
 
     If the loss is not finite after an epoch, the run ends as diverged. If the validation accuracy is below
-    its floor, the run ends as pruned.
+    the run's floor for that epoch, the run ends as pruned.
     """
 
     def __init__(self, run: Run, dataset: Dataset, *, validation: int) -> None:
@@ -63,8 +64,8 @@ class Course:
         self._diverged = self._pruned = False
 
     def draw_order(self) -> Tensor:
-        """Indices of the training examples in the order of the next epoch; each call draws anew."""
-        # On the CPU, so that the order is the same on every device.
+        """Draw a new order for the next epoch. Return the indices of the training examples in this order."""
+        # The order is drawn on the CPU, so that it is the same on every device.
         return self.train_indices[torch.randperm(len(self.train_indices), generator=self._order)]
 
     def add_epoch(self, curve: Sequence[EpochPoint], seconds: float) -> None:
@@ -83,7 +84,7 @@ class Course:
     @property
     def wants_validation(self) -> bool:
         """Whether to evaluate on the validation images after this epoch."""
-        # Tuning needs the last epoch only. Searches compare curves, and figures show those of confirmed runs.
+        # Tuning needs the last epoch only. Searches compare curves. Figures show curves of confirmed runs.
         looks = self.last or self.run.phase in (Phase.CONFIRM, Phase.SEARCH)
         return looks and len(self.validation_indices) > 0 and not self._diverged
 
@@ -100,11 +101,11 @@ class Course:
 
     @property
     def wants_test(self) -> bool:
-        """Whether to evaluate on the test images: once, at the end, and only in the confirm phase."""
+        """Whether to evaluate on the test images. Only confirmed runs do so, once, at their end."""
         return self.last and self.run.phase == Phase.CONFIRM and not self._diverged
 
     def record(self, engine: str, test_accuracy: float | None) -> RunRecord:
-        """The record of the run once it has ended."""
+        """Make the record of the run once the run has ended."""
         run, final = self.run, self._points[-1]
         return RunRecord(
             phase=run.phase,
@@ -143,16 +144,17 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> R
 
 
 def settle_process(threads: int) -> None:
-    """Set up this process for training: the number of threads, and an allocator that keeps its memory.
+    """Set up this process for training: the number of threads, and an allocator that keeps freed memory.
 
-    By default glibc returns a step's activations to the kernel and has them mapped again at the next step.
-    Keeping them raised LeNet's training from 7.5 to 10.9 thousand examples/s a core (measured, medians).
+    By default, glibc returns the memory of a step's activations to the operating system, and requests new
+    memory at the next step. Keeping this memory raised LeNet's training from 7.5 to 10.9 thousand examples/s
+    on one core (measured, medians).
     """
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # glibc; constants of its malloc.h
+    if mallopt is not None:  # only glibc has `mallopt`; the numbers are from its malloc.h
         trim_threshold, top_pad, mmap_threshold = -1, -2, -3
         mallopt(mmap_threshold, 1 << 30)
         mallopt(trim_threshold, (1 << 31) - 1)
@@ -160,7 +162,7 @@ def settle_process(threads: int) -> None:
 
 
 def list_marks(examples: int, batch_size: int) -> list[tuple[int, int]]:
-    """The points of an epoch at which the running means are read: number of batches, number of examples."""
+    """List the points of an epoch where the running means are read, as numbers of batches and examples."""
     batches = -(-examples // batch_size)
     numbers = {round((i + 1) * batches / POINTS_PER_EPOCH) for i in range(POINTS_PER_EPOCH)} - {0}
     return [(number, min(number * batch_size, examples)) for number in sorted(numbers)]
@@ -169,11 +171,11 @@ def list_marks(examples: int, batch_size: int) -> list[tuple[int, int]]:
 def make_curve(
     epoch: int, read_at: Sequence[tuple[int, int]], totals: Sequence[Sequence[float]]
 ) -> list[EpochPoint]:
-    """The loss and accuracy since the start of the epoch, at the marks `read_at`.
+    """Compute the mean loss and accuracy since the start of the epoch, at the marks `read_at`.
 
-    Dive into Deep Learning (D2L) plots them so.
+    Dive into Deep Learning (D2L) plots the same means.
 
-    `totals` are summed loss and number of correct predictions at each of the marks `read_at`.
+    `totals` has the summed loss and the number of correct predictions at each mark.
     """
     batches = read_at[-1][0]
     return [
@@ -185,7 +187,7 @@ def make_curve(
 def _train_epoch(
     trainer: Trainer, order: Tensor, batch_size: int, epoch: int
 ) -> tuple[list[EpochPoint], float]:
-    """Train one epoch; returns its curve and its wall seconds."""
+    """Train one epoch. Return the epoch's curve and its wall seconds."""
     read_at = list_marks(len(order), batch_size)
     read_after = {number for number, _ in read_at}
     trainer.reset()
@@ -195,7 +197,7 @@ def _train_epoch(
         trainer.step(batch)
         if number in read_after:
             readings.append(trainer.totals())
-    # The only synchronisation of the epoch: the device may still be working until here.
+    # This call waits for the device, once per epoch. The device may be working until here.
     values = torch.stack(readings).tolist()
     seconds = time.perf_counter() - started
     return make_curve(epoch, read_at, values), seconds
@@ -204,8 +206,8 @@ def _train_epoch(
 class _dropout_stream:  # noqa: N801  # reads as a statement: `with _dropout_stream(...)`
     """Seed torch's global generator for dropout, and restore it afterwards.
 
-    nn.Dropout has no option for a generator. Nothing else in a run draws from the global one, so within the
-    block it is the run's dropout stream.
+    nn.Dropout has no option for a generator and draws from the global one. Nothing else in a run draws from
+    the global generator. So within the `with` block this generator is the run's random stream for dropout.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
@@ -221,7 +223,7 @@ class _dropout_stream:  # noqa: N801  # reads as a statement: `with _dropout_str
 
 
 def repeat_batches(examples: int, batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    """Shuffled full batches without end, for timing: indices `(batch_size,)` on the device."""
+    """Yield shuffled full batches without end, for timing, as indices `(batch_size,)` on the device."""
     generator = torch.Generator().manual_seed(derive_seed(0, "timing order"))
     size = min(batch_size, examples)
     while True:

@@ -23,7 +23,7 @@ MOST_RUNS_AT_ONCE = 512
 COHORT_PLACES = (8, 16, 32)
 """The possible sizes of a cohort. There are few, because rounding errors depend on the size. Empty places
 cost as much time as occupied ones."""
-# Exceptions that torch raises if a cohort cannot be trained. Its runs are then trained alone.
+# torch raises one of these exceptions if a cohort cannot be trained. The cohort's runs then train alone.
 UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, MemoryError)
 
 
@@ -45,7 +45,7 @@ class Conditions:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A run's record and, for an arm's first confirmed seed, its parameters in torch.save's format."""
+    """A run's record. For an arm's first confirmed seed, also the parameters in torch.save's format."""
 
     run: Run
     record: RunRecord
@@ -53,9 +53,9 @@ class Outcome:
 
 
 def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = None) -> Outcome:
-    """Train one run. An error inside it is stored in its record.
+    """Train one run. An error inside the run is stored in its record.
 
-    `placed` is the data set, if it is already on the device, at the recipe's image size.
+    `placed` is the data set at the recipe's image size, if the device already has this data set.
     """
     try:
         dataset = placed or conditions.load(run.recipe.input_size)
@@ -64,7 +64,7 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
         checkpoint = _checkpoint(run, trainer.model.state_dict())
     except Interrupted:
         raise
-    except Exception as error:  # noqa: BLE001  # a person's own layers may raise anything
+    except Exception as error:  # noqa: BLE001  # a user's own layers may raise any exception
         return record_failure(
             run, format_error(error), status=Status.OOM if _lacks_memory(error) else Status.FAILED
         )
@@ -84,8 +84,8 @@ def execute_group(
 def group_runs(runs: Iterable[Run], conditions: Conditions) -> Iterator[list[Run]]:
     """Yield groups of runs that train together.
 
-    A run is taken from `runs` only when it is about to begin. On a GPU, MOST_RUNS_AT_ONCE runs are taken
-    together.
+    Without cohorts, each run is its own group, and is taken from `runs` only when it is about to begin. With
+    cohorts, MOST_RUNS_AT_ONCE runs are taken together.
     """
     if not trains_in_cohorts(torch.device(conditions.device)):
         yield from ([run] for run in runs)
@@ -110,9 +110,9 @@ def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
 def _execute_together(
     runs: Sequence[Run], conditions: Conditions, placed: loading.Dataset | None = None
 ) -> Iterator[Outcome]:
-    """Train runs in the smallest cohort that has a place for each, or else in the largest.
+    """Train runs in the smallest cohort that has a place for each run. If none has, use the largest cohort.
 
-    If the cohort fails, its unfinished runs are trained alone.
+    If the cohort fails, each of its unfinished runs is trained alone.
     """
     dataset = placed or conditions.load(runs[0].recipe.input_size)
     places = next((size for size in COHORT_PLACES if size >= len(runs)), COHORT_PLACES[-1])
@@ -125,14 +125,14 @@ def _execute_together(
             yield Outcome(run=finished.run, record=finished.record, checkpoint=checkpoint)
     except UNTRAINABLE as error:
         cause = f"trained alone, because its cohort of {places} failed: {format_error(error)}"
-    # Outside the except block, because the traceback keeps the cohort's memory.
+    # This loop is outside the except block, because inside, the traceback would keep the cohort's memory.
     for run in left:
         outcome = execute(run, conditions, placed)
         yield replace(outcome, record=replace(outcome.record, cause=outcome.record.cause or cause))
 
 
 def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:
-    """The parameters of an arm's first confirmed seed in torch.save's format; None for other runs."""
+    """Save the parameters of an arm's first confirmed seed in torch.save's format. Other runs give None."""
     if run.phase != Phase.CONFIRM or run.seed != 0:
         return None
     buffer = io.BytesIO()
@@ -141,14 +141,14 @@ def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:
 
 
 def _lacks_memory(error: Exception) -> bool:
-    """Whether the device or the CPU ran out of memory. torch's CPU allocator raises a RuntimeError."""
+    """Whether the GPU or the CPU ran out of memory. On a CPU, torch raises a RuntimeError for this."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def record_failure(run: Run, cause: str, status: Status = Status.FAILED) -> Outcome:
-    """The outcome of a run that gave no result."""
+    """Make the outcome of a run that gave no result."""
     record = RunRecord(
         phase=run.phase,
         arm=run.arm.name,

@@ -1,4 +1,4 @@
-"""Start worker processes from a fork server, which imports once and forks in milliseconds."""
+"""Start worker processes from a fork server. It imports torch once, and forks a worker in milliseconds."""
 
 import atexit
 import multiprocessing
@@ -11,17 +11,17 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
 PRELOADED = ["ablate.execution.workers", "sklearn.model_selection", "torch.fx.experimental.symbolic_shapes"]
-"""Modules that are slow to import: torch, the split of the images, and models on the meta device."""
+"""Modules that import slow packages: torch, and those for the image split and the meta device."""
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 
 def prepare() -> None:
-    """Start the server if the platform has one. It imports while this process does other work.
+    """Start the fork server if the platform has one. It imports torch while this process does other work.
 
-    All workers inherit the server's environment. Variables that are set later do not reach them.
+    All workers inherit the server's environment. Variables that are set later do not reach the workers.
     """
-    # Use huge pages: with small pages, each shuffled image lies on another page. Without huge pages, training
-    # was 5 % slower in two of four processes; with them, in none of three (measured, LeNet).
+    # Use huge pages: with small pages, each shuffled image lies on another page. Training was 5 % slower in
+    # two of four processes without huge pages, and in none of three with huge pages (measured, LeNet).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if HAS_FORK_SERVER:
         multiprocessing.set_forkserver_preload(PRELOADED)
@@ -30,11 +30,11 @@ def prepare() -> None:
 
 
 def choose_start_method() -> ForkServerContext | SpawnContext:
-    """The start method for workers.
+    """Choose the start method for workers.
 
-    A fork of this process would copy torch's thread pools in an unknown state. The server has imported torch,
-    but has computed nothing and has no thread pool. On platforms without a server, workers are spawned: they
-    import on their own, which takes seconds.
+    A fork of this process would copy torch's thread pools in an unknown state. The fork server has imported
+    torch, but has computed nothing and has no thread pool. On platforms without a fork server, workers are
+    spawned. Each then imports torch itself, which takes seconds.
     """
     return (
         multiprocessing.get_context("forkserver") if HAS_FORK_SERVER else multiprocessing.get_context("spawn")
@@ -42,11 +42,11 @@ def choose_start_method() -> ForkServerContext | SpawnContext:
 
 
 def _stop_server() -> None:
-    """Stop the server and wait for it, so that its workers' processor time counts as this command's.
+    """Stop the fork server and wait for its end. Then its workers' processor time counts as this command's.
 
-    Otherwise `ablate bench` counts it as the time of other programs. The server is killed, because a command
-    that ends early would otherwise wait for seconds until the server has imported torch. Python has no public
-    function for this.
+    Otherwise `ablate bench` counts this time as that of other programs. The server is killed, because a
+    command that ends early would otherwise wait for seconds until the server has imported torch. Python has
+    no public function that stops the server.
     """
     server: Any = forkserver._forkserver
     if server._forkserver_pid is not None:

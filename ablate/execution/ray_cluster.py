@@ -40,14 +40,14 @@ CONNECT_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 600.0
 """How long the timing phase waits until other tasks on this machine have ended."""
 AHEAD = 2
-"""Tasks submitted per core or GPU, so that a free one has its next task at once."""
+"""Tasks submitted per core or GPU. With two, a free core or GPU has its next task at once."""
 ARRAYS = ("images", "labels", "test_images", "test_labels")
 
 
 class RayTasks:
-    """Submit every run (on a GPU, every cohort) as a task. If its worker or node dies, it is tried once more.
+    """Submit a task for each run (on a GPU, each cohort). A task whose worker or node dies is tried twice.
 
-    The cluster's object store holds the data set, and each node reads it once. Nodes need no data files.
+    The cluster's object store holds the data set. Each node reads it once, so nodes need no data files.
     """
 
     def __init__(self, conditions: Conditions, address: str) -> None:
@@ -62,7 +62,7 @@ class RayTasks:
         self._running: dict[Any, list[Run]] = {}
         _join(address)
         resources = {"num_gpus": 1} if self._device.type == "cuda" else {}
-        remote: Any = ray.remote  # its type stubs support at most nine arguments
+        remote: Any = ray.remote  # Any, because Ray's type stubs support at most nine arguments
         self._task = remote(num_cpus=1, max_retries=ATTEMPTS - 1, **resources)(_serve)
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
@@ -81,7 +81,7 @@ class RayTasks:
                 try:
                     yield from ray.get(task)
                 except ray.exceptions.RayTaskError as error:
-                    # Errors inside a run are in its record. This error is the node's and affects every run.
+                    # Errors inside a run are in its record. This error is the node's, and would hit any run.
                     raise AblateError(f"--cluster: a node cannot work: {format_error(error.cause)}") from None
                 except ray.exceptions.RayError as error:
                     yield from (
@@ -95,7 +95,7 @@ class RayTasks:
         ray.shutdown()
 
     def _group(self, runs: Iterable[Run]) -> Iterator[list[Run]]:
-        # One task per cohort. Otherwise all runs of an architecture would wait for one GPU.
+        # Submit one task per cohort. Otherwise one GPU would have to train all runs of an architecture.
         most = COHORT_PLACES[-1]
         return (
             group[at : at + most]
@@ -104,12 +104,12 @@ class RayTasks:
         )
 
     def _count_tasks(self) -> int:
-        """The number of tasks to keep submitted, given the present size of the cluster."""
+        """Compute the number of tasks to keep submitted, from the present size of the cluster."""
         wanted = "GPU" if self._device.type == "cuda" else "CPU"
         return AHEAD * max(1, int(ray.cluster_resources().get(wanted, 0)))
 
     def _place_dataset(self, input_size: int | None) -> Sequence[Any]:
-        """The data set for a task, with its arrays in the object store."""
+        """Put the data set's arrays in the object store. Return the data set as arguments for a task."""
         if input_size not in self._placed:
             dataset = self._conditions.load(input_size)
             arrays = [ray.put(getattr(dataset, name).cpu().numpy()) for name in ARRAYS]
@@ -119,10 +119,10 @@ class RayTasks:
 
 @contextlib.contextmanager
 def reserve_machine(address: str) -> Iterator[None]:
-    """Reserve all of the cluster's cores and GPUs on this machine, to measure throughput.
+    """Reserve all of the cluster's cores and GPUs on this machine while throughput is measured.
 
-    Running tasks may end first, within LONGEST_WAIT_SECONDS. If one takes longer, the timing blocks show the
-    disturbance. From outside a cluster (`ray://`) there is nothing to reserve.
+    Running tasks have LONGEST_WAIT_SECONDS to end first. If a task takes longer, the timing blocks show the
+    disturbance. With `ray://` this machine is outside the cluster, so nothing is reserved.
     """
     if address.startswith("ray://"):
         yield
@@ -154,7 +154,7 @@ class _Holder:
 def _join(address: str) -> None:
     try:
         _try_to_connect(address)
-        # log_to_driver: with 5,000 runs, the workers' output would hide the progress display.
+        # `log_to_driver` is off, because the output of workers would hide the progress display.
         ray.init(address=address, namespace="ablate", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise AblateError(
@@ -164,7 +164,7 @@ def _join(address: str) -> None:
 
 
 def _try_to_connect(address: str) -> None:
-    """Check that a server listens. Without one, Ray tries for minutes and then ends this process.
+    """Check that a server listens. If none does, Ray would try for minutes and then end this process.
 
     Raises:
         OSError: no server listens, or the address is invalid.
@@ -178,7 +178,7 @@ def _try_to_connect(address: str) -> None:
 
 @lru_cache(maxsize=1)
 def compute_code_version() -> str:
-    """The version of ablate's code and of torch. These and a run's key determine its results."""
+    """Describe the versions of ablate's code and torch. These and a run's key determine the run's results."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(p for p in package.rglob("*") if p.suffix in (".py", ".cpp", ".h")):
@@ -205,7 +205,7 @@ def _serve(
     settle_process(threads=1)
     own.allow(conditions.plugins)
     with warnings.catch_warnings():
-        # The object store's memory is read-only, and nothing writes to a data set.
+        # torch warns that the object store's memory is read-only. No code writes to a data set.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         tensors = {name: torch.from_numpy(array) for name, array in zip(ARRAYS, arrays, strict=True)}
     dataset = Dataset(name=name, classes=classes, checksums=checksums, **tensors)
@@ -223,7 +223,8 @@ def _serve(
 def _end_if_stuck(thread: int, done: threading.Event, check_seconds: float, idle_checks: int) -> None:
     """End this process if `thread` is idle for `idle_checks` checks, like a stuck local worker.
 
-    Ray treats this as a dead worker. Only the thread's time counts, because Ray itself uses the process.
+    Ray treats the ended process as a dead worker. The check reads only the thread's processor time, because
+    Ray's own threads use the process too.
     """
     idle, used = 0, -1.0
     while not done.wait(check_seconds):

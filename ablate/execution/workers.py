@@ -27,28 +27,28 @@ CHECK_SECONDS = 5.0
 IDLE_CHECKS = 60
 """A worker that does not use the processor during this many checks (five minutes) is stuck."""
 MOST_SLOWDOWN, LEAST_CHECKS = 100, 720
-"""A worker that uses the processor is stuck if it takes MOST_SLOWDOWN times longer per FLOP than the slowest
-run so far, and at least LEAST_CHECKS (one hour). There is no such limit before the first run is complete."""
+"""A worker that uses the processor counts as stuck if its run takes at least LEAST_CHECKS (one hour), and
+MOST_SLOWDOWN times longer per FLOP than the slowest complete run. Without a complete run, no limit holds."""
 
 
 class Workers(Protocol):
     """Execute runs, and yield their outcomes in the order in which they end."""
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
-        """Train all `runs`. Each is taken only when it begins, because another host may take it first."""
+        """Train all `runs`. Each run is taken only when it begins, because another host may take it first."""
 
     def close(self) -> None:
         """Stop at once, and abandon unfinished runs."""
 
 
 class ThisProcess:
-    """Run in this process, one cohort after the other. A GPU gains nothing from a second process."""
+    """Trains in this process, one cohort after the other. A second process would not make a GPU faster."""
 
     def __init__(self, conditions: Conditions, threads: int) -> None:
         self._conditions = conditions
         settle_process(threads)
-        # By default cuDNN rounds convolutions of single runs to TF32, but cohorts use fp32 matrix products.
-        # Arms of one study must not differ in precision.
+        # By default, cuDNN rounds convolutions of single runs to TF32, but cohorts use fp32 matrix products.
+        # Arms of one study must not differ in precision, so TF32 is off.
         torch.backends.cudnn.allow_tf32 = False
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
@@ -61,11 +61,11 @@ class ThisProcess:
 
 
 class LocalProcesses:
-    """Run in long-lived processes with one thread each.
+    """Trains in long-lived processes with one thread each.
 
     If a worker dies, its run is tried once more. If the parent dies, all workers end. Each worker has its own
-    pipe, so that no worker can hold a lock that another needs. The pool of the package pebble has one pipe:
-    after a worker was killed, it hung for more than a minute, and once it broke completely.
+    pipe, so that no worker can hold a lock that another needs. The package pebble was tried and not used:
+    its workers share one pipe. When one was killed, its pool hung for over a minute, and once broke down.
     """
 
     def __init__(self, conditions: Conditions, jobs: int) -> None:
@@ -122,7 +122,7 @@ class LocalProcesses:
             worker.close()
 
     def _most_checks(self, run: Run) -> float:
-        """The number of checks after which a worker at this run is stuck."""
+        """Compute the number of checks after which a worker that still trains this run counts as stuck."""
         if self._slowest is None:
             return math.inf
         return MOST_SLOWDOWN * self._slowest * self._work.count_flops(run)
@@ -137,24 +137,25 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         with fork_server.ignore_interrupts():
             self.process.start()
-        theirs.close()  # so that the pipe ends when the worker does
+        theirs.close()  # so that the pipe closes when the worker ends
         self.checks = 0
-        """How many checks there were since it received its run."""
+        """The number of checks since the worker received its run."""
         self._idle, self._used = 0, 0.0
         self._stopped = ""
 
     @property
     def end(self) -> str:
-        """How the process ended, in words."""
+        """Describe in words how the process ended."""
         return self._stopped or f"with exit code {self.process.exitcode}"
 
     def check(self) -> None:
-        """Stop the worker if it is idle. Call this every CHECK_SECONDS while it has a run.
+        """Stop the worker if it has been idle too long. Call this every CHECK_SECONDS while it has a run.
 
-        It counts checks and reads no clock, because a suspended parent must not blame the worker.
+        This method counts checks instead of seconds. So the worker is not stopped because the parent was
+        suspended.
         """
         self.checks += 1
-        with contextlib.suppress(psutil.NoSuchProcess):  # it has died: the end of its pipe shows that
+        with contextlib.suppress(psutil.NoSuchProcess):  # the worker died: its pipe will show that
             used = sum(psutil.Process(self.process.pid).cpu_times()[:2])
             self._idle = self._idle + 1 if used == self._used else 0
             self._used = used
@@ -174,19 +175,19 @@ class _Worker:
     def send(self, task: tuple[Run, Conditions]) -> None:
         """Send a run to the worker."""
         self.checks = self._idle = 0
-        with contextlib.suppress(OSError):  # it has died: receiving will show that
+        with contextlib.suppress(OSError):  # the worker has died, which receiving will show
             self.pipe.send(task)
 
 
 def open_workers(conditions: Conditions, jobs: int) -> Workers:
-    """On a CPU: local processes. On a GPU, or if `ABLATE_ENGINE` selects cohorts: this process."""
+    """Open local processes on a CPU. On a GPU, or if `ABLATE_ENGINE` selects cohorts, use this process."""
     if conditions.device == "cpu" and not trains_in_cohorts(torch.device(conditions.device)):
         return LocalProcesses(conditions, jobs)
     return ThisProcess(conditions, os.cpu_count() or 1)
 
 
 def _serve(pipe: connection.Connection) -> None:
-    """The worker's loop: train one run after the other until the parent closes the pipe or dies."""
+    """Train one run after the other in a worker, until the parent closes the pipe or dies."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     settle_process(threads=1)
     while True:

@@ -1,4 +1,4 @@
-"""Describe where a study's results come from: the machine, the data, the arms and the engines."""
+"""Describe what a study's results come from: the machine, the data, the arms and the engines."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from ablate.records.run_records import Phase
 def describe_circumstances(
     plan: Plan, machine: Machine, dataset: Dataset, costs: Mapping[str, ArmCost], plugins: tuple[str, ...]
 ) -> Provenance:
-    """The provenance of the recorded runs.
+    """Describe the provenance of the recorded runs.
 
     Args:
         plan: the plan, after it has gone through all recorded waves.
@@ -57,7 +57,7 @@ def _describe_data(dataset: Dataset) -> DataFacts:
 
 
 def _list_mixed_engines(plan: Plan) -> tuple[str, ...]:
-    """The names of the arms whose confirmed runs were trained by more than one engine."""
+    """List the names of arms whose confirmed runs were trained by more than one engine."""
     engines: dict[str, set[str]] = {}
     for run, record in plan.find_recorded(Phase.CONFIRM):
         engines.setdefault(run.arm.name, set()).add(record.engine)

@@ -1,4 +1,4 @@
-"""The main job: search, tune, confirm, time and look inside. It yields events, and prints nothing."""
+"""Conduct a study: search, tune, confirm, time and inspect. This code yields events and prints nothing."""
 
 import os
 import time
@@ -51,7 +51,7 @@ class Conduct:
 
         Args:
             study: the study.
-            layout: its arms and contrasts.
+            layout: the study's arms and contrasts.
             folder: the report folder.
             conditions: the data, device and settings that all runs share.
             jobs: how many runs train at the same time.
@@ -78,7 +78,7 @@ class Conduct:
         for event in self._measure():
             self._worked = True
             yield event
-        yield from self._look()  # not counted as work: it measures nothing
+        yield from self._look()  # inspection measures nothing, so it does not count as work
 
     def _measure(self) -> Iterator[Event]:
         yield from self._train()
@@ -102,12 +102,12 @@ class Conduct:
                     yield from self._train_wave(wave, left, workers, planned)
         finally:
             if workers is not None:
-                workers.close()  # because nothing else may run during timing
+                workers.close()  # nothing else may run while throughput is timed
 
     def _train_wave(
         self, wave: Wave, left: list[Run], workers: Workers, planned: Counter[str]
     ) -> Iterator[Event]:
-        """Train the remaining runs of a wave. If hosts share the record, each trains the runs it claims."""
+        """Train a wave's remaining runs. If hosts share the record, each host trains the runs it claims."""
         done, total = planned[wave.phase] - len(left), self._count_total(wave, planned)
         announced = wave.phase != Phase.CONFIRM or self._plan.has_first_pair()
         while left:
@@ -136,7 +136,8 @@ class Conduct:
                 for done, total, block in self._throughput.measure():
                     speed = f"{block.examples / block.seconds:,.0f} examples/s"
                     yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
-            if self._store.shared:  # before the other hosts continue, because their reports show these costs
+            # Other hosts' reports show these costs, so the costs are shared before those hosts continue.
+            if self._store.shared:
                 self._store.share_provenance(self.make_provenance().to_dict())
         self._store.release(TIMING_KEY)
 
@@ -150,7 +151,7 @@ class Conduct:
 
     @property
     def is_timed_elsewhere(self) -> bool:
-        """Whether another host timed the arms. Then its provenance is the one to store."""
+        """Whether another host timed the arms. Then the provenance of that host is stored."""
         return bool(self._store.find_foreign_provenance(self._machine))
 
     def replay(self) -> None:
@@ -196,7 +197,7 @@ class Conduct:
     def _order(self, runs: Iterable[Run]) -> list[Run]:
         """Sort by seed, so that complete pairs exist early. Within a seed, put the longest run first.
 
-        Then the last runs are short, and no core is idle for long at the end.
+        With this order the last runs are short, and no core is idle for long at the end.
         """
         return sorted(runs, key=lambda run: (run.seed, -self._work.count_flops(run)))
 
@@ -204,7 +205,7 @@ class Conduct:
         return self._store.claim(self._plan.key(run))
 
     def _list_left_by_others(self, runs: Sequence[Run]) -> list[Run]:
-        """List the runs that no other host has recorded yet. If there are some, wait a moment."""
+        """List the runs that no host has recorded yet. If there are any, then wait a moment."""
         self._store.refresh()
         left = [run for run in runs if not self._plan.is_recorded(run)]
         if left:
@@ -212,7 +213,7 @@ class Conduct:
         return left
 
     def _record(self, outcome: Outcome) -> None:
-        if outcome.checkpoint is not None:  # before the record, because a recorded run never trains again
+        if outcome.checkpoint is not None:  # must precede the record: recorded runs never train again
             self._folder.write_checkpoint(outcome.run.arm.slug, outcome.checkpoint)
         self._store.add_run(self._plan.key(outcome.run), outcome.record)
 

@@ -7,7 +7,7 @@ from ablate.records.run_records import RunRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Advanced:
-    """One more run or timing block of a phase is done. `arm` and `detail` describe it."""
+    """One more run or timing block of a phase is done. `arm` and `detail` describe this run or block."""
 
     phase: str
     done: int
@@ -25,7 +25,7 @@ Event = Advanced | FirstPair
 
 
 def describe_run(phase: str, done: int, total: int, record: RunRecord) -> Advanced:
-    """The event of a finished run, with its accuracy or the reason why it has none."""
+    """Make the event of a finished run, with the run's accuracy or the reason why it has none."""
     accuracy = record.validation_accuracy if record.test_accuracy is None else record.test_accuracy
     failure = f"{record.status}, {record.cause}" if record.cause else record.status
     outcome = failure if accuracy is None else f"accuracy {accuracy:.3f}"

@@ -20,7 +20,7 @@ from ablate.tuning.trials import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Wave:
-    """Runs that may train at the same time: a search's generation, a stage of tuning, or all to confirm."""
+    """Runs that may train at the same time: a search's generation, a stage of tuning, or all confirmation."""
 
     phase: Phase
     runs: tuple[Run, ...]
@@ -32,7 +32,7 @@ class Plan:
     def __init__(
         self, study: StudySpec, layout: Layout, records: Mapping[str, RunRecord], *, device: str
     ) -> None:
-        """`records` has the records by run key. The plan only reads it; others add to it."""
+        """`records` has the records by run key. Other code adds records, but the plan only reads them."""
         self.study = study
         self.layout = layout
         self.choices: Mapping[str, Choice] = {}
@@ -49,7 +49,7 @@ class Plan:
         yield from self._confirm()
 
     def key(self, run: Run) -> str:
-        """The key under which the run is stored."""
+        """Compute the key under which the run is stored."""
         return run.key(self.study, self._device)
 
     def is_recorded(self, run: Run) -> bool:
@@ -57,7 +57,7 @@ class Plan:
         return self.key(run) in self._records
 
     def find_recorded(self, phase: Phase | None = None) -> Iterator[tuple[Run, RunRecord]]:
-        """Yield the planned runs that have a record, with their records: of one phase, or of all phases."""
+        """Yield the planned runs of one phase, or of all phases, that have a record, with their records."""
         for key, run in self._runs.items():
             if key in self._records and phase in (None, run.phase):
                 yield run, self._records[key]
@@ -78,7 +78,7 @@ class Plan:
         return [arm for arm in self.layout.arms if self.has_trained(arm)]
 
     def make_first_run(self, arm: Arm) -> Run:
-        """The arm's first confirmed run: the run that is timed and inspected."""
+        """Make the arm's first confirmed run. This run is timed and inspected."""
         choice = self.choices.get(arm.name)
         return Run(phase=Phase.CONFIRM, arm=arm, setting=choice.chosen if choice else {}, seed=0)
 
@@ -119,7 +119,7 @@ class Plan:
         self._runs.update((self.key(run), run) for run in runs)
 
     def _read_scores(self) -> dict[Trial, float]:
-        """The validation accuracy of each trial. It is 0 if the run diverged or failed."""
+        """Read the validation accuracy of each trial. It is 0 if the trial's run diverged or failed."""
         return {
             Trial(arm=run.arm.name, setting=tuple(run.setting.items()), seed=run.seed): (
                 self._records[key].validation_accuracy or 0.0

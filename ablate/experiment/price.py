@@ -28,7 +28,7 @@ STEPS = 15
 EVALUATION_SHARE = 0.35
 """The time to evaluate an example, divided by the time to train on it. Measured for LeNet: 0.33 to 0.4."""
 NAMED = 4
-"""The most arms that a line names. It counts the others."""
+"""The most arms that a line names. The line only counts the others."""
 START_SECONDS = 10.0
 """Time to start the workers, read the data and write the report."""
 
@@ -42,7 +42,7 @@ class ArmPrice:
     flops_per_example: int
     examples_per_second: float
     reason_for_loop: str | None
-    """Why the torch loop trains the arm. None if a faster engine trains it."""
+    """Why the torch loop engine trains the arm. None if a faster engine trains the arm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class StudyPrice:
 
     @property
     def minutes_in_words(self) -> str:
-        """For example `about 13 to 22 minutes`."""
+        """The minutes as text, for example `about 13 to 22 minutes`."""
         least, most = (round(minutes) for minutes in self.minutes)
         if most == 0:
             return "less than a minute"
@@ -63,7 +63,7 @@ class StudyPrice:
 
     @property
     def engines_in_words(self) -> list[str]:
-        """Which arms the torch loop trains, with one line per reason. Empty if it trains none."""
+        """The arms that the torch loop engine trains, one line per reason. Empty if it trains none."""
         reasons: dict[str, list[str]] = {}
         for arm in self.arms:
             if arm.reason_for_loop is not None:
@@ -79,7 +79,7 @@ class StudyPrice:
 def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
     """Time a few training steps of every arm on one core, and compute the time of the whole study.
 
-    The candidates and finalists of a search are not known yet. The first generation is used as a sample.
+    The candidates and finalists of a search are not known yet. So its first generation serves as a sample.
     """
     settle_process(1)
     searching = study.design == "search"
@@ -107,7 +107,7 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
 def _estimate_seconds(
     study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
 ) -> tuple[tuple[float, float], tuple[int, int], int]:
-    """Fewest and most seconds on one core, fewest and most tuning runs, and the number of runs to confirm."""
+    """Estimate the range of seconds on one core and of tuning runs. Count the confirmation runs."""
     tuning = [0, 0]
     seconds = [0.0, 0.0]
     for arm, known in zip(arms, priced, strict=True):
@@ -124,7 +124,7 @@ def _estimate_seconds(
 def _estimate_search_seconds(
     study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
 ) -> tuple[tuple[float, float], tuple[int, int], int]:
-    """The same numbers for a search, estimated from a sample of its candidates."""
+    """Estimate for a search what `_estimate_seconds` does, from a sample of the search's candidates."""
     finals = 1 + study.search.finalists
     (least, most), tuning, _ = _estimate_seconds(study, arms, priced)
     share = finals / len(arms)
@@ -140,18 +140,18 @@ def _estimate_search_seconds(
 
 
 def _count_examples(study: StudySpec, arm: Arm) -> int:
-    """How many examples one run of the arm trains on, over all epochs."""
+    """Count the examples that one run of the arm trains on, over all epochs."""
     images = study.dataset.facts.count_training_images(arm.recipe.train_images, study.validation)
     return images * arm.recipe.epochs
 
 
 def _count_work(study: StudySpec, arm: Arm) -> float:
-    """The work of a run that is evaluated after every epoch, counted in training examples."""
+    """Count the work of a run that is evaluated after every epoch, in training examples."""
     return _count_examples(study, arm) + EVALUATION_SHARE * study.validation * arm.recipe.epochs
 
 
 def _count_tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, int]:
-    """The fewest and the most runs that tuning may need for an arm."""
+    """Count the fewest and the most runs that tuning may need for an arm."""
     grid = make_grid(study, arm)
     if not study.tuning.active or not grid.ranges:
         return 0, 0
@@ -181,7 +181,7 @@ def _price_arm(arm: Arm, study: StudySpec) -> ArmPrice:
         arm=arm.name,
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
         flops_per_example=count_flops_per_example(trainer.model, dataset.images.shape[1:]),
-        # The median, because a slow step (cold caches, another program) does not change it.
+        # The median hardly changes if one step is slow because of cold caches or another program.
         examples_per_second=len(batch) / median(seconds),
         reason_for_loop=_explain_loop(run, dataset) if trainer.name == "loop" else None,
     )

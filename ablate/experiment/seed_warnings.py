@@ -1,4 +1,4 @@
-"""Warnings before training: what the number of seeds in a study cannot show."""
+"""Warn before training of results that a study cannot give with its number of seeds."""
 
 from collections.abc import Iterator
 

@@ -21,7 +21,7 @@ from ablate.timing.machine import device_name
 
 
 class Throughput:
-    """Measures throughput and cost of the arms. It times the torch loop, on all cores of the machine."""
+    """Measures the throughput and cost of arms, with the torch loop engine on all cores of the machine."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Throughput:
         store: Record,
         threads: int,
     ) -> None:
-        """`runs` has one run of each arm, the baseline's first. It is empty if nothing can be timed."""
+        """`runs` has one run of each arm, the baseline's first. `runs` is empty if nothing can be timed."""
         self._study = study
         self._runs = {run.arm.name: run for run in runs}
         self._conditions = conditions
@@ -85,8 +85,8 @@ class Throughput:
         """List the key, block, position and arm of every measurement, in the order of measuring."""
         if not self._runs:
             return []
-        # The keys depend on all arms and on the machine, so that timing starts again if one of them changes.
-        # Blocks with other neighbouring arms, or from two machines, cannot be compared.
+        # Blocks with different neighbouring arms, or from two machines, cannot be compared. So the keys
+        # depend on all arms and on the machine, and timing starts again if one of these changes.
         runs = [run.key(self._study, self._conditions.device) for run in self._runs.values()]
         machine = self._store.find_timing_machine(device_name(self._device))
         seconds = self._study.timing.block_seconds

@@ -1,4 +1,4 @@
-"""Candidates of a search: how each is drawn, when its run is stopped, and which ones become finalists."""
+"""Candidates of a search: draw them, decide when their runs stop, and choose the finalists."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from ablate.tuning.trials import FIRST_TUNING_SEEDS
 CURVES_FOR_A_MEDIAN = 4
 """A median needs at least this many curves."""
 WARM_UP_SHARE = 1 / 3
-"""No run is stopped in this first share of its epochs: sigmoid networks stay near chance for a while."""
+"""No run is stopped in this first share of its epochs, because sigmoid networks first stay near chance."""
 MIN_TIMES_CHANCE = 2.0
 """A finalist must be more than this many times as accurate as guessing. Otherwise the cheapest candidate
 would always be a finalist."""
@@ -73,9 +73,9 @@ def make_baseline(study: StudySpec) -> Candidate:
 
 
 def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
-    """Draw a candidate's factors and nuisances in file order; None if its network cannot be built.
+    """Draw a candidate's factors and nuisances in file order. Return None if its network cannot be built.
 
-    A conditional value is among a factor's choices if the factors drawn before it meet the condition.
+    A value with a condition is among a factor's choices if the factors drawn before meet the condition.
     """
     base = assemble(study, BASELINE, {}, BASELINE)
     chosen: dict[str, Value] = {}
@@ -89,7 +89,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
         return None
     grid = make_grid(study, arm)
     setting: dict[str, float] = {}
-    # Without tuning the baseline has the recipe's own values, and so must every candidate.
+    # Without tuning, the baseline has the recipe's own values. So every candidate must have these values too.
     for name, span in grid.ranges.items() if study.tuning.active else ():
         value = draw.number(name, span)
         setting[name] = round(value) if name in grid.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
@@ -97,7 +97,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
 
 
 def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
-    """Make the candidate's run. It is stopped if its accuracy falls below the median of finished runs."""
+    """Make the candidate's run. The run stops if its accuracy falls below the median of finished runs."""
     return Run(
         phase=Phase.SEARCH,
         arm=candidate.arm,
@@ -108,9 +108,9 @@ def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
 
 
 def choose_finalists(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[Candidate]:
-    """The candidates to confirm: evenly spread over the Pareto front of accuracy and FLOPs, cheapest first.
+    """Choose finalists evenly spread over the Pareto front of accuracy and FLOPs, the cheapest first.
 
-    If an arm was tried with several settings, only its best one counts.
+    If an arm was tried with several settings, only the arm's best setting counts.
     """
     best: dict[str, TriedCandidate] = {}
     for one in tried:
@@ -133,7 +133,7 @@ def choose_finalists(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[
 
 
 def name_finalists(finalists: Sequence[Candidate]) -> dict[str, Candidate]:
-    """The finalists by short name, the cheapest first. Their own names are too long for a table."""
+    """Give the finalists short names, the cheapest first. The arms' own names are too long for a table."""
     return {
         name: replace(candidate, arm=replace(candidate.arm, name=name))
         for number, candidate in enumerate(finalists, start=1)
@@ -142,10 +142,10 @@ def name_finalists(finalists: Sequence[Candidate]) -> dict[str, Candidate]:
 
 
 def _compute_floor(candidate: Candidate, finished: Sequence[TriedCandidate]) -> tuple[float, ...]:
-    """For each epoch, the median validation accuracy of finished candidates that cost no more than this one.
+    """Compute each epoch's median validation accuracy of finished candidates that cost no more than this.
 
-    A median over all candidates would stop every small network. These are less accurate than large ones,
-    but one of them may be the best at its cost.
+    A median over all candidates would stop every small network. Small networks are less accurate than large
+    ones, but a small network may be the best at its cost.
     """
     curves = [
         [point.validation_accuracy for point in t.record.epochs if point.validation_accuracy is not None]

@@ -12,7 +12,7 @@ from ablate.study.spec import StudySpec
 
 
 class Generations:
-    """The generations of one search. A study of another design has none."""
+    """The generations of one search. A study of another design has no generations."""
 
     def __init__(self, study: StudySpec) -> None:
         self._study = study
@@ -20,7 +20,7 @@ class Generations:
         self._finalists: list[Candidate] = []
 
     def propose_waves(self, recorded: Callable[[Run], RunRecord]) -> Iterator[list[Run]]:
-        """The runs of each generation. All must be recorded before the next generation is requested."""
+        """Yield the runs of each generation. All must be recorded before the next generation is requested."""
         while (left := self._study.search.candidates - len(self._tried)) > 0:
             generation = self._tried[-1].generation + 1 if self._tried else 0
             size = min(left, self._study.search.generation)
@@ -36,13 +36,13 @@ class Generations:
         self._finalists = choose_finalists(self._study, self._tried)
 
     def lay_out(self) -> Layout:
-        """The baseline and the finalists, once all generations are done."""
+        """Lay out the baseline and the finalists, once all generations are done."""
         return lay_out_finalists(
             self._study, [found.arm for found in name_finalists(self._finalists).values()]
         )
 
     def summarise(self) -> SearchFacts | None:
-        """The candidates in the order tried, the finalists and the importances; None for other designs."""
+        """Return candidates in the order tried, finalists and importances. Other designs give None."""
         if not self._tried:
             return None
         return SearchFacts(

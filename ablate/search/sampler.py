@@ -28,8 +28,8 @@ def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, 
     """Propose the next generation. It depends only on the study and the finished generations.
 
     Optuna's TPE sampler proposes a value for every factor and nuisance. It maximises validation accuracy and
-    minimises FLOPs per image. The baseline is the first candidate of the first generation. There are fewer
-    candidates than `size` if the draws find nothing new.
+    minimises FLOPs per image. The baseline is the first candidate of the first generation. If the draws find
+    too few new candidates, the generation has fewer than `size`.
     """
     sampler = optuna.samplers.TPESampler(
         seed=derive_seed(generation, f"search {study.name}") % 2**32,
@@ -65,8 +65,8 @@ def estimate_importance(study: StudySpec, tried: Sequence[TriedCandidate]) -> li
     """Estimate the importance of each factor and nuisance for validation accuracy, by two methods.
 
     PED-ANOVA (Watanabe et al., 2023) compares the best tenth of the candidates with the others. fANOVA
-    (Hutter et al., 2014) covers all candidates. The shares depend on the candidates of one search, so they
-    are a screening, not a test.
+    (Hutter et al., 2014) covers all candidates. The estimated shares depend on the candidates of one search,
+    so these shares only suggest which factors to test.
     """
     # A stopped run has the accuracy of an early epoch, which cannot be compared with final accuracies.
     scored = [
@@ -109,7 +109,8 @@ class _OptunaDraw:
 
     def choice(self, name: str, labels: Sequence[str]) -> int:
         # The choices are texts, because Optuna confuses True, 1 and 1.0. Optuna does not allow a parameter's
-        # choices to change, but ours can depend on other factors. So the choices are part of the name.
+        # choices to change, but a factor's choices can depend on other factors. So the parameter's name
+        # contains the choices.
         return labels.index(self._trial.suggest_categorical(f"{name}: {' | '.join(labels)}", list(labels)))
 
     def number(self, name: str, span: Range) -> float:

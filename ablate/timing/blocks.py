@@ -1,4 +1,4 @@
-"""Measure throughput in timing blocks. Arms alternate, and each block ends when the device has finished."""
+"""Measure throughput in timing blocks. Arms alternate. Each block ends when the device has finished."""
 
 import contextlib
 import random
@@ -16,18 +16,18 @@ DISTURBED_SHARE = 0.10
 """A block counts as disturbed if other programs used more than this share of the processors."""
 
 REPEATS_AFTER_SLEEP = 3
-"""How often to repeat a block during which the machine slept; after that it counts as disturbed."""
+"""How often a block is repeated if the machine slept. If it still slept, the block counts as disturbed."""
 SLEPT_SECONDS = 0.1
-"""A longer sleep counts. Shorter differences may come from an adjustment of the wall clock."""
+"""Only a longer sleep counts as a sleep. A shorter difference may be an adjustment of the wall clock."""
 
 Steps = Callable[[int], int]
-"""Makes a number of training steps without synchronising; returns the number of examples."""
+"""Makes a number of training steps without waiting for the device. Returns the number of examples."""
 
 
 def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]]:
-    """Block, position and arm of every measurement, in order.
+    """Yield block, position and arm of every measurement, in order.
 
-    Each block begins and ends with the baseline (the first arm), to show drift. The others are shuffled.
+    Each block begins and ends with the baseline (the first arm), to show drift. The other arms are shuffled.
     """
     baseline, *others = arms
     for block in range(blocks):
@@ -39,9 +39,9 @@ def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]
 def measure_block(
     arm: str, steps: Steps, count: int, device: torch.device, *, block: int, position: int
 ) -> TimingBlock:
-    """Measure `count` steps between two synchronisations of the device, if possible without a sleep.
+    """Measure `count` steps between two waits for the device, if possible while the machine does not sleep.
 
-    After sleep a machine has cold caches, another clock rate, and programs that catch up on their work.
+    After sleep, a machine has cold caches and another clock rate, and other programs catch up on their work.
     """
     for _ in range(1 + REPEATS_AFTER_SLEEP):
         synchronise(device)
@@ -63,9 +63,10 @@ def measure_block(
 
 
 def read_seconds_asleep() -> float:
-    """By how many seconds a clock that runs during sleep is ahead of one that stops. Only differences matter.
+    """Read by how many seconds a clock that runs during sleep is ahead of one that stops during sleep.
 
-    Without such a clock the wall clock replaces it. If someone sets it forward, a block is measured again.
+    Only the difference of two readings has a meaning. Where no clock runs during sleep, the wall clock is
+    used. If someone sets the wall clock forward, a block is measured again.
     """
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -73,7 +74,7 @@ def read_seconds_asleep() -> float:
 
 
 def count_steps_per_block(steps: Steps, block_seconds: float, device: torch.device) -> int:
-    """The number of steps in a block of `block_seconds`, measured after a warm-up."""
+    """Measure how many steps a block of `block_seconds` has, after a warm-up."""
     steps(3)
     synchronise(device)
     count = 4
@@ -88,7 +89,7 @@ def count_steps_per_block(steps: Steps, block_seconds: float, device: torch.devi
 
 
 class ProcessorLoad:
-    """Share of the processors that other programs used since the creation of this object.
+    """The share of the processors' time that other programs have used since this object was made.
 
     This process and its children do not count as other programs.
     """
@@ -111,5 +112,5 @@ class ProcessorLoad:
         here = psutil.Process()
         for process in [here, *here.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                own += sum(process.cpu_times()[:4])  # user and system, its own and of ended children
+                own += sum(process.cpu_times()[:4])  # user and system time, with ended children
         return total - idle, total, own

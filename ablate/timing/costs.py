@@ -19,7 +19,7 @@ from ablate.timing.machine import synchronise
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """The cost of an arm that does not depend on the machine's speed."""
+    """The costs of an arm that do not depend on the machine's speed."""
 
     parameters: int
     flops_per_example: int
@@ -34,9 +34,9 @@ def measure_cost(
     resident: Sequence[torch.Tensor],
     device: torch.device,
 ) -> Cost:
-    """Parameters, forward FLOPs of one example, and peak memory of the training step `step`.
+    """Measure parameters, forward FLOPs of one example, and peak memory of the training step `step`.
 
-    `resident` tensors are the data set; they do not count as memory of an arm.
+    `resident` lists the tensors of the data set, which do not count as memory of an arm.
     """
     step()  # the first step also allocates the optimiser's state
     if device.type == "cuda":
@@ -56,7 +56,7 @@ def measure_cost(
 
 
 def count_flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int:
-    """Forward FLOPs of one example `(channels, height, width)`: convolutions and matrix products."""
+    """Count the forward FLOPs of an example `(channels, height, width)`: convolutions and matrix products."""
     device = next(model.parameters()).device
     training = model.training
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -66,7 +66,7 @@ def count_flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int
 
 
 def count_arm_flops(arm: Arm, facts: DatasetFacts) -> int:
-    """Forward FLOPs of the arm's network for one example of a data set."""
+    """Count the forward FLOPs of the arm's network for one example of a data set."""
     shape = facts.compute_shape(arm.recipe.input_size)
     network = models.build(
         arm.model, arm.keywords, input_shape=shape, classes=facts.classes, init="default", seed=0
@@ -78,14 +78,14 @@ class Work:
     """Counts the FLOPs of runs, to tell long runs from short ones."""
 
     def __init__(self, facts: DatasetFacts, validation: int) -> None:
-        """For runs on a data set with `validation` images held out."""
+        """Prepare to count for runs on a data set with `validation` images held out."""
         self._facts, self._validation = facts, validation
         self._flops: dict[str, int] = {}
 
     def count_flops(self, run: Run) -> int:
-        """FLOPs of all the run's forward passes over its training images. The count is cached by arm."""
+        """Count the FLOPs of the run's forward passes over its training images in all epochs."""
         if run.arm.name not in self._flops:
-            # A user's network may have no operation that is counted.
+            # A user's network may have no counted operation. The count is then 1, not 0.
             self._flops[run.arm.name] = max(1, count_arm_flops(run.arm, self._facts))
         recipe = run.recipe
         images = self._facts.count_training_images(recipe.train_images, self._validation)
@@ -93,7 +93,7 @@ class Work:
 
 
 class _TensorBytes(TorchDispatchMode):
-    """Tracks peak memory: the most bytes that tensors occupy at any one time, the model's included."""
+    """Tracks peak memory: the most bytes that tensors, including the model's, occupy at any one time."""
 
     def __init__(self, model: nn.Module, uncounted: Sequence[torch.Tensor]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Describe the machine and the versions of a measurement, and wait for a device."""
+"""Describe the machine and the software versions of a measurement, and wait for a device."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machine:
-    """Versions, hardware and settings that hold for a measurement."""
+    """Describe the versions, hardware and settings of a measurement."""
     packages = ("torch", "optuna", "numpy", "pandas", "scipy", "statsmodels")
     on_cuda = device.type == "cuda"
     return Machine(
@@ -41,7 +41,7 @@ def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machi
 
 
 def device_name(device: torch.device) -> str:
-    """The product name of the device."""
+    """Return the product name of the device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor_name()
 
 
@@ -54,7 +54,7 @@ def _processor_name() -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit of ablate's checkout, or None if it was installed from a wheel."""
+    """Read the commit of ablate's checkout. Return None if ablate was installed from a wheel."""
     try:
         found = subprocess.run(
             ["git", "-C", Path(__file__).parent, "rev-parse", "HEAD"],

@@ -1,4 +1,4 @@
-"""The choice: the setting that each arm is confirmed with, its own best or the pooled best."""
+"""Choose the setting that each arm is confirmed with: the arm's own best, or the pooled best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ ALL_TUNING_SEEDS = (*FIRST_TUNING_SEEDS, *RESCORING_SEEDS)
 STANDARD_ERRORS = 2
 """An arm's own best is chosen only if it beats the pooled best by more than this many standard errors.
 
-Measured on simulated studies of two identical arms: with two standard errors, a test at level 5 % calls
-the arms different in 5.0, 5.1 and 5.2 % of studies, for three shapes of the curve of accuracy over learning
-rate (tests/tuning/test_calibration.py). With three it is 5.0 % for all shapes, but an arm that needs another
-value gets it less often. With one standard error of three seeds it was up to 8.8 %. We also
-tried to exclude the values next to one that failed. But chance decides in which arm a run fails, and two
-identical arms then differed in up to 28 % of the studies.
+We measured this number on simulated studies of two identical arms, for three shapes of the curve of accuracy
+over learning rate (tests/tuning/test_calibration.py). With two standard errors, a test at level 5 % calls the
+arms different in 5.0, 5.1 and 5.2 % of studies. With three standard errors, the share is 5.0 % for all
+shapes, but an arm that needs another value gets this value less often. With one standard error of three
+seeds, the share was up to 8.8 %. We also tried to exclude the values next to a value that failed. But chance
+decides in which arm a run fails, and two identical arms then differed in up to 28 % of the studies.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The setting that an arm is confirmed with, and the values that led to it."""
+    """The setting that an arm is confirmed with, and the values that led to this choice."""
 
     chosen: Point
     best: Point
@@ -40,7 +40,7 @@ class Choice:
 def choose(
     progress: Progress, shortlist: Mapping[str, Sequence[Point]], best: Mapping[str, Point]
 ) -> dict[str, Choice]:
-    """Each arm's own best if it clearly beats the pooled best, else the pooled best.
+    """Choose each arm's own best if it clearly beats the pooled best, else the pooled best.
 
     Args:
         progress: the points tried and their scores.
@@ -66,7 +66,7 @@ def choose(
 
 
 def _find_pooled_best(progress: Progress, shortlist: Mapping[str, Sequence[Point]]) -> Point | None:
-    """Of the points on every arm's shortlist, the one with the best mean over all arms; None without any."""
+    """Find the point with the best mean over all arms. Only a point on every arm's shortlist qualifies."""
     shared = [p for p in shortlist[progress.arms[0]] if all(p in shortlist[arm] for arm in progress.arms)]
     return max(
         shared,
@@ -81,7 +81,7 @@ def _find_pooled_best(progress: Progress, shortlist: Mapping[str, Sequence[Point
 def _compute_gains(
     pooled: Point, progress: Progress, shortlist: Mapping[str, Sequence[Point]]
 ) -> dict[tuple[str, str], list[float]]:
-    """By arm and point, the point's gain in score over the pooled best, one for each seed."""
+    """Compute each point's gain in score over the pooled best, by arm and point, one for each seed."""
     return {
         (arm, name_setting(point)): [
             score - pooled_score
@@ -98,9 +98,9 @@ def _compute_gains(
 
 
 def _find_typical_standard_error(gains: Sequence[Sequence[float]]) -> float:
-    """The standard error of the mean gain over the pooled best: the median over all arms and points.
+    """Compute the standard error of the mean gain for each arm and point, and return the median.
 
     The spread of only three seeds is often near zero by chance. The median varies less, and one
-    point with a failed seed does not inflate it.
+    point with a failed seed does not inflate the median.
     """
     return median(sem(gain) for gain in gains) if gains else 0.0

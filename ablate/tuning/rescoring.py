@@ -8,7 +8,7 @@ SHORTLISTED_PER_ARM = 3
 
 
 def shortlist(progress: Progress) -> dict[str, list[Point]]:
-    """By arm, the points to score again: the best three of every arm, if this arm has tried them, too."""
+    """List the points that each arm scores again: every arm's best three, if this arm has tried them."""
     union: set[str] = set()
     for arm in progress.arms:
         ranked = progress.rank(arm, progress.points[arm], FIRST_TUNING_SEEDS)

@@ -6,14 +6,14 @@ All arms are tuned alike, in this order:
 2. If an arm's best is the lowest or highest value tried, every arm scores up to two more grid steps on that
    side. Each side is widened at most once. No arm goes beyond a value that diverged or scored 5 points
    below the arm's best (`widening.py`).
-3. Each arm puts its best three points on a shortlist. Every arm scores the whole shortlist on two more
+3. Each arm puts its best three points on one shortlist. Every arm scores the whole shortlist on two more
    seeds (`rescoring.py`). If an arm's best over all three seeds is at an edge, step 2 follows again.
 4. The pooled best is the point with the best mean over all arms. An arm takes its own best only if that beats
    the pooled best by more than two standard errors; else it takes the pooled best (`choice.py`).
 
 The result depends only on the study and the recorded scores. Neither the number of workers nor an
-interruption can change it. A simpler rule, each arm's own best value on one seed, called two identical arms
-different in 27–39 % of simulated studies.
+interruption can change the result. A simpler rule would give each arm its own best value on one seed. In
+27–39 % of simulated studies, that rule called two identical arms different.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,11 +26,11 @@ from ablate.tuning.widening import find_side_to_widen, widen
 
 
 def advance(grids: Mapping[str, Grid], scores: Scores) -> list[Trial] | dict[str, Choice]:
-    """The trials that are needed next. If none is needed, the choice of every arm.
+    """List the trials that are needed next. If no trial is needed, return the choice of every arm.
 
     Args:
-        grids: by arm. Only arms with equal grids are tuned together.
-        scores: of the finished trials.
+        grids: the grid of each arm. Only arms with equal grids are tuned together.
+        scores: the scores of the finished trials.
     """
     wanted: list[Trial] = []
     choices: dict[str, Choice] = {}

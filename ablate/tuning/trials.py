@@ -26,7 +26,7 @@ class Trial:
 
 
 Scores = Mapping[Trial, float]
-"""Validation accuracy by trial; 0 where the run diverged or failed."""
+"""The validation accuracy of each trial. It is 0 if the trial's run diverged or failed."""
 
 
 @dataclass
@@ -46,24 +46,24 @@ class Progress:
         self.points = {arm: list(points) for arm in self.arms}
 
     def list_missing(self, points: Mapping[str, Sequence[Point]], seeds: Sequence[int]) -> list[Trial]:
-        """The trials of these points (by arm) on these seeds that have no score yet."""
+        """List the trials of these points (by arm) on these seeds that have no score yet."""
         wanted = (_make_trial(arm, p, seed) for seed in seeds for arm in self.arms for p in points[arm])
         return [trial for trial in wanted if trial not in self.scores]
 
     def list_scores(self, arm: str, point: Point, seeds: Sequence[int]) -> list[float]:
-        """The point's scores in the arm, one for each seed."""
+        """List the point's scores in the arm, one for each seed."""
         return [self.scores[_make_trial(arm, point, seed)] for seed in seeds]
 
     def compute_mean(self, arm: str, point: Point, seeds: Sequence[int]) -> float:
-        """The point's mean score in the arm over the seeds."""
+        """Compute the point's mean score in the arm over the seeds."""
         return fmean(self.list_scores(arm, point, seeds))
 
     def rank(self, arm: str, points: Sequence[Point], seeds: Sequence[int]) -> list[Point]:
-        """The points by mean score in the arm, the best first."""
+        """Sort the points by mean score in the arm, the best first."""
         return sorted(points, key=lambda p: (self.compute_mean(arm, p, seeds), self.is_own(p)), reverse=True)
 
     def is_own(self, point: Point) -> bool:
-        """Whether the point is the recipe's own. It wins a tie."""
+        """Whether the point is the recipe's own. The recipe's own point wins a tie."""
         return point == self.grid.own
 
 

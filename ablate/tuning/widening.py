@@ -8,11 +8,11 @@ from ablate.tuning.trials import FIRST_TUNING_SEEDS, Point, Progress, Trial
 EXTENSION_STEPS = 2
 """A side is widened by at most this many grid steps."""
 LARGE_DROP = 0.05
-"""An arm tries no value beyond one whose score is this far below the arm's best."""
+"""An arm tries no value beyond a value whose score is this far below the arm's best."""
 
 
 def find_edges(progress: Progress, arm: str, point: Point) -> Iterator[Side]:
-    """The sides on which the arm has tried no value beyond the point's."""
+    """Yield the sides on which the arm has tried no value beyond the point's value."""
     if len(point) == 1 and len(progress.points[arm]) > 1:
         ((name, value),) = point.items()
         tried = [other[name] for other in progress.points[arm]]
@@ -23,7 +23,7 @@ def find_edges(progress: Progress, arm: str, point: Point) -> Iterator[Side]:
 
 
 def find_side_to_widen(progress: Progress, best: Mapping[str, Point]) -> Side | None:
-    """A side, not widened yet, on which some arm's best is the outermost value; None without any."""
+    """Find a side, not widened yet, on which some arm's best is the outermost value, or return None."""
     sides = (side for arm, point in best.items() for side in find_edges(progress, arm, point))
     return next((side for side in sides if side not in progress.widened), None)
 
@@ -31,8 +31,8 @@ def find_side_to_widen(progress: Progress, best: Mapping[str, Point]) -> Side | 
 def widen(progress: Progress, side: Side) -> list[Trial]:
     """Give every arm up to two more grid steps on a side. Returns the trials whose scores are needed first.
 
-    An arm gets no step beyond a value that diverged or scored well below its best. The second step therefore
-    needs the scores of the first.
+    An arm gets no step beyond a value that diverged or scored well below the arm's best. The second step
+    therefore needs the scores of the first step.
     """
     progress.widened.add(side)
     for step in range(1, EXTENSION_STEPS + 1):
