@@ -1,4 +1,4 @@
-"""Read data sets through torchvision, also where torch is a CPU-only build."""
+"""Read data sets through torchvision, which also works with a CPU-only build of torch."""
 
 import hashlib
 import importlib
@@ -22,13 +22,13 @@ TORCHVISION: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "cifar10": ("CIFAR10", [{"train": True}, {"train": False}]),
     "cifar100": ("CIFAR100", [{"train": True}, {"train": False}]),
 }
-"""The data sets that torchvision reads and checks: its class, and the arguments for each part."""
+"""The data sets that torchvision reads: the name of torchvision's class, and the arguments for each part."""
 _KEPT_ALIVE: list[object] = []
-"""Operator declarations last only as long as the object that made them."""
+"""Objects that declare operators. A declaration lasts only as long as its object."""
 
 
 def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
-    """Read a data set through torchvision, and check its number and shape of images."""
+    """Read a data set through torchvision, and check the number and the shape of its images."""
     kind, halves = TORCHVISION[dataset.name]
     facts = dataset.facts
     try:
@@ -65,9 +65,9 @@ def import_torchvision() -> ModuleType:
 def import_torchvision_datasets() -> ModuleType:
     """Import torchvision.datasets, also where torch is a CPU-only build.
 
-    The torchvision on PyPI is built for CUDA. With a CPU-only torch its operators are missing, and its
-    import fails ("operator torchvision::nms does not exist"). Two operators must be declared, because the
-    import registers shapes for them. Downloading needs nothing more.
+    The torchvision on PyPI is built for CUDA. With a CPU-only torch, torchvision's operators are missing and
+    its import fails ("operator torchvision::nms does not exist"). The import registers shapes for two
+    operators. This function therefore declares these two. Reading and downloading need no other operator.
     """
     try:
         from torchvision import datasets

@@ -1,4 +1,4 @@
-"""Checks of text that a table's cell may contain, such as names from files and folders."""
+"""Check text for a table's cell, such as names of files and folders."""
 
 SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

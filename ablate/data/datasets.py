@@ -1,4 +1,4 @@
-"""The facts about a data set that a study needs before it is loaded: name, counts, shape, classes."""
+"""The facts about a data set that a study needs before loading: name, counts, shape, classes."""
 
 import difflib
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class DatasetFacts:
     """The number of images and classes, and the images' shape `(channels, height, width)`."""
 
     train_images: int
-    """Images for training and validation. The test images are not among them."""
+    """The number of images for training and validation. Test images do not count."""
     test_images: int
     image_shape: tuple[int, int, int] = (1, 28, 28)
     classes: int = 10
@@ -35,16 +35,16 @@ class DatasetFacts:
     """Standard deviation over seeds of the accuracy difference between two LeNets. None if not measured."""
 
     def compute_shape(self, input_size: int | None) -> tuple[int, int, int]:
-        """The images' shape after resizing to `input_size` pixels a side. None keeps the size."""
+        """Compute the images' shape after resizing to `input_size` pixels a side. None keeps the size."""
         channels, height, width = self.image_shape
         return (channels, height, width) if input_size is None else (channels, input_size, input_size)
 
     def count_training_images(self, train_images: int | None, validation: int) -> int:
-        """How many images a run trains on: `train_images`, or if None, all that are not for validation."""
+        """Count the images that a run trains on: `train_images`, or if None, all but validation images."""
         return train_images or self.train_images - validation
 
 
-# Spreads are medians over the arms in reports/published/; for digits, over the fallback of lenet_pooling.
+# Spreads are medians over the arms in reports/published/, and for digits over lenet_pooling's fallback.
 DATASETS = {
     "fashion_mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.009),
     "mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.002),
@@ -63,7 +63,7 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 
 
 class FolderContents(BaseModel):
-    """The contents of an image folder when the study was first read. Other contents are another data set."""
+    """The contents of an image folder at the study's first reading. Changed contents are another data set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -119,7 +119,7 @@ class DatasetSpec(BaseModel):
         return self.name if self.path is None else handler(self)
 
     def __str__(self) -> str:
-        """The name for use in sentences. A folder's own name stands for its images."""
+        """The name for use in sentences. For a person's own images, this is the name of their folder."""
         return self.name if self.path is None else Path(self.path).name
 
     @property

@@ -14,7 +14,7 @@ IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pp
 TEST_EVERY = 5
 """Without a folder of test images, every fifth image of a class, in order of names, is a test image."""
 LEAST_TRAINING_IMAGES = 2
-"""With a folder of test images, a class needs one image to train on and one to hold out."""
+"""If there is a folder of test images, a class needs one image to train on and one to hold out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +70,10 @@ def list_image_folder(path: Path) -> ImageFolder:
 
 
 def _list_by_class(path: Path) -> dict[str, list[Path]]:
-    """The image files of every class that has any, sorted by name."""
+    """List the image files of every class that has image files, sorted by name."""
     found = {}
     for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
-        # is_file excludes pipes, which would block for ever, and broken links.
+        # is_file excludes broken links, and pipes, which would block for ever.
         files = sorted(
             file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()
         )
@@ -83,7 +83,7 @@ def _list_by_class(path: Path) -> dict[str, list[Path]]:
 
 
 def _read_class_name(folder: Path) -> str:
-    """The folder's name, checked to be fit for a table."""
+    """Read the class name from the folder's name, and check that the name fits into a table."""
     try:
         return require_table_cell(require_printable(folder.name))
     except ValueError as error:
@@ -99,7 +99,7 @@ def hash_files(root: Path, files: Sequence[Path]) -> str:
 
 @lru_cache(maxsize=8)  # because a study file is validated more than once
 def _hash_unchanged(root: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Hash the files. Paths, sizes and times of change are the key of the cache."""
+    """Hash the files, or return the cached hash if all paths, sizes and times of change are the same."""
     together = hashlib.sha256()
     for file, size, _ in files:
         together.update(f"{os.fspath(file.relative_to(root))}\0{size}\0".encode())

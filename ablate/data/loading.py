@@ -16,7 +16,7 @@ from ablate.seeds import derive_seed
 
 NOISE_PIXELS = 1 << 26
 RESIZED_AT_ONCE = 4_096
-"""How many images are resized at a time, to limit the memory for intermediate results."""
+"""How many images are resized at a time. The limit saves memory for intermediate results."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +63,14 @@ def _load_cached(dataset: DatasetSpec, root: Path | None, device: torch.device) 
     return Dataset(name=str(dataset), **vars(read)).to(device)
 
 
-# Arms with different image sizes may alternate, so two sizes stay loaded. More would fill the memory.
+# Arms with two image sizes may alternate, so two sizes stay loaded. More sizes could fill the memory.
 @lru_cache(maxsize=2)
 def _load_resized(dataset: DatasetSpec, root: Path | None, device: torch.device, input_size: int) -> Dataset:
     return _load_cached(dataset, root, device).resize(input_size)
 
 
 def resize_images(images: Tensor, size: int) -> Tensor:
-    """Resize to square images of `size` pixels a side: bilinear, with antialiasing."""
+    """Resize to square images of `size` pixels a side, by bilinear interpolation with antialiasing."""
     if images.shape[-2:] == (size, size):
         return images
     made = torch.empty(*images.shape[:2], size, size, device=images.device)
@@ -80,7 +80,7 @@ def resize_images(images: Tensor, size: int) -> Tensor:
 
 
 def make_noise(facts: DatasetFacts, input_size: int | None = None, images: int = 4_096) -> Dataset:
-    """Random noise in the shape of a data set, to time a network before the data is available."""
+    """Make random noise in the shape of a data set, to time a network before the data is available."""
     shape = facts.compute_shape(input_size)
     images = min(images, max(1, NOISE_PIXELS // prod(shape)))
     noise = torch.rand(images, *shape, generator=torch.Generator().manual_seed(0))
@@ -100,7 +100,7 @@ def make_noise(facts: DatasetFacts, input_size: int | None = None, images: int =
 def split(
     labels: Tensor, validation: int, seed: int, train_images: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The indices for training and for validation, `(train_images,)` and `(validation,)`.
+    """Draw the indices for training and for validation, `(train_images,)` and `(validation,)`.
 
     Validation images are stratified by label. A smaller training set is a random subset of a larger one.
     """
@@ -116,7 +116,7 @@ def _split_stratified(labels: Tensor, validation: int, seed: int) -> tuple[Tenso
     everything = np.arange(len(labels))
     if not validation:
         return torch.from_numpy(everything), torch.empty(0, dtype=torch.int64)
-    # Imported here because it takes a second and the parent process does not need it.
+    # The import is here because it takes a second and the parent process does not need it.
     from sklearn.model_selection import train_test_split
 
     train, held_out = train_test_split(

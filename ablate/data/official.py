@@ -19,7 +19,7 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-# Checksums of the decompressed files, so that compressed and plain files are checked alike.
+# The checksums are of decompressed files, so that they hold for compressed and for plain files.
 SHA256 = {
     "fashion_mnist": (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -61,7 +61,7 @@ def read_checked(folder: Path, file: str, sha256: str) -> bytes:
     """The decompressed content of a file.
 
     Raises:
-        DataError: it is missing, damaged or differs from the official one.
+        DataError: the file is missing, damaged or differs from the official file.
     """
     path = find_file(folder, file)
     if path is None:

@@ -14,7 +14,7 @@ from ablate.data.images import TORN, Images, move_channels_first, scale_pixels
 from ablate.errors import DataError
 
 SAFEST_PIXELS = 100_000_000
-"""The most pixels of one image. A small file can decompress to any size, so larger ones are refused."""
+"""Images with more pixels are refused, because a small file can decompress to a size beyond the memory."""
 
 
 def read_own_images(dataset: DatasetSpec) -> Images:
@@ -50,11 +50,11 @@ def read_own_images(dataset: DatasetSpec) -> Images:
 
 
 def _decode(file: Path, size: int, *, grey: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Decode an image to `(channels, size, size)`: scale its shorter side, and crop the longer one."""
+    """Decode an image to `(channels, size, size)`: scale its shorter side, and crop its longer side."""
     from PIL import Image, ImageOps
 
     try:
-        # Ignore warnings about damaged metadata: the pixels are intact.
+        # Warnings about damaged metadata are ignored, because the pixels are intact.
         with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
             if image.width * image.height > SAFEST_PIXELS:
                 raise DataError(

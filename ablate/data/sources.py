@@ -24,10 +24,10 @@ DOWNLOAD_TIMEOUT_SECONDS = 30
 
 
 def find_root(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) -> Path | None:
-    """The folder with the data set's files. None if they are missing and cannot be downloaded.
+    """Find the folder with the data set's files. None if the files are missing and cannot be downloaded.
 
-    The search goes through `data_dir`, `$ABLATE_DATA` and the user's cache, in torchvision's layout. A data
-    set that needs no such folder (`needs_root`) also gives None.
+    The function searches `data_dir`, `$ABLATE_DATA` and the user's cache, which have torchvision's layout.
+    For a data set that needs no such folder (see `needs_root`) the result is also None.
 
     Raises:
         DataError: `data_dir` does not exist.
@@ -49,7 +49,7 @@ def read_images(dataset: DatasetSpec, root: Path | None) -> Images:
     """Read the data set from the files below `root`.
 
     Raises:
-        DataError: a file is damaged, differs from the official one, or has changed since the study was read.
+        DataError: a file is damaged, differs from the official file, or has changed since the study was read.
     """
     if dataset.name == "digits":
         return read_digits()
@@ -88,7 +88,7 @@ def _contains(root: Path, name: str) -> bool:
     except (RuntimeError, OSError):  # "Dataset not found"
         return False
     except TORN:
-        return True  # it is present; reading it reports the damage
+        return True  # the data set is present, and reading it reports the damage
     return True
 
 
@@ -129,7 +129,7 @@ def _download(name: str) -> Path | None:
 def _confine_archives() -> Iterator[None]:
     """Keep tar files from writing outside their folder through `../` or links.
 
-    torchvision uses Python's default, which trusts the archive before Python 3.14.
+    torchvision unpacks with Python's default, and before Python 3.14 this default trusts the archive.
     """
     before = tarfile.TarFile.extraction_filter
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)

@@ -1,1 +1,1 @@
-"""Figures: for each a pure data step and a thin drawing."""
+"""Figures. One pure function makes a figure's data, and another function only draws them."""

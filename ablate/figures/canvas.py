@@ -1,4 +1,4 @@
-"""What all figures share: size, the look of each arm, labels, legends and axes."""
+"""Parts that all figures share: size, the style of each arm, labels, legends and axes."""
 
 import io
 import re
@@ -20,21 +20,21 @@ Colour = tuple[float, float, float]
 PALETTE = "colorblind"
 NEUTRAL = "0.45"
 DARK = "0.25"
-"""What is not an arm."""
+"""The colour of marks and lines that do not belong to an arm."""
 LABEL_WIDTH = 28
 LINES_INSIDE = 5
-"""A legend of more lines stands beside its panel."""
+"""A legend with more lines of text than this stands beside its panel."""
 MOST_ARMS = 14
-"""With more arms there is no legend, and labels below an axis stand upright."""
+"""A figure with more arms has no legend, and the labels below its axis stand upright."""
 MARKERS = ["o", "s", "D", "^", "v", "P", "X", "<", ">", "*"]
-"""Shapes beside colours, so that arms can be told apart in grey as well."""
+"""The shapes of the arms' marks. They tell arms apart in a print without colours."""
 ROUND_STEPS = [1, 2, 5, 10]
 MOST_LEVEL = 4
-"""With more arms the labels below an axis are tilted."""
+"""A figure with more arms has tilted labels below its axis."""
 LETTER = 0.078
-"""Width of a letter of a label, in inches."""
+"""The width of one letter of a label, in inches."""
 MOST_UPRIGHT = 100
-"""With more labels below an axis, every second (third, …) is shown."""
+"""An axis with more labels shows only every second label, or every third, and so on."""
 STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "savefig.dpi": 160,
@@ -51,7 +51,7 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ArmStyle:
-    """How every figure of a report shows one arm."""
+    """The look of one arm, the same in every figure of a report."""
 
     name: str
     """The arm's name for a reader."""
@@ -66,8 +66,8 @@ Styles = Mapping[str, ArmStyle]
 def make_styles(names: Mapping[str, str]) -> Styles:
     """Give every arm its style. `names` maps all arms, in the study's order, to their names for a reader.
 
-    Every figure gets the same styles, whichever arms it shows. Colours and markers repeat after ten arms, but
-    no two of a hundred arms have both in common.
+    An arm has the same style in every figure. Colours and markers repeat after ten arms, but among the first
+    hundred arms every pair of colour and marker is unique.
     """
     colours = sns.color_palette(PALETTE, len(names))
     markers = [MARKERS[(i + i // len(MARKERS)) % len(MARKERS)] for i in range(len(names))]
@@ -78,18 +78,18 @@ def make_styles(names: Mapping[str, str]) -> Styles:
 
 
 def list_diverging_colours(steps: int) -> list[str]:
-    """List colours `#rrggbb` from far below zero by white to far above, for colour-blind readers as well."""
+    """List colours `#rrggbb` from below zero through white to above zero, also for colour-blind readers."""
     return list(sns.color_palette("PuOr_r", steps).as_hex())
 
 
 def create_panel(width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:
-    """Create an empty figure with one panel; sizes are in inches."""
+    """Create an empty figure with one panel. Sizes are in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
 def create_panels(count: int, height: float = 4.0, *, width: float = 4.6) -> tuple[Figure, list[Axes]]:
-    """Create an empty figure with `count` panels side by side; sizes are in inches, `width` of one panel."""
+    """Create an empty figure with `count` panels side by side. `width` is that of one panel, in inches."""
     figure = Figure(figsize=(max(6.4, width * count), height), layout="constrained")
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
@@ -103,7 +103,7 @@ def render(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
 
 def draw_mean_lines(axes: Axes, data: pd.DataFrame, x: str, y: str, styles: Styles, **options: Any) -> None:
     """Draw for each arm in `data` a line through the means of `y` over `x`."""
-    # seaborn tries every colour with every marker: with a hundred arms it took seconds a panel.
+    # seaborn tries every colour with every marker. For a hundred arms it would take seconds for each panel.
     means = data.groupby(["arm", x])[y].mean()
     present = set(data["arm"])
     for arm in [arm for arm in styles if arm in present]:
@@ -123,7 +123,7 @@ def draw_mean_lines(axes: Axes, data: pd.DataFrame, x: str, y: str, styles: Styl
 def draw_legend(axes: Axes) -> None:
     """Draw the panel's legend, unless it has one entry or so many that they would hide the figure."""
     handles, labels = axes.get_legend_handles_labels()
-    if 1 < len(labels) <= MOST_ARMS + 1:  # the one further entry is that of disturbed timing blocks
+    if 1 < len(labels) <= MOST_ARMS + 1:  # disturbed timing blocks can have one further entry
         entries = [wrap_label(entry) for entry in labels]
         lines = sum(entry.count("\n") + 1 for entry in entries)
         beside: dict[str, Any] = (
@@ -133,25 +133,26 @@ def draw_legend(axes: Axes) -> None:
 
 
 def wrap_label(text: object, width: int = LABEL_WIDTH) -> str:
-    """Break a long text into lines, and escape what matplotlib would read as a formula."""
+    """Break a long text into lines, and escape dollar signs, which begin a formula in matplotlib."""
     spaced = re.sub(r",(?=\S)", ", ", str(text))
     parts = textwrap.wrap(spaced, width, break_long_words=False) if len(spaced) > width else [spaced]
     return escape_dollars("\n".join(parts))
 
 
 def escape_dollars(text: str) -> str:
-    """Escape what matplotlib would read as a formula; the text keeps its lines."""
+    """Escape dollar signs, which begin a formula in matplotlib. The text keeps its lines."""
     return text.replace("$", r"\$")
 
 
 def label_column(name: str) -> str:
-    """Label an axis with a column's name in words."""
+    """Make the label of an axis from a column's name."""
     return wrap_label(spell_keyword(name))
 
 
 def set_arm_ticks(axes: Axes, names: Sequence[str], width: float) -> None:
-    """Name the places 0, 1, 2, … of the horizontal axis: level, or tilted or upright if they are too long.
+    """Write the names at the places 0, 1, 2, … of the horizontal axis.
 
+    Names are level if they fit and are few. Otherwise they are tilted, and very many names stand upright.
     `width` is the width of the figure in inches.
     """
     if len(names) > MOST_ARMS:
@@ -175,20 +176,20 @@ def tilt_labels(axes: Axes, degrees: int = 30) -> None:
 
 
 class _Percentages(PercentFormatter):
-    """Percentages with as many decimals as the ticks of the axis need, and not more."""
+    """A format of percentages with the fewest decimals that tell the ticks of the axis apart."""
 
     def __init__(self) -> None:
         super().__init__(1, decimals=0)
 
     def format_ticks(self, values: Sequence[float]) -> list[str]:
-        """All labels of the axis, with equal decimals."""
+        """Format all labels of the axis with the same number of decimals."""
         shares = [value * 100 for value in values]
         self.decimals = next((n for n in (0, 1) if all(abs(s - round(s, n)) < 1e-6 for s in shares)), 2)
         return [self.format_pct(value, self.xmax) for value in values]
 
 
 def format_accuracy_axis(axes: Axes) -> None:
-    """Write the vertical axis in per cent, and cut off where an interval reaches below 0 or above 1."""
+    """Write the vertical axis in per cent. The axis ends at 0 and 1, also if an interval reaches beyond."""
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -0.02), min(high, 1.02))
     axes.yaxis.set_major_locator(MaxNLocator(9, steps=ROUND_STEPS))

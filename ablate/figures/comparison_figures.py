@@ -1,4 +1,4 @@
-"""Drawings of comparisons: differences, paired seeds, interactions, the path to the full arm, references."""
+"""Draw comparisons: differences, paired seeds, published values, interactions, the path to the full arm."""
 
 import pandas as pd
 import seaborn as sns
@@ -21,15 +21,15 @@ from ablate.formatting import format_margin
 from ablate.study.spec import StudySpec
 
 VALUE_PALETTE = "dark:#5A9_r"
-"""Colours of a factor's values. They differ from those of the arms."""
+"""The colours of a factor's values. Arms have other colours."""
 CONTRAST_WIDTH, AXIS_WIDTH = 32, 50
-"""Letters in a line of a comparison's label, and of the label below an axis."""
+"""The most letters in one line of a comparison's label, and in one line of the label below an axis."""
 LINE_HEIGHT = 0.17
-"""Of a label, in inches."""
+"""The height of one line of a label, in inches."""
 
 
 def draw_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw one row for each comparison: difference, interval, and the margin as a band."""
+    """Draw one row for each comparison with its difference and interval. A band shows the margin."""
     labels = [wrap_label(label, CONTRAST_WIDTH) for label in data["label"]]
     tallest = max(label.count("\n") + 1 for label in labels)
     figure, axes = create_panel(
@@ -56,14 +56,14 @@ def draw_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fi
 
 
 def draw_paired_seeds(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw every run as a mark, the runs of one seed joined by a line, and every arm's mean as a bar."""
+    """Draw every run as a mark and every arm's mean as a bar. A line joins the runs of one seed."""
     arms = list(styles)
     width = min(11.0, max(5.0, 1.1 * len(arms) + 3))
     figure, axes = create_panel(
         width=width,
         height=4.0 if len(arms) < 6 else 5.0 if len(arms) <= MOST_ARMS else 6.5,
     )
-    # A seed without a run in some arm has a gap there.
+    # The line of a seed has a gap at an arm in which the seed has no run.
     by_seed = data.pivot(index="arm", columns="seed", values="test_accuracy").reindex(arms)
     axes.plot(range(len(arms)), by_seed.to_numpy(), color="0.8", zorder=1.6)
     for place, (arm, style) in enumerate(styles.items()):
@@ -99,7 +99,7 @@ def draw_references(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fig
         axes.plot(ours, [0] * len(ours), "o", color=baseline.colour, alpha=0.6)
         for line, row in enumerate(published.itertuples(), start=1):
             axes.plot(row.value, line, MARKERS[line % len(MARKERS)], color=DARK, markersize=8)
-        # Panels differ in their rows: not every source publishes every metric.
+        # Panels have different rows, because some sources publish only one of the metrics.
         axes.set_yticks(range(len(published) + 1), ["our runs", *map(wrap_label, published["who"])])
         axes.set_ylim(len(published) + 0.5, -0.5)
         axes.grid(visible=False)
@@ -109,7 +109,7 @@ def draw_references(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fig
 
 
 def draw_interactions(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw one panel for each pair of factors: parallel lines where they do not interact."""
+    """Draw one panel for each pair of factors. Parallel lines mean that the two factors do not interact."""
     pairs = list(dict.fromkeys(data["pair"]))
     figure, panels = create_panels(len(pairs))
     for axes, pair in zip(panels, pairs, strict=True):
@@ -119,7 +119,7 @@ def draw_interactions(data: pd.DataFrame, study: StudySpec, styles: Styles) -> F
         for number, (line, colour) in enumerate(zip(lines, colours, strict=True)):
             of_line = here[here["line"] == line].set_index("value").reindex(values)
             axes.errorbar(
-                # A little apart, so that intervals do not cover each other.
+                # Lines are moved a little apart, so that every interval stays visible.
                 [place + 0.04 * number for place in range(len(values))],
                 of_line["accuracy"],
                 yerr=(of_line["accuracy"] - of_line["low"], of_line["high"] - of_line["accuracy"]),
@@ -137,7 +137,7 @@ def draw_interactions(data: pd.DataFrame, study: StudySpec, styles: Styles) -> F
 
 
 def draw_path(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw the steps from the baseline to the full arm, each with the interval of its difference."""
+    """Draw the steps from the baseline to the full arm. Each step has the interval of its difference."""
     width = max(6.4, 1.25 * len(data))
     figure, axes = create_panel(width=width)
     axes.step(range(len(data)), data["accuracy"], where="mid", color="0.8", zorder=1)

@@ -1,4 +1,4 @@
-"""Drawings of cost: throughput, timing blocks, the candidates of a search and its factors."""
+"""Draw costs: throughput, timing blocks, the candidates of a search, and the importance of its factors."""
 
 from typing import Any
 
@@ -26,13 +26,13 @@ from ablate.records.run_records import Status
 from ablate.study.spec import StudySpec
 
 LEAST_SHARE = 0.1
-"""The axis spans at least this share of the median throughput, so that a difference of 0.1 % looks small."""
+"""The throughput axis spans at least this share of the median, so that a difference of 0.1 % looks small."""
 INTERVALS_ACROSS = 3.0
-"""The axis spans at least so many times the widest throughput interval."""
+"""The throughput axis is at least this many times as wide as the widest throughput interval."""
 
 
 def draw_accuracy_throughput(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw every arm's accuracy over its throughput, with both intervals, and the Pareto front as a line."""
+    """Draw every arm's accuracy over its throughput, with both intervals. A line is the Pareto front."""
     figure, axes = create_panel()
     front = data[data["pareto"].fillna(value=False).astype(bool)].sort_values("examples_per_second")
     axes.plot(
@@ -70,14 +70,14 @@ def draw_accuracy_throughput(data: pd.DataFrame, study: StudySpec, styles: Style
 
 
 def _least_span(data: pd.DataFrame) -> float:
-    """Compute the narrowest horizontal axis that does not enlarge noise, in examples per second."""
+    """Compute the least span of the throughput axis in examples per second. Less would enlarge noise."""
     widest = (data["examples_per_second_ci_high"] - data["examples_per_second_ci_low"]).max()
     least = LEAST_SHARE * float(data["examples_per_second"].median())
     return least if pd.isna(widest) else max(least, INTERVALS_ACROSS * float(widest))
 
 
 def draw_timing_blocks(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw every arm's throughput over the timing blocks; disturbed blocks are crosses."""
+    """Draw every arm's throughput over the timing blocks. Crosses mark disturbed blocks."""
     figure, axes = create_panel()
     clean, disturbed = data[~data["disturbed"]], data[data["disturbed"]]
     if not clean.empty:
@@ -143,7 +143,7 @@ def draw_candidates(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fig
 
 
 def draw_importance(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw one bar for each factor and estimate."""
+    """Draw one bar for each factor and each way to estimate its importance."""
     figure, axes = create_panel(height=1.2 + 0.45 * data["factor"].nunique())
     shown = data.assign(factor=data["factor"].map(label_column))
     sns.barplot(shown, y="factor", x="share", hue="evaluator", palette=PALETTE, ax=axes)

@@ -1,7 +1,7 @@
-"""Drawings of trained networks: confusions, activation maps, filters.
+"""Draw trained networks: confusions, activation maps, filters.
 
-Every part has its place in inches. With dozens of pictures matplotlib's own layout differs by a rounding
-from one time to the next, and equal views must give equal files.
+Equal views must give equal files. For dozens of pictures, matplotlib's own layout has rounding errors that
+differ from call to call. This module therefore places every part itself, in inches.
 """
 
 from typing import Any
@@ -20,25 +20,25 @@ from ablate.figures.canvas import Styles, escape_dollars, wrap_label
 from ablate.study.spec import StudySpec
 
 MARGIN = 0.1
-"""Inches, as are all lengths below."""
+"""The empty border of a figure, in inches. All lengths below are in inches, too."""
 LINE, HEADING = 0.17, 0.3
-"""Heights of a line of small letters and of a band's heading."""
+"""The heights of a line of small letters and of a band's heading."""
 BAR, BAR_ROOM = 0.13, 0.75
-"""Widths of a colour scale, and of its numbers and label."""
+"""The width of a colour scale, and the width of its numbers and label."""
 IMAGE, MAPS = 1.2, 2.7
-"""Widths of an input image and of the maps beside it."""
+"""The widths of an input image and of the maps beside the image."""
 TILE, TILE_GAP = 0.85, 0.07
-"""Width of a filter's column, and the share of it that stays empty."""
+"""The width of a filter's column, and the share of this width that stays empty."""
 STRIP = 2.6
-"""Width of a confused pair's examples, side by side."""
+"""The width of all examples of a confused pair, side by side."""
 LETTER, WIDE_LETTER = 0.075, 0.115
-"""Most width of a small letter and of a capital; most take less."""
+"""The most width that a small letter and a capital letter take. Most letters take less."""
 CLASSES_WITH_COUNTS = 12
 MOST_NAMES = 30
-"""With more classes the axes name every second (third, …) class."""
+"""Axes with more classes name only every second class, or every third, and so on."""
 NAME_LETTERS, HEADING_LETTERS = 16, 95
 SIDE_BY_SIDE = 2
-"""Number of inputs in one row of maps."""
+"""The number of input images whose maps stand in one row."""
 
 
 class _Sheet:
@@ -49,7 +49,7 @@ class _Sheet:
         self.figure = Figure(figsize=(width, height))
 
     def add_axes(self, left: float, top: float, width: float, height: float, *, bare: bool = True) -> Axes:
-        """Add a panel, without axis lines and numbers if `bare`."""
+        """Add a panel. A `bare` panel has no axis lines and no numbers."""
         share = (left / self._width, 1 - (top + height) / self._height)
         axes = self.figure.add_axes((*share, width / self._width, height / self._height))
         axes.grid(visible=False)
@@ -59,7 +59,7 @@ class _Sheet:
         return axes
 
     def add_text(self, left: float, top: float, text: str, **options: Any) -> None:
-        """Add a text; the distances are those of its upper left corner."""
+        """Add a text. `left` and `top` give the place of its upper left corner."""
         place = (left / self._width, 1 - top / self._height)
         self.figure.text(*place, text, **{"va": "top", "ha": "left", **options})
 
@@ -73,7 +73,7 @@ class _Sheet:
 
 
 def draw_confusion(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw one matrix for each arm: a row is a true class, a column a predicted class."""
+    """Draw one matrix for each arm. A row is a true class, and a column is a predicted class."""
     arms = list(dict.fromkeys(data["arm"]))
     classes = list(data["label"].cat.categories)
     longest = max(_estimate_length(_shorten_name(name)) for name in classes) + 0.1
@@ -100,7 +100,7 @@ def draw_confusion(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figu
 
 
 def _draw_matrix(axes: Axes, of_arm: pd.DataFrame, classes: list[str], *, named: bool) -> None:
-    """Draw one arm's confusion matrix; `named`: with the true classes at the left."""
+    """Draw one arm's confusion matrix. If `named`, write the true classes at the left."""
     of_arm = of_arm.astype({"label": str, "guess": str})
     counts, shares = (
         of_arm.pivot_table(index="label", columns="guess", values=value, fill_value=0.0)
@@ -113,7 +113,7 @@ def _draw_matrix(axes: Axes, of_arm: pd.DataFrame, classes: list[str], *, named:
         shares,
         ax=axes,
         cmap="Blues",
-        # On a linear scale the few errors in a hundred images would look like none.
+        # The square root makes a few errors in a hundred images visible. A linear scale would hide them.
         norm=PowerNorm(0.5, vmin=0, vmax=1),
         annot=told if len(classes) <= CLASSES_WITH_COUNTS else False,
         fmt="",
@@ -133,10 +133,10 @@ def _draw_matrix(axes: Axes, of_arm: pd.DataFrame, classes: list[str], *, named:
 
 
 def draw_confused_pairs(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw one column for each arm, with the pairs that it confuses most from the top down."""
+    """Draw one column for each arm. The pair of classes that the arm confuses most is at the top."""
     arms = list(dict.fromkeys(data["arm"]))
     above = LINE * _count_lines(arms, styles) + 0.1
-    # All rows have the scale of the longest one. Otherwise a row of one example would show it larger.
+    # All rows have the scale of the longest row. Otherwise the only example of a row would look larger.
     widest = max(pixels.shape[1] for pixels in data["pixels"])
     tall = STRIP * max(pixels.shape[0] for pixels in data["pixels"]) / widest
     row_height, column_width = LINE + tall + 0.15, STRIP + 0.2
@@ -155,7 +155,7 @@ def draw_confused_pairs(data: pd.DataFrame, study: StudySpec, styles: Styles) ->
 
 
 def draw_activations(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw one band for each arm: an image of each class and its maps, all on one colour scale."""
+    """Draw one band for each arm, with an image of each class and its maps. A band has one colour scale."""
     inputs = list(dict.fromkeys(data["label"]))
     parts = [inputs[at : at + SIDE_BY_SIDE] for at in range(0, len(inputs), SIDE_BY_SIDE)]
     bands = []
@@ -193,9 +193,9 @@ def draw_activations(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fi
 
 
 def draw_filters(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw one band for each arm: the first filters, and below them their responses to each input."""
+    """Draw one band for each arm, with its first filters above and their responses to each input below."""
     most = int(data["shown"].max())
-    # Rows fit the tallest filter, so that every tile keeps its shape and its column.
+    # Every row has room for the tallest filter, so that each tile keeps its proportions and its column.
     tall = (1 - TILE_GAP) * max(stack.shape[1] / stack.shape[2] for stack in data["pixels"])
     height = TILE * tall
     row_height = height + LINE + 0.05
@@ -211,7 +211,7 @@ def draw_filters(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure
             styles[first["arm"]].name,
             f"{first['module']}, {_count_shown(first)} filters of {size}",
         )
-        top += HEADING - LINE  # weights have no class name above them
+        top += HEADING - LINE  # the first row shows weights, which need no class name above
         for number, (_, row) in enumerate(here.iterrows()):
             strip = sheet.add_axes(left, top + LINE, TILE * most, height)
             for at, tile in enumerate(row["pixels"]):
@@ -225,7 +225,7 @@ def draw_filters(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure
                 sheet.add_text(MARGIN, top, _shorten_name(row["label"]), fontsize=8)
                 image = sheet.add_axes(MARGIN, top + LINE, TILE, height)
                 _show_pixels(image, row["image"], cmap="gray", vmin=0, vmax=1)
-            # The weights of three channels are drawn as colours and have no scale.
+            # Weights of three channels are drawn as colours, which need no scale.
             if number == 1 or (number == 0 and row["pixels"].ndim == 3):
                 told = "response" if number else "weight"
                 sheet.add_scale(left + TILE * most + 0.05, top + LINE, height, drawn, told)
@@ -239,7 +239,7 @@ def _show_pixels(axes: Axes, pixels: Any, **options: Any) -> AxesImage:
 
 
 def _choose_colours(row: pd.Series) -> dict[str, Any]:
-    """Choose blue to red around zero if there are negative values, else dark to light."""
+    """Choose the colours: from blue to red around zero if a value is negative, else from dark to light."""
     return {"cmap": "RdBu_r" if row["low"] < 0 else "viridis", "vmin": row["low"], "vmax": row["high"]}
 
 
@@ -249,7 +249,7 @@ def _count_lines(arms: list[str], styles: Styles) -> int:
 
 
 def _add_heading(sheet: _Sheet, top: float, arm: str, told: str) -> None:
-    """Add a band's heading: the arm, its name cut if it is long, and what is shown of it."""
+    """Add a band's heading: the arm's name, shortened if it is long, and the text `told`."""
     room = HEADING_LETTERS - len(told)
     short = arm if len(arm) <= room else f"{arm[: room - 1].rstrip(' :,')}…"
     sheet.add_text(MARGIN, top, escape_dollars(f"{short}: {told}"), fontsize=9, fontweight="bold")
@@ -266,6 +266,6 @@ def _estimate_length(name: str) -> float:
 
 
 def _shorten_name(text: object) -> str:
-    """Shorten a long class name, and escape dollars."""
+    """Shorten a long class name, and escape dollar signs."""
     name = str(text)
     return escape_dollars(name if len(name) <= NAME_LETTERS else f"{name[: NAME_LETTERS - 1]}…")

@@ -119,5 +119,5 @@ def _return(data: pd.DataFrame) -> Callable[[StudySpec, Tables], pd.DataFrame]:
 
 
 def _replace_signs(layer: str) -> str:
-    """Keep only letters, digits and dashes: a report folder from elsewhere could name a layer like a path."""
+    """Replace all but letters, digits and dashes, because a foreign folder could name a layer like a path."""
     return re.sub(r"[^A-Za-z0-9]+", "-", layer)

@@ -27,12 +27,12 @@ class FigureKind:
     data: Callable[[StudySpec, Tables], pd.DataFrame]
     draw: Callable[[pd.DataFrame, StudySpec, Styles], Figure]
     notes: Callable[[StudySpec, Tables], Iterable[str]] = _add_nothing
-    """Further sentences of the caption, which depend on the tables: what the figure leaves out, and why."""
+    """Makes further sentences of the caption from the tables: what the figure leaves out, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnFigure:
-    """A figure as the contents of a PNG file and of an SVG file. Its kind's caption has all notes."""
+    """A figure as the contents of a PNG and an SVG file. The caption of its `kind` includes all notes."""
 
     kind: FigureKind
     png: bytes
@@ -44,7 +44,7 @@ def draw_kinds(
 ) -> Iterator[DrawnFigure]:
     """Draw every figure that the tables have data for. Equal tables give equal bytes."""
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # The font lacks some scripts and draws boxes instead. The tables and the page still spell the name.
+        # The font draws boxes for scripts that it lacks. The tables and the page still show such names.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         for kind in kinds:
             data = kind.data(study, tables)

@@ -11,20 +11,20 @@ from ablate.stats.verdicts import Verdict
 from ablate.study.spec import StudySpec
 
 MOST_NAMED = 8
-"""A caption names at most so many arms one by one."""
+"""A caption names at most this many arms one by one."""
 NOT_TRAINED = "because some of their runs did not train"
 WITHOUT_INTERVAL = {
     Verdict.UNSTABLE: "because some of the runs did not train",
     Verdict.NOT_TRAINED: "because an arm is no better than guessing",
 }
-"""Reasons by verdict. A preliminary report has no verdict yet, so the reasons do not name one."""
+"""Why a comparison has no interval, by verdict. The texts suit a report that has no verdicts yet."""
 TOO_FEW_PAIRS = "because fewer than two pairs of runs are complete"
 NO_RUN = "because none of their runs is complete"
 NOT_TIMED = "because their throughput was not measured"
 
 
 def explain_differences(study: StudySpec, tables: Tables) -> Iterator[str]:
-    """What an interaction is, and which comparisons have no interval."""
+    """Say what an interaction is, and which comparisons have no interval."""
     if set(tabulate_differences(study, tables)["arm"]) - set(tables["arms"]["arm"]):
         yield (
             "An interaction of A and B is how much more or less A and B change the accuracy together than "
@@ -42,7 +42,7 @@ def explain_differences(study: StudySpec, tables: Tables) -> Iterator[str]:
 
 
 def list_runs_without_accuracy(study: StudySpec, tables: Tables) -> Iterator[str]:
-    """How many confirmed runs of which arms diverged or crashed."""
+    """Say how many confirmed runs of which arms diverged or crashed."""
     runs = tables["runs"]
     lost = runs[(runs["phase"] == Phase.CONFIRM) & (runs["status"] != Status.COMPLETE)]
     counts = lost["arm"].value_counts()
@@ -53,13 +53,13 @@ def list_runs_without_accuracy(study: StudySpec, tables: Tables) -> Iterator[str
 
 
 def list_interactions_without_mean(study: StudySpec, tables: Tables) -> Iterator[str]:
-    """Which arms of the interactions figure have no mean."""
+    """Say which arms of the interactions figure have no mean accuracy."""
     points = tabulate_interactions(study, tables)
     yield from _group_missing(study, tables, points.loc[points["accuracy"].isna(), "arm"].unique())
 
 
 def list_arms_without_mark(study: StudySpec, tables: Tables) -> Iterator[str]:
-    """Which arms have no mean accuracy or no throughput; without a legend, which are on the Pareto front."""
+    """Say which arms lack mean accuracy or throughput. If a legend is missing, name the Pareto front."""
     arms = tables["arms"]
     yield from explain_missing_legend(study, tables)
     if len(arms) > MOST_ARMS:
@@ -72,13 +72,13 @@ def list_arms_without_mark(study: StudySpec, tables: Tables) -> Iterator[str]:
 
 
 def explain_missing_legend(study: StudySpec, tables: Tables) -> Iterator[str]:
-    """Why a figure of many arms has no legend."""
+    """Say why a figure of many arms has no legend."""
     if len(tables["arms"]) > MOST_ARMS:
         yield f"The {len(tables['arms'])} arms are too many for a legend; the tables have their values."
 
 
 def _group_missing(study: StudySpec, tables: Tables, arms: Iterable[str]) -> Iterator[str]:
-    """One sentence for each reason why arms are not drawn."""
+    """Yield one sentence for each reason why arms are not drawn."""
     names = read_names(study, tables)
     means = tables["arms"].set_index("arm")["test_accuracy_mean"]
     runs = tables["runs"]
@@ -97,6 +97,6 @@ def _say_not_drawn(told: list[str], reason: str) -> str:
 
 
 def _shorten(told: list[str]) -> str:
-    """A list of names; of a long one the first and the number of the others. Names may contain commas."""
+    """Join names into one text. Of many names, write the first ones and the number of the others."""
     more = [f"and {len(told) - MOST_NAMED} more"] if len(told) > MOST_NAMED else []
     return "; ".join([*told[:MOST_NAMED], *more])

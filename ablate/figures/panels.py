@@ -1,8 +1,8 @@
 """The data of the figures of trained networks: one pure function for each figure.
 
-A picture is an array `(height, width)` of values, or `(height, width, 3)` of colours from 0 to 1. Several
-pictures are joined into one, in rows with gaps of NaN (in colours: white) between them, or are a stack
-`(n, …)` of which each is drawn by itself.
+A picture is an array `(height, width)` of values, or `(height, width, 3)` of colours from 0 to 1. Some
+figures join several pictures into one, in rows with gaps. A gap is NaN, or white between colours. Other
+figures have a stack of pictures, `(n, …)`, and draw each picture by itself.
 """
 
 import math
@@ -15,13 +15,13 @@ from ablate.figures.points import Tables
 from ablate.records.views import Array, View, Views
 
 MOST_ARMS = 4
-"""One figure shows at most so many arms: more would be too small to read."""
+"""One figure shows at most this many arms. The pictures of more arms would be too small to read."""
 GAP_SHARE = 0.07
 """The gap between two pictures, as a share of a picture's width."""
 
 
 def tabulate_confusion(views: Views, tables: Tables) -> pd.DataFrame:
-    """Arm, true class, predicted class, images, and their share of the true class; for the first arms."""
+    """Tabulate true class, predicted class, images, and their share of the true class, for the first arms."""
     if "confusion" not in tables:
         return pd.DataFrame()
     counts = tables["confusion"].astype({"arm": str, "images": int})
@@ -34,7 +34,10 @@ def tabulate_confusion(views: Views, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_confused_pairs(views: Views) -> pd.DataFrame:
-    """Arm, rank from 0, true class, predicted class, images, and examples in a row; for the first arms."""
+    """Tabulate arm, rank from 0, true class, predicted class, number of images, and joined examples.
+
+    Only the first arms have rows.
+    """
     rows = [
         {
             "arm": view.arm,
@@ -51,7 +54,7 @@ def tabulate_confused_pairs(views: Views) -> pd.DataFrame:
 
 
 def tabulate_activations(views: Views, layer: str) -> pd.DataFrame:
-    """Arm, the layer's module, class, its image, the maps, and the ends of the arm's colour scale."""
+    """Tabulate arm, the layer's module, class, image, maps, and the ends of the arm's colour scale."""
     rows = []
     seen = [(view, found) for view in views.arms for found in view.layers if found.asked == layer]
     for view, found in seen[:MOST_ARMS]:
@@ -77,7 +80,10 @@ def tabulate_activations(views: Views, layer: str) -> pd.DataFrame:
 
 
 def tabulate_filters(views: Views) -> pd.DataFrame:
-    """Arm, module, and a stack of filters; then for each class its image and a stack of responses."""
+    """Tabulate arm, module and stacks of pictures: first the filters, then for each class the responses.
+
+    The rows of responses also have the image of their class.
+    """
     rows = []
     seen = [(view, view.filters) for view in views.arms if view.filters is not None]
     for view, found in seen[:MOST_ARMS]:
@@ -89,7 +95,7 @@ def tabulate_filters(views: Views) -> pd.DataFrame:
             "channels": found.channels,
             "shown": len(weights),
         }
-        # A filter on three channels is drawn in colour, any other filter as the mean over its channels.
+        # A filter on three channels is drawn in colour. Any other filter is drawn as its channels' mean.
         colours = _make_shades(0.5 + weights / (2 * reach)) if weights.shape[1] == 3 else weights.mean(1)
         rows.append({**common, "label": "", "image": None, "pixels": colours, "low": -reach, "high": reach})
         responses = found.responses.astype(np.float32)
@@ -109,14 +115,14 @@ def tabulate_filters(views: Views) -> pd.DataFrame:
 
 
 def list_layers(views: Views) -> list[str]:
-    """List the layers of which any arm has maps, as the user named them."""
+    """List the layers for which at least one arm has maps, as the user named them."""
     return list(dict.fromkeys(layer.asked for view in views.arms for layer in view.layers))
 
 
 def explain_left_out(
     views: Views, shows: Callable[[View], bool], otherwise: str, *, elsewhere: str
 ) -> list[str]:
-    """Sentences on the arms that a figure does not show: nothing to show, or no room."""
+    """Say which arms a figure leaves out, because they have nothing to show or there is no room."""
     told = [f"{view.remark or f'{view.arm} {otherwise}'}." for view in views.arms if not shows(view)]
     count = sum(map(shows, views.arms))
     if count > MOST_ARMS:
@@ -138,13 +144,13 @@ def join_pictures(pictures: Array, *, columns: int) -> Array:
 
 
 def _make_shades(images: Array) -> Array:
-    """Turn images `(n, channels, height, width)` into colours if channels are three, else into greys."""
+    """Turn images `(n, channels, height, width)` with three channels into colours, and others into greys."""
     shares = images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
     return shares.transpose(0, 2, 3, 1) if images.shape[1] == 3 else shares.mean(1)
 
 
 def _find_scale(maps: Array) -> tuple[float, float]:
-    """Find the ends of the colour scale: the extremes, or symmetric around zero if a value is negative."""
+    """Find the ends of the colour scale: the extremes, or equal ends around zero if a value is negative."""
     low, high = float(maps.min()), float(maps.max())
     return (-_find_reach(maps), _find_reach(maps)) if low < 0 else (low, max(high, low + 1e-6))
 

@@ -16,15 +16,15 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def read_names(study: StudySpec, tables: Tables) -> ArmNames:
-    """Read how a reader knows the arms."""
+    """Read the arms' names for a reader."""
     return read_arm_names(study, tables["runs"], tables["arms"]["arm"].iloc[0])
 
 
 def tabulate_differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """One row for each comparison with an interval: arm, label, difference and interval in percentage points.
+    """Tabulate each comparison with an interval: arm, label, difference and interval in percentage points.
 
-    If all arms are compared with the baseline, `beside` is its name. If not, `beside` is empty, and each
-    label names what the arm is compared with.
+    If all arms are compared with the baseline, the column `beside` has the baseline's name. Otherwise
+    `beside` is empty, and each label names what the arm is compared with.
     """
     names = read_names(study, tables)
     compared = tables["comparisons"].dropna(subset=["difference", "ci_low", "ci_high"])
@@ -42,9 +42,9 @@ def tabulate_differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, seed and test accuracy of every complete confirmed run, and the arm's mean from the table `arms`.
+    """Tabulate arm, seed and test accuracy of every complete confirmed run, and the arm's mean.
 
-    An arm of which some runs did not train has no mean.
+    The mean comes from the table `arms`. If only some runs of an arm trained, the arm has no mean.
     """
     runs = tables["runs"]
     done = runs[(runs["phase"] == Phase.CONFIRM) & (runs["status"] == Status.COMPLETE)]
@@ -55,13 +55,13 @@ def tabulate_paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_tuning_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, parameter, value tried, validation accuracy, and whether the arm was confirmed with this value."""
+    """Tabulate arm, parameter, tried value, validation accuracy, and whether the value was confirmed."""
     tried = tabulate_tried_values(tables["runs"], tables["tuning"]).dropna(subset=["validation_accuracy"])
     return tried.astype({"validation_accuracy": float}).reset_index(drop=True)
 
 
 def tabulate_training_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, seed, epoch, quantity and its value for the confirmed runs, five points for each epoch."""
+    """Tabulate arm, seed, epoch, quantity and value for the confirmed runs. An epoch has five points."""
     epochs = tables["epochs"]
     confirmed = epochs[epochs["phase"] == Phase.CONFIRM]
     long = confirmed.melt(
@@ -69,13 +69,13 @@ def tabulate_training_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
         value_vars=["train_loss", "train_accuracy", "validation_accuracy"],
         var_name="quantity",
     ).dropna(subset=["value"])
-    # Epochs are fractions of the number of batches. Rounding makes those of different seeds equal.
+    # The epoch of a point is a fraction with rounding errors. Rounding makes it equal for all seeds.
     long = long.astype({"arm": str, "seed": int, "epoch": float, "value": float}).round({"epoch": 3})
     return _sort_by_arm(long, study, tables)
 
 
 def tabulate_accuracy_throughput(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, throughput and accuracy, each with its interval, and whether the arm is on the Pareto front."""
+    """Tabulate throughput and accuracy by arm, with intervals, and whether the arm is on the Pareto front."""
     arms = tables["arms"]
     columns = [
         "arm",
@@ -91,7 +91,7 @@ def tabulate_accuracy_throughput(study: StudySpec, tables: Tables) -> pd.DataFra
 
 
 def tabulate_timing_blocks(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, block, examples per second, and whether the measurement was disturbed."""
+    """Tabulate arm, block, examples per second, and whether the measurement was disturbed."""
     timing = tables["timing"]
     if timing.empty:
         return pd.DataFrame()
@@ -100,9 +100,9 @@ def tabulate_timing_blocks(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_references(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """The baseline's seeds, the interval for one further run, and the published values, by metric.
+    """Tabulate for each metric the baseline's runs, the interval for one further run, and published values.
 
-    Empty if the table `references` has no interval.
+    The result is empty if the table `references` has no interval.
     """
     known = (
         tables["references"].dropna(subset=["prediction_low"]) if "references" in tables else pd.DataFrame()
@@ -130,9 +130,10 @@ def tabulate_references(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """By pair of factors: arm, values of both factors (the second has a line per value), accuracy, interval.
+    """Tabulate for each pair of factors: arm, values of both factors, accuracy and interval.
 
-    An arm without a mean has no numbers, so that its line has a gap there.
+    The figure draws one line for each value of the second factor. An arm without a mean accuracy has no
+    numbers, and the line has a gap at this arm.
     """
     if study.design != "factorial":
         return pd.DataFrame()
@@ -165,9 +166,10 @@ def tabulate_interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_path(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Arm, accuracy, the difference from the arm before it, and that difference's interval at the accuracy.
+    """Tabulate arm, accuracy, the difference from the arm before, and the interval of that difference.
 
-    An arm whose runs did not train keeps its place without numbers.
+    The interval is placed around the accuracy. An arm whose runs did not train keeps its place, without
+    numbers.
     """
     if "path" not in tables:
         return pd.DataFrame()
@@ -193,7 +195,7 @@ def tabulate_path(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_candidates(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Every candidate of a search that has a score, in the order of the search."""
+    """Tabulate every candidate of a search that has a score, in the order of the search."""
     if "candidates" not in tables:
         return pd.DataFrame()
     scored = tables["candidates"].dropna(subset=["validation_accuracy"])
@@ -205,7 +207,7 @@ def tabulate_candidates(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_importance(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Factor, evaluator, and the share that the evaluator gives the factor."""
+    """Tabulate factor, evaluator, and the share of importance that the evaluator gives the factor."""
     if "importance" not in tables or tables["importance"].empty:
         return pd.DataFrame()
     names = {"ped_anova": "PED-ANOVA", "fanova": "fANOVA"}

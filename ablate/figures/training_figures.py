@@ -1,4 +1,4 @@
-"""Drawings of how arms were tuned and trained."""
+"""Draw how arms were tuned and trained."""
 
 import math
 from collections.abc import Sequence
@@ -25,15 +25,15 @@ from ablate.figures.canvas import (
 from ablate.study.spec import StudySpec
 
 LABEL_SHARE = 0.06
-"""The share of an axis that a label takes at least."""
+"""The least share of an axis that one label needs."""
 MOST_LEVEL_TICKS = 8
 LOG_LOSS = 5.0
-"""The loss axis is logarithmic if the highest mean loss is more than this many times the median start."""
+"""The loss axis is logarithmic if the highest mean loss exceeds this many times the median initial loss."""
 DASHES: dict[str, Any] = {"train_loss": "-", "train_accuracy": "-", "validation_accuracy": "--"}
 
 
 def draw_tuning_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw validation accuracy over each tuned parameter: a line for each arm, a ring at its chosen value."""
+    """Draw validation accuracy over each tuned parameter, a line for each arm. A ring is the chosen value."""
     parameters = list(dict.fromkeys(data["parameter"]))
     figure, panels = create_panels(len(parameters))
     for axes, parameter in zip(panels, parameters, strict=True):
@@ -59,7 +59,7 @@ def draw_tuning_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -> 
 
 
 def _label_ticks(values: Sequence[float]) -> list[str]:
-    """Label the ticks of a logarithmic axis; a label that would overlap the one before it is empty."""
+    """Label the ticks of a logarithmic axis. A label that would overlap the previous label is left empty."""
     labels, last = [], 0.0
     for value in values:
         near = last > 0 and math.log(value / last) < LABEL_SHARE * math.log(values[-1] / values[0])
@@ -69,9 +69,9 @@ def _label_ticks(values: Sequence[float]) -> list[str]:
 
 
 def draw_training_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw loss at the left and accuracies at the right: means over seeds, with the range of all seeds."""
+    """Draw loss at the left and accuracies at the right, as means over seeds with the range of all seeds."""
     figure, (loss, accuracy) = create_panels(2)
-    # Summed up at once: seaborn's own way, group after group, took most of a report of a hundred arms.
+    # All groups are summarised at once. seaborn does so group by group, which is slow for a hundred arms.
     curves = data.groupby(["arm", "quantity", "epoch"], sort=False)["value"].agg(["mean", "min", "max"])
     for (arm, quantity), curve in curves.reset_index().groupby(["arm", "quantity"], sort=False):
         axes, colour = loss if quantity == "train_loss" else accuracy, styles[arm].colour
@@ -94,7 +94,7 @@ def draw_training_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -
 
 
 def _draw_common_legend(figure: Figure, data: pd.DataFrame, styles: Styles) -> None:
-    """Draw one legend below both panels: a colour for each arm, a kind of line for each accuracy."""
+    """Draw one legend below both panels, with a colour for each arm and a line style for each accuracy."""
     present = set(data["arm"])
     arms = [style for arm, style in styles.items() if arm in present]
     entries = [Line2D([], [], color=style.colour, label=wrap_label(style.name)) for style in arms]

@@ -49,7 +49,7 @@ MODELS: dict[str, Callable[..., nn.Sequential]] = {
 
 
 def read_keywords(model: str) -> dict[str, Any]:
-    """The keywords of a model and their defaults, in the order of its signature."""
+    """Read the keywords of a model and their defaults, in the order of the model's signature."""
     if model in MODELS:
         parameters = {name: p.default for name, p in inspect.signature(MODELS[model]).parameters.items()}
     else:
@@ -58,9 +58,9 @@ def read_keywords(model: str) -> dict[str, Any]:
 
 
 def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:
-    """The image shape `(channels, height, width)` and number of classes to use when a model is described.
+    """Find the image shape `(channels, height, width)` and number of classes with which to describe a model.
 
-    They are the defaults of its signature, or else one channel of 28×28 pixels and ten classes.
+    These are the defaults in the model's signature, or else one channel of 28×28 pixels and ten classes.
     """
     named = inspect.signature(MODELS.get(model) or find_callable(model, list(MODELS))).parameters
     defaults = {name: named[name].default for name in GIVEN_BY_DATA if name in named}
@@ -69,7 +69,7 @@ def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:
 
 
 def fingerprint(model: str) -> str | None:
-    """SHA-256 of the code of a user's network. None for a network of ablate, whose version is recorded."""
+    """Compute the SHA-256 of the code of a user's network. None for a network that belongs to ablate."""
     return None if model in MODELS else hash_file(find_callable(model, list(MODELS)))
 
 
@@ -86,7 +86,7 @@ def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int]
         try_out(model, network, input_shape, classes)
         return
     with torch.device("meta"):
-        # In evaluation mode, because in training batch norm refuses one example with maps of one pixel.
+        # In training mode, batch norm refuses a single example with maps of one pixel.
         output = sketch(model, settings, input_shape=input_shape, classes=classes).eval()(
             torch.empty(1, *input_shape)
         )
@@ -95,7 +95,7 @@ def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int]
 
 
 def sketch(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> nn.Module:
-    """A network to inspect, with shapes but no values (meta device). A user's network is on the CPU."""
+    """Build a network to inspect, with shapes but no values (meta device). A user's network is on the CPU."""
     if model not in MODELS:
         return build(model, settings, input_shape=input_shape, classes=classes, init="default", seed=0)
     with torch.device("meta"):
@@ -107,7 +107,8 @@ def build(
 ) -> nn.Module:
     """Build a network on the CPU. Each initial parameter depends only on the seed and its own name.
 
-    In a user's network, its own code draws the parameters that `init` does not set, also from the seed.
+    In a user's network, the user's code draws the parameters that `init` does not set. The seed determines
+    these, too.
     """
     if model not in MODELS:
         _check_names(model, settings)

@@ -38,11 +38,11 @@ def alexnet(
     input_shape: tuple[int, int, int] = (1, 224, 224),
     classes: int = 10,
 ) -> nn.Sequential:
-    """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
+    """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
     By default it has 46,764,746 parameters. Batch norm (if chosen) and the activation follow every
-    convolution. Overlapping 3×3 pooling with stride 2 follows the first, the second and the last. 28×28
-    images need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
+    convolution. Overlapping 3×3 pooling with stride 2 follows the first, the second and the last convolution.
+    Images of 28×28 need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
 
     Args:
         conv_layers: number of convolutions, 1 to 8. Those after the fifth are as wide as the fifth.
@@ -55,7 +55,7 @@ def alexnet(
             `global_average`.
 
     Raises:
-        ModelError: a value is impossible, or a kernel does not fit its map. It names keyword and layer.
+        ModelError: a value is impossible, or a kernel is too large. The error names keyword and layer.
     """
     times, share = require_multiplier("width", width), require_probability("dropout", dropout)
     convolutions = require_whole("conv_layers", conv_layers, at_least=1, at_most=8)

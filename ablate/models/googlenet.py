@@ -45,10 +45,10 @@ HIDDEN = (1024,)
 
 
 class Inception(nn.Module):
-    """Parallel paths over one input. The output is `(batch, sum of their channels, height, width)`."""
+    """Parallel paths over one input. The output is `(batch, sum of the paths' channels, height, width)`."""
 
     def __init__(self, paths: Mapping[str, nn.Module]) -> None:
-        """Join the named paths. All must give maps of the same size."""
+        """Join the named paths. All paths must give maps of the same size."""
         super().__init__()
         for name, path in paths.items():
             self.add_module(name, path)
@@ -76,7 +76,7 @@ def googlenet(
     input_shape: tuple[int, int, int] = (1, 224, 224),
     classes: int = 10,
 ) -> nn.Sequential:
-    """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
+    """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
     By default it has 5,977,530 parameters: three convolutions, then stages of Inception blocks. 3×3 pooling
     with stride 2 follows the first and third convolution and separates the stages. Batch norm (if chosen)
@@ -87,13 +87,13 @@ def googlenet(
         without_path: the path to leave out of each block: `none`, `1x1`, `3x3`, `5x5` or `pool`.
         width: multiplies the channels of every convolution and the units of every hidden layer.
         stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
-        kernel_size: odd kernel sizes of the paths named `3x3` and `5x5`, whose names do not change.
+        kernel_size: odd kernel sizes of the paths `3x3` and `5x5`. The paths keep these names at any size.
         head: `global_average` (mean of each map, one dense layer) or `dense` (dense layers on all pixels).
         hidden: widths of the dense head's hidden layers, up to eight; 1024 as in the paper's auxiliary heads.
         dropout: probability of zeroing a unit before the last dense layer, or after each hidden layer.
 
     Raises:
-        ModelError: a value is impossible, or a kernel does not fit its map. It names keyword and layer.
+        ModelError: a value is impossible, or a kernel is too large. The error names keyword and layer.
     """
     times, share = require_multiplier("width", width), require_probability("dropout", dropout)
     kernels = spread_over_convolutions(
@@ -140,7 +140,7 @@ def _add_stage(
     for i in range(blocks):
         paths = _build_paths(stack, STAGES[stage][min(i, len(STAGES[stage]) - 1)], times, kernels)
         paths.pop(without_path, None)
-        # As in the paper, where the first Inception block is named 3a.
+        # The names are those of the paper, which calls the first Inception block 3a.
         stack.layers[f"inception{stage + 3}{'abcdefgh'[i]}"] = Inception(
             {name: nn.Sequential(path.layers) for name, path in paths.items()}
         )

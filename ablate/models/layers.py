@@ -1,4 +1,4 @@
-"""Shared by all networks: activations, pooling, checks of keywords, sizes of maps, initialisation."""
+"""Parts of all networks: activations, pooling, checks of keywords, sizes of maps, initialisation."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -44,47 +44,47 @@ PerLayer = int | Sequence[int]
 
 
 def choose(keyword: str, value: object, choices: dict[str, T]) -> T:
-    """The entry of `choices` named `value`, or a ModelError that suggests the most similar name."""
+    """Return the entry of `choices` named `value`, or raise a ModelError that suggests the nearest name."""
     if not isinstance(value, str) or value not in choices:
         raise ModelError(keyword, f"{value!r} is not known: {did_you_mean(str(value), list(choices))}")
     return choices[value]
 
 
 def require_whole(keyword: str, value: object, *, at_least: int, at_most: int = 100_000) -> int:
-    """`value` if it is a whole number in the bounds; a ModelError otherwise."""
+    """Return `value` if it is a whole number within the bounds. Otherwise raise a ModelError."""
     if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= at_most:
         raise ModelError(keyword, f"{value!r} is not a whole number from {at_least} to {at_most:,}")
     return value
 
 
 def require_probability(keyword: str, value: object) -> float:
-    """`value` if it is a probability below one; a ModelError otherwise."""
+    """Return `value` if it is a probability below one. Otherwise raise a ModelError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise ModelError(keyword, f"{value!r} is not a probability from 0 to below 1")
     return value
 
 
 def require_truth(keyword: str, value: object) -> bool:
-    """`value` if it is true or false; a ModelError otherwise."""
+    """Return `value` if it is true or false. Otherwise raise a ModelError."""
     if not isinstance(value, bool):
         raise ModelError(keyword, f"{value!r} is neither true nor false")
     return value
 
 
 def require_multiplier(keyword: str, value: object) -> float:
-    """`value` if it is a number that channels can be multiplied by; a ModelError otherwise."""
+    """Return `value` if channels can be multiplied by it. Otherwise raise a ModelError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 16:
         raise ModelError(keyword, f"{value!r} is not a multiplier above 0 and up to 16")
     return value
 
 
 def scale(width: float, channels: int) -> int:
-    """`width` times the channels (or units), rounded, at least one."""
+    """Multiply the number of channels (or units) by `width`, and round. The result is at least one."""
     return max(1, round(width * channels))
 
 
 def require_odd_kernel(keyword: str, value: object) -> int:
-    """`value` if it is an odd kernel size, which can keep a map's size; a ModelError otherwise."""
+    """Return `value` if it is an odd kernel size, which can keep a map's size. Else raise a ModelError."""
     size = require_whole(keyword, value, at_least=1, at_most=LARGEST_KERNEL)
     if size % 2 == 0:
         raise ModelError(keyword, f"{size} is even, and no padding keeps the map: {size - 1} or {size + 1}")
@@ -92,19 +92,20 @@ def require_odd_kernel(keyword: str, value: object) -> int:
 
 
 def require_widths(value: object) -> list[int]:
-    """`value` if it is a list of up to eight widths of hidden layers; a ModelError otherwise."""
+    """Return `value` if it is a list of up to eight widths of hidden layers. Else raise a ModelError."""
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > 8:
         raise ModelError("hidden", f"{value!r} is not a list of up to eight widths: write [256] or []")
     return [require_whole("hidden", width, at_least=1) for width in value]
 
 
 def read_block_counts(keyword: str, value: object, *, default: Sequence[int], at_most: int) -> list[int]:
-    """The number of layers in each block. A list has these numbers; a number is a count of blocks.
+    """Read the number of layers in each block from a list of these numbers, or from a number of blocks.
 
-    Blocks that are only counted are those of the default, and further blocks equal its last one.
+    If `value` is only a number of blocks, the blocks are those of the default. Blocks beyond the default
+    equal its last block.
 
     Raises:
-        ModelError: it is neither a number nor a list of up to `at_most` blocks.
+        ModelError: `value` is neither a number nor a list of up to `at_most` blocks.
     """
     if isinstance(value, Sequence) and not isinstance(value, str):
         if not 1 <= len(value) <= at_most:
@@ -125,10 +126,10 @@ def spread_over_convolutions(
     check: Callable[[str, object], int],
     remedy: str,
 ) -> list[int]:
-    """One checked number per convolution. A list's last value also holds for all further convolutions.
+    """Return one checked number for each convolution. A list's last value holds for all further ones.
 
     Raises:
-        ModelError: a list is longer than the network. The default list is shortened instead.
+        ModelError: a list is longer than the network. Only the default list is shortened to fit.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         return [check(keyword, value)] * convolutions
@@ -150,9 +151,10 @@ def compute_size(
     keyword: str | None = None,
     remedy: str = "smaller kernel, more padding or fewer layers",
 ) -> tuple[int, int]:
-    """Height and width after a convolution or pooling of square geometry.
+    """Compute height and width after a convolution or pooling with a square kernel.
 
-    floor((n + 2·padding - dilation·(kernel - 1) - 1) / stride) + 1, as in torch.nn.Conv2d.
+    A side of n pixels becomes floor((n + 2·padding - dilation·(kernel - 1) - 1) / stride) + 1 pixels long, as
+    in torch.nn.Conv2d.
 
     Raises:
         ModelError: the kernel is larger than the padded map. The error names `keyword`: by default
@@ -184,11 +186,11 @@ def build_perceptron(
 
 
 def initialise(model: nn.Module, scheme: str, seed: int) -> None:
-    """Fill every parameter in place. Each has its own generator, keyed by (seed, name of the parameter).
+    """Fill every parameter in place. Each parameter has its own generator, seeded by `seed` and its name.
 
     Parameters with equal names and shapes therefore start equal in every arm. `scheme` sets the weights of
-    convolution and linear layers. Their biases keep PyTorch's default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as
-    in Dive into Deep Learning. With `default` the weights keep PyTorch's default too.
+    convolution and linear layers. Their biases have PyTorch's default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as
+    in Dive into Deep Learning. With the scheme `default`, weights have PyTorch's default, too.
     """
     for prefix, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -208,7 +210,7 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
                     bias = torch.empty(module.bias.shape).uniform_(-bound, bound, generator=generator("bias"))
                     module.bias.copy_(bias)
         elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()  # to ones and zeros, without random numbers
+            module.reset_parameters()  # sets ones and zeros, without random numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,10 +225,11 @@ class LayerShape:
 
 
 def list_layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[LayerShape]:
-    """The network's direct children in the order of their calls, with their output shapes.
+    """List the network's direct children in the order of their calls, with their output shapes.
 
-    One example of zeros passes through in evaluation mode. A child that is called twice has two rows, and its
-    parameters count in the first. A child whose output has no tensor has no row.
+    The function passes one example of zeros through the network in evaluation mode. A child that is called
+    twice has two rows, and its parameters count in the first row. A child whose output contains no tensor has
+    no row.
     """
     rows: list[LayerShape] = []
     counted: set[int] = set()
@@ -260,7 +263,7 @@ def list_layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[Laye
 
 
 def _list_children(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    # A ModuleList or ModuleDict is never called itself. Its entries are.
+    # A network calls the entries of a ModuleList or ModuleDict, never the container itself.
     for name, module in model.named_children():
         if isinstance(module, nn.ModuleList | nn.ModuleDict):
             yield from _list_children(module, f"{prefix}{name}.")

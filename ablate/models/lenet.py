@@ -44,12 +44,12 @@ def lenet(
     input_shape: tuple[int, int, int] = (1, 28, 28),
     classes: int = 10,
 ) -> nn.Sequential:
-    """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
+    """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
     By default it has 61,706 parameters. Batch norm (if chosen) and the activation follow each convolution.
-    2×2 pooling follows the first two. A number holds for these two, and a list has one value per layer. Later
-    convolutions without a value in a list are 3×3 with stride 1, padding 1 and dilation 1, and as wide as the
-    one before.
+    2×2 pooling follows the first two convolutions. A keyword with one number sets these two convolutions, and
+    a list has one value for each convolution. Later convolutions without a value in a list are 3×3 with
+    stride 1, padding 1 and dilation 1. They are as wide as the convolution before.
 
     Args:
         conv_layers: number of convolutions, 1 to 8.
@@ -60,7 +60,7 @@ def lenet(
         output_activation: activation of the logits, such as `tanh`; None for no activation.
 
     Raises:
-        ModelError: a value is impossible, or a kernel does not fit its map. It names keyword and layer.
+        ModelError: a value is impossible, or a kernel is too large. The error names keyword and layer.
     """
     act = choose("activation", activation, ACTIVATIONS)
     pool = choose("pooling", pooling, {**POOLINGS, "none": None})
@@ -141,10 +141,12 @@ def _spread_over_layers(
     later: int | None,
     at_least: int,
 ) -> list[int]:
-    """One number per layer. From the third layer on, missing values are `later` (None: the last value).
+    """Return one number for each layer.
+
+    From the third layer on, a missing value is `later`, or the list's last value if `later` is None.
 
     Raises:
-        ModelError: a list is longer than the network. The default list is shortened instead.
+        ModelError: a list is longer than the network. Only the default list is shortened to fit.
     """
     if isinstance(value, Sequence) and not isinstance(value, str):
         given = [require_whole(keyword, entry, at_least=at_least) for entry in value]
@@ -155,7 +157,7 @@ def _spread_over_layers(
                 keyword, f"{list(value)} lists {len(given)} values for {layers} {count}: set {remedy} too"
             )
         rest = given[-1] if later is None else later
-        # A list with one value holds for the first two layers, as a number would.
+        # A list with one value sets the first two layers, just as a number does.
         return [given[i] if i < len(given) else (given[-1] if i < 2 else rest) for i in range(layers)]
     scalar = require_whole(keyword, value, at_least=at_least)
     return [scalar if i < 2 or later is None else later for i in range(layers)]

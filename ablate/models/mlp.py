@@ -17,7 +17,7 @@ def mlp(
     input_shape: tuple[int, int, int] = (1, 28, 28),
     classes: int = 10,
 ) -> nn.Sequential:
-    """A network of dense layers from images `(batch, *input_shape)` to logits `(batch, classes)`.
+    """Build a network of dense layers from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
     By default it has 203,530 parameters. `hidden: []` is softmax regression.
 
@@ -26,7 +26,7 @@ def mlp(
         dropout: probability of zeroing a unit after each hidden layer.
 
     Raises:
-        ModelError: a value is impossible; the error names the keyword.
+        ModelError: a value is impossible. The error names the keyword.
     """
     act = choose("activation", activation, ACTIVATIONS)
     share = require_probability("dropout", dropout)

@@ -41,11 +41,11 @@ def nin(
     input_shape: tuple[int, int, int] = (1, 224, 224),
     classes: int = 10,
 ) -> nn.Sequential:
-    """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
+    """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
     By default it has 1,992,166 parameters. A block has a convolution and 1×1 convolutions, each with batch
     norm (if chosen) and the activation, and then overlapping 3×3 pooling with stride 2. With ReLU no logit is
-    negative. 28×28 images need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
+    negative. Images of 28×28 need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
 
     Args:
         blocks: number of blocks before the head, 1 to 6. The third and later blocks have 384 channels.
@@ -58,7 +58,7 @@ def nin(
         dropout: probability of zeroing a unit before the head's block, or after each hidden layer.
 
     Raises:
-        ModelError: a value is impossible, or a kernel does not fit its map. It names keyword and layer.
+        ModelError: a value is impossible, or a kernel is too large. The error names keyword and layer.
     """
     times, share = require_multiplier("width", width), require_probability("dropout", dropout)
     before = require_whole("blocks", blocks, at_least=1, at_most=6)

@@ -1,4 +1,4 @@
-"""Users' own networks: a study names a callable, which --plugin or an installed package allows."""
+"""Users' own networks. A study names code that --plugin allows, or a name that a package offers."""
 
 import hashlib
 import importlib
@@ -18,14 +18,14 @@ from ablate.seeds import derive_seed
 from ablate.study.spec import did_you_mean
 
 GIVEN_BY_DATA = ("input_shape", "classes")
-"""The parameters that the data set sets. They are not keywords for a study."""
+"""The parameters whose values come from the data set. A study cannot set them."""
 ENTRY_POINTS = "ablate.models"
-"""The entry point group in which installed packages offer networks by name."""
+"""The group of entry points in which installed packages offer networks by name."""
 _allowed: list[str] = []
 
 
 def allow(packages: Sequence[str]) -> None:
-    """Let studies use code of these packages or modules, also from the current folder.
+    """Let studies use code of these packages or modules, which may be in the current folder.
 
     A study file alone never runs code, because it may come from an untrusted person.
     """
@@ -38,7 +38,7 @@ def allow(packages: Sequence[str]) -> None:
 
 
 def list_allowed() -> tuple[str, ...]:
-    """The allowed packages, for `allow` in another process."""
+    """List the allowed packages, so that another process can `allow` them."""
     return tuple(_allowed)
 
 
@@ -46,7 +46,7 @@ def find_callable(model: str, known: Sequence[str]) -> Callable[..., nn.Module]:
     """Find the callable named `package.module:callable`, or by a name that an installed package offers.
 
     Raises:
-        ModelError: it is not allowed, does not exist, or is not callable.
+        ModelError: the callable is not allowed, does not exist, or cannot be called.
     """
     if ":" not in model:
         offered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
@@ -66,10 +66,10 @@ def find_callable(model: str, known: Sequence[str]) -> Callable[..., nn.Module]:
 
 
 def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, Any]:
-    """The callable's parameters and their defaults: the keywords for a study.
+    """Read the callable's parameters and their defaults, which are the keywords for a study.
 
     Raises:
-        ModelError: a parameter has no default, or one that a study file cannot contain.
+        ModelError: a parameter has no default, or a default that a study file cannot contain.
     """
     found = {}
     for name, parameter in inspect.signature(function).parameters.items():
@@ -112,7 +112,7 @@ def check_type(model: str, name: str, value: Any, default: Any) -> None:
 def construct(
     model: str, function: Callable[..., nn.Module], settings: dict[str, Any], *, init: str, seed: int
 ) -> nn.Module:
-    """Build the network on the CPU. The seed determines it. `init: default` keeps its own initialisation.
+    """Build the network on the CPU, determined by the seed. `init: default` keeps its own initialisation.
 
     Raises:
         ModelError: the callable failed or did not return a network.
@@ -133,7 +133,7 @@ def try_out(model: str, network: nn.Module, input_shape: Sequence[int], classes:
     """Pass two images through the network in training mode, to find a wrong shape before any training.
 
     Raises:
-        ModelError: it failed, or did not return logits `(batch, classes)`.
+        ModelError: the network failed, or did not return logits `(batch, classes)`.
     """
     images = torch.zeros(2, *input_shape)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -146,7 +146,7 @@ def try_out(model: str, network: nn.Module, input_shape: Sequence[int], classes:
 
 
 def hash_file(function: Callable[..., nn.Module]) -> str:
-    """SHA-256 of the callable's source file. Changed code means another network."""
+    """Compute the SHA-256 of the callable's source file. Changed code counts as another network."""
     source = inspect.getsourcefile(function)
     return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
 

@@ -1,4 +1,4 @@
-"""A builder for networks layer by layer, which AlexNet, VGG, NiN and GoogLeNet use."""
+"""A builder that adds layer after layer to a network. AlexNet, VGG, NiN and GoogLeNet use it."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ LARGER_IMAGES = "larger images (recipe.input_size)"
 
 
 class Stack:
-    """Named layers in order, and the shape `(channels, *size)` of the last one's output."""
+    """Named layers in order, and the shape `(channels, *size)` of the last layer's output."""
 
     def __init__(
         self, input_shape: tuple[int, int, int], *, activation: object, pooling: object, batch_norm: object
@@ -40,7 +40,7 @@ class Stack:
         self._keywords = {"activation": activation, "pooling": pooling, "batch_norm": batch_norm}
 
     def branch(self) -> "Stack":
-        """An empty stack with the same keywords, whose input is the output of this one."""
+        """Make an empty stack with the same keywords. Its input is the output of this stack."""
         return Stack((self.channels, *self.size), **self._keywords)
 
     def convolve(
@@ -63,7 +63,7 @@ class Stack:
             stride=stride,
             padding=around,
             dilation=1,
-            # Only the first convolution may not fit. The others have half their odd kernel as padding.
+            # Only the first convolution can be too large. Padding by half the odd kernel makes others fit.
             keyword="stem_kernel",
             remedy=f"a smaller stem_kernel, more stem_padding or {LARGER_IMAGES}",
         )
@@ -85,7 +85,7 @@ class Stack:
         )
 
     def pool(self, name: str, kernel: int, *, stride: int, padding: int = 0, depth: str) -> None:
-        """Add pooling. Padding does not count in a mean, just as in a maximum.
+        """Add pooling. Neither a mean nor a maximum includes the padding.
 
         `depth` is the keyword that sets the number of pooling layers. If the map is too small, the error
         names that keyword or `stem_stride`.
@@ -107,12 +107,12 @@ class Stack:
         self.layers[name] = pool
 
     def drop(self, share: float) -> None:
-        """Add dropout with probability `share`, unless that is 0."""
+        """Add dropout with probability `share`. If `share` is 0, add nothing."""
         if share:
             self.layers["dropout"] = nn.Dropout(share)
 
     def average(self) -> None:
-        """Add the mean of each map, `(channels,)`."""
+        """Add a layer that takes the mean of each map, `(channels,)`."""
         self.layers["average"] = nn.AdaptiveAvgPool2d(1)
         self.layers["flatten"] = nn.Flatten()
         self.size = (1, 1)

@@ -34,11 +34,11 @@ def vgg(
     input_shape: tuple[int, int, int] = (1, 224, 224),
     classes: int = 10,
 ) -> nn.Sequential:
-    """A network from images `(batch, *input_shape)` to logits `(batch, classes)`.
+    """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
     By default it has 128,806,154 parameters. A block has some convolutions, each with batch norm (if
-    chosen) and the activation, and then 2×2 pooling. Every block halves the map, so five blocks need images
-    of at least 32×32, and 28×28 images allow four blocks.
+    chosen) and the activation, and then 2×2 pooling. Every block halves the map. Five blocks therefore need
+    images of at least 32×32, and images of 28×28 allow four blocks.
 
     Args:
         blocks: number of convolutions in each block, such as `[2, 2, 3, 3, 3]` for VGG-16, or the number of
@@ -52,7 +52,7 @@ def vgg(
             `global_average`.
 
     Raises:
-        ModelError: a value is impossible, or a kernel does not fit its map. It names keyword and layer.
+        ModelError: a value is impossible, or a kernel is too large. The error names keyword and layer.
     """
     times, share = require_multiplier("width", width), require_probability("dropout", dropout)
     kernel = require_odd_kernel("kernel_size", kernel_size)

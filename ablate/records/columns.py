@@ -103,9 +103,9 @@ TABLES: dict[str, tuple[str, ...]] = {
     "references": ("reference", "metric", "published", "source", "mean", "prediction_low", "prediction_high", "inside"),
     "confusion": ("arm", "label", "guess", "images"),
 }  # fmt: skip
-"""Columns by table. `runs` also has a column for each factor and tuned parameter, after `status`."""
+"""The columns of each table. `runs` also has a column for each factor and tuned parameter, after `status`."""
 
 INPUT_TABLES = ("runs", "epochs", "tuning", "timing")
-"""The tables that a report is computed from. All others are computed from these."""
+"""The tables that a report is computed from. All other tables are computed from these tables."""
 OPTIONAL_TABLES = ("confusion",)
-"""Input tables that a folder may lack, for example because its networks were not inspected."""
+"""Input tables that a folder may lack. For example, networks that were not inspected have no `confusion`."""

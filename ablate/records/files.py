@@ -12,7 +12,7 @@ def write_whole(path: Path, content: bytes) -> None:
         with half.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave an empty file under the final name
+            os.fsync(file.fileno())  # otherwise a power cut could leave an empty file under the final name
         half.replace(path)
     finally:
         half.unlink(missing_ok=True)

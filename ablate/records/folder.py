@@ -84,25 +84,25 @@ class ReportFolder:
                 if answered and key.partition(".")[0] not in UNREPORTED_KEYS:
                     changed.append(f"{key} from {format_value(before)} to {format_value(now)}")
             if answered and provenance:
-                # Written before the study file. Otherwise an interruption in between would lose the changes.
+                # The changes are written before the study file. Otherwise an interruption could lose them.
                 self.write_provenance(replace(provenance, changed_after_answer=tuple(changed)))
         self.write_study(study_file.dump(study))
         return tuple(changed)
 
     def list_test_set_readers(self, dataset: str) -> tuple[str, ...]:
-        """The other report folders beside this one whose studies used the same test images."""
+        """List the report folders beside this folder whose studies used the same test images."""
         readers = []
         for path in sorted(self.path.parent.glob(f"*/{FILE}")):
             try:
                 other = read_provenance(path.parent)
             except FolderError:
-                continue  # a damaged folder of another study must not stop this one
+                continue  # a damaged folder of another study must not stop this study
             if path.parent != self.path and other.data.dataset == dataset:
                 readers.append(path.parent.name)
         return tuple(readers)
 
     def read_provenance(self) -> Provenance | None:
-        """The provenance of the folder's results; None before the first report."""
+        """Read the provenance of the folder's results. None before the first report."""
         return read_provenance(self.path) if (self.path / FILE).exists() else None
 
     def write_provenance(self, provenance: Provenance) -> None:
@@ -153,7 +153,7 @@ def read_inputs(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFra
 
 
 def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
-    """Whether a change keeps all runs of the study valid."""
+    """Whether all finished runs stay valid after a change of the study."""
     first, _, rest = key.partition(".")
     if first in FREE_KEYS:
         return True
@@ -161,7 +161,7 @@ def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
         return bool(now > before)
     if first == "arms":
         return before is None and not any(rest == name or rest.startswith(f"{name}.") for name in study.arms)
-    # In the other designs, a new factor changes the full arm, or a new value changes the search space.
+    # In other designs a new factor or value would change the full arm or the search space.
     if first == "factors" and rest and study.design in ("one_at_a_time", "factorial"):
         return isinstance(now, list) and all(value in now for value in before or [])
     return False

@@ -21,22 +21,22 @@ _KEY, _RECORD = "ablate:key", "ablate:record"
 _PHASES = ("search", "tune", "confirm", "time")
 _STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
 STORAGE_ERRORS = (SQLAlchemyError, StorageInternalError)
-"""The errors of an Optuna storage that cannot be read or written."""
+"""The errors that Optuna raises if a storage cannot be read or written."""
 UNREADABLE = (*STORAGE_ERRORS, sqlite3.Error, RuntimeError, KeyError, TypeError, ValueError)
-"""The errors of opening a storage that is damaged or has other content."""
+"""The errors that are raised on opening a storage that is damaged or has other content."""
 
 
 class OptunaTrials:
     """The finished runs and timing blocks of one study in an Optuna storage."""
 
     def __init__(self, storage: RDBStorage, name: str) -> None:
-        """Create the Optuna studies that are missing, and read all records but those of crashed runs."""
+        """Create the Optuna studies that are missing, and read all records except those of crashed runs."""
         self._storage = storage
         self._studies = create_studies(storage, name)
         self.runs: dict[str, RunRecord] = {}
         self.blocks: dict[str, TimingBlock] = {}
         self._read = dict.fromkeys(_PHASES, 0)
-        self.read_new(include_crashed=False)  # so that this command tries crashed runs again
+        self.read_new(include_crashed=False)  # this command tries crashed runs again
 
     def read_attributes(self) -> Mapping[str, Any]:
         """The texts stored beside the runs, by name."""
@@ -66,7 +66,7 @@ class OptunaTrials:
         self.runs[key] = record
 
     def add_block(self, key: str, block: TimingBlock) -> None:
-        """Add a timing block as a trial with the value examples per second."""
+        """Add a timing block as a trial. Its value is the examples per second."""
         self._studies["time"].add_trial(_make_block_trial(key, block))
         self.blocks[key] = block
 
@@ -76,7 +76,7 @@ class OptunaTrials:
 
 
 def create_studies(storage: RDBStorage, name: str) -> dict[str, optuna.Study]:
-    """Open the Optuna study of each phase, or create it. Returns the studies by phase."""
+    """Open or create the Optuna study of each phase. Return the studies by phase."""
     return {
         phase: optuna.create_study(
             storage=storage, study_name=f"{name} {phase}", direction="maximize", load_if_exists=True
@@ -86,7 +86,7 @@ def create_studies(storage: RDBStorage, name: str) -> dict[str, optuna.Study]:
 
 
 def name_confirm_study(name: str) -> str:
-    """The name of the Optuna study of the confirm phase. Every storage with records of the study has it."""
+    """Name the Optuna study of the confirm phase. Every storage with records of the study contains it."""
     return f"{name} confirm"
 
 

@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 300.0
 """The command gives up if it cannot reach the server for this long. A restart of a server takes less."""
 LONGEST_WAIT_SECONDS = 5.0
 KEEP_ALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
-"""When a host loses power, its connection stays open. With this the server frees its locks in a minute."""
+"""A host that loses power leaves its connection open. With this option its locks are freed in a minute."""
 _STUDY, _PROVENANCE, _TIMED_ON = "ablate:study", "ablate:environment", "ablate:timed_on"
 
 
@@ -30,8 +30,9 @@ class PostgresqlRecord:
     """A `Record` on a server. A process claims a run by an advisory lock on the run's key.
 
     The lock belongs to this process's session on the server. It is freed when the process or its host dies,
-    so there is nothing to clean up. A session that was lost has lost its locks, and another host may have
-    done the run. Each record is therefore written under a lock, after a check that it is not stored yet.
+    so there is nothing to clean up. A process whose session was lost has no lock any more, and another host
+    may have done the same run. Each record is therefore written under a lock, after a check that the store
+    does not have it yet.
     """
 
     shared = True
@@ -53,7 +54,7 @@ class PostgresqlRecord:
             reraise=True,
         )
         try:
-            # Without a pool, closing a session ends it and frees its locks.
+            # There is no pool, so that closing a session ends the session and frees its locks.
             self._engine = sqlalchemy.create_engine(
                 server,
                 isolation_level="AUTOCOMMIT",
@@ -114,17 +115,17 @@ class PostgresqlRecord:
         self._set(_TIMED_ON, _name_host(machine))
 
     def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:
-        """The provenance of the other host that timed the arms; empty if this host did, or none did yet."""
+        """The provenance of the other host that timed the arms. Empty if no other host timed them."""
         return self.provenance if self.find_timing_machine(machine) != _name_host(machine) else {}
 
     @property
     def study(self) -> str | None:
-        """The study file that a host last stored for the others; None before that."""
+        """The study file that a host last stored for other hosts. None if no host has stored one yet."""
         return self._read_attributes().get(_STUDY)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """The provenance that the timing host stored for the others; empty before that."""
+        """The provenance that the timing host stored for other hosts. Empty if it has not stored one yet."""
         shared: dict[str, Any] = json.loads(self._read_attributes().get(_PROVENANCE, "{}"))
         return shared
 
@@ -157,7 +158,7 @@ class PostgresqlRecord:
         if key in self.runs:
             return False
         if key in self._locks:
-            # This raises an error if the session, and with it the lock, is lost.
+            # This query raises an error if the session is lost, and with the session the lock.
             self._session.execute(sqlalchemy.text("select 1"))
         else:
             locked = self._session.execute(
@@ -166,7 +167,7 @@ class PostgresqlRecord:
             if not locked.scalar():
                 return False
             self._locks.add(key)
-        self._trials.read_new(include_crashed=True)  # under the lock no other session can store the key
+        self._trials.read_new(include_crashed=True)  # no other session can store the key now
         if key in self.runs or key in self.blocks:
             self._unlock(key)
             return False
@@ -183,7 +184,7 @@ class PostgresqlRecord:
         return int.from_bytes(digest[:8], signed=True)
 
     def _retry(self, action: Callable[[], T]) -> T:
-        """Do the action, and repeat it while the server is away. A new session starts without locks."""
+        """Do the action, and repeat it while the server is unreachable. A new session has no locks."""
 
         def attempt() -> T:
             if self._session.invalidated or self._session.closed:

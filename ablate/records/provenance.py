@@ -23,7 +23,7 @@ class Machine:
     device: str
     """torch's name for the type of device: cpu, cuda, …"""
     device_name: str
-    """The product name of the processor or GPU."""
+    """The product name of the device: of the processor or the GPU."""
     cores: int
     timing_threads: int
     """How many threads torch uses in the timing phase."""
@@ -33,7 +33,7 @@ class Machine:
     packages: Mapping[str, str]
     """Package versions by package name."""
     git_commit: str | None = None
-    """The git commit of ablate; None where it was installed from a wheel."""
+    """The git commit of ablate. None if ablate was installed from a wheel."""
     jobs: int = 1
     """How many runs train at the same time."""
     cuda: str | None = None
@@ -55,13 +55,13 @@ class DataFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmCost:
-    """The cost of one arm; None where it was not measured."""
+    """The cost of one arm. A value that was not measured is None."""
 
     parameters: int | None = None
     flops_per_example: int | None = None
     peak_memory_bytes: int | None = None
     measured_as: str | None = None
-    """The key of the run that was measured, so that its cost is not measured again."""
+    """The key of the run whose network was measured, so that no later command measures it again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +88,9 @@ class SearchFacts:
 
     candidates: tuple[SearchedCandidate, ...]
     finalists: Mapping[str, Finalist]
-    """By the short name of the finalist's arm."""
+    """The finalists by the short names of their arms."""
     importance: tuple[Mapping[str, Any], ...]
-    """Rows of the table `importance`."""
+    """The rows of the table `importance`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,35 +100,35 @@ class Provenance:
     machine: Machine
     data: DataFacts
     arms: Mapping[str, ArmCost]
-    """By arm, the baseline first."""
+    """The cost of every arm, the baseline first."""
     networks: Mapping[str, Mapping[str, Any]]
-    """By arm, every keyword of its network with its value, and the model's name under `model`."""
+    """For every arm, all keywords of its network with their values, and the model's name under `model`."""
     contrasts: tuple[tuple[str, str], ...]
-    """Pairs of an arm and the arm it is compared with."""
+    """All comparisons: pairs of an arm and the arm that it is compared with."""
     left_out: Mapping[str, str]
     """The combinations of factor values that cannot be built, each with the reason."""
     engines: Mapping[str, int]
-    """How many runs each engine trained."""
+    """For every engine (a way to train), the number of runs that it trained."""
     causes: Mapping[str, str]
     """The runs that failed, diverged or had to be trained alone, each with the cause."""
     code: Mapping[str, str] = field(default_factory=dict)
-    """For users' own networks, the fingerprint of their code by model name."""
+    """The fingerprint of the code of users' own networks, by model name."""
     plugins: tuple[str, ...] = ()
     """The packages that the user allowed the study to load networks from."""
     search: SearchFacts | None = None
-    """None for every design but `search`."""
+    """The facts about the search. None for every design other than `search`."""
     mixed_engines: tuple[str, ...] = ()
     """Arms whose confirmed runs were trained by more than one engine."""
     fallback: str | None = None
-    """The data set that the study names, if it was not available and the fallback replaced it."""
+    """The data set that the study names, if the fallback replaced it because it was not available."""
     changed_after_answer: tuple[str, ...] = ()
     """The changes of the study that were made after its first answer had been seen."""
     test_set_readers: tuple[str, ...] = ()
-    """The names of other studies beside this one that used the same test images."""
+    """The names of other studies in the same parent folder that used the same test images."""
 
     @property
     def baseline(self) -> str:
-        """The arm that every other is compared with."""
+        """The baseline's name. The throughput of every other arm is compared with the baseline."""
         return next(iter(self.arms))
 
     def to_dict(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class Provenance:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "Provenance":
-        """Read the content of environment.json, of this version or an older one.
+        """Read the content of environment.json, in this version or an older version of the format.
 
         Raises:
             ValueError: the version is unknown, or a key is missing or has a value of the wrong type.
@@ -164,10 +164,10 @@ _READER = TypeAdapter(Provenance)
 
 
 def read_provenance(folder: Path) -> Provenance:
-    """The provenance of a report folder.
+    """Read the provenance of a report folder.
 
     Raises:
-        FileNotFoundError: the folder has none.
+        FileNotFoundError: the folder has no provenance.
         FolderError: the file is damaged, or was written by a later version of ablate.
     """
     path = folder / FILE

@@ -12,7 +12,8 @@ TIMING_KEY = "timing"
 class Record(Protocol):
     """Stores the finished runs and timing blocks of one study, each under its key.
 
-    Only finished runs are stored, so a kill leaves nothing to clean up: a run without a record runs again.
+    Only finished runs are stored, so a killed command leaves nothing to clean up. The next command repeats
+    every run that has no record.
     """
 
     shared: bool
@@ -27,7 +28,7 @@ class Record(Protocol):
         """Timing blocks by key."""
 
     def claim(self, key: str) -> bool:
-        """Reserve a key for this process. False if another process has done its work or is doing it."""
+        """Reserve a key for this process. False if the key has a record or is reserved elsewhere."""
 
     def release(self, key: str) -> None:
         """Give up a claim, so that another host can claim the key."""
@@ -42,13 +43,13 @@ class Record(Protocol):
         """Store a timing block, in one transaction."""
 
     def find_timing_machine(self, machine: str) -> str:
-        """The machine whose timing blocks are used. It is `machine`, unless another host does the timing."""
+        """Find the machine whose timing blocks are used: `machine`, or another host that does the timing."""
 
     def set_timing_machine(self, machine: str) -> None:
         """From now on use the timing blocks of this machine."""
 
     def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:
-        """The provenance of the other host that timed the arms; empty if this host did, or none did yet."""
+        """The provenance of the other host that timed the arms. Empty if no other host timed them."""
 
     def share_study(self, study: str) -> None:
         """Store the study file for other hosts."""

@@ -22,24 +22,27 @@ class Status(StrEnum):
 
     COMPLETE = "complete"
     FAILED = "failed"
-    """It crashed."""
+    """The run crashed."""
     DIVERGED = "diverged"
-    """Its loss became infinite or not a number."""
+    """The run's loss became infinite or not a number."""
     OOM = "oom"
-    """Its device ran out of memory."""
+    """The run's device ran out of memory."""
     PRUNED = "pruned"
-    """A search stopped it early."""
+    """A search stopped the run early."""
 
 
 CRASHED = (Status.FAILED, Status.OOM)
-"""Such a run is missing data: it says nothing about its arm."""
+"""The statuses of a run that counts as missing data. Such a run says nothing about its arm."""
 TRAINED = (Status.COMPLETE, Status.DIVERGED)
-"""Such a run is a result: divergence is an outcome, too."""
+"""The statuses of a run that counts as a result. A diverged run is a result, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochPoint:
-    """A point of a training curve. An epoch has five. Only its last has a time and a validation accuracy."""
+    """A point of a training curve. An epoch has five points.
+
+    Only the last point of an epoch has a time and a validation accuracy.
+    """
 
     epoch: float
     train_loss: float

@@ -59,7 +59,7 @@ class SqliteRecord:
         return self._trials.blocks
 
     def claim(self, key: str) -> bool:
-        """Whether the key has no record yet. No other process can work in this folder."""
+        """True if the key has no record yet. A reservation is not needed, because the folder is locked."""
         return key not in self.runs
 
     def release(self, key: str) -> None:
@@ -77,7 +77,7 @@ class SqliteRecord:
         self._write(partial(self._trials.add_block, key, block))
 
     def find_timing_machine(self, machine: str) -> str:
-        """Always this machine."""
+        """Return `machine`, because no other machine does the timing."""
         return machine
 
     def set_timing_machine(self, machine: str) -> None:
@@ -88,7 +88,7 @@ class SqliteRecord:
         return {}
 
     def share_study(self, study: str) -> None:
-        """Do nothing. The report folder has a file for it."""
+        """Do nothing, because the report folder has the study file."""
 
     def share_provenance(self, provenance: Mapping[str, Any]) -> None:
         """Do nothing. The report folder has a file for it."""
@@ -128,7 +128,7 @@ def _examine(path: Path, name: str) -> None:
         sqlite3.Error: the file is not a database, or it is damaged.
         ValueError: the file is damaged, empty or belongs to something else.
     """
-    # Opened for writing, because only then can SQLite roll back a transaction that a kill interrupted.
+    # SQLite must be able to write, so that it can roll back a transaction that a kill interrupted.
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as database:
         (state,) = database.execute("pragma quick_check(1)").fetchone()
         if state != "ok":

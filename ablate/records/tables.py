@@ -63,5 +63,5 @@ def read_table(table: str, path: Path) -> pd.DataFrame:
 
 
 def _format_cell(value: Any) -> str | None:
-    """A factor's value as text: a string as it is, everything else as JSON."""
+    """Format a factor's value as text. A string stays as it is, and any other value becomes JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value)

@@ -17,19 +17,22 @@ from ablate.errors import FolderError
 Array = npt.NDArray[Any]
 NAME = "inside.npz"
 INDEX = "index"
-"""The array that describes the others. It contains JSON as bytes, because a pickle could run code."""
+"""The name of the array that describes all other arrays.
+
+The array contains JSON as bytes. A pickle is not used, because reading a pickle can run code.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfusedPair:
-    """One pair of classes: images of class `label` that the network classifies as `guess`."""
+    """One pair of classes: the test images of class `label` that the network classifies as `guess`."""
 
     label: int
     guess: int
     images: int
-    """The number of such test images."""
+    """The number of these test images."""
     examples: Array
-    """The first of these images, `(n, channels, height, width)` as uint8."""
+    """The first n of these images, `(n, channels, height, width)` as uint8."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class Layer:
     channels: int
     """How many maps the layer has. `maps` may contain fewer."""
     maps: Array
-    """`(inputs, channels, height, width)` as float16."""
+    """The maps, `(inputs, channels, height, width)` as float16."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ class Filters:
     module: str
     channels: int
     weights: Array
-    """`(filters, channels, height, width)` as float16."""
+    """The weights, `(filters, channels, height, width)` as float16."""
     responses: Array
     """The convolution's output before any activation, `(inputs, filters, height, width)` as float16."""
 
@@ -71,7 +74,7 @@ class View:
     layers: tuple[Layer, ...] = ()
     filters: Filters | None = None
     remark: str = ""
-    """The reason why something is missing, as a sentence."""
+    """If a part of the view is missing, the reason as a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +145,7 @@ def read(path: Path) -> Views | None:
     if not path.exists():
         return None
     try:
-        # Opened here, because NumPy does not close the file if it is damaged.
+        # The file is opened here, because NumPy leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return _rebuild_views(json.loads(stored[INDEX].tobytes()), stored.__getitem__)
     except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -27,7 +27,7 @@ class Finding:
 
 
 def state_headline(evidence: Evidence) -> str:
-    """The answer in one line."""
+    """State the answer to the study's question in one line."""
     compared = list_rows(evidence.tables["comparisons"])
     if evidence.preliminary:
         wanted = len(evidence.arms) * evidence.study.seeds
@@ -51,7 +51,7 @@ def state_headline(evidence: Evidence) -> str:
 
 
 def say_what_is_missing(evidence: Evidence) -> str:
-    """What a preliminary report still lacks, in a sentence; empty for a complete one."""
+    """Say in a sentence what a preliminary report still lacks. For a complete report, the text is empty."""
     wanted = len(evidence.arms) * evidence.study.seeds
     if evidence.missing_runs:
         return f"{evidence.missing_runs} of {wanted} confirmation runs are still missing."
@@ -61,13 +61,13 @@ def say_what_is_missing(evidence: Evidence) -> str:
 
 
 def list_findings(evidence: Evidence) -> list[Finding]:
-    """One finding for each comparison, in the study's order; none before the study is complete."""
+    """List one finding for each comparison, in the study's order. An unfinished study has no findings."""
     if evidence.preliminary:
         return []
     by_arm = evidence.tables["arms"].set_index("arm")
     findings = []
     for row in list_rows(evidence.tables["comparisons"]):
-        # The throughput ratio is to the baseline. It says nothing about any other arm.
+        # Throughput ratios are to the baseline, so a comparison with any other arm states no cost.
         has_cost = row["baseline"] == evidence.arms[0]
         findings.append(
             Finding(

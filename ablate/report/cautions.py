@@ -16,14 +16,17 @@ from ablate.stats.verdicts import Verdict
 
 DRIFT_WORTH_SAYING = 0.05
 SPREAD_WORTH_SAYING = 0.15
-"""On a quiet machine the interquartile range of a network's blocks is a few per cent of their median."""
+"""Limit of the interquartile range of the baseline's timing blocks, as a share of their median.
+
+Above this limit the report warns. On a quiet machine the share is a few per cent.
+"""
 HARDLY_ANY_DISTURBANCE = 0.25
 MANY_READERS = 5
-"""The report warns when this many other studies have been tested on the same test images."""
+"""The report warns if at least this many other studies used the same test images."""
 
 
 def list_cautions(evidence: Evidence) -> list[str]:
-    """What should lower the reader's trust, the gravest first."""
+    """List what should lower the reader's trust in the answer, the gravest caution first."""
     return [
         *_warn_of_circumstances(evidence),
         *_warn_of_doubtful_runs(evidence),
@@ -77,7 +80,7 @@ def _warn_of_circumstances(evidence: Evidence) -> Iterator[str]:
 
 
 def _warn_of_doubtful_runs(evidence: Evidence) -> Iterator[str]:
-    """Arms of which some runs stayed at chance, and comparisons whose two tests disagree."""
+    """Warn of arms with some runs that stayed at chance, and of comparisons whose two tests disagree."""
     alpha = evidence.study.decision.alpha
     done = evidence.confirmed[evidence.confirmed["status"] == Status.COMPLETE]
     for arm in evidence.arms:
@@ -89,7 +92,7 @@ def _warn_of_doubtful_runs(evidence: Evidence) -> Iterator[str]:
                 f"{len(stuck)} of {len(of_arm)} runs of {name_arm(evidence, arm)} ended at chance "
                 f"({seeds}). The other runs trained, so no mean is reported."
             )
-    reachable = 2 / 2**evidence.study.seeds <= alpha  # by the sign-flip test; below, see _warn_of_few_seeds
+    reachable = 2 / 2**evidence.study.seeds <= alpha  # if false, _warn_of_few_seeds warns
     compared = list_rows(evidence.tables["comparisons"]) if reachable and not evidence.preliminary else []
     for row in compared:
         if row["p_value"] is not None and (row["p_value"] < alpha) != (row["p_sign_flip"] < alpha):
@@ -137,7 +140,10 @@ def _warn_of_tuning(evidence: Evidence) -> Iterator[str]:
 
 
 def _warn_of_changing_rankings(evidence: Evidence) -> Iterator[str]:
-    """Settings tried in tuning at which the arm that is behind in the answer led by more than the margin."""
+    """Warn if the ranking of two arms depends on a tuned setting.
+
+    This is so if the arm that is behind in the answer led by more than the margin at a tried setting.
+    """
     tuning = evidence.study.tuning
     if evidence.preliminary or not tuning.active:
         return
@@ -170,7 +176,7 @@ def _warn_of_changing_rankings(evidence: Evidence) -> Iterator[str]:
 
 
 def _spell_setting(setting: str, parameters: list[str]) -> str:
-    """`0.3` if only one parameter was tuned, else `learning rate=0.3,weight decay=0.01`."""
+    """Spell a setting: `0.3` for a single tuned parameter, else `learning rate=0.3,weight decay=0.01`."""
     return setting.partition("=")[2] if len(parameters) == 1 else spell_keyword(setting)
 
 
@@ -198,7 +204,7 @@ def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
 
 
 def _read_tuning_runs(evidence: Evidence, arm: str) -> pd.DataFrame:
-    """The arm's tuning runs. A run that diverged or crashed has accuracy zero, as in the tuning rule."""
+    """Read the arm's tuning runs. As in tuning, a run that diverged or crashed counts with accuracy zero."""
     runs = evidence.tables["runs"]
     of_arm = runs[(runs["phase"] == Phase.TUNE) & (runs["arm"] == arm)]
     return of_arm.assign(validation_accuracy=of_arm["validation_accuracy"].astype(float).fillna(0.0))

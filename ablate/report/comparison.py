@@ -14,7 +14,10 @@ from ablate.stats.verdicts import Verdict
 from ablate.study.study_file import list_changes
 
 THROUGHPUT_MARGIN = 0.05
-"""An arm is slower if its ratio to the baseline fell by more than this share, beyond its interval."""
+"""An arm counts as slower if its throughput ratio to the baseline fell by more than this share.
+
+The whole interval of the change must show such a fall.
+"""
 HARDWARE = ("device", "device_name", "cores", "timing_threads")
 CONDITIONS = ("design", "dataset", "model", "baseline", "recipe", "tuning", "validation", "seeds")
 BEFORE = " before"
@@ -30,7 +33,10 @@ class Change:
     ci_low: float | None
     ci_high: float | None
     throughput_ratio: float | None
-    """The ratio to the baseline in the second folder over that in the first; None: not comparable."""
+    """The arm's throughput ratio to the baseline in the second folder, divided by the ratio in the first.
+
+    None if the two timings cannot be compared.
+    """
     throughput_low: float | None
     throughput_high: float | None
     worse: bool
@@ -52,10 +58,11 @@ class Comparison:
 
 
 def compare_folders(first: Evidence, second: Evidence) -> Comparison:
-    """What changed from the first folder to the second, by the margin and alpha of the first.
+    """Find what changed from the first folder to the second, judged by the first study's margin and alpha.
 
-    Accuracies are paired by seed: equal seeds give equal split, order and starting values wherever the two
-    studies share them. Holm's correction is over the arms that both folders have.
+    Accuracies are paired by seed. A seed fixes the split of the data, the order of the examples and the
+    starting values, as far as the two studies have them in common. Holm's correction covers the arms that
+    both folders have.
     """
     shared = [
         arm
@@ -90,7 +97,7 @@ def _judge_change(
 ) -> Change:
     margin = first.study.decision.margin
     fell = row["difference"] is not None and row["difference"] < 0
-    if row["verdict"] == Verdict.CANNOT_TELL_APART:  # every seed moved alike: no test, and none needed
+    if row["verdict"] == Verdict.CANNOT_TELL_APART:  # every seed changed equally, so no test is needed
         worse = row["difference"] <= -margin
     elif row["verdict"] in (Verdict.UNSTABLE, Verdict.NOT_TRAINED, Verdict.NO_VERDICT):
         worse = _trains_less(first, second, arm)
@@ -112,7 +119,10 @@ def _judge_change(
 
 
 def _trains_less(first: Evidence, second: Evidence, arm: str) -> bool:
-    """Whether fewer of the shared seeds train in the second folder, or their median fell by the margin."""
+    """Whether fewer of the shared seeds train in the second folder, or the accuracy fell beyond the margin.
+
+    The accuracy's fall is the median over the seeds that trained in both folders.
+    """
     was, now = (
         evidence.confirmed[evidence.confirmed["arm"] == arm].set_index("seed") for evidence in (first, second)
     )
@@ -129,16 +139,19 @@ def _trains_less(first: Evidence, second: Evidence, arm: str) -> bool:
 
 
 def _get_network(evidence: Evidence, arm: str) -> Any:
-    """The arm's network. Arms of one name can be different networks, such as the finalists of two "
-    "searches."""
+    """The network's keywords. Two folders can have different networks under one arm's name.
+
+    For example, each of two searches has its own finalists.
+    """
     return evidence.provenance.networks[arm]
 
 
 def _compare_throughput(first: Evidence, second: Evidence) -> dict[str, Interval]:
-    """By arm, how its throughput ratio to the baseline changed.
+    """Compute for each arm how its throughput ratio to the baseline changed.
 
-    Ratios are compared because the pace of one machine differs between two sessions by more than the blocks
-    of one session show. A ratio within one session does not depend on that pace.
+    The speed of one machine differs between two sessions by more than it varies within a session. Throughputs
+    of two sessions are therefore not compared. The ratio of two arms within a session does not depend on the
+    session's speed.
     """
     found = {}
     for arm in second.arms[1:]:
@@ -220,13 +233,13 @@ def _state_answer(changes: list[Change], first: Evidence, second: Evidence) -> s
 
 
 def _is_within(change: Change, margin: float) -> bool:
-    """Whether an arm's accuracy certainly changed by less than the margin."""
+    """Whether the seeds show that an arm's accuracy changed by less than the margin."""
     alike = change.verdict == Verdict.CANNOT_TELL_APART and abs(change.difference or 0.0) < margin
     return alike or change.verdict == Verdict.EQUIVALENT
 
 
 def format_cells(change: Change) -> tuple[str, str, str, str]:
-    """Arm, verdict, accuracy and throughput of a change, as the cells of a table."""
+    """Format a change as the cells of a table: arm, verdict, difference in accuracy, throughput ratio."""
     accuracy = speed = "–"
     if change.difference is not None and change.ci_low is not None and change.ci_high is not None:
         ends = (change.difference, change.ci_low, change.ci_high)

@@ -13,7 +13,7 @@ from ablate.study.spec import StudySpec, ValueWhen, format_value
 
 
 def list_conditions(evidence: Evidence) -> list[str]:
-    """What was compared, what was fixed, how every arm was trained, on which data and which machine."""
+    """List the conditions: what was compared and fixed, how arms were trained, the data and the machine."""
     study = evidence.study
     may_change = {*study.factor_names, *study.tuning.ranges}
     network = _list_settings(study.baseline, may_change)
@@ -79,7 +79,7 @@ def _list_full_values(study: StudySpec) -> str:
 
 
 def _list_factors(evidence: Evidence) -> str:
-    """`pooling (baseline: avg)` for every factor, or the arms that the study file names."""
+    """List every factor like `pooling (baseline: avg)`, or else the arms that the study file names."""
     study = evidence.study
     if study.arms:
         settings = format_list([spell_keyword(name) for name in study.factor_names])

@@ -29,13 +29,13 @@ class Evidence:
     tables: dict[str, pd.DataFrame]
     arms: list[str]
     contrasts: list[Contrast]
-    """All comparisons that the study declares. Holm's correction is over all of them."""
+    """All comparisons that the study declares. Holm's correction covers all of them."""
     views: Views
-    """What the look inside recorded of the arms' networks; empty if no network was looked into."""
+    """Feature maps, filters and confusions of the arms' networks. Empty if no network was inspected."""
     missing_runs: int
     """How many confirmation runs are still to be done."""
     missing_blocks: int
-    """How many timing blocks are still to be done, of arms that can be timed."""
+    """How many timing blocks are still to be done. Arms that cannot be timed do not count."""
 
     @property
     def preliminary(self) -> bool:
@@ -44,7 +44,7 @@ class Evidence:
 
     @property
     def ceiling(self) -> float:
-        """The highest accuracy that guessing explains, even guessing always the commonest class."""
+        """The highest test accuracy that a network may reach by always predicting the most frequent class."""
         return _compute_ceiling(self.provenance)
 
     @property
@@ -54,23 +54,23 @@ class Evidence:
 
     @property
     def confirmed(self) -> pd.DataFrame:
-        """The runs of the confirm phase: their test accuracies decide the answer."""
+        """The runs of the confirm phase. Their test accuracies decide the answer."""
         runs = self.tables["runs"]
         return runs[runs["phase"] == Phase.CONFIRM]
 
 
 def gather(path: Path) -> Evidence:
-    """The folder's study, provenance and tables, with the derived ones computed.
+    """Read the folder's study, provenance and input tables, and compute the derived tables.
 
     Raises:
-        FolderError: a given table is missing or torn.
+        FolderError: an input table is missing or damaged.
     """
     study, provenance, given = read_inputs(path)
     arms = list(provenance.arms)
     confirmed = given["runs"][given["runs"]["phase"] == Phase.CONFIRM]
     timed = given["timing"]
-    each_round = timed["arm"].nunique() + 1  # the baseline's are the first and the last
-    # Throughput is a ratio to the baseline: without a trained baseline nothing is timed.
+    each_round = timed["arm"].nunique() + 1  # a block times the baseline twice: first and last
+    # Reports show throughput as a ratio to the baseline. Without a trained baseline nothing is timed.
     trained = confirmed.loc[confirmed["status"].isin(TRAINED), "arm"]
     to_time = study.timing.blocks * each_round if arms[0] in set(trained) else 0
     contrasts = make_contrasts(provenance.contrasts)

@@ -19,7 +19,10 @@ class Entry:
 
 
 def write_index(parent: Path) -> Path | None:
-    """Path of the index.html written over all reports in `parent`; None if another tool wrote that file."""
+    """Write an index.html that lists all reports in `parent`, and return its path.
+
+    If another tool wrote the index.html that is there, leave it alone and return None.
+    """
     page = parent / "index.html"
     if page.exists() and _read_description(page).get("generator") != GENERATOR:
         return None
@@ -34,7 +37,7 @@ def write_index(parent: Path) -> Path | None:
 
 
 class _Head(HTMLParser):
-    """The content of a page's meta elements by name."""
+    """A parser that collects the content of a page's meta elements by name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +50,7 @@ class _Head(HTMLParser):
 
 
 def _read_description(page: Path) -> dict[str, str]:
-    # A report holds megabytes of pictures, so only its head is read.
+    # A report contains megabytes of pictures, so only the head of its page is read.
     with page.open(encoding="utf-8", errors="replace") as file:
         head = file.read(20_000).partition("</head>")[0]
     parser = _Head()

@@ -5,12 +5,12 @@ from ablate.stats.arm_names import ArmNames, read_arm_names
 
 
 def name_arm(evidence: Evidence, arm: str, beside: str | None = None) -> str:
-    """`baseline (pooling=avg)`: the arm's name with the values in which it differs from `beside`."""
+    """Name an arm with the values in which it differs from the arm `beside`: `baseline (pooling=avg)`."""
     return _read_names(evidence).name_arm(arm, beside)
 
 
 def name_contrast(evidence: Evidence, arm: str, other: str) -> str:
-    """`pooling=max against baseline (pooling=avg)`, or `interaction of A and B`."""
+    """Name a comparison: `pooling=max against baseline (pooling=avg)`, or `interaction of A and B`."""
     return _read_names(evidence).name_contrast(arm, other)
 
 

@@ -10,7 +10,7 @@ from ablate.formatting import format_p
 
 
 def load_templates(*, autoescape: bool) -> Environment:
-    """The package's templates with their filters; `autoescape` for HTML."""
+    """Load the package's templates with their filters. HTML pages need `autoescape`."""
     environment = Environment(
         loader=PackageLoader("ablate.report"),
         autoescape=autoescape,
@@ -33,14 +33,14 @@ def load_templates(*, autoescape: bool) -> Environment:
 
 
 def _format_number(value: Any, digits: int = 2) -> str:
-    """A number for a table: whole numbers with separators, others with fixed digits, – where unknown."""
+    """Format a table's number: `12,500` if whole, else with fixed digits. An unknown number is `–`."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return (f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}").replace("-", "−")
 
 
 def _escape_markdown(text: object) -> str:
-    """The text with every character escaped that Markdown could read as a tag, a table cell or emphasis."""
+    """Escape every character that Markdown could read as a tag, the end of a table cell, or emphasis."""
     escaped = str(text).replace("\\", "\\\\").replace("&", "&amp;")
     for character in "`*_{}[]<>|#$~":
         escaped = escaped.replace(

@@ -1,4 +1,4 @@
-"""Published results beside ours, as a reader sees them."""
+"""Published results beside this study's results, formatted for a reader."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from ablate.report.evidence import Evidence
 
 
 def describe_references(evidence: Evidence) -> list[dict[str, Any]]:
-    """Each published value, our interval for one further run, and whether it lies inside.
+    """List each published value, this study's interval for one further run, and whether the value is inside.
 
-    Empty where the table has no interval: see `compare_references`.
+    Interval and answer are empty where the table has no interval: see `compare_references`.
     """
     if "references" not in evidence.tables:
         return []

@@ -1,4 +1,4 @@
-"""Remarks: what all arms say together that no single comparison does, such as a ranking that changes."""
+"""Remarks: results that no single comparison shows, such as a best value that depends on another factor."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from ablate.stats.verdicts import Verdict
 from ablate.study.spec import FULL
 
 SETTLED = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR)
-"""Verdicts that say that there is a difference."""
+"""The verdicts that state a difference."""
 
 
 def list_remarks(evidence: Evidence) -> list[str]:
-    """Sentences about all arms together; none before the study is complete."""
+    """List sentences about all arms together. An unfinished study has none."""
     if evidence.preliminary:
         return []
     if evidence.study.design == "factorial":
@@ -34,9 +34,10 @@ def list_remarks(evidence: Evidence) -> list[str]:
 
 
 def _find_changing_leaders(evidence: Evidence) -> Iterator[str]:
-    """For every factor whose most accurate value depends on another factor, which value wins where.
+    """Yield a sentence for every factor whose most accurate value depends on another factor.
 
-    Means over seeds, all other factors at the baseline's value. Only where an interaction was found.
+    The sentence names the most accurate value at each value of the other factor. Accuracies are means over
+    seeds, with all further factors at the baseline's value. Factors without a found interaction are skipped.
     """
     means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna().astype(float)
     factors = list(evidence.study.factors)
@@ -65,7 +66,7 @@ def _find_changing_leaders(evidence: Evidence) -> Iterator[str]:
 
 
 def _interact(evidence: Evidence, one: str, other: str) -> bool:
-    """Whether any interaction of two factors was found: without it, changing leaders are noise."""
+    """Whether the tests found an interaction of two factors. Otherwise a changing leader can be noise."""
     compared = list_rows(evidence.tables["comparisons"])
     names = (row["arm"] for row in compared if row["baseline"] == BOTH_ALONE and row["verdict"] in SETTLED)
     pairs = ({half.partition("=")[0] for half in name.split(" × ")} for name in names)
@@ -73,7 +74,7 @@ def _interact(evidence: Evidence, one: str, other: str) -> bool:
 
 
 def _describe_steps(evidence: Evidence) -> str:
-    """The way from the baseline to the full arm, with what each step added."""
+    """Describe the steps from the baseline to the full arm, with what each step added."""
     told = []
     for row in list_rows(evidence.tables["path"]):
         gap = "" if row["difference"] is None else f" {format_points(row['difference'], signed=True)}"

@@ -22,7 +22,7 @@ from ablate.stats.verdicts import Verdict
 
 
 def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
-    """Why a row of the comparisons table has its verdict, in sentences with the numbers behind it."""
+    """Explain why a row of the comparisons table has its verdict, in sentences with numbers."""
     involved = _list_involved(row, evidence)
     both = evidence.confirmed[evidence.confirmed["arm"].isin(involved)]
     verdict = row["verdict"]
@@ -41,7 +41,7 @@ def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
 
 
 def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> str:
-    """Verdicts on a mean difference of `pairs` pairs of runs."""
+    """Explain a verdict that rests on the mean difference of `pairs` pairs of runs."""
     decision, verdict, family = evidence.study.decision, row["verdict"], len(evidence.contrasts)
     measured = _state_difference(row, evidence)
     if verdict == Verdict.NO_VERDICT:
@@ -66,7 +66,7 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
     if verdict == Verdict.SIZE_UNCLEAR:
         return f"{tested} There is a difference, but it may be smaller than the margin of {margin}."
     if verdict == Verdict.EQUIVALENT:
-        # Two one-sided tests at alpha are an interval at 1 - 2·alpha: it, not the usual one, lies inside.
+        # Two one-sided tests at alpha find equivalence if the interval at 1 - 2·alpha is inside the margin.
         confidence = round(1 - 2 * decision.alpha / family, 4)
         shown = format_interval(row["equivalence_ci_low"], row["equivalence_ci_high"], confidence)
         return f"{tested} Any difference is smaller than the margin of {margin} ({shown})."
@@ -74,7 +74,7 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
 
 
 def _say_what_seeds_can_show(row: Mapping[str, Any], pairs: int, evidence: Evidence) -> str:
-    """Why a comparison is inconclusive, the difference that it could detect, and how many seeds would do."""
+    """Say why a comparison is inconclusive, which difference it could detect, and how many seeds it needs."""
     decision, family = evidence.study.decision, len(evidence.contrasts)
     margin = f"±{format_margin(decision.margin)}"
     detectable = (
@@ -107,8 +107,11 @@ def _explain_not_trained(both: pd.DataFrame, involved: list[str], evidence: Evid
 def _explain_unstable(
     row: Mapping[str, Any], both: pd.DataFrame, involved: list[str], evidence: Evidence
 ) -> str:
-    """Which runs did not train, and what can be said without a mean: seeds ahead and the median seed."""
-    # A diverged run guesses at best. Only its rank is used, never its value.
+    """Say which runs did not train, and compare the arms without a mean.
+
+    The comparison counts the seeds at which the arm is ahead, and gives the median difference if it is known.
+    """
+    # A diverged run counts as accuracy 0, which ranks it last. The value 0 itself is never shown.
     accuracy = both["test_accuracy"].astype(float).mask(both["status"] == Status.DIVERGED, 0.0)
     failed = both[accuracy <= evidence.ceiling]
     told = []
@@ -134,7 +137,7 @@ def _explain_unstable(
     )
     middle = gaps.index[(len(gaps) - 1) // 2 : len(gaps) // 2 + 1]
     if middle.isin(failed["seed"]).any():
-        return f"{ranked}."  # the size of a gap to a run that failed says nothing
+        return f"{ranked}."  # the size of a gap to an untrained run has no meaning
     return f"{ranked}, and the median difference is {format_points(float(gaps.median()), signed=True)}."
 
 
@@ -153,7 +156,7 @@ def _state_difference(row: Mapping[str, Any], evidence: Evidence) -> str:
 
 
 def _list_involved(row: Mapping[str, Any], evidence: Evidence) -> list[str]:
-    """The arms that a contrast weighs, the one compared with first."""
+    """List the arms of a contrast, first the arm that the others are compared with."""
     if row["baseline"] != BOTH_ALONE:
         return [row["baseline"], row["arm"]]
     (contrast,) = (c for c in evidence.contrasts if c.name == row["arm"])
@@ -161,7 +164,7 @@ def _list_involved(row: Mapping[str, Any], evidence: Evidence) -> list[str]:
 
 
 def describe_cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> str:
-    """What the arm costs compared with the baseline: throughput ratio with its interval, size, arithmetic."""
+    """Describe the arm's cost against the baseline: throughput ratio with interval, parameters, FLOPs."""
     told = []
     if pd.notna(arm["examples_per_second_ratio_ci_low"]):
         confidence = 1 - evidence.study.decision.alpha

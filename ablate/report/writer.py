@@ -1,4 +1,4 @@
-"""Writes a report folder's pages, figures and derived tables from its given tables, without torch."""
+"""Write a report folder's pages, figures and derived tables from its input tables, without torch."""
 
 import base64
 from collections.abc import Sequence
@@ -24,16 +24,16 @@ from ablate.report.remarks import list_remarks
 RUNS_SHOWN = 500
 FINDINGS_SHOWN = 12
 EXPLORER = "explore.html"
-"""The report links this page if `ablate explore DIR --save DIR/explore.html` has written it."""
+"""The report links to this page if the folder has it: `ablate explore DIR --save DIR/explore.html`."""
 ASKED = "asked-"
 """Prefix of the figures that `ablate activations` draws. Writing a report does not delete them."""
 
 
 def write(path: Path) -> Evidence:
-    """Write report.html, report.md, figures and derived tables; the evidence that they were made from.
+    """Write report.html, report.md, figures and derived tables. Return the evidence that they show.
 
     Raises:
-        FolderError: a given table is missing or torn.
+        FolderError: an input table is missing or damaged.
     """
     evidence = gather(path)
     if not evidence.preliminary:
@@ -94,7 +94,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
 
 
 def _name_arms(evidence: Evidence, table: str) -> list[dict[str, Any]]:
-    """The table's rows with arms named for a reader."""
+    """List the table's rows, with each arm's own name replaced by its name for a reader."""
     named = []
     for row in list_rows(evidence.tables[table]):
         beside = row.get("baseline")

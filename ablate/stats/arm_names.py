@@ -8,7 +8,7 @@ from ablate.stats.contrasts import BOTH_ALONE
 from ablate.study.spec import FULL, StudySpec
 
 MOST_VALUES = 4
-"""With more values than this, the reader sees only the arm's own name: a longer name is hard to read."""
+"""The most factor values that a name shows. With more values, the reader sees only the arm's own name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,14 +17,17 @@ class ArmNames:
 
     baseline: str
     values: pd.DataFrame
-    """One row an arm, one column a factor, as text. Empty if the study file names its arms itself."""
+    """The factor values as text: one row for each arm, one column for each factor.
+
+    The table is empty if the study file names its arms itself.
+    """
 
     def name_arm(self, arm: str, beside: str | None = None) -> str:
-        """`baseline (pooling=avg)`: the arm's name with the values in which it differs from `beside`.
+        """Name an arm with the values in which it differs from the arm `beside`: `baseline (pooling=avg)`.
 
-        Without `beside`, the baseline has all its factor values. An arm `without ...` has the values in which
-        it differs from the full arm, and every other arm those in which it differs from the baseline. Values
-        that are part of the arm's own name are not repeated.
+        Without `beside`, the baseline is named with all its factor values. An arm `without ...` is named with
+        the values in which it differs from the full arm. Every other arm is named with the values in which it
+        differs from the baseline. Values that are part of the arm's own name are not repeated.
         """
         if arm not in self.values.index:
             return arm
@@ -37,14 +40,14 @@ class ArmNames:
         return f"{arm} ({', '.join(told)})" if 0 < len(told) <= MOST_VALUES else arm
 
     def name_contrast(self, arm: str, other: str) -> str:
-        """`pooling=max against baseline (pooling=avg)`, or `interaction of A and B`."""
+        """Name a comparison: `pooling=max against baseline (pooling=avg)`, or `interaction of A and B`."""
         if other == BOTH_ALONE:
             return f"interaction of {' and '.join(arm.split(' × '))}"
         return f"{self.name_arm(arm, other)} against {self.name_arm(other, arm)}"
 
 
 def read_arm_names(study: StudySpec, runs: pd.DataFrame, baseline: str) -> ArmNames:
-    """Read the arms' factor values from the runs table; factors that it lacks are left out."""
+    """Read the arms' factor values from the runs table. Factors without a column there are left out."""
     by_arm = runs.drop_duplicates("arm").set_index("arm")
     factors = [name for name in study.factor_names if name in runs]
     values = by_arm[factors].fillna("null").astype(str)

@@ -18,19 +18,19 @@ from ablate.stats.verdicts import Verdict
 from ablate.study.spec import Decision
 
 EXACT_SIGN_FLIPS = 2**14
-"""Up to this number of sign patterns, the permutation test uses all. Of more, it draws this many."""
+"""The permutation test uses all sign patterns up to this number. Of more patterns it draws this many."""
 
 
 def compare(
     runs: pd.DataFrame, contrasts: Sequence[Contrast], decision: Decision, *, ceiling: float
 ) -> pd.DataFrame:
-    """The `comparisons` table: a row for each contrast, paired by seed, with a verdict.
+    """Make the `comparisons` table: a row for each contrast, with runs paired by seed, and a verdict.
 
     Holm's correction covers all contrasts.
 
     Args:
         runs: the `runs` table; only its confirm phase is used.
-        contrasts: those that the study declared.
+        contrasts: all contrasts that the study declares.
         decision: the margin and alpha.
         ceiling: the highest accuracy that guessing may reach.
     """
@@ -39,11 +39,11 @@ def compare(
     for contrast in contrasts:
         involved = confirmed[confirmed["arm"].isin(list(contrast.weights))]
         broken = _find_untrained(involved, ceiling)
-        # If some runs did not train, there is no mean, because the mean of the others would mislead.
+        # If some runs did not train, no mean is computed: a mean of the other runs alone would mislead.
         values = _compute_by_seed(involved, contrast) if broken is None else np.array([])
         rows.append({**_test_pairs(values, decision, len(contrasts)), "verdict": broken})
         rows[-1] |= {"arm": contrast.name, "baseline": contrast.reference}
-    # Holm's correction counts every declared contrast. One that could not be tested has p = 1.
+    # Holm's correction counts every declared contrast. A contrast that could not be tested has p = 1.
     raw = [1.0 if row["p_value"] is None else row["p_value"] for row in rows]
     corrected = multipletests(raw, decision.alpha, method="holm")[1] if raw else []
     for row, p_holm in zip(rows, corrected, strict=True):
@@ -53,10 +53,10 @@ def compare(
 
 
 def trace_path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFrame:
-    """The steps from the baseline to the full arm: one row a step, with its difference and its accuracy.
+    """Make the `path` table: one row for each step from the baseline to the full arm.
 
-    The last step comes from the contrast of the full arm without its last factor against the full arm, with
-    the sign reversed.
+    A row has the step's difference and the accuracy after the step. The study compares the full arm without
+    its last factor against the full arm. The last step is this contrast with the sign reversed.
     """
     steps = comparisons[(comparisons["baseline"] != full) & (comparisons["arm"] != full)]
     last = comparisons[(comparisons["baseline"] == full) & (comparisons["arm"] == steps["arm"].iloc[-1])]
@@ -72,7 +72,7 @@ def trace_path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.D
 
 
 def _find_untrained(involved: pd.DataFrame, ceiling: float) -> str | None:
-    """The verdict if some of the arms' runs did not train; None if the means can be compared."""
+    """Find the verdict on arms of which some runs did not train. None if the means can be compared."""
     if involved["seed"].nunique() < PAIRS_FOR_A_VERDICT:
         return Verdict.NO_VERDICT if (involved["status"] == Status.DIVERGED).any() else None
     if (involved["status"] == Status.DIVERGED).any():
@@ -81,23 +81,23 @@ def _find_untrained(involved: pd.DataFrame, ceiling: float) -> str | None:
     at_chance = done["test_accuracy"] <= ceiling
     if (done.groupby("arm")["test_accuracy"].median() <= ceiling).any():
         return Verdict.NOT_TRAINED
-    # A run that stayed at chance did not train, and counts like one that diverged.
+    # A run that stayed at chance did not train, and counts like a diverged run.
     return Verdict.UNSTABLE if at_chance.any() else None
 
 
 def _compute_by_seed(involved: pd.DataFrame, contrast: Contrast) -> np.ndarray[Any, Any]:
-    """The contrast's value for every seed that all its arms completed, `(pairs,)`."""
+    """Compute the contrast's value for every seed that all its arms completed, `(pairs,)`."""
     done = involved[involved["status"] == Status.COMPLETE]
     wide = done.pivot_table(index="seed", columns="arm", values="test_accuracy")
     if not set(contrast.weights) <= set(wide.columns):
         return np.array([])
     values = pd.concat([weight * wide[arm] for arm, weight in contrast.weights.items()], axis=1)
-    # Accuracies are ratios of whole numbers. Digits after the ninth are rounding errors.
+    # Rounding to nine digits removes floating-point errors, so that equal differences are exactly equal.
     return np.round(values.sum(axis=1, skipna=False).dropna().astype(float).to_numpy(), 9)
 
 
 def _test_pairs(values: np.ndarray[Any, Any], decision: Decision, contrasts: int) -> dict[str, Any]:
-    """A row of the table before Holm's correction. A column that needs more values is None."""
+    """Make a row of the table before Holm's correction. A column that needs more pairs is None."""
     row: dict[str, Any] = dict.fromkeys(TABLES["comparisons"])
     n = row["pairs"] = len(values)
     if n == 0:
@@ -131,7 +131,7 @@ def _test_pairs(values: np.ndarray[Any, Any], decision: Decision, contrasts: int
 
 
 def _choose_verdict(row: Mapping[str, Any], decision: Decision) -> str:
-    """The first verdict that applies, for arms that trained."""
+    """Choose the first verdict that applies. All arms of the contrast have trained."""
     if row["pairs"] < PAIRS_FOR_A_VERDICT:
         return Verdict.NO_VERDICT
     if row["p_value"] is None:

@@ -7,12 +7,12 @@ from itertools import combinations, product
 import pandas as pd
 
 BOTH_ALONE = "both alone"
-"""The reference that the tables name for an interaction: the sum of the two values' separate effects."""
+"""What the tables name as the other side of an interaction: the sum of the two values' separate effects."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """A weighted sum of arms' accuracies. The test asks whether it is zero."""
+    """A weighted sum of arms' accuracies. The test asks whether the sum is zero."""
 
     name: str
     reference: str
@@ -20,23 +20,23 @@ class Contrast:
 
 
 def make_contrasts(pairs: Iterable[Sequence[str]]) -> list[Contrast]:
-    """A contrast for each pair: the first arm minus the second."""
+    """Make a contrast for each pair of arms: the first arm minus the second."""
     return [Contrast(name=arm, reference=other, weights={arm: 1.0, other: -1.0}) for arm, other in pairs]
 
 
 def tabulate_settings(confirmed: pd.DataFrame, factors: Iterable[str]) -> pd.DataFrame:
-    """The confirmed arms' settings: one row an arm, one column a factor; an absent value is `null`."""
+    """Tabulate the confirmed arms' settings by arm (rows) and factor (columns). An absent value is `null`."""
     return confirmed.drop_duplicates("arm").set_index("arm")[list(factors)].fillna("null")
 
 
 def list_interactions(settings: pd.DataFrame) -> list[Contrast]:
-    """The interactions of a factorial: for every two factors, a contrast for each pair of their values.
+    """List the interactions of a factorial: for every two factors, a contrast for each pair of their values.
 
-    The contrast is the effect of both values together minus the sum of their separate effects. It is
-    averaged over those values of the other factors for which all four arms exist.
+    The contrast is the effect of both values together minus the sum of their separate effects. This needs
+    four arms. The contrast is the average over those values of the other factors for which all four exist.
 
     Args:
-        settings: one row an arm, the baseline first, one column a factor.
+        settings: one row for each arm, the baseline first, and one column for each factor.
     """
     settings = settings.fillna("null")
     cells = {tuple(row): str(arm) for arm, row in zip(settings.index, settings.to_numpy(), strict=True)}
@@ -73,5 +73,5 @@ def list_interactions(settings: pd.DataFrame) -> list[Contrast]:
 
 
 def _replace(cell: tuple[str, ...], values: Mapping[int, str]) -> tuple[str, ...]:
-    """The cell with other values at the given positions."""
+    """Copy the cell (a value for each factor) with other values at the given positions."""
     return tuple(values.get(i, value) for i, value in enumerate(cell))

@@ -18,18 +18,21 @@ class Interval:
 
 
 def compute_mean_interval(values: Sequence[float], confidence: float) -> Interval | None:
-    """Student's t-interval of the mean; None for fewer than two values."""
+    """Compute Student's t-interval of the mean. None for fewer than two values."""
     if len(values) < 2:
         return None
     mean, spread = float(np.mean(values)), float(stats.sem(values))
-    if np.ptp(values) == 0:  # rounding makes the standard error of equal values differ from zero
+    if np.ptp(values) == 0:  # rounding could give equal values a standard error above zero
         return Interval(mean=mean, low=mean, high=mean)
     low, high = stats.t.interval(confidence, len(values) - 1, loc=mean, scale=spread)
     return Interval(mean=mean, low=float(low), high=float(high))
 
 
 def compute_prediction_interval(values: Sequence[float], confidence: float) -> Interval | None:
-    """The interval for one further value: mean ± t·s·sqrt(1 + 1/n) (Hahn & Meeker, 1991, section 4.7)."""
+    """Compute the interval for one further value (Hahn & Meeker, 1991, section 4.7).
+
+    It is mean ± t·s·sqrt(1 + 1/n). None for fewer than two values.
+    """
     if len(values) < 2:
         return None
     n, mean = len(values), float(np.mean(values))

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 Point = tuple[float, float]
-"""Two objectives. More is better in both."""
+"""The values of two objectives. Higher is better for both."""
 
 
 def mark_front(points: Sequence[Point | None]) -> list[bool | None]:
-    """Mark the points on the front: no other is as good in both and better in one. None stays None."""
+    """Mark the points on the front: no other point is as good in both and better in one. None stays None."""
     known = [point for point in points if point is not None]
     return [
         None if p is None else not any(q != p and q[0] >= p[0] and q[1] >= p[1] for q in known)
@@ -16,7 +16,7 @@ def mark_front(points: Sequence[Point | None]) -> list[bool | None]:
 
 
 def compute_hypervolume(points: Sequence[Point], reference: Point) -> float:
-    """The area between the front and the reference point, in the product of both units."""
+    """Compute the area between the front and the reference point, in the product of both units."""
     area, covered = 0.0, reference[1]
     for first, second in sorted(points, reverse=True):
         if first > reference[0] and second > covered:

@@ -10,24 +10,29 @@ PAIRS_FOR_A_VERDICT = 3
 
 
 def count_seeds_for_significance(contrasts: int, alpha: float) -> int:
-    """The fewest pairs with which an exact sign-flip test can fall below alpha after Holm: 2/2ⁿ ≤ alpha/m."""
+    """Count the fewest pairs n for which an exact sign-flip test can be significant: 2/2ⁿ ≤ alpha/contrasts.
+
+    The division by the number of contrasts is Holm's correction of the smallest p-value.
+    """
     return math.ceil(1 + math.log2(contrasts / alpha))
 
 
 def compute_detectable_effect(pairs: int, alpha: float, power: float = POWER) -> float:
-    """The effect size d_z that a two-sided paired t-test at level alpha detects with that power.
+    """Compute the effect size d_z that a two-sided paired t-test at level alpha detects with the given power.
 
-    scipy's inverse of the noncentral t is exact, except that it ignores the opposite tail (below alpha/2).
-    statsmodels' solver is not used: for small alpha it returns the end of its bracket without a warning.
+    scipy inverts the noncentral t exactly. The result ignores the opposite tail, which is below alpha/2.
+    statsmodels' solver is not used, because for small alpha it returns the end of its bracket without a
+    warning.
     """
     critical = stats.t.ppf(1 - alpha / 2, pairs - 1)
     return float(special.nctdtrinc(pairs - 1, 1 - power, critical)) / math.sqrt(pairs)
 
 
 def count_seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float = POWER) -> int:
-    """The fewest pairs with which two one-sided tests show equivalence if the true difference is zero.
+    """Count the fewest pairs with which two one-sided tests show equivalence if the true difference is zero.
 
-    Each test gets half of the permitted error, 1 - power (Chow, Shao & Wang, 2008, section 3.2).
+    Each of the two tests may miss with half of the probability 1 - power (Chow, Shao & Wang, 2008, section
+    3.2).
     """
     miss = (1 - power) / 2
 
@@ -42,9 +47,9 @@ def count_seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float 
 
 
 def compute_resolvable_spread(pairs: int, margin: float, alpha: float) -> float:
-    """The largest standard deviation of differences at which this many pairs can show equivalence.
+    """Compute the largest standard deviation of differences at which this many pairs can show equivalence.
 
-    It has the unit of the margin. It is 0 if there are too few pairs for a verdict.
+    The result has the unit of the margin, and is 0 if there are too few pairs for a verdict.
     """
     if pairs < PAIRS_FOR_A_VERDICT:
         return 0.0

@@ -13,17 +13,17 @@ from ablate.study.spec import Reference
 def compare_references(
     runs: pd.DataFrame, baseline: str, references: Sequence[Reference], *, ceiling: float, confidence: float
 ) -> pd.DataFrame:
-    """The `references` table: each published value, our mean, the interval, and whether the value is inside.
+    """Make the `references` table: published value, our mean, interval, and whether the value is inside.
 
     Mean, interval and `inside` are empty if a confirmed run of the baseline diverged or stayed at chance,
     because then the other runs do not predict a further run. They are also empty for fewer than two runs.
 
     Args:
         runs: the `runs` table; only the confirmed runs of the baseline are used.
-        baseline: its arm's name.
+        baseline: the name of the baseline's arm.
         references: the published values.
         ceiling: the highest accuracy that guessing may reach.
-        confidence: of the prediction interval.
+        confidence: the confidence level of the prediction interval.
     """
     confirmed = runs[(runs["phase"] == Phase.CONFIRM) & (runs["arm"] == baseline)]
     complete = confirmed[confirmed["status"] == Status.COMPLETE]

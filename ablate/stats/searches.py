@@ -13,13 +13,13 @@ from ablate.stats.pareto import compute_hypervolume, mark_front
 def tabulate_candidates(
     runs: pd.DataFrame, search: SearchFacts, baseline: str, *, chance: float
 ) -> pd.DataFrame:
-    """The `candidates` table: in the order tried, with the Pareto front and the hypervolume so far.
+    """Make the `candidates` table, in the order tried, with the Pareto front and the hypervolume so far.
 
     Args:
         runs: the `runs` table; only its search phase is used.
         search: the candidates in the order tried, and the finalists.
         baseline: the arm that the search tried first.
-        chance: the accuracy of guessing. The hypervolume's reference is this and the highest cost.
+        chance: the accuracy of guessing. Chance and the highest cost are the hypervolume's reference point.
     """
     searched = runs[runs["phase"] == Phase.SEARCH].set_index(["arm", "setting"])
     rows = []

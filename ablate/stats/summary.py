@@ -23,13 +23,13 @@ def summarise(
     *,
     ceiling: float,
 ) -> pd.DataFrame:
-    """The `arms` table: one row an arm, with accuracy, its interval, throughput, size, cost, Pareto front."""
+    """Make the `arms` table: for each arm accuracy, interval, throughput, size, cost and Pareto front."""
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
     speeds = summarise_throughput(timing, arms, 1 - decision.alpha)
     rows = []
     for arm in arms:
         of_arm = confirmed[confirmed["arm"] == arm]
-        # If only some runs trained, there is no mean. If all runs stayed at chance, there is one.
+        # An arm has no mean if only some of its runs trained. If all runs stayed at chance, it has a mean.
         accuracies = of_arm["test_accuracy"].dropna().astype(float).tolist()
         at_chance = sum(accuracy <= ceiling for accuracy in accuracies)
         if (of_arm["status"] == Status.DIVERGED).any() or 0 < at_chance < len(accuracies):

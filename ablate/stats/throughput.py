@@ -15,11 +15,12 @@ from ablate.stats.power import PAIRS_FOR_A_VERDICT
 def summarise_throughput(
     timing: pd.DataFrame, arms: Sequence[str], confidence: float
 ) -> dict[str, dict[str, float]]:
-    """Examples per second by arm (median of blocks) and its ratio to the baseline's (paired by block).
+    """Compute each arm's examples per second, and their ratio to the baseline's examples per second.
 
-    The ratio is the geometric mean over blocks, with a t-interval on the logarithm. Each block times the
-    baseline first and last, and the mean of the two cancels a steady drift. Disturbed measurements are left
-    out. An arm with fewer than three undisturbed pairs gets no ratio.
+    Examples per second are the median over timing blocks. The ratio is the geometric mean of the blocks'
+    ratios, with a t-interval on the logarithm. A block times the baseline first and last. The mean of
+    these two cancels a steady drift. Disturbed measurements are left out. An arm with fewer than three
+    undisturbed pairs has no ratio.
     """
     by_block = _average_by_block(timing)
     found: dict[str, dict[str, float]] = {}
@@ -28,7 +29,7 @@ def summarise_throughput(
             continue
         blocks = by_block.loc[arm].astype(float)
         found[arm] = {"examples_per_second": float(blocks.median())}
-        # An interval from order statistics, exact for any distribution. For 95 % it needs six blocks.
+        # The interval uses order statistics and holds for any distribution. At 95 % it needs six blocks.
         tested: Any = stats.quantile_test(blocks.to_numpy(), p=0.5)
         low, high = tested.confidence_interval(confidence)
         if math.isfinite(low) and math.isfinite(high):
@@ -50,9 +51,9 @@ def summarise_throughput(
 def compare_ratios(
     before: pd.DataFrame, after: pd.DataFrame, arm: str, baseline: str, confidence: float
 ) -> Interval | None:
-    """The factor by which an arm's ratio to the baseline changed between two timings, with Welch's interval.
+    """Compute the factor by which an arm's ratio to the baseline changed between two timings.
 
-    None where either timing has fewer than three undisturbed pairs of blocks.
+    The interval is Welch's. None if one of the timings has fewer than three undisturbed pairs.
     """
     logs = [
         np.log(_compute_ratios(_average_by_block(timing), arm, baseline).to_numpy())
@@ -72,20 +73,20 @@ def add_speeds(timing: pd.DataFrame) -> pd.DataFrame:
 
 
 def _average_by_block(timing: pd.DataFrame) -> pd.Series:
-    """Undisturbed examples per second by arm and block; the mean of the baseline's two values."""
+    """Compute undisturbed examples per second by arm and block. The baseline's two values are averaged."""
     clean = add_speeds(timing[~timing["disturbed"].astype(bool)])
     return clean.groupby(["arm", "block"])["examples_per_second"].mean()
 
 
 def _compute_ratios(by_block: pd.Series, arm: str, baseline: str) -> pd.Series:
-    """The arm's speed divided by the baseline's, for every block that has both."""
+    """Divide the arm's speed by the baseline's speed, for every block that has both."""
     if not {arm, baseline} <= set(by_block.index.get_level_values("arm")):
         return pd.Series(dtype=float)
     return (by_block.loc[arm] / by_block.loc[baseline]).dropna()
 
 
 def measure_drift(timing: pd.DataFrame) -> float | None:
-    """The baseline's change of speed from a block's start to its end: median ratio - 1."""
+    """Compute the baseline's change of speed from a block's start to its end: the median ratio minus 1."""
     if timing.empty:
         return None
     timed = add_speeds(timing)
@@ -96,7 +97,10 @@ def measure_drift(timing: pd.DataFrame) -> float | None:
 
 
 def measure_spread(timing: pd.DataFrame) -> float | None:
-    """Interquartile range over median of the baseline's undisturbed blocks; None for fewer than three."""
+    """Divide the interquartile range of the baseline's undisturbed blocks by their median.
+
+    None for fewer than three undisturbed blocks.
+    """
     if timing.empty:
         return None
     first = timing.sort_values(["block", "position"])["arm"].iloc[0]

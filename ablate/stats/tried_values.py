@@ -6,11 +6,11 @@ from ablate.records.run_records import Phase
 
 COLUMNS = ["arm", "parameter", "value", "validation_accuracy", "chosen"]
 TOLERANCE = 1e-9
-"""Relative tolerance, because the tables `tuning` and `runs` have the same value with different digits."""
+"""Relative tolerance for equal values, because the tables `tuning` and `runs` round a value differently."""
 
 
 def tabulate_tried_values(runs: pd.DataFrame, tuning: pd.DataFrame) -> pd.DataFrame:
-    """One row per tuning run and parameter: the value, its score, and whether the arm was confirmed with it.
+    """Tabulate each tuning run and parameter: value, validation accuracy, and whether it was confirmed.
 
     A run that diverged or crashed has no validation accuracy.
     """

@@ -1,4 +1,4 @@
-"""The verdicts. A contrast gets the first one that applies; `comparisons.py` has the rules."""
+"""The verdicts. A contrast gets the first verdict that applies. `comparisons.py` has the rules."""
 
 from enum import StrEnum
 

@@ -25,7 +25,7 @@ from ablate.study.spec import (
 def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path) -> str:
     """Describe the first of pydantic's errors in one line: place, key, value and remedy."""
     error = errors[0]
-    # Pydantic's location contains the branch of a union and our own key 'ranges'. The file has neither.
+    # Pydantic's location contains union branches and our own key 'ranges'. The study file has neither.
     branches = (
         "ranges",
         "ValueWhen",
@@ -40,7 +40,7 @@ def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path
     )
     location = [str(part) for part in error["loc"]]
     keys = location[:1] + [part for part in location[1:] if not part.startswith(branches)]
-    if ".".join(keys[:3]) not in lines:  # the file has a single range without a list
+    if ".".join(keys[:3]) not in lines:  # a single range in the file stands outside a list
         keys = keys[:2] + keys[3:] if location[:2] == ["tuning", "ranges"] else keys
     key = ".".join(keys)
     written = key
@@ -56,7 +56,7 @@ def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path
         return f"{place}: {f'{key}: ' if key else ''}{error['ctx']['error']}"
     message = error["msg"][0].lower() + error["msg"][1:]
     if any(part.startswith(branches[1:]) for part in location[1:]):
-        # Every branch of a union reports an error. The error about the word itself is the most helpful.
+        # Every branch of a union reports an error. The error about the word itself helps the user most.
         for other in errors if isinstance(given, str) else ():
             if other["type"] == "value_error" and other["loc"][: len(keys)] == error["loc"][: len(keys)]:
                 return f"{place}: {key}: {other['ctx']['error']}"
@@ -71,7 +71,7 @@ def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path
 
 
 def _list_known_keys(parents: Sequence[str]) -> list[str]:
-    """The keys that may stand below `parents` in a study file."""
+    """List the keys that may stand below `parents` in a study file."""
     known: type[BaseModel] = StudySpec
     for parent in parents:
         if parent.isdigit():

@@ -31,7 +31,7 @@ def _refuse_blank_ends(text: str) -> str:
     return text
 
 
-# A word fills a cell of runs.csv.
+# A factor's value that is a word must fit into a cell of runs.csv.
 Word = Annotated[
     str, Field(max_length=300), AfterValidator(require_printable), AfterValidator(require_table_cell)
 ]
@@ -45,7 +45,7 @@ ArmName = Annotated[
     AfterValidator(_refuse_blank_ends),
     AfterValidator(require_table_cell),
 ]
-# Strict, because Python accepts True as the number 1.
+# Numbers are strict, because pydantic would otherwise accept True as the number 1.
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 
 
@@ -59,7 +59,7 @@ class Conditional(_Part):
     when: dict[str, Value] = {}
 
     def applies(self, settings: Mapping[str, Any]) -> bool:
-        """Whether an arm with these settings meets the condition. `[1, 2]` equals `(1, 2)`."""
+        """Whether an arm with these settings meets the condition. `[1, 2]` counts as equal to `(1, 2)`."""
         return all(
             format_value(settings.get(name)) == format_value(value) for name, value in self.when.items()
         )
@@ -72,7 +72,7 @@ class ValueWhen(Conditional):
 
 
 class Range(Conditional):
-    """The closed interval in which a nuisance is tuned."""
+    """The closed interval in which a nuisance, such as the learning rate, is tuned."""
 
     low: Annotated[float, Field(allow_inf_nan=False, strict=True)]
     high: Annotated[float, Field(allow_inf_nan=False, strict=True)]
@@ -124,9 +124,9 @@ class Recipe(_Part):
         "flip_crop_brightness",
     ] = "none"
     input_size: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
-    """Side length in pixels. Images are resized once, before training; null keeps their size."""
+    """Side length in pixels, to which images are resized once before training. null keeps their size."""
     train_images: Annotated[int, Field(ge=1, strict=True)] | None = None
-    """How many images to train on, out of those that are not held out for validation; null means all."""
+    """How many images to train on. Images held out for validation do not count. null means all others."""
 
 
 class Search(_Part):
@@ -138,7 +138,7 @@ class Search(_Part):
 
 
 class Tuning(_Part):
-    """How many points every arm tries in tuning, and from which ranges; `trials: 0` turns tuning off."""
+    """How many points every arm tries in tuning, and from which ranges. `trials: 0` turns tuning off."""
 
     trials: Annotated[int, Field(ge=0, le=1000, strict=True)] = 0
     ranges: dict[str, Ranges] = {}
@@ -168,7 +168,7 @@ class Decision(_Part):
     @model_validator(mode="before")
     @classmethod
     def _drop_metric(cls, raw: Any) -> Any:
-        """Accept `metric: accuracy`, which older study files contain. It was the only metric."""
+        """Accept and drop the key `metric: accuracy`, which older study files contain."""
         if not isinstance(raw, Mapping) or "metric" not in raw:
             return raw
         if raw["metric"] != "accuracy":
@@ -177,7 +177,7 @@ class Decision(_Part):
 
 
 class Timing(_Part):
-    """How throughput is measured, with each arm alone on the machine; `blocks: 0` turns this off."""
+    """How throughput is measured. Each arm runs alone on the machine. `blocks: 0` turns timing off."""
 
     blocks: Annotated[int, Field(ge=0, le=1000, strict=True)] = 10
     block_seconds: Annotated[float, Field(gt=0, le=60)] = 0.4
@@ -266,9 +266,9 @@ class StudySpec(_Part):
         return list(self.factors) or list(dict.fromkeys(name for arm in self.arms.values() for name in arm))
 
     def locate(self, key: str) -> str:
-        """The place and name of a dotted key, `file:line: key`.
+        """Return the place and name of a dotted key, `file:line: key`.
 
-        For a key that the file does not contain, this is the place of its nearest parent.
+        If the file does not contain the key, the place is that of the key's nearest parent.
         """
         written = key
         while written not in self._lines and "." in written:

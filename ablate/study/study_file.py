@@ -49,7 +49,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def dump(spec: StudySpec) -> str:
-    """The resolved study as YAML text. `read` turns it back into an equal study."""
+    """Write the resolved study as YAML text. `read` turns the text back into an equal study."""
     raw = _make_raw(spec)
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
@@ -72,7 +72,7 @@ def list_changes(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any
 
 
 def _make_raw(spec: StudySpec) -> dict[str, Any]:
-    """The content of the study file: without unused keys, and with a single range outside a list."""
+    """Make the content of the study file. Unused keys are left out, and a single range is not in a list."""
     raw = spec.model_dump(mode="json")
     ranges = {
         name: [_drop_if_empty(one, "when") for one in several]
@@ -90,7 +90,7 @@ def _make_raw(spec: StudySpec) -> dict[str, Any]:
 
 
 def _drop_if_empty(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The mapping without `key` if its value is empty."""
+    """Return the mapping. If the value of `key` is empty, leave this key out."""
     return {name: value for name, value in raw.items() if name != key or value}
 
 
@@ -111,11 +111,11 @@ def _list_leaves(raw: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _apply_fallback(raw: dict[str, Any]) -> dict[str, Any]:
-    """The study with its `fallback` section merged into it."""
+    """Merge the study's `fallback` section into the study."""
     over = raw.get("fallback") or {}
     merged = _merge({key: value for key, value in raw.items() if key != "fallback"}, over)
     if "references" not in over:
-        merged.pop("references", None)  # published values hold for the original data set
+        merged.pop("references", None)  # published values hold only for the original data set
     if "validation" not in over:
         # Hold out the same share of the images as on the original data set.
         held_out = raw.get("validation", StudySpec.model_fields["validation"].default)
@@ -126,7 +126,7 @@ def _apply_fallback(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count_training_images(dataset: Any) -> int | None:
-    """How many training images a data set has. None if it is invalid: the validation reports that."""
+    """Count a data set's training images. None if the data set is invalid, which `_validate` then reports."""
     try:
         return DatasetSpec.model_validate("fashion_mnist" if dataset is None else dataset).facts.train_images
     except ValueError:
@@ -134,7 +134,7 @@ def _count_training_images(dataset: Any) -> int | None:
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested mappings. Where both have a value, the one of `above` counts."""
+    """Merge nested mappings. If both have a value for a key, the value of `above` counts."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)

@@ -13,17 +13,17 @@ from ablate.errors import StudyError
 
 MAX_BYTES = 64_000
 DEEPEST = 20
-"""The most levels of nested lists and mappings. ruamel.yaml takes time quadratic in this depth."""
+"""The most levels of nested lists and mappings, limited because ruamel.yaml's time grows as the square."""
 
 
 def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """The mapping in the file, and the place (`file:line`) of every dotted key.
+    """Return the mapping in the file, and the place (`file:line`) of every dotted key.
 
     Raises:
         StudyError: the file is missing, unreadable or too long, or is not a YAML mapping.
     """
     try:
-        with path.open("rb") as file:  # limited, because a pipe or a device may never end
+        with path.open("rb") as file:  # the read is limited, because a pipe may never end
             content = file.read(MAX_BYTES + 1)
         text = content.decode("utf-8")
     except (FileNotFoundError, IsADirectoryError):
@@ -54,7 +54,8 @@ def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
     """Raise a StudyError for an alias, a tag, half a character or deep nesting.
 
-    These let a short file use much memory or time, or create objects other than plain values.
+    With aliases and deep nesting, a short file can take much memory or time. A tag can create objects other
+    than plain values. Half a character cannot be written to a file.
     """
     depth = 0
     for event in yaml.parse(text):
@@ -72,7 +73,7 @@ def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
 
 
 def _find_invalid_line(root: Node | None) -> str:
-    """`:line` of the first scalar that looks like a number or a date but is invalid; otherwise empty."""
+    """Find `:line` of the first scalar that looks like a number or a date but is invalid. Otherwise empty."""
     for node in _list_scalars(root):
         try:
             YAML(typ="safe", pure=True).load(node.value)
