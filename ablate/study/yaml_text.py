@@ -52,16 +52,21 @@ def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
-    """Raise a StudyError for an alias, a tag, half a character or deep nesting.
+    """Raise a StudyError for an alias, an anchor defined twice, a tag, half a character or deep nesting.
 
     With aliases and deep nesting, a short file can take much memory or time. A tag can create objects other
     than plain values. Half a character cannot be written to a file.
     """
     depth = 0
+    anchors = set()
     for event in yaml.parse(text):
         at = f"{path}:{event.start_mark.line + 1}"
         if isinstance(event, AliasEvent):
             raise StudyError(f"{at}: alias '*{event.anchor}' is not allowed: write the value itself")
+        if isinstance(event, NodeEvent) and event.anchor is not None:
+            if event.anchor in anchors:  # ruamel.yaml would print a warning of several lines
+                raise StudyError(f"{at}: anchor '&{event.anchor}' is defined twice: remove it")
+            anchors.add(event.anchor)
         if isinstance(event, NodeEvent) and (tag := getattr(event, "tag", None)) is not None:
             raise StudyError(f"{at}: tag '{tag}' is not allowed: write the plain value")
         if any("\ud800" <= letter <= "\udfff" for letter in getattr(event, "value", "")):

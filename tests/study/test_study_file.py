@@ -102,6 +102,7 @@ INVALID = {
     "both factor and tuned": ("{pooling: [avg, max]}", "{learning_rate: [1, 2]}", r"'learning_rate' is both"),
     "duplicate key": ("seeds: 3", "seeds: 3\nseeds: 4", r"small\.yaml:10: found duplicate key"),
     "alias": ("seeds: 3", "x: &a 1\ny: *a", r"small\.yaml:10: alias '\*a' is not allowed: write the value itself"),
+    "anchor twice": ("seeds: 3", "x: &a 1\ny: &a 2", r"small\.yaml:10: anchor '&a' is defined twice: remove it"),
     "tab": ("seeds: 3", "\tseeds: 3", r"small\.yaml:9: "),
     "control character": ("seeds: 3", "seeds: \x00", r"is not YAML"),
     "code": ("seeds: 3", "seeds: !!python/name:os.system", r"small\.yaml:9: tag .*python/name:os\.system' is not allowed: write the plain value"),
