@@ -1,4 +1,4 @@
-"""Read data sets through torchvision, which also works with a CPU-only build of torch."""
+"""Read data sets through torchvision. Make its import work with a CPU-only build of torch, too."""
 
 import hashlib
 import importlib

@@ -42,7 +42,7 @@ class LanesTrainer:
     name = "lanes"
 
     def __init__(self, run: Run, dataset: Dataset, device: torch.device) -> None:
-        """Build the run's network from its seed. Its parameters equal those of the torch loop engine.
+        """Build the run's network from its seed. The initial parameters equal those that the torch loop engine starts from.
 
         Raises:
             ValueError: the engine cannot train the run. The message has the reason.

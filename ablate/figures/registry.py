@@ -145,8 +145,9 @@ FIGURES = (
     FigureKind(
         name="timing_blocks",
         title="Throughput in every timing block",
-        caption="In each block every arm is timed once, alone on the machine, in random order. The "
-        "baseline is timed first and last, and the figure shows the mean of the two. Level lines mean "
+        caption="In each block the baseline is timed first and last, and the figure shows the mean of the two. "
+        "The other arms are timed once each, in random order between them. Each arm is timed alone on the "
+        "machine. Level lines mean "
         "that the machine was steady. Crosses are blocks that other programs disturbed; they do not count.",
         data=points.tabulate_timing_blocks,
         draw=draw_timing_blocks,

@@ -81,7 +81,7 @@ def _find_pooled_best(progress: Progress, shortlist: Mapping[str, Sequence[Point
 def _compute_gains(
     pooled: Point, progress: Progress, shortlist: Mapping[str, Sequence[Point]]
 ) -> dict[tuple[str, str], list[float]]:
-    """Compute each point's gain in score over the pooled best, by arm and point, one for each seed."""
+    """List the gains in score over the pooled best, by arm and point. Each list has one gain per seed."""
     return {
         (arm, name_setting(point)): [
             score - pooled_score
