@@ -42,7 +42,7 @@ class LanesTrainer:
     name = "lanes"
 
     def __init__(self, run: Run, dataset: Dataset, device: torch.device) -> None:
-        """Build the run's network from its seed. The initial parameters equal those that the torch loop engine starts from.
+        """Build the run's network from its seed, with the same initial parameters as the torch loop engine.
 
         Raises:
             ValueError: the engine cannot train the run. The message has the reason.
