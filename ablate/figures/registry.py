@@ -145,10 +145,10 @@ FIGURES = (
     FigureKind(
         name="timing_blocks",
         title="Throughput in every timing block",
-        caption="In each block the baseline is timed first and last, and the figure shows the mean of the two. "
-        "The other arms are timed once each, in random order between them. Each arm is timed alone on the "
-        "machine. Level lines mean "
-        "that the machine was steady. Crosses are blocks that other programs disturbed; they do not count.",
+        caption="In each block the baseline is timed first and last, and the figure shows the mean of the "
+        "two. The other arms are timed once each, in random order between them. Each arm is timed alone on "
+        "the machine. Level lines mean that the machine was steady. Crosses are blocks that other programs "
+        "disturbed; they do not count.",
         data=points.tabulate_timing_blocks,
         draw=draw_timing_blocks,
         notes=notes.explain_missing_legend,
