@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from ablate.formatting import format_points, list_rows
 from ablate.report.evidence import Evidence
-from ablate.report.naming import name_arm, name_contrast
 from ablate.report.verdicts import describe_cost, explain_verdict
 from ablate.stats.verdicts import Verdict
 
@@ -37,7 +36,7 @@ def state_headline(evidence: Evidence) -> str:
     if len(compared) == 1:
         (row,) = compared
         gap = "" if row["difference"] is None else f", {format_points(row['difference'], signed=True)}"
-        return f"{name_contrast(evidence, row['arm'], row['baseline'])}: {row['verdict']}{gap}"
+        return f"{evidence.names.name_contrast(row['arm'], row['baseline'])}: {row['verdict']}{gap}"
     verdicts = [row["verdict"] for row in compared]
     told = ", ".join(f'{verdicts.count(verdict)} × "{verdict}"' for verdict in dict.fromkeys(verdicts))
     means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna()
@@ -45,7 +44,7 @@ def state_headline(evidence: Evidence) -> str:
         return f"verdicts of {len(compared)} comparisons: {told}"
     best = str(means.astype(float).idxmax())
     return (
-        f"the most accurate arm is {name_arm(evidence, best)}, with {means[best]:.1%}. "
+        f"the most accurate arm is {evidence.names.name_arm(best)}, with {means[best]:.1%}. "
         f"Verdicts of {len(compared)} comparisons: {told}"
     )
 
@@ -71,7 +70,7 @@ def list_findings(evidence: Evidence) -> list[Finding]:
         has_cost = row["baseline"] == evidence.arms[0]
         findings.append(
             Finding(
-                subject=name_contrast(evidence, row["arm"], row["baseline"]),
+                subject=evidence.names.name_contrast(row["arm"], row["baseline"]),
                 verdict=row["verdict"],
                 tone=VERDICT_TONE.get(row["verdict"], "open"),
                 sentence=explain_verdict(row, evidence),

@@ -8,7 +8,6 @@ import pandas as pd
 from ablate.formatting import format_count, format_list, format_p, format_points, list_rows, spell_keyword
 from ablate.records.run_records import Phase, Status
 from ablate.report.evidence import Evidence
-from ablate.report.naming import name_arm
 from ablate.stats import power
 from ablate.stats.throughput import measure_drift, measure_spread
 from ablate.stats.tried_values import tabulate_tried_values
@@ -45,7 +44,7 @@ def list_tuning_rows(evidence: Evidence) -> list[dict[str, Any]]:
         of_arm = every[(every["arm"] == row["arm"]) & (every["parameter"] == row["parameter"])]
         tried = of_arm.drop_duplicates("value")
         rank = int((tried["chosen"] | (tried["value"] < row["chosen"])).sum())
-        name = name_arm(evidence, row["arm"])
+        name = evidence.names.name_arm(row["arm"])
         ranked.append({**row, "arm": name, "place": f"{rank} of {len(tried)}"})
     return ranked
 
@@ -89,7 +88,7 @@ def _warn_of_doubtful_runs(evidence: Evidence) -> Iterator[str]:
         if 0 < len(stuck) < len(of_arm):
             seeds = f"seed{'s' if len(stuck) > 1 else ''} {format_list([str(seed) for seed in stuck])}"
             yield (
-                f"{len(stuck)} of {len(of_arm)} runs of {name_arm(evidence, arm)} ended at chance "
+                f"{len(stuck)} of {len(of_arm)} runs of {evidence.names.name_arm(arm)} ended at chance "
                 f"({seeds}). The other runs trained, so no mean is reported."
             )
     reachable = 2 / 2**evidence.study.seeds <= alpha  # if false, _warn_of_few_seeds warns
@@ -121,14 +120,14 @@ def _warn_of_tuning(evidence: Evidence) -> Iterator[str]:
     for row in list_rows(evidence.tables["tuning"]):
         if row["at_edge"]:
             yield (
-                f"The best {spell_keyword(row['parameter'])} of {name_arm(evidence, row['arm'])} "
+                f"The best {spell_keyword(row['parameter'])} of {evidence.names.name_arm(row['arm'])} "
                 f"({row['best']:g}) is the {'lowest' if row['best'] == row['low'] else 'highest'} value "
                 "tried. A value outside the range may be better."
             )
         if row["failed"] or row["diverged"]:
             share = (row["failed"] + row["diverged"]) / row["trials"]
             yield (
-                f"In tuning {name_arm(evidence, row['arm'])}, {row['diverged']} of {row['trials']} runs "
+                f"In tuning {evidence.names.name_arm(row['arm'])}, {row['diverged']} of {row['trials']} runs "
                 f"diverged and {row['failed']} failed ({share:.0%} together)."
             )
     ranges = evidence.tables["tuning"].groupby("parameter")[["low", "high"]].nunique()
@@ -159,8 +158,8 @@ def _warn_of_changing_rankings(evidence: Evidence) -> Iterator[str]:
         turned = gap[(gap * row["difference"] < 0) & (gap.abs() > evidence.study.decision.margin)]
         if len(turned):
             names = [
-                name_arm(evidence, row["arm"], row["baseline"]),
-                name_arm(evidence, row["baseline"], row["arm"]),
+                evidence.names.name_arm(row["arm"], row["baseline"]),
+                evidence.names.name_arm(row["baseline"], row["arm"]),
             ]
             ahead, behind = names if row["difference"] < 0 else reversed(names)
             parameters = list(tuning.ranges)

@@ -1,6 +1,7 @@
 """Evidence: everything that a report folder holds, with the tables computed from it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from ablate.records.provenance import Provenance
 from ablate.records.run_records import CRASHED, TRAINED, Phase
 from ablate.records.tables import make_frame
 from ablate.records.views import Views
+from ablate.stats.arm_names import ArmNames, read_arm_names
 from ablate.stats.chance import compute_chance_ceiling
 from ablate.stats.comparisons import compare, trace_path
 from ablate.stats.contrasts import Contrast, list_interactions, make_contrasts, tabulate_settings
@@ -36,6 +38,11 @@ class Evidence:
     """How many confirmation runs are still to be done."""
     missing_blocks: int
     """How many timing blocks are still to be done. Arms that cannot be timed do not count."""
+
+    @cached_property
+    def names(self) -> ArmNames:
+        """The names of arms and comparisons for a reader of the report."""
+        return read_arm_names(self.study, self.tables["runs"], self.arms[0])
 
     @property
     def preliminary(self) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from ablate.formatting import format_list, format_points, list_rows, spell_keyword
 from ablate.records.run_records import Phase
 from ablate.report.evidence import Evidence
-from ablate.report.naming import name_arm
 from ablate.stats.contrasts import BOTH_ALONE, tabulate_settings
 from ablate.stats.verdicts import Verdict
 from ablate.study.spec import FULL
@@ -78,5 +77,5 @@ def _describe_steps(evidence: Evidence) -> str:
     told = []
     for row in list_rows(evidence.tables["path"]):
         gap = "" if row["difference"] is None else f" {format_points(row['difference'], signed=True)}"
-        told.append(f"{name_arm(evidence, row['arm'], row['baseline'])}{gap} ({row['verdict']})")
+        told.append(f"{evidence.names.name_arm(row['arm'], row['baseline'])}{gap} ({row['verdict']})")
     return f"From {evidence.arms[0]} to {FULL}, one change at a time: {', then '.join(told)}."

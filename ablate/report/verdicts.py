@@ -15,7 +15,6 @@ from ablate.formatting import (
 )
 from ablate.records.run_records import CRASHED, Status
 from ablate.report.evidence import Evidence
-from ablate.report.naming import name_arm
 from ablate.stats import power
 from ablate.stats.contrasts import BOTH_ALONE
 from ablate.stats.verdicts import Verdict
@@ -96,7 +95,7 @@ def _say_what_seeds_can_show(row: Mapping[str, Any], pairs: int, evidence: Evide
 
 def _explain_not_trained(both: pd.DataFrame, involved: list[str], evidence: Evidence) -> str:
     medians = both[both["status"] == Status.COMPLETE].groupby("arm")["test_accuracy"].median()
-    told = [f"{medians[arm]:.1%} for {name_arm(evidence, arm)}" for arm in involved if arm in medians]
+    told = [f"{medians[arm]:.1%} for {evidence.names.name_arm(arm)}" for arm in involved if arm in medians]
     return (
         f"Median test accuracy: {format_list(told)}. On these test images guessing reaches up to "
         f"{evidence.ceiling:.1%}. An arm that is no better than guessing has not trained, so there is "
@@ -133,7 +132,7 @@ def _explain_unstable(
     ahead = f"{int((gaps > 0).sum())} of {format_count(len(gaps), 'seed')}"
     ranked = (
         f"{sentence} If a run that did not train counts as the worse one, {row['arm']} is ahead of "
-        f"{name_arm(evidence, row['baseline'], row['arm'])} in {ahead}"
+        f"{evidence.names.name_arm(row['baseline'], row['arm'])} in {ahead}"
     )
     middle = gaps.index[(len(gaps) - 1) // 2 : len(gaps) // 2 + 1]
     if middle.isin(failed["seed"]).any():
@@ -150,8 +149,8 @@ def _state_difference(row: Mapping[str, Any], evidence: Evidence) -> str:
             f"{'more' if ahead else 'less'} than the sum of their separate effects"
         )
     return (
-        f"{name_arm(evidence, row['arm'], row['baseline'])} is {amount} {'more' if ahead else 'less'} "
-        f"accurate than {name_arm(evidence, row['baseline'], row['arm'])} on the test images"
+        f"{evidence.names.name_arm(row['arm'], row['baseline'])} is {amount} {'more' if ahead else 'less'} "
+        f"accurate than {evidence.names.name_arm(row['baseline'], row['arm'])} on the test images"
     )
 
 

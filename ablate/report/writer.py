@@ -16,7 +16,6 @@ from ablate.report.cautions import list_cautions, list_tuning_rows
 from ablate.report.conditions import list_conditions
 from ablate.report.evidence import Evidence, gather
 from ablate.report.glossary import list_terms
-from ablate.report.naming import name_arm
 from ablate.report.pages import load_templates
 from ablate.report.references import describe_references
 from ablate.report.remarks import list_remarks
@@ -98,7 +97,7 @@ def _name_arms(evidence: Evidence, table: str) -> list[dict[str, Any]]:
     named = []
     for row in list_rows(evidence.tables[table]):
         beside = row.get("baseline")
-        named.append({**row, "arm": name_arm(evidence, row["arm"], beside)})
+        named.append({**row, "arm": evidence.names.name_arm(row["arm"], beside)})
         if beside is not None:
-            named[-1]["baseline"] = name_arm(evidence, beside, row["arm"])
+            named[-1]["baseline"] = evidence.names.name_arm(beside, row["arm"])
     return named

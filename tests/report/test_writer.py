@@ -22,7 +22,6 @@ from ablate.report import writer
 from ablate.report.answer import list_findings
 from ablate.report.evidence import gather
 from ablate.report.glossary import VERDICTS
-from ablate.report.naming import name_arm, name_contrast
 from ablate.report.references import describe_references
 from ablate.stats.intervals import compute_prediction_interval
 from ablate.stats.verdicts import Verdict
@@ -577,11 +576,14 @@ def test_an_arm_of_a_leave_one_out_study_is_named_with_the_value_that_it_puts_ba
     runs.insert(5, "pooling", ["max" if arm in maxed else "avg" for arm in runs["arm"]])
     runs.to_csv(runs_path, index=False)
     evidence = gather(path)
-    assert name_arm(evidence, "without pooling") == "without pooling (pooling=avg)"
-    assert name_contrast(evidence, "without pooling", "full") == (
+    assert evidence.names.name_arm("without pooling") == "without pooling (pooling=avg)"
+    assert evidence.names.name_contrast("without pooling", "full") == (
         "without pooling (pooling=avg) against full (pooling=max)"
     )
-    assert name_contrast(evidence, "pooling=max", "baseline") == "pooling=max against baseline (pooling=avg)"
+    assert (
+        evidence.names.name_contrast("pooling=max", "baseline")
+        == "pooling=max against baseline (pooling=avg)"
+    )
 
 
 def test_every_verdict_that_can_be_given_is_explained() -> None:
