@@ -1,27 +1,50 @@
-"""Writes README.md, the list of tested faults, from the names of the tests: `python tests/faults/matrix.py`."""
+"""Writes README.md, the list of tested faults, from the tests: `python tests/faults/matrix.py`.
+
+A test's name says what holds. A test that came from public bug reports lists them in its docstring, one
+`- LINK: what went wrong there. Outcome here.` for each.
+"""
 
 import ast
+import re
 from pathlib import Path
 
 HERE = Path(__file__).parent
+REPORT = re.compile(r"^- (https://\S+): (.+?)(?=^- https://|^\s*$|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def make_page() -> str:
     """The content of README.md for the tests of this folder."""
     parts = [
         "# Tested faults\n",
-        "`python tests/faults/matrix.py` writes this page from the names of the tests in this folder. To change the page, rename a test.\n",
+        "`python tests/faults/matrix.py` writes this page from the tests in this folder. To change the page, rename a test or edit its docstring. A link is a public report of the fault in another project. After the link stands what went wrong there, and whether ablate had the fault, too.\n",
     ]
     for path in sorted(HERE.glob("test_*.py")):
         tree = ast.parse(path.read_text())
-        names = [
-            node.name.removeprefix("test_").replace("_", " ") + _when(node)
+        lines = [
+            line
             for node in tree.body
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+            for line in _describe(node)
         ]
         parts.append(f"## {(ast.get_docstring(tree) or path.stem).splitlines()[0]}\n\n`{path.name}`\n")
-        parts.append("\n".join(f"- {name}" for name in names) + "\n")
+        parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
+
+
+def _describe(test: ast.FunctionDef) -> list[str]:
+    """The lines for one test: its name, and the public reports that it answers."""
+    reports = REPORT.findall(ast.get_docstring(test) or "")
+    return [
+        f"- {test.name.removeprefix('test_').replace('_', ' ')}{_when(test)}",
+        *(f"  - [{_name_report(link)}]({link}): {' '.join(text.split())}" for link, text in reports),
+    ]
+
+
+def _name_report(link: str) -> str:
+    """`owner/name#123` for an issue on a code host, or else the site's name."""
+    site, *path = link.removeprefix("https://").split("#")[0].strip("/").split("/")
+    number = next((part for part in path if part.isdigit()), "")
+    return f"{path[0]}/{path[1]}#{number}" if site == "github.com" and number else site
 
 
 def _when(test: ast.FunctionDef) -> str:
