@@ -1,13 +1,9 @@
 """Commands of ablate as the tests run them.
 
-`ablate()` runs one to its end in a fork of a process that has imported everything. It is a real command, from
-`__main__` to its exit code, but saves the seven seconds of processor time that the imports take. `start()` starts
-one from nothing, for tests that send it signals or look at its processes.
+They are real commands, from `__main__` to the exit code, with processes of their own. The nursery forks them, which
+saves the ten seconds of processor time that their imports take. `start_from_nothing()` starts Python anew.
 """
 
-import atexit
-import gc
-import json
 import os
 import resource
 import runpy
@@ -16,15 +12,13 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
-from functools import cache
-from multiprocessing import forkserver
 from pathlib import Path
-from typing import Any
+
+from tests.nursery import ROOT, Child, fork
 
 CACHE = Path(tempfile.gettempdir()) / "ablate-test-cache"
-ROOT = Path(__file__).parents[1]
 
 
 def environment() -> dict[str, str]:
@@ -48,31 +42,38 @@ def ablate(
     """Run `python -m ablate …` to its end, without any data but the digits.
 
     If not `drawn`, its reports have no figures, which saves five seconds of processor time. It may write files
-    of at most `largest_file` bytes. `settings` are environment variables; each combination of them has an
-    importing process of its own.
+    of at most `largest_file` bytes. `settings` are environment variables.
     """
     line = list(map(str, arguments))
-    return _nursery(frozenset(settings.items())).run(line, cwd, drawn, largest_file)
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        command = fork(
+            _become_command, drawn, largest_file, *line,
+            cwd=cwd, environment=environment() | settings, stdout=stdout.fileno(), stderr=stderr.fileno(),
+        )  # fmt: skip
+        code = command.wait()
+        for file in (stdout, stderr):
+            file.seek(0)
+        return subprocess.CompletedProcess(line, code, stdout.read(), stderr.read())
 
 
-def start(*arguments: object, cwd: Path, drawn: bool = False, **settings: str) -> subprocess.Popen[str]:
-    """Start `python -m ablate …` as a process of its own, its standard error in a pipe."""
-    module = "ablate" if drawn else "tests.commands"
+def start(*arguments: object, cwd: Path, **settings: str) -> Child:
+    """Start `python -m ablate …`, its standard error in a pipe. Its reports have no figures."""
+    line = map(str, arguments)
+    given = environment() | {"PYTHONPATH": str(ROOT)} | settings
+    unlimited = resource.RLIM_INFINITY
+    return fork(_become_command, False, unlimited, *line, cwd=cwd, environment=given, stderr=subprocess.PIPE)
+
+
+def start_from_nothing(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
+    """Start `python -m ablate …` as a process that has yet to import everything, its standard error in a pipe."""
     return subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)],
+        [sys.executable, "-m", "ablate", *map(str, arguments)],
         cwd=cwd,
-        env=environment() | {"PYTHONPATH": str(ROOT)} | settings,
+        env=environment() | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def import_for_checks() -> None:
-    """Import what torch imports at the first check of a network, which takes seconds."""
-    from ablate import models
-
-    models.check("lenet", {}, input_shape=(1, 28, 28), classes=10)
 
 
 def leave_undrawn(replace: Callable[[object, str, object], object]) -> None:
@@ -102,105 +103,10 @@ def count_trials(folder: Path) -> Counter[str]:
     return Counter({name.split()[-1]: count for name, count in found})
 
 
-class _Nursery:
-    """The process that has imported everything, as seen from the tests."""
-
-    def __init__(self, settings: Mapping[str, str]) -> None:
-        self._environment = environment() | settings
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.commands"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=self._environment | {"PYTHONPATH": str(ROOT)},
-            text=True,
-        )
-        atexit.register(self._close)
-
-    def run(
-        self, line: list[str], cwd: Path, drawn: bool, largest_file: int
-    ) -> subprocess.CompletedProcess[str]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with tempfile.TemporaryDirectory() as told:
-            files = {name: f"{told}/{name}" for name in ("stdout", "stderr")}
-            order = {
-                "arguments": line,
-                "cwd": str(cwd),
-                "drawn": drawn,
-                "largest_file": largest_file,
-                "environment": self._environment,
-                **files,
-            }
-            self._process.stdin.write(f"{json.dumps(order)}\n")
-            self._process.stdin.flush()
-            code = int(self._process.stdout.readline())
-            said = {name: Path(file).read_text() for name, file in files.items()}
-        return subprocess.CompletedProcess(line, code, **said)
-
-    def _close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-
-@cache
-def _nursery(settings: frozenset[tuple[str, str]]) -> _Nursery:
-    return _Nursery(dict(settings))
-
-
-def _become(order: Mapping[str, Any]) -> None:
-    """Turn this process into the command that was ordered."""
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        file = os.open(str(order[name]), os.O_WRONLY | os.O_CREAT)
-        os.dup2(file, number)
-        os.close(file)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.chdir(str(order["cwd"]))
-    sys.path[0] = str(order["cwd"])
-    os.environ.clear()
-    os.environ.update(order["environment"])
-    sys.argv = ["ablate", *order["arguments"]]
-    # Its workers come from the server that all these commands share, and whose end is not theirs to decide.
-    server: Any = forkserver._forkserver
-    server._forkserver_pid = None
-    server.ensure_running = lambda: None
-    resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"], resource.RLIM_INFINITY))
-    if not order["drawn"]:
+def _become_command(drawn: bool, largest_file: int, *line: str) -> None:
+    """Do in this process what `python -m ablate …` would do."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
+    if not drawn:
         leave_undrawn(setattr)
-    try:
-        runpy.run_module("ablate", run_name="__main__", alter_sys=True)
-    except SystemExit as ended:
-        # What Python does at exit, except that it would free every object one by one: two seconds.
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(ended.code if isinstance(ended.code, int) else 1)
-
-
-def _serve_orders() -> None:
-    """For each order read: its exit code, once its command has ended."""
-    import ablate.cli.job
-    import ablate.report.index
-    import ablate.report.writer  # noqa: F401
-    from ablate.execution import fork_server
-
-    import_for_checks()
-    fork_server.prepare()
-    gc.freeze()  # or each fork's garbage collector would touch, and so copy, all objects
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            _become(json.loads(line))
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
-
-
-if __name__ == "__main__":
-    if sys.argv[1:]:
-        leave_undrawn(setattr)
-        runpy.run_module("ablate", run_name="__main__", alter_sys=True)
-    else:
-        _serve_orders()
+    sys.argv = ["ablate", *line]
+    runpy.run_module("ablate", run_name="__main__", alter_sys=True)

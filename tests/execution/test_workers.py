@@ -40,7 +40,10 @@ def timeless(record: RunRecord) -> tuple[object, ...]:
 
 def workers_of(parent: psutil.Process) -> list[psutil.Process]:
     """The processes that the fork server of `parent` has started."""
-    servers = [child for child in parent.children() if "forkserver" in " ".join(_command(child))]
+    names = ("multiprocessing.forkserver", "tests.nursery")  # the nursery's commands fork their server
+    servers = [
+        child for child in parent.children() if any(name in " ".join(_command(child)) for name in names)
+    ]
     return [worker for server in servers for worker in server.children()]
 
 

@@ -5,22 +5,27 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
 from ablate.report import writer
-from tests.commands import count_trials, start
+from tests.commands import count_trials, start, start_from_nothing
 from tests.conftest import SMALL
 from tests.execution.test_workers import workers_of
+from tests.nursery import Child
+
+Started = TypeVar("Started", Child, subprocess.Popen[str])
 
 
-def start_command(folder: Path, **how: bool) -> subprocess.Popen[str]:
+def start_command(folder: Path, begin: Callable[..., Started]) -> Started:
     """A command with some 400 runs to go, once three are recorded."""
     (folder / "small.yaml").write_text(
         SMALL.replace("seeds: 3", "seeds: 200").replace("trials: 2", "trials: 0")
     )
-    parent = start("run", "small.yaml", cwd=folder, **how)
+    parent = begin("run", "small.yaml", cwd=folder)
     while count_trials(folder / "reports" / "small")["confirm"] < 3:
         assert parent.poll() is None
         time.sleep(0.02)
@@ -28,10 +33,10 @@ def start_command(folder: Path, **how: bool) -> subprocess.Popen[str]:
 
 
 def test_an_interruption_is_told_and_loses_only_what_was_in_flight(tmp_path: Path) -> None:
-    with start_command(tmp_path) as parent:
+    with start_command(tmp_path, start) as parent:
         family = psutil.Process(parent.pid).children(recursive=True)
         parent.send_signal(signal.SIGINT)
-        _, errors = parent.communicate(timeout=60)
+        _, errors = parent.communicate()
     assert parent.returncode == 130
     assert "the same command continues where this one stopped" in errors
     assert "Traceback" not in errors
@@ -42,7 +47,7 @@ def test_an_interruption_is_told_and_loses_only_what_was_in_flight(tmp_path: Pat
 def test_a_command_terminated_during_imports_stops_its_runs_and_leaves_complete_records_and_a_partial_report(
     tmp_path: Path,
 ) -> None:
-    with start_command(tmp_path, drawn=True) as parent:
+    with start_command(tmp_path, start_from_nothing) as parent:
         while "matplotlib" not in Path(f"/proc/{parent.pid}/maps").read_text():  # for the preliminary report
             assert parent.poll() is None
         family = psutil.Process(parent.pid).children(recursive=True)
@@ -64,13 +69,13 @@ def test_a_command_terminated_during_imports_stops_its_runs_and_leaves_complete_
 
 
 def test_a_second_interrupt_ends_the_command_at_once_and_leaves_no_process_running(tmp_path: Path) -> None:
-    with start_command(tmp_path) as parent:
+    with start_command(tmp_path, start) as parent:
         family = psutil.Process(parent.pid).children(recursive=True)
         parent.send_signal(signal.SIGINT)
         while workers_of(psutil.Process(parent.pid)):  # the first one is heard once its runs are stopped
             time.sleep(0.002)
         parent.send_signal(signal.SIGINT)
-        _, errors = parent.communicate(timeout=120)
+        _, errors = parent.communicate()
     assert parent.returncode == -signal.SIGINT, errors
     assert "Traceback" not in errors
     assert "partial report" not in errors
@@ -90,7 +95,7 @@ def test_an_interrupted_bench_leaves_no_process_and_no_file(tmp_path: Path) -> N
             time.sleep(0.05)
         time.sleep(random.uniform(0, 8))
         parent.send_signal(signal.SIGTERM)
-        _, errors = parent.communicate(timeout=60)
+        _, errors = parent.communicate()
     assert parent.returncode == 143
     assert "interrupted; no measurements are kept" in errors
     assert "Traceback" not in errors

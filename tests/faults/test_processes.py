@@ -1,12 +1,9 @@
 """Processes that die, hang or are interrupted. No finished run is lost or repeated, and other runs complete."""
 
-import contextlib
 import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,7 +29,8 @@ from ablate.study.spec import StudySpec
 from tests.commands import count_trials, environment
 from tests.execution.test_workers import workers_of
 from tests.experiment.test_conduct import Stub, runs_csv
-from tests.faults.nursery import PHASES
+from tests.faults.small_search import PHASES, run_study
+from tests.nursery import Child, fork
 
 FAULTY = Conditions(
     dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu", plugins=("tests.faults",)
@@ -171,56 +169,15 @@ def test_an_error_in_training_is_recorded_with_its_cause_and_the_other_runs_cont
     assert found.run.recipe.batch_size == runs[1].recipe.batch_size  # the batch size was not reduced
 
 
-class Nursery:
-    """A process that has imported everything and forks processes that run a study, one after another."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.nursery"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment() | {"OMP_WAIT_POLICY": "passive", "PYTHONPATH": str(Path.cwd())},
-            text=True,
-        )
-
-    def bear(self, folder: Path) -> psutil.Process:
-        """Fork a process that runs the study in the folder to its end, unless it is killed."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{folder}\n")
-        self._process.stdin.flush()
-        self._born = psutil.Process(self._answer())
-        return self._born
-
-    def code(self) -> int:
-        """The exit code of the last forked process."""
-        return self._answer()
-
-    def _answer(self) -> int:
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(psutil.NoSuchProcess):  # a process that a failed test left suspended
-            self._born.kill()
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
+def start_study(folder: Path) -> Child:
+    """Start a process that runs the small search in the folder to its end."""
+    return fork(run_study, str(folder), cwd=folder.parent, environment=environment())
 
 
 def test_a_study_killed_at_20_random_moments_of_every_phase_ends_with_the_same_table_as_without_kills(
-    nursery: Nursery, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    nursery.bear(tmp_path / "whole")
-    assert nursery.code() == 0
+    assert start_study(tmp_path / "whole").wait() == 0
     rng = random.Random()
     folder = tmp_path / "parts"
     for phase in [phase for phase in (*PHASES, "look") for _ in range(4)]:
@@ -230,15 +187,14 @@ def test_a_study_killed_at_20_random_moments_of_every_phase_ends_with_the_same_t
             enough = count_trials(tmp_path / "whole")
         else:
             enough[phase] += rng.randint(0, 2)
-        parent = nursery.bear(folder)
-        while any(count_trials(folder)[p] < enough[p] for p in PHASES) and parent.is_running():
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 1 if phase == "look" else 0.05))
-        with contextlib.suppress(psutil.NoSuchProcess):  # the duration of the inspection is unknown
+        with start_study(folder) as parent:
+            while any(count_trials(folder)[p] < enough[p] for p in PHASES) and parent.poll() is None:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 1 if phase == "look" else 0.05))
             parent.kill()
-        assert nursery.code() in ((-signal.SIGKILL, 0) if phase == "look" else (-signal.SIGKILL,))
-    nursery.bear(folder)
-    assert nursery.code() == 0
+        # the duration of the inspection is unknown
+        assert parent.returncode in ((-signal.SIGKILL, 0) if phase == "look" else (-signal.SIGKILL,))
+    assert start_study(folder).wait() == 0
     assert runs_csv(ReportFolder(folder)) == runs_csv(ReportFolder(tmp_path / "whole"))
     assert count_trials(folder) == count_trials(tmp_path / "whole")  # no run was repeated
     looked = [
@@ -249,17 +205,17 @@ def test_a_study_killed_at_20_random_moments_of_every_phase_ends_with_the_same_t
 
 
 def test_a_folder_is_locked_until_its_process_is_killed_and_the_error_names_that_process(
-    nursery: Nursery, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     folder = tmp_path / "small"
-    parent = nursery.bear(folder)
-    while count_trials(folder)["tune"] < 1:
-        time.sleep(0.01)
-    parent.suspend()  # suspended wherever it is
-    with pytest.raises(FolderError, match=rf"in use by process {parent.pid} on \S+: wait, or choose"):
-        ReportFolder(folder).lock(fresh=False)
-    parent.kill()
-    assert nursery.code() == -signal.SIGKILL
+    with start_study(folder) as parent:
+        while count_trials(folder)["tune"] < 1:
+            time.sleep(0.01)
+        parent.send_signal(signal.SIGSTOP)  # wherever it is
+        with pytest.raises(FolderError, match=rf"in use by process {parent.pid} on \S+: wait, or choose"):
+            ReportFolder(folder).lock(fresh=False)
+        parent.kill()
+    assert parent.returncode == -signal.SIGKILL
     ReportFolder(folder).lock(fresh=False)
 
 

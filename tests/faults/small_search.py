@@ -1,12 +1,7 @@
-"""A process that has imported everything. For each line it reads, it forks a process that runs a study.
+"""A study with every phase, whose runs take milliseconds. A test can therefore kill it twenty times."""
 
-The fork starts in milliseconds, because nothing is left to import. A test can therefore kill twenty.
-"""
-
-import gc
 import io
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +12,6 @@ from ablate import models
 from ablate.design.runs import Run
 from ablate.execution.executor import Outcome
 from ablate.study import study_file
-from tests.commands import import_for_checks
 from tests.conftest import SMALL
 from tests.experiment.test_conduct import Stub, conduct
 
@@ -45,24 +39,11 @@ class Checkpoints(Stub):
             yield Outcome(run=run, record=outcome.record, checkpoint=buffer.getvalue() or None)
 
 
-def main() -> None:
-    """For each folder read, print the id of the forked process, and its exit code when it has ended."""
+def run_study(path: str) -> None:
+    """Run the study in the folder to its end."""
     os.cpu_count = lambda: 1  # torch's threads would wait for each other on cores that other tests keep busy
-    import_for_checks()
-    gc.freeze()  # or each fork's garbage collector would touch, and so copy, all objects
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            folder = Path(line.strip())
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            file = folder.parent / f"{folder.name}-nursery.yaml"
-            file.write_text(STUDY)
-            conduct(study_file.read(file), folder, Checkpoints())
-            os._exit(0)
-        print(child, flush=True)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    folder = Path(path)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    file = folder.parent / f"{folder.name}-study.yaml"
+    file.write_text(STUDY)
+    conduct(study_file.read(file), folder, Checkpoints())
