@@ -15,7 +15,7 @@ class AblateError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+        shown = escape_unprintable(message)
         if (
             len(shown) > LONGEST_MESSAGE
         ):  # keep the place, which comes first, and the remedy, which comes last
@@ -45,6 +45,20 @@ class DataError(AblateError):
 
 class FolderError(AblateError):
     """A report folder belongs to another study or another process, or is not writable."""
+
+
+def escape_unprintable(text: str) -> str:
+    """The text with escape sequences for characters that break a line, move the cursor or cannot be encoded.
+
+    A byte of a file name that is not UTF-8 is shown as `\\xff`.
+    """
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # Python's way to keep such a byte in a string
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return ascii(character)[1:-1]
 
 
 def format_error(error: BaseException) -> str:

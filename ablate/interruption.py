@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as one exception, so that a command can clean up before it ends."""
+"""SIGINT, SIGTERM and SIGHUP as one exception, so that a command can clean up before it ends."""
 
 import signal
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from types import FrameType
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error: a person or the system asked to stop
-    """SIGINT or SIGTERM arrived. The exception carries the exit code."""
+    """A signal arrived. The exception carries the exit code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -41,7 +41,10 @@ def delay_interrupts() -> Iterator[None]:
 
 @contextmanager
 def raise_on_interrupt() -> Iterator[None]:
-    """Raise `Interrupted` at the first SIGINT or SIGTERM; a second one ends the process at once."""
+    """Raise `Interrupted` at the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once.
+
+    SIGHUP says that the terminal has gone. With `nohup` it stays ignored, and the command continues.
+    """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         for either in before:
@@ -51,7 +54,10 @@ def raise_on_interrupt() -> Iterator[None]:
         _Delay.waiting = number
 
     _Delay.waiting = None
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:

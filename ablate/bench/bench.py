@@ -1,7 +1,6 @@
 """Measure for `ablate bench` how training speed compares with Dive into Deep Learning's (D2L's) loop."""
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -29,6 +28,7 @@ from ablate.bench.peer import Epoch, Peer, lay_out_files
 from ablate.bench.results import Result, compute_results
 from ablate.bench.rounds import Round, measure, start_round
 from ablate.bench.whole import count_examples, run_study
+from ablate.cores import count_cores
 from ablate.data import loading
 from ablate.data.datasets import DATASETS, find_dataset
 from ablate.engines.lanes import reason_against
@@ -52,7 +52,7 @@ def choose_extent(*, quick: bool, blocks: int | None) -> Extent:
 
 def describe_hardware(device: torch.device) -> str:
     """Describe the hardware in a few words. Throughputs are comparable if these words are equal."""
-    return f"{machine.device_name(device)}, {os.cpu_count()} cores"
+    return f"{machine.device_name(device)}, {count_cores()} cores"
 
 
 class Bench:
@@ -69,7 +69,7 @@ class Bench:
         """Set up. `study_file`, if not None, is the study to run end to end with `engine` (auto or loop)."""
         self._extent, self._device, self._data_root = extent, device, data_root
         self._study_file, self._engine = study_file, engine
-        self._cores = os.cpu_count() or 1
+        self._cores = count_cores()
         self._open = ExitStack()
         self._rounds: list[Round] = []
         self._epochs: list[Epoch] = []

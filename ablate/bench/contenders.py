@@ -1,6 +1,5 @@
 """The ways to train that `ablate bench` compares. Each trains one block at a time."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Literal
 import torch
 
 from ablate import models as models_of
+from ablate.cores import count_cores
 from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines.cohort import Cohort
@@ -129,7 +129,7 @@ def list_gpu_contenders(dataset: Dataset, places: int) -> Iterator[Contender]:
         name="torch loop, data resident",
         kind="one run alone",
         covers=EPOCH,
-        train=make_epoch_block(loop, run, dataset, os.cpu_count() or 1),
+        train=make_epoch_block(loop, run, dataset, count_cores()),
     )
     yield Contender(
         name="a cohort of one",

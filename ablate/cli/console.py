@@ -8,11 +8,23 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ablate.errors import AblateError
+from ablate.errors import AblateError, escape_unprintable
 from ablate.study.spec import did_you_mean
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+NARROWEST = 60
+"""Columns. In a narrower terminal the terminal wraps the lines, because single letters are not readable."""
+
+
+def _make_console(*, stderr: bool = False) -> Console:
+    # Rich would draw a picture in place of `:bug:`, which may be part of a path.
+    console = Console(stderr=stderr, highlight=False, emoji=False)
+    if console.width < NARROWEST:
+        console.width = NARROWEST
+    return console
+
+
+out = _make_console()
+err = _make_console(stderr=True)
 LOOPBACK = "127.0.0.1"
 """The address that only this machine can reach."""
 
@@ -65,12 +77,12 @@ def choose_device(wanted: str) -> str:
 
 def say(text: str, *, style: str | None = None) -> None:
     """Print a line of the answer to stdout. Brackets are printed as they are. Only the terminal wraps."""
-    out.print(text, style=style, markup=False, soft_wrap=True)
+    out.print(escape_unprintable(text), style=style, markup=False, soft_wrap=True)
 
 
 def tell(text: str) -> None:
     """Print a line about the progress of the command to stderr."""
-    err.print(text, markup=False, soft_wrap=True)
+    err.print(escape_unprintable(text), markup=False, soft_wrap=True)
 
 
 def empty_table(*headings: str, right: Sequence[str] = ()) -> Table:

@@ -5,6 +5,7 @@ from pathlib import Path
 from optuna.storages import RDBStorage
 
 from ablate.errors import AblateError, install_command
+from ablate.records.optuna_trials import open_file
 from ablate.records.postgresql_record import parse_address
 
 
@@ -17,7 +18,7 @@ def open_folder(folder: Path) -> RDBStorage:
     path = folder / "study.db"
     if not path.exists():
         raise AblateError(f"{folder} has no study.db: name a report folder that `run` wrote")
-    return RDBStorage(f"sqlite:///{path}")
+    return open_file(path)
 
 
 def open_server(url: str) -> RDBStorage:

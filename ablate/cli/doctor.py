@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ablate.cores import describe_cores
 from ablate.data import official, sources
 from ablate.data.datasets import find_dataset
 from ablate.engines import lanes_library
@@ -38,7 +39,7 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
     yield Finding(
         name="machine",
         there=True,
-        told=f"{described.device_name}, {os.cpu_count()} cores, {memory:.0f} GB, {platform.platform()}",
+        told=f"{described.device_name}, {describe_cores()}, {memory:.0f} GB, {platform.platform()}",
     )
     packages = ", ".join(f"{name} {version}" for name, version in described.packages.items())
     yield Finding(name="versions", there=True, told=f"Python {described.python}, {packages}")

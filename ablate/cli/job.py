@@ -1,6 +1,5 @@
 """The main job: study → arms → tune → confirm → time → tables → report."""
 
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any
 from ablate.cli.console import err, tell
 from ablate.cli.doctor import warn_without_lanes
 from ablate.cli.progress import make_display
+from ablate.cores import count_cores
 from ablate.design.designs import lay_out
 from ablate.errors import AblateError, install_command
 from ablate.execution.executor import Conditions
@@ -68,7 +68,7 @@ class Job:
                 layout,
                 folder,
                 conditions,
-                jobs=self.jobs or os.cpu_count() or 1,
+                jobs=self.jobs or count_cores(),
                 store=store,
                 **({} if self.cluster is None else _use_cluster(self.cluster)),
             )

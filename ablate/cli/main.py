@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from ablate.cli import commands
+from ablate.cli import commands, streams
 from ablate.cli.console import err, tell
 from ablate.errors import AblateError, ModelError
 from ablate.interruption import Interrupted
@@ -22,25 +22,35 @@ commands.register(app)
 
 
 def main() -> NoReturn:
-    """Run the command line. After an expected error, print one line and exit with code 2."""
+    """Run the command line. After an expected error, print one line and exit with code 2.
+
+    The exit code says what the command found. Output that nobody reads does not change it. If standard output
+    cannot be written for another reason, such as a full disk, a successful command exits with code 2.
+    """
+    streams.prepare()
+    code = _run()
+    if (error := streams.find_error()) is not None:
+        tell(f"error: standard output cannot be written ({error.strerror})")
+        code = code or 2
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run a command and return its exit code."""
     try:
         # If standalone_mode is off, typer returns the code of an Exit.
-        code = app(standalone_mode=False) or 0
+        return app(standalone_mode=False) or 0
     except Interrupted as interruption:
         err.print("interrupted; the same command continues where this one stopped")
-        code = interruption.code
+        return interruption.code
     except ModelError as error:
         tell(f"error: {error.keyword}: {error}")
-        code = 2
     except AblateError as error:
         tell(f"error: {error}")
-        code = 2
     except OSError as error:
         tell(f"error: {error}: finished runs are kept; the same command continues")
-        code = 2
     except typer.Abort:
-        code = 130
+        return 130
     except typer.TyperException as error:
         tell(f"error: {error} See python -m ablate --help")
-        code = 2
-    sys.exit(code)
+    return 2

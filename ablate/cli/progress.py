@@ -15,6 +15,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ablate.errors import escape_unprintable
 from ablate.experiment.events import Advanced
 
 PLAIN_LINE_SECONDS = 10.0
@@ -97,11 +98,11 @@ class _Lines:
         if due or event.done == event.total:
             self._last = now
             line = f"{event.phase} {event.done}/{event.total}: {event.arm}, {event.detail}"
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(escape_unprintable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def make_display(console: Console, *, quiet: bool) -> Display:
-    """A display for this console: bars in a terminal, lines elsewhere, nothing if `quiet`."""
+    """A display for this console: bars in a terminal that can redraw, else lines, nothing if `quiet`."""
     if quiet:
         return _NoDisplay()
-    return _Bars(console) if console.is_terminal else _Lines(console)
+    return _Bars(console) if console.is_terminal and not console.is_dumb_terminal else _Lines(console)

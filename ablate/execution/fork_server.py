@@ -62,9 +62,14 @@ if HAS_FORK_SERVER:
 
 @contextmanager
 def ignore_interrupts() -> Iterator[None]:
-    """Let processes that start in this context ignore Ctrl-C, so that only the parent handles it."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let processes that start in this context ignore Ctrl-C and the end of the terminal.
+
+    A terminal sends these signals to every process of a command. Only the parent handles them.
+    """
+    numbers = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -12,6 +12,7 @@ from typing import Protocol
 import psutil
 import torch
 
+from ablate.cores import count_cores
 from ablate.design.runs import Run
 from ablate.engines.choice import trains_in_cohorts
 from ablate.engines.training import settle_process
@@ -146,7 +147,11 @@ class _Worker:
     @property
     def end(self) -> str:
         """Describe in words how the process ended."""
-        return self._stopped or f"with exit code {self.process.exitcode}"
+        if self._stopped:
+            return self._stopped
+        code = self.process.exitcode
+        killed = code == -9  # SIGKILL, which Windows lacks
+        return f"with exit code {code}{', as when the system is out of memory' if killed else ''}"
 
     def check(self) -> None:
         """Stop the worker if it has been idle too long. Call this every CHECK_SECONDS while it has a run.
@@ -183,7 +188,7 @@ def open_workers(conditions: Conditions, jobs: int) -> Workers:
     """Open local processes on a CPU. On a GPU, or if `ABLATE_ENGINE` selects cohorts, use this process."""
     if conditions.device == "cpu" and not trains_in_cohorts(torch.device(conditions.device)):
         return LocalProcesses(conditions, jobs)
-    return ThisProcess(conditions, os.cpu_count() or 1)
+    return ThisProcess(conditions, count_cores())
 
 
 def _serve(pipe: connection.Connection) -> None:

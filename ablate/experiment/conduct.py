@@ -1,6 +1,5 @@
 """Conduct a study: search, tune, confirm, time and inspect. This code yields events and prints nothing."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -9,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import pandas as pd
 import torch
 
+from ablate.cores import count_cores
 from ablate.design.designs import Layout
 from ablate.design.runs import Arm, Run
 from ablate.execution.executor import Conditions, Outcome
@@ -65,7 +65,7 @@ class Conduct:
         self._jobs = jobs
         self._open_workers = workers
         self._alone = alone
-        self._threads = os.cpu_count() or 1
+        self._threads = count_cores()
         self._store: Record = store or SqliteRecord(folder.path / FILE, study.name)
         self._machine = device_name(torch.device(conditions.device))
         self._work = Work(study.dataset.facts, study.validation)

@@ -4,6 +4,8 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -73,6 +75,15 @@ class OptunaTrials:
     def close(self) -> None:
         """Close the storage."""
         close_storage(self._storage)
+
+
+def open_file(path: Path) -> RDBStorage:
+    """Open a SQLite file as an Optuna storage. Optuna adds its tables if the file has none.
+
+    The path is not part of the URL, because `?`, `%`, `{` and other characters have a meaning there.
+    """
+    connect = partial(sqlite3.connect, path.absolute(), check_same_thread=False)
+    return RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
 
 
 def create_studies(storage: RDBStorage, name: str) -> dict[str, optuna.Study]:

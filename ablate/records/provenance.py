@@ -25,6 +25,7 @@ class Machine:
     device_name: str
     """The product name of the device: of the processor or the GPU."""
     cores: int
+    """How many cores ablate could use."""
     timing_threads: int
     """How many threads torch uses in the timing phase."""
     memory_bytes: int | None = None

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from optuna.storages import RDBStorage
-
 from ablate.errors import FolderError
 from ablate.records.optuna_trials import (
     STORAGE_ERRORS,
@@ -19,6 +17,7 @@ from ablate.records.optuna_trials import (
     create_studies,
     explain,
     name_confirm_study,
+    open_file,
 )
 from ablate.records.run_records import RunRecord, TimingBlock
 
@@ -41,7 +40,7 @@ class SqliteRecord:
             _create(path, name)
         try:
             _examine(path, name)
-            self._trials = OptunaTrials(RDBStorage(f"sqlite:///{path}"), name)
+            self._trials = OptunaTrials(open_file(path), name)
         except UNREADABLE as error:
             raise FolderError(
                 f"{path}: contains no usable records ({explain(error)}): it is left unchanged; "
@@ -111,7 +110,7 @@ def _create(path: Path, name: str) -> None:
     half = path.with_name(f".{path.name}.{os.getpid()}")
     half.unlink(missing_ok=True)
     try:
-        storage = RDBStorage(f"sqlite:///{half}")
+        storage = open_file(half)
         create_studies(storage, name)
         close_storage(storage)
         half.replace(path)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import psutil
 import torch
 
+from ablate.cores import list_cores
 from ablate.records.run_records import TimingBlock
 from ablate.seeds import derive_seed
 from ablate.timing.machine import synchronise
@@ -104,10 +105,14 @@ class ProcessorLoad:
 
     @staticmethod
     def _read() -> tuple[float, float, float]:
-        times = psutil.cpu_times()
-        idle = times.idle + getattr(times, "iowait", 0.0)
-        # Linux also counts a guest's time in its host's user time.
-        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        # On a large machine, programs on cores that this process may not use do not disturb it much.
+        cores, every = list_cores(), psutil.cpu_times(percpu=True)
+        limited = len(cores) < len(every) and cores[-1] < len(every)
+        idle = total = 0.0
+        for times in [every[core] for core in cores] if limited else [psutil.cpu_times()]:
+            idle += times.idle + getattr(times, "iowait", 0.0)
+            # Linux also counts a guest's time in its host's user time.
+            total += sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
         own = 0.0
         here = psutil.Process()
         for process in [here, *here.children(recursive=True)]:

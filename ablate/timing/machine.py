@@ -1,16 +1,15 @@
 """Describe the machine and the software versions of a measurement, and wait for a device."""
 
 import contextlib
-import os
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-import psutil
 import torch
 
 from ablate import __version__
+from ablate.cores import count_cores, measure_memory
 from ablate.records.provenance import Machine
 
 
@@ -27,8 +26,8 @@ def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machi
     return Machine(
         device=device.type,
         device_name=device_name(device),
-        cores=os.cpu_count() or 1,
-        memory_bytes=psutil.virtual_memory().total,
+        cores=count_cores(),
+        memory_bytes=measure_memory(),
         timing_threads=threads,
         system=platform.platform(),
         python=platform.python_version(),

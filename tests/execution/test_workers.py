@@ -98,7 +98,10 @@ def test_a_run_whose_worker_dies_twice_is_recorded_failed(small, pool: LocalProc
     stop.set()
     hunter.join()
     assert outcome.record.status == "failed"
-    assert outcome.record.cause == "its worker died twice, with exit code -9"
+    assert (
+        outcome.record.cause
+        == "its worker died twice, with exit code -9, as when the system is out of memory"
+    )
 
 
 def test_an_error_inside_a_run_is_stored_in_its_record(small, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """A study continues from its recorded runs, and an arm that cannot be trained does not stop it."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -87,7 +86,7 @@ def conducting(
         added = folder.adopt(spec)
         with pytest.MonkeyPatch.context() as patched:
             # Two threads on cores that other tests keep busy wait for each other in every timed step.
-            patched.setattr(os, "cpu_count", lambda: 1)
+            patched.setenv("OMP_NUM_THREADS", "1")
             conducted = Conduct(
                 spec, lay_out(spec), folder, conditions, jobs=1, workers=workers, alone=alone, store=store
             )

@@ -41,7 +41,8 @@ class Checkpoints(Stub):
 
 def run_study(path: str) -> None:
     """Run the study in the folder to its end."""
-    os.cpu_count = lambda: 1  # torch's threads would wait for each other on cores that other tests keep busy
+    # torch's threads would wait for each other on cores that other tests keep busy
+    os.environ["OMP_NUM_THREADS"] = "1"
     folder = Path(path)
     folder.parent.mkdir(parents=True, exist_ok=True)
     file = folder.parent / f"{folder.name}-study.yaml"

@@ -1,10 +1,9 @@
 """`ablate plan`: show the runs and minutes that a study takes."""
 
-import os
-
 from rich.markup import escape
 
-from ablate.cli.console import Overrides, Plugins, StudyFile, empty_table, err, out, say
+from ablate.cli.console import Overrides, Plugins, StudyFile, empty_table, out, say, tell
+from ablate.cores import count_cores, describe_cores
 from ablate.study import study_file
 
 
@@ -18,7 +17,7 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
 
     own.allow(plugin or [])
     layout = lay_out(study)
-    priced = price(study, layout, jobs=os.cpu_count() or 1)
+    priced = price(study, layout, jobs=count_cores())
     numbers = ("parameters", "FLOP/example", "examples/s a core")
     table = empty_table("arm", *numbers, right=numbers)
     for row in priced.arms:
@@ -33,6 +32,6 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
         say(f"left out: {name}: {reason}")
     for line in priced.engines_in_words:
         say(line)
-    say(f"{priced.runs_in_words}: {priced.minutes_in_words} on this machine's {os.cpu_count()} cores")
+    say(f"{priced.runs_in_words}: {priced.minutes_in_words} on this machine's {describe_cores()}")
     for warning in warn_of_seeds(study, layout):
-        err.print(f"warning: {warning}", soft_wrap=True)
+        tell(f"warning: {warning}")

@@ -1,0 +1,258 @@
+"""Machines as people have them: paths, terminals, cores, folders, clocks. Results are kept, and exit codes stay true."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ablate.cli import console, streams
+from ablate.cores import count_cores, describe_cores, measure_memory, read_quota
+from ablate.errors import escape_unprintable
+from ablate.execution import fork_server
+from ablate.interruption import Interrupted, raise_on_interrupt
+from ablate.records.sqlite_record import SqliteRecord
+from tests.commands import ROOT, environment
+
+NAMES = (
+    "a?mode=ro&x=y #1 50% b%20c {year} it's \"so\"; $HOME [x](y) <b> :bug: back\\slash ünï🙂".encode(),
+    b":memory:", b"lat\xef in", b"x" * 255,
+)  # fmt: skip
+"""Names of folders in which a character has a meaning somewhere else."""
+
+
+def run_cli(*arguments: object, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m ablate …` from nothing, as its streams and variables must be those of a new process."""
+    return subprocess.run(
+        [sys.executable, "-m", "ablate", *map(str, arguments)],
+        cwd=cwd,
+        env=environment() | {"PYTHONPATH": str(ROOT)} | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_records_lie_in_their_folder_whatever_its_name_is(tmp_path: Path, name: bytes) -> None:
+    """A path is never part of a URL.
+
+    - https://github.com/optuna/optuna/pull/395: a `%` in the storage's path stopped the creation of the
+      storage. Mended.
+    - https://github.com/cachix/devenv/issues/2492: a path was decoded as if it were a URL, so that the database
+      was not found. Mended.
+    - https://github.com/Project-MONAI/MONAI/pull/9032: SQLAlchemy took what follows a `?` in the path of a
+      database for options. Mended.
+    - https://github.com/MemPalace/mempalace/pull/1838: databases were opened read-only by a URI made without
+      escapes, which failed in folders with a space. Right before.
+    """
+    folder = tmp_path / os.fsdecode(name)
+    folder.mkdir()
+    SqliteRecord(folder / "study.db", "small").close()
+    SqliteRecord(folder / "study.db", "small").close()
+    assert os.listdir(folder) == ["study.db"]  # noqa: PTH208  # iterdir() is no shorter
+    assert os.listdir(tmp_path) == [folder.name]  # noqa: PTH208
+    assert escape_unprintable(str(folder)).isprintable()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_output_is_readable_in_every_encoding_and_raises_no_error(encoding: str, monkeypatch) -> None:
+    """A character that an encoding lacks is spelled with those that it has.
+
+    - https://github.com/Textualize/rich/issues/3764: redirected output of a terminal library stopped at a
+      character that the code page lacks. Mended.
+    - https://github.com/systemiqofficial/steel-iq/pull/157: a job of 40 minutes wrote its results, and then died
+      while it printed a tick. Mended.
+    - https://github.com/repowise-dev/repowise/issues/271: an arrow in a progress line ended a long command in
+      the middle of its work. Mended.
+    """
+    shown = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", shown)
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    streams.prepare()
+    console.say("32×32 … 1–2 −3 “é” ± → \udcef 語")
+    sys.stdout.flush()
+    said = shown.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]  # a BytesIO
+    expected = {
+        "ascii": '32x32 ... 1-2 -3 "e" +- -> \\xef \\u8a9e\n',
+        "cp1252": "32×32 … 1–2 -3 “é” ± -> \\xef \\u8a9e\n",
+        "utf-8": "32×32 … 1–2 −3 “é” ± → \\xef 語\n",
+    }
+    assert said == expected[encoding]
+
+
+@pytest.mark.parametrize(
+    ("redirect", "arguments", "code", "told"),
+    [
+        ("| true", "--help", 0, ""),
+        ("2>&1 | true", "plan missing.yaml", 2, ""),
+        ("2>/dev/full", "plan missing.yaml", 2, ""),
+        (">/dev/full", "--help", 2, "error: standard output cannot be written (No space left on device)\n"),
+        (">&- 2>&-", "plan missing.yaml", 2, ""),
+        (">&-", "--help", 0, ""),
+    ],
+)
+def test_the_exit_code_stays_true_if_nobody_reads_the_output(
+    tmp_path: Path, redirect: str, arguments: str, code: int, told: str
+) -> None:
+    """Code 1 never means that output could not be printed.
+
+    - https://github.com/Backblaze/B2_Command_Line_Tool/issues/1071: a command failed because `head` had read
+      enough of its output. Mended.
+    - https://github.com/Sherin-SEF-AI/CanLab/pull/24: a listing that was piped into `head` ended with a
+      traceback and exit code 1. Mended.
+    - https://github.com/pallets/click/pull/2555: printing failed where standard output is None. Right before.
+    - https://github.com/pixelb/crudini/pull/84: a command with a closed standard output failed although it did
+      not need the output. Right before.
+    """
+    line = f"{sys.executable} -m ablate {arguments} {redirect}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=tmp_path,
+        env=environment() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert done.stderr == told
+
+
+def test_a_file_never_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+    """Otherwise a library that prints would write into the record."""
+    (tmp_path / "prints.py").write_text(
+        "import os\n"
+        "from ablate.cli import streams\n"
+        "streams.prepare()\n"
+        "with open('record', 'w') as record:\n"
+        "    os.write(1, b'printed')\n"
+        "    os.write(2, b'printed')\n"
+        "    assert record.fileno() > 2\n"
+    )
+    line = f"{sys.executable} prints.py 0<&- 1>&- 2>&-"
+    subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env=environment() | {"PYTHONPATH": str(ROOT)}, check=True
+    )
+    assert (tmp_path / "record").read_bytes() == b""
+
+
+def test_no_terminal_is_so_narrow_or_odd_that_words_are_lost(monkeypatch) -> None:
+    for columns in ("0", "1", "20", "abc", "-5"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert console._make_console().width >= console.NARROWEST
+    monkeypatch.setenv("COLUMNS", "200")
+    assert console._make_console().width == 200
+
+
+def test_the_end_of_the_terminal_is_an_interruption_unless_nohup_ignores_it() -> None:
+    """SIGHUP counts like SIGTERM.
+
+    - https://github.com/gem/oq-engine/pull/4027: a handler of SIGHUP replaced the one that `nohup` had set, so
+      that `nohup` had no effect. Right before.
+    - https://github.com/open-mmlab/mmsegmentation/issues/1998: training died of SIGHUP although it ran under
+      `nohup`. Right before.
+    - https://github.com/ninja-build/ninja/pull/964: a build that lost its terminal left partial files behind,
+      because only other signals were handled. Mended.
+    """
+    with pytest.raises(Interrupted) as raised, raise_on_interrupt():
+        signal.raise_signal(signal.SIGHUP)
+    assert raised.value.code == 129
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with raise_on_interrupt():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with fork_server.ignore_interrupts():
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+CGROUPS: dict[str, tuple[dict[str, str], int | None]] = {
+    "version 2, as in a container": (
+        {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "150000 100000"}, 2),
+    "version 2, a limit of a parent": (
+        {"proc/self/cgroup": "0::/user.slice/job/step", "sys/fs/cgroup/user.slice/job/cpu.max": "100000 100000",
+         "sys/fs/cgroup/user.slice/job/step/cpu.max": "max 100000"}, 1),
+    "version 2, no limit": ({"proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/cpu.max": "max 100000"}, None),
+    "version 2, an empty file": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": ""}, None),
+    "version 2, outside of the namespace": (
+        {"proc/self/cgroup": "0::/../other", "sys/fs/cgroup/cpu.max": "300000 100000"}, 3),
+    "version 1, below the root": (
+        {"proc/self/cgroup": "5:cpu,cpuacct:/slurm/job7", "sys/fs/cgroup/cpu,cpuacct/slurm/job7/cpu.cfs_quota_us": "400000",
+         "sys/fs/cgroup/cpu,cpuacct/slurm/job7/cpu.cfs_period_us": "100000"}, 4),
+    "version 1, no limit": (
+        {"proc/self/cgroup": "5:cpu,cpuacct:/", "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "-1",
+         "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000"}, None),
+    "version 1, the path of the host": (
+        {"proc/self/cgroup": "5:cpu,cpuacct:/docker/abc", "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "50000",
+         "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000"}, 1),
+    "no cgroups": ({}, None),
+}  # fmt: skip
+"""By case: the files of the machine, and the quota in cores."""
+MOUNTS = """\
+22 1 0:20 / /proc rw - proc proc rw
+32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:9 - cgroup cgroup rw,cpu,cpuacct
+33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw
+"""
+
+
+@pytest.mark.parametrize("case", CGROUPS)
+def test_the_quota_of_a_cgroup_limits_the_cores_wherever_it_is_set(
+    tmp_path: Path, monkeypatch, case: str
+) -> None:
+    """Quotas of both versions of cgroups count, from the process's own cgroup up to the root.
+
+    - https://github.com/joblib/loky/issues/634: a quota below the root, as systemd sets it, was not found.
+      Mended.
+    - https://github.com/joblib/loky/issues/478: an empty `cpu.max` stopped the program. Mended.
+    - https://github.com/python/cpython/issues/149452: in a container with two cores, Python counts those of the
+      host. Mended.
+    - https://github.com/python/cpython/issues/80235: the number of cores was that of the machine, not that of
+      the process. Mended.
+    """
+    files, quota = CGROUPS[case]
+    for name, content in {"proc/self/mountinfo": MOUNTS, **files}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{content}\n")
+    assert read_quota(tmp_path) == quota
+    for variable in ("OMP_NUM_THREADS", "PYTHON_CPU_COUNT"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 8, raising=False)
+    assert count_cores(tmp_path) == (quota or 8)
+    memory = tmp_path / "sys/fs/cgroup/memory/memory.limit_in_bytes"
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    memory.write_text("123456789\n")
+    (tmp_path / "proc/self/cgroup").write_text("4:memory:/\n")
+    assert measure_memory(tmp_path) == 123456789
+
+
+@pytest.mark.parametrize(
+    ("variables", "cores"),
+    [
+        ({"OMP_NUM_THREADS": "1"}, 1),
+        ({"OMP_NUM_THREADS": "2,4"}, 2),
+        ({"OMP_NUM_THREADS": "64"}, 3),
+        ({"OMP_NUM_THREADS": "all"}, 3),
+        ({"OMP_NUM_THREADS": "0"}, 3),
+        ({"PYTHON_CPU_COUNT": "2"}, 2),
+        ({"PYTHON_CPU_COUNT": "default"}, 3),
+        ({}, 3),
+    ],
+)
+def test_affinity_and_variables_limit_the_cores(monkeypatch, variables: dict[str, str], cores: int) -> None:
+    for variable in ("OMP_NUM_THREADS", "PYTHON_CPU_COUNT"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 4, 5})
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 3, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert count_cores() == cores
+    causes = [f"{name}={value}" for name, value in variables.items() if value == str(cores)]
+    assert describe_cores().startswith(f"{cores} of 8 cores (")
+    assert all(cause in describe_cores() for cause in causes)
