@@ -25,8 +25,9 @@ class _Stream:
         """The first error on writing, but for a reader that has gone away."""
 
     def write(self, text: str) -> int:
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
         try:
-            self._stream.write(text)
+            self._stream.write(text.encode(encoding, REPLACE).decode(encoding))
         except OSError as error:
             self._drop(error)
         return len(text)
@@ -67,8 +68,6 @@ def prepare() -> None:
         stream = getattr(sys, name)
         if stream is None:
             stream = os.fdopen(number, "w", encoding="utf-8", closefd=False)
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors=REPLACE)
         setattr(sys, name, _Stream(stream))
 
 
