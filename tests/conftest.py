@@ -11,11 +11,13 @@ import torch
 from ablate.data import loading
 from ablate.data.datasets import find_dataset
 from ablate.data.loading import Dataset
+from ablate.execution import fork_server
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
 from tests.commands import CACHE, leave_undrawn
 
 os.environ["XDG_CACHE_HOME"] = str(CACHE)  # one compiled engine for all tests, and nobody's own cache
+fork_server.PRELOADED.append("torch._dynamo")  # torch imports it for the first optimizer, in each worker anew
 
 CPU = torch.device("cpu")
 STUDIES = Path(__file__).parents[1] / "studies"

@@ -262,14 +262,21 @@ def _fork_server(spawn: Callable[..., int]) -> Callable[..., int]:
 
 
 def _import_everything() -> None:
+    """Import what commands import, and do what makes packages import more at its first time."""
+    from sklearn.datasets import load_digits
+
     from ablate import models
     from ablate.execution import fork_server
+    from ablate.records.sqlite_record import SqliteRecord
 
+    backends = ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     others = ("ablate.cli.job", "ablate.report.index", "ablate.report.writer", "tests.faults.small_search")
-    for name in (*fork_server.PRELOADED, *others):
+    for name in (*fork_server.PRELOADED, *others, *backends):
         importlib.import_module(name)
-    # torch imports what it checks networks with at the first check.
     models.check("lenet", {}, input_shape=(1, 28, 28), classes=10)
+    load_digits()
+    with tempfile.TemporaryDirectory() as folder:
+        SqliteRecord(Path(folder, "study.db"), "none").close()
 
 
 if __name__ == "__main__":

@@ -53,9 +53,9 @@ def short_idle_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def short_run_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the limits for the length of a run to six seconds."""
+    """Shorten the limits for the length of a run to four seconds."""
     monkeypatch.setattr(workers, "CHECK_SECONDS", 0.1)
-    monkeypatch.setattr(workers, "LEAST_CHECKS", 60)
+    monkeypatch.setattr(workers, "LEAST_CHECKS", 40)
     monkeypatch.setattr(workers, "MOST_SLOWDOWN", 1)
 
 
@@ -129,7 +129,7 @@ def test_no_run_is_stopped_for_its_length_before_another_run_is_complete(
     pool = LocalProcesses(FAULTY, jobs=2)
     try:
         failed, slow = make_faulty_runs(small, "exception", healthy=1)[::-1]
-        recipe = slow.arm.recipe.model_copy(update={"epochs": 60})
+        recipe = slow.arm.recipe.model_copy(update={"epochs": 20})
         arm = replace(slow.arm, recipe=recipe)
         runs = [failed, replace(slow, arm=arm)]
         statuses = [outcome.record.status for outcome in pool.outcomes(runs)]
