@@ -94,11 +94,17 @@ def create_panels(count: int, height: float = 4.0, *, width: float = 4.6) -> tup
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
-def render(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
-    """Render the figure as the contents of a file of that kind, `png` or `svg`."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format=kind, metadata=metadata, facecolor="white")
-    return stream.getvalue()
+def render(figure: Figure) -> tuple[bytes, bytes]:
+    """Render the figure as the contents of a PNG and an SVG file, both in the layout of the PNG file."""
+    figure.set_dpi(STYLE["savefig.dpi"])
+    if (layout := figure.get_layout_engine()) is not None:
+        # savefig would compute the layout anew for each file, which takes as long as the drawing.
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    png, svg = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png", metadata={"Software": None}, facecolor="white")
+    figure.savefig(svg, format="svg", metadata={"Date": None}, facecolor="white")
+    return png.getvalue(), svg.getvalue()
 
 
 def draw_mean_lines(axes: Axes, data: pd.DataFrame, x: str, y: str, styles: Styles, **options: Any) -> None:

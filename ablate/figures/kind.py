@@ -49,12 +49,9 @@ def draw_kinds(
         for kind in kinds:
             data = kind.data(study, tables)
             if not data.empty:
-                figure = kind.draw(data, study, styles)
-                yield DrawnFigure(
-                    kind=replace(kind, caption=join_sentences(kind.caption, kind.notes(study, tables))),
-                    png=render(figure, "png", {"Software": None}),
-                    svg=render(figure, "svg", {"Date": None}),
-                )
+                png, svg = render(kind.draw(data, study, styles))
+                caption = join_sentences(kind.caption, kind.notes(study, tables))
+                yield DrawnFigure(kind=replace(kind, caption=caption), png=png, svg=svg)
 
 
 def join_sentences(caption: str, more: Iterable[str]) -> str:
