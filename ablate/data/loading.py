@@ -25,6 +25,10 @@ class Dataset(images.Images):
 
     name: str
 
+    def count_test_images(self) -> list[int]:
+        """Count the test images of each class."""
+        return self.test_labels.bincount(minlength=len(self.classes)).tolist()
+
     def to(self, device: torch.device) -> "Dataset":
         """A copy with all tensors on `device`."""
         moved = {

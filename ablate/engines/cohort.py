@@ -13,6 +13,7 @@ from torch import Tensor
 from ablate import models
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
+from ablate.engines.accuracy import compute_score, count_by_class
 from ablate.engines.augmentation import Augmentation, Draws, apply_draws
 from ablate.engines.loop import build_initial_model
 from ablate.engines.optimizers import RULES, Optimizer
@@ -87,6 +88,7 @@ def train_together(
     cohort = Cohort(runs[0], dataset, examples=examples, places=places)
     held_out = torch.zeros(places, validation, dtype=torch.int64, device=device)
     test = torch.arange(len(dataset.test_labels), device=device).expand(places, -1)
+    test_images = dataset.count_test_images()
     while waiting or members:
         for place in range(places):
             if waiting and place not in members:
@@ -103,20 +105,20 @@ def train_together(
         seconds = time.perf_counter() - started
         courses = {place: member.course for place, member in members.items()}
         for place, course in courses.items():
-            totals_of_run = [mark[place] for mark in values]
-            course.add_epoch(make_curve(course.epochs, cohort.marks, totals_of_run), seconds)
+            curve = make_curve(course.epochs, cohort.marks, [mark[place] for mark in values])
+            course.add_epoch(curve, seconds)
         if any(course.wants_validation for course in courses.values()):
             correct = cohort.count_correct(dataset.images, dataset.labels, held_out).tolist()
             for place, course in courses.items():
                 if course.wants_validation:
-                    course.add_validation(correct[place] / validation)
-        tested: list[int] = []
+                    course.add_validation(sum(correct[place]) / validation)
+        tested: list[list[int]] = []
         if any(course.wants_test for course in courses.values()):
             tested = cohort.count_correct(dataset.test_images, dataset.test_labels, test).tolist()
         for place, course in courses.items():
             if course.ended:
-                accuracy = tested[place] / len(dataset.test_labels) if course.wants_test else None
-                record, state = course.record(f"cohort of {places}", accuracy), cohort.state(place)
+                score = compute_score(tested[place], test_images) if course.wants_test else None
+                record, state = course.record(f"cohort of {places}", score), cohort.state(place)
                 del members[place]
                 cohort.vacate(place)
                 yield FinishedRun(run=course.run, record=record, state=state)
@@ -233,16 +235,13 @@ class Cohort:
             steps -= at_once
 
     def count_correct(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        """Count each place's correct predictions, `(places,)`, on the images with `indices` `(places, n)`."""
-        places = len(indices)
-        correct = torch.zeros(places, dtype=torch.int64, device=self._device)
+        """Count each place's correct predictions by class, `(places, classes)`, on images `(places, n)`."""
+        places, right = len(indices), []
         with torch.inference_mode():
             for part in indices.split(max(1, EVALUATED_AT_ONCE // places), dim=1):
-                chosen = part.flatten()
-                chosen_images = images.index_select(0, chosen).unflatten(0, (places, -1))
-                guesses = self._replicas(self.parameters, chosen_images).argmax(2)
-                correct += (guesses == labels.index_select(0, chosen).view(places, -1)).sum(1)
-        return correct
+                chosen_images = images.index_select(0, part.flatten()).unflatten(0, (places, -1))
+                right.append(self._replicas(self.parameters, chosen_images).argmax(2) == labels[part])
+        return count_by_class(torch.cat(right, dim=1), labels[indices], self._classes)
 
     def state(self, place: int) -> dict[str, Tensor]:
         """Copy a place's parameters to the CPU, as a `state_dict` of the model."""

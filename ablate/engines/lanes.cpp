@@ -116,12 +116,12 @@ static void forward(const Network &network, const Examples &examples, int group)
 }
 
 struct Score {
+  I label, right;  // for each lane: the true class, and -1 if the prediction is correct, else 0
   double loss;
-  int64_t correct;
 };
 
-// The group's number of correct predictions. With LEARN also its summed cross-entropy, and in
-// network.logits_gradient the gradient of the batch's mean loss.
+// The group's correct predictions. With LEARN also its summed cross-entropy, and in network.logits_gradient
+// the gradient of the batch's mean loss.
 template <bool LEARN>
 static Score compute_score(const Network &network, const Examples &examples, int group) {
   const int classes = network.classes;
@@ -138,9 +138,7 @@ static Score compute_score(const Network &network, const Examples &examples, int
     top = higher ? logits[c] : top;
     guess = higher ? c : guess;
   }
-  Score result = {};
-  I right = (guess == label) & present;
-  for (int lane = 0; lane < LANES; lane++) result.correct -= right[lane];
+  Score result = {label, (guess == label) & present, 0};
   if constexpr (LEARN) {
     V *gradient = network.logits_gradient;
     V sum = {}, labelled = {};  // sum of exp(logit - top), and logit - top of the true class
@@ -234,7 +232,7 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
     forward<true>(*network, *examples, group);
     Score result = compute_score<true>(*network, *examples, group);
     totals[0] += result.loss;
-    totals[1] += result.correct;
+    for (int lane = 0; lane < LANES; lane++) totals[1] -= result.right[lane];
     backward(*network, group, count_groups(*examples));
   }
   for (int i = 0; i < network->count; i++) {
@@ -244,14 +242,15 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
   return 1;
 }
 
-// Adds the number of correct predictions to *correct. Returns 1, or 0 like train_step.
+// Adds the number of correct predictions of each class to correct[class]. Returns 1, or 0 like train_step.
 extern "C" int count_correct(const Network *network, const Examples *examples, int64_t *correct) {
   if (!in_bounds(*network, *examples)) return 0;
   FlushDenormals flush;
   for (int i = 0; i < network->count; i++) prepare_weights(network->layers[i]);
   for (int group = 0; group < count_groups(*examples); group++) {
     forward<false>(*network, *examples, group);
-    *correct += compute_score<false>(*network, *examples, group).correct;
+    Score result = compute_score<false>(*network, *examples, group);
+    for (int lane = 0; lane < LANES; lane++) correct[result.label[lane]] -= result.right[lane];
   }
   return 1;
 }

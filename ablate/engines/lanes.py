@@ -1,7 +1,5 @@
 """The lanes engine trains LeNet-like networks on one CPU core in C++, with one example per SIMD lane."""
 
-import ctypes
-
 import torch
 from torch import Tensor
 
@@ -99,13 +97,13 @@ class LanesTrainer:
         """Return summed loss and number of correct predictions since the last reset, `(2,)`."""
         return self._totals.clone()
 
-    def evaluate(self, images: Tensor, labels: Tensor) -> float:
-        """Measure the accuracy on these images."""
+    def evaluate(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Count the correct predictions of each class on these images, `(classes,)`."""
         images, labels, everyone = images.contiguous(), labels.contiguous(), torch.arange(len(labels))
-        correct = ctypes.c_int64()
+        correct = torch.zeros(self._network.classes, dtype=torch.int64)
         examples = _describe_examples(images, labels, everyone)
-        _require_in_bounds(self._library.count_correct(self._network, examples, correct))
-        return correct.value / len(labels)
+        _require_in_bounds(self._library.count_correct(self._network, examples, correct.data_ptr()))
+        return correct
 
 
 def _describe_examples(images: Tensor, labels: Tensor, batch: Tensor) -> Examples:

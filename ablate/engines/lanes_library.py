@@ -95,7 +95,7 @@ def load_library() -> ctypes.CDLL | str:
         return f"its library cannot be built or loaded: {error}"
     network, examples = ctypes.POINTER(Network), ctypes.POINTER(Examples)
     loaded.train_step.argtypes = [network, ctypes.POINTER(Optimizer), examples, ctypes.c_void_p]
-    loaded.count_correct.argtypes = [network, examples, ctypes.POINTER(ctypes.c_int64)]
+    loaded.count_correct.argtypes = [network, examples, ctypes.c_void_p]
     return loaded
 
 

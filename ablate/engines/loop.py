@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ablate import models
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
+from ablate.engines.accuracy import count_by_class
 from ablate.engines.augmentation import Augmentation
 from ablate.study.spec import Recipe
 
@@ -28,6 +29,7 @@ class LoopTrainer:
         self._optimizer = _make_optimizer(run.recipe, self.model)
         self._augment = Augmentation(run.recipe.augmentation, run.seed)
         self._images, self._labels = dataset.images, dataset.labels
+        self._classes = len(dataset.classes)
         self._loss_sum = torch.zeros((), device=device)
         self._correct = torch.zeros((), device=device)
 
@@ -53,17 +55,17 @@ class LoopTrainer:
         """Return summed loss and number of correct predictions since the last reset, `(2,)` on the device."""
         return torch.stack([self._loss_sum, self._correct])
 
-    def evaluate(self, images: Tensor, labels: Tensor) -> float:
-        """Measure the accuracy on these images, in evaluation mode."""
+    def evaluate(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Count the correct predictions of each class, `(classes,)` on the device, in evaluation mode."""
         self.model.eval()
-        correct = torch.zeros((), dtype=torch.int64, device=labels.device)
+        right = torch.empty_like(labels, dtype=torch.bool)
         with torch.inference_mode():
             for start in range(0, len(labels), EVALUATION_BATCH):
                 chunk = slice(start, start + EVALUATION_BATCH)
                 logits = self.model(images[chunk].contiguous(memory_format=self._format))
-                correct += (logits.argmax(1) == labels[chunk]).sum()
+                right[chunk] = logits.argmax(1) == labels[chunk]
         self.model.train()
-        return int(correct) / len(labels)
+        return count_by_class(right, labels, self._classes)
 
 
 def build_initial_model(run: Run, image_shape: Sequence[int], classes: int) -> nn.Module:

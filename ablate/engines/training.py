@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ablate.data.loading import Dataset, split
 from ablate.design.runs import Run, name_setting
+from ablate.engines.accuracy import Score, compute_score
 from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
 from ablate.seeds import derive_seed
 
@@ -41,8 +42,11 @@ class Trainer(Protocol):
     def totals(self) -> Tensor:
         """Return summed loss and number of correct predictions since the last reset, `(2,)`."""
 
-    def evaluate(self, images: Tensor, labels: Tensor) -> float:
-        """Measure the accuracy on images `(n, channels, height, width)` and labels `(n,)`."""
+    def evaluate(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Count the correct predictions of each class, int64 `(classes,)`, without waiting for the device.
+
+        The images are `(n, channels, height, width)`, and the labels `(n,)`.
+        """
 
 
 class Course:
@@ -104,8 +108,8 @@ class Course:
         """Whether to evaluate on the test images. Only confirmed runs do so, once, at their end."""
         return self.last and self.run.phase == Phase.CONFIRM and not self._diverged
 
-    def record(self, engine: str, test_accuracy: float | None) -> RunRecord:
-        """Make the record of the run once the run has ended."""
+    def record(self, engine: str, tested: Score | None) -> RunRecord:
+        """Make the record of the run once the run has ended. `tested` is its score on the test images."""
         run, final = self.run, self._points[-1]
         return RunRecord(
             phase=run.phase,
@@ -118,7 +122,8 @@ class Course:
             train_loss=None if self._diverged else final.train_loss,
             train_accuracy=None if self._diverged else final.train_accuracy,
             validation_accuracy=final.validation_accuracy,
-            test_accuracy=test_accuracy,
+            test_accuracy=None if tested is None else tested.accuracy,
+            test_balanced_accuracy=None if tested is None else tested.balanced_accuracy,
             epochs=tuple(point for point in self._points if math.isfinite(point.train_loss)),
             cause="the loss became infinite or no number" if self._diverged else None,
         )
@@ -136,11 +141,12 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> R
                 *_train_epoch(trainer, course.draw_order().to(device), run.recipe.batch_size, course.epochs)
             )
             if course.wants_validation:
-                course.add_validation(trainer.evaluate(*held_out))
-    test_accuracy = None
+                course.add_validation(sum(trainer.evaluate(*held_out).tolist()) / validation)
+    tested = None
     if course.wants_test:
-        test_accuracy = trainer.evaluate(dataset.test_images, dataset.test_labels)
-    return course.record(trainer.name, test_accuracy)
+        correct = trainer.evaluate(dataset.test_images, dataset.test_labels)
+        tested = compute_score(correct.tolist(), dataset.count_test_images())
+    return course.record(trainer.name, tested)
 
 
 def settle_process(threads: int) -> None:

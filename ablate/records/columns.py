@@ -25,6 +25,7 @@ COLUMNS: dict[str, Column] = {
     "train_accuracy": Column(unit="", dtype="Float64", meaning="share of the training images of the epoch so far that the network classified correctly, each batch just before the update on it"),
     "validation_accuracy": Column(unit="", dtype="Float64", meaning="share of the validation images that the network classifies correctly"),
     "test_accuracy": Column(unit="", dtype="Float64", meaning="share of the official test images that the trained network classifies correctly"),
+    "test_balanced_accuracy": Column(unit="", dtype="Float64", meaning="mean of the recalls of all classes that have test images; a class's recall is the share of its images that the trained network classifies correctly, so every class counts the same"),
     "train_seconds": Column(unit="s", dtype="Float64", meaning="wall-clock time of the epoch's training steps, without evaluation"),
     "examples_per_second": Column(unit="1/s", dtype="Float64", meaning="training images per second of wall-clock time; in the table arms, the median over timing blocks"),
     "examples_per_second_ci_low": Column(unit="1/s", dtype="Float64", meaning="lower end of the confidence interval of the median over timing blocks"),
@@ -34,6 +35,9 @@ COLUMNS: dict[str, Column] = {
     "test_accuracy_mean": Column(unit="", dtype="Float64", meaning="mean test accuracy over the seeds"),
     "test_accuracy_ci_low": Column(unit="", dtype="Float64", meaning="lower end of the confidence interval of the mean test accuracy (t-interval)"),
     "test_accuracy_ci_high": Column(unit="", dtype="Float64", meaning="upper end of the confidence interval of the mean test accuracy (t-interval)"),
+    "test_balanced_accuracy_mean": Column(unit="", dtype="Float64", meaning="mean balanced test accuracy over the seeds"),
+    "test_balanced_accuracy_ci_low": Column(unit="", dtype="Float64", meaning="lower end of the confidence interval of the mean balanced test accuracy (t-interval)"),
+    "test_balanced_accuracy_ci_high": Column(unit="", dtype="Float64", meaning="upper end of the confidence interval of the mean balanced test accuracy (t-interval)"),
     "examples_per_second_ratio": Column(unit="", dtype="Float64", meaning="throughput divided by the baseline's: geometric mean over timing blocks"),
     "examples_per_second_ratio_ci_low": Column(unit="", dtype="Float64", meaning="lower end of the confidence interval of that ratio"),
     "examples_per_second_ratio_ci_high": Column(unit="", dtype="Float64", meaning="upper end of the confidence interval of that ratio"),
@@ -91,9 +95,9 @@ COLUMNS: dict[str, Column] = {
 }  # fmt: skip
 
 TABLES: dict[str, tuple[str, ...]] = {
-    "runs": ("phase", "arm", "setting", "seed", "status", "train_loss", "train_accuracy", "validation_accuracy", "test_accuracy"),
+    "runs": ("phase", "arm", "setting", "seed", "status", "train_loss", "train_accuracy", "validation_accuracy", "test_accuracy", "test_balanced_accuracy"),
     "epochs": ("phase", "arm", "setting", "seed", "epoch", "train_loss", "train_accuracy", "validation_accuracy", "train_seconds", "examples_per_second"),
-    "arms": ("arm", "is_baseline", "seeds", "test_accuracy_mean", "test_accuracy_ci_low", "test_accuracy_ci_high", "examples_per_second", "examples_per_second_ci_low", "examples_per_second_ci_high", "examples_per_second_ratio", "examples_per_second_ratio_ci_low", "examples_per_second_ratio_ci_high", "parameters", "flops_per_example", "peak_memory_bytes", "pareto"),
+    "arms": ("arm", "is_baseline", "seeds", "test_accuracy_mean", "test_accuracy_ci_low", "test_accuracy_ci_high", "examples_per_second", "examples_per_second_ci_low", "examples_per_second_ci_high", "examples_per_second_ratio", "examples_per_second_ratio_ci_low", "examples_per_second_ratio_ci_high", "parameters", "flops_per_example", "peak_memory_bytes", "pareto", "test_balanced_accuracy_mean", "test_balanced_accuracy_ci_low", "test_balanced_accuracy_ci_high"),
     "comparisons": ("arm", "baseline", "difference", "ci_low", "ci_high", "p_value", "p_holm", "p_sign_flip", "effect_size_dz", "prob_better", "equivalence_ci_low", "equivalence_ci_high", "family_ci_low", "family_ci_high", "detectable_difference", "seeds_needed", "verdict"),
     "path": ("arm", "baseline", "difference", "ci_low", "ci_high", "test_accuracy_mean", "verdict"),
     "candidates": ("generation", "arm", "setting", "status", "validation_accuracy", "flops_per_example", "is_baseline", "pareto", "finalist", "hypervolume"),
@@ -105,6 +109,8 @@ TABLES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The columns of each table. `runs` also has a column for each factor and tuned parameter, after `status`."""
 
+LATER_COLUMNS = ("test_balanced_accuracy",)
+"""Columns that tables of older versions lack. Such a table is read with empty cells in these columns."""
 INPUT_TABLES = ("runs", "epochs", "tuning", "timing")
 """The tables that a report is computed from. All other tables are computed from these tables."""
 OPTIONAL_TABLES = ("confusion",)

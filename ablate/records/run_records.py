@@ -68,6 +68,8 @@ class RunRecord:
     train_accuracy: float | None = None
     validation_accuracy: float | None = None
     test_accuracy: float | None = None
+    test_balanced_accuracy: float | None = None
+    """None in records that were written before this value existed."""
     epochs: tuple[EpochPoint, ...] = ()
     cause: str | None = field(default=None, compare=False)
 

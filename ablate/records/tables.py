@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.records.columns import COLUMNS, TABLES
+from ablate.records.columns import COLUMNS, LATER_COLUMNS, TABLES
 from ablate.records.files import write_whole
 from ablate.records.run_records import RunRecord
 
@@ -49,8 +49,11 @@ def write_table(made: pd.DataFrame, path: Path) -> None:
 
 
 def read_table(table: str, path: Path) -> pd.DataFrame:
-    """Read a table that `write_table` wrote, with the dtypes of `COLUMNS`."""
+    """Read a table that `write_table` wrote, in this or an older version, with the dtypes of `COLUMNS`."""
     raw = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
+    for column in LATER_COLUMNS:
+        if column in TABLES[table] and column not in raw.columns:
+            raw[column] = pd.Series(pd.NA, index=raw.index, dtype="string")
     extra = [column for column in raw.columns if column not in TABLES[table]]
     if any(column not in raw.columns for column in TABLES[table]):
         missing = sorted(set(TABLES[table]) - set(raw.columns))

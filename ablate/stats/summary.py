@@ -30,19 +30,17 @@ def summarise(
     for arm in arms:
         of_arm = confirmed[confirmed["arm"] == arm]
         # An arm has no mean if only some of its runs trained. If all runs stayed at chance, it has a mean.
-        accuracies = of_arm["test_accuracy"].dropna().astype(float).tolist()
-        at_chance = sum(accuracy <= ceiling for accuracy in accuracies)
-        if (of_arm["status"] == Status.DIVERGED).any() or 0 < at_chance < len(accuracies):
-            accuracies = []
-        interval = compute_mean_interval(accuracies, 1 - decision.alpha)
+        at_chance = of_arm["test_accuracy"].dropna() <= ceiling
+        mixed = at_chance.any() and not at_chance.all()
+        if (of_arm["status"] == Status.DIVERGED).any() or mixed:
+            of_arm = of_arm.assign(test_accuracy=None, test_balanced_accuracy=None)
         rows.append(
             {
                 "arm": arm,
                 "is_baseline": arm == arms[0],
                 "seeds": int((of_arm["status"] == Status.COMPLETE).sum()),
-                "test_accuracy_mean": float(np.mean(accuracies)) if accuracies else None,
-                "test_accuracy_ci_low": interval.low if interval else None,
-                "test_accuracy_ci_high": interval.high if interval else None,
+                **_summarise_accuracy(of_arm, "test_accuracy", decision),
+                **_summarise_accuracy(of_arm, "test_balanced_accuracy", decision),
                 **speeds.get(arm, {}),
                 **costs.get(arm, {}),
             }
@@ -50,3 +48,14 @@ def summarise(
     objectives = [(row["test_accuracy_mean"], row.get("examples_per_second")) for row in rows]
     front = mark_front([(a, b) if a is not None and b is not None else None for a, b in objectives])
     return make_frame("arms", ({**row, "pareto": best} for row, best in zip(rows, front, strict=True)))
+
+
+def _summarise_accuracy(of_arm: pd.DataFrame, column: str, decision: Decision) -> dict[str, float | None]:
+    """Compute the mean over seeds of a column of accuracies, and its interval. Empty without values."""
+    accuracies = of_arm[column].dropna().astype(float).tolist()
+    interval = compute_mean_interval(accuracies, 1 - decision.alpha)
+    return {
+        f"{column}_mean": float(np.mean(accuracies)) if accuracies else None,
+        f"{column}_ci_low": interval.low if interval else None,
+        f"{column}_ci_high": interval.high if interval else None,
+    }

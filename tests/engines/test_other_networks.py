@@ -83,8 +83,9 @@ def test_lanes_train_what_they_cover_like_the_loop(model: str, keywords: dict[st
         assert (flat(fast.model) - flat(loop.model)).norm() <= 1e-4 * (flat(loop.model) - start).norm()
     loss, correct = loop.totals().tolist()
     assert fast.totals().tolist() == [pytest.approx(loss, rel=1e-4), pytest.approx(correct, abs=2)]
-    assert fast.evaluate(DIGITS.test_images, DIGITS.test_labels) == pytest.approx(
-        loop.evaluate(DIGITS.test_images, DIGITS.test_labels), abs=1.5 / len(DIGITS.test_labels)
+    by_class = fast.evaluate(DIGITS.test_images, DIGITS.test_labels)
+    assert by_class.tolist() == pytest.approx(
+        loop.evaluate(DIGITS.test_images, DIGITS.test_labels).tolist(), abs=1.5
     )
 
 

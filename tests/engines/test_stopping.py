@@ -36,9 +36,9 @@ class Scripted:
     def totals(self) -> Tensor:
         return torch.tensor([self._loss, 0.0])
 
-    def evaluate(self, images: Tensor, labels: Tensor) -> float:
+    def evaluate(self, images: Tensor, labels: Tensor) -> Tensor:
         self.evaluated.append(len(labels))
-        return next(self._accuracies)
+        return torch.tensor([round(next(self._accuracies) * len(labels))])
 
 
 def search_run(epochs: int, *floor: float) -> Run:

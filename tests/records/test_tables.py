@@ -1,6 +1,8 @@
 """Records and tables are read back as they were written, and files are written atomically."""
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +27,7 @@ RECORD = RunRecord(
     train_accuracy=0.9,
     validation_accuracy=0.8,
     test_accuracy=0.1 + 0.2,
+    test_balanced_accuracy=0.25,
     epochs=(EpochPoint(epoch=0.2, train_loss=0.5, train_accuracy=0.7), EpochPoint(epoch=1, train_loss=0.25, train_accuracy=0.9, validation_accuracy=0.8, train_seconds=1.5, examples_per_second=1000.0)),
 )  # fmt: skip
 DIVERGED = RunRecord(phase="tune", arm="baseline", setting="learning_rate=9", seed=1, values={"pooling": "avg", "learning_rate": 9.0}, status="diverged", engine="loop", cause="the loss became infinite or no number")  # fmt: skip
@@ -89,9 +92,9 @@ def test_the_runs_table_equals_the_expected_text(tmp_path: Path) -> None:
     tables.write_table(table, tmp_path / "runs.csv")
     assert (tmp_path / "runs.csv").read_text() == (
         "phase,arm,setting,seed,status,pooling,kernel_size,batch_norm,learning_rate,"
-        "train_loss,train_accuracy,validation_accuracy,test_accuracy\n"
-        'confirm,pooling=max,learning_rate=0.9,3,complete,max,"[3, 5]",true,0.9,0.25,0.9,0.8,0.30000000000000004\n'
-        "tune,baseline,learning_rate=9,1,diverged,avg,,,9.0,,,,\n"
+        "train_loss,train_accuracy,validation_accuracy,test_accuracy,test_balanced_accuracy\n"
+        'confirm,pooling=max,learning_rate=0.9,3,complete,max,"[3, 5]",true,0.9,0.25,0.9,0.8,0.30000000000000004,0.25\n'
+        "tune,baseline,learning_rate=9,1,diverged,avg,,,9.0,,,,,\n"
     )
 
 
@@ -120,6 +123,20 @@ def test_tables_read_back_as_they_were_written(tmp_path: Path, name: str) -> Non
 def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
     tables.write_table(make_frame("timing", []), tmp_path / "table.csv")
     assert list(tables.read_table("timing", tmp_path / "table.csv").columns) == list(TABLES["timing"])
+
+
+def test_a_table_of_an_older_version_is_read_with_empty_cells_in_the_later_columns(tmp_path: Path) -> None:
+    made = tables.make_runs_frame([RECORD, DIVERGED], ["pooling"])
+    tables.write_table(made.drop(columns="test_balanced_accuracy"), tmp_path / "table.csv")
+    read = tables.read_table("runs", tmp_path / "table.csv")
+    assert list(read.columns) == [*TABLES["runs"][:5], "pooling", *TABLES["runs"][5:]]
+    pd.testing.assert_frame_equal(read, made.assign(test_balanced_accuracy=pd.array([pd.NA] * 2, "Float64")))
+
+
+def test_a_record_of_an_older_version_is_read_without_the_later_values() -> None:
+    raw = json.loads(RECORD.to_json())
+    del raw["test_balanced_accuracy"]
+    assert RunRecord.from_json(json.dumps(raw)) == replace(RECORD, test_balanced_accuracy=None)
 
 
 def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
