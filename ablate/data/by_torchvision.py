@@ -22,7 +22,10 @@ TORCHVISION: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "cifar10": ("CIFAR10", [{"train": True}, {"train": False}]),
     "cifar100": ("CIFAR100", [{"train": True}, {"train": False}]),
 }
-"""The data sets that torchvision reads: the name of torchvision's class, and the arguments for each part."""
+"""The data sets that torchvision fetches: the name of its class, and the arguments for each part.
+
+It also reads them, except EMNIST.
+"""
 _KEPT_ALIVE: list[object] = []
 """Objects that declare operators. A declaration lasts only as long as its object."""
 

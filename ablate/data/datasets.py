@@ -58,6 +58,11 @@ DATASETS = {
 }
 
 
+PIXELS_VERSION = {"emnist_balanced": 2, "emnist_digits": 2}
+"""How often ablate has changed the pixels that it makes of a data set's files. Others are at version 1.
+
+Version 2 of EMNIST is upright. Before, its images were mirrored and lay on their side."""
+
 ClassName = Annotated[str, AfterValidator(require_printable), AfterValidator(require_table_cell)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 
@@ -121,6 +126,11 @@ class DatasetSpec(BaseModel):
     def __str__(self) -> str:
         """The name for use in sentences. For a person's own images, this is the name of their folder."""
         return self.name if self.path is None else Path(self.path).name
+
+    @property
+    def pixels_version(self) -> int:
+        """The version of the pixels. Runs on different pixels have different keys."""
+        return PIXELS_VERSION.get(self.name, 1)
 
     @property
     def facts(self) -> DatasetFacts:

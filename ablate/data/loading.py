@@ -25,6 +25,10 @@ class Dataset(images.Images):
 
     name: str
 
+    def count_train_images(self) -> list[int]:
+        """Count the images for training and validation of each class."""
+        return self.labels.bincount(minlength=len(self.classes)).tolist()
+
     def count_test_images(self) -> list[int]:
         """Count the test images of each class."""
         return self.test_labels.bincount(minlength=len(self.classes)).tolist()

@@ -41,7 +41,7 @@ def read_official(name: str, root: Path) -> Images:
     """Read Fashion-MNIST or MNIST from the official files below `root`."""
     folder = root / FOLDERS[name] / "raw"
     contents = [read_checked(folder, file, sha) for file, sha in zip(FILES, SHA256[name], strict=True)]
-    arrays = [_decode_idx(content) for content in contents]
+    arrays = [decode_idx(content) for content in contents]
     return Images(
         images=scale_pixels(arrays[0][:, None]),
         labels=torch.from_numpy(arrays[1].astype(np.int64)),
@@ -57,27 +57,36 @@ def find_file(folder: Path, file: str) -> Path | None:
     return next((path for path in (folder / file, folder / f"{file}.gz") if path.is_file()), None)
 
 
-def read_checked(folder: Path, file: str, sha256: str) -> bytes:
-    """The decompressed content of a file.
+def read_content(folder: Path, file: str) -> bytes:
+    """The decompressed content of a file, whatever it is.
 
     Raises:
-        DataError: the file is missing, damaged or differs from the official file.
+        DataError: the file is missing or damaged.
     """
     path = find_file(folder, file)
     if path is None:
         raise DataError(f"{folder / file}: is missing: pass the folder that contains it with --data-dir")
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (EOFError, zlib.error, OSError) as error:
         raise DataError(f"{path}: cannot be read ({error}): delete it and fetch it again") from None
+
+
+def read_checked(folder: Path, file: str, sha256: str) -> bytes:
+    """The decompressed content of a file with a known checksum.
+
+    Raises:
+        DataError: the file is missing, damaged or differs from the official file.
+    """
+    content = read_content(folder, file)
     if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(
-            f"{path}: is not the official file (its SHA-256 differs): delete it and fetch it again"
+            f"{find_file(folder, file)}: is not the official file (its SHA-256 differs): delete it and fetch it again"
         )
     return content
 
 
-def _decode_idx(content: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def decode_idx(content: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Decode an IDX file (LeCun's format): two zero bytes, type, rank, big-endian sizes, data."""
     rank = content[3]
     shape: Sequence[int] = np.frombuffer(content, ">u4", count=rank, offset=4).tolist()

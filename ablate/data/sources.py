@@ -15,6 +15,7 @@ from platformdirs import user_cache_path
 from ablate.data.by_torchvision import TORCHVISION, import_torchvision_datasets, read_by_torchvision
 from ablate.data.datasets import FOLDER, DatasetSpec
 from ablate.data.digits import read_digits
+from ablate.data.emnist import EMNIST, contains_emnist, read_emnist
 from ablate.data.images import TORN, Images
 from ablate.data.official import FILES, FOLDERS, SHA256, find_file, read_checked, read_official
 from ablate.data.own_images import read_own_images
@@ -57,6 +58,8 @@ def read_images(dataset: DatasetSpec, root: Path | None) -> Images:
         return read_own_images(dataset)
     if root is None:
         raise DataError(f"{dataset}: no folder contains it: pass one with --data-dir or ABLATE_DATA")
+    if dataset.name in EMNIST:
+        return read_emnist(dataset, root)
     return (
         read_official(dataset.name, root) if dataset.name in FOLDERS else read_by_torchvision(dataset, root)
     )
@@ -79,6 +82,8 @@ def _contains(root: Path, name: str) -> bool:
     """Whether all files of the data set are present."""
     if name in FOLDERS:
         return all(find_file(root / FOLDERS[name] / "raw", file) for file in FILES)
+    if name in EMNIST:
+        return contains_emnist(root, name)
     kind, halves = TORCHVISION[name]
     if not root.is_dir():
         return False

@@ -70,6 +70,8 @@ class Run:
             "validation": study.validation,
             "device": device,
         }
+        if (version := study.dataset.pixels_version) > 1:
+            identity["pixels"] = version
         if code := models.fingerprint(self.arm.model):
             identity["code"] = code
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]

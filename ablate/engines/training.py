@@ -141,7 +141,7 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> R
                 *_train_epoch(trainer, course.draw_order().to(device), run.recipe.batch_size, course.epochs)
             )
             if course.wants_validation:
-                course.add_validation(sum(trainer.evaluate(*held_out).tolist()) / validation)
+                course.add_validation(sum(trainer.evaluate(*held_out).tolist()) / len(held_out[1]))
     tested = None
     if course.wants_test:
         correct = trainer.evaluate(dataset.test_images, dataset.test_labels)

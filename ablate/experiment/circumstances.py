@@ -46,13 +46,15 @@ def describe_circumstances(
 
 
 def _describe_data(dataset: Dataset) -> DataFacts:
-    counts = dataset.test_labels.bincount()
+    counts = dataset.count_test_images()
     return DataFacts(
         dataset=dataset.name,
         test_images=len(dataset.test_labels),
         classes=tuple(dataset.classes),
-        chance=counts.max().item() / len(dataset.test_labels),
+        chance=max(counts) / len(dataset.test_labels),
         sha256=dataset.checksums,
+        train_images_by_class=tuple(dataset.count_train_images()),
+        test_images_by_class=tuple(counts),
     )
 
 

@@ -52,6 +52,10 @@ class DataFacts:
     """The accuracy of always predicting the most frequent class of the test images."""
     sha256: Mapping[str, str]
     """Checksums by file name, or by part of the data set."""
+    train_images_by_class: tuple[int, ...] | None = None
+    """The number of images for training and validation of each class. None in folders of older versions."""
+    test_images_by_class: tuple[int, ...] | None = None
+    """The number of test images of each class. None in folders of older versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +141,8 @@ class Provenance:
         raw = asdict(self)
         machine = {name: value for name, value in raw.pop("machine").items() if value is not None}
         machine.setdefault("git_commit", None)
-        return {"version": VERSION, **machine, **raw, "search": raw["search"] or {}}
+        data = {name: value for name, value in raw["data"].items() if value is not None}
+        return {"version": VERSION, **machine, **raw, "data": data, "search": raw["search"] or {}}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "Provenance":

@@ -20,6 +20,8 @@ SPREAD_WORTH_SAYING = 0.15
 Above this limit the report warns. On a quiet machine the share is a few per cent.
 """
 HARDLY_ANY_DISTURBANCE = 0.25
+NEAR_THE_MAJORITY = 0.05
+"""Unequal classes: the report warns of an arm with less accuracy than the majority share and this much."""
 MANY_READERS = 5
 """The report warns if at least this many other studies used the same test images."""
 
@@ -28,6 +30,7 @@ def list_cautions(evidence: Evidence) -> list[str]:
     """List what should lower the reader's trust in the answer, the gravest caution first."""
     return [
         *_warn_of_circumstances(evidence),
+        *_warn_of_unequal_classes(evidence),
         *_warn_of_doubtful_runs(evidence),
         *_warn_of_few_seeds(evidence),
         *_warn_of_tuning(evidence),
@@ -76,6 +79,25 @@ def _warn_of_circumstances(evidence: Evidence) -> Iterator[str]:
         )
     if left_out := provenance.left_out:
         yield f"{format_count(len(left_out), 'combination')} cannot be built; the reasons are listed below."
+
+
+def _warn_of_unequal_classes(evidence: Evidence) -> Iterator[str]:
+    """Warn of arms that are hardly more accurate than always predicting the most frequent class."""
+    share = evidence.provenance.data.chance
+    rows = [row for row in list_rows(evidence.tables["arms"]) if row["test_accuracy_mean"] is not None]
+    near = [row for row in rows if row["test_accuracy_mean"] < share + NEAR_THE_MAJORITY]
+    if not evidence.unequal_classes or not near:
+        return
+    told = [
+        f"{evidence.names.name_arm(row['arm'])} has the accuracy {row['test_accuracy_mean']:.1%}"
+        + (f" (balanced accuracy {balanced:.1%})" if (balanced := row["test_balanced_accuracy_mean"]) else "")
+        for row in near
+    ]
+    yield (
+        f"The classes are unequal: always predicting the most frequent one is right on {share:.1%} of the "
+        f"test images. {format_list(told)}. Compare the balanced accuracy, which guessing leaves at "
+        f"{1 / sum(count > 0 for count in evidence.provenance.data.test_images_by_class or ()):.1%}."
+    )
 
 
 def _warn_of_doubtful_runs(evidence: Evidence) -> Iterator[str]:

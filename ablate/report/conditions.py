@@ -8,7 +8,7 @@ import pandas as pd
 from ablate.formatting import format_list, format_points, spell_keyword
 from ablate.records.provenance import Finalist
 from ablate.report.evidence import Evidence
-from ablate.stats import chance
+from ablate.stats.chance import compute_accuracy_standard_error, describe_majority
 from ablate.study.spec import StudySpec, ValueWhen, format_value
 
 
@@ -43,7 +43,7 @@ def _describe_data(evidence: Evidence) -> str:
     baseline = evidence.tables["arms"]["test_accuracy_mean"].iloc[0]
     error = ""
     if pd.notna(baseline):
-        size = format_points(chance.compute_accuracy_standard_error(float(baseline), images))
+        size = format_points(compute_accuracy_standard_error(float(baseline), images))
         error = (
             f" With other test images an accuracy would differ by about ±{size} (its standard error). "
             "Pairing does not remove this error, so the verdict holds only for these images."
@@ -51,9 +51,17 @@ def _describe_data(evidence: Evidence) -> str:
     readers = len(evidence.provenance.test_set_readers)
     others = f"{readers or 'No'} other {'study has' if readers == 1 else 'studies have'}"
     return (
-        f"Data: {study.dataset}; {held_out}. Accuracy is measured on {images:,} test images.{error} "
-        f"{others} been tested on them in the same folder."
+        f"Data: {study.dataset}; {held_out}. Accuracy is measured on {images:,} test images. "
+        f"{_describe_majority(evidence)}{error} {others} been tested on them in the same folder."
     )
+
+
+def _describe_majority(evidence: Evidence) -> str:
+    """Say which accuracy a network has that always predicts the most frequent class of the test images."""
+    data = evidence.provenance.data
+    if counts := data.test_images_by_class:
+        return describe_majority(data.classes, counts)
+    return f"A network that always predicts their most frequent class has the accuracy {data.chance:.1%}."
 
 
 def _describe_machine(evidence: Evidence) -> str:

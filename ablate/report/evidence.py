@@ -13,7 +13,7 @@ from ablate.records.run_records import CRASHED, TRAINED, Phase
 from ablate.records.tables import make_frame
 from ablate.records.views import Views
 from ablate.stats.arm_names import ArmNames, read_arm_names
-from ablate.stats.chance import compute_chance_ceiling
+from ablate.stats.chance import are_unequal, compute_chance_ceiling
 from ablate.stats.comparisons import compare, trace_path
 from ablate.stats.contrasts import Contrast, list_interactions, make_contrasts, tabulate_settings
 from ablate.stats.references import compare_references
@@ -51,8 +51,13 @@ class Evidence:
 
     @property
     def ceiling(self) -> float:
-        """The highest test accuracy that a network may reach by always predicting the most frequent class."""
+        """The highest test accuracy that a network may reach by guessing."""
         return _compute_ceiling(self.provenance)
+
+    @property
+    def unequal_classes(self) -> bool:
+        """Whether some class has many more test images than another, so that the accuracy may mislead."""
+        return are_unequal(self.provenance.data.test_images_by_class)
 
     @property
     def failed_runs(self) -> int:
@@ -129,4 +134,5 @@ def gather(path: Path) -> Evidence:
 
 
 def _compute_ceiling(provenance: Provenance) -> float:
-    return compute_chance_ceiling(provenance.data.chance, provenance.data.test_images)
+    data = provenance.data
+    return compute_chance_ceiling(data.chance, data.test_images, data.test_images_by_class)

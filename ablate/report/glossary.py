@@ -32,6 +32,7 @@ def list_terms(evidence: Evidence) -> list[tuple[str, str]]:
             "Runs of two arms with the same seed make a pair, and differences are taken within pairs.",
         ),
         ("point", "One percentage point of test accuracy: 90% and 91% differ by one point."),
+        *_explain_balance(evidence),
         (
             "interval",
             f"The {(1 - alpha) * 100:g}% confidence interval: the range of true values that fit the "
@@ -49,4 +50,17 @@ def list_terms(evidence: Evidence) -> list[tuple[str, str]]:
         ),
         ("margin", f"The smallest difference that matters, chosen in the study file: {margin}."),
         *((str(verdict), f"Verdict: {VERDICTS[verdict]}.") for verdict in verdicts),
+    ]
+
+
+def _explain_balance(evidence: Evidence) -> list[tuple[str, str]]:
+    """Explain the balanced accuracy, if the report shows it."""
+    if not evidence.unequal_classes:
+        return []
+    return [
+        (
+            "balanced accuracy",
+            "The mean over the classes of the share of a class's test images that are classified correctly. "
+            "Every class counts the same, however few images it has.",
+        )
     ]

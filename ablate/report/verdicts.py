@@ -98,8 +98,9 @@ def _explain_not_trained(both: pd.DataFrame, involved: list[str], evidence: Evid
     told = [f"{medians[arm]:.1%} for {evidence.names.name_arm(arm)}" for arm in involved if arm in medians]
     return (
         f"Median test accuracy: {format_list(told)}. On these test images guessing reaches up to "
-        f"{evidence.ceiling:.1%}. An arm that is no better than guessing has not trained, so there is "
-        "nothing to compare."
+        f"{evidence.ceiling:.1%} (always predicting their most frequent class: "
+        f"{evidence.provenance.data.chance:.1%}). An arm that is no better than guessing has not trained, so "
+        "there is nothing to compare."
     )
 
 

@@ -73,6 +73,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
         "headline": state_headline(evidence),
         "remarks": list_remarks(evidence),
         "arms": _name_arms(evidence, "arms"),
+        "unequal_classes": evidence.unequal_classes,
         "findings": list_findings(evidence),
         "findings_shown": FINDINGS_SHOWN,
         "terms": list_terms(evidence),

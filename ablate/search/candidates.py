@@ -107,6 +107,12 @@ def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
     )
 
 
+def compute_least_accuracy(classes: int) -> float:
+    """Compute the accuracy that a finalist must exceed: twice chance, or the middle of chance and 100 %."""
+    # With two classes twice chance is 100 %, and no candidate could be more accurate.
+    return min(MIN_TIMES_CHANCE / classes, (1 + 1 / classes) / 2)
+
+
 def choose_finalists(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[Candidate]:
     """Choose finalists evenly spread over the Pareto front of accuracy and FLOPs, the cheapest first.
 
@@ -118,7 +124,7 @@ def choose_finalists(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[
         if (
             one.record.status == Status.COMPLETE
             and accuracy is not None
-            and accuracy > MIN_TIMES_CHANCE / study.dataset.facts.classes
+            and accuracy > compute_least_accuracy(study.dataset.facts.classes)
             and (name not in best or accuracy > (best[name].record.validation_accuracy or 0.0))
         ):
             best[name] = one

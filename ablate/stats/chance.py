@@ -1,6 +1,17 @@
 """The accuracy of guessing, and the standard error of a measured accuracy."""
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache, reduce
+
+import numpy as np
+from scipy import stats
+
+LUCK = float(stats.norm.sf(3))
+"""How often guessing may exceed its ceiling: 0.13 %, as often as a normal variable exceeds three sigma."""
+UNEQUAL = 1.5
+"""Classes count as unequal if the largest has more than this many times the images of the smallest."""
+_NEGLIGIBLE = 1e-12
 
 
 def compute_accuracy_standard_error(accuracy: float, images: int) -> float:
@@ -8,6 +19,88 @@ def compute_accuracy_standard_error(accuracy: float, images: int) -> float:
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def compute_chance_ceiling(chance: float, images: int) -> float:
-    """Compute the highest accuracy that guessing may reach: chance plus three standard errors."""
-    return chance + 3 * compute_accuracy_standard_error(chance, images)
+def are_unequal(counts: Sequence[int] | None) -> bool:
+    """Whether classes with these numbers of images differ so much that the accuracy may mislead."""
+    return counts is not None and max(counts) > UNEQUAL * min(counts)
+
+
+def describe_majority(classes: Sequence[str], counts: Sequence[int]) -> str:
+    """Say which accuracy a network has that always predicts the most frequent class of the test images."""
+    share = max(counts) / sum(counts)
+    if len(set(counts)) == 1:
+        return f"Each class has {counts[0]:,} of them: always predicting one class gives {share:.1%}."
+    most = classes[counts.index(max(counts))]
+    fewest = classes[counts.index(min(counts))]
+    return (
+        f"Their classes have {min(counts):,} ({fewest}) to {max(counts):,} ({most}) images: a network that "
+        f"always predicts “{most}” has the accuracy {share:.1%}."
+    )
+
+
+def compute_chance_ceiling(chance: float, images: int, counts: Sequence[int] | None) -> float:
+    """Compute the highest accuracy that guessing may reach on the test images.
+
+    A guesser does not look at the images. It predicts each class with a fixed probability. The ceiling is the
+    accuracy that no guesser, whatever its probabilities, exceeds more often than `LUCK`.
+
+    Args:
+        chance: the share of the most frequent class among the test images.
+        images: the number of test images.
+        counts: the number of test images of each class. If it is unknown, as in old folders, the ceiling is
+            chance plus three standard errors, but at most 1.
+    """
+    if counts is None:
+        return min(1.0, chance + 3 * compute_accuracy_standard_error(chance, images))
+    return count_lucky_guesses(tuple(sorted((n for n in counts if n), reverse=True))) / images
+
+
+@lru_cache(maxsize=32)
+def count_lucky_guesses(counts: tuple[int, ...]) -> int:
+    """Count the correct guesses that no guesser exceeds more often than `LUCK`.
+
+    The constant guess of the largest class is right exactly as often as this class occurs, so the number is
+    at least that. `counts` are the images of each class, the largest class first.
+    """
+    low, high = counts[0], sum(counts)  # `low` can be reached, and more than `high` cannot
+    while low < high:
+        middle = (low + high + 1) // 2
+        if compute_luck(counts, find_best_guesser(counts, middle), middle) > LUCK:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def find_best_guesser(counts: Sequence[int], wanted: int) -> list[float]:
+    """Find the probability of each class for the guesser that has the best chance of `wanted` right guesses.
+
+    The number of right guesses is a sum of binomial variables, one for each class. Its tail is largest, to
+    first order in the exponent (Chernoff's bound), if the guesser predicts class k with a probability
+    proportional to max(0, nₖ − level). The level follows from the sum of these excesses, `wanted` − level.
+    Classes of equal size get equal probabilities, and small classes get none.
+
+    Args:
+        counts: the images of each class, the largest class first.
+        wanted: the number of right guesses, more than the largest class has images.
+    """
+    total, level = counts[0], 0.0
+    for used, count in enumerate(counts[1:], start=2):
+        total += count
+        level = (total - wanted) / (used - 1)
+        if used == len(counts) or level >= counts[used]:
+            break
+    return [max(0.0, count - level) / (wanted - level) for count in counts]
+
+
+def compute_luck(counts: Sequence[int], probabilities: Sequence[float], wanted: int) -> float:
+    """Compute the probability that a guesser is right at least `wanted` times."""
+    trials: dict[float, int] = {}
+    for count, probability in zip(counts, probabilities, strict=True):
+        if probability > 0:  # classes that are guessed equally often make one binomial variable
+            trials[probability] = trials.get(probability, 0) + count
+    first, shares = 0, []
+    for probability, count in trials.items():
+        low, high = stats.binom.ppf([_NEGLIGIBLE, 1 - _NEGLIGIBLE], count, probability).astype(int)
+        first += low
+        shares.append(stats.binom.pmf(np.arange(low, high + 1), count, probability))
+    return float(reduce(np.convolve, shares)[max(0, wanted - first) :].sum())

@@ -14,6 +14,7 @@ from ablate.search.candidates import (
     Candidate,
     TriedCandidate,
     choose_finalists,
+    compute_least_accuracy,
     draw_candidate,
     make_run,
     name_finalists,
@@ -312,6 +313,11 @@ def test_runs_that_were_stopped_early_do_not_count_for_the_importance(spec) -> N
     shares = {row["factor"]: row["fanova"] for row in estimate_importance(spec, tried_of("pruned"))}
     assert shares.get("kernel_size", 0.0) < 0.2
     assert max(shares, key=lambda name: shares[name]) == "pooling"
+
+
+@pytest.mark.parametrize(("classes", "least"), [(2, 0.75), (3, 2 / 3), (10, 0.2), (100, 0.02)])
+def test_a_finalist_is_clearly_more_accurate_than_guessing_and_can_be(classes: int, least: float) -> None:
+    assert compute_least_accuracy(classes) == pytest.approx(least)
 
 
 def test_a_candidate_no_better_than_guessing_is_not_a_finalist(spec, arm) -> None:

@@ -1,0 +1,101 @@
+"""Read EMNIST from its IDX files, and turn its images upright.
+
+The files store every image transposed: a person sees letters that are mirrored and lie on their side.
+torchvision hands them over like that. The files are therefore read here, so that no change of torchvision
+changes the pixels.
+"""
+
+import hashlib
+import string
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ablate.data.datasets import DatasetSpec
+from ablate.data.images import DIGIT_CLASSES, Images, scale_pixels
+from ablate.data.official import decode_idx, find_file, read_content
+from ablate.errors import DataError
+
+EMNIST = {
+    "emnist_balanced": ("balanced", (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")),
+    "emnist_digits": ("digits", DIGIT_CLASSES),
+}
+"""For each data set, the name of the split in the names of the files, and the classes in label order."""
+FOLDER = Path("EMNIST", "raw")
+_DIGIT_ONE = 1
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def contains_emnist(root: Path, name: str) -> bool:
+    """Whether all files of the data set are below `root`."""
+    return all(find_file(root / FOLDER, file) for half in _list_files(name) for file in half)
+
+
+def read_emnist(dataset: DatasetSpec, root: Path) -> Images:
+    """Read the data set from the files below `root`, with upright images.
+
+    Raises:
+        DataError: a file is missing or damaged, or has another number or shape of images.
+    """
+    facts, (_, classes) = dataset.facts, EMNIST[dataset.name]
+    pixels, labels = [], []
+    wanted_numbers = (facts.train_images, facts.test_images)
+    for (image_file, label_file), wanted in zip(_list_files(dataset.name), wanted_numbers, strict=True):
+        of_half, shape = _read(root, label_file), (wanted, *facts.image_shape[1:])
+        stored = _read(root, image_file)
+        if stored.shape != shape or of_half.shape != shape[:1] or of_half.max() >= len(classes):
+            raise DataError(
+                f"{root / FOLDER / image_file}: has images {stored.shape} with labels {of_half.shape}, not "
+                f"{shape} of {len(classes)} classes: delete both files and fetch them again"
+            )
+        pixels.append(turn_upright(stored, of_half)[:, None])
+        labels.append(torch.from_numpy(of_half.astype(np.int64)))
+    sums = [hashlib.sha256(half.tobytes()).hexdigest() for half in pixels]
+    return Images(
+        images=scale_pixels(pixels[0]),
+        labels=labels[0],
+        test_images=scale_pixels(pixels[1]),
+        test_labels=labels[1],
+        classes=classes,
+        checksums={"train pixels": sums[0], "test pixels": sums[1]},
+    )
+
+
+def turn_upright(pixels: Pixels, labels: Pixels) -> Pixels:
+    """Turn images `(n, height, width)` upright, unless they are upright already.
+
+    The digit 1 tells: a person writes it taller than wide. The official files store the ones lying down.
+    Copies of the files that somebody has turned are thereby read correctly, too.
+    """
+    ones = pixels[labels == _DIGIT_ONE].sum(axis=0, dtype=np.float64)
+    if ones.any() and _measure_spread(ones.sum(axis=1)) > _measure_spread(ones.sum(axis=0)):
+        return pixels
+    return np.ascontiguousarray(pixels.transpose(0, 2, 1))
+
+
+def _measure_spread(ink: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    """Measure the variance of the place of the ink along one side of an image."""
+    places = np.arange(len(ink))
+    middle = np.average(places, weights=ink)
+    return float(np.average((places - middle) ** 2, weights=ink))
+
+
+def _list_files(name: str) -> list[tuple[str, str]]:
+    """List the files of images and labels, first for training, then for testing."""
+    split, _ = EMNIST[name]
+    return [
+        (f"emnist-{split}-{half}-images-idx3-ubyte", f"emnist-{split}-{half}-labels-idx1-ubyte")
+        for half in ("train", "test")
+    ]
+
+
+def _read(root: Path, file: str) -> Pixels:
+    """Read an IDX file, plain or compressed."""
+    path = root / FOLDER / file
+    try:
+        return decode_idx(read_content(root / FOLDER, file))
+    except (ValueError, IndexError) as error:
+        raise DataError(f"{path}: is no IDX file ({error}): delete it and fetch it again") from None
