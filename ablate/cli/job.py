@@ -11,7 +11,7 @@ from ablate.cli.doctor import warn_without_lanes
 from ablate.cli.progress import make_display
 from ablate.cores import count_cores
 from ablate.design.designs import lay_out
-from ablate.errors import AblateError, install_command
+from ablate.errors import AblateError, FolderError, install_command
 from ablate.execution.executor import Conditions
 from ablate.experiment.conduct import Conduct
 from ablate.experiment.events import Advanced
@@ -59,6 +59,7 @@ class Job:
             stack.callback(folder.release)
             stack.enter_context(raise_on_interrupt())
             store = None if self.storage is None else _open_shared_record(self.storage, study, folder)
+            self._refuse_other_device(folder)
             changed = folder.adopt(study)
             if store is not None:
                 store.share_study(study_file.dump(study))
@@ -77,6 +78,21 @@ class Job:
             self._follow(conduct, reporting)
             with delay_interrupts():  # a signal must wait until the report is complete
                 return reporting.write()
+
+    def _refuse_other_device(self, folder: ReportFolder) -> None:
+        """Refuse to train a study on a second device, because pairs of runs never mix devices.
+
+        Raises:
+            FolderError: the folder's results come from another kind of device.
+        """
+        kept = folder.read_provenance()
+        if self.storage is None and kept is not None and kept.machine.device != self.device:
+            there = kept.machine.device
+            raise FolderError(
+                f"{folder.path}: its runs were trained on {there}, and on {self.device} all would be trained "
+                f"again: continue with --device {there}, or choose another --out, or --fresh to rename the "
+                "old folder; report, compare, explore, activations and export work on any machine"
+            )
 
     def _read_data(self) -> Conditions:
         """Read and check the data set, and return the conditions that all runs share."""

@@ -1,6 +1,7 @@
 """The command line: run a command, and turn an expected error into one line and an exit code."""
 
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -28,11 +29,21 @@ def main() -> NoReturn:
     cannot be written for another reason, such as a full disk, a successful command exits with code 2.
     """
     streams.prepare()
-    code = _run()
+    code = _run() if _is_current_folder_there() else 2
     if (error := streams.find_error()) is not None:
         tell(f"error: standard output cannot be written ({error.strerror})")
         code = code or 2
     sys.exit(code)
+
+
+def _is_current_folder_there() -> bool:
+    """Whether the current folder exists. Without it libraries end the process with messages of their own."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        tell(f"error: the current folder cannot be used ({error.strerror}): change to another folder")
+        return False
+    return True
 
 
 def _run() -> int:

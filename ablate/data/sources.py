@@ -10,8 +10,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
+from ablate.cache import locate_cache
 from ablate.data.by_torchvision import TORCHVISION, import_torchvision_datasets, read_by_torchvision
 from ablate.data.datasets import FOLDER, DatasetSpec
 from ablate.data.digits import read_digits
@@ -98,7 +97,7 @@ def _contains(root: Path, name: str) -> bool:
 
 
 def _locate_cache() -> Path:
-    return user_cache_path("ablate") / "data"
+    return locate_cache() / "data"
 
 
 def _download(name: str) -> Path | None:

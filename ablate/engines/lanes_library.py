@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from platformdirs import user_cache_path
+
+from ablate.cache import locate_cache
 
 SOURCE = Path(__file__).with_name("lanes.cpp")
 HEADERS = sorted(SOURCE.parent.glob("lanes_*.h"))
@@ -91,7 +92,7 @@ def load_library() -> ctypes.CDLL | str:
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
         return f"{compiler} does not compile it: {said[0]}"
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, NotImplementedError, subprocess.TimeoutExpired) as error:
         return f"its library cannot be built or loaded: {error}"
     network, examples = ctypes.POINTER(Network), ctypes.POINTER(Examples)
     loaded.train_step.argtypes = [network, ctypes.POINTER(Optimizer), examples, ctypes.c_void_p]
@@ -105,7 +106,7 @@ def compile_library(compiler: str) -> Path:
     cpu = re.search("^flags.*$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     made_from = [source, _run(compiler, "--version"), *FLAGS, cpu[0] if cpu else ""]
     key = hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:24]
-    path = user_cache_path("ablate") / "lanes" / f"{key}.so"
+    path = locate_cache() / "lanes" / f"{key}.so"
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,5 +121,10 @@ def compile_library(compiler: str) -> Path:
 
 def _run(*command: str) -> str:
     return subprocess.run(
-        command, check=True, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_SECONDS
+        command,
+        check=True,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=COMPILE_TIMEOUT_SECONDS,
     ).stdout

@@ -2,16 +2,23 @@
 
 import atexit
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
+from ablate.errors import CHECKOUT
+
 PRELOADED = ["ablate.execution.workers", "sklearn.model_selection", "torch.fx.experimental.symbolic_shapes"]
 """Modules that import slow packages: torch, and those for the image split and the meta device."""
+LONGEST_SOCKET_FOLDER = 60
+"""Bytes of the path of the folder in which the socket's own folder is made."""
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 
@@ -24,9 +31,9 @@ def prepare() -> None:
     # Without huge pages, two of four processes trained 5 % slower than the others. With huge pages, none of
     # three did (measured, LeNet).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    if HAS_FORK_SERVER:
+    if HAS_FORK_SERVER and _make_socket_folder():
         multiprocessing.set_forkserver_preload(PRELOADED)
-        with ignore_interrupts():
+        with ignore_interrupts(), _leave_out_current_folder():
             forkserver.ensure_running()
 
 
@@ -37,9 +44,52 @@ def choose_start_method() -> ForkServerContext | SpawnContext:
     torch, but has computed nothing and has no thread pool. On platforms without a fork server, workers are
     spawned. Each then imports torch itself, which takes seconds.
     """
-    return (
-        multiprocessing.get_context("forkserver") if HAS_FORK_SERVER else multiprocessing.get_context("spawn")
-    )
+    if HAS_FORK_SERVER and _make_socket_folder():
+        return multiprocessing.get_context("forkserver")
+    return multiprocessing.get_context("spawn")
+
+
+@cache
+def _make_socket_folder() -> bool:
+    """Make the folder for the server's socket. False if no folder for it has a short path.
+
+    The path of a socket has at most 103 bytes on some systems. A cluster may set TMPDIR to a longer one.
+    """
+    usual = tempfile.gettempdir()
+    for folder in (usual, "/tmp", "/var/tmp", "/dev/shm"):
+        if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER:
+            continue
+        tempfile.tempdir = folder
+        try:
+            multiprocessing.util.get_temp_dir()
+        except OSError:
+            continue
+        finally:
+            tempfile.tempdir = usual
+        return True
+    return False
+
+
+@contextmanager
+def _leave_out_current_folder() -> Iterator[None]:
+    """Let a Python process that starts in this context not search the current folder for modules.
+
+    A file random.py there would hide Python's. A clone that is not installed stays importable.
+    """
+    changed = {
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(CHECKOUT)])),
+    }
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _stop_server() -> None:

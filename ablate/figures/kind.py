@@ -43,7 +43,9 @@ def draw_kinds(
     kinds: Iterable[FigureKind], study: StudySpec, tables: Tables, styles: Styles
 ) -> Iterator[DrawnFigure]:
     """Draw every figure that the tables have data for. Equal tables give equal bytes."""
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()  # a `matplotlibrc` of the user may ask for LaTeX, other fonts or other sizes
+        mpl.rcParams.update(STYLE)
         # The font draws boxes for scripts that it lacks. The tables and the page still show such names.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         for kind in kinds:

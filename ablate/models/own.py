@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -62,7 +63,7 @@ def find_callable(model: str, known: Sequence[str]) -> Callable[..., nn.Module]:
         raise ModelError(
             "model", f"'{model}' is code, which a study alone never runs: allow it with --plugin {package}"
         )
-    return _load(model, lambda: getattr(importlib.import_module(module), name))
+    return _load(model, lambda: getattr(_import_module(module), name))
 
 
 def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, Any]:
@@ -149,6 +150,16 @@ def hash_file(function: Callable[..., nn.Module]) -> str:
     """Compute the SHA-256 of the callable's source file. Changed code counts as another network."""
     source = inspect.getsourcefile(function)
     return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
+
+
+def _import_module(module: str) -> ModuleType:
+    """Import a module. The current folder comes before an installed package of the same name."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module)
+    finally:
+        sys.path.remove(here)
 
 
 def _load(model: str, load: Callable[[], Any]) -> Callable[..., nn.Module]:

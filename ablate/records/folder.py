@@ -2,6 +2,7 @@
 
 import os
 import socket
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,8 @@ class ReportFolder:
         Raises:
             FolderError: another process has the lock, or the folder is not writable.
         """
+        if any(unicodedata.category(character) == "Cc" for character in str(self.path)):
+            raise FolderError(f"{self.path}: has a control character in its name: choose another --out")
         self._lock = FileLock(self.path / ".lock")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -48,8 +51,14 @@ class ReportFolder:
             write_whole(self.path / ".holder", f"process {os.getpid()} on {socket.gethostname()}".encode())
         except Timeout:
             holder = self.path / ".holder"
-            who = holder.read_text() if holder.exists() else "another process"
+            who = (
+                holder.read_text(encoding="utf-8", errors="replace") if holder.exists() else "another process"
+            )
             raise FolderError(f"{self.path}: in use by {who}: wait, or choose another --out") from None
+        except NotImplementedError:
+            raise FolderError(
+                f"{self.path}: its file system has no locks to keep two commands apart: choose another --out"
+            ) from None
         except OSError as error:
             self._lock.release()
             raise FolderError(

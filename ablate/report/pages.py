@@ -1,6 +1,7 @@
 """Templates of every page, with filters that write numbers and escape Markdown."""
 
 import math
+import shlex
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,6 +20,7 @@ def load_templates(*, autoescape: bool) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["version"] = __version__
+    environment.filters["shell"] = shlex.quote
     environment.filters |= {
         "percent": lambda share: "–" if share is None else f"{share:.2%}",
         "whole_percent": lambda share: "–" if share is None else f"{share:.0%}",

@@ -451,7 +451,7 @@ def test_the_environment_can_force_the_loop(monkeypatch):
 @pytest.fixture
 def undecided(monkeypatch, tmp_path):
     """Make the engine look for a compiler again, with an empty cache."""
-    monkeypatch.setattr(lanes_library, "user_cache_path", lambda _: tmp_path)
+    monkeypatch.setattr(lanes_library, "locate_cache", lambda: tmp_path)
     lanes_library.load_library.cache_clear()
     yield tmp_path
     lanes_library.load_library.cache_clear()

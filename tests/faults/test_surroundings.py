@@ -1,19 +1,24 @@
 """Machines as people have them: paths, terminals, cores, folders, clocks. Results are kept, and exit codes stay true."""
 
+import errno
+import fcntl
 import io
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from ablate import cache
 from ablate.cli import console, streams
 from ablate.cores import count_cores, describe_cores, measure_memory, read_quota
-from ablate.errors import escape_unprintable
+from ablate.errors import FolderError, escape_unprintable
 from ablate.execution import fork_server
 from ablate.interruption import Interrupted, raise_on_interrupt
+from ablate.records.folder import ReportFolder
 from ablate.records.sqlite_record import SqliteRecord
 from tests.commands import ROOT, environment
 
@@ -256,3 +261,156 @@ def test_affinity_and_variables_limit_the_cores(monkeypatch, variables: dict[str
     causes = [f"{name}={value}" for name, value in variables.items() if value == str(cores)]
     assert describe_cores().startswith(f"{cores} of 8 cores (")
     assert all(cause in describe_cores() for cause in causes)
+
+
+def test_a_file_in_the_current_folder_hides_no_module_of_python_or_a_dependency(tmp_path: Path) -> None:
+    """The current folder comes last, but for the user's own network; workers do not search it at their start.
+
+    - https://github.com/numpy/numpy/issues/16198: a file `random.py` of the user stopped the import of a package
+      that needs Python's module. Mended.
+    - https://github.com/pytorch/pytorch/issues/110447: a file `onnx.py` gave dozens of lines of an unrelated
+      error. Mended.
+    - https://github.com/pytorch/pytorch/issues/19943: the folder of a package in the search path hid Python's
+      module `random`. Mended.
+    """
+    for name in ("random", "statistics", "socket", "select", "typing", "platform", "rich", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('hidden')\n")
+    (tmp_path / "small.yaml").write_text("name: small\n")
+    done = run_cli("plan", "small.yaml", "seeds=no", cwd=tmp_path, PYTHONSAFEPATH="")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: small.yaml: 'question' is missing")
+    assert "hidden" not in done.stderr + done.stdout
+    server = (
+        "from ablate.execution import fork_server; fork_server.PRELOADED.clear(); fork_server.prepare(); "
+        "context = fork_server.choose_start_method(); "
+        "process = context.Process(target=print, args=('a worker ran',)); process.start(); process.join()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", server],
+        cwd=tmp_path,
+        env=environment() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("a worker ran\n", "", 0)
+
+
+def test_workers_start_although_tmpdir_is_too_long_for_a_socket(tmp_path: Path, monkeypatch) -> None:
+    """The socket of the fork server gets a folder with a short path.
+
+    - https://github.com/riga/law/issues/184: on a cluster TMPDIR lies deep in the job's folder, where no socket
+      can be made. Mended.
+    - https://github.com/python/cpython/issues/132124: Python makes sockets in folders of any length. Mended.
+    - https://github.com/TobyBaril/EarlGrey/issues/294: a fork server failed because of a long path. Mended.
+    """
+    long = tmp_path / ("t" * 100)
+    long.mkdir()
+    script = (
+        "from ablate.execution import fork_server; fork_server.PRELOADED.clear(); fork_server.prepare(); "
+        "import tempfile; from multiprocessing.util import get_temp_dir; print(len(get_temp_dir())); "
+        f"assert tempfile.gettempdir() == {str(long)!r}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment() | {"PYTHONPATH": str(ROOT), "TMPDIR": str(long)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 80
+
+
+def test_help_is_whole_without_docstrings(tmp_path: Path) -> None:
+    """`python -OO` drops docstrings.
+
+    - https://github.com/hhatto/autopep8/issues/225: the help was made from a docstring, which was None. Mended.
+    - https://github.com/mhostetter/galois/issues/544: a package could not be imported without docstrings. Right
+      before.
+    """
+    help_text = run_cli("run", "--help", cwd=tmp_path).stdout
+    assert "Answer a study's question and write its report." in help_text
+    assert run_cli("run", "--help", cwd=tmp_path, PYTHONOPTIMIZE="2").stdout == help_text
+
+
+def test_a_missing_current_folder_gives_one_line(tmp_path: Path) -> None:
+    """A library may end the process in its own way if there is no current folder.
+
+    - https://github.com/pypa/pip/issues/4255: a deleted current folder gave a traceback. Mended.
+    - https://github.com/typesafehub/conductr-cli/issues/502: a deleted current folder stopped a command with an
+      unexpected error. Mended.
+    """
+    line = f"mkdir gone; cd gone; rmdir ../gone; exec {sys.executable} -m ablate plan {tmp_path}/small.yaml"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=tmp_path,
+        env=environment() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    told = "the current folder cannot be used (No such file or directory): change to another folder"
+    assert done.stderr == f"error: {told}\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOLCK, r"cannot be written \(No locks available\): choose another --out"),
+        (errno.EOPNOTSUPP, r"cannot be written \(Operation not supported\): choose another --out"),
+    ],
+)
+def test_a_file_system_without_locks_gives_one_line(
+    tmp_path: Path, monkeypatch, number: int, message: str
+) -> None:
+    """Two commands must not write to one folder at a time.
+
+    - https://github.com/nipy/nipype/issues/1370: on a network file system a lock failed with "no lock available".
+      Right before.
+    - https://github.com/tox-dev/filelock/issues/67: a lock on a file system without locks was tried for ever.
+      Right before.
+    """
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(FolderError, match=message):
+        ReportFolder(tmp_path / "small").lock(fresh=False)
+
+
+def test_a_report_folder_with_a_line_break_in_its_name_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "new\nline"
+    with pytest.raises(
+        FolderError, match=r"new\\nline: has a control character in its name: choose another --out"
+    ):
+        ReportFolder(folder).lock(fresh=False)
+    assert not folder.exists()
+
+
+def test_the_cache_is_private_if_there_is_no_home(tmp_path: Path, monkeypatch) -> None:
+    """Compiled code in a folder for everybody could come from anybody.
+
+    - https://github.com/rustdesk/rustdesk-server/pull/612: a container's user without an entry in passwd has the
+      home `/`, where nothing can be written. Mended.
+    - https://github.com/truenas/apps/pull/5272: a user that does not exist in the container has the home `/`,
+      and the program failed. Mended.
+    """
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    private = tmp_path / f"ablate-{os.getuid()}"
+    (tmp_path / "file").touch()
+
+    def lack_home(_: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    for answer in (lack_home, lambda _: Path("~/.cache/ablate"), lambda _: tmp_path / "file" / "ablate"):
+        monkeypatch.setattr(cache, "user_cache_path", answer)
+        assert cache.locate_cache() == private
+    assert private.stat().st_mode & 0o777 == 0o700
+    private.chmod(0o777)  # somebody else may have put code there
+    assert cache.locate_cache() == tmp_path / "file" / "ablate"
+    monkeypatch.setattr(cache, "user_cache_path", lambda _: tmp_path / "home" / "ablate")
+    assert cache.locate_cache() == tmp_path / "home" / "ablate"

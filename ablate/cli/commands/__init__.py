@@ -1,5 +1,9 @@
 """The commands, one file each."""
 
+import ast
+import inspect
+from collections.abc import Callable
+
 import typer
 
 from ablate.cli.commands.activations import activations
@@ -19,6 +23,12 @@ IN_ORDER = (run, plan, report, compare, models, bench, export, activations, expl
 
 
 def register(app: typer.Typer) -> None:
-    """Add every command to the app."""
+    """Add every command to the app. Its help is its docstring."""
     for command in IN_ORDER:
-        app.command()(command)
+        app.command(help=command.__doc__ or _read_docstring(command))(command)
+
+
+def _read_docstring(command: Callable[..., None]) -> str | None:
+    """Read the docstring from the source, because `python -OO` drops all docstrings."""
+    function = ast.parse(inspect.getsource(command)).body[0]
+    return ast.get_docstring(function) if isinstance(function, ast.FunctionDef) else None

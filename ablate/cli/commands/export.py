@@ -1,5 +1,6 @@
 """`ablate export`: export a trained network for other programs, or training curves for TensorBoard."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -35,4 +36,4 @@ def export(
         curves = to or folder / "tensorboard"
         runs = exporting.write_curves(folder, curves)
         say(f"written: the curves of {runs} confirmed runs; a step is one training example seen")
-        say(f"  tensorboard --logdir {curves}")
+        say(f"  tensorboard --logdir {shlex.quote(str(curves))}")
