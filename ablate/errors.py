@@ -1,8 +1,12 @@
 """Errors that a person can correct. Each message is one line that ends with the remedy."""
 
+import math
+import re
 from pathlib import Path
 
 LONGEST_MESSAGE = 1_000
+MOST_MISTAKES = 20
+"""The most mistakes of a study file that are shown at once. The others are counted."""
 DISTRIBUTION = "ablate-studies"
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -15,16 +19,28 @@ class AblateError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        shown = escape_unprintable(message)
-        if (
-            len(shown) > LONGEST_MESSAGE
-        ):  # keep the place, which comes first, and the remedy, which comes last
-            shown = f"{shown[: LONGEST_MESSAGE // 2]} … {shown[-LONGEST_MESSAGE // 2 :]}"
-        super().__init__(shown)
+        super().__init__(_clean(message))
 
 
 class StudyError(AblateError):
-    """A study file asks for something that does not exist or is not possible."""
+    """A study file asks for something that does not exist or is not possible.
+
+    Its text has one line for each mistake, in the order of the file, and at most `MOST_MISTAKES` of them.
+    """
+
+    def __init__(self, *messages: str) -> None:
+        lines = dict.fromkeys(map(_clean, messages))
+        Exception.__init__(self, *sorted(lines, key=_find_line))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The mistakes, one line for each."""
+        return tuple(map(str, self.args))
+
+    def __str__(self) -> str:
+        shown = self.lines[:MOST_MISTAKES]
+        more = len(self.lines) - len(shown)
+        return "\n".join([*shown, *([f"… and {more} more mistakes"] if more else [])])
 
 
 class ModelError(AblateError):
@@ -45,6 +61,19 @@ class DataError(AblateError):
 
 class FolderError(AblateError):
     """A report folder belongs to another study or another process, or is not writable."""
+
+
+def _clean(message: str) -> str:
+    shown = escape_unprintable(message)
+    if len(shown) > LONGEST_MESSAGE:  # keep the place, which comes first, and the remedy, which comes last
+        shown = f"{shown[: LONGEST_MESSAGE // 2]} … {shown[-LONGEST_MESSAGE // 2 :]}"
+    return shown
+
+
+def _find_line(message: str) -> float:
+    """The line in the file that the message names. A message that names no line comes last."""
+    place = re.search(r":(\d+): ", message)
+    return int(place[1]) if place else math.inf
 
 
 def escape_unprintable(text: str) -> str:

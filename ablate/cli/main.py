@@ -57,7 +57,8 @@ def _run() -> int:
     except ModelError as error:
         tell(f"error: {error.keyword}: {error}")
     except AblateError as error:
-        tell(f"error: {error}")
+        for line in str(error).split("\n"):
+            tell(f"error: {line}")
     except OSError as error:
         tell(f"error: {error}: finished runs are kept; the same command continues")
     except typer.Abort:

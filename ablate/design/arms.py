@@ -1,15 +1,19 @@
 """Make an arm, which is the baseline with some changes. Check it and name it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from ablate import models
 from ablate.design.grid import Grid
-from ablate.design.runs import Arm, Setting, belongs_to_recipe
+from ablate.design.names import list_spellings
+from ablate.design.runs import Arm, Setting
 from ablate.errors import ModelError, StudyError
-from ablate.study.spec import Recipe, StudySpec, Value, ValueWhen, did_you_mean, format_value
+from ablate.study.owners import MODEL, RECIPE, belongs_to_recipe, drop_owner
+from ablate.study.recipe_keys import explain_ignored, find_ignored
+from ablate.study.spec import Recipe, StudySpec, Value, ValueWhen, format_value
 
 BASELINE = "baseline"
 
@@ -50,9 +54,19 @@ def list_values(study: StudySpec, name: str, settings: Mapping[str, Any]) -> lis
     return [value for value, applies in plain if applies]
 
 
+def collect_network(arm: Arm) -> dict[str, Any]:
+    """Collect every keyword of the arm's network with its value, defaults included."""
+    return {**models.read_keywords(arm.model), **arm.keywords}
+
+
 def collect_settings(arm: Arm) -> dict[str, Any]:
-    """Collect every keyword of the arm's network and recipe with its value, defaults included."""
-    return {**models.read_keywords(arm.model), **arm.keywords, **arm.recipe.model_dump()}
+    """Collect every keyword of the arm's network and recipe with its value, defaults included.
+
+    Each keyword has its plain name and the name with its owner. A plain name that both have is the recipe's.
+    """
+    return dict(
+        [*list_spellings(collect_network(arm), MODEL), *list_spellings(arm.recipe.model_dump(), RECIPE)]
+    )
 
 
 def make_arm(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
@@ -69,7 +83,12 @@ def make_arm(study: StudySpec, name: str, changes: Mapping[str, Value], key: str
 def explain_impossible(
     study: StudySpec, arm: Arm, changes: Mapping[str, Value] | None = None
 ) -> ModelError | None:
-    """Explain why the arm's network (with `changes`) cannot be built. Return None if it can be built."""
+    """Explain why the arm (with `changes` of its network) is impossible. Return None if it is possible.
+
+    An arm is impossible if its network cannot be built, or if its optimiser ignores a key of its recipe.
+    """
+    if key := find_ignored(arm.recipe):
+        return ModelError(key, explain_ignored(arm.recipe.optimizer, key))
     facts = study.dataset.facts
     keywords = {**arm.keywords, **(changes or {})}
     try:
@@ -100,18 +119,17 @@ def assemble(study: StudySpec, name: str, changes: Mapping[str, Value], key: str
     model = str(changes.get("model", study.model))
     changed = {k: v for k, v in changes.items() if k != "model"}
     keywords = {
-        **(study.baseline if model == study.model else {}),
-        **{k: v for k, v in changed.items() if not belongs_to_recipe(k)},
+        drop_owner(k): v
+        for k, v in {**(study.baseline if model == study.model else {}), **changed}.items()
+        if not belongs_to_recipe(k)
     }
     recipe = _change_recipe(
-        study, study.recipe, {k: v for k, v in changed.items() if belongs_to_recipe(k)}, key
+        study, study.recipe, {drop_owner(k): v for k, v in changed.items() if belongs_to_recipe(k)}, key
     )
-    known = {"model": model, **models.read_keywords(model), **keywords, **recipe.model_dump()}
+    arm = Arm(name=name, model=model, keywords=keywords, recipe=recipe, factors={})
+    known = {"model": model, **collect_settings(arm)}
     # A factor that this arm's model does not have stays empty in the tables.
-    factors = {
-        factor: _convert_tuple(known[factor]) if factor in known else None for factor in study.factor_names
-    }
-    return Arm(name=name, model=model, keywords=keywords, recipe=recipe, factors=factors)
+    return replace(arm, factors={n: _convert_tuple(known.get(n)) for n in study.factor_names})
 
 
 def collect_baseline_values(study: StudySpec) -> dict[str, Value]:
@@ -121,45 +139,6 @@ def collect_baseline_values(study: StudySpec) -> dict[str, Value]:
 
 def _convert_tuple(value: Any) -> Value:
     return list(value) if isinstance(value, tuple) else value
-
-
-def check_names(study: StudySpec) -> None:
-    """Raise a StudyError if a keyword of the study belongs neither to its networks nor to the recipe."""
-    of_arms = {str(arm.get("model", study.model)) for arm in study.arms.values()}
-    for section in ("baseline", "factors"):
-        for name in getattr(study, section):
-            _check_name(study, f"{section}.{name}", name, [study.model])
-            if section == "baseline" and belongs_to_recipe(name):
-                key = study.locate(f"{section}.{name}")
-                raise StudyError(f"{key}: '{name}' belongs to the recipe: write it under `recipe`")
-    for arm, changes in study.arms.items():
-        model = str(changes.get("model", study.model))
-        try:
-            models.read_keywords(model)
-        except ModelError as error:
-            raise StudyError(f"{study.locate(f'arms.{arm}.model')}: {error}") from None
-        for name in changes:
-            if name != "model":
-                _check_name(study, f"arms.{arm}.{name}", name, [model])
-    for name, ranges in study.tuning.ranges.items():
-        _check_name(study, f"tuning.{name}", name, [study.model, *of_arms])
-        for span in ranges:
-            for other in span.when:
-                _check_name(study, f"tuning.{name}", other, [study.model, *of_arms])
-    for name, values in study.factors.items():
-        for position, value in enumerate(values):
-            for other in value.when if isinstance(value, ValueWhen) else ():
-                _check_name(study, f"factors.{name}.{position}.when.{other}", other, [study.model])
-
-
-def _check_name(study: StudySpec, key: str, name: str, of_models: Sequence[str]) -> None:
-    try:
-        keywords = [keyword for model in of_models for keyword in models.read_keywords(model)]
-    except ModelError as error:
-        raise StudyError(f"{study.locate('model')}: {error}") from None
-    known = list(dict.fromkeys([*keywords, *Recipe.model_fields]))
-    if name not in known:
-        raise StudyError(f"{study.locate(key)}: unknown keyword '{name}': {did_you_mean(name, known)}")
 
 
 def _require_number(study: StudySpec, name: str, value: Any) -> float:
@@ -172,11 +151,13 @@ def _require_number(study: StudySpec, name: str, value: Any) -> float:
 
 def check_point(study: StudySpec, arm: Arm, point: Setting) -> None:
     """Raise a StudyError if the arm cannot be trained with this setting."""
-    recipe = {k: v for k, v in point.items() if belongs_to_recipe(k)}
+    recipe = {drop_owner(k): v for k, v in point.items() if belongs_to_recipe(k)}
     key = f"tuning.{next(iter(point), '')}"
     _change_recipe(study, arm.recipe, recipe, key)
     if len(recipe) < len(point):
-        _check_network(study, arm, {k: v for k, v in point.items() if not belongs_to_recipe(k)}, key)
+        _check_network(
+            study, arm, {drop_owner(k): v for k, v in point.items() if not belongs_to_recipe(k)}, key
+        )
 
 
 def _change_recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value], key: str) -> Recipe:
@@ -198,5 +179,7 @@ def _check_network(study: StudySpec, arm: Arm, changes: Mapping[str, Value], key
     if error := explain_impossible(study, arm, changes):
         at = key
         if key == BASELINE:
-            at = "model" if error.keyword == "model" else f"baseline.{error.keyword}"
+            section = "recipe" if error.keyword in Recipe.model_fields else "baseline"
+            section = "baseline" if error.keyword in arm.keywords else section
+            at = "model" if error.keyword == "model" else f"{section}.{error.keyword}"
         raise StudyError(f"{study.locate(at)}: arm {arm.name}: {error.keyword}: {error}")

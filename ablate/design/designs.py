@@ -7,9 +7,9 @@ from itertools import pairwise, product
 from ablate.design.arms import (
     BASELINE,
     assemble,
-    check_names,
     check_point,
     collect_baseline_values,
+    collect_network,
     collect_settings,
     explain_impossible,
     list_values,
@@ -18,9 +18,12 @@ from ablate.design.arms import (
     name_arm,
     select_changes,
 )
+from ablate.design.names import settle_names
 from ablate.design.runs import Arm, Run, Setting
 from ablate.errors import StudyError
 from ablate.records.run_records import Phase
+from ablate.study.owners import MODEL, belongs_to_recipe, drop_owner
+from ablate.study.recipe_keys import explain_ignored, uses
 from ablate.study.spec import FULL, StudySpec, Value, ValueWhen, format_value
 
 MOST_ARMS = 1_000
@@ -43,7 +46,7 @@ def lay_out(study: StudySpec) -> Layout:
     Raises:
         StudyError: a factor, value or condition of the study is impossible.
     """
-    check_names(study)
+    study = settle_names(study)
     if study.arms:
         layout = _lay_out_named(study)
     elif study.design == "search":
@@ -68,10 +71,47 @@ def lay_out(study: StudySpec) -> Layout:
     for name in study.tuning.ranges if study.design != "search" else ():
         if not any(name in make_grid(study, arm).ranges for arm in layout.arms):
             raise StudyError(f"{study.locate(f'tuning.{name}')}: the condition of its range holds in no arm")
+    _refuse_ignored(study, layout.arms)
+    _refuse_equal_arms(study, layout.arms)
     for arm in layout.arms:
         for point in make_grid(study, arm).list_points():
             check_point(study, arm, point)
     return layout
+
+
+def _refuse_ignored(study: StudySpec, arms: Sequence[Arm]) -> None:
+    """Raise a StudyError if an optimiser ignores a tuned key, or a factor of a search."""
+    mistakes = []
+    for arm in arms:
+        for name in make_grid(study, arm).ranges:
+            key, optimizer = drop_owner(name), arm.recipe.optimizer
+            if belongs_to_recipe(name) and not uses(optimizer, key):
+                told = f"arm {arm.name}: {explain_ignored(optimizer, key)} in `when`"
+                mistakes.append(f"{study.locate(f'tuning.{name}')}: {told}")
+    optimizers = [study.recipe.optimizer, *map(_drop_condition, study.factors.get("optimizer", []))]
+    for name in study.factors if study.design == "search" else ():
+        if belongs_to_recipe(name) and not any(uses(str(one), drop_owner(name)) for one in optimizers):
+            told = explain_ignored(study.recipe.optimizer, drop_owner(name))
+            mistakes.append(f"{study.locate(f'factors.{name}')}: {told}")
+    if mistakes:
+        raise StudyError(*mistakes)
+
+
+def _refuse_equal_arms(study: StudySpec, arms: Sequence[Arm]) -> None:
+    """Raise a StudyError if two values of a factor mean the same. Named arms may be equal on purpose."""
+    known: dict[str, Arm] = {}
+    for arm in arms if study.factors else ():
+        facts = study.dataset.facts
+        recipe = arm.recipe.model_dump() | {
+            "input_size": facts.compute_shape(arm.recipe.input_size),
+            "train_images": facts.count_training_images(arm.recipe.train_images, study.validation),
+        }
+        settings = {f"{MODEL}.{name}": value for name, value in collect_network(arm).items()} | recipe
+        same = known.setdefault(repr({name: format_value(v) for name, v in settings.items()}), arm)
+        if same is not arm:
+            changed = [n for n, v in arm.factors.items() if repr(v) != repr(same.factors[n])]
+            place = study.locate(".".join(["factors", *changed[:1]]))
+            raise StudyError(f"{place}: the arms {same.name} and {arm.name} are the same: remove one value")
 
 
 def lay_out_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:

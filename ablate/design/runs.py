@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ablate import models
 from ablate.records.run_records import Phase
+from ablate.study.owners import belongs_to_recipe, drop_owner
 from ablate.study.spec import Recipe, StudySpec, Value
 
 Setting = Mapping[str, float]
@@ -46,13 +47,14 @@ class Run:
     @property
     def keywords(self) -> dict[str, Value]:
         """The model's keywords, with the values of the setting."""
-        return {**self.arm.keywords, **{k: v for k, v in self.setting.items() if not belongs_to_recipe(k)}}
+        own = {drop_owner(k): v for k, v in self.setting.items() if not belongs_to_recipe(k)}
+        return {**self.arm.keywords, **own}
 
     @property
     def recipe(self) -> Recipe:
         """The recipe, with the values of the setting."""
         return self.arm.recipe.model_copy(
-            update={k: v for k, v in self.setting.items() if belongs_to_recipe(k)}
+            update={drop_owner(k): v for k, v in self.setting.items() if belongs_to_recipe(k)}
         )
 
     def key(self, study: StudySpec, device: str) -> str:
@@ -88,8 +90,3 @@ def make_slug(arm: str) -> str:
 def name_setting(setting: Setting) -> str:
     """Name a setting, for example `learning_rate=0.9`, or `recipe` if nothing is tuned."""
     return ",".join(f"{name}={value:g}" for name, value in setting.items()) or "recipe"
-
-
-def belongs_to_recipe(name: str) -> bool:
-    """Whether a keyword belongs to the recipe. All other keywords belong to the model."""
-    return name in Recipe.model_fields

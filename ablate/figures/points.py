@@ -147,19 +147,22 @@ def tabulate_interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
         "test_accuracy_ci_high": "high",
     }
     every = arms[list(columns)].rename(columns=columns).astype("Float64").astype(float)
-    every = every.join(settings, how="inner")
+    # The settings stay a table of their own, because a factor may have the name of any of these columns.
+    every = every[every.index.isin(settings.index)]
+    settings = settings.loc[every.index]
     baseline = arms.index[0]
     if baseline not in every.index:
         return pd.DataFrame()
-    own = every.loc[baseline, factors]
+    own = settings.loc[baseline]
     parts = []
     for one, other in combinations(factors, 2):
         rest = [name for name in factors if name not in (one, other)]
-        plane = every[(every[rest] == own[rest]).all(axis=1)]
+        plane = every[(settings[rest] == own[rest]).all(axis=1)]
+        here = settings.loc[plane.index]
         if plane["accuracy"].notna().any():
             parts.append(
                 plane[["accuracy", "low", "high"]]
-                .assign(pair=f"{one} × {other}", factor=one, value=plane[one], by=other, line=plane[other])
+                .assign(pair=f"{one} × {other}", factor=one, value=here[one], by=other, line=here[other])
                 .reset_index(names="arm")
             )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -13,11 +13,12 @@ from torch import nn
 
 from ablate import models
 from ablate.data.loading import Dataset
-from ablate.design.runs import Arm, Run, belongs_to_recipe, make_slug
+from ablate.design.runs import Arm, Run, make_slug
 from ablate.errors import FolderError
 from ablate.records.folder import ReportFolder, read_inputs
 from ablate.records.provenance import Provenance
 from ablate.records.run_records import Phase
+from ablate.study.owners import belongs_to_recipe, drop_owner
 from ablate.study.spec import StudySpec
 
 FIRST_SEED = 0
@@ -138,10 +139,17 @@ def _rebuild_run(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, a
             f"{arm}: the code of {model} has changed since its weights were trained: "
             "restore it, or run the study again"
         )
-    tuned = {name: values[name] for name in study.tuning.ranges if name in network and name in values}
+    tuned = {
+        drop_owner(name): values[name]
+        for name in study.tuning.ranges
+        if not belongs_to_recipe(name) and drop_owner(name) in network and name in values
+    }
     # An empty cell means null for a factor.
-    recipe = {name: values.get(name) for name in names if belongs_to_recipe(name)}
-    own = {name: value for name, value in recipe.items() if value is not None or name in study.factor_names}
+    own = {
+        drop_owner(name): values.get(name)
+        for name in names
+        if belongs_to_recipe(name) and (name in values or name in study.factor_names)
+    }
     return Run(
         phase=Phase.CONFIRM,
         arm=Arm(

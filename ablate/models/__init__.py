@@ -27,6 +27,7 @@ from ablate.models.vgg import vgg
 from ablate.study.spec import did_you_mean
 
 __all__ = [
+    "GIVEN_BY_DATA",
     "MODELS",
     "LayerShape",
     "build",

@@ -115,7 +115,8 @@ def explain(error: Exception) -> str:
 def _make_run_trial(key: str, record: RunRecord) -> FrozenTrial:
     value = record.validation_accuracy if record.test_accuracy is None else record.test_accuracy
     state = TrialState.FAIL if value is None else _STATES.get(record.status, TrialState.FAIL)
-    tuned = {k: float(v) for k, v in record.values.items() if f"{k}=" in record.setting}
+    names = {part.partition("=")[0] for part in record.setting.split(",")}
+    tuned = {k: float(v) for k, v in record.values.items() if k in names}
     # Optuna requires a distribution that contains the value. Its bounds have no meaning here.
     distributions: dict[str, BaseDistribution] = {k: FloatDistribution(v, v) for k, v in tuned.items()}
     return create_trial(

@@ -9,6 +9,7 @@ from ablate.formatting import format_list, format_points, spell_keyword
 from ablate.records.provenance import Finalist
 from ablate.report.evidence import Evidence
 from ablate.stats.chance import compute_accuracy_standard_error, describe_majority
+from ablate.study.owners import belongs_to_recipe, drop_owner
 from ablate.study.spec import StudySpec, ValueWhen, format_value
 
 
@@ -17,7 +18,8 @@ def list_conditions(evidence: Evidence) -> list[str]:
     study = evidence.study
     may_change = {*study.factor_names, *study.tuning.ranges}
     network = _list_settings(study.baseline, may_change)
-    recipe = _list_settings(study.recipe.model_dump(exclude_none=True), may_change)
+    changing = {drop_owner(name) for name in may_change if belongs_to_recipe(name)}
+    recipe = _list_settings(study.recipe.model_dump(exclude_none=True), changing)
     return [
         f"Compared: {_list_factors(evidence)}.",
         f"Network: {study.model}{f' with {network}' if network else ''}. Every other keyword keeps its "

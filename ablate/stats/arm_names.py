@@ -36,7 +36,8 @@ class ArmNames:
             beside = FULL if FULL in self.values.index and arm.startswith("without ") else self.baseline
         if beside in self.values.index:
             own = own[own != self.values.loc[beside]]
-        told = [f"{factor}={value}" for factor, value in own.items() if f"{factor}=" not in arm]
+        named = {part.partition("=")[0] for part in arm.split(",") if "=" in part}
+        told = [f"{factor}={value}" for factor, value in own.items() if factor not in named]
         return f"{arm} ({', '.join(told)})" if 0 < len(told) <= MOST_VALUES else arm
 
     def name_contrast(self, arm: str, other: str) -> str:

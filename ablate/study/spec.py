@@ -275,6 +275,10 @@ class StudySpec(_Part):
             written = written.rpartition(".")[0]
         return f"{self._lines.get(written, 'study')}: {key}"
 
+    def list_places(self, key: str) -> list[tuple[str, str]]:
+        """List the places of a dotted key and of all keys below it."""
+        return [(k, place) for k, place in self._lines.items() if k == key or k.startswith(f"{key}.")]
+
     def add_places(self, lines: Mapping[str, str]) -> "StudySpec":
         """Store the place of every key, and return this study."""
         self._lines.update(lines)

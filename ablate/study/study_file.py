@@ -13,9 +13,8 @@ from ruamel.yaml.error import YAMLError
 from ablate.data.datasets import DatasetSpec
 from ablate.errors import StudyError
 from ablate.study.complaints import explain
-from ablate.study.spec import (
-    StudySpec,
-)
+from ablate.study.owners import join_owners, join_parts
+from ablate.study.spec import StudySpec
 from ablate.study.yaml_text import parse, refuse_traps
 
 
@@ -28,6 +27,7 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
         StudyError: one line with file, line, key, offending value and remedy.
     """
     raw, lines = parse(path)
+    raw = join_owners(raw)
     beneath = "fallback."
     in_fallback = {key.removeprefix(beneath): line for key, line in lines.items() if key.startswith(beneath)}
     if fallback:
@@ -37,7 +37,7 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
         _validate(_apply_fallback(raw), {**lines, **in_fallback}, path)
     for override in overrides:
         _apply_override(raw, lines, override)
-    return _validate(raw, lines, path)
+    return _validate(join_owners(raw), lines, path)
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def _apply_override(raw: dict[str, Any], lines: dict[str, str], override: str) -
         value = yaml.load(text)
     except (YAMLError, ValueError, StudyError):
         raise StudyError(f"command line: {key}: '{text}' is not a YAML value") from None
-    *parents, last = key.split(".")
+    *parents, last = join_parts(key.split("."))
     place = raw
     for parent in parents:
         nested = place.setdefault(parent, {})
@@ -161,4 +161,6 @@ def _apply_override(raw: dict[str, Any], lines: dict[str, str], override: str) -
             raise StudyError(f"command line: {key}: '{parent}' is a value and has no keys below it")
         place = nested
     place[last] = value
+    for below in [other for other in lines if other.startswith(f"{key}.")]:
+        del lines[below]  # the file has another value there
     lines[key] = "command line"

@@ -296,7 +296,7 @@ def test_different_runs_have_different_keys(small, change) -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["recipe.epochs=3", "validation=200", "baseline.kernel_size=3", "recipe.momentum=0.1"]
+    "override", ["recipe.epochs=3", "validation=200", "baseline.kernel_size=3", "recipe.weight_decay=0.1"]
 )
 def test_a_run_under_another_recipe_or_other_data_has_another_key(small, override: str) -> None:
     assert _run(small()).key(small(), "cpu") != _run(small(override)).key(small(override), "cpu")

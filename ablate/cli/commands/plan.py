@@ -11,11 +11,13 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     """Show a study's arms, runs and minutes; train nothing."""
     study = study_file.read(path, overrides or [])
     from ablate.design.designs import lay_out
+    from ablate.design.names import settle_names
     from ablate.experiment.price import price
     from ablate.experiment.seed_warnings import warn_of_seeds
     from ablate.models import own
 
     own.allow(plugin or [])
+    study = settle_names(study)
     layout = lay_out(study)
     priced = price(study, layout, jobs=count_cores())
     numbers = ("parameters", "FLOP/example", "examples/s a core")

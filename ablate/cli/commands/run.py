@@ -63,10 +63,12 @@ def run(
     # The import of torch takes seconds. It comes here, after the check of the study file.
     from ablate.cli.job import Job
     from ablate.design.designs import lay_out
+    from ablate.design.names import settle_names
     from ablate.models import own
     from ablate.report import index
 
     own.allow(plugin or [])
+    study = settle_names(study)
     lay_out(study)  # report an impossible arm before the search for the data
     study, data_root, missing = _find_data(study, path, overrides or [], data_dir, fallback=fallback)
     job = Job(
@@ -90,6 +92,7 @@ def _find_data(
 ) -> tuple[StudySpec, Path | None, str | None]:
     """The study to answer, the folder with its data, and the name of the missing data set (None if found)."""
     from ablate.data import sources
+    from ablate.design.names import settle_names
 
     root = sources.find_root(study.dataset, data_dir, download=True)
     if root is not None or not sources.needs_root(study.dataset):
@@ -99,7 +102,7 @@ def _find_data(
             f"{study.dataset} is not on this machine and cannot be downloaded: "
             "name its folder with --data-dir or ABLATE_DATA"
         )
-    wanted, study = str(study.dataset), study_file.read(path, overrides, fallback=True)
+    wanted, study = str(study.dataset), settle_names(study_file.read(path, overrides, fallback=True))
     tell(f"{wanted} is not on this machine and cannot be downloaded: answering on {study.dataset} instead")
     root = sources.find_root(study.dataset, data_dir, download=False)
     if root is None and sources.needs_root(study.dataset):

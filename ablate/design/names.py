@@ -1,0 +1,191 @@
+"""The owner of every name in a study: the network or the recipe. Each name gets one spelling."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ablate import models
+from ablate.errors import ModelError, StudyError
+from ablate.records.columns import COLUMNS
+from ablate.study.owners import MODEL, RECIPE, split_owner
+from ablate.study.spec import Range, Recipe, StudySpec, ValueWhen, did_you_mean
+
+WORDS_OF_FILES = {*StudySpec.model_fields, *Range.model_fields, *ValueWhen.model_fields, "ranges"}
+RESERVED = {name.casefold() for name in (*COLUMNS, *WORDS_OF_FILES)}
+"""Names that mean something else in a study file or in the tables. A network's keyword needs its owner here.
+
+Case does not count, because some readers of tables ignore it.
+"""
+
+
+def settle_names(study: StudySpec) -> StudySpec:
+    """Return the study with one spelling for every name: plain, or with its owner where plain is not clear.
+
+    Raises:
+        StudyError: a name is unknown, has no clear owner, or is written twice. There is a line for each.
+    """
+    settled, mistakes = examine_names(study)
+    if mistakes:
+        raise StudyError(*mistakes)
+    return settled
+
+
+def examine_names(study: StudySpec) -> tuple[StudySpec, list[str]]:
+    """Return the study with one spelling for every name, without mistaken names, and the mistakes."""
+    names = _Names(study)
+    return names.settle(), names.mistakes
+
+
+@dataclass
+class _Names:
+    """The names of one study, and the mistakes in them."""
+
+    study: StudySpec
+    mistakes: list[str] = field(default_factory=list)
+    keywords: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The keywords of each network, by the network's name."""
+    unknown: set[str] = field(default_factory=set)
+    """The networks whose keywords cannot be read."""
+    places: dict[str, str] = field(default_factory=dict)
+    """The places of keys under their new spelling."""
+
+    def settle(self) -> StudySpec:
+        """Return the study with one spelling for every name, without mistaken names."""
+        self._read_keywords()
+        study, everywhere = self.study, list(self.keywords)
+        own = [study.model]
+        changed: dict[str, Any] = {}
+        if self._knows(own):
+            changed["baseline"] = self._spell("baseline", study.baseline, own)
+            changed["factors"] = {
+                name: [self._spell_condition(v, f"factors.{name}.{i}", own) for i, v in enumerate(values)]
+                for name, values in self._spell("factors", study.factors, own).items()
+            }
+        changed["arms"] = {
+            arm: self._spell(f"arms.{arm}", changes, [str(changes.get("model", study.model))])
+            for arm, changes in study.arms.items()
+            if self._knows([str(changes.get("model", study.model))])
+        }
+        if self._knows(everywhere):
+            ranges = {
+                name: tuple(self._spell_condition(span, f"tuning.{name}", everywhere) for span in several)
+                for name, several in self._spell("tuning", study.tuning.ranges, everywhere).items()
+            }
+            changed["tuning"] = study.tuning.model_copy(update={"ranges": ranges})
+        unequal = {key: value for key, value in changed.items() if value != getattr(study, key)}
+        settled = study.model_copy(update=unequal).add_places(self.places)
+        for name in settled.factor_names:
+            if name in settled.tuning.ranges:
+                self._report(
+                    f"tuning.{name}", f"'{name}' is both a factor and tuned: remove it from one of the two"
+                )
+        return settled
+
+    def _read_keywords(self) -> None:
+        """Read the keywords of every network. A network that cannot be found is a mistake."""
+        study = self.study
+        wanted = {study.model: "model"} if study.factors or study.baseline or not study.arms else {}
+        for arm, changes in study.arms.items():
+            model = str(changes.get("model", study.model))
+            wanted.setdefault(model, f"arms.{arm}.model" if "model" in changes else "model")
+        for model, key in wanted.items():
+            try:
+                self.keywords[model] = models.read_keywords(model)
+            except ModelError as error:
+                self._report(key, str(error))
+                self.keywords[model] = {}
+                self.unknown.add(model)
+
+    def _knows(self, networks: Sequence[str]) -> bool:
+        """Whether the keywords of these networks are known, so that names can be judged."""
+        return all(model in self.keywords and model not in self.unknown for model in networks)
+
+    def _spell(self, section: str, named: Mapping[str, Any], of: Sequence[str]) -> dict[str, Any]:
+        """Return a mapping with the one spelling of its names, without mistaken names."""
+        spelled: dict[str, Any] = {}
+        written: dict[str, str] = {}
+        for name, value in named.items():
+            key = f"{section}.{name}"
+            is_network = name == "model" and section.startswith("arms.")
+            one = name if is_network else self._choose(section, name, of)
+            if one in written:
+                self._report(key, f"is also written as '{written[one]}': keep one of the two")
+            elif one is not None:
+                written[one] = name
+                spelled[one] = value
+                if one != name:
+                    self._keep_places(key, f"{section}.{one}")
+        return spelled
+
+    def _spell_condition(self, part: Any, key: str, of: Sequence[str]) -> Any:
+        """Return a value or a range with the one spelling of the names in its condition."""
+        if not isinstance(part, Range | ValueWhen) or not part.when:
+            return part
+        return part.model_copy(update={"when": self._spell(f"{key}.when", part.when, of)})
+
+    def _choose(self, section: str, name: str, of: Sequence[str]) -> str | None:
+        """Choose the spelling of a name for the whole study. None, and a report, if the name is mistaken."""
+        if mistake := self._find_mistake(section, name, of):
+            self._report(f"{section}.{name}", mistake)
+            return None
+        owner, plain = split_owner(name)
+        shared = plain in Recipe.model_fields and any(plain in known for known in self.keywords.values())
+        if owner == RECIPE or (owner is None and not self._list_having(plain, of)):
+            return f"{RECIPE}.{plain}" if shared else plain
+        return f"{MODEL}.{plain}" if shared or plain.casefold() in RESERVED else plain
+
+    def _find_mistake(self, section: str, name: str, of: Sequence[str]) -> str | None:
+        """Find what is wrong with a name: it is unknown, or it has no clear owner."""
+        owner, plain = split_owner(name)
+        having, in_recipe = self._list_having(plain, of), plain in Recipe.model_fields
+        if owner is None and having and in_recipe:
+            other = f"write {plain} under `recipe`" if section == "baseline" else f"write recipe.{plain}"
+            return (
+                f"'{plain}' is a keyword of {having[0]} and of the recipe: for the network's write "
+                f"{MODEL}.{plain}, for the recipe's {other}"
+            )
+        if owner is None and having and plain.casefold() in RESERVED:
+            told = f"'{plain}' is also {_explain_reserved(plain)}"
+            return f"{told}: for the keyword of {having[0]} write {MODEL}.{plain}"
+        if (owner == MODEL and not having) or (owner == RECIPE and not in_recipe):
+            known = list(Recipe.model_fields) if owner == RECIPE else self._list_keywords(of)
+            return _explain_unknown(plain, known, f" of the {'recipe' if owner == RECIPE else 'network'}")
+        if not having and not in_recipe:
+            return _explain_unknown(plain, [*self._list_keywords(of), *Recipe.model_fields])
+        if section == "baseline" and (owner == RECIPE or not having):
+            return f"'{plain}' belongs to the recipe: write it under `recipe`"
+        return None
+
+    def _list_having(self, plain: str, of: Sequence[str]) -> list[str]:
+        return [model for model in of if plain in self.keywords[model]]
+
+    def _list_keywords(self, of: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys(keyword for model in of for keyword in self.keywords[model]))
+
+    def _report(self, key: str, message: str) -> None:
+        self.mistakes.append(f"{self.study.locate(key)}: {message}")
+
+    def _keep_places(self, written: str, spelled: str) -> None:
+        """Keep the lines of a key, and of the keys below it, under its new spelling."""
+        for key, place in self.study.list_places(written):
+            self.places[spelled + key.removeprefix(written)] = place
+
+
+def _explain_unknown(name: str, known: Sequence[str], of: str = "") -> str:
+    told = did_you_mean(name.rpartition(".")[2], known) if known else "it has no keywords"
+    if name in models.GIVEN_BY_DATA:
+        told = "the data set sets it, so leave it out"
+    return f"unknown keyword '{name}'{of}: {told}"
+
+
+def _explain_reserved(name: str) -> str:
+    """What else a reserved name means."""
+    is_column = name.casefold() in {column.casefold() for column in COLUMNS}
+    return "a column of the tables" if is_column else "a key of the study file"
+
+
+def list_spellings(values: Mapping[str, Any], owner: str) -> Iterable[tuple[str, Any]]:
+    """Yield every value under its plain name and under the name with its owner."""
+    for name, value in values.items():
+        yield name, value
+        yield f"{owner}.{name}", value

@@ -1,0 +1,89 @@
+"""Names with their owner: `model.momentum` is the network's keyword, `recipe.momentum` the recipe's.
+
+A name without an owner belongs to the recipe if the recipe has it, and to the network otherwise.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ablate.study.spec import Recipe
+
+MODEL, RECIPE = "model", "recipe"
+OWNERS = (MODEL, RECIPE)
+
+
+def split_owner(name: str) -> tuple[str | None, str]:
+    """Split `model.width` into `model` and `width`. A name without an owner gives None and the name."""
+    owner, dot, plain = name.partition(".")
+    return (owner, plain) if dot and owner in OWNERS else (None, name)
+
+
+def drop_owner(name: str) -> str:
+    """The name as the network or the recipe itself has it: `width` for `model.width`."""
+    return split_owner(name)[1]
+
+
+def belongs_to_recipe(name: str) -> bool:
+    """Whether a name belongs to the recipe. All other names belong to the network."""
+    owner, plain = split_owner(name)
+    return owner == RECIPE or (owner is None and plain in Recipe.model_fields)
+
+
+def join_owners(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a study file's content with nested owners joined: `model: {width: 3}` becomes `model.width: 3`.
+
+    Owners are in `baseline`, `factors`, `tuning`, in every arm and in every `when`. A key that is written in
+    both forms is kept in both, so that the error about the two spellings can name it.
+    """
+    joined = dict(raw)
+    for section in ("baseline", "factors", "tuning"):
+        if isinstance(raw.get(section), Mapping):
+            joined[section] = {
+                name: _join_conditions(value) for name, value in _join_names(raw[section]).items()
+            }
+    if isinstance(raw.get("arms"), Mapping):
+        joined["arms"] = {
+            arm: _join_names(changes) if isinstance(changes, Mapping) else changes
+            for arm, changes in raw["arms"].items()
+        }
+    if isinstance(raw.get("fallback"), Mapping):
+        joined["fallback"] = join_owners(raw["fallback"])
+    return joined
+
+
+def join_parts(parts: list[str]) -> list[str]:
+    """Join an owner and the name below it in the parts of a dotted key: `factors`, `model.width`."""
+    at = 2 if parts[0] == "arms" else 1
+    parts = [*parts[:1], *join_parts(parts[1:])] if parts[0] == "fallback" and len(parts) > 1 else parts
+    if parts[0] in ("baseline", "factors", "tuning", "arms"):
+        for place in (at, *(i + 1 for i, part in enumerate(parts) if part == "when" and i > at)):
+            if place + 1 < len(parts) and parts[place] in OWNERS:
+                return [*parts[:place], f"{parts[place]}.{parts[place + 1]}", *parts[place + 2 :]]
+    return parts
+
+
+def _join_names(section: Mapping[str, Any]) -> dict[str, Any]:
+    joined: dict[str, Any] = {}
+    for name, value in section.items():
+        if name in OWNERS and isinstance(value, Mapping) and not _is_range(value):
+            for below, inner in value.items():
+                joined.setdefault(f"{name}.{below}", inner)
+        else:
+            joined[name] = value
+    return joined
+
+
+def _is_range(value: Mapping[str, Any]) -> bool:
+    """Whether the mapping is a range, so that the name above it is a keyword and not an owner."""
+    return {"low", "high"} & value.keys() != set() and not any(
+        isinstance(value.get(end), Mapping | list) for end in ("low", "high")
+    )
+
+
+def _join_conditions(value: Any) -> Any:
+    """Join the owners in the conditions of a range, or of a list of ranges or values."""
+    if isinstance(value, list):
+        return [_join_conditions(one) for one in value]
+    if isinstance(value, Mapping) and isinstance(value.get("when"), Mapping):
+        return {**value, "when": _join_names(value["when"])}
+    return value
