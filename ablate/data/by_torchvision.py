@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from ablate.data.datasets import DatasetSpec
-from ablate.data.images import TORN, Images, move_channels_first, scale_pixels
+from ablate.data.images import Images, move_channels_first, scale_pixels
+from ablate.data.torn import TORN
 from ablate.errors import DataError
 
 TORCHVISION: dict[str, tuple[str, list[dict[str, Any]]]] = {

@@ -3,7 +3,7 @@
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,10 +16,17 @@ from pydantic import (
 )
 
 from ablate.data.cell_text import require_printable, require_table_cell
-from ablate.data.image_folders import hash_files, list_image_folder
+from ablate.data.class_names import show
+from ablate.data.contents import hash_contents, list_own_images
+from ablate.data.decoding import DECODING
+from ablate.data.image_cache import hash_files
 
 FOLDER = "folder"
-"""The name of a data set of a person's own images, with one folder per class."""
+"""The name of a data set of a person's own images: folders by class, or a table."""
+
+
+OWN_IMAGES_HELD_OUT = 6
+"""Of a person's own images, one in so many is held out for validation, if the study does not say how many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +81,14 @@ class FolderContents(BaseModel):
 
     classes: Annotated[tuple[ClassName, ...], Field(min_length=2)]
     train_images: Count
+    """The number of images for training, without those of a folder for validation."""
     test_images: Count
+    validation_images: Annotated[int, Field(ge=0, strict=True)] = 0
+    """The number of images in a folder for validation."""
     sha256: str
-    """The checksum of every image's path and bytes."""
+    """The checksum of every image's part, class, path and bytes."""
+    decoding: int = 1
+    """The version of the way in which the images are decoded. Old study files do not contain it."""
 
 
 class DatasetSpec(BaseModel):
@@ -90,6 +102,10 @@ class DatasetSpec(BaseModel):
     """Side length in pixels to which a folder's images are scaled."""
     grey: bool = False
     """Whether a folder's images are converted to one channel. Otherwise they have three."""
+    background: Literal["white", "black"] = "white"
+    """What shows through the transparent pixels of a folder's images."""
+    validation_folder: bool = True
+    """Whether a folder of validation images is used. If not, validation images are split off by seed."""
     found: FolderContents | None = None
 
     @model_validator(mode="before")
@@ -116,7 +132,8 @@ class DatasetSpec(BaseModel):
         try:
             found = _read_contents(self.path)
         except OSError as error:
-            raise ValueError(f"{error.filename}: cannot be read ({error.strerror})") from None
+            named = show(error.filename or self.path)
+            raise ValueError(f"{named}: cannot be read ({error.strerror})") from None
         return self.model_copy(update={"found": found})
 
     @model_serializer(mode="wrap")
@@ -126,6 +143,39 @@ class DatasetSpec(BaseModel):
     def __str__(self) -> str:
         """The name for use in sentences. For a person's own images, this is the name of their folder."""
         return self.name if self.path is None else Path(self.path).name
+
+    def choose_validation(self, given: int | None) -> dict[str, Any]:
+        """Choose how many of a person's own images are for validation: the changes to the study's fields.
+
+        `given` is the number in the study file, or None. With a folder of validation images, 0 means that
+        this folder is not used.
+
+        Raises:
+            ValueError: the number differs from the number of images in the folder.
+        """
+        fixed, facts = self.fixed_validation, self.facts
+        if self.path is None:
+            return {}
+        if given is None:
+            return {"validation": fixed or max(facts.train_images // OWN_IMAGES_HELD_OUT, facts.classes)}
+        if fixed and not given:
+            return {"dataset": self.model_copy(update={"validation_folder": False})}
+        if fixed and given != fixed:
+            raise ValueError(
+                f"validation {given:,} is not possible, because {self.path} brings {fixed:,} images for "
+                "validation: leave the key out, or write validation: 0 to leave these images unused"
+            )
+        return {}
+
+    @property
+    def uses_validation_folder(self) -> bool:
+        """Whether there is a folder of validation images, and it is used."""
+        return self.fixed_validation > 0
+
+    @property
+    def fixed_validation(self) -> int:
+        """How many images are for validation at every seed. 0 if validation images are split off by seed."""
+        return self.found.validation_images if self.found and self.validation_folder else 0
 
     @property
     def pixels_version(self) -> int:
@@ -138,7 +188,7 @@ class DatasetSpec(BaseModel):
         if self.found is None:
             return DATASETS[self.name]
         return DatasetFacts(
-            train_images=self.found.train_images,
+            train_images=self.found.train_images + self.fixed_validation,
             test_images=self.found.test_images,
             image_shape=(1 if self.grey else 3, self.size, self.size),
             classes=len(self.found.classes),
@@ -151,11 +201,13 @@ def find_dataset(name: str) -> DatasetSpec:
 
 
 def _read_contents(path: str) -> FolderContents:
-    images = list_image_folder(Path(path))
-    files = [file for file, _ in (*images.train, *images.test)]
+    images = list_own_images(Path(path))
+    hashes = hash_files(Path(path), images.files)
     return FolderContents(
         classes=images.classes,
         train_images=len(images.train),
         test_images=len(images.test),
-        sha256=hash_files(Path(path), files),
+        validation_images=len(images.validation),
+        sha256=hash_contents(Path(path), images, hashes),
+        decoding=DECODING,
     )

@@ -1,20 +1,21 @@
-"""List the files in folders of images, with one folder per class."""
+"""List a person's own images: which file belongs to which class, and to which part of the data set."""
 
-import hashlib
-import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-from ablate.data.cell_text import require_printable, require_table_cell
+from ablate.data.class_names import list_similar, name_classes, normalise, show
+from ablate.data.folder_walk import Tree, show_some, walk
+from ablate.data.splits import TEST, TRAIN, VALIDATION, read_long_split, read_split
 from ablate.formatting import format_count
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 TEST_EVERY = 5
 """Without a folder of test images, every fifth image of a class, in order of names, is a test image."""
 LEAST_TRAINING_IMAGES = 2
 """If there is a folder of test images, a class needs one image to train on and one to hold out."""
+
+Labelled = tuple[tuple[Path, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,86 +23,251 @@ class ImageFolder:
     """A person's own images: the class names, and the path and class index of every image."""
 
     classes: tuple[str, ...]
-    train: tuple[tuple[Path, int], ...]
-    test: tuple[tuple[Path, int], ...]
+    train: Labelled
+    test: Labelled
+    validation: Labelled = ()
+    """The images of a folder for validation. Empty if there is none."""
+    read_as: tuple[str, ...] = ()
+    """Sentences that say how the folder was read, and what was left out."""
+    cautions: tuple[str, ...] = ()
+    """Sentences about what the person probably did not intend."""
+
+    @property
+    def files(self) -> list[Path]:
+        """All image files: for training, for validation, for testing."""
+        return [file for file, _ in (*self.train, *self.validation, *self.test)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sorted:
+    """Images sorted by part (`train`, `validation`, `test`) and by class, and where each part was found."""
+
+    parts: Mapping[str, Mapping[str, Sequence[Path]]]
+    places: Mapping[str, str]
+    read_as: Sequence[str] = ()
+    cautions: Sequence[str] = ()
 
 
 def list_image_folder(path: Path) -> ImageFolder:
     """List the images below `path`.
 
-    The layout is `train/CLASS/…` and `test/CLASS/…`, or `CLASS/…` with every fifth image for testing.
+    The layout is `train/CLASS/…` with `val/CLASS/…` or `test/CLASS/…` or both, in any case and under their
+    usual other names, or else `CLASS/…`. Without test images, every fifth training image is for testing.
 
     Raises:
         ValueError: there is no such folder, or it lacks two classes with enough images.
     """
-    parts = [path / "train", path / "test"]
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder (a relative path starts at the current directory)")
-    if all(part.is_dir() for part in parts):
-        train, test = map(_list_by_class, parts)
-        if set(test) - set(train):
-            raise ValueError(f"{parts[1]}: the class {min(set(test) - set(train))} has no training images")
-        listed = [
-            [(file, n) for n, name in enumerate(train) for file in by.get(name, ())] for by in (train, test)
-        ]
-        if missing := sorted(set(train) - set(test)):
-            raise ValueError(f"{parts[1]}: the class {missing[0]} has no test images")
-        folder, least = parts[0], LEAST_TRAINING_IMAGES
-    else:
-        train = _list_by_class(path)
-        folder, least = path, TEST_EVERY
-        every = [(i, file, n) for n, name in enumerate(train) for i, file in enumerate(train[name], start=1)]
-        listed = [
-            [(file, n) for i, file, n in every if (i % TEST_EVERY == 0) is tested] for tested in (False, True)
-        ]
+    tree = walk(path)
+    splits = _find_splits(path, tree)
+    found = _sort_by_split(path, tree, splits) if splits else _sort_by_class(path, tree)
+    return arrange(path, found)
+
+
+def arrange(root: Path, found: Sorted) -> ImageFolder:
+    """Number the classes, and set test images aside if there are none.
+
+    Raises:
+        ValueError: there are fewer than two classes, or a class has too few images.
+    """
+    train = dict(sorted(found.parts[TRAIN].items()))
+    held_out = {
+        part: _match_classes(train, found.parts[part], found.places[part], found.places[TRAIN])
+        for part in (VALIDATION, TEST)
+        if found.parts.get(part)
+    }
+    place, tested = found.places[TRAIN], TEST in held_out
+    least = LEAST_TRAINING_IMAGES if tested else TEST_EVERY
     few = [(name, len(files)) for name, files in train.items() if len(files) < least]
     if len(train) > 1 and few:
         name, count = few[0]
         raise ValueError(
-            f"{folder}: the class {name} has {format_count(count, 'image')}: add more, it needs "
+            f"{place}: the class {show(name)} has {format_count(count, 'image')}: add more, it needs "
             f"at least {least}"
         )
-    if len(train) < 2 or not all(listed):
+    if len(train) < 2:
         raise ValueError(
-            f"{path}: is not a folder of images by class: it needs at least two folders, each with at least "
-            f"{least} images ({', '.join(IMAGE_ENDINGS)})"
+            f"{root}: is not a folder of images by class: it needs at least two folders, each with at least "
+            f"{least} images (.png, .jpg, .gif, .tif and others that Pillow reads)"
         )
-    return ImageFolder(classes=tuple(train), train=tuple(listed[0]), test=tuple(listed[1]))
-
-
-def _list_by_class(path: Path) -> dict[str, list[Path]]:
-    """List the image files of every class that has image files, sorted by name."""
-    found = {}
-    for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
-        # is_file excludes broken links, and pipes, which would block for ever.
-        files = sorted(
-            file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()
-        )
-        if files:
-            found[_read_class_name(folder)] = files
-    return found
-
-
-def _read_class_name(folder: Path) -> str:
-    """Read the class name from the folder's name, and check that the name fits into a table."""
-    try:
-        return require_table_cell(require_printable(folder.name))
-    except ValueError as error:
-        raise ValueError(f"{str(folder)!r}: a class's name {error}") from None
-
-
-def hash_files(root: Path, files: Sequence[Path]) -> str:
-    """SHA-256 of the files' bytes and of their paths relative to `root`."""
-    return _hash_unchanged(
-        root, tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    cautions = [*found.cautions]
+    for part in held_out:
+        missing = sorted(set(train) - set(held_out[part]))
+        if missing and part == TEST:
+            raise ValueError(f"{found.places[TEST]}: the class {show(missing[0])} has no test images")
+        if missing:
+            classes = show_some([show(name) for name in missing])
+            cautions.append(f"{found.places[VALIDATION]} has no images of these classes: {classes}.")
+    names = name_classes(train)
+    cautions += [
+        f"These classes have almost the same name: {', '.join(map(repr, group))}."
+        for group in list_similar(names.values())
+    ]
+    numbers = {name: number for number, name in enumerate(train)}
+    parts: dict[str, list[tuple[Path, int]]] = {TRAIN: [], VALIDATION: [], TEST: []}
+    by_part: dict[str, Mapping[str, Sequence[Path]]] = {TRAIN: train, **held_out}
+    for part, by_class in by_part.items():
+        for name, number in numbers.items():
+            for i, file in enumerate(by_class.get(name, ()), start=1):
+                aside = part == TRAIN and not tested and i % TEST_EVERY == 0
+                parts[TEST if aside else part].append((file, number))
+    return ImageFolder(
+        classes=tuple(names.values()),
+        train=tuple(parts[TRAIN]),
+        validation=tuple(parts[VALIDATION]),
+        test=tuple(parts[TEST]),
+        read_as=tuple(found.read_as),
+        cautions=tuple(cautions),
     )
 
 
-@lru_cache(maxsize=8)  # because a study file is validated more than once
-def _hash_unchanged(root: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Hash the files, or return the cached hash if all paths, sizes and times of change are the same."""
-    together = hashlib.sha256()
-    for file, size, _ in files:
-        together.update(f"{os.fspath(file.relative_to(root))}\0{size}\0".encode())
-        together.update(file.read_bytes())
-    return together.hexdigest()
+def _match_classes(
+    train: Mapping[str, object], other: Mapping[str, Sequence[Path]], place: str, train_place: str
+) -> dict[str, list[Path]]:
+    """Give the classes of a held-out part the names of the training classes.
+
+    macOS and Linux may store an accent in two ways. Such names count as equal.
+    """
+    by_normal_form = {normalise(name): name for name in train}
+    by_case = {normalise(name).casefold(): name for name in train}
+    matched: dict[str, list[Path]] = defaultdict(list)
+    for name, files in other.items():
+        match = name if name in train else by_normal_form.get(normalise(name))
+        if match is None:
+            if near := by_case.get(normalise(name).casefold()):
+                raise ValueError(
+                    f"{place}: the class {show(name)} is called {show(near)} in {train_place}: use one name"
+                )
+            raise ValueError(f"{place}: the class {show(name)} has no training images")
+        matched[match].extend(files)
+    return matched
+
+
+def _find_splits(path: Path, tree: Tree) -> dict[str, str]:
+    """Find the folders for training, validation and testing: each folder's name and its part.
+
+    The result is empty if the folders below `path` are classes.
+    """
+    top = sorted({image.folders[0] for image in tree.images if image.folders})
+    nested = {image.folders[0] for image in tree.images if len(image.folders) > 1}
+    exact = {name: split for name in top if (split := read_split(name))}
+    longer = {name: split for name in top if (split := read_long_split(name))}
+    splits = longer if len(longer) == len(top) and set(longer) <= nested else exact
+    with_classes = {name: split for name, split in splits.items() if name in nested}
+    if TRAIN not in with_classes.values():
+        if len(splits) == len(top) > 1:
+            told = " and ".join(show(name) for name in top)
+            raise ValueError(
+                f"{path}: {told} hold no folders of training images by class: put the images into "
+                "train/CLASS/…, or list them in a table (path: labels.csv)"
+            )
+        return {}
+    if len(splits) == 1 and len(top) > 1 and len(nested) == len(top):
+        return {}  # a class that is called train
+    for split in {*splits.values()}:
+        same = [show(name) for name, other in splits.items() if other == split]
+        if len(same) > 1 and split == TEST and (evaluated := _find_evaluation(splits)):
+            return {**splits, evaluated: VALIDATION}
+        if len(same) > 1:
+            raise ValueError(f"{path}: {' and '.join(same)} are both for {split}: keep one of them")
+    return splits
+
+
+def _find_evaluation(splits: Mapping[str, str]) -> str | None:
+    """Find a folder `eval` beside a folder `test`, if no folder is for validation. It is for validation."""
+    found = [name for name in splits if name.lower() in ("eval", "evaluation")]
+    return found[0] if len(found) == 1 and VALIDATION not in splits.values() else None
+
+
+def _sort_by_split(path: Path, tree: Tree, splits: Mapping[str, str]) -> Sorted:
+    """Sort the images of a layout with folders for training, validation and testing."""
+    parts: dict[str, dict[str, list[Path]]] = {}
+    beside: dict[str, int] = defaultdict(int)
+    for image in tree.images:
+        split = splits.get(image.folders[0]) if image.folders else None
+        if split and len(image.folders) > 1:
+            parts.setdefault(split, {}).setdefault(image.folders[1], []).append(image.file)
+        else:
+            beside["/".join(map(show, image.folders[:1])) or "the folder itself"] += 1
+    cautions = [
+        f"Left out: {format_count(count, 'image')} in {place}, which stand in no class of the training, "
+        "validation or test images."
+        for place, count in beside.items()
+    ]
+    places = {split: str(path / show(name)) for name, split in splits.items()}
+    told = {split: show(name) for name, split in splits.items() if split in parts}
+    filled = {image.folders[:2] for image in tree.images}
+    empty = [
+        show("/".join(folders))
+        for folders in sorted(tree.folders)
+        if len(folders) == 2 and folders[0] in splits and folders not in filled
+    ]
+    read_as = [
+        f"{told[TRAIN]} is for training"
+        + (f", {told[VALIDATION]} for validation" if VALIDATION in told else "")
+        + (
+            f", {told[TEST]} for testing."
+            if TEST in told
+            else _tell_every_fifth(", and of the training images")
+        )
+    ]
+    return Sorted(
+        parts=parts,
+        places=places,
+        read_as=[*read_as, *tree.left_out.describe()],
+        cautions=[*_warn_of_empty(empty), *tree.left_out.warn(), *cautions],
+    )
+
+
+def _sort_by_class(path: Path, tree: Tree) -> Sorted:
+    """Sort the images of a layout with one folder per class."""
+    by_class: dict[str, list[Path]] = {}
+    for image in tree.images:
+        if image.folders:
+            by_class.setdefault(image.folders[0], []).append(image.file)
+    _refuse_other_layouts(path, tree, by_class)
+    loose = sum(not image.folders for image in tree.images)
+    empty = [show(name) for (name, *below) in sorted(tree.folders) if not below and name not in by_class]
+    cautions = [
+        *_warn_of_empty(empty),
+        *tree.left_out.warn(),
+        *([f"Left out: {format_count(loose, 'image')} beside the folders of the classes."] if loose else []),
+    ]
+    return Sorted(
+        parts={TRAIN: by_class},
+        places={TRAIN: str(path)},
+        read_as=[
+            f"Each folder is a class{_tell_every_fifth(', and of its images')}",
+            *tree.left_out.describe(),
+        ],
+        cautions=cautions,
+    )
+
+
+def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]) -> None:
+    """Refuse a folder around the real one, and folders for training and testing below each class."""
+    if len(by_class) == 1:
+        (only,) = by_class
+        below = {image.folders[1] for image in tree.images if len(image.folders) > 1}
+        if len(below) > 1:
+            raise ValueError(
+                f"{path}: holds one folder of images, {show(only)}: did you mean path: {path / show(only)}?"
+            )
+    below = {image.folders[1] if len(image.folders) > 1 else "" for image in tree.images if image.folders}
+    if len(by_class) > 1 and {TRAIN} < {read_split(name) for name in below} and "" not in below:
+        raise ValueError(
+            f"{path}: {' and '.join(sorted(map(show, below)))} stand below each class: put them above the "
+            "classes, train/CLASS/…"
+        )
+
+
+def _warn_of_empty(empty: list[str]) -> list[str]:
+    """Warn of folders that would be classes, but hold no image that can be read."""
+    if not empty:
+        return []
+    return [f"These folders hold no image that can be read, and are no classes: {show_some(empty)}."]
+
+
+def _tell_every_fifth(images: str) -> str:
+    return f"{images} every fifth in order of names is for testing."

@@ -1,8 +1,5 @@
 """Images and labels as tensors on the CPU, from files of any kind."""
 
-import tarfile
-import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +8,6 @@ import torch
 from torch import Tensor
 
 DIGIT_CLASSES = tuple("0123456789")
-TORN = (AssertionError, ValueError, TypeError, KeyError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile)  # fmt: skip
-"""The exceptions that torchvision's readers and unpackers raise for damaged files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +20,12 @@ class Images:
     test_labels: Tensor
     classes: tuple[str, ...]
     checksums: dict[str, str]
+    fixed_validation: int = 0
+    """How many of the last `images` are for validation at every seed. 0: each seed splits them anew."""
+    read_as: tuple[str, ...] = ()
+    """Sentences that say how a person's own images were read."""
+    cautions: tuple[str, ...] = ()
+    """Sentences about what is suspicious in a person's own images."""
 
 
 def scale_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:

@@ -106,13 +106,18 @@ def make_noise(facts: DatasetFacts, input_size: int | None = None, images: int =
 
 
 def split(
-    labels: Tensor, validation: int, seed: int, train_images: int | None = None
+    labels: Tensor, validation: int, seed: int, train_images: int | None = None, fixed_validation: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Draw the indices for training and for validation, `(train_images,)` and `(validation,)`.
 
-    Validation images are stratified by label. A smaller training set is a random subset of a larger one.
+    Validation images are stratified by label, unless the data set says which they are: then they are the
+    last `fixed_validation` images. A smaller training set is a random subset of a larger one.
     """
-    train, held_out = _split_stratified(labels, validation, seed)
+    if fixed_validation:
+        everything = torch.arange(len(labels))
+        train, held_out = everything[:-fixed_validation], everything[-fixed_validation:]
+    else:
+        train, held_out = _split_stratified(labels, validation, seed)
     if train_images is not None:
         generator = torch.Generator().manual_seed(derive_seed(seed, "train images"))
         part = torch.randperm(len(train), generator=generator)[:train_images]

@@ -1,67 +1,161 @@
 """Read a person's own images, and scale them to one size."""
 
-import struct
-import warnings
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from ablate.data import image_cache
+from ablate.data.class_names import show
+from ablate.data.contents import hash_contents, list_own_images
 from ablate.data.datasets import DatasetSpec
-from ablate.data.image_folders import hash_files, list_image_folder
-from ablate.data.images import TORN, Images, move_channels_first, scale_pixels
+from ablate.data.decoding import DECODING, PictureFacts, decode, fit
+from ablate.data.image_folders import ImageFolder
+from ablate.data.images import Images
+from ablate.data.pixel_scale import PixelScale, choose_scale
+from ablate.data.reading_progress import tell_progress
+from ablate.data.survey import Survey, survey_images
 from ablate.errors import DataError
 
-SAFEST_PIXELS = 100_000_000
-"""Images with more pixels are refused, because a small file can decompress to a size beyond the memory."""
+MOST_NAMED = 10
+"""An error names at most this many files that cannot be read."""
+FULL = 65_535
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Decoded:
+    """The facts about all images in order, and their pixels if they were asked for."""
+
+    facts: list[PictureFacts]
+    pixels: list[np.ndarray[Any, Any]]
 
 
 def read_own_images(dataset: DatasetSpec) -> Images:
-    """Read the images of a folder.
+    """Read the images of a folder or table.
 
     Raises:
-        DataError: the folder is missing or has changed, or an image cannot be read.
+        DataError: the folder is missing or has changed, an image cannot be read, or the images show nothing.
     """
-    assert dataset.path is not None
     assert dataset.found is not None
-    root = Path(dataset.path)
-    try:
-        listed = list_image_folder(root)
-        files = [file for file, _ in (*listed.train, *listed.test)]
-        unchanged = hash_files(root, files) == dataset.found.sha256
-    except (ValueError, OSError) as error:
-        raise DataError(str(error)) from None
-    if not unchanged:
-        raise DataError(f"{root}: has changed since the study was read: start again with --fresh")
-    halves = [
-        np.stack([_decode(file, dataset.size, grey=dataset.grey) for file, _ in half])
-        for half in (listed.train, listed.test)
-    ]
-    labels = [torch.tensor([label for _, label in half]) for half in (listed.train, listed.test)]
+    listed, checksums = _list_unchanged(dataset)
+    channels, count = (1 if dataset.grey else 3), len(listed.files)
+    key = _make_key(dataset)
+    pixels = image_cache.read_pixels(key, (count, channels, dataset.size, dataset.size))
+    decoded = _decode_all(dataset, listed.files, checksums, with_pixels=pixels is None)
+    scale = choose_scale(decoded.facts)
+    survey = survey_images(dataset, listed, decoded.facts, scale)
+    if pixels is None:
+        pixels = _scale(decoded, scale, channels)
+        image_cache.store_pixels(key, pixels)
+    images = torch.from_numpy(np.divide(pixels, 255 if pixels.dtype == np.uint8 else FULL, dtype=np.float32))
+    labels = torch.tensor([label for _, label in (*listed.train, *listed.validation, *listed.test)])
+    train, held_out = len(listed.train), len(listed.validation)
+    used = train + held_out if dataset.uses_validation_folder else train
     return Images(
-        images=scale_pixels(halves[0]),
-        labels=labels[0],
-        test_images=scale_pixels(halves[1]),
-        test_labels=labels[1],
+        images=images[:used],
+        labels=labels[:used],
+        test_images=images[train + held_out :],
+        test_labels=labels[train + held_out :],
         classes=listed.classes,
         checksums={"files": dataset.found.sha256},
+        fixed_validation=used - train,
+        read_as=survey.read_as,
+        cautions=survey.cautions,
     )
 
 
-def _decode(file: Path, size: int, *, grey: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Decode an image to `(channels, size, size)`: scale its shorter side, and crop its longer side."""
-    from PIL import Image, ImageOps
+def survey_own_images(dataset: DatasetSpec) -> Survey:
+    """Say how a folder or table of images is read. Images that earlier commands have decoded are not read.
 
+    Raises:
+        DataError: like `read_own_images`.
+    """
+    listed, checksums = _list_unchanged(dataset)
+    facts = _decode_all(dataset, listed.files, checksums, with_pixels=False).facts
+    return survey_images(dataset, listed, facts, choose_scale(facts))
+
+
+def _list_unchanged(dataset: DatasetSpec) -> tuple[ImageFolder, list[str]]:
+    """List the images and their files' checksums. They must be those that the study was read with."""
+    assert dataset.path is not None
+    assert dataset.found is not None
+    root = Path(dataset.path)
+    if dataset.found.decoding != DECODING:
+        raise DataError(
+            f"{root}: the study was read by another version of ablate, which decodes images differently: "
+            "start again with --fresh"
+        )
     try:
-        # Warnings about damaged metadata are ignored, because the pixels are intact.
-        with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
-            if image.width * image.height > SAFEST_PIXELS:
-                raise DataError(
-                    f"{file}: {image.width}×{image.height} pixels are too many: make the image smaller"
-                )
-            upright = ImageOps.exif_transpose(image).convert("L" if grey else "RGB")
-            fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
-    except (OSError, SyntaxError, struct.error, Image.DecompressionBombError, *TORN) as error:
-        raise DataError(f"{file}: cannot be read as an image ({error}): remove it") from None
-    return move_channels_first(np.asarray(fitted)[None])[0]
+        listed = list_own_images(root)
+        hashes = image_cache.hash_files(root, listed.files)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    except OSError as error:
+        raise DataError(f"{show(error.filename or root)}: cannot be read ({error.strerror})") from None
+    if hash_contents(root, listed, hashes) != dataset.found.sha256:
+        raise DataError(f"{root}: has changed since the study was read: start again with --fresh")
+    return listed, [hashes[file] for file in listed.files]
+
+
+def _decode_all(
+    dataset: DatasetSpec, files: Sequence[Path], checksums: Sequence[str], *, with_pixels: bool
+) -> _Decoded:
+    """Describe all images, and decode those that no earlier command described. With pixels, decode all.
+
+    Raises:
+        DataError: images cannot be read. The error names them, up to ten.
+    """
+    known = image_cache.read_facts(checksums, dataset.background)
+    todo = sum(checksum not in known for checksum in checksums)
+    fresh: dict[str, PictureFacts] = {}
+    pixels, broken = [], []
+    done = 0
+    for file, checksum in zip(files, checksums, strict=True):
+        if not with_pixels and (checksum in known or checksum in fresh):
+            continue
+        tell_progress("decoding", done, len(files) if with_pixels else todo)
+        done += 1
+        try:
+            picture = decode(file, dataset.background)
+        except DataError as error:
+            broken.append(str(error))
+            continue
+        if checksum not in known:
+            fresh[checksum] = picture.facts
+        if with_pixels and not broken:
+            pixels.append(fit(picture, dataset.size, grey=dataset.grey))
+    image_cache.store_facts(fresh, dataset.background)
+    if broken:
+        raise DataError(_name_broken(broken))
+    facts = {**known, **fresh}
+    return _Decoded(facts=[facts[checksum] for checksum in checksums], pixels=pixels)
+
+
+def _name_broken(broken: Sequence[str]) -> str:
+    """Name the images that cannot be read in one line."""
+    if len(broken) == 1:
+        return broken[0]
+    more = f" (and {len(broken) - MOST_NAMED:,} more)" if len(broken) > MOST_NAMED else ""
+    return f"{len(broken):,} images cannot be used: {'; '.join(broken[:MOST_NAMED])}{more}"
+
+
+def _scale(decoded: _Decoded, scale: PixelScale, channels: int) -> np.ndarray[Any, Any]:
+    """Put all pixels on one scale: 0 to 255, or 0 to 65,535 if some images are deeper than 8 bits."""
+    if not scale.deep:
+        return np.stack(decoded.pixels)
+    size = decoded.pixels[0].shape[-1]
+    scaled = np.empty((len(decoded.pixels), channels, size, size), np.uint16)
+    for into, pixels, facts in zip(scaled, decoded.pixels, decoded.facts, strict=True):
+        into[:] = np.rint(scale.apply(pixels, facts) * FULL).astype(np.uint16)
+    return scaled
+
+
+def _make_key(dataset: DatasetSpec) -> str:
+    """The name under which the pixels of a data set are stored."""
+    assert dataset.found is not None
+    identity = (DECODING, dataset.found.sha256, dataset.size, dataset.grey, dataset.background)
+    return hashlib.sha256(repr(identity).encode()).hexdigest()

@@ -15,9 +15,10 @@ from ablate.data.by_torchvision import TORCHVISION, import_torchvision_datasets,
 from ablate.data.datasets import FOLDER, DatasetSpec
 from ablate.data.digits import read_digits
 from ablate.data.emnist import EMNIST, contains_emnist, read_emnist
-from ablate.data.images import TORN, Images
+from ablate.data.images import Images
 from ablate.data.official import FILES, FOLDERS, SHA256, find_file, read_checked, read_official
 from ablate.data.own_images import read_own_images
+from ablate.data.torn import TORN
 from ablate.errors import DataError
 
 DOWNLOAD_TIMEOUT_SECONDS = 30

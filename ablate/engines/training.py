@@ -60,7 +60,7 @@ class Course:
         """Start the run before its first epoch: split the examples by the run's seed."""
         self.run = run
         self.train_indices, self.validation_indices = _split(
-            dataset.labels, validation, run.seed, run.recipe.train_images
+            dataset.labels, validation, run.seed, run.recipe.train_images, dataset.fixed_validation
         )
         self.epochs = 0
         self._order = torch.Generator().manual_seed(derive_seed(run.seed, "order"))

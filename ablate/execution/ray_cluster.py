@@ -207,8 +207,17 @@ def _serve(
     with warnings.catch_warnings():
         # torch warns that the object store's memory is read-only. No code writes to a data set.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        tensors = {name: torch.from_numpy(array) for name, array in zip(ARRAYS, arrays, strict=True)}
-    dataset = Dataset(name=name, classes=classes, checksums=checksums, **tensors)
+        images, labels, test_images, test_labels = map(torch.from_numpy, arrays)
+    dataset = Dataset(
+        name=name,
+        classes=classes,
+        checksums=checksums,
+        fixed_validation=conditions.dataset.fixed_validation,
+        images=images,
+        labels=labels,
+        test_images=test_images,
+        test_labels=test_labels,
+    )
     placed = dataset.to(torch.device(conditions.device))
     done = threading.Event()
     threading.Thread(

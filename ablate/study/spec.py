@@ -235,6 +235,8 @@ class StudySpec(_Part):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "StudySpec":
+        given = self.validation if "validation" in self.model_fields_set else None
+        self.__dict__.update(self.dataset.choose_validation(given))  # frozen for everyone else
         if bool(self.factors) == bool(self.arms):
             raise ValueError("a study has either factors or named arms: write exactly one of them")
         if self.arms and {"design", "search"} & self.model_fields_set:

@@ -1,0 +1,59 @@
+"""Names of classes and files, as text that every table, figure and terminal can show."""
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from ablate.data.cell_text import require_printable, require_table_cell
+
+LONGEST_CLASS_NAME = 40
+"""Longer names are shortened, because they would fill figures and tables."""
+KEPT_AT_END = 15
+
+
+def show(name: str | Path) -> str:
+    """A path or name as readable text. A byte that is not UTF-8 is written as an escape, such as `\\xe9`."""
+    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
+
+
+def name_classes(raw: Iterable[str]) -> dict[str, str]:
+    """Make a name to show for every class. Long names are shortened. Names stay different.
+
+    Raises:
+        ValueError: a name has control characters, or a spreadsheet would read it as a formula.
+    """
+    names: dict[str, str] = {}
+    for name in raw:
+        text = show(name)
+        try:
+            require_table_cell(require_printable(text))
+        except ValueError as error:
+            raise ValueError(f"{text!r}: a class's name {error}") from None
+        short = _shorten(text)
+        number = 2
+        while short in names.values():
+            short, number = f"{_shorten(text, room=4)} ({number})", number + 1
+        names[name] = short
+    return names
+
+
+def _shorten(text: str, room: int = 0) -> str:
+    """Leave out the middle of a long text. `room` is how many more characters must fit."""
+    if len(text) + room <= LONGEST_CLASS_NAME:
+        return text
+    return f"{text[: LONGEST_CLASS_NAME - KEPT_AT_END - 1 - room]}…{text[-KEPT_AT_END:]}"
+
+
+def normalise(name: str) -> str:
+    """The name in Unicode's composed form, in which equal-looking names are usually equal."""
+    return unicodedata.normalize("NFC", name)
+
+
+def list_similar(names: Iterable[str]) -> list[list[str]]:
+    """List groups of names that differ only in case, in blanks at their ends or in Unicode's normal form."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        groups[normalise(name).casefold().strip()].append(name)
+    return [group for group in groups.values() if len(group) > 1]

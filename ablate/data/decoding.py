@@ -1,0 +1,209 @@
+"""Decode one image to the picture that a person sees, and describe it."""
+
+import contextlib
+import hashlib
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ablate.data.class_names import show
+from ablate.data.torn import TORN
+from ablate.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+DECODING = 2
+"""The version of this module's results. Version 1 cut deep images to 8 bits, and ignored transparency."""
+SAFEST_PIXELS = 100_000_000
+"""Images with more pixels are refused, because a small file can decompress to a size beyond the memory."""
+ANIMATED = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
+"""Formats with several frames. A phone's JPEG (MPO) may have several, but shows one picture."""
+BACKGROUNDS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255)}
+PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339
+"""Numbers of tags in a TIFF file."""
+WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFacts:
+    """What is known about one image. The image cache stores it."""
+
+    width: int
+    height: int
+    mode: str
+    """Pillow's name for the kind of pixels: L, RGB, I;16, …"""
+    frames: int
+    """How many frames or pages the file has. The first one is used."""
+    alpha: bool
+    """Whether some pixels are transparent."""
+    kind: str
+    """`1 bit`, `8 bit`, `integer` (deeper than 8 bits) or `float`."""
+    low: float
+    high: float
+    """The lowest and the highest value of a pixel, in the image's own unit."""
+    levels: int
+    """How many different values the pixels have: 1, 2, or 3 for any more."""
+    inverted: bool = False
+    """Whether 0 is white. It holds for deep images only; Pillow turns the others."""
+    sha256: str
+    """The checksum of the decoded pixels. Equal pictures have equal checksums, whatever their files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A decoded image: in mode L or RGB with 8 bits, or in mode F with values in the image's own unit."""
+
+    image: "Image.Image"
+    facts: PictureFacts
+
+
+def decode(file: Path, background: str) -> Picture:
+    """Decode the first frame of an image, upright, on the background that shows through it.
+
+    Raises:
+        DataError: the file is no image, is damaged, or has too many pixels.
+    """
+    from PIL import Image, ImageCms, ImageOps
+
+    try:
+        # Warnings about damaged metadata are ignored, because the pixels are intact.
+        with warnings.catch_warnings(action="ignore"), Image.open(file) as opened:
+            if opened.width * opened.height > SAFEST_PIXELS:
+                raise DataError(
+                    f"{show(file)}: {opened.width}×{opened.height} pixels are too many: make it smaller"
+                )
+            opened.load()
+            frames = _count_frames(opened)
+            return _describe(ImageOps.exif_transpose(opened), opened, frames, background)
+    except (
+        OSError,
+        SyntaxError,
+        struct.error,
+        IndexError,
+        OverflowError,
+        MemoryError,
+        ImageCms.PyCMSError,
+        Image.DecompressionBombError,
+        *TORN,
+    ) as error:
+        if isinstance(error, MemoryError):
+            raise DataError(f"{show(file)}: is too large for this machine's memory: remove it") from None
+        told = " ".join(str(error).replace(str(file), show(file)).split())
+        raise DataError(f"{show(file)}: cannot be read as an image ({told}): remove it") from None
+
+
+def fit(picture: Picture, size: int, *, grey: bool) -> np.ndarray[Any, Any]:
+    """Scale the shorter side of a picture to `size`, and crop its longer side.
+
+    The result has the shape `(channels, size, size)`, as uint8. For deep images it has one channel, as
+    float32 in the image's own unit.
+    """
+    from PIL import Image, ImageOps
+
+    image = picture.image
+    if image.mode != "F":
+        image = image.convert("L" if grey else "RGB")
+    pixels = np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR))
+    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _count_frames(opened: "Image.Image") -> int:
+    """Count frames. A damaged frame after the first one does no harm, because only the first one is used."""
+    frames = 1
+    if opened.format in ANIMATED:
+        with contextlib.suppress(OSError, SyntaxError, struct.error, IndexError, *TORN):
+            frames = int(getattr(opened, "n_frames", 1))
+    return frames
+
+
+def _describe(upright: "Image.Image", opened: "Image.Image", frames: int, background: str) -> Picture:
+    """Convert an upright image to a picture of 8 bits or a deep one, and describe it."""
+    tags = getattr(opened, "tag_v2", {})
+    shared: dict[str, Any] = {
+        "width": upright.width,
+        "height": upright.height,
+        "mode": opened.mode,
+        "frames": frames,
+    }
+    if opened.mode == "F" or opened.mode.startswith("I"):
+        values = _read_deep_values(upright, tags)
+        return _describe_deep(values, opened.mode, tags, shared)
+    visible, alpha = _compose(upright, background)
+    if tags.get(SAMPLE_FORMAT, (0,))[0] == SIGNED and visible.mode == "L":
+        visible = visible.point([(value + 128) % 256 for value in range(256)])
+    rgb = visible.convert("RGB")
+    bands = np.asarray(rgb.histogram()).reshape(3, 256)
+    used = np.flatnonzero(bands.sum(axis=0))
+    return Picture(
+        image=visible,
+        facts=PictureFacts(
+            **shared,
+            alpha=alpha,
+            kind="1 bit" if opened.mode == "1" else "8 bit",
+            low=int(used[0]),
+            high=int(used[-1]),
+            levels=min(3, int((bands > 0).sum(axis=1).max())),
+            sha256=_hash_pixels(np.asarray(rgb)),
+        ),
+    )
+
+
+def _read_deep_values(upright: "Image.Image", tags: Any) -> np.ndarray[Any, Any]:
+    """The pixels `(height, width)` of an image with more than 8 bits, in the image's own unit."""
+    values = np.asarray(upright)
+    if values.dtype == np.int32 and tags.get(SAMPLE_FORMAT, (0,))[0] == UNSIGNED:
+        values = values.view(np.uint32)  # Pillow reads unsigned integers of 32 bits as signed
+    if not np.isfinite(values).all():
+        raise ValueError("some pixels are not numbers")
+    return values
+
+
+def _describe_deep(values: np.ndarray[Any, Any], mode: str, tags: Any, shared: dict[str, Any]) -> Picture:
+    from PIL import Image
+
+    low, high = float(values.min()), float(values.max())
+    between = (values != values.min()) & (values != values.max())
+    return Picture(
+        image=Image.fromarray(values.astype(np.float32)),
+        facts=PictureFacts(
+            **shared,
+            alpha=False,
+            kind="float" if mode == "F" else "integer",
+            low=low,
+            high=high,
+            levels=1 if low == high else 3 if between.any() else 2,
+            inverted=tags.get(PHOTOMETRIC) == WHITE_IS_ZERO,
+            sha256=_hash_pixels(values.astype(np.float64)),
+        ),
+    )
+
+
+def _compose(image: "Image.Image", background: str) -> tuple["Image.Image", bool]:
+    """Convert to L or RGB. Put transparent pixels on the background. Say whether there were any."""
+    from PIL import Image, ImageCms
+
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert converted is not None
+        return converted, False
+    if image.mode == "La":
+        image = image.convert("LA")
+    if not image.has_transparency_data:
+        return image.convert("L" if image.mode in ("1", "L") else "RGB"), False
+    rgba = image.convert("RGBA")
+    if rgba.getchannel("A").getextrema() == (255, 255):  # an alpha channel that hides nothing
+        return rgba.convert("RGB"), False
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, BACKGROUNDS[background]), rgba).convert(
+        "RGB"
+    ), True
+
+
+def _hash_pixels(pixels: np.ndarray[Any, Any]) -> str:
+    shape = repr(pixels.shape).encode()
+    return hashlib.sha256(shape + np.ascontiguousarray(pixels).tobytes()).hexdigest()

@@ -1,0 +1,193 @@
+"""What earlier commands learnt about images: checksums of files, facts about pictures, and small pixels.
+
+Everything lies in the user's cache folder, under `images`. Whatever cannot be read there is made again, and
+whatever cannot be written there is not kept: no command fails because of the cache.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from ablate.data.decoding import DECODING, PictureFacts
+from ablate.data.reading_progress import tell_progress
+
+MOST_ROWS = 1_000_000
+"""How many files and how many pictures are remembered. The ones that were used longest ago are forgotten."""
+MOST_PIXEL_BYTES = 4 << 30
+"""How many bytes of pixels are kept. The ones that were used longest ago are deleted."""
+SETTLED_SECONDS = 2.0
+"""A file that changed more recently may change again within one tick of its clock, and is read again."""
+WAIT_SECONDS = 5.0
+AT_ONCE = 500
+DAY_SECONDS = 86_400
+UNUSABLE = (sqlite3.Error, OSError, RuntimeError)  # without a home folder, there is no cache folder
+TABLES = """
+    CREATE TABLE IF NOT EXISTS files (root BLOB, name BLOB, stamp TEXT, sha256 TEXT, used INTEGER,
+        PRIMARY KEY (root, name)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS pictures (key TEXT PRIMARY KEY, facts TEXT, used INTEGER) WITHOUT ROWID;
+"""
+
+
+def hash_files(root: Path, files: Sequence[Path]) -> dict[Path, str]:
+    """The SHA-256 of every file's bytes. A file that has not changed since an earlier command is not read.
+
+    A file counts as unchanged if its size, its times of change and its inode are the same.
+    """
+    known: dict[bytes, tuple[str, str]] = {}
+    at = os.fsencode(os.path.realpath(root))
+    for row in _ask("SELECT name, stamp, sha256 FROM files WHERE root = ?", [(at,)]):
+        known[row[0]] = (row[1], row[2])
+    hashes: dict[Path, str] = {}
+    fresh: list[tuple[bytes, bytes, str, str, int]] = []
+    now, today = time.time(), int(time.time() // DAY_SECONDS)
+    for done, file in enumerate(files):
+        status = file.stat()
+        stamp = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+        name = os.fsencode(file)
+        if known.get(name, ("", ""))[0] == stamp:
+            hashes[file] = known[name][1]
+            continue
+        tell_progress("reading", done, len(files))
+        hashes[file] = hashlib.sha256(file.read_bytes()).hexdigest()
+        if max(status.st_mtime, status.st_ctime) < now - SETTLED_SECONDS:
+            fresh.append((at, name, stamp, hashes[file], today))
+    _store("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", fresh, "files")
+    return hashes
+
+
+def read_facts(checksums: Iterable[str], background: str) -> dict[str, PictureFacts]:
+    """The stored facts about pictures, by the checksum of their files."""
+    keys = {_make_key(checksum, background): checksum for checksum in checksums}
+    facts: dict[str, PictureFacts] = {}
+    for key, text in _ask("SELECT key, facts FROM pictures WHERE key IN ({})", list(keys)):
+        with contextlib.suppress(ValueError, TypeError):
+            facts[keys[key]] = PictureFacts(**json.loads(text))
+    return facts
+
+
+def store_facts(facts: Mapping[str, PictureFacts], background: str) -> None:
+    """Store facts about pictures, by the checksum of their files."""
+    today = int(time.time() // DAY_SECONDS)
+    rows = [(_make_key(sha, background), json.dumps(asdict(one)), today) for sha, one in facts.items()]
+    _store("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", rows, "pictures")
+
+
+def read_pixels(key: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
+    """The stored pixels of a whole data set. None if there are none of this shape."""
+    try:
+        path = _locate() / f"{key}.npy"
+        pixels = np.load(path, allow_pickle=False)
+        os.utime(path)
+    except (*UNUSABLE, ValueError, EOFError):
+        return None
+    return pixels if pixels.shape == shape and pixels.dtype in (np.uint8, np.uint16) else None
+
+
+def store_pixels(key: str, pixels: np.ndarray[Any, Any]) -> None:
+    """Store the pixels of a whole data set. Delete the ones that were used longest ago, if there are many."""
+    if pixels.nbytes > MOST_PIXEL_BYTES // 2:
+        return
+    with contextlib.suppress(*UNUSABLE):
+        folder = _locate()
+        folder.mkdir(parents=True, exist_ok=True)
+        _make_room(folder, pixels.nbytes)
+        half = ""
+        try:
+            # The temporary file lies in the same folder, so that moving it to its final name is atomic.
+            with tempfile.NamedTemporaryFile(dir=folder, suffix=".half", delete=False) as file:
+                half = file.name
+                np.save(file, pixels, allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(half).replace(folder / f"{key}.npy")
+        finally:
+            if half:
+                Path(half).unlink(missing_ok=True)
+
+
+def _make_room(folder: Path, wanted: int) -> None:
+    """Delete the oldest pixels, and what interrupted commands left behind a day ago."""
+    listed = [(path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("*.npy")]
+    together = sum(size for _, size, _ in listed) + wanted
+    for _, size, path in sorted(listed):
+        if together <= MOST_PIXEL_BYTES:
+            break
+        path.unlink(missing_ok=True)
+        together -= size
+    for path in folder.glob("*.half"):
+        if path.stat().st_mtime < time.time() - DAY_SECONDS:
+            path.unlink(missing_ok=True)
+
+
+def _locate() -> Path:
+    return user_cache_path("ablate") / "images"
+
+
+def _make_key(checksum: str, background: str) -> str:
+    return f"{DECODING} {background} {checksum}"
+
+
+@contextlib.contextmanager
+def _open() -> Iterator[sqlite3.Connection]:
+    """Open the database of checksums and facts. SQLite keeps it whole if commands write at once."""
+    folder = _locate()
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(folder / "facts.db", timeout=WAIT_SECONDS)) as database, database:
+        database.executescript(TABLES)
+        yield database
+
+
+def _guard(action: Callable[[sqlite3.Connection], list[Any]]) -> list[Any]:
+    """Do something with the database. The result is empty if the cache cannot be used."""
+    try:
+        with _open() as database:
+            return action(database)
+    except sqlite3.OperationalError:  # another command is writing, or the disk is full or read-only
+        return []
+    except sqlite3.DatabaseError:  # the file is damaged
+        with contextlib.suppress(*UNUSABLE):
+            (_locate() / "facts.db").unlink(missing_ok=True)
+        return []
+    except UNUSABLE:
+        return []
+
+
+def _ask(query: str, values: Sequence[Any]) -> list[Any]:
+    """The rows that answer a query. `{}` in the query stands for a list of many values."""
+
+    def ask(database: sqlite3.Connection) -> list[Any]:
+        if "{}" not in query:
+            return [row for one in values for row in database.execute(query, one)]
+        parts = [values[start : start + AT_ONCE] for start in range(0, len(values), AT_ONCE)]
+        return [
+            row for part in parts for row in database.execute(query.format(", ".join("?" * len(part))), part)
+        ]
+
+    return _guard(ask)
+
+
+def _store(query: str, rows: Sequence[Sequence[Any]], table: str) -> None:
+    """Store rows in one transaction, and forget the oldest rows of a table that has too many."""
+
+    def store(database: sqlite3.Connection) -> list[Any]:
+        database.executemany(query, rows)
+        count = database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        if count > MOST_ROWS:
+            oldest = f"SELECT used FROM {table} ORDER BY used LIMIT 1 OFFSET {count - MOST_ROWS}"
+            # Rows of one day are forgotten together.
+            database.execute(f"DELETE FROM {table} WHERE used <= ({oldest})")
+        return []
+
+    if rows:
+        _guard(store)

@@ -1,0 +1,191 @@
+"""List images from a table with a path, a label and possibly a part (train, validation, test) in each row."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.data.class_names import show
+from ablate.data.folder_walk import list_endings, show_some
+from ablate.data.image_folders import TEST_EVERY, ImageFolder, Sorted, arrange
+from ablate.data.splits import TEST, TRAIN, VALIDATION, read_long_split, read_split
+from ablate.formatting import format_count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".pq")
+SEPARATORS = (",", ";", "\t")
+COLUMNS = {
+    "path": (
+        "path", "file", "filename", "filepath", "imagepath", "image", "imagename", "imagefile", "imgpath",
+        "img", "imgname", "fname", "name", "imageid", "id",
+    ),
+    "label": ("label", "class", "target", "category", "classname", "labelname", "labels", "cats", "y"),
+    "split": ("split", "set", "subset", "partition", "part", "phase", "usage", "isvalid", "istest"),
+}  # fmt: skip
+"""Usual names of the columns, in order of preference, without case, blanks, dashes and underscores."""
+YES, NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "")
+
+
+def list_image_table(path: Path) -> ImageFolder:
+    """List the images of a table. Paths start at the table's folder.
+
+    Raises:
+        ValueError: the table cannot be read, lacks a column, or names files that do not exist.
+    """
+    table = _read(path)
+    columns = {kind: _find_column(table, kind) for kind in COLUMNS}
+    for kind in ("path", "label"):
+        if columns[kind] is None:
+            names = ", ".join(map(repr, table.columns))
+            raise ValueError(
+                f"{path}: has no column {kind} (it has {names}): the first line names the columns path, "
+                "label and, if you like, split"
+            )
+    parts: dict[str, dict[str, list[Path]]] = {}
+    seen: dict[Path, tuple[str, str]] = {}
+    repeated = 0
+    missing = []
+    rows = zip(*(_list_cells(table, columns[kind]) for kind in COLUMNS), strict=True)
+    for line, (name, label, part) in enumerate(rows, start=2):
+        if not name or not label:
+            raise ValueError(f"{path}: line {line} has no {'label' if name else 'path'}: add it")
+        split = _read_part(path, line, part, columns["split"])
+        file = _find_file(path.parent, name)
+        if file is None:
+            missing.append(name)
+            continue
+        if file in seen:
+            if seen[file][0] != label:
+                raise ValueError(
+                    f"{path}: line {line} gives {show(name)} the label {label}, but an earlier line gives it "
+                    f"{seen[file][0]}: keep one of them"
+                )
+            if seen[file][1] != split:
+                raise ValueError(
+                    f"{path}: line {line} puts {show(name)} into {split}, but an earlier line puts it into "
+                    f"{seen[file][1]}: keep one of them"
+                )
+            repeated += 1
+            continue
+        seen[file] = label, split
+        parts.setdefault(split, {}).setdefault(label, []).append(file)
+    _refuse_missing(path, missing)
+    if TRAIN not in parts:
+        raise ValueError(f"{path}: no row is for training: check the column {columns['split']}")
+    return arrange(path, _describe(path, parts, columns, repeated))
+
+
+def _read(path: Path) -> "pd.DataFrame":
+    """Read a table with all cells as text."""
+    import pandas as pd
+
+    if path.suffix.lower() not in TABLE_ENDINGS:
+        raise ValueError(f"{path}: is neither a folder nor a table: tables end in {', '.join(TABLE_ENDINGS)}")
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return pd.read_parquet(path).map(_make_text)
+        if path.suffix.lower() == ".jsonl":
+            return pd.read_json(path, lines=True, dtype=False, convert_dates=False).map(_make_text)
+        with path.open(encoding="utf-8-sig") as lines:
+            first = lines.readline()
+        separator = max(SEPARATORS, key=first.count)
+        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except ImportError:
+        raise ValueError(
+            f"{path}: reading Parquet needs pyarrow: install it, or write the table as .csv"
+        ) from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: is not in UTF-8: save the table in UTF-8") from None
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        told = " ".join(str(error).split())
+        raise ValueError(f"{path}: cannot be read as a table of images ({told})") from None
+
+
+def _make_text(cell: Any) -> str:
+    """A cell as text. A whole number stays one, and a missing cell is empty."""
+    if cell is None or cell != cell:  # NaN is the only value that differs from itself
+        return ""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def _find_column(table: "pd.DataFrame", kind: str) -> str | None:
+    """The column of a kind, by its usual names. None if there is none."""
+    plain = {_strip(str(column)): str(column) for column in reversed(list(table.columns))}
+    return next((plain[name] for name in COLUMNS[kind] if name in plain), None)
+
+
+def _strip(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _list_cells(table: "pd.DataFrame", column: str | None) -> list[str]:
+    return [""] * len(table) if column is None else [str(cell).strip() for cell in table[column]]
+
+
+def _read_part(path: Path, line: int, cell: str, column: str | None) -> str:
+    """The part of the data set that a cell names."""
+    if column is None:
+        return TRAIN
+    special = {"isvalid": VALIDATION, "istest": TEST}.get(_strip(column))
+    if special and cell.lower() in (*YES, *NO):
+        return special if cell.lower() in YES else TRAIN
+    split = None if special else read_split(cell) or read_long_split(cell)
+    if split is None:
+        raise ValueError(
+            f"{path}: line {line}: {column}: {cell!r} is no part: write train, validation or test"
+        )
+    return split
+
+
+def _find_file(folder: Path, name: str) -> Path | None:
+    """The file that a cell names. It may lack its ending, and may have Windows' backslashes."""
+    for written in dict.fromkeys((name, name.replace("\\", "/"))):
+        file = folder / written
+        if file.is_file():
+            return file
+        if file.suffix.lower() not in list_endings():
+            for ending in (".png", ".jpg", ".jpeg", *sorted(list_endings())):
+                if (with_ending := file.with_name(file.name + ending)).is_file():
+                    return with_ending
+    return None
+
+
+def _refuse_missing(path: Path, missing: list[str]) -> None:
+    if missing:
+        raise ValueError(
+            f"{path}: {format_count(len(missing), 'file')} of the table cannot be found: "
+            f"{show_some([show(name) for name in missing])} (paths start at the table's folder)"
+        )
+
+
+def _describe(
+    path: Path, parts: dict[str, dict[str, list[Path]]], columns: dict[str, str | None], repeated: int
+) -> Sorted:
+    """Sort the files of every class by path, and say which columns were read."""
+    ordered = {
+        part: {name: sorted(files) for name, files in by_class.items()} for part, by_class in parts.items()
+    }
+    return Sorted(
+        parts=ordered,
+        places={part: str(path) for part in (TRAIN, VALIDATION, TEST)},
+        read_as=[
+            *_tell_columns(columns, parts),
+            *([f"Listed twice: {repeated:,} rows."] if repeated else []),
+        ],
+        cautions=list(_warn_of_mixed_kinds(ordered)),
+    )
+
+
+def _tell_columns(columns: dict[str, str | None], parts: dict[str, Any]) -> Iterator[str]:
+    split = f", column {columns['split']} the part" if columns["split"] else ""
+    tail = "" if TEST in parts else f" Every {TEST_EVERY}th training image of a class is for testing."
+    yield f"Column {columns['path']} is the path, column {columns['label']} the class{split}.{tail}"
+
+
+def _warn_of_mixed_kinds(parts: dict[str, dict[str, list[Path]]]) -> Iterator[str]:
+    """Warn if the label is probably a measured number, not a class."""
+    counts = Counter({name: len(files) for by_class in parts.values() for name, files in by_class.items()})
+    if len(counts) > 20 and sum(counts.values()) < 3 * len(counts):
+        yield f"The table has {len(counts):,} labels for {sum(counts.values()):,} images: is it a class?"

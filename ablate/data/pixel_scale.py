@@ -1,0 +1,56 @@
+"""One scale of brightness for all images of a data set, so that differences between images are kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ablate.data.decoding import PictureFacts
+
+USUAL_BITS = (8, 10, 12, 14, 16)
+"""How many bits cameras, microscopes and scanners use. The smallest that holds all values is taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelScale:
+    """The range from black to white: of the deep images with whole numbers, and of those with fractions."""
+
+    integer: tuple[float, float] | None
+    floating: tuple[float, float] | None
+
+    @property
+    def deep(self) -> bool:
+        """Whether some images have more than 8 bits."""
+        return self.integer is not None or self.floating is not None
+
+    def get_range(self, facts: PictureFacts) -> tuple[float, float]:
+        """The values of black and white for one image."""
+        own = {"integer": self.integer, "float": self.floating}.get(facts.kind)
+        return own or (0.0, 255.0)
+
+    def apply(self, pixels: np.ndarray[Any, Any], facts: PictureFacts) -> np.ndarray[Any, Any]:
+        """Scale the pixels of one image to values from 0 to 1."""
+        black, white = self.get_range(facts)
+        scaled = np.clip((pixels.astype(np.float64) - black) / (white - black or 1), 0, 1)
+        return 1 - scaled if facts.inverted else scaled
+
+
+def choose_scale(facts: Sequence[PictureFacts]) -> PixelScale:
+    """Choose the scale from the lowest and highest values of all images.
+
+    Whole numbers are scaled by the usual number of bits that holds them all: 0 to 4,095 for 12 bits.
+    Fractions from 0 to 1 stay as they are. Anything else is scaled by its lowest and its highest value.
+    """
+    ends: dict[str, tuple[float, float] | None] = {"integer": None, "float": None}
+    for kind in ends:
+        of_kind = [one for one in facts if one.kind == kind]
+        if of_kind:
+            ends[kind] = (min(one.low for one in of_kind), max(one.high for one in of_kind))
+    integer, floating = ends["integer"], ends["float"]
+    if integer and integer[0] >= 0:
+        bits = next((bits for bits in USUAL_BITS if integer[1] < 2**bits), None)
+        integer = (0.0, float(2**bits - 1)) if bits else (0.0, integer[1])
+    if floating and floating[0] >= 0 and floating[1] <= 1:
+        floating = (0.0, 1.0)
+    return PixelScale(integer=integer, floating=floating)
