@@ -9,6 +9,7 @@ from typing import Any
 from ablate.cli.console import err, tell
 from ablate.cli.doctor import warn_without_lanes
 from ablate.cli.progress import make_display
+from ablate.cli.reading import tell_about_images
 from ablate.cores import count_cores
 from ablate.design.designs import lay_out
 from ablate.errors import AblateError, FolderError, install_command
@@ -104,7 +105,9 @@ class Job:
             plugins=own.list_allowed(),
         )
         # Read the data here first, so that a damaged file gives one error and not a failure of every run.
-        conditions.load(None)
+        dataset = conditions.load(None)
+        if not self.quiet:
+            tell_about_images(dataset.read_as, dataset.cautions)
         if (slower := warn_without_lanes(self.device)) and not self.quiet:
             tell(slower)
         return conditions

@@ -8,6 +8,8 @@ import typer
 
 from ablate.cli import commands, streams
 from ablate.cli.console import err, tell
+from ablate.cli.reading import ReadingLines
+from ablate.data.reading_progress import watch_reading
 from ablate.errors import AblateError, ModelError
 from ablate.interruption import Interrupted
 
@@ -50,7 +52,8 @@ def _run() -> int:
     """Run a command and return its exit code."""
     try:
         # If standalone_mode is off, typer returns the code of an Exit.
-        return app(standalone_mode=False) or 0
+        with watch_reading(ReadingLines()):
+            return app(standalone_mode=False) or 0
     except Interrupted as interruption:
         err.print("interrupted; the same command continues where this one stopped")
         return interruption.code

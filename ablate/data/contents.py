@@ -20,11 +20,12 @@ def list_own_images(path: Path) -> ImageFolder:
 
 def hash_contents(root: Path, listed: ImageFolder, hashes: Mapping[Path, str]) -> str:
     """SHA-256 of every image's part, class, path below the root, and content."""
-    folder = root.parent if root.is_file() else root
+    below = os.path.join(root.parent if root.is_file() else root, "")  # noqa: PTH118  # ends with a slash
     together = hashlib.sha256(repr(listed.classes).encode("utf-8", "backslashreplace"))
     parts = {"train": listed.train, "validation": listed.validation, "test": listed.test}
     for part, images in parts.items():
         for file, label in images:
-            name = os.fsencode(os.path.relpath(file, folder))
+            path = os.fspath(file)
+            name = os.fsencode(path.removeprefix(below))
             together.update(f"{part}\0{label}\0{hashes[file]}\0".encode() + name + b"\0")
     return together.hexdigest()

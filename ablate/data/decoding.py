@@ -5,6 +5,7 @@ import hashlib
 import struct
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from ablate.data.torn import TORN
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageCms
 
 DECODING = 2
 """The version of this module's results. Version 1 cut deep images to 8 bits, and ignored transparency."""
@@ -188,10 +189,7 @@ def _compose(image: "Image.Image", background: str) -> tuple["Image.Image", bool
     from PIL import Image, ImageCms
 
     if image.mode == "LAB":
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        assert converted is not None
-        return converted, False
+        return ImageCms.applyTransform(image, _make_lab_transform()) or image, False
     if image.mode == "La":
         image = image.convert("LA")
     if not image.has_transparency_data:
@@ -202,6 +200,15 @@ def _compose(image: "Image.Image", background: str) -> tuple["Image.Image", bool
     return Image.alpha_composite(Image.new("RGBA", rgba.size, BACKGROUNDS[background]), rgba).convert(
         "RGB"
     ), True
+
+
+@cache
+def _make_lab_transform() -> "ImageCms.ImageCmsTransform":
+    """The conversion from CIE L*a*b* to sRGB."""
+    from PIL import ImageCms
+
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
 
 
 def _hash_pixels(pixels: np.ndarray[Any, Any]) -> str:

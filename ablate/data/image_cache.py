@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from platformdirs import user_cache_path
 
+from ablate.cache import locate_cache
 from ablate.data.decoding import DECODING, PictureFacts
 from ablate.data.reading_progress import tell_progress
 
@@ -31,7 +31,7 @@ SETTLED_SECONDS = 2.0
 WAIT_SECONDS = 5.0
 AT_ONCE = 500
 DAY_SECONDS = 86_400
-UNUSABLE = (sqlite3.Error, OSError, RuntimeError)  # without a home folder, there is no cache folder
+UNUSABLE = (sqlite3.Error, OSError)
 TABLES = """
     CREATE TABLE IF NOT EXISTS files (root BLOB, name BLOB, stamp TEXT, sha256 TEXT, used INTEGER,
         PRIMARY KEY (root, name)) WITHOUT ROWID;
@@ -131,7 +131,7 @@ def _make_room(folder: Path, wanted: int) -> None:
 
 
 def _locate() -> Path:
-    return user_cache_path("ablate") / "images"
+    return locate_cache() / "images"
 
 
 def _make_key(checksum: str, background: str) -> str:

@@ -77,6 +77,7 @@ def arrange(root: Path, found: Sorted) -> ImageFolder:
         for part in (VALIDATION, TEST)
         if found.parts.get(part)
     }
+    names = name_classes(train)
     place, tested = found.places[TRAIN], TEST in held_out
     least = LEAST_TRAINING_IMAGES if tested else TEST_EVERY
     few = [(name, len(files)) for name, files in train.items() if len(files) < least]
@@ -99,7 +100,6 @@ def arrange(root: Path, found: Sorted) -> ImageFolder:
         if missing:
             classes = show_some([show(name) for name in missing])
             cautions.append(f"{found.places[VALIDATION]} has no images of these classes: {classes}.")
-    names = name_classes(train)
     cautions += [
         f"These classes have almost the same name: {', '.join(map(repr, group))}."
         for group in list_similar(names.values())

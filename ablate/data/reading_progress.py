@@ -19,6 +19,11 @@ def watch_reading(watcher: Watcher) -> Iterator[None]:
         _watcher.reset(token)
 
 
+def stop_watching() -> None:
+    """Do not call the watcher any more."""
+    _watcher.set(None)
+
+
 def tell_progress(what: str, done: int, total: int) -> None:
     """Tell the watcher, if there is one."""
     if watcher := _watcher.get():

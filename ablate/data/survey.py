@@ -12,7 +12,7 @@ from ablate.data.folder_walk import show_some
 from ablate.data.image_folders import ImageFolder
 from ablate.data.pixel_scale import PixelScale
 from ablate.errors import DataError
-from ablate.formatting import format_count
+from ablate.formatting import format_count, format_list
 
 NEARLY_ALL = 0.95
 FAINT = 0.02
@@ -60,8 +60,8 @@ def _refuse_nothing(dataset: DatasetSpec, facts: Sequence[PictureFacts]) -> None
         if transparent
         else "look at a few of them"
     )
-    if all(one.levels == 1 for one in facts):
-        raise DataError(f"{dataset.path}: every image is blank, of one colour: {remedy}")
+    if all(one.levels == 1 for one in facts) and len({(one.low, one.high) for one in facts}) == 1:
+        raise DataError(f"{dataset.path}: every image is blank, all of one colour: {remedy}")
     if len({one.sha256 for one in facts}) == 1:
         raise DataError(f"{dataset.path}: all images are the same picture: {remedy}")
 
@@ -74,12 +74,12 @@ def _describe_classes(dataset: DatasetSpec, listed: ImageFolder) -> Iterator[str
     if len(by_class) > CLASSES_SHOWN:
         shown += f" and {len(by_class) - CLASSES_SHOWN:,} more classes"
     yield f"{dataset}: {len(listed.classes):,} classes with {len(listed.files):,} images: {shown}."
-    parts = [f"{len(listed.train):,} for training"]
+    parts = [f"{len(listed.train):,} are for training"]
     if listed.validation:
         unused = "" if dataset.uses_validation_folder else " (not used)"
         parts.append(f"{len(listed.validation):,} for validation{unused}")
     parts.append(f"{len(listed.test):,} for testing")
-    yield f"Images: {', '.join(parts)}."
+    yield f"{format_list(parts)}."
 
 
 def _describe_pictures(

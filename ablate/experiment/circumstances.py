@@ -55,6 +55,8 @@ def _describe_data(dataset: Dataset) -> DataFacts:
         sha256=dataset.checksums,
         train_images_by_class=tuple(dataset.count_train_images()),
         test_images_by_class=tuple(counts),
+        read_as=dataset.read_as,
+        cautions=dataset.cautions,
     )
 
 

@@ -56,6 +56,10 @@ class DataFacts:
     """The number of images for training and validation of each class. None in folders of older versions."""
     test_images_by_class: tuple[int, ...] | None = None
     """The number of test images of each class. None in folders of older versions."""
+    read_as: tuple[str, ...] = ()
+    """Sentences that say how a person's own images were read. Empty for every other data set."""
+    cautions: tuple[str, ...] = ()
+    """Sentences about what is suspicious in a person's own images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +145,7 @@ class Provenance:
         raw = asdict(self)
         machine = {name: value for name, value in raw.pop("machine").items() if value is not None}
         machine.setdefault("git_commit", None)
-        data = {name: value for name, value in raw["data"].items() if value is not None}
+        data = {name: value for name, value in raw["data"].items() if value is not None and value != ()}
         return {"version": VERSION, **machine, **raw, "data": data, "search": raw["search"] or {}}
 
     @classmethod

@@ -59,6 +59,7 @@ def _warn_of_circumstances(evidence: Evidence) -> Iterator[str]:
             f"The data set {fallback} could not be had. The study's fallback answered instead: the data set "
             f"{study.dataset} with {provenance.data.test_images} test images, and a recipe of its own."
         )
+    yield from provenance.data.cautions
     if not study.tuning.active:
         yield "Nothing was tuned. An arm that needs another learning rate is at a disadvantage."
     if changed := provenance.changed_after_answer:

@@ -20,6 +20,7 @@ def list_conditions(evidence: Evidence) -> list[str]:
     network = _list_settings(study.baseline, may_change)
     changing = {drop_owner(name) for name in may_change if belongs_to_recipe(name)}
     recipe = _list_settings(study.recipe.model_dump(exclude_none=True), changing)
+    read_as = evidence.provenance.data.read_as
     return [
         f"Compared: {_list_factors(evidence)}.",
         f"Network: {study.model}{f' with {network}' if network else ''}. Every other keyword keeps its "
@@ -31,6 +32,7 @@ def list_conditions(evidence: Evidence) -> list[str]:
             for name, finalist in _get_finalists(evidence).items()
         ),
         _describe_data(evidence),
+        *([f"How the images were read: {' '.join(read_as)}"] if read_as else []),
         _describe_machine(evidence),
     ]
 
@@ -38,7 +40,9 @@ def list_conditions(evidence: Evidence) -> list[str]:
 def _describe_data(evidence: Evidence) -> str:
     study, images = evidence.study, evidence.provenance.data.test_images
     held_out = (
-        f"{study.validation:,} training images are held out for validation"
+        f"{study.validation:,} images of a folder of their own are for validation"
+        if study.dataset.uses_validation_folder
+        else f"{study.validation:,} training images are held out for validation"
         if study.validation
         else "all training images are used, none is held out"
     )

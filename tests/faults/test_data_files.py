@@ -17,8 +17,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ablate.data import loading, own_images, sources
+from ablate.data import loading, sources
 from ablate.data.datasets import DatasetSpec, find_dataset
+from ablate.data.decoding import decode, fit
 from ablate.design.runs import Arm, Run
 from ablate.errors import DataError, FolderError, StudyError
 from ablate.inspection.networks import load_network
@@ -283,7 +284,7 @@ def test_a_damaged_image_is_decoded_or_named_in_an_error(ending: str, tmp_path: 
             torn[noise.integers(0, len(torn))] = noise.integers(0, 256)
         damaged.write_bytes(torn)
         try:
-            assert own_images._decode(damaged, 8, grey=False).shape == (3, 8, 8)
+            assert fit(decode(damaged, "white"), 8, grey=False).shape == (3, 8, 8)
         except DataError as error:
             refused += 1
             assert str(damaged) in str(error)

@@ -5,6 +5,7 @@ from rich.markup import escape
 from ablate.cli.console import Overrides, Plugins, StudyFile, empty_table, out, say, tell
 from ablate.cores import count_cores, describe_cores
 from ablate.study import study_file
+from ablate.study.spec import StudySpec
 
 
 def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None) -> None:
@@ -19,6 +20,7 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     own.allow(plugin or [])
     study = settle_names(study)
     layout = lay_out(study)
+    _tell_about_images(study)
     priced = price(study, layout, jobs=count_cores())
     numbers = ("parameters", "FLOP/example", "examples/s a core")
     table = empty_table("arm", *numbers, right=numbers)
@@ -37,3 +39,15 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     say(f"{priced.runs_in_words}: {priced.minutes_in_words} on this machine's {describe_cores()}")
     for warning in warn_of_seeds(study, layout):
         tell(f"warning: {warning}")
+
+
+def _tell_about_images(study: StudySpec) -> None:
+    """Decode a person's own images, and say how they are read. Other data sets are known."""
+    if study.dataset.path is not None:
+        from ablate.data.own_images import survey_own_images
+
+        survey = survey_own_images(study.dataset)
+        for sentence in survey.read_as:
+            say(f"images: {sentence}")
+        for caution in survey.cautions:
+            tell(f"warning: {caution}")

@@ -18,6 +18,7 @@ from ablate.cli.console import (
     say,
     tell,
 )
+from ablate.data.reading_progress import stop_watching
 from ablate.errors import AblateError, DataError
 from ablate.execution import fork_server
 from ablate.study import study_file
@@ -54,6 +55,8 @@ def run(
     The command tunes, confirms and times every arm, and writes
     reports/<name>/report.html.
     """
+    if quiet:
+        stop_watching()
     study = study_file.read(path, overrides or [])
     if storage is not None and fresh:
         raise AblateError("--fresh: records on a server stay there: give the study another name, name=…")

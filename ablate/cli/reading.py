@@ -1,0 +1,32 @@
+"""Say how far the reading of many images has come, and how a person's own images were read."""
+
+import time
+from collections.abc import Iterable
+
+from ablate.cli.console import tell
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class ReadingLines:
+    """Prints a line every five seconds while images are read. Short readings print nothing."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Say that `done` of `total` images are read."""
+        now = time.monotonic()
+        if self._last is None:
+            self._last = now
+        elif now - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = now
+            tell(f"{what} images: {done:,} of {total:,}")
+
+
+def tell_about_images(read_as: Iterable[str], cautions: Iterable[str]) -> None:
+    """Say how a person's own images were read, and warn of what is suspicious."""
+    for sentence in read_as:
+        tell(f"images: {sentence}")
+    for caution in cautions:
+        tell(f"warning: {caution}")
