@@ -3,11 +3,14 @@
 import os
 from pathlib import Path
 
+LONGEST_NAME = 50
+"""Letters of a file's name in the name of its temporary file, which may not have more bytes than 255."""
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a temporary file and rename it, so that no process ever reads a half-written file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half = path.with_name(f".{path.name[:LONGEST_NAME]}.{os.getpid()}")
     try:
         with half.open("wb") as file:
             file.write(content)

@@ -8,19 +8,32 @@ import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from ablate import cache
+from ablate import cache, models
 from ablate.cli import console, streams
+from ablate.cli.job import Job
 from ablate.cores import count_cores, describe_cores, measure_memory, read_quota
-from ablate.errors import FolderError, escape_unprintable
+from ablate.design.designs import lay_out
+from ablate.design.runs import Run
+from ablate.errors import FolderError, StudyError, escape_unprintable
 from ablate.execution import fork_server
+from ablate.inspection.networks import load_network
 from ablate.interruption import Interrupted, raise_on_interrupt
+from ablate.records.files import write_whole
 from ablate.records.folder import ReportFolder
+from ablate.records.run_records import Phase
 from ablate.records.sqlite_record import SqliteRecord
+from ablate.study import study_file
 from tests.commands import ROOT, environment
+from tests.conftest import SMALL
+from tests.records.test_provenance import PROVENANCE
 
 NAMES = (
     "a?mode=ro&x=y #1 50% b%20c {year} it's \"so\"; $HOME [x](y) <b> :bug: back\\slash ünï🙂".encode(),
@@ -414,3 +427,129 @@ def test_the_cache_is_private_if_there_is_no_home(tmp_path: Path, monkeypatch) -
     assert cache.locate_cache() == tmp_path / "file" / "ablate"
     monkeypatch.setattr(cache, "user_cache_path", lambda _: tmp_path / "home" / "ablate")
     assert cache.locate_cache() == tmp_path / "home" / "ablate"
+
+
+def retag(content: bytes, device: str) -> bytes:
+    """A checkpoint whose tensors say that they lay on another device. The pickle has the device's name once."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            part = old.read(name)
+            if name.endswith("data.pkl"):
+                before, after = (
+                    b"X" + len(word).to_bytes(4, "little") + word.encode() for word in ("cpu", device)
+                )
+                assert before in part
+                part = part.replace(before, after)
+            new.writestr(name, part)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "cuda:7", "mps"])
+def test_a_network_trained_on_a_gpu_opens_without_one(small, tmp_path: Path, device: str) -> None:
+    """Weights go to the processor, wherever they were saved.
+
+    - https://github.com/metatensor/metatrain/issues/312: a network trained on a GPU could not be exported on a
+      machine without one. Right before.
+    - https://github.com/janhq/ichigo/pull/219: weights saved on a GPU did not load on a laptop. Right before.
+    """
+    arm = lay_out(small()).arms[0]
+    run = Run(phase=Phase.CONFIRM, arm=arm, setting={}, seed=0)
+    kept = models.build(
+        arm.model, run.keywords, input_shape=(1, 28, 28), classes=10, init="default", seed=3
+    ).state_dict()
+    saved = io.BytesIO()
+    torch.save(dict(kept), saved)
+    (tmp_path / "baseline.pt").write_bytes(retag(saved.getvalue(), device))
+    with pytest.raises(RuntimeError, match=r"(?i)deserialize|mps"):
+        torch.load(tmp_path / "baseline.pt")
+    opened = load_network(run, tmp_path / "baseline.pt", (1, 28, 28), 10, torch.device("cpu")).state_dict()
+    assert all(opened[name].equal(kept[name]) for name in kept)
+
+
+def test_a_study_is_not_trained_again_on_another_device_without_a_word(small, tmp_path: Path) -> None:
+    """Pairs of runs never mix devices, so that nothing of a study could go on."""
+    job = Job(
+        study=small(), data_root=None, missing_data=None, out_dir=tmp_path, device="cpu", jobs=1, cluster=None,
+        storage=None, quiet=True,
+    )  # fmt: skip
+    on_gpu = replace(PROVENANCE, machine=replace(PROVENANCE.machine, device="cuda"))
+    job.folder.write_provenance(on_gpu)
+    before = sorted(tmp_path.rglob("*"))
+    told = (
+        r"small: its runs were trained on cuda, and on cpu all would be trained again: "
+        r"continue with --device cuda, or choose another --out, or --fresh to rename the old folder"
+    )
+    with pytest.raises(FolderError, match=told):
+        job.answer(fresh=False)
+    assert [path for path in sorted(tmp_path.rglob("*")) if path.name != ".lock"] == before
+
+
+def test_a_file_may_have_the_longest_name_that_the_system_allows(tmp_path: Path) -> None:
+    """Its temporary file has a shorter one."""
+    for name in ("x" * 250 + ".html", "語" * 83 + ".html"):
+        write_whole(tmp_path / name, b"whole")
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("encode", "told"),
+    [
+        (lambda text: text.replace("\n", "\r\n").encode(), None),
+        (lambda text: b"\xef\xbb\xbf" + text.encode(), None),
+        (lambda text: text.encode("utf-16"), "is not UTF-8 text"),
+        (lambda text: text.encode("utf-16-le"), "is not YAML"),
+        (lambda text: text.replace("Does", "D\xf6es").encode("cp1252"), "is not UTF-8 text"),
+    ],
+)
+def test_a_study_file_from_another_system_is_read_or_refused_in_one_line(
+    small, tmp_path: Path, encode: Callable[[str], bytes], told: str | None
+) -> None:
+    """Line ends and a byte order mark do not matter; another encoding is named.
+
+    - https://github.com/elastic/beats/issues/2354: a file saved by a Windows editor began with a byte order mark
+      and was refused. Right before.
+    - https://github.com/yggdrasil-network/yggdrasil-go/pull/129: a file in UTF-16 stopped the program with a
+      traceback. Right before.
+    """
+    path = tmp_path / "foreign.yaml"
+    path.write_bytes(encode(SMALL))
+    if told is None:
+        assert study_file.dump(study_file.read(path)) == study_file.dump(small())
+    else:
+        with pytest.raises(StudyError, match=told) as raised:
+            study_file.read(path)
+        assert "\n" not in str(raised.value)
+
+
+def test_figures_are_the_same_whatever_matplotlib_is_told(tmp_path: Path) -> None:
+    """A user's settings of matplotlib do not reach the figures of a report.
+
+    - https://github.com/matplotlib/matplotlib/issues/14633: a backend and LaTeX chosen by the user gave an error.
+      Mended.
+    - https://github.com/gboeing/osmnx/issues/55: a backend that needs a display stopped a program that only writes
+      files. Right before.
+    """
+    settings = "text.usetex: True\nfont.family: nosuch\naxes.facecolor: red\nsavefig.format: pdf\n"
+    (tmp_path / "matplotlibrc").write_text(settings)
+    script = (
+        "import os; from ablate.figures import kind; import matplotlib as mpl\n"
+        "from matplotlib.figure import Figure\n"
+        "one = kind.FigureKind(name='n', title='t', caption='c', data=lambda *_: __import__('pandas').DataFrame([1]),\n"
+        "    draw=lambda *_: drawn.append(dict(mpl.rcParams)) or Figure())\n"
+        "drawn = []\n"
+        "list(kind.draw_kinds([one], None, {}, {}))\n"
+        "assert mpl.get_backend().lower() == 'agg', mpl.get_backend()\n"
+        "print(drawn[0]['text.usetex'], drawn[0]['font.family'], drawn[0]['axes.facecolor'], drawn[0]['font.size'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        cwd=tmp_path,
+        env=environment() | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "TkAgg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout == "False ['sans-serif'] white 10.0\n"
