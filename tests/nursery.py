@@ -268,12 +268,15 @@ def _import_everything() -> None:
     from ablate import models
     from ablate.execution import fork_server
     from ablate.records.sqlite_record import SqliteRecord
+    from ablate.report.pages import load_templates
 
     backends = ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     others = ("ablate.cli.job", "ablate.report.index", "ablate.report.writer", "tests.faults.small_search")
     for name in (*fork_server.PRELOADED, *others, *backends):
         importlib.import_module(name)
     models.check("lenet", {}, input_shape=(1, 28, 28), classes=10)
+    for name in ("report.html.j2", "report.md.j2", "index.html.j2"):
+        load_templates(autoescape=".html" in name).get_template(name)
     load_digits()
     with tempfile.TemporaryDirectory() as folder:
         SqliteRecord(Path(folder, "study.db"), "none").close()

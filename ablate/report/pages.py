@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,6 +11,7 @@ from ablate import __version__
 from ablate.formatting import format_p
 
 
+@cache  # the compiled templates too, which take as long to compile as all else in a page
 def load_templates(*, autoescape: bool) -> Environment:
     """Load the package's templates with their filters. HTML pages need `autoescape`."""
     environment = Environment(
