@@ -7,6 +7,7 @@ differ from call to call. This module therefore places every part itself, in inc
 from typing import Any
 from unicodedata import east_asian_width
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -51,8 +52,9 @@ class _Sheet:
     def add_axes(self, left: float, top: float, width: float, height: float, *, bare: bool = True) -> Axes:
         """Add a panel. A `bare` panel has no axis lines and no numbers."""
         share = (left / self._width, 1 - (top + height) / self._height)
-        axes = self.figure.add_axes((*share, width / self._width, height / self._height))
-        axes.grid(visible=False)
+        # With a grid, matplotlib makes ticks at once, also for a bare panel. That is half of a panel's time.
+        with mpl.rc_context({"axes.grid": False}):
+            axes = self.figure.add_axes((*share, width / self._width, height / self._height))
         axes.set_anchor("NW")
         if bare:
             axes.set_axis_off()
@@ -68,7 +70,6 @@ class _Sheet:
         bar = self.figure.colorbar(drawn, cax=self.add_axes(left, top, BAR, height, bare=False))
         bar.set_label(told, fontsize=8)
         bar.ax.tick_params(labelsize=7)
-        bar.ax.grid(visible=False)
         return bar
 
 
