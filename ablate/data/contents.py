@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ablate.data.image_folders import ImageFolder, list_image_folder
-from ablate.data.image_tables import list_image_table
+from ablate.data.image_tables import find_metadata, list_image_table
 
 
 def list_own_images(path: Path) -> ImageFolder:
@@ -15,7 +15,11 @@ def list_own_images(path: Path) -> ImageFolder:
     Raises:
         ValueError: there is no such folder or table, or it lacks two classes with enough images.
     """
-    return list_image_table(path) if path.is_file() else list_image_folder(path)
+    if path.is_file():
+        return list_image_table([path])
+    if path.is_dir() and (tables := find_metadata(path)):
+        return list_image_table(tables)
+    return list_image_folder(path)
 
 
 def hash_contents(root: Path, listed: ImageFolder, hashes: Mapping[Path, str]) -> str:

@@ -1,7 +1,8 @@
 """List images from a table with a path, a label and possibly a part (train, validation, test) in each row."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,53 +29,88 @@ COLUMNS = {
 YES, NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "")
 
 
-def list_image_table(path: Path) -> ImageFolder:
-    """List the images of a table. Paths start at the table's folder.
+def find_metadata(folder: Path) -> list[Path]:
+    """Find the tables of a Hugging Face folder of images: `metadata.csv` in it, or in the parts' folders.
+
+    The list is empty if there are none, or if their images have no label.
+    """
+    below = sorted(one for one in folder.iterdir() if one.is_dir() and read_split(one.name))
+    tables = [
+        table
+        for place in (folder, *below)
+        for ending in (".csv", ".jsonl", ".parquet")
+        if (table := place / f"metadata{ending}").is_file()
+    ]
+    return tables if all(_find_column(_read(table), "label") for table in tables) else []
+
+
+def list_image_table(paths: Sequence[Path]) -> ImageFolder:
+    """List the images of a table, or of one table for each part. Paths in a table start at its folder.
 
     Raises:
-        ValueError: the table cannot be read, lacks a column, or names files that do not exist.
+        ValueError: a table cannot be read, lacks a column, or names files that do not exist.
     """
-    table = _read(path)
-    columns = {kind: _find_column(table, kind) for kind in COLUMNS}
-    for kind in ("path", "label"):
-        if columns[kind] is None:
-            names = ", ".join(map(repr, table.columns))
+    rows = _Rows(parts={}, seen={})
+    missing: list[str] = []
+    for path in paths:
+        table = _read(path)
+        columns = {kind: _find_column(table, kind) for kind in COLUMNS}
+        for kind in ("path", "label"):
+            if columns[kind] is None:
+                names = ", ".join(map(repr, table.columns))
+                raise ValueError(
+                    f"{path}: has no column {kind} (it has {names}): the first line names the columns path, "
+                    "label and, if you like, split"
+                )
+        in_folder = read_split(path.parent.name) if path.stem == "metadata" else None
+        cells = zip(*(_list_cells(table, columns[kind]) for kind in COLUMNS), strict=True)
+        for line, (name, label, part) in enumerate(cells, start=2):
+            if not name or not label:
+                raise ValueError(f"{path}: line {line} has no {'label' if name else 'path'}: add it")
+            split = in_folder or _read_part(path, line, part, columns["split"])
+            file = _find_file(path.parent, name)
+            if file is None:
+                missing.append(name)
+            else:
+                rows.add(path, line, file, label, split)
+    _refuse_missing(paths[0], missing)
+    root = paths[0] if len(paths) == 1 else paths[0].parent.parent
+    if TRAIN not in rows.parts:
+        raise ValueError(f"{root}: no row is for training: check the column {columns['split'] or 'split'}")
+    return arrange(root, _describe(root, rows, columns))
+
+
+@dataclass
+class _Rows:
+    """The images of all rows so far, by part and label, and the rows that repeat another one."""
+
+    parts: dict[str, dict[str, list[Path]]]
+    seen: dict[Path, tuple[str, str]]
+    repeated: int = 0
+
+    def add(self, table: Path, line: int, file: Path, label: str, split: str) -> None:
+        """Add an image.
+
+        Raises:
+            ValueError: an earlier row gives the image another label, or puts it into another part.
+        """
+        name = show(Path(file.parent.name, file.name))
+        repeated = file in self.seen
+        earlier_label, earlier_split = self.seen.setdefault(file, (label, split))
+        if label != earlier_label:
             raise ValueError(
-                f"{path}: has no column {kind} (it has {names}): the first line names the columns path, "
-                "label and, if you like, split"
+                f"{table}: line {line} gives {name} the label {label}, but an earlier line gives it "
+                f"{earlier_label}: keep one of them"
             )
-    parts: dict[str, dict[str, list[Path]]] = {}
-    seen: dict[Path, tuple[str, str]] = {}
-    repeated = 0
-    missing = []
-    rows = zip(*(_list_cells(table, columns[kind]) for kind in COLUMNS), strict=True)
-    for line, (name, label, part) in enumerate(rows, start=2):
-        if not name or not label:
-            raise ValueError(f"{path}: line {line} has no {'label' if name else 'path'}: add it")
-        split = _read_part(path, line, part, columns["split"])
-        file = _find_file(path.parent, name)
-        if file is None:
-            missing.append(name)
-            continue
-        if file in seen:
-            if seen[file][0] != label:
-                raise ValueError(
-                    f"{path}: line {line} gives {show(name)} the label {label}, but an earlier line gives it "
-                    f"{seen[file][0]}: keep one of them"
-                )
-            if seen[file][1] != split:
-                raise ValueError(
-                    f"{path}: line {line} puts {show(name)} into {split}, but an earlier line puts it into "
-                    f"{seen[file][1]}: keep one of them"
-                )
-            repeated += 1
-            continue
-        seen[file] = label, split
-        parts.setdefault(split, {}).setdefault(label, []).append(file)
-    _refuse_missing(path, missing)
-    if TRAIN not in parts:
-        raise ValueError(f"{path}: no row is for training: check the column {columns['split']}")
-    return arrange(path, _describe(path, parts, columns, repeated))
+        if split != earlier_split:
+            raise ValueError(
+                f"{table}: line {line} puts {name} into {split}, but an earlier line puts it into "
+                f"{earlier_split}: keep one of them"
+            )
+        if repeated:
+            self.repeated += 1
+        else:
+            self.parts.setdefault(split, {}).setdefault(label, []).append(file)
 
 
 def _read(path: Path) -> "pd.DataFrame":
@@ -87,7 +123,7 @@ def _read(path: Path) -> "pd.DataFrame":
         if path.suffix.lower() in (".parquet", ".pq"):
             return pd.read_parquet(path).map(_make_text)
         if path.suffix.lower() == ".jsonl":
-            return pd.read_json(path, lines=True, dtype=False, convert_dates=False).map(_make_text)
+            return pd.read_json(path, lines=True, dtype=False).map(_make_text)
         with path.open(encoding="utf-8-sig") as lines:
             first = lines.readline()
         separator = max(SEPARATORS, key=first.count)
@@ -160,21 +196,18 @@ def _refuse_missing(path: Path, missing: list[str]) -> None:
         )
 
 
-def _describe(
-    path: Path, parts: dict[str, dict[str, list[Path]]], columns: dict[str, str | None], repeated: int
-) -> Sorted:
+def _describe(path: Path, rows: _Rows, columns: dict[str, str | None]) -> Sorted:
     """Sort the files of every class by path, and say which columns were read."""
-    ordered = {
-        part: {name: sorted(files) for name, files in by_class.items()} for part, by_class in parts.items()
+    parts = {
+        part: {name: sorted(files) for name, files in by_class.items()}
+        for part, by_class in rows.parts.items()
     }
+    twice = [f"Listed twice: {format_count(rows.repeated, 'row')}."] if rows.repeated else []
     return Sorted(
-        parts=ordered,
+        parts=parts,
         places={part: str(path) for part in (TRAIN, VALIDATION, TEST)},
-        read_as=[
-            *_tell_columns(columns, parts),
-            *([f"Listed twice: {repeated:,} rows."] if repeated else []),
-        ],
-        cautions=list(_warn_of_mixed_kinds(ordered)),
+        read_as=[*_tell_columns(columns, parts), *twice],
+        cautions=list(_warn_of_mixed_kinds(parts)),
     )
 
 

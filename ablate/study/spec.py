@@ -223,10 +223,8 @@ class StudySpec(_Part):
     ) -> dict[str, list[ValueWhen | Value]]:
         for name, values in factors.items():
             written = [
-                f"{format_value(value.value)} {value.when}"
-                if isinstance(value, ValueWhen)
-                else format_value(value)
-                for value in values
+                f"{format_value(one.value)} {one.when}" if isinstance(one, ValueWhen) else format_value(one)
+                for one in values
             ]
             for value in written:
                 if written.count(value) > 1:
@@ -235,8 +233,8 @@ class StudySpec(_Part):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "StudySpec":
-        given = self.validation if "validation" in self.model_fields_set else None
-        self.__dict__.update(self.dataset.choose_validation(given))  # frozen for everyone else
+        given = self.model_dump(include={"validation"}, exclude_unset=True)
+        self.__dict__.update(self.dataset.choose_validation(given.get("validation")))
         if bool(self.factors) == bool(self.arms):
             raise ValueError("a study has either factors or named arms: write exactly one of them")
         if self.arms and {"design", "search"} & self.model_fields_set:
@@ -245,8 +243,7 @@ class StudySpec(_Part):
             raise ValueError("search needs `design: search`: add it, or leave search out")
         if self.design == "search" and not self.validation:
             raise ValueError("a search needs validation images: set validation above 0")
-        both = sorted(set(self.factor_names) & set(self.tuning.ranges))
-        if both:
+        if both := sorted(set(self.factor_names) & set(self.tuning.ranges)):
             raise ValueError(f"'{both[0]}' is both a factor and tuned: remove it from one of the two")
         if self.tuning.active and not self.validation:
             raise ValueError("tuning needs validation images: set validation above 0 or tuning.trials to 0")

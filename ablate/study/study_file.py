@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ablate.data.datasets import DatasetSpec
+from ablate.data.datasets import OWN_IMAGES_HELD_OUT, DatasetSpec
 from ablate.errors import StudyError
 from ablate.study.complaints import explain
 from ablate.study.owners import join_owners, join_parts
@@ -120,6 +120,8 @@ def _apply_fallback(raw: dict[str, Any]) -> dict[str, Any]:
         # Hold out the same share of the images as on the original data set.
         held_out = raw.get("validation", StudySpec.model_fields["validation"].default)
         before, after = (_count_training_images(source.get("dataset")) for source in (raw, merged))
+        if "validation" not in raw and isinstance(raw.get("dataset"), Mapping):  # a person's own images
+            held_out, before = 1, OWN_IMAGES_HELD_OUT
         if isinstance(held_out, int) and before and after:
             merged["validation"] = round(Fraction(held_out * after, before))
     return merged

@@ -3,6 +3,7 @@
 Each test makes its own images: a bright square, upper left for class `left`, lower right for class `right`.
 """
 
+import json
 import os
 import struct
 from collections.abc import Callable, Sequence
@@ -501,6 +502,33 @@ def test_a_table_may_name_the_parts(tmp_path: Path) -> None:
     )
     write(tmp_path / "labels.csv", "\n".join(lines).replace("Split", "is_valid").replace("Train", "False").replace("train", "False").replace("VAL", "True").replace("test", "False"))  # fmt: skip
     assert name_set(tmp_path / "labels.csv").fixed_validation == 2
+
+
+@pytest.mark.parametrize("split_by", ["folder", "column"])
+def test_a_hugging_face_folder_with_metadata_is_read(split_by: str, tmp_path: Path) -> None:
+    """- https://github.com/huggingface/datasets/issues/5021: metadata beside the images was ignored. Mended."""
+    for number, part in enumerate(("train", "validation", "test")):
+        fill(tmp_path / part, counts=(3, 3), first=10 * number)
+        rows = [
+            {"file_name": f"{label}/{10 * number + i:03}.png", "label": f"a {label}"}
+            for label in ("left", "right")
+            for i in range(3)
+        ]
+        if split_by == "folder":
+            write(tmp_path / part / "metadata.jsonl", "\n".join(map(json.dumps, rows)))
+        else:
+            with (tmp_path / "metadata.csv").open("a") as table:
+                table.write("" if number else "file_name,label,split\n")
+                table.writelines(f"{part}/{row['file_name']},{row['label']},{part}\n" for row in rows)
+    dataset = name_set(tmp_path)
+    assert dataset.found is not None
+    assert dataset.found.classes == ("a left", "a right")
+    assert (dataset.found.train_images, dataset.found.validation_images, dataset.found.test_images) == (
+        6,
+        6,
+        6,
+    )
+    assert len(read(tmp_path).images) == 12
 
 
 WRONG_TABLES = {
