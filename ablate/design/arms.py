@@ -164,8 +164,8 @@ def _change_recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value
     try:
         changed = Recipe.model_validate({**recipe.model_dump(), **changes}) if changes else recipe
     except ValidationError as error:
-        first = error.errors()[0]
-        raise StudyError(f"{study.locate(key)}: {first['input']!r}: {first['msg'].lower()}") from None
+        told = (f"{one['input']!r}: {one['msg'].lower()}" for one in error.errors())
+        raise StudyError(*(f"{study.locate(key)}: {one}" for one in told)) from None
     left = study.dataset.facts.train_images - study.validation
     if changed.train_images is not None and changed.train_images > left:
         at = key if "train_images" in changes else "recipe.train_images"

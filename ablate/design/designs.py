@@ -18,7 +18,7 @@ from ablate.design.arms import (
     name_arm,
     select_changes,
 )
-from ablate.design.names import settle_names
+from ablate.design.names import examine_names
 from ablate.design.runs import Arm, Run, Setting
 from ablate.errors import StudyError
 from ablate.records.run_records import Phase
@@ -46,17 +46,14 @@ def lay_out(study: StudySpec) -> Layout:
     Raises:
         StudyError: a factor, value or condition of the study is impossible.
     """
-    study = settle_names(study)
-    if study.arms:
-        layout = _lay_out_named(study)
-    elif study.design == "search":
-        layout = Layout(arms=(make_arm(study, BASELINE, {}, BASELINE),), contrasts=(), left_out={})
-    else:
-        layout = {
-            "one_at_a_time": _lay_out_one_at_a_time,
-            "factorial": _lay_out_factorial,
-            "leave_one_out": _lay_out_leave_one_out,
-        }[study.design](study)
+    study, mistakes = examine_names(study)
+    try:
+        layout = _lay_out_arms(study)
+    except StudyError as error:
+        if not mistakes or study.design != "leave_one_out":
+            mistakes += error.lines
+    if mistakes:
+        raise StudyError(*mistakes)
     if study.arms and len(study.arms) == 1:
         raise StudyError(f"{study.locate('arms')}: one arm alone cannot be compared: add another arm")
     listed = {name: [_drop_condition(value) for value in values] for name, values in study.factors.items()}
@@ -77,6 +74,18 @@ def lay_out(study: StudySpec) -> Layout:
         for point in make_grid(study, arm).list_points():
             check_point(study, arm, point)
     return layout
+
+
+def _lay_out_arms(study: StudySpec) -> Layout:
+    if study.arms:
+        return _lay_out_named(study)
+    if study.design == "search":
+        return Layout(arms=(make_arm(study, BASELINE, {}, BASELINE),), contrasts=(), left_out={})
+    return {
+        "one_at_a_time": _lay_out_one_at_a_time,
+        "factorial": _lay_out_factorial,
+        "leave_one_out": _lay_out_leave_one_out,
+    }[study.design](study)
 
 
 def _refuse_ignored(study: StudySpec, arms: Sequence[Arm]) -> None:
@@ -131,27 +140,39 @@ def list_confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str
 
 
 def _lay_out_named(study: StudySpec) -> Layout:
-    found = tuple(make_arm(study, name, changes, f"arms.{name}") for name, changes in study.arms.items())
-    return Layout(arms=found, contrasts=_compare_with_first(found), left_out={})
+    found: list[Arm] = []
+    mistakes: list[str] = []
+    for name, changes in study.arms.items():
+        try:
+            found.append(make_arm(study, name, changes, f"arms.{name}"))
+        except StudyError as error:
+            mistakes += error.lines
+    if mistakes:
+        raise StudyError(*mistakes)
+    return Layout(arms=tuple(found), contrasts=_compare_with_first(found), left_out={})
 
 
 def _lay_out_one_at_a_time(study: StudySpec) -> Layout:
     _refuse_too_many(study, sum(map(len, study.factors.values())))
     baseline = make_arm(study, BASELINE, {}, BASELINE)
     found = [baseline]
+    mistakes: list[str] = []
     for name, alternatives in study.factors.items():
         for position, value in enumerate(alternatives):
             key = f"factors.{name}.{position}"
             if isinstance(value, ValueWhen):
                 if not value.applies(collect_settings(baseline)):
-                    told = name_arm(value.when)
-                    raise StudyError(
-                        f"{study.locate(key)}: the condition {told} holds in no arm, "
-                        "because each arm changes only one factor"
-                    )
+                    told = f"the condition {name_arm(value.when)} holds in no arm"
+                    mistakes.append(f"{study.locate(key)}: {told}, because each arm changes only one factor")
+                    continue
                 value = value.value
             if changes := select_changes(study, {name: value}):
-                found.append(make_arm(study, name_arm(changes), changes, key))
+                try:
+                    found.append(make_arm(study, name_arm(changes), changes, key))
+                except StudyError as error:
+                    mistakes += error.lines
+    if mistakes:
+        raise StudyError(*mistakes)
     return Layout(arms=tuple(found), contrasts=_compare_with_first(found), left_out={})
 
 
@@ -183,14 +204,15 @@ def _lay_out_factorial(study: StudySpec) -> Layout:
         else:
             found.append(arm)
             possible |= {name_arm({name: value}) for name, value in changes.items()}
+    mistakes = []
     for name, listed in study.factors.items():
         for position, value in enumerate(map(_drop_condition, listed)):
             single = name_arm({name: value})
             if select_changes(study, {name: value}) and single not in possible:
-                reason_told = left_out.get(single, "its condition never holds")
-                raise StudyError(
-                    f"{study.locate(f'factors.{name}.{position}')}: no arm can have {single}: {reason_told}"
-                )
+                told = f"no arm can have {single}: {left_out.get(single, 'its condition never holds')}"
+                mistakes.append(f"{study.locate(f'factors.{name}.{position}')}: {told}")
+    if mistakes:
+        raise StudyError(*mistakes)
     return Layout(arms=tuple(found), contrasts=_compare_with_first(found), left_out=left_out)
 
 

@@ -31,9 +31,16 @@ def settle_names(study: StudySpec) -> StudySpec:
 
 
 def examine_names(study: StudySpec) -> tuple[StudySpec, list[str]]:
-    """Return the study with one spelling for every name, without mistaken names, and the mistakes."""
+    """Return the study with one spelling for every name, without mistaken names, and the mistakes.
+
+    Raises:
+        StudyError: a network cannot be found or its keywords cannot be read.
+    """
     names = _Names(study)
-    return names.settle(), names.mistakes
+    settled = names.settle()
+    if names.unknown:
+        raise StudyError(*names.mistakes)
+    return settled, names.mistakes
 
 
 @dataclass

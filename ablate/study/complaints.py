@@ -21,23 +21,37 @@ from ablate.study.spec import (
     did_you_mean,
 )
 
+BRANCHES = ("ValueWhen", "bool", "int", "float", "str", "none", "list[", "function-", "constrained-str")
+"""How the parts of pydantic's locations begin that name a branch of a union, and no key of the file."""
 
-def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path) -> str:
-    """Describe the first of pydantic's errors in one line: place, key, value and remedy."""
+
+def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path) -> list[str]:
+    """Describe pydantic's errors, one line for each place: place, key, value and remedy."""
+    groups: dict[tuple[str, ...], list[ErrorDetails]] = {}
+    for error in errors:
+        location = [str(part) for part in error["loc"]]
+        branch = next((i for i, part in enumerate(location[1:], 1) if part.startswith(BRANCHES)), None)
+        # Every branch of a union reports an error. All of them are about one value.
+        groups.setdefault(tuple(location[:branch]), []).append(error)
+    for place in list(groups):
+        below = any(other[: len(place)] == place and other != place for other in groups)
+        if below and all(error["type"] == "too_short" for error in groups[place]):
+            del groups[place]  # the invalid values below made it too short
+    return [line for group in groups.values() for line in _explain_group(group, lines, path)]
+
+
+def _explain_group(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path) -> list[str]:
+    inconsistencies = getattr(errors[0].get("ctx", {}).get("error"), "by_key", None)
+    if inconsistencies:
+        return [f"{lines.get(key, path)}: {told}" for key, told in inconsistencies]
+    return [_explain_first(errors, lines, path)]
+
+
+def _explain_first(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path) -> str:
+    """Describe the first of the errors about one value."""
     error = errors[0]
     # Pydantic's location contains union branches and our own key 'ranges'. The study file has neither.
-    branches = (
-        "ranges",
-        "ValueWhen",
-        "bool",
-        "int",
-        "float",
-        "str",
-        "none",
-        "list[",
-        "function-",
-        "constrained-str",
-    )
+    branches = ("ranges", *BRANCHES)
     location = [str(part) for part in error["loc"]]
     keys = location[:1] + [part for part in location[1:] if not part.startswith(branches)]
     if ".".join(keys[:3]) not in lines:  # a single range in the file stands outside a list

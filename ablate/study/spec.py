@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -12,15 +12,19 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from ablate.data.cell_text import require_printable, require_table_cell
 from ablate.data.datasets import DatasetSpec, find_dataset
+from ablate.study.inconsistency import InconsistencyError
 
 MAX_SEEDS = 10_000
 """Confirmation uses the seeds from 0 to `seeds` - 1. Tuning uses the seeds from MAX_SEEDS on."""
+PARTIAL = {"partial": True}
+"""The context in which a study without its invalid keys is read, so that the other keys can be checked."""
 FULL = "full"
 """The name of the arm that has every change, in a leave_one_out study."""
 
@@ -232,32 +236,37 @@ class StudySpec(_Part):
         return factors
 
     @model_validator(mode="after")
-    def _check_consistency(self) -> "StudySpec":
+    def _check_consistency(self, info: ValidationInfo) -> "StudySpec":
         given = self.model_dump(include={"validation"}, exclude_unset=True)
         self.__dict__.update(self.dataset.choose_validation(given.get("validation")))
+        if info.context != PARTIAL and (found := list(self._find_inconsistencies())):
+            raise InconsistencyError(found)
+        return self
+
+    def _find_inconsistencies(self) -> Iterator[tuple[str, str]]:
+        """Yield each contradiction between two keys: the key to look at, and what is wrong."""
         if bool(self.factors) == bool(self.arms):
-            raise ValueError("a study has either factors or named arms: write exactly one of them")
+            told = "a study has either factors or named arms: write exactly one of them"
+            yield "arms" if self.arms else "factors", told
         if self.arms and {"design", "search"} & self.model_fields_set:
-            raise ValueError("named arms replace factors and design: leave the design out")
-        if "search" in self.model_fields_set and self.design != "search":
-            raise ValueError("search needs `design: search`: add it, or leave search out")
+            yield "design", "named arms replace factors and design: leave the design out"
+        elif "search" in self.model_fields_set and self.design != "search":
+            yield "search", "search needs `design: search`: add it, or leave search out"
         if self.design == "search" and not self.validation:
-            raise ValueError("a search needs validation images: set validation above 0")
-        if both := sorted(set(self.factor_names) & set(self.tuning.ranges)):
-            raise ValueError(f"'{both[0]}' is both a factor and tuned: remove it from one of the two")
+            yield "validation", "a search needs validation images: set validation above 0"
+        for both in sorted(set(self.factor_names) & set(self.tuning.ranges)):
+            told = f"'{both}' is both a factor and tuned: remove it from one of the two"
+            yield f"tuning.{both}", told
         if self.tuning.active and not self.validation:
-            raise ValueError("tuning needs validation images: set validation above 0 or tuning.trials to 0")
+            told = "tuning needs validation images: set validation above 0 or tuning.trials to 0"
+            yield "validation", told
         images, classes = self.dataset.facts.train_images, self.dataset.facts.classes
         if images - self.validation < classes:
-            raise ValueError(
-                f"validation takes {self.validation:,} of {images:,} training images: leave at least "
-                f"{classes} to train on"
-            )
-        if 0 < self.validation < classes:
-            raise ValueError(
-                f"validation {self.validation} is less than one image per class: set it to {classes} or more"
-            )
-        return self
+            told = f"validation takes {self.validation:,} of {images:,} training images: leave at least"
+            yield "validation", f"{told} {classes} to train on"
+        elif 0 < self.validation < classes:
+            told = f"validation {self.validation} is less than one image per class: set it to {classes}"
+            yield "validation", f"{told} or more"
 
     @property
     def factor_names(self) -> list[str]:

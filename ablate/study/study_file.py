@@ -1,5 +1,6 @@
 """The study file: read it with overrides and fallback, write it, compare two studies."""
 
+import copy
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -14,8 +16,16 @@ from ablate.data.datasets import OWN_IMAGES_HELD_OUT, DatasetSpec
 from ablate.errors import StudyError
 from ablate.study.complaints import explain
 from ablate.study.owners import join_owners, join_parts
-from ablate.study.spec import StudySpec
+from ablate.study.spec import PARTIAL, StudySpec
 from ablate.study.yaml_text import parse, refuse_traps
+
+
+class InvalidStudyError(StudyError):
+    """A study has invalid keys. `partial` is the study without them, in which names can be checked."""
+
+    def __init__(self, *messages: str, partial: StudySpec | None = None) -> None:
+        super().__init__(*messages)
+        self.partial = partial
 
 
 def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -> StudySpec:
@@ -24,20 +34,37 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
     With `fallback`, first apply the file's own `fallback` section.
 
     Raises:
-        StudyError: one line with file, line, key, offending value and remedy.
+        StudyError: for every mistake, one line with file, line, key, offending value and remedy.
     """
     raw, lines = parse(path)
     raw = join_owners(raw)
     beneath = "fallback."
     in_fallback = {key.removeprefix(beneath): line for key, line in lines.items() if key.startswith(beneath)}
+    mistakes: list[str] = []
+    of_fallback: tuple[str, ...] = ()
     if fallback:
         raw, lines = _apply_fallback(raw), {**lines, **in_fallback}
     elif isinstance(raw.get("fallback"), Mapping):
         # Report an invalid fallback now, not only when the data set is missing.
-        _validate(_apply_fallback(raw), {**lines, **in_fallback}, path)
+        of_fallback = _list_mistakes(_apply_fallback(raw), {**lines, **in_fallback}, path)
     for override in overrides:
-        _apply_override(raw, lines, override)
-    return _validate(join_owners(raw), lines, path)
+        try:
+            _apply_override(raw, lines, override)
+        except StudyError as error:
+            mistakes += error.lines
+    raw = join_owners(raw)
+    if not mistakes and not of_fallback:
+        return _validate(raw, lines, path)
+    partial = None
+    try:
+        partial = _validate(raw, lines, path)
+    except InvalidStudyError as error:
+        mistakes += error.lines
+        partial = error.partial
+    # A mistake of the study itself is one of the study with its fallback, too.
+    places = {line.split(": ")[0] for line in mistakes}
+    mistakes += [line for line in of_fallback if line.split(": ")[0] not in places]
+    raise InvalidStudyError(*mistakes, partial=partial)
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
@@ -98,7 +125,45 @@ def _validate(raw: Mapping[str, Any], lines: dict[str, str], path: Path) -> Stud
     try:
         return StudySpec.model_validate(raw).add_places(lines)
     except ValidationError as error:
-        raise StudyError(explain(error.errors(), lines, path)) from None
+        partial = _read_rest(raw, error.errors(), lines)
+        raise InvalidStudyError(*explain(error.errors(), lines, path), partial=partial) from None
+
+
+def _read_rest(
+    raw: Mapping[str, Any], errors: Sequence[ErrorDetails], lines: dict[str, str]
+) -> StudySpec | None:
+    """Read a study without its invalid keys. Return None if there is nothing to read."""
+    kept = copy.deepcopy(dict(raw))
+    for error in errors:
+        trail: list[tuple[Any, Any]] = []
+        place: Any = kept
+        for part in error["loc"]:
+            if (isinstance(place, dict) and part in place) or (
+                isinstance(place, list) and isinstance(part, int) and part < len(place)
+            ):
+                trail.append((place, part))
+                place = trail[-1][0][part]
+        while trail and isinstance(trail[-1][0], list) and trail[0][1] != "factors":
+            trail.pop()
+        if trail:
+            container, part = trail[-1]
+            if isinstance(container, list):
+                container[part] = f"invalid {part}"  # a word keeps the places of the other values
+            else:
+                del container[part]
+    try:
+        rest = {"name": "x", "question": "?"} | kept
+        return StudySpec.model_validate(rest, context=PARTIAL).add_places(lines)
+    except ValidationError:
+        return None
+
+
+def _list_mistakes(raw: Mapping[str, Any], lines: dict[str, str], path: Path) -> tuple[str, ...]:
+    try:
+        _validate(raw, lines, path)
+    except StudyError as error:
+        return error.lines
+    return ()
 
 
 def _list_leaves(raw: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

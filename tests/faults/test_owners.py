@@ -2,6 +2,8 @@
 
 import json
 import keyword
+import pickle
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from ablate.cli.studies import read_study
 from ablate.design.designs import lay_out
 from ablate.design.names import RESERVED, settle_names
 from ablate.errors import AblateError, StudyError
@@ -69,6 +72,11 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stud
 
 
 def test_a_network_with_keywords_like_columns_is_planned_run_reported_and_resumed(tmp_path: Path) -> None:
+    """Public reports:
+
+    - https://github.com/ibis-project/ibis-ml/issues/138: a column of the user named like one of the library's own was overwritten. Mended.
+    - https://github.com/wandb/wandb/issues/982: nested keys could not be swept over. Mended.
+    """
     (tmp_path / "namednets.py").write_text(NETS)
     factors = "factors: {model.status: [plain, other], model: {seed: [0, 1]}}"
     (tmp_path / "owners.yaml").write_text(STUDY.replace("FACTORS", factors))
@@ -88,6 +96,11 @@ def test_a_network_with_keywords_like_columns_is_planned_run_reported_and_resume
 def test_a_trained_network_is_rebuilt_with_its_own_keyword_and_not_the_recipes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Public reports:
+
+    - https://github.com/Lightning-AI/pytorch-lightning/issues/13181: of two parts with a keyword of one name, one part's value replaced the
+      other's in what was saved. Mended.
+    """
     (tmp_path / "namednets.py").write_text(NETS)
     factors = (
         "factors: {model.momentum: [0.1, 0.5]}\ntuning: {trials: 2, recipe.momentum: {low: 0.0, high: 0.5}}"
@@ -129,6 +142,16 @@ REFUSED = {
 def test_a_name_without_a_clear_owner_is_refused_and_the_line_shows_how_to_write_it(
     study: Callable, net: str, factors: str, message: str
 ) -> None:
+    """Public reports:
+
+    - https://github.com/Lightning-AI/pytorch-lightning/issues/8716: a keyword that the model and the data both have stopped the run, and the
+      error showed no way to write which is meant. Mended.
+    - https://github.com/rmcelreath/glmer2stan/issues/2: a variable with the name of one of the program's own broke it; a list of reserved
+      names was proposed. Mended.
+    - https://github.com/vincentarelbundock/pymarginaleffects/pull/92: columns of the input with names of the output's columns were not
+      refused. Mended.
+    - https://github.com/scikit-hep/pyhf/issues/668: a mistyped keyword vanished in **kwargs. Right before.
+    """
     with pytest.raises(StudyError, match=message) as refused:
         study(net, factors)
     assert len(refused.value.lines) == 1
@@ -146,6 +169,12 @@ NAMES = (st.sampled_from(sorted(TAKEN)) | IDENTIFIERS).filter(
 def test_any_keyword_of_a_network_works_with_its_owner_and_plain_works_or_is_refused(
     study: Callable, name: str
 ) -> None:
+    """Public reports:
+
+    - https://github.com/geoparquet-io/tylertoo/pull/291: names that differ from reserved ones only in their case collided with them.
+      Mended.
+    - https://github.com/mlr-org/miesmuschel/issues/46: a parameter named `generation` could clash with a variable of the search. Mended.
+    """
     module = types.ModuleType("namednets")
     exec(f"def net({name}=1, width=8): return make({name}, width)", module.__dict__)
     received = []
@@ -182,6 +211,12 @@ IGNORED = {
 def test_a_key_that_the_optimizer_ignores_is_refused(
     study: Callable, factors: str, old: str, new: str, message: str
 ) -> None:
+    """Public reports:
+
+    - https://github.com/ddtm/deep-smile-warp/issues/2: an option for momentum had no effect with Adam, and nothing said so. Mended.
+    - https://github.com/pykale/pykale/issues/447: momentum with Adam stopped the run with a TypeError instead of a check of the keywords.
+      Mended.
+    """
     with pytest.raises(StudyError, match=message):
         lay_out(study("status_net", factors, old=old, new=new))
 
@@ -211,6 +246,11 @@ def test_names_that_end_alike_are_not_mixed_up_in_the_record(tmp_path: Path) -> 
 
 
 def test_an_interaction_of_factors_with_names_of_the_figures_columns_is_drawn(study: Callable) -> None:
+    """Public reports:
+
+    - https://github.com/pandas-dev/pandas/issues/13659: a join of two tables with a column of the same name fails. Mended.
+    - https://github.com/scverse/spatialdata/pull/1100: an index with the name of a column made `reset_index` fail. Right before.
+    """
     spec = study("table_net", "factors: {accuracy: [plain, other], index: [plain, other]}\ndesign: factorial")
     layout = lay_out(spec)
     rows = [{"phase": "confirm", "arm": arm.name, **arm.factors} for arm in layout.arms]
@@ -222,6 +262,10 @@ def test_an_interaction_of_factors_with_names_of_the_figures_columns_is_drawn(st
 
 
 def test_an_override_reaches_a_name_with_its_owner_and_is_named_as_the_place(study: Callable) -> None:
+    """Public reports:
+
+    - https://github.com/hydra-ecosystem/hydra/issues/913: a key with a dot in its name could not be overridden on the command line. Mended.
+    """
     spec = study(
         "status_net", "factors: {model.status: [plain, other]}", "factors.model.status=[plain, third]"
     )
@@ -236,3 +280,65 @@ def test_arms_with_different_networks_are_judged_by_their_own(study: Callable) -
     found = lay_out(study("status_net", arms)).arms
     assert [arm.keywords for arm in found] == [{}, {"momentum": 0.5}, {}]
     assert [arm.recipe.epochs for arm in found] == [1, 2, 3]
+
+
+MISTAKES = {
+    "of keys and of names": (
+        "factors: {widht: [8, 9], seed: [0, 1], width: [8, {a: 1}]}\ndesing: factorial\ndecision: {alpha: 2}",
+        [r":5: factors\.widht: unknown keyword 'widht': did you mean 'width'", r":5: factors\.seed: 'seed' is also", r":5: 'factors\.width\.1\.value' is missing", r":6: unknown key 'desing'", r":7: decision\.alpha: 2"],
+    ),
+    "of names": (
+        "factors: {widht: [8, 9], width: [8, 9]}\ntuning: {trials: 2, rate: {low: 0.1, high: 1.0}}",
+        [r":5: factors\.widht: unknown keyword 'widht'", r":6: tuning\.rate: unknown keyword 'rate'"],
+    ),
+    "of names and values": (
+        "factors:\n  widht: [8, 9]\n  width: [8, nine]\n  epochs: [2, 0]",
+        [r":6: factors\.widht: unknown", r":7: factors\.width\.1: .*'nine' is not a whole number", r":8: factors\.epochs\.1: 0: input should be greater"],
+    ),
+    "of arms": (
+        "arms:\n  a: {}\n  b: {widht: 8}\n  c: {epochs: 0}",
+        [r":7: arms\.b\.widht: unknown", r":8: arms\.c: 0: input"],
+    ),
+    "of the fallback": (
+        "factors: {width: [8, 9]}\nfallback: {sedes: 3, dataset: nope}\ndesing: x",
+        [r":6: unknown key 'sedes'", r":6: dataset: 'nope' is not known", r":7: unknown key 'desing'"],
+    ),
+    "between keys": (
+        "factors: {width: [8, 9]}\narms: {a: {}, b: {}}\ndesign: factorial",
+        [r":6: a study has either factors or named arms", r":7: named arms replace factors"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("factors", "told"), MISTAKES.values(), ids=MISTAKES)
+def test_all_mistakes_of_a_file_are_told_together_in_its_order(
+    study: Callable, tmp_path: Path, factors: str, told: list[str]
+) -> None:
+    """Public reports:
+
+    - https://github.com/dynaconf/dynaconf/issues/754: an exception named only the first of a file's mistakes. Mended.
+    - https://github.com/linkml/linkml/issues/891: users had to validate a file once for each mistake. Mended.
+    - https://github.com/pydantic/pydantic/issues/12931: one wrong value of a union gave errors about every branch of the union. Right before.
+    """
+    (tmp_path / "owners.yaml").write_text(STUDY.replace("FACTORS", factors))
+    with pytest.raises(StudyError) as refused:
+        lay_out(read_study(tmp_path / "owners.yaml", [], ["namednets"]))
+    lines = str(refused.value).split("\n")
+    assert len(lines) == len(told)
+    for message in told:
+        assert sum(bool(re.search(message, line)) for line in lines) == 1, lines
+    numbers = [int(re.search(r":(\d+): ", line)[1]) for line in lines]
+    assert numbers == sorted(numbers)
+
+
+def test_of_very_many_mistakes_twenty_are_told_and_the_others_counted(study: Callable) -> None:
+    factors = "".join(f"\n  f{i}: [1, 2]" for i in range(30))
+    with pytest.raises(StudyError) as refused:
+        study("status_net", f"factors:{factors}", "seeds", "nonsense=1")
+    assert len(refused.value.lines) == 2  # a wrong override and an unknown key: the names were not reached
+    with pytest.raises(StudyError) as refused:
+        study("status_net", f"factors:{factors}")
+    lines = str(refused.value).split("\n")
+    assert len(lines) == 21
+    assert lines[-1] == "… and 10 more mistakes"
+    assert pickle.loads(pickle.dumps(refused.value)).lines == refused.value.lines

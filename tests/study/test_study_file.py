@@ -160,4 +160,4 @@ def test_whatever_is_written_is_a_study_or_one_line(tmp_path_factory, at: int, c
     try:
         assert isinstance(study_file.read(path), StudySpec)
     except StudyError as error:
-        assert "\n" not in str(error)
+        assert all(line.isprintable() for line in str(error).split("\n"))

@@ -3,14 +3,14 @@
 from rich.markup import escape
 
 from ablate.cli.console import Overrides, Plugins, StudyFile, empty_table, out, say, tell
+from ablate.cli.studies import read_study
 from ablate.cores import count_cores, describe_cores
-from ablate.study import study_file
 from ablate.study.spec import StudySpec
 
 
 def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None) -> None:
     """Show a study's arms, runs and minutes; train nothing."""
-    study = study_file.read(path, overrides or [])
+    study = read_study(path, overrides or [], plugin or [])
     from ablate.design.designs import lay_out
     from ablate.design.names import settle_names
     from ablate.experiment.price import price

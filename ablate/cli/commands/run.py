@@ -18,6 +18,7 @@ from ablate.cli.console import (
     say,
     tell,
 )
+from ablate.cli.studies import read_study
 from ablate.data.reading_progress import stop_watching
 from ablate.errors import AblateError, DataError
 from ablate.execution import fork_server
@@ -57,7 +58,7 @@ def run(
     """
     if quiet:
         stop_watching()
-    study = study_file.read(path, overrides or [])
+    study = read_study(path, overrides or [], plugin or [])
     if storage is not None and fresh:
         raise AblateError("--fresh: records on a server stay there: give the study another name, name=…")
     if cluster is None:
