@@ -19,10 +19,12 @@ from ablate.data.cell_text import require_printable, require_table_cell
 from ablate.data.class_names import show
 from ablate.data.contents import hash_contents, list_own_images
 from ablate.data.decoding import DECODING
+from ablate.data.hugging_face import copy_to_files
 from ablate.data.image_cache import hash_files
 
-FOLDER = "folder"
-"""The name of a data set of a person's own images: folders by class, or a table."""
+FOLDER, HUGGING_FACE = "folder", "hugging_face"
+"""The names for a person's own images: folders by class or a table; and a Hugging Face data set."""
+OWN = (FOLDER, HUGGING_FACE)
 
 
 OWN_IMAGES_HELD_OUT = 6
@@ -114,15 +116,15 @@ class DatasetSpec(BaseModel):
         raw = {"name": raw} if isinstance(raw, str) else raw
         if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
             raise ValueError(f"{raw!r} is not a data set: write a name, or {{name: folder, path: …}}")  # noqa: TRY004
-        known = [*DATASETS, FOLDER]
+        known = [*DATASETS, *OWN]
         if raw["name"] not in known:
             near = difflib.get_close_matches(raw["name"], known, n=1)
             told = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
             raise ValueError(f"'{raw['name']}' is not known: {told}")
-        if raw["name"] != FOLDER and len(raw) > 1:
+        if raw["name"] not in OWN and len(raw) > 1:
             raise ValueError(f"{raw['name']} takes no keys but its name: write dataset: {raw['name']}")
-        if raw["name"] == FOLDER and not raw.get("path"):
-            raise ValueError("a folder needs its path: write {name: folder, path: …}")
+        if raw["name"] in OWN and not raw.get("path"):
+            raise ValueError(f"a {raw['name']} needs its path: write {{name: {raw['name']}, path: …}}")
         return raw
 
     @model_validator(mode="after")
@@ -130,7 +132,7 @@ class DatasetSpec(BaseModel):
         if self.path is None or self.found is not None:
             return self
         try:
-            found = _read_contents(self.path)
+            found = _read_contents(self.files)
         except OSError as error:
             named = show(error.filename or self.path)
             raise ValueError(f"{named}: cannot be read ({error.strerror})") from None
@@ -168,6 +170,12 @@ class DatasetSpec(BaseModel):
         return {}
 
     @property
+    def files(self) -> Path:
+        """The folder or table of a person's own images. A Hugging Face data set is copied to files first."""
+        assert self.path is not None
+        return copy_to_files(self.path) if self.name == HUGGING_FACE else Path(self.path)
+
+    @property
     def uses_validation_folder(self) -> bool:
         """Whether there is a folder of validation images, and it is used."""
         return self.fixed_validation > 0
@@ -200,14 +208,14 @@ def find_dataset(name: str) -> DatasetSpec:
     return DatasetSpec(name=name)
 
 
-def _read_contents(path: str) -> FolderContents:
-    images = list_own_images(Path(path))
-    hashes = hash_files(Path(path), images.files)
+def _read_contents(path: Path) -> FolderContents:
+    images = list_own_images(path)
+    hashes = hash_files(path, images.files)
     return FolderContents(
         classes=images.classes,
         train_images=len(images.train),
         test_images=len(images.test),
         validation_images=len(images.validation),
-        sha256=hash_contents(Path(path), images, hashes),
+        sha256=hash_contents(path, images, hashes),
         decoding=DECODING,
     )
