@@ -35,12 +35,14 @@ def compare(
         ceiling: the highest accuracy that guessing may reach.
     """
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
+    done = confirmed[confirmed["status"] == Status.COMPLETE]
+    accuracies = done.pivot_table(index="seed", columns="arm", values="test_accuracy")
     rows = []
     for contrast in contrasts:
         involved = confirmed[confirmed["arm"].isin(list(contrast.weights))]
         broken = _find_untrained(involved, ceiling)
         # If some runs did not train, no mean is computed: a mean of the other runs alone would mislead.
-        values = _compute_by_seed(involved, contrast) if broken is None else np.array([])
+        values = _compute_by_seed(accuracies, contrast) if broken is None else np.array([])
         rows.append({**_test_pairs(values, decision, len(contrasts)), "verdict": broken})
         rows[-1] |= {"arm": contrast.name, "baseline": contrast.reference}
     # Holm's correction counts every declared contrast. A contrast that could not be tested has p = 1.
@@ -85,13 +87,14 @@ def _find_untrained(involved: pd.DataFrame, ceiling: float) -> str | None:
     return Verdict.UNSTABLE if at_chance.any() else None
 
 
-def _compute_by_seed(involved: pd.DataFrame, contrast: Contrast) -> np.ndarray[Any, Any]:
-    """Compute the contrast's value for every seed that all its arms completed, `(pairs,)`."""
-    done = involved[involved["status"] == Status.COMPLETE]
-    wide = done.pivot_table(index="seed", columns="arm", values="test_accuracy")
-    if not set(contrast.weights) <= set(wide.columns):
+def _compute_by_seed(accuracies: pd.DataFrame, contrast: Contrast) -> np.ndarray[Any, Any]:
+    """Compute the contrast's value for every seed that all its arms completed, `(pairs,)`.
+
+    `accuracies` has a row for each seed and a column for each arm.
+    """
+    if not set(contrast.weights) <= set(accuracies.columns):
         return np.array([])
-    values = pd.concat([weight * wide[arm] for arm, weight in contrast.weights.items()], axis=1)
+    values = pd.concat([weight * accuracies[arm] for arm, weight in contrast.weights.items()], axis=1)
     # Rounding to nine digits removes floating-point errors, so that equal differences are exactly equal.
     return np.round(values.sum(axis=1, skipna=False).dropna().astype(float).to_numpy(), 9)
 
