@@ -2,7 +2,6 @@
 
 import io
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -28,6 +27,7 @@ from ablate.models.layers import ACTIVATIONS
 from ablate.records.folder import ReportFolder
 from ablate.records.run_records import RunRecord
 from ablate.study import study_file
+from tests.commands import ablate
 
 ARMS: dict[str, dict[str, Any]] = {
     "sigmoid": {},
@@ -288,8 +288,7 @@ def test_the_lines_that_are_printed_give_the_network_back_as_it_was_tuned(
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     folder, workers = tuned
     assert hasattr(workers.networks["pooling=max"], "conv3")  # not what the study file alone would give
-    command = [sys.executable, "-m", "ablate", "export", folder, "--arm", "pooling=max"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = ablate("export", folder, "--arm", "pooling=max", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     written = [line.removeprefix("written: ") for line in lines if not line.startswith("  ")]
@@ -445,7 +444,6 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(
 
 
 def test_an_export_of_nothing_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ablate", "export", "reports/small"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = ablate("export", "reports/small", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: nothing to export: name an arm with --arm, or add --tensorboard\n"

@@ -17,7 +17,9 @@ from ablate.records.folder import ReportFolder
 from ablate.records.record import Record
 from ablate.records.run_records import RunRecord
 from ablate.report import writer
+from ablate.study import study_file
 from ablate.study.spec import StudySpec
+from tests.conftest import SMALL
 
 
 class Stub:
@@ -111,17 +113,24 @@ def test_phases_follow_each_other_and_the_first_pair_is_told_once(small, tmp_pat
     assert events.count(FirstPair()) == 1
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The table of runs of the small study, never stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "small.yaml").write_text(SMALL)
+    return runs_csv(conduct(study_file.read(folder / "small.yaml"), folder / "whole", Stub())[1])
+
+
 @pytest.mark.parametrize("stop_after", range(0, 26, 5))
 def test_wherever_it_is_stopped_it_ends_the_same_and_runs_nothing_twice(
-    small, tmp_path: Path, stop_after: int
+    small, whole: bytes, tmp_path: Path, stop_after: int
 ) -> None:
-    _, whole = conduct(small(), tmp_path / "whole", Stub())
     first, second = Stub(stop_after=stop_after), Stub()
     try:
         conduct(small(), tmp_path / "parts", first)
     except KeyboardInterrupt:
         conduct(small(), tmp_path / "parts", second)
-    assert runs_csv(ReportFolder(tmp_path / "parts")) == runs_csv(whole)
+    assert runs_csv(ReportFolder(tmp_path / "parts")) == whole
     assert not set(first.ran) & set(second.ran)
 
 

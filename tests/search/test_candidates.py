@@ -20,8 +20,10 @@ from ablate.search.candidates import (
     name_finalists,
 )
 from ablate.search.sampler import estimate_importance, propose
+from ablate.study import study_file
 from ablate.study.spec import Range, StudySpec
-from tests.experiment.test_conduct import Stub, conduct
+from tests.conftest import SMALL
+from tests.experiment.test_conduct import Stub, conduct, runs_csv
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -276,17 +278,23 @@ def test_a_search_tries_candidates_confirms_finalists_and_writes_a_report(spec, 
     assert (folder.path / "figures" / "importance.png").exists()
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The table of runs of a search that was never stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "small.yaml").write_text(SMALL)
+    return runs_csv(conduct(study_file.read(folder / "small.yaml", SPACE), folder / "whole", Searching())[1])
+
+
 @pytest.mark.parametrize("stop_after", [7, 30])
 def test_an_interrupted_search_ends_with_the_same_result_and_repeats_no_run(
-    spec, tmp_path: Path, stop_after: int
+    spec, whole: bytes, tmp_path: Path, stop_after: int
 ) -> None:
-    _, whole = conduct(spec, tmp_path / "whole", Searching())
     first, second = Searching(stop_after=stop_after), Searching()
     with pytest.raises(KeyboardInterrupt):
         conduct(spec, tmp_path / "parts", first)
     _, parts = conduct(spec, tmp_path / "parts", second)
-    tables = [(folder.path / "tables" / "runs.csv").read_bytes() for folder in (whole, parts)]
-    assert tables[0] == tables[1]
+    assert runs_csv(parts) == whole
     assert not set(first.ran) & set(second.ran)
 
 
