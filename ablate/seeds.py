@@ -1,6 +1,13 @@
 """Independent random streams: one for each purpose, all derived from one seed."""
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(seed: int, purpose: str) -> int:
@@ -11,3 +18,27 @@ def derive_seed(seed: int, purpose: str) -> int:
     """
     digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+@contextmanager
+def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None) -> Iterator[None]:
+    """Seed the global generators of `random`, numpy and torch for one purpose, and restore them afterwards.
+
+    Code that is not ablate's own runs in this context, such as a user's network or nn.Dropout. It may draw
+    from any global generator. In this context all its draws depend on the seed and the purpose alone. On a
+    GPU, torch's generator of `device` is seeded, too.
+    """
+    import numpy as np
+    import torch
+
+    derived = derive_seed(seed, purpose)
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[device] if device is not None and device.type == "cuda" else []):
+        torch.manual_seed(derived)
+        random.seed(derived)
+        np.random.seed(derived % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)

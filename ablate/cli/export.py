@@ -129,7 +129,8 @@ def _require(*packages: str) -> None:
 
 def _count_examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
     """Count the training examples up to a point of a curve. The last batch of an epoch may be a small one."""
-    images = study.dataset.facts.count_training_images(recipe.train_images, study.validation)
+    available = study.dataset.facts.count_training_images(recipe.train_images, study.validation)
+    images = recipe.count_examples_per_epoch(available)
     batches = -(-images // recipe.batch_size)
     full, rest = divmod(round(epoch * batches), batches)
     return full * images + rest * recipe.batch_size

@@ -172,6 +172,13 @@ def _change_recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value
         raise StudyError(
             f"{study.locate(at)}: {changed.train_images:,}: validation leaves only {left:,} images"
         )
+    images = changed.train_images or left
+    if not changed.count_examples_per_epoch(images):
+        at = key if {"batch_size", "train_images", "drop_last"} & set(changes) else "recipe.drop_last"
+        raise StudyError(
+            f"{study.locate(at)}: drop_last leaves no batch of {changed.batch_size:,} out of {images:,} "
+            "training images: choose a smaller batch_size"
+        )
     return changed
 
 

@@ -64,7 +64,8 @@ class Run:
             "arm": self.arm.name,
             "model": self.arm.model,
             "keywords": {**models.read_keywords(self.arm.model), **self.keywords},
-            "recipe": self.recipe.model_dump(),
+            # Folders from before `drop_last` go on, because the key is left out where it changes nothing.
+            "recipe": self.recipe.model_dump(exclude=None if self.recipe.drop_last else {"drop_last"}),
             "setting": dict(self.setting),
             "seed": self.seed,
             "floor": self.floor,

@@ -57,6 +57,7 @@ def make_cohort_key(run: Run) -> str:
                 recipe.train_images,
                 recipe.augmentation,
                 recipe.input_size,
+                recipe.drop_last,
             ],
         ],
         sort_keys=True,
@@ -84,7 +85,7 @@ def train_together(
     waiting = deque(runs)
     members: dict[int, _Member] = {}
     device = dataset.images.device
-    examples = len(Course(runs[0], dataset, validation=validation).train_indices)
+    examples = Course(runs[0], dataset, validation=validation).examples_per_epoch
     cohort = Cohort(runs[0], dataset, examples=examples, places=places)
     held_out = torch.zeros(places, validation, dtype=torch.int64, device=device)
     test = torch.arange(len(dataset.test_labels), device=device).expand(places, -1)

@@ -15,7 +15,7 @@ from ablate.data.loading import Dataset, split
 from ablate.design.runs import Run, name_setting
 from ablate.engines.accuracy import Score, compute_score
 from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
-from ablate.seeds import derive_seed
+from ablate.seeds import derive_seed, seeded_streams
 
 POINTS_PER_EPOCH = 5
 # Runs of one seed share a split, so splits are cached. A split takes 20 ms. A cohort trains on 100,000
@@ -67,14 +67,20 @@ class Course:
         self._points: list[EpochPoint] = []
         self._diverged = self._pruned = False
 
+    @property
+    def examples_per_epoch(self) -> int:
+        """How many examples an epoch trains on. With `drop_last`, a smaller last batch does not count."""
+        return self.run.recipe.count_examples_per_epoch(len(self.train_indices))
+
     def draw_order(self) -> Tensor:
-        """Draw a new order for the next epoch. Return the indices of the training examples in this order."""
+        """Draw a new order for the next epoch. Return the indices of the epoch's examples in this order."""
         # The order is drawn on the CPU, so that it is the same on every device.
-        return self.train_indices[torch.randperm(len(self.train_indices), generator=self._order)]
+        order = torch.randperm(len(self.train_indices), generator=self._order)
+        return self.train_indices[order[: self.examples_per_epoch]]
 
     def add_epoch(self, curve: Sequence[EpochPoint], seconds: float) -> None:
         """Record one more epoch and the wall seconds of its steps."""
-        speed = len(self.train_indices) / seconds
+        speed = self.examples_per_epoch / seconds
         whole = replace(curve[-1], train_seconds=seconds, examples_per_second=speed)
         self._points += [*curve[:-1], whole]
         self.epochs += 1
@@ -135,18 +141,28 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> R
     course = Course(run, dataset, validation=validation)
     validation_indices = course.validation_indices.to(device)
     held_out = dataset.images[validation_indices], dataset.labels[validation_indices]
-    with _dropout_stream(run.seed, device):
+    with seeded_streams(run.seed, "dropout", device):
         while not course.ended:
             course.add_epoch(
                 *_train_epoch(trainer, course.draw_order().to(device), run.recipe.batch_size, course.epochs)
             )
             if course.wants_validation:
-                course.add_validation(sum(trainer.evaluate(*held_out).tolist()) / len(held_out[1]))
+                correct = _evaluate(trainer, run.seed, *held_out)
+                course.add_validation(sum(correct.tolist()) / len(held_out[1]))
     tested = None
     if course.wants_test:
-        correct = trainer.evaluate(dataset.test_images, dataset.test_labels)
+        correct = _evaluate(trainer, run.seed, dataset.test_images, dataset.test_labels)
         tested = compute_score(correct.tolist(), dataset.count_test_images())
     return course.record(trainer.name, tested)
+
+
+def _evaluate(trainer: Trainer, seed: int, images: Tensor, labels: Tensor) -> Tensor:
+    """Count the correct predictions. A network that draws random numbers here draws the same ones each time.
+
+    Its draws do not change the random numbers of training, which are of another stream.
+    """
+    with seeded_streams(seed, "evaluation", images.device):
+        return trainer.evaluate(images, labels)
 
 
 def settle_process(threads: int) -> None:
@@ -207,25 +223,6 @@ def _train_epoch(
     values = torch.stack(readings).tolist()
     seconds = time.perf_counter() - started
     return make_curve(epoch, read_at, values), seconds
-
-
-class _dropout_stream:  # noqa: N801  # reads as a statement: `with _dropout_stream(...)`
-    """Seed torch's global generator for dropout, and restore it afterwards.
-
-    nn.Dropout has no option for a generator and draws from the global one. Nothing else in a run draws from
-    the global generator. So within the `with` block this generator is the run's random stream for dropout.
-    """
-
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self._seed = derive_seed(seed, "dropout")
-        self._fork = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-
-    def __enter__(self) -> None:
-        self._fork.__enter__()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *exception: object) -> None:
-        self._fork.__exit__(*exception)  # type: ignore[arg-type]
 
 
 def repeat_batches(examples: int, batch_size: int, device: torch.device) -> Iterator[Tensor]:

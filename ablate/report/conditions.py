@@ -19,7 +19,7 @@ def list_conditions(evidence: Evidence) -> list[str]:
     may_change = {*study.factor_names, *study.tuning.ranges}
     network = _list_settings(study.baseline, may_change)
     changing = {drop_owner(name) for name in may_change if belongs_to_recipe(name)}
-    recipe = _list_settings(study.recipe.model_dump(exclude_none=True), changing)
+    recipe = _list_settings(_list_recipe(study), changing)
     read_as = evidence.provenance.data.read_as
     return [
         f"Compared: {_list_factors(evidence)}.",
@@ -35,6 +35,13 @@ def list_conditions(evidence: Evidence) -> list[str]:
         *([f"How the images were read: {' '.join(read_as)}"] if read_as else []),
         _describe_machine(evidence),
     ]
+
+
+def _list_recipe(study: StudySpec) -> dict[str, Any]:
+    """The recipe's keys that have a value. `drop_last` counts only where it is set."""
+    return study.recipe.model_dump(
+        exclude_none=True, exclude=None if study.recipe.drop_last else {"drop_last"}
+    )
 
 
 def _describe_data(evidence: Evidence) -> str:

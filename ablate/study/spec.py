@@ -131,6 +131,12 @@ class Recipe(_Part):
     """Side length in pixels, to which images are resized once before training. null keeps their size."""
     train_images: Annotated[int, Field(ge=1, strict=True)] | None = None
     """How many images to train on. Images held out for validation do not count. null means all others."""
+    drop_last: bool = False
+    """Whether to leave out an epoch's last batch if it is smaller than `batch_size`."""
+
+    def count_examples_per_epoch(self, images: int) -> int:
+        """Count the examples that an epoch trains on, out of `images` training images."""
+        return images - images % self.batch_size if self.drop_last else images
 
 
 class Search(_Part):
