@@ -19,12 +19,10 @@ from ablate.data.cell_text import require_printable, require_table_cell
 from ablate.data.class_names import show
 from ablate.data.contents import hash_contents, list_own_images
 from ablate.data.decoding import DECODING
-from ablate.data.hugging_face import copy_to_files
 from ablate.data.image_cache import hash_files
 
-FOLDER, HUGGING_FACE = "folder", "hugging_face"
-"""The names for a person's own images: folders by class or a table; and a Hugging Face data set."""
-OWN = (FOLDER, HUGGING_FACE)
+FOLDER = "folder"
+"""The name of a data set of a person's own images: folders by class, or a table."""
 
 
 OWN_IMAGES_HELD_OUT = 6
@@ -116,15 +114,15 @@ class DatasetSpec(BaseModel):
         raw = {"name": raw} if isinstance(raw, str) else raw
         if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
             raise ValueError(f"{raw!r} is not a data set: write a name, or {{name: folder, path: …}}")  # noqa: TRY004
-        known = [*DATASETS, *OWN]
+        known = [*DATASETS, FOLDER]
         if raw["name"] not in known:
             near = difflib.get_close_matches(raw["name"], known, n=1)
             told = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
             raise ValueError(f"'{raw['name']}' is not known: {told}")
-        if raw["name"] not in OWN and len(raw) > 1:
+        if raw["name"] != FOLDER and len(raw) > 1:
             raise ValueError(f"{raw['name']} takes no keys but its name: write dataset: {raw['name']}")
-        if raw["name"] in OWN and not raw.get("path"):
-            raise ValueError(f"a {raw['name']} needs its path: write {{name: {raw['name']}, path: …}}")
+        if raw["name"] == FOLDER and not raw.get("path"):
+            raise ValueError("a folder needs its path: write {name: folder, path: …}")
         return raw
 
     @model_validator(mode="after")
@@ -132,7 +130,7 @@ class DatasetSpec(BaseModel):
         if self.path is None or self.found is not None:
             return self
         try:
-            found = _read_contents(self.files)
+            found = _read_contents(self.path)
         except OSError as error:
             named = show(error.filename or self.path)
             raise ValueError(f"{named}: cannot be read ({error.strerror})") from None
@@ -170,12 +168,6 @@ class DatasetSpec(BaseModel):
         return {}
 
     @property
-    def files(self) -> Path:
-        """The folder or table of a person's own images. A Hugging Face data set is copied to files first."""
-        assert self.path is not None
-        return copy_to_files(self.path) if self.name == HUGGING_FACE else Path(self.path)
-
-    @property
     def uses_validation_folder(self) -> bool:
         """Whether there is a folder of validation images, and it is used."""
         return self.fixed_validation > 0
@@ -208,14 +200,14 @@ def find_dataset(name: str) -> DatasetSpec:
     return DatasetSpec(name=name)
 
 
-def _read_contents(path: Path) -> FolderContents:
-    images = list_own_images(path)
-    hashes = hash_files(path, images.files)
+def _read_contents(path: str) -> FolderContents:
+    images = list_own_images(Path(path))
+    hashes = hash_files(Path(path), images.files)
     return FolderContents(
         classes=images.classes,
         train_images=len(images.train),
         test_images=len(images.test),
         validation_images=len(images.validation),
-        sha256=hash_contents(path, images, hashes),
+        sha256=hash_contents(Path(path), images, hashes),
         decoding=DECODING,
     )

@@ -83,10 +83,7 @@ def _list_unchanged(dataset: DatasetSpec) -> tuple[ImageFolder, list[str]]:
     """List the images and their files' checksums. They must be those that the study was read with."""
     assert dataset.path is not None
     assert dataset.found is not None
-    try:
-        root = dataset.files
-    except ValueError as error:
-        raise DataError(str(error)) from None
+    root = Path(dataset.path)
     if dataset.found.decoding != DECODING:
         raise DataError(
             f"{root}: the study was read by another version of ablate, which decodes images differently: "

@@ -11,6 +11,7 @@ from ablate.data.loading import Dataset
 from ablate.design.runs import Run
 from ablate.engines.accuracy import count_by_class
 from ablate.engines.augmentation import Augmentation
+from ablate.engines.memory_format import choose_memory_format
 from ablate.study.spec import Recipe
 
 EVALUATION_BATCH = 1_000
@@ -24,7 +25,13 @@ class LoopTrainer:
     def __init__(self, run: Run, dataset: Dataset, device: torch.device) -> None:
         """Build the run's network from its seed, and its optimiser."""
         model = build_initial_model(run, dataset.images.shape[1:], len(dataset.classes))
-        self._format = _choose_memory_format(device)
+        self._format = choose_memory_format(
+            run.arm.model,
+            run.keywords,
+            image_shape=dataset.images.shape[1:],
+            classes=len(dataset.classes),
+            device=device,
+        )
         self.model: nn.Module = model.to(device, memory_format=self._format).train()  # type: ignore[call-overload]
         self._optimizer = _make_optimizer(run.recipe, self.model)
         self._augment = Augmentation(run.recipe.augmentation, run.seed)
@@ -32,6 +39,11 @@ class LoopTrainer:
         self._classes = len(dataset.classes)
         self._loss_sum = torch.zeros((), device=device)
         self._correct = torch.zeros((), device=device)
+
+    @property
+    def memory_format(self) -> str:
+        """The memory format of the image tensors that the network receives: channels_last or contiguous."""
+        return "channels_last" if self._format == torch.channels_last else "contiguous"
 
     def step(self, batch: Tensor) -> None:
         """Start an optimiser step on the examples with indices `batch` `(b,)`. Do not wait for its end."""
@@ -62,7 +74,8 @@ class LoopTrainer:
         with torch.inference_mode():
             for start in range(0, len(labels), EVALUATION_BATCH):
                 chunk = slice(start, start + EVALUATION_BATCH)
-                logits = self.model(images[chunk].contiguous(memory_format=self._format))
+                # A copy, because a user's network may change its input in place.
+                logits = self.model(images[chunk].clone(memory_format=self._format))
                 right[chunk] = logits.argmax(1) == labels[chunk]
         self.model.train()
         return count_by_class(right, labels, self._classes)
@@ -91,8 +104,3 @@ def _make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
             return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
         case "adamw":
             return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
-
-
-def _choose_memory_format(device: torch.device) -> torch.memory_format:
-    # For small maps channels-last is faster on a CPU, and the default format is faster on CUDA in fp32.
-    return torch.channels_last if device.type == "cpu" else torch.contiguous_format

@@ -18,6 +18,7 @@ from ablate.experiment.events import Advanced, Event, FirstPair, describe_run
 from ablate.experiment.plan import Plan, Wave
 from ablate.experiment.tables import make_tables
 from ablate.experiment.time_phase import Throughput
+from ablate.experiment.try_arms import try_arms
 from ablate.inspection.look_inside import look_inside
 from ablate.records.folder import ReportFolder
 from ablate.records.provenance import ArmCost, Provenance
@@ -93,6 +94,7 @@ class Conduct:
                 left = self._order(run for run in wave.runs if not self._plan.is_recorded(run))
                 planned[wave.phase] += len(wave.runs)
                 if left and workers is None:
+                    try_arms(self._study, self._plan.layout, self._conditions.load)
                     workers = self._open_workers(self._conditions, self._jobs)
                     # Workers need seconds to import torch. This event shows that the command is running.
                     done, total = planned[wave.phase] - len(left), self._count_total(wave, planned)

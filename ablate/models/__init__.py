@@ -14,15 +14,10 @@ from ablate.models.layers import LayerShape, initialise, list_layer_shapes
 from ablate.models.lenet import lenet
 from ablate.models.mlp import mlp
 from ablate.models.nin import nin
-from ablate.models.own import (
-    GIVEN_BY_DATA,
-    check_type,
-    construct,
-    find_callable,
-    hash_file,
-    read_signature,
-    try_out,
-)
+from ablate.models.own import find_callable
+from ablate.models.own_code import Code, identify
+from ablate.models.own_networks import check_output, construct
+from ablate.models.own_signature import GIVEN_BY_DATA, check_type, read_signature
 from ablate.models.vgg import vgg
 from ablate.study.spec import did_you_mean
 
@@ -34,6 +29,7 @@ __all__ = [
     "check",
     "find_default_input",
     "fingerprint",
+    "identify_code",
     "list_layer_shapes",
     "read_keywords",
     "sketch",
@@ -69,9 +65,15 @@ def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:
     return given.get("input_shape", (1, 28, 28)), given.get("classes", 10)
 
 
+def identify_code(model: str) -> Code | None:
+    """Identify all that decides how a user's network behaves. None for a network that belongs to ablate."""
+    return None if model in MODELS else identify(model, find_callable(model, list(MODELS)))
+
+
 def fingerprint(model: str) -> str | None:
     """Compute the SHA-256 of the code of a user's network. None for a network that belongs to ablate."""
-    return None if model in MODELS else hash_file(find_callable(model, list(MODELS)))
+    code = identify_code(model)
+    return code.sha256 if code else None
 
 
 def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> None:
@@ -84,7 +86,7 @@ def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int]
     """
     if model not in MODELS:
         network = sketch(model, settings, input_shape=input_shape, classes=classes)
-        try_out(model, network, input_shape, classes)
+        check_output(model, network, input_shape, classes)
         return
     with torch.device("meta"):
         # In training mode, batch norm refuses a single example with maps of one pixel.
@@ -116,7 +118,14 @@ def build(
         function = find_callable(model, list(MODELS))
         given = {"input_shape": tuple(input_shape), "classes": classes}
         wanted = {name: given[name] for name in read_signature(model, function) if name in given}
-        return construct(model, function, {**settings, **wanted}, init=init, seed=seed)
+        return construct(
+            model,
+            function,
+            {**_match_defaults(model, settings), **wanted},
+            input_shape=input_shape,
+            init=init,
+            seed=seed,
+        )
     network = sketch(model, settings, input_shape=input_shape, classes=classes)
     network.to_empty(device="cpu")
     initialise(network, init, seed)
@@ -128,6 +137,15 @@ def _construct(
 ) -> nn.Sequential:
     _check_names(model, settings)
     return MODELS[model](**settings, input_shape=tuple(input_shape), classes=classes)
+
+
+def _match_defaults(model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn a list into a tuple where the keyword's default is a tuple. A study file has lists only."""
+    defaults = read_keywords(model)
+    return {
+        name: tuple(value) if isinstance(value, list) and isinstance(defaults[name], tuple) else value
+        for name, value in settings.items()
+    }
 
 
 def _check_names(model: str, settings: Mapping[str, Any]) -> None:

@@ -12,7 +12,6 @@ WRITES = {"write_text", "write_bytes", "to_csv", "savefig", "savez", "savez_comp
 ALLOWED = {
     "records.files": "write_whole itself",
     "engines.lanes_library": "the compiled engine in the user's cache, written to a temporary file and renamed",
-    "data.hugging_face": "files in a temporary folder, which is renamed when all are written",
     "bench.peer": "random data files in a folder of the benchmark",
     "records.views": "writes into memory; write_whole writes the file",
     "figures.canvas": "writes into memory; write_whole writes the file",

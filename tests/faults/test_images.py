@@ -6,7 +6,6 @@ Each test makes its own images: a bright square, upper left for class `left`, lo
 import json
 import os
 import struct
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -530,27 +529,6 @@ def test_a_hugging_face_folder_with_metadata_is_read(split_by: str, tmp_path: Pa
         6,
     )
     assert len(read(tmp_path).images) == 12
-
-
-def test_a_hugging_face_data_set_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("datasets")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    fill(tmp_path / "set" / "train")
-    fill(tmp_path / "set" / "test", counts=(3, 3), first=50)
-    dataset = DatasetSpec.model_validate({"name": "hugging_face", "path": str(tmp_path / "set")})
-    assert dataset.found is not None
-    assert dataset.found.classes == ("left", "right")
-    found = read_own_images(dataset)
-    assert (len(found.images), len(found.test_images)) == (10, 6)
-    assert np.abs(found.images.numpy()[0, 0] - draw(0, 0)).max() < 0.01
-
-
-def test_without_the_package_a_hugging_face_data_set_is_refused_in_one_line(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ValueError, match=r"datasets is not installed: .*hugging_face"):
-        DatasetSpec.model_validate({"name": "hugging_face", "path": "owner/name"})
 
 
 WRONG_TABLES = {

@@ -101,11 +101,15 @@ def test_an_initialisation_reaches_convolutions_and_dense_layers_alone(nets: str
 INVALID = {
     "an unknown keyword": ("build", {"widht": 3}, "did you mean 'width'"),
     "no default": ("without_default", {}, "gives it no default: give it one"),
-    "a default no file can hold": ("odd_default", {}, "is not a word, number or list"),
+    "a keyword whose default no file can hold": (
+        "odd_default",
+        {"width": 3},
+        "unknown keyword of mynets:odd",
+    ),
     "no module": ("no_module", {}, "gives a int, not a torch.nn.Module"),
     "nothing to train": ("empty", {}, "without parameters"),
     "another count of classes": ("wrong_shape", {}, r"gives \(2, 7\) for 2 images of 10 classes"),
-    "code that fails": ("failing", {}, "failed with ValueError: no such width$"),
+    "code that fails": ("failing", {}, r"failed with ValueError: no such width \(mynets.py, line \d+\)$"),
     "a value that its code refuses": ("build", {"activation": "swish"}, "failed with KeyError: 'swish'"),
     "nothing of that name": ("buidl", {}, "failed with AttributeError"),
     "nothing to call": ("NUMBER", {}, "cannot be called"),
@@ -127,6 +131,8 @@ def test_changed_code_is_another_network(nets: str, tmp_path: Path) -> None:
     own.allow(["mynets"])
     before = models.fingerprint(nets)
     (tmp_path / "mynets.py").write_text(NETS + "\n# changed\n")
+    assert models.fingerprint(nets) == before, "this process has imported the old code and keeps it"
+    del sys.modules["mynets"]
     assert models.fingerprint(nets) != before
     assert models.fingerprint("lenet") is None
 
@@ -159,7 +165,7 @@ def test_a_study_of_a_persons_own_network_gives_a_report(nets: str, tmp_path: Pa
     ("model", "told"),
     [
         ("mynets:wrong_shape", r"own\.yaml:4: model: arm baseline: model: .*gives \(2, 7\)"),
-        ("mynets:odd_default", r"own\.yaml:4: model: mynets:odd_default: its default"),
+        ("mynets:without_default", r"own\.yaml:4: model: mynets:without_default gives it no default"),
     ],
 )
 def test_a_network_that_cannot_be_is_told_at_the_line_that_names_it(

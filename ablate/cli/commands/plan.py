@@ -1,5 +1,7 @@
 """`ablate plan`: show the runs and minutes that a study takes."""
 
+from functools import partial
+
 from rich.markup import escape
 
 from ablate.cli.console import Overrides, Plugins, StudyFile, empty_table, out, say, tell
@@ -11,16 +13,19 @@ from ablate.study.spec import StudySpec
 def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None) -> None:
     """Show a study's arms, runs and minutes; train nothing."""
     study = read_study(path, overrides or [], plugin or [])
+    from ablate.data.loading import prepare_trial_images
     from ablate.design.designs import lay_out
     from ablate.design.names import settle_names
     from ablate.experiment.price import price
     from ablate.experiment.seed_warnings import warn_of_seeds
+    from ablate.experiment.try_arms import try_arms
     from ablate.models import own
 
     own.allow(plugin or [])
     study = settle_names(study)
     layout = lay_out(study)
     _tell_about_images(study)
+    try_arms(study, layout, partial(prepare_trial_images, study.dataset))
     priced = price(study, layout, jobs=count_cores())
     numbers = ("parameters", "FLOP/example", "examples/s a core")
     table = empty_table("arm", *numbers, right=numbers)

@@ -1,0 +1,112 @@
+"""Try a run with the real thing before anything trains: its first batch, its last one, and evaluation."""
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ablate import models
+from ablate.data.loading import Dataset
+from ablate.design.runs import Run
+from ablate.engines.loop import EVALUATION_BATCH, LoopTrainer
+from ablate.errors import ModelError
+from ablate.formatting import format_count
+from ablate.models.own import call_foreign
+from ablate.models.own_networks import require_logits
+from ablate.seeds import derive_seed, seeded_streams
+
+
+def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, ...]) -> None:
+    """Train a step on a full batch and on a batch of the last one's size, and evaluate, on the run's device.
+
+    A user's network is built and trained twice, to find out whether its seed determines its numbers.
+
+    Args:
+        run: the run to try.
+        dataset: images of the right shape on the device that will train, the real ones where possible.
+        examples: how many examples an epoch has. This gives the last batch's size.
+        evaluated: how many images each evaluation has.
+
+    Raises:
+        ModelError: the run would fail. `keyword` names the key of the study at fault: `model`, or
+            `recipe.batch_size`.
+    """
+    device, model = dataset.images.device, run.arm.model
+    trainer = _try_training(run, dataset, examples)
+    if model not in models.MODELS:
+        again = _try_training(run, dataset, examples)
+        _require_own_parameters(run, trainer.model, again.model)
+        if device.type == "cpu":  # on a GPU, sums may differ by rounding
+            _require_same_numbers(run, trainer.model, again.model)
+    with seeded_streams(run.seed, "evaluation", device):
+        for count in sorted({size for images in evaluated for size in _list_sizes(images, EVALUATION_BATCH)}):
+            chosen = torch.arange(count, device=device) % len(dataset.labels)
+            call_foreign(model, lambda: trainer.evaluate(dataset.images[chosen], dataset.labels[chosen]))  # noqa: B023
+
+
+def _try_training(run: Run, dataset: Dataset, examples: int) -> LoopTrainer:
+    """Train one step on a batch of each size that the run has. Return the trainer."""
+    device, model = dataset.images.device, run.arm.model
+    generator = torch.Generator().manual_seed(derive_seed(run.seed, "try-out"))
+    order = torch.randperm(len(dataset.labels), generator=generator)
+    trainer = LoopTrainer(run, dataset, device)
+    trainer.model.register_forward_hook(functools.partial(_check_output, model, len(dataset.classes)))
+    first, *last = _list_sizes(examples, run.recipe.batch_size)
+    with seeded_streams(run.seed, "dropout", device):
+        call_foreign(model, lambda: trainer.step(order[torch.arange(first) % len(order)].to(device)))
+        loss = trainer.totals()[0].item()
+        if not torch.isfinite(torch.tensor(loss)):
+            raise ModelError(
+                "model", f"{model} has a loss of {loss} on its first batch, before any step: mend its numbers"
+            )
+        for size in last:
+            try:
+                call_foreign(model, functools.partial(trainer.step, order[:size].to(device)))
+            except ModelError as error:
+                raise ModelError(
+                    "recipe.batch_size",
+                    f"the last batch has {format_count(size, 'image')} ({examples:,} images in batches of "
+                    f"{first:,}) and fails: {error}: choose another batch_size, or write drop_last: true",
+                ) from None
+    return trainer
+
+
+def _list_sizes(examples: int, batch_size: int) -> list[int]:
+    """List the different sizes of batches, the first batch's first."""
+    sizes = [min(batch_size, examples), examples % batch_size]
+    return [size for number, size in enumerate(sizes) if size and size not in sizes[:number]]
+
+
+def _check_output(model: str, classes: int, network: nn.Module, given: tuple[Tensor], output: Any) -> None:
+    """A forward hook: require logits for the images that the network was given."""
+    require_logits(model, output, len(given[0]), classes, training=network.training)
+
+
+def _require_own_parameters(run: Run, first: nn.Module, second: nn.Module) -> None:
+    """Require that two networks of one arm share no parameter. Otherwise a run would go on with another's."""
+    shared = {id(parameter) for parameter in first.parameters()} & {id(p) for p in second.parameters()}
+    if shared:
+        raise ModelError(
+            "model",
+            f"{run.arm.model} gives the same parameters each time it is called, so all runs would train one "
+            "network: build new layers in each call",
+        )
+
+
+def _require_same_numbers(run: Run, first: nn.Module, second: nn.Module) -> None:
+    """Require that two networks with one seed are equal after the same steps."""
+    pairs = zip(first.state_dict().items(), second.state_dict().items(), strict=False)
+    for (name, one), (other_name, other) in pairs:
+        equal = (
+            name == other_name
+            and one.shape == other.shape
+            and torch.equal(one.nan_to_num(), other.nan_to_num())
+        )
+        if not equal:
+            raise ModelError(
+                "model",
+                f"{run.arm.model} gives other numbers in {name} when it is built and trained again with the "
+                "same seed: draw random numbers only from the global generators of random, numpy or torch, "
+                "and change no default value",
+            )

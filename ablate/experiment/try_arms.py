@@ -1,0 +1,66 @@
+"""Try every arm of a study with the real thing before anything trains."""
+
+import json
+from collections.abc import Callable, Iterator
+
+from ablate.data.loading import Dataset
+from ablate.design.arms import make_grid
+from ablate.design.designs import Layout
+from ablate.design.runs import Run
+from ablate.engines.try_out import try_out
+from ablate.errors import ModelError, StudyError
+from ablate.records.run_records import Phase
+from ablate.study.spec import StudySpec
+
+UNTRIED = ("learning_rate", "momentum", "weight_decay", "init", "epochs")
+"""Keys of the recipe that do not decide whether a network can be trained."""
+
+
+def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Dataset]) -> None:
+    """Train a step or two of every arm, at every tuned value that changes its network or its batches.
+
+    Args:
+        study: the study.
+        layout: the study's arms. The candidates of a search are not among them.
+        load: loads images at the recipe's size onto the device that will train.
+
+    Raises:
+        StudyError: an arm cannot be trained. The message has place, arm, cause and remedy.
+    """
+    facts = study.dataset.facts
+    for run in _list_different_runs(study, layout):
+        recipe = run.recipe
+        images = facts.count_training_images(recipe.train_images, study.validation)
+        try:
+            try_out(
+                run,
+                load(recipe.input_size),
+                examples=recipe.count_examples_per_epoch(images),
+                evaluated=(study.validation, facts.test_images),
+            )
+        except ModelError as error:
+            raise StudyError(
+                f"{study.locate(error.keyword)}: arm {run.arm.name}: {error}{_add_remedy(str(error))}"
+            ) from None
+
+
+def _list_different_runs(study: StudySpec, layout: Layout) -> Iterator[Run]:
+    """Yield one run for each network and batch size among the arms and their tuned values."""
+    seen = set()
+    for arm in layout.arms:
+        points = make_grid(study, arm).list_points() if study.tuning.active else []
+        for point in [{}, *points]:
+            run = Run(phase=Phase.CONFIRM, arm=arm, setting=point, seed=0)
+            recipe = run.recipe.model_dump(exclude=set(UNTRIED))
+            identity = json.dumps([arm.model, run.keywords, recipe], sort_keys=True)
+            if identity not in seen:
+                seen.add(identity)
+                yield run
+
+
+def _add_remedy(message: str) -> str:
+    """A remedy for an error in the network, if its message has none and is about shapes."""
+    about_shapes = ("shape", "size", "channels", "dimension", "stack expects")
+    if "failed with" in message and "batch_size" not in message and any(w in message for w in about_shapes):
+        return ": change the network, or resize the images by recipe.input_size"
+    return ""

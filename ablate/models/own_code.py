@@ -1,0 +1,210 @@
+"""Identify the code of a user's network: everything that decides how the network behaves."""
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ablate.models.own import find_module, is_library
+
+NOT_CODE = ("__pycache__",)
+MARKS_OF_REPORT = ("study.db", "environment.json")
+"""A folder that contains one of these files is a report folder, which a run itself changes."""
+MOST_FILES_IN_FOLDER = 1_000
+"""A folder that the code names, and that contains more files, is data and not part of the code."""
+RECORDED_ELSEWHERE = ("torch", "ablate")
+"""Packages whose versions every report folder records as part of the machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """All that decides how a user's network behaves."""
+
+    sha256: str
+    """The checksum of the files and of the packages' versions. Changed code counts as another network."""
+    files: tuple[str, ...]
+    """The files, relative to the folders in which Python finds their modules."""
+    packages: tuple[str, ...]
+    """The installed packages that the code imports, with their versions: `timm 1.0.9`."""
+
+
+@functools.cache  # a process that has imported the code keeps it, also if a file changes afterwards
+def identify(model: str, function: Callable[..., Any]) -> Code:
+    """Identify the code of a user's network.
+
+    It consists of every file in the packages of the network's module and of the local modules that it
+    imports, the files that the code names in a string, and the versions of the installed packages that it
+    imports.
+    """
+    start = {find_module(model), *_list_modules_of(function)}
+    own_packages = {name.partition(".")[0] for name in start}
+    files: dict[Path, str] = {}
+    packages: set[str] = set()
+    waiting, seen = [*start], set(start)
+    while waiting:
+        name = waiting.pop()
+        top = name.partition(".")[0]
+        place = _find_place(name)
+        if place is None or top in sys.stdlib_module_names or top in RECORDED_ELSEWHERE:
+            continue
+        if is_library(place) and top not in own_packages:
+            packages.add(top)
+            continue
+        if is_library(place):
+            packages.add(top)
+        found = _list_files(top, place)
+        files |= {path: _shorten(path, top, place) for path in found}
+        for path in [path for path in found if path.suffix == ".py"]:
+            tree = _parse(path)
+            if tree is None:
+                continue
+            files |= {
+                named: named.name for named in _find_named_files(tree, path.parent) if named not in files
+            }
+            new = {*_list_imports(tree, path, top, place), *_find_named_modules(tree)} - seen
+            seen |= new
+            waiting += sorted(new)
+    versions = sorted(_list_versions(packages))
+    together = hashlib.sha256("\n".join(versions).encode())
+    listed = sorted((name, path) for path, name in files.items())
+    for name, path in listed:
+        content = path.read_bytes()
+        together.update(f"\0{name}\0{len(content)}\0".encode())
+        together.update(content)
+    return Code(
+        sha256=together.hexdigest(), files=tuple(name for name, _ in listed), packages=tuple(versions)
+    )
+
+
+def _list_modules_of(function: Any) -> set[str]:
+    """List the modules that define a callable and what it wraps: partial, decorator, method, instance."""
+    found: set[str] = set()
+    left, seen = [function], set()
+    while left:
+        part = left.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        inner = [getattr(part, name, None) for name in ("func", "__wrapped__", "__func__", "__self__")]
+        left += [one for one in inner if one is not None and not isinstance(one, ModuleType)]
+        kinds = part.__mro__ if isinstance(part, type) else type(part).__mro__
+        named = [getattr(part, "__module__", None), *(kind.__module__ for kind in kinds)]
+        found |= {name for name in named if isinstance(name, str)}
+    return {name for name in found if name.partition(".")[0] not in (*sys.stdlib_module_names, "torch")}
+
+
+def _find_place(name: str) -> Path | None:
+    """The file of a module, or the folder of a package. None for a module that has neither."""
+    module = sys.modules.get(name)
+    try:
+        spec = getattr(module, "__spec__", None) or importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):  # an optional import that does not exist here
+        return None
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(spec.origin) if spec.origin and Path(spec.origin).is_file() else None
+
+
+def _list_files(top: str, place: Path) -> list[Path]:
+    """List the module's file, or all files of the package that the module belongs to."""
+    root = _find_place(top)
+    if root is None or not root.is_dir():
+        return [place] if place.is_file() else []
+    return list(_walk(root))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    entries = sorted(folder.iterdir())
+    if any(entry.name in MARKS_OF_REPORT for entry in entries):
+        return
+    for entry in entries:
+        if entry.name in NOT_CODE or entry.name.startswith(".") or entry.suffix == ".pyc":
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _walk(entry)
+        elif entry.is_file():
+            yield entry
+
+
+def _shorten(path: Path, top: str, place: Path) -> str:
+    """The file's path relative to the folder in which Python finds the package or module."""
+    root = _find_place(top) or place
+    return path.relative_to(root.parent).as_posix() if path.is_relative_to(root.parent) else path.name
+
+
+def _parse(path: Path) -> ast.Module | None:
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):  # a template or a file for another version of Python
+        return None
+
+
+def _list_imports(tree: ast.Module, path: Path, top: str, place: Path) -> Iterator[str]:
+    """List the modules that a file imports. `from a import b` may import the module a.b."""
+    folder = Path(_shorten(path, top, place)).parent.parts
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = folder[: len(folder) - node.level + 1] if node.level else ()
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            if base:
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names if _is_local(base))
+
+
+def _is_local(name: str) -> bool:
+    place = _find_place(name)
+    return place is not None and not is_library(place)
+
+
+def _list_texts(tree: ast.Module) -> Iterator[str]:
+    """List the strings in the code that may name a file. The values in an f-string become `*`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _find_named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
+    """Find the files that the code names, in its own folder or in the current one."""
+    for text in _list_texts(tree):
+        if not re.fullmatch(r"(?=.*[\w])[^\0\n:|<>?\[\]]{1,200}", text) or text.startswith(("/", "~", "**")):
+            continue
+        for near in dict.fromkeys([folder, Path.cwd()]):
+            for found in sorted(near.glob(text.rstrip("/")) if text.strip("./*") else ()):
+                if found.is_file():
+                    yield found
+                elif found.is_dir() and found not in (
+                    folder,
+                    *folder.parents,
+                    *Path.cwd().parents,
+                    Path.cwd(),
+                ):
+                    below = list(_walk(found))
+                    yield from below if len(below) <= MOST_FILES_IN_FOLDER else ()
+
+
+def _find_named_modules(tree: ast.Module) -> Iterator[str]:
+    """Find the local modules that the code names in strings, for importlib.import_module."""
+    for text in _list_texts(tree):
+        if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text) and text in sys.modules and _is_local(text):
+            yield text
+
+
+def _list_versions(packages: set[str]) -> Iterator[str]:
+    distributions = packages_distributions() if packages else {}
+    for package in packages:
+        for distribution in sorted(set(distributions.get(package, ()))):
+            yield f"{distribution} {version(distribution)}"
