@@ -1,7 +1,9 @@
 """Errors that a person can correct. Each message is one line that ends with the remedy."""
 
+import difflib
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 LONGEST_MESSAGE = 1_000
@@ -100,3 +102,9 @@ def install_command(extra: str) -> str:
     if (CHECKOUT / "pyproject.toml").exists():
         return f"pip install -e '.[{extra}]'"
     return f"pip install '{DISTRIBUTION}[{extra}]'"
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Suggest the most similar known word. If none is similar, list all known words."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"

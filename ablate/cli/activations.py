@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ablate.data import sources
 from ablate.design.runs import Run, make_slug
-from ablate.errors import AblateError, FolderError
+from ablate.errors import AblateError, FolderError, did_you_mean
 from ablate.execution.executor import Conditions
 from ablate.figures import registry
 from ablate.figures.panels import MOST_ARMS
@@ -22,7 +22,6 @@ from ablate.records.files import write_whole
 from ablate.records.folder import ReportFolder
 from ablate.records.views import View, Views
 from ablate.report.writer import ASKED
-from ablate.study.spec import did_you_mean
 
 LONGEST_NAME = 100
 

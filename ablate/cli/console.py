@@ -8,8 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ablate.errors import AblateError, escape_unprintable
-from ablate.study.spec import did_you_mean
+from ablate.errors import AblateError, did_you_mean, escape_unprintable
 
 NARROWEST = 60
 """Columns. In a narrower terminal the terminal wraps the lines, because single letters are not readable."""

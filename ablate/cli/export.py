@@ -16,11 +16,11 @@ from torch import nn
 
 from ablate import models
 from ablate.design.runs import Run, make_slug
-from ablate.errors import AblateError, FolderError, install_command
+from ablate.errors import AblateError, FolderError, did_you_mean, install_command
 from ablate.inspection.networks import TrainedNetworks
 from ablate.records.files import write_whole
 from ablate.records.run_records import Phase
-from ablate.study.spec import Recipe, StudySpec, did_you_mean, format_value
+from ablate.study.spec import Recipe, StudySpec, format_value
 
 INPUT, OUTPUT = "images", "logits"
 PIXELS = (

@@ -12,14 +12,14 @@ from ablate.data import sources
 from ablate.data.loading import Dataset, resize_images
 from ablate.design.runs import Run
 from ablate.engines.loop import EVALUATION_BATCH
-from ablate.errors import AblateError, DataError, FolderError
+from ablate.errors import AblateError, DataError, FolderError, did_you_mean
 from ablate.execution.executor import Conditions
 from ablate.explore.reading import Reader
 from ablate.inspection.inputs import find_nearest_to_mean
 from ablate.inspection.look_inside import Load
 from ablate.inspection.networks import TrainedNetworks, require_checkpoints
 from ablate.records.provenance import Provenance
-from ablate.study.spec import StudySpec, did_you_mean
+from ablate.study.spec import StudySpec
 
 MOST_PICTURES = 24
 """The largest number of test images in one list."""

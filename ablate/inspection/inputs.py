@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from ablate.data.loading import Dataset
-from ablate.errors import AblateError
+from ablate.errors import AblateError, did_you_mean
 from ablate.inspection.confusion import Score
-from ablate.study.spec import did_you_mean
 
 DEFAULT_INPUTS = {"fashion_mnist": ("pullover", "coat")}
 """The classes of an exercise in Dive into Deep Learning (D2L). Other data: the two most confused classes."""

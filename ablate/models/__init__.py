@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ablate.errors import ModelError
+from ablate.errors import ModelError, did_you_mean
 from ablate.models.alexnet import alexnet
 from ablate.models.googlenet import googlenet
 from ablate.models.layers import LayerShape, initialise, list_layer_shapes
@@ -19,7 +19,6 @@ from ablate.models.own_code import Code, identify
 from ablate.models.own_networks import check_output, construct
 from ablate.models.own_signature import GIVEN_BY_DATA, check_type, read_signature
 from ablate.models.vgg import vgg
-from ablate.study.spec import did_you_mean
 
 __all__ = [
     "GIVEN_BY_DATA",

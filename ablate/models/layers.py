@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from ablate.errors import ModelError
+from ablate.errors import ModelError, did_you_mean
 from ablate.seeds import derive_seed
-from ablate.study.spec import did_you_mean
 
 T = TypeVar("T")
 

@@ -14,9 +14,8 @@ import torch
 from torch import nn
 
 from ablate.data.by_torchvision import import_torchvision
-from ablate.errors import ModelError, format_error
+from ablate.errors import ModelError, did_you_mean, format_error
 from ablate.seeds import seeded_streams
-from ablate.study.spec import did_you_mean
 
 ENTRY_POINTS = "ablate.models"
 """The group of entry points in which installed packages offer networks by name."""

@@ -1,8 +1,7 @@
 """The specification of a study: one question and its conditions. Every part is validated."""
 
-import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -306,9 +305,3 @@ def format_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + " ".join(map(format_value, value)) + "]"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Suggest the most similar known word. If none is similar, list all known words."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"

@@ -8,10 +8,9 @@ from rich.markup import escape
 
 from ablate.cli.console import DataDir, Device, choose_device, empty_table, err, out, say
 from ablate.data.datasets import find_dataset
-from ablate.errors import AblateError
+from ablate.errors import AblateError, did_you_mean
 from ablate.interruption import Interrupted, raise_on_interrupt
 from ablate.study import study_file
-from ablate.study.spec import did_you_mean
 
 if TYPE_CHECKING:
     from ablate.bench.bench import Bench
