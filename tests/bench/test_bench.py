@@ -3,15 +3,18 @@
 import gzip
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
 import torch
 
-from ablate.bench import bench, contenders
+from ablate.bench import bench, contenders, whole
 from ablate.bench.bench import PEER, Bench
 from ablate.bench.contenders import CohortBlock, Contender, Extent, count_training_flops, make_run
 from ablate.bench.peer import Peer, lay_out_files
@@ -26,6 +29,7 @@ from ablate.errors import AblateError
 from ablate.records.run_records import TimingBlock
 from ablate.records.tables import make_frame, write_table
 from ablate.study import study_file
+from tests.commands import ablate
 from tests.conftest import CPU, SMALL
 
 TINY = Extent(blocks=1, images=512, test_images=100, block_seconds=0.01, runs_a_job=1, epochs_around=1)
@@ -221,6 +225,13 @@ def test_the_command_measures_every_kind_of_result_and_shows_it_within_100_colum
     )
     monkeypatch.setattr(bench, "choose_extent", lambda *, quick, blocks: TINY)
     monkeypatch.setattr(sources, "find_root", lambda *_, **__: None)  # no data
+
+    def run(command: list[str], *, env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        """The command of the measurement, forked."""
+        assert command[:3] == [sys.executable, "-m", "ablate"]
+        return ablate(*command[3:], cwd=tmp_path, ABLATE_ENGINE=env["ABLATE_ENGINE"])
+
+    monkeypatch.setattr(whole, "subprocess", SimpleNamespace(run=run))
     # Two threads on cores that another test keeps busy wait for each other at every step.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     command = ["bench", "--study", str(path), "--engine", "loop", "--json", str(tmp_path / "bench.json")]
@@ -238,8 +249,8 @@ def test_the_command_measures_every_kind_of_result_and_shows_it_within_100_colum
     assert rows[PEER]["kind"] == "one run alone"
     assert rows["by D2L's own clock"]["examples_per_second"] > rows[PEER]["examples_per_second"]
     assert rows["torch loop, LeNet-5"]["flops_per_second"] > 0
-    whole = rows["ablate run small (loop)"]
-    assert (whole["kind"], whole["must"], whole["aim"]) == ("end to end", 3, 3.5)
+    measured = rows["ablate run small (loop)"]
+    assert (measured["kind"], measured["must"], measured["aim"]) == ("end to end", 3, 3.5)
     counted = [block["examples"] for block in kept["blocks"] if block["arm"] == "ablate run small (loop)"]
     assert counted == [2 * 2 * 1_197]  # two arms, two epochs
     assert "random noise of its shape and size was used" in " ".join(kept["remarks"])
