@@ -15,7 +15,7 @@ from ablate.stats.contrasts import Contrast
 from ablate.stats.intervals import compute_mean_interval
 from ablate.stats.power import PAIRS_FOR_A_VERDICT, compute_detectable_effect, count_seeds_for_equivalence
 from ablate.stats.verdicts import Verdict
-from ablate.study.spec import Decision
+from ablate.study.effort import Decision
 
 EXACT_SIGN_FLIPS = 2**14
 """The permutation test uses all sign patterns up to this number. Of more patterns it draws this many."""

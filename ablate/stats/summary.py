@@ -11,7 +11,7 @@ from ablate.records.tables import make_frame
 from ablate.stats.intervals import compute_mean_interval
 from ablate.stats.pareto import mark_front
 from ablate.stats.throughput import summarise_throughput
-from ablate.study.spec import Decision
+from ablate.study.effort import Decision
 
 
 def summarise(

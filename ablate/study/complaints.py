@@ -9,7 +9,8 @@ from pydantic_core import ErrorDetails
 
 from ablate.data.datasets import DatasetSpec
 from ablate.errors import did_you_mean
-from ablate.study.spec import Decision, Range, Recipe, Reference, Search, StudySpec, Timing, Tuning, ValueWhen
+from ablate.study.effort import Decision, Search, Timing
+from ablate.study.spec import Range, Recipe, Reference, StudySpec, Tuning, ValueWhen
 
 BRANCHES = ("ValueWhen", "bool", "int", "float", "str", "none", "list[", "function-", "constrained-str")
 """How the parts of pydantic's locations begin that name a branch of a union, and no key of the file."""

@@ -16,7 +16,7 @@ from ablate.stats.contrasts import BOTH_ALONE, list_interactions, make_contrasts
 from ablate.stats.intervals import compute_mean_interval, compute_prediction_interval
 from ablate.stats.summary import summarise
 from ablate.stats.verdicts import Verdict
-from ablate.study.spec import Decision
+from ablate.study.effort import Decision
 
 DECISION = Decision(margin=0.01, alpha=0.05)
 

@@ -13,7 +13,7 @@ from ablate.records.tables import make_frame
 from ablate.stats import comparisons, power
 from ablate.stats.contrasts import make_contrasts
 from ablate.study import study_file
-from ablate.study.spec import Decision
+from ablate.study.effort import Decision
 from ablate.tuning.choice import Choice
 from ablate.tuning.rule import advance
 from ablate.tuning.trials import Trial
