@@ -16,6 +16,7 @@ from ablate.engines.cohort import make_cohort_key, reason_against, train_togethe
 from ablate.engines.training import train
 from ablate.errors import format_error
 from ablate.interruption import Interrupted
+from ablate.models.own import locate_in_own_code
 from ablate.records.run_records import Phase, RunRecord, Status
 
 MOST_RUNS_AT_ONCE = 512
@@ -65,9 +66,8 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
     except Interrupted:
         raise
     except Exception as error:  # noqa: BLE001  # a user's own layers may raise any exception
-        return record_failure(
-            run, format_error(error), status=Status.OOM if _lacks_memory(error) else Status.FAILED
-        )
+        cause = f"{format_error(error)}{locate_in_own_code(error)}"
+        return record_failure(run, cause, status=Status.OOM if _lacks_memory(error) else Status.FAILED)
     return Outcome(run=run, record=record, checkpoint=checkpoint)
 
 

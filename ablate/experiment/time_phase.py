@@ -79,7 +79,7 @@ class Throughput:
             resident=[dataset.images, dataset.labels, dataset.test_images, dataset.test_labels],
             device=self._device,
         )
-        return ArmCost(**asdict(measured), measured_as=key)
+        return ArmCost(**asdict(measured), memory_format=trainer.memory_format, measured_as=key)
 
     def _list_measurements(self) -> list[tuple[str, int, int, str]]:
         """List the key, block, position and arm of every measurement, in the order of measuring."""

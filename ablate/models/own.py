@@ -92,7 +92,7 @@ def call_foreign(model: str, work: Callable[[], Any]) -> Any:
         except ModelError:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's code may raise anything, or exit
-            place = _locate_in_own_code(error)
+            place = locate_in_own_code(error)
             raise ModelError("model", f"'{model}' failed with {format_error(error)}{place}") from None
         finally:
             torch.set_default_dtype(dtype)
@@ -118,7 +118,7 @@ def _import_attribute(module: str, name: str) -> Any:
     return found
 
 
-def _locate_in_own_code(error: BaseException) -> str:
+def locate_in_own_code(error: BaseException) -> str:
     """The place in the user's own code where the error arose, ` (file, line n)`. Empty if it has none."""
     frames = [
         frame

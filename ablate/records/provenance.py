@@ -69,6 +69,8 @@ class ArmCost:
     parameters: int | None = None
     flops_per_example: int | None = None
     peak_memory_bytes: int | None = None
+    memory_format: str | None = None
+    """The order in memory of the image tensors that the network receives: channels_last or contiguous."""
     measured_as: str | None = None
     """The key of the run whose network was measured, so that no later command measures it again."""
 

@@ -83,8 +83,20 @@ def _describe_machine(evidence: Evidence) -> str:
         f"Machine: {machine.device} ({machine.device_name}). Throughput is measured with the plain torch "
         f"loop, {machine.timing_threads} threads, one run alone on the machine. The time covers fetching a "
         "batch of images from memory, forward pass, backward pass, optimiser step and running metrics. It "
-        "does not cover loading, decoding or evaluation."
+        f"does not cover loading, decoding or evaluation.{_describe_memory_format(evidence)}"
     )
+
+
+def _describe_memory_format(evidence: Evidence) -> str:
+    """Say in which order image tensors lie in memory, which changes throughput. Empty if it is unknown."""
+    used: dict[str, list[str]] = {}
+    for name, cost in evidence.provenance.arms.items():
+        if cost.memory_format is not None:
+            used.setdefault(cost.memory_format, []).append(name)
+    if len(used) < 2:
+        return "".join(f" Image tensors are {kind} for all arms." for kind in used)
+    parts = [f"{kind} for {format_list(names)}" for kind, names in used.items()]
+    return f" Image tensors are {format_list(parts)}; part of a difference in throughput may come from this."
 
 
 def _get_finalists(evidence: Evidence) -> Mapping[str, Finalist]:

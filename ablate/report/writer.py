@@ -12,6 +12,7 @@ from ablate.records.columns import COLUMNS, INPUT_TABLES, OPTIONAL_TABLES, TABLE
 from ablate.records.files import write_whole
 from ablate.records.tables import write_table
 from ablate.report.answer import list_findings, say_what_is_missing, state_headline
+from ablate.report.causes import list_causes
 from ablate.report.cautions import list_cautions, list_tuning_rows
 from ablate.report.conditions import list_conditions
 from ablate.report.evidence import Evidence, gather
@@ -79,6 +80,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
         "terms": list_terms(evidence),
         "conditions": list_conditions(evidence),
         "cautions": list_cautions(evidence),
+        "causes": list_causes(evidence.provenance.causes),
         "references": describe_references(evidence),
         "comparisons": _name_arms(evidence, "comparisons") if not evidence.preliminary else [],
         "tuning": list_tuning_rows(evidence),

@@ -118,7 +118,9 @@ def _find_data(
 
 
 def _print_answer(evidence: "Evidence", page: Path) -> None:
+    from ablate.formatting import format_count
     from ablate.report.answer import list_findings
+    from ablate.report.causes import list_causes
 
     for finding in list_findings(evidence):
         say(f"{finding.subject}: {finding.verdict}", style="bold")
@@ -127,5 +129,7 @@ def _print_answer(evidence: "Evidence", page: Path) -> None:
                 say(f"  {line}")
     say(f"report: {page}")
     if evidence.failed_runs:
-        tell(f"{evidence.failed_runs} runs failed; the report names them and their causes")
+        tell(f"{format_count(evidence.failed_runs, 'run')} failed:")
+        for cause in list_causes(evidence.provenance.causes):
+            tell(f"  {cause}")
         raise typer.Exit(1)

@@ -1,0 +1,23 @@
+"""Why runs failed, diverged or had to be trained alone, in sentences."""
+
+from collections.abc import Mapping
+
+from ablate.formatting import format_count
+
+MOST_CAUSES = 10
+
+
+def list_causes(causes: Mapping[str, str]) -> list[str]:
+    """List each different cause once, with the number of its runs and the first of them.
+
+    `causes` has the cause of each run by the run's name, as the provenance stores it.
+    """
+    runs: dict[str, list[str]] = {}
+    for run, cause in causes.items():
+        runs.setdefault(cause, []).append(run)
+    told = [
+        f"{format_count(len(names), 'run')}: {cause} ({'first: ' if len(names) > 1 else ''}{names[0]})"
+        for cause, names in runs.items()
+    ]
+    more = len(told) - MOST_CAUSES
+    return [*told[:MOST_CAUSES], *([f"{format_count(more, 'other cause')}"] if more > 0 else [])]
