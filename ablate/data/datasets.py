@@ -18,8 +18,8 @@ from pydantic import (
 from ablate.data.cell_text import require_printable, require_table_cell
 from ablate.data.class_names import show
 from ablate.data.contents import hash_contents, list_own_images
-from ablate.data.decoding import DECODING
 from ablate.data.image_cache import hash_files
+from ablate.data.picture_facts import DECODING
 
 FOLDER = "folder"
 """The name of a data set of a person's own images: folders by class, or a table."""

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ablate.data.class_names import show
+from ablate.data.picture_facts import PictureFacts
 from ablate.data.torn import TORN
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image, ImageCms
 
-DECODING = 2
-"""The version of this module's results. Version 1 cut deep images to 8 bits, and ignored transparency."""
 SAFEST_PIXELS = 100_000_000
 """Images with more pixels are refused, because a small file can decompress to a size beyond the memory."""
 ANIMATED = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
@@ -28,31 +27,6 @@ BACKGROUNDS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255)}
 PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339
 """Numbers of tags in a TIFF file."""
 WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class PictureFacts:
-    """What is known about one image. The image cache stores it."""
-
-    width: int
-    height: int
-    mode: str
-    """Pillow's name for the kind of pixels: L, RGB, I;16, …"""
-    frames: int
-    """How many frames or pages the file has. The first one is used."""
-    alpha: bool
-    """Whether some pixels are transparent."""
-    kind: str
-    """`1 bit`, `8 bit`, `integer` (deeper than 8 bits) or `float`."""
-    low: float
-    high: float
-    """The lowest and the highest value of a pixel, in the image's own unit."""
-    levels: int
-    """How many different values the pixels have: 1, 2, or 3 for any more."""
-    inverted: bool = False
-    """Whether 0 is white. It holds for deep images only; Pillow turns the others."""
-    sha256: str
-    """The checksum of the decoded pixels. Equal pictures have equal checksums, whatever their files."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ablate.cache import locate_cache
-from ablate.data.decoding import DECODING, PictureFacts
+from ablate.data.picture_facts import DECODING, PictureFacts
 from ablate.data.reading_progress import tell_progress
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_ROWS = 1_000_000
 """How many files and how many pictures are remembered. The ones that were used longest ago are forgotten."""
@@ -83,8 +84,10 @@ def store_facts(facts: Mapping[str, PictureFacts], background: str) -> None:
     _store("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", rows, "pictures")
 
 
-def read_pixels(key: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
+def read_pixels(key: str, shape: tuple[int, ...]) -> "np.ndarray[Any, Any] | None":
     """The stored pixels of a whole data set. None if there are none of this shape."""
+    import numpy as np
+
     try:
         path = _locate() / f"{key}.npy"
         pixels = np.load(path, allow_pickle=False)
@@ -94,8 +97,10 @@ def read_pixels(key: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any] | None
     return pixels if pixels.shape == shape and pixels.dtype in (np.uint8, np.uint16) else None
 
 
-def store_pixels(key: str, pixels: np.ndarray[Any, Any]) -> None:
+def store_pixels(key: str, pixels: "np.ndarray[Any, Any]") -> None:
     """Store the pixels of a whole data set. Delete the ones that were used longest ago, if there are many."""
+    import numpy as np
+
     if pixels.nbytes > MOST_PIXEL_BYTES // 2:
         return
     with contextlib.suppress(*UNUSABLE):

@@ -13,9 +13,10 @@ from ablate.data import image_cache
 from ablate.data.class_names import show
 from ablate.data.contents import hash_contents, list_own_images
 from ablate.data.datasets import DatasetSpec
-from ablate.data.decoding import DECODING, PictureFacts, decode, fit
+from ablate.data.decoding import decode, fit
 from ablate.data.image_folders import ImageFolder
 from ablate.data.images import Images
+from ablate.data.picture_facts import DECODING, PictureFacts
 from ablate.data.pixel_scale import PixelScale, choose_scale
 from ablate.data.reading_progress import tell_progress
 from ablate.data.survey import Survey, survey_images

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ablate.data.decoding import PictureFacts
+from ablate.data.picture_facts import PictureFacts
 
 USUAL_BITS = (8, 10, 12, 14, 16)
 """How many bits cameras, microscopes and scanners use. The smallest that holds all values is taken."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ablate.data.class_names import show
 from ablate.data.datasets import DatasetSpec
-from ablate.data.decoding import PictureFacts
 from ablate.data.folder_walk import show_some
 from ablate.data.image_folders import ImageFolder
+from ablate.data.picture_facts import PictureFacts
 from ablate.data.pixel_scale import PixelScale
 from ablate.errors import DataError
 from ablate.formatting import format_count, format_list

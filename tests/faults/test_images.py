@@ -22,6 +22,7 @@ from ablate.data.own_images import read_own_images, survey_own_images
 from ablate.data.reading_progress import watch_reading
 from ablate.errors import DataError, StudyError
 from ablate.study import study_file
+from tests.commands import ablate
 from tests.conftest import SMALL
 
 SIZE = 32
@@ -602,3 +603,16 @@ def test_runs_on_images_that_an_earlier_version_decoded_are_not_mixed_with_new_o
     assert dataset.facts.train_images == 8
     with pytest.raises(DataError, match="decodes images differently: start again with --fresh"):
         read_own_images(dataset)
+
+
+def test_a_plan_says_how_the_images_are_read_and_warns(tmp_path: Path) -> None:
+    fill(tmp_path / "photos", SAVES["12 bit in 16"], counts=(30, 30))
+    (tmp_path / "photos" / "empty").mkdir()
+    text = SMALL.replace("digits", "{name: folder, path: photos}").replace("validation: 240\n", "")
+    write(tmp_path / "own.yaml", text)
+    done = ablate("plan", "own.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "images: photos: 2 classes with 60 images: left 30, right 30." in done.stdout
+    assert "images: 48 are for training and 12 for testing." in done.stdout
+    assert "0 is black and 4,095 is white" in done.stdout
+    assert "warning: These folders hold no image that can be read, and are no classes: empty." in done.stderr

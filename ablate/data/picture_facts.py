@@ -1,0 +1,31 @@
+"""What is known about one decoded image."""
+
+from dataclasses import dataclass
+
+DECODING = 2
+"""The version of the results of decoding. Version 1 cut deep images to 8 bits, and ignored transparency."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFacts:
+    """What is known about one image. The image cache stores it."""
+
+    width: int
+    height: int
+    mode: str
+    """Pillow's name for the kind of pixels: L, RGB, I;16, …"""
+    frames: int
+    """How many frames or pages the file has. The first one is used."""
+    alpha: bool
+    """Whether some pixels are transparent."""
+    kind: str
+    """`1 bit`, `8 bit`, `integer` (deeper than 8 bits) or `float`."""
+    low: float
+    high: float
+    """The lowest and the highest value of a pixel, in the image's own unit."""
+    levels: int
+    """How many different values the pixels have: 1, 2, or 3 for any more."""
+    inverted: bool = False
+    """Whether 0 is white. It holds for deep images only; Pillow turns the others."""
+    sha256: str
+    """The checksum of the decoded pixels. Equal pictures have equal checksums, whatever their files."""
