@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ablate import models
+from ablate.models.own import find_callable
 from ablate.seeds import seeded_streams
 
 TRIED_IMAGES = 2
@@ -33,12 +34,16 @@ def choose_memory_format(
     if model in models.MODELS:
         return torch.channels_last
     written = json.dumps(dict(keywords), sort_keys=True)
-    takes = _takes_channels_last(model, written, tuple(image_shape), classes)
+    code = find_callable(model, list(models.MODELS))
+    takes = _takes_channels_last(code, model, written, tuple(image_shape), classes)
     return torch.channels_last if takes else torch.contiguous_format
 
 
 @functools.lru_cache(maxsize=4_096)
-def _takes_channels_last(model: str, keywords: str, image_shape: tuple[int, ...], classes: int) -> bool:
+def _takes_channels_last(
+    _code: Callable[..., nn.Module], model: str, keywords: str, image_shape: tuple[int, ...], classes: int
+) -> bool:
+    # `_code` is what `model` names now. A module that is imported anew needs a new answer.
     def build() -> nn.Module:
         given = json.loads(keywords)
         return models.build(model, given, input_shape=image_shape, classes=classes, init="default", seed=0)
