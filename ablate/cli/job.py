@@ -147,7 +147,7 @@ class _Reporting:
 
     def write(self, *, measure_costs: bool = True) -> Evidence:
         """Write the tables, the provenance and the report of all records so far."""
-        # This import takes a second or two. It comes here, so that workers already train meanwhile.
+        # This import takes a second or two. It comes so late because workers train meanwhile.
         from ablate.report import writer
 
         provenance = replace(

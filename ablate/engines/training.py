@@ -94,7 +94,7 @@ class Course:
     @property
     def wants_validation(self) -> bool:
         """Whether to evaluate on the validation images after this epoch."""
-        # Tuning needs the last epoch only. Searches compare curves. Figures show curves of confirmed runs.
+        # Tuning needs the last epoch only. Searches compare whole curves, and figures show confirmed ones.
         looks = self.last or self.run.phase in (Phase.CONFIRM, Phase.SEARCH)
         return looks and len(self.validation_indices) > 0 and not self._diverged
 

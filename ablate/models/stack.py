@@ -63,7 +63,7 @@ class Stack:
             stride=stride,
             padding=around,
             dilation=1,
-            # Only the first convolution can be too large. Padding by half the odd kernel makes others fit.
+            # Only the first kernel can be larger than its map. The padding of others keeps the map's size.
             keyword="stem_kernel",
             remedy=f"a smaller stem_kernel, more stem_padding or {LARGER_IMAGES}",
         )

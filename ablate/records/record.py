@@ -43,7 +43,7 @@ class Record(Protocol):
         """Store a timing block, in one transaction."""
 
     def find_timing_machine(self, machine: str) -> str:
-        """Find the machine whose timing blocks are used: `machine`, or another host that does the timing."""
+        """Return the machine that times the arms: another host if it has begun to, or else `machine`."""
 
     def set_timing_machine(self, machine: str) -> None:
         """From now on use the timing blocks of this machine."""

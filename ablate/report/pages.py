@@ -37,7 +37,7 @@ def load_templates(*, autoescape: bool) -> Environment:
 
 
 def _format_number(value: Any, digits: int = 2) -> str:
-    """Format a table's number: `12,500` if whole, else with fixed digits. An unknown number is `–`."""
+    """Format a table's number: whole like `12,500`, others with `digits` decimals. Unknown is `–`."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return (f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}").replace("-", "−")
