@@ -19,7 +19,7 @@ from ablate.data.images import Images
 from ablate.data.picture_facts import DECODING, PictureFacts
 from ablate.data.pixel_scale import PixelScale, choose_scale
 from ablate.data.reading_progress import tell_progress
-from ablate.data.survey import Survey, survey_images
+from ablate.data.survey import survey_images
 from ablate.errors import DataError
 
 MOST_NAMED = 10
@@ -67,17 +67,6 @@ def read_own_images(dataset: DatasetSpec) -> Images:
         read_as=survey.read_as,
         cautions=survey.cautions,
     )
-
-
-def survey_own_images(dataset: DatasetSpec) -> Survey:
-    """Say how a folder or table of images is read. Images that earlier commands have decoded are not read.
-
-    Raises:
-        DataError: like `read_own_images`.
-    """
-    listed, checksums = _list_unchanged(dataset)
-    facts = _decode_all(dataset, listed.files, checksums, with_pixels=False).facts
-    return survey_images(dataset, listed, facts, choose_scale(facts))
 
 
 def _list_unchanged(dataset: DatasetSpec) -> tuple[ImageFolder, list[str]]:

@@ -18,7 +18,7 @@ from ablate.data.datasets import DatasetSpec
 from ablate.data.decoding import decode
 from ablate.data.image_folders import list_image_folder
 from ablate.data.images import Images
-from ablate.data.own_images import read_own_images, survey_own_images
+from ablate.data.own_images import read_own_images
 from ablate.data.reading_progress import watch_reading
 from ablate.errors import DataError, StudyError
 from ablate.study import study_file
@@ -78,11 +78,11 @@ def read(path: Path, **settings: object) -> Images:
 
 
 def caution(path: Path, **settings: object) -> str:
-    return " ".join(survey_own_images(name_set(path, **settings)).cautions)
+    return " ".join(read_own_images(name_set(path, **settings)).cautions)
 
 
 def survey(path: Path, **settings: object) -> str:
-    return " ".join(survey_own_images(name_set(path, **settings)).read_as)
+    return " ".join(read_own_images(name_set(path, **settings)).read_as)
 
 
 def write_tiff(path: Path, values: np.ndarray, *, form: int, photometric: int = 1) -> None:
@@ -365,7 +365,7 @@ def test_broken_images_are_named_together(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"12 images cannot be used: .*left/000\.png.*\(and 2 more\)"
     ) as error:
-        survey_own_images(name_set(tmp_path))
+        read_own_images(name_set(tmp_path))
     assert "\n" not in str(error.value)
 
 

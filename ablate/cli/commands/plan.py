@@ -50,13 +50,11 @@ def _tell_about_images(study: StudySpec) -> None:
     """Decode a person's own images, and say how they are read. Other data sets are known."""
     if study.dataset.path is not None:
         from ablate.data.loading import prepare_trial_images
-        from ablate.data.own_images import survey_own_images
         from ablate.stats.chance import describe_majority
 
-        survey = survey_own_images(study.dataset)
-        for sentence in survey.read_as:
-            say(f"images: {sentence}")
         images = prepare_trial_images(study.dataset, None)
+        for sentence in images.read_as:
+            say(f"images: {sentence}")
         say(f"test images: {describe_majority(images.classes, images.count_test_images())}")
-        for caution in survey.cautions:
+        for caution in images.cautions:
             tell(f"warning: {caution}")
