@@ -39,9 +39,7 @@ def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Data
                 evaluated=(study.validation, facts.test_images),
             )
         except ModelError as error:
-            raise StudyError(
-                f"{study.locate(error.keyword)}: arm {run.arm.name}: {error}{_add_remedy(str(error))}"
-            ) from None
+            raise StudyError(f"{study.locate(error.keyword)}: arm {run.arm.name}: {error}") from None
 
 
 def _list_different_runs(study: StudySpec, layout: Layout) -> Iterator[Run]:
@@ -56,11 +54,3 @@ def _list_different_runs(study: StudySpec, layout: Layout) -> Iterator[Run]:
             if identity not in seen:
                 seen.add(identity)
                 yield run
-
-
-def _add_remedy(message: str) -> str:
-    """A remedy for an error in the network, if its message has none and is about shapes."""
-    about_shapes = ("shape", "size", "channels", "dimension", "stack expects")
-    if "failed with" in message and "batch_size" not in message and any(w in message for w in about_shapes):
-        return ": change the network, or resize the images by recipe.input_size"
-    return ""

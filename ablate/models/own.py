@@ -20,6 +20,14 @@ from ablate.seeds import seeded_streams
 ENTRY_POINTS = "ablate.models"
 """The group of entry points in which installed packages offer networks by name."""
 _allowed: list[str] = []
+_OF_SHAPE = "let the network take `input_shape` and `classes`, or resize the images by recipe.input_size"
+REMEDIES = {
+    "dtype": "images are float32, so keep the network in float32",
+    "scalar type": "images are float32, so keep the network in float32",
+    "does not require grad": "let the gradient pass from the output to the parameters",
+    **dict.fromkeys(("channels", "shape", "size", "stack expects", "Dimension"), _OF_SHAPE),
+}
+"""The remedy for an error whose message contains a word. The first word that fits counts."""
 _LIBRARIES = tuple(
     str(Path(place).resolve())
     for place in (
@@ -93,11 +101,21 @@ def call_foreign(model: str, work: Callable[[], Any]) -> Any:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's code may raise anything, or exit
             place = locate_in_own_code(error)
-            raise ModelError("model", f"'{model}' failed with {format_error(error)}{place}") from None
+            told = f"{format_error(error)}{place}{_find_remedy(error)}"
+            raise ModelError("model", f"'{model}' failed with {told}") from None
         finally:
             torch.set_default_dtype(dtype)
             if torch.get_num_threads() != threads:
                 torch.set_num_threads(threads)
+
+
+def _find_remedy(error: BaseException) -> str:
+    """The remedy for an error that torch raises in a network, as the end of a message. Empty if unknown."""
+    if isinstance(error, RuntimeError | ValueError | IndexError):
+        for word, remedy in REMEDIES.items():
+            if word in str(error):
+                return f": {remedy}"
+    return ""
 
 
 def is_library(path: str | Path) -> bool:

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined]
 
 from ablate.errors import ModelError
+from ablate.formatting import format_count
 from ablate.models.layers import initialise
 from ablate.models.own import call_foreign
 from ablate.seeds import seeded_streams
@@ -40,6 +41,10 @@ def construct(
         network = call_foreign(model, lambda: function(**copy.deepcopy(dict(settings))))
         if not isinstance(network, nn.Module):
             raise ModelError("model", f"{model} gives a {type(network).__name__}, not a torch.nn.Module")
+        if isinstance(network, torch.jit.ScriptModule):
+            raise ModelError(
+                "model", f"{model} gives a compiled torch.jit.ScriptModule: return the plain one"
+            )
         _materialise(model, network, input_shape)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ModelError("model", f"{model} gives a network without parameters that can be trained")
@@ -93,7 +98,7 @@ def require_logits(model: str, output: Any, images: int, classes: int, *, traini
     if shape != (images, classes):
         raise ModelError(
             "model",
-            f"{model} gives {shape} for {images} images of {classes} classes {mode}, not "
+            f"{model} gives {shape} for {format_count(images, 'image')} of {classes} classes {mode}, not "
             f"({images}, {classes}): give it the parameter `classes`, which ablate sets, and return "
             "(batch, classes)",
         )
