@@ -1,0 +1,191 @@
+"""Networks that draw random numbers. One seed gives one result, or one line says why it cannot."""
+
+import itertools
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ablate import models
+from ablate.data.datasets import find_dataset
+from ablate.data.loading import make_noise
+from ablate.design.runs import Run
+from ablate.engines.loop import LoopTrainer
+from ablate.engines.training import train
+from ablate.errors import StudyError
+from ablate.records.run_records import Phase
+from ablate.seeds import seeded_streams
+from tests.commands import ablate
+from tests.faults.foreign_code import ForeignCode
+
+NAMES = (f"drawing{number}" for number in itertools.count())
+HEAD = """
+import os, random, secrets, time, uuid
+import numpy as np
+import torch
+from torch import nn
+
+def dense(width, value=0.0):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, 10))
+    nn.init.constant_(net[1].bias, float(value))
+    return net
+
+class Whole(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.net = dense(width)
+
+    def forward(self, x):
+        return self.net(x) + self.draw()
+"""
+
+
+@pytest.fixture
+def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ForeignCode:
+    return ForeignCode(tmp_path, monkeypatch)
+
+
+SEEDED = {
+    "random": "def net(width=8): return dense(width, random.random())",
+    "random.shuffle": "def net(width=8):\n    v = list(range(9))\n    random.shuffle(v)\n    return dense(width, v[0])",
+    "numpy": "def net(width=8): return dense(width, np.random.normal())",
+    "numpy's RandomState of a drawn seed": (
+        "def net(width=8): return dense(width, np.random.RandomState(np.random.randint(9)).rand())"
+    ),
+    "torch": "def net(width=8): return dense(width, torch.rand(()))",
+    "at import": "value = np.random.rand() + random.random() + torch.rand(()).item()\n"
+    "def net(width=8): return dense(width, value)",
+    "in training": "class net(Whole):\n    def draw(self): return np.random.rand() if self.training else 0",
+    "in evaluation": "class net(Whole):\n    def draw(self): return 0 if self.training else random.random()",
+    "a constant generator": (
+        "def net(width=8): return dense(width, torch.rand((), generator=torch.Generator().manual_seed(3)))"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", SEEDED.values(), ids=SEEDED)
+def test_a_network_that_draws_from_global_generators_is_determined_by_its_seed(
+    people: ForeignCode, code: str
+) -> None:
+    """Two builds and two trainings with one seed give the same parameters.
+
+    - https://github.com/MichiganCOG/ViP/issues/25: numpy is not seeded, torch is. Mended.
+    - https://github.com/divelab/GOOD/issues/27: starting weights differ from run to run. Mended.
+    - https://github.com/ehsanhaghighat/sciann/issues/53: a seed does not determine starting weights. Mended.
+    - https://github.com/pytorch/pytorch/issues/5059: workers of one process share numpy's state. Mended.
+    - https://github.com/facebookresearch/fairseq/issues/1383: workers draw the same from numpy. Mended.
+    - https://github.com/Lightning-AI/pytorch-lightning/pull/6960: numpy is not seeded in workers. Mended.
+    - https://github.com/seffnet/seffnet/issues/20: does a project need numpy's and Python's seed? Mended.
+    """
+    name = next(NAMES)
+    people.write(f"{name}.py", HEAD + code)
+    layout = people.plan(f"{name}:net")
+    dataset = make_noise(find_dataset("digits").facts)
+    run = Run(phase=Phase.CONFIRM, arm=layout.arms[0], setting={}, seed=5)
+    ends = []
+    for before in (1, 2):  # the state of the process does not matter
+        random.seed(before), np.random.seed(before), torch.manual_seed(before)
+        trainer = LoopTrainer(run, dataset, torch.device("cpu"))
+        with seeded_streams(5, "dropout"):
+            trainer.step(torch.arange(32))
+        with seeded_streams(5, "evaluation"):
+            trainer.evaluate(dataset.images[:50], dataset.labels[:50])
+        ends.append(torch.cat([tensor.flatten() for tensor in trainer.model.state_dict().values()]))
+    assert torch.equal(*ends)
+
+
+REFUSED = {
+    "secrets": "def net(width=8): return dense(width, secrets.randbelow(10**9))",
+    "os.urandom": "def net(width=8): return dense(width, int.from_bytes(os.urandom(3), 'big'))",
+    "uuid": "def net(width=8): return dense(width, uuid.uuid4().int % 10**6)",
+    "the clock": "def net(width=8): return dense(width, time.perf_counter_ns() % 10**6)",
+    "numpy's own generator": "def net(width=8): return dense(width, np.random.default_rng().normal())",
+    "a generator that goes on": (
+        "g = torch.Generator().manual_seed(3)\ndef net(width=8): return dense(width, torch.rand((), generator=g))"
+    ),
+    "random's own generator": "def net(width=8): return dense(width, random.SystemRandom().random())",
+    "its own generator in training": (
+        "g = np.random.default_rng(3)\nclass net(Whole):\n"
+        "    def forward(self, x): return self.net(x) * float(g.random() + 0.5)"
+        " if self.training else self.net(x)"
+    ),
+    "a counter": "n = [0]\ndef net(width=8):\n    n[0] += 1\n    return dense(width, n[0])",
+}
+
+
+@pytest.mark.parametrize("code", REFUSED.values(), ids=REFUSED)
+def test_a_network_that_draws_from_elsewhere_is_refused(people: ForeignCode, code: str) -> None:
+    """It is built and trained twice with one seed, and the numbers differ.
+
+    - https://github.com/dedupeio/dedupe/issues/643: no seed makes the result repeatable. Mended.
+    - https://github.com/numericalalgorithmsgroup/pybobyqa/issues/30: how can the random numbers be fixed? Mended.
+    """
+    name = next(NAMES)
+    people.write(f"{name}.py", HEAD + code)
+    with pytest.raises(StudyError, match="draw random numbers only from the global generators") as error:
+        people.plan(f"{name}:net")
+    assert "\n" not in str(error.value)
+
+
+def test_how_often_a_network_is_evaluated_does_not_change_its_training(people: ForeignCode) -> None:
+    """A network that draws in evaluation, as Monte Carlo dropout does, draws from a stream of its own.
+
+    - https://github.com/Lightning-AI/pytorch-lightning/issues/20412: each epoch draws the same. Right before.
+    """
+    name = next(NAMES)
+    people.write(f"{name}.py", HEAD + "class net(Whole):\n    def draw(self): return torch.rand(10)")
+    layout = people.plan(f"{name}:net", recipe="train_images: 100")
+    noise = make_noise(find_dataset("digits").facts, images=600)
+    dataset = replace(noise, test_images=noise.images[:50], test_labels=noise.labels[:50])
+    losses = []
+    for phase in (Phase.TUNE, Phase.CONFIRM):  # tuning evaluates after the last epoch only
+        arm = layout.arms[0]
+        run = Run(phase=phase, arm=arm, setting={"epochs": 3}, seed=1)
+        record = train(run, LoopTrainer(run, dataset, torch.device("cpu")), dataset, validation=100)
+        losses.append([point.train_loss for point in record.epochs])
+    assert losses[0] == losses[1]
+
+
+def test_code_of_others_leaves_the_generators_as_they_were(people: ForeignCode) -> None:
+    name = next(NAMES)
+    code = "def net(width=8):\n    random.seed(1); np.random.seed(1); torch.manual_seed(1)\n    return dense(width)"
+    people.write(f"{name}.py", HEAD + code)
+    random.seed(7), np.random.seed(7), torch.manual_seed(7)
+    wanted = random.random(), np.random.rand(), torch.rand(()).item()
+    random.seed(7), np.random.seed(7), torch.manual_seed(7)
+    models.build(f"{name}:net", {}, input_shape=(1, 28, 28), classes=10, init="default", seed=0)
+    assert (random.random(), np.random.rand(), torch.rand(()).item()) == wanted
+
+
+def test_the_streams_are_restored_after_an_error() -> None:
+    random.seed(7)
+    wanted = random.random()
+    random.seed(7)
+    with pytest.raises(ZeroDivisionError), seeded_streams(0, "test"):
+        random.random(), 1 / 0
+    assert random.random() == wanted
+
+
+def test_a_study_gives_the_same_bytes_whatever_its_network_draws_from(people: ForeignCode) -> None:
+    """Building, training and evaluation draw from all three generators, in one worker and in two.
+
+    - https://github.com/peikexin9/deepxplore/issues/2: results differ until all generators are seeded. Mended.
+    """
+    code = (
+        "class net(Whole):\n"
+        "    def __init__(self, width=8):\n        super().__init__(width)\n"
+        "        nn.init.constant_(self.net[1].bias, random.random() + np.random.rand())\n"
+        "    def draw(self): return random.random() + np.random.rand() + torch.rand(10)\n"
+    )
+    people.write("alldraws.py", HEAD + code)
+    people.plan("alldraws:net", recipe="train_images: 200")
+    tables = []
+    for jobs in ("1", "2"):
+        command = ("run", "study.yaml", "--quiet", "--plugin", "alldraws", "--jobs", jobs, "--out", jobs)
+        done = ablate(*command, cwd=people.folder, drawn=False)
+        assert done.returncode == 0, done.stderr
+        tables.append((people.folder / jobs / "tried" / "tables" / "runs.csv").read_bytes())
+    assert tables[0] == tables[1]
