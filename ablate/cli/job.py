@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ablate import models
 from ablate.cli.console import err, tell
 from ablate.cli.doctor import warn_without_lanes
 from ablate.cli.progress import make_display
 from ablate.cli.reading import tell_about_images
 from ablate.cores import count_cores
-from ablate.design.designs import lay_out
+from ablate.design.designs import Layout, lay_out
 from ablate.errors import AblateError, FolderError, install_command
 from ablate.execution.executor import Conditions
 from ablate.experiment.conduct import Conduct
@@ -64,7 +65,7 @@ class Job:
             changed = folder.adopt(study)
             if store is not None:
                 store.share_study(study_file.dump(study))
-            conditions = self._read_data()
+            conditions = self._read_data(layout)
             conduct = Conduct(
                 study,
                 layout,
@@ -95,14 +96,16 @@ class Job:
                 "old folder; report, compare, explore, activations and export work on any machine"
             )
 
-    def _read_data(self) -> Conditions:
+    def _read_data(self, layout: Layout) -> Conditions:
         """Read and check the data set, and return the conditions that all runs share."""
+        used = sorted({arm.model for arm in layout.arms})
         conditions = Conditions(
             dataset=self.study.dataset,
             data_root=self.data_root,
             validation=self.study.validation,
             device=self.device,
             plugins=own.list_allowed(),
+            code=tuple((model, code) for model in used if (code := models.fingerprint(model))),
         )
         # Read the data here first, so that a damaged file gives one error and not a failure of every run.
         dataset = conditions.load(None)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ablate import models
 from ablate.data import loading
 from ablate.data.datasets import DatasetSpec
 from ablate.design.runs import Run, name_setting
@@ -38,6 +39,8 @@ class Conditions:
     device: str
     plugins: tuple[str, ...] = ()
     """Packages whose code the study may use."""
+    code: tuple[tuple[str, str], ...] = ()
+    """The models of users' own networks, each with the fingerprint of its code when the study began."""
 
     def load(self, input_size: int | None) -> loading.Dataset:
         """Load the data set onto the device, at the recipe's image size."""
@@ -58,6 +61,10 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
 
     `placed` is the data set at the recipe's image size, if the device already has this data set.
     """
+    if dict(conditions.code).get(run.arm.model) not in (None, models.fingerprint(run.arm.model)):
+        return record_failure(
+            run, f"the code of {run.arm.model} changed while the study ran: run the same command again"
+        )
     try:
         dataset = placed or conditions.load(run.recipe.input_size)
         trainer = choose_trainer(run, dataset, dataset.images.device)

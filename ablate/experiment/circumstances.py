@@ -25,6 +25,7 @@ def describe_circumstances(
     records = [record for _, record in plan.find_recorded()]
     engines = Counter(record.engine for record in records if record.engine)
     used_models = sorted({arm.model for arm in plan.layout.arms})
+    own_code = {model: code for model in used_models if (code := models.identify_code(model))}
     return Provenance(
         machine=machine,
         data=_describe_data(dataset),
@@ -38,7 +39,8 @@ def describe_circumstances(
         engines=dict(sorted(engines.items())),
         causes={f"{r.phase} {r.arm} {r.setting} seed {r.seed}": r.cause for r in records if r.cause},
         # Only the code of a user's own network may change without a new version of ablate.
-        code={model: code for model in used_models if (code := models.fingerprint(model))},
+        code={model: code.sha256 for model, code in own_code.items()},
+        code_content={model: (*code.files, *code.packages) for model, code in own_code.items()},
         plugins=plugins,
         search=plan.generations.summarise(),
         mixed_engines=_list_mixed_engines(plan),

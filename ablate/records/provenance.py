@@ -124,6 +124,8 @@ class Provenance:
     """The runs that failed, diverged or had to be trained alone, each with the cause."""
     code: Mapping[str, str] = field(default_factory=dict)
     """The fingerprint of the code of users' own networks, by model name."""
+    code_content: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What the fingerprint covers, by model name: files, and packages with their versions."""
     plugins: tuple[str, ...] = ()
     """The packages that the user allowed the study to load networks from."""
     search: SearchFacts | None = None

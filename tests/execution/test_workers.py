@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -177,3 +178,10 @@ def test_a_command_ends_after_the_server_of_its_workers_so_that_their_time_count
     script = "from ablate.execution import fork_server as p; p.prepare(); print(p.forkserver._forkserver._forkserver_pid)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not psutil.pid_exists(int(done.stdout))
+
+
+def test_a_run_with_other_code_than_the_study_began_with_is_refused(small) -> None:
+    conditions = replace(CONDITIONS, code=(("lenet", "another fingerprint"),))
+    record = executor.execute(some_runs(small(), 1)[0], conditions).record
+    assert record.status == "failed"
+    assert record.cause == "the code of lenet changed while the study ran: run the same command again"
