@@ -68,6 +68,8 @@ def test_any_change_of_what_a_network_is_made_of_makes_it_another_network(
     - https://github.com/joblib/joblib/issues/1287: a changed helper function gives old results. Mended.
     - https://github.com/joblib/joblib/issues/1621: a changed subroutine is not noticed. Mended.
     - https://github.com/joblib/joblib/issues/59: results depend on another function's code. Mended.
+    - https://github.com/joblib/joblib/pull/60: results should depend on other functions, too. Mended.
+    - https://github.com/streamlit/streamlit/pull/2798: a change of an inner function is not noticed. Mended.
     - https://github.com/pipefunc/pipefunc/issues/964: results of an edited function are old. Right before.
     - https://github.com/streamlit/streamlit/issues/1797: edited code in the current folder counts as a library. Mended.
     - https://github.com/zenml-io/zenml/issues/1011: a function that another one calls is not noticed. Mended.
