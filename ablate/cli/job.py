@@ -99,13 +99,14 @@ class Job:
     def _read_data(self, layout: Layout) -> Conditions:
         """Read and check the data set, and return the conditions that all runs share."""
         used = sorted({arm.model for arm in layout.arms})
+        codes = {model: models.identify_code(model) for model in used}
         conditions = Conditions(
             dataset=self.study.dataset,
             data_root=self.data_root,
             validation=self.study.validation,
             device=self.device,
             plugins=own.list_allowed(),
-            code=tuple((model, code) for model in used if (code := models.fingerprint(model))),
+            code=tuple((model, code.modules_sha256) for model, code in codes.items() if code),
         )
         # Read the data here first, so that a damaged file gives one error and not a failure of every run.
         dataset = conditions.load(None)

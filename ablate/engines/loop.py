@@ -32,7 +32,8 @@ class LoopTrainer:
             classes=len(dataset.classes),
             device=device,
         )
-        self.model: nn.Module = model.to(device, memory_format=self._format).train()  # type: ignore[call-overload]
+        self.model: nn.Module = model.to(device, memory_format=self._format)  # type: ignore[call-overload]
+        self.model.train()  # a user's own `train` may return nothing
         self._optimizer = _make_optimizer(run.recipe, self.model)
         self._augment = Augmentation(run.recipe.augmentation, run.seed)
         self._images, self._labels = dataset.images, dataset.labels

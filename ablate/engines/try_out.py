@@ -81,12 +81,14 @@ def _list_sizes(examples: int, batch_size: int) -> list[int]:
 def _check_output(model: str, classes: int, network: nn.Module, given: tuple[Tensor], output: Any) -> None:
     """A forward hook: require logits for the images that the network was given."""
     require_logits(model, output, len(given[0]), classes, training=network.training)
+    if not network.training and not output.isfinite().all():
+        raise ModelError("model", f"{model} gives logits that are no numbers in evaluation: mend them")
 
 
 def _require_own_parameters(run: Run, first: nn.Module, second: nn.Module) -> None:
     """Require that two networks of one arm share no parameter. Otherwise a run would go on with another's."""
-    shared = {id(parameter) for parameter in first.parameters()} & {id(p) for p in second.parameters()}
-    if shared:
+    both = [{id(tensor) for tensor in (*one.parameters(), *one.buffers())} for one in (first, second)]
+    if both[0] & both[1]:
         raise ModelError(
             "model",
             f"{run.arm.model} gives the same parameters each time it is called, so all runs would train one "

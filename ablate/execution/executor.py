@@ -40,7 +40,7 @@ class Conditions:
     plugins: tuple[str, ...] = ()
     """Packages whose code the study may use."""
     code: tuple[tuple[str, str], ...] = ()
-    """The models of users' own networks, each with the fingerprint of its code when the study began."""
+    """The models of users' own networks, each with the checksum of its Python files when the study began."""
 
     def load(self, input_size: int | None) -> loading.Dataset:
         """Load the data set onto the device, at the recipe's image size."""
@@ -61,7 +61,9 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
 
     `placed` is the data set at the recipe's image size, if the device already has this data set.
     """
-    if dict(conditions.code).get(run.arm.model) not in (None, models.fingerprint(run.arm.model)):
+    code = dict(conditions.code).get(run.arm.model)
+    imported = models.identify_code(run.arm.model) if code else None
+    if imported and imported.modules_sha256 != code:
         return record_failure(
             run, f"the code of {run.arm.model} changed while the study ran: run the same command again"
         )

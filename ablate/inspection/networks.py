@@ -120,7 +120,8 @@ def load_network(
         raise FolderError(f"{where} does not hold the weights of its network ({reason})") from None
     if not all(tensor.isfinite().all() for tensor in state.values()):
         raise FolderError(f"{where} holds weights that are not finite: its training diverged")
-    return network.to(device).eval()
+    network.to(device).eval()
+    return network
 
 
 def _rebuild_run(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, arm: str, seed: int) -> Run:

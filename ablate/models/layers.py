@@ -254,7 +254,8 @@ def list_layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[Laye
     device = next((parameter.device for parameter in model.parameters()), None)
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, *input_shape, device=device))
+            model.eval()
+            model(torch.zeros(1, *input_shape, device=device))
     finally:
         for hook in hooks:
             hook.remove()

@@ -25,6 +25,7 @@ REMEDIES = {
     "dtype": "images are float32, so keep the network in float32",
     "scalar type": "images are float32, so keep the network in float32",
     "does not require grad": "let the gradient pass from the output to the parameters",
+    "more than 1 value per channel": "choose another batch_size",
     **dict.fromkeys(("channels", "shape", "size", "stack expects", "Dimension"), _OF_SHAPE),
 }
 """The remedy for an error whose message contains a word. The first word that fits counts."""
@@ -157,11 +158,14 @@ def _import_module(module: str) -> ModuleType:
 
 
 def _load(model: str, load: Callable[[], Any]) -> Callable[..., nn.Module]:
+    # Python runs a module's code once, at the first import. To seed and restore all generators takes longer
+    # than to find an imported module, and every run is looked up by name several times.
     def load_with_seed() -> Any:
         with seeded_streams(0, "import"):  # a module may draw random numbers when it is imported
             return load()
 
-    found = call_foreign(model, load_with_seed)
+    known = find_module(model) in sys.modules
+    found = call_foreign(model, load if known else load_with_seed)
     if isinstance(found, nn.Module):
         raise ModelError(
             "model",

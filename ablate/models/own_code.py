@@ -18,6 +18,7 @@ from ablate.models.own import find_module, is_library
 NOT_CODE = ("__pycache__",)
 MARKS_OF_REPORT = ("study.db", "environment.json")
 """A folder that contains one of these files is a report folder, which a run itself changes."""
+LONGEST_NAME = 1_000
 MOST_FILES_IN_FOLDER = 1_000
 """A folder that the code names, and that contains more files, is data and not part of the code."""
 RECORDED_ELSEWHERE = ("torch", "ablate")
@@ -30,6 +31,8 @@ class Code:
 
     sha256: str
     """The checksum of the files and of the packages' versions. Changed code counts as another network."""
+    modules_sha256: str
+    """The checksum of the Python files alone. A run may write other files, but it changes no code."""
     files: tuple[str, ...]
     """The files, relative to the folders in which Python finds their modules."""
     packages: tuple[str, ...]
@@ -74,13 +77,18 @@ def identify(model: str, function: Callable[..., Any]) -> Code:
             waiting += sorted(new)
     versions = sorted(_list_versions(packages))
     together = hashlib.sha256("\n".join(versions).encode())
+    modules = hashlib.sha256()
     listed = sorted((name, path) for path, name in files.items())
     for name, path in listed:
         content = path.read_bytes()
-        together.update(f"\0{name}\0{len(content)}\0".encode())
-        together.update(content)
+        for checksum in (together, modules) if path.suffix == ".py" else (together,):
+            checksum.update(f"\0{name}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
+            checksum.update(content)
     return Code(
-        sha256=together.hexdigest(), files=tuple(name for name, _ in listed), packages=tuple(versions)
+        sha256=together.hexdigest(),
+        modules_sha256=modules.hexdigest(),
+        files=tuple(name for name, _ in listed),
+        packages=tuple(versions),
     )
 
 
@@ -120,20 +128,27 @@ def _list_files(top: str, place: Path) -> list[Path]:
     root = _find_place(top)
     if root is None or not root.is_dir():
         return [place] if place.is_file() else []
-    return list(_walk(root))
+    spec = getattr(sys.modules.get(top), "__spec__", None)
+    roots = map(Path, getattr(spec, "submodule_search_locations", None) or [root])
+    return [path for root in roots if root.is_dir() for path in _walk(root)]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    entries = sorted(folder.iterdir())
-    if any(entry.name in MARKS_OF_REPORT for entry in entries):
-        return
-    for entry in entries:
-        if entry.name in NOT_CODE or entry.name.startswith(".") or entry.suffix == ".pyc":
+def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yield all files below a folder. Report folders, and folders that contain one, are no code."""
+    for entry in sorted(folder.iterdir()):
+        if entry.name in NOT_CODE or entry.name.startswith("."):
             continue
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _walk(entry)
+        if entry.is_dir():
+            # A link to a folder above would lead round and round.
+            if entry.resolve() not in (folder.resolve(), *above) and not _has_reports(entry):
+                yield from _walk(entry, (*above, folder.resolve()))
         elif entry.is_file():
             yield entry
+
+
+def _has_reports(folder: Path) -> bool:
+    """Whether a folder is a report folder, or contains one. A run itself changes these."""
+    return any((folder / mark).exists() or next(folder.glob(f"*/{mark}"), None) for mark in MARKS_OF_REPORT)
 
 
 def _shorten(path: Path, top: str, place: Path) -> str:
@@ -181,9 +196,11 @@ def _find_named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
     """Find the files that the code names, in its own folder or in the current one."""
     for text in _list_texts(tree):
         if not re.fullmatch(r"(?=.*[\w])[^\0\n:|<>?\[\]]{1,200}", text) or text.startswith(("/", "~", "**")):
+            if text.startswith("/") and len(text) < LONGEST_NAME and Path(text).is_file():
+                yield Path(text)
             continue
         for near in dict.fromkeys([folder, Path.cwd()]):
-            for found in sorted(near.glob(text.rstrip("/")) if text.strip("./*") else ()):
+            for found in _match(near, text):
                 if found.is_file():
                     yield found
                 elif found.is_dir() and found not in (
@@ -192,14 +209,24 @@ def _find_named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
                     *Path.cwd().parents,
                     Path.cwd(),
                 ):
-                    below = list(_walk(found))
+                    below = [] if _has_reports(found) else list(_walk(found))
                     yield from below if len(below) <= MOST_FILES_IN_FOLDER else ()
+
+
+def _match(folder: Path, text: str) -> list[Path]:
+    """List the files and folders below a folder that a text names. A text need not be a pattern at all."""
+    if not text.strip("./*") or "**" in text:
+        return []
+    try:
+        return sorted(folder.glob(text.rstrip("/")))
+    except (ValueError, NotImplementedError, OSError):  # a text that is no pattern, or an unreadable folder
+        return []
 
 
 def _find_named_modules(tree: ast.Module) -> Iterator[str]:
     """Find the local modules that the code names in strings, for importlib.import_module."""
     for text in _list_texts(tree):
-        if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text) and text in sys.modules and _is_local(text):
+        if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text) and _is_local(text.partition(".")[0]):
             yield text
 
 

@@ -74,7 +74,7 @@ def check_output(model: str, network: nn.Module, input_shape: Sequence[int], cla
     images = torch.zeros(CHECKED_IMAGES, *input_shape)
     with seeded_streams(0, "check"), torch.no_grad():
         for training in (True, False):
-            output = call_foreign(model, partial(network.train(training), images))
+            output = call_foreign(model, partial(_pass_through, network, images, training=training))
             require_logits(model, output, CHECKED_IMAGES, classes, training=training)
 
 
@@ -111,7 +111,7 @@ def _materialise(model: str, network: nn.Module, input_shape: Sequence[int]) -> 
             return
         images = torch.zeros(CHECKED_IMAGES, *input_shape)
         with torch.no_grad():
-            call_foreign(model, partial(network.train(training), images))
+            call_foreign(model, partial(_pass_through, network, images, training=training))
         if training:
             for layer in network.modules():
                 if isinstance(layer, _NormBase):
@@ -119,6 +119,11 @@ def _materialise(model: str, network: nn.Module, input_shape: Sequence[int]) -> 
     network.train()
     if lazy := [name for name, tensor in _list_tensors(network) if _is_uninitialised(tensor)]:
         raise ModelError("model", f"{model}: no pass through the network gives {lazy[0]} a shape: remove it")
+
+
+def _pass_through(network: nn.Module, images: Tensor, *, training: bool) -> Any:
+    network.train(training)  # a user's own `train` may return nothing
+    return network(images)
 
 
 def _is_lazy(network: nn.Module) -> bool:

@@ -60,7 +60,8 @@ def count_flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int
     device = next(model.parameters()).device
     training = model.training
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.eval()(torch.zeros(1, *image_shape, device=device))
+        model.eval()
+        model(torch.zeros(1, *image_shape, device=device))
     model.train(training)
     return int(counter.get_total_flops())
 

@@ -12,12 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ablate import models
 from ablate.data.datasets import find_dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run
 from ablate.execution import executor
 from ablate.execution.executor import Conditions
 from ablate.execution.workers import LocalProcesses, ThisProcess
+from ablate.models.own_code import Code
 from ablate.records.run_records import RunRecord
 
 CONDITIONS = Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu")
@@ -180,8 +182,12 @@ def test_a_command_ends_after_the_server_of_its_workers_so_that_their_time_count
     assert not psutil.pid_exists(int(done.stdout))
 
 
-def test_a_run_with_other_code_than_the_study_began_with_is_refused(small) -> None:
-    conditions = replace(CONDITIONS, code=(("lenet", "another fingerprint"),))
+def test_a_run_with_other_code_than_the_study_began_with_is_refused(
+    small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = Code(sha256="new", modules_sha256="new", files=(), packages=())
+    monkeypatch.setattr(models, "identify_code", lambda _: imported)
+    conditions = replace(CONDITIONS, code=(("lenet", "old"),))
     record = executor.execute(some_runs(small(), 1)[0], conditions).record
     assert record.status == "failed"
     assert record.cause == "the code of lenet changed while the study ran: run the same command again"

@@ -21,6 +21,7 @@ FILES = {
     "homemade/sub/__init__.py": "from .other import value as other\n",
     "homemade/sub/other.py": "value = 3\n",
     "homemade/sub/unused.py": "value = 4\n",
+    "homemade/odd.py": "texts = ['a**b', '**', '../..', '/', '~', '[', 'x' * 999, '\\0', '%s/*', 'a//b', '...']\n",
     "homemade/widths.json": "[3, 4]",
     "homehelp.py": (
         "import importlib\nimport json\nfrom pathlib import Path\n"
@@ -99,6 +100,29 @@ def test_a_report_folder_inside_a_package_is_not_its_code(people: ForeignCode) -
     before = identify().sha256
     people.write("homemade/reports/mine/study.db", "a run changes this")
     assert identify().sha256 == before
+
+
+def test_a_folder_of_reports_inside_a_package_is_not_its_code(people: ForeignCode) -> None:
+    people.write("homemade/out/mine/environment.json", "a run changes this")
+    before = identify().sha256
+    people.write("homemade/out/index.html", "and this")
+    assert identify().sha256 == before
+
+
+def test_a_file_that_a_run_writes_changes_no_module(people: ForeignCode) -> None:
+    before = identify()
+    people.write("homemade/log.txt", "imported once more")
+    assert identify().sha256 != before.sha256
+    assert identify().modules_sha256 == before.modules_sha256
+
+
+def test_a_linked_folder_of_a_package_belongs_to_it(people: ForeignCode) -> None:
+    people.write("elsewhere/part.py", "value = 1\n")
+    (people.folder / "homemade" / "linked").symlink_to(people.folder / "elsewhere")
+    (people.folder / "homemade" / "round").symlink_to(people.folder / "homemade")
+    before = identify().sha256
+    people.write("elsewhere/part.py", "value = 2\n")
+    assert identify().sha256 != before
 
 
 def test_a_new_and_a_removed_file_of_the_package_change_it(people: ForeignCode) -> None:

@@ -172,6 +172,7 @@ WAYS = {
     "    nn.utils.parametrizations.weight_norm(n[1])\n    return n",
     "frozen layer": "def net(width=8):\n    n = dense(width)\n    n[1].requires_grad_(False)\n    return n",
     "changes its input": "class net(Whole):\n    def forward(self, x):\n        x -= 0.5\n        return self.net(x)",
+    "a train of its own": "class net(Whole):\n    def train(self, mode=True):\n        super().train(mode)",
     "a global setting": "torch.set_default_dtype(torch.float64)\ntorch.set_default_dtype(torch.float32)\n"
     "def net(width=8):\n    n = dense(width)\n    torch.set_default_dtype(torch.float64)\n    return n",
 }
@@ -195,6 +196,16 @@ REFUSED = {
     "one network for all": (
         "@functools.lru_cache\ndef net(width=8): return dense(width)",
         "gives the same parameters each time",
+    ),
+    "a layer for all": (
+        "shared = nn.BatchNorm1d(784, affine=False)\ndef net(width=8):\n"
+        "    return nn.Sequential(nn.Flatten(), shared, nn.Linear(784, width), nn.Linear(width, 10))",
+        "gives the same parameters each time",
+    ),
+    "no number in evaluation": (
+        "class net(Whole):\n    def forward(self, x):\n"
+        "        return self.net(x) if self.training else self.net(x.log() * 0)",
+        "no numbers in evaluation",
     ),
     "a built network": ("net = dense(8)", "is a network that is built already"),
     "a growing default": (
