@@ -135,9 +135,11 @@ def _start() -> str:
         except (FileNotFoundError, ConnectionRefusedError):
             Path(address).unlink(missing_ok=True)
             reading, writing = os.pipe()
+            # Rich fixes the width of a console to COLUMNS when it is made, here for all forks.
+            usual = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.nursery", address, str(writing)],
-                env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"},
+                env=usual | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[writing],
             )
