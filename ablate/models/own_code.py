@@ -15,10 +15,10 @@ from typing import Any
 
 from ablate.models.own import find_module, is_library
 
-NOT_CODE = ("__pycache__",)
 MARKS_OF_REPORT = ("study.db", "environment.json")
 """A folder that contains one of these files is a report folder, which a run itself changes."""
 LONGEST_NAME = 1_000
+"""A longer string in the code is no path of a file."""
 MOST_FILES_IN_FOLDER = 1_000
 """A folder that the code names, and that contains more files, is data and not part of the code."""
 RECORDED_ELSEWHERE = ("torch", "ablate")
@@ -47,34 +47,31 @@ def identify(model: str, function: Callable[..., Any]) -> Code:
     imports, the files that the code names in a string, and the versions of the installed packages that it
     imports.
     """
-    start = {find_module(model), *_list_modules_of(function)}
-    own_packages = {name.partition(".")[0] for name in start}
+    waiting = {name.partition(".")[0] for name in (find_module(model), *_list_modules_of(function))}
+    own_packages = frozenset(waiting)
+    seen = {*sys.stdlib_module_names, *RECORDED_ELSEWHERE}
     files: dict[Path, str] = {}
     packages: set[str] = set()
-    waiting, seen = [*start], set(start)
-    while waiting:
-        name = waiting.pop()
-        top = name.partition(".")[0]
-        place = _find_place(name)
-        if place is None or top in sys.stdlib_module_names or top in RECORDED_ELSEWHERE:
-            continue
-        if is_library(place) and top not in own_packages:
+    while waiting := waiting - seen:
+        top = waiting.pop()
+        seen.add(top)
+        places = _find_places(top)
+        if places and all(map(is_library, places)):
             packages.add(top)
-            continue
-        if is_library(place):
-            packages.add(top)
-        found = _list_files(top, place)
-        files |= {path: _shorten(path, top, place) for path in found}
+            if top not in own_packages:
+                continue
+        found = {
+            path: path.relative_to(place.parent).as_posix()
+            for place in places
+            for path in ([place] if place.is_file() else _walk(place))
+        }
+        files |= found
         for path in [path for path in found if path.suffix == ".py"]:
             tree = _parse(path)
-            if tree is None:
-                continue
-            files |= {
-                named: named.name for named in _find_named_files(tree, path.parent) if named not in files
-            }
-            new = {*_list_imports(tree, path, top, place), *_find_named_modules(tree)} - seen
-            seen |= new
-            waiting += sorted(new)
+            if tree is not None:
+                named = _find_named_files(tree, path.parent)
+                files |= {one: one.name for one in named if one not in files}
+                waiting |= {*_list_imports(tree), *_find_named_modules(tree)}
     versions = sorted(_list_versions(packages))
     together = hashlib.sha256("\n".join(versions).encode())
     modules = hashlib.sha256()
@@ -109,34 +106,26 @@ def _list_modules_of(function: Any) -> set[str]:
     return {name for name in found if name.partition(".")[0] not in (*sys.stdlib_module_names, "torch")}
 
 
-def _find_place(name: str) -> Path | None:
-    """The file of a module, or the folder of a package. None for a module that has neither."""
-    module = sys.modules.get(name)
+def _find_places(top: str) -> list[Path]:
+    """The file of a module, or the folders of a package, without importing it. Empty if it has neither.
+
+    `top` is the name of a module or package that is not inside another one: to find one that is, Python
+    would import the package around it.
+    """
     try:
-        spec = getattr(module, "__spec__", None) or importlib.util.find_spec(name)
+        spec = getattr(sys.modules.get(top), "__spec__", None) or importlib.util.find_spec(top)
     except (ImportError, ValueError, AttributeError):  # an optional import that does not exist here
-        return None
+        return []
     if spec is None:
-        return None
-    if spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations)))
-    return Path(spec.origin) if spec.origin and Path(spec.origin).is_file() else None
-
-
-def _list_files(top: str, place: Path) -> list[Path]:
-    """List the module's file, or all files of the package that the module belongs to."""
-    root = _find_place(top)
-    if root is None or not root.is_dir():
-        return [place] if place.is_file() else []
-    spec = getattr(sys.modules.get(top), "__spec__", None)
-    roots = map(Path, getattr(spec, "submodule_search_locations", None) or [root])
-    return [path for root in roots if root.is_dir() for path in _walk(root)]
+        return []
+    places = spec.submodule_search_locations or ([spec.origin] if spec.origin else [])
+    return [path for path in map(Path, places) if path.exists()]
 
 
 def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     """Yield all files below a folder. Report folders, and folders that contain one, are no code."""
     for entry in sorted(folder.iterdir()):
-        if entry.name in NOT_CODE or entry.name.startswith("."):
+        if entry.name == "__pycache__" or entry.name.startswith("."):
             continue
         if entry.is_dir():
             # A link to a folder above would lead round and round.
@@ -151,12 +140,6 @@ def _has_reports(folder: Path) -> bool:
     return any((folder / mark).exists() or next(folder.glob(f"*/{mark}"), None) for mark in MARKS_OF_REPORT)
 
 
-def _shorten(path: Path, top: str, place: Path) -> str:
-    """The file's path relative to the folder in which Python finds the package or module."""
-    root = _find_place(top) or place
-    return path.relative_to(root.parent).as_posix() if path.is_relative_to(root.parent) else path.name
-
-
 def _parse(path: Path) -> ast.Module | None:
     try:
         return ast.parse(path.read_bytes())
@@ -164,23 +147,13 @@ def _parse(path: Path) -> ast.Module | None:
         return None
 
 
-def _list_imports(tree: ast.Module, path: Path, top: str, place: Path) -> Iterator[str]:
-    """List the modules that a file imports. `from a import b` may import the module a.b."""
-    folder = Path(_shorten(path, top, place)).parent.parts
+def _list_imports(tree: ast.Module) -> Iterator[str]:
+    """List the outermost packages that a file imports. A relative import stays within its package."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parents = folder[: len(folder) - node.level + 1] if node.level else ()
-            base = ".".join([*parents, *([node.module] if node.module else [])])
-            if base:
-                yield base
-                yield from (f"{base}.{alias.name}" for alias in node.names if _is_local(base))
-
-
-def _is_local(name: str) -> bool:
-    place = _find_place(name)
-    return place is not None and not is_library(place)
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
 
 
 def _list_texts(tree: ast.Module) -> Iterator[str]:
@@ -195,7 +168,7 @@ def _list_texts(tree: ast.Module) -> Iterator[str]:
 def _find_named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
     """Find the files that the code names, in its own folder or in the current one."""
     for text in _list_texts(tree):
-        if not re.fullmatch(r"(?=.*[\w])[^\0\n:|<>?\[\]]{1,200}", text) or text.startswith(("/", "~", "**")):
+        if not re.fullmatch(r"(?=.*[\w])[^\0\n:|<>?\[\]]{1,200}", text) or text.startswith(("/", "~")):
             if text.startswith("/") and len(text) < LONGEST_NAME and Path(text).is_file():
                 yield Path(text)
             continue
@@ -203,11 +176,8 @@ def _find_named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
             for found in _match(near, text):
                 if found.is_file():
                     yield found
-                elif found.is_dir() and found not in (
-                    folder,
-                    *folder.parents,
-                    *Path.cwd().parents,
-                    Path.cwd(),
+                elif found.is_dir() and not (
+                    folder.is_relative_to(found) or Path.cwd().is_relative_to(found)
                 ):
                     below = [] if _has_reports(found) else list(_walk(found))
                     yield from below if len(below) <= MOST_FILES_IN_FOLDER else ()
@@ -224,10 +194,13 @@ def _match(folder: Path, text: str) -> list[Path]:
 
 
 def _find_named_modules(tree: ast.Module) -> Iterator[str]:
-    """Find the local modules that the code names in strings, for importlib.import_module."""
+    """Find the local packages that the code names in strings, for importlib.import_module."""
     for text in _list_texts(tree):
-        if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text) and _is_local(text.partition(".")[0]):
-            yield text
+        top = text.partition(".")[0]
+        if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text) and not all(
+            map(is_library, _find_places(top))
+        ):
+            yield top
 
 
 def _list_versions(packages: set[str]) -> Iterator[str]:
