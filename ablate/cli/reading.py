@@ -1,7 +1,7 @@
 """Say how far the reading of many images has come, and how a person's own images were read."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ablate.cli.console import tell
 
@@ -24,9 +24,11 @@ class ReadingLines:
             tell(f"{what} images: {done:,} of {total:,}")
 
 
-def tell_about_images(read_as: Iterable[str], cautions: Iterable[str]) -> None:
-    """Say how a person's own images were read, and warn of what is suspicious."""
+def tell_about_images(
+    read_as: Iterable[str], cautions: Iterable[str], *, show: Callable[[str], None] = tell
+) -> None:
+    """Show how a person's own images were read, and warn of what is suspicious."""
     for sentence in read_as:
-        tell(f"images: {sentence}")
+        show(f"images: {sentence}")
     for caution in cautions:
         tell(f"warning: {caution}")

@@ -10,9 +10,8 @@ from torch import nn
 
 from ablate import models
 from ablate.models.own import find_callable
+from ablate.models.own_networks import CHECKED_IMAGES
 from ablate.seeds import seeded_streams
-
-TRIED_IMAGES = 2
 
 
 def choose_memory_format(
@@ -62,7 +61,7 @@ def _compute_logits(
     """The logits in evaluation with tensors of this format. None if a pass, also a backward one, fails."""
     try:
         network = build()
-        noise = torch.rand(TRIED_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
+        noise = torch.rand(CHECKED_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
         images = noise.contiguous(memory_format=memory_format)
         network.to(memory_format=memory_format)  # type: ignore[call-overload]
         with seeded_streams(0, "memory format"):

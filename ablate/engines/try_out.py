@@ -1,6 +1,7 @@
 """Try a run with the real thing before anything trains: its first batch, its last one, and evaluation."""
 
 import functools
+import math
 from typing import Any
 
 import torch
@@ -56,7 +57,7 @@ def _try_training(run: Run, dataset: Dataset, examples: int) -> LoopTrainer:
     with seeded_streams(run.seed, "dropout", device):
         call_foreign(model, lambda: trainer.step(order[torch.arange(first) % len(order)].to(device)))
         loss = trainer.totals()[0].item()
-        if not torch.isfinite(torch.tensor(loss)):
+        if not math.isfinite(loss):
             raise ModelError(
                 "model", f"{model} has a loss of {loss} on its first batch, before any step: mend its numbers"
             )
@@ -74,8 +75,8 @@ def _try_training(run: Run, dataset: Dataset, examples: int) -> LoopTrainer:
 
 def _list_sizes(examples: int, batch_size: int) -> list[int]:
     """List the different sizes of batches, the first batch's first."""
-    sizes = [min(batch_size, examples), examples % batch_size]
-    return [size for number, size in enumerate(sizes) if size and size not in sizes[:number]]
+    sizes = (min(batch_size, examples), examples % batch_size)
+    return [size for size in dict.fromkeys(sizes) if size]
 
 
 def _check_output(model: str, classes: int, network: nn.Module, given: tuple[Tensor], output: Any) -> None:

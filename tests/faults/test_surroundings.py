@@ -127,16 +127,21 @@ def test_the_exit_code_stays_true_if_nobody_reads_the_output(
       not need the output. Right before.
     """
     line = f"{sys.executable} -m ablate {arguments} {redirect}; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(
+    done = run_in_shell(line, tmp_path)
+    assert done.returncode == code
+    assert done.stderr == told
+
+
+def run_in_shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in this folder, with ablate on Python's path."""
+    return subprocess.run(
         ["bash", "-c", line],
-        cwd=tmp_path,
+        cwd=folder,
         env=environment() | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == code
-    assert done.stderr == told
 
 
 def test_a_file_never_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
@@ -357,14 +362,7 @@ def test_a_missing_current_folder_gives_one_line(tmp_path: Path) -> None:
       unexpected error. Mended.
     """
     line = f"mkdir gone; cd gone; rmdir ../gone; exec {sys.executable} -m ablate plan {tmp_path}/small.yaml"
-    done = subprocess.run(
-        ["bash", "-c", line],
-        cwd=tmp_path,
-        env=environment() | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_in_shell(line, tmp_path)
     assert done.returncode == 2
     told = "the current folder cannot be used (No such file or directory): change to another folder"
     assert done.stderr == f"error: {told}\n"

@@ -5,6 +5,7 @@ from functools import partial
 from rich.markup import escape
 
 from ablate.cli.console import Overrides, Plugins, StudyFile, empty_table, out, say, tell
+from ablate.cli.reading import tell_about_images
 from ablate.cli.studies import read_study
 from ablate.cores import count_cores, describe_cores
 from ablate.study.spec import StudySpec
@@ -53,8 +54,5 @@ def _tell_about_images(study: StudySpec) -> None:
         from ablate.stats.chance import describe_majority
 
         images = prepare_trial_images(study.dataset, None)
-        for sentence in images.read_as:
-            say(f"images: {sentence}")
+        tell_about_images(images.read_as, images.cautions, show=say)
         say(f"test images: {describe_majority(images.classes, images.count_test_images())}")
-        for caution in images.cautions:
-            tell(f"warning: {caution}")
