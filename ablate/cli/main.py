@@ -1,5 +1,6 @@
 """The command line: run a command, and turn an expected error into one line and an exit code."""
 
+import gc
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -12,6 +13,10 @@ from ablate.cli.reading import ReadingLines
 from ablate.data.reading_progress import watch_reading
 from ablate.errors import AblateError, ModelError
 from ablate.interruption import Interrupted
+
+RARE_COLLECTIONS = (50_000, 20, 100)
+"""Python looks for cyclic garbage after so many new objects. By default it spends a tenth of a command on it,
+and finds almost nothing: a command imports a million objects that stay."""
 
 app = typer.Typer(
     name="ablate",
@@ -30,6 +35,7 @@ def main() -> NoReturn:
     The exit code says what the command found. Output that nobody reads does not change it. If standard output
     cannot be written for another reason, such as a full disk, a successful command exits with code 2.
     """
+    gc.set_threshold(*RARE_COLLECTIONS)
     streams.prepare()
     code = _run() if _is_current_folder_there() else 2
     if (error := streams.find_error()) is not None:

@@ -1,20 +1,55 @@
-"""Where a person's own images are listed, and the checksum of the list and of all files."""
+"""A person's own images as they lie on the disk: their list, and checksums of the list and the files."""
 
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from ablate.data.image_cache import hash_files
 from ablate.data.image_folders import ImageFolder, list_image_folder
 from ablate.data.image_tables import find_metadata, list_image_table
 
 
-def list_own_images(path: Path) -> ImageFolder:
-    """List the images below a folder, or in a table.
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """The images below a folder or in a table, and what identifies them."""
+
+    listed: ImageFolder
+    checksums: tuple[str, ...]
+    """The SHA-256 of every listed file, in the order of `listed.files`."""
+    sha256: str
+    """The checksum of every image's part, class, path and bytes."""
+
+
+_latest: dict[Path, Contents] = {}
+"""What this process read last. Listing 50,000 images twice would take a second."""
+
+
+def read_contents(root: Path) -> Contents:
+    """List the images below a folder or in a table, and compute the checksums of those that have changed.
 
     Raises:
         ValueError: there is no such folder or table, or it lacks two classes with enough images.
+        OSError: a folder or a file cannot be read.
     """
+    listed = _list_own_images(root)
+    hashes = hash_files(root, listed.files)
+    checksums = tuple(hashes[file] for file in listed.files)
+    contents = Contents(listed=listed, checksums=checksums, sha256=_hash_contents(root, listed, hashes))
+    _latest.clear()
+    _latest[root] = contents
+    return contents
+
+
+def recall_contents(root: Path, sha256: str) -> Contents | None:
+    """What this process read last below `root`, if it has this checksum. The disk may have changed since."""
+    contents = _latest.get(root)
+    return contents if contents is not None and contents.sha256 == sha256 else None
+
+
+def _list_own_images(path: Path) -> ImageFolder:
+    """List the images below a folder, or in a table."""
     if path.is_file():
         return list_image_table([path])
     if path.is_dir() and (tables := find_metadata(path)):
@@ -22,7 +57,7 @@ def list_own_images(path: Path) -> ImageFolder:
     return list_image_folder(path)
 
 
-def hash_contents(root: Path, listed: ImageFolder, hashes: Mapping[Path, str]) -> str:
+def _hash_contents(root: Path, listed: ImageFolder, hashes: Mapping[Path, str]) -> str:
     """SHA-256 of every image's part, class, path below the root, and content."""
     below = os.path.join(root.parent if root.is_file() else root, "")  # noqa: PTH118  # ends with a slash
     together = hashlib.sha256(repr(listed.classes).encode("utf-8", "backslashreplace"))

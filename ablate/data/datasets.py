@@ -17,8 +17,7 @@ from pydantic import (
 
 from ablate.data.cell_text import require_printable, require_table_cell
 from ablate.data.class_names import show
-from ablate.data.contents import hash_contents, list_own_images
-from ablate.data.image_cache import hash_files
+from ablate.data.contents import read_contents
 from ablate.data.picture_facts import DECODING
 
 FOLDER = "folder"
@@ -130,7 +129,7 @@ class DatasetSpec(BaseModel):
         if self.path is None or self.found is not None:
             return self
         try:
-            found = _read_contents(self.path)
+            found = _find_contents(self.path)
         except OSError as error:
             named = show(error.filename or self.path)
             raise ValueError(f"{named}: cannot be read ({error.strerror})") from None
@@ -200,14 +199,14 @@ def find_dataset(name: str) -> DatasetSpec:
     return DatasetSpec(name=name)
 
 
-def _read_contents(path: str) -> FolderContents:
-    images = list_own_images(Path(path))
-    hashes = hash_files(Path(path), images.files)
+def _find_contents(path: str) -> FolderContents:
+    contents = read_contents(Path(path))
+    listed = contents.listed
     return FolderContents(
-        classes=images.classes,
-        train_images=len(images.train),
-        test_images=len(images.test),
-        validation_images=len(images.validation),
-        sha256=hash_contents(Path(path), images, hashes),
+        classes=listed.classes,
+        train_images=len(listed.train),
+        test_images=len(listed.test),
+        validation_images=len(listed.validation),
+        sha256=contents.sha256,
         decoding=DECODING,
     )

@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +29,11 @@ MOST_PIXEL_BYTES = 4 << 30
 """How many bytes of pixels are kept. The ones that were used longest ago are deleted."""
 SETTLED_SECONDS = 2.0
 """A file that changed more recently may change again within one tick of its clock, and is read again."""
+NEVER_READ = ("", "")
 WAIT_SECONDS = 5.0
 AT_ONCE = 500
 DAY_SECONDS = 86_400
+FACTS = tuple(field.name for field in fields(PictureFacts))
 UNUSABLE = (sqlite3.Error, OSError)
 TABLES = """
     CREATE TABLE IF NOT EXISTS files (root BLOB, name BLOB, stamp TEXT, sha256 TEXT, used INTEGER,
@@ -53,11 +55,12 @@ def hash_files(root: Path, files: Sequence[Path]) -> dict[Path, str]:
     fresh: list[tuple[bytes, bytes, str, str, int]] = []
     now, today = time.time(), int(time.time() // DAY_SECONDS)
     for done, file in enumerate(files):
-        status = file.stat()
-        stamp = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
         name = os.fsencode(file)
-        if known.get(name, ("", ""))[0] == stamp:
-            hashes[file] = known[name][1]
+        status = os.stat(name)  # noqa: PTH116  # with a Path, 50,000 files take twice as long
+        stamp = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+        stored, sha256 = known.get(name, NEVER_READ)
+        if stored == stamp:
+            hashes[file] = sha256
             continue
         tell_progress("reading", done, len(files))
         hashes[file] = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -73,14 +76,20 @@ def read_facts(checksums: Iterable[str], background: str) -> dict[str, PictureFa
     facts: dict[str, PictureFacts] = {}
     for key, text in _ask("SELECT key, facts FROM pictures WHERE key IN ({})", list(keys)):
         with contextlib.suppress(ValueError, TypeError):
-            facts[keys[key]] = PictureFacts(**json.loads(text))
+            values = json.loads(text)
+            # Earlier versions stored the names of the facts, too.
+            named = values if isinstance(values, dict) else dict(zip(FACTS, values, strict=True))
+            facts[keys[key]] = PictureFacts(**named)
     return facts
 
 
 def store_facts(facts: Mapping[str, PictureFacts], background: str) -> None:
     """Store facts about pictures, by the checksum of their files."""
     today = int(time.time() // DAY_SECONDS)
-    rows = [(_make_key(sha, background), json.dumps(asdict(one)), today) for sha, one in facts.items()]
+    rows = [
+        (_make_key(sha, background), json.dumps([getattr(one, fact) for fact in FACTS]), today)
+        for sha, one in facts.items()
+    ]
     _store("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", rows, "pictures")
 
 

@@ -1,5 +1,7 @@
 """A person's own images are counted, split, decoded and recognised when they change; known sets go by name."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +10,27 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from ablate.data import by_torchvision, loading, sources
+from ablate.data import by_torchvision, image_cache, image_folders, loading, sources
 from ablate.data.datasets import DATASETS, DatasetSpec, find_dataset
 from ablate.data.image_folders import list_image_folder
+from ablate.data.own_images import read_own_images
+from ablate.data.picture_facts import PictureFacts
 from ablate.errors import DataError, StudyError
 from ablate.study import study_file
 from tests.conftest import CPU, SMALL
+
+FACTS = PictureFacts(
+    width=3,
+    height=2,
+    mode="L",
+    frames=1,
+    alpha=False,
+    kind="8 bit",
+    low=0,
+    high=255,
+    levels=3,
+    sha256="b" * 64,
+)
 
 
 def paint(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (20, 12)) -> None:
@@ -78,6 +95,34 @@ def test_changed_images_are_other_data_and_are_not_trained_on(leaves: Path) -> N
     assert spec_of(leaves) != before
     with pytest.raises(DataError, match="has changed since the study was read"):
         loading.load(before, None, CPU)
+
+
+def test_images_are_listed_once_if_earlier_commands_decoded_them(leaves: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(leaves.parent / "cache"))
+    walks: list[Path] = []
+    walk = image_folders.walk
+    monkeypatch.setattr(image_folders, "walk", lambda root: (walks.append(root), walk(root))[1])
+    first = read_own_images(spec_of(leaves))
+    assert len(walks) == 2  # listed again before decoding: the folder must not have changed
+    again = read_own_images(spec_of(leaves))
+    assert len(walks) == 3
+    assert torch.equal(again.images, first.images)
+    assert (again.read_as, again.cautions) == (first.read_as, first.cautions)
+
+
+def test_changed_images_are_decoded_although_this_process_listed_others(leaves: Path) -> None:
+    before = read_own_images(spec_of(leaves))
+    paint(leaves / "green" / "0.png", (1, 2, 3))
+    after = read_own_images(spec_of(leaves))
+    assert not torch.equal(before.images, after.images)
+
+
+def test_facts_that_an_earlier_version_stored_are_read(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    image_cache.store_facts({"a" * 64: FACTS}, "white")
+    with image_cache._open() as database:
+        database.execute("UPDATE pictures SET facts = ?", [json.dumps(asdict(FACTS))])
+    assert image_cache.read_facts(["a" * 64], "white") == {"a" * 64: FACTS}
 
 
 def test_a_resolved_study_does_not_need_the_images_any_more(leaves: Path, tmp_path: Path) -> None:
