@@ -161,8 +161,8 @@ class DatasetSpec(BaseModel):
             return {"dataset": self.model_copy(update={"validation_folder": False})}
         if fixed and given != fixed:
             raise ValueError(
-                f"validation {given:,} is not possible, because {self.path} brings {fixed:,} images for "
-                "validation: leave the key out, or write validation: 0 to leave these images unused"
+                f"validation {given:,} is not possible, because {self.path} contains {fixed:,} images for "
+                "validation: remove the key to use them, or write validation: 0 to ignore them"
             )
         return {}
 

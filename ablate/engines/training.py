@@ -57,7 +57,7 @@ class Course:
     """
 
     def __init__(self, run: Run, dataset: Dataset, *, validation: int) -> None:
-        """Start the run before its first epoch: split the examples by the run's seed."""
+        """Prepare the run for its first epoch. Its seed decides which examples are for training and for validation."""
         self.run = run
         self.train_indices, self.validation_indices = _split(
             dataset.labels, validation, run.seed, run.recipe.train_images, dataset.fixed_validation

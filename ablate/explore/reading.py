@@ -114,7 +114,7 @@ class Reader:
     def receptive_fields(self) -> tuple[ReceptiveFields, ...]:
         """Each layer's receptive fields, found with NaN: a unit is NaN if it depends on a row that is NaN.
 
-        This method takes one forward pass for each row and each column of the image.
+        The network reads the image once per row plus once per column.
         """
         _, height, width = self.image_shape
         rows = self._find_dependence(height, axis=-2)

@@ -33,7 +33,7 @@ def draw_results(study: StudySpec, tables: Tables) -> Iterator[DrawnFigure]:
 def draw_inspection(study: StudySpec, tables: Tables, views: Views) -> Iterator[DrawnFigure]:
     """Draw every figure of the arms' trained networks: confusions, activation maps and filters.
 
-    If there are no tables, figures show the arms' own names.
+    If there are no tables, figures show the arms' names as the study file has them.
     """
     own_names = make_styles({view.arm: view.arm for view in views.arms})
     styles = style_arms(study, tables) if "arms" in tables else own_names

@@ -16,7 +16,7 @@ def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, 
     """Read the callable's parameters and their defaults, which are the keywords for a study.
 
     A parameter is left out if its default is not a value that a study file can contain, such as a class.
-    The network then always has this default.
+    The network is then always built with the parameter's default.
 
     Raises:
         ModelError: a parameter has no default or is positional-only, or the signature cannot be read.
