@@ -25,15 +25,17 @@ def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None
     """Seed the global generators of `random`, numpy and torch for one purpose, and restore them afterwards.
 
     Code that is not ablate's own runs in this context, such as a user's network or nn.Dropout. It may draw
-    from any global generator. In this context all its draws depend on the seed and the purpose alone. On a
-    GPU, torch's generator of `device` is seeded, too.
+    from any global generator. In this context all its draws depend on the seed and the purpose alone. On an
+    accelerator, torch's generator of `device` is seeded, too.
     """
     import numpy as np
     import torch
 
+    from ablate.devices.device import keep_generator
+
     derived = derive_seed(seed, purpose)
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[device] if device is not None and device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=[]), keep_generator(device):
         torch.manual_seed(derived)
         random.seed(derived)
         np.random.seed(derived % 2**32)

@@ -31,6 +31,7 @@ from ablate.bench.whole import count_examples, run_study
 from ablate.cores import count_cores
 from ablate.data import loading
 from ablate.data.datasets import DATASETS, find_dataset
+from ablate.devices.device import is_accelerator, read_name
 from ablate.engines.lanes import reason_against
 from ablate.execution.executor import COHORT_PLACES, Conditions
 from ablate.execution.workers import LocalProcesses
@@ -52,7 +53,7 @@ def choose_extent(*, quick: bool, blocks: int | None) -> Extent:
 
 def describe_hardware(device: torch.device) -> str:
     """Describe the hardware in a few words. Throughputs are comparable if these words are equal."""
-    return f"{machine.device_name(device)}, {count_cores()} cores"
+    return f"{read_name(device)}, {count_cores()} cores"
 
 
 class Bench:
@@ -187,7 +188,7 @@ class Bench:
 
         first = Contender(name=PEER, kind="one run alone", covers=EPOCH, train=train_epoch)
         dataset = self._dataset()
-        if self._device.type == "cuda":
+        if is_accelerator(self._device):
             yield [first, *list_gpu_contenders(dataset, COHORT_PLACES[-1])]
             return
         workers = None
@@ -220,7 +221,7 @@ class Bench:
     def _end_to_end(self, study_file: Path) -> Iterator[Advanced]:
         """Measure a whole `ablate run` once, between epochs of D2L's loop."""
         around = replace(self._rounds[0].contenders[0], name=f"{PEER} around it")
-        must, aim = END_TO_END[self._engine] if self._device.type == "cpu" else (None, None)
+        must, aim = END_TO_END[self._engine] if not is_accelerator(self._device) else (None, None)
         out = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
         engine = " (loop)" if self._engine == "loop" else ""
 
@@ -251,11 +252,11 @@ class Bench:
         yield _event("end to end", len(order), len(order), whole.name, "done")
 
     def _no_lanes(self) -> str | None:
-        return None if self._device.type == "cuda" else reason_against(make_run(LENET), self._dataset(), CPU)
+        return None if is_accelerator(self._device) else reason_against(make_run(LENET), self._dataset(), CPU)
 
     def _on_memory(self) -> Iterator[str]:
         """Compare a cohort's memory with the least possible. The aim is 1.3 times, the limit 2 times."""
-        for contender in self._rounds[0].contenders if self._device.type == "cuda" else ():
+        for contender in self._rounds[0].contenders if is_accelerator(self._device) else ():
             if isinstance(together := contender.train, CohortBlock):
                 extra, least = together.extra_bytes, together.least_bytes
                 yield (

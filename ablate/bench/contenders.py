@@ -12,6 +12,8 @@ from ablate import models as models_of
 from ablate.cores import count_cores
 from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
+from ablate.devices.device import is_accelerator, synchronise
+from ablate.devices.memory import measure_reserved_bytes
 from ablate.engines.cohort import Cohort
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer, build_initial_model
@@ -20,7 +22,7 @@ from ablate.errors import AblateError
 from ablate.execution.workers import Workers
 from ablate.records.run_records import Phase
 from ablate.study.spec import Recipe, Value
-from ablate.timing import blocks, costs, machine
+from ablate.timing import blocks, costs
 
 CPU = torch.device("cpu")
 Kind = Literal["one run alone", "one run inside a cohort", "aggregate", "end to end"]
@@ -212,7 +214,7 @@ class CohortBlock:
     """A cohort of runs on the device. A block trains one epoch and evaluates the networks."""
 
     def __init__(self, dataset: Dataset, places: int) -> None:
-        reserved = _measure_reserved_bytes(dataset.images.device)
+        reserved = measure_reserved_bytes(dataset.images.device)
         runs = [make_run(LENET, seed) for seed in range(places)]
         self._courses = [Course(run, dataset, validation=0) for run in runs]
         self._dataset = dataset
@@ -224,7 +226,7 @@ class CohortBlock:
         self._orders = [course.draw_order() for course in self._courses]
         self()
         models = 3 * self.cohort.parameters.nbytes  # with their gradients and the optimiser's moments
-        self.extra_bytes = _measure_reserved_bytes(dataset.images.device) - reserved - models
+        self.extra_bytes = measure_reserved_bytes(dataset.images.device) - reserved - models
         """Memory of the device beyond data and models."""
         shape = dataset.images.shape[1:]
         layers = models_of.list_layer_shapes(build_initial_model(runs[0], shape, len(dataset.classes)), shape)
@@ -242,27 +244,18 @@ class CohortBlock:
         return sum(map(len, self._orders))
 
 
-def _measure_reserved_bytes(device: torch.device) -> int:
-    """Measure the GPU memory that this process has reserved. It is 0 on a CPU."""
-    if device.type != "cuda":
-        return 0
-    machine.synchronise(device)
-    torch.cuda.empty_cache()
-    return torch.cuda.memory_reserved(device)
-
-
 def measure_arithmetic_rate(device: torch.device) -> float:
     """Measure the FLOP per second of a large fp32 matrix product. A CPU uses one core."""
-    size, tries = (2_048, 3) if device.type == "cpu" else (8_192, 3)
+    size, tries = (8_192, 3) if is_accelerator(device) else (2_048, 3)
     settle_process(1)
     a, b = torch.rand(2, size, size, device=device)
 
     def seconds() -> Iterator[float]:
         for _ in range(tries):
-            machine.synchronise(device)
+            synchronise(device)
             started = time.perf_counter()
             torch.mm(a, b)
-            machine.synchronise(device)
+            synchronise(device)
             yield time.perf_counter() - started
 
     # The best try counts, because the rate serves as an upper limit, and the first try has cold caches.

@@ -20,7 +20,7 @@ def run_study(study_file: Path, data_root: Path | None, device: torch.device, en
         AblateError: the command failed. The message has the last line that the command printed.
     """
     command = [sys.executable, "-m", "ablate", "run", str(study_file), "--out", str(out), "--quiet"]
-    command += ["--device", device.type, "--no-fallback"]
+    command += ["--device", str(device), "--no-fallback"]
     command += ["--data-dir", str(data_root)] if data_root is not None else []
     chosen = {} if engine == "auto" else {"ABLATE_ENGINE": engine}
     done = subprocess.run(command, env=os.environ | chosen, capture_output=True, text=True, check=False)

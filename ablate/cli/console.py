@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ablate.errors import AblateError, did_you_mean, escape_unprintable
+from ablate.devices.choice import HELP
+from ablate.errors import escape_unprintable
 
 NARROWEST = 60
 """Columns. In a narrower terminal the terminal wraps the lines, because single letters are not readable."""
@@ -41,7 +42,7 @@ Plugins = Annotated[
     list[str] | None,
     typer.Option("--plugin", metavar="PACKAGE", help="Allow networks of this package; this runs its code."),
 ]
-Device = Annotated[str, typer.Option(help="Train on auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help=HELP)]
 OutDir = Annotated[
     Path, typer.Option("--out", metavar="FOLDER", help="Folder that contains the report folders.")
 ]
@@ -53,25 +54,6 @@ Jobs = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Runs at a time on a CPU; default: one per core."),
 ]
-
-
-def choose_device(wanted: str) -> str:
-    """`cpu` or `cuda` for the value of --device.
-
-    Raises:
-        AblateError: the value is unknown, or this machine has no such device.
-    """
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise AblateError(f"--device {wanted}: {did_you_mean(wanted, ['auto', 'cpu', 'cuda'])}")
-    if wanted == "cpu":
-        return wanted
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if wanted == "cuda":
-        raise AblateError("--device cuda: torch finds no CUDA device here: use --device cpu")
-    return "cpu"
 
 
 def say(text: str, *, style: str | None = None) -> None:

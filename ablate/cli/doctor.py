@@ -11,6 +11,8 @@ import torch
 from ablate.cores import describe_cores
 from ablate.data import official, sources
 from ablate.data.datasets import find_dataset
+from ablate.devices.choice import choose_device
+from ablate.devices.device import is_accelerator, read_name
 from ablate.engines import lanes_library
 from ablate.timing import machine
 
@@ -30,9 +32,9 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
     The first call on a machine compiles the lanes engine, which takes some seconds.
     """
     yield _examine_lanes()
-    cuda = torch.cuda.is_available()
-    graphics = machine.device_name(torch.device("cuda")) if cuda else "torch finds no CUDA device"
-    yield Finding(name="cohort", there=cuda, told=f"trains many runs at once on a GPU: {graphics}")
+    there = choose_device("auto") != "cpu"
+    told = read_name(torch.device(choose_device("auto"))) if there else "torch finds none"
+    yield Finding(name="cohort", there=there, told=f"trains many runs at once on an accelerator: {told}")
     yield Finding(name="loop", there=True, told="trains the rest with torch on any device")
     described = machine.describe_machine(torch.device("cpu"), 1)
     memory = (described.memory_bytes or 0) / 1e9
@@ -55,7 +57,7 @@ def warn_without_lanes(device: str) -> str | None:
 
     If necessary, this function compiles the engine once, so that the workers need not compile it.
     """
-    if device != "cpu" or os.environ.get("ABLATE_ENGINE"):
+    if is_accelerator(torch.device(device)) or os.environ.get("ABLATE_ENGINE"):
         return None
     found = lanes_library.load_library()
     if not isinstance(found, str):

@@ -13,6 +13,7 @@ from ablate.cli.progress import make_display
 from ablate.cli.reading import tell_about_images
 from ablate.cores import count_cores
 from ablate.design.designs import Layout, lay_out
+from ablate.devices.choice import name_kind
 from ablate.errors import AblateError, FolderError, install_command
 from ablate.execution.executor import Conditions
 from ablate.experiment.conduct import Conduct
@@ -88,7 +89,7 @@ class Job:
             FolderError: the folder's results come from another kind of device.
         """
         kept = folder.read_provenance()
-        if self.storage is None and kept is not None and kept.machine.device != self.device:
+        if self.storage is None and kept is not None and kept.machine.device != name_kind(self.device):
             there = kept.machine.device
             raise FolderError(
                 f"{folder.path}: its runs were trained on {there}, and on {self.device} all would be trained "

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ablate import models
+from ablate.devices.choice import name_kind
 from ablate.records.run_records import Phase
 from ablate.study.owners import belongs_to_recipe, drop_owner
 from ablate.study.spec import Recipe, StudySpec, Value
@@ -71,7 +72,7 @@ class Run:
             "floor": self.floor,
             "dataset": study.dataset.model_dump(),
             "validation": study.validation,
-            "device": device,
+            "device": name_kind(device),
         }
         if (version := study.dataset.pixels_version) > 1:
             identity["pixels"] = version

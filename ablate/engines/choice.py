@@ -6,6 +6,7 @@ import torch
 
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
+from ablate.devices.device import is_accelerator
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import Trainer
@@ -24,10 +25,10 @@ def choose_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
 
 
 def trains_in_cohorts(device: torch.device) -> bool:
-    """Whether runs train in cohorts where possible. They do on a GPU, unless `ABLATE_ENGINE` is `loop`.
+    """Whether runs train in cohorts where possible: on an accelerator, unless `ABLATE_ENGINE` is `loop`.
 
     `ABLATE_ENGINE=cohort` makes runs train in cohorts on a CPU too. This is slower, and serves to test
     without a GPU what a GPU will do.
     """
     forced = os.environ.get("ABLATE_ENGINE")
-    return forced == "cohort" or (device.type == "cuda" and forced != "loop")
+    return forced == "cohort" or (is_accelerator(device) and forced != "loop")

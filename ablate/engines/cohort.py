@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,8 @@ from torch import Tensor
 from ablate import models
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
+from ablate.devices import graphs
+from ablate.devices.device import choose_wide_dtype
 from ablate.engines.accuracy import compute_score, count_by_class
 from ablate.engines.augmentation import Augmentation, Draws, apply_draws
 from ablate.engines.loop import build_initial_model
@@ -23,7 +26,7 @@ from ablate.records.run_records import RunRecord
 from ablate.seeds import derive_seed
 
 STEPS_PER_GRAPH = 8
-"""Steps in one CUDA graph. Several steps share a launch, because a launch takes longer than a small step."""
+"""Steps in one recorded graph. They share a launch, because a launch takes longer than a small step."""
 WARM_UP_STEPS = 3
 EVALUATED_AT_ONCE = 8_192
 """Images per evaluation step, over all places: as many as in a step of 32 places with batches of 256."""
@@ -178,10 +181,8 @@ class Cohort:
         self._brightness = None if draws.brightness is None else brightness
         self._position = torch.zeros((), dtype=torch.int64, device=self._device)
         self._columns = torch.arange(self._batch_size, device=self._device)
-        self._totals = torch.zeros(places, 2, dtype=torch.float64, device=self._device)
-        self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
-        if self._device.type == "cuda":
-            self._capture()
+        self._totals = torch.zeros(places, 2, dtype=choose_wide_dtype(self._device), device=self._device)
+        self._graphs = self._record_graphs() if graphs.can_record(self._device) else {}
 
     def seat(self, place: int, run: Run) -> None:
         """Give a place to a run, with its initial network and a new optimiser."""
@@ -231,8 +232,7 @@ class Cohort:
             if self._graphs:
                 self._graphs[size, at_once].replay()
             else:
-                for _ in range(at_once):
-                    self._step(size)
+                self._repeat(size, at_once)
             steps -= at_once
 
     def count_correct(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
@@ -261,7 +261,7 @@ class Cohort:
         )
         images = apply_draws(self._images.index_select(0, batch), draws)
         labels = self._labels.index_select(0, batch)
-        # Autograd binds a leaf tensor to the CUDA stream of its first use, so each step makes a new leaf.
+        # Autograd binds a leaf tensor to the stream of its first use, so each step makes a new leaf.
         parameters = self.parameters.detach().requires_grad_()
         places = len(parameters)
         stream = self._seeds, self._optimizer.steps
@@ -271,29 +271,26 @@ class Cohort:
         self._optimizer.step(gradient)
         with torch.no_grad():
             right = (logits.argmax(2) == labels.view(places, size)).sum(1)
-            self._totals.add_(torch.stack([losses.double() * size, right.double()], dim=1))
+            self._totals.add_(torch.stack([losses.to(self._totals) * size, right.to(self._totals)], dim=1))
             self._position.add_(size)
 
-    def _capture(self) -> None:
-        """Record the steps as CUDA graphs. All places are still empty, so no run is trained."""
-        wanted = [(self._batch_size, 1)] * (self._full_batches > 0) + [(self._rest, 1)] * (self._rest > 0)
+    def _record_graphs(self) -> dict[tuple[int, int], graphs.Graph]:
+        """Record the steps by batch size and number of steps. All places are empty, so no run is trained."""
+        sizes = [self._batch_size] * (self._full_batches > 0) + [self._rest] * (self._rest > 0)
+        wanted = [(size, 1) for size in sizes]
         if self._full_batches >= STEPS_PER_GRAPH:
             wanted.append((self._batch_size, STEPS_PER_GRAPH))
-        # Libraries choose kernels and allocate workspaces at their first calls, which must not be recorded.
-        # So these warm-up steps run before the recording.
-        side, current = torch.cuda.Stream(), torch.cuda.current_stream()
-        side.wait_stream(current)
-        with torch.cuda.stream(side):
-            for size in {size for size, _ in wanted}:
-                for _ in range(WARM_UP_STEPS):
-                    self._position.zero_()
-                    self._step(size)
-        current.wait_stream(side)
-        # No tensor made in a step outlives the step, so all graphs can share one memory pool.
-        pool = torch.cuda.graph_pool_handle()
-        for size, at_once in wanted:
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=pool):
-                for _ in range(at_once):
-                    self._step(size)
-            self._graphs[size, at_once] = graph
+
+        def warm_up() -> None:
+            for size in sizes:
+                self._repeat(size, WARM_UP_STEPS, restart=True)
+
+        bodies = {(size, count): partial(self._repeat, size, count) for size, count in wanted}
+        return graphs.record(self._device, warm_up, bodies)
+
+    def _repeat(self, size: int, count: int, *, restart: bool = False) -> None:
+        """Make `count` steps. With `restart`, each is on the first examples."""
+        for _ in range(count):
+            if restart:
+                self._position.zero_()
+            self._step(size)

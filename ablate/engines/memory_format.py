@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ablate import models
+from ablate.devices.device import is_accelerator
 from ablate.models.own import find_callable
 from ablate.models.own_networks import CHECKED_IMAGES
 from ablate.seeds import seeded_streams
@@ -24,11 +25,11 @@ def choose_memory_format(
 ) -> torch.memory_format:
     """Choose the memory format with which the network trains fast on the device.
 
-    For small maps channels_last is faster on a CPU, and the default format is faster on CUDA in fp32. A
+    For small maps channels_last is faster on a CPU, and the default format is faster on a GPU in fp32. A
     user's network may be unable to take channels_last tensors, for example because it calls `x.view(…)`. It
     then gets contiguous tensors. The choice depends on the network alone, so it is the same in every process.
     """
-    if device.type != "cpu":
+    if is_accelerator(device):
         return torch.contiguous_format
     if model in models.MODELS:
         return torch.channels_last

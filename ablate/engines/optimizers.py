@@ -1,5 +1,7 @@
 """Optimisers for many sets of parameters at once, each with its own settings."""
 
+from math import log
+
 import torch
 from torch import Tensor
 
@@ -23,7 +25,7 @@ class Optimizer:
         self.steps = torch.zeros(rows, 1, dtype=torch.int64, device=device)
         """Number of steps that each row has made, `(rows, 1)`."""
         self._rate, self._momentum, self._decay = torch.zeros(
-            3, rows, 1, dtype=torch.float64, device=device
+            3, rows, 1, dtype=parameters.dtype, device=device
         ).unbind()
 
     def reset(self, row: int, recipe: Recipe | None) -> None:
@@ -39,7 +41,7 @@ class Optimizer:
     def step(self, gradient: Tensor) -> None:
         """Change the parameters as torch.optim would. Overwrites `gradient`."""
         parameters, first, second = self._parameters, self._first, self._second
-        momentum, decay, rate = (t.to(parameters.dtype) for t in (self._momentum, self._decay, self._rate))
+        momentum, decay, rate = self._momentum, self._decay, self._rate
         self.steps.add_(1)
         if self._rule == "adamw":
             parameters.mul_(1 - rate * decay)
@@ -51,8 +53,8 @@ class Optimizer:
             return
         first.lerp_(gradient, 1 - BETAS[0])
         second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        # These values need float64: in float32 the fifth digit of 1 - 0.999 is wrong.
-        done = self.steps.double()
-        size = (self._rate / (1 - BETAS[0] ** done)).to(parameters.dtype)
-        root = (1 - BETAS[1] ** done).sqrt().to(parameters.dtype)
+        # 1 - βᵗ by expm1 is exact to the last digit, also in float32, where 1 - 0.999 has five digits.
+        done = self.steps.to(parameters.dtype)
+        size = rate / -torch.expm1(done * log(BETAS[0]))
+        root = (-torch.expm1(done * log(BETAS[1]))).sqrt()
         parameters.addcdiv_(first * size, second.sqrt() / root + EPSILON, value=-1)

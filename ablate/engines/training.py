@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ablate.data.loading import Dataset, split
 from ablate.design.runs import Run, name_setting
+from ablate.devices.device import settle_kernels
 from ablate.engines.accuracy import Score, compute_score
 from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
 from ablate.seeds import derive_seed, seeded_streams
@@ -57,7 +58,7 @@ class Course:
     """
 
     def __init__(self, run: Run, dataset: Dataset, *, validation: int) -> None:
-        """Prepare the run for its first epoch. Its seed decides which examples are for training and for validation."""
+        """Prepare the run for its first epoch. Its seed decides which examples are for validation."""
         self.run = run
         self.train_indices, self.validation_indices = _split(
             dataset.labels, validation, run.seed, run.recipe.train_images, dataset.fixed_validation
@@ -173,8 +174,7 @@ def settle_process(threads: int) -> None:
     on one core (measured, medians).
     """
     torch.set_num_threads(threads)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
+    settle_kernels()
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # only glibc has `mallopt`; the numbers are from its malloc.h
         trim_threshold, top_pad, mmap_threshold = -1, -2, -3

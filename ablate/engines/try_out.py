@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ablate import models
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
+from ablate.devices.device import is_accelerator
 from ablate.engines.loop import EVALUATION_BATCH, LoopTrainer
 from ablate.errors import ModelError
 from ablate.formatting import format_count
@@ -38,7 +39,7 @@ def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, 
     if model not in models.MODELS:
         again = _try_training(run, dataset, examples)
         _require_own_parameters(run, trainer.model, again.model)
-        if device.type == "cpu":  # on a GPU, sums may differ by rounding
+        if not is_accelerator(device):  # on a GPU, sums may differ by rounding
             _require_same_numbers(run, trainer.model, again.model)
     with seeded_streams(run.seed, "evaluation", device):
         for count in sorted({size for images in evaluated for size in _list_sizes(images, EVALUATION_BATCH)}):

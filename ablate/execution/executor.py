@@ -12,6 +12,7 @@ from ablate import models
 from ablate.data import loading
 from ablate.data.datasets import DatasetSpec
 from ablate.design.runs import Run, name_setting
+from ablate.devices.memory import free_unused
 from ablate.engines.choice import choose_trainer, trains_in_cohorts
 from ablate.engines.cohort import make_cohort_key, reason_against, train_together
 from ablate.engines.training import train
@@ -23,8 +24,8 @@ from ablate.records.run_records import Phase, RunRecord, Status
 MOST_RUNS_AT_ONCE = 512
 """The largest number of runs that are grouped at once for a GPU: full cohorts of about ten architectures."""
 COHORT_PLACES = (8, 16, 32)
-"""The possible sizes of a cohort. There are few, because rounding errors depend on the size. Empty places
-cost as much time as occupied ones."""
+"""The sizes with which a cohort begins. There are few, because rounding errors depend on the size. Empty
+places cost as much time as occupied ones."""
 # torch raises one of these exceptions if a cohort cannot be trained. The cohort's runs then train alone.
 UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, MemoryError)
 
@@ -121,20 +122,29 @@ def _execute_together(
 ) -> Iterator[Outcome]:
     """Train runs in the smallest cohort that has a place for each run. If none has, use the largest cohort.
 
-    If the cohort fails, each of its unfinished runs is trained alone.
+    If the device's memory is too small, the unfinished runs go on in a cohort with half as many places. If
+    the cohort fails in another way, each of its unfinished runs is trained alone.
     """
     dataset = placed or conditions.load(runs[0].recipe.input_size)
     places = next((size for size in COHORT_PLACES if size >= len(runs)), COHORT_PLACES[-1])
     left = list(runs)
     cause = ""
-    try:
-        for finished in train_together(runs, dataset, validation=conditions.validation, places=places):
-            checkpoint = _checkpoint(finished.run, finished.state)
-            left.remove(finished.run)
-            yield Outcome(run=finished.run, record=finished.record, checkpoint=checkpoint)
-    except UNTRAINABLE as error:
-        cause = f"trained alone, because its cohort of {places} failed: {format_error(error)}"
-    # This loop is outside the except block, because inside, the traceback would keep the cohort's memory.
+    while left and places > 1:
+        try:
+            for finished in train_together(left, dataset, validation=conditions.validation, places=places):
+                checkpoint = _checkpoint(finished.run, finished.state)
+                left.remove(finished.run)
+                yield Outcome(run=finished.run, record=finished.record, checkpoint=checkpoint)
+        except UNTRAINABLE as error:
+            lacks_memory = _lacks_memory(error)
+            cause = f"trained alone, because its cohort of {places} failed: {format_error(error)}"
+        else:
+            return
+        # These lines are outside the except block, because inside, the traceback would keep the memory.
+        if not lacks_memory:
+            break
+        free_unused(dataset.images.device)
+        places //= 2
     for run in left:
         outcome = execute(run, conditions, placed)
         yield replace(outcome, record=replace(outcome.record, cause=outcome.record.cause or cause))

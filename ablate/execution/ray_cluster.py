@@ -21,6 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
+from ablate.devices.device import is_accelerator
 from ablate.engines.training import settle_process
 from ablate.errors import AblateError, format_error
 from ablate.execution.executor import (
@@ -61,7 +62,7 @@ class RayTasks:
         self._placed: dict[int | None, Any] = {}
         self._running: dict[Any, list[Run]] = {}
         _join(address)
-        resources = {"num_gpus": 1} if self._device.type == "cuda" else {}
+        resources = {"num_gpus": 1} if is_accelerator(self._device) else {}
         remote: Any = ray.remote  # Any, because Ray's type stubs support at most nine arguments
         self._task = remote(num_cpus=1, max_retries=ATTEMPTS - 1, **resources)(_serve)
 
@@ -105,7 +106,7 @@ class RayTasks:
 
     def _count_tasks(self) -> int:
         """Compute the number of tasks to keep submitted, from the present size of the cluster."""
-        wanted = "GPU" if self._device.type == "cuda" else "CPU"
+        wanted = "GPU" if is_accelerator(self._device) else "CPU"
         return AHEAD * max(1, int(ray.cluster_resources().get(wanted, 0)))
 
     def _place_dataset(self, input_size: int | None) -> Sequence[Any]:

@@ -14,6 +14,7 @@ import torch
 
 from ablate.cores import count_cores
 from ablate.design.runs import Run
+from ablate.devices.device import allow_tf32, is_accelerator, select
 from ablate.engines.choice import trains_in_cohorts
 from ablate.engines.training import settle_process
 from ablate.execution import fork_server
@@ -48,9 +49,10 @@ class ThisProcess:
     def __init__(self, conditions: Conditions, threads: int) -> None:
         self._conditions = conditions
         settle_process(threads)
+        select(torch.device(conditions.device))
         # By default, cuDNN rounds convolutions of single runs to TF32, but cohorts use fp32 matrix products.
         # Arms of one study must not differ in precision, so TF32 is off.
-        torch.backends.cudnn.allow_tf32 = False
+        allow_tf32(False)
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
         for group in group_runs(runs, self._conditions):
@@ -58,7 +60,7 @@ class ThisProcess:
 
     def close(self) -> None:
         """Restore torch's default precision for the timing phase."""
-        torch.backends.cudnn.allow_tf32 = True
+        allow_tf32(True)
 
 
 class LocalProcesses:
@@ -186,7 +188,8 @@ class _Worker:
 
 def open_workers(conditions: Conditions, jobs: int) -> Workers:
     """Open local processes on a CPU. On a GPU, or if `ABLATE_ENGINE` selects cohorts, use this process."""
-    if conditions.device == "cpu" and not trains_in_cohorts(torch.device(conditions.device)):
+    device = torch.device(conditions.device)
+    if not is_accelerator(device) and not trains_in_cohorts(device):
         return LocalProcesses(conditions, jobs)
     return ThisProcess(conditions, count_cores())
 

@@ -11,6 +11,7 @@ import torch
 from ablate.cores import count_cores
 from ablate.design.designs import Layout
 from ablate.design.runs import Arm, Run
+from ablate.devices.device import read_name
 from ablate.execution.executor import Conditions, Outcome
 from ablate.execution.workers import Workers, open_workers
 from ablate.experiment.circumstances import describe_circumstances
@@ -27,7 +28,7 @@ from ablate.records.run_records import Phase
 from ablate.records.sqlite_record import FILE, SqliteRecord
 from ablate.study.spec import StudySpec
 from ablate.timing.costs import Work
-from ablate.timing.machine import describe_machine, device_name
+from ablate.timing.machine import describe_machine
 
 POLL_SECONDS = 1.0
 """How long a host without work waits before it looks for new results of other hosts."""
@@ -68,7 +69,7 @@ class Conduct:
         self._alone = alone
         self._threads = count_cores()
         self._store: Record = store or SqliteRecord(folder.path / FILE, study.name)
-        self._machine = device_name(torch.device(conditions.device))
+        self._machine = read_name(torch.device(conditions.device))
         self._work = Work(study.dataset.facts, study.validation)
         self._plan = Plan(study, layout, self._store.runs, device=conditions.device)
         self._throughput = self._make_throughput([])

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import torch
 
 from ablate.design.runs import Run
+from ablate.devices.device import read_name
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import repeat_batches, settle_process
 from ablate.execution.executor import Conditions
@@ -17,7 +18,6 @@ from ablate.records.run_records import TimingBlock
 from ablate.study.spec import StudySpec
 from ablate.timing import costs
 from ablate.timing.blocks import Steps, alternate, count_steps_per_block, measure_block
-from ablate.timing.machine import device_name
 
 
 class Throughput:
@@ -88,7 +88,7 @@ class Throughput:
         # Blocks with different neighbouring arms, or from two machines, cannot be compared. So the keys
         # depend on all arms and on the machine, and timing starts again if one of these changes.
         runs = [run.key(self._study, self._conditions.device) for run in self._runs.values()]
-        machine = self._store.find_timing_machine(device_name(self._device))
+        machine = self._store.find_timing_machine(read_name(self._device))
         seconds = self._study.timing.block_seconds
         order = []
         for block, position, name in alternate(list(self._runs), self._study.timing.blocks):

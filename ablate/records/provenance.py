@@ -21,7 +21,7 @@ class Machine:
     """The hardware and software that throughput was measured on."""
 
     device: str
-    """torch's name for the type of device: cpu, cuda, …"""
+    """torch's name for the type of device: cpu, or that of an accelerator."""
     device_name: str
     """The product name of the device: of the processor or the GPU."""
     cores: int
@@ -37,8 +37,8 @@ class Machine:
     """The git commit of ablate. None if ablate was installed from a wheel."""
     jobs: int = 1
     """How many runs train at the same time."""
-    cuda: str | None = None
-    cudnn: int | None = None
+    device_software: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the libraries through which torch uses an accelerator, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ class Provenance:
     def to_dict(self) -> dict[str, Any]:
         """The content of environment.json."""
         raw = asdict(self)
-        machine = {name: value for name, value in raw.pop("machine").items() if value is not None}
+        machine = {name: value for name, value in raw.pop("machine").items() if value not in (None, {})}
         machine.setdefault("git_commit", None)
         data = {name: value for name, value in raw["data"].items() if value is not None and value != ()}
         return {"version": VERSION, **machine, **raw, "data": data, "search": raw["search"] or {}}

@@ -9,9 +9,9 @@ import psutil
 import torch
 
 from ablate.cores import list_cores
+from ablate.devices.device import synchronise
 from ablate.records.run_records import TimingBlock
 from ablate.seeds import derive_seed
-from ablate.timing.machine import synchronise
 
 DISTURBED_SHARE = 0.10
 """A block counts as disturbed if other programs used more than this share of the processors."""

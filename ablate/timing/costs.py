@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ablate import models
 from ablate.data.datasets import DatasetFacts
 from ablate.design.runs import Arm, Run
-from ablate.timing.machine import synchronise
+from ablate.devices.memory import measure_peak_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +39,13 @@ def measure_cost(
     `resident` lists the tensors of the data set, which do not count as memory of an arm.
     """
     step()  # the first step also allocates the optimiser's state
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        step()
-        synchronise(device)
-        peak = torch.cuda.max_memory_allocated(device) - sum(tensor.nbytes for tensor in resident)
-    else:
+    measured = measure_peak_bytes(step, device)
+    if measured is None:
         with _TensorBytes(model, resident) as tracker:
             step()
         peak = tracker.peak
+    else:
+        peak = measured - sum(tensor.nbytes for tensor in resident)
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         flops_per_example=count_flops_per_example(model, image_shape),

@@ -6,6 +6,7 @@ import math
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from ablate.data.datasets import find_dataset
 from ablate.data.loading import Dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Arm, Run
+from ablate.devices import graphs
 from ablate.engines import lanes
 from ablate.engines.augmentation import Augmentation
 from ablate.engines.choice import choose_trainer, trains_in_cohorts
@@ -434,15 +436,18 @@ def test_recorded_steps_are_replayed_as_they_would_have_been_taken(monkeypatch: 
 
     monkeypatch.setattr(Recording, "replay", replay, raising=False)
     monkeypatch.setattr(Cohort, "_step", noted)
-    monkeypatch.setattr(torch.cuda, "Stream", Stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
-    monkeypatch.setattr(torch.cuda, "stream", lambda _: Recording.__new__(Quiet))
-    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", Recording)
-    monkeypatch.setattr(torch.cuda, "graph", lambda graph, pool: graph)
+    device = SimpleNamespace(
+        Stream=Stream,
+        current_stream=Stream,
+        stream=lambda _: Recording.__new__(Quiet),
+        graph_pool_handle=lambda: "pool",
+        CUDAGraph=Recording,
+        graph=lambda graph, pool: graph,
+    )
+    monkeypatch.setattr(torch, "get_device_module", lambda _: device)
+    monkeypatch.setattr(graphs, "is_accelerator", lambda _: True)
 
     recorded = Cohort(runs[0], DIGITS, examples=32 * 43 + 5, places=2)
-    recorded._capture()
     for place, (run, order) in enumerate(zip(runs, orders(runs, 32 * 43 + 5), strict=True)):
         recorded.seat(place, run)
         recorded.load(place, order, [])
@@ -681,29 +686,41 @@ def test_only_the_first_confirmed_seed_of_a_cohort_is_kept_and_loads_into_its_ne
     assert len(kept[0]) < 4 * flat(network).numel() + 20_000
 
 
-def test_a_cohort_that_breaks_leaves_its_members_to_the_loop_and_says_why(
-    in_cohorts, monkeypatch: pytest.MonkeyPatch
+NO_MEMORY = torch.OutOfMemoryError("CUDA out of memory\nTried to allocate 3 GiB")
+
+
+@pytest.mark.parametrize(
+    ("error", "breaks", "engine", "cause"),
+    [
+        (RuntimeError("no such kernel"), [8], "loop", "8 failed: RuntimeError: no such kernel"),
+        (NO_MEMORY, [8], "cohort of 4", None),
+        (NO_MEMORY, [8, 4], "cohort of 2", None),
+        (NO_MEMORY, [8, 4, 2], "loop", "2 failed: OutOfMemoryError: CUDA out of memory"),
+    ],
+)
+def test_a_cohort_that_breaks_leaves_its_members_to_a_smaller_one_or_to_the_loop(
+    in_cohorts, monkeypatch: pytest.MonkeyPatch, error, breaks, engine, cause
 ) -> None:
     runs = small_runs(5, epochs=2)
     runs[1] = small_runs(2, epochs=1)[1]
     epoch = Cohort.epoch
-    epochs: list[Cohort] = []
+    epochs: list[int] = []
 
     def breaking(cohort: Cohort) -> Tensor:
-        epochs.append(cohort)
-        if len(epochs) > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory\nTried to allocate 3 GiB")
+        epochs.append(len(cohort.parameters))
+        if epochs[-1] in breaks and len(epochs) > 1:
+            raise error
         return epoch(cohort)
 
     monkeypatch.setattr(Cohort, "epoch", breaking)
     outcomes = list(ThisProcess(CONDITIONS, threads=1).outcomes(runs))
-    assert [outcome.run.seed for outcome in outcomes] == [1, 0, 2, 3, 4]
-    assert [outcome.record.engine for outcome in outcomes] == ["cohort of 8", *["loop"] * 4]
+    assert outcomes[0].run.seed == 1
+    assert sorted(outcome.run.seed for outcome in outcomes) == [0, 1, 2, 3, 4]
+    assert [outcome.record.engine for outcome in outcomes] == ["cohort of 8", *[engine] * 4]
     assert {outcome.record.status for outcome in outcomes} == {"complete"}
     assert outcomes[0].record.cause is None
-    assert {outcome.record.cause for outcome in outcomes[1:]} == {
-        "trained alone, because its cohort of 8 failed: OutOfMemoryError: CUDA out of memory"
-    }
+    said = cause and f"trained alone, because its cohort of {cause}"
+    assert {outcome.record.cause for outcome in outcomes[1:]} == {said}
 
 
 @pytest.mark.parametrize("breaks", [False, True])

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from ablate.cli.console import DataDir, Device, choose_device, empty_table, err, out, say
+from ablate.cli.console import DataDir, Device, empty_table, err, out, say
 from ablate.data.datasets import find_dataset
+from ablate.devices.choice import choose_device
 from ablate.errors import AblateError, did_you_mean
 from ablate.interruption import Interrupted, raise_on_interrupt
 from ablate.study import study_file

@@ -14,12 +14,12 @@ from ablate.cli.console import (
     Plugins,
     Storage,
     StudyFile,
-    choose_device,
     say,
     tell,
 )
 from ablate.cli.studies import read_study
 from ablate.data.reading_progress import stop_watching
+from ablate.devices.choice import choose_device
 from ablate.errors import AblateError, DataError
 from ablate.execution import fork_server
 from ablate.study import study_file

@@ -1,0 +1,98 @@
+"""Ask a device what it is and what it can do, and wait for it."""
+
+import contextlib
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def is_accelerator(device: torch.device) -> bool:
+    """Whether the device is not the CPU. An accelerator works on while Python goes on."""
+    return device.type != "cpu"
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has finished all its work. A CPU always has."""
+    if is_accelerator(device):
+        torch.accelerator.synchronize(device)
+
+
+def select(device: torch.device) -> None:
+    """Make `cuda:1` the device that is meant where no number is given, such as for streams and graphs."""
+    if is_accelerator(device) and device.index is not None:
+        torch.accelerator.set_device_index(device.index)
+
+
+def read_name(device: torch.device) -> str:
+    """The product name of the processor or accelerator. A device may belong to another machine."""
+    if not is_accelerator(device):
+        return _read_processor_name()
+    here = torch.accelerator.current_accelerator(check_available=True)
+    if here is None or here.type != device.type:
+        return f"{device.type.upper()} of another machine"
+    read = getattr(_get_module(device), "get_device_name", None)  # MPS has no such function
+    return read(device) if read is not None else f"{device.type.upper()} of {_read_processor_name()}"
+
+
+def read_software(device: torch.device) -> dict[str, str]:
+    """The versions of the libraries through which torch uses an accelerator, by name. Empty for a CPU."""
+    if device.type != "cuda":
+        return {}
+    found = {"cuda": torch.version.cuda, "rocm": torch.version.hip, "cudnn": torch.backends.cudnn.version()}
+    return {name: str(version) for name, version in found.items() if version is not None}
+
+
+def supports(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether the device has tensors of this type. MPS has no float64."""
+    try:
+        torch.zeros((), dtype=dtype, device=device)
+    except (TypeError, RuntimeError):  # MPS raises a TypeError, XPU a RuntimeError
+        return False
+    return True
+
+
+def choose_wide_dtype(device: torch.device) -> torch.dtype:
+    """The type of sums over many numbers: float64 where the device has it."""
+    return torch.float64 if supports(device, torch.float64) else torch.float32
+
+
+@contextlib.contextmanager
+def keep_generator(device: torch.device | None) -> Iterator[None]:
+    """Restore the state of the accelerator's random generator afterwards. On a CPU, do nothing."""
+    if device is None or not is_accelerator(device):
+        yield
+        return
+    module = _get_module(device)
+    # Without an argument: MPS takes none, and the others mean the selected device.
+    state = module.get_rng_state()
+    try:
+        yield
+    finally:
+        module.set_rng_state(state)
+
+
+def settle_kernels() -> None:
+    """Let libraries choose the same kernels in every run, so that a run repeated gives the same numbers."""
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Whether convolutions may round their inputs to TF32, which NVIDIA's GPUs do by default."""
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+def _get_module(device: torch.device) -> Any:
+    """torch's module for the type of device, such as torch.xpu."""
+    return torch.get_device_module(device)
+
+
+def _read_processor_name() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,52 @@
+"""Record work on a device as a graph, and replay it with one launch."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from ablate.devices.device import is_accelerator
+
+Name = TypeVar("Name")
+
+
+class Graph(Protocol):
+    """Recorded work."""
+
+    def replay(self) -> None:
+        """Start the recorded work again, on the tensors that it was recorded with."""
+
+
+def can_record(device: torch.device) -> bool:
+    """Whether torch can record graphs on the device. It can on CUDA, ROCm and XPU, but not on MPS."""
+    return is_accelerator(device) and _find_graph_type(torch.get_device_module(device)) is not None
+
+
+def record(
+    device: torch.device, warm_up: Callable[[], None], bodies: Mapping[Name, Callable[[], None]]
+) -> dict[Name, Graph]:
+    """Record each of the `bodies`. A body must not read a tensor on the host, and may use one stream only.
+
+    `warm_up` runs before, unrecorded: libraries choose kernels and allocate workspaces at their first calls.
+    No tensor that a body makes may outlive the body, because all graphs share one memory pool.
+    """
+    module = torch.get_device_module(device)
+    side, current = module.Stream(), module.current_stream()
+    side.wait_stream(current)
+    with module.stream(side):
+        warm_up()
+    current.wait_stream(side)
+    pool = module.graph_pool_handle()
+    graphs: dict[Name, Graph] = {}
+    for name, body in bodies.items():
+        graph = _find_graph_type(module)()
+        with module.graph(graph, pool=pool):
+            body()
+        graphs[name] = graph
+    return graphs
+
+
+def _find_graph_type(module: Any) -> Any:
+    """The type of a graph. Its name differs between the modules."""
+    found = [getattr(module, name, None) for name in ("CUDAGraph", "XPUGraph")]
+    return next((one for one in found if one is not None and hasattr(module, "graph")), None)
