@@ -42,7 +42,8 @@ def ablate(
     """Run `python -m ablate …` to its end, without any data but the digits.
 
     If not `drawn`, its reports have no figures, which saves five seconds of processor time. It may write files
-    of at most `largest_file` bytes. `settings` are environment variables.
+    of at most `largest_file` bytes. `settings` are environment variables. With `ABLATE_TEST_DEVICE="sim"`, the command
+    and its workers have the simulated accelerator.
     """
     line = list(map(str, arguments))
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
@@ -108,5 +109,9 @@ def _become_command(drawn: bool, largest_file: int, *line: str) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
     if not drawn:
         leave_undrawn(setattr)
+    if os.environ.get("ABLATE_TEST_DEVICE") == "sim":
+        from tests.accelerator.install import install
+
+        install()
     sys.argv = ["ablate", *line]
     runpy.run_module("ablate", run_name="__main__", alter_sys=True)
