@@ -2,21 +2,19 @@
 
 With R replicas and batches of b examples, activations have the shape `(R·b, …)`. A layer that treats
 each example separately is torch's own layer on that tensor. Convolutions and dense layers are batched matrix
-products. torch's own convolution is not used: it would need one group per replica, and torch's kernels for
-grouped convolutions are slow.
+products.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ablate.engines.replica_convolutions import Convolution, Geometry, Pair
 from ablate.engines.training import NotCovered
 
-Pair = tuple[int, int]
 EACH_ALONE: tuple[type[nn.Module], ...] = (
     nn.Identity, nn.Sigmoid, nn.Tanh, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.Softplus,
     nn.Softsign, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.LogSigmoid,
@@ -64,10 +62,10 @@ def replicate_layer(module: nn.Module, number: int, positions: dict[int, int], c
         and module.padding_mode == "zeros"
         and not isinstance(module.padding, str)
     ):
-        return _Convolution(
+        return Convolution(
             weight=positions[id(module.weight)],
             bias=place_of_bias,
-            geometry=_Geometry(
+            geometry=Geometry(
                 kernel=cast(Pair, module.kernel_size),
                 stride=cast(Pair, module.stride),
                 padding=cast(Pair, module.padding),
@@ -111,92 +109,6 @@ class _Dense:
         else:
             out = torch.baddbmm(parameters[self.bias][:, None], rows, weight.mT)
         return out.view(*x.shape[:-1], weight.shape[1])
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Geometry:
-    """The options of torch.nn.Conv2d with the same names, rows first."""
-
-    kernel: Pair
-    stride: Pair
-    padding: Pair
-    dilation: Pair
-
-    def out(self, size: Sequence[int]) -> Pair:
-        """Compute height and width of the output, as torch.nn.Conv2d does."""
-        height, width = (
-            (n + 2 * p - d * (k - 1) - 1) // s + 1
-            for n, k, s, p, d in zip(size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
-        )
-        return height, width
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Convolution:
-    """A convolution as patches times weights, one product per example.
-
-    `weight` and `bias` are positions among the parameters. With one product per replica, a single thread
-    block would sum a weight's gradient over all pixels of a batch. One product per example keeps a GPU busy.
-    Each example then needs a copy of the weights, but this copy is small compared with the patches.
-    """
-
-    weight: int
-    bias: int | None
-    geometry: _Geometry
-
-    def __call__(self, parameters: Sequence[Tensor], x: Tensor, _keys: Tensor | None, /) -> Tensor:
-        weight = parameters[self.weight].flatten(2)  # (R, out, in · kernel)
-        replicas, out_channels, taps = weight.shape
-        examples = len(x) // replicas
-        patches = cast(Tensor, _Patches.apply(x, self.geometry))
-        weights = weight[:, None].expand(-1, examples, -1, -1).reshape(len(x), out_channels, taps)
-        out = torch.bmm(weights, patches).view(replicas, examples, out_channels, -1)
-        if self.bias is not None:
-            out = out.add_(parameters[self.bias][:, None, :, None])
-        return out.view(len(x), out_channels, *self.geometry.out(x.shape[2:]))
-
-
-class _Patches(torch.autograd.Function):
-    """The input pixels of each output pixel: `(n, in · kernel, pixels)` of images `(n, in, height, width)`.
-
-    The values are those of F.unfold. On CUDA, F.unfold launches one kernel per image (Im2Col.cu), but this
-    strided copy launches one kernel per batch. The backward pass is F.fold, which CUDA computes for a whole
-    batch. F.fold sums in a fixed order, but the backward pass of as_strided does not.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, images: Tensor, geometry: _Geometry) -> Tensor:
-        ctx.geometry, ctx.size = geometry, images.shape[2:]
-        rows, columns = geometry.padding
-        padded = F.pad(images, (columns, columns, rows, rows)) if rows or columns else images
-        count, channels = padded.shape[:2]
-        by_image, by_channel, by_row, by_column = padded.stride()
-        strides = (
-            by_image,
-            by_channel,
-            by_row * geometry.dilation[0],
-            by_column * geometry.dilation[1],
-            by_row * geometry.stride[0],
-            by_column * geometry.stride[1],
-        )
-        windows = padded.as_strided((count, channels, *geometry.kernel, *geometry.out(ctx.size)), strides)
-        # Without the clone, reshaping would return a view of the images for a 1×1 kernel.
-        return windows.clone(memory_format=torch.contiguous_format).flatten(4).flatten(1, 3)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None]:
-        if not ctx.needs_input_grad[0]:
-            return None, None
-        geometry = ctx.geometry
-        gradient = F.fold(
-            gradients[0],
-            tuple(ctx.size),
-            geometry.kernel,
-            dilation=geometry.dilation,
-            padding=geometry.padding,
-            stride=geometry.stride,
-        )
-        return gradient, None
 
 
 @dataclass(frozen=True, kw_only=True)
