@@ -1,8 +1,7 @@
 """Graphs: operations that are recorded once and replayed into the same memory, as CUDA graphs are.
 
-A capture computes each operation to learn the shapes of its results, and undoes all of it at the end: tensors from
-before are as they were, and new tensors hold no numbers. A replay computes the same operations, with the same numbers
-of the host, on the same memory.
+A capture computes nothing, but for the shapes of results: tensors from before stay as they are, and new tensors hold no
+numbers. A replay computes the operations, with the numbers that the host had, on the same memory.
 """
 
 import gc
@@ -16,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.accelerator import clock, counters, memory, randomness, settings
+from tests.accelerator import clock, counters, memory, settings
 from tests.accelerator.clock import NotPermittedError, Stream, current_stream, host
 from tests.accelerator.operations import Operation
 
@@ -104,7 +103,6 @@ class Graph:
     def _forget(self) -> None:
         self._nodes: list[_Node] = []
         self._reads: dict[int, weakref.ref[memory.Block]] = {}
-        self._saved: dict[int, tuple[Tensor, Tensor]] = {}
         self._own: list[weakref.ref[memory.Block]] = []
         self._own_keys: set[int] = set()
         self._kept: list[Tensor] = []
@@ -125,27 +123,19 @@ class Graph:
         self._pool = _pools.get(self._pool_name) or _Pool()
         _pools[self._pool_name] = self._pool
         self._stream = stream
-        self._generator_state = randomness.default.get_state()
         self._outer_peak, self._live_before = memory.statistics.peak, memory.statistics.live
         memory.statistics.peak = memory.statistics.live
         stream.joined = self
         _capturing.append(self)
 
     def capture_end(self) -> None:
-        """Stop recording, and undo what the capture has computed."""
+        """Stop recording."""
         if _capturing != [self]:
             raise NotPermittedError("SIM error: no capture of this graph is going on")
         _capturing.clear()
         for stream in clock.streams:
             if stream.joined is self:
                 stream.joined = None
-        for now, before in self._saved.values():
-            now.copy_(before)
-        self._saved.clear()
-        for node in self._nodes:
-            for _, tensor in node.results:
-                poison(tensor)
-        randomness.default.set_state(self._generator_state)
         self._fill_pool()
         self._ended = True
 
@@ -159,14 +149,6 @@ class Graph:
             block.resize(0)
         self._pool.block.resize(max(self._pool.block.size, self._pool.kept + needed))
         self._pool.kept += kept
-
-    def protect(self, written: Iterable[Tensor]) -> None:
-        """Save tensors from before the capture that an operation is about to change."""
-        for tensor in written:
-            storage = tensor.untyped_storage()
-            if storage._cdata not in self._saved and storage._cdata not in self._own_keys:
-                whole = torch.empty(0, dtype=torch.uint8).set_(storage)
-                self._saved[storage._cdata] = whole, whole.clone()
 
     def own(self, block: memory.Block, tensor: Tensor) -> None:
         """Add memory that an operation of the capture has allocated for a tensor."""
@@ -272,6 +254,36 @@ class graph:  # noqa: N801, the name that torch.cuda gives it
             self._graph.capture_end()
         finally:
             self._stream.__exit__(kind, error, trace)
+
+
+def find_shapes(function: Any, args: Any, kwargs: Any, on_device: set[int]) -> Any:
+    """Return what an operation would return, without its numbers. Arguments that it changes in place stay themselves."""
+    if not function._schema.returns:
+        return None
+    twins: dict[int, Tensor] = {}
+    originals: dict[int, Tensor] = {}
+
+    def bare(value: Any) -> Any:
+        if isinstance(value, Tensor) and id(value) in on_device:
+            if id(value) not in twins:
+                twin = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+                twins[id(value)], originals[id(twin)] = twin, value
+            return twins[id(value)]
+        if isinstance(value, (list, tuple)):
+            return type(value)([bare(part) for part in value])
+        return torch.device("meta") if isinstance(value, torch.device) else value
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            if id(value) in originals:
+                return originals[id(value)]
+            made = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
+            poison(made)
+            return made
+        return type(value)([fill(part) for part in value]) if isinstance(value, (list, tuple)) else value
+
+    named = {name: None if name == "generator" else bare(value) for name, value in kwargs.items()}
+    return fill(function(*bare(args), **named))
 
 
 def _flatten(value: Any) -> Iterator[Tensor]:

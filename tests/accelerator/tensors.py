@@ -5,7 +5,7 @@ tensors. `run` does at once what a real device does later: only the clocks tell 
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,6 +16,8 @@ from tests.accelerator.clock import NotPermittedError, current_stream, host
 from tests.accelerator.operations import Operation, count_bytes, describe
 
 CPU = torch.device("cpu")
+_find_device = cache(lambda: torch.device("sim", 0))
+"""torch knows the name only where the device is installed."""
 TAKES_INDICES = {"index", "_unsafe_index", "index_put_", "_index_put_impl_"}
 """Operations for which CUDA copies CPU indices to the device."""
 
@@ -38,7 +40,7 @@ class OnDevice(torch.Tensor):
             dtype=raw.dtype,
             layout=raw.layout,
             requires_grad=False,
-            device=torch.device("sim", 0),
+            device=_find_device(),
         )
         made.raw, made.block = raw, block
         return made
@@ -50,6 +52,16 @@ class OnDevice(torch.Tensor):
         cls, function: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         return run(function, args, kwargs or {})
+
+    @property
+    def data(self) -> Any:  # type: ignore[override]
+        """The tensor without its history. A module that moves or changes its type sets it."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: "OnDevice") -> None:
+        torch.Tensor.data.__set__(self, value)  # type: ignore[attr-defined]
+        self.raw, self.block = value.raw, value.block
 
     def numpy(self, *, force: bool = False) -> Any:
         """Refuse, as CUDA's tensors do."""
@@ -101,9 +113,10 @@ def run(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if operation.random:
         _choose_generator(operation, call)
     written = call.find_written(operation)
-    if recording is not None:
-        recording.protect(written)
-    result = execute(operation, function, call.args, call.kwargs)
+    if recording is not None and operation.starts_kernel:
+        result = graphs.find_shapes(function, call.args, call.kwargs, set(call.known))
+    else:
+        result = execute(operation, function, call.args, call.kwargs)
     if call.wants_device:
         dressed = call.dress(result, operation, recording)
         if operation.starts_kernel:
@@ -114,9 +127,10 @@ def run(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def execute(operation: Operation, function: Any, args: Any, kwargs: Any) -> Any:
     """Compute with the CPU tensors of the arguments."""
-    hidden = operation.random and not operation.takes_generator
-    with randomness.draw_from_default() if hidden else nullcontext():
-        return function(*args, **kwargs)
+    if operation.random and not operation.takes_generator:
+        with randomness.draw_from_default():
+            return function(*args, **kwargs)
+    return function(*args, **kwargs)
 
 
 class _Call:
