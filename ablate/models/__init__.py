@@ -18,6 +18,7 @@ from ablate.models.own import find_callable
 from ablate.models.own_code import Code, identify
 from ablate.models.own_networks import check_output, construct
 from ablate.models.own_signature import GIVEN_BY_DATA, check_type, read_signature
+from ablate.models.sketches import compute_output_shape, give_memory
 from ablate.models.vgg import vgg
 
 __all__ = [
@@ -76,7 +77,7 @@ def fingerprint(model: str) -> str | None:
 
 
 def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> None:
-    """Pass one example through the network on the meta device, where tensors need no memory.
+    """Pass a batch without examples through the network, which shows whether its layers fit each other.
 
     A user's network is built and run on the CPU, because its code may not support the meta device.
 
@@ -87,13 +88,10 @@ def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int]
         network = sketch(model, settings, input_shape=input_shape, classes=classes)
         check_output(model, network, input_shape, classes)
         return
-    with torch.device("meta"):
-        # In training mode, batch norm refuses a single example with maps of one pixel.
-        output = sketch(model, settings, input_shape=input_shape, classes=classes).eval()(
-            torch.empty(1, *input_shape)
-        )
-    if output.shape != (1, classes):
-        raise ModelError("model", f"{model} gives {tuple(output.shape)[1:]} for {classes} classes")
+    network = sketch(model, settings, input_shape=input_shape, classes=classes)
+    output = compute_output_shape(network, input_shape)
+    if output != (classes,):
+        raise ModelError("model", f"{model} gives {tuple(output)} for {classes} classes")
 
 
 def sketch(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> nn.Module:
@@ -126,7 +124,7 @@ def build(
             seed=seed,
         )
     network = sketch(model, settings, input_shape=input_shape, classes=classes)
-    network.to_empty(device="cpu")
+    give_memory(network)
     initialise(network, init, seed)
     return network
 

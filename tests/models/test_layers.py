@@ -1,11 +1,14 @@
 """Any network is shown by its children in the order of their calls; kernels that do not fit are refused by name."""
 
+import sys
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from ablate import models
 from ablate.errors import ModelError
+from ablate.models import sketches
 from ablate.models.layers import LayerShape, compute_size
 
 
@@ -115,3 +118,20 @@ def test_a_kernel_that_does_not_fit_is_blamed_on_the_keyword_at_fault(
     with pytest.raises(ModelError, match=message) as caught:
         compute_size(layer, (2, 4), kernel=3, stride=2, padding=0, dilation=1, **told)
     assert caught.value.keyword == keyword
+
+
+@pytest.mark.parametrize("model", models.MODELS)
+def test_a_check_needs_none_of_the_packages_that_torch_imports_for_the_meta_device(
+    monkeypatch, model
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.fx.experimental.symbolic_shapes", None)  # its import fails
+    shape, classes = models.find_default_input(model)
+    models.check(model, {}, input_shape=shape, classes=classes)
+
+
+def test_a_network_of_a_gigabyte_is_checked_without_memory(monkeypatch) -> None:
+    reserved = []
+    monkeypatch.setattr(sketches, "give_memory", reserved.append)
+    settings = {"hidden": [100_000, 100_000]}
+    models.check("mlp", settings, input_shape=(1, 28, 28), classes=10)
+    assert not reserved
