@@ -50,6 +50,7 @@ def test_a_command_terminated_during_imports_stops_its_runs_and_leaves_complete_
     with start_command(tmp_path, start_from_nothing) as parent:
         while "matplotlib" not in Path(f"/proc/{parent.pid}/maps").read_text():  # for the preliminary report
             assert parent.poll() is None
+            time.sleep(0.005)
         family = psutil.Process(parent.pid).children(recursive=True)
         parent.terminate()
         _, errors = parent.communicate(timeout=120)

@@ -51,9 +51,10 @@ class Calls:
 
 
 def make_study(small, arms: int, seeds: int):
-    hidden = ", ".join(f"[{100 + i}, 84]" for i in range(arms))
+    # No run is trained, but each arm is tried: by small networks.
+    hidden = ", ".join(f"[{i}]" for i in range(1, arms + 1))
     return small(
-        f"factors={{hidden: [{hidden}]}}", "baseline={}", f"seeds={seeds}", "tuning.trials=0", "timing.blocks=0"
+        "model=mlp", f"factors={{hidden: [{hidden}]}}", "baseline={hidden: [1]}", f"seeds={seeds}", "tuning.trials=0", "timing.blocks=0"
     )  # fmt: skip
 
 
