@@ -47,8 +47,8 @@ def identify(model: str, function: Callable[..., Any]) -> Code:
     imports, the files that the code names in a string, and the versions of the installed packages that it
     imports.
     """
-    waiting = {name.partition(".")[0] for name in (find_module(model), *_list_modules_of(function))}
-    own_packages = frozenset(waiting)
+    own_package = find_module(model).partition(".")[0]
+    waiting = {own_package, *(name.partition(".")[0] for name in _list_modules_of(function))}
     seen = {*sys.stdlib_module_names, *RECORDED_ELSEWHERE}
     files: dict[Path, str] = {}
     packages: set[str] = set()
@@ -58,7 +58,7 @@ def identify(model: str, function: Callable[..., Any]) -> Code:
         places = _find_places(top)
         if places and all(map(is_library, places)):
             packages.add(top)
-            if top not in own_packages:
+            if top != own_package:  # the version of a library says what its code is
                 continue
         found = {
             path: path.relative_to(place.parent).as_posix()

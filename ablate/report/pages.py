@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,7 +24,7 @@ def load_templates(*, autoescape: bool) -> Environment:
     )
     environment.globals["version"] = __version__
     environment.filters["shell"] = shlex.quote
-    environment.filters |= {
+    filters: dict[str, Callable[[Any], str]] = {
         "percent": lambda share: "–" if share is None else f"{share:.2%}",
         "whole_percent": lambda share: "–" if share is None else f"{share:.0%}",
         "points": lambda share: "–" if share is None else f"{share * 100:.2f}",
@@ -32,8 +33,14 @@ def load_templates(*, autoescape: bool) -> Environment:
         "p": lambda p: "–" if p is None else format_p(p).removeprefix("p = ").removeprefix("p "),
         "megabytes": lambda size: _format_number(None if size is None else size / 1e6, 1),
         "markdown": _escape_markdown,
+        "first_names": _list_first,
     }
+    environment.filters |= filters
     return environment
+
+
+NAMES_SHOWN = 20
+"""A report names so many files and packages of a network's code."""
 
 
 def _format_number(value: Any, digits: int = 2) -> str:
@@ -41,6 +48,12 @@ def _format_number(value: Any, digits: int = 2) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return (f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}").replace("-", "−")
+
+
+def _list_first(names: Sequence[str]) -> str:
+    """List the first names. environment.json has all of them."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more (environment.json)" if more > 0 else "")
 
 
 def _escape_markdown(text: object) -> str:

@@ -212,7 +212,10 @@ class StudySpec(_Part):
     @model_validator(mode="after")
     def _check_consistency(self, info: ValidationInfo) -> "StudySpec":
         given = self.model_dump(include={"validation"}, exclude_unset=True)
-        self.__dict__.update(self.dataset.choose_validation(given.get("validation")))
+        try:
+            self.__dict__.update(self.dataset.choose_validation(given.get("validation")))
+        except ValueError as error:
+            raise InconsistencyError([("validation", str(error))]) from None
         if info.context != PARTIAL and (found := list(self._find_inconsistencies())):
             raise InconsistencyError(found)
         return self

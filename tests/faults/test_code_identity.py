@@ -193,6 +193,24 @@ def test_code_behind_a_wrapper_belongs_to_the_network(people: ForeignCode, code:
     sys.modules.pop("homehelp2", None)
 
 
+def test_a_base_class_in_a_library_counts_with_its_version(
+    people: ForeignCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that derives from one of a library, such as torchvision, does not hash the whole library."""
+    people.write("site/library_like.py", "from torch import nn\nclass Base(nn.Linear): pass\n")
+    people.write(
+        "site/library_like-1.0.dist-info/METADATA",
+        "Metadata-Version: 2.1\nName: library-like\nVersion: 1.0\n",
+    )
+    people.write("site/library_like-1.0.dist-info/top_level.txt", "library_like\n")
+    monkeypatch.setattr(own_code, "is_library", lambda path: "site" in Path(path).parts)
+    monkeypatch.syspath_prepend(str(people.folder / "site"))
+    people.write("homelib.py", "from library_like import Base\nclass net(Base): pass\n")
+    code = identify("homelib:net")
+    assert code.files == ("homelib.py",)
+    assert code.packages == ("library-like 1.0",)
+
+
 def test_a_process_keeps_the_identity_of_the_code_that_it_has_imported(people: ForeignCode) -> None:
     before = identify()
     people.write("homemade/parts.py", "size = 4\n")

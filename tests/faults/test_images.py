@@ -293,7 +293,9 @@ def test_a_folder_for_validation_is_used_at_every_seed(tmp_path: Path) -> None:
     assert list(study_file.list_changes(study, again)) == []
     unused = study_file.read(file, ["validation=0", "tuning={trials: 0}"])
     assert len(read_own_images(unused.dataset).images) == unused.dataset.facts.train_images == 12
-    with pytest.raises(StudyError, match=r"validation 5 is not possible, because .* brings 12 images"):
+    with pytest.raises(
+        StudyError, match=r"command line: validation 5 is not possible, because .* contains 12 images"
+    ):
         study_file.read(file, ["validation=5"])
 
 
