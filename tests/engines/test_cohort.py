@@ -46,8 +46,6 @@ CONDITIONS = Conditions(dataset=find_dataset("digits"), data_root=None, validati
 RELU = {"activation": "relu", "pooling": "max"}
 RATES = [{"learning_rate": rate} for rate in (0.1, 0.5, 0.9)]
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-
 
 def run_of(keywords: Mapping[str, Any], seed: int = 0, *, model: str = "lenet", **recipe: Any) -> Run:
     arm = Arm(name="arm", model=model, keywords=keywords, recipe=Recipe(**recipe), factors={})
@@ -461,21 +459,6 @@ class Quiet(Recording):
     def __enter__(self) -> None: ...
 
     def __exit__(self, *_: object) -> None: ...
-
-
-@needs_gpu
-@pytest.mark.parametrize("keywords", [{}, RELU, {**RELU, "dropout": 0.5}], ids=str)
-def test_a_gpu_takes_the_steps_a_cpu_takes_and_the_same_ones_every_time(keywords) -> None:
-    runs = [
-        run_of(keywords, i, batch_size=16, learning_rate=0.02 * (i + 1), augmentation="crop")
-        for i in range(3)
-    ]
-    cpu = seated(runs, EXACT, 16 * 40 + 5, places=8)
-    on_gpu = [seated(runs, EXACT.to(torch.device("cuda")), 16 * 40 + 5, places=8) for _ in range(2)]
-    totals = [cohort.epoch().cpu() for cohort in (cpu, *on_gpu)]
-    assert torch.allclose(cpu.parameters, on_gpu[0].parameters.cpu(), rtol=0, atol=1e-10)
-    assert torch.equal(on_gpu[0].parameters, on_gpu[1].parameters)
-    assert torch.allclose(totals[0], totals[1])
 
 
 def dropped(seeds: list[int], step: int, share: float, units: int = 20_000, layer: int = 0) -> Tensor:
