@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from ablate.data import loading, sources
@@ -22,8 +23,8 @@ from ablate.records.run_records import Phase
 from ablate.study.spec import Recipe
 
 RUNS = 32
-PROFILED_IMAGES = 1_024
-"""Images of the epoch whose kernels are listed: four steps of each run."""
+PROFILED_IMAGES = 4_096
+"""Images of the epoch whose kernels are listed: 16 steps of each run. The steps before a recording count too."""
 LISTED_KERNELS = 25
 
 
@@ -106,14 +107,25 @@ def profile_cohort(dataset: Dataset, train_images: int) -> dict[str, object]:
     runs = make_runs(1, train_images)
     with profile(activities=activities) as watched:
         list(train_together(runs, dataset, validation=0, places=RUNS))
-    events = watched.key_averages()
-    times = {
-        event.key: event.self_device_time_total if on_gpu else event.self_cpu_time_total for event in events
+    averages = watched.key_averages()
+    # On a GPU, an operation's event repeats the time of its kernels.
+    events = [event for event in averages if not on_gpu or event.device_type == DeviceType.CUDA]
+    rows = [
+        {
+            "kernel": event.key[:160],
+            "count": event.count,
+            "microseconds": event.self_device_time_total if on_gpu else event.self_cpu_time_total,
+        }
+        for event in events
+    ]
+    return {
+        "profiled_images": train_images,
+        "runs": RUNS,
+        "graph_launches": sum(event.count for event in averages if event.key == "cudaGraphLaunch"),
+        "kernels_in_all": sum(row["count"] for row in rows),
+        "microseconds_in_all": sum(row["microseconds"] for row in rows),
+        "kernels": sorted(rows, key=lambda row: row["microseconds"], reverse=True)[:LISTED_KERNELS],
     }
-    counts = {event.key: event.count for event in events}
-    longest = sorted(times, key=lambda name: times[name], reverse=True)[:LISTED_KERNELS]
-    listed = [{"kernel": name[:160], "count": counts[name], "microseconds": times[name]} for name in longest]
-    return {"profiled_images": train_images, "runs": RUNS, "kernels": listed}
 
 
 if __name__ == "__main__":
