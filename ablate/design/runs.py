@@ -65,8 +65,7 @@ class Run:
             "arm": self.arm.name,
             "model": self.arm.model,
             "keywords": {**models.read_keywords(self.arm.model), **self.keywords},
-            # Folders from before `drop_last` go on, because the key is left out where it changes nothing.
-            "recipe": self.recipe.model_dump(exclude=None if self.recipe.drop_last else {"drop_last"}),
+            "recipe": self.recipe.dump(),
             "setting": dict(self.setting),
             "seed": self.seed,
             "floor": self.floor,

@@ -80,11 +80,6 @@ def settle_kernels() -> None:
     torch.backends.cudnn.deterministic = True
 
 
-def allow_tf32(allowed: bool) -> None:
-    """Whether convolutions may round their inputs to TF32, which NVIDIA's GPUs do by default."""
-    torch.backends.cudnn.allow_tf32 = allowed
-
-
 def _get_module(device: torch.device) -> Any:
     """torch's module for the type of device, such as torch.xpu."""
     return torch.get_device_module(device)

@@ -16,6 +16,7 @@ from ablate.data.loading import Dataset
 from ablate.design.runs import Run
 from ablate.devices import graphs
 from ablate.devices.device import choose_wide_dtype
+from ablate.devices.precision import use_precision
 from ablate.engines.accuracy import compute_score, count_by_class
 from ablate.engines.augmentation import Augmentation, Draws, apply_draws
 from ablate.engines.loop import build_initial_model
@@ -37,6 +38,8 @@ def reason_against(run: Run, dataset: Dataset) -> str | None:
 
     Dropout masks may differ: each engine draws them from its own random stream, with the same probability.
     """
+    if run.recipe.precision == "bfloat16":
+        return "it does not compute in bfloat16"
     if run.recipe.optimizer not in RULES:
         return f"it does not have the optimizer {run.recipe.optimizer}"
     try:
@@ -61,6 +64,7 @@ def make_cohort_key(run: Run) -> str:
                 recipe.augmentation,
                 recipe.input_size,
                 recipe.drop_last,
+                recipe.precision,
             ],
         ],
         sort_keys=True,
@@ -180,8 +184,10 @@ class Cohort:
         brightness = torch.zeros_like(self._order, dtype=torch.float32)
         self._brightness = None if draws.brightness is None else brightness
         self._position = torch.zeros((), dtype=torch.int64, device=self._device)
+        self._precision = like.recipe.precision
         self._columns = torch.arange(self._batch_size, device=self._device)
         self._totals = torch.zeros(places, 2, dtype=choose_wide_dtype(self._device), device=self._device)
+        use_precision(self._precision)
         self._graphs = self._record_graphs() if graphs.can_record(self._device) else {}
 
     def seat(self, place: int, run: Run) -> None:
@@ -227,6 +233,7 @@ class Cohort:
 
     def train(self, steps: int, size: int) -> None:
         """Make `steps` steps on the next batches of `size` examples."""
+        use_precision(self._precision)
         while steps:
             at_once = STEPS_PER_GRAPH if steps >= STEPS_PER_GRAPH else 1
             if self._graphs:
@@ -238,6 +245,7 @@ class Cohort:
     def count_correct(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         """Count each place's correct predictions by class, `(places, classes)`, on images `(places, n)`."""
         places, right = len(indices), []
+        use_precision(self._precision)
         with torch.inference_mode():
             for part in indices.split(max(1, EVALUATED_AT_ONCE // places), dim=1):
                 chosen_images = images.index_select(0, part.flatten()).unflatten(0, (places, -1))

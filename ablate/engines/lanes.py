@@ -24,6 +24,8 @@ def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | No
         return "the images are not contiguous float32"
     if run.recipe.augmentation != "none":
         return "it does not augment"
+    if run.recipe.precision != "float32":
+        return f"it does not compute in {run.recipe.precision}"
     if run.recipe.optimizer not in RULES:
         return f"it does not have the optimizer {run.recipe.optimizer}"
     try:

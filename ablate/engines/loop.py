@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ablate import models
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
+from ablate.devices.precision import compute_in
 from ablate.engines.accuracy import count_by_class
 from ablate.engines.augmentation import Augmentation
 from ablate.engines.memory_format import choose_memory_format
@@ -35,6 +36,7 @@ class LoopTrainer:
         self.model: nn.Module = model.to(device, memory_format=self._format)  # type: ignore[call-overload]
         self.model.train()  # a user's own `train` may return nothing
         self._optimizer = _make_optimizer(run.recipe, self.model)
+        self._precision = run.recipe.precision
         self._augment = Augmentation(run.recipe.augmentation, run.seed)
         self._images, self._labels = dataset.images, dataset.labels
         self._classes = len(dataset.classes)
@@ -51,8 +53,9 @@ class LoopTrainer:
         images = self._augment(self._images[batch]).contiguous(memory_format=self._format)
         labels = self._labels[batch]
         self._optimizer.zero_grad(set_to_none=True)
-        logits = self.model(images)
-        loss = F.cross_entropy(logits, labels)
+        with compute_in(self._precision, images.device):
+            logits = self.model(images)
+            loss = F.cross_entropy(logits, labels)
         loss.backward()
         self._optimizer.step()
         with torch.no_grad():
@@ -72,7 +75,7 @@ class LoopTrainer:
         """Count the correct predictions of each class, `(classes,)` on the device, in evaluation mode."""
         self.model.eval()
         right = torch.empty_like(labels, dtype=torch.bool)
-        with torch.inference_mode():
+        with torch.inference_mode(), compute_in(self._precision, images.device):
             for start in range(0, len(labels), EVALUATION_BATCH):
                 chunk = slice(start, start + EVALUATION_BATCH)
                 # A copy, because a user's network may change its input in place.

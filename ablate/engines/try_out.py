@@ -11,6 +11,7 @@ from ablate import models
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
 from ablate.devices.device import is_accelerator
+from ablate.devices.precision import explain_missing
 from ablate.engines.loop import EVALUATION_BATCH, LoopTrainer
 from ablate.errors import ModelError
 from ablate.formatting import format_count
@@ -35,6 +36,8 @@ def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, 
             `recipe.batch_size`.
     """
     device, model = dataset.images.device, run.arm.model
+    if reason := explain_missing(run.recipe.precision, device):
+        raise ModelError("recipe.precision", f"{reason}: write precision: float32 or bfloat16")
     trainer = _try_training(run, dataset, examples)
     if model not in models.MODELS:
         again = _try_training(run, dataset, examples)

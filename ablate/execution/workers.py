@@ -14,7 +14,7 @@ import torch
 
 from ablate.cores import count_cores
 from ablate.design.runs import Run
-from ablate.devices.device import allow_tf32, is_accelerator, select
+from ablate.devices.device import is_accelerator, select
 from ablate.engines.choice import trains_in_cohorts
 from ablate.engines.training import settle_process
 from ablate.execution import fork_server
@@ -50,17 +50,13 @@ class ThisProcess:
         self._conditions = conditions
         settle_process(threads)
         select(torch.device(conditions.device))
-        # By default, cuDNN rounds convolutions of single runs to TF32, but cohorts use fp32 matrix products.
-        # Arms of one study must not differ in precision, so TF32 is off.
-        allow_tf32(False)
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
         for group in group_runs(runs, self._conditions):
             yield from execute_group(group, self._conditions)
 
     def close(self) -> None:
-        """Restore torch's default precision for the timing phase."""
-        allow_tf32(True)
+        """There is nothing to stop."""
 
 
 class LocalProcesses:

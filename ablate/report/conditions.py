@@ -38,10 +38,8 @@ def list_conditions(evidence: Evidence) -> list[str]:
 
 
 def _list_recipe(study: StudySpec) -> dict[str, Any]:
-    """The recipe's keys that have a value. `drop_last` counts only where it is set."""
-    return study.recipe.model_dump(
-        exclude_none=True, exclude=None if study.recipe.drop_last else {"drop_last"}
-    )
+    """The recipe's keys that have a value."""
+    return {key: value for key, value in study.recipe.dump().items() if value is not None}
 
 
 def _describe_data(evidence: Evidence) -> str:

@@ -105,6 +105,10 @@ Ranges = Annotated[
 """One range, or several with conditions. An arm uses the last range that applies to it."""
 
 
+LATER_KEYS = ("drop_last", "precision")
+"""Keys of the recipe that the first version of ablate did not have."""
+
+
 class Recipe(_Part):
     """How every arm is trained. The defaults are the LeNet recipe of "Dive into Deep Learning" (D2L)."""
 
@@ -133,6 +137,16 @@ class Recipe(_Part):
     """How many images to train on. Images held out for validation do not count. null means all others."""
     drop_last: bool = False
     """Whether to leave out an epoch's last batch if it is smaller than `batch_size`."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """The numbers of matrix products and convolutions. `tf32` needs a GPU of NVIDIA."""
+
+    def dump(self) -> dict[str, Any]:
+        """All keys, but a key that came after the first version only where it is not at its default.
+
+        So runs and folders of earlier versions keep their keys.
+        """
+        usual = {key for key in LATER_KEYS if getattr(self, key) == type(self).model_fields[key].default}
+        return self.model_dump(exclude=usual)
 
     def count_examples_per_epoch(self, images: int) -> int:
         """Count the examples that an epoch trains on, out of `images` training images."""
