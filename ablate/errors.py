@@ -94,7 +94,11 @@ def _escape(character: str) -> str:
 
 def format_error(error: BaseException) -> str:
     """Another library's exception in one line: its type and the first line of its message."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    try:
+        lines = str(error).splitlines()
+    except Exception:  # noqa: BLE001  # a class of exceptions that a user wrote may fail to give its message
+        lines = ["it has no message, because its own __str__ fails"]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def install_command(extra: str) -> str:

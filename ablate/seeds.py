@@ -1,6 +1,7 @@
 """Independent random streams: one for each purpose, all derived from one seed."""
 
 import hashlib
+import pickle
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,3 +45,15 @@ def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)
+
+
+def read_streams() -> dict[str, bytes]:
+    """Read the states of the global generators on the CPU, by the name of the function that seeds each."""
+    import numpy as np
+    import torch
+
+    return {
+        "random.seed": repr(random.getstate()).encode(),
+        "numpy.random.seed": pickle.dumps(np.random.get_state()),
+        "torch.manual_seed": torch.get_rng_state().numpy().tobytes(),
+    }

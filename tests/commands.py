@@ -24,12 +24,15 @@ CACHE = Path(tempfile.gettempdir()) / "ablate-test-cache"
 def environment() -> dict[str, str]:
     """No data and no network: the cache holds at most a compiled engine, and the proxy refuses.
 
-    Threads that wait sleep, for other tests want the cores.
+    Threads that wait sleep, for other tests want the cores. The hash seed is the nursery's, so a command need not
+    start anew to have it.
     """
     kept = {key: value for key, value in os.environ.items() if key != "ABLATE_DATA"}
     nowhere = "http://127.0.0.1:9"
     proxies = {"HTTPS_PROXY": nowhere, "HTTP_PROXY": nowhere}
-    return kept | proxies | {"XDG_CACHE_HOME": str(CACHE), "OMP_WAIT_POLICY": "passive"}
+    return (
+        kept | proxies | {"XDG_CACHE_HOME": str(CACHE), "OMP_WAIT_POLICY": "passive", "PYTHONHASHSEED": "0"}
+    )
 
 
 def ablate(

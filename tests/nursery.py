@@ -139,7 +139,7 @@ def _start() -> str:
             usual = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.nursery", address, str(writing)],
-                env=usual | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"},
+                env=usual | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive", "PYTHONHASHSEED": "0"},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[writing],
             )

@@ -17,7 +17,7 @@ from ablate.devices.choice import name_kind
 from ablate.errors import AblateError, FolderError, install_command
 from ablate.execution.executor import Conditions
 from ablate.experiment.conduct import Conduct
-from ablate.experiment.events import Advanced
+from ablate.experiment.events import Advanced, Warned
 from ablate.interruption import Interrupted, delay_interrupts, raise_on_interrupt
 from ablate.models import own
 from ablate.records.folder import ReportFolder
@@ -124,6 +124,8 @@ class Job:
                 for event in events:
                     if isinstance(event, Advanced):
                         shown.show(event)
+                    elif isinstance(event, Warned):
+                        tell(f"warning: {event.text}")
                     else:
                         with delay_interrupts():
                             reporting.write()

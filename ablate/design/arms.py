@@ -189,4 +189,5 @@ def _check_network(study: StudySpec, arm: Arm, changes: Mapping[str, Value], key
             section = "recipe" if error.keyword in Recipe.model_fields else "baseline"
             section = "baseline" if error.keyword in arm.keywords else section
             at = "model" if error.keyword == "model" else f"{section}.{error.keyword}"
-        raise StudyError(f"{study.locate(at)}: arm {arm.name}: {error.keyword}: {error}")
+        keyword = "" if at == error.keyword else f"{error.keyword}: "
+        raise StudyError(f"{study.locate(at)}: arm {arm.name}: {keyword}{error}")

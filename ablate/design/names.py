@@ -158,7 +158,9 @@ class _Names:
             known = list(Recipe.model_fields) if owner == RECIPE else self._list_keywords(of)
             return _explain_unknown(plain, known, f" of the {'recipe' if owner == RECIPE else 'network'}")
         if not having and not in_recipe:
-            return _explain_unknown(plain, [*self._list_keywords(of), *Recipe.model_fields])
+            told = _explain_unknown(plain, [*self._list_keywords(of), *Recipe.model_fields])
+            hiding = next((model for model in of if models.hides_keywords(model)), None)
+            return f"{told}{_explain_hidden(hiding)}" if hiding else told
         if section == "baseline" and (owner == RECIPE or not having):
             return f"'{plain}' belongs to the recipe: write it under `recipe`"
         return None
@@ -196,3 +198,10 @@ def list_spellings(values: Mapping[str, Any], owner: str) -> Iterable[tuple[str,
     for name, value in values.items():
         yield name, value
         yield f"{owner}.{name}", value
+
+
+def _explain_hidden(model: str) -> str:
+    return (
+        f". {model} takes **kwargs, which hide its keywords: name them in its signature, or put "
+        "functools.wraps on its decorator"
+    )

@@ -26,14 +26,15 @@ class LoopTrainer:
     def __init__(self, run: Run, dataset: Dataset, device: torch.device) -> None:
         """Build the run's network from its seed, and its optimiser."""
         model = build_initial_model(run, dataset.images.shape[1:], len(dataset.classes))
-        self._format = choose_memory_format(
+        self.image_format = choose_memory_format(
             run.arm.model,
             run.keywords,
             image_shape=dataset.images.shape[1:],
             classes=len(dataset.classes),
             device=device,
         )
-        self.model: nn.Module = model.to(device, memory_format=self._format)  # type: ignore[call-overload]
+        """The memory format of the image tensors that the network receives."""
+        self.model: nn.Module = model.to(device, memory_format=self.image_format)  # type: ignore[call-overload]
         self.model.train()  # a user's own `train` may return nothing
         self._optimizer = _make_optimizer(run.recipe, self.model)
         self._precision = run.recipe.precision
@@ -45,12 +46,12 @@ class LoopTrainer:
 
     @property
     def memory_format(self) -> str:
-        """The memory format of the image tensors that the network receives: channels_last or contiguous."""
-        return "channels_last" if self._format == torch.channels_last else "contiguous"
+        """The name of the image tensors' memory format: channels_last or contiguous."""
+        return "channels_last" if self.image_format == torch.channels_last else "contiguous"
 
     def step(self, batch: Tensor) -> None:
         """Start an optimiser step on the examples with indices `batch` `(b,)`. Do not wait for its end."""
-        images = self._augment(self._images[batch]).contiguous(memory_format=self._format)
+        images = self._augment(self._images[batch]).contiguous(memory_format=self.image_format)
         labels = self._labels[batch]
         self._optimizer.zero_grad(set_to_none=True)
         with compute_in(self._precision, images.device):
@@ -79,7 +80,7 @@ class LoopTrainer:
             for start in range(0, len(labels), EVALUATION_BATCH):
                 chunk = slice(start, start + EVALUATION_BATCH)
                 # A copy, because a user's network may change its input in place.
-                logits = self.model(images[chunk].clone(memory_format=self._format))
+                logits = self.model(images[chunk].clone(memory_format=self.image_format))
                 right[chunk] = logits.argmax(1) == labels[chunk]
         self.model.train()
         return count_by_class(right, labels, self._classes)

@@ -13,6 +13,7 @@ from ablate.devices.device import is_accelerator
 from ablate.models.own import find_callable
 from ablate.models.own_networks import CHECKED_IMAGES
 from ablate.seeds import seeded_streams
+from ablate.torch_settings import keep_torch_settings
 
 
 def choose_memory_format(
@@ -65,7 +66,7 @@ def _compute_logits(
         noise = torch.rand(CHECKED_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
         images = noise.contiguous(memory_format=memory_format)
         network.to(memory_format=memory_format)  # type: ignore[call-overload]
-        with seeded_streams(0, "memory format"):
+        with seeded_streams(0, "memory format"), keep_torch_settings():
             network.eval()
             with torch.inference_mode():
                 logits = network(images.clone(memory_format=memory_format))

@@ -13,23 +13,29 @@ from ablate.design.runs import Run
 from ablate.devices.device import is_accelerator
 from ablate.devices.precision import explain_missing
 from ablate.engines.loop import EVALUATION_BATCH, LoopTrainer
+from ablate.engines.try_seeds import Attempt, list_cautions, pass_again, require_same_numbers
 from ablate.errors import ModelError
 from ablate.formatting import format_count
 from ablate.models.own import call_foreign
 from ablate.models.own_networks import require_logits
 from ablate.seeds import derive_seed, seeded_streams
+from ablate.torch_settings import keep_torch_settings
 
 
-def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, ...]) -> None:
+def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, ...]) -> tuple[str, ...]:
     """Train a step on a full batch and on a batch of the last one's size, and evaluate, on the run's device.
 
-    A user's network is built and trained twice, to find out whether its seed determines its numbers.
+    A user's network is built and trained twice, to find out whether its seed determines its numbers. It is
+    built once with another seed, to find out whether the seed decides anything.
 
     Args:
         run: the run to try.
         dataset: images of the right shape on the device that will train, the real ones where possible.
         examples: how many examples an epoch has. This gives the last batch's size.
         evaluated: how many images each evaluation has.
+
+    Returns:
+        Sentences about random numbers that are the same at every seed.
 
     Raises:
         ModelError: the run would fail. `keyword` names the key of the study at fault: `model`, or
@@ -38,24 +44,31 @@ def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, 
     device, model = dataset.images.device, run.arm.model
     if reason := explain_missing(run.recipe.precision, device):
         raise ModelError("recipe.precision", f"{reason}: write precision: float32 or bfloat16")
-    trainer = _try_training(run, dataset, examples)
-    if model not in models.MODELS:
-        again = _try_training(run, dataset, examples)
-        _require_own_parameters(run, trainer.model, again.model)
-        if not is_accelerator(device):  # on a GPU, sums may differ by rounding
-            _require_same_numbers(run, trainer.model, again.model)
-    with seeded_streams(run.seed, "evaluation", device):
-        for count in sorted({size for images in evaluated for size in _list_sizes(images, EVALUATION_BATCH)}):
-            chosen = torch.arange(count, device=device) % len(dataset.labels)
-            call_foreign(model, lambda: trainer.evaluate(dataset.images[chosen], dataset.labels[chosen]))  # noqa: B023
+    cautions: tuple[str, ...] = ()
+    with keep_torch_settings():
+        first = _try_training(run, dataset, examples)
+        if model not in models.MODELS:
+            pass_again(first, dataset)
+            again = _try_training(run, dataset, examples)
+            pass_again(again, dataset)
+            _require_own_parameters(run, first.trainer.model, again.trainer.model)
+            require_same_numbers(first, again, exact=not is_accelerator(device))
+            cautions = list_cautions(again, dataset)
+        with seeded_streams(run.seed, "evaluation", device):
+            for count in sorted({size for n in evaluated for size in _list_sizes(n, EVALUATION_BATCH)}):
+                chosen = torch.arange(count, device=device) % len(dataset.labels)
+                images, labels = dataset.images[chosen], dataset.labels[chosen]
+                call_foreign(model, functools.partial(first.trainer.evaluate, images, labels))
+    return cautions
 
 
-def _try_training(run: Run, dataset: Dataset, examples: int) -> LoopTrainer:
-    """Train one step on a batch of each size that the run has. Return the trainer."""
+def _try_training(run: Run, dataset: Dataset, examples: int) -> Attempt:
+    """Train one step on a batch of each size that the run has."""
     device, model = dataset.images.device, run.arm.model
     generator = torch.Generator().manual_seed(derive_seed(run.seed, "try-out"))
     order = torch.randperm(len(dataset.labels), generator=generator)
-    trainer = LoopTrainer(run, dataset, device)
+    attempt = Attempt(run, LoopTrainer(run, dataset, device))
+    trainer = attempt.trainer
     trainer.model.register_forward_hook(functools.partial(_check_output, model, len(dataset.classes)))
     first, *last = _list_sizes(examples, run.recipe.batch_size)
     with seeded_streams(run.seed, "dropout", device):
@@ -74,7 +87,7 @@ def _try_training(run: Run, dataset: Dataset, examples: int) -> LoopTrainer:
                     f"the last batch has {format_count(size, 'image')} ({examples:,} images in batches of "
                     f"{first:,}) and fails: {error}: choose another batch_size, or write drop_last: true",
                 ) from None
-    return trainer
+    return attempt
 
 
 def _list_sizes(examples: int, batch_size: int) -> list[int]:
@@ -99,21 +112,3 @@ def _require_own_parameters(run: Run, first: nn.Module, second: nn.Module) -> No
             f"{run.arm.model} gives the same parameters each time it is called, so all runs would train one "
             "network: build new layers in each call",
         )
-
-
-def _require_same_numbers(run: Run, first: nn.Module, second: nn.Module) -> None:
-    """Require that two networks with one seed are equal after the same steps."""
-    pairs = zip(first.state_dict().items(), second.state_dict().items(), strict=False)
-    for (name, one), (other_name, other) in pairs:
-        equal = (
-            name == other_name
-            and one.shape == other.shape
-            and torch.equal(one.nan_to_num(), other.nan_to_num())
-        )
-        if not equal:
-            raise ModelError(
-                "model",
-                f"{run.arm.model} gives other numbers in {name} when it is built and trained again with the "
-                "same seed: draw random numbers only from the global generators of random, numpy or torch, "
-                "and change no default value",
-            )

@@ -20,6 +20,7 @@ from ablate.errors import format_error
 from ablate.interruption import Interrupted
 from ablate.models.own import locate_in_own_code
 from ablate.records.run_records import Phase, RunRecord, Status
+from ablate.torch_settings import keep_torch_settings
 
 MOST_RUNS_AT_ONCE = 512
 """The largest number of runs that are grouped at once for a GPU: full cohorts of about ten architectures."""
@@ -69,13 +70,14 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
             run, f"the code of {run.arm.model} changed while the study ran: run the same command again"
         )
     try:
-        dataset = placed or conditions.load(run.recipe.input_size)
-        trainer = choose_trainer(run, dataset, dataset.images.device)
-        record = train(run, trainer, dataset, validation=conditions.validation)
-        checkpoint = _checkpoint(run, trainer.model.state_dict())
+        with keep_torch_settings():  # other runs follow in this process
+            dataset = placed or conditions.load(run.recipe.input_size)
+            trainer = choose_trainer(run, dataset, dataset.images.device)
+            record = train(run, trainer, dataset, validation=conditions.validation)
+            checkpoint = _checkpoint(run, trainer.model.state_dict())
     except Interrupted:
         raise
-    except Exception as error:  # noqa: BLE001  # a user's own layers may raise any exception
+    except BaseException as error:  # noqa: BLE001  # a user's own layers may raise anything, or exit
         cause = f"{format_error(error)}{locate_in_own_code(error)}"
         return record_failure(run, cause, status=Status.OOM if _lacks_memory(error) else Status.FAILED)
     return Outcome(run=run, record=record, checkpoint=checkpoint)
@@ -159,11 +161,11 @@ def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:
     return buffer.getvalue()
 
 
-def _lacks_memory(error: Exception) -> bool:
+def _lacks_memory(error: BaseException) -> bool:
     """Whether the GPU or the CPU ran out of memory. On a CPU, torch raises a RuntimeError for this."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in format_error(error)
 
 
 def record_failure(run: Run, cause: str, status: Status = Status.FAILED) -> Outcome:

@@ -31,8 +31,9 @@ def prepare() -> None:
     # Without huge pages, two of four processes trained 5 % slower than the others. With huge pages, none of
     # three did (measured, LeNet).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    # Python hashes texts with a random seed. A network may depend on hashes, as through the order of a set.
-    os.environ.setdefault("PYTHONHASHSEED", "0")
+    # Python hashes texts with a seed. A network may depend on hashes, as through the order of a set. So the
+    # seed is the same for everyone, whatever the user's own setting is.
+    os.environ["PYTHONHASHSEED"] = "0"
     if HAS_FORK_SERVER and _make_socket_folder():
         multiprocessing.set_forkserver_preload(PRELOADED)
         with ignore_interrupts(), _leave_out_current_folder():

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import pandas as pd
 import torch
@@ -15,7 +16,7 @@ from ablate.devices.device import read_name
 from ablate.execution.executor import Conditions, Outcome
 from ablate.execution.workers import Workers, open_workers
 from ablate.experiment.circumstances import describe_circumstances
-from ablate.experiment.events import Advanced, Event, FirstPair, describe_run
+from ablate.experiment.events import Advanced, Event, FirstPair, Warned, describe_run
 from ablate.experiment.plan import Plan, Wave
 from ablate.experiment.tables import make_tables
 from ablate.experiment.time_phase import Throughput
@@ -74,6 +75,7 @@ class Conduct:
         self._plan = Plan(study, layout, self._store.runs, device=conditions.device)
         self._throughput = self._make_throughput([])
         self._worked = False
+        self._network_cautions: tuple[str, ...] | None = None
 
     def run_phases(self) -> Generator[Event, None, None]:
         """Do the remaining work, phase by phase. If the study is finished, do nothing."""
@@ -95,7 +97,9 @@ class Conduct:
                 left = self._order(run for run in wave.runs if not self._plan.is_recorded(run))
                 planned[wave.phase] += len(wave.runs)
                 if left and workers is None:
-                    try_arms(self._study, self._plan.layout, self._conditions.load)
+                    cautions = try_arms(self._study, self._plan.layout, self._conditions.load)
+                    self._network_cautions = cautions
+                    yield from (Warned(text=f"{self._study.locate('model')}: {text}") for text in cautions)
                     workers = self._open_workers(self._conditions, self._jobs)
                     # Workers need seconds to import torch. This event shows that the command is running.
                     done, total = planned[wave.phase] - len(left), self._count_total(wave, planned)
@@ -190,8 +194,13 @@ class Conduct:
                 costs[arm.name] = self._throughput.measure_cost(
                     self._plan.make_first_run(arm), costs[arm.name]
                 )
-        dataset = self._conditions.load(None)
-        return describe_circumstances(self._plan, machine, dataset, costs, self._conditions.plugins)
+        cautions = self._network_cautions
+        if cautions is None:  # nothing was left to train, so no arm was tried
+            cautions = kept.network_cautions if kept else ()
+        provenance = describe_circumstances(
+            self._plan, machine, self._conditions.load(None), costs, self._conditions.plugins
+        )
+        return replace(provenance, network_cautions=cautions)
 
     def _count_total(self, wave: Wave, planned: Counter[str]) -> int:
         """Count the runs of the phase that are known so far."""

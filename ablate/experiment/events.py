@@ -21,7 +21,14 @@ class FirstPair:
     """Every arm has its first confirmed run, so a preliminary report can be written."""
 
 
-Event = Advanced | FirstPair
+@dataclass(frozen=True, kw_only=True)
+class Warned:
+    """The try-out of the arms found something that lowers the trust in the answer."""
+
+    text: str
+
+
+Event = Advanced | FirstPair | Warned
 
 
 def describe_run(phase: str, done: int, total: int, record: RunRecord) -> Advanced:

@@ -18,6 +18,7 @@ from ablate.records.run_records import TimingBlock
 from ablate.study.spec import StudySpec
 from ablate.timing import costs
 from ablate.timing.blocks import Steps, alternate, count_steps_per_block, measure_block
+from ablate.torch_settings import keep_torch_settings
 
 
 class Throughput:
@@ -48,11 +49,13 @@ class Throughput:
         settle_process(self._threads)
         steps = {name: self._make_steps(self._runs[name]) for name in {name for *_, name in wanted}}
         block_seconds = self._study.timing.block_seconds
-        counts = {name: count_steps_per_block(steps[name], block_seconds, self._device) for name in steps}
+        with keep_torch_settings():  # the next arm's network shares the process
+            counts = {name: count_steps_per_block(steps[name], block_seconds, self._device) for name in steps}
         for done, (key, block, position, name) in enumerate(wanted, start=len(order) - len(wanted) + 1):
-            measured = measure_block(
-                name, steps[name], counts[name], self._device, block=block, position=position
-            )
+            with keep_torch_settings():
+                measured = measure_block(
+                    name, steps[name], counts[name], self._device, block=block, position=position
+                )
             self._store.add_block(key, measured)
             yield done, len(order), measured
 
@@ -72,13 +75,14 @@ class Throughput:
         dataset = self._conditions.load(run.recipe.input_size)
         trainer = LoopTrainer(run, dataset, self._device)
         batch = torch.arange(min(run.recipe.batch_size, len(dataset.labels)), device=self._device)
-        measured = costs.measure_cost(
-            trainer.model,
-            dataset.images.shape[1:],
-            lambda: trainer.step(batch),
-            resident=[dataset.images, dataset.labels, dataset.test_images, dataset.test_labels],
-            device=self._device,
-        )
+        with keep_torch_settings():
+            measured = costs.measure_cost(
+                trainer.model,
+                dataset.images.shape[1:],
+                lambda: trainer.step(batch),
+                resident=[dataset.images, dataset.labels, dataset.test_images, dataset.test_labels],
+                device=self._device,
+            )
         return ArmCost(**asdict(measured), memory_format=trainer.memory_format, measured_as=key)
 
     def _list_measurements(self) -> list[tuple[str, int, int, str]]:

@@ -9,6 +9,7 @@ from ablate.design.designs import Layout
 from ablate.design.runs import Run
 from ablate.engines.try_out import try_out
 from ablate.errors import ModelError, StudyError
+from ablate.formatting import format_list
 from ablate.records.run_records import Phase
 from ablate.study.spec import StudySpec
 
@@ -16,7 +17,7 @@ UNTRIED = ("learning_rate", "momentum", "weight_decay", "init", "epochs")
 """Keys of the recipe that do not decide whether a network can be trained."""
 
 
-def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Dataset]) -> None:
+def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Dataset]) -> tuple[str, ...]:
     """Train a step or two of every arm, at every tuned value that changes its network or its batches.
 
     Args:
@@ -24,15 +25,19 @@ def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Data
         layout: the study's arms. The candidates of a search are not among them.
         load: loads images at the recipe's size onto the device that will train.
 
+    Returns:
+        Sentences about networks whose random numbers are the same at every seed. Each names its arms.
+
     Raises:
         StudyError: an arm cannot be trained. The message has place, arm, cause and remedy.
     """
     facts = study.dataset.facts
+    cautions: dict[str, dict[str, None]] = {}
     for run in _list_different_runs(study, layout):
         recipe = run.recipe
         images = facts.count_training_images(recipe.train_images, study.validation)
         try:
-            try_out(
+            told = try_out(
                 run,
                 load(recipe.input_size),
                 examples=recipe.count_examples_per_epoch(images),
@@ -40,6 +45,18 @@ def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Data
             )
         except ModelError as error:
             raise StudyError(f"{study.locate(error.keyword)}: arm {run.arm.name}: {error}") from None
+        for caution in told:
+            cautions.setdefault(caution, {})[run.arm.name] = None
+    return tuple(
+        f"{_name_arms(list(names), len(layout.arms))}: {caution}" for caution, names in cautions.items()
+    )
+
+
+def _name_arms(names: list[str], arms: int) -> str:
+    """Name some of a study's arms: `all arms`, `arm baseline`, `arms baseline and width=6`."""
+    if len(names) == arms:
+        return "all arms"
+    return f"arm{'s' if len(names) > 1 else ''} {format_list(names)}"
 
 
 def _list_different_runs(study: StudySpec, layout: Layout) -> Iterator[Run]:

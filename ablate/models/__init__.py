@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ablate.errors import ModelError, did_you_mean
+from ablate.models import own_signature
 from ablate.models.alexnet import alexnet
 from ablate.models.googlenet import googlenet
 from ablate.models.layers import LayerShape, initialise, list_layer_shapes
@@ -29,6 +30,7 @@ __all__ = [
     "check",
     "find_default_input",
     "fingerprint",
+    "hides_keywords",
     "identify_code",
     "list_layer_shapes",
     "read_keywords",
@@ -52,6 +54,11 @@ def read_keywords(model: str) -> dict[str, Any]:
     else:
         parameters = read_signature(model, find_callable(model, list(MODELS)))
     return {name: default for name, default in parameters.items() if name not in GIVEN_BY_DATA}
+
+
+def hides_keywords(model: str) -> bool:
+    """Whether a user's network takes keywords that its signature does not name, as `**kwargs`."""
+    return model not in MODELS and own_signature.hides_keywords(find_callable(model, list(MODELS)))
 
 
 def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:

@@ -1,6 +1,7 @@
 """Users' own networks. A study names code that --plugin allows, or a name that a package offers."""
 
 import importlib
+import signal
 import sys
 import sysconfig
 import traceback
@@ -10,18 +11,25 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
 from ablate.data.by_torchvision import import_torchvision
 from ablate.errors import ModelError, did_you_mean, format_error
+from ablate.interruption import Interrupted
 from ablate.seeds import seeded_streams
+from ablate.torch_settings import keep_torch_settings
 
 ENTRY_POINTS = "ablate.models"
 """The group of entry points in which installed packages offer networks by name."""
 _allowed: list[str] = []
 _OF_SHAPE = "let the network take `input_shape` and `classes`, or resize the images by recipe.input_size"
+_ON_CPU = "remove device names and .cuda() from its code, because ablate moves the network to the device"
 REMEDIES = {
+    "sparse gradients": "write sparse=False in the embedding",
+    "params to be floating point": "keep parameters real, for example a complex one as two real ones",
+    **dict.fromkeys(
+        ("with CUDA enabled", "NVIDIA driver", "on device meta", "meta tensor", "same device"), _ON_CPU
+    ),
     "dtype": "images are float32, so keep the network in float32",
     "scalar type": "images are float32, so keep the network in float32",
     "does not require grad": "let the gradient pass from the output to the parameters",
@@ -92,29 +100,31 @@ def find_module(model: str) -> str:
 def call_foreign(model: str, work: Callable[[], Any]) -> Any:
     """Run a user's code and return its result. Any exception becomes a ModelError of one line.
 
-    torch's global settings are restored afterwards, because other arms train in the same process.
+    torch's settings are restored afterwards, because other arms train in the same process.
     """
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    with torch.autograd.set_grad_enabled(torch.is_grad_enabled()):
+    with keep_torch_settings():
         try:
             return work()
-        except ModelError:
+        except (ModelError, Interrupted):
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's code may raise anything, or exit
-            place = locate_in_own_code(error)
-            told = f"{format_error(error)}{place}{_find_remedy(error)}"
-            raise ModelError("model", f"'{model}' failed with {told}") from None
-        finally:
-            torch.set_default_dtype(dtype)
-            if torch.get_num_threads() != threads:
-                torch.set_num_threads(threads)
+        except KeyboardInterrupt as error:
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                raise  # a person pressed Ctrl-C
+            raise _explain(model, error) from None
+        except BaseException as error:  # noqa: BLE001  # a user's code may raise anything, or exit
+            raise _explain(model, error) from None
+
+
+def _explain(model: str, error: BaseException) -> ModelError:
+    told = f"{format_error(error)}{locate_in_own_code(error)}{_find_remedy(error)}"
+    return ModelError("model", f"'{model}' failed with {told}")
 
 
 def _find_remedy(error: BaseException) -> str:
     """The remedy for an error that torch raises in a network, as the end of a message. Empty if unknown."""
-    if isinstance(error, RuntimeError | ValueError | IndexError):
+    if isinstance(error, RuntimeError | ValueError | IndexError | AssertionError):
         for word, remedy in REMEDIES.items():
-            if word in str(error):
+            if word in format_error(error):
                 return f": {remedy}"
     return ""
 
@@ -128,7 +138,7 @@ def _import_attribute(module: str, name: str) -> Any:
     try:
         found: Any = _import_module(module)
     except RuntimeError as error:
-        if "torchvision" not in str(error):
+        if "torchvision" not in format_error(error):
             raise
         import_torchvision()  # makes torchvision's import work with a CPU-only build of torch
         found = _import_module(module)

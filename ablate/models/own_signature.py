@@ -40,6 +40,15 @@ def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, 
     return found
 
 
+def hides_keywords(function: Callable[..., nn.Module]) -> bool:
+    """Whether the callable takes keywords that its signature does not name, as `**kwargs`."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return False
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
 def is_settable(value: Any) -> bool:
     """Whether a study file can contain the value: a word, a number, true, false, null, or a flat list."""
     values = value if isinstance(value, tuple | list) else (value,)

@@ -128,6 +128,8 @@ class Provenance:
     """What the fingerprint covers, by model name: files, and packages with their versions."""
     plugins: tuple[str, ...] = ()
     """The packages that the user allowed the study to load networks from."""
+    network_cautions: tuple[str, ...] = ()
+    """Sentences about networks whose random numbers are the same at every seed, each with its arms."""
     search: SearchFacts | None = None
     """The facts about the search. None for every design other than `search`."""
     mixed_engines: tuple[str, ...] = ()

@@ -60,6 +60,7 @@ def _warn_of_circumstances(evidence: Evidence) -> Iterator[str]:
             f"{study.dataset} with {provenance.data.test_images} test images, and a recipe of its own."
         )
     yield from provenance.data.cautions
+    yield from (f"{text[0].upper()}{text[1:]}." for text in provenance.network_cautions)
     if not study.tuning.active:
         yield "Nothing was tuned. An arm that needs another learning rate is at a disadvantage."
     if changed := provenance.changed_after_answer:

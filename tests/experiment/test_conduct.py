@@ -12,11 +12,13 @@ from ablate.design.runs import Run, name_setting
 from ablate.execution.executor import Conditions, Outcome
 from ablate.execution.workers import Workers
 from ablate.experiment.conduct import Conduct
-from ablate.experiment.events import Advanced, FirstPair
+from ablate.experiment.events import Advanced, FirstPair, Warned
 from ablate.records.folder import ReportFolder
 from ablate.records.record import Record
 from ablate.records.run_records import RunRecord
 from ablate.report import writer
+from ablate.report.cautions import list_cautions
+from ablate.report.evidence import gather
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
 from tests.conftest import SMALL
@@ -141,6 +143,20 @@ def test_the_longest_run_of_a_seed_goes_first_so_that_no_core_idles_at_the_end(s
     order = [(ran.split()[-1], ran.split()[1]) for ran in stub.ran]
     by_length = ["epochs=4", "baseline", "kernel_size=3"]
     assert order == [(seed, arm) for seed in "01" for arm in by_length]
+
+
+def test_what_the_try_out_tells_reaches_the_terminal_and_the_report_for_good(
+    small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "ablate.experiment.conduct.try_arms", lambda *_: ("all arms: a network seeds itself",)
+    )
+    events, folder = conduct(small(), tmp_path / "report", Stub())
+    (warned,) = (event for event in events if isinstance(event, Warned))
+    assert warned.text.endswith(": model: all arms: a network seeds itself")
+    assert "All arms: a network seeds itself." in list_cautions(gather(folder.path))
+    conduct(small(), tmp_path / "report", Stub())  # tries nothing, because nothing is left to train
+    assert "All arms: a network seeds itself." in list_cautions(gather(folder.path))
 
 
 def test_a_finished_study_asks_for_nothing(small, tmp_path: Path) -> None:

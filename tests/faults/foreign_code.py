@@ -9,8 +9,10 @@ from ablate.data.loading import prepare_trial_images
 from ablate.design.designs import Layout, lay_out
 from ablate.design.names import settle_names
 from ablate.experiment.try_arms import try_arms
+from ablate.interruption import raise_on_interrupt
 from ablate.models import own
 from ablate.study import study_file
+from ablate.study.spec import StudySpec
 
 
 class ForeignCode:
@@ -21,6 +23,8 @@ class ForeignCode:
         monkeypatch.chdir(folder)
         monkeypatch.syspath_prepend(str(folder))
         monkeypatch.setattr(own, "_allowed", [])
+        self.cautions: tuple[str, ...] = ()
+        """What the last plan told about random numbers that are the same at every seed."""
 
     def write(self, name: str, code: str) -> None:
         """Write a module or another file, and allow its package."""
@@ -29,15 +33,27 @@ class ForeignCode:
         path.write_text(code)
         own.allow([name.partition("/")[0].removesuffix(".py")])
 
-    def plan(self, model: str, *, factors: str = "{width: [8, 6]}", recipe: str = "batch_size: 64") -> Layout:
+    def plan(
+        self,
+        model: str,
+        *,
+        factors: str = "{width: [8, 6]}",
+        recipe: str = "batch_size: 64",
+        init: str = "default",
+    ) -> Layout:
         """Try a study of this network as `ablate plan` does. Return its arms."""
+        with raise_on_interrupt():
+            study = self.read(model, factors=factors, recipe=recipe, init=init)
+            layout = lay_out(study)
+            self.cautions = try_arms(study, layout, partial(prepare_trial_images, study.dataset))
+        return layout
+
+    def read(self, model: str, *, factors: str, recipe: str, init: str = "default") -> StudySpec:
+        """Write a study of this network, and read it."""
         path = self.folder / "study.yaml"
         path.write_text(
             f"name: tried\nquestion: Does it train?\ndataset: digits\nmodel: {model}\nfactors: {factors}\n"
-            f"recipe: {{epochs: 1, optimizer: adam, learning_rate: 0.003, init: default, {recipe}}}\n"
+            f"recipe: {{epochs: 1, optimizer: adam, learning_rate: 0.003, init: {init}, {recipe}}}\n"
             "validation: 240\nseeds: 2\ntiming: {blocks: 0}\n"
         )
-        study = settle_names(study_file.read(path))
-        layout = lay_out(study)
-        try_arms(study, layout, partial(prepare_trial_images, study.dataset))
-        return layout
+        return settle_names(study_file.read(path))

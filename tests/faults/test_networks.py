@@ -242,6 +242,41 @@ REFUSED = {
     ),
     "a scripted network": ("def net(width=8): return torch.jit.script(dense(width))", "ScriptModule"),
     "a script that exits": ("raise SystemExit(3)", "failed with SystemExit: 3"),
+    "a constructor that exits": ("def net(width=8): raise SystemExit('usage')", "with SystemExit: usage"),
+    "an interrupt of its own": ("def net(width=8): raise KeyboardInterrupt", r"with KeyboardInterrupt \("),
+    "an exception of the highest kind": (
+        "class Stop(BaseException): pass\ndef net(width=8): raise Stop('here')",
+        r"with Stop: here \(",
+    ),
+    "an exception that cannot be written": (
+        "class Odd(Exception):\n    def __str__(self): raise ValueError\ndef net(width=8): raise Odd",
+        "failed with Odd: it has no message",
+    ),
+    "its own device": (
+        "def net(width=8):\n    torch.set_default_device('meta')\n    return dense(width)",
+        r"remove device names and \.cuda\(\) from its code",
+    ),
+    "complex parameters": (
+        "class net(Whole):\n"
+        "    def __init__(self, width=8):\n"
+        "        super().__init__(width)\n"
+        "        self.phase = nn.Parameter(torch.randn(10, dtype=torch.complex64))\n"
+        "    def forward(self, x): return self.net(x) + self.phase.real",
+        "keep parameters real",
+    ),
+    "sparse gradients": (
+        "class net(nn.Module):\n"
+        "    def __init__(self, width=8):\n"
+        "        super().__init__()\n"
+        "        self.table = nn.Embedding(256, 10, sparse=True)\n"
+        "    def forward(self, x): return self.table(x.flatten(1).abs().long().clamp(0, 255)).sum(1)",
+        "write sparse=False in the embedding",
+    ),
+    "a decorator that hides its keywords": (
+        "def decorate(f):\n    return lambda *args, **kwargs: f(*args, **kwargs)\n"
+        "@decorate\ndef net(width=8): return dense(width)",
+        r"takes \*\*kwargs, which hide its keywords: .* put functools\.wraps on its decorator",
+    ),
     "an import that fails": ("import no_such_package", "No module named 'no_such_package'"),
 }
 

@@ -164,7 +164,7 @@ def test_a_study_of_a_persons_own_network_gives_a_report(nets: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("model", "told"),
     [
-        ("mynets:wrong_shape", r"own\.yaml:4: model: arm baseline: model: .*gives \(2, 7\)"),
+        ("mynets:wrong_shape", r"own\.yaml:4: model: arm baseline: mynets:wrong_shape gives \(2, 7\)"),
         ("mynets:without_default", r"own\.yaml:4: model: mynets:without_default gives it no default"),
     ],
 )

@@ -8,6 +8,7 @@ from ablate.cli.console import Overrides, Plugins, StudyFile, empty_table, out, 
 from ablate.cli.reading import tell_about_images
 from ablate.cli.studies import read_study
 from ablate.cores import count_cores, describe_cores
+from ablate.interruption import raise_on_interrupt
 from ablate.study.spec import StudySpec
 
 
@@ -23,10 +24,11 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     from ablate.models import own
 
     own.allow(plugin or [])
-    study = settle_names(study)
-    layout = lay_out(study)
-    _tell_about_images(study)
-    try_arms(study, layout, partial(prepare_trial_images, study.dataset))
+    with raise_on_interrupt():  # so that a KeyboardInterrupt here comes from a user's code
+        study = settle_names(study)
+        layout = lay_out(study)
+        _tell_about_images(study)
+        cautions = try_arms(study, layout, partial(prepare_trial_images, study.dataset))
     priced = price(study, layout, jobs=count_cores())
     numbers = ("parameters", "FLOP/example", "examples/s a core")
     table = empty_table("arm", *numbers, right=numbers)
@@ -43,6 +45,8 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     for line in priced.engines_in_words:
         say(line)
     say(f"{priced.runs_in_words}: {priced.minutes_in_words} on this machine's {describe_cores()}")
+    for caution in cautions:
+        tell(f"warning: {study.locate('model')}: {caution}")
     for warning in warn_of_seeds(study, layout):
         tell(f"warning: {warning}")
 

@@ -22,6 +22,7 @@ from ablate.data.reading_progress import stop_watching
 from ablate.devices.choice import choose_device
 from ablate.errors import AblateError, DataError
 from ablate.execution import fork_server
+from ablate.interruption import raise_on_interrupt
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
 
@@ -66,14 +67,11 @@ def run(
     chosen_device = choose_device(device)
     # The import of torch takes seconds. It comes here, after the check of the study file.
     from ablate.cli.job import Job
-    from ablate.design.designs import lay_out
-    from ablate.design.names import settle_names
     from ablate.models import own
     from ablate.report import index
 
     own.allow(plugin or [])
-    study = settle_names(study)
-    lay_out(study)  # report an impossible arm before the search for the data
+    study = _check_arms(study)  # report an impossible arm before the search for the data
     study, data_root, missing = _find_data(study, path, overrides or [], data_dir, fallback=fallback)
     job = Job(
         study=study,
@@ -89,6 +87,17 @@ def run(
     evidence = job.answer(fresh=fresh)
     index.write_index(out_dir)
     _print_answer(evidence, job.folder.path / "report.html")
+
+
+def _check_arms(study: StudySpec) -> StudySpec:
+    """Build every arm, and return the study with the full names of its keys."""
+    from ablate.design.designs import lay_out
+    from ablate.design.names import settle_names
+
+    with raise_on_interrupt():  # so that a KeyboardInterrupt here comes from a user's code
+        study = settle_names(study)
+        lay_out(study)
+    return study
 
 
 def _find_data(
