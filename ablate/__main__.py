@@ -13,7 +13,7 @@ def main() -> None:
 
 
 def _fix_hash_seed() -> None:
-    """Start this process again with Python's hash seed 0, unless it has this seed. It takes 20 ms.
+    """Start this process again with Python's hash seed 0, unless it has this seed.
 
     The order of a set of texts depends on the hash seed, and a user's network may depend on that order. It
     must then be the same network for everyone, in workers and in this process, which tries, times and
