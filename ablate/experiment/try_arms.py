@@ -1,7 +1,7 @@
 """Try every arm of a study with the real thing before anything trains."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from ablate.data.loading import Dataset
 from ablate.design.arms import make_grid
@@ -44,12 +44,24 @@ def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Data
                 evaluated=(study.validation, facts.test_images),
             )
         except ModelError as error:
-            raise StudyError(f"{study.locate(error.keyword)}: arm {run.arm.name}: {error}") from None
+            place = study.locate(_find_key(study, layout, run, error.keyword))
+            raise StudyError(f"{place}: arm {run.arm.name}: {error}") from None
         for caution in told:
             cautions.setdefault(caution, {})[run.arm.name] = None
     return tuple(
         f"{_name_arms(list(names), len(layout.arms))}: {caution}" for caution, names in cautions.items()
     )
+
+
+def _find_key(study: StudySpec, layout: Layout, run: Run, keyword: str) -> str:
+    """Find the key of the study file that gives this run the keyword's value."""
+    name = run.arm.name
+    given: dict[str, Collection[str]] = {"tuning": run.setting}
+    if name != layout.arms[0].name:
+        given |= {f"arms.{name}": study.arms.get(name, {}), "factors": study.factors}
+    spellings = (keyword, keyword.removeprefix("recipe."))
+    found = (f"{section}.{one}" for section, values in given.items() for one in spellings if one in values)
+    return next(found, keyword)
 
 
 def _name_arms(names: list[str], arms: int) -> str:

@@ -1,16 +1,21 @@
 """A recipe's precision is the one that the device computes in, or it is refused before anything trains."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from ablate.data import loading
 from ablate.data.datasets import find_dataset
+from ablate.data.loading import prepare_trial_images
+from ablate.design.designs import lay_out
 from ablate.design.runs import Arm, Run
 from ablate.devices.precision import explain_missing, use_precision
 from ablate.engines import cohort, lanes
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.try_out import try_out
-from ablate.errors import ModelError
+from ablate.errors import ModelError, StudyError
+from ablate.experiment.try_arms import try_arms
 from ablate.study.spec import Recipe
 from tests.conftest import CPU
 
@@ -58,6 +63,12 @@ def test_a_precision_that_the_device_lacks_is_refused() -> None:
     assert refused.value.keyword == "recipe.precision"
     assert explain_missing("tf32", torch.device("mps")) is not None
     assert explain_missing("bfloat16", CPU) is explain_missing("float32", CPU) is None
+
+
+def test_the_line_of_a_factor_is_named(small) -> None:
+    study = small("factors={precision: [float32, tf32]}", "tuning={trials: 0}")
+    with pytest.raises(StudyError, match=r"factors.precision: arm precision=tf32: cpu has no TF32"):
+        try_arms(study, lay_out(study), partial(prepare_trial_images, study.dataset))
 
 
 def test_full_float32_is_used_unless_the_recipe_says_otherwise() -> None:
