@@ -23,7 +23,7 @@ def locate_cache() -> Path:
 
 
 def _can_make(folder: Path) -> bool:
-    """Whether this process may make the folder. It makes none, as many commands only look into the cache."""
+    """Whether this process can make the folder. The folder is not made, because many commands only read."""
     there = next(parent for parent in folder.parents if parent.exists())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 

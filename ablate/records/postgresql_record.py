@@ -54,7 +54,7 @@ class PostgresqlRecord:
             reraise=True,
         )
         try:
-            # There is no pool, so that closing a session ends the session and frees its locks.
+            # Without a pool, closing a connection also ends the server's session, which frees its locks.
             self._engine = sqlalchemy.create_engine(
                 server,
                 isolation_level="AUTOCOMMIT",

@@ -72,7 +72,7 @@ def count_lucky_guesses(counts: tuple[int, ...]) -> int:
 
 
 def find_best_guesser(counts: Sequence[int], wanted: int) -> list[float]:
-    """Find the probability of each class for the guesser that has the best chance of `wanted` right guesses.
+    """Find how often a guesser should name each class for the best chance of `wanted` or more right guesses.
 
     The number of right guesses is a sum of binomial variables, one for each class. Its tail is largest, to
     first order in the exponent (Chernoff's bound), if the guesser predicts class k with a probability

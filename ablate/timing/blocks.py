@@ -105,7 +105,7 @@ class ProcessorLoad:
 
     @staticmethod
     def _read() -> tuple[float, float, float]:
-        # On a large machine, programs on cores that this process may not use do not disturb it much.
+        # On a large machine, programs that run on cores of others hardly disturb this process.
         cores, every = list_cores(), psutil.cpu_times(percpu=True)
         limited = len(cores) < len(every) and cores[-1] < len(every)
         idle = total = 0.0
