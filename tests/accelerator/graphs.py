@@ -6,7 +6,7 @@ numbers. A replay computes the operations, with the numbers that the host had, o
 
 import gc
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 from types import TracebackType
@@ -18,6 +18,7 @@ from torch import Tensor
 from tests.accelerator import clock, counters, memory, settings
 from tests.accelerator.clock import NotPermittedError, Stream, current_stream, host
 from tests.accelerator.operations import Operation
+from tests.accelerator.shapes import fix, flatten
 
 _numbers = count(1)
 
@@ -75,14 +76,6 @@ def check_read(name: str) -> None:
     """Refuse a copy between host and device during a capture."""
     if _capturing:
         raise NotPermittedError(f"SIM error: operation not permitted when stream is capturing ({name})")
-
-
-def poison(tensor: Tensor) -> None:
-    """Overwrite numbers, so that nobody can use them."""
-    if tensor.is_floating_point() or tensor.is_complex():
-        tensor.fill_(float("nan"))
-    elif tensor.dtype != torch.bool:
-        tensor.fill_(torch.iinfo(tensor.dtype).max)
 
 
 class Graph:
@@ -167,8 +160,8 @@ class Graph:
         size: int,
     ) -> None:
         """Add a kernel. `used` are the tensors on the device among its arguments."""
-        given = {id(leaf) for leaf in _flatten((args, list(kwargs.values())))}
-        filled = [(place, tensor) for place, tensor in enumerate(_flatten(result)) if id(tensor) not in given]
+        given = {id(leaf) for leaf in flatten((args, list(kwargs.values())))}
+        filled = [(place, tensor) for place, tensor in enumerate(flatten(result)) if id(tensor) not in given]
         for tensor in used:
             if tensor.raw.untyped_storage()._cdata not in self._own_keys:
                 self._reads[id(tensor.block)] = weakref.ref(tensor.block)
@@ -177,8 +170,8 @@ class Graph:
             _Node(
                 operation=operation,
                 function=function,
-                args=_fix(args, fixed),
-                kwargs=_fix(kwargs, fixed),
+                args=fix(args, fixed),
+                kwargs=fix(kwargs, fixed),
                 results=tuple(filled),
                 size=size,
             )
@@ -191,7 +184,7 @@ class Graph:
             RuntimeError: there is nothing to replay, or memory that the graph uses has been freed. A real device would
                 compute with whatever is there now.
         """
-        from tests.accelerator.tensors import execute, measure_seconds
+        from tests.accelerator.tensors import execute
 
         if not self._ended:
             raise RuntimeError("Called Graph.replay without a preceding successful capture.")
@@ -200,12 +193,12 @@ class Graph:
             raise RuntimeError("The graph uses a tensor from before its capture that no longer exists.")
         with torch.no_grad():
             for node in self._nodes:
-                results = list(_flatten(execute(node.operation, node.function, node.args, node.kwargs)))
+                results = list(flatten(execute(node.operation, node.function, node.args, node.kwargs)))
                 for place, tensor in node.results:
                     tensor.copy_(results[place])
                 counters.add_kernel(node.operation.name, node.size, launched=False)
         counters.add_graph()
-        current_stream().launch(sum(measure_seconds(node.size) for node in self._nodes))
+        current_stream().launch(sum(settings.measure_seconds(node.size) for node in self._nodes))
 
     def reset(self) -> None:
         """Forget what was recorded, so that the graph can capture again."""
@@ -254,52 +247,3 @@ class graph:  # noqa: N801, the name that torch.cuda gives it
             self._graph.capture_end()
         finally:
             self._stream.__exit__(kind, error, trace)
-
-
-def find_shapes(function: Any, args: Any, kwargs: Any, on_device: set[int]) -> Any:
-    """Return what an operation would return, without its numbers. Arguments that it changes in place stay themselves."""
-    if not function._schema.returns:
-        return None
-    twins: dict[int, Tensor] = {}
-    originals: dict[int, Tensor] = {}
-
-    def bare(value: Any) -> Any:
-        if isinstance(value, Tensor) and id(value) in on_device:
-            if id(value) not in twins:
-                twin = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
-                twins[id(value)], originals[id(twin)] = twin, value
-            return twins[id(value)]
-        if isinstance(value, (list, tuple)):
-            return type(value)([bare(part) for part in value])
-        return torch.device("meta") if isinstance(value, torch.device) else value
-
-    def fill(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            if id(value) in originals:
-                return originals[id(value)]
-            made = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
-            poison(made)
-            return made
-        return type(value)([fill(part) for part in value]) if isinstance(value, (list, tuple)) else value
-
-    named = {name: None if name == "generator" else bare(value) for name, value in kwargs.items()}
-    return fill(function(*bare(args), **named))
-
-
-def _flatten(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _flatten(part)
-
-
-def _fix(value: Any, on_device: set[int]) -> Any:
-    """Copy what belongs to the host, so that later changes do not reach the graph."""
-    if isinstance(value, Tensor):
-        return value if id(value) in on_device else value.clone()
-    if isinstance(value, dict):
-        return {name: _fix(part, on_device) for name, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)([_fix(part, on_device) for part in value])
-    return value

@@ -41,3 +41,17 @@ def play(**changes: object) -> Iterator[Settings]:
     finally:
         current = before
         torch.accelerator.get_device_capability.cache_clear()
+
+
+def measure_seconds(size: int) -> float:
+    """The time of a kernel or a copy that moves `size` bytes."""
+    return max(current.kernel_seconds, size / current.bytes_per_second)
+
+
+def check_dtype(dtype: torch.dtype) -> None:
+    """Raise what MPS raises for float64, if the device lacks this type."""
+    if dtype in current.lacking:
+        name = str(dtype).removeprefix("torch.")
+        raise TypeError(
+            f"Cannot convert a SIM Tensor to {name} dtype as the SIM framework doesn't support it."
+        )

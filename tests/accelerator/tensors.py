@@ -4,7 +4,6 @@ A tensor of the device wraps a CPU tensor. torch hands every operation on it to 
 tensors. `run` does at once what a real device does later: only the clocks tell the difference.
 """
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,8 +11,10 @@ import torch
 from torch import Tensor
 
 from tests.accelerator import counters, graphs, memory, randomness, settings
-from tests.accelerator.clock import NotPermittedError, current_stream, host
+from tests.accelerator.clock import NotPermittedError, current_stream
 from tests.accelerator.operations import Operation, count_bytes, describe
+from tests.accelerator.shapes import find_shapes
+from tests.accelerator.transfers import read_back, upload, wait_for_value
 
 CPU = torch.device("cpu")
 _find_device = cache(lambda: torch.device("sim", 0))
@@ -109,12 +110,12 @@ def run(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         _check_strays(operation, call)
     recording = graphs.find_recording(current_stream())
     if operation.waits or (operation.name in TAKES_INDICES and _masks(call.args[1])):
-        _wait_for_value(operation, call, recording)
+        wait_for_value({"_local_scalar_dense": "item"}.get(operation.name, operation.name))
     if operation.random:
         _choose_generator(operation, call)
     written = call.find_written(operation)
     if recording is not None and operation.starts_kernel:
-        result = graphs.find_shapes(function, call.args, call.kwargs, set(call.known))
+        result = find_shapes(function, call.args, call.kwargs, set(call.known))
     else:
         result = execute(operation, function, call.args, call.kwargs)
     if call.wants_device:
@@ -188,8 +189,7 @@ class _Call:
                         f"the simulated device cannot change a shape in place ({operation.name})"
                     )
                 return owner
-            if value.dtype in settings.current.lacking:
-                refuse_dtype(value.dtype)
+            settings.check_dtype(value.dtype)
             if recording is None and graphs.is_capturing() and not operation.is_view:
                 raise NotPermittedError(
                     f"SIM error: operation not permitted when stream is capturing ({operation.name} allocates memory "
@@ -204,14 +204,6 @@ class _Call:
         if isinstance(value, (list, tuple)):
             return type(value)([self.dress(part, operation, recording) for part in value])
         return value
-
-
-def refuse_dtype(dtype: torch.dtype) -> None:
-    """Raise what MPS raises for float64."""
-    raise TypeError(
-        f"Cannot convert a SIM Tensor to {str(dtype).removeprefix('torch.')} dtype as the SIM framework doesn't "
-        "support it."
-    )
 
 
 def _start_kernel(
@@ -229,12 +221,7 @@ def _start_kernel(
         recording.record(operation, function, call.args, call.kwargs, result, list(call.known.values()), size)
         return
     counters.add_kernel(operation.name, size)
-    current_stream().launch(measure_seconds(size))
-
-
-def measure_seconds(size: int) -> float:
-    """The time of a kernel that moves `size` bytes."""
-    return max(settings.current.kernel_seconds, size / settings.current.bytes_per_second)
+    current_stream().launch(settings.measure_seconds(size))
 
 
 def _check_strays(operation: Operation, call: _Call) -> None:
@@ -244,7 +231,7 @@ def _check_strays(operation: Operation, call: _Call) -> None:
         if stray.dim() == 0 and operation.takes_scalars and id(stray) not in changed:
             continue
         if operation.name in TAKES_INDICES and any(stray is index for index in call.args[1]):
-            _upload("index", stray, blocks=True)
+            upload("index", stray.nbytes, blocks=True)
             continue
         raise RuntimeError(
             "Expected all tensors to be on the same device, but found at least two devices, "
@@ -254,14 +241,6 @@ def _check_strays(operation: Operation, call: _Call) -> None:
 
 def _masks(indices: Any) -> bool:
     return any(isinstance(index, Tensor) and index.dtype in (torch.bool, torch.uint8) for index in indices)
-
-
-def _wait_for_value(operation: Operation, call: _Call, recording: "graphs.Graph | None") -> None:
-    """Let the host read a number or a shape from the device."""
-    name = {"_local_scalar_dense": "item"}.get(operation.name, operation.name)
-    graphs.check_read(name)
-    host.wait_until(current_stream().ready_at, name)
-    counters.add("host_reads", name)
 
 
 def _choose_generator(operation: Operation, call: _Call) -> None:
@@ -283,32 +262,6 @@ def _copy_across(operation: Operation, function: Any, call: _Call) -> Any:
         blocks = blocks and not (len(call.args) > 2 and call.args[2])
         down = id(call.args[0]) not in call.known
     if down:
-        return _read_back(function, call, blocks=blocks)
-    _upload("copy", call.strays[0], blocks=blocks)
+        return read_back(lambda: function(*call.args, **call.kwargs), blocks=blocks)
+    upload("copy", call.strays[0].nbytes, blocks=blocks)
     return call.dress(function(*call.args, **call.kwargs), operation, None)
-
-
-def _upload(name: str, tensor: Tensor, *, blocks: bool) -> None:
-    graphs.check_read(f"{name} to the device")
-    if tensor.dtype in settings.current.lacking:
-        refuse_dtype(tensor.dtype)
-    stream = current_stream()
-    stream.launch(measure_seconds(tensor.nbytes))
-    if blocks:
-        host.wait_until(stream.ready_at, name)
-    counters.add("uploads", name)
-
-
-def _read_back(function: Callable[..., Tensor], call: _Call, *, blocks: bool) -> Tensor:
-    graphs.check_read("copy to the host")
-    stream = current_stream()
-    result = function(*call.args, **call.kwargs)
-    stream.launch(measure_seconds(result.nbytes))
-    counters.add("host_reads", "copy")
-    if blocks:
-        host.wait_until(stream.ready_at, "copy")
-    else:
-        numbers = result.clone()
-        graphs.poison(result)
-        host.arrivals.append(lambda: result.copy_(numbers))
-    return result
