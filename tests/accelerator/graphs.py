@@ -4,7 +4,6 @@ A capture computes nothing, but for the shapes of results: tensors from before s
 numbers. A replay computes the operations, with the numbers that the host had, on the same memory.
 """
 
-import gc
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -235,7 +234,6 @@ class graph:  # noqa: N801, the name that torch.cuda gives it
 
     def __enter__(self) -> None:
         clock.synchronize()
-        gc.collect()
         memory.empty_cache()
         self._stream.__enter__()
         self._graph.capture_begin(pool=self._pool)
