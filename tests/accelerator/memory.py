@@ -39,17 +39,22 @@ statistics = _Statistics()
 class Block:
     """Memory of one storage. It is free again when no tensor refers to it."""
 
-    __slots__ = ("__weakref__", "_key", "in_pool", "size")
+    __slots__ = ("__weakref__", "_key", "_storage", "size")
 
     def __init__(self, size: int, key: int | None = None) -> None:
         self.size = 0
         self._key = key
-        self.in_pool: object = None
-        """The graph pool whose memory this is."""
+        self._storage: torch.UntypedStorage | None = None
         statistics.add(size)
         self.size = size
         if key is not None:
             _blocks[key] = weakref.ref(self)
+
+    def find_storage(self) -> torch.UntypedStorage:
+        """What stands for the storage of all tensors in this memory. It holds no numbers."""
+        if self._storage is None:
+            self._storage = torch.UntypedStorage(self.size, device="meta")
+        return self._storage
 
     def resize(self, size: int) -> None:
         """Change how many bytes count."""

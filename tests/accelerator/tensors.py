@@ -64,6 +64,10 @@ class OnDevice(torch.Tensor):
         torch.Tensor.data.__set__(self, value)  # type: ignore[attr-defined]
         self.raw, self.block = value.raw, value.block
 
+    def untyped_storage(self) -> torch.UntypedStorage:
+        """What stands for the storage: one for all views of the same memory, without numbers."""
+        return self.block.find_storage()
+
     def numpy(self, *, force: bool = False) -> Any:
         """Refuse, as CUDA's tensors do."""
         if not force:

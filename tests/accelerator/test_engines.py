@@ -1,5 +1,6 @@
 """ablate's engines train on the simulated device as on the CPU."""
 
+import gc
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from ablate.engines.augmentation import Augmentation
 from ablate.engines.cohort import Cohort, train_together
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
+from ablate.execution.executor import Conditions, execute_group
 from ablate.records.run_records import RunRecord
 from ablate.study.spec import Recipe
 from tests.accelerator.counters import count
@@ -121,6 +123,43 @@ def test_whole_runs_on_the_device_are_those_on_the_cpu(digits) -> None:
     for run, device, cpu in zip(runs, by_loop, on_cpu, strict=True):
         assert device == pytest.approx(cpu, rel=1e-5)
         assert by_seed[run.seed] == pytest.approx(cpu, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "keywords"),
+    [
+        ("nin", 96, {"width": 0.0625, "dropout": 0.0}),
+        ("vgg", 32, {"width": 0.0625, "hidden": [16, 16], "dropout": 0.0}),
+        ("alexnet", 96, {"width": 0.0625, "hidden": [16, 16], "dropout": 0.0}),
+    ],
+)
+def test_other_networks_train_in_cohorts_as_in_the_loop(model, size, keywords) -> None:
+    noise = loading.make_noise(find_dataset("digits").facts, size, images=16)
+    noise = replace(noise, images=noise.images.double())
+    run = run_of(model, keywords=keywords, batch_size=SIZE, learning_rate=0.01, input_size=size)
+    found = train_by_cohort([run], noise.to(torch.device(SIM)), 2 * SIZE, places=2)
+    torch.testing.assert_close(found[0], train_by_loop(run, noise, 2 * SIZE), rtol=0, atol=1e-11)
+
+
+def test_a_cohort_that_is_out_of_memory_goes_on_in_half_as_many_places(digits) -> None:
+    conditions = Conditions(dataset=find_dataset("digits"), data_root=None, validation=60, device=SIM)
+    conditions.load(None)
+    runs = [
+        replace(make_lenet_run(batch_size=32, epochs=1, train_images=64), seed=seed, phase="tune")
+        for seed in range(3)
+    ]
+    gc.collect()
+    before = torch.accelerator.memory_allocated()
+    list(train_together(runs[:1], conditions.load(None), validation=60, places=2))
+    torch.accelerator.reset_peak_memory_stats()
+    list(train_together(runs[:1], conditions.load(None), validation=60, places=2))
+    needed = torch.accelerator.max_memory_allocated() - before
+    times = torch.accelerator.memory_stats()["num_ooms"]
+    with play(budget_bytes=before + needed + needed // 10):
+        outcomes = list(execute_group(runs, conditions))
+    assert [outcome.run.seed for outcome in outcomes] == [0, 1, 2]
+    assert {outcome.record.engine for outcome in outcomes} == {"cohort of 2"}
+    assert torch.accelerator.memory_stats()["num_ooms"] == times + 2  # cohorts of 8 and of 4
 
 
 def test_an_epoch_of_training_reads_from_the_device_once(digits) -> None:
