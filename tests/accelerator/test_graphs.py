@@ -203,6 +203,18 @@ def test_graphs_of_one_pool_share_memory():
     assert module.memory_allocated() == before
 
 
+def test_a_result_that_outlives_its_capture_is_in_the_pool():
+    module = torch.get_device_module(SIM)
+    x = torch.zeros(1000, device=SIM)
+    before = module.memory_allocated()
+    graph, result = capture(lambda: (x + 1) * 2)
+    assert module.memory_allocated() - before == 2 * 4000
+    graph.replay()
+    assert result[0].item() == 2
+    del graph, result
+    assert module.memory_allocated() == before
+
+
 def test_a_device_without_graphs_says_so():
     with play(has_graphs=False):
         assert not hasattr(torch.get_device_module(SIM), "CUDAGraph")
