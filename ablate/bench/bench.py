@@ -42,7 +42,10 @@ PEER = "D2L's loop"
 FULL = Extent(blocks=8, images=60_000, test_images=10_000, block_seconds=1.0, runs_a_job=3, epochs_around=2)
 QUICK = Extent(blocks=3, images=2_560, test_images=512, block_seconds=0.05, runs_a_job=1, epochs_around=1)
 END_TO_END = {"auto": (10.0, 14.0), "loop": (3.0, 3.5)}
-"""For each engine, the ratios to D2L's loop that a whole command must and should reach on two CPU cores."""
+"""For each engine: on two CPU cores, the speed of a whole command divided by the speed of D2L's loop.
+
+The first number is required, and the second is the aim.
+"""
 
 
 def choose_extent(*, quick: bool, blocks: int | None) -> Extent:
@@ -52,7 +55,7 @@ def choose_extent(*, quick: bool, blocks: int | None) -> Extent:
 
 
 def describe_hardware(device: torch.device) -> str:
-    """Describe the hardware in a few words. Throughputs are comparable if these words are equal."""
+    """Describe the hardware in a few words. Compare throughputs only if these words are equal."""
     return f"{read_name(device)}, {count_cores()} cores"
 
 
@@ -93,7 +96,7 @@ class Bench:
         done = block = 0
         # Repeat blocks that other programs disturbed, at most once for each wanted block.
         while done < wanted and block < 2 * wanted:
-            # The limit is the best rate of all rounds, because other programs may have slowed some rounds.
+            # The highest rate so far is the limit, because other programs can slow a measurement.
             self._limit = max(self._limit, measure_arithmetic_rate(self._device))
             before = [len(each.measured) for each in self._rounds]
             for each in self._rounds:
@@ -176,7 +179,7 @@ class Bench:
         return [*sentences, *self._on_memory()]
 
     def _contenders(self) -> Iterator[list[Contender]]:
-        """Yield each round as a list of contenders. The first of a list is the reference of the others."""
+        """Yield each round as a list of contenders. The first of a list is the reference for the rest."""
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
         lay_out_files(self._data_root, folder)
         peer = Peer(folder, self._extent.images, self._extent.test_images, self._device)
@@ -255,7 +258,7 @@ class Bench:
         return None if is_accelerator(self._device) else reason_against(make_run(LENET), self._dataset(), CPU)
 
     def _on_memory(self) -> Iterator[str]:
-        """Compare a cohort's memory with the least possible. The aim is 1.3 times, the limit 2 times."""
+        """Compare a cohort's memory with the least possible memory. Limit: 2 times. Aim: 1.3 times."""
         for contender in self._rounds[0].contenders if is_accelerator(self._device) else ():
             if isinstance(together := contender.train, CohortBlock):
                 extra, least = together.extra_bytes, together.least_bytes

@@ -44,7 +44,7 @@ class Extent:
     test_images: int
     """Test images per evaluation."""
     block_seconds: float
-    """Seconds of a block of training steps on one core."""
+    """How long a block of training steps on one core takes, in seconds."""
     runs_a_job: int
     epochs_around: int
     """Epochs of D2L's loop before and after a whole command."""
@@ -52,7 +52,10 @@ class Extent:
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """One way to train. Its ratio to its round's first contender must reach `must` and should reach `aim`."""
+    """One way to train.
+
+    Its speed, divided by the speed of its round's first contender, must reach `must` and should reach `aim`.
+    """
 
     name: str
     kind: Kind
@@ -70,7 +73,7 @@ class Contender:
 def list_cpu_contenders(
     extent: Extent, dataset: Dataset, workers: Workers | None, jobs: int
 ) -> Iterator[Contender]:
-    """Yield the contenders for D2L's loop on a CPU. Without workers, whole runs of a study are left out."""
+    """Yield the ways to train on a CPU besides D2L's loop. Whole runs of a study need `workers`."""
     run = make_run(LENET)
     loop = LoopTrainer(run, dataset, CPU)
     yield Contender(
@@ -104,7 +107,7 @@ def list_cpu_contenders(
 def list_one_core_contenders(
     network: str, keywords: dict[str, Value], extent: Extent, dataset: Dataset, must: float, aim: float
 ) -> Iterator[Contender]:
-    """Yield the torch loop engine and, if it works on this machine, the lanes engine, each on one thread."""
+    """Yield the torch loop engine, and the lanes engine if this machine can run it, each on one thread."""
     run = make_run(keywords)
     shape = dataset.images.shape[1:]
     loop = LoopTrainer(run, dataset, CPU)
@@ -124,7 +127,7 @@ def list_one_core_contenders(
 
 
 def list_gpu_contenders(dataset: Dataset, places: int) -> Iterator[Contender]:
-    """Yield the contenders for D2L's loop on a GPU: the torch loop engine, a cohort of one, a full cohort."""
+    """Yield the ways to train on a GPU besides D2L's loop: torch loop engine, cohort of one, full cohort."""
     run = make_run(LENET)
     loop = LoopTrainer(run, dataset, dataset.images.device)
     yield Contender(
@@ -263,7 +266,7 @@ def measure_arithmetic_rate(device: torch.device) -> float:
 
 
 def count_training_flops(trainer: LoopTrainer | LanesTrainer, image_shape: Sequence[int]) -> int:
-    """Count the FLOPs of one example forward and backward.
+    """Count the FLOPs of the forward and the backward pass for one example.
 
     Each layer computes three products. The first layer computes two, because it needs no gradient of its
     input. LeNet-5 has 3 · 833,040 − 235,200 FLOPs.

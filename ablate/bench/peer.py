@@ -104,7 +104,7 @@ class Peer:
     def __init__(self, root: Path, images: int, test_images: int, device: torch.device) -> None:
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        # The process is not daemonic: a daemonic process may not start a data loader's workers.
+        # The process is not daemonic: a daemonic process cannot start a data loader's workers.
         self._process = context.Process(target=_serve, args=(theirs, root, images, test_images, device.type))
         with ignore_interrupts():
             self._process.start()
@@ -126,7 +126,7 @@ class Peer:
             ) from None
 
     def close(self) -> None:
-        """End the process, if possible after its epoch, so that its data loader's workers end too."""
+        """End the process. First wait for its epoch: its data loader's workers end with the epoch."""
         self._pipe.close()
         self._process.join(PATIENCE_SECONDS)
         self._process.kill()
@@ -135,8 +135,8 @@ class Peer:
 
 def _serve(pipe: connection.Connection, root: Path, images: int, test_images: int, device: str) -> None:
     if sys.platform == "linux":
-        # Forking the data loader's workers is the default in a user's script on Linux. Otherwise this spawned
-        # process would spawn these workers, which is slow.
+        # A user's script on Linux forks the data loader's workers by default. This process was spawned, so it
+        # would spawn these workers, which is slow.
         set_start_method("fork", force=True)
     epochs = train_as_in_d2l(root, images, test_images, torch.device(device))
     while True:
@@ -153,7 +153,7 @@ def _initialise(layer: nn.Module) -> None:
 
 
 def lay_out_files(root: Path | None, folder: Path) -> None:
-    """Write Fashion-MNIST to `folder` decompressed, as torchvision's reader needs it.
+    """Write Fashion-MNIST's decompressed files to `folder`, where torchvision reads them.
 
     If `root` is None, the images are noise of the same shape and number. The time of a step does not depend
     on the pixels.

@@ -30,7 +30,7 @@ class Result:
     """The contender that the ratio divides by. None for the first contender of a round."""
     blocks: int
     undisturbed: int
-    """The number of blocks that no other program disturbed. If there are any, the values come from these."""
+    """The number of blocks that no other program disturbed. If it is 0, the values come from all blocks."""
     examples_per_second: float
     """The median of the blocks."""
     examples_per_second_q1: float
@@ -45,11 +45,11 @@ class Result:
 
 
 def compute_results(contenders: Sequence[Contender], measured: Sequence[TimingBlock]) -> Iterator[Result]:
-    """Yield a result for each contender of a round. If a contender trains many runs at once, add one per run.
+    """Yield a result for each contender of a round.
 
-    Ratios are paired by block, as in a study's report. They need at least three pairs, and leave out
-    disturbed blocks. In a round of one block, the ratio is to the mean of the blocks before and after, and
-    has no interval.
+    A contender that trains many runs at once has a second result, for one of these runs. Ratios are paired by
+    block, as in a study's report. A ratio needs at least three pairs of undisturbed blocks. A round of one
+    block is an exception: it divides by the mean of the first contender's measurements, without an interval.
     """
     names = [contender.name for contender in contenders]
     compared = summarise_throughput(make_frame("timing", map(vars, measured)), names, CONFIDENCE)
@@ -92,7 +92,7 @@ def compute_results(contenders: Sequence[Contender], measured: Sequence[TimingBl
 
 
 def lay_out_sections(rows: Sequence[Result]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """Yield each table's heading and cells. A table has one kind of throughput, with times of equal work."""
+    """Yield each table's heading and cells. All rows of a table have the same kind and time the same work."""
     first = [row.beside for row in rows if row.beside]
     letters = dict(zip(dict.fromkeys(first), ascii_lowercase, strict=False))
     for kind in KINDS:
@@ -120,7 +120,7 @@ def _cells(row: Result, letters: dict[str, str]) -> tuple[str, ...]:
 
 
 def _speeds(blocks: Sequence[TimingBlock]) -> list[float]:
-    """List examples per second of the undisturbed blocks. If all blocks are disturbed, list those of all."""
+    """List examples per second of the undisturbed blocks. If there are none, use all blocks."""
     kept = [block for block in blocks if not block.disturbed] or blocks
     return [block.examples / block.seconds for block in kept]
 

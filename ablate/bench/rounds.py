@@ -11,7 +11,7 @@ from ablate.timing.blocks import DISTURBED_SHARE, ProcessorLoad, alternate
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """Contenders that alternate, and their measured blocks. The first contender is the others' reference."""
+    """Contenders that alternate, and their measured blocks. The first contender is the reference."""
 
     contenders: list[Contender]
     order: Iterator[tuple[int, int, str]]
@@ -25,7 +25,7 @@ def start_round(contenders: list[Contender], blocks: int) -> Round:
 
 
 def measure(contender: Contender, block: int, position: int) -> TimingBlock:
-    """Measure one block of a contender. Note whether other programs used the processors meanwhile."""
+    """Measure one block of a contender. Note whether other programs used the processors during the block."""
     load, started = ProcessorLoad(), perf_counter()
     examples = contender.train()
     seconds = perf_counter() - started

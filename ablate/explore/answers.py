@@ -1,4 +1,4 @@
-"""The requests that the page may send, and the answers that the server sends as JSON."""
+"""The requests that the page can send, and the answers that the server sends as JSON."""
 
 import base64
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ablate.explore.session import ExploredArm, Picture, Session
 MOST_MAPS = 64
 """The largest number of maps of a layer that the page gets."""
 MOST_INPUTS = 4_096
-"""The largest number of inputs of a unit that the page gets. Further ones are left out."""
+"""The largest number of inputs of a unit that the page gets. Further inputs are left out."""
 LIKE_MNIST = ("mnist", "kmnist", "qmnist", "emnist", "digits")
 """Data sets whose images are centred and scaled to a box. The page does the same with a drawing."""
 
@@ -61,7 +61,7 @@ class PicturesRequest(BaseModel):
 
 
 def describe_session(session: Session, chosen: Sequence[str]) -> dict[str, Any]:
-    """The study, its arms and their layers. The page shows the arms in `chosen` first."""
+    """Describe the study, its arms and their layers. The page shows the arms in `chosen` first."""
     return {
         "study": session.study.name,
         "question": session.study.question,
@@ -84,7 +84,7 @@ def describe_session(session: Session, chosen: Sequence[str]) -> dict[str, Any]:
 
 
 def list_pictures(session: Session, request: PicturesRequest) -> list[dict[str, Any]]:
-    """The requested test images, with their pixels as bytes in base64.
+    """List the requested test images, with their pixels as bytes in base64.
 
     Raises:
         RequestError: there are no test images on this machine, or no such arm or class.
@@ -104,13 +104,13 @@ def list_pictures(session: Session, request: PicturesRequest) -> list[dict[str, 
             pictures = session.list_mistakes(request.arms[0], request.arms)
         case _:
             if len(request.arms) < 2:
-                raise RequestError("disagree: name two arms")
+                raise RequestError("disagree: name two arms to compare")
             pictures = session.list_disagreements(request.arms[0], request.arms[1], request.arms)
     return [_encode_picture(session, picture) for picture in pictures]
 
 
 def read_image(session: Session, request: ReadRequest) -> dict[str, Any]:
-    """For each arm: the class probabilities, and the outputs of all layers as float32 in base64.
+    """Compute for each arm the class probabilities, and the outputs of all layers as float32 in base64.
 
     Raises:
         RequestError: there is no such arm or image.
@@ -133,7 +133,7 @@ def _encode_reading(arm: ExploredArm, image: Tensor) -> dict[str, Any]:
 
 
 def explain_unit(session: Session, request: UnitRequest) -> dict[str, Any]:
-    """The unit's value, its receptive field, and the inputs and weights that determine it.
+    """Compute a unit's value, its receptive field, and the inputs and weights that determine the value.
 
     Raises:
         RequestError: there is no such arm, image, layer or place.
@@ -146,7 +146,9 @@ def explain_unit(session: Session, request: UnitRequest) -> dict[str, Any]:
     if len(request.place) != len(shape) or any(
         at >= size for at, size in zip(request.place, shape, strict=False)
     ):
-        raise RequestError(f"place {request.place}: {layers[request.layer].name} gives {list(shape)}")
+        raise RequestError(
+            f"place {request.place}: the output of {layers[request.layer].name} has shape {list(shape)}"
+        )
     unit = arm.reader.unit(_load_image(session, arm, request.image), request.layer, request.place)
     inputs = unit.inputs
     products = (inputs.values * inputs.weights).flatten()
@@ -167,7 +169,7 @@ def explain_unit(session: Session, request: UnitRequest) -> dict[str, Any]:
 
 
 def list_receptive_fields(session: Session, arm: str) -> list[dict[str, Any]]:
-    """The receptive fields of each layer of an arm."""
+    """List the receptive fields of each layer of an arm."""
     fields = session.arms[arm].reader.receptive_fields
     return [{"rows": layer.rows, "columns": layer.columns} for layer in fields]
 
@@ -213,10 +215,10 @@ def _load_image(session: Session, arm: ExploredArm, image: int | list[list[list[
         drawn = torch.empty(0)
     if drawn.shape != session.image_shape:
         wanted = "×".join(map(str, session.image_shape))
-        raise RequestError(f"image: must have {wanted} numbers (channels, height, width)")
+        raise RequestError(f"image: must be {wanted} numbers (channels, height, width)")
     return arm.image(drawn)
 
 
 def _encode_floats(values: Tensor) -> str:
-    """The values as little-endian float32 in base64."""
+    """Encode the values as little-endian float32 in base64."""
     return base64.b64encode(values.contiguous().numpy().astype("<f4").tobytes()).decode()

@@ -26,7 +26,7 @@ THREE = "three"
 
 @cache
 def read_three() -> bytes:
-    """A JavaScript module that exports `THREE` and `OrbitControls`.
+    """Read the JavaScript module that exports `THREE` and `OrbitControls`.
 
     Raises:
         AblateError: nicegui is not installed, or three.js is not at its usual place in nicegui.
@@ -42,19 +42,19 @@ def read_three() -> bytes:
 
 
 def read_script(name: str) -> bytes | None:
-    """The content of the script with this name, or None if there is no such script."""
+    """Read the script with this name. None if there is no such script."""
     if name == THREE:
         return read_three()
     return files("ablate.explore").joinpath("page", f"{name}.js").read_bytes() if name in SCRIPTS else None
 
 
 def render_for_server(overview: dict[str, Any], nonce: str) -> str:
-    """The page that loads its scripts and data from the server."""
+    """Render the page that loads its scripts and data from the server."""
     return _render(overview, {name: f"/page/{name}" for name in (THREE, *SCRIPTS)}, nonce)
 
 
 def render_as_one_file(overview: dict[str, Any]) -> str:
-    """The page as one file that contains its scripts."""
+    """Render the page as one file that contains its scripts."""
     urls = {name: _to_data_url(read_script(name) or b"") for name in (THREE, *SCRIPTS)}
     return _render(overview, urls, nonce="")
 

@@ -13,8 +13,11 @@ from torch.nn.modules.dropout import _DropoutNd
 from ablate.inspection.tracing import Call, trace_calls
 
 EXACT = torch.float64
-"""The type for probes with NaN: its convolutions multiply and add term by term on every machine. Without
-oneDNN, float32 ones may use Fourier transforms, which spread a NaN to outputs that do not depend on it."""
+"""The data type for probes with NaN. Convolutions in float64 multiply and add term by term on every machine.
+
+Without oneDNN, convolutions in float32 can use Fourier transforms. These spread a NaN to outputs that do not
+depend on the NaN's input.
+"""
 PROBES = 32
 """Images in one batch of probes."""
 
@@ -47,9 +50,9 @@ class ReceptiveFields:
     """The part of the image on which each unit of a layer depends."""
 
     rows: tuple[Span, ...]
-    """The image rows for each row of the layer's maps. A layer without maps has a single span."""
+    """For each row of the layer's maps, the image rows that it depends on. Without maps, a single span."""
     columns: tuple[Span, ...]
-    """The image columns for each column of the layer's maps. A layer without maps has a single span."""
+    """For each column of the layer's maps, the image columns that it depends on. Without maps, one span."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +67,11 @@ class UnitInputs:
     values: Tensor
     """The values of the inputs, `(channels, rows, columns)` or `(features,)`."""
     weights: Tensor
-    """The derivative of the unit by each input, in the shape of `values`: for a convolution, its weights."""
+    """The unit's derivative with respect to each input, shaped like `values`: a convolution's weights."""
     rest: float
     """The unit's value minus the sum of values times weights: the bias, or the non-linear part."""
     weighted: bool
-    """Whether the module is a convolution or a dense layer, so that `weights` are its own weights."""
+    """Whether the module is a convolution or a dense layer, so that `weights` are its parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,15 +109,16 @@ class Reader:
             return self._network(images).softmax(1)
 
     def unit(self, image: Tensor, layer: int, place: Sequence[int]) -> Unit:
-        """The unit at index `place` of the output of layer number `layer`, counted from 0."""
+        """Read the unit at index `place` of a layer's output. Layers are counted from 0."""
         call = _trace_layers(self._network, image[None])[layer]
         return Unit(value=float(call.output_values[0][tuple(place)]), inputs=find_unit_inputs(call, place))
 
     @cached_property
     def receptive_fields(self) -> tuple[ReceptiveFields, ...]:
-        """Each layer's receptive fields, found with NaN: a unit is NaN if it depends on a row that is NaN.
+        """Each layer's receptive fields, found with NaN.
 
-        The network reads the image once per row plus once per column.
+        If one row of the image is NaN, exactly the units that depend on this row become NaN. The network runs
+        once for each row and once for each column of the image.
         """
         _, height, width = self.image_shape
         rows = self._find_dependence(height, axis=-2)
@@ -125,7 +129,7 @@ class Reader:
         )
 
     def _find_dependence(self, count: int, axis: int) -> list[Tensor]:
-        """For each layer, which rows or columns depend on which of the image's `count` rows or columns.
+        """Find for each layer which of its rows (or columns) depend on which of the image's `count` ones.
 
         The booleans have the shape `(rows or columns of the layer, count)`. Axis -2 stands for rows, axis -1
         for columns.
@@ -142,15 +146,15 @@ class Reader:
 
 
 def _trace_layers(network: nn.Module, images: Tensor) -> list[Call]:
-    # In evaluation mode dropout returns its input.
+    # Dropout is left out: in evaluation mode it returns its input.
     return [call for call in trace_calls(network, images) if not isinstance(call.module, _DropoutNd)]
 
 
 def find_unit_inputs(call: Call, place: Sequence[int]) -> UnitInputs:
-    """The inputs on which the unit at index `place` of the call's output depends, and their weights.
+    """Find the inputs on which the unit at index `place` of the call's output depends, and their weights.
 
-    A weight is the derivative of the unit by one input, computed by autograd. For a convolution, a dense
-    layer and average pooling, this derivative is the input's factor. For max pooling, the largest input has
+    A weight is the unit's derivative with respect to one input, computed by autograd. For a convolution, a
+    dense layer and average pooling, this is the factor of the input. For max pooling, the largest input has
     weight 1.
     """
     inputs = call.input_values[:1].clone().requires_grad_()
@@ -175,7 +179,7 @@ def find_unit_inputs(call: Call, place: Sequence[int]) -> UnitInputs:
 
 
 def _find_dependent_inputs(call: Call, index: tuple[int, ...]) -> list[Tensor]:
-    """For each axis of the module's input after the batch axis: whether the unit depends on each index."""
+    """Find for each axis of the module's input after the batch axis on which indices the unit depends."""
     module = copy.deepcopy(call.module).to(EXACT)
     shape = call.input_values.shape[1:]
     if any(True for _ in module.parameters()):
@@ -189,8 +193,8 @@ def _find_dependent_inputs(call: Call, index: tuple[int, ...]) -> list[Tensor]:
         depends = input_gradient[0].isnan()
         others = [[other for other in range(depends.ndim) if other != axis] for axis in range(depends.ndim)]
         return [depends.amax(dims) if dims else depends for dims in others]
-    # The derivative of an activation or a pooling may be zero although the unit depends on the input. So
-    # each index of each axis is probed by a forward pass.
+    # The derivative of an activation or a pooling can be zero although the unit depends on the input. A
+    # forward pass therefore probes each index of each axis.
     return [
         torch.cat([_probe(module, shape, axis, indices, index) for indices in _batches(count)])
         for axis, count in enumerate(shape)
@@ -200,7 +204,7 @@ def _find_dependent_inputs(call: Call, index: tuple[int, ...]) -> list[Tensor]:
 def _probe(
     module: nn.Module, shape: Sequence[int], axis: int, indices: range, unit: tuple[int, ...]
 ) -> Tensor:
-    """For each of `indices` along the axis, whether the unit becomes NaN if the input there is NaN."""
+    """Find for each of `indices` along the axis whether a NaN at this index makes the unit NaN."""
     probes = torch.zeros(len(indices), *shape, dtype=EXACT)
     for probe, index in zip(probes, indices, strict=True):
         probe.select(axis, index).fill_(torch.nan)
@@ -213,7 +217,7 @@ def _batches(count: int) -> list[range]:
 
 
 def _find_nan(output: Tensor, axis: int) -> Tensor:
-    """Which rows or columns of each output contain NaN, `(n, rows or columns)`."""
+    """Find which rows or columns of each output contain NaN, `(n, rows or columns)`."""
     if output.ndim != 4:
         return output.isnan().flatten(1).any(1, keepdim=True)
     return output.isnan().movedim(axis, 1).flatten(2).any(2)
@@ -228,5 +232,5 @@ def _span(depends: Tensor) -> Span:
 
 
 def _ends(indices: Tensor) -> Span:
-    """First and last index; an empty span if there is none."""
+    """Return the first and the last index, or an empty span if there are no indices."""
     return (int(indices[0]), int(indices[-1])) if len(indices) else (0, -1)

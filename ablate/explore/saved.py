@@ -8,11 +8,11 @@ from ablate.explore import answers, page
 from ablate.explore.session import Session
 
 MISTAKES = 4
-"""How many images the page contains of each kind of mistake. Of each class it contains the most typical."""
+"""The page has this many images of each kind of mistake, and the most typical image of each class."""
 
 
 def render_saved_page(session: Session, arms: Sequence[str]) -> str:
-    """The HTML of the page for one or two arms.
+    """Render the page for one or two arms as HTML.
 
     Raises:
         FolderError: the test images are not on this machine.

@@ -25,13 +25,13 @@ from ablate.explore.session import Session
 LOOPBACK = "127.0.0.1"
 OWN_NAMES = (LOOPBACK, "localhost", "[::1]")
 LARGEST_BODY = 4_000_000
-"""Bytes. A drawing with 3 channels of 224×224 pixels takes up to three million."""
+"""In bytes. A drawing with 3 channels of 224×224 pixels takes up to three million bytes."""
 
 W = TypeVar("W", bound=BaseModel)
 
 
 def build_application(session: Session, chosen: Sequence[str], hosts: Sequence[str] = OWN_NAMES) -> Starlette:
-    """The web application. It accepts only requests to one of the host names `hosts`.
+    """Build the web application. It accepts only requests to one of the host names `hosts`.
 
     This check prevents DNS rebinding, an attack in which a foreign page points its host name at this machine.
     """
@@ -95,7 +95,7 @@ def serve(session: Session, chosen: Sequence[str], host: str, port: int, tell: C
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise AblateError(f"--port {port} of {host}: {error.strerror}: choose another with --port") from None
-    # On a network the machine may have names that ablate cannot know, so any host name is accepted.
+    # On a network the machine can have names that ablate does not know, so any host name is accepted.
     hosts = OWN_NAMES if host in (LOOPBACK, "localhost", "::1") else ("*",)
     settings = uvicorn.Config(build_application(session, chosen, hosts), log_level="warning", lifespan="off")
     with listener:
@@ -105,7 +105,7 @@ def serve(session: Session, chosen: Sequence[str], host: str, port: int, tell: C
 
 
 async def _receive(request: Request) -> Any:
-    """The JSON in a request from this server's own page.
+    """Read the JSON in a request from this server's own page.
 
     Raises:
         HTTPException: the request comes from another page, is too large, or is not JSON.

@@ -45,12 +45,12 @@ class ExploredArm:
         self._load = load
 
     def image(self, original: Tensor) -> Tensor:
-        """The image `original`, scaled from the study's image size to the size that the network takes."""
+        """Scale the image `original` from the study's image size to the size that the network takes."""
         size = self.run.recipe.input_size
         return original if size is None else resize_images(original[None], size)[0]
 
     def test_image(self, index: int) -> Tensor:
-        """A test image in the form on which the network was scored, `(channels, height, width)`."""
+        """Return a test image as the network was scored on it, `(channels, height, width)`."""
         return self._dataset.test_images[index]
 
     @cached_property
@@ -93,41 +93,41 @@ class Session:
         return len(self._data.test_images) if self._load else 0
 
     def pixels(self, index: int) -> Tensor:
-        """A test image in the size of the study's data, `(channels, height, width)` from 0 to 1."""
+        """Return a test image in the size of the study's data, `(channels, height, width)` from 0 to 1."""
         return self._data.test_images[index]
 
     def label(self, index: int) -> int:
-        """The true class of a test image."""
+        """Return the true class of a test image."""
         return int(self._data.test_labels[index])
 
     def list_class(self, label: int, arms: Sequence[str]) -> list[Picture]:
-        """Test images of a class: first the most typical image, then the others in the order of the data."""
+        """List test images of a class: first the most typical image, then the others in the data's order."""
         indices = (self._data.test_labels == label).nonzero().flatten()
         nearest = find_nearest_to_mean(self._data.test_images[indices])
         return self._pictures([int(indices[nearest]), *indices.tolist()], arms)
 
     def list_mistakes(self, arm: str, arms: Sequence[str]) -> list[Picture]:
-        """Test images that an arm classifies wrongly; the most confident mistake comes first."""
+        """List test images that an arm classifies wrongly; the most confident mistake comes first."""
         confidence, guesses = self.arms[arm].answers.max(1)
         return self._sort(guesses != self._data.test_labels, confidence, arms)
 
     def list_disagreements(self, one: str, other: str, arms: Sequence[str]) -> list[Picture]:
-        """Test images that two arms classify differently; those with two confident arms come first."""
+        """List test images that two arms classify differently, first those with both arms confident."""
         (confidence, guesses), (also, others) = (self.arms[arm].answers.max(1) for arm in (one, other))
         return self._sort(guesses != others, torch.minimum(confidence, also), arms)
 
     def choose_opening(self, arms: Sequence[str]) -> str:
-        """The kind of test images that the page lists first: disagree, confused or class.
+        """Choose the kind of test images that the page lists first: disagree, confused or class.
 
-        The first choice is images on which two arms disagree, because they show most. If there are none, the
-        choice is mistakes of the first arm. If there are no mistakes either, the choice is images of a class.
+        Images on which two arms disagree show most, so they are the first choice. Mistakes of the first arm
+        are the second choice, and images of a class the third.
         """
         if len(arms) > 1 and self.list_disagreements(arms[0], arms[1], arms):
             return "disagree"
         return "confused" if self.list_mistakes(arms[0], arms) else "class"
 
     def _sort(self, wanted: Tensor, by: Tensor, arms: Sequence[str]) -> list[Picture]:
-        """The test images where `wanted` is true, sorted by falling `by`."""
+        """List the test images where `wanted` is true, those with the highest `by` first."""
         indices = wanted.nonzero().flatten()
         return self._pictures(indices[by[indices].argsort(descending=True, stable=True)].tolist(), arms)
 
@@ -182,7 +182,7 @@ def open_session(path: Path, *, data_dir: Path | None, tell: Callable[[str], Non
 
 
 def parse_arms(session: Session, text: str | None) -> list[str]:
-    """The one or two arms in a comma-separated text. With None, the first two arms.
+    """Parse one or two arms from a comma-separated text. With None, return the first two arms.
 
     Raises:
         AblateError: there is no such arm, or there are more than two.

@@ -1,8 +1,8 @@
-"""Figures. One pure function makes a figure's data, and another function only draws them."""
+"""Figures. For each figure, one pure function makes the data, and another function only draws the data."""
 
 import logging
 import os
 
-os.environ["MPLBACKEND"] = "agg"  # figures go to files: a backend that the user chose may need a display
-# Without a home, matplotlib tells in several lines where its cache lies.
+os.environ["MPLBACKEND"] = "agg"  # figures go to files; a backend that the user chose could need a display
+# Without a home folder, matplotlib would log several lines about its cache folder.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

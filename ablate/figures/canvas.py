@@ -23,7 +23,7 @@ DARK = "0.25"
 """The colour of marks and lines that do not belong to an arm."""
 LABEL_WIDTH = 28
 LINES_INSIDE = 5
-"""A legend with more lines of text than this stands beside its panel."""
+"""A legend with more lines of text than this is drawn at the right of its panel."""
 MOST_ARMS = 14
 """A figure with more arms has no legend, and the labels below its axis stand upright."""
 MARKERS = ["o", "s", "D", "^", "v", "P", "X", "<", ">", "*"]
@@ -78,7 +78,7 @@ def make_styles(names: Mapping[str, str]) -> Styles:
 
 
 def list_diverging_colours(steps: int) -> list[str]:
-    """List colours `#rrggbb` from below zero through white to above zero, also for colour-blind readers."""
+    """List `#rrggbb` colours from negative to positive values. Zero is white. Safe for colour blindness."""
     return list(sns.color_palette("PuOr_r", steps).as_hex())
 
 
@@ -89,7 +89,7 @@ def create_panel(width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]
 
 
 def create_panels(count: int, height: float = 4.0, *, width: float = 4.6) -> tuple[Figure, list[Axes]]:
-    """Create an empty figure with `count` panels side by side. `width` is that of one panel, in inches."""
+    """Create an empty figure with `count` panels side by side. `width` is for one panel, in inches."""
     figure = Figure(figsize=(max(6.4, width * count), height), layout="constrained")
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
@@ -109,7 +109,7 @@ def render(figure: Figure) -> tuple[bytes, bytes]:
 
 def draw_mean_lines(axes: Axes, data: pd.DataFrame, x: str, y: str, styles: Styles, **options: Any) -> None:
     """Draw for each arm in `data` a line through the means of `y` over `x`."""
-    # seaborn tries every colour with every marker. For a hundred arms it would take seconds for each panel.
+    # seaborn tries every colour with every marker. With a hundred arms, a panel would take seconds.
     means = data.groupby(["arm", x])[y].mean()
     present = set(data["arm"])
     for arm in [arm for arm in styles if arm in present]:
@@ -127,7 +127,7 @@ def draw_mean_lines(axes: Axes, data: pd.DataFrame, x: str, y: str, styles: Styl
 
 
 def draw_legend(axes: Axes) -> None:
-    """Draw the panel's legend, unless it has one entry or so many that they would hide the figure."""
+    """Draw the panel's legend. With one entry or too many, draw none: it would hide the figure."""
     handles, labels = axes.get_legend_handles_labels()
     if 1 < len(labels) <= MOST_ARMS + 1:  # disturbed timing blocks can have one further entry
         entries = [wrap_label(entry) for entry in labels]
@@ -158,7 +158,7 @@ def label_column(name: str) -> str:
 def set_arm_ticks(axes: Axes, names: Sequence[str], width: float) -> None:
     """Write the names at the places 0, 1, 2, … of the horizontal axis.
 
-    Names are level if they fit and are few. Otherwise they are tilted, and very many names stand upright.
+    If there are few names and they fit, they are level. More names are tilted, and very many are vertical.
     `width` is the width of the figure in inches.
     """
     if len(names) > MOST_ARMS:
@@ -195,7 +195,7 @@ class _Percentages(PercentFormatter):
 
 
 def format_accuracy_axis(axes: Axes) -> None:
-    """Write the vertical axis in per cent. The axis ends at 0 and 1, also if an interval reaches beyond."""
+    """Write the vertical axis in per cent. The axis ends near 0 and 1, even if an interval is wider."""
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -0.02), min(high, 1.02))
     axes.yaxis.set_major_locator(MaxNLocator(9, steps=ROUND_STEPS))

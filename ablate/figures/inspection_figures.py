@@ -33,7 +33,7 @@ TILE, TILE_GAP = 0.85, 0.07
 STRIP = 2.6
 """The width of all examples of a confused pair, side by side."""
 LETTER, WIDE_LETTER = 0.075, 0.115
-"""The most width that a small letter and a capital letter take. Most letters take less."""
+"""The largest width of a small letter, and of a capital letter. Most letters are narrower."""
 CLASSES_WITH_COUNTS = 12
 MOST_NAMES = 30
 """Axes with more classes name only every second class, or every third, and so on."""
@@ -52,7 +52,7 @@ class _Sheet:
     def add_axes(self, left: float, top: float, width: float, height: float, *, bare: bool = True) -> Axes:
         """Add a panel. A `bare` panel has no axis lines and no numbers."""
         share = (left / self._width, 1 - (top + height) / self._height)
-        # With a grid, matplotlib makes ticks at once, also for a bare panel. That is half of a panel's time.
+        # With a grid, matplotlib makes ticks at once, also for a bare panel, which takes half of its time.
         with mpl.rc_context({"axes.grid": False}):
             axes = self.figure.add_axes((*share, width / self._width, height / self._height))
         axes.set_anchor("NW")

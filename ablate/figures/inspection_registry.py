@@ -119,5 +119,5 @@ def _return(data: pd.DataFrame) -> Callable[[StudySpec, Tables], pd.DataFrame]:
 
 
 def _replace_signs(layer: str) -> str:
-    """Replace all but letters, digits and dashes, because a foreign folder could name a layer like a path."""
+    """Replace signs that are unsafe in a file name: in a foreign folder, a layer's name could be a path."""
     return re.sub(r"[^A-Za-z0-9]+", "-", layer)

@@ -44,9 +44,9 @@ def draw_kinds(
 ) -> Iterator[DrawnFigure]:
     """Draw every figure that the tables have data for. Equal tables give equal bytes."""
     with mpl.rc_context(), warnings.catch_warnings():
-        mpl.rcdefaults()  # a `matplotlibrc` of the user may ask for LaTeX, other fonts or other sizes
+        mpl.rcdefaults()  # the user's `matplotlibrc` could set LaTeX, other fonts or other sizes
         mpl.rcParams.update(STYLE)
-        # The font draws boxes for scripts that it lacks. The tables and the page still show such names.
+        # The font draws a box for each character that it lacks. Tables and page still show such names.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         for kind in kinds:
             data = kind.data(study, tables)

@@ -17,7 +17,7 @@ WITHOUT_INTERVAL = {
     Verdict.UNSTABLE: "because some of the runs did not train",
     Verdict.NOT_TRAINED: "because an arm is no better than guessing",
 }
-"""Why a comparison has no interval, by verdict. The texts suit a report that has no verdicts yet."""
+"""Why a comparison has no interval, by verdict. Preliminary reports use these texts too."""
 TOO_FEW_PAIRS = "because fewer than two pairs of runs are complete"
 NO_RUN = "because none of their runs is complete"
 NOT_TIMED = "because their throughput was not measured"
@@ -42,7 +42,7 @@ def explain_differences(study: StudySpec, tables: Tables) -> Iterator[str]:
 
 
 def list_runs_without_accuracy(study: StudySpec, tables: Tables) -> Iterator[str]:
-    """Say how many confirmed runs of which arms diverged or crashed."""
+    """Say for each arm how many of its confirmed runs diverged or crashed."""
     runs = tables["runs"]
     lost = runs[(runs["phase"] == Phase.CONFIRM) & (runs["status"] != Status.COMPLETE)]
     counts = lost["arm"].value_counts()
@@ -59,7 +59,7 @@ def list_interactions_without_mean(study: StudySpec, tables: Tables) -> Iterator
 
 
 def list_arms_without_mark(study: StudySpec, tables: Tables) -> Iterator[str]:
-    """Say which arms lack mean accuracy or throughput. If a legend is missing, name the Pareto front."""
+    """Say which arms lack mean accuracy or throughput. Without a legend, name the Pareto front."""
     arms = tables["arms"]
     yield from explain_missing_legend(study, tables)
     if len(arms) > MOST_ARMS:

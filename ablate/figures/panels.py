@@ -80,9 +80,9 @@ def tabulate_activations(views: Views, layer: str) -> pd.DataFrame:
 
 
 def tabulate_filters(views: Views) -> pd.DataFrame:
-    """Tabulate arm, module and stacks of pictures: first the filters, then for each class the responses.
+    """Tabulate for each arm a row of filters, then a row of responses to each class's image.
 
-    The rows of responses also have the image of their class.
+    A row has arm, module and a stack of pictures. A row of responses also has the image.
     """
     rows = []
     seen = [(view, view.filters) for view in views.arms if view.filters is not None]
@@ -122,7 +122,7 @@ def list_layers(views: Views) -> list[str]:
 def explain_left_out(
     views: Views, shows: Callable[[View], bool], otherwise: str, *, elsewhere: str
 ) -> list[str]:
-    """Say which arms a figure leaves out, because they have nothing to show or there is no room."""
+    """Say which arms a figure leaves out: those with nothing to show, and those for which it has no room."""
     told = [f"{view.remark or f'{view.arm} {otherwise}'}." for view in views.arms if not shows(view)]
     count = sum(map(shows, views.arms))
     if count > MOST_ARMS:

@@ -16,7 +16,7 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def read_names(study: StudySpec, tables: Tables) -> ArmNames:
-    """Read the arms' names for a reader."""
+    """Read the names of the arms as figures and pages show them."""
     return read_arm_names(study, tables["runs"], tables["arms"]["arm"].iloc[0])
 
 
@@ -147,7 +147,7 @@ def tabulate_interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
         "test_accuracy_ci_high": "high",
     }
     every = arms[list(columns)].rename(columns=columns).astype("Float64").astype(float)
-    # The settings stay a table of their own, because a factor may have the name of any of these columns.
+    # The settings are a separate table, because a factor can have the same name as one of these columns.
     every = every[every.index.isin(settings.index)]
     settings = settings.loc[every.index]
     baseline = arms.index[0]
@@ -169,10 +169,10 @@ def tabulate_interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_path(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate arm, accuracy, the difference from the arm before, and the interval of that difference.
+    """Tabulate arm, accuracy, the difference from the previous arm, and the interval of this difference.
 
-    The interval is placed around the accuracy. An arm whose runs did not train keeps its place, without
-    numbers.
+    The interval is shifted so that it surrounds the accuracy. An arm whose runs did not train has a row
+    without numbers.
     """
     if "path" not in tables:
         return pd.DataFrame()

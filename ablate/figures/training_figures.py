@@ -28,7 +28,7 @@ LABEL_SHARE = 0.06
 """The least share of an axis that one label needs."""
 MOST_LEVEL_TICKS = 8
 LOG_LOSS = 5.0
-"""The loss axis is logarithmic if the highest mean loss exceeds this many times the median initial loss."""
+"""The loss axis is logarithmic if one arm's highest loss exceeds this many times the median arm's highest."""
 DASHES: dict[str, Any] = {"train_loss": "-", "train_accuracy": "-", "validation_accuracy": "--"}
 
 
@@ -71,7 +71,7 @@ def _label_ticks(values: Sequence[float]) -> list[str]:
 def draw_training_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
     """Draw loss at the left and accuracies at the right, as means over seeds with the range of all seeds."""
     figure, (loss, accuracy) = create_panels(2)
-    # All groups are summarised at once. seaborn does so group by group, which is slow for a hundred arms.
+    # pandas summarises all groups at once. seaborn takes one group at a time: too slow for a hundred arms.
     curves = data.groupby(["arm", "quantity", "epoch"], sort=False)["value"].agg(["mean", "min", "max"])
     for (arm, quantity), curve in curves.reset_index().groupby(["arm", "quantity"], sort=False):
         axes, colour = loss if quantity == "train_loss" else accuracy, styles[arm].colour

@@ -66,7 +66,7 @@ def list_findings(evidence: Evidence) -> list[Finding]:
     by_arm = evidence.tables["arms"].set_index("arm")
     findings = []
     for row in list_rows(evidence.tables["comparisons"]):
-        # Throughput ratios are to the baseline, so a comparison with any other arm states no cost.
+        # Throughput is measured relative to the baseline: a comparison with another arm states no cost.
         has_cost = row["baseline"] == evidence.arms[0]
         findings.append(
             Finding(

@@ -8,9 +8,9 @@ MOST_CAUSES = 10
 
 
 def list_causes(causes: Mapping[str, str]) -> list[str]:
-    """List each different cause once, with the number of its runs and the first of them.
+    """List each different cause once, with the number of its runs and the name of the first run.
 
-    `causes` has the cause of each run by the run's name, as the provenance stores it.
+    `causes` maps a run's name to its cause, as in the provenance.
     """
     runs: dict[str, list[str]] = {}
     for run, cause in causes.items():

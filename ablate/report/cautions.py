@@ -21,7 +21,7 @@ Above this limit the report warns. On a quiet machine the share is a few per cen
 """
 HARDLY_ANY_DISTURBANCE = 0.25
 NEAR_THE_MAJORITY = 0.05
-"""Unequal classes: the report warns of an arm with less accuracy than the majority share and this much."""
+"""With unequal classes, the report warns of an arm that beats the majority share by less than this."""
 MANY_READERS = 5
 """The report warns if at least this many other studies used the same test images."""
 
@@ -40,7 +40,7 @@ def list_cautions(evidence: Evidence) -> list[str]:
 
 
 def list_tuning_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """The tuning table's rows, each with the rank of the chosen value among those tried: `3 of 7`."""
+    """List the tuning table's rows, each with the rank of the chosen value among those tried: `3 of 7`."""
     every = tabulate_tried_values(evidence.tables["runs"], evidence.tables["tuning"])
     ranked = []
     for row in list_rows(evidence.tables["tuning"]):
@@ -165,7 +165,8 @@ def _warn_of_tuning(evidence: Evidence) -> Iterator[str]:
 def _warn_of_changing_rankings(evidence: Evidence) -> Iterator[str]:
     """Warn if the ranking of two arms depends on a tuned setting.
 
-    This is so if the arm that is behind in the answer led by more than the margin at a tried setting.
+    It does if, at a setting that was tried in tuning, the arm with the lower test accuracy led by more than
+    the margin.
     """
     tuning = evidence.study.tuning
     if evidence.preliminary or not tuning.active:

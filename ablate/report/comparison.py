@@ -16,7 +16,7 @@ from ablate.study.study_file import list_changes
 THROUGHPUT_MARGIN = 0.05
 """An arm counts as slower if its throughput ratio to the baseline fell by more than this share.
 
-The whole interval of the change must show such a fall.
+The whole confidence interval of the change must lie below this limit.
 """
 HARDWARE = ("device", "device_name", "cores", "timing_threads")
 CONDITIONS = ("design", "dataset", "model", "baseline", "recipe", "tuning", "validation", "seeds")
@@ -60,9 +60,9 @@ class Comparison:
 def compare_folders(first: Evidence, second: Evidence) -> Comparison:
     """Find what changed from the first folder to the second, judged by the first study's margin and alpha.
 
-    Accuracies are paired by seed. A seed fixes the split of the data, the order of the examples and the
-    starting values, as far as the two studies have them in common. Holm's correction covers the arms that
-    both folders have.
+    Accuracies are paired by seed. Runs of one seed share the split of the data, the order of the examples and
+    the starting values, unless the two studies define these differently. Holm's correction covers the arms
+    that both folders have.
     """
     shared = [
         arm
@@ -139,7 +139,7 @@ def _trains_less(first: Evidence, second: Evidence, arm: str) -> bool:
 
 
 def _get_network(evidence: Evidence, arm: str) -> Any:
-    """The network's keywords. Two folders can have different networks under one arm's name.
+    """Get the keywords of an arm's network. Two folders can have different networks under one arm's name.
 
     For example, each of two searches has its own finalists.
     """
@@ -149,9 +149,9 @@ def _get_network(evidence: Evidence, arm: str) -> Any:
 def _compare_throughput(first: Evidence, second: Evidence) -> dict[str, Interval]:
     """Compute for each arm how its throughput ratio to the baseline changed.
 
-    The speed of one machine differs between two sessions by more than it varies within a session. Throughputs
-    of two sessions are therefore not compared. The ratio of two arms within a session does not depend on the
-    session's speed.
+    A machine's speed differs more from day to day than during one measurement. Throughputs that were measured
+    at different times are therefore not compared. The ratio of two arms that were measured together does not
+    depend on the machine's speed at that time.
     """
     found = {}
     for arm in second.arms[1:]:
@@ -207,7 +207,7 @@ def _list_notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> li
 
 
 def _state_answer(changes: list[Change], first: Evidence, second: Evidence) -> str:
-    """Whether the second folder reproduces the first, in one line."""
+    """Say in one line whether the second folder reproduces the first."""
     if not changes:
         return "the two folders share no arm"
     margin = f"±{format_margin(first.study.decision.margin)}"

@@ -38,7 +38,7 @@ def list_conditions(evidence: Evidence) -> list[str]:
 
 
 def _list_recipe(study: StudySpec) -> dict[str, Any]:
-    """The recipe's keys that have a value."""
+    """List the recipe's keys that have a value."""
     return {key: value for key, value in study.recipe.dump().items() if value is not None}
 
 
@@ -68,7 +68,7 @@ def _describe_data(evidence: Evidence) -> str:
 
 
 def _describe_majority(evidence: Evidence) -> str:
-    """Say which accuracy a network has that always predicts the most frequent class of the test images."""
+    """State the accuracy of a network that always predicts the most frequent class of the test images."""
     data = evidence.provenance.data
     if counts := data.test_images_by_class:
         return describe_majority(data.classes, counts)
@@ -86,7 +86,7 @@ def _describe_machine(evidence: Evidence) -> str:
 
 
 def _describe_memory_format(evidence: Evidence) -> str:
-    """Say in which order image tensors lie in memory, which changes throughput. Empty if it is unknown."""
+    """State the image tensors' memory format, which affects throughput. Empty if the format is unknown."""
     used: dict[str, list[str]] = {}
     for name, cost in evidence.provenance.arms.items():
         if cost.memory_format is not None:
@@ -110,7 +110,7 @@ def _list_full_values(study: StudySpec) -> str:
 
 
 def _list_factors(evidence: Evidence) -> str:
-    """List every factor like `pooling (baseline: avg)`, or else the arms that the study file names."""
+    """List every factor as `pooling (baseline: avg)`. If the study file names its arms, list the arms."""
     study = evidence.study
     if study.arms:
         settings = format_list([spell_keyword(name) for name in study.factor_names])

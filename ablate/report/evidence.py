@@ -51,12 +51,12 @@ class Evidence:
 
     @property
     def ceiling(self) -> float:
-        """The highest test accuracy that a network may reach by guessing."""
+        """The highest test accuracy that a network can plausibly reach by guessing."""
         return _compute_ceiling(self.provenance)
 
     @property
     def unequal_classes(self) -> bool:
-        """Whether some class has many more test images than another, so that the accuracy may mislead."""
+        """Whether some class has many more test images than another, so that the accuracy can mislead."""
         return are_unequal(self.provenance.data.test_images_by_class)
 
     @property

@@ -18,7 +18,7 @@ VERDICTS = {
 
 
 def list_terms(evidence: Evidence) -> list[tuple[str, str]]:
-    """Each term with its explanation, in the order in which a reader meets them."""
+    """List each term with its explanation, in the order in which a reader meets the terms."""
     decision = evidence.study.decision
     alpha, margin = decision.alpha, format_margin(decision.margin)
     verdicts = dict.fromkeys(evidence.tables["comparisons"]["verdict"]) if not evidence.preliminary else {}

@@ -12,7 +12,7 @@ from ablate import __version__
 from ablate.formatting import format_p
 
 
-@cache  # the compiled templates too, which take as long to compile as all else in a page
+@cache  # also keeps the compiled templates: compiling takes half of the time of a page
 def load_templates(*, autoescape: bool) -> Environment:
     """Load the package's templates with their filters. HTML pages need `autoescape`."""
     environment = Environment(
@@ -40,11 +40,11 @@ def load_templates(*, autoescape: bool) -> Environment:
 
 
 NAMES_SHOWN = 20
-"""A report names so many files and packages of a network's code."""
+"""A report names at most this many files and packages of a network's code."""
 
 
 def _format_number(value: Any, digits: int = 2) -> str:
-    """Format a table's number: whole like `12,500`, others with `digits` decimals. Unknown is `–`."""
+    """Format a table's number: an integer as `12,500`, a float with `digits` decimals, None as `–`."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return (f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}").replace("-", "−")

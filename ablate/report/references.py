@@ -1,4 +1,4 @@
-"""Published results beside this study's results, formatted for a reader."""
+"""Published results compared with this study's results, formatted for a reader."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ablate.report.evidence import Evidence
 def describe_references(evidence: Evidence) -> list[dict[str, Any]]:
     """List each published value, this study's interval for one further run, and whether the value is inside.
 
-    Interval and answer are empty where the table has no interval: see `compare_references`.
+    A published value is left out if the table has no interval for it: see `compare_references`.
     """
     if "references" not in evidence.tables:
         return []

@@ -1,4 +1,4 @@
-"""Names of arms for a reader: an arm's own name with the factor values that it does not contain."""
+"""Names of arms for a reader: an arm's own name, then the factor values that this name leaves out."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ MOST_VALUES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class ArmNames:
-    """The names of a study's arms in pages and figures. Tables in CSV files always have an arm's own name."""
+    """The names of a study's arms in pages and figures. CSV files always have the arms' own names."""
 
     baseline: str
     values: pd.DataFrame
@@ -23,11 +23,11 @@ class ArmNames:
     """
 
     def name_arm(self, arm: str, beside: str | None = None) -> str:
-        """Name an arm with the values in which it differs from the arm `beside`: `baseline (pooling=avg)`.
+        """Add to an arm's own name the values that differ from the arm `beside`: `baseline (pooling=avg)`.
 
-        Without `beside`, the baseline is named with all its factor values. An arm `without ...` is named with
-        the values in which it differs from the full arm. Every other arm is named with the values in which it
-        differs from the baseline. Values that are part of the arm's own name are not repeated.
+        Without `beside`, the baseline gets all its factor values. An arm `without ...` gets the values that
+        differ from the full arm. Every other arm gets the values that differ from the baseline. Values that
+        are part of the arm's own name are not repeated.
         """
         if arm not in self.values.index:
             return arm
@@ -48,7 +48,7 @@ class ArmNames:
 
 
 def read_arm_names(study: StudySpec, runs: pd.DataFrame, baseline: str) -> ArmNames:
-    """Read the arms' factor values from the runs table. Factors without a column there are left out."""
+    """Read the arms' factor values from the runs table. A factor without a column there is left out."""
     by_arm = runs.drop_duplicates("arm").set_index("arm")
     factors = [name for name in study.factor_names if name in runs]
     values = by_arm[factors].fillna("null").astype(str)

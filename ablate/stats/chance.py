@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 LUCK = float(stats.norm.sf(3))
-"""How often guessing may exceed its ceiling: 0.13 %, as often as a normal variable exceeds three sigma."""
+"""The highest probability that guessing exceeds its ceiling: 0.13 %, the normal tail above three sigma."""
 UNEQUAL = 1.5
 """Classes count as unequal if the largest has more than this many times the images of the smallest."""
 _NEGLIGIBLE = 1e-12
@@ -20,12 +20,12 @@ def compute_accuracy_standard_error(accuracy: float, images: int) -> float:
 
 
 def are_unequal(counts: Sequence[int] | None) -> bool:
-    """Whether classes with these numbers of images differ so much that the accuracy may mislead."""
+    """Whether classes with these numbers of images differ so much that the accuracy can mislead."""
     return counts is not None and max(counts) > UNEQUAL * min(counts)
 
 
 def describe_majority(classes: Sequence[str], counts: Sequence[int]) -> str:
-    """Say which accuracy a network has that always predicts the most frequent class of the test images."""
+    """State the accuracy of a network that always predicts the most frequent class of the test images."""
     share = max(counts) / sum(counts)
     if len(set(counts)) == 1:
         return f"Each class has {counts[0]:,} of them: always predicting one class gives {share:.1%}."
@@ -38,16 +38,16 @@ def describe_majority(classes: Sequence[str], counts: Sequence[int]) -> str:
 
 
 def compute_chance_ceiling(chance: float, images: int, counts: Sequence[int] | None) -> float:
-    """Compute the highest accuracy that guessing may reach on the test images.
+    """Compute the highest accuracy that guessing can plausibly reach on the test images.
 
-    A guesser does not look at the images. It predicts each class with a fixed probability. The ceiling is the
-    accuracy that no guesser, whatever its probabilities, exceeds more often than `LUCK`.
+    A guesser does not look at the images. It predicts each class with a fixed probability. The ceiling is an
+    accuracy that every guesser exceeds with a probability of at most `LUCK`.
 
     Args:
         chance: the share of the most frequent class among the test images.
         images: the number of test images.
-        counts: the number of test images of each class. If it is unknown, as in old folders, the ceiling is
-            chance plus three standard errors, but at most 1.
+        counts: the number of test images of each class. Old report folders do not have it (None). The ceiling
+            is then chance plus three standard errors, but at most 1.
     """
     if counts is None:
         return min(1.0, chance + 3 * compute_accuracy_standard_error(chance, images))
@@ -56,12 +56,12 @@ def compute_chance_ceiling(chance: float, images: int, counts: Sequence[int] | N
 
 @lru_cache(maxsize=32)
 def count_lucky_guesses(counts: tuple[int, ...]) -> int:
-    """Count the correct guesses that no guesser exceeds more often than `LUCK`.
+    """Find the number of right guesses that every guesser exceeds with a probability of at most `LUCK`.
 
-    The constant guess of the largest class is right exactly as often as this class occurs, so the number is
-    at least that. `counts` are the images of each class, the largest class first.
+    This number is at least the size of the largest class, because always guessing this class is right that
+    often. `counts` has the number of images of each class, the largest class first.
     """
-    low, high = counts[0], sum(counts)  # `low` can be reached, and more than `high` cannot
+    low, high = counts[0], sum(counts)  # the result lies between `low` and `high`
     while low < high:
         middle = (low + high + 1) // 2
         if compute_luck(counts, find_best_guesser(counts, middle), middle) > LUCK:
@@ -72,16 +72,17 @@ def count_lucky_guesses(counts: tuple[int, ...]) -> int:
 
 
 def find_best_guesser(counts: Sequence[int], wanted: int) -> list[float]:
-    """Find how often a guesser should name each class for the best chance of `wanted` or more right guesses.
+    """Find the class probabilities that make at least `wanted` right guesses most likely.
 
     The number of right guesses is a sum of binomial variables, one for each class. Its tail is largest, to
     first order in the exponent (Chernoff's bound), if the guesser predicts class k with a probability
-    proportional to max(0, nₖ − level). The level follows from the sum of these excesses, `wanted` − level.
+    proportional to max(0, nₖ − level), where nₖ is the number of its images. The level is chosen so that
+    these terms add up to `wanted` − level.
     Classes of equal size get equal probabilities, and small classes get none.
 
     Args:
-        counts: the images of each class, the largest class first.
-        wanted: the number of right guesses, more than the largest class has images.
+        counts: the number of images of each class, the largest class first.
+        wanted: the number of right guesses. It exceeds the number of images of the largest class.
     """
     total, level = counts[0], 0.0
     for used, count in enumerate(counts[1:], start=2):
@@ -96,7 +97,7 @@ def compute_luck(counts: Sequence[int], probabilities: Sequence[float], wanted: 
     """Compute the probability that a guesser is right at least `wanted` times."""
     trials: dict[float, int] = {}
     for count, probability in zip(counts, probabilities, strict=True):
-        if probability > 0:  # classes that are guessed equally often make one binomial variable
+        if probability > 0:  # classes of equal probability add up to one binomial variable
             trials[probability] = trials.get(probability, 0) + count
     first, shares = 0, []
     for probability, count in trials.items():

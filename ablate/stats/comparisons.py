@@ -18,13 +18,13 @@ from ablate.stats.verdicts import Verdict
 from ablate.study.effort import Decision
 
 EXACT_SIGN_FLIPS = 2**14
-"""The permutation test uses all sign patterns up to this number. Of more patterns it draws this many."""
+"""The permutation test uses all sign patterns if there are at most this many, else a sample of this many."""
 
 
 def compare(
     runs: pd.DataFrame, contrasts: Sequence[Contrast], decision: Decision, *, ceiling: float
 ) -> pd.DataFrame:
-    """Make the `comparisons` table: a row for each contrast, with runs paired by seed, and a verdict.
+    """Make the `comparisons` table: for each contrast, a test on runs paired by seed, and a verdict.
 
     Holm's correction covers all contrasts.
 
@@ -32,7 +32,7 @@ def compare(
         runs: the `runs` table; only its confirm phase is used.
         contrasts: all contrasts that the study declares.
         decision: the margin and alpha.
-        ceiling: the highest accuracy that guessing may reach.
+        ceiling: the highest accuracy that guessing can reach.
     """
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
     done = confirmed[confirmed["status"] == Status.COMPLETE]
@@ -57,8 +57,9 @@ def compare(
 def trace_path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFrame:
     """Make the `path` table: one row for each step from the baseline to the full arm.
 
-    A row has the step's difference and the accuracy after the step. The study compares the full arm without
-    its last factor against the full arm. The last step is this contrast with the sign reversed.
+    A row has the step's difference and the accuracy after the step. The last step adds the last factor. Its
+    difference comes from the contrast of the full arm without this factor and the full arm, with the sign
+    reversed.
     """
     steps = comparisons[(comparisons["baseline"] != full) & (comparisons["arm"] != full)]
     last = comparisons[(comparisons["baseline"] == full) & (comparisons["arm"] == steps["arm"].iloc[-1])]
@@ -74,7 +75,7 @@ def trace_path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.D
 
 
 def _find_untrained(involved: pd.DataFrame, ceiling: float) -> str | None:
-    """Find the verdict on arms of which some runs did not train. None if the means can be compared."""
+    """Return the verdict on arms that have runs that did not train. None if the means can be compared."""
     if involved["seed"].nunique() < PAIRS_FOR_A_VERDICT:
         return Verdict.NO_VERDICT if (involved["status"] == Status.DIVERGED).any() else None
     if (involved["status"] == Status.DIVERGED).any():
@@ -88,7 +89,7 @@ def _find_untrained(involved: pd.DataFrame, ceiling: float) -> str | None:
 
 
 def _compute_by_seed(accuracies: pd.DataFrame, contrast: Contrast) -> np.ndarray[Any, Any]:
-    """Compute the contrast's value for every seed that all its arms completed, `(pairs,)`.
+    """Compute the contrast's value for every seed with a complete run of all its arms, `(pairs,)`.
 
     `accuracies` has a row for each seed and a column for each arm.
     """

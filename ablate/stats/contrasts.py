@@ -7,7 +7,7 @@ from itertools import combinations, product
 import pandas as pd
 
 BOTH_ALONE = "both alone"
-"""What the tables name as the other side of an interaction: the sum of the two values' separate effects."""
+"""The reference of an interaction, as the tables name it: the sum of the two values' separate effects."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +32,9 @@ def tabulate_settings(confirmed: pd.DataFrame, factors: Iterable[str]) -> pd.Dat
 def list_interactions(settings: pd.DataFrame) -> list[Contrast]:
     """List the interactions of a factorial: for every two factors, a contrast for each pair of their values.
 
-    The contrast is the effect of both values together minus the sum of their separate effects. This needs
-    four arms. The contrast is the average over those values of the other factors for which all four exist.
+    The contrast is the effect of both values together minus the sum of their separate effects. It needs four
+    arms: with both values, with either value alone, and with neither. It is averaged over all settings of the
+    other factors for which these four arms exist.
 
     Args:
         settings: one row for each arm, the baseline first, and one column for each factor.

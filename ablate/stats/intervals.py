@@ -29,9 +29,9 @@ def compute_mean_interval(values: Sequence[float], confidence: float) -> Interva
 
 
 def compute_prediction_interval(values: Sequence[float], confidence: float) -> Interval | None:
-    """Compute the interval for one further value (Hahn & Meeker, 1991, section 4.7).
+    """Compute the prediction interval for one further value (Hahn & Meeker, 1991, section 4.7).
 
-    It is mean ± t·s·sqrt(1 + 1/n). None for fewer than two values.
+    The interval is mean ± t·s·sqrt(1 + 1/n). None for fewer than two values.
     """
     if len(values) < 2:
         return None

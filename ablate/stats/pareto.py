@@ -7,7 +7,10 @@ Point = tuple[float, float]
 
 
 def mark_front(points: Sequence[Point | None]) -> list[bool | None]:
-    """Mark the points on the front: no other point is as good in both and better in one. None stays None."""
+    """Mark the points on the front. None stays None.
+
+    A point is on the front if no other point is at least as good in both objectives and better in one.
+    """
     known = [point for point in points if point is not None]
     return [
         None if p is None else not any(q != p and q[0] >= p[0] and q[1] >= p[1] for q in known)

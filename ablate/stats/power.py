@@ -29,10 +29,10 @@ def compute_detectable_effect(pairs: int, alpha: float, power: float = POWER) ->
 
 
 def count_seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float = POWER) -> int:
-    """Count the fewest pairs with which two one-sided tests show equivalence if the true difference is zero.
+    """Count the fewest pairs for which two one-sided tests show equivalence if the true difference is zero.
 
-    Each of the two tests may miss with half of the probability 1 - power (Chow, Shao & Wang, 2008, section
-    3.2).
+    Each of the two tests is allowed to fail with the probability (1 - power)/2 (Chow, Shao & Wang, 2008,
+    section 3.2).
     """
     miss = (1 - power) / 2
 

@@ -22,7 +22,7 @@ def compare_references(
         runs: the `runs` table; only the confirmed runs of the baseline are used.
         baseline: the name of the baseline's arm.
         references: the published values.
-        ceiling: the highest accuracy that guessing may reach.
+        ceiling: the highest accuracy that guessing can reach.
         confidence: the confidence level of the prediction interval.
     """
     confirmed = runs[(runs["phase"] == Phase.CONFIRM) & (runs["arm"] == baseline)]

@@ -13,7 +13,7 @@ from ablate.stats.pareto import compute_hypervolume, mark_front
 def tabulate_candidates(
     runs: pd.DataFrame, search: SearchFacts, baseline: str, *, chance: float
 ) -> pd.DataFrame:
-    """Make the `candidates` table, in the order tried, with the Pareto front and the hypervolume so far.
+    """Make the `candidates` table, in the order tried, with Pareto front and hypervolume up to each row.
 
     Args:
         runs: the `runs` table; only its search phase is used.

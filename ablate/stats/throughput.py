@@ -51,9 +51,9 @@ def summarise_throughput(
 def compare_ratios(
     before: pd.DataFrame, after: pd.DataFrame, arm: str, baseline: str, confidence: float
 ) -> Interval | None:
-    """Compute the factor by which an arm's ratio to the baseline changed between two timings.
+    """Compute the factor by which an arm's throughput ratio to the baseline changed between two timings.
 
-    The interval is Welch's. None if one of the timings has fewer than three undisturbed pairs.
+    The interval is that of Welch's t-test. None if one of the timings has fewer than three undisturbed pairs.
     """
     logs = [
         np.log(_compute_ratios(_average_by_block(timing), arm, baseline).to_numpy())
@@ -86,7 +86,7 @@ def _compute_ratios(by_block: pd.Series, arm: str, baseline: str) -> pd.Series:
 
 
 def measure_drift(timing: pd.DataFrame) -> float | None:
-    """Compute the baseline's change of speed from a block's start to its end: the median ratio minus 1."""
+    """Compute how much the baseline's speed changes from a block's start to its end: median ratio minus 1."""
     if timing.empty:
         return None
     timed = add_speeds(timing)

@@ -6,11 +6,11 @@ from ablate.records.run_records import Phase
 
 COLUMNS = ["arm", "parameter", "value", "validation_accuracy", "chosen"]
 TOLERANCE = 1e-9
-"""Relative tolerance for equal values, because the tables `tuning` and `runs` round a value differently."""
+"""The relative tolerance for equal values. The tables `tuning` and `runs` round a value differently."""
 
 
 def tabulate_tried_values(runs: pd.DataFrame, tuning: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate each tuning run and parameter: value, validation accuracy, and whether it was confirmed.
+    """Tabulate each tuning run and parameter: value, validation accuracy, whether the value was chosen.
 
     A run that diverged or crashed has no validation accuracy.
     """
