@@ -50,7 +50,7 @@ class ExploredArm:
         return original if size is None else resize_images(original[None], size)[0]
 
     def test_image(self, index: int) -> Tensor:
-        """Return a test image as the network was scored on it, `(channels, height, width)`."""
+        """Return a test image exactly as in the evaluation of the network, `(channels, height, width)`."""
         return self._dataset.test_images[index]
 
     @cached_property

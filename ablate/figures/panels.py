@@ -21,7 +21,7 @@ GAP_SHARE = 0.07
 
 
 def tabulate_confusion(views: Views, tables: Tables) -> pd.DataFrame:
-    """Tabulate true class, predicted class, images, and their share of the true class, for the first arms."""
+    """For the first arms, tabulate true class, predicted class, images, and their share of the true class."""
     if "confusion" not in tables:
         return pd.DataFrame()
     counts = tables["confusion"].astype({"arm": str, "images": int})

@@ -12,7 +12,7 @@ from ablate import __version__
 from ablate.formatting import format_p
 
 
-@cache  # also keeps the compiled templates: compiling takes half of the time of a page
+@cache  # also keeps the compiled templates: compiling takes half of the time to write a page
 def load_templates(*, autoescape: bool) -> Environment:
     """Load the package's templates with their filters. HTML pages need `autoescape`."""
     environment = Environment(

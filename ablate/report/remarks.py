@@ -36,8 +36,8 @@ def _find_changing_leaders(evidence: Evidence) -> Iterator[str]:
     """Yield a sentence for every factor whose most accurate value depends on another factor.
 
     The sentence names the most accurate value at each value of the other factor. Accuracies are means over
-    seeds, with all further factors at the baseline's value. Factors without a significant interaction are
-    skipped.
+    seeds, with all further factors at the baseline's value. A pair of factors
+    without a significant interaction is skipped.
     """
     means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna().astype(float)
     factors = list(evidence.study.factors)

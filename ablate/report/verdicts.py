@@ -107,7 +107,7 @@ def _explain_not_trained(both: pd.DataFrame, involved: list[str], evidence: Evid
 def _explain_unstable(
     row: Mapping[str, Any], both: pd.DataFrame, involved: list[str], evidence: Evidence
 ) -> str:
-    """Say which runs did not train, and compare the arms without a mean.
+    """Say which runs did not train, and compare the arms without using means.
 
     The comparison counts the seeds at which the arm is ahead, and gives the median difference if it is known.
     """

@@ -75,7 +75,7 @@ def trace_path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.D
 
 
 def _find_untrained(involved: pd.DataFrame, ceiling: float) -> str | None:
-    """Return the verdict on arms that have runs that did not train. None if the means can be compared."""
+    """Return the verdict if runs of these arms did not train. None if the means can be compared."""
     if involved["seed"].nunique() < PAIRS_FOR_A_VERDICT:
         return Verdict.NO_VERDICT if (involved["status"] == Status.DIVERGED).any() else None
     if (involved["status"] == Status.DIVERGED).any():
