@@ -29,22 +29,22 @@ LONGEST_NAME = 100
 def draw(
     path: Path, *, arm: str | None, inputs: str | None, layers: str, data_dir: Path | None
 ) -> Iterator[Path]:
-    """Draw the layers' feature maps, and the filters. Each figure is a PNG and an SVG in `path`/figures.
+    """Draw the feature maps of the chosen layers, and the first convolution's filters, into `path`/figures.
 
-    Yields the path of each PNG after the PNG is written.
+    Each figure is a PNG and an SVG. Yields the path of each PNG after both files are written.
 
     Args:
         path: the report folder.
         arm: the arm to draw. None draws all arms with a checkpoint, four per figure.
         inputs: names of classes or their beginnings, separated by commas. None takes the classes
             that the report shows.
-        layers: numbers of convolutions (their maps after the activation) or names of modules, separated by
+        layers: convolutions by number (drawn after their activation) or modules by name, separated by
             commas.
         data_dir: the folder with the data; None searches the usual folders.
 
     Raises:
         AblateError: there is no such arm, class or layer.
-        FolderError: the folder has no checkpoints, or none that can be inspected.
+        FolderError: the folder has no checkpoints, or no checkpoint can be inspected.
     """
     trained = TrainedNetworks(path)
     study, names, classes = trained.study, trained.arms, trained.classes
@@ -87,7 +87,7 @@ class _Networks:
     load: Load
 
     def choose_default_inputs(self) -> tuple[int, ...]:
-        """The classes that a report would show for these runs."""
+        """Choose the classes that a report would show for these runs."""
         dataset = self.load(None)
         scores = []
         for run in self.runs if dataset.name not in DEFAULT_INPUTS else ():
@@ -96,7 +96,7 @@ class _Networks:
         return choose_classes(dataset, scores)
 
     def make_views(self, classes: tuple[str, ...], inputs: tuple[int, ...], layers: Sequence[str]) -> Views:
-        """Make each network's view. If there are several, one that cannot be inspected gets a remark."""
+        """Make a view of each network. If one of several cannot be inspected, its view has only a remark."""
         arms = []
         for run in self.runs:
             try:
@@ -118,4 +118,4 @@ class _Networks:
             known += list_layer_names(calls)
         if not known:
             return f"--layers {layer}: no layer of {format_list([r.arm.name for r in self.runs])} has maps"
-        return f"--layers {layer}: no arm has it: {did_you_mean(layer, list(dict.fromkeys(known)))}"
+        return f"--layers {layer}: no arm has this layer: {did_you_mean(layer, list(dict.fromkeys(known)))}"

@@ -12,11 +12,11 @@ from ablate.devices.choice import HELP
 from ablate.errors import escape_unprintable
 
 NARROWEST = 60
-"""Columns. In a narrower terminal the terminal wraps the lines, because single letters are not readable."""
+"""The least width in columns. A narrower terminal wraps the lines itself: Rich would break words apart."""
 
 
 def _make_console(*, stderr: bool = False) -> Console:
-    # Rich would draw a picture in place of `:bug:`, which may be part of a path.
+    # With emoji, Rich would replace `:bug:` by a picture, but `:bug:` can be part of a path.
     console = Console(stderr=stderr, highlight=False, emoji=False)
     if console.width < NARROWEST:
         console.width = NARROWEST
@@ -57,7 +57,7 @@ Jobs = Annotated[
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """Print a line of the answer to stdout. Brackets are printed as they are. Only the terminal wraps."""
+    """Print a line of the answer to stdout. Rich neither interprets brackets nor wraps the line."""
     out.print(escape_unprintable(text), style=style, markup=False, soft_wrap=True)
 
 
@@ -67,7 +67,7 @@ def tell(text: str) -> None:
 
 
 def empty_table(*headings: str, right: Sequence[str] = ()) -> Table:
-    """An empty table without ruled lines. The columns named in `right` are aligned right."""
+    """Make an empty table without ruled lines. The columns named in `right` are aligned right."""
     table = Table(box=None, pad_edge=False, show_header=any(headings))
     for heading in headings:
         table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")

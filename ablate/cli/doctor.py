@@ -19,7 +19,7 @@ from ablate.timing import machine
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """An engine, a data set or a property of the machine: whether this machine has it, and a remark."""
+    """A finding about an engine, a data set or the machine: whether it is there, and a remark."""
 
     name: str
     there: bool
@@ -35,7 +35,7 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
     there = choose_device("auto") != "cpu"
     told = read_name(torch.device(choose_device("auto"))) if there else "torch finds none"
     yield Finding(name="cohort", there=there, told=f"trains many runs at once on an accelerator: {told}")
-    yield Finding(name="loop", there=True, told="trains the rest with torch on any device")
+    yield Finding(name="loop", there=True, told="trains all other networks with torch on any device")
     described = machine.describe_machine(torch.device("cpu"), 1)
     memory = (described.memory_bytes or 0) / 1e9
     yield Finding(
@@ -53,7 +53,7 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
 
 
 def warn_without_lanes(device: str) -> str | None:
-    """A warning if runs on a CPU cannot use the lanes engine, else None.
+    """Return a warning if runs on a CPU cannot use the lanes engine, otherwise None.
 
     If necessary, this function compiles the engine once, so that the workers need not compile it.
     """

@@ -24,8 +24,8 @@ from ablate.study.spec import Recipe, StudySpec, format_value
 
 INPUT, OUTPUT = "images", "logits"
 PIXELS = (
-    "float32 from 0 to 1: each pixel value over the largest that its file can hold (255 of 8-bit images, "
-    "16 of the digits), no mean or deviation taken off"
+    "float32 from 0 to 1: each pixel value divided by the largest value that its file can hold (255 for "
+    "8-bit images, 16 for the digits); not standardised"
 )
 CURVES = {
     "train/loss": "train_loss",
@@ -44,11 +44,11 @@ class WrittenFile:
 
 
 def write_arm(folder: Path, arm: str, to: Path) -> list[WrittenFile]:
-    """Write the arm's first confirmed network to `to`: its state dict as .pt, and the network as .onnx.
+    """Write the network of the arm's first confirmed run to `to`, as .pt (state dict) and as .onnx.
 
     Raises:
         AblateError: there is no such arm, or a package is missing.
-        FolderError: the folder has no weights of the arm, or weights of another network.
+        FolderError: the folder has no weights of the arm, or the weights belong to another network.
     """
     _require("onnx", "onnxscript")
     trained = TrainedNetworks(folder)
@@ -64,7 +64,7 @@ def write_arm(folder: Path, arm: str, to: Path) -> list[WrittenFile]:
     network = trained.reopen(run)
     buffer = io.BytesIO()
     torch.save(dict(network.state_dict()), buffer)
-    # Convert before any file is written: a network that ONNX cannot express then leaves no partial export.
+    # Convert to ONNX before writing any file, so that a failed conversion leaves no partial export.
     graph = _make_onnx(network, run, shape, _make_metadata(trained.study, run, classes))
     weights, program = to / f"{make_slug(arm)}.pt", to / f"{make_slug(arm)}.onnx"
     write_whole(weights, buffer.getvalue())
@@ -106,7 +106,7 @@ def write_curves(folder: Path, to: Path) -> int:
     epochs = trained.tables["epochs"]
     curves = epochs[epochs["phase"] == Phase.CONFIRM].groupby(["arm", "seed"], sort=False)
     if not len(curves):
-        raise FolderError(f"{folder}: no arm is confirmed yet, so there is no curve: run its study on")
+        raise FolderError(f"{folder}: has no curves, because no arm is confirmed yet: continue with `run`")
     for (arm, seed), points in curves:
         recipe = trained.rebuild_run(arm, seed).recipe
         place = to / make_slug(arm) / f"seed-{seed}"
@@ -128,7 +128,7 @@ def _require(*packages: str) -> None:
 
 
 def _count_examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
-    """Count the training examples up to a point of a curve. The last batch of an epoch may be a small one."""
+    """Count the training examples up to a point of a curve. The last batch of an epoch can be smaller."""
     available = study.dataset.facts.count_training_images(recipe.train_images, study.validation)
     images = recipe.count_examples_per_epoch(available)
     batches = -(-images // recipe.batch_size)
@@ -137,7 +137,7 @@ def _count_examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
 
 
 def _write_call(run: Run, image_shape: Sequence[int], classes: Sequence[str]) -> str:
-    """A Python expression that builds the untrained network of the run."""
+    """Write a Python expression that builds the untrained network of the run."""
     usual = models.read_keywords(run.arm.model)
     named = {k: v for k, v in run.keywords.items() if format_value(v) != format_value(usual[k])}
     return (
@@ -162,7 +162,7 @@ def _make_metadata(study: StudySpec, run: Run, classes: Sequence[str]) -> dict[s
 def _make_onnx(
     network: nn.Module, run: Run, image_shape: Sequence[int], metadata: Mapping[str, str]
 ) -> bytes:
-    """The network in ONNX format. It takes any number of images and gives their logits."""
+    """Convert the network to ONNX format. The result takes any number of images and gives their logits."""
     # Export with two images, because the exporter treats an axis of length one as a constant.
     example = torch.zeros(2, *image_shape)
     try:
@@ -199,7 +199,7 @@ def _silence() -> Iterator[None]:
 
 
 def _summarise_error(error: BaseException) -> str:
-    """The cause of an exporter's error: its first line, and the second if the first ends with a colon."""
+    """Return the first line of an error's cause, and the second line if the first ends with a colon."""
     cause = error.__cause__ or error
     first, *rest = [line.strip() for line in str(cause).splitlines() if line.strip()] or [
         type(cause).__name__

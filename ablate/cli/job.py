@@ -92,9 +92,9 @@ class Job:
         if self.storage is None and kept is not None and kept.machine.device != name_kind(self.device):
             there = kept.machine.device
             raise FolderError(
-                f"{folder.path}: its runs were trained on {there}, and on {self.device} all would be trained "
-                f"again: continue with --device {there}, or choose another --out, or --fresh to rename the "
-                "old folder; report, compare, explore, activations and export work on any machine"
+                f"{folder.path}: its runs were trained on {there}. On {self.device}, every run would be "
+                f"trained again: continue with --device {there}, or choose another --out, or --fresh to "
+                "rename the old folder; report, compare, explore, activations and export work on any machine"
             )
 
     def _read_data(self, layout: Layout) -> Conditions:
@@ -154,7 +154,7 @@ class _Reporting:
 
     def write(self, *, measure_costs: bool = True) -> Evidence:
         """Write the tables, the provenance and the report of all records so far."""
-        # This import takes a second or two. It comes so late because workers train meanwhile.
+        # Import this here: the import takes a second or two, in which the workers already train.
         from ablate.report import writer
 
         provenance = replace(
@@ -171,7 +171,7 @@ class _Reporting:
 
 
 def _use_cluster(address: str) -> Mapping[str, Any]:
-    """The arguments with which Conduct trains on a Ray cluster and reserves this machine during timing."""
+    """Make arguments that let Conduct train on a Ray cluster and reserve this machine during timing."""
     try:
         from ablate.execution.ray_cluster import RayTasks, reserve_machine
     except ModuleNotFoundError as error:

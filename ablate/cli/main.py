@@ -15,8 +15,8 @@ from ablate.errors import AblateError, ModelError
 from ablate.interruption import Interrupted
 
 RARE_COLLECTIONS = (50_000, 20, 100)
-"""Python looks for cyclic garbage after so many new objects. By default it spends a tenth of a command on it,
-and finds almost nothing: a command imports a million objects that stay."""
+"""Thresholds of Python's garbage collector, higher than the defaults. With the defaults, collections take a
+tenth of a command's time and find almost nothing, because the million objects of its imports all stay."""
 
 app = typer.Typer(
     name="ablate",
@@ -32,8 +32,9 @@ commands.register(app)
 def main() -> NoReturn:
     """Run the command line. After an expected error, print one line and exit with code 2.
 
-    The exit code says what the command found. Output that nobody reads does not change it. If standard output
-    cannot be written for another reason, such as a full disk, a successful command exits with code 2.
+    The exit code says what the command found. A pipe that its reader has closed does not change the code. If
+    standard output cannot be written for another reason, such as a full disk, a successful command exits with
+    code 2.
     """
     gc.set_threshold(*RARE_COLLECTIONS)
     streams.prepare()
@@ -45,7 +46,7 @@ def main() -> NoReturn:
 
 
 def _is_current_folder_there() -> bool:
-    """Whether the current folder exists. Without it libraries end the process with messages of their own."""
+    """Whether the current folder exists. Without it, libraries end the process with their own messages."""
     try:
         Path.cwd()
     except OSError as error:

@@ -102,7 +102,7 @@ class _Lines:
 
 
 def make_display(console: Console, *, quiet: bool) -> Display:
-    """A display for this console: bars in a terminal that can redraw, else lines, nothing if `quiet`."""
+    """Make a display: bars in a terminal that can redraw, otherwise lines. With `quiet`, it shows nothing."""
     if quiet:
         return _NoDisplay()
     return _Bars(console) if console.is_terminal and not console.is_dumb_terminal else _Lines(console)

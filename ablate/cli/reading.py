@@ -1,4 +1,4 @@
-"""Say how far the reading of many images has come, and how a person's own images were read."""
+"""Show the progress of reading many images, and say how a user's own images were read."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class ReadingLines:
-    """Prints a line every five seconds while images are read. Short readings print nothing."""
+    """Prints a line every five seconds while images are read, and nothing if that takes less time."""
 
     def __init__(self) -> None:
         self._last: float | None = None
@@ -27,7 +27,7 @@ class ReadingLines:
 def tell_about_images(
     read_as: Iterable[str], cautions: Iterable[str], *, show: Callable[[str], None] = tell
 ) -> None:
-    """Show how a person's own images were read, and warn of what is suspicious."""
+    """Show how a user's own images were read, and print warnings about suspicious images."""
     for sentence in read_as:
         show(f"images: {sentence}")
     for caution in cautions:

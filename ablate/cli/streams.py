@@ -11,18 +11,18 @@ READABLE = {
     "←": "<-", "≤": "<=", "≥": ">=", "≈": "~", "±": "+-", "“": '"', "”": '"', "„": '"', "‘": "'", "’": "'",
     "µ": "u", "μ": "u", "²": "^2", "ß": "ss", "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ",
 }  # fmt: skip
-"""What is written in place of a character that the encoding of a stream lacks."""
+"""Replacements for characters that the encoding of a stream lacks."""
 REPLACE = "ablate.replace"
-"""The name of the error handler that writes a readable text in place of such a character."""
+"""The name of the error handler that writes a replacement for such a character."""
 
 
 class _Stream:
-    """A text stream. After its first error it drops what is written, so that the command can continue."""
+    """A text stream that drops all output after its first error, so that the command can continue."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self.error: OSError | None = None
-        """The first error on writing, but for a reader that has gone away."""
+        """The first write error. A pipe that its reader has closed does not count as an error."""
 
     def write(self, text: str) -> int:
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
@@ -39,7 +39,7 @@ class _Stream:
             self._drop(error)
 
     def _drop(self, error: OSError) -> None:
-        """Let the rest of the output go nowhere, as the buffer is written again later."""
+        """Send the rest of the output to the null device, because Python writes the buffer again later."""
         if not isinstance(error, BrokenPipeError) and self.error is None:
             self.error = error
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -53,8 +53,8 @@ class _Stream:
 def prepare() -> None:
     """Make the standard streams of this process safe to write to. Call this once, before all other code.
 
-    A stream that the caller has closed goes nowhere. Otherwise the next file that is opened, such as the
-    record, would get the stream's number, and libraries would print into it.
+    A stream that the caller has closed is opened on the null device. Otherwise the next file that is opened,
+    such as the record, would get the stream's number, and libraries would print into this file.
     """
     codecs.register_error(REPLACE, _replace)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -72,9 +72,9 @@ def prepare() -> None:
 
 
 def find_error() -> OSError | None:
-    """Write what is left of the output, and return the error that lost a part of it. None without one.
+    """Flush both streams, and return the error that lost a part of standard output. None if nothing is lost.
 
-    A reader that has gone away, as `head` does, is no error.
+    A pipe that its reader has closed, for example `head`, is not an error.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -82,14 +82,14 @@ def find_error() -> OSError | None:
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
-    """Spell the characters of an encoding error with those that every encoding has."""
+    """Replace the characters of an encoding error by characters that every encoding has."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(_spell, error.object[error.start : error.end])), error.end
 
 
 def _spell(character: str) -> str:
-    """The character in ASCII: by the table, without its accents, or as its escape sequence."""
+    """Return the character in ASCII: from the table, without its accents, or as an escape sequence."""
     if character in READABLE:
         return READABLE[character]
     if "\udc80" <= character <= "\udcff":  # Python's way to keep a byte of a name that is not UTF-8

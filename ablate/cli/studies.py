@@ -1,4 +1,4 @@
-"""Read a study file for a command, and report the mistakes in its names together with all others."""
+"""Read a study file for a command, and report mistakes in names together with all other mistakes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ def read_study(path: Path, overrides: Sequence[str], plugins: Sequence[str]) -> 
     """Read a study. A valid study is read without torch, whose import takes seconds.
 
     Raises:
-        StudyError: the study has mistakes. The names of its valid keys are checked, too.
+        StudyError: the study has mistakes. The error also lists mistakes in the names of valid keys.
     """
     try:
         return study_file.read(path, overrides)

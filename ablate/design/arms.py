@@ -1,4 +1,4 @@
-"""Make an arm, which is the baseline with some changes. Check it and name it."""
+"""Make, check and name arms. An arm is the baseline with some changes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ BASELINE = "baseline"
 
 
 def make_grid(study: StudySpec, arm: Arm) -> Grid:
-    """Make the tuning grid of an arm. Each nuisance has the last of its ranges whose condition holds."""
+    """Make the tuning grid of an arm. Each nuisance gets its last range whose condition holds."""
     settings = collect_settings(arm)
     ranges = {}
     for name, choices in study.tuning.ranges.items():
@@ -62,7 +62,8 @@ def collect_network(arm: Arm) -> dict[str, Any]:
 def collect_settings(arm: Arm) -> dict[str, Any]:
     """Collect every keyword of the arm's network and recipe with its value, defaults included.
 
-    Each keyword has its plain name and the name with its owner. A plain name that both have is the recipe's.
+    Each keyword is listed twice: under its plain name, and under the name with its owner. If the network and
+    the recipe share a plain name, this name gives the recipe's value.
     """
     return dict(
         [*list_spellings(collect_network(arm), MODEL), *list_spellings(arm.recipe.model_dump(), RECIPE)]
@@ -70,7 +71,7 @@ def collect_settings(arm: Arm) -> dict[str, Any]:
 
 
 def make_arm(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
-    """Make an arm: the baseline with `changes`. Error messages name `key`, its place in the study file.
+    """Make an arm: the baseline with `changes`. Error messages name `key`, the arm's place in the file.
 
     Raises:
         StudyError: a network or recipe with these changes is impossible.
@@ -83,7 +84,7 @@ def make_arm(study: StudySpec, name: str, changes: Mapping[str, Value], key: str
 def explain_impossible(
     study: StudySpec, arm: Arm, changes: Mapping[str, Value] | None = None
 ) -> ModelError | None:
-    """Explain why the arm (with `changes` of its network) is impossible. Return None if it is possible.
+    """Explain why the arm, with `changes` to its network, is impossible. Return None if it is possible.
 
     An arm is impossible if its network cannot be built, or if its optimiser ignores a key of its recipe.
     """

@@ -41,7 +41,7 @@ class Layout:
 
 
 def lay_out(study: StudySpec) -> Layout:
-    """Lay out the arms and comparisons of a study in file order. A search starts with the baseline alone.
+    """Make the arms and comparisons of a study in file order. A search begins with only the baseline.
 
     Raises:
         StudyError: a factor, value or condition of the study is impossible.
@@ -107,7 +107,7 @@ def _refuse_ignored(study: StudySpec, arms: Sequence[Arm]) -> None:
 
 
 def _refuse_equal_arms(study: StudySpec, arms: Sequence[Arm]) -> None:
-    """Raise a StudyError if two values of a factor mean the same. Named arms may be equal on purpose."""
+    """Raise a StudyError if two values of a factor mean the same. Named arms are allowed to be equal."""
     known: dict[str, Arm] = {}
     for arm in arms if study.factors else ():
         facts = study.dataset.facts
@@ -124,7 +124,7 @@ def _refuse_equal_arms(study: StudySpec, arms: Sequence[Arm]) -> None:
 
 
 def lay_out_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
-    """Lay out a search that has ended. Each finalist is compared with the baseline."""
+    """Make the layout of a finished search. Each finalist is compared with the baseline."""
     (baseline,) = lay_out(study).arms
     found = (baseline, *finalists)
     return Layout(arms=found, contrasts=_compare_with_first(found), left_out={})
@@ -224,10 +224,10 @@ def _refuse_too_many(study: StudySpec, count: int) -> None:
 
 
 def _lay_out_leave_one_out(study: StudySpec) -> Layout:
-    """Lay out the baseline, the steps to the full arm, and the full arm without each factor in turn.
+    """Make the baseline, the steps to the full arm, the full arm, and one arm without each factor.
 
-    Each step changes one more factor. The last step before the full arm equals the full arm without
-    the last factor, so these two are one arm.
+    Each step changes one more factor. The last step before the full arm is the same as the full arm without
+    the last factor, so only one arm is made for both.
     """
     for name, listed in study.factors.items():
         if isinstance(listed[0], ValueWhen) and listed[0].when:

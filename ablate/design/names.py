@@ -1,4 +1,4 @@
-"""The owner of every name in a study: the network or the recipe. Each name gets one spelling."""
+"""Find whether each name in a study belongs to the network or the recipe, and give it one spelling."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,17 +12,18 @@ from ablate.study.spec import Range, Recipe, StudySpec, ValueWhen
 
 WORDS_OF_FILES = {*StudySpec.model_fields, *Range.model_fields, *ValueWhen.model_fields, "ranges"}
 RESERVED = {name.casefold() for name in (*COLUMNS, *WORDS_OF_FILES)}
-"""Names that mean something else in a study file or in the tables. A network's keyword needs its owner here.
+"""Names that mean something else in a study file or in the tables.
 
-Case does not count, because some readers of tables ignore it.
+If a network's keyword has such a name, study files write it with its owner: `model.epoch`. Upper and lower
+case count as the same, because some programs that read tables ignore case.
 """
 
 
 def settle_names(study: StudySpec) -> StudySpec:
-    """Return the study with one spelling for every name: plain, or with its owner where plain is not clear.
+    """Return the study with one spelling for every name: plain, or with its owner if plain is ambiguous.
 
     Raises:
-        StudyError: a name is unknown, has no clear owner, or is written twice. There is a line for each.
+        StudyError: names are unknown, have no clear owner, or are written twice. Each name has a line.
     """
     settled, mistakes = examine_names(study)
     if mistakes:
@@ -31,7 +32,7 @@ def settle_names(study: StudySpec) -> StudySpec:
 
 
 def examine_names(study: StudySpec) -> tuple[StudySpec, list[str]]:
-    """Return the study with one spelling for every name, without mistaken names, and the mistakes.
+    """Return the study with one spelling for every name and no invalid names, and the list of mistakes.
 
     Raises:
         StudyError: a network cannot be found or its keywords cannot be read.
@@ -54,10 +55,10 @@ class _Names:
     unknown: set[str] = field(default_factory=set)
     """The networks whose keywords cannot be read."""
     places: dict[str, str] = field(default_factory=dict)
-    """The places of keys under their new spelling."""
+    """The places of keys in the study file, by their new spelling."""
 
     def settle(self) -> StudySpec:
-        """Return the study with one spelling for every name, without mistaken names."""
+        """Return the study with one spelling for every name and no invalid names."""
         self._read_keywords()
         study, everywhere = self.study, list(self.keywords)
         own = [study.model]
@@ -104,11 +105,11 @@ class _Names:
                 self.unknown.add(model)
 
     def _knows(self, networks: Sequence[str]) -> bool:
-        """Whether the keywords of these networks are known, so that names can be judged."""
+        """Whether the keywords of these networks are known, so that names can be checked."""
         return all(model in self.keywords and model not in self.unknown for model in networks)
 
     def _spell(self, section: str, named: Mapping[str, Any], of: Sequence[str]) -> dict[str, Any]:
-        """Return a mapping with the one spelling of its names, without mistaken names."""
+        """Return the mapping with one spelling for every name and no invalid names."""
         spelled: dict[str, Any] = {}
         written: dict[str, str] = {}
         for name, value in named.items():
@@ -125,13 +126,13 @@ class _Names:
         return spelled
 
     def _spell_condition(self, part: Any, key: str, of: Sequence[str]) -> Any:
-        """Return a value or a range with the one spelling of the names in its condition."""
+        """Return the value or range with one spelling for every name in its condition."""
         if not isinstance(part, Range | ValueWhen) or not part.when:
             return part
         return part.model_copy(update={"when": self._spell(f"{key}.when", part.when, of)})
 
     def _choose(self, section: str, name: str, of: Sequence[str]) -> str | None:
-        """Choose the spelling of a name for the whole study. None, and a report, if the name is mistaken."""
+        """Choose the spelling of a name for the whole study. If it is invalid, report it and return None."""
         if mistake := self._find_mistake(section, name, of):
             self._report(f"{section}.{name}", mistake)
             return None
@@ -148,8 +149,8 @@ class _Names:
         if owner is None and having and in_recipe:
             other = f"write {plain} under `recipe`" if section == "baseline" else f"write recipe.{plain}"
             return (
-                f"'{plain}' is a keyword of {having[0]} and of the recipe: for the network's write "
-                f"{MODEL}.{plain}, for the recipe's {other}"
+                f"'{plain}' is a keyword of {having[0]} and of the recipe: for the network's keyword "
+                f"write {MODEL}.{plain}, for the recipe's {other}"
             )
         if owner is None and having and plain.casefold() in RESERVED:
             told = f"'{plain}' is also {_explain_reserved(plain)}"
@@ -175,7 +176,7 @@ class _Names:
         self.mistakes.append(f"{self.study.locate(key)}: {message}")
 
     def _keep_places(self, written: str, spelled: str) -> None:
-        """Keep the lines of a key, and of the keys below it, under its new spelling."""
+        """Store the places of a key, and of the keys below it, under the key's new spelling."""
         for key, place in self.study.list_places(written):
             self.places[spelled + key.removeprefix(written)] = place
 

@@ -13,7 +13,7 @@ from ablate.study.owners import belongs_to_recipe, drop_owner
 from ablate.study.spec import Recipe, StudySpec, Value
 
 Setting = Mapping[str, float]
-"""One value for each nuisance: a parameter that is tuned in every arm, such as the learning rate."""
+"""One value for each nuisance. Nuisances are tuned in every arm; an example is the learning rate."""
 LONGEST_SLUG = 60
 """File names contain at most this many characters of an arm's name."""
 
@@ -59,7 +59,7 @@ class Run:
         )
 
     def key(self, study: StudySpec, device: str) -> str:
-        """Compute the key under which the run is stored. Runs with equal keys must give equal numbers."""
+        """Compute the key under which the run is stored. Runs with equal keys must give equal results."""
         identity = {
             "phase": self.phase,
             "arm": self.arm.name,

@@ -1,4 +1,7 @@
-"""Execute runs, alone or in cohorts. An error inside a run is stored in its record."""
+"""Execute runs, alone or in cohorts. An error inside a run is stored in the run's record.
+
+A cohort is a group of runs of one architecture that train together on a GPU.
+"""
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,8 +28,8 @@ from ablate.torch_settings import keep_torch_settings
 MOST_RUNS_AT_ONCE = 512
 """The largest number of runs that are grouped at once for a GPU: full cohorts of about ten architectures."""
 COHORT_PLACES = (8, 16, 32)
-"""The sizes with which a cohort begins. There are few, because rounding errors depend on the size. Empty
-places cost as much time as occupied ones."""
+"""The numbers of places that a new cohort can have, with one run in each place. There are few such numbers,
+because rounding errors depend on them. An empty place costs as much time as an occupied place."""
 # torch raises one of these exceptions if a cohort cannot be trained. The cohort's runs then train alone.
 UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, MemoryError)
 
@@ -40,7 +43,7 @@ class Conditions:
     validation: int
     device: str
     plugins: tuple[str, ...] = ()
-    """Packages whose code the study may use."""
+    """Packages whose code the study is allowed to use."""
     code: tuple[tuple[str, str], ...] = ()
     """The models of users' own networks, each with the checksum of its Python files when the study began."""
 
@@ -77,7 +80,7 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
             checkpoint = _checkpoint(run, trainer.model.state_dict())
     except Interrupted:
         raise
-    except BaseException as error:  # noqa: BLE001  # a user's own layers may raise anything, or exit
+    except BaseException as error:  # noqa: BLE001  # a user's own layers can raise anything, or exit
         cause = f"{format_error(error)}{locate_in_own_code(error)}"
         return record_failure(run, cause, status=Status.OOM if _lacks_memory(error) else Status.FAILED)
     return Outcome(run=run, record=record, checkpoint=checkpoint)
@@ -96,8 +99,8 @@ def execute_group(
 def group_runs(runs: Iterable[Run], conditions: Conditions) -> Iterator[list[Run]]:
     """Yield groups of runs that train together.
 
-    Without cohorts, each run is its own group, and is taken from `runs` only when it is about to begin. With
-    cohorts, MOST_RUNS_AT_ONCE runs are taken together.
+    Without cohorts, each run is a group of its own, and is taken from `runs` only when it is about to begin.
+    With cohorts, up to MOST_RUNS_AT_ONCE runs are taken together.
     """
     if not trains_in_cohorts(torch.device(conditions.device)):
         yield from ([run] for run in runs)
@@ -122,7 +125,7 @@ def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
 def _execute_together(
     runs: Sequence[Run], conditions: Conditions, placed: loading.Dataset | None = None
 ) -> Iterator[Outcome]:
-    """Train runs in the smallest cohort that has a place for each run. If none has, use the largest cohort.
+    """Train runs in the smallest cohort that has a place for each run, or else in the largest cohort.
 
     If the device's memory is too small, the unfinished runs go on in a cohort with half as many places. If
     the cohort fails in another way, each of its unfinished runs is trained alone.
@@ -142,7 +145,7 @@ def _execute_together(
             cause = f"trained alone, because its cohort of {places} failed: {format_error(error)}"
         else:
             return
-        # These lines are outside the except block, because inside, the traceback would keep the memory.
+        # These lines are outside the except block. Inside, the traceback would keep the memory in use.
         if not lacks_memory:
             break
         free_unused(dataset.images.device)

@@ -1,4 +1,4 @@
-"""Start worker processes from a fork server. It imports torch once, and forks a worker in milliseconds."""
+"""Start workers from a fork server. The server imports torch once, and forks a worker in milliseconds."""
 
 import atexit
 import multiprocessing
@@ -16,23 +16,23 @@ from typing import Any
 from ablate.errors import CHECKOUT
 
 PRELOADED = ["ablate.execution.workers", "sklearn.model_selection", "torch.fx.experimental.symbolic_shapes"]
-"""Modules that import slow packages: torch, and those for the image split and the meta device."""
+"""Modules that import slow packages: torch, and the packages for the image split and the meta device."""
 LONGEST_SOCKET_FOLDER = 60
-"""Bytes of the path of the folder in which the socket's own folder is made."""
+"""The most bytes in the path of the folder that contains the socket's own folder."""
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 
 def prepare() -> None:
-    """Start the fork server if the platform has one. It imports torch while this process does other work.
+    """Start the fork server if the platform has one. The server imports torch while this process works on.
 
     All workers inherit the server's environment. Variables that are set later do not reach the workers.
     """
-    # Use huge pages: with small pages, almost every image of a shuffled batch lies on a page of its own.
-    # Without huge pages, two of four processes trained 5 % slower than the others. With huge pages, none of
-    # three did (measured, LeNet).
+    # Use huge pages. With small pages, almost every image of a shuffled batch lies on a page of its own.
+    # Measured with LeNet: without huge pages, two of four processes trained 5 % slower than the others; with
+    # huge pages, none of three processes did.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    # Python hashes texts with a seed. A network may depend on hashes, as through the order of a set. So the
-    # seed is the same for everyone, whatever the user's own setting is.
+    # Python hashes strings with a seed. A network can depend on hashes, for example through the order of a
+    # set. So the seed is always 0, even if the user has set another seed.
     os.environ["PYTHONHASHSEED"] = "0"
     if HAS_FORK_SERVER and _make_socket_folder():
         multiprocessing.set_forkserver_preload(PRELOADED)
@@ -45,7 +45,7 @@ def choose_start_method() -> ForkServerContext | SpawnContext:
 
     A fork of this process would copy torch's thread pools in an unknown state. The fork server has imported
     torch, but has computed nothing and has no thread pool. On platforms without a fork server, workers are
-    spawned. Each then imports torch itself, which takes seconds.
+    spawned. Each worker then imports torch itself, which takes seconds.
     """
     if HAS_FORK_SERVER and _make_socket_folder():
         return multiprocessing.get_context("forkserver")
@@ -54,9 +54,9 @@ def choose_start_method() -> ForkServerContext | SpawnContext:
 
 @cache
 def _make_socket_folder() -> bool:
-    """Make the folder for the server's socket. False if no folder for it has a short path.
+    """Make the folder for the server's socket. Return False if no usable folder has a short path.
 
-    The path of a socket has at most 103 bytes on some systems. A cluster may set TMPDIR to a longer one.
+    On some systems the path of a socket can have at most 103 bytes. Clusters can set TMPDIR to a longer path.
     """
     usual = tempfile.gettempdir()
     for folder in (usual, "/tmp", "/var/tmp", "/dev/shm"):
@@ -75,9 +75,10 @@ def _make_socket_folder() -> bool:
 
 @contextmanager
 def _leave_out_current_folder() -> Iterator[None]:
-    """Let a Python process that starts in this context not search the current folder for modules.
+    """Keep Python processes that start in this context from importing modules of the current folder.
 
-    A file random.py there would hide Python's. A clone that is not installed stays importable.
+    A file random.py in this folder would hide Python's own module. A clone of ablate that is not installed
+    can still be imported.
     """
     changed = {
         "PYTHONSAFEPATH": "1",
@@ -96,11 +97,11 @@ def _leave_out_current_folder() -> Iterator[None]:
 
 
 def _stop_server() -> None:
-    """Stop the fork server and wait for its end. Then its workers' processor time counts as this command's.
+    """Stop the fork server and wait for its end. The time of its workers then counts as this command's time.
 
-    Otherwise `ablate bench` counts this time as that of other programs. The server is killed, because a
-    command that ends early would otherwise wait for seconds until the server has imported torch. Python has
-    no public function that stops the server.
+    Otherwise `ablate bench` counts the workers' processor time as time of other programs. The server is
+    killed. Without the kill, a command that ends early would wait for seconds until the server has imported
+    torch. Python has no public function that stops the server.
     """
     server: Any = forkserver._forkserver
     if server._forkserver_pid is not None:
@@ -115,7 +116,7 @@ if HAS_FORK_SERVER:
 
 @contextmanager
 def ignore_interrupts() -> Iterator[None]:
-    """Let processes that start in this context ignore Ctrl-C and the end of the terminal.
+    """Let processes that start in this context ignore Ctrl-C and the closing of the terminal.
 
     A terminal sends these signals to every process of a command. Only the parent handles them.
     """

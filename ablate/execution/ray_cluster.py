@@ -36,7 +36,7 @@ from ablate.execution.workers import ATTEMPTS, CHECK_SECONDS, IDLE_CHECKS
 from ablate.models import own
 
 PATIENCE_SECONDS = 1.0
-"""How often the parent checks for Ctrl-C while the cluster works."""
+"""The time between two checks for Ctrl-C while the cluster works."""
 CONNECT_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 600.0
 """How long the timing phase waits until other tasks on this machine have ended."""
@@ -46,9 +46,10 @@ ARRAYS = ("images", "labels", "test_images", "test_labels")
 
 
 class RayTasks:
-    """Submit a task for each run (on a GPU, each cohort). A task whose worker or node dies is tried twice.
+    """Submit a task for each run, or for each cohort on a GPU.
 
-    The cluster's object store holds the data set. Each node reads it once, so nodes need no data files.
+    If the worker or node of a task dies, the task is repeated once. The cluster's object store holds the data
+    set. Each node reads the data set once from there, so nodes need no data files.
     """
 
     def __init__(self, conditions: Conditions, address: str) -> None:
@@ -82,7 +83,7 @@ class RayTasks:
                 try:
                     yield from ray.get(task)
                 except ray.exceptions.RayTaskError as error:
-                    # Errors inside a run are in its record. This error is the node's, and would hit any run.
+                    # Errors inside a run are in the run's record. This error comes from the node itself.
                     raise AblateError(f"--cluster: a node cannot work: {format_error(error.cause)}") from None
                 except ray.exceptions.RayError as error:
                     yield from (
@@ -165,7 +166,7 @@ def _join(address: str) -> None:
 
 
 def _try_to_connect(address: str) -> None:
-    """Check that a server listens. If none does, Ray would try for minutes and then end this process.
+    """Check that a server listens. Without a server, Ray would try for minutes and then end this process.
 
     Raises:
         OSError: no server listens, or the address is invalid.
@@ -179,7 +180,7 @@ def _try_to_connect(address: str) -> None:
 
 @lru_cache(maxsize=1)
 def compute_code_version() -> str:
-    """Describe the versions of ablate's code and torch. These and a run's key determine the run's results."""
+    """Describe the versions of ablate's code and torch. They and a run's key determine the run's results."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(p for p in package.rglob("*") if p.suffix in (".py", ".cpp", ".h")):

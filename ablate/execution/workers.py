@@ -23,21 +23,22 @@ from ablate.models import own
 from ablate.timing import costs
 
 ATTEMPTS = 2
-"""How often a run is tried before it counts as failed, if its worker dies."""
+"""A run counts as failed after this many attempts in which the worker died."""
 CHECK_SECONDS = 5.0
-"""How often the parent checks its workers. All time limits are numbers of checks."""
+"""The time between two checks of the workers. All time limits are numbers of checks."""
 IDLE_CHECKS = 60
 """A worker that does not use the processor during this many checks (five minutes) is stuck."""
 MOST_SLOWDOWN, LEAST_CHECKS = 100, 720
-"""A worker that uses the processor counts as stuck if its run takes at least LEAST_CHECKS (one hour), and
-MOST_SLOWDOWN times longer per FLOP than the slowest complete run. Without a complete run, no limit holds."""
+"""A worker that uses the processor counts as stuck if two conditions hold. Its run has taken at least
+LEAST_CHECKS (one hour), and per FLOP at least MOST_SLOWDOWN times as long as the slowest complete run. Before
+any run is complete, there is no limit."""
 
 
 class Workers(Protocol):
     """Execute runs, and yield their outcomes in the order in which they end."""
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
-        """Train all `runs`. Each run is taken only when it begins, because another host may take it first."""
+        """Train all `runs`. Each run is taken only when it begins, because another host can take it first."""
 
     def close(self) -> None:
         """Stop at once, and abandon unfinished runs."""
@@ -64,7 +65,7 @@ class LocalProcesses:
 
     If a worker dies, its run is tried once more. If the parent dies, all workers end. Each worker has its own
     pipe, so that no worker can hold a lock that another needs. The package pebble was tried and not used:
-    its workers share one pipe. When one was killed, its pool hung for over a minute, and once broke down.
+    its workers share one pipe. When a worker was killed, the pool hung for over a minute and once broke.
     """
 
     def __init__(self, conditions: Conditions, jobs: int) -> None:
@@ -154,8 +155,7 @@ class _Worker:
     def check(self) -> None:
         """Stop the worker if it has been idle too long. Call this every CHECK_SECONDS while it has a run.
 
-        This method counts checks instead of seconds. So the worker is not stopped because the parent was
-        suspended.
+        This method counts checks, not seconds. So time in which the parent was suspended does not count.
         """
         self.checks += 1
         with contextlib.suppress(psutil.NoSuchProcess):  # the worker died: its pipe will show that
@@ -178,7 +178,7 @@ class _Worker:
     def send(self, task: tuple[Run, Conditions]) -> None:
         """Send a run to the worker."""
         self.checks = self._idle = 0
-        with contextlib.suppress(OSError):  # the worker has died, which receiving will show
+        with contextlib.suppress(OSError):  # the worker has died: reading its pipe will show that
             self.pipe.send(task)
 
 

@@ -38,7 +38,7 @@ def describe_circumstances(
         left_out=dict(plan.layout.left_out),
         engines=dict(sorted(engines.items())),
         causes={f"{r.phase} {r.arm} {r.setting} seed {r.seed}": r.cause for r in records if r.cause},
-        # Only the code of a user's own network may change without a new version of ablate.
+        # Only the code of a user's own network can change without a new version of ablate.
         code={model: code.sha256 for model, code in own_code.items()},
         code_content={model: (*code.files, *code.packages) for model, code in own_code.items()},
         plugins=plugins,

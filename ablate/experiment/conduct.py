@@ -59,7 +59,7 @@ class Conduct:
             conditions: the data, device and settings that all runs share.
             jobs: how many runs train at the same time.
             workers: opens the workers that train.
-            alone: a context manager in which no other program of this study uses the machine.
+            alone: makes a context in which no other program of this study uses the machine.
             store: where records are stored; by default, a SQLite file in the folder.
         """
         self._study = study
@@ -109,7 +109,7 @@ class Conduct:
                     yield from self._train_wave(wave, left, workers, planned)
         finally:
             if workers is not None:
-                workers.close()  # nothing else may run while throughput is timed
+                workers.close()  # nothing else is allowed to run while throughput is timed
 
     def _train_wave(
         self, wave: Wave, left: list[Run], workers: Workers, planned: Counter[str]
@@ -158,7 +158,7 @@ class Conduct:
 
     @property
     def is_timed_elsewhere(self) -> bool:
-        """Whether another host timed the arms. Then the provenance of that host is stored."""
+        """Whether another host timed the arms. In this case, the record has the provenance of that host."""
         return bool(self._store.find_foreign_provenance(self._machine))
 
     def replay(self) -> None:

@@ -23,7 +23,7 @@ class FirstPair:
 
 @dataclass(frozen=True, kw_only=True)
 class Warned:
-    """The try-out of the arms found something that lowers the trust in the answer."""
+    """The first steps of the arms showed a reason to trust the answer less."""
 
     text: str
 
@@ -32,7 +32,7 @@ Event = Advanced | FirstPair | Warned
 
 
 def describe_run(phase: str, done: int, total: int, record: RunRecord) -> Advanced:
-    """Make the event of a finished run, with the run's accuracy or the reason why it has none."""
+    """Make the event of a finished run, with the run's accuracy, or the reason why there is none."""
     accuracy = record.validation_accuracy if record.test_accuracy is None else record.test_accuracy
     failure = f"{record.status}, {record.cause}" if record.cause else record.status
     outcome = failure if accuracy is None else f"accuracy {accuracy:.3f}"

@@ -20,7 +20,7 @@ from ablate.tuning.trials import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Wave:
-    """Runs that may train at the same time: a search's generation, a stage of tuning, or all confirmation."""
+    """Runs that can train at the same time: one generation, one stage of tuning, or all confirmation runs."""
 
     phase: Phase
     runs: tuple[Run, ...]
@@ -53,11 +53,11 @@ class Plan:
         return run.key(self.study, self._device)
 
     def is_recorded(self, run: Run) -> bool:
-        """Whether the run has a record, so that it does not train again."""
+        """Whether the run has a record. A run with a record is not trained again."""
         return self.key(run) in self._records
 
     def find_recorded(self, phase: Phase | None = None) -> Iterator[tuple[Run, RunRecord]]:
-        """Yield the planned runs of one phase, or of all phases, that have a record, with their records."""
+        """Yield each planned run that has a record, and its record. Without `phase`, include all phases."""
         for key, run in self._runs.items():
             if key in self._records and phase in (None, run.phase):
                 yield run, self._records[key]

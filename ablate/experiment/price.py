@@ -28,7 +28,7 @@ STEPS = 15
 EVALUATION_SHARE = 0.35
 """The time to evaluate an example, divided by the time to train on it. Measured for LeNet: 0.33 to 0.4."""
 NAMED = 4
-"""The most arms that a line names. The line only counts the others."""
+"""A line names at most this many arms, and only counts further arms."""
 START_SECONDS = 10.0
 """Time to start the workers, read the data and write the report."""
 
@@ -47,7 +47,7 @@ class ArmPrice:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPrice:
-    """The runs and minutes of a study. Tuning may need more or fewer runs, so the minutes are a range."""
+    """The runs and minutes of a study. The number of tuning runs is not known, so the minutes are a range."""
 
     arms: list[ArmPrice]
     runs_in_words: str
@@ -63,7 +63,7 @@ class StudyPrice:
 
     @property
     def engines_in_words(self) -> list[str]:
-        """The arms that the torch loop engine trains, one line per reason. Empty if it trains none."""
+        """The arms that the torch loop engine trains, one line per reason. Empty if there is no such arm."""
         reasons: dict[str, list[str]] = {}
         for arm in self.arms:
             if arm.reason_for_loop is not None:
@@ -79,7 +79,7 @@ class StudyPrice:
 def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
     """Time a few training steps of every arm on one core, and compute the time of the whole study.
 
-    The candidates and finalists of a search are not known yet. So its first generation serves as a sample.
+    The candidates and finalists of a search are not known yet. So the first generation serves as a sample.
     """
     settle_process(1)
     searching = study.design == "search"
@@ -107,11 +107,11 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
 def _estimate_seconds(
     study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
 ) -> tuple[tuple[float, float], tuple[int, int], int]:
-    """Estimate the range of seconds on one core and of tuning runs. Count the confirmation runs."""
+    """Return the least and most seconds on one core, least and most tuning runs, and confirmation runs."""
     tuning = [0, 0]
     seconds = [0.0, 0.0]
     for arm, known in zip(arms, priced, strict=True):
-        # A tuning run reads the validation images after its last epoch, a confirmed run after every epoch.
+        # A tuning run is evaluated after its last epoch, a confirmation run after every epoch.
         tuned = _count_examples(study, arm) + EVALUATION_SHARE * study.validation
         tested = EVALUATION_SHARE * study.dataset.facts.test_images
         confirmed = study.seeds * (_count_work(study, arm) + tested)
@@ -124,7 +124,7 @@ def _estimate_seconds(
 def _estimate_search_seconds(
     study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
 ) -> tuple[tuple[float, float], tuple[int, int], int]:
-    """Estimate for a search what `_estimate_seconds` does, from a sample of the search's candidates."""
+    """Return the same estimates as `_estimate_seconds` for a search, from a sample of its candidates."""
     finals = 1 + study.search.finalists
     (least, most), tuning, _ = _estimate_seconds(study, arms, priced)
     share = finals / len(arms)
@@ -146,12 +146,12 @@ def _count_examples(study: StudySpec, arm: Arm) -> int:
 
 
 def _count_work(study: StudySpec, arm: Arm) -> float:
-    """Count the work of a run that is evaluated after every epoch, in training examples."""
+    """Convert the work of a run, with an evaluation after every epoch, into a number of training examples."""
     return _count_examples(study, arm) + EVALUATION_SHARE * study.validation * arm.recipe.epochs
 
 
 def _count_tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, int]:
-    """Count the fewest and the most runs that tuning may need for an arm."""
+    """Count the fewest and the most runs that tuning can need for an arm."""
     grid = make_grid(study, arm)
     if not study.tuning.active or not grid.ranges:
         return 0, 0

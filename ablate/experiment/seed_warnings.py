@@ -1,4 +1,4 @@
-"""Warn before training of results that a study cannot give with its number of seeds."""
+"""Before training, warn about results that a study cannot give with its number of seeds."""
 
 from collections.abc import Iterator
 

@@ -12,7 +12,7 @@ from ablate.records.tables import make_epochs_frame, make_frame, make_runs_frame
 
 def make_tables(plan: Plan, blocks: Sequence[TimingBlock]) -> dict[str, pd.DataFrame]:
     """Make the tables `runs`, `epochs`, `tuning` and `timing` from all records so far."""
-    # If a factor was added to the study later, older records lack the factor's value. So the plan gives it.
+    # Older records lack the values of factors that were added later. So all values come from the plan.
     records = [
         replace(record, values={**run.arm.factors, **run.setting}) for run, record in plan.find_recorded()
     ]

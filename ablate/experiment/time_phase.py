@@ -41,7 +41,10 @@ class Throughput:
         self._threads = threads
 
     def measure(self) -> Iterator[tuple[int, int, TimingBlock]]:
-        """Measure every missing block. After each, yield the number done, the total number, and the block."""
+        """Measure every missing block.
+
+        After each block, yield the number of measured blocks, the number of all blocks, and the block.
+        """
         order = self._list_measurements()
         wanted = [entry for entry in order if entry[0] not in self._store.blocks]
         if not wanted:
@@ -49,7 +52,7 @@ class Throughput:
         settle_process(self._threads)
         steps = {name: self._make_steps(self._runs[name]) for name in {name for *_, name in wanted}}
         block_seconds = self._study.timing.block_seconds
-        with keep_torch_settings():  # the next arm's network shares the process
+        with keep_torch_settings():  # one arm's network must not change them for the next arm
             counts = {name: count_steps_per_block(steps[name], block_seconds, self._device) for name in steps}
         for done, (key, block, position, name) in enumerate(wanted, start=len(order) - len(wanted) + 1):
             with keep_torch_settings():
@@ -64,7 +67,7 @@ class Throughput:
         return all(key in self._store.blocks for key, *_ in self._list_measurements())
 
     def list_blocks(self) -> list[TimingBlock]:
-        """The recorded blocks of the current arms, machine and settings."""
+        """List the recorded blocks of the current arms, machine and settings."""
         return [self._store.blocks[key] for key, *_ in self._list_measurements() if key in self._store.blocks]
 
     def measure_cost(self, run: Run, known: ArmCost) -> ArmCost:

@@ -1,4 +1,4 @@
-"""Try every arm of a study with the real thing before anything trains."""
+"""Before a study trains, train a step or two of every arm, to find arms that cannot be trained."""
 
 import json
 from collections.abc import Callable, Collection, Iterator
@@ -26,7 +26,7 @@ def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Data
         load: loads images at the recipe's size onto the device that will train.
 
     Returns:
-        Sentences about networks whose random numbers are the same at every seed. Each names its arms.
+        Sentences about arms whose random numbers are the same at every seed. Each sentence names its arms.
 
     Raises:
         StudyError: an arm cannot be trained. The message has place, arm, cause and remedy.

@@ -114,4 +114,4 @@ LATER_COLUMNS = ("test_balanced_accuracy",)
 INPUT_TABLES = ("runs", "epochs", "tuning", "timing")
 """The tables that a report is computed from. All other tables are computed from these tables."""
 OPTIONAL_TABLES = ("confusion",)
-"""Input tables that a folder may lack. For example, networks that were not inspected have no `confusion`."""
+"""Input tables that a folder can lack. For example, networks that were not inspected have no `confusion`."""

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 LONGEST_NAME = 50
-"""Letters of a file's name in the name of its temporary file, which may not have more bytes than 255."""
+"""A temporary file's name repeats this many characters of the file's name. Names have at most 255 bytes."""
 
 
 def write_whole(path: Path, content: bytes) -> None:

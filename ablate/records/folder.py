@@ -1,4 +1,4 @@
-"""The report folder of a study: its lock, its files, and the study changes that it accepts."""
+"""The report folder of a study: its lock, its files, and which changes of the study it accepts."""
 
 import os
 import socket
@@ -20,13 +20,13 @@ from ablate.study import study_file
 from ablate.study.spec import StudySpec, format_value
 
 FREE_KEYS = ("question", "references", "decision", "fallback", "timing")
-"""Keys that may change freely, because the runs do not depend on them."""
+"""Keys that can be changed freely, because the runs do not depend on these keys."""
 UNREPORTED_KEYS = ("question", "references", "fallback", "timing")
-"""Keys whose change after an answer is not reported, because no p-value or verdict depends on them."""
+"""Keys whose changes after an answer are not reported: no p-value or verdict depends on these keys."""
 
 
 class ReportFolder:
-    """The folder `reports/<name>/`. Its lock is freed when the process that holds it ends."""
+    """The folder `reports/<name>/`. The lock is freed when the process that has the lock ends."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -99,7 +99,7 @@ class ReportFolder:
         return tuple(changed)
 
     def list_test_set_readers(self, dataset: str) -> tuple[str, ...]:
-        """List the report folders beside this folder whose studies used the same test images."""
+        """List the report folders next to this one whose studies used the same test images."""
         readers = []
         for path in sorted(self.path.parent.glob(f"*/{FILE}")):
             try:
@@ -128,7 +128,7 @@ class ReportFolder:
         write_whole(self.locate_checkpoint(slug), content)
 
     def locate_checkpoint(self, slug: str) -> Path:
-        """The path of the file with the parameters of an arm's first confirmed network."""
+        """Return the path of the file with the parameters that an arm's first confirmed run trained."""
         return self.path / "checkpoints" / f"{slug}.pt"
 
     def _choose_old_name(self) -> Path:
@@ -142,7 +142,7 @@ def read_inputs(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFra
     """Read what a report is made from: the study, its provenance and the input tables.
 
     Raises:
-        FolderError: one of them is missing or damaged.
+        FolderError: a file is missing or damaged.
     """
     if not (path / "study.yaml").exists():
         raise FolderError(f"{path}: is not a report folder (no study.yaml): name a folder that `run` wrote")

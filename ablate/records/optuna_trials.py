@@ -25,7 +25,7 @@ _STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNE
 STORAGE_ERRORS = (SQLAlchemyError, StorageInternalError)
 """The errors that Optuna raises if a storage cannot be read or written."""
 UNREADABLE = (*STORAGE_ERRORS, sqlite3.Error, RuntimeError, KeyError, TypeError, ValueError)
-"""The errors that are raised on opening a storage that is damaged or has other content."""
+"""The errors that are raised if a damaged storage, or a storage with other content, is opened."""
 
 
 class OptunaTrials:
@@ -41,11 +41,11 @@ class OptunaTrials:
         self.read_new(include_crashed=False)  # this command tries crashed runs again
 
     def read_attributes(self) -> Mapping[str, Any]:
-        """The texts stored beside the runs, by name."""
+        """Read the texts that are stored in addition to the runs, by name."""
         return self._studies[Phase.CONFIRM].user_attrs
 
     def set_attribute(self, name: str, value: str) -> None:
-        """Store a text beside the runs."""
+        """Store a text in addition to the runs."""
         self._studies[Phase.CONFIRM].set_user_attr(name, value)
 
     def read_new(self, *, include_crashed: bool) -> None:
@@ -108,7 +108,7 @@ def close_storage(storage: RDBStorage) -> None:
 
 
 def explain(error: Exception) -> str:
-    """The cause of a storage error, on one line."""
+    """Return the cause of a storage error, on one line."""
     return " ".join(str(error.__cause__ or error).split())[:120]
 
 

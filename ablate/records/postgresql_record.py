@@ -1,4 +1,4 @@
-"""The record on a PostgreSQL server. Several hosts can work on one study, and none repeats another's run."""
+"""The record on a PostgreSQL server. Several hosts can work on one study without repeating runs."""
 
 import hashlib
 import json
@@ -22,23 +22,23 @@ PATIENCE_SECONDS = 300.0
 """The command gives up if it cannot reach the server for this long. A restart of a server takes less."""
 LONGEST_WAIT_SECONDS = 5.0
 KEEP_ALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
-"""A host that loses power leaves its connection open. With this option its locks are freed in a minute."""
+"""A host that loses power leaves its connection open. This option frees its locks in a minute."""
 _STUDY, _PROVENANCE, _TIMED_ON = "ablate:study", "ablate:environment", "ablate:timed_on"
 
 
 class PostgresqlRecord:
     """A `Record` on a server. A process claims a run by an advisory lock on the run's key.
 
-    The lock belongs to this process's session on the server. It is freed when the process or its host dies,
-    so there is nothing to clean up. A process whose session was lost has no lock any more, and another host
-    may have done the same run. Each record is therefore written under a lock, after a check that the store
-    does not have it yet.
+    The lock belongs to this process's session on the server. The server frees the lock when the process or
+    its host dies, so there is nothing to clean up. If a session is lost, its locks are lost, and another host
+    might do the same run. Therefore, each record is written under a lock, after a check that the server does
+    not have the record yet.
     """
 
     shared = True
 
     def __init__(self, url: str, name: str, *, begin: bool = True) -> None:
-        """Open the study. If it does not exist and `begin` is true, create it.
+        """Open the study. If `begin` is true and the study does not exist, create it.
 
         Raises:
             AblateError: the URL is not that of a PostgreSQL server, or it contains a password.
@@ -107,7 +107,7 @@ class PostgresqlRecord:
         self.release(key)
 
     def find_timing_machine(self, machine: str) -> str:
-        """The host whose timing blocks are used: the one that claimed the timing, or else this one."""
+        """Return the host whose timing blocks are used: the host that claimed the timing, or this host."""
         return str(self._read_attributes().get(_TIMED_ON, _name_host(machine)))
 
     def set_timing_machine(self, machine: str) -> None:
@@ -115,7 +115,7 @@ class PostgresqlRecord:
         self._set(_TIMED_ON, _name_host(machine))
 
     def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:
-        """The provenance of the other host that timed the arms. Empty if no other host timed them."""
+        """Return the provenance of another host that timed the arms. Empty if there is no such host."""
         return self.provenance if self.find_timing_machine(machine) != _name_host(machine) else {}
 
     @property
@@ -158,7 +158,7 @@ class PostgresqlRecord:
         if key in self.runs:
             return False
         if key in self._locks:
-            # This query raises an error if the session is lost, and with the session the lock.
+            # This query raises an error if the session is lost. In this case the lock is lost, too.
             self._session.execute(sqlalchemy.text("select 1"))
         else:
             locked = self._session.execute(
@@ -179,7 +179,7 @@ class PostgresqlRecord:
             self._locks.discard(key)
 
     def _lock_number(self, key: str) -> int:
-        """The key as PostgreSQL's lock number: a signed 64-bit hash of study and key."""
+        """Compute PostgreSQL's lock number of a key: a signed 64-bit hash of study and key."""
         digest = hashlib.sha256(f"{self._name} {key}".encode()).digest()
         return int.from_bytes(digest[:8], signed=True)
 
@@ -226,7 +226,7 @@ def parse_address(url: str) -> sqlalchemy.URL:
 
 
 def _name_host(machine: str) -> str:
-    """The machine with its host name, because two hosts may have the same processor."""
+    """Add the host name to the machine's name, because two hosts can have the same processor."""
     return f"{machine} on {socket.gethostname()}"
 
 

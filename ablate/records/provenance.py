@@ -21,9 +21,9 @@ class Machine:
     """The hardware and software that throughput was measured on."""
 
     device: str
-    """torch's name for the type of device: cpu, or that of an accelerator."""
+    """torch's name for the type of device: cpu, or the name of an accelerator."""
     device_name: str
-    """The product name of the device: of the processor or the GPU."""
+    """The product name of the processor or GPU."""
     cores: int
     """How many cores ablate could use."""
     timing_threads: int
@@ -53,13 +53,13 @@ class DataFacts:
     sha256: Mapping[str, str]
     """Checksums by file name, or by part of the data set."""
     train_images_by_class: tuple[int, ...] | None = None
-    """The number of images for training and validation of each class. None in folders of older versions."""
+    """The number of training and validation images of each class. None in folders of older versions."""
     test_images_by_class: tuple[int, ...] | None = None
     """The number of test images of each class. None in folders of older versions."""
     read_as: tuple[str, ...] = ()
-    """Sentences that say how a person's own images were read. Empty for every other data set."""
+    """Sentences that say how a user's own images were read. Empty for every other data set."""
     cautions: tuple[str, ...] = ()
-    """Sentences about what is suspicious in a person's own images."""
+    """Sentences about suspicious things in a user's own images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class ArmCost:
     memory_format: str | None = None
     """The order in memory of the image tensors that the network receives: channels_last or contiguous."""
     measured_as: str | None = None
-    """The key of the run whose network was measured, so that no later command measures it again."""
+    """The key of the run whose network was measured. A later command does not measure the same run again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class SearchFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Everything that a report needs to know about its results besides the study file and the tables."""
+    """Everything that a report needs to know about its results, except the study file and the tables."""
 
     machine: Machine
     data: DataFacts
@@ -135,7 +135,7 @@ class Provenance:
     mixed_engines: tuple[str, ...] = ()
     """Arms whose confirmed runs were trained by more than one engine."""
     fallback: str | None = None
-    """The data set that the study names, if the fallback replaced it because it was not available."""
+    """The data set that the study names, if this data set was missing and the fallback replaced it."""
     changed_after_answer: tuple[str, ...] = ()
     """The changes of the study that were made after its first answer had been seen."""
     test_set_readers: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ class Provenance:
         return next(iter(self.arms))
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of environment.json."""
+        """Make the content of environment.json."""
         raw = asdict(self)
         machine = {name: value for name, value in raw.pop("machine").items() if value not in (None, {})}
         machine.setdefault("git_commit", None)

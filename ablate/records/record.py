@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from ablate.records.run_records import RunRecord, TimingBlock
 
 TIMING_KEY = "timing"
-"""The key that a host claims before it times. Only one host may time, so that throughputs are comparable."""
+"""A host claims this key before it times the arms. One host times all arms, so that they are comparable."""
 
 
 class Record(Protocol):
@@ -28,7 +28,7 @@ class Record(Protocol):
         """Timing blocks by key."""
 
     def claim(self, key: str) -> bool:
-        """Reserve a key for this process. False if the key has a record or is reserved elsewhere."""
+        """Reserve a key for this process. Return False if the key has a record or is reserved elsewhere."""
 
     def release(self, key: str) -> None:
         """Give up a claim, so that another host can claim the key."""
@@ -43,13 +43,13 @@ class Record(Protocol):
         """Store a timing block, in one transaction."""
 
     def find_timing_machine(self, machine: str) -> str:
-        """Return the machine that times the arms: another host if it has begun to, or else `machine`."""
+        """Return the machine that times the arms: another host that has begun the timing, or `machine`."""
 
     def set_timing_machine(self, machine: str) -> None:
         """From now on use the timing blocks of this machine."""
 
     def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:
-        """The provenance of the other host that timed the arms. Empty if no other host timed them."""
+        """Return the provenance of another host that timed the arms. Empty if there is no such host."""
 
     def share_study(self, study: str) -> None:
         """Store the study file for other hosts."""

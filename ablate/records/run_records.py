@@ -1,4 +1,4 @@
-"""Record types: of a run, a timing block and a tuned parameter."""
+"""Types of records: for runs, timing blocks and tuned parameters."""
 
 import json
 from dataclasses import asdict, dataclass, field

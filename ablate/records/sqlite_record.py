@@ -43,7 +43,7 @@ class SqliteRecord:
             self._trials = OptunaTrials(open_file(path), name)
         except UNREADABLE as error:
             raise FolderError(
-                f"{path}: contains no usable records ({explain(error)}): it is left unchanged; "
+                f"{path}: contains no usable records ({explain(error)}): the file is left unchanged; "
                 "--fresh renames its folder"
             ) from None
 
@@ -58,7 +58,7 @@ class SqliteRecord:
         return self._trials.blocks
 
     def claim(self, key: str) -> bool:
-        """True if the key has no record yet. A reservation is not needed, because the folder is locked."""
+        """Whether the key has no record yet. A reservation is not needed, because the folder is locked."""
         return key not in self.runs
 
     def release(self, key: str) -> None:
@@ -90,7 +90,7 @@ class SqliteRecord:
         """Do nothing, because the report folder has the study file."""
 
     def share_provenance(self, provenance: Mapping[str, Any]) -> None:
-        """Do nothing. The report folder has a file for it."""
+        """Do nothing, because the report folder has the provenance."""
 
     def close(self) -> None:
         """Close the file."""
@@ -125,9 +125,9 @@ def _examine(path: Path, name: str) -> None:
 
     Raises:
         sqlite3.Error: the file is not a database, or it is damaged.
-        ValueError: the file is damaged, empty or belongs to something else.
+        ValueError: the file is damaged or empty, or has no records of this study.
     """
-    # SQLite must be able to write, so that it can roll back a transaction that a kill interrupted.
+    # SQLite must be able to write, to roll back a transaction if an earlier command was killed in the middle.
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as database:
         (state,) = database.execute("pragma quick_check(1)").fetchone()
         if state != "ok":

@@ -44,7 +44,7 @@ class Layer:
     module: str
     """The layer in words, for a caption."""
     channels: int
-    """How many maps the layer has. `maps` may contain fewer."""
+    """How many maps the layer has. `maps` can contain fewer."""
     maps: Array
     """The maps, `(inputs, channels, height, width)` as float16."""
 
@@ -145,12 +145,13 @@ def read(path: Path) -> Views | None:
     if not path.exists():
         return None
     try:
-        # The file is opened here, because NumPy leaves a damaged file open.
+        # Open the file here, because NumPy itself would leave a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return _rebuild_views(json.loads(stored[INDEX].tobytes()), stored.__getitem__)
     except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FolderError(
-            f"{path}: is damaged ({error}): delete it. The report works without it, and `run` writes it again"
+            f"{path}: is damaged ({error}): delete it. The report works without this file, and `run` "
+            "writes a new file"
         ) from None
 
 

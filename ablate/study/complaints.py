@@ -13,7 +13,7 @@ from ablate.study.effort import Decision, Search, Timing
 from ablate.study.spec import Range, Recipe, Reference, StudySpec, Tuning, ValueWhen
 
 BRANCHES = ("ValueWhen", "bool", "int", "float", "str", "none", "list[", "function-", "constrained-str")
-"""How the parts of pydantic's locations begin that name a branch of a union, and no key of the file."""
+"""Prefixes of those parts of a pydantic location that name a branch of a union, not a key of the file."""
 
 
 def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path) -> list[str]:
@@ -22,12 +22,12 @@ def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path
     for error in errors:
         location = [str(part) for part in error["loc"]]
         branch = next((i for i, part in enumerate(location[1:], 1) if part.startswith(BRANCHES)), None)
-        # Every branch of a union reports an error. All of them are about one value.
+        # Every branch of a union reports an error. All these errors are about one value.
         groups.setdefault(tuple(location[:branch]), []).append(error)
     for place in list(groups):
         below = any(other[: len(place)] == place and other != place for other in groups)
         if below and all(error["type"] == "too_short" for error in groups[place]):
-            del groups[place]  # the invalid values below made it too short
+            del groups[place]  # it is too short only because values below are invalid
     return [line for group in groups.values() for line in _explain_group(group, lines, path)]
 
 
@@ -76,7 +76,7 @@ def _explain_first(errors: Sequence[ErrorDetails], lines: Mapping[str, str], pat
 
 
 def _list_known_keys(parents: Sequence[str]) -> list[str]:
-    """List the keys that may stand below `parents` in a study file."""
+    """List the keys that are allowed below `parents` in a study file."""
     known: type[BaseModel] = StudySpec
     for parent in parents:
         if parent.isdigit():

@@ -1,4 +1,4 @@
-"""Names with their owner: `model.momentum` is the network's keyword, `recipe.momentum` the recipe's.
+"""Names with their owner: `model.momentum` is a keyword of the network, `recipe.momentum` of the recipe.
 
 A name without an owner belongs to the recipe if the recipe has it, and to the network otherwise.
 """
@@ -19,7 +19,7 @@ def split_owner(name: str) -> tuple[str | None, str]:
 
 
 def drop_owner(name: str) -> str:
-    """The name as the network or the recipe itself has it: `width` for `model.width`."""
+    """Return the name without its owner: `width` for `model.width`."""
     return split_owner(name)[1]
 
 
@@ -32,8 +32,8 @@ def belongs_to_recipe(name: str) -> bool:
 def join_owners(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Copy a study file's content with nested owners joined: `model: {width: 3}` becomes `model.width: 3`.
 
-    Owners are in `baseline`, `factors`, `tuning`, in every arm and in every `when`. A key that is written in
-    both forms is kept in both, so that the error about the two spellings can name it.
+    Owners can be nested in `baseline`, `factors`, `tuning`, every arm and every `when`. A key that is written
+    with and without its owner is kept in both forms, so that an error can name the two spellings.
     """
     joined = dict(raw)
     for section in ("baseline", "factors", "tuning"):
@@ -52,7 +52,7 @@ def join_owners(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def join_parts(parts: list[str]) -> list[str]:
-    """Join an owner and the name below it in the parts of a dotted key: `factors`, `model.width`."""
+    """Join owner and name in a split key: `factors`, `model`, `width` becomes `factors`, `model.width`."""
     at = 2 if parts[0] == "arms" else 1
     parts = [*parts[:1], *join_parts(parts[1:])] if parts[0] == "fallback" and len(parts) > 1 else parts
     if parts[0] in ("baseline", "factors", "tuning", "arms"):

@@ -3,7 +3,7 @@
 from ablate.study.spec import Recipe
 
 USED_BY = {"momentum": ("sgd",)}
-"""For every key that not all optimisers use, the optimisers that use it. All use every other key."""
+"""For every key that some optimisers ignore, the optimisers that use the key."""
 
 
 def uses(optimizer: str, key: str) -> bool:
@@ -12,7 +12,7 @@ def uses(optimizer: str, key: str) -> bool:
 
 
 def find_ignored(recipe: Recipe) -> str | None:
-    """Find a key that the recipe sets and its optimiser ignores. Return None if there is none."""
+    """Find a key that the recipe sets and its optimiser ignores. Return None if there is no such key."""
     for key in USED_BY:
         default = Recipe.model_fields[key].default
         if not uses(recipe.optimizer, key) and getattr(recipe, key) != default:

@@ -24,7 +24,7 @@ from ablate.study.inconsistency import InconsistencyError
 MAX_SEEDS = 10_000
 """Confirmation uses the seeds from 0 to `seeds` - 1. Tuning uses the seeds from MAX_SEEDS on."""
 PARTIAL = {"partial": True}
-"""The context in which a study without its invalid keys is read, so that the other keys can be checked."""
+"""The validation context for a study without its invalid keys. It lets the other keys be checked."""
 FULL = "full"
 """The name of the arm that has every change, in a leave_one_out study."""
 
@@ -35,7 +35,7 @@ def _refuse_blank_ends(text: str) -> str:
     return text
 
 
-# A factor's value that is a word must fit into a cell of runs.csv.
+# If a factor's value is a word, the word must fit into a cell of runs.csv.
 Word = Annotated[
     str, Field(max_length=300), AfterValidator(require_printable), AfterValidator(require_table_cell)
 ]
@@ -134,16 +134,16 @@ class Recipe(_Part):
     input_size: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
     """Side length in pixels, to which images are resized once before training. null keeps their size."""
     train_images: Annotated[int, Field(ge=1, strict=True)] | None = None
-    """How many images to train on. Images held out for validation do not count. null means all others."""
+    """How many images to train on. null means all training images that are not held out for validation."""
     drop_last: bool = False
     """Whether to leave out an epoch's last batch if it is smaller than `batch_size`."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """The numbers of matrix products and convolutions. `tf32` needs a GPU of NVIDIA."""
+    """The number format in matrix products and convolutions. `tf32` needs an NVIDIA GPU."""
 
     def dump(self) -> dict[str, Any]:
-        """All keys, but a key that came after the first version only where it is not at its default.
+        """Return all keys and values. Omit a key of LATER_KEYS if it has its default value.
 
-        So runs and folders of earlier versions keep their keys.
+        So runs of earlier versions keep the keys under which they are stored.
         """
         usual = {key for key in LATER_KEYS if getattr(self, key) == type(self).model_fields[key].default}
         return self.model_dump(exclude=usual)
@@ -206,7 +206,7 @@ class StudySpec(_Part):
     fallback: dict[str, Any] = {}
 
     _lines: dict[str, str] = PrivateAttr(default_factory=dict)
-    """The place (`file:line`) of every dotted key. The reader of the file fills it in."""
+    """The place (`file:line`) of every dotted key. `study_file.read` sets it."""
 
     @field_validator("factors")
     @classmethod
@@ -285,7 +285,7 @@ class StudySpec(_Part):
 
 
 def format_value(value: Any) -> str:
-    """A value as text: `[3 5]`, `true`, `0.9`. Equal values give equal text."""
+    """Format a value as text: `[3 5]`, `true`, `0.9`. Equal values give equal text."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):

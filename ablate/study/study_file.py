@@ -21,7 +21,7 @@ from ablate.study.yaml_text import parse, refuse_traps
 
 
 class InvalidStudyError(StudyError):
-    """A study has invalid keys. `partial` is the study without them, in which names can be checked."""
+    """A study has invalid keys. `partial` is the study without these keys. Its names can be checked."""
 
     def __init__(self, *messages: str, partial: StudySpec | None = None) -> None:
         super().__init__(*messages)
@@ -61,7 +61,7 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
     except InvalidStudyError as error:
         mistakes += error.lines
         partial = error.partial
-    # A mistake of the study itself is one of the study with its fallback, too.
+    # A mistake of the study itself also appears in the study with its fallback. Report it only once.
     places = {line.split(": ")[0] for line in mistakes}
     mistakes += [line for line in of_fallback if line.split(": ")[0] not in places]
     raise InvalidStudyError(*mistakes, partial=partial)
@@ -148,7 +148,7 @@ def _read_rest(
         if trail:
             container, part = trail[-1]
             if isinstance(container, list):
-                container[part] = f"invalid {part}"  # a word keeps the places of the other values
+                container[part] = f"invalid {part}"  # a word, so that the other values keep their positions
             else:
                 del container[part]
     try:
@@ -229,5 +229,5 @@ def _apply_override(raw: dict[str, Any], lines: dict[str, str], override: str) -
         place = nested
     place[last] = value
     for below in [other for other in lines if other.startswith(f"{key}.")]:
-        del lines[below]  # the file has another value there
+        del lines[below]  # the override replaces the keys below it
     lines[key] = "command line"

@@ -13,7 +13,7 @@ from ablate.errors import StudyError
 
 MAX_BYTES = 64_000
 DEEPEST = 20
-"""The most levels of nested lists and mappings, limited because ruamel.yaml's time grows as the square."""
+"""The most levels of nested lists and mappings. ruamel.yaml's time grows with the square of the levels."""
 
 
 def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -23,7 +23,7 @@ def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         StudyError: the file is missing, unreadable or too long, or is not a YAML mapping.
     """
     try:
-        with path.open("rb") as file:  # the read is limited, because a pipe may never end
+        with path.open("rb") as file:  # the read is limited, because a pipe might never end
             content = file.read(MAX_BYTES + 1)
         text = content.decode("utf-8")
     except (FileNotFoundError, IsADirectoryError):
@@ -52,10 +52,10 @@ def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
-    """Raise a StudyError for an alias, an anchor defined twice, a tag, half a character or deep nesting.
+    """Raise a StudyError for an alias, an anchor defined twice, a tag, a lone surrogate or deep nesting.
 
     With aliases and deep nesting, a short file can take much memory or time. A tag can create objects other
-    than plain values. Half a character cannot be written to a file.
+    than plain values. A lone surrogate is half a character, and cannot be written to a file.
     """
     depth = 0
     anchors = set()
@@ -78,7 +78,7 @@ def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
 
 
 def _find_invalid_line(root: Node | None) -> str:
-    """Find `:line` of the first scalar that looks like a number or a date but is invalid. Otherwise empty."""
+    """Find `:line` of the first scalar that looks like a number or a date but is invalid. Empty if none."""
     for node in _list_scalars(root):
         try:
             YAML(typ="safe", pure=True).load(node.value)

@@ -97,7 +97,7 @@ def test_a_folder_from_the_device_opens_on_a_machine_without_it(there: Path) -> 
         assert done.returncode == 0, (line, done.stderr)
     refused = ablate("run", "study.yaml", cwd=there, drawn=False)
     assert refused.returncode == 2
-    assert "its runs were trained on sim, and on cpu all would be trained again" in refused.stderr
+    assert "its runs were trained on sim. On cpu, every run would be trained again" in refused.stderr
 
 
 def test_a_device_that_is_not_there_is_refused(there: Path) -> None:

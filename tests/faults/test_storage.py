@@ -90,7 +90,7 @@ def test_a_damaged_or_foreign_database_gives_an_error_of_one_line_and_is_never_o
     before = path.read_bytes()
     with pytest.raises(FolderError, match=message) as raised:
         SqliteRecord(path, "small")
-    assert "it is left unchanged; --fresh renames its folder" in str(raised.value)
+    assert "the file is left unchanged; --fresh renames its folder" in str(raised.value)
     assert "\n" not in str(raised.value)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

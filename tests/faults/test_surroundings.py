@@ -476,7 +476,7 @@ def test_a_study_is_not_trained_again_on_another_device_without_a_word(small, tm
     job.folder.write_provenance(on_gpu)
     before = sorted(tmp_path.rglob("*"))
     told = (
-        r"small: its runs were trained on cuda, and on cpu all would be trained again: "
+        r"small: its runs were trained on cuda\. On cpu, every run would be trained again: "
         r"continue with --device cuda, or choose another --out, or --fresh to rename the old folder"
     )
     with pytest.raises(FolderError, match=told):

@@ -481,8 +481,8 @@ def test_the_command_looks_into_all_arms_at_the_reports_classes_unless_told(look
     [
         ({"arm": "lenett"}, "--arm lenett: did you mean 'lenet'"),
         ({"inputs": "11"}, "--inputs 11: no such class"),
-        ({"layers": "1,conv3"}, "--layers conv3: no arm has it: did you mean 'conv2'"),
-        ({"layers": "7"}, "--layers 7: no arm has it: known: 1, 2, conv1"),
+        ({"layers": "1,conv3"}, "--layers conv3: no arm has this layer: did you mean 'conv2'"),
+        ({"layers": "7"}, "--layers 7: no arm has this layer: known: 1, 2, conv1"),
         ({"arm": "mlp"}, "--layers 1: no layer of mlp has maps"),
     ],
 )

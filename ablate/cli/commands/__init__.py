@@ -23,7 +23,7 @@ IN_ORDER = (run, plan, report, compare, models, bench, export, activations, expl
 
 
 def register(app: typer.Typer) -> None:
-    """Add every command to the app. Its help is its docstring."""
+    """Add every command to the app. The docstring of a command is its help."""
     for command in IN_ORDER:
         app.command(help=command.__doc__ or _read_docstring(command))(command)
 

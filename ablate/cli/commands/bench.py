@@ -1,4 +1,4 @@
-"""`ablate bench`: this machine's training speed beside the training loop of D2L."""
+"""`ablate bench`: compare this machine's training speed with the loop of Dive into Deep Learning (D2L)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,10 +27,10 @@ def bench(
         Path | None, typer.Option("--json", metavar="FILE", help="Also write all results to FILE.")
     ] = None,
     blocks: Annotated[
-        int | None, typer.Option(min=1, help="Measure each way to train N times; default 8.", metavar="N")
+        int | None, typer.Option(min=1, help="Measurements of each way to train; default 8.", metavar="N")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Half a minute, to try the command; do not quote its results.")
+        bool, typer.Option("--quick", help="Try the command in half a minute; do not quote the results.")
     ] = False,
     study: Annotated[
         Path, typer.Option("--study", metavar="STUDY.yaml", help="The study for the end-to-end measurement.")
@@ -38,7 +38,7 @@ def bench(
     engine: Annotated[str, typer.Option(help="Engine that trains the study: auto or loop.")] = "auto",
     end_to_end: Annotated[
         bool,
-        typer.Option("--end-to-end/--no-end-to-end", help="Also time a whole study; never with --quick."),
+        typer.Option("--end-to-end/--no-end-to-end", help="Also time a whole study; --quick skips it."),
     ] = True,
 ) -> None:
     """Compare this machine's training speed with D2L's loop.

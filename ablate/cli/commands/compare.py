@@ -10,8 +10,8 @@ from ablate.cli.console import empty_table, out, say
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="A", help="A report folder: what to compare with.")],
-    second: Annotated[Path, typer.Argument(metavar="B", help="A report folder: what to compare.")],
+    first: Annotated[Path, typer.Argument(metavar="A", help="The report folder that is the reference.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="The report folder to compare with A.")],
 ) -> None:
     """Compare two report folders, arm by arm.
 

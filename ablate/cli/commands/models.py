@@ -1,4 +1,4 @@
-"""`ablate models`: list the networks that a study may use, or show one of them layer by layer."""
+"""`ablate models`: list the networks that a study can use, or show one network layer by layer."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ def models(
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEYWORD=VALUE]...", help="Its keywords: pooling=max conv_layers=3"),
+        typer.Argument(metavar="[KEYWORD=VALUE]...", help="Keywords of the model: pooling=max conv_layers=3"),
     ] = None,
     *,
     size: Annotated[

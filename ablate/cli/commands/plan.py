@@ -24,7 +24,8 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     from ablate.models import own
 
     own.allow(plugin or [])
-    with raise_on_interrupt():  # so that a KeyboardInterrupt here comes from a user's code
+    # Here Ctrl-C raises Interrupted, so only a user's own code can raise KeyboardInterrupt.
+    with raise_on_interrupt():
         study = settle_names(study)
         layout = lay_out(study)
         _tell_about_images(study)
@@ -52,7 +53,7 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
 
 
 def _tell_about_images(study: StudySpec) -> None:
-    """Decode a person's own images, and say how they are read. Other data sets are known."""
+    """If the data set is a folder of the user's own images, read the images and say how they were read."""
     if study.dataset.path is not None:
         from ablate.data.loading import prepare_trial_images
         from ablate.stats.chance import describe_majority

@@ -94,7 +94,8 @@ def _check_arms(study: StudySpec) -> StudySpec:
     from ablate.design.designs import lay_out
     from ablate.design.names import settle_names
 
-    with raise_on_interrupt():  # so that a KeyboardInterrupt here comes from a user's code
+    # Here Ctrl-C raises Interrupted, so only a user's own code can raise KeyboardInterrupt.
+    with raise_on_interrupt():
         study = settle_names(study)
         lay_out(study)
     return study
@@ -103,7 +104,7 @@ def _check_arms(study: StudySpec) -> StudySpec:
 def _find_data(
     study: StudySpec, path: Path, overrides: list[str], data_dir: Path | None, *, fallback: bool
 ) -> tuple[StudySpec, Path | None, str | None]:
-    """The study to answer, the folder with its data, and the name of the missing data set (None if found)."""
+    """Return the study or its fallback, the folder with the data, and the missing data set, if any."""
     from ablate.data import sources
     from ablate.design.names import settle_names
 
