@@ -16,7 +16,7 @@ from ablate.interruption import Interrupted
 
 RARE_COLLECTIONS = (50_000, 20, 100)
 """Thresholds of Python's garbage collector, higher than the defaults. With the defaults, collections take a
-tenth of a command's time and find almost nothing, because the million objects of its imports all stay."""
+tenth of a command's time and find almost nothing, because a million imported objects stay in memory."""
 
 app = typer.Typer(
     name="ablate",
@@ -58,7 +58,7 @@ def _is_current_folder_there() -> bool:
 def _run() -> int:
     """Run a command and return its exit code."""
     try:
-        # If standalone_mode is off, typer returns the code of an Exit.
+        # Without standalone_mode, typer returns the exit code instead of ending the process.
         with watch_reading(ReadingLines()):
             return app(standalone_mode=False) or 0
     except Interrupted as interruption:

@@ -1,4 +1,4 @@
-"""Standard output and error that take every character and never stop a command."""
+"""Make standard output and error accept every character and never stop a command."""
 
 import codecs
 import os

@@ -1,1 +1,1 @@
-"""From a study's factors to its arms, and from its arms to runs."""
+"""Make arms from a study's factors, and runs from the arms."""

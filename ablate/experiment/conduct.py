@@ -185,7 +185,7 @@ class Conduct:
         elsewhere = self._store.find_foreign_provenance(self._machine)
         kept = Provenance.from_dict(elsewhere) if elsewhere else self._folder.read_provenance()
         machine = describe_machine(torch.device(self._conditions.device), self._threads, self._jobs)
-        if kept and (elsewhere or not self._worked):  # the machine that measured the recorded values
+        if kept and (elsewhere or not self._worked):  # keep the machine that measured the recorded values
             machine = kept.machine
         known = kept.arms if kept else {}
         costs = {arm.name: known.get(arm.name, ArmCost()) for arm in self._plan.layout.arms}

@@ -129,7 +129,7 @@ class Provenance:
     plugins: tuple[str, ...] = ()
     """The packages that the user allowed the study to load networks from."""
     network_cautions: tuple[str, ...] = ()
-    """Sentences about networks whose random numbers are the same at every seed, each with its arms."""
+    """Sentences about networks whose random numbers are the same at every seed. Each names its arms."""
     search: SearchFacts | None = None
     """The facts about the search. None for every design other than `search`."""
     mixed_engines: tuple[str, ...] = ()

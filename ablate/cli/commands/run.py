@@ -90,7 +90,7 @@ def run(
 
 
 def _check_arms(study: StudySpec) -> StudySpec:
-    """Build every arm, and return the study with the full names of its keys."""
+    """Check every arm, and return the study with one spelling for every name."""
     from ablate.design.designs import lay_out
     from ablate.design.names import settle_names
 
