@@ -42,7 +42,7 @@ class Grid:
         return self._space_points() if len(self.ranges) == 1 else self._scatter_points()
 
     def find_point_beyond(self, side: Side, steps: int) -> dict[str, float] | None:
-        """Find the point `steps` grid steps outside a single nuisance's range. None if there is no such point."""
+        """Find the point `steps` grid steps outside a single nuisance's range. None if it is impossible."""
         if len(self.ranges) != 1 or self.trials < 2:
             return None
         ((name, span),) = self.ranges.items()

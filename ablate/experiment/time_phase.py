@@ -52,7 +52,7 @@ class Throughput:
         settle_process(self._threads)
         steps = {name: self._make_steps(self._runs[name]) for name in {name for *_, name in wanted}}
         block_seconds = self._study.timing.block_seconds
-        with keep_torch_settings():  # no network should change them for another network
+        with keep_torch_settings():  # a network can change torch's settings for the next one
             counts = {name: count_steps_per_block(steps[name], block_seconds, self._device) for name in steps}
         for done, (key, block, position, name) in enumerate(wanted, start=len(order) - len(wanted) + 1):
             with keep_torch_settings():
