@@ -29,11 +29,17 @@ def belongs_to_recipe(name: str) -> bool:
     return owner == RECIPE or (owner is None and plain in Recipe.model_fields)
 
 
+class WrittenTwiceError(ValueError):
+    """A section of a study file has one key twice, once nested in its owner. The argument is the key."""
+
+
 def join_owners(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Copy a study file's content with nested owners joined: `model: {width: 3}` becomes `model.width: 3`.
 
-    Owners can be nested in `baseline`, `factors`, `tuning`, every arm and every `when`. A key that is written
-    with and without its owner is kept in both forms, so that an error can name the two spellings.
+    Owners can be nested in `baseline`, `factors`, `tuning`, every arm and every `when`.
+
+    Raises:
+        WrittenTwiceError: a section has one key in both forms.
     """
     joined = dict(raw)
     for section in ("baseline", "factors", "tuning"):
@@ -66,10 +72,12 @@ def _join_names(section: Mapping[str, Any]) -> dict[str, Any]:
     joined: dict[str, Any] = {}
     for name, value in section.items():
         if name in OWNERS and isinstance(value, Mapping) and not _is_range(value):
-            for below, inner in value.items():
-                joined.setdefault(f"{name}.{below}", inner)
+            given = {f"{name}.{below}": inner for below, inner in value.items()}
         else:
-            joined[name] = value
+            given = {name: value}
+        if twice := sorted(joined.keys() & given.keys()):
+            raise WrittenTwiceError(twice[0])
+        joined |= given
     return joined
 
 

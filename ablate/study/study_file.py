@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from ablate.data.datasets import OWN_IMAGES_HELD_OUT, DatasetSpec
 from ablate.errors import StudyError
 from ablate.study.complaints import explain
-from ablate.study.owners import join_owners, join_parts
+from ablate.study.owners import WrittenTwiceError, join_owners, join_parts
 from ablate.study.spec import PARTIAL, StudySpec
 from ablate.study.yaml_text import parse, refuse_traps
 
@@ -37,7 +37,13 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
         StudyError: for every mistake, one line with file, line, key, offending value and remedy.
     """
     raw, lines = parse(path)
-    raw = join_owners(raw)
+    try:
+        raw = join_owners(raw)
+    except WrittenTwiceError as error:
+        at = next((line for key, line in reversed(lines.items()) if key.endswith(f".{error}")), path)
+        raise InvalidStudyError(
+            f"{at}: {error}: is written twice, once nested below its owner: write it once", partial=None
+        ) from None
     beneath = "fallback."
     in_fallback = {key.removeprefix(beneath): line for key, line in lines.items() if key.startswith(beneath)}
     mistakes: list[str] = []

@@ -342,3 +342,15 @@ def test_of_very_many_mistakes_twenty_are_told_and_the_others_counted(study: Cal
     assert len(lines) == 21
     assert lines[-1] == "… and 10 more mistakes"
     assert pickle.loads(pickle.dumps(refused.value)).lines == refused.value.lines
+
+
+@pytest.mark.parametrize("section", ["factors", "baseline"])
+def test_a_key_with_and_without_a_nested_owner_is_refused(tmp_path: Path, section: str) -> None:
+    """`model: {pooling: …}` and `model.pooling: …` in one section: neither may win in silence."""
+    file = tmp_path / "twice.yaml"
+    value = "[avg, max]" if section == "factors" else "avg"
+    file.write_text(
+        f"name: twice\nquestion: q?\ndataset: digits\n{section}:\n  model: {{pooling: {value}}}\n  model.pooling: {value}\n"
+    )
+    with pytest.raises(StudyError, match=r"twice.yaml:\d: model.pooling: is written twice"):
+        study_file.read(file)

@@ -155,7 +155,7 @@ def test_runs_complete_although_the_server_that_forks_workers_is_killed(small, p
         ("exception", "failed", "LookupError: no such thing \\(faulty.py, line [0-9]+\\)"),
         ("own exception", "failed", "OwnError: a person's own \\(faulty.py, line [0-9]+\\)"),
         ("no memory", "oom", "RuntimeError: .*DefaultCPUAllocator: can't allocate memory.*"),
-        ("MemoryError", "oom", "MemoryError:  \\(faulty.py, line [0-9]+\\)"),
+        ("MemoryError", "oom", "MemoryError \\(faulty.py, line [0-9]+\\)"),
         ("NaN", "diverged", "the loss became infinite or no number"),
         ("infinity", "diverged", "the loss became infinite or no number"),
     ],
