@@ -1,7 +1,8 @@
-"""The cores and the memory that this process may use: affinity, cgroups, environment variables.
+"""How many cores and how much memory this process is allowed to use.
 
-loky's `cpu_count`, which comes with scikit-learn, reads only the root of the cgroups. Slurm, systemd and
-nested containers set their limits below the root.
+The limits come from the CPU affinity, cgroups and environment variables. ablate does not use `cpu_count` of
+loky (a dependency of scikit-learn), because this function reads only the root of the cgroups. Slurm, systemd
+and nested containers set their limits below the root.
 """
 
 import os
@@ -15,17 +16,17 @@ ROOT = Path("/")
 
 
 def count_cores(root: Path = ROOT) -> int:
-    """The number of cores to use: for runs at a time, for the threads of the timing phase, for estimates.
+    """Count the cores to use: for parallel runs, for the threads of the timing phase, and for estimates.
 
-    It is the smallest of these numbers: the cores of the affinity (`taskset`) or `PYTHON_CPU_COUNT`, the
-    quota of the cgroup rounded up, and `OMP_NUM_THREADS`. At least 1.
+    The count is the smallest of three limits, but at least 1: the quota of the cgroup, rounded up;
+    `OMP_NUM_THREADS`; and `PYTHON_CPU_COUNT`, or without it the number of cores in the affinity (`taskset`).
     """
     limits = [_count_allowed_cores(), read_quota(root), _read_number("OMP_NUM_THREADS")]
     return max(1, min(limit for limit in limits if limit is not None))
 
 
 def describe_cores() -> str:
-    """`2 cores`, or `1 of 2 cores (OMP_NUM_THREADS=1)` if something limits the number."""
+    """Describe the cores to use: `2 cores`, or with a limit `1 of 2 cores (OMP_NUM_THREADS=1)`."""
     used, present = count_cores(), os.cpu_count() or 1
     if used >= present:
         return f"{used} core{'' if used == 1 else 's'}"
@@ -36,20 +37,20 @@ def describe_cores() -> str:
 
 
 def list_cores() -> list[int]:
-    """The numbers of the cores on which the system lets this process run."""
+    """List the numbers of the cores on which the system lets this process run."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def measure_memory(root: Path = ROOT) -> int:
-    """The bytes of memory that this process may use: the machine's, or less if the cgroup limits them."""
+    """Return the bytes of memory that this process can use: all of the machine's, or the cgroup's limit."""
     limits = _read_limits("memory", ("memory.max", "memory.limit_in_bytes"), root)
     return min([psutil.virtual_memory().total, *(int(words[0]) for words in limits if words[0].isdigit())])
 
 
 def read_quota(root: Path = ROOT) -> int | None:
-    """The cores' worth of time that the cgroup gives this process, rounded up. None without a limit."""
+    """Return the cgroup's CPU quota in cores, rounded up. None if the cgroup has no quota."""
     quotas = [
         -(-int(quota) // int(period))
         for quota, period in _read_limits("cpu", ("cpu.max", "cpu.cfs_quota_us"), root)
@@ -68,22 +69,25 @@ def _count_allowed_cores() -> int:
 
 
 def _count_wanted_cores() -> int | None:
-    """The value of `PYTHON_CPU_COUNT`, which only Python 3.13 and later read by themselves."""
+    """Read `PYTHON_CPU_COUNT`. Python itself uses this variable only from version 3.13 on."""
     return _read_number("PYTHON_CPU_COUNT")
 
 
 def _read_number(variable: str) -> int | None:
-    """The number in an environment variable: the first of a list, as OpenMP reads it. None if invalid."""
+    """Read a number from an environment variable. None if it is invalid.
+
+    The value may be a list of numbers, because OpenMP allows one. Then the first number counts.
+    """
     first = os.environ.get(variable, "").partition(",")[0].strip()
     return int(first) if re.fullmatch("[0-9]{1,6}", first) and int(first) > 0 else None
 
 
 def _read_limits(controller: str, files: tuple[str, str], root: Path) -> Iterator[list[str]]:
-    """Yield the words of the limit in each cgroup of this process, from its own up to the root.
+    """Yield the words of the limit in each cgroup of this process, from the process's own up to the root.
 
     Args:
-        controller: the name of what is limited: cpu or memory.
-        files: the name of the file with the limit, in version 2 and in version 1 of cgroups.
+        controller: the cgroup controller that sets the limit: cpu or memory.
+        files: the name of the file with the limit in cgroups version 2, and the name in version 1.
         root: the root of the file system.
     """
     for folder, version in _list_cgroups(controller, root):
@@ -108,7 +112,7 @@ def _list_cgroups(controller: str, root: Path) -> Iterator[tuple[Path, int]]:
         if name not in own or (version == 1 and (kind != "cgroup" or controller not in options.split(","))):
             continue
         path = PurePosixPath(own[name])
-        # In a container the process may see its path outside, of which only the mounted part is there.
+        # In a container, the process may see its cgroup path on the host. Only a part of it is mounted.
         visible = path.is_relative_to(within) and ".." not in path.parts
         below = path.relative_to(within) if visible else PurePosixPath()
         for folder in [below, *below.parents]:

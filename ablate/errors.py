@@ -8,7 +8,7 @@ from pathlib import Path
 
 LONGEST_MESSAGE = 1_000
 MOST_MISTAKES = 20
-"""The most mistakes of a study file that are shown at once. The others are counted."""
+"""At most this many mistakes of a study file are shown at once. Further mistakes are only counted."""
 DISTRIBUTION = "ablate-studies"
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -27,7 +27,8 @@ class AblateError(Exception):
 class StudyError(AblateError):
     """A study file asks for something that does not exist or is not possible.
 
-    Its text has one line for each mistake, in the order of the file, and at most `MOST_MISTAKES` of them.
+    The error's text has one line for each mistake, in the order of the file. It shows at most
+    `MOST_MISTAKES` mistakes.
     """
 
     def __init__(self, *messages: str) -> None:
@@ -67,42 +68,42 @@ class FolderError(AblateError):
 
 def _clean(message: str) -> str:
     shown = escape_unprintable(message)
-    if len(shown) > LONGEST_MESSAGE:  # keep the place, which comes first, and the remedy, which comes last
+    if len(shown) > LONGEST_MESSAGE:  # keep the beginning (the place) and the end (the remedy)
         shown = f"{shown[: LONGEST_MESSAGE // 2]} … {shown[-LONGEST_MESSAGE // 2 :]}"
     return shown
 
 
 def _find_line(message: str) -> float:
-    """The line in the file that the message names. A message that names no line comes last."""
+    """Find the line number in the message. Without a line number, return infinity, which sorts last."""
     place = re.search(r":(\d+): ", message)
     return int(place[1]) if place else math.inf
 
 
 def escape_unprintable(text: str) -> str:
-    """The text with escape sequences for characters that break a line, move the cursor or cannot be encoded.
+    """Escape the characters that break a line, move the cursor or cannot be encoded.
 
-    A byte of a file name that is not UTF-8 is shown as `\\xff`.
+    For example, a byte of a file name that is not UTF-8 becomes `\\xff`.
     """
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
 def _escape(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # Python's way to keep such a byte in a string
+    if "\udc80" <= character <= "\udcff":  # Python keeps a byte that is not UTF-8 as this character
         return f"\\x{ord(character) - 0xDC00:02x}"
     return ascii(character)[1:-1]
 
 
 def format_error(error: BaseException) -> str:
-    """Another library's exception in one line: its type and the first line of its message."""
+    """Describe another library's exception in one line: its type and the first line of its message."""
     try:
         lines = str(error).splitlines()
-    except Exception:  # noqa: BLE001  # a class of exceptions that a user wrote may fail to give its message
+    except Exception:  # noqa: BLE001  # the __str__ of a user's own exception class may fail
         lines = ["it has no message, because its own __str__ fails"]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def install_command(extra: str) -> str:
-    """The pip command that installs an optional extra, for a clone or for an installed wheel."""
+    """Return the pip command that installs an optional extra. It differs for a clone and for a wheel."""
     if (CHECKOUT / "pyproject.toml").exists():
         return f"pip install -e '.[{extra}]'"
     return f"pip install '{DISTRIBUTION}[{extra}]'"

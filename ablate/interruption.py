@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP as one exception, so that a command can clean up before it ends."""
+"""Turn SIGINT, SIGTERM and SIGHUP into one exception. A command can then clean up before it ends."""
 
 import signal
 from collections.abc import Iterator
@@ -23,9 +23,9 @@ class _Delay:
 
 @contextmanager
 def delay_interrupts() -> Iterator[None]:
-    """Make a first signal wait until the end of this block, which must not be interrupted.
+    """Delay the first signal until the end of this block. A second signal still ends the process at once.
 
-    An example is an import: if it is interrupted, every later use of the imported module fails.
+    For example, an import must not be interrupted, because every later use of the module would then fail.
 
     Raises:
         Interrupted: a signal arrived during the block.
@@ -41,9 +41,9 @@ def delay_interrupts() -> Iterator[None]:
 
 @contextmanager
 def raise_on_interrupt() -> Iterator[None]:
-    """Raise `Interrupted` at the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once.
+    """Raise `Interrupted` at the first SIGINT, SIGTERM or SIGHUP. A second signal ends the process at once.
 
-    SIGHUP says that the terminal has gone. With `nohup` it stays ignored, and the command continues.
+    The system sends SIGHUP when the terminal closes. Under `nohup`, SIGHUP is ignored.
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def derive_seed(seed: int, purpose: str) -> int:
-    """The seed in [0, 2**63) for the generator of one purpose.
+    """Derive the seed in [0, 2**63) for the generator of one purpose.
 
-    Each purpose has its own stream, so drawing more numbers for one purpose does not change another. For
-    example, the data order is the same in two arms whose networks differ by one layer.
+    Each purpose has its own stream. Drawing more numbers for one purpose does not change the numbers for
+    another. For example, two arms whose networks differ by one layer have the same data order.
     """
     digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
@@ -25,8 +25,8 @@ def derive_seed(seed: int, purpose: str) -> int:
 def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None) -> Iterator[None]:
     """Seed the global generators of `random`, numpy and torch for one purpose, and restore them afterwards.
 
-    Code that is not ablate's own runs in this context, such as a user's network or nn.Dropout. It may draw
-    from any global generator. In this context all its draws depend on the seed and the purpose alone. On an
+    Code that is not ablate's own runs in this context, such as a user's network or nn.Dropout. Such code may
+    draw from any global generator. In this context, its draws depend only on the seed and the purpose. On an
     accelerator, torch's generator of `device` is seeded, too.
     """
     import numpy as np
@@ -48,7 +48,7 @@ def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None
 
 
 def read_streams() -> dict[str, bytes]:
-    """Read the states of the global generators on the CPU, by the name of the function that seeds each."""
+    """Read the state of each global generator on the CPU. The keys are the functions that seed them."""
     import numpy as np
     import torch
 

@@ -1,4 +1,4 @@
-"""torch's settings of the whole process. Code that is not ablate's own may change them."""
+"""torch's global settings, which code that is not ablate's own may change."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,16 +7,16 @@ from typing import Any
 
 @contextmanager
 def keep_torch_settings() -> Iterator[None]:
-    """Restore torch's settings at the end of this context, also after an error.
+    """Restore torch's settings at the end of this context, even after an error.
 
     The settings are: default dtype and device, gradients, inference mode, deterministic algorithms, anomaly
-    detection, precision of products, denormal numbers and threads. Other runs follow in the same process, and
-    a changed setting would change their numbers.
+    detection, precision of matrix products, denormal numbers and number of threads. Otherwise a changed
+    setting would change the results of later runs in the same process.
     """
     import torch
 
     before = [(read(), read, write) for read, write in _list_settings()]
-    # A guard of torch restores the inference mode, and sets gradients. So gradients are the inner context.
+    # torch's context for the inference mode also sets gradients. So the context for gradients is inside it.
     gradients = torch.is_grad_enabled()
     with torch.inference_mode(torch.is_inference_mode_enabled()), torch.set_grad_enabled(gradients):
         try:
@@ -45,7 +45,7 @@ def _list_settings() -> tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ..
 def _set_default_device(device: Any) -> None:
     import torch
 
-    # A default device that was set costs time at every call, also if it is the CPU.
+    # Once a default device is set, every call of torch takes longer, even if that device is the CPU.
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
@@ -59,7 +59,7 @@ def _read_determinism() -> tuple[bool, bool]:
 
 
 def _flushes_denormals() -> bool:
-    """Whether numbers below the smallest normal one become zero. torch has no function that tells."""
+    """Whether numbers below the smallest normal number become zero. torch has no function for this."""
     import torch
 
     smallest = torch.full((), torch.finfo(torch.float32).smallest_normal, dtype=torch.float32, device="cpu")

@@ -14,11 +14,11 @@ class Score:
     accuracy: float
     """The share of the images that the network classifies correctly."""
     balanced_accuracy: float
-    """The mean of this share over the classes that have images: each class counts the same."""
+    """The mean of the accuracies within each class, over the classes that have images."""
 
 
 def count_by_class(right: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Count the correct predictions of each class, int64 `(…, classes)` on the same device.
+    """Count the correct predictions of each class. Return int64 `(…, classes)` on the same device.
 
     Args:
         right: a mask of the images that were classified correctly, `(…, n)`.

@@ -1,4 +1,4 @@
-"""Data augmentation: random changes of training images, from the run's own random stream."""
+"""Data augmentation: random changes of training images, drawn from the run's own random stream."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ from torch import Tensor
 from ablate.seeds import derive_seed
 
 CROP_PADDING = 2
-"""Zeros added on each side of an image. A crop to the old size then shifts it by up to two pixels."""
+"""Zeros added on each side of an image. A crop to the old size shifts the image by up to two pixels."""
 BRIGHTNESS = 0.5
 """Brightness factors are 1 ± 0.5, as in the colour jitter of Dive into Deep Learning (D2L)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """The random numbers that change each image of a batch. None means that the recipe lacks this change."""
+    """Random numbers for the changes of each image of a batch. None: the recipe does not have this change."""
 
     flipped: Tensor | None
-    """Booleans `(b,)`."""
+    """Whether each image is mirrored, booleans `(b,)`."""
     corners: Tensor | None
     """Top row and left column of the crop in the padded image, `(2, b)`."""
     brightness: Tensor | None
@@ -34,10 +34,11 @@ class Draws:
 
 
 class Augmentation:
-    """Flips, shifts and brightens batches of images `(b, channels, height, width)`; `none` does nothing.
+    """Flips, shifts and brightens images `(b, channels, height, width)` at random; `none` does nothing.
 
-    The random numbers are drawn on the CPU, so that a run's images change in the same way on every device.
-    torchvision's transforms are not used: they would draw once for a whole batch, from the global generator.
+    The random numbers are drawn on the CPU. So a run's images change in the same way on every device.
+    torchvision's transforms are not used, because they draw one number for a whole batch, and they draw it
+    from the global generator.
     """
 
     def __init__(self, kind: str, seed: int) -> None:
@@ -58,7 +59,7 @@ class Augmentation:
         return Draws(flipped=flipped, corners=corners, brightness=brightness)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the batch with each image changed at random."""
+        """Return a copy of the batch in which each image is changed at random."""
         return apply_draws(images, self.draw(len(images)).to(images.device))
 
 

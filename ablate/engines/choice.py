@@ -13,10 +13,10 @@ from ablate.engines.training import Trainer
 
 
 def choose_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
-    """Choose the fastest engine that trains the run exactly. The torch loop engine trains any run.
+    """Choose the fastest engine that trains the run exactly. The torch loop engine can train any run.
 
-    The environment variable `ABLATE_ENGINE` forces the torch loop engine if it is `loop` or `cohort`. With
-    `cohort`, only runs that train alone reach this function.
+    If the environment variable `ABLATE_ENGINE` is `loop` or `cohort`, the torch loop engine is chosen. With
+    `cohort`, this function is called only for runs that cannot train in a cohort.
     """
     forced = os.environ.get("ABLATE_ENGINE") in ("loop", "cohort")
     if forced or reason_against(run, dataset, device) is not None:
@@ -27,8 +27,8 @@ def choose_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
 def trains_in_cohorts(device: torch.device) -> bool:
     """Whether runs train in cohorts where possible: on an accelerator, unless `ABLATE_ENGINE` is `loop`.
 
-    `ABLATE_ENGINE=cohort` makes runs train in cohorts on a CPU too. This is slower, and serves to test
-    without a GPU what a GPU will do.
+    With `ABLATE_ENGINE=cohort`, runs train in cohorts on a CPU, too. This is slower, but it allows tests of
+    the cohort engine without a GPU.
     """
     forced = os.environ.get("ABLATE_ENGINE")
     return forced == "cohort" or (is_accelerator(device) and forced != "loop")

@@ -1,4 +1,4 @@
-"""The cohort engine: trains many runs of one architecture together, each as if the run were alone."""
+"""The cohort engine trains many runs of one architecture at once. Each run trains as if it were alone."""
 
 import json
 import time
@@ -27,16 +27,17 @@ from ablate.records.run_records import RunRecord
 from ablate.seeds import derive_seed
 
 STEPS_PER_GRAPH = 8
-"""Steps in one recorded graph. They share a launch, because a launch takes longer than a small step."""
+"""Steps in one recorded graph. One launch starts all of them. A launch takes longer than a small step."""
 WARM_UP_STEPS = 3
 EVALUATED_AT_ONCE = 8_192
-"""Images per evaluation step, over all places: as many as in a step of 32 places with batches of 256."""
+"""Images per evaluation step, over all places. A step of 32 places with batches of 256 has as many."""
 
 
 def reason_against(run: Run, dataset: Dataset) -> str | None:
-    """Why this engine cannot train the run as the torch loop engine would, or None if it can.
+    """Explain why this engine cannot train the run as the torch loop engine would. None if it can.
 
-    Dropout masks may differ: each engine draws them from its own random stream, with the same probability.
+    Only dropout masks may differ: each engine draws them from its own random stream, with the same
+    probability.
     """
     if run.recipe.precision == "bfloat16":
         return "it does not compute in bfloat16"
@@ -50,7 +51,7 @@ def reason_against(run: Run, dataset: Dataset) -> str | None:
 
 
 def make_cohort_key(run: Run) -> str:
-    """Write the settings that a cohort must share as a string. Runs with equal keys may train together."""
+    """Make a string of all settings that a cohort shares. Runs with equal strings can train together."""
     recipe = run.recipe
     return json.dumps(
         [
@@ -73,7 +74,7 @@ def make_cohort_key(run: Run) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """A run that has ended, with its record, and its parameters by their names in the model."""
+    """A run that has ended, its record, and its parameters as a `state_dict`."""
 
     run: Run
     record: RunRecord
@@ -83,10 +84,10 @@ class FinishedRun:
 def train_together(
     runs: Sequence[Run], dataset: Dataset, *, validation: int, places: int
 ) -> Iterator[FinishedRun]:
-    """Train runs that have the same `make_cohort_key`, `places` at a time. Yield each run when it ends.
+    """Train runs that have the same `make_cohort_key`, up to `places` at once. Yield each run when it ends.
 
-    The next waiting run takes a free place at the next epoch, so runs may be in different epochs. One run's
-    share of a step's time is unknown. So `train_seconds` is the time of the whole cohort, and
+    When a run ends, the next waiting run takes its place. So runs in one cohort may be in different epochs.
+    One run's share of the cohort's time is unknown. So `train_seconds` is the time of the whole cohort, and
     `examples_per_second` is the number of the run's own examples divided by the time of the whole cohort.
     """
     waiting = deque(runs)
@@ -133,7 +134,7 @@ def train_together(
 
 
 class _Member:
-    """A run that has a place in the cohort: the run's course, and the random draws of its next epoch."""
+    """A run that has a place in the cohort: the run's course, and the random numbers of its next epoch."""
 
     def __init__(self, run: Run, dataset: Dataset, validation: int) -> None:
         self.course = Course(run, dataset, validation=validation)
@@ -141,7 +142,7 @@ class _Member:
         self.ahead = self._draw_epoch()
 
     def draw(self) -> None:
-        """Draw the order and augmentation of the epoch after the present one, if there is one."""
+        """Draw the order and augmentation of the next epoch, unless the present epoch is the last."""
         if self.course.epochs + 1 < self.course.run.recipe.epochs:
             self.ahead = self._draw_epoch()
 
@@ -152,18 +153,20 @@ class _Member:
 
 
 class Cohort:
-    """A fixed number of places in which networks of one architecture make every step together.
+    """A fixed number of places. The networks in the places have one architecture and make each step together.
 
-    With another number of places, a GPU's matrix products may add in another order. So the number is fixed,
-    and part of the engine's name. An empty place trains too, with zero parameters and zero learning rate.
-    Everything that differs between runs is in tensors, so that one recorded step trains all runs.
+    With another number of places, a GPU's matrix products may add numbers in another order. So the number is
+    fixed, and the engine's name contains it. An empty place trains a network with zero parameters at learning
+    rate zero. Everything that differs between runs is in tensors. So one recorded step can train all runs.
     """
 
     def __init__(self, like: Run, dataset: Dataset, *, examples: int, places: int) -> None:
-        """Make places for runs with the `make_cohort_key` of `like`, each trained on `examples` examples.
+        """Make places for runs that have the same `make_cohort_key` as `like`.
+
+        Each epoch of each run has `examples` examples.
 
         Raises:
-            NotCovered: the engine cannot train such runs. The message has the reason.
+            NotCovered: the engine cannot train such runs. The message is the reason.
         """
         self._images, self._labels = dataset.images, dataset.labels
         self._classes = len(dataset.classes)
@@ -191,7 +194,7 @@ class Cohort:
         self._graphs = self._record_graphs() if graphs.can_record(self._device) else {}
 
     def seat(self, place: int, run: Run) -> None:
-        """Give a place to a run, with its initial network and a new optimiser."""
+        """Put a run into a place: copy the run's initial parameters, and reset the place's optimiser."""
         model = build_initial_model(run, self._images.shape[1:], self._classes)
         self.parameters[place] = torch.cat([p.detach().flatten() for p in model.parameters()]).to(
             self.parameters
@@ -205,7 +208,7 @@ class Cohort:
         self._optimizer.reset(place, None)
 
     def load(self, place: int, order: Tensor, draws: Sequence[Draws]) -> None:
-        """Load a place's next epoch: indices `(examples,)` and the augmentation draws of its batches."""
+        """Load a place's next epoch: example indices `(examples,)`, and each batch's augmentation draws."""
         self._order[place] = order.to(self._device)
         if self._flipped is not None:
             flipped = [batch.flipped for batch in draws if batch.flipped is not None]
@@ -218,7 +221,7 @@ class Cohort:
             self._brightness[place] = torch.cat(factors).to(self._device)
 
     def epoch(self) -> Tensor:
-        """Train one epoch. Return summed loss and correct predictions at `marks`, `(marks, places, 2)`."""
+        """Train one epoch. Return summed loss and number correct at each mark, `(marks, places, 2)`."""
         self._position.zero_()
         self._totals.zero_()
         readings = []
@@ -229,7 +232,7 @@ class Cohort:
             self.train(batches - full, self._rest)
             done = full
             readings.append(self._totals.clone())
-        return torch.stack(readings)  # without waiting: the device may still be working
+        return torch.stack(readings)  # does not wait for the device, which may still be working
 
     def train(self, steps: int, size: int) -> None:
         """Make `steps` steps on the next batches of `size` examples."""
@@ -243,7 +246,10 @@ class Cohort:
             steps -= at_once
 
     def count_correct(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        """Count each place's correct predictions by class, `(places, classes)`, on images `(places, n)`."""
+        """Count correct predictions by place and class, `(places, classes)`.
+
+        `indices` `(places, n)` selects the images of each place.
+        """
         places, right = len(indices), []
         use_precision(self._precision)
         with torch.inference_mode():
@@ -253,13 +259,13 @@ class Cohort:
         return count_by_class(torch.cat(right, dim=1), labels[indices], self._classes)
 
     def state(self, place: int) -> dict[str, Tensor]:
-        """Copy a place's parameters to the CPU, as a `state_dict` of the model."""
+        """Copy a place's parameters to the CPU as a `state_dict` of the model."""
         row = self.parameters[place].cpu()
         torch.nn.utils.vector_to_parameters(row, self._model.parameters())
         return {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
 
     def _step(self, size: int) -> None:
-        """Make one step of every place on its next `size` examples, without any work on the host."""
+        """Make one training step in every place, on the place's next `size` examples, all on the device."""
         columns = self._position + self._columns[:size]
         batch = self._order.index_select(1, columns).flatten()
         draws = Draws(
@@ -269,7 +275,7 @@ class Cohort:
         )
         images = apply_draws(self._images.index_select(0, batch), draws)
         labels = self._labels.index_select(0, batch)
-        # Autograd binds a leaf tensor to the stream of its first use, so each step makes a new leaf.
+        # Autograd binds a leaf tensor to the CUDA stream of its first use. So each step makes a new leaf.
         parameters = self.parameters.detach().requires_grad_()
         places = len(parameters)
         stream = self._seeds, self._optimizer.steps
@@ -283,7 +289,7 @@ class Cohort:
             self._position.add_(size)
 
     def _record_graphs(self) -> dict[tuple[int, int], graphs.Graph]:
-        """Record the steps by batch size and number of steps. All places are empty, so no run is trained."""
+        """Record graphs, by batch size and number of steps. All places are empty, so no run is trained."""
         sizes = [self._batch_size] * (self._full_batches > 0) + [self._rest] * (self._rest > 0)
         wanted = [(size, 1) for size in sizes]
         if self._full_batches >= STEPS_PER_GRAPH:
@@ -297,7 +303,7 @@ class Cohort:
         return graphs.record(self._device, warm_up, bodies)
 
     def _repeat(self, size: int, count: int, *, restart: bool = False) -> None:
-        """Make `count` steps. With `restart`, each is on the first examples."""
+        """Make `count` steps. With `restart`, every step is on the first examples of the epoch."""
         for _ in range(count):
             if restart:
                 self._position.zero_()

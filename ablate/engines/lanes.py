@@ -14,9 +14,9 @@ from ablate.engines.training import NotCovered
 
 
 def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | None:
-    """Why this engine cannot train the run exactly as the torch loop engine would, or None if it can.
+    """Explain why this engine cannot train the run exactly as the torch loop engine would. None if it can.
 
-    The first call on a machine that needs the C++ library compiles the library, which takes some seconds.
+    The first call that needs the C++ library compiles it, which takes some seconds.
     """
     if device.type != "cpu":
         return f"it runs on a CPU, not on {device.type}"
@@ -83,8 +83,8 @@ class LanesTrainer:
         masks = []
         for layer, block in self._layers:
             if block.dropout:
-                # Draw as nn.Dropout does, layer by layer from the run's random stream, so that the masks
-                # equal those of the torch loop engine.
+                # Draw layer by layer from the run's random stream, as nn.Dropout does. The masks are then
+                # equal to the masks of the torch loop engine.
                 mask = torch.empty(len(batch), layer.outs).bernoulli_(1 - block.dropout)
                 masks.append(mask.div_(1 - block.dropout))
                 layer.dropout = masks[-1].data_ptr()
@@ -109,7 +109,7 @@ class LanesTrainer:
 
 
 def _describe_examples(images: Tensor, labels: Tensor, batch: Tensor) -> Examples:
-    # `Examples` contains only addresses of the tensors, so the caller must keep the tensors alive.
+    # `Examples` contains only the addresses of the tensors. So the caller must keep the tensors alive.
     if not len(batch) or batch.dtype != torch.int64 or not batch.is_contiguous():
         raise ValueError(
             f"a batch must be a non-empty contiguous int64 tensor, not {len(batch)} of {batch.dtype}"

@@ -28,11 +28,11 @@ ACTIVATIONS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A layer with weights, and the activation and pooling or dropout that follow it."""
+    """A convolution or dense layer, and the activation and the pooling or dropout that follow it."""
 
     weighted: nn.Conv2d | nn.Linear
     activation: int
-    """Position in `ACTIVATIONS`."""
+    """The activation's position in `ACTIVATIONS`."""
     pool: Pool | None
     dropout: float
     """Probability of zeroing a unit of a dense layer's output."""
@@ -69,10 +69,10 @@ class _Queue:
 
 
 def split_into_blocks(model: nn.Module) -> list[Block]:
-    """Split the network into convolutions, then dense layers, each with activation and pooling or dropout.
+    """Split the network into blocks: first those with a convolution, then those with a dense layer.
 
     Raises:
-        NotCovered: the network has another form, or a layer has an option that lanes.cpp lacks.
+        NotCovered: the network has another form, or a layer has an option that lanes.cpp does not support.
     """
     if type(model) is not nn.Sequential:  # a subclass may call its layers in another order
         raise NotCovered("the network is not a plain nn.Sequential")

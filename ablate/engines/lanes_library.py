@@ -1,4 +1,4 @@
-"""The C++ library of the lanes engine: compiles it at first use and loads it with ctypes."""
+"""Compile the C++ library of the lanes engine at its first use, and load it with ctypes."""
 
 import ctypes
 import hashlib
@@ -80,7 +80,7 @@ class Examples(ctypes.Structure):
 
 @lru_cache(maxsize=1)
 def load_library() -> ctypes.CDLL | str:
-    """Return the compiled library, or the reason why there is none. Later calls do not compile again."""
+    """Return the compiled library, or the reason why this is impossible. Only the first call compiles."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return f"it is written for Linux on x86-64, not {sys.platform} on {platform.machine()}"
     named = os.environ.get("CXX")
@@ -101,7 +101,7 @@ def load_library() -> ctypes.CDLL | str:
 
 
 def compile_library(compiler: str) -> Path:
-    """Compile for this source, compiler, flags and CPU, unless the cache has the result. Return its path."""
+    """Return the path of the library for this source, compiler, flags and CPU. Compile it if not cached."""
     source = "".join(path.read_text(encoding="utf-8") for path in (SOURCE, *HEADERS))
     cpu = re.search("^flags.*$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     made_from = [source, _run(compiler, "--version"), *FLAGS, cpu[0] if cpu else ""]
@@ -110,7 +110,8 @@ def compile_library(compiler: str) -> Path:
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One process compiles while others wait. A process may be killed, so only a complete file gets the name.
+    # One process compiles while others wait. The file gets its final name only once it is complete, because
+    # the process may be killed earlier.
     with FileLock(path.with_suffix(".lock")), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         if not path.exists():
             whole = Path(scratch, path.name)

@@ -1,4 +1,4 @@
-"""Describe a torch network to lanes.cpp: integer tables for its geometry, and memory for its values."""
+"""Describe a torch network for lanes.cpp: integer tables for its geometry, and memory for its values."""
 
 import ctypes
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from ablate.engines.lanes_library import Layer, Network
 
 IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 FILTER_PRODUCTS = {3: 4, 5: 6, 7: 9}
-"""Products in a row by kernel size, for the kernel sizes that lanes.cpp computes by minimal filtering."""
+"""For each kernel size that lanes.cpp computes by minimal filtering: the products per kernel row."""
 
 
 class Memory:
     """Allocates the memory that the C++ code works on, and keeps this memory alive.
 
-    Vectors need addresses that are multiples of 64 bytes. torch's memory normally has such addresses.
+    Vectors need addresses that are multiples of 64. torch normally allocates memory at such addresses.
     """
 
     def __init__(self, lanes: int) -> None:
@@ -37,11 +37,11 @@ class Memory:
         return tensor
 
     def vectors(self, count: int) -> int:
-        """Allocate `count` zero vectors with one lane for each example. Return their address."""
+        """Allocate `count` vectors of zeros, with one lane for each example. Return their address."""
         return self.floats(count * self.lanes).data_ptr()
 
     def map(self, source: "_Map") -> int:
-        """Allocate a map, and one more vector, which minimal filtering reads after a row of odd width."""
+        """Allocate a map and one extra vector. Minimal filtering reads one vector past a row of odd width."""
         return self.vectors(source.size + 1)
 
     def table(self, values: ArrayLike) -> int:
@@ -53,7 +53,10 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class _Map:
-    """The layout of an example in a layer's input: zero-padded channels. A dense feature is a 1×1 channel."""
+    """The layout of an example in a layer's input: channels, padded with zeros.
+
+    The input of a dense layer has a 1×1 channel for each feature.
+    """
 
     channels: int
     height: int
@@ -82,7 +85,7 @@ class _Map:
 def describe_network(
     model: nn.Module, image_shape: Sequence[int], groups: int, memory: Memory
 ) -> tuple[Network, ctypes.Array[Layer]]:
-    """Describe the network for batches of `groups` groups of examples, and each layer.
+    """Describe the network and each of its layers, for batches of `groups` groups of examples.
 
     The caller must keep both results alive. The model's parameters become views of one buffer.
     """
@@ -130,7 +133,7 @@ def describe_network(
 def _describe_layer(
     block: Block, following: Block | None, source: _Map, memory: Memory
 ) -> tuple[Layer, _Map]:
-    """Make a block's tables, and the layout of its output, padded for the following block."""
+    """Make a block's tables. Also return the layout of its output, with the padding of the next block."""
     weighted = block.weighted
     if isinstance(weighted, nn.Conv2d):
         padding = following.padding if following else 0
@@ -142,7 +145,7 @@ def _describe_layer(
 
 
 def _place_parameters(layer: Layer, block: Block, to_gradient: int) -> None:
-    """Point the layer to its parameters. Their gradients lie `to_gradient` bytes further."""
+    """Set the addresses of the layer's parameters, and of the gradients `to_gradient` bytes after them."""
     weight, bias = block.weighted.weight.data_ptr(), cast(Tensor, block.weighted.bias).data_ptr()
     layer.weight, layer.weight_gradient = weight, weight + to_gradient
     layer.bias, layer.bias_gradient = bias, bias + to_gradient
@@ -165,7 +168,7 @@ def _describe_convolution(
     padding: int,
     memory: Memory,
 ) -> tuple[Layer, _Map]:
-    """Make a convolution's tables, and the layout of its output after pooling, padded for the next layer."""
+    """Make a convolution's tables. Also return the layout of its output after pooling, with `padding`."""
     kernel, stride, dilation = conv.kernel_size[0], conv.stride[0], conv.dilation[0]
     reach = dilation * (kernel - 1) + 1
     height, width = ((n + 2 * source.padding - reach) // stride + 1 for n in (source.height, source.width))
@@ -216,7 +219,7 @@ def _describe_convolution(
 
 
 def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
-    """Make a dense layer's tables, as those of a convolution on one pixel, and the layout of its output."""
+    """Make a dense layer's tables, as for a convolution with one output pixel, and its output's layout."""
     features = linear.in_features
     layer = Layer(
         taps=features,
@@ -235,5 +238,5 @@ def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
 
 
 def _grid_positions(rows: IntArray, columns: IntArray, width: int) -> IntArray:
-    """Compute the positions `row * width + column` of all pairs, row by row."""
+    """Compute the position `row * width + column` for all pairs of a row and a column, row by row."""
     return (rows[:, None] * width + columns).ravel()

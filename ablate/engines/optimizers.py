@@ -1,4 +1,4 @@
-"""Optimisers for many sets of parameters at once, each with its own settings."""
+"""Optimisers for many networks at once: each network's parameters have their own settings."""
 
 from math import log
 
@@ -8,13 +8,13 @@ from torch import Tensor
 from ablate.study.spec import Recipe
 
 RULES = ("sgd", "adam", "adamw")
-"""The rules that cohorts and lanes have. lanes.cpp uses the same order."""
+"""The update rules that the cohort and lanes engines support. lanes.cpp numbers them in this order."""
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 
 
 class Optimizer:
-    """torch.optim's SGD, Adam and AdamW on rows of parameters, each row with its own settings."""
+    """torch.optim's SGD, Adam and AdamW for many networks. Each row is one network's parameters."""
 
     def __init__(self, rule: str, parameters: Tensor) -> None:
         self._rule = rule
@@ -23,13 +23,13 @@ class Optimizer:
         self._second = torch.zeros_like(parameters) if rule != "sgd" else None
         rows, device = len(parameters), parameters.device
         self.steps = torch.zeros(rows, 1, dtype=torch.int64, device=device)
-        """Number of steps that each row has made, `(rows, 1)`."""
+        """The number of steps of each row so far, `(rows, 1)`."""
         self._rate, self._momentum, self._decay = torch.zeros(
             3, rows, 1, dtype=parameters.dtype, device=device
         ).unbind()
 
     def reset(self, row: int, recipe: Recipe | None) -> None:
-        """Start a row anew with a recipe's settings. With None, the row's parameters no longer change."""
+        """Reset a row, and give it the recipe's settings. With None, the row's parameters stay constant."""
         for moment in (self._first, self._second):
             if moment is not None:
                 moment[row] = 0
@@ -53,7 +53,7 @@ class Optimizer:
             return
         first.lerp_(gradient, 1 - BETAS[0])
         second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        # 1 - βᵗ by expm1 is exact to the last digit, also in float32, where 1 - 0.999 has five digits.
+        # expm1 computes 1 - βᵗ with full precision. In float32, plain 1 - 0.999 has only five correct digits.
         done = self.steps.to(parameters.dtype)
         size = rate / -torch.expm1(done * log(BETAS[0]))
         root = (-torch.expm1(done * log(BETAS[1]))).sqrt()

@@ -1,13 +1,13 @@
-"""Convolutions for many replicas at once, each replica with its own weights, as batched matrix products.
+"""Compute the convolutions of many replicas, each with its own weights, as batched matrix products.
 
-torch's own convolution is not used: it would need one group per replica, and torch's kernels for grouped
-convolutions are slow. There are two ways to write a convolution as a product:
+torch's own convolution is not used. It would need one group per replica, and torch's kernels for grouped
+convolutions are slow. There are two ways to write a convolution as a matrix product:
 
-- by rows: a row of the output is a product of `kernel height` rows of the input with a band matrix, which has
-  the weights along its diagonals. The rows are copied `kernel height` times, and the products have a good
-  shape for a GPU. The band matrix is larger than the weights, which small layers can afford.
-- by patches: a pixel of the output is a product of its patch with the weights. The pixels are copied
-  `kernel height · kernel width` times.
+- by rows: a row of the output is the product of `kernel height` rows of the input and a band matrix. This
+  matrix has the weights along its diagonals. Each input row is copied `kernel height` times. The products have
+  a good shape for a GPU. The band matrix is larger than the weights, so only small layers use it.
+- by patches: a pixel of the output is the product of a patch of the input and the weights. Each input pixel
+  is copied `kernel height · kernel width` times.
 
 For a step of LeNet-5 on 256 images, rows move a third of the bytes that patches move (measured:
 reports/performance). The gradients are written by hand, because autograd would copy activations.
@@ -25,16 +25,16 @@ from torch import Tensor
 
 Pair = tuple[int, int]
 LARGEST_BAND = 1 << 18
-"""A band matrix has at most so many numbers, 1 MB of float32. A larger convolution goes by patches."""
+"""A band matrix has at most this many numbers: 1 MB of float32. A larger convolution uses patches."""
 EXTRA = 4
-"""Columns of ones beside the rows: the first one brings in the bias. Four keep rows aligned to 16 bytes."""
+"""Columns of ones appended to the rows. The first adds the bias. Four columns keep 16-byte alignment."""
 PRODUCTS_AT_ONCE = 32
-"""A weight's gradient sums over a batch. So many products at once keep a GPU busy while they do that."""
+"""Weight gradients are sums over a batch. With few replicas, a sum is split to give a GPU this many products."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """The options of torch.nn.Conv2d with the same names, rows first."""
+    """Options with the same meaning as in torch.nn.Conv2d. The value for rows comes first."""
 
     kernel: Pair
     stride: Pair
@@ -54,7 +54,7 @@ class Geometry:
 class Convolution:
     """A convolution of each replica's images with its own weights.
 
-    `weight` and `bias` are positions among the parameters.
+    `weight` and `bias` are positions in the network's list of parameters.
     """
 
     weight: int
@@ -74,14 +74,14 @@ class Convolution:
 
 @dataclass(frozen=True, kw_only=True)
 class _Band:
-    """Where a band matrix has which weight. The band has a row for each input of a window of rows."""
+    """Which weight is where in a band matrix. The matrix has a row for each input in a window of rows."""
 
     source: Tensor
-    """For each number of the matrix, its position among a replica's weights, its bias and a zero."""
+    """For each number of the matrix, its position among a replica's weights, then its biases, then a zero."""
     places: Tensor
-    """For each weight and bias, its places in the matrix, `(weights, output width)`."""
+    """For each weight and each bias, its places in the matrix, `(weights and biases, output width)`."""
     counts: Tensor
-    """1 where such a place exists, 0 where it would lie in the padding. It has the shape of `places`."""
+    """1 where the entry of `places` exists, 0 where it would lie in the padding. The shapes are equal."""
 
 
 @lru_cache(maxsize=256)
@@ -107,7 +107,7 @@ def _lay_out_band(geometry: Geometry, shape: tuple[int, ...], width: int, device
 
 
 class _ByRows(torch.autograd.Function):
-    """Windows of rows times a band matrix, one product per replica. Tensors are in channels_last order."""
+    """Multiply windows of rows by a band matrix: one product per replica, tensors in channels_last order."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
@@ -170,14 +170,15 @@ class _ByRows(torch.autograd.Function):
 
 
 class _ByPatches(torch.autograd.Function):
-    """Weights times patches, one product per image.
+    """Multiply weights by patches: one product per image.
 
     With one product per replica, a single thread block would sum a weight's gradient over all pixels of a
     batch. One product per image keeps a GPU busy. Each image then needs a copy of the weights, but this copy
     is small compared with the patches.
 
-    On CUDA, F.unfold launches one kernel per image (Im2Col.cu), but a strided copy launches one kernel per
-    batch. F.fold works on a whole batch. It sums in a fixed order, unlike the backward pass of as_strided.
+    F.unfold is not used: on CUDA it launches one kernel per image (Im2Col.cu), while a strided copy needs one
+    kernel per batch. F.fold is used, because it takes a whole batch and sums in a fixed order. The backward
+    pass of as_strided does not sum in a fixed order.
     """
 
     @staticmethod
@@ -213,7 +214,7 @@ class _ByPatches(torch.autograd.Function):
 
 
 def _copy_patches(images: Tensor, geometry: Geometry) -> Tensor:
-    """The input pixels of each output pixel, `(n, in · kernel, pixels)`."""
+    """Copy the input pixels of each output pixel: `(n, in · kernel height · kernel width, output pixels)`."""
     rows, columns = geometry.padding
     padded = F.pad(images, (columns, columns, rows, rows)) if rows or columns else images
     count, channels = padded.shape[:2]
@@ -232,6 +233,6 @@ def _copy_patches(images: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _copy_to_each(weight: Tensor, images: int) -> Tensor:
-    """Each replica's weights `(R, out, taps)` for each of its images: `(images, out, taps)`."""
+    """Copy each replica's weights `(R, out, taps)` once for each of its images: `(images, out, taps)`."""
     replicas, *shape = weight.shape
     return weight[:, None].expand(-1, images // replicas, -1, -1).reshape(images, *shape)

@@ -1,8 +1,8 @@
-"""Layers for many replicas at once. Each does the work of a torch layer, with parameters for each replica.
+"""Layers for many replicas at once. Each class computes a torch layer with other parameters per replica.
 
-With R replicas and batches of b examples, activations have the shape `(R·b, …)`. A layer that treats
-each example separately is torch's own layer on that tensor. Convolutions and dense layers are batched matrix
-products.
+With R replicas and batches of b examples, activations have the shape `(R·b, …)`. If a layer has no parameters
+and treats each example separately, torch's own layer is applied to this tensor. Convolutions and dense layers
+are batched matrix products.
 """
 
 from collections.abc import Sequence
@@ -38,15 +38,16 @@ class Layer(Protocol):
     def __call__(self, parameters: Sequence[Tensor], x: Tensor, keys: Tensor | None, /) -> Tensor:
         """Compute the output `(R·b, …)`.
 
-        `parameters` are those of the whole network. `keys` are the keys of dropout. None turns dropout off.
+        `parameters` has the parameters of the whole network. `keys` has the keys for dropout masks. If `keys`
+        is None, dropout is off.
         """
 
 
 def replicate_layer(module: nn.Module, number: int, positions: dict[int, int], count: int) -> Layer:
-    """Make the layer for all replicas. `positions` has each parameter's position, by the parameter's id.
+    """Make the layer for all replicas. `positions` maps a parameter's id to its position in the network.
 
     Raises:
-        NotCovered: the layer would mix replicas, draw from a common generator, or keep state of its own.
+        NotCovered: the layer would mix replicas, draw from the global generator, or keep a state (buffers).
     """
     if type(module) is nn.Dropout:
         return Dropout(share=module.p, number=number, replicas=count)
@@ -96,7 +97,10 @@ class _EachAlone:
 
 @dataclass(frozen=True, kw_only=True)
 class _Dense:
-    """A linear layer as one batched product. `weight` and `bias` are positions among the parameters."""
+    """A dense layer as one batched matrix product.
+
+    `weight` and `bias` are positions in the network's list of parameters.
+    """
 
     weight: int
     bias: int | None
@@ -113,11 +117,11 @@ class _Dense:
 
 @dataclass(frozen=True, kw_only=True)
 class _Vectorised:
-    """Any other layer. torch.vmap applies it to each replica, which is exact for whatever it computes."""
+    """Any other layer. torch.vmap applies the layer to each replica, with exact results for every layer."""
 
     module: nn.Module
     names: dict[str, int]
-    """The layer's names for its parameters, and their positions among those of the network."""
+    """For each parameter's name in the layer, its position in the network's list of parameters."""
     replicas: int
 
     def __call__(self, parameters: Sequence[Tensor], x: Tensor, _keys: Tensor | None, /) -> Tensor:
@@ -134,8 +138,8 @@ class Dropout:
     """Dropout whose mask is a hash of the replica's key, the layer's number and the unit's number.
 
     torch's generator would draw the masks of all replicas from one random stream. The hash gives each replica
-    its own random stream, independent of the other replicas. A hash is only arithmetic, so a CUDA graph can
-    record it.
+    its own random stream, independent of the other replicas. A CUDA graph can record the hash, because it
+    consists only of arithmetic.
     """
 
     share: float
@@ -163,10 +167,10 @@ def make_dropout_keys(seeds: Tensor, steps: Tensor) -> Tensor:
 
 
 def _hash(bits: Tensor) -> Tensor:
-    """Hash 32-bit numbers stored in int64 by lowbias32 of Chris Wellons' hash prospector.
+    """Hash 32-bit numbers, stored as int64, with the bijection lowbias32 of Chris Wellons' hash prospector.
 
-    This hash is a bijection. The code subtracts 2³² from the second factor, so that every product fits int64.
-    The result is the same modulo 2³².
+    The code subtracts 2³² from the second factor. The products then fit into int64, and the result is the
+    same modulo 2³².
     """
     bits = bits ^ (bits >> 16)
     bits = bits * 0x7FEB352D & LOW_BITS

@@ -1,4 +1,4 @@
-"""A network as a function of many sets of parameters at once: replica r gets batch r and parameters r."""
+"""Compute many replicas of a network at once. Each replica has its own parameters and its own batch."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,10 @@ class Replicas:
     """`count` copies of a network, each with its own parameters."""
 
     def __init__(self, model: nn.Module, count: int) -> None:
-        """Replicate the layers of `model`. Only the shapes of its parameters are used, not their values.
+        """Replicate the layers of `model`. Only the shapes of its parameters matter, not their values.
 
         Raises:
-            NotCovered: a layer cannot be replicated exactly, or there is nothing to train.
+            NotCovered: a layer cannot be replicated exactly, or the network has no trainable parameters.
         """
         self.count = count
         self._model = model
@@ -40,9 +40,9 @@ class Replicas:
     ) -> Tensor:
         """Compute the logits `(R, b, classes)` of images `(R, b, channels, height, width)`.
 
-        `parameters` is `(R, size)`: a row lists a replica's parameters in the model's order. `stream` has
-        each replica's dropout seed and step number, int64 `(R, 1)`. If `stream` is given, the network is in
-        train mode, else in evaluation mode.
+        `parameters` is `(R, size)`: row r has the parameters of replica r, in the model's order. `stream` has
+        the dropout seeds and the step numbers of the replicas, both int64 `(R, 1)`. With `stream`, the network
+        is in training mode; without `stream`, it is in evaluation mode.
         """
         self._model.train(stream is not None)
         keys = make_dropout_keys(*stream) if stream is not None and self._drops else None

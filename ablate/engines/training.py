@@ -1,4 +1,4 @@
-"""The parts that all engines share: the course of a run, its running means, evaluation and record."""
+"""What all engines share: the epochs of a run, its running means, its evaluation and its record."""
 
 import ctypes
 import math
@@ -19,13 +19,13 @@ from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
 from ablate.seeds import derive_seed, seeded_streams
 
 POINTS_PER_EPOCH = 5
-# Runs of one seed share a split, so splits are cached. A split takes 20 ms. A cohort trains on 100,000
-# examples in that time.
+# Runs with the same seed share a split, so splits are cached. Computing a split takes 20 ms. In 20 ms, a
+# cohort trains on 100,000 examples.
 _split = lru_cache(maxsize=32)(split)
 
 
 class NotCovered(Exception):  # noqa: N818  # not an error: the torch loop engine trains the network instead
-    """An engine cannot train a network exactly. The message is one short sentence with the reason."""
+    """An engine cannot train a network exactly as the torch loop does. The message is the reason."""
 
 
 class Trainer(Protocol):
@@ -51,7 +51,7 @@ class Trainer(Protocol):
 
 
 class Course:
-    """One run from epoch to epoch, for any engine: its training examples, its results and its end.
+    """The state of one run across its epochs, for any engine: its examples, its results, and when it ends.
 
     If the loss is not finite after an epoch, the run ends as diverged. If the validation accuracy is below
     the run's floor for that epoch, the run ends as pruned.
@@ -70,7 +70,7 @@ class Course:
 
     @property
     def examples_per_epoch(self) -> int:
-        """How many examples an epoch trains on. With `drop_last`, a smaller last batch does not count."""
+        """How many examples an epoch trains on. With `drop_last`, a smaller last batch is left out."""
         return self.run.recipe.count_examples_per_epoch(len(self.train_indices))
 
     def draw_order(self) -> Tensor:
@@ -95,7 +95,8 @@ class Course:
     @property
     def wants_validation(self) -> bool:
         """Whether to evaluate on the validation images after this epoch."""
-        # Tuning needs the last epoch only. Searches compare whole curves, and figures show confirmed ones.
+        # Tuning needs only the last epoch. A search compares whole curves, and figures show the whole curves
+        # of confirmed runs.
         looks = self.last or self.run.phase in (Phase.CONFIRM, Phase.SEARCH)
         return looks and len(self.validation_indices) > 0 and not self._diverged
 
@@ -112,11 +113,11 @@ class Course:
 
     @property
     def wants_test(self) -> bool:
-        """Whether to evaluate on the test images. Only confirmed runs do so, once, at their end."""
+        """Whether to evaluate on the test images. Only a confirmed run does so, after its last epoch."""
         return self.last and self.run.phase == Phase.CONFIRM and not self._diverged
 
     def record(self, engine: str, tested: Score | None) -> RunRecord:
-        """Make the record of the run once the run has ended. `tested` is its score on the test images."""
+        """Make the record of a run that has ended. `tested` is the run's score on the test images."""
         run, final = self.run, self._points[-1]
         return RunRecord(
             phase=run.phase,
@@ -158,9 +159,10 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> R
 
 
 def _evaluate(trainer: Trainer, seed: int, images: Tensor, labels: Tensor) -> Tensor:
-    """Count the correct predictions. A network that draws random numbers here draws the same ones each time.
+    """Count the correct predictions of each class.
 
-    Its draws do not change the random numbers of training, which are of another stream.
+    Random numbers that a network draws here are the same in every evaluation. They come from a stream of
+    their own, so they do not change the random numbers of training.
     """
     with seeded_streams(seed, "evaluation", images.device):
         return trainer.evaluate(images, labels)
@@ -170,8 +172,8 @@ def settle_process(threads: int) -> None:
     """Set up this process for training: the number of threads, and an allocator that keeps freed memory.
 
     By default, glibc returns the memory of a step's activations to the operating system, and requests new
-    memory at the next step. Keeping this memory raised LeNet's training from 7.5 to 10.9 thousand examples/s
-    on one core (measured, medians).
+    memory at the next step. When glibc keeps this memory, the median training speed of LeNet on one core
+    rises from 7.5 to 10.9 thousand examples/s (measured).
     """
     torch.set_num_threads(threads)
     settle_kernels()
@@ -184,7 +186,7 @@ def settle_process(threads: int) -> None:
 
 
 def list_marks(examples: int, batch_size: int) -> list[tuple[int, int]]:
-    """List the points of an epoch where the running means are read, as numbers of batches and examples."""
+    """List when to read the running means in an epoch: after how many batches, and how many examples."""
     batches = -(-examples // batch_size)
     numbers = {round((i + 1) * batches / POINTS_PER_EPOCH) for i in range(POINTS_PER_EPOCH)} - {0}
     return [(number, min(number * batch_size, examples)) for number in sorted(numbers)]
@@ -193,11 +195,10 @@ def list_marks(examples: int, batch_size: int) -> list[tuple[int, int]]:
 def make_curve(
     epoch: int, read_at: Sequence[tuple[int, int]], totals: Sequence[Sequence[float]]
 ) -> list[EpochPoint]:
-    """Compute the mean loss and accuracy since the start of the epoch, at the marks `read_at`.
+    """Compute the mean loss and accuracy since the start of the epoch, at each mark in `read_at`.
 
-    Dive into Deep Learning (D2L) plots the same means.
-
-    `totals` has the summed loss and the number of correct predictions at each mark.
+    `totals` has the summed loss and the number of correct predictions at each mark. Dive into Deep Learning
+    (D2L) plots the same means.
     """
     batches = read_at[-1][0]
     return [
@@ -219,14 +220,14 @@ def _train_epoch(
         trainer.step(batch)
         if number in read_after:
             readings.append(trainer.totals())
-    # This call waits for the device, once per epoch. The device may be working until here.
+    # `tolist` waits for the device, once per epoch. All calls before it return while the device is working.
     values = torch.stack(readings).tolist()
     seconds = time.perf_counter() - started
     return make_curve(epoch, read_at, values), seconds
 
 
 def repeat_batches(examples: int, batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield shuffled full batches without end, for timing, as indices `(batch_size,)` on the device."""
+    """Yield shuffled full batches for timing, without end: indices `(batch_size,)` on the device."""
     generator = torch.Generator().manual_seed(derive_seed(0, "timing order"))
     size = min(batch_size, examples)
     while True:

@@ -1,4 +1,4 @@
-"""Try a run with the real thing before anything trains: its first batch, its last one, and evaluation."""
+"""Try a run before any training starts: steps on its first and its last batch, and evaluation."""
 
 import functools
 import math
@@ -23,19 +23,20 @@ from ablate.torch_settings import keep_torch_settings
 
 
 def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, ...]) -> tuple[str, ...]:
-    """Train a step on a full batch and on a batch of the last one's size, and evaluate, on the run's device.
+    """Train one step on a full batch and one on a batch as small as the epoch's last, and evaluate.
 
-    A user's network is built and trained twice, to find out whether its seed determines its numbers. It is
-    built once with another seed, to find out whether the seed decides anything.
+    All of this happens on the run's device. A user's network is built and trained twice with one seed, to
+    find out whether the seed determines its numbers. It is also built with another seed, to find out whether
+    the seed changes anything.
 
     Args:
         run: the run to try.
-        dataset: images of the right shape on the device that will train, the real ones where possible.
-        examples: how many examples an epoch has. This gives the last batch's size.
+        dataset: images of the right shape on the device that will train: the real images where possible.
+        examples: how many examples an epoch has. This number determines the size of the last batch.
         evaluated: how many images each evaluation has.
 
     Returns:
-        Sentences about random numbers that are the same at every seed.
+        Sentences that warn about random numbers that are the same at every seed.
 
     Raises:
         ModelError: the run would fail. `keyword` names the key of the study at fault: `model`, or
@@ -91,7 +92,7 @@ def _try_training(run: Run, dataset: Dataset, examples: int) -> Attempt:
 
 
 def _list_sizes(examples: int, batch_size: int) -> list[int]:
-    """List the different sizes of batches, the first batch's first."""
+    """List the different batch sizes of an epoch, beginning with the size of the first batch."""
     sizes = (min(batch_size, examples), examples % batch_size)
     return [size for size in dict.fromkeys(sizes) if size]
 
@@ -104,7 +105,7 @@ def _check_output(model: str, classes: int, network: nn.Module, given: tuple[Ten
 
 
 def _require_own_parameters(run: Run, first: nn.Module, second: nn.Module) -> None:
-    """Require that two networks of one arm share no parameter. Otherwise a run would go on with another's."""
+    """Require that two networks of one arm share no parameter. Otherwise all runs would train one network."""
     both = [{id(tensor) for tensor in (*one.parameters(), *one.buffers())} for one in (first, second)]
     if both[0] & both[1]:
         raise ModelError(

@@ -1,4 +1,4 @@
-"""Try whether a run's seed determines the numbers of a user's network, and whether it decides anything."""
+"""Test whether a run's seed determines the numbers of a user's network, and whether it changes anything."""
 
 import functools
 from collections.abc import Iterator
@@ -18,17 +18,17 @@ from ablate.models.own_networks import CHECKED_IMAGES
 from ablate.seeds import read_streams, seeded_streams
 
 FURTHER_PASSES = 16
-"""How many passes of two images follow in each mode. Some networks draw only after several passes.
+"""The number of forward passes in each mode. Some networks draw random numbers only after several passes.
 
-For a LeNet, all passes together take 25 ms of processor time.
+For a LeNet, all these passes together take 25 ms of processor time.
 """
 
 
 class Attempt:
-    """A run's network that was just built, and the logits that it gives from now on."""
+    """A network that was just built for a run. This object records all logits that the network returns."""
 
     def __init__(self, run: Run, trainer: LoopTrainer) -> None:
-        """Keep a copy of the initial parameters, and note the logits of each pass."""
+        """Copy the initial parameters, and start to record the logits of each pass."""
         self.run = run
         self.trainer = trainer
         self.start = {name: tensor.detach().clone() for name, tensor in trainer.model.named_parameters()}
@@ -41,7 +41,7 @@ class Attempt:
 
 
 def pass_again(attempt: Attempt, dataset: Dataset, passes: int = FURTHER_PASSES) -> dict[str, bytes]:
-    """Pass two images through the network again and again, in both modes. Do not train.
+    """Pass two images through the network `passes` times in each mode, without training.
 
     Returns:
         The states of the global generators after the passes in training mode.
@@ -65,9 +65,10 @@ def pass_again(attempt: Attempt, dataset: Dataset, passes: int = FURTHER_PASSES)
 
 
 def require_same_numbers(first: Attempt, again: Attempt, *, exact: bool) -> None:
-    """Require that two networks with one seed start equal, and are equal after the same steps and passes.
+    """Require that two networks with the same seed are equal at the start and after equal steps and passes.
 
-    If not `exact`, only the initial parameters are compared. On a GPU, sums may differ by rounding.
+    If `exact` is false, the function compares only the initial parameters. This is for GPUs, where sums may
+    differ by rounding.
 
     Raises:
         ModelError: a number differs.
@@ -89,7 +90,7 @@ def require_same_numbers(first: Attempt, again: Attempt, *, exact: bool) -> None
 
 
 def list_cautions(attempt: Attempt, dataset: Dataset) -> tuple[str, ...]:
-    """List in sentences what does not depend on the seed, though it looks random.
+    """Write a sentence about everything that looks random but does not depend on the seed.
 
     Raises:
         ModelError: the network cannot be built or used with another seed.
@@ -126,12 +127,16 @@ def _are_equal(one: Tensor, other: Tensor) -> bool:
 
 
 def _start_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    """Whether all parameters that look random are equal. A constant tensor, as of batch norm, does not."""
+    """Whether all parameters that look random are equal.
+
+    A tensor with one repeated value, such as a weight of batch norm, does not look random.
+    """
     varied = set(_list_varied(one))
     return bool(varied) and list(one) == list(other) and all(_are_equal(one[k], other[k]) for k in varied)
 
 
 def _list_varied(tensors: dict[str, Tensor]) -> Iterator[str]:
+    """List the tensors that have at least two different values."""
     for name, tensor in tensors.items():
         if tensor.numel() > 1 and bool((tensor != tensor.flatten()[0]).any()):
             yield name
