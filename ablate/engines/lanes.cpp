@@ -1,18 +1,18 @@
-// One training step of a LeNet-family network on a CPU, one group of examples at a time.
+// One training step of a LeNet-like network on a CPU, one group of examples at a time.
 //
-// Every number of the network is a vector V with one lane for each example. So a group of LANES examples
+// Every activation and gradient is a vector V with one lane for each example. So a group of LANES examples
 // passes through the whole network together, and its maps stay in the cache. Shapes are given at run time:
 // one compiled library trains every network that lanes_tables.py can describe.
 //
-// Convolutions and dense layers are one contraction,
+// Convolutions and dense layers are computed by one formula, called the contraction:
 //
 //     z[o, p] = bias[o] + sum over k of weight[o, k] * x[pixel[p] + tap[k]].
 //
-// Two integer tables describe the geometry. pixel[p] is the position in the padded input of the kernel's
-// corner for output pixel p; it contains the stride. tap[k] is the distance from this corner to the kernel's
-// k-th entry (channel, row, column); it contains the dilation. A dense layer is a convolution with one pixel,
-// and its taps are the input features. With dz for the derivative of the loss by z, the backward pass is two
-// more contractions of this kind:
+// Two integer tables describe the geometry. For output pixel p, the corner of the kernel lies on position
+// pixel[p] of the padded input; pixel accounts for the stride. tap[k] is the distance from this corner to the
+// kernel's k-th entry (channel, row, column); tap accounts for the dilation. A dense layer is a convolution
+// with one output pixel, and its taps are the input features. Let dz be the gradient of the loss with respect
+// to z. The backward pass is then two more contractions of this kind:
 //   d weight[o, k] = sum over p and lanes of dz[o, p] * x[pixel[p] + tap[k]],
 //   dx[pixel[p] + tap[k]] += sum over o of weight[o, k] * dz[o, p].
 
@@ -49,8 +49,9 @@ struct Examples {
   int32_t batch_size;
 };
 
-// While an object of this type exists, subnormal floats count as zero. Saturated units produce many of them,
-// and each costs a hundred cycles. The destructor restores the mode for torch's own arithmetic.
+// While an object of this type exists, the CPU treats subnormal floats as zero. Saturated units produce many
+// subnormal floats, and each of them costs a hundred cycles. The destructor restores the mode for
+// torch's own arithmetic.
 struct FlushDenormals {
   unsigned mode = _mm_getcsr();
   FlushDenormals() { _mm_setcsr(mode | 0x8040); }
@@ -60,8 +61,8 @@ struct FlushDenormals {
 // ---------------------------------------------------------------------------------------------------------
 // The forward and backward pass of one group of examples.
 
-// The index of the example in a lane. Lanes past the end of the batch repeat its first example; the loss
-// leaves them out.
+// Finds the index of the example in a lane. Lanes past the end of the batch repeat the batch's first example.
+// The loss leaves such lanes out.
 static int64_t find_example(const Examples &examples, int group, int lane) {
   int e = group * LANES + lane;
   return examples.batch[e < examples.batch_size ? e : 0];
@@ -70,7 +71,7 @@ static int64_t find_example(const Examples &examples, int group, int lane) {
 static void load_images(const Network &network, const Examples &examples, int group) {
   const int64_t size = network.image_size;
   const int64_t line = 64 / sizeof(float);
-  // Shuffled examples are far apart in memory, so prefetch those of the next group.
+  // Shuffled examples are far apart in memory. So the examples of the next group are prefetched.
   for (int e = (group + 1) * LANES; e < (group + 2) * LANES && e < examples.batch_size; e++) {
     const float *image = examples.images + examples.batch[e] * size;
     for (int64_t i = 0; i < size; i += line) __builtin_prefetch(image + i);
@@ -116,12 +117,12 @@ static void forward(const Network &network, const Examples &examples, int group)
 }
 
 struct Score {
-  I label, right;  // for each lane: the true class, and -1 if the prediction is correct, else 0
+  I label, right;  // for each lane: the true class, and -1 for a correct prediction, 0 for a wrong one
   double loss;
 };
 
-// The group's correct predictions. With LEARN also its summed cross-entropy, and in network.logits_gradient
-// the gradient of the batch's mean loss.
+// Finds the group's correct predictions. With LEARN, the function also computes the group's summed
+// cross-entropy, and writes the gradient of the batch's mean loss to network.logits_gradient.
 template <bool LEARN>
 static Score compute_score(const Network &network, const Examples &examples, int group) {
   const int classes = network.classes;
@@ -220,8 +221,8 @@ static int count_groups(const Examples &examples) { return (examples.batch_size 
 
 extern "C" int lanes() { return LANES; }
 
-// Makes one optimiser step. Adds the summed loss to totals[0] and the number of correct predictions to
-// totals[1]. Returns 1, or 0 if an index or a label is out of bounds; then nothing was done.
+// Makes one training step. Adds the summed loss to totals[0] and the number of correct predictions to
+// totals[1]. Returns 1. If an index or a label is out of bounds, the function does nothing and returns 0.
 extern "C" int train_step(const Network *network, Optimizer *optimizer, const Examples *examples,
                           double *totals) {
   if (!in_bounds(*network, *examples)) return 0;
@@ -242,7 +243,7 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
   return 1;
 }
 
-// Adds the number of correct predictions of each class to correct[class]. Returns 1, or 0 like train_step.
+// Adds the number of correct predictions of each class to correct[class]. Returns 1 or 0 as train_step does.
 extern "C" int count_correct(const Network *network, const Examples *examples, int64_t *correct) {
   if (!in_bounds(*network, *examples)) return 0;
   FlushDenormals flush;

@@ -1,13 +1,13 @@
-// The contraction that most layers are made of, in register tiles, and sums over the lanes of vectors.
+// The contraction that computes most layers, in register tiles, and sums over the lanes of vectors.
 #pragma once
 
 #include <cstring>
 
 #include "lanes_vectors.h"
 
-// The size of register tiles. ROWS * COLUMNS sums, COLUMNS operands and one factor fill the 32 registers of
-// AVX-512 or the 16 of AVX2. TALL is the number of rows for a single column: many rows hide the latency of an
-// addition. PRODUCT_SUMS is the number of sums in minimal filtering, which needs one operand at a time.
+// The sizes of register tiles. ROWS * COLUMNS sums, COLUMNS operands and one factor fill the 32 registers of
+// AVX-512 or the 16 registers of AVX2. A tile with a single column has TALL rows, because many rows hide the
+// latency of an addition. Minimal filtering has up to PRODUCT_SUMS sums and needs one operand at a time.
 #ifdef __AVX512F__
 enum { ROWS = 4, COLUMNS = 6, TALL = 24, PRODUCT_SUMS = 28 };
 #else
@@ -18,9 +18,9 @@ struct Span {
   int begin, end;
 };
 
-// Calls store(m, n, sum over i < terms of left(m, i) * right(n, i)) for all m and n, in register tiles. The
-// remainders at the lower and the right edge use smaller tiles. Every sum adds its terms in the order of i.
-// So equal inputs give equal outputs at any position, and ties in a pooling window remain ties.
+// Calls store(m, n, sum over i < terms of left(m, i) * right(n, i)) for all m and n. The function works in
+// register tiles, and in smaller tiles at the lower and the right edge. Every sum adds its terms in the order
+// of i. So equal inputs give equal outputs at all positions, also within a pooling window.
 template <int HEIGHT, int WIDTH, class Left, class Right, class Store>
 static INLINE void contract(Span rows, Span columns, int terms, Left left, Right right, Store store) {
   int m_edge = rows.begin + (rows.end - rows.begin) / HEIGHT * HEIGHT;
@@ -53,7 +53,7 @@ static INLINE void contract(Span rows, Span columns, int terms, Left left, Right
   }
 }
 
-// Adds the sum over the lanes of a vector to a float. Does so for LANES vectors at a time, which is faster.
+// Adds the sum of a vector's lanes to a float. LANES vectors are summed at once, which is faster.
 class LaneSums {
   V waiting[LANES] = {};
   float *target[LANES];
@@ -72,7 +72,7 @@ class LaneSums {
   }
 };
 
-// Like LaneSums, for floats that are adjacent in memory.
+// As LaneSums, but for target floats that are adjacent in memory.
 struct AdjacentLaneSums {
   float *target;
   V waiting[LANES];

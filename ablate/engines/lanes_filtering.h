@@ -1,4 +1,4 @@
-// A convolution layer by minimal filtering of its rows: forward pass and gradients.
+// Computes a convolution layer by minimal filtering of its rows: forward pass and gradients.
 #pragma once
 
 #include <type_traits>
@@ -10,9 +10,9 @@
 // The number of channels whose products fit into the registers together.
 constexpr int choose_block(int products) { return PRODUCT_SUMS / products < 4 ? PRODUCT_SUMS / products : 4; }
 
-// Calls body(first, width) for `count` channels: for blocks of BLOCK channels, then of half as many, and so
-// on. The data of a block are contiguous, and those of channel `first` begin at `first` times the size of one
-// channel.
+// Divides `count` channels into blocks of BLOCK channels, then of half as many, and so on. Calls
+// body(first, width) for each block: `first` is its first channel, and `width` is its number of channels. The
+// data of a block are contiguous, and begin at `first` times the size of one channel.
 template <int BLOCK, class Body>
 static INLINE void in_blocks(int count, Body body, int first = 0) {
   for (; first + BLOCK <= count; first += BLOCK) body(first, std::integral_constant<int, BLOCK>());
@@ -28,11 +28,11 @@ struct Filtering {
   const Layer &layer;
   const int channels = layer.taps / (K * K);
   const int width = layer.width, height = layer.pixels / layer.width;
-  const int pairs = (width + 1) / 2;  // of outputs in a row; with an odd width the last pair has one output
+  const int pairs = (width + 1) / 2;  // pairs of outputs in a row; for an odd width, the last pair has one
   const int input_width = width + K - 1, input_height = height + K - 1;
 
-  // Transforms the weights, once a step. Layout: [block of outs][channel, kernel row][product][out of the
-  // block]. The backward pass has its own copy, with channels and outs exchanged.
+  // Transforms the weights, once per training step. Layout: [block of outs][channel, kernel row][product][out
+  // in the block]. The backward pass has its own copy, in which channels and outs are exchanged.
   void transform_weights() const {
     in_blocks<BLOCK>(layer.outs, [&](int first, auto block) {
       enum { WIDTH = decltype(block)::value };
@@ -117,8 +117,8 @@ struct Filtering {
     }
   }
 
-  // The inputs are transformed again for every few outputs. Here three weights and a pair are faster than
-  // five weights at once: they take seven products instead of six, but a much cheaper transform.
+  // The inputs are transformed again for every few output channels. So five weights are computed as three
+  // weights and a pair here: this needs seven products instead of six, but its transform is much cheaper.
   void add_weight_gradients() const {
     using ThreeAndPairs = Row<K, 3>;
     enum { PRODUCTS = ThreeAndPairs::PRODUCTS };
@@ -140,9 +140,9 @@ struct Filtering {
             UNROLL_FOR(int i = 0; i < WIDTH; i++) {
               V dy0, dy1;
               load_pair(dz + i * layer.pixels + 2 * t, t, &dy0, &dy1);
-              // These are the products of Row::transform_gradients. Each sum or difference is computed just
-              // before its use: with all of them at once the registers do not suffice, and the whole training
-              // step took 3 % longer.
+              // These are the products with the results of Row::transform_gradients. Each sum or difference
+              // is computed just before its use. When all were computed first, the registers did not suffice,
+              // and the whole training step took 3 % longer.
               sums[i][0] += v[0] * dy0;
               sums[i][3] += v[3] * dy1;
               UNROLL_FOR(int f = 4; f < PRODUCTS; f += 3) {
@@ -170,13 +170,13 @@ struct Filtering {
  private:
   const float *weights_at(int o, int row) const { return layer.weight + o * layer.taps + row * K; }
 
-  // The rows among `count` rows from `first` on where the input is not padding, counted from `first`.
+  // Of the `count` input rows from `first` on, finds those that are not padding. Counts them from `first`.
   Span skip_padding(int first, int count) const {
     int begin = layer.padding - first, end = input_height - layer.padding - first;
     return {begin > 0 ? begin : 0, end < count ? end : count};
   }
 
-  // Loads the gradients of pair t of outputs. In a row of odd width the last pair has no second output.
+  // Loads the gradients of output pair t. In a row of odd width, the last pair has no second output.
   INLINE void load_pair(const V *dz, int t, V *dy0, V *dy1) const {
     *dy0 = dz[0];
     *dy1 = 2 * t + 1 < width ? dz[1] : V{};

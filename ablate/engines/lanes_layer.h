@@ -1,4 +1,4 @@
-// A layer as lanes.cpp sees it: its shape, and the memory that it reads and writes.
+// The description of a layer for lanes.cpp: its shape, and the memory that it reads and writes.
 #pragma once
 
 #include "lanes_vectors.h"
@@ -6,19 +6,19 @@
 // lanes_library.py repeats this structure and those of lanes.cpp. Change both together.
 
 struct Layer {
-  int32_t taps;                // products in an output: in_channels * kernel_size^2, or input features
+  int32_t taps;                // products per output value: in_channels * kernel_size^2, or input features
   int32_t outs;                // out_channels, or output features
-  int32_t pixels;              // of an output channel before pooling; 1 means a dense layer
+  int32_t pixels;              // pixels in an output channel before pooling; 1 for a dense layer
   int32_t width;               // pixels in a row of an output channel before pooling
   int32_t kernel;              // kernel_size if minimal filtering computes the layer, else 0
   int32_t padding;             // rows of zeros above and below the input
-  int32_t windows;             // pooling windows in a channel; without pooling, one for each pixel
+  int32_t windows;             // pooling windows in a channel; without pooling, each pixel is a window
   int32_t window_size;         // pixels in a window
   int32_t tiled;               // 1: every pixel is in exactly one window
-  int32_t max_pooled;          // 1: a window gives its largest activation; 0: the mean of its activations
+  int32_t max_pooled;          // 1: max pooling; 0: average pooling or none
   int32_t activation;          // position in ACTIVATIONS of lanes_blocks.py
   int32_t input_size;          // vectors in the input, with its padding
-  int32_t plane;               // distance between two channels of the output, with its padding
+  int32_t plane;               // vectors in a channel of the output, with its padding
   const int32_t *tap, *pixel;  // the tables of the contraction, see lanes.cpp
   const int32_t *window;       // window[q * window_size + j]: the j-th pixel of window q
   const int32_t *place;        // place[q]: position of window q's result in a channel of the output
@@ -28,7 +28,7 @@ struct Layer {
   V *input_gradient;  // null in the first layer, which does not need it
   V *output;          // the next layer's input, or the logits
   const V *output_gradient;
-  V *z;                // [o, p]: pre-activations; later their slopes (if tiled); at last their gradients
+  V *z;                // [o, p]: first pre-activations, then slopes (if tiled), then gradients by z
   V *slope;            // [o, q, j]: d output / d z, if not tiled
   V *batch_inputs;     // dense layers: the inputs of the whole batch, [vector of features, example]
   V *batch_gradients;  // dense layers: the gradients by z of the whole batch, [o, group]

@@ -1,4 +1,4 @@
-// Activation and pooling of a layer: forward pass, and the gradient of the pre-activations.
+// Activation and pooling of a layer: the forward pass, and the gradient of the loss by the pre-activations.
 #pragma once
 
 #include <cstring>
@@ -6,11 +6,12 @@
 #include "lanes_contraction.h"
 #include "lanes_layer.h"
 
-// The template parameter SIZE: if positive, the windows tile the channel, and each has SIZE pixels. If 0, the
-// layer has this information. A constant SIZE of 4 removes branches: both passes take a seventh less time.
+// The template parameter SIZE: if SIZE is positive, the windows tile the channel, and each window has SIZE
+// pixels. If SIZE is 0, the fields of the layer describe the windows. With the constant SIZE 4 the compiler
+// removes branches, and both passes take a seventh less time.
 
-// The slope of the j-th pixel of window q of channel o. It replaces the pre-activation, which is no longer
-// needed. If windows overlap, a pixel has several slopes, and they have their own memory.
+// The slope of the j-th pixel of window q of channel o. The slope overwrites the pre-activation, which is no
+// longer needed. If windows overlap, a pixel has several slopes, and these are stored in layer.slope.
 template <int SIZE>
 static INLINE V &slope_at(const Layer &layer, int o, int q, int j) {
   int at = q * (SIZE ? SIZE : layer.window_size) + j;
@@ -31,7 +32,7 @@ static void activate_windows(const Layer &layer) {
         I winner = {};
         UNROLL_FOR(int j = 1; j < size; j++) {
           V rival = z[pixel[j]], value = A::monotone ? rival : A::at(rival).value;
-          I wins = (value > highest) | (value != value);  // as in torch: of equals the first, and NaN wins
+          I wins = (value > highest) | (value != value);  // as in torch: NaN wins, or the first maximum
           best = wins ? rival : best;
           highest = wins ? value : highest;
           winner = wins ? j : winner;
@@ -89,7 +90,7 @@ static void multiply_slopes(const Layer &layer) {
   for (int o = 0; o < layer.outs; o++) {
     V *dz = layer.z + o * layer.pixels;
     V sum = {};
-    // Gradients of overlapping windows add up. A pixel outside all windows has gradient zero.
+    // A pixel's gradient is the sum over its windows, and zero if the pixel is outside all windows.
     if (!SIZE && !layer.tiled) memset(dz, 0, sizeof(V) * layer.pixels);
     for (int q = 0; q < layer.windows; q++) {
       V gradient = layer.output_gradient[o * layer.plane + layer.place[q]];
@@ -107,8 +108,8 @@ static void multiply_slopes(const Layer &layer) {
   bias_gradients.flush();
 }
 
-// Computes the gradient by z from the gradient by the output, and adds it to the bias gradients. It replaces
-// the contents of layer.z.
+// Computes the gradient by z from the gradient by the output, and writes it over the contents of layer.z.
+// Adds its sums to the bias gradients.
 static void compute_pre_activation_gradients(const Layer &layer) {
   if (layer.tiled && layer.window_size == 4) return multiply_slopes<4>(layer);
   multiply_slopes<0>(layer);

@@ -1,11 +1,12 @@
-// The products of a layer's weights: pre-activations, weight gradients, input gradients.
+// The matrix products of a layer: pre-activations, weight gradients, input gradients.
 #pragma once
 
 #include "lanes_contraction.h"
 #include "lanes_filtering.h"
 #include "lanes_layer.h"
 
-// Contracts `rows` rows with all pixels. A dense layer has one pixel, so its tile is tall.
+// Computes the contraction of `rows` rows with all pixels. A dense layer has one pixel, so its register tile
+// has one column and many rows.
 template <class Left, class Right, class Store>
 static INLINE void contract_pixels(const Layer &layer, int rows, int terms, Left left, Right right,
                                    Store store) {
@@ -16,7 +17,7 @@ static INLINE void contract_pixels(const Layer &layer, int rows, int terms, Left
   }
 }
 
-// Transforms the weights for minimal filtering, once a step.
+// Transforms the weights for minimal filtering, once per training step.
 static void prepare_weights(const Layer &layer) {
   switch (layer.kernel) {
     case 3: return Filtering<3>{layer}.transform_weights();
@@ -51,9 +52,9 @@ static void add_convolution_gradients(const Layer &layer) {
 
 // Stores a dense layer's inputs and gradients of one group, for add_dense_gradients.
 //
-// In one group each weight gradient is a single product, and its sum over the lanes would cost as much again.
-// Instead the inputs are stored with features as lanes. After the whole batch, the sums run over all
-// examples.
+// For one group, a weight gradient would be one vector product and the sum of its lanes. The sum would cost
+// as much as the product. So the inputs are stored in vectors with one lane for each feature. After the whole
+// batch, add_dense_gradients adds up the products of all examples without a sum of lanes.
 static void store_for_batch(const Layer &layer, int group, int groups) {
   const int blocks = (layer.taps + LANES - 1) / LANES;
   for (int k = 0; k < blocks; k++) {
@@ -85,14 +86,14 @@ static void add_dense_gradients(const Layer &layer, int groups) {
       });
 }
 
-// Adds a convolution's weight gradients of one group.
+// Adds one group's weight gradients of a convolution.
 static void add_weight_gradients(const Layer &layer) {
   switch (layer.kernel) {
     case 3: return Filtering<3>{layer}.add_weight_gradients();
     case 5: return Filtering<5>{layer}.add_weight_gradients();
     case 7: return Filtering<7>{layer}.add_weight_gradients();
   }
-  if (layer.taps % COLUMNS == 1) {  // such as 25: five tiles of five columns leave no remainder
+  if (layer.taps % COLUMNS == 1) {  // for example, 25 taps are exactly five tiles of five columns
     add_convolution_gradients<COLUMNS - 1>(layer);
   } else {
     add_convolution_gradients<COLUMNS>(layer);

@@ -5,25 +5,26 @@
 
 #include "lanes_vectors.h"
 
-// For convolutions without stride and dilation (Winograd 1980; Lavin & Gray 2016). Two adjacent outputs y of
-// three weights g and four inputs d take six products if computed directly. These take four:
+// Minimal filtering needs convolutions without stride and dilation (Winograd 1980; Lavin & Gray 2016). Two
+// adjacent outputs y of three weights g and four inputs d take six products if they are computed directly.
+// The following formulas take only four:
 //     m0 = (d0 - d2) g0,  m1 = (d1 + d2) (g0 + g1 + g2) / 2,  m2 = (d2 - d1) (g0 - g1 + g2) / 2,
 //     m3 = (d3 - d1) g2,      y0 = m0 + m1 + m2,  y1 = m1 - m2 + m3.
-// Five weights take six products instead of ten, which is the minimum. The outputs are coefficients of a
-// product of polynomials, which is evaluated at 0, 1, -1, 2, -1/2 and infinity (Toom & Cook; these points
-// give small errors: Barabasz et al. 2020). Every further pair of weights h, with its three inputs e, takes
-// three products instead of four:
+// Five weights take six products instead of ten. Six is the minimum. The outputs are coefficients of a
+// product of polynomials. This product is evaluated at 0, 1, -1, 2, -1/2 and infinity (Toom & Cook). These
+// points give small errors (Barabasz et al. 2020). Every further pair of weights h, with its three inputs e,
+// takes three products instead of four:
 //     n0 = (e0 - e1) h0,  n1 = e1 (h0 + h1),  n2 = (e2 - e1) h1,      y0 += n0 + n1,  y1 += n1 + n2.
 //
-// The names follow the literature: inputs, weights and output gradients are transformed, the transformed
-// values are multiplied, and the products m are transformed back. Sums over channels and kernel rows are sums
-// of products m. The gradients use the same products, with the transformed output gradients as one of the two
-// factors. In a row of equal inputs both outputs are m1 + n1, so ties remain ties.
+// The names follow the literature. Inputs, weights and output gradients are transformed, the transformed
+// values are multiplied, and the products m are transformed back. The products m are summed over channels and
+// kernel rows before they are transformed back. In the backward pass, one factor of each product is a
+// transformed output gradient. For a row of equal inputs, both outputs are m1 + n1, so they are equal.
 //
-// In a simulation with 16 channels of five rows in fp32, the rounding error with five weights was 1.0 to 1.4
-// times that of direct sums in the forward pass, and twice in the backward pass.
+// The rounding error was simulated for 16 channels of five rows in float32, with five weights. Compared with
+// direct sums, it was 1.0 to 1.4 times as large in the forward pass, and twice as large in the backward pass.
 
-// The first three or five weights of a row. Further pairs of weights follow in Row.
+// The first three or five weights of a kernel row. Row adds the further pairs of weights.
 template <int K>
 struct FirstWeights;
 
@@ -110,13 +111,13 @@ struct FirstWeights<5> {
   }
 };
 
-// All K weights of a row.
+// All K weights of a kernel row.
 template <int K, int FIRST = K < 5 ? K : 5>
 struct Row {
   enum { FIRST_PRODUCTS = FirstWeights<FIRST>::PRODUCTS };
   enum { PRODUCTS = FIRST_PRODUCTS + (K - FIRST) / 2 * 3 };
 
-  // Each function computes PRODUCTS values, or reads them: the factors of the products, or the products.
+  // The functions transform_... write PRODUCTS factors. The other functions read PRODUCTS products.
   static INLINE void transform_inputs(const V *d, V *v) {
     FirstWeights<FIRST>::transform_inputs(d, v);
     UNROLL_FOR(int j = FIRST, f = FIRST_PRODUCTS; j < K; j += 2, f += 3) {

@@ -1,6 +1,6 @@
 // Vectors with one lane for each example, and elementary functions and activations of vectors.
 //
-// This is compiled without -ffast-math: a NaN or an infinity must reach the loss, which shows divergence.
+// The compiler flags do not include -ffast-math: when a run diverges, NaN or infinity must reach the loss.
 #pragma once
 
 #include <immintrin.h>
@@ -23,7 +23,8 @@ typedef int32_t I
 
 static INLINE V splat(float value) { return V{} + value; }
 
-// The minimum of x and bound; at_least is the maximum. NaN stays NaN because x is the second operand.
+// at_most is the minimum of x and bound, and at_least is the maximum. If x is NaN, the result is NaN, because
+// x is the second operand of the instruction.
 static INLINE V at_most(V x, float bound) {
 #ifdef __AVX512F__
   return _mm512_min_ps(splat(bound), x);
@@ -39,8 +40,8 @@ static INLINE V at_least(V x, float bound) {
 #endif
 }
 
-// 1 / x for normal x >= 1: the processor's estimate and one Newton step. It takes a third of a division's
-// time.
+// 1 / x for normal x >= 1: the processor's estimate, improved by one Newton step. This takes a third of the
+// time of a division.
 static INLINE V reciprocal(V x) {
 #ifdef __AVX512F__
   V guess = _mm512_rcp14_ps(x);
@@ -56,7 +57,8 @@ static INLINE float sum_of_lanes(V v) {
   return sum;
 }
 
-// Lane j of v[i] becomes lane i of v[j]. Each round interleaves the lower and the upper half of the rows.
+// Exchanges lanes and vectors: lane j of v[i] becomes lane i of v[j]. Each round interleaves the first half
+// of the vectors with the second half.
 static INLINE void transpose(V *v) {
   I low, high;
   for (int lane = 0; lane < LANES; lane++) {
@@ -73,7 +75,8 @@ static INLINE void transpose(V *v) {
   }
 }
 
-// Lane j of the result is the sum of the lanes of v[j]. All LANES sums take the time of about three.
+// Lane j of the result is the sum of the lanes of v[j]. Computing all LANES sums takes as long as computing
+// about three single sums.
 static INLINE V sums_of_lanes(V *v) {
   I even, odd;
   for (int lane = 0; lane < LANES; lane++) {
@@ -89,11 +92,12 @@ static INLINE V sums_of_lanes(V *v) {
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// Elementary functions. Their error is a few units in the last place. NaN gives NaN.
+// Elementary functions. Their error is a few units in the last place. The result for NaN is NaN.
 
-// x / ln(2) = whole + part with |part| <= 1/2. x is clamped to [-86, 88], where exp(x) is a normal float.
+// Splits x / ln(2) into whole + part with |part| <= 1/2. x is clamped to [-86, 88], where exp(x) is a normal
+// float.
 struct Exponent {
-  I shifted;  // whole, shifted to the position of a float's exponent
+  I shifted;  // `whole`, shifted left to the exponent bits of a float
   V part;
 };
 
@@ -107,7 +111,8 @@ static INLINE Exponent exponent(V x) {
   return {(I)rounded << 23, x * rest_of_log2e + (x * log2e - whole)};
 }
 
-// 2^part - 1 for |part| <= 1/2: the Taylor series, with last coefficients that minimise the relative error.
+// 2^part - 1 for |part| <= 1/2: the Taylor series. Its last coefficients are changed to minimise the relative
+// error.
 static INLINE V exp2m1(V part) {
   V p = part * 1.545316294e-4f + 1.339086336e-3f;
   p = p * part + 9.618082557e-3f;
@@ -130,7 +135,7 @@ static INLINE V expm1(V x) {
 
 static INLINE V logistic(V x) { return reciprocal(1.f + exp(-x)); }
 
-// log(1 + u) for u in [0, 1]: the series of 2 artanh(s), s = u / (2 + u) <= 1/3.
+// log(1 + u) for u in [0, 1]: the series of 2 artanh(s) with s = u / (2 + u) <= 1/3.
 static INLINE V log1p_of_share(V u) {
   V s = u / (2.f + u), y = s * s;
   V p = y * (1.f / 13) + 1.f / 11;
@@ -141,8 +146,8 @@ static INLINE V log1p_of_share(V u) {
   return 2.f * (s + s * y * p);
 }
 
-// The rational approximation of XLA and Eigen, with an absolute error below 4e-7. Beyond the clamp erf is 1
-// or -1.
+// The rational approximation of XLA and Eigen, with an absolute error below 4e-7. x is clamped to the range
+// outside which erf is 1 or -1 as a float.
 static INLINE V erf(V x) {
   const float end = 3.7439211627767994f;
   x = x > end ? end : x;
@@ -164,7 +169,8 @@ static INLINE V erf(V x) {
 // ---------------------------------------------------------------------------------------------------------
 // Activations: value and slope at z, with PyTorch's definitions and default constants. NaN stays NaN.
 //
-// A `monotone` activation is applied after max pooling. The compiler removes a value or slope that is unused.
+// A `monotone` activation is computed after max pooling, only for the largest input. If a caller does not use
+// the value or the slope, the compiler removes its computation.
 
 struct Point {
   V value, slope;
@@ -236,7 +242,7 @@ struct Silu {
 struct Mish {
   static constexpr bool monotone = false;
   static INLINE Point at(V z) {
-    // tanh(softplus(z)) = (n^2 + 2n) / (n^2 + 2n + 2) with n = e^z; 1 in float from z = 20 on.
+    // tanh(softplus(z)) = (n^2 + 2n) / (n^2 + 2n + 2) with n = e^z. As a float, it is 1 from z = 20 on.
     V n = exp(z > 20.f ? 20.f : z);
     V m = n * (n + 2.f);
     V t = m / (m + 2.f);

@@ -3,9 +3,9 @@
 torch's own convolution is not used. It would need one group per replica, and torch's kernels for grouped
 convolutions are slow. There are two ways to write a convolution as a matrix product:
 
-- by rows: a row of the output is the product of `kernel height` rows of the input and a band matrix. This
-  matrix has the weights along its diagonals. Each input row is copied `kernel height` times. The products have
-  a good shape for a GPU. The band matrix is larger than the weights, so only small layers use it.
+- by rows: an output row is the product of `kernel height` input rows and a band matrix. This matrix has the
+  weights along its diagonals. Each input row is copied `kernel height` times. The products have a good shape
+  for a GPU. The band matrix is larger than the weights, so only small layers use it.
 - by patches: a pixel of the output is the product of a patch of the input and the weights. Each input pixel
   is copied `kernel height · kernel width` times.
 
@@ -29,7 +29,7 @@ LARGEST_BAND = 1 << 18
 EXTRA = 4
 """Columns of ones appended to the rows. The first adds the bias. Four columns keep 16-byte alignment."""
 PRODUCTS_AT_ONCE = 32
-"""Weight gradients are sums over a batch. With few replicas, a sum is split to give a GPU this many products."""
+"""Weight gradients are sums over a batch. With few replicas, sums are split into up to this many products."""
 
 
 @dataclass(frozen=True, kw_only=True)

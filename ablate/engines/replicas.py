@@ -40,9 +40,9 @@ class Replicas:
     ) -> Tensor:
         """Compute the logits `(R, b, classes)` of images `(R, b, channels, height, width)`.
 
-        `parameters` is `(R, size)`: row r has the parameters of replica r, in the model's order. `stream` has
-        the dropout seeds and the step numbers of the replicas, both int64 `(R, 1)`. With `stream`, the network
-        is in training mode; without `stream`, it is in evaluation mode.
+        `parameters` is `(R, size)`: row r has the parameters of replica r in the model's order. `stream` has
+        the dropout seeds and the step numbers of the replicas, both int64 `(R, 1)`. With `stream`, the
+        network is in training mode; without `stream`, it is in evaluation mode.
         """
         self._model.train(stream is not None)
         keys = make_dropout_keys(*stream) if stream is not None and self._drops else None
