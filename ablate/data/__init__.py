@@ -1,1 +1,1 @@
-"""Data sets: where their files come from, and the tensors that runs train on."""
+"""Data sets: find and read their files, and make the tensors on which runs train."""

@@ -1,4 +1,4 @@
-"""Read data sets through torchvision. Make its import work with a CPU-only build of torch, too."""
+"""Read data sets through torchvision, also with a CPU-only build of torch."""
 
 import hashlib
 import importlib
@@ -23,12 +23,12 @@ TORCHVISION: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "cifar10": ("CIFAR10", [{"train": True}, {"train": False}]),
     "cifar100": ("CIFAR100", [{"train": True}, {"train": False}]),
 }
-"""The data sets that torchvision fetches: the name of its class, and the arguments for each part.
+"""The data sets that torchvision downloads: the name of its class, and the arguments for each part.
 
-It also reads them, except EMNIST.
+torchvision also reads these data sets, except EMNIST.
 """
 _KEPT_ALIVE: list[object] = []
-"""Objects that declare operators. A declaration lasts only as long as its object."""
+"""Objects that declare operators. torch forgets an operator when its object is deleted."""
 
 
 def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
@@ -61,17 +61,17 @@ def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
 
 
 def import_torchvision() -> ModuleType:
-    """Import torchvision with its data sets and transforms, also where torch is a CPU-only build."""
+    """Import torchvision with its data sets and transforms, also with a CPU-only build of torch."""
     import_torchvision_datasets()
     return importlib.import_module("torchvision")
 
 
 def import_torchvision_datasets() -> ModuleType:
-    """Import torchvision.datasets, also where torch is a CPU-only build.
+    """Import torchvision.datasets, also with a CPU-only build of torch.
 
     The torchvision on PyPI is built for CUDA. With a CPU-only torch, torchvision's operators are missing and
-    its import fails ("operator torchvision::nms does not exist"). The import registers shapes for two
-    operators. This function therefore declares these two. Reading and downloading need no other operator.
+    its import fails ("operator torchvision::nms does not exist"), because the import needs two of these
+    operators. This function declares these two. Reading and downloading need no operators.
     """
     try:
         from torchvision import datasets

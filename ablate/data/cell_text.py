@@ -1,4 +1,4 @@
-"""Check text for a table's cell, such as names of files and folders."""
+"""Check text that will be in a cell of a table, such as names of files and folders."""
 
 SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -7,7 +7,7 @@ def require_printable(text: str) -> str:
     """Return the text if it has no control characters.
 
     Raises:
-        ValueError: it has control characters.
+        ValueError: the text has control characters.
     """
     if not text.isprintable():
         raise ValueError("must not contain control characters")
@@ -18,7 +18,7 @@ def require_table_cell(text: str) -> str:
     """Return the text if a spreadsheet does not read it as a formula.
 
     Raises:
-        ValueError: a spreadsheet reads it as a formula.
+        ValueError: a spreadsheet reads the text as a formula.
     """
     if text.startswith(SPREADSHEET_FORMULA):
         raise ValueError("must not begin like a spreadsheet formula (=, +, -, @)")

@@ -1,4 +1,4 @@
-"""Names of classes and files, as text that every table, figure and terminal can show."""
+"""Convert the names of classes and files to text that every table, figure and terminal can show."""
 
 import os
 import unicodedata
@@ -14,12 +14,12 @@ KEPT_AT_END = 15
 
 
 def show(name: str | Path) -> str:
-    """A path or name as readable text. A byte that is not UTF-8 is written as an escape, such as `\\xe9`."""
+    """Make a path or name readable. A byte that is not UTF-8 becomes an escape sequence such as `\\xe9`."""
     return os.fsencode(name).decode("utf-8", errors="backslashreplace")
 
 
 def name_classes(raw: Iterable[str]) -> dict[str, str]:
-    """Make a name to show for every class. Long names are shortened. Names stay different.
+    """Choose the name that is shown for each class: long names are shortened, but no two become equal.
 
     Raises:
         ValueError: a name has control characters, or a spreadsheet would read it as a formula.
@@ -40,14 +40,14 @@ def name_classes(raw: Iterable[str]) -> dict[str, str]:
 
 
 def _shorten(text: str, room: int = 0) -> str:
-    """Leave out the middle of a long text. `room` is how many more characters must fit."""
+    """Leave out the middle of a long text. Keep `room` characters free for an addition."""
     if len(text) + room <= LONGEST_CLASS_NAME:
         return text
     return f"{text[: LONGEST_CLASS_NAME - KEPT_AT_END - 1 - room]}…{text[-KEPT_AT_END:]}"
 
 
 def normalise(name: str) -> str:
-    """The name in Unicode's composed form, in which equal-looking names are usually equal."""
+    """Convert a name to Unicode's composed form. Names that look equal are then usually equal."""
     return unicodedata.normalize("NFC", name)
 
 

@@ -1,4 +1,4 @@
-"""A person's own images as they lie on the disk: their list, and checksums of the list and the files."""
+"""List a user's own images on the disk, and compute the checksums of the list and of the files."""
 
 import hashlib
 import os
@@ -13,24 +13,24 @@ from ablate.data.image_tables import find_metadata, list_image_table
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """The images below a folder or in a table, and what identifies them."""
+    """The images below a folder or in a table, and their checksums."""
 
     listed: ImageFolder
     checksums: tuple[str, ...]
     """The SHA-256 of every listed file, in the order of `listed.files`."""
     sha256: str
-    """The checksum of every image's part, class, path and bytes."""
+    """One checksum over the part, class, path and bytes of all images."""
 
 
 _latest: dict[Path, Contents] = {}
-"""What this process read last. Listing 50,000 images twice would take a second."""
+"""What this process read last. It is kept because listing 50,000 images again would take a second."""
 
 
 def read_contents(root: Path) -> Contents:
-    """List the images below a folder or in a table, and compute the checksums of those that have changed.
+    """List the images below a folder or in a table, and compute the checksums of changed files.
 
     Raises:
-        ValueError: there is no such folder or table, or it lacks two classes with enough images.
+        ValueError: there is no such folder or table, or there are not two classes with enough images.
         OSError: a folder or a file cannot be read.
     """
     listed = _list_own_images(root)
@@ -43,7 +43,10 @@ def read_contents(root: Path) -> Contents:
 
 
 def recall_contents(root: Path, sha256: str) -> Contents | None:
-    """What this process read last below `root`, if it has this checksum. The disk may have changed since."""
+    """Return what this process read last below `root`, if its checksum is `sha256`. Otherwise return None.
+
+    The files on the disk may have changed since then.
+    """
     contents = _latest.get(root)
     return contents if contents is not None and contents.sha256 == sha256 else None
 
@@ -58,7 +61,7 @@ def _list_own_images(path: Path) -> ImageFolder:
 
 
 def _hash_contents(root: Path, listed: ImageFolder, hashes: Mapping[Path, str]) -> str:
-    """SHA-256 of every image's part, class, path below the root, and content."""
+    """Compute one SHA-256 over the part, class, path below the root, and content of all images."""
     below = os.path.join(root.parent if root.is_file() else root, "")  # noqa: PTH118  # ends with a slash
     together = hashlib.sha256(repr(listed.classes).encode("utf-8", "backslashreplace"))
     parts = {"train": listed.train, "validation": listed.validation, "test": listed.test}

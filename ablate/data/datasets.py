@@ -1,4 +1,4 @@
-"""The facts about a data set that a study needs before loading: name, counts, shape, classes."""
+"""What a study must know about a data set before loading it: name, counts, shape, classes."""
 
 import difflib
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ from ablate.data.contents import read_contents
 from ablate.data.picture_facts import DECODING
 
 FOLDER = "folder"
-"""The name of a data set of a person's own images: folders by class, or a table."""
+"""The data set name for a user's own images, which are in one folder per class or listed in a table."""
 
 
 OWN_IMAGES_HELD_OUT = 6
-"""Of a person's own images, one in so many is held out for validation, if the study does not say how many."""
+"""By default, one in this many of a user's own training images is held out for validation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +33,12 @@ class DatasetFacts:
     """The number of images and classes, and the images' shape `(channels, height, width)`."""
 
     train_images: int
-    """The number of images for training and validation. Test images do not count."""
+    """The number of images for training and validation together, without test images."""
     test_images: int
     image_shape: tuple[int, int, int] = (1, 28, 28)
     classes: int = 10
     typical_spread: float | None = None
-    """Standard deviation over seeds of the accuracy difference between two LeNets. None if not measured."""
+    """The accuracy difference of two LeNets has this standard deviation over seeds. None: not measured."""
 
     def compute_shape(self, input_size: int | None) -> tuple[int, int, int]:
         """Compute the images' shape after resizing to `input_size` pixels a side. None keeps the size."""
@@ -46,11 +46,12 @@ class DatasetFacts:
         return (channels, height, width) if input_size is None else (channels, input_size, input_size)
 
     def count_training_images(self, train_images: int | None, validation: int) -> int:
-        """Count the images that a run trains on: `train_images`, or if None, all but validation images."""
+        """Count a run's training images: `train_images`, or by default all except validation images."""
         return train_images or self.train_images - validation
 
 
-# Spreads are medians over the arms in reports/published/, and for digits over lenet_pooling's fallback.
+# Each spread is the median over the arms in reports/published/. For digits, it is the median over the arms of
+# lenet_pooling's fallback.
 DATASETS = {
     "fashion_mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.009),
     "mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.002),
@@ -65,46 +66,46 @@ DATASETS = {
 
 
 PIXELS_VERSION = {"emnist_balanced": 2, "emnist_digits": 2}
-"""How often ablate has changed the pixels that it makes of a data set's files. Others are at version 1.
+"""The version of the pixels that ablate makes from a data set's files. Data sets not listed have version 1.
 
-Version 2 of EMNIST is upright. Before, its images were mirrored and lay on their side."""
+In version 2, the images of EMNIST are upright. In version 1, they were transposed."""
 
 ClassName = Annotated[str, AfterValidator(require_printable), AfterValidator(require_table_cell)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 
 
 class FolderContents(BaseModel):
-    """The contents of an image folder at the study's first reading. Changed contents are another data set."""
+    """The contents of an image folder when the study was first read. Changed contents are a new data set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: Annotated[tuple[ClassName, ...], Field(min_length=2)]
     train_images: Count
-    """The number of images for training, without those of a folder for validation."""
+    """The number of training images, without the images in a validation folder."""
     test_images: Count
     validation_images: Annotated[int, Field(ge=0, strict=True)] = 0
-    """The number of images in a folder for validation."""
+    """The number of images in the validation folder. 0 if there is no such folder."""
     sha256: str
-    """The checksum of every image's part, class, path and bytes."""
+    """One checksum over the part, class, path and bytes of all images."""
     decoding: int = 1
-    """The version of the way in which the images are decoded. Old study files do not contain it."""
+    """The version of the decoder of images. Old study files do not contain this number."""
 
 
 class DatasetSpec(BaseModel):
-    """A known data set by its name, or a person's own images by `{name: folder, path: …}`."""
+    """The data set of a study: a known data set's name, or `{name: folder, path: …}` for a user's images."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     path: Annotated[str, Field(min_length=1, max_length=300), AfterValidator(require_printable)] | None = None
     size: Annotated[int, Field(ge=1, le=1024, strict=True)] = 32
-    """Side length in pixels to which a folder's images are scaled."""
+    """The side length in pixels to which a user's own images are scaled."""
     grey: bool = False
-    """Whether a folder's images are converted to one channel. Otherwise they have three."""
+    """Whether a user's own images are converted to one grey channel. Otherwise they have three channels."""
     background: Literal["white", "black"] = "white"
-    """What shows through the transparent pixels of a folder's images."""
+    """The colour behind the transparent pixels of a user's own images."""
     validation_folder: bool = True
-    """Whether a folder of validation images is used. If not, validation images are split off by seed."""
+    """Whether to use a folder of validation images. If false, each seed draws its own validation images."""
     found: FolderContents | None = None
 
     @model_validator(mode="before")
@@ -140,17 +141,17 @@ class DatasetSpec(BaseModel):
         return self.name if self.path is None else handler(self)
 
     def __str__(self) -> str:
-        """The name for use in sentences. For a person's own images, this is the name of their folder."""
+        """The name for sentences. For a user's own images, this is the name of their folder."""
         return self.name if self.path is None else Path(self.path).name
 
     def choose_validation(self, given: int | None) -> dict[str, Any]:
-        """Choose how many of a person's own images are for validation: the changes to the study's fields.
+        """Choose how many of a user's own images are for validation. Return changed fields of the study.
 
-        `given` is the number in the study file, or None. With a folder of validation images, 0 means that
-        this folder is not used.
+        `given` is the number in the study file, or None. If there is a folder of validation images, 0 means
+        that this folder is not used.
 
         Raises:
-            ValueError: the number differs from the number of images in the folder.
+            ValueError: the number differs from the number of images in the folder of validation images.
         """
         fixed, facts = self.fixed_validation, self.facts
         if self.path is None:
@@ -173,12 +174,12 @@ class DatasetSpec(BaseModel):
 
     @property
     def fixed_validation(self) -> int:
-        """How many images are for validation at every seed. 0 if validation images are split off by seed."""
+        """How many validation images are the same at every seed. 0 if each seed draws its own."""
         return self.found.validation_images if self.found and self.validation_folder else 0
 
     @property
     def pixels_version(self) -> int:
-        """The version of the pixels. Runs on different pixels have different keys."""
+        """The version of the pixels. It is part of a run's key, so changed pixels give a new key."""
         return PIXELS_VERSION.get(self.name, 1)
 
     @property

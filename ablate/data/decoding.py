@@ -1,4 +1,4 @@
-"""Decode one image to the picture that a person sees, and describe it."""
+"""Decode one image as an image viewer would show it, and describe it."""
 
 import contextlib
 import hashlib
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from PIL import Image, ImageCms
 
 SAFEST_PIXELS = 100_000_000
-"""Images with more pixels are refused, because a small file can decompress to a size beyond the memory."""
+"""Larger images are refused, because even a small file can decompress to more pixels than fit into memory."""
 ANIMATED = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
-"""Formats with several frames. A phone's JPEG (MPO) may have several, but shows one picture."""
+"""Formats whose files can have several frames. A phone's JPEG (MPO) also can, but shows only one picture."""
 BACKGROUNDS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255)}
 PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339
 """Numbers of tags in a TIFF file."""
@@ -31,17 +31,17 @@ WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A decoded image: in mode L or RGB with 8 bits, or in mode F with values in the image's own unit."""
+    """A decoded image in Pillow's mode L or RGB (8 bits), or in mode F (values in the image's own unit)."""
 
     image: "Image.Image"
     facts: PictureFacts
 
 
 def decode(file: Path, background: str) -> Picture:
-    """Decode the first frame of an image, upright, on the background that shows through it.
+    """Decode the first frame of an image. Turn it upright, and put transparent pixels on the background.
 
     Raises:
-        DataError: the file is no image, is damaged, or has too many pixels.
+        DataError: the file is not an image, is damaged, or has too many pixels.
     """
     from PIL import Image, ImageCms, ImageOps
 
@@ -75,8 +75,8 @@ def decode(file: Path, background: str) -> Picture:
 def fit(picture: Picture, size: int, *, grey: bool) -> np.ndarray[Any, Any]:
     """Scale the shorter side of a picture to `size`, and crop its longer side.
 
-    The result has the shape `(channels, size, size)`, as uint8. For deep images it has one channel, as
-    float32 in the image's own unit.
+    The result is uint8 `(channels, size, size)`. For a deep image (more than 8 bits), it is float32
+    `(1, size, size)` in the image's own unit.
     """
     from PIL import Image, ImageOps
 
@@ -88,7 +88,7 @@ def fit(picture: Picture, size: int, *, grey: bool) -> np.ndarray[Any, Any]:
 
 
 def _count_frames(opened: "Image.Image") -> int:
-    """Count frames. A damaged frame after the first one does no harm, because only the first one is used."""
+    """Count frames. Errors in later frames are ignored, because only the first frame is used."""
     frames = 1
     if opened.format in ANIMATED:
         with contextlib.suppress(OSError, SyntaxError, struct.error, IndexError, *TORN):
@@ -97,7 +97,7 @@ def _count_frames(opened: "Image.Image") -> int:
 
 
 def _describe(upright: "Image.Image", opened: "Image.Image", frames: int, background: str) -> Picture:
-    """Convert an upright image to a picture of 8 bits or a deep one, and describe it."""
+    """Describe an upright image, and convert it to 8 bits, or to floats if it has more than 8 bits."""
     tags = getattr(opened, "tag_v2", {})
     shared: dict[str, Any] = {
         "width": upright.width,
@@ -129,7 +129,7 @@ def _describe(upright: "Image.Image", opened: "Image.Image", frames: int, backgr
 
 
 def _read_deep_values(upright: "Image.Image", tags: Any) -> np.ndarray[Any, Any]:
-    """The pixels `(height, width)` of an image with more than 8 bits, in the image's own unit."""
+    """Read the pixels `(height, width)` of an image with more than 8 bits, in the image's own unit."""
     values = np.asarray(upright)
     if values.dtype == np.int32 and tags.get(SAMPLE_FORMAT, (0,))[0] == UNSIGNED:
         values = values.view(np.uint32)  # Pillow reads unsigned integers of 32 bits as signed
@@ -159,7 +159,7 @@ def _describe_deep(values: np.ndarray[Any, Any], mode: str, tags: Any, shared: d
 
 
 def _compose(image: "Image.Image", background: str) -> tuple["Image.Image", bool]:
-    """Convert to L or RGB. Put transparent pixels on the background. Say whether there were any."""
+    """Convert to mode L or RGB, with transparent pixels on the background. Return whether there were any."""
     from PIL import Image, ImageCms
 
     if image.mode == "LAB":
@@ -178,7 +178,7 @@ def _compose(image: "Image.Image", background: str) -> tuple["Image.Image", bool
 
 @cache
 def _make_lab_transform() -> "ImageCms.ImageCmsTransform":
-    """The conversion from CIE L*a*b* to sRGB."""
+    """Make the conversion from CIE L*a*b* to sRGB."""
     from PIL import ImageCms
 
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")

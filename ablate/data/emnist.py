@@ -1,8 +1,8 @@
 """Read EMNIST from its IDX files, and turn its images upright.
 
-The files store every image transposed: a person sees letters that are mirrored and lie on their side.
-torchvision hands them over like that. The files are therefore read here, so that no change of torchvision
-changes the pixels.
+The files store every image transposed: the letters are mirrored and lie on their side. torchvision returns
+the images without a correction. This module reads the files itself, so a change in torchvision cannot change
+the pixels.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ EMNIST = {
     "emnist_balanced": ("balanced", (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")),
     "emnist_digits": ("digits", DIGIT_CLASSES),
 }
-"""For each data set, the name of the split in the names of the files, and the classes in label order."""
+"""For each data set: the split, which is part of the file names, and the classes in label order."""
 FOLDER = Path("EMNIST", "raw")
 _DIGIT_ONE = 1
 
@@ -67,8 +67,8 @@ def read_emnist(dataset: DatasetSpec, root: Path) -> Images:
 def turn_upright(pixels: Pixels, labels: Pixels) -> Pixels:
     """Turn images `(n, height, width)` upright, unless they are upright already.
 
-    The digit 1 tells: a person writes it taller than wide. The official files store the ones lying down.
-    Copies of the files that somebody has turned are thereby read correctly, too.
+    The images of the digit 1 show which is the case: an upright 1 is taller than wide. In the official files,
+    it is wider than tall. The function also handles copies of the files that somebody has already turned.
     """
     ones = pixels[labels == _DIGIT_ONE].sum(axis=0, dtype=np.float64)
     if ones.any() and _measure_spread(ones.sum(axis=1)) > _measure_spread(ones.sum(axis=0)):
@@ -77,7 +77,7 @@ def turn_upright(pixels: Pixels, labels: Pixels) -> Pixels:
 
 
 def _measure_spread(ink: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    """Measure the variance of the place of the ink along one side of an image."""
+    """Compute the variance of the position of the ink along one side of an image."""
     places = np.arange(len(ink))
     middle = np.average(places, weights=ink)
     return float(np.average((places - middle) ** 2, weights=ink))

@@ -1,4 +1,4 @@
-"""Find the image files below a folder, and say what is left out and why."""
+"""Find the image files below a folder, and report which files are left out and why."""
 
 import os
 from collections import Counter
@@ -11,24 +11,24 @@ from ablate.data.class_names import show
 from ablate.formatting import format_count
 
 NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
-"""Formats that Pillow recognises but does not decode by itself."""
+"""Formats that Pillow recognises but cannot decode by itself."""
 SYSTEM_FOLDERS = frozenset(
     {"__macosx", "__pycache__", "@eadir", "lost+found", "$recycle.bin", "system volume information"}
 )
-"""Folders that archives, file servers and systems add. The names are in lower case."""
+"""Folders that archives, file servers and operating systems add. The names are in lower case."""
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", "icon\r"})
-"""Files that systems add. They are left out without a word. The names are in lower case."""
+"""Files that operating systems add. They are left out without a message. The names are in lower case."""
 SHOWN_AT_MOST = 5
 
 
 @dataclass
 class LeftOut:
-    """What was found and not read."""
+    """The files and folders that were found but not read."""
 
     folders: list[str] = field(default_factory=list)
-    """Hidden folders, and folders of a system."""
+    """Hidden folders, and folders that operating systems add."""
     links: list[str] = field(default_factory=list)
-    """Links to folders whose images are counted already."""
+    """Links to folders whose images are already counted."""
     hidden_files: int = 0
     endings: Counter[str] = field(default_factory=Counter)
     """How many files have each unknown ending."""
@@ -36,7 +36,7 @@ class LeftOut:
     """Broken links, pipes and other entries that are not files."""
 
     def describe(self) -> Iterator[str]:
-        """Say in sentences what was left out."""
+        """Write sentences about what was left out."""
         if self.folders:
             yield f"Left out, because hidden or made by a system: {show_some(self.folders)}."
         if self.hidden_files:
@@ -50,7 +50,7 @@ class LeftOut:
             yield f"Left out: {format_count(self.not_files, 'broken link or special file')}."
 
     def warn(self) -> Iterator[str]:
-        """Say in sentences what the person probably wanted to be read."""
+        """Write sentences about what was left out although the user probably wants it."""
         if self.links:
             yield f"Left out, because its images are already read elsewhere: {show_some(self.links)}."
 
@@ -65,7 +65,7 @@ class FoundImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """All images below a folder in order of their paths, all folders, and what was left out."""
+    """All images below a folder in the order of their paths, all folders, and what was left out."""
 
     images: list[FoundImage]
     folders: set[tuple[str, ...]]
@@ -74,7 +74,7 @@ class Tree:
 
 @cache
 def list_endings() -> frozenset[str]:
-    """The endings of the files that Pillow decodes, in lower case: `.png`, `.gif`, `.tif`, …"""
+    """List the file name endings that Pillow can decode, in lower case: `.png`, `.gif`, `.tif`, …"""
     from PIL import Image
 
     Image.init()
@@ -85,8 +85,9 @@ def list_endings() -> frozenset[str]:
 def walk(root: Path) -> Tree:
     """Find all images below `root`.
 
-    Links to folders are followed, unless the images of their target are counted already. Folders that are
-    reached without a link are read first, so that a link never takes the place of the folder itself.
+    The function follows a link to a folder, unless the images of that folder are already counted. It first
+    reads all folders that it reaches without a link. So an image is listed under its real folder, not under a
+    link to this folder.
     """
     tree = Tree(images=[], folders=set(), left_out=LeftOut())
     visited: set[str] = set()
@@ -111,7 +112,7 @@ def show_some(items: list[str]) -> str:
 
 
 def _overlaps(target: str, visited: set[str]) -> bool:
-    """Whether a folder was visited, lies below a visited folder that holds images, or contains one."""
+    """Whether the target was visited, or contains a folder that was visited."""
     return target in visited or any(one.startswith(target + os.sep) for one in visited)
 
 
@@ -122,7 +123,7 @@ def _walk_below(
     visited: set[str],
     links: list[tuple[tuple[str, ...], Path]],
 ) -> None:
-    """Add the images of one folder and of the folders below it. Links to folders are put off."""
+    """Add the images of one folder and of the folders below it. Collect links to folders in `links`."""
     visited.add(os.path.realpath(folder))
     if folders:
         tree.folders.add(folders)
@@ -146,5 +147,5 @@ def _walk_below(
             left_out.hidden_files += 1
         elif (ending := os.path.splitext(lower)[1]) in endings:  # noqa: PTH122  # faster than a Path
             tree.images.append(FoundImage(folders=folders, file=folder / name))
-        elif folders:  # a README or a table beside the folders is no image that went missing
+        elif folders:  # other files directly in the root, such as a README, need no message
             left_out.endings[show(ending)] += 1

@@ -1,7 +1,7 @@
-"""What earlier commands learnt about images: checksums of files, facts about pictures, and small pixels.
+"""A cache of results about images: checksums of files, facts about pictures, and pixels of scaled images.
 
-Everything lies in the user's cache folder, under `images`. Whatever cannot be read there is made again, and
-whatever cannot be written there is not kept: no command fails because of the cache.
+The cache is the folder `images` in the user's cache folder. If a result cannot be read from the cache, it is
+computed again. If a result cannot be written, it is not kept. So no command fails because of the cache.
 """
 
 import contextlib
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 MOST_ROWS = 1_000_000
-"""How many files and how many pictures are remembered. The ones that were used longest ago are forgotten."""
+"""The cache has at most this many files and this many pictures. It drops those that were used longest ago."""
 MOST_PIXEL_BYTES = 4 << 30
-"""How many bytes of pixels are kept. The ones that were used longest ago are deleted."""
+"""The cache keeps at most this many bytes of pixels. It deletes the pixels that were used longest ago."""
 SETTLED_SECONDS = 2.0
-"""A file that changed more recently may change again within one tick of its clock, and is read again."""
+"""The checksum of a file that changed less than this long ago is not stored.
+
+Such a file could change again without a new time stamp, because the clock of the file system is coarse.
+"""
 NEVER_READ = ("", "")
 WAIT_SECONDS = 5.0
 AT_ONCE = 500
@@ -43,7 +46,7 @@ TABLES = """
 
 
 def hash_files(root: Path, files: Sequence[Path]) -> dict[Path, str]:
-    """The SHA-256 of every file's bytes. A file that has not changed since an earlier command is not read.
+    """Compute the SHA-256 of every file. Do not read files that are unchanged since an earlier command.
 
     A file counts as unchanged if its size, its times of change and its inode are the same.
     """
@@ -71,20 +74,20 @@ def hash_files(root: Path, files: Sequence[Path]) -> dict[Path, str]:
 
 
 def read_facts(checksums: Iterable[str], background: str) -> dict[str, PictureFacts]:
-    """The stored facts about pictures, by the checksum of their files."""
+    """Read the stored facts about pictures. The keys are the checksums of the pictures' files."""
     keys = {_make_key(checksum, background): checksum for checksum in checksums}
     facts: dict[str, PictureFacts] = {}
     for key, text in _ask("SELECT key, facts FROM pictures WHERE key IN ({})", list(keys)):
         with contextlib.suppress(ValueError, TypeError):
             values = json.loads(text)
-            # Earlier versions stored the names of the facts, too.
+            # Earlier versions of ablate stored the names of the facts together with their values.
             named = values if isinstance(values, dict) else dict(zip(FACTS, values, strict=True))
             facts[keys[key]] = PictureFacts(**named)
     return facts
 
 
 def store_facts(facts: Mapping[str, PictureFacts], background: str) -> None:
-    """Store facts about pictures, by the checksum of their files."""
+    """Store facts about pictures. The keys are the checksums of the pictures' files."""
     today = int(time.time() // DAY_SECONDS)
     rows = [
         (_make_key(sha, background), json.dumps([getattr(one, fact) for fact in FACTS]), today)
@@ -94,7 +97,7 @@ def store_facts(facts: Mapping[str, PictureFacts], background: str) -> None:
 
 
 def read_pixels(key: str, shape: tuple[int, ...]) -> "np.ndarray[Any, Any] | None":
-    """The stored pixels of a whole data set. None if there are none of this shape."""
+    """Read the stored pixels of a whole data set. None if the cache has no pixels with this key and shape."""
     import numpy as np
 
     try:
@@ -107,7 +110,7 @@ def read_pixels(key: str, shape: tuple[int, ...]) -> "np.ndarray[Any, Any] | Non
 
 
 def store_pixels(key: str, pixels: "np.ndarray[Any, Any]") -> None:
-    """Store the pixels of a whole data set. Delete the ones that were used longest ago, if there are many."""
+    """Store the pixels of a whole data set. If the cache is full, delete the pixels used longest ago."""
     import numpy as np
 
     if pixels.nbytes > MOST_PIXEL_BYTES // 2:
@@ -118,7 +121,7 @@ def store_pixels(key: str, pixels: "np.ndarray[Any, Any]") -> None:
         _make_room(folder, pixels.nbytes)
         half = ""
         try:
-            # The temporary file lies in the same folder, so that moving it to its final name is atomic.
+            # The temporary file is in the same folder. So renaming it to its final name is atomic.
             with tempfile.NamedTemporaryFile(dir=folder, suffix=".half", delete=False) as file:
                 half = file.name
                 np.save(file, pixels, allow_pickle=False)
@@ -131,7 +134,7 @@ def store_pixels(key: str, pixels: "np.ndarray[Any, Any]") -> None:
 
 
 def _make_room(folder: Path, wanted: int) -> None:
-    """Delete the oldest pixels, and what interrupted commands left behind a day ago."""
+    """Delete the oldest pixels, and files older than a day that interrupted commands left behind."""
     listed = [(path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("*.npy")]
     together = sum(size for _, size, _ in listed) + wanted
     for _, size, path in sorted(listed):
@@ -154,7 +157,7 @@ def _make_key(checksum: str, background: str) -> str:
 
 @contextlib.contextmanager
 def _open() -> Iterator[sqlite3.Connection]:
-    """Open the database of checksums and facts. SQLite keeps it whole if commands write at once."""
+    """Open the database of checksums and facts. SQLite allows several commands to use it at the same time."""
     folder = _locate()
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(folder / "facts.db", timeout=WAIT_SECONDS)) as database, database:
@@ -163,7 +166,7 @@ def _open() -> Iterator[sqlite3.Connection]:
 
 
 def _guard(action: Callable[[sqlite3.Connection], list[Any]]) -> list[Any]:
-    """Do something with the database. The result is empty if the cache cannot be used."""
+    """Run `action` on the database. Return an empty list if the database cannot be used."""
     try:
         with _open() as database:
             return action(database)
@@ -178,7 +181,7 @@ def _guard(action: Callable[[sqlite3.Connection], list[Any]]) -> list[Any]:
 
 
 def _ask(query: str, values: Sequence[Any]) -> list[Any]:
-    """The rows that answer a query. `{}` in the query stands for a list of many values."""
+    """Return the rows of a query. `{}` in the query stands for a list of values of any length."""
 
     def ask(database: sqlite3.Connection) -> list[Any]:
         if "{}" not in query:
@@ -192,14 +195,14 @@ def _ask(query: str, values: Sequence[Any]) -> list[Any]:
 
 
 def _store(query: str, rows: Sequence[Sequence[Any]], table: str) -> None:
-    """Store rows in one transaction, and forget the oldest rows of a table that has too many."""
+    """Store rows in one transaction. If the table then has too many rows, delete the oldest rows."""
 
     def store(database: sqlite3.Connection) -> list[Any]:
         database.executemany(query, rows)
         count = database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         if count > MOST_ROWS:
             oldest = f"SELECT used FROM {table} ORDER BY used LIMIT 1 OFFSET {count - MOST_ROWS}"
-            # Rows of one day are forgotten together.
+            # Rows that were last used on the same day are deleted together.
             database.execute(f"DELETE FROM {table} WHERE used <= ({oldest})")
         return []
 

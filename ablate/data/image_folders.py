@@ -1,4 +1,4 @@
-"""List a person's own images: which file belongs to which class, and to which part of the data set."""
+"""List a user's own images: the class of each file, and its part (training, validation or test)."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,36 +11,36 @@ from ablate.data.splits import TEST, TRAIN, VALIDATION, read_long_split, read_sp
 from ablate.formatting import format_count
 
 TEST_EVERY = 5
-"""Without a folder of test images, every fifth image of a class, in order of names, is a test image."""
+"""Without a folder of test images, every fifth image of a class is a test image, in the order of names."""
 LEAST_TRAINING_IMAGES = 2
-"""If there is a folder of test images, a class needs one image to train on and one to hold out."""
+"""With a folder of test images, a class needs one image for training and one for validation."""
 
 Labelled = tuple[tuple[Path, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
-    """A person's own images: the class names, and the path and class index of every image."""
+    """A user's own images: the class names, and the path and class index of every image."""
 
     classes: tuple[str, ...]
     train: Labelled
     test: Labelled
     validation: Labelled = ()
-    """The images of a folder for validation. Empty if there is none."""
+    """The images in the validation folder. Empty if there is no such folder."""
     read_as: tuple[str, ...] = ()
     """Sentences that say how the folder was read, and what was left out."""
     cautions: tuple[str, ...] = ()
-    """Sentences about what the person probably did not intend."""
+    """Sentences about what the user probably did not intend."""
 
     @property
     def files(self) -> list[Path]:
-        """All image files: for training, for validation, for testing."""
+        """All image files: first for training, then for validation, then for testing."""
         return [file for file, _ in (*self.train, *self.validation, *self.test)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sorted:
-    """Images sorted by part (`train`, `validation`, `test`) and by class, and where each part was found."""
+    """Images grouped by part (`train`, `validation`, `test`) and by class, and the place of each part."""
 
     parts: Mapping[str, Mapping[str, Sequence[Path]]]
     places: Mapping[str, str]
@@ -51,11 +51,12 @@ class Sorted:
 def list_image_folder(path: Path) -> ImageFolder:
     """List the images below `path`.
 
-    The layout is `train/CLASS/…` with `val/CLASS/…` or `test/CLASS/…` or both, in any case and under their
-    usual other names, or else `CLASS/…`. Without test images, every fifth training image is for testing.
+    There are two layouts. One has folders `train/CLASS/…`, and `val/CLASS/…` or `test/CLASS/…` or both. Their
+    names may have any case, and other usual names are allowed. The second layout has only `CLASS/…`. Without
+    test images, every fifth training image is for testing.
 
     Raises:
-        ValueError: there is no such folder, or it lacks two classes with enough images.
+        ValueError: there is no such folder, or there are not two classes with enough images.
     """
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder (a relative path starts at the current directory)")
@@ -66,7 +67,7 @@ def list_image_folder(path: Path) -> ImageFolder:
 
 
 def arrange(root: Path, found: Sorted) -> ImageFolder:
-    """Number the classes, and set test images aside if there are none.
+    """Number the classes. If there are no test images, take some of the training images for testing.
 
     Raises:
         ValueError: there are fewer than two classes, or a class has too few images.
@@ -125,9 +126,10 @@ def arrange(root: Path, found: Sorted) -> ImageFolder:
 def _match_classes(
     train: Mapping[str, object], other: Mapping[str, Sequence[Path]], place: str, train_place: str
 ) -> dict[str, list[Path]]:
-    """Give the classes of a held-out part the names of the training classes.
+    """Match the classes of a held-out part with the training classes, and use the training classes' names.
 
-    macOS and Linux may store an accent in two ways. Such names count as equal.
+    A letter with an accent has two forms in Unicode, and macOS and Linux may store different ones. Names that
+    differ only in these forms count as equal.
     """
     by_normal_form = {normalise(name): name for name in train}
     by_case = {normalise(name).casefold(): name for name in train}
@@ -145,7 +147,7 @@ def _match_classes(
 
 
 def _find_splits(path: Path, tree: Tree) -> dict[str, str]:
-    """Find the folders for training, validation and testing: each folder's name and its part.
+    """Find the folders for training, validation and testing. Return the part of each folder, by folder name.
 
     The result is empty if the folders below `path` are classes.
     """
@@ -164,7 +166,7 @@ def _find_splits(path: Path, tree: Tree) -> dict[str, str]:
             )
         return {}
     if len(splits) == 1 and len(top) > 1 and len(nested) == len(top):
-        return {}  # a class that is called train
+        return {}  # all folders are classes, and one class is called train
     for split in {*splits.values()}:
         same = [show(name) for name, other in splits.items() if other == split]
         if len(same) > 1 and split == TEST and (evaluated := _find_evaluation(splits)):
@@ -175,13 +177,13 @@ def _find_splits(path: Path, tree: Tree) -> dict[str, str]:
 
 
 def _find_evaluation(splits: Mapping[str, str]) -> str | None:
-    """Find a folder `eval` beside a folder `test`, if no folder is for validation. It is for validation."""
+    """Find a folder `eval` that is for validation, because there is also `test` but no validation folder."""
     found = [name for name in splits if name.lower() in ("eval", "evaluation")]
     return found[0] if len(found) == 1 and VALIDATION not in splits.values() else None
 
 
 def _sort_by_split(path: Path, tree: Tree, splits: Mapping[str, str]) -> Sorted:
-    """Sort the images of a layout with folders for training, validation and testing."""
+    """Group the images of a layout that has folders for training, validation and testing."""
     parts: dict[str, dict[str, list[Path]]] = {}
     beside: dict[str, int] = defaultdict(int)
     for image in tree.images:
@@ -221,7 +223,7 @@ def _sort_by_split(path: Path, tree: Tree, splits: Mapping[str, str]) -> Sorted:
 
 
 def _sort_by_class(path: Path, tree: Tree) -> Sorted:
-    """Sort the images of a layout with one folder per class."""
+    """Group the images of a layout that has one folder per class."""
     by_class: dict[str, list[Path]] = {}
     for image in tree.images:
         if image.folders:
@@ -246,7 +248,7 @@ def _sort_by_class(path: Path, tree: Tree) -> Sorted:
 
 
 def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]) -> None:
-    """Refuse a folder around the real one, and folders for training and testing below each class."""
+    """Refuse a folder that only contains the real root folder. Also refuse `CLASS/train` and `CLASS/test`."""
     if len(by_class) == 1:
         (only,) = by_class
         below = {image.folders[1] for image in tree.images if len(image.folders) > 1}
@@ -263,7 +265,7 @@ def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]
 
 
 def _warn_of_empty(empty: list[str]) -> list[str]:
-    """Warn of folders that would be classes, but hold no image that can be read."""
+    """Warn of folders that look like classes but contain no image that can be read."""
     if not empty:
         return []
     return [f"These folders hold no image that can be read, and are no classes: {show_some(empty)}."]

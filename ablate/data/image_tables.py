@@ -1,4 +1,4 @@
-"""List images from a table with a path, a label and possibly a part (train, validation, test) in each row."""
+"""List images from a table. Each row has a path, a label and optionally a part (train, validation, test)."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,14 +25,16 @@ COLUMNS = {
     "label": ("label", "class", "target", "category", "classname", "labelname", "labels", "cats", "y"),
     "split": ("split", "set", "subset", "partition", "part", "phase", "usage", "isvalid", "istest"),
 }  # fmt: skip
-"""Usual names of the columns, in order of preference, without case, blanks, dashes and underscores."""
+"""Usual column names in order of preference, in lower case without blanks, dashes and underscores."""
 YES, NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "")
 
 
 def find_metadata(folder: Path) -> list[Path]:
-    """Find the tables of a Hugging Face folder of images: `metadata.csv` in it, or in the parts' folders.
+    """Find the tables of an image folder in Hugging Face's layout.
 
-    The list is empty if there are none, or if their images have no label.
+    The tables are called `metadata.csv` (or .jsonl, .parquet). They are in the folder, or below it in folders
+    such as `train`.
+    The list is empty if there is no such table, or if a table has no label column.
     """
     below = sorted(one for one in folder.iterdir() if one.is_dir() and read_split(one.name))
     tables = [
@@ -45,7 +47,7 @@ def find_metadata(folder: Path) -> list[Path]:
 
 
 def list_image_table(paths: Sequence[Path]) -> ImageFolder:
-    """List the images of a table, or of one table for each part. Paths in a table start at its folder.
+    """List the images of a table, or of several tables. Paths in a table are relative to the table's folder.
 
     Raises:
         ValueError: a table cannot be read, lacks a column, or names files that do not exist.
@@ -82,7 +84,7 @@ def list_image_table(paths: Sequence[Path]) -> ImageFolder:
 
 @dataclass
 class _Rows:
-    """The images of all rows so far, by part and label, and the rows that repeat another one."""
+    """The images of all rows so far, by part and label, and the number of rows that repeat an earlier row."""
 
     parts: dict[str, dict[str, list[Path]]]
     seen: dict[Path, tuple[str, str]]
@@ -140,14 +142,14 @@ def _read(path: Path) -> "pd.DataFrame":
 
 
 def _make_text(cell: Any) -> str:
-    """A cell as text. A whole number stays one, and a missing cell is empty."""
+    """Convert a cell to text. A whole number has no decimal point, and a missing value becomes empty text."""
     if cell is None or cell != cell:  # NaN is the only value that differs from itself
         return ""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 def _find_column(table: "pd.DataFrame", kind: str) -> str | None:
-    """The column of a kind, by its usual names. None if there is none."""
+    """Find the column of a kind (a key of `COLUMNS`) by its usual names. None if there is no such column."""
     plain = {_strip(str(column)): str(column) for column in reversed(list(table.columns))}
     return next((plain[name] for name in COLUMNS[kind] if name in plain), None)
 
@@ -161,7 +163,7 @@ def _list_cells(table: "pd.DataFrame", column: str | None) -> list[str]:
 
 
 def _read_part(path: Path, line: int, cell: str, column: str | None) -> str:
-    """The part of the data set that a cell names."""
+    """Read a cell that says to which part of the data set an image belongs."""
     if column is None:
         return TRAIN
     special = {"isvalid": VALIDATION, "istest": TEST}.get(_strip(column))
@@ -176,7 +178,7 @@ def _read_part(path: Path, line: int, cell: str, column: str | None) -> str:
 
 
 def _find_file(folder: Path, name: str) -> Path | None:
-    """The file that a cell names. It may lack its ending, and may have Windows' backslashes."""
+    """Find the file of a path in a cell. The path may lack the file's ending, and may have backslashes."""
     for written in dict.fromkeys((name, name.replace("\\", "/"))):
         file = folder / written
         if file.is_file():
@@ -197,7 +199,7 @@ def _refuse_missing(path: Path, missing: list[str]) -> None:
 
 
 def _describe(path: Path, rows: _Rows, columns: dict[str, str | None]) -> Sorted:
-    """Sort the files of every class by path, and say which columns were read."""
+    """Sort the files of every class by path, and write sentences about how the table was read."""
     parts = {
         part: {name: sorted(files) for name, files in by_class.items()}
         for part, by_class in rows.parts.items()
@@ -218,7 +220,7 @@ def _tell_columns(columns: dict[str, str | None], parts: dict[str, Any]) -> Iter
 
 
 def _warn_of_mixed_kinds(parts: dict[str, dict[str, list[Path]]]) -> Iterator[str]:
-    """Warn if the label is probably a measured number, not a class."""
+    """Warn if the label column probably contains measured numbers, not classes."""
     counts = Counter({name: len(files) for by_class in parts.values() for name, files in by_class.items()})
     if len(counts) > 20 and sum(counts.values()) < 3 * len(counts):
         yield f"The table has {len(counts):,} labels for {sum(counts.values()):,} images: is it a class?"

@@ -1,4 +1,4 @@
-"""Images and labels as tensors on the CPU, from files of any kind."""
+"""The type of a data set in memory: images and labels as tensors."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,15 +21,15 @@ class Images:
     classes: tuple[str, ...]
     checksums: dict[str, str]
     fixed_validation: int = 0
-    """How many of the last `images` are for validation at every seed. 0: each seed splits them anew."""
+    """How many of the last `images` are for validation at every seed. 0: each seed draws its own."""
     read_as: tuple[str, ...] = ()
-    """Sentences that say how a person's own images were read."""
+    """Sentences that say how a user's own images were read."""
     cautions: tuple[str, ...] = ()
-    """Sentences about what is suspicious in a person's own images."""
+    """Sentences about what is suspicious in a user's own images."""
 
 
 def scale_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
-    """Pixels of 0 to 255 as float32 from 0 to 1."""
+    """Convert pixels from 0 to 255 to float32 from 0 to 1."""
     return torch.from_numpy(np.divide(pixels, 255, dtype=np.float32))
 
 

@@ -1,4 +1,4 @@
-"""Load a data set onto the device, and split it by seed."""
+"""Load a data set onto the device, and split it into training and validation images."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,7 +16,7 @@ from ablate.seeds import derive_seed
 
 NOISE_PIXELS = 1 << 26
 RESIZED_AT_ONCE = 4_096
-"""How many images are resized at a time. The limit saves memory for intermediate results."""
+"""How many images are resized at once. The limit keeps the memory for intermediate results small."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Dataset(images.Images):
     name: str
 
     def count_train_images(self) -> list[int]:
-        """Count the images for training and validation of each class."""
+        """Count the images of each class, for training and validation together."""
         return self.labels.bincount(minlength=len(self.classes)).tolist()
 
     def count_test_images(self) -> list[int]:
@@ -34,7 +34,7 @@ class Dataset(images.Images):
         return self.test_labels.bincount(minlength=len(self.classes)).tolist()
 
     def to(self, device: torch.device) -> "Dataset":
-        """A copy with all tensors on `device`."""
+        """Copy the data set to `device`."""
         moved = {
             name: getattr(self, name).to(device)
             for name in ("images", "labels", "test_images", "test_labels")
@@ -42,7 +42,7 @@ class Dataset(images.Images):
         return replace(self, **moved)
 
     def resize(self, input_size: int) -> "Dataset":
-        """A copy with square images of `input_size` pixels a side, on the same device."""
+        """Copy the data set with images resized to `input_size` × `input_size`, on the same device."""
         return replace(
             self,
             images=resize_images(self.images, input_size),
@@ -53,7 +53,7 @@ class Dataset(images.Images):
 def load(
     dataset: DatasetSpec, root: Path | None, device: torch.device, input_size: int | None = None
 ) -> Dataset:
-    """Load the data set from `root` onto `device`. With an `input_size`, resize it once.
+    """Load the data set from `root` onto `device`. With an `input_size`, resize the images when they load.
 
     Raises:
         DataError: a file is damaged or differs from the official one.
@@ -88,9 +88,9 @@ def resize_images(images: Tensor, size: int) -> Tensor:
 
 
 def prepare_trial_images(dataset: DatasetSpec, input_size: int | None) -> Dataset:
-    """Images on the CPU to try a network with: a person's own images, or else noise of the right shape.
+    """Make images on the CPU to try a network on: a user's own images, or otherwise noise in the same shape.
 
-    A plan must be fast, and to read a known data set takes a second.
+    Noise replaces a known data set, because reading the data set takes a second and a plan must be fast.
     """
     if dataset.path is not None:
         return load(dataset, None, torch.device("cpu"), input_size)
@@ -98,7 +98,7 @@ def prepare_trial_images(dataset: DatasetSpec, input_size: int | None) -> Datase
 
 
 def make_noise(facts: DatasetFacts, input_size: int | None = None, images: int = 4_096) -> Dataset:
-    """Make random noise in the shape of a data set, to time a network before the data is available.
+    """Make random noise in the shape of a data set, to time a network while the data is not available.
 
     A quarter of the pixels is black and a quarter white, as in many real images.
     """
@@ -123,8 +123,9 @@ def split(
 ) -> tuple[Tensor, Tensor]:
     """Draw the indices for training and for validation, `(train_images,)` and `(validation,)`.
 
-    Validation images are stratified by label, unless the data set says which they are: then they are the
-    last `fixed_validation` images. A smaller training set is a random subset of a larger one.
+    If the data set has its own validation images, they are the last `fixed_validation` images. Otherwise
+    validation images are drawn by seed, stratified by label. For one seed, a smaller training set is a random
+    subset of a larger one.
     """
     if fixed_validation:
         everything = torch.arange(len(labels))
@@ -142,7 +143,7 @@ def _split_stratified(labels: Tensor, validation: int, seed: int) -> tuple[Tenso
     everything = np.arange(len(labels))
     if not validation:
         return torch.from_numpy(everything), torch.empty(0, dtype=torch.int64)
-    # The import is here because it takes a second and the parent process does not need it.
+    # This import takes a second, and the parent process does not need it. So it is here.
     from sklearn.model_selection import train_test_split
 
     train, held_out = train_test_split(

@@ -19,7 +19,7 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-# The checksums are of decompressed files, so that they hold for compressed and for plain files.
+# These are checksums of the decompressed files. So they are valid for compressed and for plain files.
 SHA256 = {
     "fashion_mnist": (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -53,12 +53,12 @@ def read_official(name: str, root: Path) -> Images:
 
 
 def find_file(folder: Path, file: str) -> Path | None:
-    """The path of a file, plain or compressed; None if it is missing."""
+    """Find a file that is plain or compressed, and return its path. None if the file is missing."""
     return next((path for path in (folder / file, folder / f"{file}.gz") if path.is_file()), None)
 
 
 def read_content(folder: Path, file: str) -> bytes:
-    """The decompressed content of a file, whatever it is.
+    """Read a file and decompress its content, without checking the content.
 
     Raises:
         DataError: the file is missing or damaged.
@@ -73,7 +73,7 @@ def read_content(folder: Path, file: str) -> bytes:
 
 
 def read_checked(folder: Path, file: str, sha256: str) -> bytes:
-    """The decompressed content of a file with a known checksum.
+    """Read a file, decompress its content, and compare the content's checksum with `sha256`.
 
     Raises:
         DataError: the file is missing, damaged or differs from the official file.

@@ -1,4 +1,4 @@
-"""Read a person's own images, and scale them to one size."""
+"""Read a user's own images, and scale them to one size."""
 
 import hashlib
 from collections.abc import Sequence
@@ -28,18 +28,18 @@ FULL = 65_535
 
 @dataclass(frozen=True, kw_only=True)
 class _Decoded:
-    """The facts about all images, and their pixels, in order."""
+    """The facts about all images and the pixels of all images, in the same order."""
 
     facts: list[PictureFacts]
     pixels: list[np.ndarray[Any, Any]] | np.ndarray[Any, Any]
-    """Either one array for each image, not yet on one scale, or all images on one scale, from the cache."""
+    """Either one array for each image with unscaled brightness, or one array from the cache, scaled."""
 
 
 def read_own_images(dataset: DatasetSpec) -> Images:
     """Read the images of a folder or table.
 
     Raises:
-        DataError: the folder is missing or has changed, an image cannot be read, or the images show nothing.
+        DataError: the folder is missing or has changed, an image cannot be read, or all images are equal.
     """
     assert dataset.found is not None
     contents, decoded = _recall(dataset) or _read(dataset)
@@ -51,7 +51,7 @@ def read_own_images(dataset: DatasetSpec) -> Images:
         pixels = _scale(pixels, decoded.facts, scale)
         image_cache.store_pixels(_make_key(dataset), pixels)
     white = 255 if pixels.dtype == np.uint8 else FULL
-    images = torch.from_numpy(pixels).float().div_(white)  # on 50,000 images four times faster than NumPy
+    images = torch.from_numpy(pixels).float().div_(white)  # for 50,000 images four times as fast as NumPy
     labels = torch.tensor([label for _, label in (*listed.train, *listed.validation, *listed.test)])
     train, held_out = len(listed.train), len(listed.validation)
     used = train + held_out if dataset.uses_validation_folder else train
@@ -69,7 +69,7 @@ def read_own_images(dataset: DatasetSpec) -> Images:
 
 
 def _recall(dataset: DatasetSpec) -> tuple[Contents, _Decoded] | None:
-    """What this process listed and earlier commands decoded. None if a file must be read for it."""
+    """Take everything from this process's memory and from the cache. None if a file must be read."""
     assert dataset.path is not None
     assert dataset.found is not None
     contents = recall_contents(Path(dataset.path), dataset.found.sha256)
@@ -83,7 +83,7 @@ def _recall(dataset: DatasetSpec) -> tuple[Contents, _Decoded] | None:
 
 
 def _read(dataset: DatasetSpec) -> tuple[Contents, _Decoded]:
-    """List the images again, and decode what no earlier command decoded."""
+    """List the images again, and decode those that no earlier command decoded."""
     contents = _list_unchanged(dataset)
     pixels = _read_pixels(dataset, len(contents.checksums))
     decoded = _decode_all(dataset, contents.listed.files, contents.checksums, with_pixels=pixels is None)
@@ -96,7 +96,7 @@ def _read_pixels(dataset: DatasetSpec, count: int) -> np.ndarray[Any, Any] | Non
 
 
 def _list_unchanged(dataset: DatasetSpec) -> Contents:
-    """List the images. They must be those that the study was read with."""
+    """List the images, and require that they have not changed since the study was read."""
     assert dataset.path is not None
     assert dataset.found is not None
     root = Path(dataset.path)
@@ -119,10 +119,10 @@ def _list_unchanged(dataset: DatasetSpec) -> Contents:
 def _decode_all(
     dataset: DatasetSpec, files: Sequence[Path], checksums: Sequence[str], *, with_pixels: bool
 ) -> _Decoded:
-    """Describe all images, and decode those that no earlier command described. With pixels, decode all.
+    """Decode the images whose facts are not in the cache. With `with_pixels`, decode all images.
 
     Raises:
-        DataError: images cannot be read. The error names them, up to ten.
+        DataError: some images cannot be read. The error names up to ten of them.
     """
     known = image_cache.read_facts(checksums, dataset.background)
     todo = sum(checksum not in known for checksum in checksums)
@@ -151,7 +151,7 @@ def _decode_all(
 
 
 def _name_broken(broken: Sequence[str]) -> str:
-    """Name the images that cannot be read in one line."""
+    """Write one line that names the images that cannot be read."""
     if len(broken) == 1:
         return broken[0]
     more = f" (and {len(broken) - MOST_NAMED:,} more)" if len(broken) > MOST_NAMED else ""
@@ -161,7 +161,7 @@ def _name_broken(broken: Sequence[str]) -> str:
 def _scale(
     pixels: Sequence[np.ndarray[Any, Any]], facts: Sequence[PictureFacts], scale: PixelScale
 ) -> np.ndarray[Any, Any]:
-    """Put all pixels on one scale: 0 to 255, or 0 to 65,535 if some images are deeper than 8 bits."""
+    """Scale all pixels to the range 0 to 255, or to 0 to 65,535 if some images have more than 8 bits."""
     if not scale.deep:
         return np.stack(pixels)
     scaled = np.empty((len(pixels), *pixels[0].shape), np.uint16)
@@ -171,7 +171,7 @@ def _scale(
 
 
 def _make_key(dataset: DatasetSpec) -> str:
-    """The name under which the pixels of a data set are stored."""
+    """Make the key of the data set's pixels in the cache."""
     assert dataset.found is not None
     identity = (DECODING, dataset.found.sha256, dataset.size, dataset.grey, dataset.background)
     return hashlib.sha256(repr(identity).encode()).hexdigest()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 DECODING = 2
-"""The version of the results of decoding. Version 1 cut deep images to 8 bits, and ignored transparency."""
+"""The version of the decoder. Version 1 cut images with more bits to 8 bits, and ignored transparency."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +15,7 @@ class PictureFacts:
     mode: str
     """Pillow's name for the kind of pixels: L, RGB, I;16, …"""
     frames: int
-    """How many frames or pages the file has. The first one is used."""
+    """How many frames or pages the file has. Only the first is used."""
     alpha: bool
     """Whether some pixels are transparent."""
     kind: str
@@ -24,8 +24,8 @@ class PictureFacts:
     high: float
     """The lowest and the highest value of a pixel, in the image's own unit."""
     levels: int
-    """How many different values the pixels have: 1, 2, or 3 for any more."""
+    """How many different values the pixels have: 1, 2, or 3 for three or more."""
     inverted: bool = False
-    """Whether 0 is white. It holds for deep images only; Pillow turns the others."""
+    """Whether 0 is white, in an image with more than 8 bits. Pillow itself inverts the other images."""
     sha256: str
-    """The checksum of the decoded pixels. Equal pictures have equal checksums, whatever their files."""
+    """The checksum of the decoded pixels. Two files with equal pixels have equal checksums."""

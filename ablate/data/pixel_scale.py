@@ -1,4 +1,4 @@
-"""One scale of brightness for all images of a data set, so that differences between images are kept."""
+"""Scale the brightness of all images of a data set in the same way. This keeps differences between images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,15 @@ import numpy as np
 from ablate.data.picture_facts import PictureFacts
 
 USUAL_BITS = (8, 10, 12, 14, 16)
-"""How many bits cameras, microscopes and scanners use. The smallest that holds all values is taken."""
+"""Numbers of bits that cameras, microscopes and scanners use. The smallest sufficient number is chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelScale:
-    """The range from black to white: of the deep images with whole numbers, and of those with fractions."""
+    """The pixel values of black and white, for images with more than 8 bits.
+
+    `integer` is for images with whole numbers, and `floating` is for images with fractions.
+    """
 
     integer: tuple[float, float] | None
     floating: tuple[float, float] | None
@@ -25,7 +28,7 @@ class PixelScale:
         return self.integer is not None or self.floating is not None
 
     def get_range(self, facts: PictureFacts) -> tuple[float, float]:
-        """The values of black and white for one image."""
+        """Return the pixel values of black and white in one image."""
         own = {"integer": self.integer, "float": self.floating}.get(facts.kind)
         return own or (0.0, 255.0)
 
@@ -39,8 +42,9 @@ class PixelScale:
 def choose_scale(facts: Sequence[PictureFacts]) -> PixelScale:
     """Choose the scale from the lowest and highest values of all images.
 
-    Whole numbers are scaled by the usual number of bits that holds them all: 0 to 4,095 for 12 bits.
-    Fractions from 0 to 1 stay as they are. Anything else is scaled by its lowest and its highest value.
+    For whole numbers, the scale is the range of the smallest usual number of bits that holds all values, such
+    as 0 to 4,095 for 12 bits. Fractions from 0 to 1 are not scaled. For all other values, the scale goes from
+    the lowest to the highest value.
     """
     ends: dict[str, tuple[float, float] | None] = {"integer": None, "float": None}
     for kind in ends:

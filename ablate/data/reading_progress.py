@@ -1,17 +1,17 @@
-"""Tell whoever watches how far the reading of many files has come."""
+"""Report the progress of reading many files to a watcher function."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 Watcher = Callable[[str, int, int], None]
-"""A function that takes what is done (`decoding`), how many files are done, and how many there are."""
+"""A function of three arguments: the work (`decoding`), the number of files done, the number of all files."""
 _watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 
 @contextmanager
 def watch_reading(watcher: Watcher) -> Iterator[None]:
-    """Within the block, call `watcher` whenever one more file is read."""
+    """In this context, call `watcher` whenever another file is read."""
     token = _watcher.set(watcher)
     try:
         yield
@@ -20,11 +20,11 @@ def watch_reading(watcher: Watcher) -> Iterator[None]:
 
 
 def stop_watching() -> None:
-    """Do not call the watcher any more."""
+    """Stop calling the watcher."""
     _watcher.set(None)
 
 
 def tell_progress(what: str, done: int, total: int) -> None:
-    """Tell the watcher, if there is one."""
+    """Call the watcher, if there is one."""
     if watcher := _watcher.get():
         watcher(what, done, total)

@@ -27,8 +27,8 @@ DOWNLOAD_TIMEOUT_SECONDS = 30
 def find_root(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) -> Path | None:
     """Find the folder with the data set's files. None if the files are missing and cannot be downloaded.
 
-    The function searches `data_dir`, `$ABLATE_DATA` and the user's cache, which have torchvision's layout.
-    For a data set that needs no such folder (see `needs_root`) the result is also None.
+    The function searches `data_dir`, `$ABLATE_DATA` and the user's cache. All of them have torchvision's
+    layout. For a data set that needs no such folder (see `needs_root`), the result is also None.
 
     Raises:
         DataError: `data_dir` does not exist.
@@ -42,7 +42,7 @@ def find_root(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) ->
 
 
 def needs_root(dataset: DatasetSpec) -> bool:
-    """Whether the data set needs a folder of data sets. The digits and a person's own images do not."""
+    """Whether the data set is in a folder of data sets. The digits and a user's own images are not."""
     return dataset.name not in ("digits", FOLDER)
 
 
@@ -108,7 +108,7 @@ def _download(name: str) -> Path | None:
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
     try:
         _locate_cache().mkdir(parents=True, exist_ok=True)
-        # The temporary folder is inside the cache, so that moving a file to its final place is atomic.
+        # The temporary folder is inside the cache. So moving a file to its final place is atomic.
         with tempfile.TemporaryDirectory(dir=_locate_cache()) as half, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             kind, halves = TORCHVISION.get(name, (FOLDERS.get(name, ""), [{}]))
@@ -132,9 +132,9 @@ def _download(name: str) -> Path | None:
 
 @contextlib.contextmanager
 def _confine_archives() -> Iterator[None]:
-    """Keep tar files from writing outside their folder through `../` or links.
+    """Prevent tar files from writing outside the target folder through `../` or links.
 
-    torchvision unpacks with Python's default, and before Python 3.14 this default trusts the archive.
+    torchvision unpacks with Python's default filter, and before Python 3.14 this filter trusts the archive.
     """
     before = tarfile.TarFile.extraction_filter
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)

@@ -1,4 +1,4 @@
-"""The names that people give to their parts of a data set: for training, validation and testing."""
+"""Recognise the usual names of the parts of a data set: for training, validation and testing."""
 
 import re
 
@@ -11,12 +11,15 @@ WORDS = {
 
 
 def read_split(name: str) -> str | None:
-    """The part that a folder or a table's cell names, in any case: `Training`, `VAL`. None if none."""
+    """Return the part that a name such as `Training` or `VAL` means. None if it means no part."""
     return next((split for split, words in WORDS.items() if name.strip().lower() in words), None)
 
 
 def read_long_split(name: str) -> str | None:
-    """The part that one word of a longer name names: `seg_train`, `test set`. None if none or several do."""
+    """Return the part that a longer name such as `seg_train` or `test set` contains.
+
+    Return None if the name contains no part or several parts.
+    """
     words = re.split(r"[^a-z]+", name.lower())
     found = {split for word in words if (split := read_split(word))}
     return found.pop() if len(found) == 1 else None

@@ -1,4 +1,4 @@
-"""Say how a person's own images were read, and what about them is suspicious."""
+"""Write sentences about a user's own images: how they were read, and what is suspicious."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ CLASSES_SHOWN = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """Sentences about a person's own images: how they were read, and what is suspicious."""
+    """Sentences about a user's own images: how they were read, and what is suspicious."""
 
     read_as: tuple[str, ...]
     cautions: tuple[str, ...]
@@ -52,7 +52,7 @@ def survey_images(
 
 
 def _refuse_nothing(dataset: DatasetSpec, facts: Sequence[PictureFacts]) -> None:
-    """Refuse images in which there is nothing to learn."""
+    """Refuse a data set in which all images are equal, because there is nothing to learn."""
     other = "black" if dataset.background == "white" else "white"
     transparent = any(one.alpha for one in facts)
     remedy = (
@@ -67,7 +67,7 @@ def _refuse_nothing(dataset: DatasetSpec, facts: Sequence[PictureFacts]) -> None
 
 
 def _describe_classes(dataset: DatasetSpec, listed: ImageFolder) -> Iterator[str]:
-    """Say how many images each class and each part has."""
+    """Write how many images each class and each part has."""
     counts = Counter(label for _, label in (*listed.train, *listed.validation, *listed.test))
     by_class = [f"{name} {counts[number]:,}" for number, name in enumerate(listed.classes)]
     shown = ", ".join(by_class[:CLASSES_SHOWN])
@@ -85,7 +85,7 @@ def _describe_classes(dataset: DatasetSpec, listed: ImageFolder) -> Iterator[str
 def _describe_pictures(
     dataset: DatasetSpec, facts: Sequence[PictureFacts], scale: PixelScale
 ) -> Iterator[str]:
-    """Say which sizes and kinds of pixels the images have, and how they are converted."""
+    """Write which sizes and which kinds of pixels the images have, and how they are converted."""
     sizes = Counter((one.width, one.height) for one in facts)
     (width, height), most = sizes.most_common(1)[0]
     if len(sizes) == 1:
@@ -118,12 +118,12 @@ def _describe_pictures(
 
 
 def _warn_of_duplicates(listed: ImageFolder, facts: Sequence[PictureFacts]) -> Iterator[str]:
-    """Warn of pictures that stand in two parts of the data set, or in two classes."""
+    """Warn of pictures that are in two parts of the data set, or in two classes."""
     places: dict[str, list[tuple[str, int, Path]]] = defaultdict(list)
     parts = {"training": listed.train, "validation": listed.validation, "test": listed.test}
     images = [(part, label, file) for part, of_part in parts.items() for file, label in of_part]
     for one, image in zip(facts, images, strict=True):
-        if one.levels > 1:  # blank images are not evidence that anything was copied
+        if one.levels > 1:  # equal blank images need not be copies
             places[one.sha256].append(image)
     several = [found for found in places.values() if len(found) > 1]
     for part, why in (
@@ -154,12 +154,12 @@ def _warn_of_duplicates(listed: ImageFolder, facts: Sequence[PictureFacts]) -> I
 
 
 def _name_files(files: Sequence[Path]) -> str:
-    """Name the first files, each by its class's folder and its own name."""
+    """List the first files, each with its folder's name and its own name."""
     return show_some([show(Path(file.parent.name, file.name)) for file in files])
 
 
 def _warn_of_faint_pictures(facts: Sequence[PictureFacts], scale: PixelScale) -> Iterator[str]:
-    """Warn if nearly all images are blank, have two values only, or hardly differ in brightness."""
+    """Warn if nearly all images are blank, have only two values, have little contrast, or are equal."""
     blank = sum(one.levels == 1 for one in facts)
     if blank >= NEARLY_ALL * len(facts):
         yield f"{blank:,} of {len(facts):,} images are blank, of one colour: look at a few of them."

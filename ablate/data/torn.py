@@ -1,4 +1,4 @@
-"""The exceptions that readers of files raise for damaged files."""
+"""The exceptions that mean that a file is damaged."""
 
 import tarfile
 import zipfile

@@ -1,4 +1,4 @@
-"""The registry of networks: build, check and describe a network by its name."""
+"""The registry of models: build, check and describe a network by the name of its model."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -57,14 +57,14 @@ def read_keywords(model: str) -> dict[str, Any]:
 
 
 def hides_keywords(model: str) -> bool:
-    """Whether a user's network takes keywords that its signature does not name, as `**kwargs`."""
+    """Whether a user's network takes `**kwargs`: keywords that its signature does not name."""
     return model not in MODELS and own_signature.hides_keywords(find_callable(model, list(MODELS)))
 
 
 def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:
-    """Find the image shape `(channels, height, width)` and number of classes with which to describe a model.
+    """Find a typical image shape `(channels, height, width)` and number of classes to describe a model with.
 
-    These are the defaults in the model's signature, or else one channel of 28×28 pixels and ten classes.
+    They are the defaults in the model's signature. Without such defaults, they are `(1, 28, 28)` and ten.
     """
     named = inspect.signature(MODELS.get(model) or find_callable(model, list(MODELS))).parameters
     defaults = {name: named[name].default for name in GIVEN_BY_DATA if name in named}
@@ -73,23 +73,23 @@ def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:
 
 
 def identify_code(model: str) -> Code | None:
-    """Identify all that decides how a user's network behaves. None for a network that belongs to ablate."""
+    """Identify all code that determines how a user's network behaves. None for ablate's own networks."""
     return None if model in MODELS else identify(model, find_callable(model, list(MODELS)))
 
 
 def fingerprint(model: str) -> str | None:
-    """Compute the SHA-256 of the code of a user's network. None for a network that belongs to ablate."""
+    """Compute the SHA-256 of the code of a user's network. None for ablate's own networks."""
     code = identify_code(model)
     return code.sha256 if code else None
 
 
 def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> None:
-    """Pass a batch without examples through the network, which shows whether its layers fit each other.
+    """Check that the layers of a network fit together, by passing an empty batch through it.
 
-    A user's network is built and run on the CPU, because its code may not support the meta device.
+    A user's network gets two images on the CPU instead, because its code may not support the meta device.
 
     Raises:
-        ModelError: a keyword is unknown, a value out of range, or the geometry impossible.
+        ModelError: a keyword is unknown, a value is out of range, or a layer does not fit its input.
     """
     if model not in MODELS:
         network = sketch(model, settings, input_shape=input_shape, classes=classes)
@@ -102,7 +102,10 @@ def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int]
 
 
 def sketch(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> nn.Module:
-    """Build a network to inspect, with shapes but no values (meta device). A user's network is on the CPU."""
+    """Build a network whose parameters have shapes but no values (on the meta device).
+
+    A user's network is built on the CPU, with values.
+    """
     if model not in MODELS:
         return build(model, settings, input_shape=input_shape, classes=classes, init="default", seed=0)
     with torch.device("meta"):
@@ -114,8 +117,8 @@ def build(
 ) -> nn.Module:
     """Build a network on the CPU. Each initial parameter depends only on the seed and its own name.
 
-    In a user's network, the user's code draws the parameters that `init` does not set. The seed determines
-    these, too.
+    In a user's network, the user's code draws the parameters that `init` does not set. These parameters also
+    depend on the seed.
     """
     if model not in MODELS:
         _check_names(model, settings)
@@ -144,7 +147,7 @@ def _construct(
 
 
 def _match_defaults(model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a list into a tuple where the keyword's default is a tuple. A study file has lists only."""
+    """Turn a list into a tuple if the keyword's default is a tuple. Study files cannot contain tuples."""
     defaults = read_keywords(model)
     return {
         name: tuple(value) if isinstance(value, list) and isinstance(defaults[name], tuple) else value

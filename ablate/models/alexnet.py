@@ -40,16 +40,17 @@ def alexnet(
 ) -> nn.Sequential:
     """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    By default it has 46,764,746 parameters. Batch norm (if chosen) and the activation follow every
+    The default network has 46,764,746 parameters. Batch norm (if chosen) and the activation follow every
     convolution. Overlapping 3×3 pooling with stride 2 follows the first, the second and the last convolution.
     Images of 28×28 need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
 
     Args:
-        conv_layers: number of convolutions, 1 to 8. Those after the fifth are as wide as the fifth.
+        conv_layers: number of convolutions, 1 to 8. Further convolutions are as wide as the fifth.
         width: multiplies the channels of every convolution and the units of every hidden layer.
         stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
-        kernel_size: odd kernel sizes of the other convolutions, which keep the size of their maps.
-        head: `dense`, or `global_average`: dropout, a 1×1 convolution with a map per class, mean of each map.
+        kernel_size: odd kernel sizes of the later convolutions. Their padding keeps the size of the maps.
+        head: `dense`, or `global_average`, which is dropout, a 1×1 convolution with a map per class, and the
+            mean of each map.
         hidden: widths of the dense head's hidden layers, up to eight.
         dropout: probability of zeroing a unit after each hidden layer, or before the 1×1 convolution of
             `global_average`.

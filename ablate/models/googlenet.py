@@ -37,7 +37,7 @@ STAGES: tuple[tuple[Channels, ...], ...] = (
         (384, (192, 384), (48, 128), 128),
     ),
 )
-"""The channels of the four paths of each Inception block, from Table 1 of the paper."""
+"""The channels of the four paths in each Inception block, from Table 1 of the paper."""
 COUNTS = tuple(len(stage) for stage in STAGES)
 PATHS = ("1x1", "3x3", "5x5", "pool")
 KERNELS = (3, 5)
@@ -45,7 +45,7 @@ HIDDEN = (1024,)
 
 
 class Inception(nn.Module):
-    """Parallel paths over one input. The output is `(batch, sum of the paths' channels, height, width)`."""
+    """Parallel paths with the same input. Their outputs are joined along the channels."""
 
     def __init__(self, paths: Mapping[str, nn.Module]) -> None:
         """Join the named paths. All paths must give maps of the same size."""
@@ -54,7 +54,7 @@ class Inception(nn.Module):
             self.add_module(name, path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The outputs of all paths for `x` `(batch, channels, height, width)`, joined along the channels."""
+        """Compute all paths for `x` `(batch, channels, height, width)`, and join their output channels."""
         return torch.cat([path(x) for path in self.children()], dim=1)
 
 
@@ -78,16 +78,16 @@ def googlenet(
 ) -> nn.Sequential:
     """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    By default it has 5,977,530 parameters: three convolutions, then stages of Inception blocks. 3×3 pooling
-    with stride 2 follows the first and third convolution and separates the stages. Batch norm (if chosen)
-    and the activation follow every convolution. 28×28 images need `stem_stride: 1`.
+    The default network has 5,977,530 parameters. It has three convolutions and then stages of Inception
+    blocks. 3×3 pooling with stride 2 follows the first convolution and comes before each stage. Batch norm
+    (if chosen) and the activation follow every convolution. Images of 28×28 pixels need `stem_stride: 1`.
 
     Args:
         stages: number of Inception blocks in each stage, 1 to 8, or the number of stages, 1 to 3.
-        without_path: the path to leave out of each block: `none`, `1x1`, `3x3`, `5x5` or `pool`.
+        without_path: the path that is left out of each block: `none`, `1x1`, `3x3`, `5x5` or `pool`.
         width: multiplies the channels of every convolution and the units of every hidden layer.
         stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
-        kernel_size: odd kernel sizes of the paths `3x3` and `5x5`. The paths keep these names at any size.
+        kernel_size: odd kernel sizes of the paths `3x3` and `5x5`. Other sizes do not change these names.
         head: `global_average` (mean of each map, one dense layer) or `dense` (dense layers on all pixels).
         hidden: widths of the dense head's hidden layers, up to eight; 1024 as in the paper's auxiliary heads.
         dropout: probability of zeroing a unit before the last dense layer, or after each hidden layer.
@@ -121,7 +121,7 @@ def googlenet(
 
 
 def _list_kernels(kernel_size: PerLayer) -> list[int]:
-    """The kernel sizes of the paths named `3x3` and `5x5`."""
+    """Read the kernel sizes of the paths named `3x3` and `5x5`."""
     return spread_over_convolutions(
         "kernel_size",
         kernel_size,
@@ -140,7 +140,7 @@ def _add_stage(
     for i in range(blocks):
         paths = _build_paths(stack, STAGES[stage][min(i, len(STAGES[stage]) - 1)], times, kernels)
         paths.pop(without_path, None)
-        # The names are those of the paper, which calls the first Inception block 3a.
+        # The names are as in the paper, which calls the first Inception block 3a.
         stack.layers[f"inception{stage + 3}{'abcdefgh'[i]}"] = Inception(
             {name: nn.Sequential(path.layers) for name, path in paths.items()}
         )
@@ -148,7 +148,7 @@ def _add_stage(
 
 
 def _add_head(stack: Stack, head: str, hidden: Sequence[int], classes: int, dropout: float) -> None:
-    """Add hidden dense layers, or the mean of each map with dropout. Then add the layer of the logits."""
+    """Add hidden dense layers, or the mean of each map with dropout. Then add the output layer."""
     if head == "dense":
         stack.add_dense(hidden, classes, dropout=dropout)
     else:
@@ -158,7 +158,7 @@ def _add_head(stack: Stack, head: str, hidden: Sequence[int], classes: int, drop
 
 
 def _build_paths(stack: Stack, channels: Channels, times: float, kernels: Sequence[int]) -> dict[str, Stack]:
-    """The four paths of an Inception block, by name. Their input is the output of the stack."""
+    """Build the four paths of an Inception block. Their input is the output of the stack."""
     single, (before_second, second), (before_third, third), pooled = channels
     convolutions = {
         "1x1": [(single, 1)],

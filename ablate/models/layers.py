@@ -1,4 +1,4 @@
-"""Parts of all networks: activations, pooling, checks of keywords, sizes of maps, initialisation."""
+"""What all networks share: activations, pooling, checks of keywords, map sizes, initialisation."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -71,7 +71,7 @@ def require_truth(keyword: str, value: object) -> bool:
 
 
 def require_multiplier(keyword: str, value: object) -> float:
-    """Return `value` if channels can be multiplied by it. Otherwise raise a ModelError."""
+    """Return `value` if it can multiply the number of channels. Otherwise raise a ModelError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 16:
         raise ModelError(keyword, f"{value!r} is not a multiplier above 0 and up to 16")
     return value
@@ -83,7 +83,11 @@ def scale(width: float, channels: int) -> int:
 
 
 def require_odd_kernel(keyword: str, value: object) -> int:
-    """Return `value` if it is an odd kernel size, which can keep a map's size. Else raise a ModelError."""
+    """Return `value` if it is an odd kernel size. With an even one, no padding keeps the size of a map.
+
+    Raises:
+        ModelError: `value` is not an odd kernel size.
+    """
     size = require_whole(keyword, value, at_least=1, at_most=LARGEST_KERNEL)
     if size % 2 == 0:
         raise ModelError(keyword, f"{size} is even, and no padding keeps the map: {size - 1} or {size + 1}")
@@ -91,17 +95,17 @@ def require_odd_kernel(keyword: str, value: object) -> int:
 
 
 def require_widths(value: object) -> list[int]:
-    """Return `value` if it is a list of up to eight widths of hidden layers. Else raise a ModelError."""
+    """Return `value` if it is a list of up to eight hidden layers' widths. Otherwise raise a ModelError."""
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > 8:
         raise ModelError("hidden", f"{value!r} is not a list of up to eight widths: write [256] or []")
     return [require_whole("hidden", width, at_least=1) for width in value]
 
 
 def read_block_counts(keyword: str, value: object, *, default: Sequence[int], at_most: int) -> list[int]:
-    """Read the number of layers in each block from a list of these numbers, or from a number of blocks.
+    """Read a keyword that sets the number of layers in each block. Return a list with one number per block.
 
-    If `value` is only a number of blocks, the blocks are those of the default. Blocks beyond the default
-    equal its last block.
+    `value` is such a list, or a number of blocks. With a number, the blocks are as in `default`, and further
+    blocks are as the last block of `default`.
 
     Raises:
         ModelError: `value` is neither a number nor a list of up to `at_most` blocks.
@@ -125,10 +129,12 @@ def spread_over_convolutions(
     check: Callable[[str, object], int],
     remedy: str,
 ) -> list[int]:
-    """Return one checked number for each convolution. A list's last value holds for all further ones.
+    """Check a keyword, and return one number for each convolution.
+
+    If `value` is a list that is too short, its last number also holds for all further convolutions.
 
     Raises:
-        ModelError: a list is longer than the network. Only the default list is shortened to fit.
+        ModelError: the list is too long for the network, and is not the default list.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         return [check(keyword, value)] * convolutions
@@ -156,8 +162,8 @@ def compute_size(
     in torch.nn.Conv2d.
 
     Raises:
-        ModelError: the kernel is larger than the padded map. The error names `keyword`: by default
-            `kernel_size` if the layer's name begins with conv, else `pooling`.
+        ModelError: the kernel is larger than the padded map. The error names `keyword`. Its default is
+            `kernel_size` if the layer's name begins with conv, and otherwise `pooling`.
     """
     reach = dilation * (kernel - 1) + 1
     if min(size) + 2 * padding < reach:
@@ -174,7 +180,7 @@ def compute_size(
 def build_perceptron(
     features: int, hidden: Sequence[int], classes: int, *, activation: Callable[[], nn.Module], dropout: float
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the named hidden dense layers with activations and dropout (if any), then the output layer."""
+    """Yield the hidden dense layers by name, each with activation and dropout, and then the output layer."""
     for i, width in enumerate(hidden, start=1):
         yield f"dense{i}", nn.Linear(features, width)
         yield f"dense_act{i}", activation()
@@ -187,9 +193,10 @@ def build_perceptron(
 def initialise(model: nn.Module, scheme: str, seed: int) -> None:
     """Fill every parameter in place. Each parameter has its own generator, seeded by `seed` and its name.
 
-    Parameters with equal names and shapes therefore start equal in every arm. `scheme` sets the weights of
-    convolution and linear layers. Their biases have PyTorch's default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as
-    in Dive into Deep Learning. With the scheme `default`, weights have PyTorch's default, too.
+    So parameters with equal names and shapes have equal initial values in every arm. `scheme` determines the
+    weights of convolutions and dense layers. Their biases are drawn from PyTorch's default distribution,
+    U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as in Dive into Deep Learning (D2L). With the scheme `default`, the
+    weights are drawn from PyTorch's default distribution, too.
     """
     for prefix, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -214,12 +221,12 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerShape:
-    """A row of the table of a network's layers."""
+    """A row in the table of a network's layers."""
 
     name: str
     kind: str
     shape: tuple[int, ...]
-    """Shape of the output for one example, `(channels, height, width)` or `(features,)`."""
+    """The shape of the output for one example, `(channels, height, width)` or `(features,)`."""
     parameters: int
 
 
@@ -227,8 +234,8 @@ def list_layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[Laye
     """List the network's direct children in the order of their calls, with their output shapes.
 
     The function passes one example of zeros through the network in evaluation mode. A child that is called
-    twice has two rows, and its parameters count in the first row. A child whose output contains no tensor has
-    no row.
+    twice has two rows, and only the first row counts its parameters. A child whose output contains no tensor
+    has no row.
     """
     rows: list[LayerShape] = []
     counted: set[int] = set()

@@ -46,16 +46,17 @@ def lenet(
 ) -> nn.Sequential:
     """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    By default it has 61,706 parameters. Batch norm (if chosen) and the activation follow each convolution.
-    2×2 pooling follows the first two convolutions. A keyword with one number sets these two convolutions, and
-    a list has one value for each convolution. Later convolutions without a value in a list are 3×3 with
-    stride 1, padding 1 and dilation 1. They are as wide as the convolution before.
+    The default network has 61,706 parameters. Batch norm (if chosen) and the activation follow each
+    convolution. 2×2 pooling follows the first two convolutions. If a keyword is one number, it sets these two
+    convolutions. If it is a list, it has one value for each convolution. Without a value from a list, later
+    convolutions are 3×3 with stride 1, padding 1 and dilation 1, and as wide as the convolution before.
 
     Args:
         conv_layers: number of convolutions, 1 to 8.
-        dense_layers: number of linear layers with the output layer, 1 to 6. The last width in `hidden` also
-            holds for all further hidden layers.
-        head: `dense`, or `global_average`: a 1×1 convolution with a map per class, and the mean of each map.
+        dense_layers: number of dense layers, including the output layer, 1 to 6.
+        hidden: widths of the hidden dense layers. The last width in the list also holds for further layers.
+        head: `dense`, or `global_average`, which is a 1×1 convolution with a map per class, and the mean of
+            each map.
         dropout: probability of zeroing a unit after each hidden dense layer.
         output_activation: activation of the logits, such as `tanh`; None for no activation.
 
@@ -94,7 +95,7 @@ def _list_convolutions(
     padding: PerLayer,
     dilation: PerLayer,
 ) -> list[dict[str, Any]]:
-    """The options of nn.Conv2d for each convolution, without its input channels."""
+    """List the options of nn.Conv2d for each convolution, except the number of input channels."""
     lists = {
         "out_channels": _spread_over_layers(
             "channels", channels, count, default=CHANNELS, later=None, at_least=1
@@ -116,7 +117,7 @@ def _add_convolutions(
     *,
     normed: bool,
 ) -> tuple[int, tuple[int, int]]:
-    """Add the convolutions, each with its activation and pooling. Return number and size of the last maps."""
+    """Add the convolutions with activation and pooling. Return the number and the size of the last maps."""
     in_channels, size = input_shape[0], (input_shape[1], input_shape[2])
     for n, options in enumerate(convolutions, start=1):
         geometry = {key: options[key] for key in ("stride", "padding", "dilation")}
@@ -143,10 +144,10 @@ def _spread_over_layers(
 ) -> list[int]:
     """Return one number for each layer.
 
-    From the third layer on, a missing value is `later`, or the list's last value if `later` is None.
+    From the third layer on, a missing number is `later`, or the last number of the list if `later` is None.
 
     Raises:
-        ModelError: a list is longer than the network. Only the default list is shortened to fit.
+        ModelError: the list is too long for the network, and is not the default list.
     """
     if isinstance(value, Sequence) and not isinstance(value, str):
         given = [require_whole(keyword, entry, at_least=at_least) for entry in value]

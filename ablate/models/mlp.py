@@ -19,7 +19,7 @@ def mlp(
 ) -> nn.Sequential:
     """Build a network of dense layers from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    By default it has 203,530 parameters. `hidden: []` is softmax regression.
+    The default network has 203,530 parameters. With `hidden: []`, the network is softmax regression.
 
     Args:
         hidden: widths of the hidden layers, up to eight.

@@ -1,4 +1,4 @@
-"""Users' own networks. A study names code that --plugin allows, or a name that a package offers."""
+"""Find and run users' own networks: code that --plugin allows, or networks that a package offers by name."""
 
 import importlib
 import signal
@@ -36,7 +36,7 @@ REMEDIES = {
     "more than 1 value per channel": "choose another batch_size",
     **dict.fromkeys(("channels", "shape", "size", "stack expects", "Dimension"), _OF_SHAPE),
 }
-"""The remedy for an error whose message contains a word. The first word that fits counts."""
+"""The remedy for an error whose message contains the key. The first key that the message contains counts."""
 _LIBRARIES = tuple(
     str(Path(place).resolve())
     for place in (
@@ -48,9 +48,9 @@ _LIBRARIES = tuple(
 
 
 def allow(packages: Sequence[str]) -> None:
-    """Let studies use code of these packages or modules, which may be in the current folder.
+    """Allow studies to use code of these packages or modules, also from the current folder.
 
-    A study file alone never runs code, because it may come from an untrusted person.
+    A study file alone cannot run code, because the file may come from an untrusted person.
     """
     here = str(Path.cwd())
     for package in packages:
@@ -66,9 +66,10 @@ def list_allowed() -> tuple[str, ...]:
 
 
 def find_callable(model: str, known: Sequence[str]) -> Callable[..., nn.Module]:
-    """Find the callable named `package.module:callable`, or by a name that an installed package offers.
+    """Find the callable that builds a network.
 
-    The callable may be an attribute of an object in the module: `package.module:object.method`.
+    `model` is `package.module:callable`, or a name that an installed package offers. The callable may also be
+    an attribute of an object in the module: `package.module:object.method`.
 
     Raises:
         ModelError: the callable is not allowed, does not exist, or cannot be called.
@@ -98,9 +99,9 @@ def find_module(model: str) -> str:
 
 
 def call_foreign(model: str, work: Callable[[], Any]) -> Any:
-    """Run a user's code and return its result. Any exception becomes a ModelError of one line.
+    """Run a user's code and return its result. Any exception becomes a ModelError with a one-line message.
 
-    torch's settings are restored afterwards, because other arms train in the same process.
+    Afterwards torch's settings are restored, because other arms train in the same process.
     """
     with keep_torch_settings():
         try:
@@ -121,7 +122,7 @@ def _explain(model: str, error: BaseException) -> ModelError:
 
 
 def _find_remedy(error: BaseException) -> str:
-    """The remedy for an error that torch raises in a network, as the end of a message. Empty if unknown."""
+    """Find the remedy for an error that torch raises in a network. Return text to append to the message."""
     if isinstance(error, RuntimeError | ValueError | IndexError | AssertionError):
         for word, remedy in REMEDIES.items():
             if word in format_error(error):
@@ -148,7 +149,7 @@ def _import_attribute(module: str, name: str) -> Any:
 
 
 def locate_in_own_code(error: BaseException) -> str:
-    """The place in the user's own code where the error arose, ` (file, line n)`. Empty if it has none."""
+    """Find where in the user's own code the error arose: ` (file, line n)`. Empty if it arose elsewhere."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -168,8 +169,9 @@ def _import_module(module: str) -> ModuleType:
 
 
 def _load(model: str, load: Callable[[], Any]) -> Callable[..., nn.Module]:
-    # Python runs a module's code once, at the first import. To seed and restore all generators takes longer
-    # than to find an imported module, and every run is looked up by name several times.
+    # Generators are seeded only for the first import, because Python runs a module's code only then. Seeding
+    # and restoring all generators takes longer than finding an imported module, which happens several times
+    # in every run.
     def load_with_seed() -> Any:
         with seeded_streams(0, "import"):  # a module may draw random numbers when it is imported
             return load()

@@ -1,4 +1,4 @@
-"""Identify the code of a user's network: everything that decides how the network behaves."""
+"""Identify the code of a user's network: all files and packages that determine how it behaves."""
 
 import ast
 import functools
@@ -16,36 +16,36 @@ from typing import Any
 from ablate.models.own import find_module, is_library
 
 MARKS_OF_REPORT = ("study.db", "environment.json")
-"""A folder that contains one of these files is a report folder, which a run itself changes."""
+"""A folder that contains one of these files is a report folder. Its files change while a study runs."""
 LONGEST_NAME = 1_000
-"""A longer string in the code is no path of a file."""
+"""A string in the code that is longer cannot be the path of a file."""
 MOST_FILES_IN_FOLDER = 1_000
-"""A folder that the code names, and that contains more files, is data and not part of the code."""
+"""If a folder that the code names contains more files, it counts as data, not as code."""
 RECORDED_ELSEWHERE = ("torch", "ablate")
-"""Packages whose versions every report folder records as part of the machine."""
+"""Packages whose versions are recorded in every report folder anyway."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """All that decides how a user's network behaves."""
+    """The files and packages that determine how a user's network behaves."""
 
     sha256: str
-    """The checksum of the files and of the packages' versions. Changed code counts as another network."""
+    """The checksum of the files and of the packages' versions. If it changes, the network is a new one."""
     modules_sha256: str
-    """The checksum of the Python files alone. A run may write other files, but it changes no code."""
+    """The checksum of the Python files alone. A run may change other files, but not these."""
     files: tuple[str, ...]
     """The files, relative to the folders in which Python finds their modules."""
     packages: tuple[str, ...]
     """The installed packages that the code imports, with their versions: `timm 1.0.9`."""
 
 
-@functools.cache  # a process that has imported the code keeps it, also if a file changes afterwards
+@functools.cache  # a process does not import code again, even if a file changes
 def identify(model: str, function: Callable[..., Any]) -> Code:
     """Identify the code of a user's network.
 
-    It consists of every file in the packages of the network's module and of the local modules that it
-    imports, the files that the code names in a string, and the versions of the installed packages that it
-    imports.
+    The code consists of these parts: all files of the package that defines the network; all files of the
+    local packages that this code imports; the files that this code names in strings; and the versions of the
+    installed packages that it imports.
     """
     own_package = find_module(model).partition(".")[0]
     waiting = {own_package, *(name.partition(".")[0] for name in _list_modules_of(function))}
@@ -58,7 +58,7 @@ def identify(model: str, function: Callable[..., Any]) -> Code:
         places = _find_places(top)
         if places and all(map(is_library, places)):
             packages.add(top)
-            if top != own_package:  # the version of a library says what its code is
+            if top != own_package:  # the version identifies the code of an installed package
                 continue
         found = {
             path: path.relative_to(place.parent).as_posix()
@@ -90,7 +90,10 @@ def identify(model: str, function: Callable[..., Any]) -> Code:
 
 
 def _list_modules_of(function: Any) -> set[str]:
-    """List the modules that define a callable and what it wraps: partial, decorator, method, instance."""
+    """List the modules that define a callable, and the modules of everything that it wraps.
+
+    A callable can wrap others as a partial, a decorator, a method or an instance.
+    """
     found: set[str] = set()
     left, seen = [function], set()
     while left:
@@ -107,10 +110,9 @@ def _list_modules_of(function: Any) -> set[str]:
 
 
 def _find_places(top: str) -> list[Path]:
-    """The file of a module, or the folders of a package, without importing it. Empty if it has neither.
+    """Find the file of a module, or the folders of a package, without an import. Empty if there are none.
 
-    `top` is the name of a module or package that is not inside another one: to find one that is, Python
-    would import the package around it.
+    `top` must not be inside another package, because Python would import that package to find `top`.
     """
     try:
         spec = getattr(sys.modules.get(top), "__spec__", None) or importlib.util.find_spec(top)
@@ -123,12 +125,12 @@ def _find_places(top: str) -> list[Path]:
 
 
 def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Yield all files below a folder. Report folders, and folders that contain one, are no code."""
+    """Yield all files below a folder. Skip report folders and folders that contain a report folder."""
     for entry in sorted(folder.iterdir()):
         if entry.name == "__pycache__" or entry.name.startswith("."):
             continue
         if entry.is_dir():
-            # A link to a folder above would lead round and round.
+            # A link to a folder above it would lead to an endless loop.
             if entry.resolve() not in (folder.resolve(), *above) and not _has_reports(entry):
                 yield from _walk(entry, (*above, folder.resolve()))
         elif entry.is_file():
@@ -136,7 +138,7 @@ def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
 
 
 def _has_reports(folder: Path) -> bool:
-    """Whether a folder is a report folder, or contains one. A run itself changes these."""
+    """Whether a folder is a report folder or contains one."""
     return any((folder / mark).exists() or next(folder.glob(f"*/{mark}"), None) for mark in MARKS_OF_REPORT)
 
 
@@ -148,7 +150,7 @@ def _parse(path: Path) -> ast.Module | None:
 
 
 def _list_imports(tree: ast.Module) -> Iterator[str]:
-    """List the outermost packages that a file imports. A relative import stays within its package."""
+    """List the top-level packages that a file imports. Relative imports are skipped (same package)."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -157,7 +159,7 @@ def _list_imports(tree: ast.Module) -> Iterator[str]:
 
 
 def _list_texts(tree: ast.Module) -> Iterator[str]:
-    """List the strings in the code that may name a file. The values in an f-string become `*`."""
+    """List the strings in the code, which may name files. The values in an f-string become `*`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             yield "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values)
@@ -166,7 +168,7 @@ def _list_texts(tree: ast.Module) -> Iterator[str]:
 
 
 def _find_named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
-    """Find the files that the code names, in its own folder or in the current one."""
+    """Find the files that the code names in strings. Search its own folder and the current folder."""
     for text in _list_texts(tree):
         if not re.fullmatch(r"(?=.*[\w])[^\0\n:|<>?\[\]]{1,200}", text) or text.startswith(("/", "~")):
             if text.startswith("/") and len(text) < LONGEST_NAME and Path(text).is_file():
@@ -184,17 +186,17 @@ def _find_named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
 
 
 def _match(folder: Path, text: str) -> list[Path]:
-    """List the files and folders below a folder that a text names. A text need not be a pattern at all."""
+    """List the files and folders below a folder that match a text. Most texts are not patterns at all."""
     if not text.strip("./*") or "**" in text:
         return []
     try:
         return sorted(folder.glob(text.rstrip("/")))
-    except (ValueError, NotImplementedError, OSError):  # a text that is no pattern, or an unreadable folder
+    except (ValueError, NotImplementedError, OSError):  # the text is no pattern, or a folder is unreadable
         return []
 
 
 def _find_named_modules(tree: ast.Module) -> Iterator[str]:
-    """Find the local packages that the code names in strings, for importlib.import_module."""
+    """Find the local packages that the code names in strings. It may import them by importlib."""
     for text in _list_texts(tree):
         top = text.partition(".")[0]
         if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text) and not all(

@@ -17,7 +17,7 @@ from ablate.models.own import call_foreign
 from ablate.seeds import seeded_streams
 
 CHECKED_IMAGES = 2
-"""How many images check a network. Batch norm refuses a single one in training mode."""
+"""The number of images to check a network with. In training mode, batch norm refuses a single image."""
 
 
 def construct(
@@ -29,9 +29,10 @@ def construct(
     init: str,
     seed: int,
 ) -> nn.Module:
-    """Build the network on the CPU, determined by the seed. `init: default` keeps its own initialisation.
+    """Build a user's network on the CPU from a seed.
 
-    Lazy layers get their shapes from one pass of images `(channels, height, width)` of zeros.
+    With the `init` called default, the network keeps the initial values from the user's code. Lazy layers get
+    their shapes from a pass of images of zeros. `input_shape` is `(channels, height, width)`.
 
     Raises:
         ModelError: the callable failed or did not return a network that can be trained.
@@ -55,10 +56,10 @@ def construct(
 
 
 def take_logits(_network: nn.Module, _inputs: object, output: Any) -> Any:
-    """A forward hook: it replaces a named tuple that has the field `logits` by these logits.
+    """Replace a named tuple by its field `logits`. This function is a forward hook.
 
-    GoogLeNet and Inception of torchvision give such a tuple in training mode. Its other fields, the outputs
-    of auxiliary classifiers, have no part in the loss.
+    In training mode, GoogLeNet and Inception of torchvision return such a tuple. Its other fields are outputs
+    of auxiliary classifiers, which do not contribute to the loss.
     """
     if isinstance(output, tuple) and "logits" in getattr(output, "_fields", ()):
         return output.logits  # type: ignore[attr-defined]
@@ -82,7 +83,7 @@ def require_logits(model: str, output: Any, images: int, classes: int, *, traini
     """Require logits: floating-point numbers `(images, classes)`.
 
     Raises:
-        ModelError: the output is something else. The error says in which mode, and how to mend it.
+        ModelError: the output is something else. The error says in which mode, and how to correct this.
     """
     mode = "in training mode" if training else "in evaluation mode"
     wanted = f"return logits ({images}, {classes}) in both modes"
@@ -106,7 +107,7 @@ def require_logits(model: str, output: Any, images: int, classes: int, *, traini
 
 def _materialise(model: str, network: nn.Module, input_shape: Sequence[int]) -> None:
     """Give lazy layers their shapes and initial values. Batch norm keeps its running statistics."""
-    for training in (False, True):  # a layer may take part in one of the modes only
+    for training in (False, True):  # a network may use a layer in only one of the modes
         if not _is_lazy(network):
             return
         images = torch.zeros(CHECKED_IMAGES, *input_shape)

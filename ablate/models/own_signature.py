@@ -1,4 +1,4 @@
-"""The parameters of a user's network: which keywords a study may set, and to what type of value."""
+"""Read the parameters of a user's network: which keywords a study can set, and their types."""
 
 import inspect
 from collections.abc import Callable
@@ -13,10 +13,10 @@ GIVEN_BY_DATA = ("input_shape", "classes")
 
 
 def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, Any]:
-    """Read the callable's parameters and their defaults, which are the keywords for a study.
+    """Read the callable's parameters and their defaults. They are the keywords that a study can set.
 
-    A parameter is left out if its default is not a value that a study file can contain, such as a class.
-    The network is then always built with the parameter's default.
+    A parameter is left out if a study file cannot contain its default, for example a class. The network is
+    then always built with this default.
 
     Raises:
         ModelError: a parameter has no default or is positional-only, or the signature cannot be read.
@@ -41,7 +41,7 @@ def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, 
 
 
 def hides_keywords(function: Callable[..., nn.Module]) -> bool:
-    """Whether the callable takes keywords that its signature does not name, as `**kwargs`."""
+    """Whether the callable takes `**kwargs`: keywords that its signature does not name."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):
@@ -56,10 +56,12 @@ def is_settable(value: Any) -> bool:
 
 
 def check_type(model: str, name: str, value: Any, default: Any) -> None:
-    """Require a value of the default's type. Without this check the YAML word `no` would count as true.
+    """Require that a value has the type of the keyword's default.
+
+    Without this check, the YAML word `no` would count as true, because ablate reads it as text.
 
     Raises:
-        ModelError: the value has another type. The error names keyword and default.
+        ModelError: the value has another type. The error names the keyword and its default.
     """
     kinds: dict[type, tuple[str, tuple[type, ...]]] = {
         bool: ("true or false", (bool,)),

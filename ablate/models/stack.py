@@ -1,4 +1,4 @@
-"""A builder that adds layer after layer to a network. AlexNet, VGG, NiN and GoogLeNet use it."""
+"""A builder that adds one layer after another to a network, for AlexNet, VGG, NiN and GoogLeNet."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class Stack:
         padding: int | None = None,
         kind: str = "conv",
     ) -> None:
-        """Add a convolution, batch norm (if chosen) and activation. Default padding: half the kernel."""
+        """Add a convolution, batch norm (if chosen) and activation. Default padding: half the kernel size."""
         name = f"{kind}{number}"
         around = kernel // 2 if padding is None else padding
         self.size = compute_size(
@@ -63,7 +63,7 @@ class Stack:
             stride=stride,
             padding=around,
             dilation=1,
-            # Only the first kernel can be larger than its map. The padding of others keeps the map's size.
+            # Only the first kernel can be larger than its map. The other convolutions keep the map's size.
             keyword="stem_kernel",
             remedy=f"a smaller stem_kernel, more stem_padding or {LARGER_IMAGES}",
         )
@@ -85,10 +85,10 @@ class Stack:
         )
 
     def pool(self, name: str, kernel: int, *, stride: int, padding: int = 0, depth: str) -> None:
-        """Add pooling. Neither a mean nor a maximum includes the padding.
+        """Add pooling. Neither average nor max pooling includes the padding.
 
         `depth` is the keyword that sets the number of pooling layers. If the map is too small, the error
-        names that keyword or `stem_stride`.
+        names this keyword or `stem_stride`.
         """
         steep = self._stem_stride > 1
         self.size = compute_size(
@@ -112,13 +112,13 @@ class Stack:
             self.layers["dropout"] = nn.Dropout(share)
 
     def average(self) -> None:
-        """Add a layer that takes the mean of each map, `(channels,)`."""
+        """Add global average pooling: the mean of each map, `(channels,)`."""
         self.layers["average"] = nn.AdaptiveAvgPool2d(1)
         self.layers["flatten"] = nn.Flatten()
         self.size = (1, 1)
 
     def add_dense(self, hidden: Sequence[int], classes: int, *, dropout: float) -> None:
-        """Add dense layers from all pixels of all maps to the logits."""
+        """Add dense layers. Their input is all pixels of all maps, and their output is the logits."""
         self.layers.setdefault("flatten", nn.Flatten())
         features = self.channels * self.size[0] * self.size[1]
         self.layers.update(
@@ -126,7 +126,10 @@ class Stack:
         )
 
     def add_head(self, head: object, hidden: Sequence[int], classes: int, *, dropout: float) -> None:
-        """Add a head: `dense` (hidden layers, dropout) or `global_average` (dropout, a map per class, means).
+        """Add a head.
+
+        The head `dense` has dense layers with dropout. The head `global_average` has dropout, a 1×1
+        convolution with a map for each class, and the mean of each map.
 
         Raises:
             ModelError: the head is unknown.

@@ -36,17 +36,18 @@ def vgg(
 ) -> nn.Sequential:
     """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    By default it has 128,806,154 parameters. A block has some convolutions, each with batch norm (if
-    chosen) and the activation, and then 2×2 pooling. Every block halves the map. Five blocks therefore need
-    images of at least 32×32, and images of 28×28 allow four blocks.
+    The default network has 128,806,154 parameters. A block has some convolutions, each with batch norm (if
+    chosen) and the activation, and then 2×2 pooling. Every block halves the size of the maps. So five blocks
+    need images of at least 32×32 pixels, and images of 28×28 pixels allow four blocks.
 
     Args:
-        blocks: number of convolutions in each block, such as `[2, 2, 3, 3, 3]` for VGG-16, or the number of
-            blocks, 1 to 8, that are as in VGG-11. The first block has 64 channels, and each further block
-            has twice as many, up to 512.
+        blocks: a list with the number of convolutions in each block, such as `[2, 2, 3, 3, 3]` for VGG-16, or
+            the number of blocks, 1 to 8. With a number, the blocks are as in VGG-11. The first block has 64
+            channels. Each further block has twice as many as the block before, up to 512.
         width: multiplies the channels of every convolution and the units of every hidden layer.
-        kernel_size: odd kernel size of every convolution, which keeps the size of its map.
-        head: `dense`, or `global_average`: dropout, a 1×1 convolution with a map per class, mean of each map.
+        kernel_size: odd kernel size of every convolution. The padding keeps the size of the maps.
+        head: `dense`, or `global_average`, which is dropout, a 1×1 convolution with a map per class, and the
+            mean of each map.
         hidden: widths of the dense head's hidden layers, up to eight.
         dropout: probability of zeroing a unit after each hidden layer, or before the 1×1 convolution of
             `global_average`.
