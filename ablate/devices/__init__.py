@@ -1,5 +1,5 @@
-"""What differs between devices: CPU, CUDA and ROCm (torch calls both `cuda`), Apple's MPS, Intel's XPU.
+"""Code that depends on the device: CPU, CUDA and ROCm (torch calls both `cuda`), Apple's MPS, Intel's XPU.
 
-No other package asks which type of device it has. The functions here ask torch what a device can do, so a
-device that torch learns to use later works without a change.
+Other packages do not check the type of a device. The functions in this package ask torch what a device can
+do. So a new type of device works without changes once torch supports it.
 """

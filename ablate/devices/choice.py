@@ -9,16 +9,16 @@ HELP = "Train on auto (an accelerator, if there is one), cpu, cuda, cuda:1, mps 
 
 
 def choose_device(wanted: str) -> str:
-    """torch's name of the device for a value of --device: `cpu`, `cuda`, `cuda:1`, `mps`, `xpu`.
+    """Return torch's name of the device for a value of --device: `cpu`, `cuda`, `cuda:1`, `mps`, `xpu`.
 
-    `auto` is the machine's accelerator, or else the CPU.
+    `auto` is the machine's accelerator, or the CPU if there is no accelerator.
 
     Raises:
         AblateError: the value is unknown, or this machine has no such device.
     """
     if wanted == "cpu":
         return wanted
-    import torch  # takes a second, which a CPU's choice does not need
+    import torch  # this import takes a second, and `cpu` does not need it
 
     found = torch.accelerator.current_accelerator(check_available=True)
     kind, colon, number = wanted.partition(":")
@@ -40,5 +40,5 @@ def choose_device(wanted: str) -> str:
 
 
 def name_kind(device: str) -> str:
-    """The type of a device without its number: `cuda` for `cuda:1`."""
+    """Return the type of a device without its number: `cuda` for `cuda:1`."""
     return device.partition(":")[0]

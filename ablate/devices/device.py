@@ -1,4 +1,4 @@
-"""Ask a device what it is and what it can do, and wait for it."""
+"""Find out what a device is and what it can do, and wait until its work is done."""
 
 import contextlib
 import platform
@@ -10,24 +10,24 @@ import torch
 
 
 def is_accelerator(device: torch.device) -> bool:
-    """Whether the device is not the CPU. An accelerator works on while Python goes on."""
+    """Whether the device is not the CPU. An accelerator works in parallel with Python."""
     return device.type != "cpu"
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has finished all its work. A CPU always has."""
+    """Wait until the device has finished all its work. On a CPU, return at once."""
     if is_accelerator(device):
         torch.accelerator.synchronize(device)
 
 
 def select(device: torch.device) -> None:
-    """Make `cuda:1` the device that is meant where no number is given, such as for streams and graphs."""
+    """Make the device the default of its type. torch uses the default for streams and graphs, for example."""
     if is_accelerator(device) and device.index is not None:
         torch.accelerator.set_device_index(device.index)
 
 
 def read_name(device: torch.device) -> str:
-    """The product name of the processor or accelerator. A device may belong to another machine."""
+    """Return the product name of the processor or accelerator. The device may be one of another machine."""
     if not is_accelerator(device):
         return _read_processor_name()
     here = torch.accelerator.current_accelerator(check_available=True)
@@ -38,7 +38,7 @@ def read_name(device: torch.device) -> str:
 
 
 def read_software(device: torch.device) -> dict[str, str]:
-    """The versions of the libraries through which torch uses an accelerator, by name. Empty for a CPU."""
+    """Read the versions of CUDA or ROCm and cuDNN, by name. Empty for other devices."""
     if device.type != "cuda":
         return {}
     found = {"cuda": torch.version.cuda, "rocm": torch.version.hip, "cudnn": torch.backends.cudnn.version()}
@@ -46,7 +46,7 @@ def read_software(device: torch.device) -> dict[str, str]:
 
 
 def supports(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether the device has tensors of this type. MPS has no float64."""
+    """Whether the device supports tensors of this type. MPS does not support float64."""
     try:
         torch.zeros((), dtype=dtype, device=device)
     except (TypeError, RuntimeError):  # MPS raises a TypeError, XPU a RuntimeError
@@ -55,7 +55,7 @@ def supports(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def choose_wide_dtype(device: torch.device) -> torch.dtype:
-    """The type of sums over many numbers: float64 where the device has it."""
+    """Choose the type for sums over many numbers: float64 if the device supports it, otherwise float32."""
     return torch.float64 if supports(device, torch.float64) else torch.float32
 
 
@@ -66,7 +66,7 @@ def keep_generator(device: torch.device | None) -> Iterator[None]:
         yield
         return
     module = _get_module(device)
-    # Without an argument: MPS takes none, and the others mean the selected device.
+    # No device is passed, because MPS takes no argument here. Other types then use the selected device.
     state = module.get_rng_state()
     try:
         yield
@@ -75,13 +75,13 @@ def keep_generator(device: torch.device | None) -> Iterator[None]:
 
 
 def settle_kernels() -> None:
-    """Let libraries choose the same kernels in every run, so that a run repeated gives the same numbers."""
+    """Let cuDNN choose the same kernels in every run. A repeated run then gives the same numbers."""
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
 
 
 def _get_module(device: torch.device) -> Any:
-    """torch's module for the type of device, such as torch.xpu."""
+    """Return torch's module for the type of device, such as torch.xpu."""
     return torch.get_device_module(device)
 
 

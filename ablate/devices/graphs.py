@@ -1,4 +1,4 @@
-"""Record work on a device as a graph, and replay it with one launch."""
+"""Record work on a device as a graph (such as a CUDA graph), and replay this work with one launch."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -11,7 +11,7 @@ Name = TypeVar("Name")
 
 
 class Graph(Protocol):
-    """Recorded work."""
+    """Work that was recorded on a device."""
 
     def replay(self) -> None:
         """Start the recorded work again, on the tensors that it was recorded with."""
@@ -25,10 +25,11 @@ def can_record(device: torch.device) -> bool:
 def record(
     device: torch.device, warm_up: Callable[[], None], bodies: Mapping[Name, Callable[[], None]]
 ) -> dict[Name, Graph]:
-    """Record each of the `bodies`. A body must not read a tensor on the host, and may use one stream only.
+    """Record each of the `bodies`. A body must not read a tensor on the host, and must use only one stream.
 
-    `warm_up` runs before, unrecorded: libraries choose kernels and allocate workspaces at their first calls.
-    No tensor that a body makes may outlive the body, because all graphs share one memory pool.
+    `warm_up` runs before the recording, because libraries choose kernels and allocate workspaces at their
+    first calls. A tensor that a body makes must not be used after the body, because all graphs share one
+    memory pool.
     """
     module = torch.get_device_module(device)
     side, current = module.Stream(), module.current_stream()
@@ -47,6 +48,6 @@ def record(
 
 
 def _find_graph_type(module: Any) -> Any:
-    """The type of a graph. Its name differs between the modules."""
+    """Find the class of graphs. Its name is different in each of torch's modules."""
     found = [getattr(module, name, None) for name in ("CUDAGraph", "XPUGraph")]
     return next((one for one in found if one is not None and hasattr(module, "graph")), None)

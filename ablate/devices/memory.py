@@ -1,4 +1,4 @@
-"""The memory of an accelerator, where torch keeps statistics about it."""
+"""Measure the memory of an accelerator, if torch keeps statistics about this memory."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ from ablate.devices.device import is_accelerator, synchronise
 
 
 def measure_peak_bytes(step: Callable[[], object], device: torch.device) -> int | None:
-    """Run `step`, and return the most bytes that tensors on the device occupied meanwhile.
+    """Run `step`, and return the largest number of bytes that tensors on the device occupied meanwhile.
 
-    Return None, and do not run `step`, if torch keeps no such statistics: on a CPU, and on MPS.
+    If torch keeps no such statistics (on a CPU and on MPS), do not run `step`, and return None.
     """
     if not _has_statistics(device):
         return None
@@ -21,7 +21,7 @@ def measure_peak_bytes(step: Callable[[], object], device: torch.device) -> int 
 
 
 def measure_reserved_bytes(device: torch.device) -> int:
-    """The bytes of the device that this process has reserved. 0 where torch keeps no such statistics."""
+    """Return how many bytes of the device this process has reserved. 0 if torch has no such number."""
     if not _has_statistics(device):
         return 0
     synchronise(device)
@@ -30,7 +30,7 @@ def measure_reserved_bytes(device: torch.device) -> int:
 
 
 def free_unused(device: torch.device) -> None:
-    """Give memory that no tensor occupies back to the device. torch keeps it for later tensors."""
+    """Return unused memory to the device. By default, torch keeps this memory for later tensors."""
     if is_accelerator(device):
         torch.accelerator.empty_cache()
 
@@ -40,6 +40,6 @@ def _has_statistics(device: torch.device) -> bool:
         return False
     try:
         torch.accelerator.max_memory_allocated(device)
-    except (RuntimeError, NotImplementedError):  # torch's answer for devices without statistics, such as MPS
+    except (RuntimeError, NotImplementedError):  # raised for devices without statistics, such as MPS
         return False
     return True

@@ -1,4 +1,4 @@
-"""The numbers in which matrix products and convolutions are computed."""
+"""Set the precision of matrix products and convolutions: float32, tf32 or bfloat16."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +7,9 @@ import torch
 
 
 def explain_missing(precision: str, device: torch.device) -> str | None:
-    """Why the device cannot compute in this precision, or None if it can.
+    """Explain why the device cannot compute in this precision. None if it can.
 
-    A device that ignored a precision would give an answer about a choice that was never made.
+    Without this check, a device could ignore the chosen precision, and the results would be for another one.
     """
     if precision == "tf32" and (device.type != "cuda" or torch.version.hip is not None):
         return f"{device.type} has no TF32: only GPUs of NVIDIA have it"
@@ -17,10 +17,10 @@ def explain_missing(precision: str, device: torch.device) -> str | None:
 
 
 def use_precision(precision: str) -> None:
-    """Let later products and convolutions be computed in `tf32`, or else in full float32.
+    """Let later matrix products and convolutions use TF32 if `precision` is `tf32`, else float32.
 
-    By default, torch rounds convolutions to TF32 on NVIDIA's GPUs, but not matrix products. Then a loop would
-    differ in precision from a cohort, whose convolutions are matrix products.
+    By default on NVIDIA's GPUs, torch uses TF32 for convolutions but not for matrix products. Then the torch
+    loop and a cohort would differ in precision, because the convolutions of a cohort are matrix products.
     """
     allowed = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = allowed
@@ -29,9 +29,10 @@ def use_precision(precision: str) -> None:
 
 @contextmanager
 def compute_in(precision: str, device: torch.device) -> Iterator[None]:
-    """Compute forward passes in `float32`, `tf32`, or `bfloat16` where torch's autocast does so.
+    """In this context, compute forward passes in `float32`, `tf32` or `bfloat16`.
 
-    Parameters stay float32. The backward pass of an operation has the precision of its forward pass.
+    With `bfloat16`, torch's autocast chooses the operations that use bfloat16. Parameters stay float32. The
+    backward pass of an operation has the precision of its forward pass.
     """
     use_precision(precision)
     if precision != "bfloat16":

@@ -1,1 +1,1 @@
-"""Reopen trained networks: what their layers compute, and which classes they confuse."""
+"""Load trained networks, and show what their layers compute and which classes they confuse."""

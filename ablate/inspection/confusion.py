@@ -1,4 +1,4 @@
-"""Confusion matrices: which class a trained network mistakes for which other class."""
+"""Confusion matrices: how often a trained network mistakes one class for another."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ablate.engines.loop import EVALUATION_BATCH
 from ablate.records.tables import make_frame
 
 MOST_PAIRS = 4
-"""How many pairs of classes a report shows for each arm."""
+"""A report shows at most this many pairs of classes for each arm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,19 +20,19 @@ class Score:
     """A network's predictions for the test images."""
 
     confusion: Tensor
-    """Number of images by true class (row) and predicted class (column), `(classes, classes)` on the CPU."""
+    """The number of images by true class (row) and predicted class (column), on the CPU."""
     guesses: Tensor
     """The predicted class of each test image, `(n,)` on the CPU."""
 
     def most_confused(self) -> list[tuple[int, int, int]]:
-        """True class, predicted class and number of images of the most frequent mistakes, worst first."""
+        """List the most frequent mistakes in order: true class, predicted class, number of images."""
         mistakes = self.confusion.clone().fill_diagonal_(0)
         pairs = [(label, guess, int(mistakes[label, guess])) for label, guess in mistakes.nonzero().tolist()]
         return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))[:MOST_PAIRS]
 
 
 def score_network(network: nn.Module, dataset: Dataset) -> Score:
-    """Predict the class of every official test image, batch by batch, and count the confusions."""
+    """Predict the class of every test image, batch by batch, and count the confusions."""
     classes = len(dataset.classes)
     with torch.inference_mode():
         batches = dataset.test_images.split(EVALUATION_BATCH)
@@ -42,7 +42,7 @@ def score_network(network: nn.Module, dataset: Dataset) -> Score:
 
 
 def tabulate_confusions(scores: Mapping[str, Score], classes: Sequence[str]) -> pd.DataFrame:
-    """The `confusion` table: one row for each arm, true class and predicted class that occurs."""
+    """Make the `confusion` table: a row for each arm, true class and predicted class that occur together."""
     rows = [
         {"arm": arm, "label": classes[label], "guess": classes[guess], "images": count}
         for arm, score in scores.items()

@@ -1,4 +1,4 @@
-"""Choose the classes, and one test image of each class, on which networks are compared."""
+"""Choose classes, and one test image of each class, to compare networks on."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from ablate.errors import AblateError, did_you_mean
 from ablate.inspection.confusion import Score
 
 DEFAULT_INPUTS = {"fashion_mnist": ("pullover", "coat")}
-"""The classes of an exercise in Dive into Deep Learning (D2L). Other data: the two most confused classes."""
+"""The classes of an exercise in Dive into Deep Learning (D2L). Data sets not listed have no such classes."""
 
 
 def choose_classes(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]:
-    """The classes whose images all networks read: the classes of D2L's exercise, or the two most confused."""
+    """Choose the classes to compare networks on: those of D2L's exercise, or else the two most confused."""
     if names := DEFAULT_INPUTS.get(dataset.name):
         return tuple(dataset.classes.index(name) for name in names)
     count = len(dataset.classes)
@@ -26,21 +26,23 @@ def choose_classes(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]
 
 
 def pick_typical_image(dataset: Dataset, label: int) -> Tensor:
-    """The test image of a class that is nearest to the mean image of the class, `(c, h, w)`."""
+    """Pick the class's test image that is nearest to the mean of the class's test images, `(c, h, w)`."""
     images = dataset.test_images[dataset.test_labels == label]
     return images[find_nearest_to_mean(images)]
 
 
 def find_nearest_to_mean(images: Tensor) -> int:
-    """The index of the image nearest to the mean of images `(n, c, h, w)`; the first of several."""
+    """Find the index of the image nearest to the mean of images `(n, c, h, w)`. At a tie, the first wins."""
     return int((images - images.mean(0)).square().flatten(1).sum(1).argmin())
 
 
 def parse_classes(text: str, classes: Sequence[str]) -> tuple[int, ...]:
-    """Indices of the classes in a comma-separated text of class names or their beginnings, in any case.
+    """Find the indices of the classes in a comma-separated text of class names or their beginnings.
+
+    Upper and lower case count as equal.
 
     Raises:
-        AblateError: a name fits no class, or fits several classes.
+        AblateError: a name fits no class or several classes.
     """
     return tuple(dict.fromkeys(_find_class(name.strip(), classes) for name in text.split(",")))
 
@@ -54,6 +56,6 @@ def _find_class(name: str, classes: Sequence[str]) -> int:
             return matches[0]
     if candidates:
         raise AblateError(
-            f"--inputs {name}: may be {' or '.join(classes[i] for i in candidates)}: write more of the name"
+            f"--inputs {name}: fits {' and '.join(classes[i] for i in candidates)}: write more of the name"
         )
     raise AblateError(f"--inputs {name}: no such class: {did_you_mean(name, list(classes))}")

@@ -1,4 +1,4 @@
-"""Look into a study's trained networks, and store their views and confusions in its report folder."""
+"""Make views and confusion tables of a study's trained networks, and store them in its report folder."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -15,16 +15,16 @@ from ablate.records.folder import ReportFolder
 from ablate.records.views import View, Views
 
 LAYERS = ("1", "2")
-"""The convolutions, counted from 1, whose maps a report shows."""
+"""A report shows the feature maps of these convolutions, counted from 1."""
 
 Load = Callable[[int | None], Dataset]
-"""Loads the study's data at an image size in pixels a side; None keeps the original size."""
+"""A function that loads the study's data, resized to a side length in pixels. None keeps their size."""
 
 
 def look_inside(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> Iterator[str]:
-    """Look into the arms, and store the result in their folder. Yields an arm's name once the arm is scored.
+    """Make and store the views and the confusion table of the arms. Yield an arm's name when it is scored.
 
-    `runs` are the first confirmed runs of the arms that have a checkpoint, by their keys. If the folder
+    `runs` has the first confirmed run of each arm that has a checkpoint, by the run's key. If the folder
     already has the views of these runs, the function does nothing.
     """
     path = folder.path / views.NAME
@@ -55,5 +55,5 @@ def look_inside(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> It
     classes = load(None).classes
     by_arm = {runs[key].arm.name: score for key, score in scores.items()}
     folder.write_tables({"confusion": tabulate_confusions(by_arm, classes)})
-    # The views are written last, so that a folder with this file also has the table.
+    # The views are written last. So a folder that has the views also has the table.
     write_whole(path, views.to_bytes(Views(classes=classes, inputs=inputs, arms=tuple(arms))))

@@ -16,10 +16,10 @@ from ablate.records.folder import ReportFolder
 from ablate.records.views import Array, ConfusedPair, Filters, Layer, View
 
 EXAMPLES = 4
-"""How many images a view keeps for a pair of confused classes."""
+"""A view contains at most this many images for a pair of confused classes."""
 MOST_MAPS, MOST_FILTERS = 16, 8
 LARGEST_SIDE = 64
-"""Larger maps and images are averaged down to this number of pixels a side. A figure shows no more."""
+"""Larger maps and images are averaged down to this side length in pixels, which is enough for a figure."""
 HALF = torch.finfo(torch.float16)
 
 
@@ -33,9 +33,9 @@ def view_network(
     key: str = "",
     score: Score | None = None,
 ) -> View:
-    """The view of a run's network on a typical image of each class in `inputs`.
+    """Make the view of a run's network for a typical image of each class in `inputs`.
 
-    With `score`, the view also holds images that the network confuses.
+    With `score`, the view also contains test images that the network classifies wrongly.
 
     Raises:
         FolderError: the run's checkpoint cannot be loaded.
@@ -66,7 +66,7 @@ def view_network(
 def trace_inputs(
     run: Run, folder: ReportFolder, dataset: Dataset, inputs: Sequence[int]
 ) -> tuple[Tensor, list[Call]]:
-    """A typical image of each class in `inputs`, `(inputs, c, h, w)`, and the network's calls on them."""
+    """Pick typical images of the classes in `inputs`, `(inputs, c, h, w)`, and trace the network on them."""
     images = torch.stack([pick_typical_image(dataset, label) for label in inputs])
     return images, trace_calls(reopen_network(run, folder, dataset), images)
 
@@ -91,12 +91,12 @@ def _list_confused(dataset: Dataset, score: Score) -> Iterator[ConfusedPair]:
 
 
 def _to_bytes(images: Tensor) -> Array:
-    """Images in [0, 1] as uint8."""
+    """Convert images in [0, 1] to uint8."""
     return (_shrink(images).clamp(0, 1) * 255).round().byte().cpu().numpy()
 
 
 def _to_halves(values: Tensor) -> Array:
-    """Maps or weights as float16, clamped to its range."""
+    """Convert maps or weights to float16, and clamp them to the range of float16."""
     return _shrink(values).clamp(HALF.min, HALF.max).half().cpu().numpy()
 
 

@@ -1,4 +1,4 @@
-"""Reopen the trained networks of a report folder: each arm's first confirmed run with its weights."""
+"""Load the trained networks of a report folder. An arm's first confirmed run has left its weights there."""
 
 import json
 import pickle
@@ -22,7 +22,7 @@ from ablate.study.owners import belongs_to_recipe, drop_owner
 from ablate.study.spec import StudySpec
 
 FIRST_SEED = 0
-"""The seed of the confirmed run that leaves a checkpoint."""
+"""In each arm, the confirmed run with this seed leaves a checkpoint."""
 
 
 class TrainedNetworks:
@@ -52,11 +52,11 @@ class TrainedNetworks:
         return [arm for arm in self.arms if self.folder.locate_checkpoint(make_slug(arm)).exists()]
 
     def image_shape(self, run: Run) -> tuple[int, int, int]:
-        """Channels, height and width of the images that the run's network takes."""
+        """Return the channels, height and width of the images that the run's network takes."""
         return self.study.dataset.facts.compute_shape(run.recipe.input_size)
 
     def rebuild_run(self, arm: str, seed: int = FIRST_SEED) -> Run:
-        """An arm's confirmed run, rebuilt from the tables. Tuned model keywords become keywords of the arm.
+        """Rebuild an arm's confirmed run from the tables. Tuned model keywords become keywords of the arm.
 
         Raises:
             FolderError: the tables have no such run, or the model's code has changed since training.
@@ -64,7 +64,7 @@ class TrainedNetworks:
         return _rebuild_run(self.study, self.provenance, self.tables["runs"], arm, seed)
 
     def reopen(self, run: Run) -> nn.Module:
-        """The run's network with its trained weights, in evaluation mode on the CPU.
+        """Load the run's network with its trained weights, in evaluation mode on the CPU.
 
         Raises:
             FolderError: the checkpoint is missing, damaged or from another network, or training diverged.
@@ -86,7 +86,7 @@ def require_checkpoints(path: Path) -> None:
 
 
 def reopen_network(run: Run, folder: ReportFolder, dataset: Dataset) -> nn.Module:
-    """The run's network with its trained weights, in evaluation mode on the device of the data.
+    """Load the run's network with its trained weights, in evaluation mode on the device of the data.
 
     Raises:
         FolderError: the checkpoint is missing, damaged or from another network, or training diverged.
@@ -99,7 +99,7 @@ def reopen_network(run: Run, folder: ReportFolder, dataset: Dataset) -> nn.Modul
 def load_network(
     run: Run, checkpoint: Path, image_shape: Sequence[int], classes: int, device: torch.device
 ) -> nn.Module:
-    """The run's network with the weights in a checkpoint file, in evaluation mode on the device.
+    """Build the run's network on the device, load its weights from a checkpoint, and set evaluation mode.
 
     Raises:
         FolderError: the checkpoint is missing, damaged or from another network, or training diverged.
@@ -145,7 +145,7 @@ def _rebuild_run(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, a
         for name in study.tuning.ranges
         if not belongs_to_recipe(name) and drop_owner(name) in network and name in values
     }
-    # An empty cell means null for a factor.
+    # In a factor's column, an empty cell means null.
     own = {
         drop_owner(name): values.get(name)
         for name in names
@@ -166,7 +166,7 @@ def _rebuild_run(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, a
 
 
 def _parse_cell(cell: Any) -> Any:
-    """The value of a factor or nuisance in a table cell, where the cell holds JSON or a bare word."""
+    """Parse the value of a factor or nuisance in a table cell, which contains JSON or an unquoted word."""
     try:
         return json.loads(cell) if isinstance(cell, str) else cell
     except ValueError:

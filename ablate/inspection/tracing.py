@@ -12,17 +12,17 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
 BETWEEN = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, _DropoutNd)
-"""Modules that may stand between a convolution and its activation."""
+"""Modules that can be between a convolution and its activation."""
 NO_ACTIVATION = (_ConvNd, nn.Linear, nn.Flatten, nn.Unflatten, nn.Upsample)
-"""Modules that are not activations, even if input and output have the same shape."""
+"""Modules that are not activations, even if their input and output have the same shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One call of a module: its input and output tensors, and copies of their values at that time.
 
-    The tensors are compared by identity, to find which output became which input. A later operation may
-    overwrite the values of a tensor in place, so the values are copied.
+    Comparing tensors by identity shows which module's output is the input of which other module. The values
+    are copied, because a later operation may overwrite a tensor in place.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Call:
 
     @property
     def may_be_activation(self) -> bool:
-        """Whether the module keeps the shape of its input, and is not of another known kind."""
+        """Whether the output has the shape of the input, and the module is not known to be something else."""
         # torch's pooling classes have no common base class.
         is_pooling = type(self.module).__module__ == "torch.nn.modules.pooling"
         other = is_pooling or isinstance(self.module, (*NO_ACTIVATION, *BETWEEN))
@@ -47,9 +47,9 @@ class Call:
 
 
 def trace_calls(network: nn.Module, images: Tensor) -> list[Call]:
-    """All module calls for images `(n, channels, height, width)`, in the order of computation.
+    """Record all module calls for images `(n, channels, height, width)`, in the order of computation.
 
-    Containers are left out, and so are modules whose input or output is not a single tensor.
+    Containers, and modules whose input or output is not a single tensor, are left out.
     """
     calls: list[Call] = []
     input_values: dict[nn.Module, Tensor] = {}
@@ -76,7 +76,7 @@ def trace_calls(network: nn.Module, images: Tensor) -> list[Call]:
 
     with contextlib.ExitStack() as hooks, torch.inference_mode():
         for name, module in network.named_modules():
-            # A convolution with a parametrised weight contains a module, but is not a container.
+            # A convolution with a parametrised weight has a child module, but it is not a container.
             if isinstance(module, nn.Conv2d) or not any(True for _ in module.children()):
                 hooks.callback(module.register_forward_pre_hook(before).remove)
                 hooks.callback(module.register_forward_hook(after(name)).remove)
@@ -85,12 +85,12 @@ def trace_calls(network: nn.Module, images: Tensor) -> list[Call]:
 
 
 def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
-    """Where the activation of the convolution `calls[index]` was found, in words, and its output.
+    """Find the activation of the convolution `calls[index]`. Return its place in words, and its output.
 
-    The activation is the next module that takes the convolution's output. Only normalisation and dropout may
-    come between. If the network calls a function instead of a module, the function's output is the input of
-    a later module: a new tensor with the shape of the convolution's output. If there is neither such
-    a module nor such an input, the result is the output of the convolution.
+    The activation is the next module that takes the convolution's output. Only normalisation and dropout can
+    come between them. If the activation is a function instead of a module, its output is the input of a later
+    module: a new tensor with the shape of the convolution's output. If neither is found, the function returns
+    the output of the convolution.
     """
     convolution = calls[index]
     current, values, name = convolution.output, convolution.output_values, convolution.name
@@ -103,7 +103,7 @@ def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
         elif (is_current or is_new) and call.may_be_activation:
             return f"{name}, then {call.name}", call.output_values
         elif is_current or is_new:
-            # This input is the output of any function that ran before the module, in place or not.
+            # This input is the output of the functions that ran before the module, in place or not.
             changed = not torch.equal(call.input_values, values)
             return f"{name}, then its activation function" if changed else name, call.input_values
         known += [call.input, call.output]
@@ -111,17 +111,17 @@ def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
 
 
 def list_layer_names(calls: Sequence[Call]) -> list[str]:
-    """The names of layers with maps that `find_maps` knows: numbers of convolutions, names of modules."""
+    """List the layers that `find_maps` accepts: the numbers of convolutions, and the names of modules."""
     convolutions = filter(lambda call: call.is_convolution, calls)
     numbers = [str(number) for number, _ in enumerate(convolutions, start=1)]
     return [*numbers, *dict.fromkeys(call.name for call in calls if call.output.ndim == 4)]
 
 
 def find_maps(calls: Sequence[Call], layer: str) -> tuple[str, Tensor] | None:
-    """Where a layer's maps were found, in words, and the maps `(n, channels, height, width)`, if it has any.
+    """Find a layer's maps. Return their place in words and the maps `(n, channels, height, width)`.
 
-    A number means that convolution (counted from 1) after its activation. A name means the output of the
-    module with this name.
+    If `layer` is a number, the maps are the activations of the convolution with this number, counted from 1.
+    If `layer` is a name, the maps are the output of the module with this name. None if there are no maps.
     """
     if layer.isdecimal():
         indices = [i for i, call in enumerate(calls) if call.is_convolution]

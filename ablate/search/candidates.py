@@ -1,4 +1,4 @@
-"""Candidates of a search: draw them, decide when their runs stop, and choose the finalists."""
+"""Draw the candidates of a search, decide when their runs stop, and choose the finalists."""
 
 import math
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ CURVES_FOR_A_MEDIAN = 4
 WARM_UP_SHARE = 1 / 3
 """No run is stopped in this first share of its epochs, because sigmoid networks first stay near chance."""
 MIN_TIMES_CHANCE = 2.0
-"""A finalist must be more than this many times as accurate as guessing. Otherwise the cheapest candidate
-would always be a finalist."""
+"""A finalist must be more than this many times as accurate as guessing. Without this limit, the cheapest
+candidate would always be a finalist."""
 SIGNIFICANT_DIGITS = 4
 
 
@@ -47,13 +47,13 @@ class Draw(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An arm and a setting that a search tries once, with their cost."""
+    """An arm and a setting that a search tries together once, and the cost of the arm's network."""
 
     arm: Arm
     setting: Setting
     flops_per_example: int
     proposal: Any = field(default=None, compare=False)
-    """Optuna's parameters of the candidate; None for the baseline, which Optuna did not propose."""
+    """The candidate's parameters in Optuna. None for the baseline, which Optuna did not propose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,8 @@ def make_baseline(study: StudySpec) -> Candidate:
 def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
     """Draw a candidate's factors and nuisances in file order. Return None if its network cannot be built.
 
-    A value with a condition is among a factor's choices if the factors drawn before meet the condition.
+    A factor's value can have a condition on earlier factors. If the values drawn so far do not meet the
+    condition, this value is not among the choices.
     """
     base = assemble(study, BASELINE, {}, BASELINE)
     chosen: dict[str, Value] = {}
@@ -89,7 +90,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
         return None
     grid = make_grid(study, arm)
     setting: dict[str, float] = {}
-    # Without tuning, the baseline has the recipe's own values. To be fair, candidates have them too.
+    # Without tuning, the baseline has the recipe's values. For a fair comparison, candidates have them too.
     for name, span in grid.ranges.items() if study.tuning.active else ():
         value = draw.number(name, span)
         setting[name] = round(value) if name in grid.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
@@ -97,7 +98,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
 
 
 def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
-    """Make the candidate's run. The run stops if its accuracy falls below the median of finished runs."""
+    """Make the candidate's run. It stops if its accuracy falls below the median of earlier runs."""
     return Run(
         phase=Phase.SEARCH,
         arm=candidate.arm,
@@ -108,8 +109,11 @@ def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
 
 
 def compute_least_accuracy(classes: int) -> float:
-    """Compute the accuracy that a finalist must exceed: twice chance, or the middle of chance and 100 %."""
-    # With two classes twice chance is 100 %, and no candidate could be more accurate.
+    """Compute the accuracy that a finalist must exceed.
+
+    It is twice the accuracy of guessing, or the middle between guessing and 100 % if the middle is lower.
+    """
+    # With two classes, twice the accuracy of guessing is 100 %, and no candidate could be more accurate.
     return min(MIN_TIMES_CHANCE / classes, (1 + 1 / classes) / 2)
 
 
@@ -148,10 +152,10 @@ def name_finalists(finalists: Sequence[Candidate]) -> dict[str, Candidate]:
 
 
 def _compute_floor(candidate: Candidate, finished: Sequence[TriedCandidate]) -> tuple[float, ...]:
-    """Compute each epoch's median validation accuracy of finished candidates that cost no more than this.
+    """Compute each epoch's median validation accuracy over finished candidates with at most as many FLOPs.
 
     A median over all candidates would stop every small network. Small networks are less accurate than large
-    ones, but a small network may be the best at its cost.
+    ones, but a small network can be the best at its cost.
     """
     curves = [
         [point.validation_accuracy for point in t.record.epochs if point.validation_accuracy is not None]

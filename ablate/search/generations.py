@@ -1,4 +1,4 @@
-"""Generations: the runs that a search needs next, and its finalists once it has ended."""
+"""Generations: list the runs that a search needs next, and at the end of the search its finalists."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +12,7 @@ from ablate.study.spec import StudySpec
 
 
 class Generations:
-    """The generations of one search. A study of another design has no generations."""
+    """The generations of one search. A study that is not a search has no generations."""
 
     def __init__(self, study: StudySpec) -> None:
         self._study = study
@@ -20,7 +20,7 @@ class Generations:
         self._finalists: list[Candidate] = []
 
     def propose_waves(self, recorded: Callable[[Run], RunRecord]) -> Iterator[list[Run]]:
-        """Yield the runs of each generation. All must be recorded before the next generation is requested."""
+        """Yield the runs of each generation. Before the next generation, all these runs must be recorded."""
         while (left := self._study.search.candidates - len(self._tried)) > 0:
             generation = self._tried[-1].generation + 1 if self._tried else 0
             size = min(left, self._study.search.generation)
@@ -36,13 +36,13 @@ class Generations:
         self._finalists = choose_finalists(self._study, self._tried)
 
     def lay_out(self) -> Layout:
-        """Lay out the baseline and the finalists, once all generations are done."""
+        """Lay out the confirmation of the baseline and the finalists, when all generations are done."""
         return lay_out_finalists(
             self._study, [found.arm for found in name_finalists(self._finalists).values()]
         )
 
     def summarise(self) -> SearchFacts | None:
-        """Return candidates in the order tried, finalists and importances. Other designs give None."""
+        """Return candidates in the order tried, finalists and importances. None if nothing was searched."""
         if not self._tried:
             return None
         return SearchFacts(

@@ -21,15 +21,15 @@ from ablate.study.spec import Range, StudySpec, format_value
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 DRAWS_PER_CANDIDATE = 20
-"""The largest number of draws for each candidate. A draw that is not new or cannot be built is dropped."""
+"""At most this many draws per candidate. A draw is dropped if it is not new or cannot be built."""
 
 
 def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, size: int) -> list[Candidate]:
-    """Propose the next generation. It depends only on the study and the finished generations.
+    """Propose the candidates of the next generation. They depend only on the study and earlier generations.
 
     Optuna's TPE sampler proposes a value for every factor and nuisance. It maximises validation accuracy and
-    minimises FLOPs per image. The baseline is the first candidate of the first generation. If the draws find
-    too few new candidates, the generation has fewer than `size`.
+    minimises FLOPs per image. The baseline is the first candidate of the first generation. If the draws give
+    too few new candidates, the generation has fewer than `size` candidates.
     """
     sampler = optuna.samplers.TPESampler(
         seed=derive_seed(generation, f"search {study.name}") % 2**32,
@@ -56,8 +56,8 @@ def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, 
         if candidate is not None and new:
             given = {"params": trial.params, "distributions": trial.distributions}
             found.append(replace(candidate, proposal=given))
-        # A dropped trial stays unfinished, so that the sampler avoids its neighbourhood. If it were
-        # marked as failed, the sampler would forget the point and could draw it again for ever.
+        # A dropped trial stays unfinished. So the sampler avoids its neighbourhood. If the trial were marked
+        # as failed, the sampler would forget its point, and could draw this point again and again.
     return found
 
 
@@ -65,10 +65,10 @@ def estimate_importance(study: StudySpec, tried: Sequence[TriedCandidate]) -> li
     """Estimate the importance of each factor and nuisance for validation accuracy, by two methods.
 
     PED-ANOVA (Watanabe et al., 2023) compares the best tenth of the candidates with the others. fANOVA
-    (Hutter et al., 2014) covers all candidates. The estimated shares depend on the candidates of one search,
-    so these shares only suggest which factors to test.
+    (Hutter et al., 2014) uses all candidates. The estimates depend on the candidates of one search. So they
+    only suggest which factors to test.
     """
-    # A stopped run has the accuracy of an early epoch, which cannot be compared with final accuracies.
+    # The accuracy of a stopped run is from an early epoch, so it is not comparable with final accuracies.
     scored = [
         t for t in tried if t.record.status == Status.COMPLETE and t.record.validation_accuracy is not None
     ]
@@ -102,15 +102,15 @@ def estimate_importance(study: StudySpec, tried: Sequence[TriedCandidate]) -> li
 
 
 class _OptunaDraw:
-    """A `Draw` that asks an Optuna trial."""
+    """A `Draw` that takes its values from an Optuna trial."""
 
     def __init__(self, trial: optuna.Trial) -> None:
         self._trial = trial
 
     def choice(self, name: str, labels: Sequence[str]) -> int:
-        # The choices are texts, because Optuna confuses True, 1 and 1.0. Optuna does not allow a parameter's
-        # choices to change, but a factor's choices can depend on other factors. So the parameter's name
-        # contains the choices.
+        # The choices are strings, because Optuna confuses True, 1 and 1.0. In Optuna, the choices of a
+        # parameter must not change, but here a factor's choices can depend on other factors. So the name of
+        # the parameter contains the choices.
         return labels.index(self._trial.suggest_categorical(f"{name}: {' | '.join(labels)}", list(labels)))
 
     def number(self, name: str, span: Range) -> float:

@@ -1,1 +1,1 @@
-"""Time and cost of training, and the machine on which they were measured."""
+"""Measure the time and cost of training, and describe the machine of the measurement."""

@@ -1,4 +1,4 @@
-"""Measure throughput in timing blocks. Arms alternate. Each block ends when the device has finished."""
+"""Measure training speed in blocks. The arms alternate. A measurement ends when the device has finished."""
 
 import contextlib
 import random
@@ -14,21 +14,25 @@ from ablate.records.run_records import TimingBlock
 from ablate.seeds import derive_seed
 
 DISTURBED_SHARE = 0.10
-"""A block counts as disturbed if other programs used more than this share of the processors."""
+"""A block counts as disturbed if other programs used more than this share of the processors' time."""
 
 REPEATS_AFTER_SLEEP = 3
-"""How often a block is repeated if the machine slept. If it still slept, the block counts as disturbed."""
+"""If the machine slept, a block is repeated up to this many times. After that, it counts as disturbed."""
 SLEPT_SECONDS = 0.1
-"""Only a longer sleep counts as a sleep. A shorter difference may be an adjustment of the wall clock."""
+"""Only a longer time counts as sleep. A shorter one may be an adjustment of the wall clock."""
 
 Steps = Callable[[int], int]
-"""Makes a number of training steps without waiting for the device. Returns the number of examples."""
+"""A function that makes the given number of training steps and returns the number of their examples.
+
+The function does not wait for the device.
+"""
 
 
 def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]]:
-    """Yield block, position and arm of every measurement, in order.
+    """Yield the block, position and arm of every measurement, in order.
 
-    Each block begins and ends with the baseline (the first arm), to show drift. The other arms are shuffled.
+    Each block begins and ends with the baseline (the first arm), to show whether the machine's speed drifts.
+    The order of the other arms is random.
     """
     baseline, *others = arms
     for block in range(blocks):
@@ -40,7 +44,7 @@ def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]
 def measure_block(
     arm: str, steps: Steps, count: int, device: torch.device, *, block: int, position: int
 ) -> TimingBlock:
-    """Measure `count` steps between two waits for the device, if possible while the machine does not sleep.
+    """Measure the time of `count` steps. If the machine sleeps meanwhile, measure again.
 
     After sleep, a machine has cold caches and another clock rate, and other programs catch up on their work.
     """
@@ -64,10 +68,10 @@ def measure_block(
 
 
 def read_seconds_asleep() -> float:
-    """Read by how many seconds a clock that runs during sleep is ahead of one that stops during sleep.
+    """Return by how many seconds a clock that runs during sleep is ahead of a clock that stops during sleep.
 
-    Only the difference of two readings has a meaning. Where no clock runs during sleep, the wall clock is
-    used. If someone sets the wall clock forward, a block is measured again.
+    The difference of two such numbers is the time asleep between them. On a system without a clock that runs
+    during sleep, the wall clock is used. Then setting this clock forward counts as sleep, too.
     """
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -75,7 +79,7 @@ def read_seconds_asleep() -> float:
 
 
 def count_steps_per_block(steps: Steps, block_seconds: float, device: torch.device) -> int:
-    """Measure how many steps a block of `block_seconds` has, after a warm-up."""
+    """Measure, after a warm-up, how many steps fit into a block of `block_seconds`."""
     steps(3)
     synchronise(device)
     count = 4
@@ -90,7 +94,7 @@ def count_steps_per_block(steps: Steps, block_seconds: float, device: torch.devi
 
 
 class ProcessorLoad:
-    """The share of the processors' time that other programs have used since this object was made.
+    """Measures which share of the processors' time other programs use from the creation of this object on.
 
     This process and its children do not count as other programs.
     """
@@ -99,23 +103,23 @@ class ProcessorLoad:
         self._start = self._read()
 
     def share_of_others(self) -> float:
-        """The share, from 0 to 1."""
+        """Return the share since the creation of this object, from 0 to 1."""
         busy, total, own = (now - then for now, then in zip(self._read(), self._start, strict=True))
         return max(0.0, (busy - own) / total) if total > 0 else 0.0
 
     @staticmethod
     def _read() -> tuple[float, float, float]:
-        # On a large machine, programs that run on cores of others hardly disturb this process.
+        # Count only the cores that this process is allowed to use. Programs on other cores hardly disturb it.
         cores, every = list_cores(), psutil.cpu_times(percpu=True)
         limited = len(cores) < len(every) and cores[-1] < len(every)
         idle = total = 0.0
         for times in [every[core] for core in cores] if limited else [psutil.cpu_times()]:
             idle += times.idle + getattr(times, "iowait", 0.0)
-            # Linux also counts a guest's time in its host's user time.
+            # Linux includes the time of virtual machines (guest) in user time, so it would count twice.
             total += sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
         own = 0.0
         here = psutil.Process()
         for process in [here, *here.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                own += sum(process.cpu_times()[:4])  # user and system time, with ended children
+                own += sum(process.cpu_times()[:4])  # user and system time, also of children that have ended
         return total - idle, total, own

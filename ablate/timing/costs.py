@@ -1,4 +1,4 @@
-"""The cost of an arm: parameters, FLOPs, peak memory."""
+"""Measure the cost of an arm: parameters, FLOPs, peak memory."""
 
 import weakref
 from collections.abc import Callable, Sequence
@@ -34,9 +34,10 @@ def measure_cost(
     resident: Sequence[torch.Tensor],
     device: torch.device,
 ) -> Cost:
-    """Measure parameters, forward FLOPs of one example, and peak memory of the training step `step`.
+    """Measure the parameters, the forward FLOPs of one example, and the peak memory of a training step.
 
-    `resident` lists the tensors of the data set, which do not count as memory of an arm.
+    `step` makes one training step. `resident` lists the tensors of the data set, which do not count as memory
+    of an arm.
     """
     step()  # the first step also allocates the optimiser's state
     measured = measure_peak_bytes(step, device)
@@ -54,7 +55,10 @@ def measure_cost(
 
 
 def count_flops_per_example(model: nn.Module, image_shape: Sequence[int]) -> int:
-    """Count the forward FLOPs of an example `(channels, height, width)`: convolutions and matrix products."""
+    """Count the forward FLOPs of one example `(channels, height, width)`.
+
+    Only convolutions and matrix products count.
+    """
     device = next(model.parameters()).device
     training = model.training
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -74,17 +78,17 @@ def count_arm_flops(arm: Arm, facts: DatasetFacts) -> int:
 
 
 class Work:
-    """Counts the FLOPs of runs, to tell long runs from short ones."""
+    """Counts the FLOPs of runs. They show which runs take longer than others."""
 
     def __init__(self, facts: DatasetFacts, validation: int) -> None:
-        """Prepare to count for runs on a data set with `validation` images held out."""
+        """Prepare for runs on a data set of which `validation` images are held out."""
         self._facts, self._validation = facts, validation
         self._flops: dict[str, int] = {}
 
     def count_flops(self, run: Run) -> int:
         """Count the FLOPs of the run's forward passes over its training images in all epochs."""
         if run.arm.name not in self._flops:
-            # A user's network may have no counted operation. The count is then 1, not 0.
+            # A user's network may have neither convolutions nor matrix products. Its count is 1 then, not 0.
             self._flops[run.arm.name] = max(1, count_arm_flops(run.arm, self._facts))
         recipe = run.recipe
         images = self._facts.count_training_images(recipe.train_images, self._validation)
@@ -92,7 +96,7 @@ class Work:
 
 
 class _TensorBytes(TorchDispatchMode):
-    """Tracks peak memory: the most bytes that tensors, including the model's, occupy at any one time."""
+    """Measures peak memory: the largest number of bytes that all tensors occupy at the same time."""
 
     def __init__(self, model: nn.Module, uncounted: Sequence[torch.Tensor]) -> None:
         super().__init__()

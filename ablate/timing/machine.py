@@ -1,4 +1,4 @@
-"""Describe the machine and the software versions of a measurement."""
+"""Describe the machine and the software with which something was measured."""
 
 import platform
 import subprocess
@@ -14,7 +14,7 @@ from ablate.records.provenance import Machine
 
 
 def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machine:
-    """Describe the versions, hardware and settings of a measurement."""
+    """Describe the hardware, software versions and settings with which something is measured."""
     packages = ("torch", "optuna", "numpy", "pandas", "scipy", "statsmodels")
     return Machine(
         device=device.type,
@@ -32,7 +32,7 @@ def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machi
 
 
 def _git_commit() -> str | None:
-    """Read the commit of ablate's checkout. Return None if ablate was installed from a wheel."""
+    """Read the git commit of ablate's clone. Return None if ablate was installed from a wheel."""
     try:
         found = subprocess.run(
             ["git", "-C", Path(__file__).parent, "rev-parse", "HEAD"],

@@ -1,14 +1,17 @@
-"""Rescoring: the few points that every arm scores again on further seeds."""
+"""Rescoring: choose the few points that every arm scores again on further seeds."""
 
 from ablate.design.runs import name_setting
 from ablate.tuning.trials import FIRST_TUNING_SEEDS, Point, Progress
 
 SHORTLISTED_PER_ARM = 3
-"""How many of its best points each arm puts on the shortlist."""
+"""Each arm puts this many of its best points on the shortlist."""
 
 
 def shortlist(progress: Progress) -> dict[str, list[Point]]:
-    """List the points that each arm scores again: every arm's best three, if this arm has tried them."""
+    """List the points that each arm scores again.
+
+    They are the best three points of every arm, without those that the arm itself has not tried.
+    """
     union: set[str] = set()
     for arm in progress.arms:
         ranked = progress.rank(arm, progress.points[arm], FIRST_TUNING_SEEDS)

@@ -1,19 +1,21 @@
-"""The tuning rule: which trials are needed next, and which setting each arm is confirmed with.
+"""The tuning rule: which trials are needed next, and which setting is chosen for each arm's confirmation.
 
-All arms are tuned alike, in this order:
+All arms are tuned in the same way, in this order:
 
 1. Every arm scores the same grid of points on one tuning seed (`design/grid.py`, `trials.py`).
 2. If an arm's best is the lowest or highest value tried, every arm scores up to two more grid steps on that
    side. Each side is widened at most once. No arm goes beyond a value that diverged or scored 5 points
    below the arm's best (`widening.py`).
-3. Each arm puts its best three points on one shortlist. Every arm scores the whole shortlist on two more
-   seeds (`rescoring.py`). If an arm's best over all three seeds is at an edge, step 2 follows again.
-4. The pooled best is the point with the best mean over all arms. An arm takes its own best only if that beats
-   the pooled best by more than two standard errors; else it takes the pooled best (`choice.py`).
+3. All arms share one shortlist, which has the best three points of each arm. Every arm scores the whole
+   shortlist on two more seeds (`rescoring.py`). If an arm's best over all three seeds is at an edge, step 2
+   follows again.
+4. The pooled best is the point with the best mean over all arms. If an arm's own best beats the pooled best
+   by more than two standard errors, the arm takes its own best. Otherwise it takes the pooled best
+   (`choice.py`).
 
-The result depends only on the study and the recorded scores. Neither the number of workers nor an
-interruption can change the result. A simpler rule would give each arm its own best value on one seed. In
-27–39 % of simulated studies, that rule called two identical arms different.
+The result depends only on the study and the recorded scores. The number of workers and interruptions do not
+change the result. A simpler rule would give each arm its own best value on one seed. In 27–39 % of simulated
+studies, this simpler rule called two identical arms different.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +31,7 @@ def advance(grids: Mapping[str, Grid], scores: Scores) -> list[Trial] | dict[str
     """List the trials that are needed next. If no trial is needed, return the choice of every arm.
 
     Args:
-        grids: the grid of each arm. Only arms with equal grids are tuned together.
+        grids: the grid of each arm. Arms with equal grids are tuned together, as one group.
         scores: the scores of the finished trials.
     """
     wanted: list[Trial] = []

@@ -1,4 +1,4 @@
-"""Trials: the scores of each point in each arm on each seed, and the scores that are still missing."""
+"""Trials: one score for each point, arm and seed. This module also lists the scores that are missing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from ablate.design.grid import Grid, Side
 from ablate.study.spec import MAX_SEEDS
 
 FIRST_TUNING_SEEDS = (MAX_SEEDS,)
-"""The seeds on which every point is scored. No confirmation run has them."""
+"""Every point is scored on these seeds. Confirmation runs have other seeds."""
 RESCORING_SEEDS = (MAX_SEEDS + 1, MAX_SEEDS + 2)
-"""The further seeds on which the shortlisted points are scored."""
+"""The points on the shortlist are also scored on these seeds."""
 
 Point = dict[str, float]
-"""One value for each nuisance: a parameter that is tuned in every arm, such as the learning rate."""
+"""One value for each nuisance: a parameter, such as the learning rate, that is tuned in every arm."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One point that one arm tries on one seed."""
+    """A run that tries one point in one arm on one seed."""
 
     arm: str
     setting: tuple[tuple[str, float], ...]
@@ -37,16 +37,16 @@ class Progress:
     arms: Sequence[str]
     scores: Scores
     points: dict[str, list[Point]] = field(init=False)
-    """By arm: the points of the grid, and those that widening the range has added."""
+    """By arm: the points of the grid, and the points that widening has added."""
     widened: set[Side] = field(default_factory=set)
-    """The sides on which the range has been widened."""
+    """The sides (low, high) on which the range has been widened."""
 
     def __post_init__(self) -> None:
         points = self.grid.list_points()
         self.points = {arm: list(points) for arm in self.arms}
 
     def list_missing(self, points: Mapping[str, Sequence[Point]], seeds: Sequence[int]) -> list[Trial]:
-        """List the trials of these points (by arm) on these seeds that have no score yet."""
+        """List the trials without a score, for these points (by arm) and seeds."""
         wanted = (_make_trial(arm, p, seed) for seed in seeds for arm in self.arms for p in points[arm])
         return [trial for trial in wanted if trial not in self.scores]
 
@@ -63,7 +63,7 @@ class Progress:
         return sorted(points, key=lambda p: (self.compute_mean(arm, p, seeds), self.is_own(p)), reverse=True)
 
     def is_own(self, point: Point) -> bool:
-        """Whether the point is the recipe's own. The recipe's own point wins a tie."""
+        """Whether the point has the recipe's own values. This point wins a tie."""
         return point == self.grid.own
 
 

@@ -1,4 +1,4 @@
-"""Widening: more grid steps for all arms if the best value of an arm is the lowest or highest tried."""
+"""Widening: if an arm's best value is the lowest or highest tried, all arms try more grid steps."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,11 +8,11 @@ from ablate.tuning.trials import FIRST_TUNING_SEEDS, Point, Progress, Trial
 EXTENSION_STEPS = 2
 """A side is widened by at most this many grid steps."""
 LARGE_DROP = 0.05
-"""An arm tries no value beyond a value whose score is this far below the arm's best."""
+"""If the score of a value is this far below the arm's best, the arm tries no value beyond this one."""
 
 
 def find_edges(progress: Progress, arm: str, point: Point) -> Iterator[Side]:
-    """Yield the sides on which the arm has tried no value beyond the point's value."""
+    """Yield the sides on which the point's value is the outermost value that the arm has tried."""
     if len(point) == 1 and len(progress.points[arm]) > 1:
         ((name, value),) = point.items()
         tried = [other[name] for other in progress.points[arm]]
@@ -23,16 +23,16 @@ def find_edges(progress: Progress, arm: str, point: Point) -> Iterator[Side]:
 
 
 def find_side_to_widen(progress: Progress, best: Mapping[str, Point]) -> Side | None:
-    """Find a side, not widened yet, on which some arm's best is the outermost value, or return None."""
+    """Find a side, not widened yet, on which some arm's best is the outermost value. None: no such side."""
     sides = (side for arm, point in best.items() for side in find_edges(progress, arm, point))
     return next((side for side in sides if side not in progress.widened), None)
 
 
 def widen(progress: Progress, side: Side) -> list[Trial]:
-    """Give every arm up to two more grid steps on a side. Returns the trials whose scores are needed first.
+    """Give every arm up to two more grid steps on a side. Return the trials that must be scored next.
 
-    An arm gets no step beyond a value that diverged or scored well below the arm's best. The second step
-    therefore needs the scores of the first step.
+    An arm gets no step beyond a value that diverged or scored far below the arm's best. So the second step
+    depends on the scores of the first step.
     """
     progress.widened.add(side)
     for step in range(1, EXTENSION_STEPS + 1):
@@ -48,7 +48,7 @@ def widen(progress: Progress, side: Side) -> list[Trial]:
 
 
 def _outermost_failed(progress: Progress, arm: str, side: Side) -> bool:
-    """Whether the outermost value on that side diverged or scored well below the arm's best."""
+    """Whether the arm's outermost value on this side diverged or scored far below the arm's best."""
     (name,) = progress.grid.ranges
     points = progress.points[arm]
     outermost = (min if side == "low" else max)(points, key=lambda point: point[name])
