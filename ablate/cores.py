@@ -76,7 +76,7 @@ def _count_wanted_cores() -> int | None:
 def _read_number(variable: str) -> int | None:
     """Read a number from an environment variable. None if it is invalid.
 
-    The value may be a list of numbers, because OpenMP allows one. Then the first number counts.
+    The value can be a list of numbers, because OpenMP allows a list. Then the first number counts.
     """
     first = os.environ.get(variable, "").partition(",")[0].strip()
     return int(first) if re.fullmatch("[0-9]{1,6}", first) and int(first) > 0 else None

@@ -51,9 +51,9 @@ class Sorted:
 def list_image_folder(path: Path) -> ImageFolder:
     """List the images below `path`.
 
-    There are two layouts. One has folders `train/CLASS/…`, and `val/CLASS/…` or `test/CLASS/…` or both. Their
-    names may have any case, and other usual names are allowed. The second layout has only `CLASS/…`. Without
-    test images, every fifth training image is for testing.
+    There are two layouts. One has folders `train/CLASS/…`, and `val/CLASS/…` or `test/CLASS/…` or both. Other
+    usual names are allowed, in upper or lower case. The second layout has only `CLASS/…`. Without test
+    images, every fifth training image is for testing.
 
     Raises:
         ValueError: there is no such folder, or there are not two classes with enough images.
@@ -259,7 +259,7 @@ def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]
     below = {image.folders[1] if len(image.folders) > 1 else "" for image in tree.images if image.folders}
     if len(by_class) > 1 and {TRAIN} < {read_split(name) for name in below} and "" not in below:
         raise ValueError(
-            f"{path}: {' and '.join(sorted(map(show, below)))} stand below each class: put them above the "
+            f"{path}: {' and '.join(sorted(map(show, below)))} are below each class: put them above the "
             "classes, train/CLASS/…"
         )
 

@@ -33,8 +33,7 @@ def find_metadata(folder: Path) -> list[Path]:
     """Find the tables of an image folder in Hugging Face's layout.
 
     The tables are called `metadata.csv` (or .jsonl, .parquet). They are in the folder, or below it in folders
-    such as `train`.
-    The list is empty if there is no such table, or if a table has no label column.
+    such as `train`. The list is empty if there is no such table, or if a table has no label column.
     """
     below = sorted(one for one in folder.iterdir() if one.is_dir() and read_split(one.name))
     tables = [
@@ -178,7 +177,7 @@ def _read_part(path: Path, line: int, cell: str, column: str | None) -> str:
 
 
 def _find_file(folder: Path, name: str) -> Path | None:
-    """Find the file of a path in a cell. The path may lack the file's ending, and may have backslashes."""
+    """Find the file of a path in a cell. The file's ending may be missing, and backslashes are allowed."""
     for written in dict.fromkeys((name, name.replace("\\", "/"))):
         file = folder / written
         if file.is_file():

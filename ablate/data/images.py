@@ -1,4 +1,4 @@
-"""The type of a data set in memory: images and labels as tensors."""
+"""Images and labels as tensors, and functions that convert pixels."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -51,7 +51,7 @@ def read_own_images(dataset: DatasetSpec) -> Images:
         pixels = _scale(pixels, decoded.facts, scale)
         image_cache.store_pixels(_make_key(dataset), pixels)
     white = 255 if pixels.dtype == np.uint8 else FULL
-    images = torch.from_numpy(pixels).float().div_(white)  # for 50,000 images four times as fast as NumPy
+    images = torch.from_numpy(pixels).float().div_(white)  # four times as fast as NumPy on 50,000 images
     labels = torch.tensor([label for _, label in (*listed.train, *listed.validation, *listed.test)])
     train, held_out = len(listed.train), len(listed.validation)
     used = train + held_out if dataset.uses_validation_folder else train

@@ -27,7 +27,7 @@ def select(device: torch.device) -> None:
 
 
 def read_name(device: torch.device) -> str:
-    """Return the product name of the processor or accelerator. The device may be one of another machine."""
+    """Return the product name of the processor or accelerator. The device can belong to another machine."""
     if not is_accelerator(device):
         return _read_processor_name()
     here = torch.accelerator.current_accelerator(check_available=True)

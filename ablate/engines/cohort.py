@@ -36,8 +36,7 @@ EVALUATED_AT_ONCE = 8_192
 def reason_against(run: Run, dataset: Dataset) -> str | None:
     """Explain why this engine cannot train the run as the torch loop engine would. None if it can.
 
-    Only dropout masks may differ: each engine draws them from its own random stream, with the same
-    probability.
+    Only dropout masks can differ: engines draw them with equal probability from different streams.
     """
     if run.recipe.precision == "bfloat16":
         return "it does not compute in bfloat16"
@@ -161,9 +160,7 @@ class Cohort:
     """
 
     def __init__(self, like: Run, dataset: Dataset, *, examples: int, places: int) -> None:
-        """Make places for runs that have the same `make_cohort_key` as `like`.
-
-        Each epoch of each run has `examples` examples.
+        """Make places for runs with the `make_cohort_key` of `like` and `examples` examples per epoch.
 
         Raises:
             NotCovered: the engine cannot train such runs. The message is the reason.
@@ -246,10 +243,7 @@ class Cohort:
             steps -= at_once
 
     def count_correct(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        """Count correct predictions by place and class, `(places, classes)`.
-
-        `indices` `(places, n)` selects the images of each place.
-        """
+        """Count correct predictions, `(places, classes)`. `indices` `(places, n)` selects the images."""
         places, right = len(indices), []
         use_precision(self._precision)
         with torch.inference_mode():

@@ -75,7 +75,7 @@ class Course:
 
     def draw_order(self) -> Tensor:
         """Draw a new order for the next epoch. Return the indices of the epoch's examples in this order."""
-        # The order is drawn on the CPU, so that it is the same on every device.
+        # The order is drawn on the CPU. So it is the same on every device.
         order = torch.randperm(len(self.train_indices), generator=self._order)
         return self.train_indices[order[: self.examples_per_epoch]]
 

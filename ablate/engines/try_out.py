@@ -77,7 +77,7 @@ def _try_training(run: Run, dataset: Dataset, examples: int) -> Attempt:
         loss = trainer.totals()[0].item()
         if not math.isfinite(loss):
             raise ModelError(
-                "model", f"{model} has a loss of {loss} on its first batch, before any step: mend its numbers"
+                "model", f"{model} has a loss of {loss} on its first batch, before any step: correct its code"
             )
         for size in last:
             try:
@@ -101,7 +101,7 @@ def _check_output(model: str, classes: int, network: nn.Module, given: tuple[Ten
     """A forward hook: require logits for the images that the network was given."""
     require_logits(model, output, len(given[0]), classes, training=network.training)
     if not network.training and not output.isfinite().all():
-        raise ModelError("model", f"{model} gives logits that are no numbers in evaluation: mend them")
+        raise ModelError("model", f"{model} gives NaN or infinity as logits in evaluation: correct its code")
 
 
 def _require_own_parameters(run: Run, first: nn.Module, second: nn.Module) -> None:

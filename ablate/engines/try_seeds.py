@@ -90,7 +90,7 @@ def require_same_numbers(first: Attempt, again: Attempt, *, exact: bool) -> None
 
 
 def list_cautions(attempt: Attempt, dataset: Dataset) -> tuple[str, ...]:
-    """Write a sentence about everything that looks random but does not depend on the seed.
+    """Write a sentence about each thing that looks random but does not depend on the seed.
 
     Raises:
         ModelError: the network cannot be built or used with another seed.

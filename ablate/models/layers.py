@@ -90,7 +90,9 @@ def require_odd_kernel(keyword: str, value: object) -> int:
     """
     size = require_whole(keyword, value, at_least=1, at_most=LARGEST_KERNEL)
     if size % 2 == 0:
-        raise ModelError(keyword, f"{size} is even, and no padding keeps the map: {size - 1} or {size + 1}")
+        raise ModelError(
+            keyword, f"{size} is even, so no padding keeps the map's size: write {size - 1} or {size + 1}"
+        )
     return size
 
 

@@ -61,7 +61,7 @@ def allow(packages: Sequence[str]) -> None:
 
 
 def list_allowed() -> tuple[str, ...]:
-    """List the allowed packages, so that another process can `allow` them."""
+    """List the allowed packages. Another process can then `allow` the same packages."""
     return tuple(_allowed)
 
 

@@ -32,9 +32,9 @@ def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, 
         if parameter.default is parameter.empty and name in ("self", "cls"):
             raise ModelError("model", f"{model} is a method of a class: name a method of an object instead")
         if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise ModelError(name, f"{model} takes it by position only: make it a keyword parameter")
+            raise ModelError(name, f"{model} has {name} as positional-only parameter: make it a keyword")
         if parameter.default is parameter.empty and name not in GIVEN_BY_DATA:
-            raise ModelError(name, f"{model} gives it no default: give it one")
+            raise ModelError(name, f"{model} has no default for {name}: add a default")
         if name in GIVEN_BY_DATA or is_settable(parameter.default):
             found[name] = parameter.default
     return found

@@ -81,7 +81,7 @@ class Work:
     """Counts the FLOPs of runs. They show which runs take longer than others."""
 
     def __init__(self, facts: DatasetFacts, validation: int) -> None:
-        """Prepare for runs on a data set of which `validation` images are held out."""
+        """Prepare for runs on a data set. `validation` is the number of its held-out images."""
         self._facts, self._validation = facts, validation
         self._flops: dict[str, int] = {}
 

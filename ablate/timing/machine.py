@@ -1,4 +1,4 @@
-"""Describe the machine and the software with which something was measured."""
+"""Describe the machine and the software of a measurement."""
 
 import platform
 import subprocess
@@ -14,7 +14,7 @@ from ablate.records.provenance import Machine
 
 
 def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machine:
-    """Describe the hardware, software versions and settings with which something is measured."""
+    """Describe the hardware, software versions and settings of a measurement."""
     packages = ("torch", "optuna", "numpy", "pandas", "scipy", "statsmodels")
     return Machine(
         device=device.type,

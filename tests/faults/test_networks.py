@@ -213,12 +213,12 @@ REFUSED = {
         "    return nn.Sequential(dense(width), nn.Linear(10, sizes[0]), nn.Linear(sizes[0], 10))",
         "change no default value",
     ),
-    "position only": ("def net(width=8, /): return dense(width)", "takes it by position only"),
+    "position only": ("def net(width=8, /): return dense(width)", "has width as positional-only parameter"),
     "a method without its object": (
         "class Zoo:\n    def net(self, width=8): return dense(width)\nnet = Zoo.net",
         "is a method of a class",
     ),
-    "no default": ("def net(width): return dense(width)", "gives it no default"),
+    "no default": ("def net(width): return dense(width)", "has no default for width"),
     "double precision": ("def net(width=8): return dense(width).double()", "keep the network in float32"),
     "no number at once": (
         "class net(Whole):\n    def forward(self, x):\n        return self.net(x.log() * 0)",

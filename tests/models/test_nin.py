@@ -140,7 +140,7 @@ def test_both_heads_see_the_same_blocks_start_equal() -> None:
         ({"blocks": 0}, "blocks", r"0 is not a whole number from 1 to 6"),
         ({"blocks": [1, 2]}, "blocks", r"\[1, 2\] is not a whole number"),
         ({"pointwise_layers": -1}, "pointwise_layers", r"-1 is not a whole number from 0 to 4"),
-        ({"kernel_size": [5, 3, 2]}, "kernel_size", r"2 is even, and no padding keeps the map"),
+        ({"kernel_size": [5, 3, 2]}, "kernel_size", r"2 is even, so no padding keeps the map's size"),
         ({"kernel_size": [5, 3, 3, 3]}, "kernel_size", r"lists 4 values for 3 convolutions: set blocks too"),
         ({"width": 20}, "width", r"20 is not a multiplier"),
         ({"activation": "rleu"}, "activation", r"did you mean 'relu'\?"),

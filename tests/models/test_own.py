@@ -100,7 +100,7 @@ def test_an_initialisation_reaches_convolutions_and_dense_layers_alone(nets: str
 
 INVALID = {
     "an unknown keyword": ("build", {"widht": 3}, "did you mean 'width'"),
-    "no default": ("without_default", {}, "gives it no default: give it one"),
+    "no default": ("without_default", {}, "has no default for width: add a default"),
     "a keyword whose default no file can hold": (
         "odd_default",
         {"width": 3},
@@ -165,7 +165,7 @@ def test_a_study_of_a_persons_own_network_gives_a_report(nets: str, tmp_path: Pa
     ("model", "told"),
     [
         ("mynets:wrong_shape", r"own\.yaml:4: model: arm baseline: mynets:wrong_shape gives \(2, 7\)"),
-        ("mynets:without_default", r"own\.yaml:4: model: mynets:without_default gives it no default"),
+        ("mynets:without_default", r"own\.yaml:4: model: mynets:without_default has no default for width"),
     ],
 )
 def test_a_network_that_cannot_be_is_told_at_the_line_that_names_it(

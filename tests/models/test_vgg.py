@@ -144,7 +144,7 @@ def test_tensors_of_equal_name_and_shape_start_equal_in_every_arm() -> None:
         ({"blocks": [1, 9]}, "blocks", r"9 is not a whole number from 1 to 8"),
         ({"blocks": "11"}, "blocks", r"'11' is not a whole number"),
         ({"blocks": True}, "blocks", r"True is not a whole number"),
-        ({"kernel_size": 2}, "kernel_size", r"2 is even, and no padding keeps the map: 1 or 3"),
+        ({"kernel_size": 2}, "kernel_size", r"2 is even, so no padding keeps the map's size: write 1 or 3"),
         ({"kernel_size": [3, 3]}, "kernel_size", r"\[3, 3\] is not a whole number"),
         ({"activation": "rleu"}, "activation", r"did you mean 'relu'\?"),
         ({"pooling": "mean"}, "pooling", r"'mean' is not known"),
