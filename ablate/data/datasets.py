@@ -196,7 +196,7 @@ class DatasetSpec(BaseModel):
 
 
 def find_dataset(name: str) -> DatasetSpec:
-    """The known data set of this name."""
+    """Return the known data set with this name."""
     return DatasetSpec(name=name)
 
 

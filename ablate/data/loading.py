@@ -143,7 +143,7 @@ def _split_stratified(labels: Tensor, validation: int, seed: int) -> tuple[Tenso
     everything = np.arange(len(labels))
     if not validation:
         return torch.from_numpy(everything), torch.empty(0, dtype=torch.int64)
-    # This import takes a second, and the parent process does not need it. So it is here.
+    # Imported only here, because the import takes a second and the parent process does not need it.
     from sklearn.model_selection import train_test_split
 
     train, held_out = train_test_split(

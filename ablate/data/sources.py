@@ -93,7 +93,7 @@ def _contains(root: Path, name: str) -> bool:
     except (RuntimeError, OSError):  # "Dataset not found"
         return False
     except TORN:
-        return True  # the data set is present, and reading it reports the damage
+        return True  # the data set is present but damaged, and `read_images` reports the damage
     return True
 
 

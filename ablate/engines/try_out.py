@@ -98,7 +98,7 @@ def _list_sizes(examples: int, batch_size: int) -> list[int]:
 
 
 def _check_output(model: str, classes: int, network: nn.Module, given: tuple[Tensor], output: Any) -> None:
-    """A forward hook: require logits for the images that the network was given."""
+    """Require that a network returned logits for its images. This function is a forward hook."""
     require_logits(model, output, len(given[0]), classes, training=network.training)
     if not network.training and not output.isfinite().all():
         raise ModelError("model", f"{model} gives NaN or infinity as logits in evaluation: correct its code")

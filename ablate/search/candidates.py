@@ -90,7 +90,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
         return None
     grid = make_grid(study, arm)
     setting: dict[str, float] = {}
-    # Without tuning, the baseline has the recipe's values. For a fair comparison, candidates have them too.
+    # Without tuning, the baseline has the recipe's values. So candidates have these values, too.
     for name, span in grid.ranges.items() if study.tuning.active else ():
         value = draw.number(name, span)
         setting[name] = round(value) if name in grid.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
