@@ -11,7 +11,8 @@ _running: dict[str, processes.Remote] = {}
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Let a process with the device run the test, and pass on its reports."""
-    if processes.has_device() or explain_missing():
+    # pytest-xdist calls this hook for the tests of every folder.
+    if not item.path.is_relative_to(processes.FOLDER) or processes.has_device() or explain_missing():
         return None
     key = str(item.path)
     if key not in _running:
