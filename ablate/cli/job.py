@@ -171,7 +171,10 @@ class _Reporting:
 
 
 def _use_cluster(address: str) -> Mapping[str, Any]:
-    """Make arguments that let Conduct train on a Ray cluster and reserve this machine during timing."""
+    """Make the keyword arguments for `Conduct` with which it trains on a Ray cluster.
+
+    `Conduct` then also reserves this machine while it measures throughput.
+    """
     try:
         from ablate.execution.ray_cluster import RayTasks, reserve_machine
     except ModuleNotFoundError as error:

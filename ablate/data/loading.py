@@ -88,7 +88,7 @@ def resize_images(images: Tensor, size: int) -> Tensor:
 
 
 def prepare_trial_images(dataset: DatasetSpec, input_size: int | None) -> Dataset:
-    """Make images on the CPU to try a network on: a user's own images, or otherwise noise in the same shape.
+    """Load images with which to try a network: a user's own images, or noise for a known data set.
 
     Noise replaces a known data set, because reading the data set takes a second and a plan must be fast.
     """

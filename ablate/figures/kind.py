@@ -42,7 +42,7 @@ class DrawnFigure:
 def draw_kinds(
     kinds: Iterable[FigureKind], study: StudySpec, tables: Tables, styles: Styles
 ) -> Iterator[DrawnFigure]:
-    """Draw every figure that the tables have data for. Equal tables give equal bytes."""
+    """Draw every figure that the tables have data for. The same tables always give the same bytes."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()  # the user's `matplotlibrc` could set LaTeX, other fonts or other sizes
         mpl.rcParams.update(STYLE)

@@ -147,7 +147,7 @@ def tabulate_interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
         "test_accuracy_ci_high": "high",
     }
     every = arms[list(columns)].rename(columns=columns).astype("Float64").astype(float)
-    # The settings are a separate table, because a factor can have the same name as one of these columns.
+    # The settings are a separate table, because a factor can have the same name as a column of `every`.
     every = every[every.index.isin(settings.index)]
     settings = settings.loc[every.index]
     baseline = arms.index[0]

@@ -68,7 +68,7 @@ def measure_block(
 
 
 def read_seconds_asleep() -> float:
-    """Return by how many seconds a clock that runs during sleep is ahead of a clock that stops during sleep.
+    """Read two clocks, of which one stops while the machine sleeps, and return their difference in seconds.
 
     The difference of two such numbers is the time asleep between them. On a system without a clock that runs
     during sleep, the wall clock is used. Then setting this clock forward counts as sleep, too.
