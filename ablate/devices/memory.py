@@ -20,6 +20,11 @@ def measure_peak_bytes(step: Callable[[], object], device: torch.device) -> int 
     return torch.accelerator.max_memory_allocated(device)
 
 
+def read_allocated_bytes(device: torch.device) -> int | None:
+    """Return how many bytes tensors occupy on the device now. None if torch keeps no such statistics."""
+    return torch.accelerator.memory_allocated(device) if _has_statistics(device) else None
+
+
 def measure_reserved_bytes(device: torch.device) -> int:
     """Return how many bytes of the device this process has reserved. 0 if torch has no such number."""
     if not _has_statistics(device):

@@ -9,6 +9,7 @@ import torch
 
 from ablate.design.runs import Run
 from ablate.devices.device import read_name
+from ablate.devices.memory import read_allocated_bytes
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import repeat_batches, settle_process
 from ablate.execution.executor import Conditions
@@ -76,6 +77,7 @@ class Throughput:
         if known.measured_as == key:
             return known
         dataset = self._conditions.load(run.recipe.input_size)
+        before = read_allocated_bytes(self._device)
         trainer = LoopTrainer(run, dataset, self._device)
         batch = torch.arange(min(run.recipe.batch_size, len(dataset.labels)), device=self._device)
         with keep_torch_settings():
@@ -85,6 +87,7 @@ class Throughput:
                 lambda: trainer.step(batch),
                 resident=[dataset.images, dataset.labels, dataset.test_images, dataset.test_labels],
                 device=self._device,
+                before=before,
             )
         return ArmCost(**asdict(measured), memory_format=trainer.memory_format, measured_as=key)
 

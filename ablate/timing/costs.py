@@ -33,11 +33,13 @@ def measure_cost(
     *,
     resident: Sequence[torch.Tensor],
     device: torch.device,
+    before: int | None = None,
 ) -> Cost:
     """Measure the parameters, the forward FLOPs of one example, and the peak memory of a training step.
 
     `step` makes one training step. `resident` lists the tensors of the data set, which do not count as memory
-    of an arm.
+    of an arm. `before` is the number of bytes on an accelerator before the network was built. They do not
+    count either: another arm's images of another size may be there. None means those of `resident` alone.
     """
     step()  # the first step also allocates the optimiser's state
     measured = measure_peak_bytes(step, device)
@@ -46,7 +48,7 @@ def measure_cost(
             step()
         peak = tracker.peak
     else:
-        peak = measured - sum(tensor.nbytes for tensor in resident)
+        peak = measured - (before if before is not None else sum(tensor.nbytes for tensor in resident))
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         flops_per_example=count_flops_per_example(model, image_shape),
