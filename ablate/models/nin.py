@@ -44,9 +44,8 @@ def nin(
     """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
     The default network has 1,992,166 parameters. A block has one convolution and some 1×1 convolutions, each
-    with batch norm (if chosen) and the activation, and then overlapping 3×3 pooling with stride 2. With ReLU,
-    no logit is negative. Images of 28×28 need a smaller stem: `stem_kernel: 5, stem_stride: 1,
-    stem_padding: 2`.
+    with batch norm (if chosen) and the activation, and then overlapping 3×3 pooling with stride 2.
+    Images of 28×28 need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
 
     Args:
         blocks: number of blocks before the head, 1 to 6. The third and later blocks have 384 channels.
@@ -54,8 +53,7 @@ def nin(
         width: multiplies the channels of every block before the head and the units of every hidden layer.
         stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
         kernel_size: odd kernel sizes of the first convolution in each later block and in the head.
-        head: `global_average` (one more block with a map per class, and the mean of each map), or `dense`
-            (dense layers as in AlexNet).
+        head: `global_average` (a block with a map per class, and the mean of each map), or `dense`.
         hidden: widths of the dense head's hidden layers, up to eight.
         dropout: probability of zeroing a unit, before the block of `global_average` or after hidden layers.
 
