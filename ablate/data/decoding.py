@@ -123,6 +123,7 @@ def _describe(upright: "Image.Image", opened: "Image.Image", frames: int, backgr
             low=int(used[0]),
             high=int(used[-1]),
             levels=min(3, int((bands > 0).sum(axis=1).max())),
+            inverted=False,
             sha256=_hash_pixels(np.asarray(rgb)),
         ),
     )

@@ -12,7 +12,6 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,6 @@ NEVER_READ = ("", "")
 WAIT_SECONDS = 5.0
 AT_ONCE = 500
 DAY_SECONDS = 86_400
-FACTS = tuple(field.name for field in fields(PictureFacts))
 UNUSABLE = (sqlite3.Error, OSError)
 TABLES = """
     CREATE TABLE IF NOT EXISTS files (root BLOB, name BLOB, stamp TEXT, sha256 TEXT, used INTEGER,
@@ -81,18 +79,15 @@ def read_facts(checksums: Iterable[str], background: str) -> dict[str, PictureFa
         with contextlib.suppress(ValueError, TypeError):
             values = json.loads(text)
             # Earlier versions of ablate stored the names of the facts together with their values.
-            named = values if isinstance(values, dict) else dict(zip(FACTS, values, strict=True))
-            facts[keys[key]] = PictureFacts(**named)
+            named = isinstance(values, dict)
+            facts[keys[key]] = PictureFacts(**values) if named else PictureFacts(*values)
     return facts
 
 
 def store_facts(facts: Mapping[str, PictureFacts], background: str) -> None:
     """Store facts about pictures. The keys are the checksums of the pictures' files."""
     today = int(time.time() // DAY_SECONDS)
-    rows = [
-        (_make_key(sha, background), json.dumps([getattr(one, fact) for fact in FACTS]), today)
-        for sha, one in facts.items()
-    ]
+    rows = [(_make_key(sha, background), json.dumps(one), today) for sha, one in facts.items()]
     _store("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", rows, "pictures")
 
 

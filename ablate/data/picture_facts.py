@@ -1,14 +1,16 @@
 """What is known about one decoded image."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 DECODING = 2
 """The version of the decoder. Version 1 cut images with more bits to 8 bits, and ignored transparency."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PictureFacts:
-    """What is known about one image. The image cache stores it."""
+class PictureFacts(NamedTuple):
+    """What is known about one image. The image cache stores it.
+
+    This is a named tuple, because Python makes it faster than a frozen dataclass. There may be a million.
+    """
 
     width: int
     height: int
@@ -25,7 +27,7 @@ class PictureFacts:
     """The lowest and the highest value of a pixel, in the image's own unit."""
     levels: int
     """How many different values the pixels have: 1, 2, or 3 for three or more."""
-    inverted: bool = False
+    inverted: bool
     """Whether 0 is white, in an image with more than 8 bits. Pillow itself inverts the other images."""
     sha256: str
     """The checksum of the decoded pixels. Two files with equal pixels have equal checksums."""

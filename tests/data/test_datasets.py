@@ -1,7 +1,6 @@
 """A person's own images are counted, split, decoded and recognised when they change; known sets go by name."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ FACTS = PictureFacts(
     low=0,
     high=255,
     levels=3,
+    inverted=False,
     sha256="b" * 64,
 )
 
@@ -122,7 +122,7 @@ def test_facts_that_an_earlier_version_stored_are_read(tmp_path: Path, monkeypat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     image_cache.store_facts({"a" * 64: FACTS}, "white")
     with image_cache._open() as database:
-        database.execute("UPDATE pictures SET facts = ?", [json.dumps(asdict(FACTS))])
+        database.execute("UPDATE pictures SET facts = ?", [json.dumps(FACTS._asdict())])
     assert image_cache.read_facts(["a" * 64], "white") == {"a" * 64: FACTS}
 
 
