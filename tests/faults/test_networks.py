@@ -205,7 +205,7 @@ REFUSED = {
     "no number in evaluation": (
         "class net(Whole):\n    def forward(self, x):\n"
         "        return self.net(x) if self.training else self.net(x.log() * 0)",
-        "no numbers in evaluation",
+        "gives NaN or infinity as logits in evaluation",
     ),
     "a built network": ("net = dense(8)", "is a network that is built already"),
     "a growing default": (
