@@ -32,8 +32,9 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
     The first call on a machine compiles the lanes engine, which takes some seconds.
     """
     yield _examine_lanes()
-    there = choose_device("auto") != "cpu"
-    told = read_name(torch.device(choose_device("auto"))) if there else "torch finds none"
+    device = torch.device(choose_device("auto"))
+    there = is_accelerator(device)
+    told = read_name(device) if there else "torch finds none"
     yield Finding(name="cohort", there=there, told=f"trains many runs at once on an accelerator: {told}")
     yield Finding(name="loop", there=True, told="trains all other networks with torch on any device")
     described = machine.describe_machine(torch.device("cpu"), 1)

@@ -9,8 +9,9 @@ convolutions are slow. There are two ways to write a convolution as a matrix pro
 - by patches: a pixel of the output is the product of a patch of the input and the weights. Each input pixel
   is copied `kernel height · kernel width` times.
 
-For a step of LeNet-5 on 256 images, rows move a third of the bytes that patches move (measured:
-reports/performance). The gradients are written by hand, because autograd would copy activations.
+In a step of 32 LeNet-5 on 256 images each, rows move 508 kB an example, and patches 992 kB (counted on the
+simulated accelerator of the tests). The gradients are written by hand, because autograd would copy
+activations.
 """
 
 from collections.abc import Sequence

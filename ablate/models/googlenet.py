@@ -120,18 +120,6 @@ def googlenet(
     return nn.Sequential(stack.layers)
 
 
-def _list_kernels(kernel_size: PerLayer) -> list[int]:
-    """Read the kernel sizes of the paths named `3x3` and `5x5`."""
-    return spread_over_convolutions(
-        "kernel_size",
-        kernel_size,
-        2,
-        default=KERNELS,
-        check=require_odd_kernel,
-        remedy="one for each of two paths",
-    )
-
-
 def _add_stage(
     stack: Stack, stage: int, blocks: int, times: float, kernels: Sequence[int], without_path: str
 ) -> None:

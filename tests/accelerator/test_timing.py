@@ -2,6 +2,7 @@
 
 import gc
 import time
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -34,8 +35,8 @@ def stopwatch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "perf_counter", read_seconds)
 
 
-@pytest.mark.usefixtures("stopwatch")
-def test_a_timing_block_is_the_time_of_the_device_for_its_own_steps() -> None:
+def make_steps() -> Callable[[int], int]:
+    """Steps of which each reads and writes a megabyte."""
     x = torch.zeros(250, 1000, device=SIM)
 
     def steps(number: int) -> int:
@@ -43,6 +44,12 @@ def test_a_timing_block_is_the_time_of_the_device_for_its_own_steps() -> None:
             x.add_(1)
         return number
 
+    return steps
+
+
+@pytest.mark.usefixtures("stopwatch")
+def test_a_timing_block_is_the_time_of_the_device_for_its_own_steps() -> None:
+    steps = make_steps()
     with play(bytes_per_second=1e9, launch_seconds=1e-6):
         steps(50)  # still in the queue when the block begins
         with count() as counts:
@@ -53,13 +60,7 @@ def test_a_timing_block_is_the_time_of_the_device_for_its_own_steps() -> None:
 
 @pytest.mark.usefixtures("stopwatch")
 def test_the_number_of_steps_in_a_block_is_that_of_the_device() -> None:
-    x = torch.zeros(250, 1000, device=SIM)
-
-    def steps(number: int) -> int:
-        for _ in range(number):
-            x.add_(1)
-        return number
-
+    steps = make_steps()
     with play(bytes_per_second=1e9, launch_seconds=1e-6):
         assert blocks.count_steps_per_block(steps, 0.02, torch.device(SIM)) == 10
 
