@@ -1,5 +1,6 @@
 """Code that the commands share: options, and functions that print lines and tables."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -56,14 +57,36 @@ Jobs = Annotated[
 ]
 
 
-def say(text: str, *, style: str | None = None) -> None:
-    """Print a line of the answer to stdout. Rich neither interprets brackets nor wraps the line."""
-    out.print(escape_unprintable(text), style=style, markup=False, soft_wrap=True)
+def say(text: str, *, style: str | None = None, wrap: bool = False) -> None:
+    """Print a line of the answer to stdout. Rich does not interpret brackets.
+
+    With `wrap`, a terminal shows a long line as several lines, broken between words. Use it for sentences,
+    but not for commands and code, because a user copies these.
+    """
+    _print(out, text, style, wrap=wrap)
 
 
-def tell(text: str) -> None:
-    """Print a line about the progress of the command to stderr."""
-    err.print(escape_unprintable(text), markup=False, soft_wrap=True)
+def tell(text: str, *, wrap: bool = False) -> None:
+    """Print a line about the progress of the command to stderr. For `wrap` see `say`."""
+    _print(err, text, None, wrap=wrap)
+
+
+def _print(console: Console, text: str, style: str | None, *, wrap: bool) -> None:
+    text = escape_unprintable(text)
+    if wrap and console.is_terminal and console.width > NARROWEST:
+        text = break_between_words(text, console.width)
+    console.print(text, style=style, markup=False, soft_wrap=True)
+
+
+def break_between_words(text: str, width: int) -> str:
+    """Break a text into lines of at most `width` characters; a longer word stays whole.
+
+    All lines are indented like the first one.
+    """
+    indent = " " * (len(text) - len(text.lstrip()))
+    return textwrap.fill(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def empty_table(*headings: str, right: Sequence[str] = ()) -> Table:

@@ -114,7 +114,7 @@ class Job:
         if not self.quiet:
             tell_about_images(dataset.read_as, dataset.cautions)
         if (slower := warn_without_lanes(self.device)) and not self.quiet:
-            tell(slower)
+            tell(slower, wrap=True)
         return conditions
 
     def _follow(self, conduct: Conduct, reporting: "_Reporting") -> None:
@@ -125,7 +125,7 @@ class Job:
                     if isinstance(event, Advanced):
                         shown.show(event)
                     elif isinstance(event, Warned):
-                        tell(f"warning: {event.text}")
+                        tell(f"warning: {event.text}", wrap=True)
                     else:
                         with delay_interrupts():
                             reporting.write()

@@ -13,12 +13,15 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from ablate.errors import escape_unprintable
 from ablate.experiment.events import Advanced
 
 PLAIN_LINE_SECONDS = 10.0
+WIDE_TERMINAL, WIDE_BAR, NARROW_BAR = 100, 24, 12
+"""A terminal of at least this width in columns has the wide bar."""
 
 
 class Display(Protocol):
@@ -49,15 +52,19 @@ class _Bars:
     """A display with one bar per phase, its latest result and the remaining time."""
 
     def __init__(self, console: Console) -> None:
+        # In a narrow terminal only the latest result is cut: it takes the width that the others leave.
+        bar = WIDE_BAR if console.width >= WIDE_TERMINAL else NARROW_BAR
+        rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         self._progress = Progress(
-            TextColumn("{task.description:<8}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            TextColumn("{task.fields[latest]}", style="dim"),
+            TextColumn("{task.description:<8}", table_column=Column(min_width=8)),
+            BarColumn(bar_width=bar, table_column=Column(min_width=bar)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            TextColumn("left", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(elapsed_when_finished=False, table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[latest]}", style="dim", table_column=rest),
             console=console,
+            expand=True,
         )
         self._tasks: dict[str, object] = {}
 

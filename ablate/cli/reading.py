@@ -25,10 +25,10 @@ class ReadingLines:
 
 
 def tell_about_images(
-    read_as: Iterable[str], cautions: Iterable[str], *, show: Callable[[str], None] = tell
+    read_as: Iterable[str], cautions: Iterable[str], *, show: Callable[..., None] = tell
 ) -> None:
     """Show how a user's own images were read, and print warnings about suspicious images."""
     for sentence in read_as:
-        show(f"images: {sentence}")
+        show(f"images: {sentence}", wrap=True)
     for caution in cautions:
-        tell(f"warning: {caution}")
+        tell(f"warning: {caution}", wrap=True)

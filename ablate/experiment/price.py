@@ -99,9 +99,14 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
     least, most = ((s / jobs + timing) / 60 for s in seconds)
     return StudyPrice(
         arms=priced,
-        runs_in_words=f"{words}, {tuning[0]} to {tuning[1]} runs to tune, {confirming} to confirm",
+        runs_in_words=f"{words}, {_spell_range(*tuning)} runs to tune, {confirming} to confirm",
         minutes=(least, most),
     )
+
+
+def _spell_range(least: int, most: int) -> str:
+    """Spell a number of runs: `12 to 36`, `12` if both are equal, or `no`."""
+    return f"{least} to {most}" if least < most else f"{most or 'no'}"
 
 
 def _estimate_seconds(

@@ -21,10 +21,10 @@ def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     decision = study.decision
     enough = power.count_seeds_for_significance(declared, decision.alpha)
     if study.seeds < enough:
+        corrected = f" after Holm's correction for {declared} comparisons" if declared > 1 else ""
         yield (
-            f"{format_count(study.seeds, 'seed')} cannot bring the p-value of the exact test below "
-            f"{decision.alpha:g} after Holm's correction over {format_count(declared, 'contrast')}: "
-            f"that takes {enough} seeds"
+            f"{format_count(study.seeds, 'seed')} cannot bring the p-value of the exact sign-flip test below "
+            f"{decision.alpha:g}{corrected}: that takes {enough} seeds"
         )
     typical = study.dataset.facts.typical_spread
     if typical is None or any(arm.model != "lenet" for arm in layout.arms):

@@ -20,7 +20,6 @@ def list_conditions(evidence: Evidence) -> list[str]:
     network = _list_settings(study.baseline, may_change)
     changing = {drop_owner(name) for name in may_change if belongs_to_recipe(name)}
     recipe = _list_settings(_list_recipe(study), changing)
-    read_as = evidence.provenance.data.read_as
     return [
         f"Compared: {_list_factors(evidence)}.",
         f"Network: {study.model}{f' with {network}' if network else ''}. Every other keyword keeps its "
@@ -32,7 +31,6 @@ def list_conditions(evidence: Evidence) -> list[str]:
             for name, finalist in _get_finalists(evidence).items()
         ),
         _describe_data(evidence),
-        *([f"How the images were read: {' '.join(read_as)}"] if read_as else []),
         _describe_machine(evidence),
     ]
 

@@ -63,6 +63,24 @@ def _encode_pictures(drawn: Sequence[DrawnFigure]) -> list[dict[str, Any]]:
     return [{"kind": d.kind, "png": base64.b64encode(d.png).decode()} for d in drawn]
 
 
+def _describe_commands(evidence: Evidence) -> dict[str, str]:
+    """Say where to run the report's commands, and how to write the paths of the report folder and its study.
+
+    Without networks and images of the user's own, the commands work in the report folder. Otherwise they need
+    the folder in which the study was run, because a study names packages and images relative to it.
+    """
+    study, plugins = evidence.study, evidence.provenance.plugins
+    own_images = study.dataset.path is not None and not Path(study.dataset.path).is_absolute()
+    if not plugins and not own_images:
+        return {"place": "in the folder of the report", "folder": ".", "study_file": "study.yaml"}
+    folder = f"reports/{study.name}"
+    return {
+        "place": f"in the folder in which the study was run, and replace {folder} by the path of this report",
+        "folder": folder,
+        "study_file": f"{folder}/study.yaml",
+    }
+
+
 def _collect_content(evidence: Evidence) -> dict[str, Any]:
     study, tables = evidence.study, evidence.tables
     runs = tables["runs"]
@@ -79,6 +97,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
         "findings_shown": FINDINGS_SHOWN,
         "terms": list_terms(evidence),
         "conditions": list_conditions(evidence),
+        **_describe_commands(evidence),
         "cautions": list_cautions(evidence),
         "causes": list_causes(evidence.provenance.causes),
         "references": describe_references(evidence),

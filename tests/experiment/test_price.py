@@ -23,13 +23,13 @@ def test_enough_seeds_for_a_wide_margin_are_not_warned_of(small) -> None:
     [
         (
             ("seeds=5",),
-            "5 seeds cannot bring the p-value of the exact test below 0.05 after Holm's correction over 1 contrast: that takes 6 seeds",
+            "5 seeds cannot bring the p-value of the exact sign-flip test below 0.05: that takes 6 seeds",
         ),
         (
             ("seeds=6", "factors={pooling: [avg, max], activation: [sigmoid, relu]}", "design=factorial"),
-            "over 4 contrasts",  # three arms and their interaction
+            "for 4 comparisons",  # three arms and their interaction
         ),
-        (("seeds=6", "design=search"), "over 4 contrasts"),  # its finalists
+        (("seeds=6", "design=search"), "for 4 comparisons"),  # its finalists
         (("seeds=10", "decision.margin=0.001"), "cannot resolve the margin of 0.10 points"),
         (("seeds=1",), "1 seed cannot resolve the margin"),
     ],
@@ -42,6 +42,15 @@ def test_twice_the_epochs_take_about_twice_as_long(small) -> None:
     short, long = (small(f"recipe.epochs={n}", "timing.blocks=0") for n in (200, 400))
     minutes = [price(spec, lay_out(spec), jobs=1).minutes[0] for spec in (short, long)]
     assert 1 < minutes[1] / minutes[0] < 4  # the steps themselves are timed on a noisy machine
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [("tuning={trials: 0}", "no runs to tune"), ("tuning.trials=2", "12 to 36 runs to tune")],
+)
+def test_runs_to_tune_are_a_range_or_none(small, override: str, words: str) -> None:
+    spec = small(override, "timing.blocks=0")
+    assert price(spec, lay_out(spec), jobs=1).runs_in_words == f"2 arms, {words}, 6 to confirm"
 
 
 def test_a_search_is_priced_by_a_sample_of_its_candidates(small) -> None:

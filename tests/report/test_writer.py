@@ -152,6 +152,27 @@ def test_the_page_says_what_lowers_trust(folder: Path) -> None:
 
 
 @pytest.mark.drawn
+@pytest.mark.parametrize("brought", ["nothing", "a network", "images"])
+def test_commands_name_the_folder_where_a_users_own_files_are_found(
+    tmp_path: Path, small, brought: str
+) -> None:
+    spec = study_file.dump(small())
+    if brought == "images":
+        found = "{classes: [a, b], train_images: 20, test_images: 20, sha256: '0', decoding: 2}"
+        spec = spec.replace("dataset: digits", f"dataset: {{name: folder, path: photos, found: {found}}}")
+        spec = spec.replace("validation: 240", "validation: 10")
+    plugins = ["mynets"] if brought == "a network" else []
+    folder = write_folder(tmp_path / "small", spec, {"a": [0.9] * 3, "b": [0.8] * 3}, plugins=plugins)
+    writer.write(folder)
+    for page in ("report.md", "report.html"):
+        text = (folder / page).read_text()
+        if brought == "nothing":
+            assert "python -m ablate run study.yaml --out" in text
+        else:
+            assert "python -m ablate run reports/small/study.yaml --out" in text
+            assert "in the folder in which the study was run, and replace reports/small by the path" in text
+
+
 def test_the_same_tables_give_the_same_report_byte_for_byte(folder: Path) -> None:
     writer.write(folder)
     first = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}

@@ -26,8 +26,8 @@ def compare(
     for change in found.changes:
         table.add_row(*map(escape, format_cells(change)))
     out.print(table)
-    say(found.answer, style="bold")
+    say(found.answer, style="bold", wrap=True)
     for note in found.notes:
-        say(f"- {note}")
+        say(f"- {note}", wrap=True)
     if found.regression:
         raise typer.Exit(1)

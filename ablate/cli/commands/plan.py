@@ -42,14 +42,14 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
         )
     out.print(table)
     for name, reason in layout.left_out.items():
-        say(f"left out: {name}: {reason}")
+        say(f"left out: {name}: {reason}", wrap=True)
     for line in priced.engines_in_words:
-        say(line)
-    say(f"{priced.runs_in_words}: {priced.minutes_in_words} on this machine's {describe_cores()}")
+        say(line, wrap=True)
+    say(f"{priced.runs_in_words}: {priced.minutes_in_words} on this machine's {describe_cores()}", wrap=True)
     for caution in cautions:
-        tell(f"warning: {study.locate('model')}: {caution}")
+        tell(f"warning: {study.locate('model')}: {caution}", wrap=True)
     for warning in warn_of_seeds(study, layout):
-        tell(f"warning: {warning}")
+        tell(f"warning: {warning}", wrap=True)
 
 
 def _tell_about_images(study: StudySpec) -> None:
@@ -60,4 +60,5 @@ def _tell_about_images(study: StudySpec) -> None:
 
         images = prepare_trial_images(study.dataset, None)
         tell_about_images(images.read_as, images.cautions, show=say)
-        say(f"test images: {describe_majority(images.classes, images.count_test_images())}")
+        majority = describe_majority(images.classes, images.count_test_images())
+        say(f"test images: {majority}", wrap=True)

@@ -117,7 +117,10 @@ def _find_data(
             "name its folder with --data-dir or ABLATE_DATA"
         )
     wanted, study = str(study.dataset), settle_names(study_file.read(path, overrides, fallback=True))
-    tell(f"{wanted} is not on this machine and cannot be downloaded: answering on {study.dataset} instead")
+    tell(
+        f"{wanted} is not on this machine and cannot be downloaded: answering on {study.dataset} instead",
+        wrap=True,
+    )
     root = sources.find_root(study.dataset, data_dir, download=False)
     if root is None and sources.needs_root(study.dataset):
         raise DataError(
@@ -133,10 +136,10 @@ def _print_answer(evidence: "Evidence", page: Path) -> None:
     from ablate.report.causes import list_causes
 
     for finding in list_findings(evidence):
-        say(f"{finding.subject}: {finding.verdict}", style="bold")
+        say(f"{finding.subject}: {finding.verdict}", style="bold", wrap=True)
         for line in (finding.sentence, finding.cost):
             if line:
-                say(f"  {line}")
+                say(f"  {line}", wrap=True)
     say(f"report: {page}")
     if evidence.failed_runs:
         tell(f"{format_count(evidence.failed_runs, 'run')} failed:")
