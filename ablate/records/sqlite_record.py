@@ -13,8 +13,7 @@ from ablate.records.optuna_trials import (
     STORAGE_ERRORS,
     UNREADABLE,
     OptunaTrials,
-    close_storage,
-    create_studies,
+    create_file,
     explain,
     name_confirm_study,
     open_file,
@@ -36,11 +35,13 @@ class SqliteRecord:
             FolderError: the file is damaged, belongs to another study, or cannot be written.
         """
         self._path = path
-        if not path.exists():
+        is_new = not path.exists()
+        if is_new:
             _create(path, name)
         try:
-            _examine(path, name)
-            self._trials = OptunaTrials(open_file(path), name)
+            if not is_new:
+                _examine(path, name)
+            self._trials = OptunaTrials(open_file(path, check_version=not is_new), name)
         except UNREADABLE as error:
             raise FolderError(
                 f"{path}: contains no usable records ({explain(error)}): the file is left unchanged; "
@@ -110,9 +111,7 @@ def _create(path: Path, name: str) -> None:
     half = path.with_name(f".{path.name}.{os.getpid()}")
     half.unlink(missing_ok=True)
     try:
-        storage = open_file(half)
-        create_studies(storage, name)
-        close_storage(storage)
+        create_file(half, name)
         half.replace(path)
     except STORAGE_ERRORS as error:
         raise FolderError(f"{path}: cannot be written ({explain(error)}): choose another --out") from None

@@ -105,7 +105,7 @@ def test_a_kill_during_the_creation_of_the_database_leaves_no_database(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(sqlite_record, "create_studies", killed)
+        patched.setattr(sqlite_record, "create_file", killed)
         with pytest.raises(KeyboardInterrupt):
             SqliteRecord(path, "small")
     assert not path.exists()
