@@ -48,4 +48,9 @@ def spell_keyword(keyword: str) -> str:
 
 def list_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
     """List the table's rows as dictionaries of plain Python values. A missing value becomes None."""
-    return table.astype(object).where(table.notna(), None).to_dict("records")
+    rows = table.to_dict("records")
+    for column in table.columns:
+        for row, is_missing in zip(rows, table[column].isna(), strict=True):
+            if is_missing:
+                row[column] = None
+    return rows
