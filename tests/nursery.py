@@ -273,8 +273,9 @@ def _import_everything() -> None:
     from ablate.report.pages import load_templates
 
     backends = ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
-    others = ("ablate.cli.job", "ablate.report.index", "ablate.report.writer", "tests.faults.small_search")
-    for name in (*fork_server.PRELOADED, *others, *backends):
+    commands = ("ablate.cli.commands", "ablate.cli.job", "ablate.experiment.price", "ablate.report.index")
+    others = ("ablate.report.writer", "tests.faults.small_search", "torch._dynamo")  # for the first optimizer
+    for name in (*fork_server.PRELOADED, *commands, *others, *backends):
         importlib.import_module(name)
     models.check("lenet", {}, input_shape=(1, 28, 28), classes=10)
     for name in ("report.html.j2", "report.md.j2", "index.html.j2"):
