@@ -152,6 +152,17 @@ def test_the_page_says_what_lowers_trust(folder: Path) -> None:
 
 
 @pytest.mark.drawn
+def test_the_first_files_of_a_networks_code_are_named_and_explained(tmp_path: Path, small) -> None:
+    content = {"mynets:net": [f"mynets/part_{number:02}.py" for number in range(23)]}
+    accuracies: dict[str, list[float | str]] = {"a": [0.9] * 3, "b": [0.8] * 3}
+    folder = write_folder(tmp_path / "small", study_file.dump(small()), accuracies, code_content=content)
+    writer.write(folder)
+    for page in ("report.md", "report.html"):
+        text = (folder / page).read_text().replace("\\", "")
+        assert "If one of these changes, the runs are trained again: mynets/part_00.py, " in text
+        assert "mynets/part_19.py and 3 more (environment.json)." in text
+
+
 @pytest.mark.parametrize("brought", ["nothing", "a network", "images"])
 def test_commands_name_the_folder_where_a_users_own_files_are_found(
     tmp_path: Path, small, brought: str
