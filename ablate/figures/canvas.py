@@ -94,6 +94,13 @@ def create_panels(count: int, height: float = 4.0, *, width: float = 4.6) -> tup
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
+def create_grid(count: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Create an empty figure with `count` panels in rows. Sizes are for one panel, in inches."""
+    rows = -(-count // columns)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
+
+
 def render(figure: Figure) -> tuple[bytes, bytes]:
     """Render the figure as the contents of a PNG and an SVG file, both in the layout of the PNG file."""
     figure.set_dpi(STYLE["savefig.dpi"])

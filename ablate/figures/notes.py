@@ -5,8 +5,17 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from ablate.figures.canvas import MOST_ARMS
-from ablate.figures.points import Tables, read_names, tabulate_differences, tabulate_interactions
+from ablate.figures.points import (
+    MOST_TOGETHER,
+    Tables,
+    read_names,
+    tabulate_differences,
+    tabulate_differences_by_epoch,
+    tabulate_interactions,
+)
 from ablate.records.run_records import TRAINED, Phase, Status
+from ablate.stats.contrasts import BOTH_ALONE
+from ablate.stats.epochs import count_epochs, tabulate_validation
 from ablate.stats.verdicts import Verdict
 from ablate.study.spec import StudySpec
 
@@ -39,6 +48,36 @@ def explain_differences(study: StudySpec, tables: Tables) -> Iterator[str]:
             for arm, other in zip(rows["arm"], rows["baseline"], strict=True)
         ]
         yield _say_not_drawn(told, WITHOUT_INTERVAL.get(verdict, TOO_FEW_PAIRS))
+
+
+def explain_differences_by_epoch(study: StudySpec, tables: Tables) -> Iterator[str]:
+    """Say which comparisons the figure leaves out, and why."""
+    drawn = tabulate_differences_by_epoch(study, tables)
+    shown, known = drawn["label"].nunique(), tables["differences_by_epoch"].dropna(subset=["ci_low"])
+    among = set(zip(known["arm"], known["baseline"], strict=True))
+    if shown > MOST_TOGETHER:
+        yield "Each panel has a scale of its own."
+    if shown < len(among):
+        yield (
+            f"These are the {shown} of {len(among)} comparisons whose difference changed most in the last "
+            "third of the epochs. The table differences_by_epoch has all."
+        )
+    names, by_reason = read_names(study, tables), dict[str, list[str]]()
+    epochs = count_epochs(tabulate_validation(tables["runs"], tables["epochs"]))
+    for row in tables["comparisons"].itertuples():
+        if (row.arm, row.baseline) in among:
+            continue
+        if row.baseline == BOTH_ALONE:
+            reason = "because four arms or more make an interaction"
+        elif row.verdict in WITHOUT_INTERVAL:
+            reason = WITHOUT_INTERVAL[row.verdict]
+        elif epochs.get(row.arm) != epochs.get(row.baseline):
+            reason = "because the two arms were trained for different numbers of epochs"
+        else:
+            reason = TOO_FEW_PAIRS
+        by_reason.setdefault(reason, []).append(names.name_contrast(row.arm, row.baseline))
+    for reason, told in by_reason.items():
+        yield _say_not_drawn(told, reason)
 
 
 def list_runs_without_accuracy(study: StudySpec, tables: Tables) -> Iterator[str]:

@@ -8,11 +8,16 @@ import pandas as pd
 from ablate.records.run_records import Phase, Status
 from ablate.stats.arm_names import ArmNames, read_arm_names
 from ablate.stats.contrasts import BOTH_ALONE, tabulate_settings
+from ablate.stats.epochs import find_last_third
 from ablate.stats.throughput import add_speeds
 from ablate.stats.tried_values import tabulate_tried_values
 from ablate.study.spec import StudySpec
 
 Tables = Mapping[str, pd.DataFrame]
+MOST_TOGETHER = 6
+"""At most this many comparisons by epoch share one panel. More bands could not be told apart."""
+MOST_BY_EPOCH = 12
+"""The figure of differences by epoch shows at most this many comparisons."""
 
 
 def read_names(study: StudySpec, tables: Tables) -> ArmNames:
@@ -26,19 +31,32 @@ def tabulate_differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
     If all arms are compared with the baseline, the column `beside` has the baseline's name. Otherwise
     `beside` is empty, and each label names what the arm is compared with.
     """
-    names = read_names(study, tables)
     compared = tables["comparisons"].dropna(subset=["difference", "ci_low", "ci_high"])
-    others = set(compared["baseline"]) - {BOTH_ALONE}
-    common = others == {names.baseline}
-    points = compared[["arm", "difference", "ci_low", "ci_high"]].copy()
-    points["label"] = [
-        names.name_arm(arm, other) if common and other != BOTH_ALONE else names.name_contrast(arm, other)
-        for arm, other in zip(compared["arm"], compared["baseline"], strict=True)
-    ]
-    points["beside"] = names.name_arm(names.baseline) if common else ""
-    columns = ["difference", "ci_low", "ci_high"]
-    points[columns] = points[columns].astype(float) * 100
-    return points.reset_index(drop=True)
+    points = _label_comparisons(
+        compared[["arm", "baseline", "difference", "ci_low", "ci_high"]], study, tables
+    )
+    return points.drop(columns="baseline").reset_index(drop=True)
+
+
+def tabulate_differences_by_epoch(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Tabulate each comparison's difference and interval after each epoch, in percentage points.
+
+    `label` and `beside` are those of `tabulate_differences`. Of more than `MOST_BY_EPOCH` comparisons, those
+    stay whose difference changed most in the last third of the epochs. The result is empty if no arm was
+    trained for more than one epoch.
+    """
+    table = tables.get("differences_by_epoch", pd.DataFrame(columns=["epoch", "ci_low"]))
+    curves = table.dropna(subset=["ci_low"])
+    if curves["epoch"].nunique() < 2:
+        return pd.DataFrame()
+    points = _label_comparisons(curves.astype({"epoch": int}), study, tables)
+    by_label = points.groupby("label", sort=False)
+    late = points[points["epoch"] >= by_label["epoch"].transform("max").map(find_last_third)]
+    changes = late.groupby("label", sort=False)["difference"].agg(
+        lambda gaps: abs(gaps.iloc[-1] - gaps.iloc[0])
+    )
+    chosen = changes.nlargest(MOST_BY_EPOCH).index
+    return points[points["label"].isin(chosen)].reset_index(drop=True)
 
 
 def tabulate_paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
@@ -216,6 +234,19 @@ def tabulate_importance(study: StudySpec, tables: Tables) -> pd.DataFrame:
     names = {"ped_anova": "PED-ANOVA", "fanova": "fANOVA"}
     long = tables["importance"].melt(id_vars=["factor"], var_name="evaluator", value_name="share")
     return long.assign(evaluator=long["evaluator"].map(names)).astype({"share": float, "factor": str})
+
+
+def _label_comparisons(compared: pd.DataFrame, study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Add the columns `label` and `beside`, and turn differences and intervals into percentage points."""
+    names = read_names(study, tables)
+    common = set(compared["baseline"]) - {BOTH_ALONE} == {names.baseline}
+    labels = [
+        names.name_arm(arm, other) if common and other != BOTH_ALONE else names.name_contrast(arm, other)
+        for arm, other in zip(compared["arm"], compared["baseline"], strict=True)
+    ]
+    numbers = compared[["difference", "ci_low", "ci_high"]].astype(float) * 100
+    beside = names.name_arm(names.baseline) if common else ""
+    return compared.assign(**numbers, label=labels, beside=beside)
 
 
 def _sort_by_arm(points: pd.DataFrame, study: StudySpec, tables: Tables) -> pd.DataFrame:

@@ -20,7 +20,11 @@ from ablate.figures.cost_figures import (
 from ablate.figures.inspection_registry import list_inspection
 from ablate.figures.kind import DrawnFigure, FigureKind, draw_kinds
 from ablate.figures.points import Tables
-from ablate.figures.training_figures import draw_training_curves, draw_tuning_curves
+from ablate.figures.training_figures import (
+    draw_differences_by_epoch,
+    draw_training_curves,
+    draw_tuning_curves,
+)
 from ablate.records.views import Views
 from ablate.study.spec import StudySpec
 
@@ -141,6 +145,17 @@ FIGURES = (
         data=points.tabulate_training_curves,
         draw=draw_training_curves,
         notes=notes.explain_missing_legend,
+    ),
+    FigureKind(
+        name="differences_by_epoch",
+        title="Differences in validation accuracy after every epoch",
+        caption="A line is the mean difference between two arms on the validation images, paired by seed. "
+        "Its band is the confidence interval for each epoch by itself. The grey band is the margin. If a "
+        "line is still moving at the last epoch, longer training may change the answer. The scale fits the "
+        "second half of the epochs. Earlier values can lie outside.",
+        data=points.tabulate_differences_by_epoch,
+        draw=draw_differences_by_epoch,
+        notes=notes.explain_differences_by_epoch,
     ),
     FigureKind(
         name="timing_blocks",

@@ -5,15 +5,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ablate.figures.canvas import (
     DARK,
     MOST_ARMS,
+    NEUTRAL,
     NUMBERS,
+    ROUND_STEPS,
     Styles,
+    create_grid,
+    create_panel,
     create_panels,
     draw_legend,
     draw_mean_lines,
@@ -22,6 +27,8 @@ from ablate.figures.canvas import (
     tilt_labels,
     wrap_label,
 )
+from ablate.figures.points import MOST_TOGETHER
+from ablate.formatting import format_margin
 from ablate.study.spec import StudySpec
 
 LABEL_SHARE = 0.06
@@ -29,6 +36,10 @@ LABEL_SHARE = 0.06
 MOST_LEVEL_TICKS = 8
 LOG_LOSS = 5.0
 """The loss axis is logarithmic if one arm's highest loss exceeds this many times the median arm's highest."""
+MOST_MARKS = 24
+"""A line through more epochs has no marks."""
+LEGEND_LETTERS, LABEL_LETTERS = 60, 44
+"""The most letters in one line of a legend below a figure, and of the label of a vertical axis."""
 DASHES: dict[str, Any] = {"train_loss": "-", "train_accuracy": "-", "validation_accuracy": "--"}
 
 
@@ -91,6 +102,68 @@ def draw_training_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -
     format_accuracy_axis(accuracy)
     _draw_common_legend(figure, data, styles)
     return figure
+
+
+def draw_differences_by_epoch(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw a line with a band for each comparison over the epochs, and a grey band for the margin.
+
+    Few comparisons share one panel. Each of many comparisons has a panel and a scale of its own.
+    """
+    curves = list(data.groupby("label", sort=False))
+    beside = data["beside"].iloc[0]
+    quantity = "difference in validation accuracy (points)"
+    if beside:
+        quantity += f"\n{wrap_label(f'from {beside}', LABEL_LETTERS)}"
+    if len(curves) <= MOST_TOGETHER:
+        figure, axes = create_panel(width=5.6, height=3.8 + 0.2 * len(curves))
+        panels = [axes] * len(curves)
+        _prepare_epoch_panel(axes, data, study)
+        axes.set(xlabel="epoch", ylabel=quantity)
+    else:
+        figure, panels = create_grid(len(curves), 2, width=2.8, height=2.2)
+        for axes, (label, curve) in zip(panels, curves, strict=True):
+            _prepare_epoch_panel(axes, curve, study)
+            axes.set_title(wrap_label(label), fontsize=8, loc="left")
+        for axes in panels[-2:]:
+            axes.set_xlabel("epoch")
+        figure.supylabel(quantity, fontsize=9)
+    seen: set[str] = set()
+    for axes, (label, curve) in zip(panels, curves, strict=True):
+        arm, epochs = curve["arm"].iloc[0], curve["epoch"]
+        line = "--" if arm in seen else "-"  # an arm can be compared with two other arms
+        seen.add(arm)
+        colour, mark = styles[arm].colour, styles[arm].marker if len(curve) <= MOST_MARKS else ""
+        axes.fill_between(epochs, curve["ci_low"], curve["ci_high"], color=colour, alpha=0.15, linewidth=0)
+        name = wrap_label(label, LEGEND_LETTERS)
+        axes.plot(epochs, curve["difference"], f"{mark}{line}", color=colour, markersize=4, label=name)
+    handles = panels[0].get_legend_handles_labels()[0]
+    handles = handles if len(curves) <= MOST_TOGETHER else handles[:1]  # a panel of its own has a title
+    figure.legend(handles=handles, loc="outside lower center", fontsize=8)
+    return figure
+
+
+def _prepare_epoch_panel(axes: Axes, here: pd.DataFrame, study: StudySpec) -> None:
+    """Draw the margin and the line of zero. The scale fits the second half of the epochs."""
+    margin = study.decision.margin * 100
+    told = f"margin ±{format_margin(study.decision.margin)}"
+    axes.axhspan(-margin, margin, color="0.92", zorder=0, label=told)
+    axes.axhline(0, color=NEUTRAL, linewidth=1)
+    axes.set_ylim(_find_scale(here, margin))
+    axes.grid(visible=False)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(8, steps=ROUND_STEPS))
+
+
+def _find_scale(here: pd.DataFrame, margin: float) -> tuple[float, float]:
+    """Find the ends of the vertical axis: the second half of the epochs and the margin fit between them.
+
+    In the first epochs, runs can still be at chance, and differences can be fifty times the margin.
+    """
+    late = here[here["epoch"] >= here["epoch"].max() / 2]
+    low = min(late["ci_low"].min(), -margin)
+    high = max(late["ci_high"].max(), margin)
+    room = 0.06 * (high - low)
+    return low - room, high + room
 
 
 def _draw_common_legend(figure: Figure, data: pd.DataFrame, styles: Styles) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 from ablate.formatting import format_count, format_list, format_p, format_points, list_rows, spell_keyword
 from ablate.records.run_records import Phase, Status
 from ablate.report.evidence import Evidence
+from ablate.report.training_length import warn_of_short_training
 from ablate.stats import power
 from ablate.stats.throughput import measure_drift, measure_spread
 from ablate.stats.tried_values import tabulate_tried_values
@@ -35,6 +36,7 @@ def list_cautions(evidence: Evidence) -> list[str]:
         *_warn_of_few_seeds(evidence),
         *_warn_of_tuning(evidence),
         *_warn_of_changing_rankings(evidence),
+        *warn_of_short_training(evidence),
         *_warn_of_timing(evidence),
     ]
 

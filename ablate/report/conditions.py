@@ -8,6 +8,7 @@ import pandas as pd
 from ablate.formatting import format_list, format_points, spell_keyword
 from ablate.records.provenance import Finalist
 from ablate.report.evidence import Evidence
+from ablate.report.training_length import compare_verdicts_at_half
 from ablate.stats.chance import compute_accuracy_standard_error, describe_majority
 from ablate.study.owners import belongs_to_recipe, drop_owner
 from ablate.study.spec import StudySpec, ValueWhen, format_value
@@ -25,6 +26,7 @@ def list_conditions(evidence: Evidence) -> list[str]:
         f"Network: {study.model}{f' with {network}' if network else ''}. Every other keyword keeps its "
         "default.",
         f"Training: {recipe}; {_describe_tuning(evidence)}.",
+        *compare_verdicts_at_half(evidence),
         *([f"The arm “full” has {_list_full_values(study)}."] if study.design == "leave_one_out" else []),
         *(
             f"{name.capitalize()} is {finalist.arm.replace(',', ', ')}."

@@ -1,5 +1,6 @@
 """Evidence: everything that a report folder holds, with the tables computed from it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from ablate.stats.arm_names import ArmNames, read_arm_names
 from ablate.stats.chance import are_unequal, compute_chance_ceiling
 from ablate.stats.comparisons import compare, trace_path
 from ablate.stats.contrasts import Contrast, list_interactions, make_contrasts, tabulate_settings
+from ablate.stats.epochs import tabulate_differences_by_epoch, tabulate_validation
 from ablate.stats.references import compare_references
 from ablate.stats.searches import tabulate_candidates
 from ablate.stats.summary import summarise
@@ -124,13 +126,22 @@ def gather(path: Path) -> Evidence:
     return Evidence(
         study=study,
         provenance=provenance,
-        tables={**given, **derived},
+        tables={**given, **derived, **_tabulate_by_epoch(given, comparisons, study)},
         arms=arms,
         contrasts=contrasts,
         views=views.read(path / views.NAME) or Views(classes=provenance.data.classes),
         missing_runs=max(0, len(arms) * study.seeds - len(confirmed)),
         missing_blocks=max(0, to_time - len(timed)),
     )
+
+
+def _tabulate_by_epoch(
+    given: Mapping[str, pd.DataFrame], comparisons: pd.DataFrame, study: StudySpec
+) -> dict[str, pd.DataFrame]:
+    """Make the table of differences by epoch. Studies without validation images have no such table."""
+    validation = tabulate_validation(given["runs"], given["epochs"])
+    table = tabulate_differences_by_epoch(validation, comparisons, 1 - study.decision.alpha)
+    return {"differences_by_epoch": table} if len(table) else {}
 
 
 def _compute_ceiling(provenance: Provenance) -> float:

@@ -38,6 +38,7 @@ def test_a_study_leaves_everything_that_a_report_promises(finished: Path) -> Non
         "epochs",
         "arms",
         "comparisons",
+        "differences_by_epoch",
         "tuning",
         "timing",
         "confusion",

@@ -1,0 +1,148 @@
+"""How long the arms were trained: the verdict after half of the training, and late changes, in sentences."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from ablate.formatting import format_margin, format_points, list_rows
+from ablate.report.evidence import Evidence
+from ablate.stats import epochs
+from ablate.stats.chance import compute_chance_ceiling
+
+MOST_NAMED = 8
+"""A sentence names at most this many arms or comparisons one by one."""
+
+
+def compare_verdicts_at_half(evidence: Evidence) -> Iterator[str]:
+    """Say whether the verdicts on the validation images would have been others after half of the epochs.
+
+    Both verdicts are about the validation images, so that only the length of training differs. Studies
+    without validation images or with fewer than four epochs have no sentence, nor do unfinished studies.
+    """
+    if evidence.preliminary or "differences_by_epoch" not in evidence.tables:
+        return
+    drawn = evidence.tables["differences_by_epoch"][["arm", "baseline"]].drop_duplicates()
+    judged = epochs.compare_at_half(
+        evidence.tables["runs"],
+        _tabulate_validation(evidence),
+        evidence.contrasts,
+        evidence.study.decision,
+        ceiling=compute_chance_ceiling(
+            evidence.provenance.data.chance, evidence.study.validation, counts=None
+        ),
+    ).merge(drawn)
+    for _, rows in judged.groupby(["half", "last"], sort=False):
+        yield _tell_verdicts_at_half(rows, evidence)
+
+
+def warn_of_short_training(evidence: Evidence) -> Iterator[str]:
+    """Warn if longer training may change the answer, because the curves have not become flat.
+
+    There is a warning for each of two signs in the last third of the epochs, on the validation images:
+
+    - a comparison's difference changed by more than half the margin;
+    - an arm's accuracy rose by more than the margin.
+
+    Both are means over seeds, and must be significant at alpha: paired t-test, with Holm's correction for
+    all comparisons, or for all arms. Studies with fewer than four epochs or three seeds have no warning.
+    """
+    if evidence.preliminary or "differences_by_epoch" not in evidence.tables:
+        return
+    validation, decision = _tabulate_validation(evidence), evidence.study.decision
+    changes = epochs.find_late_changes(validation, evidence.tables["comparisons"], decision)
+    for (start, last), rows in changes.groupby(["start", "last"], sort=False):
+        span = f"Between epochs {start} and {last}"
+        moves = [(_name(row, evidence), _tell_change(row["before"], row["after"])) for row in list_rows(rows)]
+        if len(moves) == 1:
+            ((name, move),) = moves
+            of = f" of {name}" if len(evidence.contrasts) > 1 else ""
+            yield (
+                f"{span} the difference{of} on the validation images still {move}: longer training may "
+                "change the answer."
+            )
+        else:
+            yield (
+                f"{span} differences on the validation images still changed: "
+                f"{_join([f'{name} {move}' for name, move in moves])}. Longer training may change the answer."
+            )
+    rising = epochs.find_rising_arms(validation, evidence.tables["comparisons"], decision)
+    for (start, last), rows in rising.groupby(["start", "last"], sort=False):
+        rises = (rows["after"] - rows["before"]).tolist()
+        told = [
+            f"{evidence.names.name_arm(arm)} by {format_points(rise)}"
+            for arm, rise in zip(rows["arm"], rises, strict=True)
+        ]
+        yield (
+            f"Between epochs {start} and {last} the accuracy on the validation images still rose by more "
+            f"than the margin of {format_margin(decision.margin)}: {_join(told)}. The training was too short "
+            "to show how accurate these arms can become."
+        )
+
+
+def _tabulate_validation(evidence: Evidence) -> pd.DataFrame:
+    return epochs.tabulate_validation(evidence.tables["runs"], evidence.tables["epochs"])
+
+
+def _tell_verdicts_at_half(judged: pd.DataFrame, evidence: Evidence) -> str:
+    """Compare the verdicts at half the training with those at the end, for arms with as many epochs."""
+    rows = list_rows(judged)
+    opening = f"At half the training ({rows[0]['half']} of {rows[0]['last']} epochs)"
+    changed = [row for row in rows if row["at_half"] != row["at_last"]]
+    if len(rows) == 1:
+        of = f" of {_name(rows[0], evidence)}" if len(evidence.contrasts) > 1 else ""
+        told = (
+            f"{opening} the verdict{of} on the validation images would have been "
+            f"{_tell_both_verdicts(rows[0], evidence)}."
+        )
+    elif changed:
+        listed = [
+            f"{_name(row, evidence)} (“{row['at_half']}” instead of “{row['at_last']}”)" for row in changed
+        ]
+        told = (
+            f"{opening} {len(changed)} of {len(rows)} verdicts on the validation images would have been "
+            f"different: {_join(listed)}."
+        )
+    else:
+        told = (
+            f"{opening} all {len(rows)} verdicts on the validation images would have been the same as after "
+            "the whole training."
+        )
+    answer = evidence.tables["comparisons"].set_index(["arm", "baseline"])["verdict"]
+    if all(answer[row["arm"], row["baseline"]] == row["at_last"] for row in rows):
+        return told
+    return f"{told} The answer is about the test images, where a verdict can differ from these."
+
+
+def _tell_both_verdicts(row: Mapping[str, Any], evidence: Evidence) -> str:
+    """Tell a comparison's verdicts at half and at last, with its differences if its arms had trained."""
+    verdicts = (
+        f"the same: “{row['at_last']}”"
+        if row["at_half"] == row["at_last"]
+        else f"“{row['at_half']}” instead of “{row['at_last']}”"
+    )
+    if row["at_half"] in epochs.UNTRAINED:
+        return verdicts
+    means = evidence.tables["differences_by_epoch"].set_index(["arm", "baseline", "epoch"])["difference"]
+    early, late = (
+        format_points(means[row["arm"], row["baseline"], row[moment]], signed=True)
+        for moment in ("half", "last")
+    )
+    return f"{verdicts} (difference {early}, after the whole training {late})"
+
+
+def _name(row: Mapping[str, Any], evidence: Evidence) -> str:
+    return evidence.names.name_contrast(row["arm"], row["baseline"])
+
+
+def _tell_change(before: float, after: float) -> str:
+    """Tell how a difference changed: `grew by 0.60 points`, or `turned from +0.30 to −0.40 points`."""
+    if before * after < 0:
+        return f"turned from {format_points(before, signed=True)} to {format_points(after, signed=True)}"
+    change = abs(after) - abs(before)
+    return f"{'grew' if change > 0 else 'shrank'} by {format_points(abs(change))}"
+
+
+def _join(told: Sequence[str]) -> str:
+    more = [f"and {len(told) - MOST_NAMED} more"] if len(told) > MOST_NAMED else []
+    return "; ".join([*told[:MOST_NAMED], *more])
