@@ -140,8 +140,10 @@ def _tabulate_by_epoch(
 ) -> dict[str, pd.DataFrame]:
     """Make the table of differences by epoch. Studies without validation images have no such table."""
     validation = tabulate_validation(given["runs"], given["epochs"])
-    table = tabulate_differences_by_epoch(validation, comparisons, 1 - study.decision.alpha)
-    return {"differences_by_epoch": table} if len(table) else {}
+    if validation.empty:
+        return {}
+    confidence = 1 - study.decision.alpha
+    return {"differences_by_epoch": tabulate_differences_by_epoch(validation, comparisons, confidence)}
 
 
 def _compute_ceiling(provenance: Provenance) -> float:

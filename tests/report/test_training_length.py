@@ -146,6 +146,7 @@ def test_nothing_is_said_of_half_the_training_with(study, case: str) -> None:
     evidence = study(curves, tested=tested)
     assert list(compare_verdicts_at_half(evidence)) == []
     assert not any("the difference" in line for line in warn_of_short_training(evidence))
+    assert "differences_by_epoch" in evidence.tables
 
 
 def test_a_study_without_validation_has_neither_table_nor_figure_nor_sentence(study) -> None:
@@ -153,6 +154,12 @@ def test_a_study_without_validation_has_neither_table_nor_figure_nor_sentence(st
     assert "differences_by_epoch" not in evidence.tables
     assert points.tabulate_differences_by_epoch(evidence.study, evidence.tables).empty
     assert [*compare_verdicts_at_half(evidence), *warn_of_short_training(evidence)] == []
+
+
+def test_a_table_of_no_comparison_gives_no_figure(study) -> None:
+    evidence = study({"baseline": FLAT, "a": FLAT}, tested={"a": [0.8, "diverged", 0.8]})
+    assert evidence.tables["differences_by_epoch"].empty
+    assert points.tabulate_differences_by_epoch(evidence.study, evidence.tables).empty
 
 
 def test_a_report_warns_of_a_difference_that_still_grows(study) -> None:
