@@ -66,6 +66,12 @@ def list_image_folder(path: Path) -> ImageFolder:
     return arrange(path, found)
 
 
+def _find_table_with_images(root: Path) -> Path | None:
+    """Find a file in which Hugging Face's datasets library stores images, in a folder or just below it."""
+    files = sorted([*root.glob("*"), *root.glob("*/*")])
+    return next((file for file in files if file.suffix in (".parquet", ".arrow")), None)
+
+
 def arrange(root: Path, found: Sorted) -> ImageFolder:
     """Number the classes. If there are no test images, take some of the training images for testing.
 
@@ -87,6 +93,13 @@ def arrange(root: Path, found: Sorted) -> ImageFolder:
         raise ValueError(
             f"{place}: the class {show(name)} has {format_count(count, 'image')}: add more, it needs "
             f"at least {least}"
+        )
+    if len(train) < 2 and root.is_file():
+        raise ValueError(f"{root}: all images for training have the same label: it needs at least two labels")
+    if len(train) < 2 and (table := _find_table_with_images(root)):
+        raise ValueError(
+            f"{show(table)}: such a table has the images inside: save each image as a file, in a folder for "
+            "each class"
         )
     if len(train) < 2:
         raise ValueError(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".pq")
+PARQUET = (".parquet", ".pq")
 SEPARATORS = (",", ";", "\t")
 COLUMNS = {
     "path": (
@@ -60,20 +61,21 @@ def list_image_table(paths: Sequence[Path]) -> ImageFolder:
             if columns[kind] is None:
                 names = ", ".join(map(repr, table.columns))
                 raise ValueError(
-                    f"{path}: has no column {kind} (it has {names}): the first line names the columns path, "
-                    "label and, if you like, split"
+                    f"{path}: has no column {kind} (it has {names}): name the columns path, label and, "
+                    "if you like, split"
                 )
         in_folder = read_split(path.parent.name) if path.stem == "metadata" else None
         cells = zip(*(_list_cells(table, columns[kind]) for kind in COLUMNS), strict=True)
-        for line, (name, label, part) in enumerate(cells, start=2):
+        for number, (name, label, part) in enumerate(cells, start=_count_head_lines(path) + 1):
+            place = f"{'row' if path.suffix.lower() in PARQUET else 'line'} {number}"
             if not name or not label:
-                raise ValueError(f"{path}: line {line} has no {'label' if name else 'path'}: add it")
-            split = in_folder or _read_part(path, line, part, columns["split"])
+                raise ValueError(f"{path}: {place} has no {'label' if name else 'path'}: add it")
+            split = in_folder or _read_part(path, place, part, columns["split"])
             file = _find_file(path.parent, name)
             if file is None:
                 missing.append(name)
             else:
-                rows.add(path, line, file, label, split)
+                rows.add(path, place, file, label, split)
     _refuse_missing(paths[0], missing)
     root = paths[0] if len(paths) == 1 else paths[0].parent.parent
     if TRAIN not in rows.parts:
@@ -89,7 +91,7 @@ class _Rows:
     seen: dict[Path, tuple[str, str]]
     repeated: int = 0
 
-    def add(self, table: Path, line: int, file: Path, label: str, split: str) -> None:
+    def add(self, table: Path, place: str, file: Path, label: str, split: str) -> None:
         """Add an image.
 
         Raises:
@@ -100,12 +102,12 @@ class _Rows:
         earlier_label, earlier_split = self.seen.setdefault(file, (label, split))
         if label != earlier_label:
             raise ValueError(
-                f"{table}: line {line} gives {name} the label {label}, but an earlier line gives it "
+                f"{table}: {place} gives {name} the label {label}, but an earlier one gives it "
                 f"{earlier_label}: keep one of them"
             )
         if split != earlier_split:
             raise ValueError(
-                f"{table}: line {line} puts {name} into {split}, but an earlier line puts it into "
+                f"{table}: {place} puts {name} into {split}, but an earlier one puts it into "
                 f"{earlier_split}: keep one of them"
             )
         if repeated:
@@ -121,14 +123,15 @@ def _read(path: Path) -> "pd.DataFrame":
     if path.suffix.lower() not in TABLE_ENDINGS:
         raise ValueError(f"{path}: is neither a folder nor a table: tables end in {', '.join(TABLE_ENDINGS)}")
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pd.read_parquet(path).map(_make_text)
-        if path.suffix.lower() == ".jsonl":
-            return pd.read_json(path, lines=True, dtype=False).map(_make_text)
-        with path.open(encoding="utf-8-sig") as lines:
-            first = lines.readline()
-        separator = max(SEPARATORS, key=first.count)
-        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        if path.suffix.lower() in PARQUET:
+            table = pd.read_parquet(path)
+        elif path.suffix.lower() == ".jsonl":
+            table = pd.read_json(path, lines=True, dtype=False)
+        else:
+            with path.open(encoding="utf-8-sig") as lines:
+                first = lines.readline()
+            separator = max(SEPARATORS, key=first.count)
+            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except ImportError:
         raise ValueError(
             f"{path}: reading Parquet needs pyarrow: install it, or write the table as .csv"
@@ -138,6 +141,28 @@ def _read(path: Path) -> "pd.DataFrame":
     except (ValueError, OSError, pd.errors.ParserError) as error:
         told = " ".join(str(error).split())
         raise ValueError(f"{path}: cannot be read as a table of images ({told})") from None
+    return _flatten(path, table).map(_make_text)
+
+
+def _flatten(path: Path, table: "pd.DataFrame") -> "pd.DataFrame":
+    """Make columns of a Parquet table's index, such as that of `set_index("path")`.
+
+    Raises:
+        ValueError: the column of paths has the images inside, as Hugging Face's datasets library writes them.
+    """
+    named = [name for name in table.index.names if name is not None]
+    table = table.reset_index(level=named) if named else table
+    column = _find_column(table, "path")
+    if column is not None and any(isinstance(cell, (dict, bytes)) for cell in table[column].head(1)):
+        raise ValueError(
+            f"{path}: column {column} has the images inside, not their paths: save each image as a file"
+        )
+    return table
+
+
+def _count_head_lines(path: Path) -> int:
+    """Count the lines with the names of the columns: one, but none in JSON Lines and Parquet."""
+    return 0 if path.suffix.lower() in (".jsonl", *PARQUET) else 1
 
 
 def _make_text(cell: Any) -> str:
@@ -161,7 +186,7 @@ def _list_cells(table: "pd.DataFrame", column: str | None) -> list[str]:
     return [""] * len(table) if column is None else [str(cell).strip() for cell in table[column]]
 
 
-def _read_part(path: Path, line: int, cell: str, column: str | None) -> str:
+def _read_part(path: Path, place: str, cell: str, column: str | None) -> str:
     """Read a cell that says to which part of the data set an image belongs."""
     if column is None:
         return TRAIN
@@ -170,9 +195,7 @@ def _read_part(path: Path, line: int, cell: str, column: str | None) -> str:
         return special if cell.lower() in YES else TRAIN
     split = None if special else read_split(cell) or read_long_split(cell)
     if split is None:
-        raise ValueError(
-            f"{path}: line {line}: {column}: {cell!r} is no part: write train, validation or test"
-        )
+        raise ValueError(f"{path}: {place}: {column}: {cell!r} is no part: write train, validation or test")
     return split
 
 
@@ -207,13 +230,15 @@ def _describe(path: Path, rows: _Rows, columns: dict[str, str | None]) -> Sorted
     return Sorted(
         parts=parts,
         places={part: str(path) for part in (TRAIN, VALIDATION, TEST)},
-        read_as=[*_tell_columns(columns, parts), *twice],
+        read_as=[*_tell_columns(columns, parts, by_folder=path.is_dir()), *twice],
         cautions=list(_warn_of_mixed_kinds(parts)),
     )
 
 
-def _tell_columns(columns: dict[str, str | None], parts: dict[str, Any]) -> Iterator[str]:
+def _tell_columns(columns: dict[str, str | None], parts: dict[str, Any], *, by_folder: bool) -> Iterator[str]:
     split = f", column {columns['split']} the part" if columns["split"] else ""
+    if by_folder:
+        split = ", the name of the table's folder the part"
     tail = "" if TEST in parts else f" Every {TEST_EVERY}th training image of a class is for testing."
     yield f"Column {columns['path']} is the path, column {columns['label']} the class{split}.{tail}"
 

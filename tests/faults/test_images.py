@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image, ImageCms
 
@@ -547,6 +548,10 @@ WRONG_TABLES = {
     "no such part": ("path,label,split\nleft/000.png,a,odd\n", "line 2: split: 'odd' is no part"),
     "an empty label": ("path,label\nleft/000.png,\n", "line 2 has no label"),
     "nothing": ("", "cannot be read as a table"),
+    "one label": (
+        "path,label\n" + "".join(f"left/00{i}.png,a\n" for i in range(5)),
+        "all images for training have the same label",
+    ),
 }
 
 
@@ -559,6 +564,42 @@ def test_a_wrong_table_is_refused_in_one_line(case: str, tmp_path: Path) -> None
     with pytest.raises(ValueError, match=told) as error:
         name_set(tmp_path / "labels.csv")
     assert "labels.csv" in str(error.value)
+
+
+@pytest.mark.parametrize("case", ["columns", "index", "no label", "images inside"])
+def test_a_parquet_table_is_read_or_refused_with_its_row(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pyarrow is not installed for the tests, so the table comes from memory as pandas reads it.
+
+    - https://github.com/huggingface/datasets/pull/4987: images inside a Parquet file were taken for paths. Mended.
+    """
+    fill(tmp_path, counts=(6, 6))
+    paths = [f"{label}/{i:03}.png" for label in ("left", "right") for i in range(6)]
+    table = pd.DataFrame({"path": paths, "label": pd.Categorical([path[:4] for path in paths])})
+    if case == "index":
+        table = table.set_index("path")
+    elif case == "no label":
+        table = table.assign(label=[None, *table["label"][1:]])
+    elif case == "images inside":
+        table = pd.DataFrame({"image": [{"bytes": b"", "path": path} for path in paths], "label": 0})
+    monkeypatch.setattr(pd, "read_parquet", lambda path: table)
+    write(tmp_path / "list.parquet", "")
+    if case in ("columns", "index"):
+        found = name_set(tmp_path / "list.parquet").found
+        assert found is not None
+        assert (found.classes, found.train_images, found.test_images) == (("left", "righ"), 10, 2)
+    else:
+        told = {"no label": "row 1 has no label", "images inside": "column image has the images inside"}[case]
+        with pytest.raises(ValueError, match=told):
+            name_set(tmp_path / "list.parquet")
+
+
+def test_a_folder_of_hugging_faces_tables_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write(tmp_path / "data" / "train-00000-of-00001.parquet", "")
+    with pytest.raises(ValueError, match=r"of-00001\.parquet: such a table has the images inside: save each"):
+        name_set(tmp_path)
 
 
 def test_unchanged_images_are_neither_read_nor_decoded_again(
