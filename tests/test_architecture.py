@@ -15,7 +15,7 @@ LEVELS = {
 """Level by package or leaf module, as the table in ablate/README.md has it: the one place that says so."""
 CONSUMERS = ("stats", "figures", "report")
 """What reads tables. It meets what makes them only at the records, the study and the data sets' facts."""
-MEETING_PLACES = {"errors", "formatting", "data.datasets", "study", "records"}
+MEETING_PLACES = {"errors", "formatting", "metrics", "data.datasets", "study", "records"}
 PRODUCERS_ONLY = {
     "records.record",
     "records.optuna_trials",

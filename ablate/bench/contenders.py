@@ -17,6 +17,7 @@ from ablate.devices.memory import measure_reserved_bytes
 from ablate.engines.cohort import Cohort
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer, build_initial_model
+from ablate.engines.predictions import count_correct
 from ablate.engines.training import Course, repeat_batches, settle_process, train
 from ablate.errors import AblateError
 from ablate.execution.workers import Workers
@@ -243,7 +244,8 @@ class CohortBlock:
         totals = self.cohort.epoch()
         self._orders = [course.draw_order() for course in self._courses]  # while the device is working
         totals.tolist()
-        self.cohort.count_correct(self._dataset.test_images, self._dataset.test_labels, self._test).tolist()
+        scores = self.cohort.predict(self._dataset.test_images, self._test)
+        count_correct(scores, self._dataset.test_labels[self._test]).tolist()
         return sum(map(len, self._orders))
 
 

@@ -17,13 +17,12 @@ from ablate.design.runs import Run
 from ablate.devices import graphs
 from ablate.devices.device import choose_wide_dtype
 from ablate.devices.precision import use_precision
-from ablate.engines.accuracy import compute_score, count_by_class
 from ablate.engines.augmentation import Augmentation, Draws, apply_draws
 from ablate.engines.loop import build_initial_model
 from ablate.engines.optimizers import RULES, Optimizer
+from ablate.engines.predictions import count_correct
 from ablate.engines.replicas import Replicas
-from ablate.engines.training import Course, NotCovered, list_marks, make_curve
-from ablate.records.run_records import RunRecord
+from ablate.engines.training import Course, NotCovered, Trained, list_marks, make_curve
 from ablate.seeds import derive_seed
 
 STEPS_PER_GRAPH = 8
@@ -72,11 +71,10 @@ def make_cohort_key(run: Run) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinishedRun:
-    """A run that has ended, its record, and its parameters as a `state_dict`."""
+class FinishedRun(Trained):
+    """A run that has ended, what it leaves, and its parameters as a `state_dict`."""
 
     run: Run
-    record: RunRecord
     state: dict[str, Tensor]
 
 
@@ -96,7 +94,6 @@ def train_together(
     cohort = Cohort(runs[0], dataset, examples=examples, places=places)
     held_out = torch.zeros(places, validation, dtype=torch.int64, device=device)
     test = torch.arange(len(dataset.test_labels), device=device).expand(places, -1)
-    test_images = dataset.count_test_images()
     while waiting or members:
         for place in range(places):
             if waiting and place not in members:
@@ -116,20 +113,22 @@ def train_together(
             curve = make_curve(course.epochs, cohort.marks, [mark[place] for mark in values])
             course.add_epoch(curve, seconds)
         if any(course.wants_validation for course in courses.values()):
-            correct = cohort.count_correct(dataset.images, dataset.labels, held_out).tolist()
+            scores, labels = cohort.predict(dataset.images, held_out), dataset.labels[held_out]
+            correct = count_correct(scores, labels).tolist()
             for place, course in courses.items():
                 if course.wants_validation:
-                    course.add_validation(sum(correct[place]) / validation)
-        tested: list[list[int]] = []
-        if any(course.wants_test for course in courses.values()):
-            tested = cohort.count_correct(dataset.test_images, dataset.test_labels, test).tolist()
+                    course.add_validation(correct[place] / validation, scores[place], labels[place])
+        tested: dict[int, Tensor] = {}
+        if asking := [place for place, course in courses.items() if course.wants_test]:
+            scores = cohort.predict(dataset.test_images, test)
+            tested = {place: scores[place] for place in asking}
         for place, course in courses.items():
             if course.ended:
-                score = compute_score(tested[place], test_images) if course.wants_test else None
-                record, state = course.record(f"cohort of {places}", score), cohort.state(place)
+                trained = course.end(f"cohort of {places}", tested.get(place), dataset.test_labels)
+                state = cohort.state(place)
                 del members[place]
                 cohort.vacate(place)
-                yield FinishedRun(run=course.run, record=record, state=state)
+                yield FinishedRun(run=course.run, state=state, **vars(trained))
 
 
 class _Member:
@@ -242,15 +241,15 @@ class Cohort:
                 self._repeat(size, at_once)
             steps -= at_once
 
-    def count_correct(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        """Count correct predictions, `(places, classes)`. `indices` `(places, n)` selects the images."""
-        places, right = len(indices), []
+    def predict(self, images: Tensor, indices: Tensor) -> Tensor:
+        """Compute the logits, `(places, n, classes)`. `indices` `(places, n)` selects the images."""
+        places, logits = len(indices), []
         use_precision(self._precision)
         with torch.inference_mode():
             for part in indices.split(max(1, EVALUATED_AT_ONCE // places), dim=1):
                 chosen_images = images.index_select(0, part.flatten()).unflatten(0, (places, -1))
-                right.append(self._replicas(self.parameters, chosen_images).argmax(2) == labels[part])
-        return count_by_class(torch.cat(right, dim=1), labels[indices], self._classes)
+                logits.append(self._replicas(self.parameters, chosen_images))
+        return torch.cat(logits, dim=1)
 
     def state(self, place: int) -> dict[str, Tensor]:
         """Copy a place's parameters to the CPU as a `state_dict` of the model."""

@@ -117,13 +117,12 @@ static void forward(const Network &network, const Examples &examples, int group)
 }
 
 struct Score {
-  I label, right;  // for each lane: the true class, and -1 for a correct prediction, 0 for a wrong one
+  I right;  // for each lane: -1 for a correct prediction, 0 for a wrong one
   double loss;
 };
 
-// Finds the group's correct predictions. With LEARN, the function also computes the group's summed
-// cross-entropy, and writes the gradient of the batch's mean loss to network.logits_gradient.
-template <bool LEARN>
+// Finds the group's correct predictions and computes the group's summed cross-entropy. Writes the gradient of
+// the batch's mean loss to network.logits_gradient.
 static Score compute_score(const Network &network, const Examples &examples, int group) {
   const int classes = network.classes;
   const V *logits = network.logits;
@@ -139,24 +138,22 @@ static Score compute_score(const Network &network, const Examples &examples, int
     top = higher ? logits[c] : top;
     guess = higher ? c : guess;
   }
-  Score result = {label, (guess == label) & present, 0};
-  if constexpr (LEARN) {
-    V *gradient = network.logits_gradient;
-    V sum = {}, labelled = {};  // sum of exp(logit - top), and logit - top of the true class
-    for (int c = 0; c < classes; c++) {
-      V below = logits[c] - top;
-      gradient[c] = exp(below);
-      sum += gradient[c];
-      labelled = label == c ? below : labelled;
-    }
-    for (int lane = 0; lane < LANES; lane++) {
-      if (present[lane]) result.loss += std::log(sum[lane]) - labelled[lane];
-    }
-    const float share = 1.f / examples.batch_size;
-    for (int c = 0; c < classes; c++) {
-      V probability = gradient[c] / sum;
-      gradient[c] = present ? share * (label == c ? probability - 1.f : probability) : 0.f;
-    }
+  Score result = {(guess == label) & present, 0};
+  V *gradient = network.logits_gradient;
+  V sum = {}, labelled = {};  // sum of exp(logit - top), and logit - top of the true class
+  for (int c = 0; c < classes; c++) {
+    V below = logits[c] - top;
+    gradient[c] = exp(below);
+    sum += gradient[c];
+    labelled = label == c ? below : labelled;
+  }
+  for (int lane = 0; lane < LANES; lane++) {
+    if (present[lane]) result.loss += std::log(sum[lane]) - labelled[lane];
+  }
+  const float share = 1.f / examples.batch_size;
+  for (int c = 0; c < classes; c++) {
+    V probability = gradient[c] / sum;
+    gradient[c] = present ? share * (label == c ? probability - 1.f : probability) : 0.f;
   }
   return result;
 }
@@ -231,7 +228,7 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
   memset(network->gradients, 0, sizeof(float) * network->parameter_count);
   for (int group = 0; group < count_groups(*examples); group++) {
     forward<true>(*network, *examples, group);
-    Score result = compute_score<true>(*network, *examples, group);
+    Score result = compute_score(*network, *examples, group);
     totals[0] += result.loss;
     for (int lane = 0; lane < LANES; lane++) totals[1] -= result.right[lane];
     backward(*network, group, count_groups(*examples));
@@ -243,15 +240,18 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
   return 1;
 }
 
-// Adds the number of correct predictions of each class to correct[class]. Returns 1 or 0 as train_step does.
-extern "C" int count_correct(const Network *network, const Examples *examples, int64_t *correct) {
-  if (!in_bounds(*network, *examples)) return 0;
+// Writes the logits of the batch's examples to logits[batch_size, classes]. Needs no labels. The caller makes
+// sure that the indices are within bounds.
+extern "C" void compute_logits(const Network *network, const Examples *examples, float *logits) {
+  const int classes = network->classes;
   FlushDenormals flush;
   for (int i = 0; i < network->count; i++) prepare_weights(network->layers[i]);
   for (int group = 0; group < count_groups(*examples); group++) {
     forward<false>(*network, *examples, group);
-    Score result = compute_score<false>(*network, *examples, group);
-    for (int lane = 0; lane < LANES; lane++) correct[result.label[lane]] -= result.right[lane];
+    for (int lane = 0; lane < LANES; lane++) {
+      int64_t e = group * LANES + lane;
+      if (e >= examples->batch_size) break;
+      for (int c = 0; c < classes; c++) logits[e * classes + c] = network->logits[c][lane];
+    }
   }
-  return 1;
 }

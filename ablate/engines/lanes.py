@@ -99,16 +99,16 @@ class LanesTrainer:
         """Return summed loss and number of correct predictions since the last reset, `(2,)`."""
         return self._totals.clone()
 
-    def evaluate(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Count the correct predictions of each class on these images, `(classes,)`."""
-        images, labels, everyone = images.contiguous(), labels.contiguous(), torch.arange(len(labels))
-        correct = torch.zeros(self._network.classes, dtype=torch.int64)
-        examples = _describe_examples(images, labels, everyone)
-        _require_in_bounds(self._library.count_correct(self._network, examples, correct.data_ptr()))
-        return correct
+    def predict(self, images: Tensor) -> Tensor:
+        """Compute the logits of these images in evaluation mode, `(n, classes)`."""
+        images, everyone = images.contiguous(), torch.arange(len(images))
+        logits = torch.empty(len(images), self._network.classes)
+        examples = _describe_examples(images, None, everyone)
+        self._library.compute_logits(self._network, examples, logits.data_ptr())
+        return logits
 
 
-def _describe_examples(images: Tensor, labels: Tensor, batch: Tensor) -> Examples:
+def _describe_examples(images: Tensor, labels: Tensor | None, batch: Tensor) -> Examples:
     # `Examples` contains only the addresses of the tensors. So the caller must keep the tensors alive.
     if not len(batch) or batch.dtype != torch.int64 or not batch.is_contiguous():
         raise ValueError(
@@ -116,7 +116,7 @@ def _describe_examples(images: Tensor, labels: Tensor, batch: Tensor) -> Example
         )
     return Examples(
         images=images.data_ptr(),
-        labels=labels.data_ptr(),
+        labels=None if labels is None else labels.data_ptr(),
         count=len(images),
         batch=batch.data_ptr(),
         batch_size=len(batch),

@@ -96,7 +96,8 @@ def load_library() -> ctypes.CDLL | str:
         return f"its library cannot be built or loaded: {error}"
     network, examples = ctypes.POINTER(Network), ctypes.POINTER(Examples)
     loaded.train_step.argtypes = [network, ctypes.POINTER(Optimizer), examples, ctypes.c_void_p]
-    loaded.count_correct.argtypes = [network, examples, ctypes.c_void_p]
+    loaded.compute_logits.argtypes = [network, examples, ctypes.c_void_p]
+    loaded.compute_logits.restype = None
     return loaded
 
 

@@ -10,7 +10,6 @@ from ablate import models
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
 from ablate.devices.precision import compute_in
-from ablate.engines.accuracy import count_by_class
 from ablate.engines.augmentation import Augmentation
 from ablate.engines.memory_format import choose_memory_format
 from ablate.study.spec import Recipe
@@ -40,7 +39,6 @@ class LoopTrainer:
         self._precision = run.recipe.precision
         self._augment = Augmentation(run.recipe.augmentation, run.seed)
         self._images, self._labels = dataset.images, dataset.labels
-        self._classes = len(dataset.classes)
         self._loss_sum = torch.zeros((), device=device)
         self._correct = torch.zeros((), device=device)
 
@@ -72,18 +70,17 @@ class LoopTrainer:
         """Return summed loss and number of correct predictions since the last reset, `(2,)` on the device."""
         return torch.stack([self._loss_sum, self._correct])
 
-    def evaluate(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Count the correct predictions of each class, `(classes,)` on the device, in evaluation mode."""
+    def predict(self, images: Tensor) -> Tensor:
+        """Compute the logits in evaluation mode, `(n, classes)` on the device."""
         self.model.eval()
-        right = torch.empty_like(labels, dtype=torch.bool)
         with torch.inference_mode(), compute_in(self._precision, images.device):
-            for start in range(0, len(labels), EVALUATION_BATCH):
-                chunk = slice(start, start + EVALUATION_BATCH)
-                # A copy, because a user's network may change its input in place.
-                logits = self.model(images[chunk].clone(memory_format=self.image_format))
-                right[chunk] = logits.argmax(1) == labels[chunk]
+            # Copies, because a user's network may change its input in place, or return the same tensor again.
+            logits = [
+                self.model(chunk.clone(memory_format=self.image_format)).clone()
+                for chunk in images.split(EVALUATION_BATCH)
+            ]
         self.model.train()
-        return count_by_class(right, labels, self._classes)
+        return torch.cat(logits)
 
 
 def build_initial_model(run: Run, image_shape: Sequence[int], classes: int) -> nn.Module:

@@ -4,7 +4,7 @@ import ctypes
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ablate.data.loading import Dataset, split
 from ablate.design.runs import Run, name_setting
 from ablate.devices.device import settle_kernels
-from ablate.engines.accuracy import Score, compute_score
+from ablate.engines.predictions import Measured, count_correct, measure
+from ablate.records.predictions import Predictions
 from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
 from ablate.seeds import derive_seed, seeded_streams
 
@@ -43,11 +44,20 @@ class Trainer(Protocol):
     def totals(self) -> Tensor:
         """Return summed loss and number of correct predictions since the last reset, `(2,)`."""
 
-    def evaluate(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Count the correct predictions of each class, int64 `(classes,)`, without waiting for the device.
+    def predict(self, images: Tensor) -> Tensor:
+        """Compute class scores (logits) in evaluation mode, `(n, classes)`, without waiting for the device.
 
-        The images are `(n, channels, height, width)`, and the labels `(n,)`.
+        The images are `(n, channels, height, width)`.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a run that has ended leaves, besides its parameters."""
+
+    record: RunRecord
+    predictions: Predictions | None
+    """The predictions for the test images. None if the run is not confirmed, or did not end as complete."""
 
 
 class Course:
@@ -60,6 +70,7 @@ class Course:
     def __init__(self, run: Run, dataset: Dataset, *, validation: int) -> None:
         """Prepare the run for its first epoch. Its seed decides which examples are for validation."""
         self.run = run
+        self._classes = dataset.classes
         self.train_indices, self.validation_indices = _split(
             dataset.labels, validation, run.seed, run.recipe.train_images, dataset.fixed_validation
         )
@@ -67,6 +78,7 @@ class Course:
         self._order = torch.Generator().manual_seed(derive_seed(run.seed, "order"))
         self._points: list[EpochPoint] = []
         self._diverged = self._pruned = False
+        self._validated: Measured | None = None
 
     @property
     def examples_per_epoch(self) -> int:
@@ -100,10 +112,15 @@ class Course:
         looks = self.last or self.run.phase in (Phase.CONFIRM, Phase.SEARCH)
         return looks and len(self.validation_indices) > 0 and not self._diverged
 
-    def add_validation(self, accuracy: float) -> None:
-        """Record the accuracy on the validation images after this epoch."""
+    def add_validation(self, accuracy: float, scores: Tensor, labels: Tensor) -> None:
+        """Record the accuracy on the validation images after this epoch, and after the last, all metrics.
+
+        The class scores are `(validation, classes)`, and the labels `(validation,)`.
+        """
         self._points[-1] = replace(self._points[-1], validation_accuracy=accuracy)
-        if not self.last and self.epochs <= len(self.run.floor):
+        if self.last:
+            self._validated = measure(scores, labels, self._classes)
+        elif self.epochs <= len(self.run.floor):
             self._pruned = accuracy < self.run.floor[self.epochs - 1]
 
     @property
@@ -116,10 +133,17 @@ class Course:
         """Whether to evaluate on the test images. Only a confirmed run does so, after its last epoch."""
         return self.last and self.run.phase == Phase.CONFIRM and not self._diverged
 
-    def record(self, engine: str, tested: Score | None) -> RunRecord:
-        """Make the record of a run that has ended. `tested` is the run's score on the test images."""
-        run, final = self.run, self._points[-1]
-        return RunRecord(
+    def end(self, engine: str, scores: Tensor | None, test_labels: Tensor) -> Trained:
+        """Make the record and the predictions of a run that has ended.
+
+        Args:
+            engine: the name of the engine.
+            scores: the class scores of the test images, `(n, classes)`. None unless `wants_test`.
+            test_labels: the true classes of the test images, `(n,)`.
+        """
+        run, final, validated = self.run, self._points[-1], self._validated
+        tested = None if scores is None else measure(scores, test_labels, self._classes)
+        record = RunRecord(
             phase=run.phase,
             arm=run.arm.name,
             setting=name_setting(run.setting),
@@ -130,42 +154,44 @@ class Course:
             train_loss=None if self._diverged else final.train_loss,
             train_accuracy=None if self._diverged else final.train_accuracy,
             validation_accuracy=final.validation_accuracy,
-            test_accuracy=None if tested is None else tested.accuracy,
-            test_balanced_accuracy=None if tested is None else tested.balanced_accuracy,
+            test_accuracy=None if tested is None else tested.metrics["accuracy"],
+            test_balanced_accuracy=None if tested is None else tested.metrics["balanced_accuracy"],
+            validation_metrics={} if validated is None else validated.metrics,
+            test_metrics={} if tested is None else tested.metrics,
+            test_by_class={} if tested is None else tested.by_class,
             epochs=tuple(point for point in self._points if math.isfinite(point.train_loss)),
             cause="the loss became infinite or no number" if self._diverged else None,
         )
+        return Trained(record=record, predictions=None if tested is None else tested.predictions)
 
 
-def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> RunRecord:
-    """Train one run to its end and return its record."""
+def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> Trained:
+    """Train one run to its end. Return its record and its predictions for the test images."""
     device = dataset.images.device
     course = Course(run, dataset, validation=validation)
     validation_indices = course.validation_indices.to(device)
-    held_out = dataset.images[validation_indices], dataset.labels[validation_indices]
+    held_out, labels = dataset.images[validation_indices], dataset.labels[validation_indices]
     with seeded_streams(run.seed, "dropout", device):
         while not course.ended:
             course.add_epoch(
                 *_train_epoch(trainer, course.draw_order().to(device), run.recipe.batch_size, course.epochs)
             )
             if course.wants_validation:
-                correct = _evaluate(trainer, run.seed, *held_out)
-                course.add_validation(sum(correct.tolist()) / len(held_out[1]))
-    tested = None
-    if course.wants_test:
-        correct = _evaluate(trainer, run.seed, dataset.test_images, dataset.test_labels)
-        tested = compute_score(correct.tolist(), dataset.count_test_images())
-    return course.record(trainer.name, tested)
+                scores = _evaluate(trainer, run.seed, held_out)
+                correct = int(count_correct(scores, labels).item())
+                course.add_validation(correct / len(labels), scores, labels)
+    tested = _evaluate(trainer, run.seed, dataset.test_images) if course.wants_test else None
+    return course.end(trainer.name, tested, dataset.test_labels)
 
 
-def _evaluate(trainer: Trainer, seed: int, images: Tensor, labels: Tensor) -> Tensor:
-    """Count the correct predictions of each class.
+def _evaluate(trainer: Trainer, seed: int, images: Tensor) -> Tensor:
+    """Compute the class scores of the images, `(n, classes)`.
 
     Random numbers that a network draws here are the same in every evaluation. They come from a stream of
     their own, so they do not change the random numbers of training.
     """
     with seeded_streams(seed, "evaluation", images.device):
-        return trainer.evaluate(images, labels)
+        return trainer.predict(images)
 
 
 def settle_process(threads: int) -> None:

@@ -58,8 +58,7 @@ def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, 
         with seeded_streams(run.seed, "evaluation", device):
             for count in sorted({size for n in evaluated for size in _list_sizes(n, EVALUATION_BATCH)}):
                 chosen = torch.arange(count, device=device) % len(dataset.labels)
-                images, labels = dataset.images[chosen], dataset.labels[chosen]
-                call_foreign(model, functools.partial(first.trainer.evaluate, images, labels))
+                call_foreign(model, functools.partial(first.trainer.predict, dataset.images[chosen]))
     return cautions
 
 

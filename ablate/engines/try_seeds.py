@@ -51,7 +51,7 @@ def pass_again(attempt: Attempt, dataset: Dataset, passes: int = FURTHER_PASSES)
     """
     run, trainer, device = attempt.run, attempt.trainer, dataset.images.device
     chosen = torch.arange(CHECKED_IMAGES, device=device) % len(dataset.labels)
-    images, labels = dataset.images[chosen], dataset.labels[chosen]
+    images = dataset.images[chosen]
     with seeded_streams(run.seed, "passes", device):
         for _ in range(passes):
             copy = images.clone(memory_format=trainer.image_format)
@@ -60,7 +60,7 @@ def pass_again(attempt: Attempt, dataset: Dataset, passes: int = FURTHER_PASSES)
         states = read_streams()
     with seeded_streams(run.seed, "evaluation", device):
         for _ in range(passes):
-            call_foreign(run.arm.model, functools.partial(trainer.evaluate, images, labels))
+            call_foreign(run.arm.model, functools.partial(trainer.predict, images))
     return states
 
 

@@ -18,10 +18,11 @@ from ablate.design.runs import Run, name_setting
 from ablate.devices.memory import free_unused
 from ablate.engines.choice import choose_trainer, trains_in_cohorts
 from ablate.engines.cohort import make_cohort_key, reason_against, train_together
-from ablate.engines.training import train
+from ablate.engines.training import Trained, train
 from ablate.errors import format_error
 from ablate.interruption import Interrupted
 from ablate.models.own import locate_in_own_code
+from ablate.records.predictions import encode_predictions
 from ablate.records.run_records import Phase, RunRecord, Status
 from ablate.torch_settings import keep_torch_settings
 
@@ -54,11 +55,14 @@ class Conditions:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A run's record. For an arm's first confirmed seed, also the parameters in torch.save's format."""
+    """A run's record, and the contents of the files that the run leaves in the report folder."""
 
     run: Run
     record: RunRecord
     checkpoint: bytes | None = None
+    """The parameters in torch.save's format, for an arm's first confirmed seed."""
+    predictions: bytes | None = None
+    """The predictions for the test images from `encode_predictions`, for complete confirmed runs."""
 
 
 def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = None) -> Outcome:
@@ -76,14 +80,14 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
         with keep_torch_settings():  # other runs follow in this process
             dataset = placed or conditions.load(run.recipe.input_size)
             trainer = choose_trainer(run, dataset, dataset.images.device)
-            record = train(run, trainer, dataset, validation=conditions.validation)
-            checkpoint = _checkpoint(run, trainer.model.state_dict())
+            trained = train(run, trainer, dataset, validation=conditions.validation)
+            outcome = _make_outcome(run, trained, trainer.model.state_dict())
     except Interrupted:
         raise
     except BaseException as error:  # noqa: BLE001  # a user's own layers can raise anything, or exit
         cause = f"{format_error(error)}{locate_in_own_code(error)}"
         return record_failure(run, cause, status=Status.OOM if _lacks_memory(error) else Status.FAILED)
-    return Outcome(run=run, record=record, checkpoint=checkpoint)
+    return outcome
 
 
 def execute_group(
@@ -137,9 +141,9 @@ def _execute_together(
     while left and places > 1:
         try:
             for finished in train_together(left, dataset, validation=conditions.validation, places=places):
-                checkpoint = _checkpoint(finished.run, finished.state)
+                outcome = _make_outcome(finished.run, finished, finished.state)
                 left.remove(finished.run)
-                yield Outcome(run=finished.run, record=finished.record, checkpoint=checkpoint)
+                yield outcome
         except UNTRAINABLE as error:
             lacks_memory = _lacks_memory(error)
             cause = f"trained alone, because its cohort of {places} failed: {format_error(error)}"
@@ -153,6 +157,16 @@ def _execute_together(
     for run in left:
         outcome = execute(run, conditions, placed)
         yield replace(outcome, record=replace(outcome.record, cause=outcome.record.cause or cause))
+
+
+def _make_outcome(run: Run, trained: Trained, state: Mapping[str, torch.Tensor]) -> Outcome:
+    made = trained.predictions
+    return Outcome(
+        run=run,
+        record=trained.record,
+        checkpoint=_checkpoint(run, state),
+        predictions=None if made is None else encode_predictions(made, name_setting(run.setting)),
+    )
 
 
 def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:

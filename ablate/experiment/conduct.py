@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -225,9 +227,16 @@ class Conduct:
         return left
 
     def _record(self, outcome: Outcome) -> None:
-        if outcome.checkpoint is not None:  # must precede the record: recorded runs never train again
-            self._folder.write_checkpoint(outcome.run.arm.slug, outcome.checkpoint)
+        slug, seed = outcome.run.arm.slug, outcome.run.seed
+        # The files must precede the record: recorded runs never train again.
+        if outcome.checkpoint is not None:
+            self._folder.write_checkpoint(slug, outcome.checkpoint)
+        if outcome.predictions is not None:
+            self._folder.write_predictions(slug, seed, outcome.predictions, self._read_test_labels)
         self._store.add_run(self._plan.key(outcome.run), outcome.record)
+
+    def _read_test_labels(self) -> np.ndarray[Any, Any]:
+        return self._conditions.load(None).test_labels.cpu().numpy()
 
     def _make_throughput(self, arms: Iterable[Arm]) -> Throughput:
         runs = [self._plan.make_first_run(arm) for arm in arms]

@@ -7,21 +7,32 @@ import pandas as pd
 
 from ablate.experiment.plan import Plan
 from ablate.records.run_records import CRASHED, Phase, Status, TimingBlock, TuningOutcome
-from ablate.records.tables import make_epochs_frame, make_frame, make_runs_frame
+from ablate.records.tables import (
+    make_epochs_frame,
+    make_frame,
+    make_metrics_frame,
+    make_recalls_frame,
+    make_runs_frame,
+)
 
 
 def make_tables(plan: Plan, blocks: Sequence[TimingBlock]) -> dict[str, pd.DataFrame]:
-    """Make the tables `runs`, `epochs`, `tuning` and `timing` from all records so far."""
+    """Make the tables `runs`, `epochs`, `tuning` and `timing` from all records so far.
+
+    If a record has metrics, also make `metrics`, and if one was tested, `recalls`. Older records lack them.
+    """
     # Older records lack the values of factors that were added later. So all values come from the plan.
     records = [
         replace(record, values={**run.arm.factors, **run.setting}) for run, record in plan.find_recorded()
     ]
     values = list(dict.fromkeys([*plan.study.factor_names, *plan.study.tuning.ranges]))
+    later = {"metrics": make_metrics_frame(records), "recalls": make_recalls_frame(records)}
     return {
         "runs": make_runs_frame(records, values),
         "epochs": make_epochs_frame(records),
         "tuning": make_frame("tuning", (asdict(row) for row in _list_tuning_outcomes(plan))),
         "timing": make_frame("timing", (asdict(block) for block in blocks)),
+        **{name: table for name, table in later.items() if len(table)},
     }
 
 

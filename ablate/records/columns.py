@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from ablate.metrics import METRICS
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
@@ -92,8 +94,20 @@ COLUMNS: dict[str, Column] = {
     "inside": Column(unit="", dtype="boolean", meaning="whether the published value lies within the prediction interval"),
     "label": Column(unit="", dtype="string", meaning="true class of the images"),
     "guess": Column(unit="", dtype="string", meaning="class that the arm's network of seed 0 predicts for them"),
+    "recall": Column(unit="", dtype="Float64", meaning="share of the test images of this true class that the trained network classifies correctly"),
+    "test_images": Column(unit="", dtype="Int64", meaning="number of test images with this true class"),
     "images": Column(unit="", dtype="Int64", meaning="number of test images with this true class and this prediction; pairs of classes without such images have no row"),
 }  # fmt: skip
+for _name, _metric in METRICS.items():
+    for _split in ("validation", "test"):
+        COLUMNS.setdefault(
+            f"{_split}_{_name}",
+            Column(
+                unit=_metric.unit if _metric.unit == "nats" else "",
+                dtype="Float64",
+                meaning=f"{_metric.meaning}; on the {_split} images",
+            ),
+        )
 
 TABLES: dict[str, tuple[str, ...]] = {
     "runs": ("phase", "arm", "setting", "seed", "status", "train_loss", "train_accuracy", "validation_accuracy", "test_accuracy", "test_balanced_accuracy"),
@@ -108,6 +122,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "timing": ("arm", "block", "position", "examples", "seconds", "disturbed"),
     "references": ("reference", "metric", "published", "source", "mean", "prediction_low", "prediction_high", "inside"),
     "confusion": ("arm", "label", "guess", "images"),
+    "metrics": ("phase", "arm", "setting", "seed", *(f"validation_{name}" for name in METRICS), *(f"test_{name}" for name in METRICS)),
+    "recalls": ("arm", "seed", "label", "recall", "test_images"),
 }  # fmt: skip
 """The columns of each table. `runs` also has a column for each factor and tuned parameter, after `status`."""
 
@@ -115,5 +131,6 @@ LATER_COLUMNS = ("test_balanced_accuracy",)
 """Columns that tables of older versions lack. Such a table is read with empty cells in these columns."""
 INPUT_TABLES = ("runs", "epochs", "tuning", "timing")
 """The tables that a report is computed from. All other tables are computed from these tables."""
-OPTIONAL_TABLES = ("confusion",)
-"""Input tables that a folder can lack. For example, networks that were not inspected have no `confusion`."""
+OPTIONAL_TABLES = ("confusion", "metrics", "recalls")
+"""Input tables that a folder can lack. For example, networks that were not inspected have no `confusion`, and
+folders of older versions have no `metrics` and no `recalls`."""

@@ -3,7 +3,7 @@
 import os
 import socket
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from ablate.errors import FolderError
 from ablate.records.columns import INPUT_TABLES, OPTIONAL_TABLES
 from ablate.records.files import write_whole
+from ablate.records.predictions import Array, encode_labels, locate_labels, locate_predictions
 from ablate.records.provenance import FILE, Provenance, read_provenance, write_provenance
 from ablate.records.tables import read_table, write_table
 from ablate.study import study_file
@@ -130,6 +131,12 @@ class ReportFolder:
     def locate_checkpoint(self, slug: str) -> Path:
         """Return the path of the file with the parameters that an arm's first confirmed run trained."""
         return self.path / "checkpoints" / f"{slug}.pt"
+
+    def write_predictions(self, slug: str, seed: int, content: bytes, labels: Callable[[], Array]) -> None:
+        """Write a confirmed run's predictions. First write the test images' `labels` if they are missing."""
+        if not (path := locate_labels(self.path)).exists():
+            write_whole(path, encode_labels(labels()))
+        write_whole(locate_predictions(self.path, slug, seed), content)
 
     def _choose_old_name(self) -> Path:
         number = 1

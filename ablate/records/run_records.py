@@ -70,6 +70,12 @@ class RunRecord:
     test_accuracy: float | None = None
     test_balanced_accuracy: float | None = None
     """None in records that were written before this value existed."""
+    validation_metrics: dict[str, float] = field(default_factory=dict)
+    """The metrics on the validation images, by name. Empty in older records and without such images."""
+    test_metrics: dict[str, float] = field(default_factory=dict)
+    """The metrics on the test images, by name. Empty in older records and before the confirm phase."""
+    test_by_class: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """For each class with test images: how many are classified correctly, and how many there are."""
     epochs: tuple[EpochPoint, ...] = ()
     cause: str | None = field(default=None, compare=False)
 
@@ -85,6 +91,9 @@ class RunRecord:
                 "phase": Phase(raw["phase"]),
                 "status": Status(raw["status"]),
                 "epochs": tuple(EpochPoint(**point) for point in raw["epochs"]),
+                "test_by_class": {
+                    label: (right, images) for label, (right, images) in raw.get("test_by_class", {}).items()
+                },
             }
         )
 

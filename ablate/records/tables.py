@@ -43,6 +43,37 @@ def make_epochs_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     )
 
 
+def make_metrics_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Make the table of metrics: one row per run that has metrics, sorted. Equal studies give equal bytes."""
+    rows = (
+        {
+            **vars(record),
+            **{f"validation_{name}": value for name, value in record.validation_metrics.items()},
+            **{f"test_{name}": value for name, value in record.test_metrics.items()},
+        }
+        for record in records
+        if record.validation_metrics or record.test_metrics
+    )
+    return make_frame("metrics", rows).sort_values(["phase", "arm", "setting", "seed"], ignore_index=True)
+
+
+def make_recalls_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Make the table of recalls: a row for each confirmed run and class, sorted by arm and seed."""
+    rows = (
+        {
+            "arm": record.arm,
+            "seed": record.seed,
+            "label": label,
+            "recall": right / images,
+            "test_images": images,
+        }
+        for record in records
+        for label, (right, images) in record.test_by_class.items()
+    )
+    # A stable sort keeps the classes of a run in the data set's order.
+    return make_frame("recalls", rows).sort_values(["arm", "seed"], kind="stable", ignore_index=True)
+
+
 def write_table(made: pd.DataFrame, path: Path) -> None:
     """Write the table as CSV in SI units. The file is written completely or not at all."""
     write_whole(path, made.to_csv(index=False, lineterminator="\n").encode())

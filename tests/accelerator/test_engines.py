@@ -114,10 +114,12 @@ def test_whole_runs_on_the_device_are_those_on_the_cpu(digits) -> None:
     ]
     here = digits.to(torch.device(SIM))
     by_loop = [
-        keep_numbers(train(run, LoopTrainer(run, here, torch.device(SIM)), here, validation=60))
+        keep_numbers(train(run, LoopTrainer(run, here, torch.device(SIM)), here, validation=60).record)
         for run in runs
     ]
-    on_cpu = [keep_numbers(train(run, LoopTrainer(run, digits, CPU), digits, validation=60)) for run in runs]
+    on_cpu = [
+        keep_numbers(train(run, LoopTrainer(run, digits, CPU), digits, validation=60).record) for run in runs
+    ]
     together = train_together(runs, here, validation=60, places=2)
     by_seed = {finished.run.seed: keep_numbers(finished.record) for finished in together}
     for run, device, cpu in zip(runs, by_loop, on_cpu, strict=True):

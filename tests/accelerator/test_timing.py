@@ -70,7 +70,7 @@ def test_the_seconds_of_an_epoch_are_those_of_the_device(digits) -> None:
     run = make_lenet_run(batch_size=64, epochs=1, train_images=256)
     here = digits.to(torch.device(SIM))
     with play(kernel_seconds=1e-3, bytes_per_second=1e15, launch_seconds=1e-6), count() as counts:
-        record = train(run, LoopTrainer(run, here, torch.device(SIM)), here, validation=60)
+        record = train(run, LoopTrainer(run, here, torch.device(SIM)), here, validation=60).record
     assert record.epochs[-1].train_seconds > 4 * 40 * 1e-3  # four steps of about 41 kernels
     assert record.epochs[-1].train_seconds < counts.kernel_count * 1e-3
 

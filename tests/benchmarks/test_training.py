@@ -60,11 +60,11 @@ def test_an_epoch_and_its_evaluation(benchmark, note, digits: Dataset, engine: s
     settle_process(1)
     run = run_of(0, "recipe.epochs=1")
     trainer = trainer_of(engine, run, digits)
-    record = benchmark.pedantic(
+    ended = benchmark.pedantic(
         train, args=(run, trainer, digits), kwargs={"validation": 0}, rounds=10, warmup_rounds=1
     )
     note(examples=len(digits.labels), kind="one run alone")
-    assert record.status == "complete"
+    assert ended.record.status == "complete"
 
 
 @pytest.mark.benchmark(group="cohort")

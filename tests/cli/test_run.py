@@ -9,6 +9,9 @@ import pandas as pd
 import psutil
 import pytest
 
+from ablate.design.runs import make_slug
+from ablate.records.predictions import read_labels, read_predictions
+from ablate.stats.metric_values import compute_metrics
 from tests.commands import ablate, count_trials, start
 from tests.conftest import SMALL
 
@@ -31,7 +34,7 @@ def runs_csv(folder: Path) -> bytes:
 def test_a_study_leaves_everything_that_a_report_promises(finished: Path) -> None:
     report = finished / "reports" / "small"
     assert {path.name for path in report.iterdir() if not path.name.startswith(".")} == {
-        "report.html", "report.md", "tables", "figures", "study.yaml", "environment.json", "study.db", "checkpoints", "inside.npz",
+        "report.html", "report.md", "tables", "figures", "study.yaml", "environment.json", "study.db", "checkpoints", "predictions", "inside.npz",
     }  # fmt: skip
     assert {path.stem for path in (report / "tables").iterdir()} == {
         "runs",
@@ -42,6 +45,8 @@ def test_a_study_leaves_everything_that_a_report_promises(finished: Path) -> Non
         "tuning",
         "timing",
         "confusion",
+        "metrics",
+        "recalls",
     }
     assert {path.name for path in (report / "checkpoints").iterdir()} == {"baseline.pt", "pooling-max.pt"}
     answer = (finished / "stdout").read_text()
@@ -67,11 +72,39 @@ def test_a_checkpoint_is_the_network_that_was_scored(finished: Path, digits) -> 
     assert row.test_accuracy.item() == pytest.approx(accuracy, abs=1.5 / 360)
 
 
+def test_the_stored_predictions_give_the_test_accuracy_of_every_confirmed_run(finished: Path, digits) -> None:
+    report = finished / "reports/small"
+    runs = pd.read_csv(report / "tables/runs.csv")
+    confirmed = runs[runs.phase == "confirm"]
+    assert len(list((report / "predictions").iterdir())) == len(confirmed) + 1 == 7
+    labels = read_labels(report)
+    assert labels.tolist() == digits.test_labels.tolist()
+    metrics = pd.read_csv(report / "tables/metrics.csv").set_index(["phase", "arm", "setting", "seed"])
+    assert set(metrics.index.get_level_values("phase")) == {"confirm", "tune"}
+    for run in confirmed.itertuples():
+        kept = read_predictions(report, make_slug(run.arm), run.setting, run.seed)
+        assert (kept.guesses == labels).mean() == run.test_accuracy
+        row = metrics.loc[("confirm", run.arm, run.setting, run.seed)]
+        for name, value in compute_metrics(kept.log_probabilities, kept.guesses, labels).items():
+            assert row[f"test_{name}"] == value
+    recalls = pd.read_csv(report / "tables/recalls.csv")
+    assert recalls.groupby(["arm", "seed"])["test_images"].sum().tolist() == [360] * 6
+
+
 def test_one_job_gives_the_bytes_that_two_give(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
     done = ablate("run", "small.yaml", "--jobs", 1, cwd=tmp_path, drawn=False)
     assert done.returncode == 0, done.stderr
     assert runs_csv(tmp_path) == runs_csv(finished)
+    for name in (
+        "tables/metrics.csv",
+        "tables/recalls.csv",
+        "predictions/labels.npz",
+        "predictions/baseline-0.npz",
+    ):
+        assert (tmp_path / "reports/small" / name).read_bytes() == (
+            finished / "reports/small" / name
+        ).read_bytes(), name
 
 
 def test_a_finished_study_trains_nothing_again(finished: Path) -> None:

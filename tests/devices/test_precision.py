@@ -35,7 +35,7 @@ def train(precision: str) -> torch.Tensor:
     trainer = LoopTrainer(run_of(precision), digits, CPU)
     for batch in torch.arange(320).split(32):
         trainer.step(batch)
-    assert trainer.evaluate(digits.test_images, digits.test_labels).sum() > 0
+    assert (trainer.predict(digits.test_images).argmax(1) == digits.test_labels).any()
     return torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
 
 

@@ -60,7 +60,7 @@ def parameters_after(trainer: LoopTrainer, batches: int, *, evaluating: Dataset 
     for batch in torch.arange(batches * 64).split(64):
         trainer.step(batch)
         if evaluating is not None:
-            trainer.evaluate(evaluating.test_images, evaluating.test_labels)
+            trainer.predict(evaluating.test_images)
     return torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
 
 
@@ -255,7 +255,7 @@ def test_augmented_training_differs_from_plain_and_repeats_to_the_bit(digits, ki
 def test_augmented_runs_repeat_and_leave_the_global_generator_alone(digits) -> None:
     run = run_of("flip_crop", epochs=1)
     before = torch.random.get_rng_state()
-    records = [train(run, LoopTrainer(run, digits, CPU), digits, validation=240) for _ in range(2)]
+    records = [train(run, LoopTrainer(run, digits, CPU), digits, validation=240).record for _ in range(2)]
     assert torch.equal(before, torch.random.get_rng_state())
     assert records[0].train_loss == records[1].train_loss
     assert records[0].test_accuracy == records[1].test_accuracy
@@ -264,7 +264,7 @@ def test_augmented_runs_repeat_and_leave_the_global_generator_alone(digits) -> N
 def test_images_are_evaluated_as_they_are(digits) -> None:
     trainer = loop("flip_crop", digits)
     seen = seen_by(trainer)
-    trainer.evaluate(digits.test_images, digits.test_labels)
+    trainer.predict(digits.test_images)
     assert torch.equal(torch.cat(seen), digits.test_images)
 
 

@@ -51,7 +51,7 @@ def by_the_loop(fashion: Dataset) -> list[float]:
 
 
 def accuracy(run: Run, engine: type[LoopTrainer | LanesTrainer], dataset: Dataset) -> float:
-    record = train(run, engine(run, dataset, CPU), dataset, validation=VALIDATION)
+    record = train(run, engine(run, dataset, CPU), dataset, validation=VALIDATION).record
     assert record.test_accuracy is not None
     return record.test_accuracy
 

@@ -83,10 +83,8 @@ def test_lanes_train_what_they_cover_like_the_loop(model: str, keywords: dict[st
         assert (flat(fast.model) - flat(loop.model)).norm() <= 1e-4 * (flat(loop.model) - start).norm()
     loss, correct = loop.totals().tolist()
     assert fast.totals().tolist() == [pytest.approx(loss, rel=1e-4), pytest.approx(correct, abs=2)]
-    by_class = fast.evaluate(DIGITS.test_images, DIGITS.test_labels)
-    assert by_class.tolist() == pytest.approx(
-        loop.evaluate(DIGITS.test_images, DIGITS.test_labels).tolist(), abs=1.5
-    )
+    scores = loop.predict(DIGITS.test_images)
+    assert (fast.predict(DIGITS.test_images) - scores).norm() <= 1e-4 * scores.norm()
 
 
 @pytest.mark.parametrize(
@@ -166,7 +164,7 @@ def test_a_cohort_says_why_it_leaves_batch_norm_to_the_loop(model: str) -> None:
 @pytest.mark.parametrize("model", SMALL)
 def test_whatever_trains_them_they_learn_the_digits(model: str) -> None:
     run = run_of(model, {"dropout": 0}, epochs=3, optimizer="adam", learning_rate=0.003)
-    record = train(run, choose_trainer(run, DIGITS, CPU), DIGITS, validation=200)
+    record = train(run, choose_trainer(run, DIGITS, CPU), DIGITS, validation=200).record
     assert record.status == "complete"
     assert record.test_accuracy is not None
     assert record.test_accuracy > 0.4

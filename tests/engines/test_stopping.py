@@ -19,7 +19,7 @@ from tests.conftest import CPU
 
 
 class Scripted:
-    """A trainer that trains nothing and returns the given accuracies, epoch by epoch."""
+    """A trainer that trains nothing. Its class scores reach the given accuracies, if all labels are 0."""
 
     name = "scripted"
     model = nn.Sequential()
@@ -36,9 +36,15 @@ class Scripted:
     def totals(self) -> Tensor:
         return torch.tensor([self._loss, 0.0])
 
-    def evaluate(self, images: Tensor, labels: Tensor) -> Tensor:
-        self.evaluated.append(len(labels))
-        return torch.tensor([round(next(self._accuracies) * len(labels))])
+    def predict(self, images: Tensor) -> Tensor:
+        self.evaluated.append(len(images))
+        scores = torch.zeros(len(images), 10)
+        scores[round(next(self._accuracies) * len(images)) :, 1] = 1
+        return scores
+
+
+def label_all_0(digits: Dataset) -> Dataset:
+    return replace(digits, labels=torch.zeros_like(digits.labels))
 
 
 def search_run(epochs: int, *floor: float) -> Run:
@@ -51,7 +57,7 @@ def scripted(
     digits: Dataset, accuracies: list[float], *floor: float, loss: float = 1.0, validation: int = 240
 ) -> RunRecord:
     run = search_run(len(accuracies), *floor)
-    return train(run, Scripted(accuracies, loss), digits, validation=validation)
+    return train(run, Scripted(accuracies, loss), label_all_0(digits), validation=validation).record
 
 
 def made(record: RunRecord) -> list[float]:
@@ -133,7 +139,7 @@ def test_a_run_ends_after_the_first_epoch_but_the_last_that_is_below_the_floor(
 
 def test_a_stopped_run_looks_at_the_validation_images_and_at_no_others(digits) -> None:
     trainer = Scripted([0.9, 0.1, 0.9, 0.9])
-    train(search_run(4, 0.5, 0.5), trainer, digits, validation=240)
+    train(search_run(4, 0.5, 0.5), trainer, label_all_0(digits), validation=240)
     assert trainer.evaluated == [240, 240]
 
 
@@ -151,7 +157,7 @@ def test_without_validation_images_there_is_nothing_to_stop_by(digits) -> None:
 def test_a_stopped_run_is_the_beginning_of_the_run_that_was_not(digits) -> None:
     def trained(*floor: float) -> RunRecord:
         run = search_run(4, *floor)
-        return train(run, LoopTrainer(run, digits, CPU), digits, validation=240)
+        return train(run, LoopTrainer(run, digits, CPU), digits, validation=240).record
 
     whole = trained()
     reached = [point.validation_accuracy for point in whole.epochs if point.validation_accuracy is not None]

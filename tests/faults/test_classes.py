@@ -17,10 +17,10 @@ from ablate.data.datasets import DATASETS, find_dataset
 from ablate.data.loading import Dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run
-from ablate.engines.accuracy import compute_score
 from ablate.engines.cohort import Cohort
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import EVALUATION_BATCH, LoopTrainer
+from ablate.engines.predictions import count_correct, measure
 from ablate.errors import DataError
 from ablate.records.columns import TABLES
 from ablate.records.tables import read_table, write_table
@@ -185,23 +185,26 @@ def test_all_engines_count_every_class_and_a_class_without_images_does_not_count
     if reason_against(run, uneven, CPU) is None:
         trainers.append(LanesTrainer(run, uneven, CPU))
         trainers[-1].model.load_state_dict(loop.model.state_dict())
-    right = guesses == uneven.test_labels
-    by_class = uneven.test_labels[right].bincount(minlength=10)
     for trainer in trainers:
-        correct = trainer.evaluate(uneven.test_images, uneven.test_labels)
-        assert correct.dtype == torch.int64
-        assert (correct - by_class).abs().sum() <= 1  # engines round differently
+        assert (trainer.predict(uneven.test_images).argmax(1) != guesses).sum() <= 1  # they round differently
     cohort = Cohort(run, uneven, examples=64, places=2)
     cohort.parameters[1] = torch.cat([parameter.detach().flatten() for parameter in loop.model.parameters()])
     everyone = torch.arange(len(uneven.test_labels)).expand(2, -1)
-    counted = cohort.count_correct(uneven.test_images, uneven.test_labels, everyone)
-    assert counted.shape == (2, 10)
-    assert (counted[1] - by_class).abs().sum() <= 1
-    score = compute_score(by_class.tolist(), uneven.count_test_images())
-    assert score.accuracy == int(right.sum()) / len(right)
+    scores = cohort.predict(uneven.test_images, everyone)
+    assert scores.shape == (2, len(guesses), 10)
+    assert (scores[1].argmax(1) != guesses).sum() <= 1
+    measured = measure(loop.predict(uneven.test_images), uneven.test_labels, uneven.classes)
+    right = guesses == uneven.test_labels
+    assert measured.metrics["accuracy"] == int(right.sum()) / len(right)
+    assert measured.by_class == {
+        name: (int(right[uneven.test_labels == label].sum()), images)
+        for label, (name, images) in enumerate(zip(uneven.classes, uneven.count_test_images(), strict=True))
+        if images
+    }
+    assert len(measured.by_class) == 9
     with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
         reference = balanced_accuracy_score(uneven.test_labels, guesses)
-    assert score.balanced_accuracy == pytest.approx(reference, abs=1e-15)
+    assert measured.metrics["balanced_accuracy"] == pytest.approx(reference, abs=1e-15)
 
 
 def test_a_smaller_last_batch_of_evaluation_counts_by_its_images(digits: Dataset, small) -> None:
@@ -220,7 +223,7 @@ def test_a_smaller_last_batch_of_evaluation_counts_by_its_images(digits: Dataset
     images, labels = digits.images[: EVALUATION_BATCH + 1], digits.labels[: EVALUATION_BATCH + 1]
     guesses = predict(trainer, images)
     labels = torch.where(torch.arange(len(labels)) == EVALUATION_BATCH, guesses, (guesses + 1) % 10)
-    assert trainer.evaluate(images, labels).tolist() == labels[-1:].bincount(minlength=10).tolist()
+    assert count_correct(trainer.predict(images), labels) == 1
 
 
 def write_idx(path: Path, values: np.ndarray, *, compressed: bool = False) -> None:

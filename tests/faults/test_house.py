@@ -13,6 +13,7 @@ ALLOWED = {
     "records.files": "write_whole itself",
     "engines.lanes_library": "the compiled engine in the user's cache, written to a temporary file and renamed",
     "bench.peer": "random data files in a folder of the benchmark",
+    "records.predictions": "writes into memory; write_whole writes the file",
     "records.views": "writes into memory; write_whole writes the file",
     "figures.canvas": "writes into memory; write_whole writes the file",
 }

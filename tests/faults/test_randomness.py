@@ -122,7 +122,7 @@ def test_a_network_that_draws_from_global_generators_is_determined_by_its_seed(
         with seeded_streams(5, "dropout"):
             trainer.step(torch.arange(32))
         with seeded_streams(5, "evaluation"):
-            trainer.evaluate(dataset.images[:50], dataset.labels[:50])
+            trainer.predict(dataset.images[:50])
         ends.append(torch.cat([tensor.flatten() for tensor in trainer.model.state_dict().values()]))
     assert torch.equal(*ends)
 
@@ -269,8 +269,8 @@ def test_how_often_a_network_is_evaluated_does_not_change_its_training(people: F
     for phase in (Phase.TUNE, Phase.CONFIRM):  # tuning evaluates after the last epoch only
         arm = layout.arms[0]
         run = Run(phase=phase, arm=arm, setting={"epochs": 3}, seed=1)
-        record = train(run, LoopTrainer(run, dataset, torch.device("cpu")), dataset, validation=100)
-        losses.append([point.train_loss for point in record.epochs])
+        trained = train(run, LoopTrainer(run, dataset, torch.device("cpu")), dataset, validation=100)
+        losses.append([point.train_loss for point in trained.record.epochs])
     assert losses[0] == losses[1]
 
 

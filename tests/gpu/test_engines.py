@@ -138,7 +138,7 @@ def test_the_same_seeds_give_the_same_records_again(keywords, digits: Dataset, d
     def by_loop() -> RunRecord:
         settle_process(1)
         trainer = LoopTrainer(runs[0], there, there.images.device)
-        return without_times(train(runs[0], trainer, there, validation=0))
+        return without_times(train(runs[0], trainer, there, validation=0).record)
 
     first = by_cohort()
     assert first == by_cohort()

@@ -176,6 +176,6 @@ def test_the_fast_engine_trains_it_where_there_is_a_compiler(digits) -> None:
 @pytest.mark.parametrize("hidden", [[], [64], [64, 32]], ids=str)
 def test_it_learns_the_digits(digits, hidden: list[Value]) -> None:
     run = run_of(hidden=hidden, activation="relu")
-    record = train(run, LoopTrainer(run, digits, CPU), digits, validation=240)
+    record = train(run, LoopTrainer(run, digits, CPU), digits, validation=240).record
     assert record.test_accuracy is not None
     assert record.test_accuracy > 0.9

@@ -28,6 +28,9 @@ RECORD = RunRecord(
     validation_accuracy=0.8,
     test_accuracy=0.1 + 0.2,
     test_balanced_accuracy=0.25,
+    validation_metrics={"accuracy": 0.8, "log_loss": 0.7},
+    test_metrics={"accuracy": 0.1 + 0.2, "balanced_accuracy": 0.25, "log_loss": 1 / 3},
+    test_by_class={"shirt": (3, 10), "coat": (0, 1)},
     epochs=(EpochPoint(epoch=0.2, train_loss=0.5, train_accuracy=0.7), EpochPoint(epoch=1, train_loss=0.25, train_accuracy=0.9, validation_accuracy=0.8, train_seconds=1.5, examples_per_second=1000.0)),
 )  # fmt: skip
 DIVERGED = RunRecord(phase="tune", arm="baseline", setting="learning_rate=9", seed=1, values={"pooling": "avg", "learning_rate": 9.0}, status="diverged", engine="loop", cause="the loss became infinite or no number")  # fmt: skip
@@ -135,8 +138,31 @@ def test_a_table_of_an_older_version_is_read_with_empty_cells_in_the_later_colum
 
 def test_a_record_of_an_older_version_is_read_without_the_later_values() -> None:
     raw = json.loads(RECORD.to_json())
-    del raw["test_balanced_accuracy"]
-    assert RunRecord.from_json(json.dumps(raw)) == replace(RECORD, test_balanced_accuracy=None)
+    for later in ("test_balanced_accuracy", "validation_metrics", "test_metrics", "test_by_class"):
+        del raw[later]
+    old = RunRecord.from_json(json.dumps(raw))
+    assert old == replace(
+        RECORD, test_balanced_accuracy=None, validation_metrics={}, test_metrics={}, test_by_class={}
+    )
+    assert tables.make_metrics_frame([old]).empty
+    assert tables.make_recalls_frame([old]).empty
+
+
+def test_metrics_and_recalls_have_a_row_for_each_run_that_has_them(tmp_path: Path) -> None:
+    tuned = replace(RECORD, phase="tune", seed=0, test_accuracy=None, test_metrics={}, test_by_class={})
+    records = [tuned, replace(RECORD, seed=11), DIVERGED, RECORD]
+    for name, make in (("metrics", tables.make_metrics_frame), ("recalls", tables.make_recalls_frame)):
+        tables.write_table(make(records), tmp_path / f"{name}.csv")
+        assert tables.read_table(name, tmp_path / f"{name}.csv").equals(make(list(reversed(records))))
+    metrics = tables.make_metrics_frame(records)
+    assert metrics[["phase", "seed"]].to_numpy().tolist() == [["confirm", 3], ["confirm", 11], ["tune", 0]]
+    assert metrics["validation_log_loss"].tolist() == [0.7, 0.7, 0.7]
+    assert metrics["test_log_loss"].tolist() == [1 / 3, 1 / 3, pd.NA]
+    assert metrics["test_accuracy"].tolist() == [0.1 + 0.2, 0.1 + 0.2, pd.NA]
+    assert metrics["test_brier"].isna().all()
+    assert tables.make_recalls_frame(records).to_numpy().tolist() == [
+        ["pooling=max", seed, *row] for seed in (3, 11) for row in (["shirt", 0.3, 10], ["coat", 0.0, 1])
+    ]
 
 
 def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""The metrics of a run: for each, which direction is better, its unit, and which difference is small.
+
+A metric is computed from class scores by `ablate/stats/metric_values.py`. This registry needs neither torch
+nor scikit-learn, so that a study file and a report can name a metric without them.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """What a metric means, and how its values are judged and written."""
+
+    higher_is_better: bool
+    margin: float
+    """A difference up to this size is usually too small to matter."""
+    unit: Literal["points", "nats", "number"]
+    """How a difference is written: `points` for shares (0.01 is one percentage point), `nats` for a loss in
+    natural logarithms, `number` for a value without a unit."""
+    meaning: str
+    least_classes: int = 2
+    """With fewer classes, the metric says nothing and is not computed."""
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(
+        higher_is_better=True,
+        margin=0.01,
+        unit="points",
+        meaning="share of the images that the network classifies correctly",
+    ),
+    "balanced_accuracy": Metric(
+        higher_is_better=True,
+        margin=0.01,
+        unit="points",
+        meaning="mean of the recalls of all classes that have images, so every class counts the same",
+    ),
+    "macro_f1": Metric(
+        higher_is_better=True,
+        margin=0.01,
+        unit="points",
+        meaning="mean over the classes that have images of F1, the harmonic mean of precision and recall",
+    ),
+    "log_loss": Metric(
+        higher_is_better=False,
+        margin=0.02,
+        unit="nats",
+        meaning="mean of the negative logarithm of the true class's probability (cross-entropy)",
+    ),
+    "brier": Metric(
+        higher_is_better=False,
+        margin=0.01,
+        unit="number",
+        meaning="mean squared distance between the probabilities and the true class, summed over the "
+        "classes: 0 is perfect, 2 is the worst (Brier 1950)",
+    ),
+    "calibration_error": Metric(
+        higher_is_better=False,
+        margin=0.01,
+        unit="points",
+        meaning="expected calibration error: mean distance between the probability of the predicted class "
+        "and the accuracy, over 15 bins of equal width (Guo et al. 2017)",
+    ),
+    "top_2_accuracy": Metric(
+        higher_is_better=True,
+        margin=0.01,
+        unit="points",
+        meaning="share of the images whose true class is among the two most probable classes",
+        least_classes=3,
+    ),
+    "top_5_accuracy": Metric(
+        higher_is_better=True,
+        margin=0.01,
+        unit="points",
+        meaning="share of the images whose true class is among the five most probable classes",
+        least_classes=6,
+    ),
+}
+"""The metrics by name, in the order in which tables and pages show them."""
