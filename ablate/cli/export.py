@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -74,7 +75,7 @@ def write_arm(folder: Path, arm: str, to: Path) -> list[WrittenFile]:
         WrittenFile(
             path=weights,
             usage=(
-                f"network = {_write_call(run, shape, classes)}",
+                write_call(run.arm.model, run.keywords, shape, len(classes)),
                 f"network.load_state_dict(torch.load({str(weights)!r}, weights_only=True)); network.eval()",
             ),
         ),
@@ -136,13 +137,15 @@ def _count_examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
     return full * images + rest * recipe.batch_size
 
 
-def _write_call(run: Run, image_shape: Sequence[int], classes: Sequence[str]) -> str:
-    """Write a Python expression that builds the untrained network of the run."""
-    usual = models.read_keywords(run.arm.model)
-    named = {k: v for k, v in run.keywords.items() if format_value(v) != format_value(usual[k])}
+def write_call(model: str, keywords: Mapping[str, Any], image_shape: Sequence[int], classes: int) -> str:
+    """Write Python that builds a network, untrained, as `network`. It first allows a user's own code."""
+    usual = models.read_keywords(model)
+    named = {k: v for k, v in keywords.items() if format_value(v) != format_value(usual[k])}
+    package = model.partition(":")[0].partition(".")[0]
+    allowed = f"ablate.models.own.allow([{package!r}]); " if ":" in model else ""
     return (
-        f"ablate.models.build({run.arm.model!r}, {named!r}, input_shape={tuple(image_shape)}, "
-        f'classes={len(classes)}, init="default", seed=0)'
+        f"{allowed}network = ablate.models.build({model!r}, {named!r}, input_shape={tuple(image_shape)}, "
+        f'classes={classes}, init="default", seed=0)'
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ablate import models
+from ablate.cli.export import write_call
 from ablate.design.designs import lay_out
 from ablate.errors import ModelError, StudyError
 from ablate.models import own
@@ -53,6 +54,17 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(own, "_allowed", [])
     monkeypatch.delitem(sys.modules, "mynets", raising=False)
     return "mynets:build"
+
+
+def test_the_code_that_export_prints_allows_a_network_before_it_builds_it(
+    nets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own.allow(["mynets"])
+    code = write_call(nets, {"width": 4}, SHAPE, 10)
+    monkeypatch.setattr(own, "_allowed", [])
+    given: dict[str, object] = {}
+    exec(f"import ablate.models\n{code}", given)
+    assert isinstance(given["network"], torch.nn.Module)
 
 
 def build(model: str, *, init: str = "default", seed: int = 0, **settings: object) -> torch.nn.Module:
