@@ -253,7 +253,10 @@ class StudySpec(_Part):
             yield "validation", told
         images, classes = self.dataset.facts.train_images, self.dataset.facts.classes
         if images - self.validation < classes:
-            told = f"validation takes {self.validation:,} of {images:,} training images: leave at least"
+            taken = f"{self.validation:,}" + (
+                "" if "validation" in self.model_fields_set else " (its default)"
+            )
+            told = f"validation takes {taken} of {images:,} training images: leave at least"
             yield "validation", f"{told} {classes} to train on"
         elif 0 < self.validation < classes:
             told = f"validation {self.validation} is less than one image per class: set it to {classes}"
