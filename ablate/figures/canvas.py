@@ -33,6 +33,8 @@ MOST_LEVEL = 4
 """A figure with more arms has tilted labels below its axis."""
 LETTER = 0.078
 """The width of one letter of a label, in inches."""
+LINE_HEIGHT = 0.17
+"""The height of one line of a label, in inches."""
 MOST_UPRIGHT = 100
 """An axis with more labels shows only every second label, or every third, and so on."""
 STYLE: dict[Any, Any] = {
@@ -146,10 +148,18 @@ def draw_legend(axes: Axes) -> None:
         axes.legend(handles, entries, fontsize=8, title=None, **beside)
 
 
-def wrap_label(text: object, width: int = LABEL_WIDTH) -> str:
-    """Break a long text into lines, and escape dollar signs, which begin a formula in matplotlib."""
+def wrap_label(text: object, width: int = LABEL_WIDTH, *, most_lines: int | None = None) -> str:
+    """Break a long text into lines, and escape dollar signs, which begin a formula in matplotlib.
+
+    With `most_lines`, the text ends after this many lines, and a word longer than a line is broken.
+    """
     spaced = re.sub(r",(?=\S)", ", ", str(text))
-    parts = textwrap.wrap(spaced, width, break_long_words=False) if len(spaced) > width else [spaced]
+    parts = [spaced]
+    if len(spaced) > width:
+        cut = most_lines is not None
+        parts = textwrap.wrap(
+            spaced, width, break_long_words=cut, max_lines=most_lines, placeholder=" …" if cut else ""
+        )
     return escape_dollars("\n".join(parts))
 
 

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from ablate.figures.canvas import (
     DARK,
+    LINE_HEIGHT,
     MARKERS,
     MOST_ARMS,
     NEUTRAL,
@@ -24,8 +25,6 @@ VALUE_PALETTE = "dark:#5A9_r"
 """The colours of a factor's values. Arms have other colours."""
 CONTRAST_WIDTH, AXIS_WIDTH = 32, 50
 """The most letters in one line of a comparison's label, and in one line of the label below an axis."""
-LINE_HEIGHT = 0.17
-"""The height of one line of a label, in inches."""
 
 
 def draw_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:

@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ablate.figures.canvas import (
     DARK,
+    LINE_HEIGHT,
     MOST_ARMS,
     NEUTRAL,
     NUMBERS,
@@ -113,28 +114,31 @@ def draw_differences_by_epoch(data: pd.DataFrame, study: StudySpec, styles: Styl
     beside = data["beside"].iloc[0]
     quantity = "difference in validation accuracy (points)"
     if beside:
-        quantity += f"\n{wrap_label(f'from {beside}', LABEL_LETTERS)}"
+        quantity += f"\n{wrap_label(f'from {beside}', LABEL_LETTERS, most_lines=2)}"
     if len(curves) <= MOST_TOGETHER:
-        figure, axes = create_panel(width=5.6, height=3.8 + 0.2 * len(curves))
+        names = [wrap_label(label, LEGEND_LETTERS, most_lines=3) for label, _ in curves]
+        lines = sum(name.count("\n") + 1 for name in names)
+        figure, axes = create_panel(width=5.6, height=3.8 + LINE_HEIGHT * lines)
         panels = [axes] * len(curves)
         _prepare_epoch_panel(axes, data, study)
         axes.set(xlabel="epoch", ylabel=quantity)
     else:
-        figure, panels = create_grid(len(curves), 2, width=2.8, height=2.2)
-        for axes, (label, curve) in zip(panels, curves, strict=True):
+        names = [wrap_label(label, most_lines=5) for label, _ in curves]
+        tallest = max(name.count("\n") + 1 for name in names)
+        figure, panels = create_grid(len(curves), 2, width=2.8, height=1.7 + LINE_HEIGHT * tallest)
+        for axes, name, (_, curve) in zip(panels, names, curves, strict=True):
             _prepare_epoch_panel(axes, curve, study)
-            axes.set_title(wrap_label(label), fontsize=8, loc="left")
+            axes.set_title(name, fontsize=8, loc="left")
         for axes in panels[-2:]:
             axes.set_xlabel("epoch")
         figure.supylabel(quantity, fontsize=9)
     seen: set[str] = set()
-    for axes, (label, curve) in zip(panels, curves, strict=True):
+    for axes, name, (_, curve) in zip(panels, names, curves, strict=True):
         arm, epochs = curve["arm"].iloc[0], curve["epoch"]
         line = "--" if arm in seen else "-"  # an arm can be compared with two other arms
         seen.add(arm)
         colour, mark = styles[arm].colour, styles[arm].marker if len(curve) <= MOST_MARKS else ""
         axes.fill_between(epochs, curve["ci_low"], curve["ci_high"], color=colour, alpha=0.15, linewidth=0)
-        name = wrap_label(label, LEGEND_LETTERS)
         axes.plot(epochs, curve["difference"], f"{mark}{line}", color=colour, markersize=4, label=name)
     handles = panels[0].get_legend_handles_labels()[0]
     handles = handles if len(curves) <= MOST_TOGETHER else handles[:1]  # a panel of its own has a title

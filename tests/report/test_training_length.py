@@ -278,6 +278,21 @@ def test_up_to_six_comparisons_share_a_panel(study, arms: int, panels: int) -> N
     assert len(draw(evidence).axes) == panels
 
 
+@pytest.mark.parametrize("arms", [6, 7])
+@pytest.mark.parametrize("name", ["x" * 300, "$x_$" + "ab," * 90])
+def test_long_names_leave_room_for_the_panels(study, arms: int, name: str) -> None:
+    """Otherwise matplotlib warns that the axes collapsed, and a warning fails the test."""
+    evidence = study({f"{name}0": FLAT})
+    labels = [f"{i}{name}" for i in range(arms)]
+    rows = [
+        {"arm": f"{name}0", "label": label, "beside": name, "epoch": epoch, "difference": 1.0, "ci_low": 0.0, "ci_high": 2.0}
+        for label in labels
+        for epoch in (1, 2)
+    ]  # fmt: skip
+    styles = registry.style_arms(evidence.study, evidence.tables)
+    KINDS[0].draw(pd.DataFrame(rows), evidence.study, styles).draw_without_rendering()
+
+
 def test_equal_tables_give_equal_figures(study) -> None:
     evidence = study({"baseline": FLAT, "a": raised(0.05)})
     styles = registry.style_arms(evidence.study, evidence.tables)
