@@ -1,25 +1,26 @@
-"""What several tests stand on: the data sets, a small study, a way to write one."""
+"""What several tests stand on: the data sets, a small study, a way to write one.
+
+The first process of pytest imports this file and then starts those that test. They need torch, and it does not.
+"""
 
 import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 
-from ablate.data import loading
-from ablate.data.datasets import find_dataset
-from ablate.data.loading import Dataset
 from ablate.execution import fork_server
-from ablate.study import study_file
-from ablate.study.spec import StudySpec
 from tests.commands import CACHE, leave_undrawn
+
+if TYPE_CHECKING:
+    from ablate.data.loading import Dataset
+    from ablate.study.spec import StudySpec
 
 os.environ["XDG_CACHE_HOME"] = str(CACHE)  # one compiled engine for all tests, and nobody's own cache
 fork_server.PRELOADED.append("torch._dynamo")  # torch imports it for the first optimizer, in each worker anew
 
-CPU = torch.device("cpu")
 STUDIES = Path(__file__).parents[1] / "studies"
 
 SMALL = """\
@@ -65,11 +66,17 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """As in a worker, so that what is computed here and there can be compared."""
+    import torch
+
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def digits() -> Dataset:
+def digits() -> "Dataset":
+    from ablate.data import loading
+    from ablate.data.datasets import find_dataset
+    from tests.cpu import CPU
+
     return loading.load(find_dataset("digits"), None, CPU)
 
 
@@ -90,8 +97,10 @@ def small_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def small(small_file: Path) -> Callable[..., StudySpec]:
+def small(small_file: Path) -> "Callable[..., StudySpec]":
     """The small study with overrides: `small("seeds=1")`."""
+    from ablate.study import study_file
+
     return lambda *overrides: study_file.read(small_file, overrides)
 
 

@@ -21,7 +21,7 @@ from ablate.study.spec import Recipe
 from tests.accelerator.counters import count
 from tests.accelerator.settings import play
 from tests.accelerator.step_costs import make_lenet_run, measure_cohort, measure_loop
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 SIM = "sim:0"
 STEPS, SIZE = 10, 8

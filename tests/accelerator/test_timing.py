@@ -19,7 +19,7 @@ from tests.accelerator.clock import read_seconds
 from tests.accelerator.counters import count
 from tests.accelerator.settings import play
 from tests.accelerator.step_costs import make_lenet_run
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 SIM = "sim:0"
 

@@ -30,7 +30,8 @@ from ablate.records.run_records import TimingBlock
 from ablate.records.tables import make_frame, write_table
 from ablate.study import study_file
 from tests.commands import ablate
-from tests.conftest import CPU, SMALL
+from tests.conftest import SMALL
+from tests.cpu import CPU
 
 TINY = Extent(blocks=1, images=512, test_images=100, block_seconds=0.01, runs_a_job=1, epochs_around=1)
 

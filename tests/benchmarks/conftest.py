@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from ablate.bench.bench import describe_hardware
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 
 @pytest.fixture

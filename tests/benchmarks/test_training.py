@@ -17,7 +17,8 @@ from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import repeat_batches, settle_process, train
 from ablate.study import study_file
-from tests.conftest import CPU, STUDIES
+from tests.conftest import STUDIES
+from tests.cpu import CPU
 
 STEPS = 4
 ENGINES = {"loop": LoopTrainer, "lanes": LanesTrainer}

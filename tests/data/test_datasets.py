@@ -16,7 +16,8 @@ from ablate.data.own_images import read_own_images
 from ablate.data.picture_facts import PictureFacts
 from ablate.errors import DataError, StudyError
 from ablate.study import study_file
-from tests.conftest import CPU, SMALL
+from tests.conftest import SMALL
+from tests.cpu import CPU
 
 FACTS = PictureFacts(
     width=3,

@@ -11,7 +11,7 @@ import torch
 from ablate.data import loading, sources
 from ablate.data.datasets import find_dataset
 from ablate.errors import DataError
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from ablate.engines.try_out import try_out
 from ablate.errors import ModelError, StudyError
 from ablate.experiment.try_arms import try_arms
 from ablate.study.spec import Recipe
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 
 def run_of(precision: str) -> Run:

@@ -18,7 +18,7 @@ from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.study.spec import Recipe
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 MOVES = ["flip", "crop", "flip_crop"]
 KINDS = [*MOVES, "brightness", "flip_brightness", "flip_crop_brightness"]

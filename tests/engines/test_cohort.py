@@ -38,7 +38,7 @@ from ablate.experiment.conduct import Conduct
 from ablate.records.folder import ReportFolder
 from ablate.records.run_records import EpochPoint, RunRecord
 from ablate.study.spec import Recipe
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 DIGITS = loading.load(find_dataset("digits"), None, CPU)
 EXACT = replace(DIGITS, images=DIGITS.images.double(), test_images=DIGITS.test_images.double())

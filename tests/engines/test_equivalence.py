@@ -14,7 +14,7 @@ from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.stats.intervals import compute_mean_interval
 from ablate.study.spec import Recipe
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 SEEDS = range(10)
 MARGIN = 0.005

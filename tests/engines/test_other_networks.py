@@ -18,7 +18,7 @@ from ablate.engines.loop import LoopTrainer, build_initial_model
 from ablate.engines.replicas import Replicas
 from ablate.engines.training import train
 from ablate.study.spec import Recipe
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 DIGITS = loading.load(find_dataset("digits"), None, CPU)
 EXACT = replace(DIGITS, images=DIGITS.images.double(), test_images=DIGITS.test_images.double())

@@ -17,7 +17,7 @@ from ablate.engines.predictions import make_predictions, measure
 from ablate.engines.training import Trained, train
 from ablate.records.run_records import Phase
 from ablate.stats.metric_values import compute_metrics, count_by_class
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 
 def train_by(engine: str, run: Run, dataset: Dataset) -> Trained:

@@ -15,7 +15,7 @@ from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.records.run_records import EpochPoint, RunRecord
 from ablate.study.spec import Recipe
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 
 class Scripted:

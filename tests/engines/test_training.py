@@ -11,7 +11,7 @@ from ablate.design.runs import Run
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import list_marks, repeat_batches, train
 from ablate.records.run_records import RunRecord
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 
 class Watching(LoopTrainer):

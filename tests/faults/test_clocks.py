@@ -13,7 +13,7 @@ from ablate.execution.executor import Conditions, Outcome
 from ablate.execution.workers import ThisProcess
 from ablate.records.folder import ReportFolder
 from ablate.timing import blocks
-from tests.conftest import CPU
+from tests.cpu import CPU
 from tests.experiment.test_conduct import Stub, conduct, runs_csv
 
 HOUR = 3600.0

@@ -27,7 +27,8 @@ from ablate.errors import DataError, FolderError, StudyError
 from ablate.inspection.networks import load_network
 from ablate.study import study_file
 from ablate.study.spec import Recipe
-from tests.conftest import CPU, SMALL
+from tests.conftest import SMALL
+from tests.cpu import CPU
 from tests.data.test_datasets import leaves, spec_of  # noqa: F401
 from tests.data.test_loading import tiny_fashion  # noqa: F401  # a fixture
 

@@ -19,7 +19,7 @@ from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import settle_process, train
 from ablate.records.run_records import Phase, RunRecord
 from ablate.study.spec import Recipe
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 pytestmark = pytest.mark.gpu
 SIZE = 8

@@ -36,7 +36,8 @@ from ablate.records.views import ConfusedPair, Filters, Layer, View, Views
 from ablate.report import writer
 from ablate.report.evidence import gather
 from ablate.study import study_file
-from tests.conftest import CPU, SMALL
+from tests.conftest import SMALL
+from tests.cpu import CPU
 from tests.experiment.test_conduct import Stub, conduct
 from tests.report.test_writer import Page, write_folder
 

@@ -12,7 +12,7 @@ from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.errors import ModelError
 from ablate.study.spec import Recipe, Value
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 SHAPE = (1, 28, 28)
 

@@ -11,7 +11,7 @@ from ablate.design.designs import lay_out
 from ablate.design.runs import Run
 from ablate.engines.loop import LoopTrainer
 from ablate.timing import blocks, costs, machine
-from tests.conftest import CPU
+from tests.cpu import CPU
 
 
 def test_every_block_has_all_arms_with_the_baseline_at_both_ends() -> None:

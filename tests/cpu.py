@@ -1,0 +1,5 @@
+"""The device of most tests."""
+
+import torch
+
+CPU = torch.device("cpu")
