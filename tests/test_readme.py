@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,7 @@ from PIL import Image
 
 from ablate.design.designs import lay_out
 from ablate.report.answer import list_findings
-from ablate.report.evidence import gather
+from ablate.report.evidence import Evidence, gather
 from ablate.study import study_file
 from tests.commands import ROOT, ablate
 
@@ -32,9 +33,15 @@ PAGES = [name for name in FILES if name.endswith(".md") and (ROOT / name).exists
 OURS = [name for name in PAGES if not name.startswith("reports/published/")]
 
 
+@cache
+def gather_published(name: str) -> Evidence:
+    """The evidence of a published report. It takes half a second, so several tests share it."""
+    return gather(ROOT / "reports" / "published" / name)
+
+
 def rows(name: str) -> Iterator[str]:
     """A line of the table for each plain contrast of a published study."""
-    evidence = gather(ROOT / "reports" / "published" / name)
+    evidence = gather_published(name)
     arms = evidence.tables["arms"].set_index("arm")
     comparisons = evidence.tables["comparisons"]
     spoken = name.removeprefix("lenet_").replace("_", " ")
@@ -75,7 +82,7 @@ def test_the_table_of_answers_tells_what_the_published_report_tells(name: str) -
 
 def test_at_least_eight_seeds_stand_behind_each_answer() -> None:
     for name in PUBLISHED:
-        evidence = gather(ROOT / "reports" / "published" / name)
+        evidence = gather_published(name)
         assert evidence.study.seeds >= 8
         assert not evidence.preliminary
 
@@ -84,18 +91,18 @@ def test_the_readme_shows_the_verdict_as_the_command_prints_it() -> None:
     (shown,) = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
     printed = [
         f"{finding.subject}: {finding.verdict} {finding.sentence} {finding.cost}"
-        for finding in list_findings(gather(ROOT / "reports" / "published" / "lenet_pooling"))
+        for finding in list_findings(gather_published("lenet_pooling"))
     ]
     assert " ".join(shown.split()) == " ".join(printed)
 
 
 def test_the_readme_tells_how_the_learning_rate_turned_the_ranking() -> None:
-    arms = gather(ROOT / "reports/published/lenet_learning_rate").tables["arms"].set_index("arm")
+    arms = gather_published("lenet_learning_rate").tables["arms"].set_index("arm")
     accuracy = arms["test_accuracy_mean"]
     lead = accuracy["activation=tanh,learning_rate=0.3"] - accuracy["learning_rate=0.3"]
     assert f"tanh leads by {100 * lead:.1f} points" in README
     assert accuracy["activation=tanh"] == pytest.approx(0.1, abs=0.001)
-    tuned = gather(ROOT / "reports/published/lenet_activation").tables["comparisons"].set_index("arm")
+    tuned = gather_published("lenet_activation").tables["comparisons"].set_index("arm")
     row = tuned.loc["activation=tanh"]
     told = f"tanh leads by {100 * row.difference:.1f} points, 95 % interval {100 * row.ci_low:.1f} to {100 * row.ci_high:.1f}"
     assert told in README

@@ -87,15 +87,23 @@ def names(tried: list[TriedCandidate]) -> list[tuple[str, float]]:
     return [(one.candidate.arm.name, one.candidate.setting["learning_rate"]) for one in tried]
 
 
-def test_the_same_study_and_scores_propose_the_same_candidates(spec) -> None:
-    assert names(search(spec)) == names(search(spec))
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> list[TriedCandidate]:
+    """The candidates of a whole search, for all tests that read them."""
+    path = tmp_path_factory.mktemp("searched") / "small.yaml"
+    path.write_text(SMALL)
+    return search(study_file.read(path, SPACE))
 
 
-def test_another_study_or_other_scores_propose_other_candidates(spec, small) -> None:
-    assert names(search(spec)) != names(search(small(*SPACE, "name=other")))
+def test_the_same_study_and_scores_propose_the_same_candidates(spec, searched) -> None:
+    assert names(search(spec)) == names(searched)
+
+
+def test_another_study_or_other_scores_propose_other_candidates(spec, searched, small) -> None:
+    assert names(searched) != names(search(small(*SPACE, "name=other")))
     worse = search(spec, lambda candidate: 1 - score(candidate))
-    assert names(search(spec))[:6] == names(worse)[:6]
-    assert names(search(spec))[6:] != names(worse)[6:]
+    assert names(searched)[:6] == names(worse)[:6]
+    assert names(searched)[6:] != names(worse)[6:]
 
 
 def test_the_baseline_with_the_recipes_own_setting_is_the_first_candidate(spec) -> None:
@@ -104,17 +112,16 @@ def test_the_baseline_with_the_recipes_own_setting_is_the_first_candidate(spec) 
     assert first.setting == {"learning_rate": 0.003}
 
 
-def test_no_candidate_is_tried_twice_and_every_candidate_can_be_built(spec) -> None:
-    tried = search(spec)
-    assert len(set(names(tried))) == len(tried) == 24
-    for one in tried:
+def test_no_candidate_is_tried_twice_and_every_candidate_can_be_built(searched) -> None:
+    assert len(set(names(searched))) == len(searched) == 24
+    for one in searched:
         settings = one.candidate.arm.factors
         assert settings["kernel_size"] != [5, 3, 5] or settings["conv_layers"] == 3
         assert one.candidate.flops_per_example > 0
     # A 5×5 window dilated by 4 covers 17×17, too much for the second layer. Such draws are repeated.
     assert not any(
         t.candidate.arm.factors["dilation"] == 4 and t.candidate.arm.factors["kernel_size"] == 5
-        for t in tried
+        for t in searched
     )
 
 
@@ -236,12 +243,12 @@ def test_an_arm_can_become_a_finalist_only_with_its_best_setting(spec, arm) -> N
     assert [one.setting for one in choose_finalists(spec, tried)] == [{"learning_rate": 0.2}]
 
 
-def test_the_importance_is_highest_for_the_factor_that_decides_the_score(spec) -> None:
-    shares = {row["factor"]: row for row in estimate_importance(spec, search(spec))}
+def test_the_importance_is_highest_for_the_factor_that_decides_the_score(spec, searched) -> None:
+    shares = {row["factor"]: row for row in estimate_importance(spec, searched)}
     assert max(shares, key=lambda name: shares[name]["fanova"]) == "pooling"
     assert sum(row["fanova"] for row in shares.values()) == pytest.approx(1)
     assert sum(row["ped_anova"] for row in shares.values()) == pytest.approx(1)
-    assert estimate_importance(spec, search(spec)[:4]) == []
+    assert estimate_importance(spec, searched[:4]) == []
 
 
 class Searching(Stub):
@@ -306,12 +313,12 @@ def test_without_tuning_candidates_and_finalists_have_the_recipes_own_setting(sm
     assert len(evidence.arms) > 1
 
 
-def test_runs_that_were_stopped_early_do_not_count_for_the_importance(spec) -> None:
+def test_runs_that_were_stopped_early_do_not_count_for_the_importance(spec, searched) -> None:
     """Half the candidates, those with kernel size 5, start slowly but end as well as the others."""
 
     def tried_of(status: str) -> list[TriedCandidate]:
         found = []
-        for one in search(spec):
+        for one in searched:
             slow = one.candidate.arm.factors["kernel_size"] == 5
             accuracy = 0.3 if slow and status == "pruned" else score(one.candidate)
             made = record(one.candidate, accuracy, status=status if slow else "complete")
