@@ -72,6 +72,19 @@ def _find_table_with_images(root: Path) -> Path | None:
     return next((file for file in files if file.suffix in (".parquet", ".arrow")), None)
 
 
+def _explain_too_few_classes(root: Path, least: int) -> str:
+    """Write why a table or a folder does not have two classes with at least `least` images."""
+    if root.is_file():
+        return f"{root}: all images for training have the same label: it needs at least two labels"
+    if table := _find_table_with_images(root):
+        remedy = "save each image as a file, in a folder for each class"
+        return f"{show(table)}: such a table has the images inside: {remedy}"
+    return (
+        f"{root}: is not a folder of images by class: it needs at least two folders, each with at least "
+        f"{least} images (.png, .jpg, .gif, .tif and others that Pillow reads)"
+    )
+
+
 def arrange(root: Path, found: Sorted) -> ImageFolder:
     """Number the classes. If there are no test images, take some of the training images for testing.
 
@@ -94,18 +107,8 @@ def arrange(root: Path, found: Sorted) -> ImageFolder:
             f"{place}: the class {show(name)} has {format_count(count, 'image')}: add more, it needs "
             f"at least {least}"
         )
-    if len(train) < 2 and root.is_file():
-        raise ValueError(f"{root}: all images for training have the same label: it needs at least two labels")
-    if len(train) < 2 and (table := _find_table_with_images(root)):
-        raise ValueError(
-            f"{show(table)}: such a table has the images inside: save each image as a file, in a folder for "
-            "each class"
-        )
     if len(train) < 2:
-        raise ValueError(
-            f"{root}: is not a folder of images by class: it needs at least two folders, each with at least "
-            f"{least} images (.png, .jpg, .gif, .tif and others that Pillow reads)"
-        )
+        raise ValueError(_explain_too_few_classes(root, least))
     cautions = [*found.cautions]
     for part in held_out:
         missing = sorted(set(train) - set(held_out[part]))
