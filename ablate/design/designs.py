@@ -130,12 +130,18 @@ def lay_out_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
     return Layout(arms=found, contrasts=_compare_with_first(found), left_out={})
 
 
-def list_confirm_runs(study: StudySpec, arms: Sequence[Arm], chosen: Mapping[str, Setting]) -> list[Run]:
-    """List the confirmation runs, seed by seed: every arm with its tuned setting, on fresh seeds."""
+def list_confirm_runs(
+    arms: Sequence[Arm], chosen: Mapping[str, Setting], seeds: Mapping[str, int]
+) -> list[Run]:
+    """List the confirmation runs, seed by seed: every arm with its tuned setting, on fresh seeds.
+
+    `seeds` has the number of seeds of each arm.
+    """
     return [
         Run(phase=Phase.CONFIRM, arm=arm, setting=chosen[arm.name], seed=seed)
-        for seed in range(study.seeds)
+        for seed in range(max(seeds.values()))
         for arm in arms
+        if seed < seeds[arm.name]
     ]
 
 

@@ -28,7 +28,7 @@ def describe_circumstances(
     own_code = {model: code for model in used_models if (code := models.identify_code(model))}
     return Provenance(
         machine=machine,
-        data=_describe_data(dataset),
+        data=describe_data(dataset),
         arms=costs,
         networks={
             arm.name: {"model": arm.model, **models.read_keywords(arm.model), **arm.keywords}
@@ -47,7 +47,8 @@ def describe_circumstances(
     )
 
 
-def _describe_data(dataset: Dataset) -> DataFacts:
+def describe_data(dataset: Dataset) -> DataFacts:
+    """Describe the data set: its images, its classes and its checksums."""
     counts = dataset.count_test_images()
     return DataFacts(
         dataset=dataset.name,

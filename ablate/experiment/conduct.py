@@ -17,7 +17,7 @@ from ablate.design.runs import Arm, Run
 from ablate.devices.device import read_name
 from ablate.execution.executor import Conditions, Outcome
 from ablate.execution.workers import Workers, open_workers
-from ablate.experiment.circumstances import describe_circumstances
+from ablate.experiment.circumstances import describe_circumstances, describe_data
 from ablate.experiment.events import Advanced, Event, FirstPair, Warned, describe_run
 from ablate.experiment.plan import Plan, Wave
 from ablate.experiment.tables import make_tables
@@ -29,6 +29,7 @@ from ablate.records.provenance import ArmCost, Provenance
 from ablate.records.record import TIMING_KEY, Record
 from ablate.records.run_records import Phase
 from ablate.records.sqlite_record import FILE, SqliteRecord
+from ablate.stats.chance import compute_ceiling
 from ablate.study.spec import StudySpec
 from ablate.timing.costs import Work
 from ablate.timing.machine import describe_machine
@@ -74,7 +75,13 @@ class Conduct:
         self._store: Record = store or SqliteRecord(folder.path / FILE, study.name)
         self._machine = read_name(torch.device(conditions.device))
         self._work = Work(study.dataset.facts, study.validation)
-        self._plan = Plan(study, layout, self._store.runs, device=conditions.device)
+        self._plan = Plan(
+            study,
+            layout,
+            self._store.runs,
+            device=conditions.device,
+            compute_ceiling=lambda: compute_ceiling(describe_data(conditions.load(None))),
+        )
         self._throughput = self._make_throughput([])
         self._worked = False
         self._network_cautions: tuple[str, ...] | None = None

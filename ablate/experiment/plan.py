@@ -4,14 +4,18 @@ Nothing here trains, reads or writes. The same study and the same records give t
 workers and the number of interruptions make no difference.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ablate.design.arms import make_grid
 from ablate.design.designs import Layout, list_confirm_runs
 from ablate.design.runs import Arm, Run, Setting
+from ablate.experiment.contrasts import list_contrasts
 from ablate.records.run_records import TRAINED, Phase, RunRecord
+from ablate.records.tables import make_frame
 from ablate.search.generations import Generations
+from ablate.stats.comparisons import Judgement, judge
+from ablate.stats.looks import plan_looks
 from ablate.study.spec import StudySpec
 from ablate.tuning.choice import Choice
 from ablate.tuning.rule import advance
@@ -30,9 +34,24 @@ class Plan:
     """The waves of one study in their order, and the results of the finished waves."""
 
     def __init__(
-        self, study: StudySpec, layout: Layout, records: Mapping[str, RunRecord], *, device: str
+        self,
+        study: StudySpec,
+        layout: Layout,
+        records: Mapping[str, RunRecord],
+        *,
+        device: str,
+        compute_ceiling: Callable[[], float],
     ) -> None:
-        """`records` has the records by run key. Other code adds records, but the plan only reads them."""
+        """Plan a study.
+
+        Args:
+            study: the study.
+            layout: the study's arms and contrasts.
+            records: the records by run key. Other code adds records, but the plan only reads them.
+            device: the device on which the runs train.
+            compute_ceiling: computes the highest test accuracy that guessing can reach. Only a study with
+                several looks needs it.
+        """
         self.study = study
         self.layout = layout
         self.choices: Mapping[str, Choice] = {}
@@ -40,6 +59,7 @@ class Plan:
         self.generations = Generations(study)
         self._records = records
         self._device = device
+        self._compute_ceiling = compute_ceiling
         self._runs: dict[str, Run] = {}
 
     def plan_waves(self) -> Iterator[Wave]:
@@ -95,8 +115,9 @@ class Plan:
             return
         arms = {arm.name: arm for arm in self.layout.arms}
         grids = {name: make_grid(self.study, arm) for name, arm in arms.items()}
+        guessing = 1 / self.study.dataset.facts.classes
         while True:
-            wanted = advance(grids, self._read_scores())
+            wanted = advance(grids, self._read_scores(), guessing=guessing)
             if isinstance(wanted, dict):
                 self.choices = wanted
                 return
@@ -108,12 +129,34 @@ class Plan:
             self._add(runs)
 
     def _confirm(self) -> Iterator[Wave]:
+        """Yield one wave for each look. A fixed number of seeds has one look."""
         settings: dict[str, Setting] = {
             arm.name: self.make_first_run(arm).setting for arm in self.layout.arms
         }
-        runs = list_confirm_runs(self.study, self.layout.arms, settings)
-        self._add(runs)
-        yield Wave(phase=Phase.CONFIRM, runs=tuple(runs))
+        seeds = dict.fromkeys(settings, self.study.fewest_seeds)
+        while True:
+            runs = list_confirm_runs(self.layout.arms, settings, seeds)
+            new = [run for run in runs if self.key(run) not in self._runs]
+            if not new:
+                return
+            self._add(new)
+            yield Wave(phase=Phase.CONFIRM, runs=tuple(new))
+            seeds |= self._judge().wanted_seeds
+
+    def _judge(self) -> Judgement:
+        """Judge the recorded confirmation runs at every look so far."""
+        study = self.study
+        looks = plan_looks(study.seeds, study.decision.alpha)
+        if len(looks) == 1:
+            return Judgement(wanted_seeds={})
+        runs = make_frame("runs", (vars(record) for _, record in self.find_recorded(Phase.CONFIRM)))
+        return judge(
+            runs,
+            list_contrasts(study, self.layout),
+            study.decision,
+            ceiling=self._compute_ceiling(),
+            looks=looks,
+        )
 
     def _add(self, runs: Sequence[Run]) -> None:
         self._runs.update((self.key(run), run) for run in runs)

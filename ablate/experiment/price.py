@@ -99,7 +99,9 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
     least, most = ((s / jobs + timing) / 60 for s in seconds)
     return StudyPrice(
         arms=priced,
-        runs_in_words=f"{words}, {_spell_range(*tuning)} runs to tune, {confirming} to confirm",
+        runs_in_words=(
+            f"{words}, {_spell_range(*tuning)} runs to tune, {_spell_range(*confirming)} to confirm"
+        ),
         minutes=(least, most),
     )
 
@@ -109,26 +111,28 @@ def _spell_range(least: int, most: int) -> str:
     return f"{least} to {most}" if least < most else f"{most or 'no'}"
 
 
-def _estimate_seconds(
-    study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
-) -> tuple[tuple[float, float], tuple[int, int], int]:
-    """Return the least and most seconds on one core, least and most tuning runs, and confirmation runs."""
+Estimate = tuple[tuple[float, float], tuple[int, int], tuple[int, int]]
+"""The least and most seconds on one core, tuning runs, and confirmation runs."""
+
+
+def _estimate_seconds(study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]) -> Estimate:
+    """Estimate the seconds and the runs of a study without a search."""
     tuning = [0, 0]
     seconds = [0.0, 0.0]
+    seeds = study.fewest_seeds, study.most_seeds
     for arm, known in zip(arms, priced, strict=True):
         # A tuning run is evaluated after its last epoch, a confirmation run after every epoch.
         tuned = _count_examples(study, arm) + EVALUATION_SHARE * study.validation
         tested = EVALUATION_SHARE * study.dataset.facts.test_images
-        confirmed = study.seeds * (_count_work(study, arm) + tested)
+        confirmed = _count_work(study, arm) + tested
         for end, runs in enumerate(_count_tuning_runs(study, arm, arms)):
             tuning[end] += runs
-            seconds[end] += (runs * tuned + confirmed) / known.examples_per_second
-    return (seconds[0], seconds[1]), (tuning[0], tuning[1]), study.seeds * len(arms)
+            seconds[end] += (runs * tuned + seeds[end] * confirmed) / known.examples_per_second
+    confirming = seeds[0] * len(arms), seeds[1] * len(arms)
+    return (seconds[0], seconds[1]), (tuning[0], tuning[1]), confirming
 
 
-def _estimate_search_seconds(
-    study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]
-) -> tuple[tuple[float, float], tuple[int, int], int]:
+def _estimate_search_seconds(study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]) -> Estimate:
     """Return the same estimates as `_estimate_seconds` for a search, from a sample of its candidates."""
     finals = 1 + study.search.finalists
     (least, most), tuning, _ = _estimate_seconds(study, arms, priced)
@@ -140,7 +144,7 @@ def _estimate_search_seconds(
     return (
         (searching + least * share, searching + most * share),
         (round(tuning[0] * share), round(tuning[1] * share)),
-        study.seeds * finals,
+        (study.fewest_seeds * finals, study.most_seeds * finals),
     )
 
 

@@ -2,38 +2,32 @@
 
 from collections.abc import Iterator
 
-import pandas as pd
-
 from ablate.design.designs import Layout
+from ablate.experiment.contrasts import list_contrasts
 from ablate.formatting import format_count, format_points
 from ablate.stats import power
-from ablate.stats.contrasts import list_interactions
-from ablate.study.spec import StudySpec, format_value
+from ablate.study.spec import StudySpec
 
 
 def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     """Yield one line for each result that this number of seeds cannot give."""
-    contrasts = layout.contrasts
-    declared = len(contrasts) or study.search.finalists
-    if study.design == "factorial":
-        settings = pd.DataFrame({arm.name: arm.factors for arm in layout.arms}).T.map(format_value)
-        declared += len(list_interactions(settings))
+    declared = len(list_contrasts(study, layout)) or study.search.finalists
     decision = study.decision
     enough = power.count_seeds_for_significance(declared, decision.alpha)
-    if study.seeds < enough:
+    if study.most_seeds < enough:
         corrected = f" after Holm's correction for {declared} comparisons" if declared > 1 else ""
         yield (
-            f"{format_count(study.seeds, 'seed')} cannot bring the p-value of the exact sign-flip test below "
-            f"{decision.alpha:g}{corrected}: that takes {enough} seeds"
+            f"{format_count(study.most_seeds, 'seed')} cannot bring the p-value of the exact sign-flip test "
+            f"below {decision.alpha:g}{corrected}: that takes {enough} seeds"
         )
     typical = study.dataset.facts.typical_spread
     if typical is None or any(arm.model != "lenet" for arm in layout.arms):
         return  # the spread is not known for this data set or model
-    spread = power.compute_resolvable_spread(study.seeds, decision.margin, decision.alpha)
+    spread = power.compute_resolvable_spread(study.most_seeds, decision.margin, decision.alpha)
     if spread < typical:
         needed = power.count_seeds_for_equivalence(decision.margin / typical, decision.alpha)
         yield (
-            f"{format_count(study.seeds, 'seed')} cannot resolve the margin of "
+            f"{format_count(study.most_seeds, 'seed')} cannot resolve the margin of "
             f"{format_points(decision.margin)}: between LeNets on {study.dataset}, differences vary by about "
             f"{format_points(typical)} from seed to seed. To show equivalence within the margin takes about "
             f"{needed} seeds"

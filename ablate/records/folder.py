@@ -173,7 +173,11 @@ def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
     first, _, rest = key.partition(".")
     if first in FREE_KEYS:
         return True
-    if key in ("seeds", "tuning.trials", "search.candidates"):
+    if first == "seeds" and (before is None or now is None or key == "seeds.spending"):
+        return True  # between a fixed number of seeds and several looks: no run depends on it
+    if key == "seeds.looks":
+        return bool(now[-1] >= before[-1])
+    if first == "seeds" or key in ("tuning.trials", "search.candidates"):
         return bool(now > before)
     if first == "arms":
         return before is None and not any(rest == name or rest.startswith(f"{name}.") for name in study.arms)

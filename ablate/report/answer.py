@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from ablate.formatting import format_points, list_rows
+from ablate.report.costs import describe_cost
 from ablate.report.evidence import Evidence
-from ablate.report.verdicts import describe_cost, explain_verdict
+from ablate.report.verdicts import explain_verdict
 from ablate.stats.verdicts import Verdict
 
 VERDICT_TONE = {
@@ -29,7 +30,7 @@ def state_headline(evidence: Evidence) -> str:
     """State the answer to the study's question in one line."""
     compared = list_rows(evidence.tables["comparisons"])
     if evidence.preliminary:
-        wanted = len(evidence.arms) * evidence.study.seeds
+        wanted = len(evidence.confirmed) + evidence.missing_runs
         return f"preliminary: {len(evidence.confirmed)} of {wanted} confirmation runs are done"
     if not compared:
         return "the search found no candidate to compare with the baseline"
@@ -51,7 +52,7 @@ def state_headline(evidence: Evidence) -> str:
 
 def say_what_is_missing(evidence: Evidence) -> str:
     """Say in a sentence what a preliminary report still lacks. For a complete report, the text is empty."""
-    wanted = len(evidence.arms) * evidence.study.seeds
+    wanted = len(evidence.confirmed) + evidence.missing_runs
     if evidence.missing_runs:
         return f"{evidence.missing_runs} of {wanted} confirmation runs are still missing."
     if evidence.missing_blocks:

@@ -117,7 +117,7 @@ def _warn_of_doubtful_runs(evidence: Evidence) -> Iterator[str]:
                 f"{len(stuck)} of {len(of_arm)} runs of {evidence.names.name_arm(arm)} ended at chance "
                 f"({seeds}). The other runs trained, so no mean is reported."
             )
-    reachable = 2 / 2**evidence.study.seeds <= alpha  # if false, _warn_of_few_seeds warns
+    reachable = 2 / 2**evidence.study.most_seeds <= alpha  # if false, _warn_of_few_seeds warns
     compared = list_rows(evidence.tables["comparisons"]) if reachable and not evidence.preliminary else []
     for row in compared:
         if row["p_value"] is not None and (row["p_value"] < alpha) != (row["p_sign_flip"] < alpha):
@@ -134,10 +134,10 @@ def _warn_of_few_seeds(evidence: Evidence) -> Iterator[str]:
         return
     enough = power.count_seeds_for_significance(contrasts, study.decision.alpha)
     corrected = f" after Holm's correction for {contrasts} comparisons" if contrasts > 1 else ""
-    if study.seeds < enough:
+    if study.most_seeds < enough:
         yield (
-            f"With {format_count(study.seeds, 'seed')} the p-value of the exact sign-flip test cannot fall "
-            f"below {study.decision.alpha:g}{corrected}, however large the difference is. That takes "
+            f"With {format_count(study.most_seeds, 'seed')} the p-value of the exact sign-flip test cannot "
+            f"fall below {study.decision.alpha:g}{corrected}, however large the difference is. That takes "
             f"{enough} seeds."
         )
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ablate.formatting import format_margin, list_rows
 from ablate.report.evidence import Evidence
-from ablate.stats import comparisons, contrasts
+from ablate.stats import comparison_tables, comparisons, contrasts
 from ablate.stats.intervals import Interval
 from ablate.stats.throughput import compare_ratios
 from ablate.stats.verdicts import Verdict
@@ -71,12 +71,13 @@ def compare_folders(first: Evidence, second: Evidence) -> Comparison:
     ]
     decision = first.study.decision
     before = first.confirmed.assign(arm=first.confirmed["arm"] + BEFORE)
-    compared = comparisons.compare(
+    judgement = comparisons.judge(
         pd.concat([before, second.confirmed]),
         contrasts.make_contrasts((arm, arm + BEFORE) for arm in shared),
         decision,
         ceiling=first.ceiling,
     )
+    compared = comparison_tables.tabulate_comparisons(judgement)
     same_hardware = all(
         getattr(first.provenance.machine, key) == getattr(second.provenance.machine, key) for key in HARDWARE
     )

@@ -14,13 +14,21 @@ from ablate.records.run_records import CRASHED, TRAINED, Phase
 from ablate.records.tables import make_frame
 from ablate.records.views import Views
 from ablate.stats.arm_names import ArmNames, read_arm_names
-from ablate.stats.chance import are_unequal, compute_chance_ceiling
-from ablate.stats.comparisons import compare, trace_path
+from ablate.stats.chance import are_unequal, compute_ceiling
+from ablate.stats.comparison_tables import (
+    tabulate_comparisons,
+    tabulate_looks,
+    tabulate_stability,
+    trace_path,
+)
+from ablate.stats.comparisons import Judgement, judge
 from ablate.stats.contrasts import Contrast, list_interactions, make_contrasts, tabulate_settings
 from ablate.stats.epochs import tabulate_differences_by_epoch, tabulate_validation
+from ablate.stats.looks import plan_looks
 from ablate.stats.references import compare_references
 from ablate.stats.searches import tabulate_candidates
 from ablate.stats.summary import summarise
+from ablate.study.seed_looks import SeedLooks
 from ablate.study.spec import FULL, StudySpec
 
 
@@ -54,7 +62,7 @@ class Evidence:
     @property
     def ceiling(self) -> float:
         """The highest test accuracy that a network can plausibly reach by guessing."""
-        return _compute_ceiling(self.provenance)
+        return compute_ceiling(self.provenance.data)
 
     @property
     def unequal_classes(self) -> bool:
@@ -82,57 +90,65 @@ def gather(path: Path) -> Evidence:
     study, provenance, given = read_inputs(path)
     arms = list(provenance.arms)
     confirmed = given["runs"][given["runs"]["phase"] == Phase.CONFIRM]
-    timed = given["timing"]
-    each_round = timed["arm"].nunique() + 1  # a block times the baseline twice: first and last
-    # Reports show throughput as a ratio to the baseline. Without a trained baseline nothing is timed.
-    trained = confirmed.loc[confirmed["status"].isin(TRAINED), "arm"]
-    to_time = study.timing.blocks * each_round if arms[0] in set(trained) else 0
     contrasts = make_contrasts(provenance.contrasts)
     if study.design == "factorial":
         settings = tabulate_settings(confirmed, study.factors).reindex(arms)
         contrasts += list_interactions(settings)
-    summary = summarise(
-        given["runs"],
-        given["timing"],
-        arms,
-        {arm: vars(cost) for arm, cost in provenance.arms.items()},
-        study.decision,
-        ceiling=_compute_ceiling(provenance),
-    )
-    comparisons = compare(
+    judgement = judge(
         given["runs"],
         contrasts,
         study.decision,
-        ceiling=_compute_ceiling(provenance),
+        ceiling=compute_ceiling(provenance.data),
+        looks=plan_looks(study.seeds, study.decision.alpha),
     )
+    seeds, timed = confirmed["arm"].value_counts(), given["timing"]
+    wanted = dict.fromkeys(arms, study.fewest_seeds) | judgement.wanted_seeds
+    return Evidence(
+        study=study,
+        provenance=provenance,
+        tables={**given, **_derive_tables(study, provenance, given, judgement)},
+        arms=arms,
+        contrasts=contrasts,
+        views=views.read(path / views.NAME) or Views(classes=provenance.data.classes),
+        missing_runs=sum(max(0, wanted[arm] - int(seeds.get(arm, 0))) for arm in arms),
+        missing_blocks=max(0, _count_blocks(study, arms[0], confirmed, timed) - len(timed)),
+    )
+
+
+def _count_blocks(study: StudySpec, baseline: str, confirmed: pd.DataFrame, timed: pd.DataFrame) -> int:
+    """Count the timing blocks that the study needs."""
+    each_round = timed["arm"].nunique() + 1  # a block times the baseline twice: first and last
+    # Reports show throughput as a ratio to the baseline. Without a trained baseline nothing is timed.
+    trained = confirmed.loc[confirmed["status"].isin(TRAINED), "arm"]
+    return study.timing.blocks * each_round if baseline in set(trained) else 0
+
+
+def _derive_tables(
+    study: StudySpec, provenance: Provenance, given: Mapping[str, pd.DataFrame], judgement: Judgement
+) -> dict[str, pd.DataFrame]:
+    """Compute all tables that follow from the input tables."""
+    runs, arms, ceiling = given["runs"], list(provenance.arms), compute_ceiling(provenance.data)
+    costs = {arm: vars(cost) for arm, cost in provenance.arms.items()}
+    summary = summarise(runs, given["timing"], arms, costs, study.decision, ceiling=ceiling)
+    comparisons, stability = tabulate_comparisons(judgement), tabulate_stability(judgement)
     derived = {"arms": summary, "comparisons": comparisons}
+    if not stability.empty:
+        derived["stability"] = stability
+    if isinstance(study.seeds, SeedLooks):
+        derived["looks"] = tabulate_looks(judgement)
     if study.references:
+        confidence = 1 - study.decision.alpha
         derived["references"] = compare_references(
-            given["runs"],
-            arms[0],
-            study.references,
-            ceiling=_compute_ceiling(provenance),
-            confidence=1 - study.decision.alpha,
+            runs, arms[0], study.references, ceiling=ceiling, confidence=confidence
         )
     if study.design == "leave_one_out":
         derived["path"] = trace_path(comparisons, summary, FULL)
     if searched := provenance.search:
         derived |= {
-            "candidates": tabulate_candidates(
-                given["runs"], searched, arms[0], chance=provenance.data.chance
-            ),
+            "candidates": tabulate_candidates(runs, searched, arms[0], chance=provenance.data.chance),
             "importance": make_frame("importance", searched.importance),
         }
-    return Evidence(
-        study=study,
-        provenance=provenance,
-        tables={**given, **derived, **_tabulate_by_epoch(given, comparisons, study)},
-        arms=arms,
-        contrasts=contrasts,
-        views=views.read(path / views.NAME) or Views(classes=provenance.data.classes),
-        missing_runs=max(0, len(arms) * study.seeds - len(confirmed)),
-        missing_blocks=max(0, to_time - len(timed)),
-    )
+    return derived | _tabulate_by_epoch(given, comparisons, study)
 
 
 def _tabulate_by_epoch(
@@ -144,8 +160,3 @@ def _tabulate_by_epoch(
         return {}
     confidence = 1 - study.decision.alpha
     return {"differences_by_epoch": tabulate_differences_by_epoch(validation, comparisons, confidence)}
-
-
-def _compute_ceiling(provenance: Provenance) -> float:
-    data = provenance.data
-    return compute_chance_ceiling(data.chance, data.test_images, data.test_images_by_class)

@@ -15,6 +15,8 @@ from ablate.formatting import (
 )
 from ablate.records.run_records import CRASHED, Status
 from ablate.report.evidence import Evidence
+from ablate.report.stability import explain_stability, state_difference
+from ablate.report.stopping import explain_stop
 from ablate.stats import power
 from ablate.stats.contrasts import BOTH_ALONE
 from ablate.stats.verdicts import Verdict
@@ -26,9 +28,9 @@ def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
     both = evidence.confirmed[evidence.confirmed["arm"].isin(involved)]
     verdict = row["verdict"]
     if verdict == Verdict.UNSTABLE:
-        told = _explain_unstable(row, both, involved, evidence)
+        told = f"{_count_failures(both, involved, evidence)} {explain_stability(row, evidence)}"
     elif verdict == Verdict.NOT_TRAINED:
-        told = _explain_not_trained(both, involved, evidence)
+        told = f"{_explain_not_trained(both, involved, evidence)} {explain_stability(row, evidence)}"
     elif row["difference"] is None:
         told = f"No seed has a completed run of {'both' if len(involved) == 2 else 'all'} arms."
     else:
@@ -36,13 +38,14 @@ def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
         told = _explain_difference(row, pairs, evidence)
     crashed = int(both["status"].isin(CRASHED).sum())
     lost = f" {crashed} of {len(both)} runs crashed; crashed runs are left out." if crashed else ""
-    return f"{told}{lost}"
+    stopped = explain_stop(row, evidence)
+    return f"{told}{lost}{' ' if stopped else ''}{stopped}"
 
 
 def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> str:
     """Explain a verdict that rests on the mean difference of `pairs` pairs of runs."""
     decision, verdict, family = evidence.study.decision, row["verdict"], len(evidence.contrasts)
-    measured = _state_difference(row, evidence)
+    measured = state_difference(row, evidence)
     if verdict == Verdict.NO_VERDICT:
         return (
             f"{measured} in {format_count(pairs, 'pair')} of runs. A verdict needs "
@@ -99,60 +102,23 @@ def _explain_not_trained(both: pd.DataFrame, involved: list[str], evidence: Evid
     return (
         f"Median test accuracy: {format_list(told)}. On these test images guessing reaches up to "
         f"{evidence.ceiling:.1%} (always predicting their most frequent class: "
-        f"{evidence.provenance.data.chance:.1%}). An arm that is no better than guessing has not trained, so "
-        "there is nothing to compare."
+        f"{evidence.provenance.data.chance:.1%}). An arm that is no better than guessing has not trained."
     )
 
 
-def _explain_unstable(
-    row: Mapping[str, Any], both: pd.DataFrame, involved: list[str], evidence: Evidence
-) -> str:
-    """Say which runs did not train, and compare the arms without using means.
-
-    The comparison counts the seeds at which the arm is ahead, and gives the median difference if it is known.
-    """
-    # A diverged run counts as accuracy 0, which ranks it last. The value 0 itself is never shown.
-    accuracy = both["test_accuracy"].astype(float).mask(both["status"] == Status.DIVERGED, 0.0)
-    failed = both[accuracy <= evidence.ceiling]
+def _count_failures(both: pd.DataFrame, involved: list[str], evidence: Evidence) -> str:
+    """Say how many runs of each arm diverged, and how many stayed at chance."""
     told = []
     for arm in involved:
-        statuses = failed.loc[failed["arm"] == arm, "status"]
+        of_arm = both[both["arm"] == arm]
+        complete = of_arm[of_arm["status"] == Status.COMPLETE]
         kinds = {
-            "diverged": (statuses == Status.DIVERGED).sum(),
-            "stayed at chance": (statuses == Status.COMPLETE).sum(),
+            "diverged": int((of_arm["status"] == Status.DIVERGED).sum()),
+            "stayed at chance": int((complete["test_accuracy"] <= evidence.ceiling).sum()),
         }
-        told += [f"{n} of {evidence.study.seeds} runs of {arm} {how}" for how, n in kinds.items() if n]
-    sentence = (
-        f"{format_list(told)}. No mean difference is reported: it would mix runs that trained with runs that "
-        "did not, and a mean over the trained runs alone would flatter the arm."
-    )
-    if row["baseline"] == BOTH_ALONE:
-        return sentence
-    wide = both.assign(accuracy=accuracy).pivot(index="seed", columns="arm", values="accuracy")
-    gaps = (wide[row["arm"]] - wide[row["baseline"]]).dropna().sort_values()
-    ahead = f"{int((gaps > 0).sum())} of {format_count(len(gaps), 'seed')}"
-    ranked = (
-        f"{sentence} If a run that did not train counts as the worse one, {row['arm']} is ahead of "
-        f"{evidence.names.name_arm(row['baseline'], row['arm'])} in {ahead}"
-    )
-    middle = gaps.index[(len(gaps) - 1) // 2 : len(gaps) // 2 + 1]
-    if middle.isin(failed["seed"]).any():
-        return f"{ranked}."  # the size of a gap to an untrained run has no meaning
-    return f"{ranked}, and the median difference is {format_points(float(gaps.median()), signed=True)}."
-
-
-def _state_difference(row: Mapping[str, Any], evidence: Evidence) -> str:
-    amount, ahead = format_points(abs(row["difference"])), row["difference"] > 0
-    if row["baseline"] == BOTH_ALONE:
-        one, other = row["arm"].split(" × ")
-        return (
-            f"{one} and {other} together change the test accuracy by {amount} "
-            f"{'more' if ahead else 'less'} than the sum of their separate effects"
-        )
-    return (
-        f"{evidence.names.name_arm(row['arm'], row['baseline'])} is {amount} {'more' if ahead else 'less'} "
-        f"accurate than {evidence.names.name_arm(row['baseline'], row['arm'])} on the test images"
-    )
+        name = evidence.names.name_arm(arm)
+        told += [f"{n} of {len(of_arm)} runs of {name} {how}" for how, n in kinds.items() if n]
+    return f"{format_list(told)}."
 
 
 def _list_involved(row: Mapping[str, Any], evidence: Evidence) -> list[str]:
@@ -161,31 +127,3 @@ def _list_involved(row: Mapping[str, Any], evidence: Evidence) -> list[str]:
         return [row["baseline"], row["arm"]]
     (contrast,) = (c for c in evidence.contrasts if c.name == row["arm"])
     return [arm for arm in evidence.arms if arm in contrast.weights]
-
-
-def describe_cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> str:
-    """Describe the arm's cost against the baseline: throughput ratio with interval, parameters, FLOPs."""
-    told = []
-    if pd.notna(arm["examples_per_second_ratio_ci_low"]):
-        confidence = 1 - evidence.study.decision.alpha
-        told.append(
-            f"{arm['examples_per_second_ratio']:.2f} times the training throughput of the baseline "
-            f"({confidence * 100:g}% interval {arm['examples_per_second_ratio_ci_low']:.2f} to "
-            f"{arm['examples_per_second_ratio_ci_high']:.2f}; {arm['examples_per_second']:,.0f} against "
-            f"{baseline['examples_per_second']:,.0f} examples/s)"
-        )
-    for column, noun in (("parameters", "parameters"), ("flops_per_example", "FLOP per example")):
-        if pd.isna(arm[column]) or pd.isna(baseline[column]):
-            continue
-        if arm[column] == baseline[column]:
-            told.append(f"{arm[column]:,} {noun}, the same as the baseline")
-        else:
-            told.append(f"{arm[column]:,} {noun} against {baseline[column]:,}")
-    costs = [f"Cost: {'; '.join(told)}."] if told else []
-    if pd.isna(arm["examples_per_second_ratio_ci_low"]):
-        costs.append(
-            "Throughput was not measured."
-            if evidence.tables["timing"].empty
-            else "Throughput was not compared: fewer than three timing blocks were undisturbed."
-        )
-    return " ".join(costs)

@@ -25,6 +25,8 @@ RUNS_SHOWN = 500
 FINDINGS_SHOWN = 12
 EXPLORER = "explore.html"
 """The report links to this page if the folder has it: `ablate explore DIR --save DIR/explore.html`."""
+DERIVED_SOMETIMES = {"stability", "looks"}
+"""Computed tables that only some reports have. A report that has one no more deletes the file."""
 ASKED = "asked-"
 """Prefix of the figures that `ablate activations` draws. Writing a report does not delete them."""
 
@@ -39,6 +41,8 @@ def write(path: Path) -> Evidence:
     if not evidence.preliminary:
         for name in evidence.tables.keys() - {*INPUT_TABLES, *OPTIONAL_TABLES}:
             write_table(evidence.tables[name], path / "tables" / f"{name}.csv")
+    for name in DERIVED_SOMETIMES - evidence.tables.keys():
+        (path / "tables" / f"{name}.csv").unlink(missing_ok=True)
     drawn = list(registry.draw_results(evidence.study, evidence.tables))
     inside = list(registry.draw_inspection(evidence.study, evidence.tables, evidence.views))
     for figure in (*drawn, *inside):

@@ -7,6 +7,8 @@ from functools import lru_cache, reduce
 import numpy as np
 from scipy import stats
 
+from ablate.records.provenance import DataFacts
+
 LUCK = float(stats.norm.sf(3))
 """The highest probability that guessing exceeds its ceiling: 0.13 %, the normal tail above three sigma."""
 UNEQUAL = 1.5
@@ -52,6 +54,11 @@ def compute_chance_ceiling(chance: float, images: int, counts: Sequence[int] | N
     if counts is None:
         return min(1.0, chance + 3 * compute_accuracy_standard_error(chance, images))
     return count_lucky_guesses(tuple(sorted((n for n in counts if n), reverse=True))) / images
+
+
+def compute_ceiling(data: DataFacts) -> float:
+    """Compute the highest test accuracy that a network can plausibly reach by guessing, on a data set."""
+    return compute_chance_ceiling(data.chance, data.test_images, data.test_images_by_class)
 
 
 @lru_cache(maxsize=32)

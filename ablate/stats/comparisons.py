@@ -1,148 +1,208 @@
-"""Comparisons: each contrast's mean over seeds, its intervals, its test and its verdict."""
+"""Comparisons: each contrast's mean over seeds, its intervals, its test and its verdict, at every look."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
-from ablate.records.columns import TABLES
-from ablate.records.run_records import Phase, Status
-from ablate.records.tables import make_frame
 from ablate.stats.contrasts import Contrast
-from ablate.stats.intervals import compute_mean_interval
-from ablate.stats.power import PAIRS_FOR_A_VERDICT, compute_detectable_effect, count_seeds_for_equivalence
+from ablate.stats.family import FamilyTest, correct, select_family
+from ablate.stats.looks import Look
+from ablate.stats.outcomes import Outcomes, read_outcomes
+from ablate.stats.pair_tests import choose_verdict, measure_pairs
+from ablate.stats.stability import TrainingTest, count_trained
+from ablate.stats.stopping import FUTILE, Step, compute_predictive_probability
 from ablate.stats.verdicts import Verdict
 from ablate.study.effort import Decision
+from ablate.study.seed_looks import MAX_SEEDS
 
-EXACT_SIGN_FLIPS = 2**14
-"""The permutation test uses all sign patterns if there are at most this many, else a sample of this many."""
+ALL_SEEDS = (Look(seeds=MAX_SEEDS, share=1.0),)
+"""The only look of a study with a fixed number of seeds."""
 
 
-def compare(
-    runs: pd.DataFrame, contrasts: Sequence[Contrast], decision: Decision, *, ceiling: float
-) -> pd.DataFrame:
-    """Make the `comparisons` table: for each contrast, a test on runs paired by seed, and a verdict.
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The result of one contrast at one look."""
 
-    Holm's correction covers all contrasts.
+    contrast: Contrast
+    look: Look
+    broken: Verdict | None
+    """The verdict if runs did not train. The row is then about the seeds in which all arms trained."""
+    values: np.ndarray
+    """The contrast's value for each seed, `(pairs,)`."""
+    row: dict[str, Any]
+    """The columns of the `comparisons` table, with p-values corrected for all tests of this look."""
+    family: int
+    """The number of tests that the correction counts at this look."""
+    training: TrainingTest | None
+    """How often the two arms trained. None for an interaction."""
+    p_training: float | None = None
+    """The corrected p-value of that test. None if so few seeds cannot show a difference."""
+    step: Step = Step.GO_ON
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.broken or self.row["verdict"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """The results of all contrasts at all looks so far."""
+
+    history: list[Result] = field(default_factory=list)
+    """The result of each contrast at each look, the first look first."""
+    wanted_seeds: dict[str, int]
+    """How many seeds each arm needs, as far as the results so far show."""
+
+    @property
+    def latest(self) -> list[Result]:
+        """The last result of each contrast, in the study's order."""
+        return list({(r.contrast.name, r.contrast.reference): r for r in self.history}.values())
+
+
+def judge(
+    runs: pd.DataFrame,
+    contrasts: Sequence[Contrast],
+    decision: Decision,
+    *,
+    ceiling: float,
+    looks: Sequence[Look] = ALL_SEEDS,
+) -> Judgement:
+    """Judge all contrasts at each look whose runs are there. A decided contrast is judged no further.
+
+    The result depends only on the runs, not on the order in which they were trained.
 
     Args:
         runs: the `runs` table; only its confirm phase is used.
         contrasts: all contrasts that the study declares.
         decision: the margin and alpha.
         ceiling: the highest accuracy that guessing can reach.
+        looks: the looks of the study.
     """
-    confirmed = runs[runs["phase"] == Phase.CONFIRM]
-    done = confirmed[confirmed["status"] == Status.COMPLETE]
-    accuracies = done.pivot_table(index="seed", columns="arm", values="test_accuracy")
-    rows = []
-    for contrast in contrasts:
-        involved = confirmed[confirmed["arm"].isin(list(contrast.weights))]
-        broken = _find_untrained(involved, ceiling)
-        # If some runs did not train, no mean is computed: a mean of the other runs alone would mislead.
-        values = _compute_by_seed(accuracies, contrast) if broken is None else np.array([])
-        rows.append({**_test_pairs(values, decision, len(contrasts)), "verdict": broken})
-        rows[-1] |= {"arm": contrast.name, "baseline": contrast.reference}
-    # Holm's correction counts every declared contrast. A contrast that could not be tested has p = 1.
-    raw = [1.0 if row["p_value"] is None else row["p_value"] for row in rows]
-    corrected = multipletests(raw, decision.alpha, method="holm")[1] if raw else []
-    for row, p_holm in zip(rows, corrected, strict=True):
-        row["p_holm"] = None if row["p_value"] is None else float(p_holm)
-        row["verdict"] = row["verdict"] or _choose_verdict(row, decision)
-    return make_frame("comparisons", rows)
+    history: list[Result] = []
+    closed: dict[int, Result] = {}
+    wanted = dict.fromkeys((arm for contrast in contrasts for arm in contrast.weights), looks[0].seeds)
+    for look in looks:
+        outcomes = read_outcomes(runs, ceiling=ceiling, seeds=look.seeds)
+        open_ = [i for i in range(len(contrasts)) if i not in closed]
+        waiting = {arm for i in open_ for arm in contrasts[i].weights}
+        wanted |= dict.fromkeys(waiting, look.seeds)
+        is_complete = all((outcomes.runs["arm"] == arm).sum() >= look.seeds for arm in waiting)
+        if look is not looks[0] and not is_complete:
+            break
+        earlier = {i: closed.get(i) or _find_last(history, contrasts[i]) for i in range(len(contrasts))}
+        results = _judge_look(outcomes, contrasts, open_, earlier, decision, look)
+        for i, result in results.items():
+            if is_complete:
+                result = replace(result, step=_choose_step(result, decision, looks))
+            history.append(result)
+            if result.step != Step.GO_ON:
+                closed[i] = result
+        if not is_complete or len(closed) == len(contrasts):
+            break
+    return Judgement(history=history, wanted_seeds=wanted)
 
 
-def trace_path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFrame:
-    """Make the `path` table: one row for each step from the baseline to the full arm.
-
-    A row has the step's difference and the accuracy after the step. The last step adds the last factor. Its
-    difference comes from the contrast of the full arm without this factor and the full arm, with the sign
-    reversed.
-    """
-    steps = comparisons[(comparisons["baseline"] != full) & (comparisons["arm"] != full)]
-    last = comparisons[(comparisons["baseline"] == full) & (comparisons["arm"] == steps["arm"].iloc[-1])]
-    turned = last.assign(
-        arm=full,
-        baseline=last["arm"],
-        difference=-last["difference"],
-        ci_low=-last["ci_high"],
-        ci_high=-last["ci_low"],
-    )
-    way = pd.concat([steps, turned]).merge(arms[["arm", "test_accuracy_mean"]], on="arm", how="left")
-    return way[list(TABLES["path"])].reset_index(drop=True)
-
-
-def _find_untrained(involved: pd.DataFrame, ceiling: float) -> str | None:
-    """Return the verdict if runs of these arms did not train. None if the means can be compared."""
-    if involved["seed"].nunique() < PAIRS_FOR_A_VERDICT:
-        return Verdict.NO_VERDICT if (involved["status"] == Status.DIVERGED).any() else None
-    if (involved["status"] == Status.DIVERGED).any():
-        return Verdict.UNSTABLE
-    done = involved[involved["status"] == Status.COMPLETE]
-    at_chance = done["test_accuracy"] <= ceiling
-    if (done.groupby("arm")["test_accuracy"].median() <= ceiling).any():
-        return Verdict.NOT_TRAINED
-    # A run that stayed at chance did not train, and counts like a diverged run.
-    return Verdict.UNSTABLE if at_chance.any() else None
-
-
-def _compute_by_seed(accuracies: pd.DataFrame, contrast: Contrast) -> np.ndarray[Any, Any]:
-    """Compute the contrast's value for every seed with a complete run of all its arms, `(pairs,)`.
-
-    `accuracies` has a row for each seed and a column for each arm.
-    """
-    if not set(contrast.weights) <= set(accuracies.columns):
-        return np.array([])
-    values = pd.concat([weight * accuracies[arm] for arm, weight in contrast.weights.items()], axis=1)
-    # Rounding to nine digits removes floating-point errors, so that equal differences are exactly equal.
-    return np.round(values.sum(axis=1, skipna=False).dropna().astype(float).to_numpy(), 9)
-
-
-def _test_pairs(values: np.ndarray[Any, Any], decision: Decision, contrasts: int) -> dict[str, Any]:
-    """Make a row of the table before Holm's correction. A column that needs more pairs is None."""
-    row: dict[str, Any] = dict.fromkeys(TABLES["comparisons"])
-    n = row["pairs"] = len(values)
-    if n == 0:
-        return row
-    row["difference"] = float(values.mean())
-    row["prob_better"] = float(np.mean(values > 0) + np.mean(values == 0) / 2)
-    if n < 2:
-        return row
-    listed, alpha = values.tolist(), decision.alpha
-    for name, confidence in (
-        ("ci", 1 - alpha),
-        # A verdict about the margin must hold for all contrasts at once (Bonferroni).
-        ("family_ci", 1 - alpha / contrasts),
-        ("equivalence_ci", 1 - 2 * alpha / contrasts),
-    ):
-        interval = compute_mean_interval(listed, confidence)
-        assert interval is not None
-        row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
-    if np.ptp(values) > 0:
-        spread = float(values.std(ddof=1))
-        row["p_value"] = float(stats.ttest_1samp(values, 0).pvalue)
-        row["p_sign_flip"] = float(
-            stats.permutation_test(
-                (values,), np.mean, permutation_type="samples", n_resamples=EXACT_SIGN_FLIPS, rng=0
-            ).pvalue
+def _judge_look(
+    outcomes: Outcomes,
+    contrasts: Sequence[Contrast],
+    open_: Iterable[int],
+    earlier: Mapping[int, Result | None],
+    decision: Decision,
+    look: Look,
+) -> dict[int, Result]:
+    """Test the open contrasts at one look, and correct for all tests of the study."""
+    level = decision.alpha * look.share
+    counted = {i: count_trained(outcomes, contrasts[i]) for i in open_}
+    training = [_make_training_test(counted.get(i), earlier[i], decision) for i in range(len(contrasts))]
+    # Every declared contrast counts, and a contrast's training test counts if it can be significant.
+    family = sum(select_family([*[FamilyTest(p_value=1.0)] * len(contrasts), *training], level))
+    measured: dict[int, Result] = {}
+    for i in open_:
+        broken = outcomes.find_untrained(contrasts[i].weights)
+        values = outcomes.compute_contrast(contrasts[i], only_trained=broken is not None)
+        row = measure_pairs(values, decision, family, look.share)
+        measured[i] = Result(
+            contrast=contrasts[i],
+            look=look,
+            broken=broken,
+            values=values,
+            row=row,
+            family=family,
+            training=counted[i],
         )
-        row["effect_size_dz"] = row["difference"] / spread
-        row["detectable_difference"] = compute_detectable_effect(n, alpha / contrasts) * spread
-        row["seeds_needed"] = count_seeds_for_equivalence(decision.margin / spread, alpha / contrasts)
-    return row
+    differences = [
+        _make_difference_test(measured.get(i), earlier[i], decision) for i in range(len(contrasts))
+    ]
+    corrected = correct([*differences, *training], level)
+    results = {}
+    for i, result in measured.items():
+        # A difference that an earlier look has shown stays shown, so the smaller p-value counts.
+        before = earlier[i]
+        p_holm = _take_smaller(corrected[i], look.share, before.row["p_holm"] if before else None)
+        p_training = _take_smaller(
+            corrected[len(contrasts) + i], look.share, before.p_training if before else None
+        )
+        row = {**result.row, "p_holm": None if result.row["p_value"] is None else p_holm}
+        row["verdict"] = choose_verdict(row, decision)
+        results[i] = replace(result, row=row, p_training=p_training)
+    return results
 
 
-def _choose_verdict(row: Mapping[str, Any], decision: Decision) -> str:
-    """Choose the first verdict that applies. All arms of the contrast have trained."""
-    if row["pairs"] < PAIRS_FOR_A_VERDICT:
-        return Verdict.NO_VERDICT
+def _make_difference_test(now: Result | None, before: Result | None, decision: Decision) -> FamilyTest:
+    """Make the test of a contrast's difference for the correction.
+
+    A contrast that could not be tested has p = 1. A difference that an earlier look has shown is out of the
+    way of the others (closed testing), so it has p = 0.
+    """
+    if before and (p := before.row["p_holm"]) is not None and p < decision.alpha:
+        return FamilyTest(p_value=0.0)
+    p_value = now.row["p_value"] if now else None
+    return FamilyTest(p_value=1.0 if p_value is None else p_value)
+
+
+def _make_training_test(now: TrainingTest | None, before: Result | None, decision: Decision) -> FamilyTest:
+    """Make the test of how often a contrast's arms train, for the correction."""
+    if before and before.p_training is not None and before.p_training < decision.alpha:
+        return FamilyTest(p_value=0.0)
+    if now is None:
+        return FamilyTest(p_value=1.0, least_p_value=1.0)
+    return FamilyTest(p_value=now.p_value, least_p_value=now.least_p_value)
+
+
+def _take_smaller(corrected: float | None, share: float, before: float | None) -> float | None:
+    """Express a look's corrected p-value on the scale of alpha. Return it or the earlier one if smaller."""
+    found = [p for p in (None if corrected is None else min(1.0, corrected / share), before) if p is not None]
+    return min(found, default=None)
+
+
+def _choose_step(result: Result, decision: Decision, looks: Sequence[Look]) -> Step:
+    """Choose whether the contrast needs more seeds."""
+    row, last = result.row, looks[-1]
+    if result.look is last:
+        return Step.LAST_LOOK
+    if result.broken is not None:
+        test = result.training
+        never = test is not None and 0 in (test.arm_trained, test.baseline_trained)
+        shown = result.p_training is not None and result.p_training < decision.alpha
+        return Step.DECIDED if never or shown else Step.GO_ON
+    if row["verdict"] in (Verdict.MATTERS, Verdict.EQUIVALENT, Verdict.CANNOT_TELL_APART):
+        return Step.DECIDED
     if row["p_value"] is None:
-        return Verdict.CANNOT_TELL_APART
-    if -decision.margin < row["equivalence_ci_low"] and row["equivalence_ci_high"] < decision.margin:
-        return Verdict.EQUIVALENT
-    if row["p_holm"] < decision.alpha:
-        beyond = row["family_ci_low"] > decision.margin or row["family_ci_high"] < -decision.margin
-        return Verdict.MATTERS if beyond else Verdict.SIZE_UNCLEAR
-    return Verdict.INCONCLUSIVE
+        return Step.GO_ON
+    further = last.seeds - result.look.seeds
+    chance = compute_predictive_probability(
+        np.array(row["difference"]),
+        np.array(row["spread"]),
+        row["pairs"],
+        row["pairs"] + further,
+        decision,
+        decision.alpha * last.share / result.family,
+    )
+    return Step.FUTILE if chance < FUTILE else Step.GO_ON
+
+
+def _find_last(history: Sequence[Result], contrast: Contrast) -> Result | None:
+    return next((result for result in reversed(history) if result.contrast is contrast), None)

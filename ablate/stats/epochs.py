@@ -10,7 +10,8 @@ from statsmodels.stats.multitest import multipletests
 
 from ablate.records.run_records import Phase, Status
 from ablate.records.tables import make_frame
-from ablate.stats.comparisons import compare
+from ablate.stats.comparison_tables import tabulate_comparisons
+from ablate.stats.comparisons import judge
 from ablate.stats.contrasts import Contrast
 from ablate.stats.power import PAIRS_FOR_A_VERDICT
 from ablate.stats.verdicts import Verdict
@@ -114,7 +115,7 @@ def compare_at_half(
     for moments in ({arm: find_half(epochs) for arm, epochs in last.items()}, last):
         accuracies = pd.concat({arm: validation[arm, at] for arm, at in moments.items()})
         then = confirmed.assign(test_accuracy=accuracies.reindex(places).to_numpy())
-        verdicts.append(compare(then, contrasts, decision, ceiling=ceiling))
+        verdicts.append(tabulate_comparisons(judge(then, contrasts, decision, ceiling=ceiling)))
     at_half, at_last = verdicts
     judged = pd.DataFrame(
         {

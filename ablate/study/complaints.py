@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from ablate.data.datasets import DatasetSpec
 from ablate.errors import did_you_mean
 from ablate.study.effort import Decision, Search, Timing
+from ablate.study.seed_looks import TAG, SeedLooks
 from ablate.study.spec import Range, Recipe, Reference, StudySpec, Tuning, ValueWhen
 
 BRANCHES = ("ValueWhen", "bool", "int", "float", "str", "none", "list[", "function-", "constrained-str")
@@ -20,7 +21,7 @@ def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path
     """Describe pydantic's errors, one line for each place: place, key, value and remedy."""
     groups: dict[tuple[str, ...], list[ErrorDetails]] = {}
     for error in errors:
-        location = [str(part) for part in error["loc"]]
+        location = _list_keys(error)
         branch = next((i for i, part in enumerate(location[1:], 1) if part.startswith(BRANCHES)), None)
         # Every branch of a union reports an error. All these errors are about one value.
         groups.setdefault(tuple(location[:branch]), []).append(error)
@@ -43,7 +44,7 @@ def _explain_first(errors: Sequence[ErrorDetails], lines: Mapping[str, str], pat
     error = errors[0]
     # Pydantic's location contains union branches and our own key 'ranges'. The study file has neither.
     branches = ("ranges", *BRANCHES)
-    location = [str(part) for part in error["loc"]]
+    location = _list_keys(error)
     keys = location[:1] + [part for part in location[1:] if not part.startswith(branches)]
     if ".".join(keys[:3]) not in lines:  # a single range in the file stands outside a list
         keys = keys[:2] + keys[3:] if location[:2] == ["tuning", "ranges"] else keys
@@ -75,6 +76,11 @@ def _explain_first(errors: Sequence[ErrorDetails], lines: Mapping[str, str], pat
     return f"{place}: {key}: {shown}: {message}"
 
 
+def _list_keys(error: ErrorDetails) -> list[str]:
+    """List the parts of the error's location that are keys of the file, or branches of a union of scalars."""
+    return [str(part) for part in error["loc"] if not str(part).startswith(TAG)]
+
+
 def _list_known_keys(parents: Sequence[str]) -> list[str]:
     """List the keys that are allowed below `parents` in a study file."""
     known: type[BaseModel] = StudySpec
@@ -92,6 +98,7 @@ def _list_known_keys(parents: Sequence[str]) -> list[str]:
                     Decision,
                     Timing,
                     Search,
+                    SeedLooks,
                     Reference,
                     ValueWhen,
                     Range,

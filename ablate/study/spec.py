@@ -20,9 +20,8 @@ from ablate.data.cell_text import require_printable, require_table_cell
 from ablate.data.datasets import DatasetSpec, find_dataset
 from ablate.study.effort import Decision, Search, Timing
 from ablate.study.inconsistency import InconsistencyError
+from ablate.study.seed_looks import Seeds
 
-MAX_SEEDS = 10_000
-"""Confirmation uses the seeds from 0 to `seeds` - 1. Tuning uses the seeds from MAX_SEEDS on."""
 PARTIAL = {"partial": True}
 """The validation context for a study without its invalid keys. It lets the other keys be checked."""
 FULL = "full"
@@ -198,7 +197,7 @@ class StudySpec(_Part):
     search: Search = Search()
     recipe: Recipe = Recipe()
     tuning: Tuning = Tuning()
-    seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS, strict=True)] = 10
+    seeds: Seeds = 10
     decision: Decision = Decision()
     timing: Timing = Timing()
     validation: Annotated[int, Field(ge=0, strict=True)] = 10_000
@@ -261,6 +260,16 @@ class StudySpec(_Part):
         elif 0 < self.validation < classes:
             told = f"validation {self.validation} is less than one image per class: set it to {classes}"
             yield "validation", f"{told} or more"
+
+    @property
+    def fewest_seeds(self) -> int:
+        """The number of seeds that each arm has at least."""
+        return self.seeds if isinstance(self.seeds, int) else self.seeds.list_looks()[0]
+
+    @property
+    def most_seeds(self) -> int:
+        """The largest number of seeds that an arm can need."""
+        return self.seeds if isinstance(self.seeds, int) else self.seeds.list_looks()[-1]
 
     @property
     def factor_names(self) -> list[str]:

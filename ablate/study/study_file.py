@@ -16,6 +16,7 @@ from ablate.data.datasets import OWN_IMAGES_HELD_OUT, DatasetSpec
 from ablate.errors import StudyError
 from ablate.study.complaints import explain
 from ablate.study.owners import WrittenTwiceError, join_owners, join_parts
+from ablate.study.seed_looks import SeedLooks
 from ablate.study.spec import PARTIAL, StudySpec
 from ablate.study.yaml_text import parse, refuse_traps
 
@@ -115,6 +116,8 @@ def _make_raw(spec: StudySpec) -> dict[str, Any]:
         "trials": spec.tuning.trials,
         **{name: several[0] if len(several) == 1 else several for name, several in ranges.items()},
     }
+    if isinstance(spec.seeds, SeedLooks):
+        raw["seeds"] = spec.seeds.model_dump(mode="json", exclude_none=True)
     for unused in ["design", "search", "factors"] if spec.arms else ["arms"]:
         del raw[unused]
     if spec.design != "search":

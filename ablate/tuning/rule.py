@@ -9,8 +9,9 @@ All arms are tuned in the same way, in this order:
 3. All arms share one shortlist, which has the best three points of each arm. Every arm scores the whole
    shortlist on two more seeds (`rescoring.py`). If an arm's best over all three seeds is at an edge, step 2
    follows again.
-4. The pooled best is the point with the best mean over all arms. If an arm's own best beats the pooled best
-   by more than two standard errors, the arm takes its own best. Otherwise it takes the pooled best
+4. The pooled best is the point with the best mean over all arms, among the points whose runs do not fail
+   clearly more often. If an arm's own best beats the pooled best by more than two standard errors, or if the
+   pooled best fails in this arm alone, the arm takes its own best. Otherwise it takes the pooled best
    (`choice.py`).
 
 The result depends only on the study and the recorded scores. The number of workers and interruptions do not
@@ -18,7 +19,7 @@ change the result. A simpler rule would give each arm its own best value on one 
 studies, this simpler rule called two identical arms different.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from ablate.design.grid import Grid
 from ablate.tuning.choice import ALL_TUNING_SEEDS, Choice, choose
@@ -27,17 +28,18 @@ from ablate.tuning.trials import FIRST_TUNING_SEEDS, RESCORING_SEEDS, Progress, 
 from ablate.tuning.widening import find_side_to_widen, widen
 
 
-def advance(grids: Mapping[str, Grid], scores: Scores) -> list[Trial] | dict[str, Choice]:
+def advance(grids: Mapping[str, Grid], scores: Scores, *, guessing: float) -> list[Trial] | dict[str, Choice]:
     """List the trials that are needed next. If no trial is needed, return the choice of every arm.
 
     Args:
         grids: the grid of each arm. Arms with equal grids are tuned together, as one group.
         scores: the scores of the finished trials.
+        guessing: the score of a network that guesses.
     """
     wanted: list[Trial] = []
     choices: dict[str, Choice] = {}
     for grid, arms in _group_by_grid(grids):
-        outcome = _advance_group(grid, arms, scores)
+        outcome = _advance_group(Progress(grid, arms, scores, guessing))
         if isinstance(outcome, dict):
             choices |= outcome
         else:
@@ -57,10 +59,10 @@ def _group_by_grid(grids: Mapping[str, Grid]) -> list[tuple[Grid, list[str]]]:
     return groups
 
 
-def _advance_group(grid: Grid, arms: Sequence[str], scores: Scores) -> list[Trial] | dict[str, Choice]:
-    if not grid.ranges:
+def _advance_group(progress: Progress) -> list[Trial] | dict[str, Choice]:
+    arms = progress.arms
+    if not progress.grid.ranges:
         return {arm: Choice(chosen={}, best={}, tried=(), at_edge=False, extended=False) for arm in arms}
-    progress = Progress(grid, arms, scores)
     if missing := progress.list_missing(progress.points, FIRST_TUNING_SEEDS):
         return missing
     while True:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from ablate.design.grid import Grid, Side
-from ablate.study.spec import MAX_SEEDS
+from ablate.study.seed_looks import MAX_SEEDS
 
 FIRST_TUNING_SEEDS = (MAX_SEEDS,)
 """Every point is scored on these seeds. Confirmation runs have other seeds."""
@@ -36,6 +36,8 @@ class Progress:
     grid: Grid
     arms: Sequence[str]
     scores: Scores
+    guessing: float
+    """The score of a network that guesses."""
     points: dict[str, list[Point]] = field(init=False)
     """By arm: the points of the grid, and the points that widening has added."""
     widened: set[Side] = field(default_factory=set)
@@ -57,6 +59,15 @@ class Progress:
     def compute_mean(self, arm: str, point: Point, seeds: Sequence[int]) -> float:
         """Compute the point's mean score in the arm over the seeds."""
         return fmean(self.list_scores(arm, point, seeds))
+
+    def compute_failure_limit(self, arm: str) -> float:
+        """Compute the score at or below which a run of the arm counts as failed.
+
+        It is half way between guessing and the arm's best score. So a run that found only some of the
+        classes counts as failed, too.
+        """
+        best = max(score for trial, score in self.scores.items() if trial.arm == arm)
+        return (self.guessing + best) / 2
 
     def rank(self, arm: str, points: Sequence[Point], seeds: Sequence[int]) -> list[Point]:
         """Sort the points by mean score in the arm, the best first."""

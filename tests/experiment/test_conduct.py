@@ -1,7 +1,7 @@
 """A study continues from its recorded runs, and an arm that cannot be trained does not stop it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run, name_setting
+from ablate.errors import FolderError
 from ablate.execution.executor import Conditions, Outcome
 from ablate.execution.workers import Workers
 from ablate.experiment.conduct import Conduct
@@ -134,6 +135,38 @@ def test_wherever_it_is_stopped_it_ends_the_same_and_runs_nothing_twice(
         conduct(small(), tmp_path / "parts", second)
     assert runs_csv(ReportFolder(tmp_path / "parts")) == whole
     assert not set(first.ran) & set(second.ran)
+
+
+@pytest.mark.parametrize("stop_after", [3, 8, 13, 19])
+def test_a_study_with_looks_stops_by_itself_and_ends_the_same_wherever_it_is_interrupted(
+    small, tmp_path: Path, stop_after: int
+) -> None:
+    # These runs differ by exactly 0, 0.1 or 0.9 points, so that the looks after 3 and 5 seeds go on.
+    spec = small("seeds={looks: [3, 5, 8, 30]}", "tuning.trials=0")
+    whole, first, second = Stub(), Stub(stop_after=stop_after), Stub()
+    _, at_once = conduct(spec, tmp_path / "whole", whole)
+    evidence = gather(at_once.path)
+    assert not evidence.preliminary
+    seeds = evidence.tables["looks"]["look_seeds"].tolist()
+    assert len(seeds) > 1
+    assert seeds[-1] < 30
+    assert len(whole.ran) == 2 * seeds[-1]
+    with suppress(KeyboardInterrupt):
+        conduct(spec, tmp_path / "parts", first)
+    conduct(spec, tmp_path / "parts", second)
+    assert runs_csv(ReportFolder(tmp_path / "parts")) == runs_csv(at_once)
+    assert not set(first.ran) & set(second.ran)
+
+
+def test_more_seeds_at_most_continue_a_study_with_looks(small, tmp_path: Path) -> None:
+    short, long = (small(f"seeds={{looks: [3, {n}]}}", "tuning.trials=0") for n in (4, 6))
+    conduct(short, tmp_path / "grown", Stub())
+    more = Stub()
+    _, grown = conduct(long, tmp_path / "grown", more)
+    _, whole = conduct(long, tmp_path / "whole", Stub())
+    assert runs_csv(grown) == runs_csv(whole)
+    with pytest.raises(FolderError, match=r"has seeds\.looks \[3, 6\], this one has \[3, 4\]"):
+        conduct(short, tmp_path / "grown", Stub())
 
 
 def test_the_longest_run_of_a_seed_goes_first_so_that_no_core_idles_at_the_end(small, tmp_path: Path) -> None:

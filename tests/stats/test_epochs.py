@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ablate.records.tables import make_frame
-from ablate.stats import comparisons
+from ablate.stats import comparison_tables, comparisons
 from ablate.stats.contrasts import BOTH_ALONE, Contrast, make_contrasts
 from ablate.stats.epochs import (
     compare_at_half,
@@ -54,7 +54,8 @@ def write_tables(curves: Curves, status: Mapping[str, str] = {}) -> tuple[pd.Dat
 
 
 def compare(runs: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    return comparisons.compare(runs, make_contrasts(pairs), DECISION, ceiling=CEILING)
+    judgement = comparisons.judge(runs, make_contrasts(pairs), DECISION, ceiling=CEILING)
+    return comparison_tables.tabulate_comparisons(judgement)
 
 
 def name_verdicts(pairs: Sequence[tuple[str, str]], verdict: str = Verdict.INCONCLUSIVE) -> pd.DataFrame:

@@ -32,7 +32,7 @@ def tune(spec: StudySpec, response: Response, arms=ARMS) -> tuple[dict[str, Choi
     """Score every needed trial with `response(arm, learning_rate, seed)` until no trial is needed."""
     scores: dict[Trial, float] = {}
     for _ in range(20):
-        wanted = advance(grids(spec, arms), scores)
+        wanted = advance(grids(spec, arms), scores, guessing=0.1)
         if isinstance(wanted, dict):
             return wanted, scores
         assert wanted
@@ -145,7 +145,7 @@ def test_the_outcome_does_not_depend_on_the_order_in_which_scores_arrive(spec) -
     choices, scores = tune(spec, response)
     partial: dict[Trial, float] = {}
     for _ in range(500):
-        wanted = advance(grids(spec), partial)
+        wanted = advance(grids(spec), partial, guessing=0.1)
         if isinstance(wanted, dict):
             break
         trial = wanted[rng.integers(len(wanted))]  # one at a time, in random order, as after a kill
@@ -163,7 +163,7 @@ def test_only_arms_with_equal_ranges_are_tuned_together(small) -> None:
     )
     own = {arm.name: make_grid(spec, arm) for arm in lay_out(spec).arms}
     scores: dict[Trial, float] = {}
-    while not isinstance(wanted := advance(own, scores), dict):
+    while not isinstance(wanted := advance(own, scores, guessing=0.1), dict):
         scores |= {trial: peak(0.02)(trial.arm, dict(trial.setting)["learning_rate"], 0) for trial in wanted}
     assert list(wanted) == ["baseline", "optimizer=sgd", "pooling=max"]
     assert wanted["baseline"].chosen == wanted["pooling=max"].chosen == {"learning_rate": 0.02}
@@ -178,7 +178,7 @@ def test_an_arm_without_a_range_needs_no_trial(small) -> None:
         "tuning={trials: 2, momentum: {when: {optimizer: sgd}, low: 0.5, high: 0.9}}",
     )
     own = {arm.name: make_grid(spec, arm) for arm in lay_out(spec).arms}
-    wanted = advance(own, {})
+    wanted = advance(own, {}, guessing=0.1)
     assert {trial.arm for trial in wanted} == {"optimizer=sgd"}
     scores = {
         Trial(arm="optimizer=sgd", setting=(("momentum", m),), seed=s): m
@@ -186,7 +186,7 @@ def test_an_arm_without_a_range_needs_no_trial(small) -> None:
         for s in range(10_000, 10_003)
     }
     for _ in range(5):
-        wanted = advance(own, scores)
+        wanted = advance(own, scores, guessing=0.1)
         if isinstance(wanted, dict):
             break
         scores |= dict.fromkeys(wanted, 0.1)

@@ -18,6 +18,7 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     from ablate.data.loading import prepare_trial_images
     from ablate.design.designs import lay_out
     from ablate.design.names import settle_names
+    from ablate.experiment.expected_seeds import describe_expected_seeds
     from ablate.experiment.price import price
     from ablate.experiment.seed_warnings import warn_of_seeds
     from ablate.experiment.try_arms import try_arms
@@ -46,6 +47,8 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     for line in priced.engines_in_words:
         say(line, wrap=True)
     say(f"{priced.runs_in_words}: {priced.minutes_in_words} on this machine's {describe_cores()}", wrap=True)
+    for line in describe_expected_seeds(study, layout):
+        say(line, wrap=True)
     for caution in cautions:
         tell(f"warning: {study.locate('model')}: {caution}", wrap=True)
     for warning in warn_of_seeds(study, layout):

@@ -1,0 +1,16 @@
+"""All contrasts that a study declares, before anything trains."""
+
+import pandas as pd
+
+from ablate.design.designs import Layout
+from ablate.stats.contrasts import Contrast, list_interactions, make_contrasts
+from ablate.study.spec import StudySpec, format_value
+
+
+def list_contrasts(study: StudySpec, layout: Layout) -> list[Contrast]:
+    """List the comparisons of arms, and the interactions of a factorial."""
+    contrasts = make_contrasts(layout.contrasts)
+    if study.design == "factorial":
+        settings = pd.DataFrame({arm.name: arm.factors for arm in layout.arms}).T.map(format_value)
+        contrasts += list_interactions(settings)
+    return contrasts

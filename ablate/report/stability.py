@@ -1,0 +1,83 @@
+"""A comparison in which some runs did not train, in words: how often arms train, and their accuracy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ablate.formatting import format_count, format_interval, format_p, format_points, list_rows
+from ablate.report.evidence import Evidence
+from ablate.stats.contrasts import BOTH_ALONE
+from ablate.stats.power import PAIRS_FOR_A_VERDICT
+from ablate.stats.verdicts import Verdict
+
+
+def explain_stability(row: Mapping[str, Any], evidence: Evidence) -> str:
+    """Make two labelled statements: how often each arm trains, and the difference where all arms trained.
+
+    `row` is a row of the comparisons table whose verdict is `unstable` or `not trained`.
+    """
+    rows = list_rows(evidence.tables["stability"])
+    (found,) = (one for one in rows if (one["arm"], one["baseline"]) == (row["arm"], row["baseline"]))
+    if found["arm_trained"] == found["baseline_trained"] == 0:
+        return "No run of either arm trained, so there is nothing to compare."
+    often = "" if found["compared_seeds"] is None else f"{_compare_training(found, evidence)} "
+    return f"{often}{_compare_trained(found, evidence)}"
+
+
+def _compare_training(found: Mapping[str, Any], evidence: Evidence) -> str:
+    """State how often the two arms train, and whether the seeds show a difference."""
+    arm = evidence.names.name_arm(found["arm"], found["baseline"])
+    baseline = evidence.names.name_arm(found["baseline"], found["arm"])
+    seeds = found["compared_seeds"]
+    told = (
+        f"How often they train: {arm} in {found['arm_trained']} of {format_count(seeds, 'seed')}, "
+        f"{baseline} in {found['baseline_trained']}"
+    )
+    unequal = found["only_arm"] + found["only_baseline"]
+    if not unequal:
+        return f"{told}, always in the same seeds."
+    if found["p_training_holm"] is None:
+        return (
+            f"{told}. With so few unequal seeds ({unequal}), no test at this level can show that one arm "
+            "trains more often."
+        )
+    p = f"{format_p(found['p_training_holm'])}, McNemar's exact test after Holm's correction"
+    if found["p_training_holm"] >= evidence.study.decision.alpha:
+        return f"{told}. This does not show that one arm trains more often ({p})."
+    more = arm if found["only_arm"] > found["only_baseline"] else baseline
+    return f"{told}. So {more} trains more often ({p})."
+
+
+def _compare_trained(found: Mapping[str, Any], evidence: Evidence) -> str:
+    """State the difference in the seeds in which all arms of the comparison trained."""
+    all_arms = "all arms" if found["baseline"] == BOTH_ALONE else "both arms"
+    pairs = found["trained_pairs"]
+    if pairs < PAIRS_FOR_A_VERDICT:
+        only = f"Only {format_count(pairs, 'seed')} trained" if pairs else "No seed trained"
+        return f"{only} in {all_arms}; a comparison of accuracies needs {PAIRS_FOR_A_VERDICT}."
+    among = {**found, "difference": found["trained_difference"]}
+    measured = f"Accuracy where {all_arms} trained ({pairs} seeds): {state_difference(among, evidence)}"
+    if found["trained_p_value"] is None:
+        return f"{measured} in each of these seeds."
+    interval = format_interval(
+        found["trained_ci_low"], found["trained_ci_high"], 1 - evidence.study.decision.alpha
+    )
+    verdict = Verdict(found["trained_verdict"])
+    return (
+        f"{measured} ({interval}; {format_p(found['trained_p_holm'])} after Holm's correction): {verdict}. "
+        "Seeds in which a run failed are left out here, so this difference is not the mean over all seeds."
+    )
+
+
+def state_difference(row: Mapping[str, Any], evidence: Evidence) -> str:
+    """State a difference in a sentence without its full stop."""
+    amount, ahead = format_points(abs(row["difference"])), row["difference"] > 0
+    if row["baseline"] == BOTH_ALONE:
+        one, other = row["arm"].split(" × ")
+        return (
+            f"{one} and {other} together change the test accuracy by {amount} "
+            f"{'more' if ahead else 'less'} than the sum of their separate effects"
+        )
+    return (
+        f"{evidence.names.name_arm(row['arm'], row['baseline'])} is {amount} {'more' if ahead else 'less'} "
+        f"accurate than {evidence.names.name_arm(row['baseline'], row['arm'])} on the test images"
+    )

@@ -1,0 +1,74 @@
+"""The tables that show a judgement: comparisons, stability, looks, and the path through the factors."""
+
+import pandas as pd
+
+from ablate.records.columns import TABLES
+from ablate.records.tables import make_frame
+from ablate.stats.comparisons import Judgement, Result
+from ablate.stats.pair_tests import flip_signs
+from ablate.stats.verdicts import Verdict
+
+
+def tabulate_comparisons(judgement: Judgement) -> pd.DataFrame:
+    """Make the `comparisons` table. A contrast in which some runs did not train has no means or p-values."""
+    rows = []
+    for result in judgement.latest:
+        # A mean of the trained runs alone could mislead here. It stands in the table `stability`.
+        row = {} if result.broken else {**result.row, "p_sign_flip": flip_signs(result.values)}
+        rows.append({**row, "verdict": result.verdict, **_name(result)})
+    return make_frame("comparisons", rows)
+
+
+def tabulate_stability(judgement: Judgement) -> pd.DataFrame:
+    """Make the `stability` table: how often arms train, and their difference in seeds where all trained.
+
+    It has a row for each contrast in which some runs did not train.
+    """
+    rows = []
+    for result in judgement.latest:
+        if result.broken in (Verdict.UNSTABLE, Verdict.NOT_TRAINED):
+            test = result.training
+            counted = {**vars(test), "p_training": test.p_value} if test else {}
+            among = {f"trained_{name}": value for name, value in result.row.items()}
+            rows.append({**among, **counted, "p_training_holm": result.p_training, **_name(result)})
+    return make_frame("stability", rows)
+
+
+def tabulate_looks(judgement: Judgement) -> pd.DataFrame:
+    """Make the `looks` table: the result of each contrast at each look."""
+    rows = (
+        {
+            **(r.row if r.broken is None else {}),
+            **_name(r),
+            "look_seeds": r.look.seeds,
+            "alpha_share": r.look.share,
+            "verdict": r.verdict,
+            "step": r.step,
+        }
+        for r in judgement.history
+    )
+    return make_frame("looks", rows)
+
+
+def trace_path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFrame:
+    """Make the `path` table: one row for each step from the baseline to the full arm.
+
+    A row has the step's difference and the accuracy after the step. The last step adds the last factor. Its
+    difference comes from the contrast of the full arm without this factor and the full arm, with the sign
+    reversed.
+    """
+    steps = comparisons[(comparisons["baseline"] != full) & (comparisons["arm"] != full)]
+    last = comparisons[(comparisons["baseline"] == full) & (comparisons["arm"] == steps["arm"].iloc[-1])]
+    turned = last.assign(
+        arm=full,
+        baseline=last["arm"],
+        difference=-last["difference"],
+        ci_low=-last["ci_high"],
+        ci_high=-last["ci_low"],
+    )
+    way = pd.concat([steps, turned]).merge(arms[["arm", "test_accuracy_mean"]], on="arm", how="left")
+    return way[list(TABLES["path"])].reset_index(drop=True)
+
+
+def _name(result: Result) -> dict[str, str]:
+    return {"arm": result.contrast.name, "baseline": result.contrast.reference}

@@ -1,0 +1,36 @@
+"""The family-wise correction of all tests that a study makes at one look."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from statsmodels.stats.multitest import multipletests
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyTest:
+    """One test of the family."""
+
+    p_value: float
+    least_p_value: float = 0.0
+    """The smallest p-value that the test can have. An exact test of few seeds cannot have a small one."""
+
+
+def select_family(tests: Sequence[FamilyTest], alpha: float) -> list[bool]:
+    """Select the tests that the correction counts.
+
+    A test whose p-value cannot be small enough at this level can never be significant, so the other tests
+    need not pay for it (Tarone, 1990, "A modified Bonferroni method for discrete data"). K is the smallest
+    number for which at most K tests can have a p-value up to alpha/K. These tests are the family.
+    """
+    size = 1
+    while sum(test.least_p_value <= alpha / size for test in tests) > size:
+        size += 1
+    return [test.least_p_value <= alpha / size for test in tests]
+
+
+def correct(tests: Sequence[FamilyTest], alpha: float) -> list[float | None]:
+    """Correct the p-values by Holm's method. None for a test that the family does not count."""
+    counts = select_family(tests, alpha)
+    raw = [test.p_value for test, counted in zip(tests, counts, strict=True) if counted]
+    corrected = iter(multipletests(raw, alpha, method="holm")[1] if raw else [])
+    return [float(next(corrected)) if counted else None for counted in counts]

@@ -1,0 +1,50 @@
+"""Looks: after how many seeds a study tests its comparisons, and which share of alpha each look spends.
+
+A study with a fixed number of seeds has one look, which spends all of alpha. A study with several looks is a
+group-sequential design with alpha spending (Lan & DeMets, 1983). Each look tests at level alpha × its share,
+and the shares add up to 1. So the probability of any false claim at any look is at most alpha, whatever the
+dependence between looks (Bonferroni). This bound holds for t-tests with few seeds, where the boundaries that
+libraries compute for normal variables do not hold: each look's t-test is exact by itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from ablate.study.seed_looks import SeedLooks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One look at the results."""
+
+    seeds: int
+    """The number of seeds that each arm has at this look."""
+    share: float
+    """The share of alpha that this look spends."""
+
+
+def plan_looks(seeds: int | SeedLooks, alpha: float) -> tuple[Look, ...]:
+    """Plan the looks of a study. A fixed number of seeds gives one look."""
+    if isinstance(seeds, int):
+        return (Look(seeds=seeds, share=1.0),)
+    counts = seeds.list_looks()
+    spent = SPENDING[seeds.spending](np.array(counts) / counts[-1], alpha)
+    return tuple(
+        Look(seeds=count, share=float(share))
+        for count, share in zip(counts, np.diff(spent, prepend=0.0), strict=True)
+    )
+
+
+def _spend_like_obrien_fleming(fraction: np.ndarray, alpha: float) -> np.ndarray:
+    """Spend very little at first: 2 − 2Φ(z/√t), as a share of alpha (Lan & DeMets, 1983)."""
+    return np.asarray(2 * stats.norm.sf(stats.norm.isf(alpha / 2) / np.sqrt(fraction)) / alpha)
+
+
+SPENDING: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "linear": lambda fraction, _: fraction,
+    "obrien_fleming": _spend_like_obrien_fleming,
+}
+"""The share of alpha that is spent when a fraction t of the most seeds is trained."""

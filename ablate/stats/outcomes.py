@@ -1,0 +1,79 @@
+"""Outcomes: whether each confirmed run trained, and its accuracy. They give the value of a contrast."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ablate.records.run_records import Phase, Status
+from ablate.stats.contrasts import Contrast
+from ablate.stats.power import PAIRS_FOR_A_VERDICT
+from ablate.stats.verdicts import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcomes:
+    """The confirmed runs of some seeds. Two tables have a row for each seed and a column for each arm."""
+
+    runs: pd.DataFrame
+    """The rows of the `runs` table."""
+    accuracies: pd.DataFrame
+    """Test accuracies. A run that is missing, crashed or diverged has NaN."""
+    trained: pd.DataFrame
+    """1 if the run trained, 0 if it diverged or stayed at chance, NaN if it is missing or crashed."""
+    ceiling: float
+    """The highest accuracy that guessing can reach."""
+
+    def find_untrained(self, arms: Collection[str]) -> Verdict | None:
+        """Return the verdict if runs of these arms did not train. None if the means can be compared."""
+        involved = self.runs[self.runs["arm"].isin(arms)]
+        diverged = bool((involved["status"] == Status.DIVERGED).any())
+        if involved["seed"].nunique() < PAIRS_FOR_A_VERDICT:
+            return Verdict.NO_VERDICT if diverged else None
+        if diverged:
+            return Verdict.UNSTABLE
+        done = involved[involved["status"] == Status.COMPLETE]
+        if (done.groupby("arm")["test_accuracy"].median() <= self.ceiling).any():
+            return Verdict.NOT_TRAINED
+        # A run that stayed at chance did not train, and counts like a diverged run.
+        return Verdict.UNSTABLE if (done["test_accuracy"] <= self.ceiling).any() else None
+
+    def compute_contrast(self, contrast: Contrast, *, only_trained: bool) -> np.ndarray:
+        """Compute the contrast's value for every seed with a complete run of all its arms, `(pairs,)`.
+
+        With `only_trained`, leave out the seeds in which a run of these arms did not train.
+        """
+        arms = list(contrast.weights)
+        if not set(arms) <= set(self.accuracies.columns):
+            return np.array([])
+        accuracies = self.accuracies[arms]
+        if only_trained:
+            accuracies = accuracies[(self.trained[arms] == 1).all(axis=1)]
+        values = accuracies.dropna().astype(float).to_numpy() @ np.array(list(contrast.weights.values()))
+        # Rounding to nine digits removes floating-point errors, so that equal differences are exactly equal.
+        return np.round(values, 9)
+
+
+def read_outcomes(runs: pd.DataFrame, *, ceiling: float, seeds: int | None = None) -> Outcomes:
+    """Read the outcomes of the confirmed runs.
+
+    Args:
+        runs: the `runs` table; only its confirm phase is used.
+        ceiling: the highest accuracy that guessing can reach.
+        seeds: only the runs with a seed below this number are used. None uses all runs.
+    """
+    confirmed = runs[runs["phase"] == Phase.CONFIRM]
+    if seeds is not None:
+        confirmed = confirmed[confirmed["seed"] < seeds]
+    accuracy = confirmed["test_accuracy"].astype("Float64").astype(float)
+    complete = confirmed["status"] == Status.COMPLETE
+    diverged = confirmed["status"] == Status.DIVERGED
+    trained = (accuracy > ceiling).astype(float).where(complete).mask(diverged, 0.0)
+    by_run = confirmed.assign(accuracy=accuracy.where(complete), trained=trained)
+    return Outcomes(
+        runs=confirmed,
+        accuracies=by_run.pivot(index="seed", columns="arm", values="accuracy"),
+        trained=by_run.pivot(index="seed", columns="arm", values="trained"),
+        ceiling=ceiling,
+    )

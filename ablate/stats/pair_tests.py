@@ -1,0 +1,79 @@
+"""The paired t-test of one contrast, its intervals, and the verdict that follows from them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from ablate.records.columns import TABLES
+from ablate.stats.intervals import compute_mean_interval
+from ablate.stats.power import PAIRS_FOR_A_VERDICT, compute_detectable_effect, count_seeds_for_equivalence
+from ablate.stats.verdicts import Verdict
+from ablate.study.effort import Decision
+
+EXACT_SIGN_FLIPS = 2**14
+"""The permutation test uses all sign patterns if there are at most this many, else a sample of this many."""
+
+
+def measure_pairs(values: np.ndarray, decision: Decision, family: int, share: float = 1.0) -> dict[str, Any]:
+    """Make a row of the `comparisons` table, without Holm's correction and verdict.
+
+    A column that needs more pairs is None, and so is `p_sign_flip`. The row also has the number of `pairs`,
+    and the standard deviation (`spread`) of values that are not all equal.
+
+    Args:
+        values: the contrast's value for each seed, `(pairs,)`.
+        decision: the margin and alpha.
+        family: the number of tests that the correction counts.
+        share: the share of alpha that this look at the results spends.
+    """
+    row: dict[str, Any] = dict.fromkeys(TABLES["comparisons"])
+    n = row["pairs"] = len(values)
+    if n == 0:
+        return row
+    row["difference"] = float(values.mean())
+    row["prob_better"] = float(np.mean(values > 0) + np.mean(values == 0) / 2)
+    if n < 2:
+        return row
+    listed, alpha = values.tolist(), decision.alpha * share
+    for name, confidence in (
+        ("ci", 1 - alpha),
+        # A verdict about the margin must hold for all tests at once (Bonferroni).
+        ("family_ci", 1 - alpha / family),
+        ("equivalence_ci", 1 - 2 * alpha / family),
+    ):
+        interval = compute_mean_interval(listed, confidence)
+        assert interval is not None
+        row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    if np.ptp(values) > 0:
+        spread = row["spread"] = float(values.std(ddof=1))
+        row["p_value"] = float(stats.ttest_1samp(values, 0).pvalue)
+        row["effect_size_dz"] = row["difference"] / spread
+        row["detectable_difference"] = compute_detectable_effect(n, alpha / family) * spread
+        whole = decision.alpha / family  # a new study of that many seeds would have one look
+        row["seeds_needed"] = count_seeds_for_equivalence(decision.margin / spread, whole)
+    return row
+
+
+def flip_signs(values: np.ndarray) -> float | None:
+    """Compute the two-sided p-value of the sign-flip permutation test. None if the values do not vary."""
+    if len(values) < 2 or np.ptp(values) == 0:
+        return None
+    kind, most = "samples", EXACT_SIGN_FLIPS
+    found = stats.permutation_test((values,), np.mean, permutation_type=kind, n_resamples=most, rng=0)
+    return float(found.pvalue)
+
+
+def choose_verdict(row: Mapping[str, Any], decision: Decision) -> Verdict:
+    """Choose the first verdict that applies, if all runs have trained. The row has its `p_holm`."""
+    if row["pairs"] < PAIRS_FOR_A_VERDICT:
+        return Verdict.NO_VERDICT
+    if row["p_value"] is None:
+        return Verdict.CANNOT_TELL_APART
+    if -decision.margin < row["equivalence_ci_low"] and row["equivalence_ci_high"] < decision.margin:
+        return Verdict.EQUIVALENT
+    if row["p_holm"] < decision.alpha:
+        beyond = row["family_ci_low"] > decision.margin or row["family_ci_high"] < -decision.margin
+        return Verdict.MATTERS if beyond else Verdict.SIZE_UNCLEAR
+    return Verdict.INCONCLUSIVE

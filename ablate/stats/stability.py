@@ -1,0 +1,51 @@
+"""Stability: how often the arms of a contrast train, compared by an exact paired test."""
+
+from dataclasses import dataclass
+
+from statsmodels.stats.contingency_tables import mcnemar
+
+from ablate.stats.contrasts import Contrast
+from ablate.stats.outcomes import Outcomes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingTest:
+    """The seeds in which an arm and the arm it is compared with trained, and McNemar's exact test."""
+
+    compared_seeds: int
+    """The seeds in which neither run is missing or crashed."""
+    arm_trained: int
+    baseline_trained: int
+    only_arm: int
+    """The seeds in which only the arm trained."""
+    only_baseline: int
+
+    @property
+    def p_value(self) -> float:
+        """The two-sided p-value of McNemar's exact test. It uses the seeds in which only one arm trained."""
+        table = [[0, self.only_arm], [self.only_baseline, 0]]
+        return float(mcnemar(table, exact=True).pvalue) if self.only_arm + self.only_baseline else 1.0
+
+    @property
+    def least_p_value(self) -> float:
+        """The smallest p-value that this number of unequal seeds can give: 2/2ⁿ."""
+        return min(1.0, 2.0 ** (1 - self.only_arm - self.only_baseline))
+
+
+def count_trained(outcomes: Outcomes, contrast: Contrast) -> TrainingTest | None:
+    """Count the seeds in which the two arms of a contrast trained.
+
+    Return None for an interaction, which has more than two arms, and for arms without runs.
+    """
+    arms = [contrast.name, contrast.reference]
+    if set(arms) != set(contrast.weights) or not set(arms) <= set(outcomes.trained.columns):
+        return None
+    both = outcomes.trained[arms].dropna() == 1
+    arm, baseline = both[contrast.name], both[contrast.reference]
+    return TrainingTest(
+        compared_seeds=len(both),
+        arm_trained=int(arm.sum()),
+        baseline_trained=int(baseline.sum()),
+        only_arm=int((arm & ~baseline).sum()),
+        only_baseline=int((baseline & ~arm).sum()),
+    )

@@ -1,0 +1,128 @@
+"""Stopping: when a comparison needs no more seeds, and how many seeds it takes on average."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from scipy import special, stats
+
+from ablate.stats.looks import Look
+from ablate.study.effort import Decision
+
+FUTILE = 0.1
+"""A comparison stops if a definite verdict at the last look is less probable than this."""
+SIMULATED_STUDIES = 4_000
+
+
+class Step(StrEnum):
+    """What a look at a comparison leads to, as tables and reports write it."""
+
+    GO_ON = "go on"
+    DECIDED = "decided"
+    """The verdict is definite: it would need a rare accident to change."""
+    FUTILE = "more seeds would hardly decide it"
+    LAST_LOOK = "last look"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How far the intervals of a look reach from the mean, in standard errors of the mean."""
+
+    difference: float
+    """For the claim of a difference, and of a difference beyond the margin."""
+    equivalence: float
+
+    @classmethod
+    def compute(cls, pairs: int, alpha: float) -> "Reach":
+        """Compute the reach of t-intervals for tests at level `alpha`."""
+        return cls(
+            difference=float(stats.t.isf(alpha / 2, pairs - 1)),
+            equivalence=float(stats.t.isf(alpha, pairs - 1)),
+        )
+
+
+def compute_predictive_probability(
+    mean: np.ndarray, spread: np.ndarray, pairs: int, last_pairs: int, decision: Decision, alpha: float
+) -> np.ndarray:
+    """Compute the probability of a definite verdict at the last look, given the results so far.
+
+    A verdict is definite if the interval lies wholly beyond the margin or wholly inside it. The mean at the
+    last look is predicted from the pairs so far (Spiegelhalter, Freedman & Blackburn, 1986): its distribution
+    is Student's t around the mean so far. The spread at the last look is taken to be the spread so far.
+
+    Args:
+        mean: the mean differences so far, `(studies,)`.
+        spread: the standard deviations of the differences so far, `(studies,)`, above zero.
+        pairs: the number of pairs so far.
+        last_pairs: the number of pairs at the last look.
+        decision: the margin.
+        alpha: the level of the tests at the last look.
+    """
+    further = last_pairs - pairs
+    scale = spread * np.sqrt(1 / pairs + 1 / further) * further / last_pairs
+    reach, error = Reach.compute(last_pairs, alpha), spread / np.sqrt(last_pairs)
+    beyond = decision.margin + reach.difference * error
+    inside = decision.margin - reach.equivalence * error
+
+    def below(limit: np.ndarray) -> np.ndarray:
+        return np.asarray(special.stdtr(pairs - 1, (limit - mean) / scale))
+
+    matters = 1 - below(beyond) + below(-beyond)
+    equivalent = np.where(inside > 0, below(inside) - below(-inside), 0.0)
+    return np.asarray(matters + equivalent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """Simulated studies of one comparison: at how many seeds each stopped, and with which mean difference."""
+
+    seeds: np.ndarray
+    means: np.ndarray
+    errors: np.ndarray
+    """The standard error of each mean."""
+    reaches: np.ndarray
+    """How many standard errors the interval of each difference reaches from the mean."""
+
+
+def simulate(
+    effect: float, spread: float, looks: Sequence[Look], decision: Decision, contrasts: int
+) -> Simulation:
+    """Simulate studies in which one comparison has a known effect, with normal differences.
+
+    All comparisons of a study are tested at the level alpha/contrasts (Bonferroni). A real study uses Holm's
+    correction, so it stops a little earlier. The random numbers are the same in every call.
+    """
+    rng = np.random.default_rng(0)
+    values = rng.normal(effect, spread, size=(SIMULATED_STUDIES, looks[-1].seeds))
+    seeds = np.zeros(SIMULATED_STUDIES, dtype=int)
+    means, errors, reaches = np.zeros((3, SIMULATED_STUDIES))
+    for look in looks:
+        seen = values[:, : look.seeds]
+        mean, error = seen.mean(axis=1), seen.std(axis=1, ddof=1) / np.sqrt(look.seeds)
+        reach = Reach.compute(look.seeds, decision.alpha * look.share / contrasts)
+        stops = np.abs(mean) - reach.difference * error > decision.margin
+        stops |= np.abs(mean) + reach.equivalence * error < decision.margin
+        if look is looks[-1]:
+            stops[:] = True
+        else:
+            alpha = decision.alpha * looks[-1].share / contrasts
+            chance = compute_predictive_probability(
+                mean, error * np.sqrt(look.seeds), look.seeds, looks[-1].seeds, decision, alpha
+            )
+            stops |= chance < FUTILE
+        new = stops & (seeds == 0)
+        seeds[new], reaches[new] = look.seeds, reach.difference
+        means[new], errors[new] = mean[new], error[new]
+    return Simulation(seeds=seeds, means=means, errors=errors, reaches=reaches)
+
+
+def estimate_bias(
+    difference: float, spread: float, looks: Sequence[Look], decision: Decision, contrasts: int
+) -> float:
+    """Estimate by how much stopping moves the mean difference away from the true one, on average.
+
+    Simulated studies have the measured difference and spread (parametric bootstrap). A study that stops early
+    stops more often when the difference looks large, so its mean is too large on average.
+    """
+    return float(simulate(difference, spread, looks, decision, contrasts).means.mean() - difference)
