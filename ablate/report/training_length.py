@@ -23,6 +23,8 @@ def compare_verdicts_at_half(evidence: Evidence) -> Iterator[str]:
     if evidence.preliminary or "differences_by_epoch" not in evidence.tables:
         return
     drawn = evidence.tables["differences_by_epoch"][["arm", "baseline"]].drop_duplicates()
+    if drawn.empty:
+        return
     judged = epochs.compare_at_half(
         evidence.tables["runs"],
         _tabulate_validation(evidence),

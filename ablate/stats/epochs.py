@@ -38,7 +38,10 @@ def tabulate_validation(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFram
     )
     # Only the last point of an epoch has a validation accuracy. Its epoch is whole, apart from rounding.
     points = points.assign(epoch=points["epoch"].round().astype(int))
-    return points.pivot_table(index="seed", columns=["arm", "epoch"], values="validation_accuracy")
+    table = points.pivot_table(index="seed", columns=["arm", "epoch"], values="validation_accuracy")
+    # An epoch without validation, which only tables of other programs have, is a column without values.
+    every = [(arm, epoch) for arm, last in count_epochs(table).items() for epoch in range(1, last + 1)]
+    return table.reindex(columns=pd.MultiIndex.from_tuples(every)) if every else table
 
 
 def count_epochs(validation: pd.DataFrame) -> dict[str, int]:
@@ -117,18 +120,15 @@ def compare_at_half(
         then = confirmed.assign(test_accuracy=accuracies.reindex(places).to_numpy())
         verdicts.append(tabulate_comparisons(judge(then, contrasts, decision, ceiling=ceiling)))
     at_half, at_last = verdicts
-    judged = pd.DataFrame(
-        {
-            "arm": at_last["arm"],
-            "baseline": at_last["baseline"],
-            "at_half": at_half["verdict"],
-            "at_last": at_last["verdict"],
-        }
-    )
-    pairs = [pair for pair in _list_comparable(validation, at_last) if last[pair[0]] >= FEWEST_EPOCHS]
-    judged = judged[[pair in pairs for pair in zip(judged["arm"], judged["baseline"], strict=True)]]
-    epochs = judged["arm"].map(last)
-    return judged.assign(half=epochs.map(find_half), last=epochs).reset_index(drop=True)
+    comparable = _list_comparable(validation, at_last)
+    rows = [
+        (arm, baseline, find_half(last[arm]), last[arm], early, late)
+        for arm, baseline, early, late in zip(
+            at_last["arm"], at_last["baseline"], at_half["verdict"], at_last["verdict"], strict=True
+        )
+        if (arm, baseline) in comparable and last[arm] >= FEWEST_EPOCHS
+    ]
+    return pd.DataFrame(rows, columns=["arm", "baseline", "half", "last", "at_half", "at_last"])
 
 
 def find_late_changes(

@@ -130,6 +130,15 @@ def test_what_cannot_be_compared_by_epoch_is_left_out() -> None:
     assert set(table["arm"]) == {"arm"}
 
 
+def test_an_epoch_without_validation_has_no_row_and_no_late_change() -> None:
+    runs, epochs = write_tables(make_curves({"base": FLAT, "arm": [*FLAT[:5], 0.9]}))
+    some = epochs[epochs["epoch"].round() % 3 == 0]
+    validation = tabulate_validation(runs, some)
+    known = name_verdicts(PAIR)
+    assert tabulate_differences_by_epoch(validation, known, 0.95)["epoch"].tolist() == [3, 6]
+    assert find_late_changes(validation, known, DECISION).empty
+
+
 def test_without_validation_images_the_table_is_empty() -> None:
     runs, epochs = write_tables(make_curves({"base": FLAT, "arm": FLAT}))
     validation = tabulate_validation(runs, epochs.assign(validation_accuracy=pd.NA))
@@ -172,6 +181,11 @@ def test_verdicts_at_half_are_corrected_for_all_contrasts() -> None:
 def test_trainings_of_three_epochs_have_no_half() -> None:
     assert judge({"base": FLAT[:3], "arm": FLAT[:3]}).empty
     assert len(judge({"base": FLAT[:4], "arm": FLAT[:4]})) == 1
+
+
+def test_a_study_without_contrasts_has_no_verdict_at_half() -> None:
+    """As a search that found no finalist."""
+    assert judge({"base": FLAT}, []).empty
 
 
 def test_an_interaction_counts_in_the_correction_but_has_no_row() -> None:
