@@ -1,10 +1,7 @@
 """The cohort engine trains many runs of one architecture at once. Each run trains as if it were alone."""
 
 import json
-import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -20,9 +17,8 @@ from ablate.devices.precision import use_precision
 from ablate.engines.augmentation import Augmentation, Draws, apply_draws
 from ablate.engines.loop import build_initial_model
 from ablate.engines.optimizers import RULES, Optimizer
-from ablate.engines.predictions import count_correct
 from ablate.engines.replicas import Replicas
-from ablate.engines.training import Course, NotCovered, Trained, list_marks, make_curve
+from ablate.engines.training import NotCovered, list_marks
 from ablate.seeds import derive_seed
 
 STEPS_PER_GRAPH = 8
@@ -68,86 +64,6 @@ def make_cohort_key(run: Run) -> str:
         ],
         sort_keys=True,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinishedRun(Trained):
-    """A run that has ended, what it leaves, and its parameters as a `state_dict`."""
-
-    run: Run
-    state: dict[str, Tensor]
-
-
-def train_together(
-    runs: Sequence[Run], dataset: Dataset, *, validation: int, places: int
-) -> Iterator[FinishedRun]:
-    """Train runs that have the same `make_cohort_key`, up to `places` at once. Yield each run when it ends.
-
-    When a run ends, the next waiting run takes its place. So runs in one cohort may be in different epochs.
-    One run's share of the cohort's time is unknown. So `train_seconds` is the time of the whole cohort, and
-    `examples_per_second` is the number of the run's own examples divided by the time of the whole cohort.
-    """
-    waiting = deque(runs)
-    members: dict[int, _Member] = {}
-    device = dataset.images.device
-    examples = Course(runs[0], dataset, validation=validation).examples_per_epoch
-    cohort = Cohort(runs[0], dataset, examples=examples, places=places)
-    held_out = torch.zeros(places, validation, dtype=torch.int64, device=device)
-    test = torch.arange(len(dataset.test_labels), device=device).expand(places, -1)
-    while waiting or members:
-        for place in range(places):
-            if waiting and place not in members:
-                members[place] = _Member(waiting.popleft(), dataset, validation)
-                cohort.seat(place, members[place].course.run)
-                held_out[place] = members[place].course.validation_indices.to(device)
-        for place, member in members.items():
-            cohort.load(place, *member.ahead)
-        started = time.perf_counter()
-        totals = cohort.epoch()
-        for member in members.values():  # while the device is working
-            member.draw()
-        values = totals.tolist()  # waits for the device, once per epoch of training
-        seconds = time.perf_counter() - started
-        courses = {place: member.course for place, member in members.items()}
-        for place, course in courses.items():
-            curve = make_curve(course.epochs, cohort.marks, [mark[place] for mark in values])
-            course.add_epoch(curve, seconds)
-        if any(course.wants_validation for course in courses.values()):
-            scores, labels = cohort.predict(dataset.images, held_out), dataset.labels[held_out]
-            correct = count_correct(scores, labels).tolist()
-            for place, course in courses.items():
-                if course.wants_validation:
-                    course.add_validation(correct[place] / validation, scores[place], labels[place])
-        tested: dict[int, Tensor] = {}
-        if asking := [place for place, course in courses.items() if course.wants_test]:
-            scores = cohort.predict(dataset.test_images, test)
-            tested = {place: scores[place] for place in asking}
-        for place, course in courses.items():
-            if course.ended:
-                trained = course.end(f"cohort of {places}", tested.get(place), dataset.test_labels)
-                state = cohort.state(place)
-                del members[place]
-                cohort.vacate(place)
-                yield FinishedRun(run=course.run, state=state, **vars(trained))
-
-
-class _Member:
-    """A run that has a place in the cohort: the run's course, and the random numbers of its next epoch."""
-
-    def __init__(self, run: Run, dataset: Dataset, validation: int) -> None:
-        self.course = Course(run, dataset, validation=validation)
-        self._augmentation = Augmentation(run.recipe.augmentation, run.seed)
-        self.ahead = self._draw_epoch()
-
-    def draw(self) -> None:
-        """Draw the order and augmentation of the next epoch, unless the present epoch is the last."""
-        if self.course.epochs + 1 < self.course.run.recipe.epochs:
-            self.ahead = self._draw_epoch()
-
-    def _draw_epoch(self) -> tuple[Tensor, list[Draws]]:
-        order = self.course.draw_order()
-        batches = order.split(self.course.run.recipe.batch_size)  # the torch loop engine draws for each batch
-        return order, [self._augmentation.draw(len(batch)) for batch in batches]
 
 
 class Cohort:
@@ -243,13 +159,14 @@ class Cohort:
 
     def predict(self, images: Tensor, indices: Tensor) -> Tensor:
         """Compute the logits, `(places, n, classes)`. `indices` `(places, n)` selects the images."""
-        places, logits = len(indices), []
+        places, size = len(indices), max(1, EVALUATED_AT_ONCE // len(indices))
+        logits = self.parameters.new_empty(*indices.shape, self._classes)
         use_precision(self._precision)
         with torch.inference_mode():
-            for part in indices.split(max(1, EVALUATED_AT_ONCE // places), dim=1):
+            for part, into in zip(indices.split(size, dim=1), logits.split(size, dim=1), strict=True):
                 chosen_images = images.index_select(0, part.flatten()).unflatten(0, (places, -1))
-                logits.append(self._replicas(self.parameters, chosen_images))
-        return torch.cat(logits, dim=1)
+                into.copy_(self._replicas(self.parameters, chosen_images))
+        return logits
 
     def state(self, place: int) -> dict[str, Tensor]:
         """Copy a place's parameters to the CPU as a `state_dict` of the model."""

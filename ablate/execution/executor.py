@@ -17,7 +17,8 @@ from ablate.data.datasets import DatasetSpec
 from ablate.design.runs import Run, name_setting
 from ablate.devices.memory import free_unused
 from ablate.engines.choice import choose_trainer, trains_in_cohorts
-from ablate.engines.cohort import make_cohort_key, reason_against, train_together
+from ablate.engines.cohort import make_cohort_key, reason_against
+from ablate.engines.cohort_runs import train_together
 from ablate.engines.training import Trained, train
 from ablate.errors import format_error
 from ablate.interruption import Interrupted

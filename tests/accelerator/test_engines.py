@@ -12,7 +12,8 @@ from ablate.data.datasets import find_dataset
 from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines.augmentation import Augmentation
-from ablate.engines.cohort import Cohort, train_together
+from ablate.engines.cohort import Cohort
+from ablate.engines.cohort_runs import train_together
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.execution.executor import Conditions, execute_group

@@ -25,7 +25,8 @@ from ablate.devices import graphs
 from ablate.engines import lanes
 from ablate.engines.augmentation import Augmentation
 from ablate.engines.choice import choose_trainer, trains_in_cohorts
-from ablate.engines.cohort import Cohort, FinishedRun, make_cohort_key, reason_against, train_together
+from ablate.engines.cohort import Cohort, make_cohort_key, reason_against
+from ablate.engines.cohort_runs import FinishedRun, train_together
 from ablate.engines.loop import LoopTrainer, build_initial_model
 from ablate.engines.replica_layers import make_dropout_keys
 from ablate.engines.replicas import Replicas

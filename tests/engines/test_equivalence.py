@@ -8,7 +8,7 @@ from ablate.data import loading
 from ablate.data.datasets import find_dataset
 from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
-from ablate.engines.cohort import train_together
+from ablate.engines.cohort_runs import train_together
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train

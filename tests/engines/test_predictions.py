@@ -9,7 +9,7 @@ import torch
 from ablate.data.loading import Dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run
-from ablate.engines.cohort import train_together
+from ablate.engines.cohort_runs import train_together
 from ablate.engines.lanes import LanesTrainer
 from ablate.engines.lanes_library import load_library
 from ablate.engines.loop import LoopTrainer

@@ -54,7 +54,8 @@ def test_one_process_local_processes_and_a_cluster_give_the_same_bytes(nodes, sm
     homes = {"here": here, "processes": lambda given, _: LocalProcesses(given, 2), "cluster": joined(nodes)}
     folders = [conduct(spec, tmp_path / name, home)[1] for name, home in homes.items()]
     assert len({runs_csv(folder) for folder in folders}) == 1
-    assert len({(folder.path / "checkpoints" / "pooling-max.pt").read_bytes() for folder in folders}) == 1
+    for name in ("checkpoints/pooling-max.pt", "predictions/pooling-max-1.npz", "tables/metrics.csv"):
+        assert len({(folder.path / name).read_bytes() for folder in folders}) == 1, name
 
 
 def test_cohorts_are_tasks_too_and_none_is_larger_than_a_gpu_trains_at_once(

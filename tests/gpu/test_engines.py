@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines.augmentation import Augmentation
-from ablate.engines.cohort import Cohort, train_together
+from ablate.engines.cohort import Cohort
+from ablate.engines.cohort_runs import train_together
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import settle_process, train
 from ablate.records.run_records import Phase, RunRecord

@@ -15,7 +15,7 @@ import torch
 from ablate.data.datasets import DATASETS, find_dataset
 from ablate.data.loading import Dataset, make_noise
 from ablate.design.runs import Arm, Run
-from ablate.engines.cohort import train_together
+from ablate.engines.cohort_runs import train_together
 from ablate.engines.loop import LoopTrainer
 from ablate.execution.executor import Conditions, execute_group
 from ablate.records.run_records import Phase

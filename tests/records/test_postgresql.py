@@ -11,11 +11,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ablate.errors import AblateError, FolderError
 from ablate.records import postgresql_record
 from ablate.records.postgresql_record import PostgresqlRecord
+from ablate.records.predictions import read_predictions
 from tests.commands import ROOT, ablate
 from tests.conftest import SMALL
 from tests.experiment.test_conduct import Stub, conduct, conducting, runs_csv
@@ -151,6 +153,7 @@ def test_the_claims_of_a_dead_host_are_free_at_once(server: Server) -> None:
 import sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from ablate.records.postgresql_record import PostgresqlRecord
+from ablate.records.predictions import read_predictions
 store = PostgresqlRecord({server.url!r}, "claims")
 print(store.claim("a run"), flush=True)
 time.sleep(100)
@@ -246,10 +249,16 @@ def test_commands_on_two_hosts_share_a_study_and_each_writes_its_report(
     assert second.returncode == 0, second.stderr
     asked = ablate("report", "shared", "--storage", server.url, "--out", "asked", cwd=tmp_path, **given)
     assert asked.returncode == 0, asked.stderr
-    for name in ("runs", "epochs", "tuning", "timing", "comparisons", "arms"):
+    for name in ("runs", "epochs", "tuning", "timing", "comparisons", "arms", "metrics", "recalls"):
         tables = {parent: (tmp_path / parent / "shared" / "tables" / f"{name}.csv").read_bytes() for parent in ("reports", "second", "asked")}  # fmt: skip
         assert tables["second"] == tables["reports"], name
         assert tables["asked"] == tables["reports"], name
+    setting = pd.read_csv(tmp_path / "reports/shared/tables/runs.csv").query("phase == 'confirm'")["setting"][
+        0
+    ]
+    assert len(read_predictions(tmp_path / "reports/shared", "baseline", setting, 0).guesses) == 360
+    with pytest.raises(FolderError, match="it was trained on another host"):  # this host trained nothing
+        read_predictions(tmp_path / "second/shared", "baseline", setting, 0)
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or server.password.encode() not in path.read_bytes(), path
     nobody = ablate("report", "nothing", "--storage", server.url, cwd=tmp_path, **given)

@@ -18,7 +18,7 @@ from ablate.data import loading, sources
 from ablate.data.datasets import find_dataset
 from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
-from ablate.engines.cohort import train_together
+from ablate.engines.cohort_runs import train_together
 from ablate.records.run_records import Phase
 from ablate.study.spec import Recipe
 

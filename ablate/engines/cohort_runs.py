@@ -1,0 +1,102 @@
+"""Train runs in one cohort: each waiting run takes a place, and each run ends when it would end alone."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ablate.data.loading import Dataset
+from ablate.design.runs import Run
+from ablate.engines.augmentation import Augmentation, Draws
+from ablate.engines.cohort import Cohort
+from ablate.engines.predictions import count_correct
+from ablate.engines.training import Course, Trained, make_curve
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun(Trained):
+    """A run that has ended, what it leaves, and its parameters as a `state_dict`."""
+
+    run: Run
+    state: dict[str, Tensor]
+
+
+def train_together(
+    runs: Sequence[Run], dataset: Dataset, *, validation: int, places: int
+) -> Iterator[FinishedRun]:
+    """Train runs that have the same `make_cohort_key`, up to `places` at once. Yield each run when it ends.
+
+    When a run ends, the next waiting run takes its place. So runs in one cohort may be in different epochs.
+    One run's share of the cohort's time is unknown. So `train_seconds` is the time of the whole cohort, and
+    `examples_per_second` is the number of the run's own examples divided by the time of the whole cohort.
+    """
+    waiting = deque(runs)
+    members: dict[int, _Member] = {}
+    device = dataset.images.device
+    examples = Course(runs[0], dataset, validation=validation).examples_per_epoch
+    cohort = Cohort(runs[0], dataset, examples=examples, places=places)
+    held_out = torch.zeros(places, validation, dtype=torch.int64, device=device)
+    test = torch.arange(len(dataset.test_labels), device=device).expand(places, -1)
+    while waiting or members:
+        for place in range(places):
+            if waiting and place not in members:
+                members[place] = _Member(waiting.popleft(), dataset, validation)
+                cohort.seat(place, members[place].course.run)
+                held_out[place] = members[place].course.validation_indices.to(device)
+        for place, member in members.items():
+            cohort.load(place, *member.ahead)
+        started = time.perf_counter()
+        totals = cohort.epoch()
+        for member in members.values():  # while the device is working
+            member.draw()
+        values = totals.tolist()  # waits for the device, once per epoch of training
+        seconds = time.perf_counter() - started
+        courses = {place: member.course for place, member in members.items()}
+        for place, course in courses.items():
+            curve = make_curve(course.epochs, cohort.marks, [mark[place] for mark in values])
+            course.add_epoch(curve, seconds)
+        if any(course.wants_validation for course in courses.values()):
+            _validate(cohort, courses, dataset, held_out)
+        tested: dict[int, Tensor] = {}
+        if any(course.wants_test for course in courses.values()):
+            tested = dict(enumerate(cohort.predict(dataset.test_images, test)))
+        for place, course in courses.items():
+            scores = tested.pop(place, None)  # no scores stay in the device's memory during the next epoch
+            if course.ended:
+                scores = scores if course.wants_test else None
+                trained = course.end(f"cohort of {places}", scores, dataset.test_labels)
+                state = cohort.state(place)
+                del members[place]
+                cohort.vacate(place)
+                yield FinishedRun(run=course.run, state=state, **vars(trained))
+
+
+def _validate(cohort: Cohort, courses: Mapping[int, Course], dataset: Dataset, held_out: Tensor) -> None:
+    """Evaluate each place's network on the images `held_out` `(places, validation)` of its run."""
+    scores, labels = cohort.predict(dataset.images, held_out), dataset.labels[held_out]
+    correct = count_correct(scores, labels).tolist()
+    for place, course in courses.items():
+        if course.wants_validation:
+            course.add_validation(correct[place] / held_out.shape[1], scores[place], labels[place])
+
+
+class _Member:
+    """A run that has a place in the cohort: the run's course, and the random numbers of its next epoch."""
+
+    def __init__(self, run: Run, dataset: Dataset, validation: int) -> None:
+        self.course = Course(run, dataset, validation=validation)
+        self._augmentation = Augmentation(run.recipe.augmentation, run.seed)
+        self.ahead = self._draw_epoch()
+
+    def draw(self) -> None:
+        """Draw the order and augmentation of the next epoch, unless the present epoch is the last."""
+        if self.course.epochs + 1 < self.course.run.recipe.epochs:
+            self.ahead = self._draw_epoch()
+
+    def _draw_epoch(self) -> tuple[Tensor, list[Draws]]:
+        order = self.course.draw_order()
+        batches = order.split(self.course.run.recipe.batch_size)  # the torch loop engine draws for each batch
+        return order, [self._augmentation.draw(len(batch)) for batch in batches]
