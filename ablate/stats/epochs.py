@@ -97,7 +97,8 @@ def compare_at_half(
 ) -> pd.DataFrame:
     """Compare the verdicts on the validation images after half of the epochs and after all epochs.
 
-    Both verdicts follow the rule of the `comparisons` table, with the same correction for all contrasts.
+    Both verdicts follow the rule of the `comparisons` table, with the same correction for all contrasts. All
+    seeds are judged at once, also if the study itself looked at its results several times.
 
     Args:
         runs: the `runs` table.
