@@ -635,9 +635,8 @@ def test_runs_train_in_cohorts_on_a_gpu_or_where_the_environment_says_so(
 
 def test_workers_are_processes_on_a_cpu_unless_cohorts_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ABLATE_ENGINE", raising=False)
-    pool = open_workers(CONDITIONS, jobs=1)
-    pool.close()
-    assert isinstance(pool, LocalProcesses)
+    monkeypatch.setattr(workers.fork_server, "prepare", lambda: None)  # it would import torch for no worker
+    assert isinstance(open_workers(CONDITIONS, jobs=0), LocalProcesses)
     monkeypatch.setenv("ABLATE_ENGINE", "cohort")
     monkeypatch.setattr(workers, "settle_process", lambda threads: None)
     assert isinstance(open_workers(CONDITIONS, jobs=1), ThisProcess)

@@ -121,18 +121,19 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The table of runs of the small study, never stopped."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "small.yaml").write_text(SMALL)
-    return runs_csv(conduct(study_file.read(folder / "small.yaml"), folder / "whole", Stub())[1])
+    spec = study_file.read(folder / "small.yaml", ["timing.blocks=0"])
+    return runs_csv(conduct(spec, folder / "whole", Stub())[1])
 
 
 @pytest.mark.parametrize("stop_after", range(0, 26, 5))
 def test_wherever_it_is_stopped_it_ends_the_same_and_runs_nothing_twice(
     small, whole: bytes, tmp_path: Path, stop_after: int
 ) -> None:
-    first, second = Stub(stop_after=stop_after), Stub()
+    spec, first, second = small("timing.blocks=0"), Stub(stop_after=stop_after), Stub()
     try:
-        conduct(small(), tmp_path / "parts", first)
+        conduct(spec, tmp_path / "parts", first)
     except KeyboardInterrupt:
-        conduct(small(), tmp_path / "parts", second)
+        conduct(spec, tmp_path / "parts", second)
     assert runs_csv(ReportFolder(tmp_path / "parts")) == whole
     assert not set(first.ran) & set(second.ran)
 
@@ -170,7 +171,9 @@ def test_more_seeds_at_most_continue_a_study_with_looks(small, tmp_path: Path) -
 
 
 def test_the_longest_run_of_a_seed_goes_first_so_that_no_core_idles_at_the_end(small, tmp_path: Path) -> None:
-    spec = small("factors={epochs: [2, 4], kernel_size: [5, 3]}", "tuning.trials=0", "seeds=2")
+    spec = small(
+        "factors={epochs: [2, 4], kernel_size: [5, 3]}", "tuning.trials=0", "seeds=2", "timing.blocks=0"
+    )
     stub = Stub()
     conduct(spec, tmp_path / "small", stub)
     order = [(ran.split()[-1], ran.split()[1]) for ran in stub.ran]
@@ -184,11 +187,12 @@ def test_what_the_try_out_tells_reaches_the_terminal_and_the_report_for_good(
     monkeypatch.setattr(
         "ablate.experiment.conduct.try_arms", lambda *_: ("all arms: a network seeds itself",)
     )
-    events, folder = conduct(small(), tmp_path / "report", Stub())
+    spec = small("timing.blocks=0")
+    events, folder = conduct(spec, tmp_path / "report", Stub())
     (warned,) = (event for event in events if isinstance(event, Warned))
     assert warned.text.endswith(": model: all arms: a network seeds itself")
     assert "All arms: a network seeds itself." in list_cautions(gather(folder.path))
-    conduct(small(), tmp_path / "report", Stub())  # tries nothing, because nothing is left to train
+    conduct(spec, tmp_path / "report", Stub())  # tries nothing, because nothing is left to train
     assert "All arms: a network seeds itself." in list_cautions(gather(folder.path))
 
 
@@ -201,8 +205,8 @@ def test_a_finished_study_asks_for_nothing(small, tmp_path: Path) -> None:
 
 
 def test_more_seeds_or_arms_run_only_what_is_new_and_end_as_if_asked_at_once(small, tmp_path: Path) -> None:
-    wider = ("seeds=5", "factors={pooling: [avg, max, none], activation: [sigmoid, relu]}")
-    conduct(small(), tmp_path / "grown", Stub())
+    wider = ("seeds=5", "factors={pooling: [avg, max, none], activation: [sigmoid, relu]}", "timing.blocks=0")
+    conduct(small("timing.blocks=0"), tmp_path / "grown", Stub())
     more = Stub()
     _, grown = conduct(small(*wider), tmp_path / "grown", more)
     at_once = Stub()

@@ -33,6 +33,7 @@ SPACE = (
     "factors={pooling: [avg, max], conv_layers: [2, 3], kernel_size: [5, 3, {value: [5, 3, 5], when: {conv_layers: 3}}],"
     " dense_layers: [3, 2, 1], dilation: [1, 4]}",
     "recipe.epochs=6",
+    "timing.blocks=0",
 )
 
 
@@ -268,7 +269,8 @@ class Searching(Stub):
 
 
 @pytest.mark.drawn
-def test_a_search_tries_candidates_confirms_finalists_and_writes_a_report(spec, tmp_path: Path) -> None:
+def test_a_search_tries_candidates_confirms_finalists_and_writes_a_report(small, tmp_path: Path) -> None:
+    spec = small(*SPACE, "timing.blocks=2")
     _, folder = conduct(spec, tmp_path / "small", Searching())
     evidence = writer.write(folder.path)
     assert evidence.arms[0] == "baseline"
