@@ -20,7 +20,8 @@ from ablate.engines.training import settle_process, train
 from ablate.records.folder import ReportFolder
 from ablate.records.predictions import encode_predictions, locate_labels, locate_predictions
 from ablate.study import study_file
-from tests.conftest import CPU, STUDIES
+from tests.conftest import STUDIES
+from tests.cpu import CPU
 
 
 @pytest.fixture
