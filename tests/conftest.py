@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let garbage collections skip what imports and tests themselves hold: statsmodels forces one per report."""
+    """Let garbage collections skip what imports and tests themselves hold."""
     import hypothesis  # noqa: F401, for it asks the collector who holds a random generator
 
     gc.collect()

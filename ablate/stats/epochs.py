@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from ablate.records.run_records import Phase, Status
 from ablate.records.tables import make_frame
 from ablate.stats.comparison_tables import tabulate_comparisons
 from ablate.stats.comparisons import judge
 from ablate.stats.contrasts import Contrast
+from ablate.stats.holm import correct_by_holm
 from ablate.stats.power import PAIRS_FOR_A_VERDICT
 from ablate.stats.verdicts import Verdict
 from ablate.study.effort import Decision
@@ -217,9 +217,8 @@ def _keep_changes(
         before, after = values.mean()
         rows.append({**cells, "start": start, "last": end, "before": before, "after": after})
         p_values.append(float(stats.ttest_1samp(change, 0).pvalue))
-    found = multipletests(p_values, alpha, method="holm")[0] if p_values else []
     return [
         row
-        for row, significant in zip(rows, found, strict=True)
-        if significant and abs(row["after"] - row["before"]) > limit
+        for row, p_value in zip(rows, correct_by_holm(p_values), strict=True)
+        if p_value <= alpha and abs(row["after"] - row["before"]) > limit
     ]

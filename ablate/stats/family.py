@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from statsmodels.stats.multitest import multipletests
+from ablate.stats.holm import correct_by_holm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,5 +32,5 @@ def correct(tests: Sequence[FamilyTest], alpha: float) -> list[float | None]:
     """Correct the p-values by Holm's method. None for a test that the family does not count."""
     counts = select_family(tests, alpha)
     raw = [test.p_value for test, counted in zip(tests, counts, strict=True) if counted]
-    corrected = iter(multipletests(raw, alpha, method="holm")[1] if raw else [])
+    corrected = iter(correct_by_holm(raw))
     return [float(next(corrected)) if counted else None for counted in counts]

@@ -1,0 +1,20 @@
+"""Holm's correction for several tests."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def correct_by_holm(p_values: Sequence[float]) -> NDArray[np.float64]:
+    """Return the corrected p-values in the given order (Holm, 1979).
+
+    The k-th smallest of n p-values is multiplied by n - k + 1, and is never less than a smaller one.
+    statsmodels' multipletests gives the same values, but collects garbage in each call. That took 0.1 to
+    0.2 s of processor time, three times in each report.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p)
+    corrected = np.empty_like(p)
+    corrected[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
+    return corrected
