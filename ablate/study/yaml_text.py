@@ -39,7 +39,7 @@ def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         refuse_traps(yaml, text, path)
         root = yaml.compose(text)
-        raw = yaml.load(text)
+        raw = yaml.constructor.construct_document(root) if root is not None else None
     except MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise StudyError(f"{path}{line}: {' '.join(str(error.problem).split())}") from None
