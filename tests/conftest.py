@@ -40,10 +40,10 @@ timing: {blocks: 3, block_seconds: 0.01}
 
 
 LONGEST = (
-    "cli/test_run.py", "faults/test_processes.py", "faults/test_interruptions.py", "faults/test_scale.py",
-    "engines/test_cohort.py", "bench/test_bench.py", "engines/test_lanes_memory.py", "faults/test_storage.py",
-    "tuning/test_calibration.py", "report/test_writer.py", "cli/test_export.py", "studies/test_studies.py",
-    "faults/test_study_files.py", "experiment/test_conduct.py", "engines/test_lanes.py", "search/test_candidates.py",
+    "cli/test_run.py", "studies/test_studies.py", "faults/test_processes.py", "engines/test_cohort.py",
+    "faults/test_interruptions.py", "report/test_writer.py", "tuning/test_calibration.py", "bench/test_bench.py",
+    "cli/test_export.py", "engines/test_lanes_memory.py", "engines/test_lanes.py", "experiment/test_conduct.py",
+    "search/test_candidates.py", "faults/test_study_files.py", "faults/test_storage.py", "faults/test_scale.py",
 )  # fmt: skip
 """Files of tests that take longest."""
 
