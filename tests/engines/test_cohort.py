@@ -266,7 +266,7 @@ def together(runs: Sequence[Run], places: int = 4, dataset: Dataset = DIGITS) ->
 
 
 def small_runs(count: int, **recipe: Any) -> list[Run]:
-    given = {"epochs": 2, "batch_size": 32, "train_images": 300, "optimizer": "adam", "learning_rate": 3e-3}
+    given = {"epochs": 2, "batch_size": 32, "train_images": 160, "optimizer": "adam", "learning_rate": 3e-3}
     return [run_of(RELU, seed, **{**given, **recipe}) for seed in range(count)]
 
 
