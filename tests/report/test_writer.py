@@ -491,6 +491,7 @@ def leave_one_out_folder(path: Path, small) -> Path:
     )
 
 
+@pytest.mark.drawn
 def test_leave_one_out_tells_the_way_and_what_each_change_is_worth(tmp_path: Path, small) -> None:
     path = leave_one_out_folder(tmp_path / "small", small)
     evidence = writer.write(path)
@@ -505,6 +506,7 @@ def test_leave_one_out_tells_the_way_and_what_each_change_is_worth(tmp_path: Pat
     }
     assert list(evidence.tables["path"]["arm"]) == ["pooling=max", "without dropout", "full"]
     assert (path / "tables" / "path.csv").exists()
+    assert (path / "figures" / "path.png").exists()
     drawn = points.tabulate_path(evidence.study, evidence.tables)
     assert drawn["accuracy"].tolist() == pytest.approx(
         evidence.tables["arms"]

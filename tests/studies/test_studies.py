@@ -25,10 +25,11 @@ def answered(spec: StudySpec, path: Path) -> Evidence:
     return writer.write(path)
 
 
-DRAWN = ("lenet_pooling_activation", "lenet_modern", "lenet_best", "convnets")
-"""One study a design, and one of other models; the figures of the rest differ in their names alone.
+DRAWN = ("convnets",)
+"""A study of other models than LeNet, so that their layers are drawn.
 
-The study of `cli/test_run.py` is drawn too, and changes one factor at a time.
+Reports of every design are drawn elsewhere: one factor at a time in `cli/test_run.py`, `factorial` and
+`leave_one_out` in `report/test_writer.py`, and `search` in `search/test_candidates.py`.
 """
 
 
