@@ -20,9 +20,9 @@ from ablate.stats.metric_values import compute_metrics, count_by_class
 from tests.cpu import CPU
 
 
-def train_by(engine: str, run: Run, dataset: Dataset) -> Trained:
+def train_by(engine: str, run: Run, dataset: Dataset, *beside: Run) -> Trained:
     if engine == "cohort":
-        return next(train_together([run], dataset, validation=240, places=2))
+        return next(train_together([run, *beside], dataset, validation=240, places=2))
     kind = {"loop": LoopTrainer, "lanes": LanesTrainer}[engine]
     return train(run, kind(run, dataset, CPU), dataset, validation=240)
 
@@ -68,8 +68,13 @@ def test_a_run_that_chooses_has_metrics_on_validation_images_only(
 
 @pytest.mark.parametrize("engine", ["loop", "cohort"])
 def test_a_run_that_diverges_keeps_nothing(engine: str, small, digits: Dataset) -> None:
-    study = small("recipe.learning_rate=1e9", "recipe.epochs=2", "baseline.activation=relu")
-    ended = train_by(engine, Run(phase=Phase.CONFIRM, arm=lay_out(study).arms[0], setting={}, seed=0), digits)
+    wild, tame = (
+        lay_out(small(f"recipe.learning_rate={rate}", "recipe.epochs=1", "baseline.activation=relu")).arms[0]
+        for rate in (1e9, 1e-3)
+    )
+    # The other run of a cohort is tested after the same epoch.
+    run, other = (Run(phase=Phase.CONFIRM, arm=arm, setting={}, seed=0) for arm in (wild, tame))
+    ended = train_by(engine, run, digits, other)
     assert ended.record.status == "diverged"
     assert ended.predictions is None
     assert (ended.record.validation_metrics, ended.record.test_metrics) == ({}, {})
