@@ -183,7 +183,7 @@ class Conduct:
 
     def make_tables(self) -> dict[str, pd.DataFrame]:
         """Make the tables that a report is made from."""
-        return make_tables(self._plan, self._throughput.list_blocks())
+        return make_tables(self._plan, self._throughput.list_blocks(), self._folder.path)
 
     def make_provenance(self, *, measure_costs: bool = True) -> Provenance:
         """Describe where the recorded results come from.

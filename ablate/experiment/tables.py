@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pandas as pd
 
+from ablate.experiment.agreement import read_agreement
 from ablate.experiment.plan import Plan
 from ablate.records.run_records import CRASHED, Phase, Status, TimingBlock, TuningOutcome
 from ablate.records.tables import (
@@ -16,17 +18,22 @@ from ablate.records.tables import (
 )
 
 
-def make_tables(plan: Plan, blocks: Sequence[TimingBlock]) -> dict[str, pd.DataFrame]:
+def make_tables(plan: Plan, blocks: Sequence[TimingBlock], folder: Path) -> dict[str, pd.DataFrame]:
     """Make the tables `runs`, `epochs`, `tuning` and `timing` from all records so far.
 
     If a record has metrics, also make `metrics`, and if one was tested, `recalls`. Older records lack them.
+    If the report folder has predictions of two arms for the same seed, also make `agreement`.
     """
     # Older records lack the values of factors that were added later. So all values come from the plan.
     records = [
         replace(record, values={**run.arm.factors, **run.setting}) for run, record in plan.find_recorded()
     ]
     values = list(dict.fromkeys([*plan.study.factor_names, *plan.study.tuning.ranges]))
-    later = {"metrics": make_metrics_frame(records), "recalls": make_recalls_frame(records)}
+    later = {
+        "metrics": make_metrics_frame(records),
+        "recalls": make_recalls_frame(records),
+        "agreement": read_agreement(folder, plan),
+    }
     return {
         "runs": make_runs_frame(records, values),
         "epochs": make_epochs_frame(records),

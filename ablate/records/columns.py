@@ -114,6 +114,19 @@ COLUMNS: dict[str, Column] = {
     "recall": Column(unit="", dtype="Float64", meaning="share of the test images of this true class that the trained network classifies correctly"),
     "test_images": Column(unit="", dtype="Int64", meaning="number of test images with this true class"),
     "images": Column(unit="", dtype="Int64", meaning="number of test images with this true class and this prediction; pairs of classes without such images have no row"),
+    "agreement_seeds": Column(unit="", dtype="Int64", meaning="seeds in which both arms trained and whose predictions were there"),
+    "agreement_images": Column(unit="", dtype="Int64", meaning="number of test images"),
+    "both_right": Column(unit="", dtype="Float64", meaning="share of the test images that both arms classify correctly, mean over these seeds"),
+    "only_arm_right": Column(unit="", dtype="Float64", meaning="share of the test images that only the arm classifies correctly, mean over these seeds"),
+    "only_baseline_right": Column(unit="", dtype="Float64", meaning="share of the test images that only the arm it is compared with classifies correctly, mean over these seeds"),
+    "neither_right": Column(unit="", dtype="Float64", meaning="share of the test images that neither arm classifies correctly, mean over these seeds"),
+    "seeds_standard_error": Column(unit="", dtype="Float64", meaning="standard error of the difference over these seeds, for these test images"),
+    "new_images_standard_error": Column(unit="", dtype="Float64", meaning="standard error of the difference for new seeds and new images of the same kind"),
+    "new_images_degrees": Column(unit="", dtype="Float64", meaning="degrees of freedom of that standard error (Satterthwaite)"),
+    "new_images_ci_low": Column(unit="", dtype="Float64", meaning="lower end of the confidence interval of the difference for new images (t-interval)"),
+    "new_images_ci_high": Column(unit="", dtype="Float64", meaning="upper end of the confidence interval of the difference for new images (t-interval)"),
+    "new_images_p_holm": Column(unit="", dtype="Float64", meaning="p-value of the difference for new images, after Holm's correction for all comparisons of the study"),
+    "new_images_verdict": Column(unit="", dtype="string", meaning="the answer by the rule of the verdicts, for new images; empty if predictions of some seeds are missing, or if some runs did not train"),
 }  # fmt: skip
 for _name, _metric in METRICS.items():
     for _split in ("validation", "test"):
@@ -143,6 +156,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "confusion": ("arm", "label", "guess", "images"),
     "metrics": ("phase", "arm", "setting", "seed", *(f"validation_{name}" for name in METRICS), *(f"test_{name}" for name in METRICS)),
     "recalls": ("arm", "seed", "label", "recall", "test_images"),
+    "agreement": ("arm", "baseline", "agreement_seeds", "agreement_images", "both_right", "only_arm_right", "only_baseline_right", "neither_right", "difference", "seeds_standard_error", "new_images_standard_error", "new_images_degrees"),
+    "new_images": ("arm", "baseline", "agreement_seeds", "difference", "new_images_ci_low", "new_images_ci_high", "new_images_p_holm", "new_images_verdict"),
 }  # fmt: skip
 """The columns of each table. `runs` also has a column for each factor and tuned parameter, after `status`."""
 
@@ -150,6 +165,6 @@ LATER_COLUMNS = ("test_balanced_accuracy",)
 """Columns that tables of older versions lack. Such a table is read with empty cells in these columns."""
 INPUT_TABLES = ("runs", "epochs", "tuning", "timing")
 """The tables that a report is computed from. All other tables are computed from these tables."""
-OPTIONAL_TABLES = ("confusion", "metrics", "recalls")
+OPTIONAL_TABLES = ("confusion", "metrics", "recalls", "agreement")
 """Input tables that a folder can lack. For example, networks that were not inspected have no `confusion`, and
-folders of older versions have no `metrics` and no `recalls`."""
+folders of older versions have no `metrics`, no `recalls` and no `agreement`."""

@@ -72,13 +72,20 @@ def read_predictions(folder: Path, slug: str, setting: str, seed: int) -> Predic
     scores, guesses = stored["log_probabilities"], stored["guesses"]
     if scores.ndim != 2 or scores.dtype != np.float16 or guesses.shape != scores.shape[:1]:
         raise FolderError(f"{path}: is damaged (its arrays do not fit together): delete it")
-    trained = stored["setting"].tobytes().decode(errors="replace")
-    if trained != setting:
-        raise FolderError(
-            f"{path}: comes from a run with {trained}, but the run on record has {setting}: another host, "
-            "which trained that run, has its predictions"
-        )
+    _check_setting(path, stored["setting"], setting)
     return Predictions(log_probabilities=scores, guesses=guesses)
+
+
+def read_guesses(folder: Path, slug: str, setting: str, seed: int) -> Array:
+    """Read only the predicted classes `(n,)` of an arm's confirmed run. Arguments as `read_predictions`.
+
+    Raises:
+        FolderError: the file is missing or damaged, or comes from a run with another setting.
+    """
+    path = locate_predictions(folder, slug, seed)
+    stored = _read(path, "guesses", "setting")
+    _check_setting(path, stored["setting"], setting)
+    return stored["guesses"]
 
 
 def read_labels(folder: Path) -> Array:
@@ -88,6 +95,15 @@ def read_labels(folder: Path) -> Array:
         FolderError: the file is missing or damaged.
     """
     return _read(locate_labels(folder), "labels")["labels"]
+
+
+def _check_setting(path: Path, stored: Array, setting: str) -> None:
+    trained = stored.tobytes().decode(errors="replace")
+    if trained != setting:
+        raise FolderError(
+            f"{path}: comes from a run with {trained}, but the run on record has {setting}: another host, "
+            "which trained that run, has its predictions"
+        )
 
 
 def _encode(**arrays: Array) -> bytes:

@@ -25,6 +25,7 @@ from ablate.stats.comparisons import Judgement, judge
 from ablate.stats.contrasts import Contrast, list_interactions, make_contrasts, tabulate_settings
 from ablate.stats.epochs import tabulate_differences_by_epoch, tabulate_validation
 from ablate.stats.looks import plan_looks
+from ablate.stats.new_images import tabulate_new_images
 from ablate.stats.references import compare_references
 from ablate.stats.searches import tabulate_candidates
 from ablate.stats.summary import summarise
@@ -134,6 +135,8 @@ def _derive_tables(
     derived = {"arms": summary, "comparisons": comparisons}
     if not stability.empty:
         derived["stability"] = stability
+    if "agreement" in given:
+        derived["new_images"] = tabulate_new_images(judgement, given["agreement"], study.decision)
     if isinstance(study.seeds, SeedLooks):
         derived["looks"] = tabulate_looks(judgement)
     if study.references:

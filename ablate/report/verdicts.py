@@ -15,6 +15,7 @@ from ablate.formatting import (
 )
 from ablate.records.run_records import CRASHED, Status
 from ablate.report.evidence import Evidence
+from ablate.report.new_images import explain_new_images
 from ablate.report.stability import explain_stability, state_difference
 from ablate.report.stopping import explain_stop
 from ablate.stats import power
@@ -39,7 +40,7 @@ def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
     crashed = int(both["status"].isin(CRASHED).sum())
     lost = f" {crashed} of {len(both)} runs crashed; crashed runs are left out." if crashed else ""
     stopped = explain_stop(row, evidence)
-    return f"{told}{lost}{' ' if stopped else ''}{stopped}"
+    return f"{told}{lost}{' ' if stopped else ''}{stopped}{explain_new_images(row, evidence)}"
 
 
 def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> str:

@@ -1,0 +1,64 @@
+"""A comparison on new test images, and how often two arms agree on these images, in sentences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ablate.formatting import format_count, list_rows
+from ablate.report.evidence import Evidence
+from ablate.stats.verdicts import Verdict
+
+
+def explain_new_images(row: Mapping[str, Any], evidence: Evidence) -> str:
+    """Say what a comparison tells about new images, and on which images its two arms agree.
+
+    The text begins with a blank. It is empty without predictions of both arms, and for an interaction.
+
+    `row` is a row of the comparisons table.
+    """
+    told = ""
+    if new := _find("new_images", row, evidence):
+        told += f" {_state_interval(new, row, evidence)}"
+    if agreement := _find("agreement", row, evidence):
+        told += f" {_state_agreement(agreement, row, evidence)}"
+    return told
+
+
+def _find(table: str, row: Mapping[str, Any], evidence: Evidence) -> dict[str, Any] | None:
+    """Find the comparison's row in another table. None if the table or the row is missing."""
+    if table not in evidence.tables:
+        return None
+    rows = list_rows(evidence.tables[table])
+    return next((r for r in rows if (r["arm"], r["baseline"]) == (row["arm"], row["baseline"])), None)
+
+
+def _state_interval(new: Mapping[str, Any], row: Mapping[str, Any], evidence: Evidence) -> str:
+    """State the interval for new images, and the verdict for them if it is another one."""
+    confidence, verdict = 1 - evidence.study.decision.alpha, new["new_images_verdict"]
+    pairs = f", from {format_count(new['agreement_seeds'], 'pair')} of runs{_say_trained(row)}"
+    told = (
+        f"On new images of the same kind: {new['new_images_ci_low'] * 100:+.2f} to "
+        f"{new['new_images_ci_high'] * 100:+.2f} points ({confidence * 100:g}% interval"
+        f"{'' if verdict else pairs}; it allows for the choice of test images)."
+    ).replace("-", "−")
+    if verdict is None or verdict == row["verdict"]:
+        return told
+    return f"{told} For new images the verdict would be: {verdict}."
+
+
+def _say_trained(row: Mapping[str, Any]) -> str:
+    """Say that only runs that trained count, if the comparison has others."""
+    return " that trained" if row["verdict"] in (Verdict.UNSTABLE, Verdict.NOT_TRAINED) else ""
+
+
+def _state_agreement(found: Mapping[str, Any], row: Mapping[str, Any], evidence: Evidence) -> str:
+    """State on which shares of the test images both arms, one arm or neither arm is right."""
+    arm = evidence.names.name_arm(found["arm"], found["baseline"])
+    baseline = evidence.names.name_arm(found["baseline"], found["arm"])
+    seeds = found["agreement_seeds"]
+    trained = " in which both trained" if _say_trained(row) else ""
+    over = f"one seed{trained}" if seeds == 1 else f"mean over {seeds} seeds{trained}"
+    return (
+        f"Both arms are right on {found['both_right']:.1%} of the test images, only {arm} on "
+        f"{found['only_arm_right']:.1%}, only {baseline} on {found['only_baseline_right']:.1%}, "
+        f"neither on {found['neither_right']:.1%} ({over})."
+    )

@@ -1,0 +1,102 @@
+"""The uncertainty of a difference between two arms for new test images and new seeds.
+
+The test images of a study are a sample, too. An interval over seeds alone holds for these images only.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errors:
+    """Two standard errors of mean differences. Each array has the leading axes of the cells."""
+
+    seeds: Array
+    """The standard error over seeds. It holds for these images only."""
+    new_images: Array
+    """The standard error for new images and new seeds."""
+    degrees: Array
+    """The degrees of freedom of `new_images`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewImages:
+    """A mean difference between two arms with its standard errors, for new images."""
+
+    difference: float
+    seeds: int
+    seeds_standard_error: float
+    standard_error: float
+    degrees: float
+
+    def compute_reach(self, confidence: float) -> float:
+        """Compute half the width of the t-interval. It is never shorter than that of these images.
+
+        An interval for new images could be shorter, because it has more degrees of freedom. With five seeds
+        or fewer, such intervals cover the true difference too rarely: 92 to 94 % instead of 95 %.
+        """
+        beyond = (1 + confidence) / 2
+        return max(
+            float(stats.t.ppf(beyond, degrees)) * error
+            for error, degrees in (
+                (self.standard_error, self.degrees),
+                (self.seeds_standard_error, self.seeds - 1),
+            )
+        )
+
+    def compute_p_value(self) -> float:
+        """Compute the two-sided p-value of no difference. It is never below that of these images."""
+        if min(self.seeds_standard_error, self.standard_error) == 0:
+            return 1.0  # without any spread there is nothing to test
+        distance = abs(self.difference)
+        return max(
+            2 * float(stats.t.sf(distance / self.standard_error, self.degrees)),
+            2 * float(stats.t.sf(distance / self.seeds_standard_error, self.seeds - 1)),
+        )
+
+
+def estimate_errors(cells: Array) -> Errors:
+    """Estimate the standard errors of the mean over n seeds and J images, both drawn at random.
+
+    Each cell is the sum of a mean, a seed's effect, an image's effect and a residual (two-way crossed random
+    effects). The variance of the mean is V = V_seed + V_image − V_cell:
+
+    - V_seed: the variance of the seeds' means, divided by n;
+    - V_image: the variance of the images' means, divided by J;
+    - V_cell: the variance of the residuals, divided by n·J. Both terms above contain it, so V subtracts it.
+
+    This is the unbiased estimate from an analysis of variance; Owen, "The pigeonhole bootstrap" (Annals of
+    Applied Statistics, 2007), explains why resampling gives no unbiased one. Cameron, Gelbach & Miller,
+    "Robust inference with multiway clustering" (Journal of Business & Economic Statistics, 2011), add and
+    subtract the same three terms. V is never below V_seed. Its degrees of freedom follow Satterthwaite
+    (Biometrics, 1946) and are at least n − 1.
+
+    Args:
+        cells: right_arm − right_baseline, integers `(..., n, J)` in {−1, 0, 1}. n and J are at least 2.
+    """
+    # Sums of integers are exact, so equal cells give equal bytes on every machine.
+    *_, n, images = cells.shape
+    size, free_seeds, free_images = n * images, n - 1, images - 1
+    free_cells = free_seeds * free_images
+    seeds = cells.sum(axis=-1, dtype=np.int64)
+    by_seed = n * np.square(seeds).sum(axis=-1)
+    by_image = images * np.square(cells.sum(axis=-2, dtype=np.int64)).sum(axis=-1)
+    by_cell = size * np.count_nonzero(cells, axis=(-2, -1))  # the square of −1 and of 1 is 1
+    total = np.square(seeds.sum(axis=-1))
+    # These sums of squares are n·J times too large, so the mean squares are divided by (n·J)².
+    v_seed = (by_seed - total) / free_seeds / size**2
+    v_image = (by_image - total) / free_images / size**2
+    v_cell = (by_cell - by_seed - by_image + total) / free_cells / size**2
+    vary = v_image > v_cell
+    variance = v_seed + np.where(vary, v_image - v_cell, 0.0)
+    spread = v_seed**2 / free_seeds
+    spread = spread + np.where(vary, v_image**2 / free_images + v_cell**2 / free_cells, 0.0)
+    degrees = np.divide(variance**2, spread, out=np.full(spread.shape, float(free_seeds)), where=spread > 0)
+    return Errors(
+        seeds=np.sqrt(v_seed), new_images=np.sqrt(variance), degrees=np.maximum(degrees, free_seeds)
+    )

@@ -1,0 +1,108 @@
+"""Each comparison's interval and verdict for new test images, beside those for the study's own images."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ablate.formatting import list_rows
+from ablate.records.tables import make_frame
+from ablate.stats.comparisons import Judgement, Result
+from ablate.stats.family import FamilyTest, correct
+from ablate.stats.image_variance import NewImages
+from ablate.stats.pair_tests import choose_verdict
+from ablate.stats.power import PAIRS_FOR_A_VERDICT
+from ablate.stats.verdicts import Verdict
+from ablate.study.effort import Decision
+
+ROUNDING = 1e-6
+"""Two mean differences of the same runs differ by less than this."""
+
+
+def tabulate_new_images(judgement: Judgement, agreement: pd.DataFrame, decision: Decision) -> pd.DataFrame:
+    """Make the `new_images` table: a row for each comparison of which enough predictions were kept.
+
+    The verdict follows the rule of the `comparisons` table, with the intervals and p-values for new images.
+    It is empty if it would rest on other runs than the comparison's verdict.
+    """
+    found = {(row["arm"], row["baseline"]): row for row in list_rows(agreement)}
+    measured: dict[int, NewImages] = {}
+    for i, result in enumerate(judgement.latest):
+        row = found.get((result.contrast.name, result.contrast.reference))
+        if row and row["agreement_seeds"] >= PAIRS_FOR_A_VERDICT and row["new_images_degrees"] is not None:
+            new = _read(row)
+            if new.seeds != result.row["pairs"] or _is_same(new, result):
+                measured[i] = new
+    these, new_images = (_correct(judgement.latest, new, decision) for new in ({}, measured))
+    rows = []
+    for i, new in measured.items():
+        result = judgement.latest[i]
+        reach = new.compute_reach(1 - decision.alpha * result.look.share)
+        row = {
+            "arm": result.contrast.name,
+            "baseline": result.contrast.reference,
+            "agreement_seeds": new.seeds,
+            "difference": new.difference,
+            "new_images_ci_low": new.difference - reach,
+            "new_images_ci_high": new.difference + reach,
+        }
+        # With several looks, this correction is simpler than the study's own. The verdict counts only if
+        # the simpler correction gives the study's verdict on these images.
+        if _is_same(new, result) and _judge(result, None, these[i], decision) == result.verdict:
+            row["new_images_p_holm"] = new_images[i]
+            row["new_images_verdict"] = _judge(result, new, new_images[i], decision)
+        rows.append(row)
+    return make_frame("new_images", rows)
+
+
+def _read(row: dict[str, Any]) -> NewImages:
+    return NewImages(
+        difference=row["difference"],
+        seeds=row["agreement_seeds"],
+        seeds_standard_error=row["seeds_standard_error"],
+        standard_error=row["new_images_standard_error"],
+        degrees=row["new_images_degrees"],
+    )
+
+
+def _is_same(new: NewImages, result: Result) -> bool:
+    """Whether the predictions come from the runs of the comparison, and the comparison is of accuracies."""
+    return new.seeds == result.row["pairs"] and bool(
+        np.isclose(new.difference, result.row["difference"], rtol=0, atol=ROUNDING)
+    )
+
+
+def _correct(results: list[Result], measured: dict[int, NewImages], decision: Decision) -> list[float | None]:
+    """Correct the p-values of all differences together with the tests of training.
+
+    A comparison in `measured` has its p-value for new images, and any other its own. A p-value is divided by
+    the share of alpha that its look spends, so that all are on the scale of alpha.
+    """
+    differences, training = [], []
+    for i, result in enumerate(results):
+        own = 1.0 if result.row["p_value"] is None else result.row["p_value"]
+        p_value = measured[i].compute_p_value() if i in measured else own
+        differences.append(FamilyTest(p_value=min(1.0, p_value / result.look.share)))
+        test = result.training
+        p_training, least = (test.p_value, test.least_p_value) if test else (1.0, 1.0)
+        share = result.look.share
+        training.append(
+            FamilyTest(p_value=min(1.0, p_training / share), least_p_value=min(1.0, least / share))
+        )
+    return correct([*differences, *training], decision.alpha)[: len(results)]
+
+
+def _judge(result: Result, new: NewImages | None, p_holm: float | None, decision: Decision) -> Verdict | None:
+    """Choose the verdict by the study's rule, for new images or, if `new` is None, for these images."""
+    row = {**result.row, "p_holm": p_holm}
+    if result.broken is not None or row["p_value"] is None:
+        return None
+    if new is not None:
+        alpha = decision.alpha * result.look.share
+        for name, confidence in (
+            ("family_ci", 1 - alpha / result.family),
+            ("equivalence_ci", 1 - 2 * alpha / result.family),
+        ):
+            reach = new.compute_reach(confidence)
+            row |= {f"{name}_low": new.difference - reach, f"{name}_high": new.difference + reach}
+    return choose_verdict(row, decision)
