@@ -10,7 +10,8 @@ VERDICTS = {
     Verdict.SIZE_UNCLEAR: "there is a difference, but it may be smaller than the margin",
     Verdict.EQUIVALENT: "any difference is smaller than the margin",
     Verdict.INCONCLUSIVE: "these seeds show neither a difference nor equivalence",
-    Verdict.UNSTABLE: "some runs diverged or stayed at chance, so no mean difference is reported",
+    Verdict.UNSTABLE: "some runs diverged or stayed at chance. So the report says how often the arms train, and "
+    "compares accuracies only in the seeds where both trained",
     Verdict.NOT_TRAINED: "the median run of an arm is no better than guessing",
     Verdict.CANNOT_TELL_APART: "the difference is the same for every seed, so there is nothing to test",
     Verdict.NO_VERDICT: f"there are fewer than {power.PAIRS_FOR_A_VERDICT} pairs of runs",

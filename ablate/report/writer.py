@@ -106,6 +106,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
         "causes": list_causes(evidence.provenance.causes),
         "references": describe_references(evidence),
         "comparisons": _name_arms(evidence, "comparisons") if not evidence.preliminary else [],
+        "looks": _name_arms(evidence, "looks") if "looks" in tables and not evidence.preliminary else [],
         "tuning": list_tuning_rows(evidence),
         "path": _name_arms(evidence, "path") if "path" in tables and not evidence.preliminary else [],
         "confidence": f"{(1 - study.decision.alpha) * 100:g}%",
