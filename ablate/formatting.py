@@ -1,10 +1,13 @@
 """Number formatting for reports: percentage points, intervals, p-values, counts, lists."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:  # imports pandas only for type checkers, because its import is slow
     import pandas as pd
+
+Unit = Literal["points", "nats", "number"]
+"""How a difference is written: shares in percentage points, losses in nats, other values without a unit."""
 
 
 def format_points(share: float, *, signed: bool = False) -> str:
@@ -12,17 +15,31 @@ def format_points(share: float, *, signed: bool = False) -> str:
     return f"{share * 100:{'+' if signed else ''}.2f} points".replace("-", "−")
 
 
-def format_margin(share: float) -> str:
-    """Format a margin in percentage points with as few digits as possible: `1 point`, `0.5 points`."""
-    size = f"{share * 100:g}"
-    return f"{size} point{'' if size == '1' else 's'}"
+def format_difference(value: float, unit: Unit, *, signed: bool = False) -> str:
+    """Format a difference in its unit: `1.25 points`, `0.0213 nats`, `0.0213`."""
+    noun = {"points": " points", "nats": " nats", "number": ""}[unit]
+    return f"{scale_difference(value, unit, signed=signed)}{noun}"
 
 
-def format_interval(low: float | None, high: float | None, confidence: float) -> str:
-    """Format an interval in percentage points: `95% interval −0.10 to +1.20`."""
+def scale_difference(value: float, unit: Unit, *, signed: bool = False) -> str:
+    """Format the number of a difference without its unit: `1.25` for 0.0125 in percentage points."""
+    sign = "+" if signed else ""
+    number = f"{value * 100:{sign}.2f}" if unit == "points" else f"{value:{sign}.4f}"
+    return number.replace("-", "−")
+
+
+def format_margin(size: float, unit: Unit = "points") -> str:
+    """Format a margin with as few digits as possible: `1 point`, `0.5 points`, `0.02 nats`."""
+    number = f"{size * 100:g}" if unit == "points" else f"{size:g}"
+    return number if unit == "number" else f"{number} {unit[:-1]}{'' if number == '1' else 's'}"
+
+
+def format_interval(low: float | None, high: float | None, confidence: float, unit: Unit = "points") -> str:
+    """Format an interval, by default in percentage points: `95% interval −0.10 to +1.20`."""
     if low is None or high is None:
         return "no interval from one pair"
-    return f"{confidence * 100:g}% interval {low * 100:+.2f} to {high * 100:+.2f}".replace("-", "−")
+    ends = [scale_difference(end, unit, signed=True) for end in (low, high)]
+    return f"{confidence * 100:g}% interval {ends[0]} to {ends[1]}"
 
 
 def format_p(p: float) -> str:

@@ -4,6 +4,7 @@ A metric is computed from class scores by `ablate/stats/metric_values.py`. This 
 nor scikit-learn, so that a study file and a report can name a metric without them.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,8 +20,17 @@ class Metric:
     """How a difference is written: `points` for shares (0.01 is one percentage point), `nats` for a loss in
     natural logarithms, `number` for a value without a unit."""
     meaning: str
+    tuned_by: str | None = None
+    """The metric by which tuning chooses settings. None: this metric itself. A network that only guesses can
+    be perfectly calibrated, so the calibration error alone would choose settings that do not train."""
     least_classes: int = 2
     """With fewer classes, the metric says nothing and is not computed."""
+
+    def guess(self, classes: int) -> float:
+        """Return the score of a network that guesses, roughly. A higher score is better."""
+        if self.higher_is_better:
+            return 1 / classes
+        return -math.log(classes) if self.unit == "nats" else -(1 - 1 / classes)
 
 
 METRICS: dict[str, Metric] = {
@@ -59,6 +69,7 @@ METRICS: dict[str, Metric] = {
         higher_is_better=False,
         margin=0.01,
         unit="points",
+        tuned_by="log_loss",
         meaning="expected calibration error: mean distance between the probability of the predicted class "
         "and the accuracy, over 15 bins of equal width (Guo et al. 2017)",
     ),

@@ -7,19 +7,26 @@ workers and the number of interruptions make no difference.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from ablate.design.arms import make_grid
 from ablate.design.designs import Layout, list_confirm_runs
 from ablate.design.runs import Arm, Run, Setting
 from ablate.experiment.contrasts import list_contrasts
+from ablate.metrics import METRICS
 from ablate.records.run_records import TRAINED, Phase, RunRecord
 from ablate.records.tables import make_frame
 from ablate.search.generations import Generations
 from ablate.stats.comparisons import Judgement, judge
+from ablate.stats.decision_values import DEFAULT
 from ablate.stats.looks import plan_looks
 from ablate.study.spec import StudySpec
 from ablate.tuning.choice import Choice
 from ablate.tuning.rule import advance
 from ablate.tuning.trials import Trial
+
+WORST_LOSS = -1e6
+"""The score of a run without a loss, if the loss decides. It is far below the score of every other run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +122,7 @@ class Plan:
             return
         arms = {arm.name: arm for arm in self.layout.arms}
         grids = {name: make_grid(self.study, arm) for name, arm in arms.items()}
-        guessing = 1 / self.study.dataset.facts.classes
+        guessing = METRICS[self._tuned_by].guess(self.study.dataset.facts.classes)
         while True:
             wanted = advance(grids, self._read_scores(), guessing=guessing)
             if isinstance(wanted, dict):
@@ -156,17 +163,43 @@ class Plan:
             study.decision,
             ceiling=self._compute_ceiling(),
             looks=looks,
+            values=self._read_decision_values(),
         )
+
+    def _read_decision_values(self) -> pd.Series | None:
+        """Read the metric that decides, by arm and seed. None for the accuracy."""
+        metric = self.study.decision.metric
+        if metric == DEFAULT:
+            return None
+        values = {
+            (record.arm, record.seed): record.test_metrics[metric]
+            for _, record in self.find_recorded(Phase.CONFIRM)
+            if metric in record.test_metrics
+        }
+        return pd.Series(values, index=pd.MultiIndex.from_tuples(values, names=["arm", "seed"]), dtype=float)
 
     def _add(self, runs: Sequence[Run]) -> None:
         self._runs.update((self.key(run), run) for run in runs)
 
     def _read_scores(self) -> dict[Trial, float]:
-        """Read the validation accuracy of each trial. It is 0 if the trial's run diverged or failed."""
+        """Read the validation score of each trial. A run that diverged or failed has the worst score."""
         return {
-            Trial(arm=run.arm.name, setting=tuple(run.setting.items()), seed=run.seed): (
-                self._records[key].validation_accuracy or 0.0
-            )
+            Trial(arm=run.arm.name, setting=tuple(run.setting.items()), seed=run.seed): self._read_score(key)
             for key, run in self._runs.items()
             if run.phase == Phase.TUNE
         }
+
+    @property
+    def _tuned_by(self) -> str:
+        """The metric by which settings are chosen. A higher score is better."""
+        metric = METRICS[self.study.decision.metric]
+        return metric.tuned_by or self.study.decision.metric
+
+    def _read_score(self, key: str) -> float:
+        record, name = self._records[key], self._tuned_by
+        if name == DEFAULT:
+            return record.validation_accuracy or 0.0
+        value = record.validation_metrics.get(name)
+        if METRICS[name].higher_is_better:
+            return value or 0.0
+        return WORST_LOSS if value is None else -value

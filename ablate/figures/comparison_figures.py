@@ -18,7 +18,8 @@ from ablate.figures.canvas import (
     set_arm_ticks,
     wrap_label,
 )
-from ablate.formatting import format_margin
+from ablate.formatting import format_margin, spell_keyword
+from ablate.metrics import METRICS
 from ablate.study.spec import StudySpec
 
 VALUE_PALETTE = "dark:#5A9_r"
@@ -35,8 +36,9 @@ def draw_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fi
         width=6.4 if tallest == 1 else 7.6,
         height=1.6 + max(0.4, LINE_HEIGHT * tallest + 0.1) * len(data),
     )
-    margin = study.decision.margin * 100
-    told = f"margin ±{format_margin(study.decision.margin)}"
+    unit = METRICS[study.decision.metric].unit
+    margin = study.decision.margin * (100 if unit == "points" else 1)
+    told = f"margin ±{format_margin(study.decision.margin, unit)}"
     axes.axvspan(-margin, margin, color="0.92", zorder=0, label=told)
     axes.axvline(0, color=NEUTRAL, linewidth=1)
     for row in data.itertuples():
@@ -48,7 +50,8 @@ def draw_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fi
     axes.grid(visible=False)
     beside = data["beside"].iloc[0]
     other = f"\nfrom {wrap_label(beside, AXIS_WIDTH)}" if beside else ""
-    axes.set_xlabel(f"difference in test accuracy (percentage points){other}", loc="right")
+    measured = {"points": " (percentage points)", "nats": " (nats)", "number": ""}[unit]
+    axes.set_xlabel(f"difference in {_name_metric(study)}{measured}{other}", loc="right")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0)
     axes.margins(x=0.1)
     return figure
@@ -63,13 +66,13 @@ def draw_paired_seeds(data: pd.DataFrame, study: StudySpec, styles: Styles) -> F
         height=4.0 if len(arms) < 6 else 5.0 if len(arms) <= MOST_ARMS else 6.5,
     )
     # The line of a seed has a gap at an arm in which the seed has no run.
-    by_seed = data.pivot(index="arm", columns="seed", values="test_accuracy").reindex(arms)
+    by_seed = data.pivot(index="arm", columns="seed", values="value").reindex(arms)
     axes.plot(range(len(arms)), by_seed.to_numpy(), color="0.8", zorder=1.6)
     for place, (arm, style) in enumerate(styles.items()):
         of_arm = data[data["arm"] == arm]
         axes.plot(
             [place] * len(of_arm),
-            of_arm["test_accuracy"],
+            of_arm["value"],
             style.marker,
             color=style.colour,
             markeredgecolor="white",
@@ -79,9 +82,15 @@ def draw_paired_seeds(data: pd.DataFrame, study: StudySpec, styles: Styles) -> F
         for mean in of_arm["mean"].dropna().unique():
             axes.plot([place - 0.18, place + 0.18], [mean, mean], color="0.15", linewidth=2)
     set_arm_ticks(axes, [style.name for style in styles.values()], width)
-    format_accuracy_axis(axes)
-    axes.set(xlabel="", ylabel="test accuracy")
+    if METRICS[study.decision.metric].unit == "points":
+        format_accuracy_axis(axes)
+    axes.set(xlabel="", ylabel=_name_metric(study))
     return figure
+
+
+def _name_metric(study: StudySpec) -> str:
+    """Name the metric that decides, for an axis."""
+    return f"test {spell_keyword(study.decision.metric)}"
 
 
 def draw_references(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:

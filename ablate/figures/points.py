@@ -5,9 +5,11 @@ from itertools import combinations
 
 import pandas as pd
 
+from ablate.metrics import METRICS
 from ablate.records.run_records import Phase, Status
 from ablate.stats.arm_names import ArmNames, read_arm_names
 from ablate.stats.contrasts import BOTH_ALONE, tabulate_settings
+from ablate.stats.decision_values import DEFAULT, read_decision_values
 from ablate.stats.epochs import find_last_third
 from ablate.stats.throughput import add_speeds
 from ablate.stats.tried_values import tabulate_tried_values
@@ -60,16 +62,21 @@ def tabulate_differences_by_epoch(study: StudySpec, tables: Tables) -> pd.DataFr
 
 
 def tabulate_paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate arm, seed and test accuracy of every complete confirmed run, and the arm's mean.
+    """Tabulate arm, seed and value of every complete confirmed run, and the arm's mean.
 
-    The mean comes from the table `arms`. If only some runs of an arm trained, the arm has no mean.
+    The value is the metric that decides, usually the test accuracy. If only some runs of an arm trained, the
+    arm has no mean.
     """
-    runs = tables["runs"]
+    runs, metric = tables["runs"], study.decision.metric
     done = runs[(runs["phase"] == Phase.CONFIRM) & (runs["status"] == Status.COMPLETE)]
-    points = done[["arm", "seed", "test_accuracy"]].dropna()
+    points = done[["arm", "seed", "test_accuracy"]].rename(columns={"test_accuracy": "value"}).dropna()
     means = tables["arms"].set_index("arm")["test_accuracy_mean"].astype("Float64")
+    if metric != DEFAULT:
+        values = read_decision_values(dict(tables), metric).rename("value").reset_index()
+        points = points[["arm", "seed"]].astype({"arm": object, "seed": int}).merge(values)
+        means = points.groupby("arm")["value"].mean().astype("Float64").where(means.notna())
     points = points.assign(mean=points["arm"].map(means).to_numpy(float, na_value=float("nan")))
-    return _sort_by_arm(points.astype({"test_accuracy": float, "seed": int, "arm": str}), study, tables)
+    return _sort_by_arm(points.astype({"value": float, "seed": int, "arm": str}), study, tables)
 
 
 def tabulate_tuning_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
@@ -237,14 +244,15 @@ def tabulate_importance(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def _label_comparisons(compared: pd.DataFrame, study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Add the columns `label` and `beside`, and turn differences and intervals into percentage points."""
+    """Add the columns `label` and `beside`, and turn shares into percentage points."""
     names = read_names(study, tables)
     common = set(compared["baseline"]) - {BOTH_ALONE} == {names.baseline}
     labels = [
         names.name_arm(arm, other) if common and other != BOTH_ALONE else names.name_contrast(arm, other)
         for arm, other in zip(compared["arm"], compared["baseline"], strict=True)
     ]
-    numbers = compared[["difference", "ci_low", "ci_high"]].astype(float) * 100
+    scale = 100 if METRICS[study.decision.metric].unit == "points" else 1
+    numbers = compared[["difference", "ci_low", "ci_high"]].astype(float) * scale
     beside = names.name_arm(names.baseline) if common else ""
     return compared.assign(**numbers, label=labels, beside=beside)
 

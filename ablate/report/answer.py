@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ablate.formatting import format_points, list_rows
+from ablate.formatting import format_difference, list_rows, spell_keyword
 from ablate.report.costs import describe_cost
 from ablate.report.evidence import Evidence
 from ablate.report.verdicts import explain_verdict
@@ -36,7 +36,7 @@ def state_headline(evidence: Evidence) -> str:
         return "the search found no candidate to compare with the baseline"
     if len(compared) == 1:
         (row,) = compared
-        gap = "" if row["difference"] is None else f", {format_points(row['difference'], signed=True)}"
+        gap = "" if row["difference"] is None else f", {_spell_gap(row['difference'], evidence)}"
         return f"{evidence.names.name_contrast(row['arm'], row['baseline'])}: {row['verdict']}{gap}"
     verdicts = [row["verdict"] for row in compared]
     told = ", ".join(f'{verdicts.count(verdict)} × "{verdict}"' for verdict in dict.fromkeys(verdicts))
@@ -48,6 +48,22 @@ def state_headline(evidence: Evidence) -> str:
         f"the most accurate arm is {evidence.names.name_arm(best)}, with {means[best]:.1%}. "
         f"Verdicts of {len(compared)} comparisons: {told}"
     )
+
+
+def _spell_gap(difference: float, evidence: Evidence) -> str:
+    """Spell a difference: `+1.25 points`. A metric other than the accuracy is named."""
+    gap = format_difference(difference, evidence.metric.unit, signed=True)
+    return (
+        gap if evidence.decides_by_accuracy else f"{gap} of {spell_keyword(evidence.study.decision.metric)}"
+    )
+
+
+def describe_difference(evidence: Evidence) -> str:
+    """Describe what the tables' differences are differences of, and their unit."""
+    if evidence.decides_by_accuracy:
+        return "percentage points of test accuracy"
+    unit = {"points": ", in percentage points", "nats": ", in nats", "number": ""}[evidence.metric.unit]
+    return f"{spell_keyword(evidence.study.decision.metric)} on the test images{unit}"
 
 
 def say_what_is_missing(evidence: Evidence) -> str:

@@ -171,7 +171,7 @@ def _warn_of_changing_rankings(evidence: Evidence) -> Iterator[str]:
     the margin.
     """
     tuning = evidence.study.tuning
-    if evidence.preliminary or not tuning.active:
+    if evidence.preliminary or not tuning.active or not evidence.decides_by_accuracy:
         return
     for row in list_rows(evidence.tables["comparisons"]):
         broken = row["verdict"] in (Verdict.UNSTABLE, Verdict.NOT_TRAINED)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ablate.errors import FolderError
+from ablate.metrics import METRICS, Metric
 from ablate.records import views
 from ablate.records.folder import read_inputs
 from ablate.records.provenance import Provenance
@@ -23,6 +25,7 @@ from ablate.stats.comparison_tables import (
 )
 from ablate.stats.comparisons import Judgement, judge
 from ablate.stats.contrasts import Contrast, list_interactions, make_contrasts, tabulate_settings
+from ablate.stats.decision_values import DEFAULT, MissingMetricError, read_decision_values
 from ablate.stats.epochs import tabulate_differences_by_epoch, tabulate_validation
 from ablate.stats.looks import plan_looks
 from ablate.stats.new_images import tabulate_new_images
@@ -61,6 +64,16 @@ class Evidence:
         return self.missing_runs > 0 or self.missing_blocks > 0
 
     @property
+    def metric(self) -> Metric:
+        """The metric that decides."""
+        return METRICS[self.study.decision.metric]
+
+    @property
+    def decides_by_accuracy(self) -> bool:
+        """Whether the test accuracy decides. Validation accuracies then say something about the answer."""
+        return self.study.decision.metric == DEFAULT
+
+    @property
     def ceiling(self) -> float:
         """The highest test accuracy that a network can plausibly reach by guessing."""
         return compute_ceiling(self.provenance.data)
@@ -82,13 +95,16 @@ class Evidence:
         return runs[runs["phase"] == Phase.CONFIRM]
 
 
-def gather(path: Path) -> Evidence:
+def gather(path: Path, changed: StudySpec | None = None) -> Evidence:
     """Read the folder's study, provenance and input tables, and compute the derived tables.
+
+    If a `changed` study is given, read the results by this study instead of the folder's own.
 
     Raises:
         FolderError: an input table is missing or damaged.
     """
     study, provenance, given = read_inputs(path)
+    study = changed or study
     arms = list(provenance.arms)
     confirmed = given["runs"][given["runs"]["phase"] == Phase.CONFIRM]
     contrasts = make_contrasts(provenance.contrasts)
@@ -101,6 +117,7 @@ def gather(path: Path) -> Evidence:
         study.decision,
         ceiling=compute_ceiling(provenance.data),
         looks=plan_looks(study.seeds, study.decision.alpha),
+        values=_read_values(path, given, study.decision.metric),
     )
     seeds, timed = confirmed["arm"].value_counts(), given["timing"]
     wanted = dict.fromkeys(arms, study.fewest_seeds) | judgement.wanted_seeds
@@ -114,6 +131,16 @@ def gather(path: Path) -> Evidence:
         missing_runs=sum(max(0, wanted[arm] - int(seeds.get(arm, 0))) for arm in arms),
         missing_blocks=max(0, _count_blocks(study, arms[0], confirmed, timed) - len(timed)),
     )
+
+
+def _read_values(path: Path, given: dict[str, pd.DataFrame], metric: str) -> pd.Series | None:
+    """Read the metric that decides, by arm and seed. None for the accuracy, which the table `runs` has."""
+    if metric == DEFAULT:
+        return None
+    try:
+        return read_decision_values(given, metric)
+    except MissingMetricError as error:
+        raise FolderError(f"{path}: decision.metric: {error}") from None
 
 
 def _count_blocks(study: StudySpec, baseline: str, confirmed: pd.DataFrame, timed: pd.DataFrame) -> int:
@@ -159,7 +186,7 @@ def _tabulate_by_epoch(
 ) -> dict[str, pd.DataFrame]:
     """Make the table of differences by epoch. Studies without validation images have no such table."""
     validation = tabulate_validation(given["runs"], given["epochs"])
-    if validation.empty:
+    if validation.empty or study.decision.metric != DEFAULT:  # curves of other metrics are not kept
         return {}
     confidence = 1 - study.decision.alpha
     return {"differences_by_epoch": tabulate_differences_by_epoch(validation, comparisons, confidence)}

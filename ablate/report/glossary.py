@@ -1,6 +1,6 @@
 """Terms that a report uses, each explained in one or two sentences with this study's own values."""
 
-from ablate.formatting import format_margin
+from ablate.formatting import format_margin, spell_keyword
 from ablate.report.evidence import Evidence
 from ablate.stats import power
 from ablate.stats.verdicts import Verdict
@@ -10,8 +10,8 @@ VERDICTS = {
     Verdict.SIZE_UNCLEAR: "there is a difference, but it may be smaller than the margin",
     Verdict.EQUIVALENT: "any difference is smaller than the margin",
     Verdict.INCONCLUSIVE: "these seeds show neither a difference nor equivalence",
-    Verdict.UNSTABLE: "some runs diverged or stayed at chance. So the report says how often the arms train, and "
-    "compares accuracies only in the seeds where both trained",
+    Verdict.UNSTABLE: "some runs diverged or stayed at chance. So the report says how often arms train, and "
+    "compares them only in the seeds where both trained",
     Verdict.NOT_TRAINED: "the median run of an arm is no better than guessing",
     Verdict.CANNOT_TELL_APART: "the difference is the same for every seed, so there is nothing to test",
     Verdict.NO_VERDICT: f"there are fewer than {power.PAIRS_FOR_A_VERDICT} pairs of runs",
@@ -21,7 +21,7 @@ VERDICTS = {
 def list_terms(evidence: Evidence) -> list[tuple[str, str]]:
     """List each term with its explanation, in the order in which a reader meets the terms."""
     decision = evidence.study.decision
-    alpha, margin = decision.alpha, format_margin(decision.margin)
+    alpha, margin = decision.alpha, format_margin(decision.margin, evidence.metric.unit)
     verdicts = dict.fromkeys(evidence.tables["comparisons"]["verdict"]) if not evidence.preliminary else {}
     return [
         ("arm", "One variant of the network or of its training. Every arm is compared with another arm."),
@@ -34,6 +34,7 @@ def list_terms(evidence: Evidence) -> list[tuple[str, str]]:
         ),
         ("point", "One percentage point of test accuracy: 90% and 91% differ by one point."),
         *_explain_balance(evidence),
+        *_explain_metric(evidence),
         (
             "interval",
             f"The {(1 - alpha) * 100:g}% confidence interval: the range of true values that fit the "
@@ -52,6 +53,16 @@ def list_terms(evidence: Evidence) -> list[tuple[str, str]]:
         ("margin", f"The smallest difference that matters, chosen in the study file: {margin}."),
         *((str(verdict), f"Verdict: {VERDICTS[verdict]}.") for verdict in verdicts),
     ]
+
+
+def _explain_metric(evidence: Evidence) -> list[tuple[str, str]]:
+    """Explain the metric that decides, if it is not the accuracy."""
+    if evidence.decides_by_accuracy:
+        return []
+    metric = evidence.metric
+    better = "Higher" if metric.higher_is_better else "Lower"
+    meaning = f"{metric.meaning[0].upper()}{metric.meaning[1:]}. {better} is better. It decides the verdicts."
+    return [(spell_keyword(evidence.study.decision.metric), meaning)]
 
 
 def _explain_balance(evidence: Evidence) -> list[tuple[str, str]]:

@@ -3,13 +3,13 @@
 import math
 import shlex
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ablate import __version__
-from ablate.formatting import format_p
+from ablate.formatting import Unit, format_p, scale_difference
 
 
 @cache  # also keeps the compiled templates: compiling takes half of the time to write a page
@@ -27,8 +27,6 @@ def load_templates(*, autoescape: bool) -> Environment:
     filters: dict[str, Callable[[Any], str]] = {
         "percent": lambda share: "–" if share is None else f"{share:.2%}",
         "whole_percent": lambda share: "–" if share is None else f"{share:.0%}",
-        "points": lambda share: "–" if share is None else f"{share * 100:.2f}",
-        "signed_points": lambda share: "–" if share is None else f"{share * 100:+.2f}".replace("-", "−"),
         "number": _format_number,
         "p": lambda p: "–" if p is None else format_p(p).removeprefix("p = ").removeprefix("p "),
         "megabytes": lambda size: _format_number(None if size is None else size / 1e6, 1),
@@ -36,6 +34,8 @@ def load_templates(*, autoescape: bool) -> Environment:
         "first_names": _list_first,
     }
     environment.filters |= filters
+    environment.filters["difference"] = partial(_format_difference, signed=True)
+    environment.filters["size"] = partial(_format_difference, signed=False)
     return environment
 
 
@@ -48,6 +48,11 @@ def _format_number(value: Any, digits: int = 2) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return (f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}").replace("-", "−")
+
+
+def _format_difference(value: float | None, unit: Unit, *, signed: bool) -> str:
+    """Format a table's difference in its unit. The heading or the text below the table names the unit."""
+    return "–" if value is None else scale_difference(value, unit, signed=signed)
 
 
 def _list_first(names: Sequence[str]) -> str:

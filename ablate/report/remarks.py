@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ablate.formatting import format_list, format_points, list_rows, spell_keyword
+from ablate.formatting import format_difference, format_list, list_rows, spell_keyword
 from ablate.records.run_records import Phase
 from ablate.report.evidence import Evidence
 from ablate.stats.contrasts import BOTH_ALONE, tabulate_settings
@@ -77,6 +77,10 @@ def _describe_steps(evidence: Evidence) -> str:
     """Describe the steps from the baseline to the full arm, with what each step added."""
     told = []
     for row in list_rows(evidence.tables["path"]):
-        gap = "" if row["difference"] is None else f" {format_points(row['difference'], signed=True)}"
+        gap = (
+            ""
+            if row["difference"] is None
+            else f" {format_difference(row['difference'], evidence.metric.unit, signed=True)}"
+        )
         told.append(f"{evidence.names.name_arm(row['arm'], row['baseline'])}{gap} ({row['verdict']})")
     return f"From {evidence.arms[0]} to {FULL}, one change at a time: {', then '.join(told)}."

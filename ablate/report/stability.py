@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ablate.formatting import format_count, format_interval, format_p, format_points, list_rows
+from ablate.formatting import (
+    format_count,
+    format_difference,
+    format_interval,
+    format_p,
+    list_rows,
+    spell_keyword,
+)
 from ablate.report.evidence import Evidence
 from ablate.stats.contrasts import BOTH_ALONE
 from ablate.stats.power import PAIRS_FOR_A_VERDICT
@@ -53,13 +60,16 @@ def _compare_trained(found: Mapping[str, Any], evidence: Evidence) -> str:
     pairs = found["trained_pairs"]
     if pairs < PAIRS_FOR_A_VERDICT:
         only = f"Only {format_count(pairs, 'seed')} trained" if pairs else "No seed trained"
-        return f"{only} in {all_arms}; a comparison of accuracies needs {PAIRS_FOR_A_VERDICT}."
+        return f"{only} in {all_arms}; a comparison needs {PAIRS_FOR_A_VERDICT}."
     among = {**found, "difference": found["trained_difference"]}
     measured = f"Accuracy where {all_arms} trained ({pairs} seeds): {state_difference(among, evidence)}"
     if found["trained_p_value"] is None:
         return f"{measured} in each of these seeds."
     interval = format_interval(
-        found["trained_ci_low"], found["trained_ci_high"], 1 - evidence.study.decision.alpha
+        found["trained_ci_low"],
+        found["trained_ci_high"],
+        1 - evidence.study.decision.alpha,
+        evidence.metric.unit,
     )
     verdict = Verdict(found["trained_verdict"])
     return (
@@ -70,14 +80,24 @@ def _compare_trained(found: Mapping[str, Any], evidence: Evidence) -> str:
 
 def state_difference(row: Mapping[str, Any], evidence: Evidence) -> str:
     """State a difference in a sentence without its full stop."""
-    amount, ahead = format_points(abs(row["difference"])), row["difference"] > 0
+    metric, name = evidence.metric, evidence.study.decision.metric
+    amount, rose = format_difference(abs(row["difference"]), metric.unit), row["difference"] > 0
     if row["baseline"] == BOTH_ALONE:
         one, other = row["arm"].split(" × ")
-        return (
-            f"{one} and {other} together change the test accuracy by {amount} "
-            f"{'more' if ahead else 'less'} than the sum of their separate effects"
+        what = (
+            "test accuracy" if evidence.decides_by_accuracy else f"{spell_keyword(name)} on the test images"
         )
+        return (
+            f"{one} and {other} together change the {what} by {amount} "
+            f"{'more' if rose else 'less'} than the sum of their separate effects"
+        )
+    arm = evidence.names.name_arm(row["arm"], row["baseline"])
+    baseline = evidence.names.name_arm(row["baseline"], row["arm"])
+    if evidence.decides_by_accuracy:
+        how = "more" if rose else "less"
+        return f"{arm} is {amount} {how} accurate than {baseline} on the test images"
+    better = rose == metric.higher_is_better
     return (
-        f"{evidence.names.name_arm(row['arm'], row['baseline'])} is {amount} {'more' if ahead else 'less'} "
-        f"accurate than {evidence.names.name_arm(row['baseline'], row['arm'])} on the test images"
+        f"the {spell_keyword(name)} of {arm} is {amount} {'higher' if rose else 'lower'} "
+        f"({'better' if better else 'worse'}) than that of {baseline} on the test images"
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ablate.formatting import format_count, format_points, list_rows
+from ablate.formatting import format_count, format_difference, list_rows
 from ablate.report.evidence import Evidence
 from ablate.stats.looks import plan_looks
 from ablate.stats.stopping import Step, estimate_bias
@@ -41,6 +41,6 @@ def explain_stop(row: Mapping[str, Any], evidence: Evidence) -> str:
     if spread and abs(bias) >= WORTH_SAYING * study.decision.margin:
         told += (
             f" Early stopping overstates a difference: in simulated studies like this one, by "
-            f"{format_points(abs(bias))} on average."
+            f"{format_difference(abs(bias), evidence.metric.unit)} on average."
         )
     return told

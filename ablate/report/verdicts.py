@@ -7,11 +7,11 @@ import pandas as pd
 
 from ablate.formatting import (
     format_count,
+    format_difference,
     format_interval,
     format_list,
     format_margin,
     format_p,
-    format_points,
 )
 from ablate.records.run_records import CRASHED, Status
 from ablate.report.evidence import Evidence
@@ -46,7 +46,10 @@ def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
 def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> str:
     """Explain a verdict that rests on the mean difference of `pairs` pairs of runs."""
     decision, verdict, family = evidence.study.decision, row["verdict"], len(evidence.contrasts)
+    unit = evidence.metric.unit
     measured = state_difference(row, evidence)
+    if not evidence.decides_by_accuracy:
+        measured = measured[0].upper() + measured[1:]
     if verdict == Verdict.NO_VERDICT:
         return (
             f"{measured} in {format_count(pairs, 'pair')} of runs. A verdict needs "
@@ -55,12 +58,13 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
     if verdict == Verdict.CANNOT_TELL_APART:
         return (
             f"The difference is the same in all {pairs} pairs of runs: "
-            f"{format_points(row['difference'], signed=True)}. Without any spread there is nothing to test."
+            f"{format_difference(row['difference'], unit, signed=True)}. Without any spread there is "
+            "nothing to test."
         )
-    margin = f"±{format_margin(decision.margin)}"
+    margin = f"±{format_margin(decision.margin, unit)}"
     corrected = f" after Holm's correction for {family} comparisons" if family > 1 else ""
     tested = (
-        f"{measured} ({format_interval(row['ci_low'], row['ci_high'], 1 - decision.alpha)}; "
+        f"{measured} ({format_interval(row['ci_low'], row['ci_high'], 1 - decision.alpha, unit)}; "
         f"{format_p(row['p_holm'])}{corrected}; {pairs} paired seeds)."
     )
     if verdict == Verdict.MATTERS:
@@ -71,7 +75,7 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
     if verdict == Verdict.EQUIVALENT:
         # Two one-sided tests at alpha find equivalence if the interval at 1 - 2·alpha is inside the margin.
         confidence = round(1 - 2 * decision.alpha / family, 4)
-        shown = format_interval(row["equivalence_ci_low"], row["equivalence_ci_high"], confidence)
+        shown = format_interval(row["equivalence_ci_low"], row["equivalence_ci_high"], confidence, unit)
         return f"{tested} Any difference is smaller than the margin of {margin} ({shown})."
     return f"{tested} {_say_what_seeds_can_show(row, pairs, evidence)}"
 
@@ -79,10 +83,11 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
 def _say_what_seeds_can_show(row: Mapping[str, Any], pairs: int, evidence: Evidence) -> str:
     """Say why a comparison is inconclusive, which difference it could detect, and how many seeds it needs."""
     decision, family = evidence.study.decision, len(evidence.contrasts)
-    margin = f"±{format_margin(decision.margin)}"
+    unit = evidence.metric.unit
+    margin = f"±{format_margin(decision.margin, unit)}"
     detectable = (
         f"With {format_count(pairs, 'seed')} this study has {power.POWER:.0%} power to detect a difference "
-        f"of {format_points(row['detectable_difference'])}."
+        f"of {format_difference(row['detectable_difference'], unit)}."
     )
     if row["p_value"] < decision.alpha:
         return (

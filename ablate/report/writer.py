@@ -11,7 +11,7 @@ from ablate.formatting import list_rows
 from ablate.records.columns import COLUMNS, INPUT_TABLES, OPTIONAL_TABLES, TABLES
 from ablate.records.files import write_whole
 from ablate.records.tables import write_table
-from ablate.report.answer import list_findings, say_what_is_missing, state_headline
+from ablate.report.answer import describe_difference, list_findings, say_what_is_missing, state_headline
 from ablate.report.causes import list_causes
 from ablate.report.cautions import list_cautions, list_tuning_rows
 from ablate.report.conditions import list_conditions
@@ -109,13 +109,18 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
         "looks": _name_arms(evidence, "looks") if "looks" in tables and not evidence.preliminary else [],
         "tuning": list_tuning_rows(evidence),
         "path": _name_arms(evidence, "path") if "path" in tables and not evidence.preliminary else [],
+        "unit": evidence.metric.unit,
+        "unit_name": {"number": "no unit"}.get(evidence.metric.unit, evidence.metric.unit),
+        "difference_meaning": describe_difference(evidence),
         "confidence": f"{(1 - study.decision.alpha) * 100:g}%",
         "measured": [name for name in TABLES["runs"] if COLUMNS[name].dtype == "Float64"],
         "runs_columns": list(runs.columns),
         "runs": list_rows(runs.head(RUNS_SHOWN)),
         "runs_total": len(runs),
         "columns": COLUMNS,
-        "used_columns": sorted({c for name in tables for c in tables[name].columns if c in COLUMNS}),
+        "used_columns": sorted(
+            {c for name in tables.keys() - {"metrics"} for c in tables[name].columns if c in COLUMNS}
+        ),
     }
 
 

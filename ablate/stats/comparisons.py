@@ -69,6 +69,7 @@ def judge(
     *,
     ceiling: float,
     looks: Sequence[Look] = ALL_SEEDS,
+    values: pd.Series | None = None,
 ) -> Judgement:
     """Judge all contrasts at each look whose runs are there. A decided contrast is judged no further.
 
@@ -80,12 +81,13 @@ def judge(
         decision: the margin and alpha.
         ceiling: the highest accuracy that guessing can reach.
         looks: the looks of the study.
+        values: the value of each run that decides, by `(arm, seed)`. None uses the test accuracies.
     """
     history: list[Result] = []
     closed: dict[int, Result] = {}
     wanted = dict.fromkeys((arm for contrast in contrasts for arm in contrast.weights), looks[0].seeds)
     for look in looks:
-        outcomes = read_outcomes(runs, ceiling=ceiling, seeds=look.seeds)
+        outcomes = read_outcomes(runs, ceiling=ceiling, seeds=look.seeds, values=values)
         open_ = [i for i in range(len(contrasts)) if i not in closed]
         waiting = {arm for i in open_ for arm in contrasts[i].weights}
         wanted |= dict.fromkeys(waiting, look.seeds)

@@ -1,4 +1,4 @@
-"""Outcomes: whether each confirmed run trained, and its accuracy. They give the value of a contrast."""
+"""Outcomes: whether each confirmed run trained, and its value. They give the value of a contrast."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Outcomes:
 
     runs: pd.DataFrame
     """The rows of the `runs` table."""
-    accuracies: pd.DataFrame
-    """Test accuracies. A run that is missing, crashed or diverged has NaN."""
+    values: pd.DataFrame
+    """The values that decide, such as test accuracies. A run that is missing, crashed or diverged has NaN."""
     trained: pd.DataFrame
     """1 if the run trained, 0 if it diverged or stayed at chance, NaN if it is missing or crashed."""
     ceiling: float
@@ -45,23 +45,26 @@ class Outcomes:
         With `only_trained`, leave out the seeds in which a run of these arms did not train.
         """
         arms = list(contrast.weights)
-        if not set(arms) <= set(self.accuracies.columns):
+        if not set(arms) <= set(self.values.columns):
             return np.array([])
-        accuracies = self.accuracies[arms]
+        by_seed = self.values[arms]
         if only_trained:
-            accuracies = accuracies[(self.trained[arms] == 1).all(axis=1)]
-        values = accuracies.dropna().astype(float).to_numpy() @ np.array(list(contrast.weights.values()))
+            by_seed = by_seed[(self.trained[arms] == 1).all(axis=1)]
+        values = by_seed.dropna().astype(float).to_numpy() @ np.array(list(contrast.weights.values()))
         # Rounding to nine digits removes floating-point errors, so that equal differences are exactly equal.
         return np.round(values, 9)
 
 
-def read_outcomes(runs: pd.DataFrame, *, ceiling: float, seeds: int | None = None) -> Outcomes:
+def read_outcomes(
+    runs: pd.DataFrame, *, ceiling: float, seeds: int | None = None, values: pd.Series | None = None
+) -> Outcomes:
     """Read the outcomes of the confirmed runs.
 
     Args:
         runs: the `runs` table; only its confirm phase is used.
         ceiling: the highest accuracy that guessing can reach.
         seeds: only the runs with a seed below this number are used. None uses all runs.
+        values: the value of each run by `(arm, seed)`. None uses the test accuracies.
     """
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
     if seeds is not None:
@@ -69,11 +72,15 @@ def read_outcomes(runs: pd.DataFrame, *, ceiling: float, seeds: int | None = Non
     accuracy = confirmed["test_accuracy"].astype("Float64").astype(float)
     complete = confirmed["status"] == Status.COMPLETE
     diverged = confirmed["status"] == Status.DIVERGED
+    decided = accuracy
+    if values is not None:
+        places = pd.MultiIndex.from_frame(confirmed[["arm", "seed"]].astype({"arm": object, "seed": int}))
+        decided = pd.Series(values.reindex(places).to_numpy(float), index=confirmed.index)
     trained = (accuracy > ceiling).astype(float).where(complete).mask(diverged, 0.0)
-    by_run = confirmed.assign(accuracy=accuracy.where(complete), trained=trained)
+    by_run = confirmed.assign(value=decided.where(complete), trained=trained)
     return Outcomes(
         runs=confirmed,
-        accuracies=by_run.pivot(index="seed", columns="arm", values="accuracy"),
+        values=by_run.pivot(index="seed", columns="arm", values="value"),
         trained=by_run.pivot(index="seed", columns="arm", values="trained"),
         ceiling=ceiling,
     )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from ablate.metrics import METRICS
 from ablate.records.columns import TABLES
 from ablate.stats.intervals import compute_mean_interval
 from ablate.stats.power import PAIRS_FOR_A_VERDICT, compute_detectable_effect, count_seeds_for_equivalence
@@ -33,7 +34,8 @@ def measure_pairs(values: np.ndarray, decision: Decision, family: int, share: fl
     if n == 0:
         return row
     row["difference"] = float(values.mean())
-    row["prob_better"] = float(np.mean(values > 0) + np.mean(values == 0) / 2)
+    better = values if METRICS[decision.metric].higher_is_better else -values
+    row["prob_better"] = float(np.mean(better > 0) + np.mean(better == 0) / 2)
     if n < 2:
         return row
     listed, alpha = values.tolist(), decision.alpha * share

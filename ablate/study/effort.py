@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from ablate.errors import did_you_mean
+from ablate.metrics import METRICS
+
+
+def _require_metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"{name!r} is not known: {did_you_mean(name, list(METRICS))}")
+    return name
 
 
 class _Part(BaseModel):
@@ -19,20 +28,19 @@ class Search(_Part):
 
 
 class Decision(_Part):
-    """The rule for a verdict: the smallest difference in accuracy that matters, and the error rate."""
+    """The rule for a verdict: what is compared, the smallest difference that matters, and the error rate."""
 
-    margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    metric: Annotated[str, AfterValidator(_require_metric)] = "accuracy"
+    margin: Annotated[float, Field(gt=0, lt=1)] = METRICS["accuracy"].margin
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_metric(cls, raw: Any) -> Any:
-        """Accept and drop the key `metric: accuracy`, which older study files contain."""
-        if not isinstance(raw, Mapping) or "metric" not in raw:
-            return raw
-        if raw["metric"] != "accuracy":
-            raise ValueError(f"metric: {raw['metric']!r} is not possible: every verdict is about accuracy")
-        return {key: value for key, value in raw.items() if key != "metric"}
+    def _choose_margin(cls, raw: Any) -> Any:
+        """If the margin is not written, take the metric's own."""
+        if isinstance(raw, Mapping) and "margin" not in raw and raw.get("metric") in METRICS:
+            return {**raw, "margin": METRICS[raw["metric"]].margin}
+        return raw
 
 
 class Timing(_Part):

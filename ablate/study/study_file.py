@@ -59,6 +59,9 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
             _apply_override(raw, lines, override)
         except StudyError as error:
             mistakes += error.lines
+    given = {override.partition("=")[0] for override in overrides}
+    if "decision.metric" in given and "decision.margin" not in given:
+        raw["decision"].pop("margin", None)  # the file's margin is one of another metric
     raw = join_owners(raw)
     if not mistakes and not of_fallback:
         return _validate(raw, lines, path)
@@ -85,6 +88,8 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 def dump(spec: StudySpec) -> str:
     """Write the resolved study as YAML text. `read` turns the text back into an equal study."""
     raw = _make_raw(spec)
+    if spec.decision.metric == "accuracy":
+        del raw["decision"]["metric"]  # older versions do not know the key
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]

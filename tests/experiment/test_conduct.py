@@ -170,6 +170,26 @@ def test_more_seeds_at_most_continue_a_study_with_looks(small, tmp_path: Path) -
         conduct(short, tmp_path / "grown", Stub())
 
 
+def test_tuning_chooses_by_the_metric_that_decides(small, tmp_path: Path) -> None:
+    """The accuracy is the same for every learning rate. The loss falls with it, the calibration error rises."""
+
+    class Scored(Stub):
+        def record(self, run: Run) -> RunRecord:
+            rate = float(dict(run.setting)["learning_rate"]) if run.setting else 0.0
+            metrics = {"log_loss": 0.5 - rate, "calibration_error": rate, "accuracy": 0.8}
+            record = replace(super().record(run), validation_accuracy=0.8, validation_metrics=metrics)
+            return replace(record, test_metrics=metrics if run.phase == "confirm" else {})
+
+    chosen = {}
+    for metric in ("accuracy", "log_loss", "calibration_error"):
+        _, folder = conduct(small(f"decision.metric={metric}"), tmp_path / metric, Scored())
+        tuned = gather(folder.path).tables["tuning"]
+        chosen[metric] = set(tuned["chosen"])
+        highest = set(tuned["high"])
+    assert chosen["log_loss"] == chosen["calibration_error"] == highest  # tuned by the loss
+    assert chosen["accuracy"] != highest
+
+
 def test_the_longest_run_of_a_seed_goes_first_so_that_no_core_idles_at_the_end(small, tmp_path: Path) -> None:
     spec = small(
         "factors={epochs: [2, 4], kernel_size: [5, 3]}", "tuning.trials=0", "seeds=2", "timing.blocks=0"

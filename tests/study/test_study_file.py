@@ -94,7 +94,7 @@ INVALID = {
     "a batch beyond all bounds": ("batch_size: 64", "batch_size: 1000000000000", r"small\.yaml:7: recipe\.batch_size"),
     "an unknown word in the fallback": ("seeds: 3", "fallback:\n  dataset: nope", r"small\.yaml:10: dataset: 'nope' is not known"),
     "an unknown key in the fallback": ("seeds: 3", "fallback: {sedes: 3}", r"small\.yaml:9: unknown key 'sedes': did you mean 'seeds'"),
-    "another metric": ("seeds: 3", "decision: {metric: loss}", r"small\.yaml:9: decision: metric: 'loss' is not possible: every verdict is about accuracy"),
+    "another metric": ("seeds: 3", "decision: {metric: loss}", r"small\.yaml:9: decision\.metric: 'loss' is not known: did you mean 'log_loss'"),
     "unknown design": ("seeds: 3", "design: factrial", r"'factrial' is not known: did you mean 'factorial'\?"),
     "no seeds": ("seeds: 3", "seeds: 0", r"small\.yaml:9: seeds: 0"),
     "everything held out": ("validation: 240", "validation: 1437", r"takes 1,437 of 1,437 training images: leave"),
@@ -162,3 +162,15 @@ def test_whatever_is_written_is_a_study_or_one_line(tmp_path_factory, at: int, c
         assert isinstance(study_file.read(path), StudySpec)
     except StudyError as error:
         assert all(line.isprintable() for line in str(error).split("\n"))
+
+
+def test_a_metric_on_the_command_line_brings_its_own_margin(small, small_file: Path) -> None:
+    assert small("decision.margin=0.003").decision.margin == 0.003
+    assert small("decision.metric=log_loss").decision.margin == 0.02
+    assert small("decision.metric=log_loss", "decision.margin=0.3").decision.margin == 0.3
+    spec = small("decision.metric=log_loss")
+    assert [key for key, _, _ in study_file.list_changes(small(), spec)] == [
+        "decision.metric",
+        "decision.margin",
+    ]
+    assert "metric" not in study_file.dump(small())

@@ -15,6 +15,13 @@ def report(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="A report folder; with --storage, a study's name.")
     ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Read the results anew: decision.metric=log_loss decision.margin=0.005",
+        ),
+    ] = None,
     *,
     storage: Storage = None,
     out_dir: OutDir = Path("reports"),
@@ -22,17 +29,42 @@ def report(
 ) -> None:
     """Write a folder's report again from its tables.
 
-    The command needs no torch. With --storage, the command first fetches the
-    tables of a shared study from the server.
+    The command needs no torch. KEY=VALUE changes keys on which no run depends,
+    such as decision.metric. The change is stored in the folder, and the report
+    says so. With --storage, the command first fetches the tables of a shared
+    study from the server.
     """
     from ablate.report import index, writer
 
     if storage is not None:
         folder = _fetch_folder(storage, str(folder), out_dir, plugin or [])
+    if overrides:
+        _change_study(folder, overrides)
     writer.write(folder)
     if (folder.resolve().parent / "index.html").exists():
         index.write_index(folder.resolve().parent)
     say(f"report: {folder / 'report.html'}")
+
+
+def _change_study(path: Path, overrides: list[str]) -> None:
+    """Change keys of the folder's study on which no run depends, if a report can be made then."""
+    from ablate.records.folder import FREE_KEYS, ReportFolder
+    from ablate.report.evidence import gather
+
+    for key in study_file.parse_overrides(overrides):
+        if key not in FREE_KEYS:
+            raise AblateError(
+                f"command line: {key}: a report cannot change it, because the runs depend on it: change one "
+                f"of {', '.join(FREE_KEYS)}, or run the study again"
+            )
+    changed = study_file.read(path / "study.yaml", overrides)
+    gather(path, changed)
+    folder = ReportFolder(path)
+    folder.lock(fresh=False)
+    try:
+        folder.adopt(changed)
+    finally:
+        folder.release()
 
 
 def _fetch_folder(url: str, name: str, out_dir: Path, plugins: list[str]) -> Path:

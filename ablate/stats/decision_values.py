@@ -1,0 +1,38 @@
+"""The value of each confirmed run by which a study decides: its metric on the test images."""
+
+import pandas as pd
+
+from ablate.metrics import METRICS
+from ablate.records.run_records import Phase
+
+DEFAULT = "accuracy"
+
+
+class MissingMetricError(Exception):
+    """The tables do not have the metric. The message says which metrics they have."""
+
+
+def read_decision_values(tables: dict[str, pd.DataFrame], metric: str) -> pd.Series:
+    """Read the metric of every confirmed run, indexed by `(arm, seed)`. Runs without a value are left out.
+
+    Args:
+        tables: the table `runs`, and `metrics` if the folder has it.
+        metric: a name of `METRICS`.
+
+    Raises:
+        MissingMetricError: no run has the metric. Folders of older versions have only accuracies.
+    """
+    runs, column = tables["runs"], f"test_{metric}"
+    table = runs if column in runs.columns else tables.get("metrics", runs)
+    confirmed = table[table["phase"] == Phase.CONFIRM]
+    if column not in confirmed.columns or (len(confirmed) and confirmed[column].isna().all()):
+        known = [
+            name.removeprefix("test_")
+            for given in (runs, tables.get("metrics", runs))
+            for name in given.dropna(axis="columns", how="all").columns
+            if name.removeprefix("test_") in METRICS
+        ]
+        told = ", ".join(dict.fromkeys(known))
+        raise MissingMetricError(f"no run has the metric {metric}: choose one of {told}")
+    by_run = confirmed.astype({"seed": int, "arm": object}).set_index(["arm", "seed"])[column]
+    return by_run.dropna().astype(float)
