@@ -53,17 +53,17 @@ def style_arms(study: StudySpec, tables: Tables) -> Styles:
 FIGURES = (
     FigureKind(
         name="differences",
-        title="Differences in test accuracy between arms",
-        caption="An arm is one variant of the network or of its training. A dot is the mean difference in "
-        "test accuracy, paired by seed, and its line is the confidence interval. The grey band is the "
-        "margin: differences inside it are too small to matter.",
+        title="Differences between arms on the test images",
+        caption="An arm is one variant of the network or of its training. A dot is the mean difference, "
+        "paired by seed, and its line is the confidence interval. The grey band is the margin: differences "
+        "inside it are too small to matter.",
         data=points.tabulate_differences,
         draw=draw_differences,
         notes=notes.explain_differences,
     ),
     FigureKind(
         name="paired_seeds",
-        title="Test accuracy of every seed in every arm",
+        title="Test result of every seed in every arm",
         caption="A grey line joins the runs of one seed. They share the training and validation split, "
         "the order of the examples, and the starting values of equal parameters. A dark bar is an "
         "arm's mean. An arm has none if some of its runs did not train.",

@@ -36,7 +36,8 @@ def test_a_study_leaves_everything_that_a_report_promises(finished: Path) -> Non
     assert {path.name for path in report.iterdir() if not path.name.startswith(".")} == {
         "report.html", "report.md", "tables", "figures", "study.yaml", "environment.json", "study.db", "checkpoints", "predictions", "inside.npz",
     }  # fmt: skip
-    assert {path.stem for path in (report / "tables").iterdir()} == {
+    tables = {path.stem for path in (report / "tables").iterdir()}
+    assert tables - {"stability"} == {  # which only a study with runs that did not train has
         "runs",
         "epochs",
         "arms",
