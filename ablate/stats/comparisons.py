@@ -141,11 +141,22 @@ def _judge_look(
     corrected = correct([*differences, *training], level)
     results = {}
     for i, result in measured.items():
-        # A difference that an earlier look has shown stays shown, so the smaller p-value counts.
-        before = earlier[i]
-        p_holm = _take_smaller(corrected[i], look.share, before.row["p_holm"] if before else None)
-        p_training = _take_smaller(
-            corrected[len(contrasts) + i], look.share, before.p_training if before else None
+        before, test = earlier[i], result.training
+        p_holm = _correct_by_look(
+            corrected[i],
+            result.row["p_value"],
+            before.row["p_holm"] if before else None,
+            family,
+            decision,
+            look,
+        )
+        p_training = _correct_by_look(
+            corrected[len(contrasts) + i],
+            test.p_value if test else None,
+            before.p_training if before else None,
+            family,
+            decision,
+            look,
         )
         row = {**result.row, "p_holm": None if result.row["p_value"] is None else p_holm}
         row["verdict"] = choose_verdict(row, decision)
@@ -174,10 +185,22 @@ def _make_training_test(now: TrainingTest | None, before: Result | None, decisio
     return FamilyTest(p_value=now.p_value, least_p_value=now.least_p_value)
 
 
-def _take_smaller(corrected: float | None, share: float, before: float | None) -> float | None:
-    """Express a look's corrected p-value on the scale of alpha. Return it or the earlier one if smaller."""
-    found = [p for p in (None if corrected is None else min(1.0, corrected / share), before) if p is not None]
-    return min(found, default=None)
+def _correct_by_look(
+    corrected: float | None,
+    p_value: float | None,
+    before: float | None,
+    family: int,
+    decision: Decision,
+    look: Look,
+) -> float | None:
+    """Express a look's corrected p-value on the scale of alpha.
+
+    What an earlier look has shown stays shown, so the smaller p-value counts. The family's correction has the
+    p-value 0 for such a test. Bonferroni's correction of its own p-value takes the place of this 0.
+    """
+    if before is not None and before < decision.alpha:
+        return before if p_value is None else min(before, p_value * family / look.share)
+    return None if corrected is None else min(1.0, corrected / look.share)
 
 
 def _choose_step(result: Result, decision: Decision, looks: Sequence[Look]) -> Step:

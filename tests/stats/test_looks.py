@@ -104,6 +104,16 @@ def test_a_decided_comparison_needs_no_more_seeds_and_the_others_go_on() -> None
     assert later["unclear"].look.seeds > 5
 
 
+def test_what_an_earlier_look_has_shown_keeps_an_honest_p_value() -> None:
+    gaps = 0.013 + 0.004 * np.array([1, -1] * 20)  # different from zero at once, beyond the margin later
+    judgement = judge(make_runs(base=[0.8] * 40, arm=(0.8 + gaps).tolist()))
+    first, second = judgement.history[:2]
+    assert (first.verdict, first.step) == (Verdict.SIZE_UNCLEAR, Step.GO_ON)
+    p = reference.ttest_1samp(gaps[:8], 0).pvalue
+    assert second.row["p_holm"] == pytest.approx(p / LOOKS[1].share)
+    assert 0 < second.row["p_holm"] < first.row["p_holm"]
+
+
 def test_a_look_waits_for_all_its_runs() -> None:
     rng = np.random.default_rng(1)
     gaps = rng.normal(0.009, 0.012, size=8)
