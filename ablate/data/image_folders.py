@@ -80,8 +80,8 @@ def _explain_too_few_classes(root: Path, least: int) -> str:
         remedy = "save each image as a file, in a folder for each class"
         return f"{show(table)}: such a table has the images inside: {remedy}"
     return (
-        f"{root}: is not a folder of images by class: it needs at least two folders, each with at least "
-        f"{least} images (.png, .jpg, .gif, .tif and others that Pillow reads)"
+        f"{root}: is not a folder with a folder of images for each class: it needs at least two, each with "
+        f"at least {least} images (.png, .jpg, .gif, .tif and others that Pillow reads)"
     )
 
 

@@ -124,8 +124,8 @@ def split(
     """Draw the indices for training and for validation, `(train_images,)` and `(validation,)`.
 
     If the data set has its own validation images, they are the last `fixed_validation` images. Otherwise
-    validation images are drawn by seed, stratified by label. For one seed, a smaller training set is a random
-    subset of a larger one.
+    validation images are drawn by seed, stratified by label. With the same seed, a smaller training set
+    is a random subset of a larger one.
     """
     if fixed_validation:
         everything = torch.arange(len(labels))

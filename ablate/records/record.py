@@ -43,7 +43,7 @@ class Record(Protocol):
         """Store a timing block, in one transaction."""
 
     def find_timing_machine(self, machine: str) -> str:
-        """Return the machine that times the arms: another host that has begun the timing, or `machine`."""
+        """Return the host that has begun to time the arms. If no other host has, return `machine`."""
 
     def set_timing_machine(self, machine: str) -> None:
         """From now on use the timing blocks of this machine."""

@@ -223,8 +223,8 @@ def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
     wide = measure_spread(timing)
     if wide is not None and wide > SPREAD_WORTH_SAYING:
         yield (
-            "The baseline's throughput varied: the middle half of its timing blocks spans "
-            f"{wide:.0%} of their median. "
+            "The baseline's throughput varied between timing blocks: its interquartile range is "
+            f"{wide:.0%} of its median. "
             "Something else used the machine, so the throughputs say little."
         )
 
