@@ -34,7 +34,7 @@ def tabulate_differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
     `beside` is empty, and each label names what the arm is compared with.
     """
     compared = tables["comparisons"].dropna(subset=["difference", "ci_low", "ci_high"])
-    points = _label_comparisons(
+    points = label_comparisons(
         compared[["arm", "baseline", "difference", "ci_low", "ci_high"]], study, tables
     )
     return points.drop(columns="baseline").reset_index(drop=True)
@@ -51,7 +51,7 @@ def tabulate_differences_by_epoch(study: StudySpec, tables: Tables) -> pd.DataFr
     curves = table.dropna(subset=["ci_low"])
     if curves["epoch"].nunique() < 2:
         return pd.DataFrame()
-    points = _label_comparisons(curves.astype({"epoch": int}), study, tables)
+    points = label_comparisons(curves.astype({"epoch": int}), study, tables)
     by_label = points.groupby("label", sort=False)
     late = points[points["epoch"] >= by_label["epoch"].transform("max").map(find_last_third)]
     changes = late.groupby("label", sort=False)["difference"].agg(
@@ -243,15 +243,20 @@ def tabulate_importance(study: StudySpec, tables: Tables) -> pd.DataFrame:
     return long.assign(evaluator=long["evaluator"].map(names)).astype({"share": float, "factor": str})
 
 
-def _label_comparisons(compared: pd.DataFrame, study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Add the columns `label` and `beside`, and turn shares into percentage points."""
+def label_comparisons(
+    compared: pd.DataFrame, study: StudySpec, tables: Tables, *, metric: str | None = None
+) -> pd.DataFrame:
+    """Add the columns `label` and `beside`, and turn shares into percentage points.
+
+    `metric` is the metric of the differences. By default, it is the metric that decides.
+    """
     names = read_names(study, tables)
     common = set(compared["baseline"]) - {BOTH_ALONE} == {names.baseline}
     labels = [
         names.name_arm(arm, other) if common and other != BOTH_ALONE else names.name_contrast(arm, other)
         for arm, other in zip(compared["arm"], compared["baseline"], strict=True)
     ]
-    scale = 100 if METRICS[study.decision.metric].unit == "points" else 1
+    scale = 100 if METRICS[metric or study.decision.metric].unit == "points" else 1
     numbers = compared[["difference", "ci_low", "ci_high"]].astype(float) * scale
     beside = names.name_arm(names.baseline) if common else ""
     return compared.assign(**numbers, label=labels, beside=beside)

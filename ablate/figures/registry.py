@@ -20,6 +20,11 @@ from ablate.figures.cost_figures import (
 from ablate.figures.inspection_registry import list_inspection
 from ablate.figures.kind import DrawnFigure, FigureKind, draw_kinds
 from ablate.figures.points import Tables
+from ablate.figures.recall_figures import (
+    draw_recall_differences,
+    explain_recall_differences,
+    tabulate_recall_differences,
+)
 from ablate.figures.training_figures import (
     draw_differences_by_epoch,
     draw_training_curves,
@@ -70,6 +75,17 @@ FIGURES = (
         data=points.tabulate_paired_seeds,
         draw=draw_paired_seeds,
         notes=notes.list_runs_without_accuracy,
+    ),
+    FigureKind(
+        name="recall_differences",
+        title="Differences in recall by class",
+        caption="The recall of a class is the share of its test images that a network classifies correctly. "
+        "A dot is the mean difference in recall of one class, paired by seed, and its line is the confidence "
+        "interval of this class by itself. These intervals are not corrected for the number of classes, so "
+        "some of them exclude zero by chance. The classes with the largest differences come first.",
+        data=tabulate_recall_differences,
+        draw=draw_recall_differences,
+        notes=explain_recall_differences,
     ),
     FigureKind(
         name="interactions",

@@ -114,6 +114,9 @@ COLUMNS: dict[str, Column] = {
     "recall": Column(unit="", dtype="Float64", meaning="share of the test images of this true class that the trained network classifies correctly"),
     "test_images": Column(unit="", dtype="Int64", meaning="number of test images with this true class"),
     "images": Column(unit="", dtype="Int64", meaning="number of test images with this true class and this prediction; pairs of classes without such images have no row"),
+    "recall_difference": Column(unit="", dtype="Float64", meaning="mean over seeds of this arm's recall of the class minus that of the arm it is compared with"),
+    "recall_ci_low": Column(unit="", dtype="Float64", meaning="lower end of the confidence interval of that difference (t-interval), not corrected for the number of classes"),
+    "recall_ci_high": Column(unit="", dtype="Float64", meaning="upper end of the confidence interval of that difference (t-interval), not corrected for the number of classes"),
     "agreement_seeds": Column(unit="", dtype="Int64", meaning="seeds in which both arms trained and whose predictions were there"),
     "agreement_images": Column(unit="", dtype="Int64", meaning="number of test images"),
     "both_right": Column(unit="", dtype="Float64", meaning="share of the test images that both arms classify correctly, mean over these seeds"),
@@ -156,6 +159,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "confusion": ("arm", "label", "guess", "images"),
     "metrics": ("phase", "arm", "setting", "seed", *(f"validation_{name}" for name in METRICS), *(f"test_{name}" for name in METRICS)),
     "recalls": ("arm", "seed", "label", "recall", "test_images"),
+    "recalls_by_class": ("arm", "baseline", "label", "test_images", "pairs", "recall_difference", "recall_ci_low", "recall_ci_high"),
     "agreement": ("arm", "baseline", "agreement_seeds", "agreement_images", "both_right", "only_arm_right", "only_baseline_right", "neither_right", "difference", "seeds_standard_error", "new_images_standard_error", "new_images_degrees"),
     "new_images": ("arm", "baseline", "agreement_seeds", "difference", "new_images_ci_low", "new_images_ci_high", "new_images_p_holm", "new_images_verdict"),
 }  # fmt: skip

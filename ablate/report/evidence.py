@@ -29,6 +29,7 @@ from ablate.stats.decision_values import DEFAULT, MissingMetricError, read_decis
 from ablate.stats.epochs import tabulate_differences_by_epoch, tabulate_validation
 from ablate.stats.looks import plan_looks
 from ablate.stats.new_images import tabulate_new_images
+from ablate.stats.recalls import tabulate_recalls_by_class
 from ablate.stats.references import compare_references
 from ablate.stats.searches import tabulate_candidates
 from ablate.stats.summary import summarise
@@ -162,8 +163,6 @@ def _derive_tables(
     derived = {"arms": summary, "comparisons": comparisons}
     if not stability.empty:
         derived["stability"] = stability
-    if "agreement" in given:
-        derived["new_images"] = tabulate_new_images(judgement, given["agreement"], study.decision)
     if isinstance(study.seeds, SeedLooks):
         derived["looks"] = tabulate_looks(judgement)
     if study.references:
@@ -178,7 +177,21 @@ def _derive_tables(
             "candidates": tabulate_candidates(runs, searched, arms[0], chance=provenance.data.chance),
             "importance": make_frame("importance", searched.importance),
         }
+    derived |= _tabulate_predictions(given, comparisons, judgement, study)
     return derived | _tabulate_by_epoch(given, comparisons, study)
+
+
+def _tabulate_predictions(
+    given: Mapping[str, pd.DataFrame], comparisons: pd.DataFrame, judgement: Judgement, study: StudySpec
+) -> dict[str, pd.DataFrame]:
+    """Make the tables that need the predictions of runs. Older folders lack their input tables."""
+    made = {}
+    if "recalls" in given:
+        confidence = 1 - study.decision.alpha
+        made["recalls_by_class"] = tabulate_recalls_by_class(given["recalls"], comparisons, confidence)
+    if "agreement" in given and study.decision.metric == DEFAULT:  # it has the difference in accuracy
+        made["new_images"] = tabulate_new_images(judgement, given["agreement"], study.decision)
+    return {name: table for name, table in made.items() if not table.empty}
 
 
 def _tabulate_by_epoch(

@@ -25,7 +25,7 @@ RUNS_SHOWN = 500
 FINDINGS_SHOWN = 12
 EXPLORER = "explore.html"
 """The report links to this page if the folder has it: `ablate explore DIR --save DIR/explore.html`."""
-DERIVED_SOMETIMES = {"stability", "looks", "new_images"}
+DERIVED_SOMETIMES = {"stability", "looks", "new_images", "recalls_by_class"}
 """Computed tables that only some reports have. A report that has one no more deletes the file."""
 ASKED = "asked-"
 """Prefix of the figures that `ablate activations` draws. Writing a report does not delete them."""

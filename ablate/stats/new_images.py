@@ -47,7 +47,8 @@ def tabulate_new_images(judgement: Judgement, agreement: pd.DataFrame, decision:
             "new_images_ci_high": new.difference + reach,
         }
         # With several looks, this correction is simpler than the study's own. The verdict counts only if
-        # the simpler correction gives the study's verdict on these images.
+        # the simpler correction gives the study's verdict on these images. That verdict is another one, too,
+        # if some runs did not train.
         if _is_same(new, result) and _judge(result, None, these[i], decision) == result.verdict:
             row["new_images_p_holm"] = new_images[i]
             row["new_images_verdict"] = _judge(result, new, new_images[i], decision)
@@ -92,11 +93,9 @@ def _correct(results: list[Result], measured: dict[int, NewImages], decision: De
     return correct([*differences, *training], decision.alpha)[: len(results)]
 
 
-def _judge(result: Result, new: NewImages | None, p_holm: float | None, decision: Decision) -> Verdict | None:
+def _judge(result: Result, new: NewImages | None, p_holm: float | None, decision: Decision) -> Verdict:
     """Choose the verdict by the study's rule, for new images or, if `new` is None, for these images."""
     row = {**result.row, "p_holm": p_holm}
-    if result.broken is not None or row["p_value"] is None:
-        return None
     if new is not None:
         alpha = decision.alpha * result.look.share
         for name, confidence in (

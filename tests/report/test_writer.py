@@ -208,7 +208,7 @@ def test_figures_are_drawn_for_all_that_the_tables_hold(folder: Path) -> None:
     writer.write(folder)
     drawn = {path.stem for path in (folder / "figures").glob("*.png")}
     assert drawn == {kind.name for kind in registry.FIGURES} - {
-        "references", "interactions", "path", "candidates", "importance",
+        "references", "recall_differences", "interactions", "path", "candidates", "importance",
     }  # fmt: skip
     assert {path.stem for path in (folder / "figures").glob("*.svg")} == drawn
 
