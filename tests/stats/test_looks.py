@@ -177,6 +177,7 @@ def count_fixed_seeds(effect: float, spread: float, share_right: float) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_looks_save_a_third_of_the_seeds_at_equal_error_and_power() -> None:
     savings = {}
     for spread in (0.006, 0.009, 0.012):
