@@ -115,11 +115,12 @@ def _warn_of_doubtful_runs(evidence: Evidence) -> Iterator[str]:
             seeds = f"seed{'s' if len(stuck) > 1 else ''} {format_list([str(seed) for seed in stuck])}"
             yield (
                 f"{len(stuck)} of {len(of_arm)} runs of {evidence.names.name_arm(arm)} ended at chance "
-                f"({seeds}). The other runs trained, so no mean is reported."
+                f"({seeds}). The other runs trained, so no mean of this arm is reported."
             )
-    reachable = 2 / 2**evidence.study.most_seeds <= alpha  # if false, _warn_of_few_seeds warns
-    compared = list_rows(evidence.tables["comparisons"]) if reachable and not evidence.preliminary else []
+    compared = [] if evidence.preliminary else list_rows(evidence.tables["comparisons"])
     for row in compared:
+        if 2 / 2 ** evidence.count_seeds(row) > alpha:
+            continue  # the sign-flip test cannot be significant; _warn_of_few_seeds warns of a fixed number
         if row["p_value"] is not None and (row["p_value"] < alpha) != (row["p_sign_flip"] < alpha):
             yield (
                 f"For {row['arm']} the paired t-test ({format_p(row['p_value'])}) and the exact sign-flip "

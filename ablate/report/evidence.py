@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ablate.errors import FolderError
+from ablate.formatting import list_rows
 from ablate.metrics import METRICS, Metric
 from ablate.records import views
 from ablate.records.folder import read_inputs
@@ -47,6 +49,8 @@ class Evidence:
     arms: list[str]
     contrasts: list[Contrast]
     """All comparisons that the study declares. Holm's correction covers all of them."""
+    family: int
+    """The number of tests that Holm's correction counts: comparisons, and tests of how often arms train."""
     views: Views
     """Feature maps, filters and confusions of the arms' networks. Empty if no network was inspected."""
     missing_runs: int
@@ -73,6 +77,19 @@ class Evidence:
     def decides_by_accuracy(self) -> bool:
         """Whether the test accuracy decides. Validation accuracies then say something about the answer."""
         return self.study.decision.metric == DEFAULT
+
+    def list_looks(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """List the looks at one comparison, the last look last. Empty if the number of seeds was fixed.
+
+        `row` is a row of the comparisons table.
+        """
+        looks = list_rows(self.tables["looks"]) if "looks" in self.tables else []
+        return [one for one in looks if (one["arm"], one["baseline"]) == (row["arm"], row["baseline"])]
+
+    def count_seeds(self, row: Mapping[str, Any]) -> int:
+        """Count the seeds of one comparison. Its arms can have more seeds, for other comparisons."""
+        looks = self.list_looks(row)
+        return int(looks[-1]["look_seeds"]) if looks else self.study.most_seeds
 
     @property
     def ceiling(self) -> float:
@@ -128,6 +145,7 @@ def gather(path: Path, changed: StudySpec | None = None) -> Evidence:
         tables={**given, **_derive_tables(study, provenance, given, judgement)},
         arms=arms,
         contrasts=contrasts,
+        family=max((result.family for result in judgement.latest), default=1),
         views=views.read(path / views.NAME) or Views(classes=provenance.data.classes),
         missing_runs=sum(max(0, wanted[arm] - int(seeds.get(arm, 0))) for arm in arms),
         missing_blocks=max(0, _count_blocks(study, arms[0], confirmed, timed) - len(timed)),

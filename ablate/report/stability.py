@@ -44,8 +44,8 @@ def _compare_training(found: Mapping[str, Any], evidence: Evidence) -> str:
         return f"{told}, always in the same seeds."
     if found["p_training_holm"] is None:
         return (
-            f"{told}. With so few unequal seeds ({unequal}), no test at this level can show that one arm "
-            "trains more often."
+            f"{told}. With so few unequal seeds ({unequal}), no test can show that one arm trains more "
+            "often, after Holm's correction."
         )
     p = f"{format_p(found['p_training_holm'])}, McNemar's exact test after Holm's correction"
     if found["p_training_holm"] >= evidence.study.decision.alpha:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ablate.formatting import format_count, format_difference, list_rows
+from ablate.formatting import format_count, format_difference
 from ablate.report.evidence import Evidence
 from ablate.stats.looks import plan_looks
 from ablate.stats.stopping import Step, estimate_bias
@@ -12,7 +12,7 @@ WORTH_SAYING = 0.05
 """The bias of stopping is stated if it is at least this share of the margin."""
 REASONS = {
     Step.DECIDED: "the verdict was definite",
-    Step.FUTILE: "more seeds would hardly have led to a definite verdict",
+    Step.FUTILE: "more seeds would hardly have led to the verdict “matters” or “practically equivalent”",
     Step.LAST_LOOK: "this was the last look",
 }
 
@@ -24,23 +24,23 @@ def explain_stop(row: Mapping[str, Any], evidence: Evidence) -> str:
     """
     if "looks" not in evidence.tables:
         return ""
-    all_looks = list_rows(evidence.tables["looks"])
-    taken = [look for look in all_looks if (look["arm"], look["baseline"]) == (row["arm"], row["baseline"])]
+    taken = evidence.list_looks(row)
     last = taken[-1]
     study = evidence.study
     looks = plan_looks(study.seeds, study.decision.alpha)
     told = (
         f"This comparison stopped after {format_count(last['look_seeds'], 'seed')} of at most "
         f"{looks[-1].seeds} (look {len(taken)} of {len(looks)}), because {REASONS[Step(last['step'])]}. "
-        "Interval and p-value allow for the looks."
+        "Its interval and p-value allow for the looks."
     )
     if row["effect_size_dz"] is None or last["step"] == Step.LAST_LOOK:
         return told
     spread = abs(row["difference"] / row["effect_size_dz"]) if row["effect_size_dz"] else 0.0
-    bias = estimate_bias(row["difference"], spread, looks, study.decision, len(evidence.contrasts))
+    bias = estimate_bias(row["difference"], spread, looks, study.decision, evidence.family)
     if spread and abs(bias) >= WORTH_SAYING * study.decision.margin:
+        direction = "over" if bias * row["difference"] > 0 else "under"
         told += (
-            f" Early stopping overstates a difference: in simulated studies like this one, by "
+            f" Early stopping {direction}states this difference: in simulated studies like this one, by "
             f"{format_difference(abs(bias), evidence.metric.unit)} on average."
         )
     return told

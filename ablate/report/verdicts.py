@@ -27,6 +27,7 @@ def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
     """Explain why a row of the comparisons table has its verdict, in sentences with numbers."""
     involved = _list_involved(row, evidence)
     both = evidence.confirmed[evidence.confirmed["arm"].isin(involved)]
+    both = both[both["seed"] < evidence.count_seeds(row)]
     verdict = row["verdict"]
     if verdict == Verdict.UNSTABLE:
         told = f"{_count_failures(both, involved, evidence)} {explain_stability(row, evidence)}"
@@ -45,7 +46,7 @@ def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
 
 def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> str:
     """Explain a verdict that rests on the mean difference of `pairs` pairs of runs."""
-    decision, verdict, family = evidence.study.decision, row["verdict"], len(evidence.contrasts)
+    decision, verdict, family = evidence.study.decision, row["verdict"], evidence.family
     unit = evidence.metric.unit
     measured = state_difference(row, evidence)
     if not evidence.decides_by_accuracy:
@@ -62,13 +63,13 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
             "nothing to test."
         )
     margin = f"±{format_margin(decision.margin, unit)}"
-    corrected = f" after Holm's correction for {family} comparisons" if family > 1 else ""
+    corrected = f" after Holm's correction for {_count_tests(evidence)}" if family > 1 else ""
     tested = (
         f"{measured} ({format_interval(row['ci_low'], row['ci_high'], 1 - decision.alpha, unit)}; "
         f"{format_p(row['p_holm'])}{corrected}; {pairs} paired seeds)."
     )
     if verdict == Verdict.MATTERS:
-        whole = f"Even widened for {family} comparisons, the whole" if family > 1 else "The whole"
+        whole = f"Even widened for {_count_tests(evidence)}, the whole" if family > 1 else "The whole"
         return f"{tested} {whole} interval lies outside the margin of {margin}."
     if verdict == Verdict.SIZE_UNCLEAR:
         return f"{tested} There is a difference, but it may be smaller than the margin of {margin}."
@@ -80,19 +81,26 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
     return f"{tested} {_say_what_seeds_can_show(row, pairs, evidence)}"
 
 
+def _count_tests(evidence: Evidence) -> str:
+    """Count what Holm's correction counts: usually `3 comparisons`."""
+    noun = "comparison" if evidence.family == len(evidence.contrasts) else "test"
+    return format_count(evidence.family, noun)
+
+
 def _say_what_seeds_can_show(row: Mapping[str, Any], pairs: int, evidence: Evidence) -> str:
     """Say why a comparison is inconclusive, which difference it could detect, and how many seeds it needs."""
-    decision, family = evidence.study.decision, len(evidence.contrasts)
-    unit = evidence.metric.unit
+    decision, unit = evidence.study.decision, evidence.metric.unit
     margin = f"±{format_margin(decision.margin, unit)}"
     detectable = (
         f"With {format_count(pairs, 'seed')} this study has {power.POWER:.0%} power to detect a difference "
         f"of {format_difference(row['detectable_difference'], unit)}."
     )
-    if row["p_value"] < decision.alpha:
+    looks = evidence.list_looks(row)
+    alone = row["p_value"] / (looks[-1]["alpha_share"] if looks else 1)
+    if alone < decision.alpha:
         return (
-            f"On its own this difference would be significant ({format_p(row['p_value'])}); "
-            f"corrected for {family} comparisons it is not. {detectable}"
+            f"On its own this difference would be significant ({format_p(alone)}); "
+            f"corrected for {_count_tests(evidence)} it is not. {detectable}"
         )
     if row["seeds_needed"] <= pairs:
         return f"{detectable} The measured difference is too close to the margin of {margin} to say more."

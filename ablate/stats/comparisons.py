@@ -210,13 +210,14 @@ def _choose_step(result: Result, decision: Decision, looks: Sequence[Look]) -> S
         return Step.LAST_LOOK
     if result.broken is not None:
         test = result.training
-        never = test is not None and 0 in (test.arm_trained, test.baseline_trained)
+        never = test is not None and test.arm_trained == test.baseline_trained == 0
         shown = result.p_training is not None and result.p_training < decision.alpha
         return Step.DECIDED if never or shown else Step.GO_ON
-    if row["verdict"] in (Verdict.MATTERS, Verdict.EQUIVALENT, Verdict.CANNOT_TELL_APART):
+    if row["verdict"] in (Verdict.MATTERS, Verdict.EQUIVALENT):
         return Step.DECIDED
     if row["p_value"] is None:
-        return Step.GO_ON
+        # Arms that are equal in every seed are the same. Equal differences of another size are an accident.
+        return Step.DECIDED if row["difference"] == 0 else Step.GO_ON
     further = last.seeds - result.look.seeds
     chance = compute_predictive_probability(
         np.array(row["difference"]),

@@ -133,9 +133,21 @@ def test_a_comparison_that_more_seeds_would_hardly_decide_stops() -> None:
     assert result.look.seeds < 40
 
 
-def test_an_arm_that_never_trains_is_decided_at_the_first_look() -> None:
-    (result,) = judge(make_runs(base=[0.8, 0.81, 0.82, 0.8, 0.81], arm=[0.1] * 5)).latest
-    assert (result.verdict, result.step) == (Verdict.NOT_TRAINED, Step.DECIDED)
+def test_an_arm_that_does_not_train_is_decided_when_the_seeds_show_it() -> None:
+    judgement = judge(make_runs(base=[0.8, 0.81] * 20, arm=[0.1] * 40))
+    assert {result.verdict for result in judgement.history} == {Verdict.NOT_TRAINED}
+    # 2/2⁸ is above the level of the second look, 0.05 · 0.075, and 2/2¹⁴ is below that of the third.
+    assert [result.step for result in judgement.history] == [Step.GO_ON, Step.GO_ON, Step.DECIDED]
+    (nothing,) = judge(make_runs(base=[0.1] * 5, arm=[0.1] * 5)).latest
+    assert (nothing.verdict, nothing.step) == (Verdict.NOT_TRAINED, Step.DECIDED)
+
+
+def test_equal_differences_stop_a_study_only_if_they_are_zero() -> None:
+    base = [0.8, 0.81, 0.82, 0.83, 0.84]
+    (same,) = judge(make_runs(base=base, arm=base)).latest
+    assert (same.verdict, same.step) == (Verdict.CANNOT_TELL_APART, Step.DECIDED)
+    (shifted,) = judge(make_runs(base=base, arm=[value + 0.01 for value in base])).latest
+    assert (shifted.verdict, shifted.step) == (Verdict.CANNOT_TELL_APART, Step.GO_ON)
 
 
 def test_the_tables_show_every_look() -> None:
