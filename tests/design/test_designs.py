@@ -305,7 +305,9 @@ def test_a_run_under_another_recipe_or_other_data_has_another_key(small, overrid
 
 def test_the_confirm_runs_of_all_arms_are_ordered_by_seed(small) -> None:
     spec = small()
-    runs = list_confirm_runs(spec, lay_out(spec).arms, {arm.name: {} for arm in lay_out(spec).arms})
+    arms = lay_out(spec).arms
+    settings: dict[str, dict[str, float]] = {arm.name: {} for arm in arms}
+    runs = list_confirm_runs(arms, settings, dict.fromkeys(settings, 3))
     assert [(run.seed, run.arm.name) for run in runs[:4]] == [
         (0, "baseline"),
         (0, "pooling=max"),
@@ -313,6 +315,13 @@ def test_the_confirm_runs_of_all_arms_are_ordered_by_seed(small) -> None:
         (1, "pooling=max"),
     ]
     assert len(runs) == 6
+    fewer = list_confirm_runs(arms, settings, {"baseline": 3, "pooling=max": 1})
+    assert [(run.seed, run.arm.name) for run in fewer] == [
+        (0, "baseline"),
+        (0, "pooling=max"),
+        (1, "baseline"),
+        (2, "baseline"),
+    ]
 
 
 def test_a_setting_is_passed_to_the_network_or_to_the_recipe(small) -> None:

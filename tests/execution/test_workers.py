@@ -172,8 +172,9 @@ def test_no_worker_is_left_five_seconds_after_its_parent_was_killed(small_file, 
             time.sleep(0.2)
         family = psutil.Process(parent.pid).children(recursive=True)
         parent.kill()
-    _, alive = psutil.wait_procs(family, timeout=5)
-    assert alive == []
+    _, left = psutil.wait_procs(family, timeout=5)
+    # A zombie has ended. It waits for the system's first process, which a busy machine can keep from its work.
+    assert [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def test_a_command_ends_after_the_server_of_its_workers_so_that_their_time_counts_as_its_own() -> None:
