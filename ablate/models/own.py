@@ -23,7 +23,7 @@ ENTRY_POINTS = "ablate.models"
 """The group of entry points in which installed packages offer networks by name."""
 _allowed: list[str] = []
 _OF_SHAPE = "let the network take `input_shape` and `classes`, or resize the images by recipe.input_size"
-_ON_CPU = "remove device names and .cuda() from its code, because ablate moves the network to the device"
+_ON_CPU = "remove device names and moves to a device from its code, because ablate moves the network itself"
 REMEDIES = {
     "sparse gradients": "write sparse=False in the embedding",
     "params to be floating point": "keep parameters real, for example a complex one as two real ones",

@@ -254,7 +254,7 @@ REFUSED = {
     ),
     "its own device": (
         "def net(width=8):\n    torch.set_default_device('meta')\n    return dense(width)",
-        r"remove device names and \.cuda\(\) from its code",
+        "remove device names and moves to a device from its code",
     ),
     "complex parameters": (
         "class net(Whole):\n"
