@@ -112,7 +112,7 @@ def _list_cgroups(controller: str, root: Path) -> Iterator[tuple[Path, int]]:
         if name not in own or (version == 1 and (kind != "cgroup" or controller not in options.split(","))):
             continue
         path = PurePosixPath(own[name])
-        # In a container, the process may see its cgroup path on the host. Only a part of it is mounted.
+        # In a container, the path can be the one that the host sees. Only a part of it is mounted here.
         visible = path.is_relative_to(within) and ".." not in path.parts
         below = path.relative_to(within) if visible else PurePosixPath()
         for folder in [below, *below.parents]:

@@ -154,7 +154,7 @@ class _Reporting:
 
     def write(self, *, measure_costs: bool = True) -> Evidence:
         """Write the tables, the provenance and the report of all records so far."""
-        # Import this here: the import takes a second or two, in which the workers already train.
+        # Not imported earlier: the import takes a second or two, and now the workers train meanwhile.
         from ablate.report import writer
 
         provenance = replace(

@@ -48,8 +48,9 @@ def read_emnist(dataset: DatasetSpec, root: Path) -> Images:
         stored = _read(root, image_file)
         if stored.shape != shape or of_half.shape != shape[:1] or of_half.max() >= len(classes):
             raise DataError(
-                f"{root / FOLDER / image_file}: has images {stored.shape} with labels {of_half.shape}, not "
-                f"{shape} of {len(classes)} classes: delete both files and fetch them again"
+                f"{root / FOLDER / image_file}: has images of shape {stored.shape} and labels of shape "
+                f"{of_half.shape} instead of {shape} and {shape[:1]}, or more than {len(classes)} classes: "
+                "delete this file and its file of labels, and fetch them again"
             )
         pixels.append(turn_upright(stored, of_half)[:, None])
         labels.append(torch.from_numpy(of_half.astype(np.int64)))

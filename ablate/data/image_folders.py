@@ -40,7 +40,7 @@ class ImageFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class Sorted:
-    """Images grouped by part (`train`, `validation`, `test`) and by class, and the place of each part."""
+    """Images by part (`train`, `validation`, `test`) and by class, and the folder or list of each part."""
 
     parts: Mapping[str, Mapping[str, Sequence[Path]]]
     places: Mapping[str, str]

@@ -89,7 +89,7 @@ def _tabulate_validation(evidence: Evidence) -> pd.DataFrame:
 def _tell_verdicts_at_half(judged: pd.DataFrame, evidence: Evidence) -> str:
     """Compare the verdicts at half the training with those at the end, for arms with as many epochs."""
     rows = list_rows(judged)
-    opening = f"At half the training ({rows[0]['half']} of {rows[0]['last']} epochs)"
+    opening = f"After half the training ({rows[0]['half']} of {rows[0]['last']} epochs)"
     changed = [row for row in rows if row["at_half"] != row["at_last"]]
     if len(rows) == 1:
         of = f" of {_name(rows[0], evidence)}" if len(evidence.contrasts) > 1 else ""
@@ -118,19 +118,14 @@ def _tell_verdicts_at_half(judged: pd.DataFrame, evidence: Evidence) -> str:
 
 def _tell_both_verdicts(row: Mapping[str, Any], evidence: Evidence) -> str:
     """Tell a comparison's verdicts at half and at last, with its differences if its arms had trained."""
-    verdicts = (
-        f"the same: “{row['at_last']}”"
-        if row["at_half"] == row["at_last"]
-        else f"“{row['at_half']}” instead of “{row['at_last']}”"
-    )
-    if row["at_half"] in epochs.UNTRAINED:
-        return verdicts
-    means = evidence.tables["differences_by_epoch"].set_index(["arm", "baseline", "epoch"])["difference"]
-    early, late = (
-        format_points(means[row["arm"], row["baseline"], row[moment]], signed=True)
-        for moment in ("half", "last")
-    )
-    return f"{verdicts} (difference {early}, after the whole training {late})"
+    early = late = ""
+    if row["at_half"] not in epochs.UNTRAINED:
+        means = evidence.tables["differences_by_epoch"].set_index(["arm", "baseline", "epoch"])["difference"]
+        early, late = (
+            f" (difference {format_points(means[row['arm'], row['baseline'], row[moment]], signed=True)})"
+            for moment in ("half", "last")
+        )
+    return f"“{row['at_half']}”{early}. After the whole training it is “{row['at_last']}”{late}"
 
 
 def _name(row: Mapping[str, Any], evidence: Evidence) -> str:

@@ -79,9 +79,9 @@ def read_difference(evidence: Evidence, epoch: int) -> str:
 def test_half_the_training_would_have_given_the_same_verdict(study) -> None:
     evidence = study({"baseline": FLAT, "pooling=max": raised(0.05)})
     sentence = (
-        "At half the training (3 of 6 epochs) the verdict on the validation images would have been the same: "
-        f"“matters” (difference {read_difference(evidence, 3)}, after the whole training "
-        f"{read_difference(evidence, 6)})."
+        "After half the training (3 of 6 epochs) the verdict on the validation images would have been "
+        f"“matters” (difference {read_difference(evidence, 3)}). After the whole training it is “matters” "
+        f"(difference {read_difference(evidence, 6)})."
     )
     assert list(compare_verdicts_at_half(evidence)) == [sentence]
     assert sentence in list_conditions(evidence)
@@ -91,23 +91,23 @@ def test_half_the_training_would_have_given_another_verdict(study) -> None:
     evidence = study({"baseline": FLAT, "pooling=max": raised(0, 0.83, 0.85, 0.85)})
     (sentence,) = compare_verdicts_at_half(evidence)
     assert sentence == (
-        "At half the training (3 of 6 epochs) the verdict on the validation images would have been "
-        f"“practically equivalent” instead of “matters” (difference {read_difference(evidence, 3)}, after "
-        f"the whole training {read_difference(evidence, 6)})."
+        "After half the training (3 of 6 epochs) the verdict on the validation images would have been "
+        f"“practically equivalent” (difference {read_difference(evidence, 3)}). After the whole training it is "
+        f"“matters” (difference {read_difference(evidence, 6)})."
     )
 
 
 def test_a_mean_of_untrained_runs_is_not_told(study) -> None:
     evidence = study({"baseline": FLAT, "pooling=max": [0.1, 0.1, 0.1, 0.8, 0.85, 0.85]})
     (sentence,) = compare_verdicts_at_half(evidence)
-    assert sentence.endswith("would have been “not trained” instead of “matters”.")
+    assert sentence.endswith("would have been “not trained”. After the whole training it is “matters”.")
 
 
 def test_the_sentence_names_the_changed_verdicts_of_several_comparisons(study) -> None:
     curves = {"baseline": FLAT, "a": raised(0.05), "b": raised(0, 0.83, 0.85, 0.85)}
     (sentence,) = compare_verdicts_at_half(study(curves))
     assert sentence == (
-        "At half the training (3 of 6 epochs) 1 of 2 verdicts on the validation images would have been "
+        "After half the training (3 of 6 epochs) 1 of 2 verdicts on the validation images would have been "
         "different: b against baseline (“practically equivalent” instead of “matters”)."
     )
 
@@ -115,7 +115,7 @@ def test_the_sentence_names_the_changed_verdicts_of_several_comparisons(study) -
 def test_the_sentence_says_that_no_verdict_of_several_would_have_changed(study) -> None:
     (sentence,) = compare_verdicts_at_half(study({"baseline": FLAT, "a": raised(0.05), "b": raised(0.08)}))
     assert sentence == (
-        "At half the training (3 of 6 epochs) all 2 verdicts on the validation images would have been the "
+        "After half the training (3 of 6 epochs) all 2 verdicts on the validation images would have been the "
         "same as after the whole training."
     )
 
