@@ -33,7 +33,7 @@ class SeedLooks(BaseModel):
     """How alpha is divided between the looks. `stats/looks.py` has the formulas.
 
     In simulated studies, `linear` saved 35 to 51 % of the seeds at the typical spread of LeNets, compared
-    with a fixed number of seeds of equal power, and `obrien_fleming` 3 to 35 %. With few seeds, the level
+    with a fixed number of seeds of equal power, and `obrien_fleming` 3 to 38 %. With few seeds, the level
     that `obrien_fleming` leaves to the first looks is so low that a t-test hardly ever reaches it.
     """
 
