@@ -26,6 +26,11 @@ class Metric:
     least_classes: int = 2
     """With fewer classes, the metric says nothing and is not computed."""
 
+    @property
+    def axis_scale(self) -> int:
+        """The factor by which figures multiply a difference: shares are drawn in percentage points."""
+        return 100 if self.unit == "points" else 1
+
     def guess(self, classes: int) -> float:
         """Return the score of a network that guesses, roughly. A higher score is better."""
         if self.higher_is_better:

@@ -36,8 +36,8 @@ def draw_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fi
         width=6.4 if tallest == 1 else 7.6,
         height=1.6 + max(0.4, LINE_HEIGHT * tallest + 0.1) * len(data),
     )
-    unit = METRICS[study.decision.metric].unit
-    margin = study.decision.margin * (100 if unit == "points" else 1)
+    metric = METRICS[study.decision.metric]
+    margin, unit = study.decision.margin * metric.axis_scale, metric.unit
     told = f"margin ±{format_margin(study.decision.margin, unit)}"
     axes.axvspan(-margin, margin, color="0.92", zorder=0, label=told)
     axes.axvline(0, color=NEUTRAL, linewidth=1)

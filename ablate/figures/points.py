@@ -256,7 +256,7 @@ def label_comparisons(
         names.name_arm(arm, other) if common and other != BOTH_ALONE else names.name_contrast(arm, other)
         for arm, other in zip(compared["arm"], compared["baseline"], strict=True)
     ]
-    scale = 100 if METRICS[metric or study.decision.metric].unit == "points" else 1
+    scale = METRICS[metric or study.decision.metric].axis_scale
     numbers = compared[["difference", "ci_low", "ci_high"]].astype(float) * scale
     beside = names.name_arm(names.baseline) if common else ""
     return compared.assign(**numbers, label=labels, beside=beside)

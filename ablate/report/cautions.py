@@ -12,7 +12,7 @@ from ablate.report.training_length import warn_of_short_training
 from ablate.stats import power
 from ablate.stats.throughput import measure_drift, measure_spread
 from ablate.stats.tried_values import tabulate_tried_values
-from ablate.stats.verdicts import Verdict
+from ablate.stats.verdicts import UNTRAINED
 
 DRIFT_WORTH_SAYING = 0.05
 SPREAD_WORTH_SAYING = 0.15
@@ -175,7 +175,7 @@ def _warn_of_changing_rankings(evidence: Evidence) -> Iterator[str]:
     if evidence.preliminary or not tuning.active or not evidence.decides_by_accuracy:
         return
     for row in list_rows(evidence.tables["comparisons"]):
-        broken = row["verdict"] in (Verdict.UNSTABLE, Verdict.NOT_TRAINED)
+        broken = row["verdict"] in UNTRAINED
         if broken or row["baseline"] not in evidence.arms or not row["difference"]:
             continue
         arm, other = (

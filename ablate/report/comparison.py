@@ -10,7 +10,7 @@ from ablate.report.evidence import Evidence
 from ablate.stats import comparison_tables, comparisons, contrasts
 from ablate.stats.intervals import Interval
 from ablate.stats.throughput import compare_ratios
-from ablate.stats.verdicts import Verdict
+from ablate.stats.verdicts import UNTRAINED, Verdict
 from ablate.study.study_file import list_changes
 
 THROUGHPUT_MARGIN = 0.05
@@ -100,7 +100,7 @@ def _judge_change(
     fell = row["difference"] is not None and row["difference"] < 0
     if row["verdict"] == Verdict.CANNOT_TELL_APART:  # every seed changed equally, so no test is needed
         worse = row["difference"] <= -margin
-    elif row["verdict"] in (Verdict.UNSTABLE, Verdict.NOT_TRAINED, Verdict.NO_VERDICT):
+    elif row["verdict"] in (*UNTRAINED, Verdict.NO_VERDICT):
         worse = _trains_less(first, second, arm)
     else:
         worse = fell and row["verdict"] in (Verdict.MATTERS, Verdict.SIZE_UNCLEAR)

@@ -78,13 +78,17 @@ class Evidence:
         """Whether the test accuracy decides. Validation accuracies then say something about the answer."""
         return self.study.decision.metric == DEFAULT
 
-    def list_looks(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """List the looks at one comparison, the last look last. Empty if the number of seeds was fixed.
+    def find_rows(self, table: str, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Find the rows of a comparison in another table. Empty if the table is missing or has no such row.
 
         `row` is a row of the comparisons table.
         """
-        looks = list_rows(self.tables["looks"]) if "looks" in self.tables else []
-        return [one for one in looks if (one["arm"], one["baseline"]) == (row["arm"], row["baseline"])]
+        rows = list_rows(self.tables[table]) if table in self.tables else []
+        return [one for one in rows if (one["arm"], one["baseline"]) == (row["arm"], row["baseline"])]
+
+    def list_looks(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """List the looks at one comparison, the last look last. Empty if the number of seeds was fixed."""
+        return self.find_rows("looks", row)
 
     def count_seeds(self, row: Mapping[str, Any]) -> int:
         """Count the seeds of one comparison. Its arms can have more seeds, for other comparisons."""

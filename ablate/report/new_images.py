@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ablate.formatting import format_count, list_rows
+from ablate.formatting import format_count
 from ablate.report.evidence import Evidence
-from ablate.stats.verdicts import Verdict
+from ablate.stats.verdicts import UNTRAINED
 
 
 def explain_new_images(row: Mapping[str, Any], evidence: Evidence) -> str:
@@ -16,19 +16,11 @@ def explain_new_images(row: Mapping[str, Any], evidence: Evidence) -> str:
     `row` is a row of the comparisons table.
     """
     told = ""
-    if new := _find("new_images", row, evidence):
+    for new in evidence.find_rows("new_images", row):
         told += f" {_state_interval(new, row, evidence)}"
-    if agreement := _find("agreement", row, evidence):
+    for agreement in evidence.find_rows("agreement", row):
         told += f" {_state_agreement(agreement, row, evidence)}"
     return told
-
-
-def _find(table: str, row: Mapping[str, Any], evidence: Evidence) -> dict[str, Any] | None:
-    """Find the comparison's row in another table. None if the table or the row is missing."""
-    if table not in evidence.tables:
-        return None
-    rows = list_rows(evidence.tables[table])
-    return next((r for r in rows if (r["arm"], r["baseline"]) == (row["arm"], row["baseline"])), None)
 
 
 def _state_interval(new: Mapping[str, Any], row: Mapping[str, Any], evidence: Evidence) -> str:
@@ -47,7 +39,7 @@ def _state_interval(new: Mapping[str, Any], row: Mapping[str, Any], evidence: Ev
 
 def _say_trained(row: Mapping[str, Any]) -> str:
     """Say that only runs that trained count, if the comparison has others."""
-    return " that trained" if row["verdict"] in (Verdict.UNSTABLE, Verdict.NOT_TRAINED) else ""
+    return " that trained" if row["verdict"] in UNTRAINED else ""
 
 
 def _state_agreement(found: Mapping[str, Any], row: Mapping[str, Any], evidence: Evidence) -> str:

@@ -8,7 +8,6 @@ from ablate.formatting import (
     format_difference,
     format_interval,
     format_p,
-    list_rows,
     spell_keyword,
 )
 from ablate.report.evidence import Evidence
@@ -22,8 +21,7 @@ def explain_stability(row: Mapping[str, Any], evidence: Evidence) -> str:
 
     `row` is a row of the comparisons table whose verdict is `unstable` or `not trained`.
     """
-    rows = list_rows(evidence.tables["stability"])
-    (found,) = (one for one in rows if (one["arm"], one["baseline"]) == (row["arm"], row["baseline"]))
+    (found,) = evidence.find_rows("stability", row)
     if found["arm_trained"] == found["baseline_trained"] == 0:
         return "No run of either arm trained, so there is nothing to compare."
     often = "" if found["compared_seeds"] is None else f"{_compare_training(found, evidence)} "

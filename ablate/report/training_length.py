@@ -9,6 +9,7 @@ from ablate.formatting import format_margin, format_points, list_rows
 from ablate.report.evidence import Evidence
 from ablate.stats import epochs
 from ablate.stats.chance import compute_chance_ceiling
+from ablate.stats.verdicts import UNTRAINED
 
 MOST_NAMED = 8
 """A sentence names at most this many arms or comparisons one by one."""
@@ -119,7 +120,7 @@ def _tell_verdicts_at_half(judged: pd.DataFrame, evidence: Evidence) -> str:
 def _tell_both_verdicts(row: Mapping[str, Any], evidence: Evidence) -> str:
     """Tell a comparison's verdicts at half and at last, with its differences if its arms had trained."""
     early = late = ""
-    if row["at_half"] not in epochs.UNTRAINED:
+    if row["at_half"] not in UNTRAINED:
         means = evidence.tables["differences_by_epoch"].set_index(["arm", "baseline", "epoch"])["difference"]
         early, late = (
             f" (difference {format_points(means[row['arm'], row['baseline'], row[moment]], signed=True)})"

@@ -6,7 +6,7 @@ from ablate.records.columns import TABLES
 from ablate.records.tables import make_frame
 from ablate.stats.comparisons import Judgement, Result
 from ablate.stats.pair_tests import flip_signs
-from ablate.stats.verdicts import Verdict
+from ablate.stats.verdicts import UNTRAINED
 
 
 def tabulate_comparisons(judgement: Judgement) -> pd.DataFrame:
@@ -26,7 +26,7 @@ def tabulate_stability(judgement: Judgement) -> pd.DataFrame:
     """
     rows = []
     for result in judgement.latest:
-        if result.broken in (Verdict.UNSTABLE, Verdict.NOT_TRAINED):
+        if result.broken in UNTRAINED:
             test = result.training
             counted = {**vars(test), "p_training": test.p_value} if test else {}
             among = {f"trained_{name}": value for name, value in result.row.items()}

@@ -9,18 +9,15 @@ from scipy import stats
 
 from ablate.records.run_records import Phase, Status
 from ablate.records.tables import make_frame
-from ablate.stats.comparison_tables import tabulate_comparisons
 from ablate.stats.comparisons import judge
 from ablate.stats.contrasts import Contrast
 from ablate.stats.holm import correct_by_holm
 from ablate.stats.power import PAIRS_FOR_A_VERDICT
-from ablate.stats.verdicts import Verdict
+from ablate.stats.verdicts import UNTRAINED
 from ablate.study.effort import Decision
 
 FEWEST_EPOCHS = 4
 """Trainings with fewer epochs have no half and no last third that could be compared with the end."""
-UNTRAINED = (Verdict.UNSTABLE, Verdict.NOT_TRAINED)
-"""The verdicts of a comparison with runs that did not train. Such a comparison has no mean difference."""
 
 
 def tabulate_validation(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +116,13 @@ def compare_at_half(
     for moments in ({arm: find_half(epochs) for arm, epochs in last.items()}, last):
         accuracies = pd.concat({arm: validation[arm, at] for arm, at in moments.items()})
         then = confirmed.assign(test_accuracy=accuracies.reindex(places).to_numpy())
-        verdicts.append(tabulate_comparisons(judge(then, contrasts, decision, ceiling=ceiling)))
+        judged = judge(then, contrasts, decision, ceiling=ceiling).latest
+        verdicts.append(
+            pd.DataFrame(
+                [(one.contrast.name, one.contrast.reference, str(one.verdict)) for one in judged],
+                columns=["arm", "baseline", "verdict"],
+            )
+        )
     at_half, at_last = verdicts
     comparable = _list_comparable(validation, at_last)
     rows = [

@@ -4,7 +4,7 @@ import pandas as pd
 from scipy import stats
 
 from ablate.records.tables import make_frame
-from ablate.stats.epochs import UNTRAINED
+from ablate.stats.verdicts import UNTRAINED
 
 
 def tabulate_recalls_by_class(

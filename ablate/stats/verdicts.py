@@ -14,3 +14,7 @@ class Verdict(StrEnum):
     MATTERS = "matters"
     SIZE_UNCLEAR = "detectable, size unclear"
     INCONCLUSIVE = "inconclusive"
+
+
+UNTRAINED = (Verdict.UNSTABLE, Verdict.NOT_TRAINED)
+"""The verdicts of a comparison with runs that did not train. Such a comparison has no mean difference."""
