@@ -22,7 +22,8 @@ from ablate.engines.training import Course, repeat_batches, settle_process, trai
 from ablate.errors import AblateError
 from ablate.execution.workers import Workers
 from ablate.records.run_records import Phase
-from ablate.study.spec import Recipe, Value
+from ablate.study.recipe import Recipe
+from ablate.study.spec import Value
 from ablate.timing import blocks, costs
 
 CPU = torch.device("cpu")

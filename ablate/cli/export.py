@@ -21,7 +21,8 @@ from ablate.errors import AblateError, FolderError, did_you_mean, install_comman
 from ablate.inspection.networks import TrainedNetworks
 from ablate.records.files import write_whole
 from ablate.records.run_records import Phase
-from ablate.study.spec import Recipe, StudySpec, format_value
+from ablate.study.recipe import Recipe
+from ablate.study.spec import StudySpec, format_value
 
 INPUT, OUTPUT = "images", "logits"
 PIXELS = (

@@ -12,8 +12,9 @@ from ablate.design.names import list_spellings
 from ablate.design.runs import Arm, Setting
 from ablate.errors import ModelError, StudyError
 from ablate.study.owners import MODEL, RECIPE, belongs_to_recipe, drop_owner
+from ablate.study.recipe import Recipe
 from ablate.study.recipe_keys import explain_ignored, find_ignored
-from ablate.study.spec import Recipe, StudySpec, Value, ValueWhen, format_value
+from ablate.study.spec import StudySpec, Value, ValueWhen, format_value
 
 BASELINE = "baseline"
 

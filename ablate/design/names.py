@@ -8,7 +8,8 @@ from ablate import models
 from ablate.errors import ModelError, StudyError, did_you_mean
 from ablate.records.columns import COLUMNS
 from ablate.study.owners import MODEL, RECIPE, split_owner
-from ablate.study.spec import Range, Recipe, StudySpec, ValueWhen
+from ablate.study.recipe import Recipe
+from ablate.study.spec import Range, StudySpec, ValueWhen
 
 WORDS_OF_FILES = {*StudySpec.model_fields, *Range.model_fields, *ValueWhen.model_fields, "ranges"}
 RESERVED = {name.casefold() for name in (*COLUMNS, *WORDS_OF_FILES)}

@@ -10,7 +10,8 @@ from ablate import models
 from ablate.devices.choice import name_kind
 from ablate.records.run_records import Phase
 from ablate.study.owners import belongs_to_recipe, drop_owner
-from ablate.study.spec import Recipe, StudySpec, Value
+from ablate.study.recipe import Recipe
+from ablate.study.spec import StudySpec, Value
 
 Setting = Mapping[str, float]
 """One value for each nuisance. Nuisances are tuned in every arm; an example is the learning rate."""

@@ -12,7 +12,7 @@ from ablate.design.runs import Run
 from ablate.devices.precision import compute_in
 from ablate.engines.augmentation import Augmentation
 from ablate.engines.memory_format import choose_memory_format
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 
 EVALUATION_BATCH = 1_000
 

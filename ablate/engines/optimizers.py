@@ -5,7 +5,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 
 RULES = ("sgd", "adam", "adamw")
 """The update rules that the cohort and lanes engines support. lanes.cpp numbers them in this order."""

@@ -10,8 +10,9 @@ from pydantic_core import ErrorDetails
 from ablate.data.datasets import DatasetSpec
 from ablate.errors import did_you_mean
 from ablate.study.effort import Decision, Search, Timing
+from ablate.study.recipe import Recipe
 from ablate.study.seed_looks import TAG, SeedLooks
-from ablate.study.spec import Range, Recipe, Reference, StudySpec, Tuning, ValueWhen
+from ablate.study.spec import Range, Reference, StudySpec, Tuning, ValueWhen
 
 BRANCHES = ("ValueWhen", "bool", "int", "float", "str", "none", "list[", "function-", "constrained-str")
 """Prefixes of those parts of a pydantic location that name a branch of a union, not a key of the file."""

@@ -6,7 +6,7 @@ A name without an owner belongs to the recipe if the recipe has it, and to the n
 from collections.abc import Mapping
 from typing import Any
 
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 
 MODEL, RECIPE = "model", "recipe"
 OWNERS = (MODEL, RECIPE)

@@ -1,6 +1,6 @@
 """Keys of the recipe that only some optimisers use."""
 
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 
 USED_BY = {"momentum": ("sgd",)}
 """For every key that some optimisers ignore, the optimisers that use the key."""

@@ -18,7 +18,7 @@ from ablate.design.runs import Arm, Run
 from ablate.engines.augmentation import Augmentation
 from ablate.engines.cohort import Cohort
 from ablate.engines.loop import LoopTrainer
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 from tests.accelerator.counters import Counts, count
 
 

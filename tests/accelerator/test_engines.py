@@ -18,7 +18,7 @@ from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.execution.executor import Conditions, execute_group
 from ablate.records.run_records import RunRecord
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 from tests.accelerator.counters import count
 from tests.accelerator.settings import play
 from tests.accelerator.step_costs import make_lenet_run, measure_cohort, measure_loop

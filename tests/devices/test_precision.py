@@ -16,7 +16,7 @@ from ablate.engines.loop import LoopTrainer
 from ablate.engines.try_out import try_out
 from ablate.errors import ModelError, StudyError
 from ablate.experiment.try_arms import try_arms
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 from tests.cpu import CPU
 
 

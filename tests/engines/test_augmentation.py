@@ -17,7 +17,7 @@ from ablate.engines.choice import choose_trainer
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 from tests.cpu import CPU
 
 MOVES = ["flip", "crop", "flip_crop"]

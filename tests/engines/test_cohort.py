@@ -38,7 +38,7 @@ from ablate.execution.workers import LocalProcesses, ThisProcess, open_workers
 from ablate.experiment.conduct import Conduct
 from ablate.records.folder import ReportFolder
 from ablate.records.run_records import EpochPoint, RunRecord
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 from tests.cpu import CPU
 
 DIGITS = loading.load(find_dataset("digits"), None, CPU)

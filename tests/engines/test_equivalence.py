@@ -13,7 +13,7 @@ from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.stats.intervals import compute_mean_interval
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 from tests.cpu import CPU
 
 SEEDS = range(10)

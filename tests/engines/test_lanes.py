@@ -23,7 +23,7 @@ from ablate.engines.loop import LoopTrainer, build_initial_model
 from ablate.engines.training import NotCovered, Trainer, train
 from ablate.errors import ModelError
 from ablate.models import layers
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 
 CPU = torch.device("cpu")
 DIGITS = loading.load(find_dataset("digits"), None, CPU)

@@ -20,7 +20,7 @@ from ablate.design.runs import Arm, Run
 from ablate.engines import lanes_library, lanes_tables
 from ablate.engines.lanes import LanesTrainer
 from ablate.engines.loop import LoopTrainer
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 
 CPU = torch.device("cpu")
 NETWORKS = {

@@ -17,7 +17,7 @@ from ablate.engines.lanes import LanesTrainer
 from ablate.engines.loop import LoopTrainer, build_initial_model
 from ablate.engines.replicas import Replicas
 from ablate.engines.training import train
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 from tests.cpu import CPU
 
 DIGITS = loading.load(find_dataset("digits"), None, CPU)

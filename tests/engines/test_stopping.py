@@ -14,7 +14,7 @@ from ablate.design.runs import Arm, Run
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.records.run_records import EpochPoint, RunRecord
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 from tests.cpu import CPU
 
 

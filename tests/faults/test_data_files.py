@@ -26,7 +26,7 @@ from ablate.design.runs import Arm, Run
 from ablate.errors import DataError, FolderError, StudyError
 from ablate.inspection.networks import load_network
 from ablate.study import study_file
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 from tests.conftest import SMALL
 from tests.cpu import CPU
 from tests.data.test_datasets import leaves, spec_of  # noqa: F401

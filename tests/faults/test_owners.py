@@ -24,7 +24,8 @@ from ablate.inspection.networks import TrainedNetworks
 from ablate.models import own
 from ablate.report.evidence import gather
 from ablate.study import study_file
-from ablate.study.spec import Recipe, StudySpec
+from ablate.study.recipe import Recipe
+from ablate.study.spec import StudySpec
 from tests.commands import ablate
 
 NETS = """

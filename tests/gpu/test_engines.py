@@ -19,7 +19,7 @@ from ablate.engines.cohort_runs import train_together
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import settle_process, train
 from ablate.records.run_records import Phase, RunRecord
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 from tests.cpu import CPU
 
 pytestmark = pytest.mark.gpu

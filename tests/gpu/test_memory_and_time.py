@@ -19,7 +19,7 @@ from ablate.engines.cohort_runs import train_together
 from ablate.engines.loop import LoopTrainer
 from ablate.execution.executor import Conditions, execute_group
 from ablate.records.run_records import Phase
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 from ablate.timing import costs
 from ablate.timing.blocks import measure_block
 

@@ -11,7 +11,8 @@ from ablate.engines.lanes import reason_against
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import train
 from ablate.errors import ModelError
-from ablate.study.spec import Recipe, Value
+from ablate.study.recipe import Recipe
+from ablate.study.spec import Value
 from tests.cpu import CPU
 
 SHAPE = (1, 28, 28)

@@ -20,7 +20,7 @@ from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines.cohort_runs import train_together
 from ablate.records.run_records import Phase
-from ablate.study.spec import Recipe
+from ablate.study.recipe import Recipe
 
 RUNS = 32
 PROFILED_IMAGES = 4_096

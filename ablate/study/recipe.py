@@ -1,0 +1,55 @@
+"""The recipe of a study: how every arm is trained."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LATER_KEYS = ("drop_last", "precision")
+"""Keys of the recipe that the first version of ablate did not have."""
+
+
+class Recipe(BaseModel):
+    """How every arm is trained. The defaults are the LeNet recipe of "Dive into Deep Learning" (D2L)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # Numbers are strict, because pydantic would otherwise accept True as the number 1.
+    epochs: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 10
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 256
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 0.9
+    momentum: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0
+    init: Literal[
+        "default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal"
+    ] = "xavier_uniform"
+    augmentation: Literal[
+        "none",
+        "flip",
+        "crop",
+        "brightness",
+        "flip_crop",
+        "flip_brightness",
+        "crop_brightness",
+        "flip_crop_brightness",
+    ] = "none"
+    input_size: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
+    """Side length in pixels, to which images are resized once before training. null keeps their size."""
+    train_images: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """How many images to train on. null means all training images that are not held out for validation."""
+    drop_last: bool = False
+    """Whether to leave out an epoch's last batch if it is smaller than `batch_size`."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """The number format in matrix products and convolutions. `tf32` needs an NVIDIA GPU."""
+
+    def dump(self) -> dict[str, Any]:
+        """Return all keys and values. Omit a key of LATER_KEYS if it has its default value.
+
+        So runs of earlier versions keep the keys under which they are stored.
+        """
+        usual = {key for key in LATER_KEYS if getattr(self, key) == type(self).model_fields[key].default}
+        return self.model_dump(exclude=usual)
+
+    def count_examples_per_epoch(self, images: int) -> int:
+        """Count the examples that an epoch trains on, out of `images` training images."""
+        return images - images % self.batch_size if self.drop_last else images
