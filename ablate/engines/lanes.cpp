@@ -16,22 +16,11 @@
 //   d weight[o, k] = sum over p and lanes of dz[o, p] * x[pixel[p] + tap[k]],
 //   dx[pixel[p] + tap[k]] += sum over o of weight[o, k] * dz[o, p].
 
+#include "lanes_images.h"
 #include "lanes_pooling.h"
 #include "lanes_products.h"
 
-// lanes_library.py repeats these structures. Change both together.
-
-struct Network {
-  const Layer *layers;
-  int32_t count, classes;
-  int64_t image_size;
-  const int32_t *image_place;  // image_place[i]: position of an image's pixel i in first_input
-  V *first_input;              // the first layer's padded input
-  const V *logits;
-  V *logits_gradient;
-  float *parameters, *gradients, *first_moment, *second_moment;
-  int64_t parameter_count;
-};
+// lanes_library.py repeats this structure and those of lanes_images.h. Change both together.
 
 enum Rule : int32_t { SGD, ADAM, ADAMW };
 
@@ -39,14 +28,6 @@ struct Optimizer {
   int32_t rule;
   int32_t steps;  // number of steps so far
   double learning_rate, momentum, weight_decay;
-};
-
-struct Examples {
-  const float *images;    // [n, image_size]
-  const int64_t *labels;  // [n]
-  int64_t count;          // n
-  const int64_t *batch;   // indices of the batch's examples
-  int32_t batch_size;
 };
 
 // While an object of this type exists, the CPU treats subnormal floats as zero. Saturated units produce many
@@ -60,37 +41,6 @@ struct FlushDenormals {
 
 // ---------------------------------------------------------------------------------------------------------
 // The forward and backward pass of one group of examples.
-
-// Finds the index of the example in a lane. Lanes past the end of the batch repeat the batch's first example.
-// The loss leaves such lanes out.
-static int64_t find_example(const Examples &examples, int group, int lane) {
-  int e = group * LANES + lane;
-  return examples.batch[e < examples.batch_size ? e : 0];
-}
-
-static void load_images(const Network &network, const Examples &examples, int group) {
-  const int64_t size = network.image_size;
-  const int64_t line = 64 / sizeof(float);
-  // Shuffled examples are far apart in memory. So the examples of the next group are prefetched.
-  for (int e = (group + 1) * LANES; e < (group + 2) * LANES && e < examples.batch_size; e++) {
-    const float *image = examples.images + examples.batch[e] * size;
-    for (int64_t i = 0; i < size; i += line) __builtin_prefetch(image + i);
-  }
-  const float *image[LANES];
-  for (int lane = 0; lane < LANES; lane++)
-    image[lane] = examples.images + find_example(examples, group, lane) * size;
-  int64_t whole = size / LANES * LANES;
-  for (int64_t start = 0; start < whole; start += LANES) {
-    V pixels[LANES];
-    for (int lane = 0; lane < LANES; lane++) memcpy(&pixels[lane], image[lane] + start, sizeof(V));
-    transpose(pixels);
-    for (int i = 0; i < LANES; i++) network.first_input[network.image_place[start + i]] = pixels[i];
-  }
-  for (int64_t i = whole; i < size; i++) {
-    for (int lane = 0; lane < LANES; lane++)
-      network.first_input[network.image_place[i]][lane] = image[lane][i];
-  }
-}
 
 // Multiplies the outputs and their slopes by the dropout masks of the group's examples.
 static void apply_dropout(const Layer &layer, const Examples &examples, int group) {

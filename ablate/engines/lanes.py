@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
+from ablate.engines.augmentation import CROP_PADDING, Augmentation
 from ablate.engines.lanes_blocks import split_into_blocks
 from ablate.engines.lanes_library import Examples, Optimizer, load_library
 from ablate.engines.lanes_tables import Memory, describe_network
@@ -22,8 +23,6 @@ def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | No
         return f"it runs on a CPU, not on {device.type}"
     if dataset.images.dtype != torch.float32 or not dataset.images.is_contiguous():
         return "the images are not contiguous float32"
-    if run.recipe.augmentation != "none":
-        return "it does not augment"
     if run.recipe.precision != "float32":
         return f"it does not compute in {run.recipe.precision}"
     if run.recipe.optimizer not in RULES:
@@ -67,6 +66,7 @@ class LanesTrainer:
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
         )
+        self._augment = Augmentation(recipe.augmentation, run.seed)
         self._images, self._labels = dataset.images, dataset.labels.contiguous()
         self._totals = torch.zeros(2, dtype=torch.float64)
 
@@ -80,6 +80,12 @@ class LanesTrainer:
         if len(batch) > self._capacity:
             raise ValueError(f"a batch must have 1 to {self._capacity} examples, not {len(batch)}")
         examples = _describe_examples(self._images, self._labels, batch)
+        # The drawn numbers are the same as in the torch loop engine. They must stay alive during the call.
+        draws = self._augment.draw(len(batch))
+        shifts = None if draws.corners is None else draws.corners - CROP_PADDING
+        examples.flipped = None if draws.flipped is None else draws.flipped.data_ptr()
+        examples.corners = None if shifts is None else shifts.data_ptr()
+        examples.brightness = None if draws.brightness is None else draws.brightness.data_ptr()
         masks = []
         for layer, block in self._layers:
             if block.dropout:

@@ -3,7 +3,8 @@
 
 #include "lanes_vectors.h"
 
-// lanes_library.py repeats this structure and those of lanes.cpp. Change both together.
+// lanes_library.py repeats this structure and those of lanes.cpp and lanes_images.h. Change both
+// together.
 
 struct Layer {
   int32_t taps;                // products per output value: in_channels * kernel_size^2, or input features

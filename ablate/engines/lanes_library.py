@@ -37,7 +37,8 @@ def _list(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
     return [(name, kind) for name in names.split()]
 
 
-# These classes repeat the structures of lanes.cpp and lanes_layer.h, field by field. Change both together.
+# These classes repeat the structures of lanes.cpp, lanes_images.h and lanes_layer.h, field by field. Change
+# both together.
 
 
 class Layer(ctypes.Structure):
@@ -57,7 +58,8 @@ class Network(ctypes.Structure):
         _list(ctypes.c_void_p, "layers")
         + _list(ctypes.c_int32, "count classes")
         + _list(ctypes.c_int64, "image_size")
-        + _list(ctypes.c_void_p, "image_place first_input logits logits_gradient")
+        + _list(ctypes.c_int32, "image_height image_width")
+        + _list(ctypes.c_void_p, "image_place changed_images first_input logits logits_gradient")
         + _list(ctypes.c_void_p, "parameters gradients first_moment second_moment")
         + _list(ctypes.c_int64, "parameter_count")
     )
@@ -75,6 +77,7 @@ class Examples(ctypes.Structure):
         + _list(ctypes.c_int64, "count")
         + _list(ctypes.c_void_p, "batch")
         + _list(ctypes.c_int32, "batch_size")
+        + _list(ctypes.c_void_p, "flipped corners brightness")
     )
 
 

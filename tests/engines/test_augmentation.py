@@ -1,6 +1,9 @@
 """Augmentation changes every training image on its own, as the run's seed determines."""
 
+import ctypes
+import math
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from ablate.engines.augmentation import Augmentation, Draws, apply_draws
 from ablate.engines.choice import choose_trainer
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
-from ablate.engines.training import train
+from ablate.engines.training import Trainer, train
 from ablate.study.recipe import Recipe
 from tests.cpu import CPU
 
@@ -56,7 +59,7 @@ def loop(augmentation: str, digits: Dataset, seed: int = 0) -> LoopTrainer:
     return LoopTrainer(run_of(augmentation, seed), digits, CPU)
 
 
-def parameters_after(trainer: LoopTrainer, batches: int, *, evaluating: Dataset | None = None) -> Tensor:
+def parameters_after(trainer: Trainer, batches: int, *, evaluating: Dataset | None = None) -> Tensor:
     for batch in torch.arange(batches * 64).split(64):
         trainer.step(batch)
         if evaluating is not None:
@@ -273,11 +276,41 @@ def test_evaluating_between_steps_changes_nothing_that_follows(digits) -> None:
     assert torch.equal(parameters_after(loop("flip_crop", digits), 3, evaluating=digits), uninterrupted)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_lanes_engine_says_that_it_does_not_augment(digits, kind: str) -> None:
-    run = run_of(kind)
-    assert reason_against(run, digits, CPU) == "it does not augment"
-    assert choose_trainer(run, digits, CPU).name == "loop"
-    with pytest.raises(ValueError, match="it does not augment"):
-        LanesTrainer(run, digits, CPU)
-    assert reason_against(run_of("none"), digits, CPU) != "it does not augment"
+def read_lanes_input(trainer: LanesTrainer, examples: int, shape: tuple[int, ...]) -> Tensor:
+    """The images in the SIMD lanes, `(examples, *shape)`: those of the last group of the last batch."""
+    network, lanes, size = trainer._network, trainer._library.lanes(), math.prod(shape)
+    places = (ctypes.c_int32 * size).from_address(network.image_place)[:]
+    floats = (ctypes.c_float * ((max(places) + 1) * lanes)).from_address(network.first_input)
+    by_place = torch.tensor(floats[:]).reshape(-1, lanes)
+    return by_place[places, :examples].T.reshape(examples, *shape)
+
+
+def lanes_trainer(run: Run, dataset: Dataset) -> LanesTrainer:
+    if reason := reason_against(run, dataset, CPU):
+        pytest.skip(reason)
+    return LanesTrainer(run, dataset, CPU)
+
+
+@pytest.mark.parametrize("kind", ["none", *KINDS])
+@pytest.mark.parametrize(("channels", "height", "width"), [(1, 28, 28), (3, 5, 7), (2, 1, 1)])
+def test_the_lanes_engine_steps_on_the_very_images_of_the_loop(
+    digits, kind: str, channels: int, height: int, width: int
+) -> None:
+    images = torch.rand(40, channels, height, width, generator=torch.Generator().manual_seed(1))
+    dataset = replace(digits, images=images, labels=digits.labels[:40])
+    trainer = lanes_trainer(run_of(kind, seed=3), dataset)
+    augmentation = Augmentation(kind, 3)
+    for batch in torch.arange(39, 3, -1).split([7, 20, 2, 7]):
+        trainer.step(batch)
+        changed = augmentation(images[batch])
+        last_group = changed[(len(batch) - 1) // trainer._library.lanes() * trainer._library.lanes() :]
+        assert torch.equal(read_lanes_input(trainer, len(last_group), images.shape[1:]), last_group)
+
+
+@pytest.mark.parametrize("kind", ["flip_crop", "flip_crop_brightness"])
+def test_the_lanes_engine_trains_on_changed_images_as_the_loop_does(digits, kind: str) -> None:
+    by_loop, plain = parameters_after(loop(kind, digits), 8), parameters_after(loop("none", digits), 8)
+    trainer = lanes_trainer(run_of(kind), digits)
+    assert choose_trainer(run_of(kind), digits, CPU).name == "lanes"
+    difference = parameters_after(trainer, 8, evaluating=digits) - by_loop
+    assert difference.norm() <= 1e-4 * (by_loop - plain).norm()

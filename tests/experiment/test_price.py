@@ -68,14 +68,14 @@ def test_a_search_is_priced_by_a_sample_of_its_candidates(small) -> None:
 
 def test_what_the_lanes_engine_trains_needs_no_word(small, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ABLATE_ENGINE", raising=False)
-    spec = small("factors={augmentation: [none, flip, crop, flip_crop]}")
+    spec = small("design=factorial", "factors={precision: [float32, bfloat16], pooling: [avg, max]}")
     priced = price(spec, lay_out(spec), jobs=1)
     if priced.arms[0].reason_for_loop:
         pytest.skip("no lanes engine here")
-    assert [arm.reason_for_loop is None for arm in priced.arms] == [True, False, False, False]
+    assert [arm.reason_for_loop is None for arm in priced.arms] == [True, True, False, False]
     assert priced.engines_in_words == [
-        "the torch loop, not the faster lanes engine, trains augmentation=flip; augmentation=crop; "
-        "augmentation=flip_crop: it does not augment"
+        "the torch loop, not the faster lanes engine, trains precision=bfloat16; "
+        "precision=bfloat16,pooling=max: it does not compute in bfloat16"
     ]
     assert replace(priced, arms=priced.arms[:1]).engines_in_words == []
 
