@@ -13,7 +13,7 @@ from ablate.design.runs import Arm, Setting
 from ablate.errors import ModelError, StudyError
 from ablate.study.owners import MODEL, RECIPE, belongs_to_recipe, drop_owner
 from ablate.study.recipe import Recipe
-from ablate.study.recipe_keys import explain_ignored, find_ignored
+from ablate.study.recipe_keys import find_conflict
 from ablate.study.spec import StudySpec, Value, ValueWhen, format_value
 
 BASELINE = "baseline"
@@ -87,10 +87,10 @@ def explain_impossible(
 ) -> ModelError | None:
     """Explain why the arm, with `changes` to its network, is impossible. Return None if it is possible.
 
-    An arm is impossible if its network cannot be built, or if its optimiser ignores a key of its recipe.
+    An arm is impossible if its network cannot be built, or if keys of its recipe contradict each other.
     """
-    if key := find_ignored(arm.recipe):
-        return ModelError(key, explain_ignored(arm.recipe.optimizer, key))
+    if conflict := find_conflict(arm.recipe):
+        return ModelError(*conflict)
     facts = study.dataset.facts
     keywords = {**arm.keywords, **(changes or {})}
     try:
@@ -155,7 +155,9 @@ def check_point(study: StudySpec, arm: Arm, point: Setting) -> None:
     """Raise a StudyError if the arm cannot be trained with this setting."""
     recipe = {drop_owner(k): v for k, v in point.items() if belongs_to_recipe(k)}
     key = f"tuning.{next(iter(point), '')}"
-    _change_recipe(study, arm.recipe, recipe, key)
+    changed = _change_recipe(study, arm.recipe, recipe, key)
+    if conflict := find_conflict(changed):
+        raise StudyError(f"{study.locate(key)}: {conflict[1]}")
     if len(recipe) < len(point):
         _check_network(
             study, arm, {drop_owner(k): v for k, v in point.items() if not belongs_to_recipe(k)}, key

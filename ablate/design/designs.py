@@ -23,7 +23,8 @@ from ablate.design.runs import Arm, Run, Setting
 from ablate.errors import StudyError
 from ablate.records.run_records import Phase
 from ablate.study.owners import MODEL, belongs_to_recipe, drop_owner
-from ablate.study.recipe_keys import explain_ignored, uses
+from ablate.study.recipe_keys import USED_BY, explain_ignored, uses
+from ablate.study.recipe_values import list_recipe_values
 from ablate.study.spec import FULL, StudySpec, Value, ValueWhen, format_value
 
 MOST_ARMS = 1_000
@@ -89,21 +90,27 @@ def _lay_out_arms(study: StudySpec) -> Layout:
 
 
 def _refuse_ignored(study: StudySpec, arms: Sequence[Arm]) -> None:
-    """Raise a StudyError if an optimiser ignores a tuned key, or a factor of a search."""
+    """Raise a StudyError if an arm's recipe ignores a tuned key, or every recipe a factor of a search."""
     mistakes = []
     for arm in arms:
         for name in make_grid(study, arm).ranges:
-            key, optimizer = drop_owner(name), arm.recipe.optimizer
-            if belongs_to_recipe(name) and not uses(optimizer, key):
-                told = f"arm {arm.name}: {explain_ignored(optimizer, key)} in `when`"
+            key = drop_owner(name)
+            if belongs_to_recipe(name) and not uses(arm.recipe, key):
+                told = f"arm {arm.name}: {explain_ignored(arm.recipe, key)} in `when`"
                 mistakes.append(f"{study.locate(f'tuning.{name}')}: {told}")
-    optimizers = [study.recipe.optimizer, *map(_drop_condition, study.factors.get("optimizer", []))]
     for name in study.factors if study.design == "search" else ():
-        if belongs_to_recipe(name) and not any(uses(str(one), drop_owner(name)) for one in optimizers):
-            told = explain_ignored(study.recipe.optimizer, drop_owner(name))
+        key = drop_owner(name)
+        if key in USED_BY and belongs_to_recipe(name) and not _can_use(study, key):
+            told = explain_ignored(study.recipe, key)
             mistakes.append(f"{study.locate(f'factors.{name}')}: {told}")
     if mistakes:
         raise StudyError(*mistakes)
+
+
+def _can_use(study: StudySpec, key: str) -> bool:
+    """Whether a candidate of the search can use a key of the recipe."""
+    decider, values = USED_BY[key]
+    return any(value in values for value in list_recipe_values(study, decider))
 
 
 def _refuse_equal_arms(study: StudySpec, arms: Sequence[Arm]) -> None:
@@ -114,6 +121,7 @@ def _refuse_equal_arms(study: StudySpec, arms: Sequence[Arm]) -> None:
         recipe = arm.recipe.model_dump() | {
             "input_size": facts.compute_shape(arm.recipe.input_size),
             "train_images": facts.count_training_images(arm.recipe.train_images, study.validation),
+            "step_epochs": arm.recipe.count_step_epochs(),
         }
         settings = {f"{MODEL}.{name}": value for name, value in collect_network(arm).items()} | recipe
         same = known.setdefault(repr({name: format_value(v) for name, v in settings.items()}), arm)

@@ -18,6 +18,7 @@ from ablate.engines.augmentation import Augmentation, Draws, apply_draws
 from ablate.engines.loop import build_initial_model
 from ablate.engines.optimizers import RULES, Optimizer
 from ablate.engines.replicas import Replicas
+from ablate.engines.schedules import is_scheduled
 from ablate.engines.training import NotCovered, list_marks
 from ablate.seeds import derive_seed
 
@@ -35,6 +36,8 @@ def reason_against(run: Run, dataset: Dataset) -> str | None:
     """
     if run.recipe.precision == "bfloat16":
         return "it does not compute in bfloat16"
+    if is_scheduled(run.recipe):
+        return "it does not change the learning rate"
     if run.recipe.optimizer not in RULES:
         return f"it does not have the optimizer {run.recipe.optimizer}"
     try:

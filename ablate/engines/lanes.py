@@ -60,6 +60,7 @@ class LanesTrainer:
         self.model = build_initial_model(run, image_shape, len(dataset.classes)).train()
         self._network, layers = describe_network(self.model, image_shape, groups, self._memory)
         self._layers = list(zip(layers, split_into_blocks(self.model), strict=True))
+        self._rate = recipe.learning_rate
         self._optimizer = Optimizer(
             rule=RULES.index(recipe.optimizer),
             learning_rate=recipe.learning_rate,
@@ -96,6 +97,10 @@ class LanesTrainer:
                 layer.dropout = masks[-1].data_ptr()
         totals = self._totals.data_ptr()
         _require_in_bounds(self._library.train_step(self._network, self._optimizer, examples, totals))
+
+    def scale_rate(self, factor: float) -> None:
+        """Multiply the recipe's learning rate by `factor` in the following steps."""
+        self._optimizer.learning_rate = self._rate * factor
 
     def reset(self) -> None:
         """Set the running totals to zero."""

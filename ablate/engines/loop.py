@@ -36,6 +36,7 @@ class LoopTrainer:
         self.model: nn.Module = model.to(device, memory_format=self.image_format)  # type: ignore[call-overload]
         self.model.train()  # a user's own `train` may return nothing
         self._optimizer = _make_optimizer(run.recipe, self.model)
+        self._rate = run.recipe.learning_rate
         self._precision = run.recipe.precision
         self._augment = Augmentation(run.recipe.augmentation, run.seed)
         self._images, self._labels = dataset.images, dataset.labels
@@ -60,6 +61,11 @@ class LoopTrainer:
         with torch.no_grad():
             self._loss_sum.add_(loss.detach(), alpha=len(batch))
             self._correct.add_((logits.argmax(1) == labels).sum())
+
+    def scale_rate(self, factor: float) -> None:
+        """Multiply the recipe's learning rate by `factor` in the following steps."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate * factor
 
     def reset(self) -> None:
         """Set the running totals to zero."""

@@ -15,6 +15,7 @@ from ablate.data.loading import Dataset, split
 from ablate.design.runs import Run, name_setting
 from ablate.devices.device import settle_kernels
 from ablate.engines.predictions import Measured, count_correct, measure
+from ablate.engines.schedules import is_scheduled, list_factors
 from ablate.records.predictions import Predictions
 from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
 from ablate.seeds import derive_seed, seeded_streams
@@ -37,6 +38,9 @@ class Trainer(Protocol):
 
     def step(self, batch: Tensor) -> None:
         """Make one optimiser step on the examples with indices `batch`, `(b,)` on the device."""
+
+    def scale_rate(self, factor: float) -> None:
+        """Multiply the recipe's learning rate by `factor` in the following steps."""
 
     def reset(self) -> None:
         """Set the running totals to zero."""
@@ -84,6 +88,13 @@ class Course:
     def examples_per_epoch(self) -> int:
         """How many examples an epoch trains on. With `drop_last`, a smaller last batch is left out."""
         return self.run.recipe.count_examples_per_epoch(len(self.train_indices))
+
+    @property
+    def factors(self) -> Sequence[float]:
+        """The factors of the learning rate at the steps of the next epoch. Empty if it never changes."""
+        recipe = self.run.recipe
+        steps = -(-self.examples_per_epoch // recipe.batch_size)
+        return list_factors(recipe, self.epochs, steps) if is_scheduled(recipe) else ()
 
     def draw_order(self) -> Tensor:
         """Draw a new order for the next epoch. Return the indices of the epoch's examples in this order."""
@@ -173,9 +184,7 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> T
     held_out, labels = dataset.images[validation_indices], dataset.labels[validation_indices]
     with seeded_streams(run.seed, "dropout", device):
         while not course.ended:
-            course.add_epoch(
-                *_train_epoch(trainer, course.draw_order().to(device), run.recipe.batch_size, course.epochs)
-            )
+            course.add_epoch(*_train_epoch(trainer, course, course.draw_order().to(device)))
             if course.wants_validation:
                 scores = _evaluate(trainer, run.seed, held_out)
                 correct = int(count_correct(scores, labels).item())
@@ -233,23 +242,24 @@ def make_curve(
     ]
 
 
-def _train_epoch(
-    trainer: Trainer, order: Tensor, batch_size: int, epoch: int
-) -> tuple[list[EpochPoint], float]:
-    """Train one epoch. Return the epoch's curve and its wall seconds."""
+def _train_epoch(trainer: Trainer, course: Course, order: Tensor) -> tuple[list[EpochPoint], float]:
+    """Train one epoch on the examples in `order`. Return the epoch's curve and its wall seconds."""
+    batch_size, factors = course.run.recipe.batch_size, course.factors
     read_at = list_marks(len(order), batch_size)
     read_after = {number for number, _ in read_at}
     trainer.reset()
     readings: list[Tensor] = []
     started = time.perf_counter()
     for number, batch in enumerate(order.split(batch_size), start=1):
+        if factors:
+            trainer.scale_rate(factors[number - 1])
         trainer.step(batch)
         if number in read_after:
             readings.append(trainer.totals())
     # `tolist` waits for the device, once per epoch. All calls before it return while the device is working.
     values = torch.stack(readings).tolist()
     seconds = time.perf_counter() - started
-    return make_curve(epoch, read_at, values), seconds
+    return make_curve(course.epochs, read_at, values), seconds
 
 
 def repeat_batches(examples: int, batch_size: int, device: torch.device) -> Iterator[Tensor]:

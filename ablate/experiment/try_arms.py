@@ -13,7 +13,17 @@ from ablate.formatting import format_list
 from ablate.records.run_records import Phase
 from ablate.study.spec import StudySpec
 
-UNTRIED = ("learning_rate", "momentum", "weight_decay", "init", "epochs")
+UNTRIED = (
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "init",
+    "epochs",
+    "schedule",
+    "warmup_epochs",
+    "step_epochs",
+    "step_factor",
+)
 """Keys of the recipe that do not decide whether a network can be trained."""
 
 

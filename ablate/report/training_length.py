@@ -10,6 +10,8 @@ from ablate.report.evidence import Evidence
 from ablate.stats import epochs
 from ablate.stats.chance import compute_chance_ceiling
 from ablate.stats.verdicts import UNTRAINED
+from ablate.study.recipe_values import list_recipe_values
+from ablate.study.spec import StudySpec
 
 MOST_NAMED = 8
 """A sentence names at most this many arms or comparisons one by one."""
@@ -111,6 +113,11 @@ def _tell_verdicts_at_half(judged: pd.DataFrame, evidence: Evidence) -> str:
             f"{opening} all {len(rows)} verdicts on the validation images would have been the same as after "
             "the whole training."
         )
+    if _is_scheduled(evidence.study):
+        told += (
+            " The learning rate follows a schedule over all epochs, so training with half as many epochs "
+            "would have had other rates and can have other verdicts."
+        )
     answer = evidence.tables["comparisons"].set_index(["arm", "baseline"])["verdict"]
     if all(answer[row["arm"], row["baseline"]] == row["at_last"] for row in rows):
         return told
@@ -127,6 +134,11 @@ def _tell_both_verdicts(row: Mapping[str, Any], evidence: Evidence) -> str:
             for moment in ("half", "last")
         )
     return f"“{row['at_half']}”{early}. After the whole training it is “{row['at_last']}”{late}"
+
+
+def _is_scheduled(study: StudySpec) -> bool:
+    """Whether an arm has a schedule. A warm-up alone does not depend on the number of epochs."""
+    return any(value != "constant" for value in list_recipe_values(study, "schedule"))
 
 
 def _name(row: Mapping[str, Any], evidence: Evidence) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-LATER_KEYS = ("drop_last", "precision")
+LATER_KEYS = ("drop_last", "precision", "schedule", "warmup_epochs", "step_epochs", "step_factor")
 """Keys of the recipe that the first version of ablate did not have."""
 
 
@@ -42,6 +42,15 @@ class Recipe(BaseModel):
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """The number format in matrix products and convolutions. `tf32` needs an NVIDIA GPU."""
 
+    schedule: Literal["constant", "step", "cosine", "linear", "one_cycle"] = "constant"
+    """How the learning rate changes from step to step. `learning_rate` is its largest value."""
+    warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0
+    """For how many epochs the learning rate rises linearly, before the schedule begins."""
+    step_epochs: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """After how many epochs the schedule `step` changes the learning rate. null means a third of `epochs`."""
+    step_factor: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.1
+    """The factor by which the schedule `step` multiplies the learning rate."""
+
     def dump(self) -> dict[str, Any]:
         """Return all keys and values. Omit a key of LATER_KEYS if it has its default value.
 
@@ -53,3 +62,7 @@ class Recipe(BaseModel):
     def count_examples_per_epoch(self, images: int) -> int:
         """Count the examples that an epoch trains on, out of `images` training images."""
         return images - images % self.batch_size if self.drop_last else images
+
+    def count_step_epochs(self) -> int:
+        """Count the epochs between two changes of the learning rate by the schedule `step`."""
+        return -(-self.epochs // 3) if self.step_epochs is None else self.step_epochs

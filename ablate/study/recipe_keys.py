@@ -1,25 +1,52 @@
-"""Keys of the recipe that only some optimisers use."""
+"""Keys of the recipe that contradict each other, such as a key that the optimiser does not use."""
+
+from collections.abc import Sequence
 
 from ablate.study.recipe import Recipe
 
-USED_BY = {"momentum": ("sgd",)}
-"""For every key that some optimisers ignore, the optimisers that use the key."""
+USED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
+    "momentum": ("optimizer", ("sgd",)),
+    "warmup_epochs": ("schedule", ("constant", "step", "cosine", "linear")),
+    "step_epochs": ("schedule", ("step",)),
+    "step_factor": ("schedule", ("step",)),
+}
+"""For every key that is not always used: the key that decides, and the values with which it is used."""
 
 
-def uses(optimizer: str, key: str) -> bool:
-    """Whether the optimiser uses a key of the recipe."""
-    return optimizer in USED_BY.get(key, (optimizer,))
+def uses(recipe: Recipe, key: str) -> bool:
+    """Whether training by this recipe uses a key of the recipe."""
+    if key not in USED_BY:
+        return True
+    decider, values = USED_BY[key]
+    return getattr(recipe, decider) in values
 
 
-def find_ignored(recipe: Recipe) -> str | None:
-    """Find a key that the recipe sets and its optimiser ignores. Return None if there is no such key."""
+def explain_ignored(recipe: Recipe, key: str) -> str:
+    """Explain why training by this recipe ignores the key, and name a remedy."""
+    decider, values = USED_BY[key]
+    return (
+        f"the {decider} {getattr(recipe, decider)} ignores {key}: leave it out, or use "
+        f"{_list_alternatives(values)}"
+    )
+
+
+def find_conflict(recipe: Recipe) -> tuple[str, str] | None:
+    """Find a key that contradicts another key of the recipe. Return it with the reason and a remedy.
+
+    Return None if there is no such key.
+    """
     for key in USED_BY:
-        default = Recipe.model_fields[key].default
-        if not uses(recipe.optimizer, key) and getattr(recipe, key) != default:
-            return key
+        if not uses(recipe, key) and getattr(recipe, key) != Recipe.model_fields[key].default:
+            return key, explain_ignored(recipe, key)
+    if recipe.warmup_epochs >= recipe.epochs:
+        return "warmup_epochs", (
+            f"a warm-up of {recipe.warmup_epochs:g} epochs leaves none of {recipe.epochs}: "
+            "set warmup_epochs below epochs"
+        )
     return None
 
 
-def explain_ignored(optimizer: str, key: str) -> str:
-    """Explain that the optimiser ignores the key, and name a remedy."""
-    return f"the optimizer {optimizer} ignores {key}: leave it out, or use {' or '.join(USED_BY[key])}"
+def _list_alternatives(values: Sequence[str]) -> str:
+    """Write `sgd`, `sgd or adam`, or `sgd, adam or adamw`."""
+    *others, last = values
+    return f"{', '.join(others)} or {last}" if others else last

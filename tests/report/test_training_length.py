@@ -120,6 +120,18 @@ def test_the_sentence_says_that_no_verdict_of_several_would_have_changed(study) 
     )
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [("recipe.schedule=cosine", True), ("factors={schedule: [constant, linear]}", True), ("recipe.warmup_epochs=1", False)],
+)  # fmt: skip
+def test_the_verdict_at_half_says_that_a_schedule_depends_on_the_number_of_epochs(
+    study, override: str, said: bool
+) -> None:
+    arm = "schedule=linear" if "factors" in override else "pooling=max"
+    (sentence,) = compare_verdicts_at_half(study({"baseline": FLAT, arm: raised(0.05)}, override))
+    assert ("follows a schedule over all epochs" in sentence) is said
+
+
 def test_the_only_trained_comparison_of_several_is_named(study) -> None:
     curves = {"baseline": FLAT, "a": raised(0.05), "b": FLAT}
     (sentence,) = compare_verdicts_at_half(study(curves, tested={"b": [0.8, "diverged", 0.8]}))

@@ -1,0 +1,60 @@
+"""Learning-rate schedules: by which factor the recipe's learning rate is multiplied at each step.
+
+The factors are those of torch.optim.lr_scheduler, with one scheduler step after each optimiser step. They are
+computed from the step's number alone, so that every engine has the same numbers, and a device needs no
+scheduler of its own.
+"""
+
+import math
+from collections.abc import Sequence
+
+from ablate.study.recipe import Recipe
+
+WARM_UP_START = 0.01
+"""The factor of the first warm-up step. torchvision's training scripts begin with it, too."""
+RISE_SHARE = 0.3
+"""The share of a one-cycle schedule in which the rate rises: `pct_start` of OneCycleLR, with its default."""
+CYCLE_START, CYCLE_END = 1 / 25, 1 / 25 / 1e4
+"""The first and last factor of a one-cycle schedule: `div_factor` and `final_div_factor` of OneCycleLR."""
+
+
+def is_scheduled(recipe: Recipe) -> bool:
+    """Whether the learning rate differs between the steps of a run."""
+    return recipe.schedule != "constant" or recipe.warmup_epochs > 0
+
+
+def compute_factor(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """Compute the factor of the learning rate at a step of a run. Step 0 is the first step.
+
+    The warm-up rises like LinearLR. The schedule begins after the warm-up, as in torch's SequentialLR, and
+    ends with the last step of the run.
+    """
+    warm_up = round(recipe.warmup_epochs * steps_per_epoch)
+    if step < warm_up:
+        return WARM_UP_START + (1 - WARM_UP_START) * step / warm_up
+    done, steps = step - warm_up, recipe.epochs * steps_per_epoch - warm_up
+    match recipe.schedule:
+        case "constant":
+            return 1.0
+        case "step":  # StepLR
+            return float(recipe.step_factor ** (done // (recipe.count_step_epochs() * steps_per_epoch)))
+        case "cosine":  # CosineAnnealingLR with eta_min=0
+            return _interpolate(1, 0, done / steps)
+        case "linear":  # LinearLR from 1 to 0
+            return 1 - done / steps
+        case "one_cycle":  # OneCycleLR with cycle_momentum=False
+            peak = RISE_SHARE * steps - 1
+            if done <= peak:
+                return _interpolate(CYCLE_START, 1, done / peak)
+            return _interpolate(1, CYCLE_END, (done - peak) / (steps - 1 - peak))
+
+
+def list_factors(recipe: Recipe, epoch: int, steps_per_epoch: int) -> Sequence[float]:
+    """List the factors at the steps of an epoch. Epoch 0 is the first epoch."""
+    first = epoch * steps_per_epoch
+    return [compute_factor(recipe, first + step, steps_per_epoch) for step in range(steps_per_epoch)]
+
+
+def _interpolate(start: float, end: float, share: float) -> float:
+    """Go from `start` to `end` along half a cosine."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
