@@ -32,6 +32,8 @@ ONLY = {
     "rich": {"cli"},
     "typer": {"cli"},
     "torchvision": {"data"},
+    "datasets": {"data"},
+    "huggingface_hub": {"data"},
     "jinja2": {"report"},
     "ray": {"execution"},
 }

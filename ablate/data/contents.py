@@ -2,13 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablate.data.hugging_face import contains_tables, is_table_with_images, open_saved, open_tables, was_saved
 from ablate.data.image_cache import hash_files
 from ablate.data.image_folders import ImageFolder, list_image_folder
 from ablate.data.image_tables import find_metadata, list_image_table
+from ablate.data.place import Place
+from ablate.data.stored_images import list_stored_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,43 +24,63 @@ class Contents:
     sha256: str
     """One checksum over the part, class, path and bytes of all images."""
 
+    def read_in_order(self) -> Iterator[tuple[int, Path, bytes | None]]:
+        """Yield each image's number in `listed.files`, its path, and its content if it is inside a table.
 
-_latest: dict[Path, Contents] = {}
+        Images inside tables are read in the order of the tables, because other orders take much longer.
+        """
+        files = self.listed.files
+        if self.listed.stored is None:
+            yield from ((number, file, None) for number, file in enumerate(files))
+            return
+        numbers = {file: number for number, file in enumerate(files)}
+        for file, _, content in self.listed.stored.read():
+            if file in numbers:
+                yield numbers[file], Path(self.listed.stored.place, file), content
+
+
+_latest: dict[Place, Contents] = {}
 """What this process read last. It is kept because listing 50,000 images again would take a second."""
 
 
-def read_contents(root: Path) -> Contents:
-    """List the images below a folder or in a table, and compute the checksums of changed files.
+def read_contents(place: Place) -> Contents:
+    """List the images at a place, and compute the checksums of changed files.
 
     Raises:
         ValueError: there is no such folder or table, or there are not two classes with enough images.
         OSError: a folder or a file cannot be read.
     """
-    listed = _list_own_images(root)
-    hashes = hash_files(root, listed.files)
+    root = Path(place.path)
+    listed, hashes = _list_own_images(place)
     checksums = tuple(hashes[file] for file in listed.files)
     contents = Contents(listed=listed, checksums=checksums, sha256=_hash_contents(root, listed, hashes))
     _latest.clear()
-    _latest[root] = contents
+    _latest[place] = contents
     return contents
 
 
-def recall_contents(root: Path, sha256: str) -> Contents | None:
-    """Return what this process read last below `root`, if its checksum is `sha256`. Otherwise return None.
+def recall_contents(place: Place, sha256: str) -> Contents | None:
+    """Return what this process read last at `place`, if its checksum is `sha256`. Otherwise return None.
 
     The files on the disk may have changed since then.
     """
-    contents = _latest.get(root)
+    contents = _latest.get(place)
     return contents if contents is not None and contents.sha256 == sha256 else None
 
 
-def _list_own_images(path: Path) -> ImageFolder:
-    """List the images below a folder, or in a table."""
-    if path.is_file():
-        return list_image_table([path])
-    if path.is_dir() and (tables := find_metadata(path)):
-        return list_image_table(tables)
-    return list_image_folder(path)
+def _list_own_images(place: Place) -> tuple[ImageFolder, Mapping[Path, str]]:
+    """List the images at a place, and compute the SHA-256 of each image file."""
+    path = Path(place.path)
+    if was_saved(path):
+        return list_stored_images(place, open_saved(path))
+    tables = find_metadata(path) if path.is_dir() else []
+    if is_table_with_images(path) if path.is_file() else not tables and contains_tables(path):
+        return list_stored_images(place, open_tables(path, place.config))
+    if told := [key for key in ("config", "image", "label") if getattr(place, key) is not None]:
+        raise ValueError(f"{path}: has no images inside tables: remove the key {told[0]}")
+    from_table = path.is_file() or tables
+    listed = list_image_table(tables or [path]) if from_table else list_image_folder(path)
+    return listed, hash_files(path, listed.files)
 
 
 def _hash_contents(root: Path, listed: ImageFolder, hashes: Mapping[Path, str]) -> str:

@@ -19,6 +19,7 @@ from ablate.data.cell_text import require_printable, require_table_cell
 from ablate.data.class_names import show
 from ablate.data.contents import read_contents
 from ablate.data.picture_facts import DECODING
+from ablate.data.place import Place
 
 FOLDER = "folder"
 """The data set name for a user's own images, which are in one folder per class or listed in a table."""
@@ -71,7 +72,9 @@ PIXELS_VERSION = {"emnist_balanced": 2, "emnist_digits": 2}
 In version 2, the images of EMNIST are upright. In version 1, they were transposed."""
 
 ClassName = Annotated[str, AfterValidator(require_printable), AfterValidator(require_table_cell)]
+ColumnName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(require_printable)]
 Count = Annotated[int, Field(ge=1, strict=True)]
+NEWER_KEYS = ("config", "image", "label")
 
 
 class FolderContents(BaseModel):
@@ -106,6 +109,12 @@ class DatasetSpec(BaseModel):
     """The colour behind the transparent pixels of a user's own images."""
     validation_folder: bool = True
     """Whether to use a folder of validation images. If false, each seed draws its own validation images."""
+    config: ColumnName | None = None
+    """The configuration, for a data set with the images inside tables that has several."""
+    image: ColumnName | None = None
+    """The column of images, for tables with the images inside that have several."""
+    label: ColumnName | None = None
+    """The column of labels, for tables with the images inside that have several."""
     found: FolderContents | None = None
 
     @model_validator(mode="before")
@@ -130,7 +139,7 @@ class DatasetSpec(BaseModel):
         if self.path is None or self.found is not None:
             return self
         try:
-            found = _find_contents(self.path)
+            found = _find_contents(self.place)
         except OSError as error:
             named = show(error.filename or self.path)
             raise ValueError(f"{named}: cannot be read ({error.strerror})") from None
@@ -138,7 +147,11 @@ class DatasetSpec(BaseModel):
 
     @model_serializer(mode="wrap")
     def _write_name(self, handler: SerializerFunctionWrapHandler) -> Any:
-        return self.name if self.path is None else handler(self)
+        if self.path is None:
+            return self.name
+        written = handler(self)
+        # These keys are newer than the others. Without values, they must not change the keys of old runs.
+        return {key: value for key, value in written.items() if value is not None or key not in NEWER_KEYS}
 
     def __str__(self) -> str:
         """The name for sentences. For a user's own images, this is the name of their folder."""
@@ -166,6 +179,12 @@ class DatasetSpec(BaseModel):
                 "validation: remove the key to use them, or write validation: 0 to ignore them"
             )
         return {}
+
+    @property
+    def place(self) -> Place:
+        """Where the user's own images are."""
+        assert self.path is not None
+        return Place(path=self.path, config=self.config, image=self.image, label=self.label)
 
     @property
     def uses_validation_folder(self) -> bool:
@@ -200,8 +219,8 @@ def find_dataset(name: str) -> DatasetSpec:
     return DatasetSpec(name=name)
 
 
-def _find_contents(path: str) -> FolderContents:
-    contents = read_contents(Path(path))
+def _find_contents(place: Place) -> FolderContents:
+    contents = read_contents(place)
     listed = contents.listed
     return FolderContents(
         classes=listed.classes,

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import struct
 import warnings
 from dataclasses import dataclass
@@ -37,8 +38,10 @@ class Picture:
     facts: PictureFacts
 
 
-def decode(file: Path, background: str) -> Picture:
+def decode(file: Path, background: str, content: bytes | None = None) -> Picture:
     """Decode the first frame of an image. Turn it upright, and put transparent pixels on the background.
+
+    If `content` is given, it is decoded, and `file` is only the name for errors.
 
     Raises:
         DataError: the file is not an image, is damaged, or has too many pixels.
@@ -47,7 +50,10 @@ def decode(file: Path, background: str) -> Picture:
 
     try:
         # Warnings about damaged metadata are ignored, because the pixels are intact.
-        with warnings.catch_warnings(action="ignore"), Image.open(file) as opened:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(file if content is None else io.BytesIO(content)) as opened,
+        ):
             if opened.width * opened.height > SAFEST_PIXELS:
                 raise DataError(
                     f"{show(file)}: {opened.width}×{opened.height} pixels are too many: make it smaller"

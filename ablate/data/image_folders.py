@@ -8,6 +8,7 @@ from pathlib import Path
 from ablate.data.class_names import list_similar, name_classes, normalise, show
 from ablate.data.folder_walk import Tree, show_some, walk
 from ablate.data.splits import TEST, TRAIN, VALIDATION, read_long_split, read_split
+from ablate.data.stored_rows import StoredImages
 from ablate.formatting import format_count
 
 TEST_EVERY = 5
@@ -31,6 +32,8 @@ class ImageFolder:
     """Sentences that say how the folder was read, and what was left out."""
     cautions: tuple[str, ...] = ()
     """Sentences about what the user probably did not intend."""
+    stored: StoredImages | None = None
+    """The tables with the images inside. The paths of the images are then `split/row 7`, and not files."""
 
     @property
     def files(self) -> list[Path]:
@@ -66,26 +69,17 @@ def list_image_folder(path: Path) -> ImageFolder:
     return arrange(path, found)
 
 
-def _find_table_with_images(root: Path) -> Path | None:
-    """Find a file in which Hugging Face's datasets library stores images, in a folder or just below it."""
-    files = sorted([*root.glob("*"), *root.glob("*/*")])
-    return next((file for file in files if file.suffix in (".parquet", ".arrow")), None)
-
-
 def _explain_too_few_classes(root: Path, least: int) -> str:
     """Write why a table or a folder does not have two classes with at least `least` images."""
     if root.is_file():
         return f"{root}: all images for training have the same label: it needs at least two labels"
-    if table := _find_table_with_images(root):
-        remedy = "save each image as a file, in a folder for each class"
-        return f"{show(table)}: such a table has the images inside: {remedy}"
     return (
         f"{root}: is not a folder with a folder of images for each class: it needs at least two, each with "
         f"at least {least} images (.png, .jpg, .gif, .tif and others that Pillow reads)"
     )
 
 
-def arrange(root: Path, found: Sorted) -> ImageFolder:
+def arrange(root: Path, found: Sorted, stored: StoredImages | None = None) -> ImageFolder:
     """Number the classes. If there are no test images, take some of the training images for testing.
 
     Raises:
@@ -136,6 +130,7 @@ def arrange(root: Path, found: Sorted) -> ImageFolder:
         test=tuple(parts[TEST]),
         read_as=tuple(found.read_as),
         cautions=tuple(cautions),
+        stored=stored,
     )
 
 
@@ -185,14 +180,14 @@ def _find_splits(path: Path, tree: Tree) -> dict[str, str]:
         return {}  # all folders are classes, and one class is called train
     for split in {*splits.values()}:
         same = [show(name) for name, other in splits.items() if other == split]
-        if len(same) > 1 and split == TEST and (evaluated := _find_evaluation(splits)):
+        if len(same) > 1 and split == TEST and (evaluated := find_evaluation(splits)):
             return {**splits, evaluated: VALIDATION}
         if len(same) > 1:
             raise ValueError(f"{path}: {' and '.join(same)} are both for {split}: keep one of them")
     return splits
 
 
-def _find_evaluation(splits: Mapping[str, str]) -> str | None:
+def find_evaluation(splits: Mapping[str, str]) -> str | None:
     """Find a folder `eval` that is for validation, because there is also `test` but no validation folder."""
     found = [name for name in splits if name.lower() in ("eval", "evaluation")]
     return found[0] if len(found) == 1 and VALIDATION not in splits.values() else None
@@ -221,20 +216,11 @@ def _sort_by_split(path: Path, tree: Tree, splits: Mapping[str, str]) -> Sorted:
         for folders in sorted(tree.folders)
         if len(folders) == 2 and folders[0] in splits and folders not in filled
     ]
-    read_as = [
-        f"{told[TRAIN]} is for training"
-        + (f", {told[VALIDATION]} for validation" if VALIDATION in told else "")
-        + (
-            f", {told[TEST]} for testing."
-            if TEST in told
-            else _tell_every_fifth(", and of the training images")
-        )
-    ]
     return Sorted(
         parts=parts,
         places=places,
-        read_as=[*read_as, *tree.left_out.describe()],
-        cautions=[*_warn_of_empty(empty), *tree.left_out.warn(), *cautions],
+        read_as=[tell_parts(told), *tree.left_out.describe()],
+        cautions=[*warn_of_empty(empty), *tree.left_out.warn(), *cautions],
     )
 
 
@@ -248,7 +234,7 @@ def _sort_by_class(path: Path, tree: Tree) -> Sorted:
     loose = sum(not image.folders for image in tree.images)
     empty = [show(name) for (name, *below) in sorted(tree.folders) if not below and name not in by_class]
     cautions = [
-        *_warn_of_empty(empty),
+        *warn_of_empty(empty),
         *tree.left_out.warn(),
         *([f"Left out: {format_count(loose, 'image')} beside the folders of the classes."] if loose else []),
     ]
@@ -280,12 +266,23 @@ def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]
         )
 
 
-def _warn_of_empty(empty: list[str]) -> list[str]:
+def tell_parts(told: Mapping[str, str], order: str = "names") -> str:
+    """Write which folder is for which part. `order` says in which order test images are taken."""
+    return (
+        f"{told[TRAIN]} is for training"
+        + (f", {told[VALIDATION]} for validation" if VALIDATION in told else "")
+        + (
+            f", {told[TEST]} for testing."
+            if TEST in told
+            else _tell_every_fifth(", and of the training images", order)
+        )
+    )
+
+
+def warn_of_empty(empty: list[str], found: str = "folders hold no image that can be read") -> list[str]:
     """Warn of folders that look like classes but contain no image that can be read."""
-    if not empty:
-        return []
-    return [f"These folders hold no image that can be read, and are no classes: {show_some(empty)}."]
+    return [f"These {found}, and are no classes: {show_some(empty)}."] if empty else []
 
 
-def _tell_every_fifth(images: str) -> str:
-    return f"{images} every fifth in order of names is for testing."
+def _tell_every_fifth(images: str, order: str = "names") -> str:
+    return f"{images} every fifth in order of {order} is for testing."

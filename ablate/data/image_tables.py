@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.class_names import show
+from ablate.data.column_names import COLUMNS, strip_name
 from ablate.data.folder_walk import list_endings, show_some
 from ablate.data.image_folders import TEST_EVERY, ImageFolder, Sorted, arrange
 from ablate.data.splits import TEST, TRAIN, VALIDATION, read_long_split, read_split
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".pq")
 PARQUET = (".parquet", ".pq")
 SEPARATORS = (",", ";", "\t")
-COLUMNS = {
-    "path": (
-        "path", "file", "filename", "filepath", "imagepath", "image", "imagename", "imagefile", "imgpath",
-        "img", "imgname", "fname", "name", "imageid", "id",
-    ),
-    "label": ("label", "class", "target", "category", "classname", "labelname", "labels", "cats", "y"),
-    "split": ("split", "set", "subset", "partition", "part", "phase", "usage", "isvalid", "istest"),
-}  # fmt: skip
-"""Usual column names in order of preference, in lower case without blanks, dashes and underscores."""
 YES, NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "")
 
 
@@ -174,12 +166,8 @@ def _make_text(cell: Any) -> str:
 
 def _find_column(table: "pd.DataFrame", kind: str) -> str | None:
     """Find the column of a kind (a key of `COLUMNS`) by its usual names. None if there is no such column."""
-    plain = {_strip(str(column)): str(column) for column in reversed(list(table.columns))}
+    plain = {strip_name(str(column)): str(column) for column in reversed(list(table.columns))}
     return next((plain[name] for name in COLUMNS[kind] if name in plain), None)
-
-
-def _strip(name: str) -> str:
-    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _list_cells(table: "pd.DataFrame", column: str | None) -> list[str]:
@@ -190,7 +178,7 @@ def _read_part(path: Path, place: str, cell: str, column: str | None) -> str:
     """Read a cell that says to which part of the data set an image belongs."""
     if column is None:
         return TRAIN
-    special = {"isvalid": VALIDATION, "istest": TEST}.get(_strip(column))
+    special = {"isvalid": VALIDATION, "istest": TEST}.get(strip_name(column))
     if special and cell.lower() in (*YES, *NO):
         return special if cell.lower() in YES else TRAIN
     split = None if special else read_split(cell) or read_long_split(cell)

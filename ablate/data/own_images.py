@@ -1,7 +1,7 @@
 """Read a user's own images, and scale them to one size."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def _recall(dataset: DatasetSpec) -> tuple[Contents, _Decoded] | None:
     """Take everything from this process's memory and from the cache. None if a file must be read."""
     assert dataset.path is not None
     assert dataset.found is not None
-    contents = recall_contents(Path(dataset.path), dataset.found.sha256)
+    contents = recall_contents(dataset.place, dataset.found.sha256)
     if contents is None:
         return None
     facts = image_cache.read_facts(contents.checksums, dataset.background)
@@ -86,7 +86,7 @@ def _read(dataset: DatasetSpec) -> tuple[Contents, _Decoded]:
     """List the images again, and decode those that no earlier command decoded."""
     contents = _list_unchanged(dataset)
     pixels = _read_pixels(dataset, len(contents.checksums))
-    decoded = _decode_all(dataset, contents.listed.files, contents.checksums, with_pixels=pixels is None)
+    decoded = _decode_all(dataset, contents, with_pixels=pixels is None)
     return contents, decoded if pixels is None else replace(decoded, pixels=pixels)
 
 
@@ -106,7 +106,7 @@ def _list_unchanged(dataset: DatasetSpec) -> Contents:
             "start again with --fresh"
         )
     try:
-        contents = read_contents(root)
+        contents = read_contents(dataset.place)
     except ValueError as error:
         raise DataError(str(error)) from None
     except OSError as error:
@@ -116,38 +116,49 @@ def _list_unchanged(dataset: DatasetSpec) -> Contents:
     return contents
 
 
-def _decode_all(
-    dataset: DatasetSpec, files: Sequence[Path], checksums: Sequence[str], *, with_pixels: bool
-) -> _Decoded:
+def _decode_all(dataset: DatasetSpec, contents: Contents, *, with_pixels: bool) -> _Decoded:
     """Decode the images whose facts are not in the cache. With `with_pixels`, decode all images.
 
     Raises:
         DataError: some images cannot be read. The error names up to ten of them.
     """
+    checksums = contents.checksums
     known = image_cache.read_facts(checksums, dataset.background)
-    todo = sum(checksum not in known for checksum in checksums)
+    todo = len(checksums) if with_pixels else sum(checksum not in known for checksum in checksums)
     fresh: dict[str, PictureFacts] = {}
-    pixels, broken = [], []
+    pixels: dict[int, np.ndarray[Any, Any]] = {}
+    broken = []
     done = 0
-    for file, checksum in zip(files, checksums, strict=True):
+    for number, file, content in _read_in_order(contents) if todo else ():
+        checksum = checksums[number]
         if not with_pixels and (checksum in known or checksum in fresh):
             continue
-        tell_progress("decoding", done, len(files) if with_pixels else todo)
+        tell_progress("decoding", done, todo)
         done += 1
         try:
-            picture = decode(file, dataset.background)
+            picture = decode(file, dataset.background, content)
         except DataError as error:
             broken.append(str(error))
             continue
         if checksum not in known:
             fresh[checksum] = picture.facts
         if with_pixels and not broken:
-            pixels.append(fit(picture, dataset.size, grey=dataset.grey))
+            pixels[number] = fit(picture, dataset.size, grey=dataset.grey)
     image_cache.store_facts(fresh, dataset.background)
     if broken:
         raise DataError(_name_broken(broken))
     facts = {**known, **fresh}
-    return _Decoded(facts=[facts[checksum] for checksum in checksums], pixels=pixels)
+    return _Decoded(
+        facts=[facts[checksum] for checksum in checksums],
+        pixels=[pixels[number] for number in sorted(pixels)],
+    )
+
+
+def _read_in_order(contents: Contents) -> Iterator[tuple[int, Path, bytes | None]]:
+    try:
+        yield from contents.read_in_order()
+    except ValueError as error:
+        raise DataError(str(error)) from None
 
 
 def _name_broken(broken: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ Each test makes its own images: a bright square, upper left for class `left`, lo
 import json
 import os
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -595,10 +596,13 @@ def test_a_parquet_table_is_read_or_refused_with_its_row(
             name_set(tmp_path / "list.parquet")
 
 
-def test_a_folder_of_hugging_faces_tables_is_refused_with_a_remedy(tmp_path: Path) -> None:
+def test_a_folder_of_hugging_faces_tables_is_refused_without_their_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
     (tmp_path / "data").mkdir()
     write(tmp_path / "data" / "train-00000-of-00001.parquet", "")
-    with pytest.raises(ValueError, match=r"of-00001\.parquet: such a table has the images inside: save each"):
+    with pytest.raises(ValueError, match=r"library: pip install 'ablate-studies\[huggingface\]'"):
         name_set(tmp_path)
 
 

@@ -1,0 +1,197 @@
+"""Open data sets that Hugging Face's `datasets` library wrote. Download nothing, and run no script."""
+
+import contextlib
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ablate.data.class_names import show
+from ablate.data.folder_walk import list_endings
+
+TABLES = (".parquet", ".arrow")
+DEEPEST = 3
+"""Tables are searched in folders down to this depth."""
+SAVED = (("dataset_dict.json",), ("state.json", "dataset_info.json"))
+"""Files by which `load_from_disk` recognises a folder that `save_to_disk` wrote."""
+HUB_NAME = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
+"""A data set's name on the hub: `owner/name`, or `name` alone for the oldest ones."""
+SHARD = re.compile(r"(?P<before>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<after>.*)")
+POINTER = b"version https://git-lfs"
+LIBRARY = "datasets>=4"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSet:
+    """A data set of the library: its rows by split, and sentences that say where they are from."""
+
+    splits: Mapping[str, Any]
+    """By split, a `Dataset` or an `IterableDataset` of the library."""
+    told: tuple[str, ...]
+
+
+def was_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` wrote the folder."""
+    return any(all((folder / name).is_file() for name in names) for names in SAVED)
+
+
+def open_saved(folder: Path) -> OpenSet:
+    """Open a folder that `save_to_disk` wrote.
+
+    Raises:
+        ValueError: the library is missing, or the folder is damaged.
+    """
+    with work_offline(folder) as library:
+        opened = library.load_from_disk(str(folder))
+        splits = dict(opened) if isinstance(opened, dict) else {str(opened.split or "train"): opened}
+    return OpenSet(splits=splits, told=("The images are inside a folder that save_to_disk wrote.",))
+
+
+def open_tables(path: Path, config: str | None, name: str | None = None) -> OpenSet:
+    """Open a Parquet or Arrow file, or a folder of such files. The library finds the splits by their names.
+
+    Raises:
+        ValueError: the library is missing, or a file is damaged, or there are several configurations.
+    """
+    _refuse_incomplete(path, name)
+    with work_offline(name or path) as library, tempfile.TemporaryDirectory() as scratch:
+        # Streaming reads the files where they are. Without it, the library copies all of them to its cache.
+        as_is: dict[str, Any] = {"streaming": True, "cache_dir": scratch}
+        if path.is_file():
+            kind = "arrow" if path.suffix.lower() == ".arrow" else "parquet"
+            splits = library.load_dataset(kind, data_files={"train": [str(path)]}, **as_is)
+            return OpenSet(splits=dict(splits), told=(f"The images are inside {show(path.name)}.",))
+        config = _choose_config(name or str(path), library.get_dataset_config_names(str(path)), config, path)
+        splits = dict(library.load_dataset(str(path), config, **as_is))
+    several = f", configuration {config}" if config not in (None, "default") else ""
+    return OpenSet(splits=splits, told=(f"The images are inside tables{several}.",))
+
+
+@contextlib.contextmanager
+def work_offline(place: str | Path) -> Iterator[Any]:
+    """Give the library, which uses no network and prints nothing in this context.
+
+    Raises:
+        ValueError: the library is not installed, or cannot read the data set at `place`.
+    """
+    try:
+        import datasets
+        from huggingface_hub import constants
+    except ImportError:
+        raise ValueError(
+            f"{show(place)}: reading it needs Hugging Face's datasets library: "
+            "pip install 'ablate-studies[huggingface]'"
+        ) from None
+    config = datasets.config
+    offline = {config: ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"), constants: ("HF_HUB_OFFLINE",)}
+    before = [(module, name, getattr(module, name)) for module, names in offline.items() for name in names]
+    bars, level = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
+    try:
+        for module, name, _ in before:
+            setattr(module, name, True)
+        datasets.disable_progress_bars()
+        datasets.logging.set_verbosity(logging.CRITICAL)
+        yield datasets
+    except (_get_library_error(), OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        if isinstance(error, ValueError) and str(error).startswith(show(place)):
+            raise
+        raise ValueError(f"{show(place)}: cannot be read ({_shorten(error)})") from None
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+        datasets.logging.set_verbosity(level)
+        if bars:
+            datasets.enable_progress_bars()
+
+
+def _get_library_error() -> type[Exception]:
+    error: type[Exception] = import_module("datasets.exceptions").DatasetsError
+    return error
+
+
+def _shorten(error: BaseException) -> str:
+    """Write an error of the library in one line. Its cause tells more than the error that hides it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _choose_config(name: str, known: list[str], config: str | None, path: Path) -> str | None:
+    """Choose the configuration. None if there is only one.
+
+    Raises:
+        ValueError: there are several and the study names none of them.
+    """
+    if config in known:
+        return config
+    if config is None and len(known) < 2:
+        return known[0] if known else None
+    default = import_module("datasets").get_dataset_default_config_name(str(path))
+    if config is None and default:
+        return str(default)
+    problem = "has several configurations" if config is None else f"has no configuration {config}"
+    raise ValueError(f"{show(name)}: {problem}: choose one with config: {' or '.join(known)}")
+
+
+def _refuse_incomplete(path: Path, name: str | None) -> None:
+    """Refuse a data set of which parts are missing or are only pointers to large files.
+
+    Raises:
+        ValueError: a part is missing. The library would read the other parts without a word.
+    """
+    remedy = f": run hf download {name} --repo-type dataset" if name else ": add it"
+    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.suffix in TABLES)
+    for file in files:
+        if not file.exists():
+            raise ValueError(f"{show(file)}: is a broken link{remedy}")
+        with file.open("rb") as opened:
+            if opened.read(len(POINTER)) == POINTER:
+                raise ValueError(f"{show(file)}: is a pointer of Git LFS, not the table: run git lfs pull")
+        if not path.is_file() and (found := SHARD.fullmatch(file.name)):
+            for number in range(int(found["count"])):
+                shard = f"{found['before']}-{number:05}-of-{found['count']}"
+                if not any(other.name.startswith(shard) for other in files if other.parent == file.parent):
+                    raise ValueError(f"{show(file.parent)}: the part {shard} is missing{remedy}")
+
+
+def contains_tables(folder: Path) -> bool:
+    """Whether the images of a folder are inside tables, and not in folders of classes."""
+    tables, with_images = False, set()
+    for at, below, names in os.walk(folder):
+        below[:] = [name for name in below if not name.startswith(".")]
+        if len(Path(at).relative_to(folder).parts) >= DEEPEST:
+            below.clear()
+        endings = {Path(name).suffix.lower() for name in names if not name.startswith((".", "metadata."))}
+        tables = tables or not endings.isdisjoint(TABLES)
+        if not endings.isdisjoint(list_endings()):
+            with_images.add(at)
+            if len(with_images) > 1:
+                return False
+    return tables
+
+
+def is_table_with_images(file: Path) -> bool:
+    """Whether a file is a Parquet or Arrow table that has images inside, and not only their paths."""
+    if file.suffix.lower() == ".arrow":
+        return True
+    if file.suffix.lower() not in (".parquet", ".pq"):
+        return False
+    try:
+        from pyarrow import ArrowException, parquet, types
+    except ImportError:
+        return False
+    try:
+        schema = parquet.read_schema(file)
+    except (ArrowException, OSError):
+        return False
+    kinds = [
+        kind
+        for one in schema
+        for kind in ([f.type for f in one.type] if types.is_struct(one.type) else [one.type])
+    ]
+    return any(types.is_binary(kind) or types.is_large_binary(kind) for kind in kinds)
