@@ -17,6 +17,7 @@
 //   dx[pixel[p] + tap[k]] += sum over o of weight[o, k] * dz[o, p].
 
 #include "lanes_images.h"
+#include "lanes_norm.h"
 #include "lanes_pooling.h"
 #include "lanes_products.h"
 
@@ -42,6 +43,8 @@ struct FlushDenormals {
 // ---------------------------------------------------------------------------------------------------------
 // The forward and backward pass of one group of examples.
 
+static int count_groups(const Examples &examples) { return (examples.batch_size + LANES - 1) / LANES; }
+
 // Multiplies the outputs and their slopes by the dropout masks of the group's examples.
 static void apply_dropout(const Layer &layer, const Examples &examples, int group) {
   for (int o = 0; o < layer.outs; o++) {
@@ -55,12 +58,23 @@ static void apply_dropout(const Layer &layer, const Examples &examples, int grou
   }
 }
 
+// Computes the layers from `begin` to `end` for one group. If `begin` is not the first layer, its
+// pre-activations exist already. If there is a layer `end`, only its pre-activations are computed.
 template <bool LEARN>
-static void forward(const Network &network, const Examples &examples, int group) {
-  load_images(network, examples, group);
-  for (int i = 0; i < network.count; i++) {
-    const Layer &layer = network.layers[i];
-    compute_pre_activations(layer);
+static void forward(const Network &network, const Examples &examples, int group, int begin, int end) {
+  const int slot = LEARN ? group : 0;  // evaluation needs no memory of earlier groups
+  if (begin < 0) {
+    load_images(network, examples, group, network.first_input + slot * network.layers[0].input_step);
+  }
+  for (int i = begin < 0 ? 0 : begin; i <= end && i < network.count; i++) {
+    const Layer layer = select_group(network.layers[i], slot);
+    if (i != begin) {
+      Layer unnormed = layer;
+      if (layer.unnormed) unnormed.z = layer.unnormed;
+      compute_pre_activations(unnormed);
+    }
+    if (i == end) return;
+    if (layer.channels) normalize<LEARN>(layer);
     activate<LEARN>(layer);
     if (LEARN && layer.dropout) apply_dropout(layer, examples, group);
   }
@@ -108,12 +122,18 @@ static Score compute_score(const Network &network, const Examples &examples, int
   return result;
 }
 
-static void backward(const Network &network, int group, int groups) {
-  for (int i = network.count - 1; i >= 0; i--) {
-    const Layer &layer = network.layers[i];
-    compute_pre_activation_gradients(layer);
+// Computes the gradients of the layers from `end` to `begin` for one group. If there is a layer `end`, the
+// gradients by its normalised pre-activations exist already. If there is a layer `begin`, only these
+// gradients are computed of it.
+static void backward(const Network &network, const Examples &examples, int group, int begin, int end) {
+  const V present = find_present(examples.batch_size, group);
+  for (int i = end < network.count ? end : network.count - 1; i >= begin && i >= 0; i--) {
+    const Layer layer = select_group(network.layers[i], group);
+    if (i != end) compute_pre_activation_gradients(layer);
+    if (i == begin) return add_to_gradient_sums(layer);
+    if (layer.channels) propagate_through_norm(layer, examples.batch_size, present);
     if (layer.pixels == 1) {
-      store_for_batch(layer, group, groups);
+      store_for_batch(layer, group, count_groups(examples));
     } else {
       add_weight_gradients(layer);
     }
@@ -164,7 +184,29 @@ static bool in_bounds(const Network &network, const Examples &examples) {
   return true;
 }
 
-static int count_groups(const Examples &examples) { return (examples.batch_size + LANES - 1) / LANES; }
+// Returns the last layer before layer `end` that is normalised, or -1.
+static int find_norm_before(const Network &network, int end) {
+  int i = end - 1;
+  while (i >= 0 && !network.layers[i].channels) i--;
+  return i;
+}
+
+// Computes the pre-activations of all groups up to the last normalised layer, and the statistics on the way.
+// Returns the position of this layer, or -1 if no layer is normalised.
+static int compute_up_to_last_norm(const Network &network, const Examples &examples) {
+  int begin = -1;
+  for (int i = 0; i < network.count; i++) {
+    if (!network.layers[i].channels) continue;
+    for (int group = 0; group < count_groups(examples); group++) {
+      forward<true>(network, examples, group, begin, i);
+      add_to_statistics(select_group(network.layers[i], group), group,
+                        find_present(examples.batch_size, group));
+    }
+    finish_statistics(network.layers[i], examples.batch_size);
+    begin = i;
+  }
+  return begin;
+}
 
 extern "C" int lanes() { return LANES; }
 
@@ -176,15 +218,24 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
   FlushDenormals flush;
   for (int i = 0; i < network->count; i++) prepare_weights(network->layers[i]);
   memset(network->gradients, 0, sizeof(float) * network->parameter_count);
-  for (int group = 0; group < count_groups(*examples); group++) {
-    forward<true>(*network, *examples, group);
+  const int groups = count_groups(*examples);
+  // Each group passes through the layers up to the next batch normalisation, then the next group.
+  const int last = compute_up_to_last_norm(*network, *examples);
+  for (int group = 0; group < groups; group++) {
+    forward<true>(*network, *examples, group, last, network->count);
     Score result = compute_score(*network, *examples, group);
     totals[0] += result.loss;
     for (int lane = 0; lane < LANES; lane++) totals[1] -= result.right[lane];
-    backward(*network, group, count_groups(*examples));
+    backward(*network, *examples, group, last, network->count);
+  }
+  for (int end = last; end >= 0;) {
+    finish_gradient_sums(network->layers[end]);
+    const int begin = find_norm_before(*network, end);
+    for (int group = 0; group < groups; group++) backward(*network, *examples, group, begin, end);
+    end = begin;
   }
   for (int i = 0; i < network->count; i++) {
-    if (network->layers[i].pixels == 1) add_dense_gradients(network->layers[i], count_groups(*examples));
+    if (network->layers[i].pixels == 1) add_dense_gradients(network->layers[i], groups);
   }
   update(*network, *optimizer);
   return 1;
@@ -197,7 +248,7 @@ extern "C" void compute_logits(const Network *network, const Examples *examples,
   FlushDenormals flush;
   for (int i = 0; i < network->count; i++) prepare_weights(network->layers[i]);
   for (int group = 0; group < count_groups(*examples); group++) {
-    forward<false>(*network, *examples, group);
+    forward<false>(*network, *examples, group, -1, network->count);
     for (int lane = 0; lane < LANES; lane++) {
       int64_t e = group * LANES + lane;
       if (e >= examples->batch_size) break;

@@ -75,11 +75,14 @@ class LanesTrainer:
         """Make one optimiser step on the examples with indices `batch` `(b,)`.
 
         Raises:
-            ValueError: the batch is empty or larger than the recipe's batch size.
+            ValueError: the batch is empty or larger than the recipe's batch size, or it leaves batch norm
+                with a single value.
             IndexError: an index or a label is out of range. The parameters have not changed.
         """
         if len(batch) > self._capacity:
             raise ValueError(f"a batch must have 1 to {self._capacity} examples, not {len(batch)}")
+        if len(batch) == 1 and any(block.norm and layer.pixels == 1 for layer, block in self._layers):
+            raise ValueError("batch norm needs more than 1 value per channel when training")
         examples = _describe_examples(self._images, self._labels, batch)
         # The drawn numbers are the same as in the torch loop engine. They must stay alive during the call.
         draws = self._augment.draw(len(batch))

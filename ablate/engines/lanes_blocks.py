@@ -8,6 +8,7 @@ from torch import nn
 
 from ablate.engines.training import NotCovered
 
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
 Pool = nn.AvgPool2d | nn.MaxPool2d | nn.AdaptiveAvgPool2d
 ACTIVATIONS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
     (nn.Identity, {}),
@@ -28,9 +29,10 @@ ACTIVATIONS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A convolution or dense layer, and the activation and the pooling or dropout that follow it."""
+    """A convolution or dense layer, and the batch norm, activation and pooling or dropout that follow it."""
 
     weighted: nn.Conv2d | nn.Linear
+    norm: Norm | None
     activation: int
     """The activation's position in `ACTIVATIONS`."""
     pool: Pool | None
@@ -84,16 +86,19 @@ def split_into_blocks(model: nn.Module) -> list[Block]:
         weighted = queue.take(nn.Linear) if flat else queue.take(nn.Conv2d)
         if weighted is None:
             raise NotCovered(f"it does not support {queue.next_kind}, or not in this position")
+        norm = queue.take(nn.BatchNorm1d) if flat else queue.take(nn.BatchNorm2d)
         activation = queue.take(*kinds)
         pool = None if flat else queue.take(nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d)
         dropout = queue.take(nn.Dropout) if flat else None
         block = Block(
             weighted=weighted,
+            norm=norm,
             activation=0 if activation is None else kinds.index(type(activation)),
             pool=pool,
             dropout=0.0 if dropout is None else dropout.p,
         )
         _check_weights(weighted)
+        _check_norm(norm)
         _check_activation(block.activation, activation)
         _check_pool(pool)
         blocks.append(block)
@@ -125,6 +130,15 @@ def _check_weights(weighted: nn.Conv2d | nn.Linear) -> None:
             )
         for geometry in (weighted.kernel_size, weighted.stride, weighted.padding, weighted.dilation):
             require_square(geometry)
+
+
+def _check_norm(norm: Norm | None) -> None:
+    if norm is None:
+        return
+    if not norm.affine or not norm.track_running_stats or norm.momentum is None:
+        raise NotCovered("it supports batch norm only with weights, running statistics and a momentum")
+    if norm.weight.dtype != torch.float32:
+        raise NotCovered("it supports batch norm only with float32 parameters")
 
 
 def _check_activation(number: int, activation: nn.Module | None) -> None:

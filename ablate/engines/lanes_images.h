@@ -69,7 +69,8 @@ static void change_image(const Network &network, const Examples &examples, int e
   }
 }
 
-static void load_images(const Network &network, const Examples &examples, int group) {
+// Loads the images of one group into `input`, the padded input of the first layer.
+static void load_images(const Network &network, const Examples &examples, int group, V *input) {
   const int64_t size = network.image_size;
   const int64_t line = 64 / sizeof(float);
   // Shuffled examples are far apart in memory. So the examples of the next group are prefetched.
@@ -91,10 +92,9 @@ static void load_images(const Network &network, const Examples &examples, int gr
     V pixels[LANES];
     for (int lane = 0; lane < LANES; lane++) memcpy(&pixels[lane], image[lane] + start, sizeof(V));
     transpose(pixels);
-    for (int i = 0; i < LANES; i++) network.first_input[network.image_place[start + i]] = pixels[i];
+    for (int i = 0; i < LANES; i++) input[network.image_place[start + i]] = pixels[i];
   }
   for (int64_t i = whole; i < size; i++) {
-    for (int lane = 0; lane < LANES; lane++)
-      network.first_input[network.image_place[i]][lane] = image[lane][i];
+    for (int lane = 0; lane < LANES; lane++) input[network.image_place[i]][lane] = image[lane][i];
   }
 }

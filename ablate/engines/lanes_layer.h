@@ -6,6 +6,14 @@
 // lanes_library.py repeats this structure and those of lanes.cpp and lanes_images.h. Change both
 // together.
 
+// Sums and statistics of a channel over the batch, for batch normalisation.
+struct Channel {
+  double shift;         // a value near the mean
+  double sum, squares;  // sums of x - shift and of its square
+  double mean, inverse_deviation;
+  double gradient_sum, gradient_products;  // sums of the gradient, and of the gradient times x - mean
+};
+
 struct Layer {
   int32_t taps;                // products per output value: in_channels * kernel_size^2, or input features
   int32_t outs;                // out_channels, or output features
@@ -36,4 +44,26 @@ struct Layer {
   V *row_inputs;       // minimal filtering: the transformed inputs, see Filtering
   float *row_weights, *row_weights_back;  // minimal filtering: the transformed weights, see Filtering
   const float *dropout;  // [example, o]: factors of the outputs, 0 or 1 / (1 - p); null without dropout
+  // Batch normalisation between the contraction and the activation. All are null without it.
+  V *unnormed;        // [o, p]: the pre-activations before the normalisation
+  Channel *channels;  // [o]
+  const float *norm_weight, *norm_bias;
+  float *norm_weight_gradient, *norm_bias_gradient;
+  float *running_mean, *running_variance;
+  int64_t *batches_tracked;
+  double norm_epsilon, norm_momentum;
+  // The distance from a group's memory to the next group's, in vectors. In networks without batch
+  // normalisation, all groups share their memory, and the distances are 0.
+  int64_t input_step, output_step, z_step, slope_step;
 };
+
+// Returns the layer with the memory of one group.
+static INLINE Layer select_group(const Layer &layer, int group) {
+  Layer selected = layer;
+  selected.input += group * layer.input_step;
+  selected.output += group * layer.output_step;
+  selected.z += group * layer.z_step;
+  if (layer.slope) selected.slope += group * layer.slope_step;
+  if (layer.unnormed) selected.unnormed += group * layer.z_step;
+  return selected;
+}

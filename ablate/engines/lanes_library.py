@@ -50,6 +50,11 @@ class Layer(ctypes.Structure):
         + _list(
             ctypes.c_void_p, "batch_inputs batch_gradients row_inputs row_weights row_weights_back dropout"
         )
+        + _list(ctypes.c_void_p, "unnormed channels norm_weight norm_bias")
+        + _list(ctypes.c_void_p, "norm_weight_gradient norm_bias_gradient running_mean running_variance")
+        + _list(ctypes.c_void_p, "batches_tracked")
+        + _list(ctypes.c_double, "norm_epsilon norm_momentum")
+        + _list(ctypes.c_int64, "input_step output_step z_step slope_step")
     )
 
 

@@ -10,10 +10,12 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from ablate.engines.lanes_blocks import Block, Pool, require_square, split_into_blocks
+from ablate.engines.lanes_blocks import Block, Norm, Pool, require_square, split_into_blocks
 from ablate.engines.lanes_library import Layer, Network
 
 IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+CHANNEL_FLOATS = 2 * 7
+"""The size of `Channel` in lanes_layer.h: seven doubles."""
 FILTER_PRODUCTS = {3: 4, 5: 6, 7: 9}
 """For each kernel size that lanes.cpp computes by minimal filtering: the products per kernel row."""
 
@@ -40,9 +42,12 @@ class Memory:
         """Allocate `count` vectors of zeros, with one lane for each example. Return their address."""
         return self.floats(count * self.lanes).data_ptr()
 
-    def map(self, source: "_Map") -> int:
-        """Allocate a map and one extra vector. Minimal filtering reads one vector past a row of odd width."""
-        return self.vectors(source.size + 1)
+    def map(self, source: "_Map", slots: int = 1) -> int:
+        """Allocate maps for `slots` groups, each with one extra vector.
+
+        Minimal filtering reads one vector past a row of odd width.
+        """
+        return self.vectors(slots * (source.size + 1))
 
     def table(self, values: ArrayLike) -> int:
         """Copy the values to a table of int32, which this object keeps alive. Return the table's address."""
@@ -99,17 +104,24 @@ def describe_network(
 
     channels, height, width = image_shape
     image = source = _Map(channels=channels, height=height, width=width, padding=blocks[0].padding)
-    first_input = input_address = memory.map(source)
+    # Batch norm needs all groups of a batch. So every group has a slot of its own in memory.
+    slots = groups if any(block.norm for block in blocks) else 1
+    first_input = input_address = memory.map(source, slots)
     gradient_address: int | None = None
     layers: list[Layer] = []
     for block, following in zip(blocks, [*blocks[1:], None], strict=True):
         layer, output = _describe_layer(block, following, source, memory)
         _place_parameters(layer, block, to_gradient)
-        _place_buffers(layer, groups, memory)
+        _place_buffers(layer, groups, slots, memory)
+        if block.norm is not None:
+            _place_norm(layer, block.norm, slots, to_gradient, memory)
         layer.input, layer.input_gradient = input_address, gradient_address
+        layer.input_step = (source.size + 1) * (slots > 1)
         source = output
-        input_address, gradient_address = memory.map(source), memory.map(source)
+        kept = slots if following else 1  # nothing needs the logits of earlier groups
+        input_address, gradient_address = memory.map(source, kept), memory.map(source)
         layer.output, layer.output_gradient = input_address, gradient_address
+        layer.output_step = (source.size + 1) * (kept > 1)
         layers.append(layer)
     array = (Layer * len(layers))(*layers)
     network = Network(
@@ -154,14 +166,32 @@ def _place_parameters(layer: Layer, block: Block, to_gradient: int) -> None:
     layer.bias, layer.bias_gradient = bias, bias + to_gradient
 
 
-def _place_buffers(layer: Layer, groups: int, memory: Memory) -> None:
+def _place_buffers(layer: Layer, groups: int, slots: int, memory: Memory) -> None:
     """Give the layer memory for values that the backward pass needs."""
-    layer.z = memory.vectors(layer.outs * layer.pixels)
+    layer.z = memory.vectors(slots * layer.outs * layer.pixels)
+    layer.z_step = layer.outs * layer.pixels * (slots > 1)
     if layer.pixels == 1:
         layer.batch_inputs = memory.vectors(groups * (layer.taps + memory.lanes))
         layer.batch_gradients = memory.vectors(groups * layer.outs)
     if not layer.tiled:
-        layer.slope = memory.vectors(layer.outs * layer.windows * layer.window_size)
+        size = layer.outs * layer.windows * layer.window_size
+        layer.slope, layer.slope_step = memory.vectors(slots * size), size * (slots > 1)
+
+
+def _place_norm(layer: Layer, norm: Norm, slots: int, to_gradient: int, memory: Memory) -> None:
+    """Give the layer the parameters, the running statistics and the memory of its batch norm."""
+    weight, bias = norm.weight.data_ptr(), norm.bias.data_ptr()
+    mean, variance, batches = norm.running_mean, norm.running_var, norm.num_batches_tracked
+    layer.norm_weight, layer.norm_weight_gradient = weight, weight + to_gradient
+    # The mean of the batch is subtracted. So the convolution's bias has the gradient zero.
+    layer.norm_bias, layer.norm_bias_gradient, layer.bias_gradient = bias, *[bias + to_gradient] * 2
+    layer.running_mean, layer.running_variance = (
+        cast(Tensor, statistic).data_ptr() for statistic in (mean, variance)
+    )
+    layer.batches_tracked = cast(Tensor, batches).data_ptr()
+    layer.norm_epsilon, layer.norm_momentum = norm.eps, cast(float, norm.momentum)
+    layer.unnormed = memory.vectors(slots * layer.outs * layer.pixels)
+    layer.channels = memory.floats(layer.outs * CHANNEL_FLOATS).data_ptr()
 
 
 def _describe_convolution(

@@ -56,11 +56,11 @@ def test_a_plan_shows_arms_by_their_names_however_they_are_written(small_file: P
 
 
 def test_a_plan_says_which_arms_the_loop_trains_and_why(small_file: Path) -> None:
-    small_file.write_text(SMALL.replace("factors: {", "factors: {batch_norm: [false, true], "))
+    small_file.write_text(SMALL.replace("factors: {", "factors: {precision: [float32, bfloat16], "))
     done = ablate("plan", "small.yaml", cwd=small_file.parent)
     assert done.returncode == 0, done.stderr
     assert (
-        "the torch loop, not the faster lanes engine, trains batch_norm=true: it does not support BatchNorm2d"
+        "the torch loop, not the faster lanes engine, trains precision=bfloat16: it does not compute in bfloat16"
         in done.stdout
     )
 

@@ -356,14 +356,8 @@ def test_a_batch_that_cannot_be_is_refused_and_nothing_is_trained(batch, error, 
     assert torch.equal(flat(lanes.model), start)
 
 
-@pytest.mark.parametrize(
-    ("keywords", "reason"),
-    [
-        ({"batch_norm": True}, "it does not support BatchNorm2d"),
-    ],
-)
-def test_what_is_not_covered_says_why_and_gets_the_loop(keywords, reason):
-    run = run_of(keywords)
+def test_what_is_not_covered_says_why_and_gets_the_loop():
+    run, reason = run_of({}, precision="bfloat16"), "it does not compute in bfloat16"
     assert reason in str(reason_against(run, DIGITS, CPU))
     assert choose_trainer(run, DIGITS, CPU).name == "loop"
     with pytest.raises(ValueError, match=reason):

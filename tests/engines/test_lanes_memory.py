@@ -40,6 +40,7 @@ NETWORKS = {
         "dropout": 0.3,
     },
     "global average": {"head": "global_average", "kernel_size": 7, "padding": [3, 3]},
+    "batch norm": {"batch_norm": True, "kernel_size": [3, 5], "pooling": "max", "activation": "tanh"},
     "a last convolution of one pixel": {"conv_layers": 3, "kernel_size": [5, 5, 5], "padding": [2, 0, 0]},
 }  # fmt: skip
 
@@ -90,7 +91,11 @@ def scratch(trainer: LanesTrainer) -> Iterator[tuple[int, int]]:
     lanes = trainer._library.lanes()
     yield trainer._network.gradients, trainer._network.parameter_count
     for layer, _ in trainer._layers:
-        yield layer.z, layer.outs * layer.pixels * lanes
+        slots = -(-37 // lanes) if layer.z_step else 1
+        yield layer.z, slots * layer.outs * layer.pixels * lanes
+        if layer.unnormed:
+            yield layer.unnormed, slots * layer.outs * layer.pixels * lanes
+            yield layer.channels, layer.outs * lanes_tables.CHANNEL_FLOATS
         if layer.slope:
             yield layer.slope, layer.outs * layer.windows * layer.window_size * lanes
         if layer.input_gradient:

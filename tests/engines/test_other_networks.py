@@ -90,9 +90,7 @@ def test_lanes_train_what_they_cover_like_the_loop(model: str, keywords: dict[st
 @pytest.mark.parametrize(
     ("model", "keywords", "reason"),
     [
-        ("alexnet", {"batch_norm": True}, "it does not support BatchNorm2d"),
         ("alexnet", {"head": "global_average"}, "it does not support Dropout, or not in this position"),
-        ("vgg", {"batch_norm": True}, "it does not support BatchNorm2d"),
         ("nin", {}, "it does not support Dropout, or not in this position"),
         ("googlenet", {}, "it does not support padding, dilation, ceil_mode or divisor_override in pooling"),
     ],
