@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -37,9 +38,7 @@ class Grid:
         A single nuisance gets evenly (log-)spaced values. Several nuisances get scrambled Sobol points. The
         list includes the arm's own values, unless one lies outside a range that has a condition.
         """
-        if not self.trials or not self.ranges:
-            return [{}]
-        return self._space_points() if len(self.ranges) == 1 else self._scatter_points()
+        return [dict(point) for point in self._points]
 
     def find_point_beyond(self, side: Side, steps: int) -> dict[str, float] | None:
         """Find the point `steps` grid steps outside a single nuisance's range. None if it is impossible."""
@@ -56,6 +55,12 @@ class Grid:
         point = {name: self._round(name, value)}
         # A point with a learning rate below zero or a dropout of one, for example, is impossible.
         return point if self.possible(point) else None
+
+    @cached_property
+    def _points(self) -> list[dict[str, float]]:
+        if not self.trials or not self.ranges:
+            return [{}]
+        return self._space_points() if len(self.ranges) == 1 else self._scatter_points()
 
     def _space_points(self) -> list[dict[str, float]]:
         ((name, span),) = self.ranges.items()

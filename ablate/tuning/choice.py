@@ -111,7 +111,8 @@ class _Pool:
         if self._failed[arm, pooled].any():
             return False
         gain = self._scores[arm, own] - self._scores[arm, pooled]
-        clear = gain.mean() > STANDARD_ERRORS * max(self._typical, stats.sem(gain))
+        error = max(self._typical, float(_compute_standard_error(gain)))
+        clear = gain.mean() > STANDARD_ERRORS * error
         return bool(clear) and (own in self._sound or self._differs_from_others(arm, own, "less"))
 
     @staticmethod
@@ -149,7 +150,7 @@ class _Pool:
             for (arm, name), scores in self._scores.items()
             if name != pooled and not (self._failed[arm, name] | self._failed[arm, pooled]).any()
         ]
-        return float(np.median(stats.sem(gains, axis=1))) if gains else 0.0
+        return float(np.median(_compute_standard_error(np.array(gains)))) if gains else 0.0
 
     def _differs_from_others(self, arm: str, name: str, direction: str) -> bool:
         """Whether this arm fails at this point clearly more (`greater`) or less often than other arms."""
@@ -158,6 +159,12 @@ class _Pool:
         there = np.concatenate(others) if others else np.array([], dtype=bool)
         p = _test_failures(int(here.sum()), len(here), int(there.sum()), len(there), direction)
         return p <= ARM_LEVEL
+
+
+def _compute_standard_error(gains: np.ndarray) -> np.ndarray:
+    """Compute the mean's standard error over the last axis. `scipy.stats.sem` takes ten times as long."""
+    error: np.ndarray = gains.std(axis=-1, ddof=1) / np.sqrt(gains.shape[-1])
+    return error
 
 
 def _test_failures(failures: int, runs: int, other_failures: int, other_runs: int, direction: str) -> float:

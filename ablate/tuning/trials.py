@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import NamedTuple
 
 from ablate.design.grid import Grid, Side
 from ablate.study.seed_looks import MAX_SEEDS
@@ -16,8 +17,7 @@ Point = dict[str, float]
 """One value for each nuisance: a parameter, such as the learning rate, that is tuned in every arm."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trial:
+class Trial(NamedTuple):
     """A run that tries one point in one arm on one seed."""
 
     arm: str
