@@ -24,7 +24,7 @@ from ablate.bench.contenders import (
     make_run,
     measure_arithmetic_rate,
 )
-from ablate.bench.peer import Epoch, Peer, lay_out_files
+from ablate.bench.peer import Epoch, Peer, has_torchvision, lay_out_files
 from ablate.bench.results import Result, compute_results
 from ablate.bench.rounds import Round, measure, start_round
 from ablate.bench.whole import count_examples, run_study
@@ -160,6 +160,10 @@ class Bench:
             sentences.append(
                 "Fashion-MNIST is not on this machine: random noise of its shape and size was used. The time "
                 "of a step does not depend on the pixels. Runs through a study's workers are left out."
+            )
+        if not has_torchvision():
+            sentences.append(
+                "torchvision is not installed. D2L's loop reads each image by the same steps without it."
             )
         if self._extent.images < FULL.images:
             sentences.append(f"Epochs of {self._extent.images:,} images: do not quote these results.")

@@ -6,13 +6,15 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing import connection, get_context, set_start_method
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
-from torch.utils.data import DataLoader, Subset
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from ablate.data import by_torchvision, official
 from ablate.data.datasets import DATASETS
@@ -23,6 +25,8 @@ BATCH_SIZE = 256
 LEARNING_RATE = 0.9
 LOADER_WORKERS = 4
 PATIENCE_SECONDS = 30
+Example = tuple[Tensor, int]
+"""An image `(1, 28, 28)` and its label."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +47,7 @@ def train_as_in_d2l(root: Path, images: int, test_images: int, device: torch.dev
     The loop does exactly what D2L's loop does. It uses torch's default number of threads and a data loader.
     It reads loss and accuracy at every step, and evaluates on the test images after every epoch.
     """
-    torchvision = by_torchvision.import_torchvision()
-    to_tensor = torchvision.transforms.ToTensor()
-    train_data = torchvision.datasets.FashionMNIST(root, train=True, transform=to_tensor)
-    test_data = torchvision.datasets.FashionMNIST(root, train=False, transform=to_tensor)
+    train_data, test_data = open_fashion_mnist(root)
     if images < len(train_data):
         train_data, test_data = Subset(train_data, range(images)), Subset(test_data, range(test_images))
     # D2L uses four workers on any machine. On fewer cores, torch warns about this number.
@@ -96,6 +97,45 @@ def train_as_in_d2l(root: Path, images: int, test_images: int, device: torch.dev
                 x, y = x.to(device), y.to(device)
                 test_correct += (net(x).argmax(dim=1) == y).sum().item()
         yield Epoch(examples=examples, seconds=time.perf_counter() - started, step_seconds=step_seconds)
+
+
+def open_fashion_mnist(root: Path) -> tuple[Dataset[Example], Dataset[Example]]:
+    """Open the training and the test images, with torchvision if it is installed."""
+    if not has_torchvision():
+        return ImagesOneByOne(root, "train"), ImagesOneByOne(root, "t10k")
+    torchvision = by_torchvision.import_torchvision()
+    to_tensor = torchvision.transforms.ToTensor()
+    train_data = torchvision.datasets.FashionMNIST(root, train=True, transform=to_tensor)
+    return train_data, torchvision.datasets.FashionMNIST(root, train=False, transform=to_tensor)
+
+
+def has_torchvision() -> bool:
+    """Whether torchvision is installed."""
+    return find_spec("torchvision") is not None
+
+
+class ImagesOneByOne(Dataset[Example]):
+    """Fashion-MNIST as torchvision gives it, for a machine without torchvision.
+
+    Each image takes the same steps as in torchvision's FashionMNIST and ToTensor: from the array to a Pillow
+    image, to an array, and to a tensor `(1, 28, 28)` from 0 to 1.
+    """
+
+    def __init__(self, root: Path, part: str) -> None:
+        """Read the decompressed files of a part, "train" or "t10k"."""
+        raw = root / official.FOLDERS["fashion_mnist"] / "raw"
+        images = official.decode_idx((raw / f"{part}-images-idx3-ubyte").read_bytes())
+        labels = official.decode_idx((raw / f"{part}-labels-idx1-ubyte").read_bytes())
+        self._images, self._labels = torch.from_numpy(images.copy()), torch.from_numpy(labels.copy())
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Example:
+        image = Image.fromarray(self._images[index].numpy(), mode="L")
+        pixels = torch.from_numpy(np.array(image, np.uint8, copy=True))
+        pixels = pixels.view(image.size[1], image.size[0], 1).permute(2, 0, 1).contiguous()
+        return pixels.to(torch.get_default_dtype()).div(255), int(self._labels[index])
 
 
 class Peer:

@@ -17,12 +17,13 @@ import torch
 from ablate.bench import bench, contenders, whole
 from ablate.bench.bench import PEER, Bench
 from ablate.bench.contenders import CohortBlock, Contender, Extent, count_training_flops, make_run
-from ablate.bench.peer import Peer, lay_out_files
+from ablate.bench.peer import Peer, lay_out_files, open_fashion_mnist
 from ablate.bench.results import compute_results, lay_out_sections
 from ablate.bench.whole import count_examples
 from ablate.cli import doctor
 from ablate.cli.main import main
 from ablate.data import by_torchvision, official, sources
+from ablate.data.datasets import DATASETS
 from ablate.engines import lanes_library
 from ablate.engines.loop import LoopTrainer
 from ablate.errors import AblateError
@@ -191,6 +192,26 @@ def test_without_data_noise_of_the_same_shape_and_size_stands_in(tmp_path: Path)
         assert read.data.shape == (count, 28, 28)
         assert sorted(read.targets.unique().tolist()) == list(range(10))
         assert 100 < read.data.float().mean() < 155
+
+
+def test_without_torchvision_d2ls_loop_reads_the_same_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "ablate.bench.peer.DATASETS",
+        {"fashion_mnist": replace(DATASETS["fashion_mnist"], train_images=20, test_images=9)},
+    )
+    lay_out_files(None, tmp_path)
+    torchvisions = open_fashion_mnist(tmp_path)
+    monkeypatch.setattr("ablate.bench.peer.has_torchvision", lambda: False)
+    own = open_fashion_mnist(tmp_path)
+    assert [len(each) for each in own] == [len(each) for each in torchvisions] == [20, 9]
+    for ours, theirs in zip(own, torchvisions, strict=True):
+        for (image, label), (expected, expected_label) in zip(
+            map(ours.__getitem__, range(len(ours))), map(theirs.__getitem__, range(len(theirs))), strict=True
+        ):
+            assert torch.equal(image, expected)
+            assert label == expected_label
 
 
 def test_d2ls_loop_trains_an_epoch_in_a_process_that_ends(tmp_path: Path) -> None:
