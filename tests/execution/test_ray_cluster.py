@@ -12,6 +12,7 @@ from ablate.errors import AblateError
 from ablate.execution.executor import Conditions
 from ablate.execution.workers import LocalProcesses, ThisProcess, Workers
 from ablate.experiment.events import Advanced
+from ablate.report.evidence import gather
 from tests.commands import ROOT, ablate
 from tests.conftest import SMALL
 from tests.experiment.test_conduct import conduct, conducting, runs_csv
@@ -56,6 +57,20 @@ def test_one_process_local_processes_and_a_cluster_give_the_same_bytes(nodes, sm
     assert len({runs_csv(folder) for folder in folders}) == 1
     for name in ("checkpoints/pooling-max.pt", "predictions/pooling-max-1.npz", "tables/metrics.csv"):
         assert len({(folder.path / name).read_bytes() for folder in folders}) == 1, name
+
+
+def test_a_study_with_looks_stops_after_the_same_seeds_wherever_it_trains(
+    nodes, small, tmp_path: Path
+) -> None:
+    """The first look ends nothing, because three seeds show too little. The study ends before the last one."""
+    activation = ("factors={activation: [relu, tanh]}", "baseline={activation: tanh}")
+    spec = small(*FEW, *activation, "recipe.epochs=2", "seeds={looks: [3, 8, 14, 30], spending: linear}")
+    homes = {"here": here, "processes": lambda given, _: LocalProcesses(given, 2), "cluster": joined(nodes)}
+    folders = [conduct(spec, tmp_path / name, home)[1] for name, home in homes.items()]
+    assert len({runs_csv(folder) for folder in folders}) == 1
+    looks = gather(folders[0].path).tables["looks"]["look_seeds"]
+    assert 3 < looks.max() < 30
+    assert runs_csv(folders[0]).count(b",complete,") == 2 * looks.max()
 
 
 def test_cohorts_are_tasks_too_and_none_is_larger_than_a_gpu_trains_at_once(

@@ -122,15 +122,23 @@ class Slow(Stub):
             yield outcome
 
 
+LOOKS = ("seeds={looks: [3, 5, 8, 30]}", "tuning.trials=0")
+
+
+@pytest.mark.parametrize(("name", "overrides"), [("together", ()), ("looks", LOOKS)])
 def test_hosts_share_the_runs_of_a_study_and_repeat_none(
-    server: Server, small, tmp_path: Path, alone: bytes
+    server: Server, small, tmp_path: Path, name: str, overrides: tuple[str, ...]
 ) -> None:
+    """With several looks, all hosts stop after the same seeds, although each decides for itself."""
+    spec = small(f"name={name}", *overrides)
+    alone = runs_csv(conduct(small(*overrides), tmp_path / "alone", Stub())[1])
+    if overrides:
+        assert 2 * 3 < alone.count(b",complete,") < 2 * 30
     parts: list[bytes] = []
     stubs = [Slow() for _ in range(3)]
-    spec = small("name=together")
 
     def host(number: int) -> None:
-        store = PostgresqlRecord(server.url, "together")
+        store = PostgresqlRecord(server.url, name)
         with conducting(spec, tmp_path / f"host{number}", stubs[number], store) as (conducted, folder, _):
             list(conducted.run_phases())
             folder.write_tables(conducted.make_tables())
@@ -145,7 +153,7 @@ def test_hosts_share_the_runs_of_a_study_and_repeat_none(
     assert sum(bool(stub.ran) for stub in stubs) > 1
     ran = [run for stub in stubs for run in stub.ran]
     assert len(ran) == len(set(ran))
-    assert all(len(keys) == len(set(keys)) for keys in trials(server.url, "together").values())
+    assert all(len(keys) == len(set(keys)) for keys in trials(server.url, name).values())
 
 
 def test_the_claims_of_a_dead_host_are_free_at_once(server: Server) -> None:
