@@ -48,7 +48,7 @@ def train_as_in_d2l(root: Path, images: int, test_images: int, device: torch.dev
     It reads loss and accuracy at every step, and evaluates on the test images after every epoch.
     """
     train_data, test_data = open_fashion_mnist(root)
-    if images < len(train_data):
+    if images < DATASETS["fashion_mnist"].train_images:
         train_data, test_data = Subset(train_data, range(images)), Subset(test_data, range(test_images))
     # D2L uses four workers on any machine. On fewer cores, torch warns about this number.
     warnings.filterwarnings("ignore", message="This DataLoader will create")

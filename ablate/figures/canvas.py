@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from PIL import Image
 
 from ablate.formatting import spell_keyword
 
@@ -111,10 +113,21 @@ def render(figure: Figure) -> tuple[bytes, bytes]:
         # engine "none" instead of None, savefig would still draw each file twice.
         layout.execute(figure)
         figure.set_layout_engine(None)
-    png, svg = io.BytesIO(), io.BytesIO()
-    figure.savefig(png, format="png", metadata={"Software": None}, facecolor="white")
+    svg = io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None}, facecolor="white")
-    return png.getvalue(), svg.getvalue()
+    return _render_png(figure), svg.getvalue()
+
+
+def _render_png(figure: Figure) -> bytes:
+    # With at most 256 colours, the figures of the published reports take 3.0 MB instead of 8.4 MB, and look
+    # the same. Every report.html contains them again.
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
+    png = io.BytesIO()
+    dpi = (figure.dpi, figure.dpi)
+    pixels.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(png, "PNG", dpi=dpi)
+    return png.getvalue()
 
 
 def draw_mean_lines(axes: Axes, data: pd.DataFrame, x: str, y: str, styles: Styles, **options: Any) -> None:

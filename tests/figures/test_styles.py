@@ -1,15 +1,25 @@
 """One arm looks alike in all figures of a report, and figures say what they leave out."""
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ablate.figures import points, registry
-from ablate.figures.canvas import create_panel, format_accuracy_axis, make_styles, wrap_label
+from ablate.figures.canvas import (
+    create_grid,
+    create_panel,
+    format_accuracy_axis,
+    make_styles,
+    render,
+    wrap_label,
+)
 from ablate.figures.cost_figures import draw_accuracy_throughput
 from ablate.records.tables import make_frame
 from ablate.report.cautions import list_tuning_rows
@@ -205,3 +215,16 @@ def test_the_labels_of_an_accuracy_axis_are_not_rounded(limits: tuple[float, flo
     figure.draw_without_rendering()
     shown = [float(label.get_text().rstrip("%")) for label in axes.get_yticklabels()]
     assert shown == pytest.approx((axes.get_yticks() * 100).tolist())
+
+
+def test_a_png_looks_the_same_with_at_most_256_colours() -> None:
+    figure, axes = create_grid(1, 1, width=3, height=2)
+    axes[0].fill_between(range(9), range(9), alpha=0.3)
+    axes[0].imshow([[0, 1], [2, 3]], cmap="viridis", extent=(0, 4, 0, 4))
+    png, _ = render(figure)
+    small = Image.open(io.BytesIO(png))
+    figure.savefig(drawn := io.BytesIO(), format="png", dpi=160)
+    whole = np.asarray(Image.open(drawn).convert("RGB"), int)
+    assert small.mode == "P"
+    assert small.info["dpi"] == pytest.approx((160, 160), abs=0.1)
+    assert np.abs(np.asarray(small.convert("RGB"), int) - whole).mean() < 0.2

@@ -30,6 +30,7 @@ EXPECTED = (
     "numpy",
     "packaging",
     "pandas",
+    "pillow",
     "psutil",
     "pytest",
     "pytest-timeout",
