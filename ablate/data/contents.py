@@ -3,10 +3,19 @@
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ablate.data.hugging_face import contains_tables, is_table_with_images, open_saved, open_tables, was_saved
+from ablate.data.class_names import show
+from ablate.data.hub_cache import open_from_hub, tell_snapshot
+from ablate.data.hugging_face import (
+    OpenSet,
+    contains_tables,
+    is_table_with_images,
+    open_saved,
+    open_tables,
+    was_saved,
+)
 from ablate.data.image_cache import hash_files
 from ablate.data.image_folders import ImageFolder, list_image_folder
 from ablate.data.image_tables import find_metadata, list_image_table
@@ -50,8 +59,7 @@ def read_contents(place: Place) -> Contents:
         ValueError: there is no such folder or table, or there are not two classes with enough images.
         OSError: a folder or a file cannot be read.
     """
-    root = Path(place.path)
-    listed, hashes = _list_own_images(place)
+    root, listed, hashes = _list_own_images(place)
     checksums = tuple(hashes[file] for file in listed.files)
     contents = Contents(listed=listed, checksums=checksums, sha256=_hash_contents(root, listed, hashes))
     _latest.clear()
@@ -68,16 +76,27 @@ def recall_contents(place: Place, sha256: str) -> Contents | None:
     return contents if contents is not None and contents.sha256 == sha256 else None
 
 
-def _list_own_images(place: Place) -> tuple[ImageFolder, Mapping[Path, str]]:
-    """List the images at a place, and compute the SHA-256 of each image file."""
-    path = Path(place.path)
+def _list_own_images(place: Place) -> tuple[Path, ImageFolder, Mapping[Path, str]]:
+    """List the images at a place, and compute the SHA-256 of each image file. Return their folder, too."""
+    if not place.hub:
+        return Path(place.path), *_list_below(Path(place.path), place)
+    found = open_from_hub(place.path, place.config)
+    if isinstance(found, OpenSet):
+        return Path(place.path), *list_stored_images(place, found)
+    listed, hashes = _list_below(found, place)
+    told = tell_snapshot(place.path, found)
+    return found, replace(listed, read_as=(told, *listed.read_as)), hashes
+
+
+def _list_below(path: Path, place: Place) -> tuple[ImageFolder, Mapping[Path, str]]:
+    """List the images at a path."""
     if was_saved(path):
         return list_stored_images(place, open_saved(path))
     tables = find_metadata(path) if path.is_dir() else []
     if is_table_with_images(path) if path.is_file() else not tables and contains_tables(path):
-        return list_stored_images(place, open_tables(path, place.config))
+        return list_stored_images(place, open_tables(path, place.config, place.path if place.hub else None))
     if told := [key for key in ("config", "image", "label") if getattr(place, key) is not None]:
-        raise ValueError(f"{path}: has no images inside tables: remove the key {told[0]}")
+        raise ValueError(f"{show(place.path)}: has no images inside tables: remove the key {told[0]}")
     from_table = path.is_file() or tables
     listed = list_image_table(tables or [path]) if from_table else list_image_folder(path)
     return listed, hash_files(path, listed.files)

@@ -1,6 +1,7 @@
 """What a study must know about a data set before loading it: name, counts, shape, classes."""
 
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +24,11 @@ from ablate.data.place import Place
 
 FOLDER = "folder"
 """The data set name for a user's own images, which are in one folder per class or listed in a table."""
-
+HUB = "hub"
+"""The data set name for a data set of Hugging Face's hub that is in the cache of Hugging Face's libraries."""
+OWN = (FOLDER, HUB)
+HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
+"""A data set's name on the hub: `owner/name`, or `name` alone for the oldest ones."""
 
 OWN_IMAGES_HELD_OUT = 6
 """By default, one in this many of a user's own training images is held out for validation."""
@@ -95,7 +100,10 @@ class FolderContents(BaseModel):
 
 
 class DatasetSpec(BaseModel):
-    """The data set of a study: a known data set's name, or `{name: folder, path: …}` for a user's images."""
+    """The data set of a study: a known data set's name, or `{name: folder, path: …}` for a user's images.
+
+    `{name: hub, path: owner/name}` is a data set of Hugging Face's hub that is in the cache.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -123,15 +131,19 @@ class DatasetSpec(BaseModel):
         raw = {"name": raw} if isinstance(raw, str) else raw
         if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
             raise ValueError(f"{raw!r} is not a data set: write a name, or {{name: folder, path: …}}")  # noqa: TRY004
-        known = [*DATASETS, FOLDER]
-        if raw["name"] not in known:
-            near = difflib.get_close_matches(raw["name"], known, n=1)
+        name, path, known = raw["name"], raw.get("path"), [*DATASETS, *OWN]
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
             told = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-            raise ValueError(f"'{raw['name']}' is not known: {told}")
-        if raw["name"] != FOLDER and len(raw) > 1:
-            raise ValueError(f"{raw['name']} takes no keys but its name: write dataset: {raw['name']}")
-        if raw["name"] == FOLDER and not raw.get("path"):
+            if "/" in name and HUB_NAME.fullmatch(name):
+                told = f"did you mean {{name: hub, path: {name}}}?"
+            raise ValueError(f"'{name}' is not known: {told}")
+        if name not in OWN and len(raw) > 1:
+            raise ValueError(f"{name} takes no keys but its name: write dataset: {name}")
+        if name == FOLDER and not path:
             raise ValueError("a folder needs its path: write {name: folder, path: …}")
+        if name == HUB and not (isinstance(path, str) and HUB_NAME.fullmatch(path)):
+            raise ValueError("a data set of the hub needs its name: write {name: hub, path: owner/name}")
         return raw
 
     @model_validator(mode="after")
@@ -155,7 +167,11 @@ class DatasetSpec(BaseModel):
 
     def __str__(self) -> str:
         """The name for sentences. For a user's own images, this is the name of their folder."""
-        return self.name if self.path is None else Path(self.path).name
+        if self.path is None:
+            return self.name
+        if self.name == HUB:
+            return self.path if "/" in self.path else f"hub/{self.path}"
+        return Path(self.path).name
 
     def choose_validation(self, given: int | None) -> dict[str, Any]:
         """Choose how many of a user's own images are for validation. Return changed fields of the study.
@@ -181,10 +197,17 @@ class DatasetSpec(BaseModel):
         return {}
 
     @property
+    def is_relative(self) -> bool:
+        """Whether the user's own images are searched from the current folder."""
+        return self.name == FOLDER and self.path is not None and not Path(self.path).is_absolute()
+
+    @property
     def place(self) -> Place:
         """Where the user's own images are."""
         assert self.path is not None
-        return Place(path=self.path, config=self.config, image=self.image, label=self.label)
+        return Place(
+            path=self.path, hub=self.name == HUB, config=self.config, image=self.image, label=self.label
+        )
 
     @property
     def uses_validation_folder(self) -> bool:

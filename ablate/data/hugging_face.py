@@ -5,8 +5,9 @@ import logging
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,8 @@ DEEPEST = 3
 """Tables are searched in folders down to this depth."""
 SAVED = (("dataset_dict.json",), ("state.json", "dataset_info.json"))
 """Files by which `load_from_disk` recognises a folder that `save_to_disk` wrote."""
-HUB_NAME = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
-"""A data set's name on the hub: `owner/name`, or `name` alone for the oldest ones."""
 SHARD = re.compile(r"(?P<before>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<after>.*)")
 POINTER = b"version https://git-lfs"
-LIBRARY = "datasets>=4"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +31,8 @@ class OpenSet:
     splits: Mapping[str, Any]
     """By split, a `Dataset` or an `IterableDataset` of the library."""
     told: tuple[str, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """How many rows each split has, if the data set's README says it."""
 
 
 def was_saved(folder: Path) -> bool:
@@ -68,8 +68,9 @@ def open_tables(path: Path, config: str | None, name: str | None = None) -> Open
             return OpenSet(splits=dict(splits), told=(f"The images are inside {show(path.name)}.",))
         config = _choose_config(name or str(path), library.get_dataset_config_names(str(path)), config, path)
         splits = dict(library.load_dataset(str(path), config, **as_is))
+        counts = _count_listed(path, splits, name)
     several = f", configuration {config}" if config not in (None, "default") else ""
-    return OpenSet(splits=splits, told=(f"The images are inside tables{several}.",))
+    return OpenSet(splits=splits, told=(f"The images are inside tables{several}.",), counts=counts)
 
 
 @contextlib.contextmanager
@@ -90,6 +91,7 @@ def work_offline(place: str | Path) -> Iterator[Any]:
     config = datasets.config
     offline = {config: ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"), constants: ("HF_HUB_OFFLINE",)}
     before = [(module, name, getattr(module, name)) for module, names in offline.items() for name in names]
+    _avoid_semaphores()
     bars, level = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
     try:
         for module, name, _ in before:
@@ -107,6 +109,17 @@ def work_offline(place: str | Path) -> Iterator[Any]:
         datasets.logging.set_verbosity(level)
         if bars:
             datasets.enable_progress_bars()
+
+
+def _avoid_semaphores() -> None:
+    """Let progress bars be locked by threads alone.
+
+    tqdm's own lock is also for processes. At the end of `run`, Python would warn of its semaphores.
+    """
+    from tqdm import tqdm
+
+    if not hasattr(tqdm, "_lock"):
+        tqdm.set_lock(threading.RLock())
 
 
 def _get_library_error() -> type[Exception]:
@@ -144,7 +157,7 @@ def _refuse_incomplete(path: Path, name: str | None) -> None:
     Raises:
         ValueError: a part is missing. The library would read the other parts without a word.
     """
-    remedy = f": run hf download {name} --repo-type dataset" if name else ": add it"
+    remedy = _get_remedy(name)
     files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.suffix in TABLES)
     for file in files:
         if not file.exists():
@@ -157,6 +170,25 @@ def _refuse_incomplete(path: Path, name: str | None) -> None:
                 shard = f"{found['before']}-{number:05}-of-{found['count']}"
                 if not any(other.name.startswith(shard) for other in files if other.parent == file.parent):
                     raise ValueError(f"{show(file.parent)}: the part {shard} is missing{remedy}")
+
+
+def _count_listed(path: Path, splits: Mapping[str, Any], name: str | None) -> dict[str, int]:
+    """Return how many rows each split has by the data set's README.
+
+    Raises:
+        ValueError: a split is missing. The library would read the others without a word.
+    """
+    listed = next(iter(splits.values())).info.splits or {}
+    for split in listed:
+        if split not in splits:
+            raise ValueError(
+                f"{show(name or path)}: the split {split} of its README is missing{_get_remedy(name)}"
+            )
+    return {split: about.num_examples for split, about in listed.items() if about.num_examples}
+
+
+def _get_remedy(name: str | None) -> str:
+    return f": run hf download {name} --repo-type dataset" if name else ": add it"
 
 
 def contains_tables(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ablate.cache import locate_cache
 from ablate.data.by_torchvision import TORCHVISION, import_torchvision_datasets, read_by_torchvision
-from ablate.data.datasets import FOLDER, DatasetSpec
+from ablate.data.datasets import OWN, DatasetSpec
 from ablate.data.digits import read_digits
 from ablate.data.emnist import EMNIST, contains_emnist, read_emnist
 from ablate.data.images import Images
@@ -43,7 +43,7 @@ def find_root(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) ->
 
 def needs_root(dataset: DatasetSpec) -> bool:
     """Whether the data set is in a folder of data sets. The digits and a user's own images are not."""
-    return dataset.name not in ("digits", FOLDER)
+    return dataset.name not in ("digits", *OWN)
 
 
 def read_images(dataset: DatasetSpec, root: Path | None) -> Images:
@@ -54,7 +54,7 @@ def read_images(dataset: DatasetSpec, root: Path | None) -> Images:
     """
     if dataset.name == "digits":
         return read_digits()
-    if dataset.name == FOLDER:
+    if dataset.name in OWN:
         return read_own_images(dataset)
     if root is None:
         raise DataError(f"{dataset}: no folder contains it: pass one with --data-dir or ABLATE_DATA")

@@ -1,7 +1,7 @@
 """List images that are inside the tables of a data set, as Hugging Face's `datasets` library stores them."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +38,7 @@ def list_stored_images(place: Place, opened: OpenSet) -> tuple[ImageFolder, dict
     with work_offline(root):
         columns = choose_columns(root, next(iter(splits.values())).features, place.image, place.label)
     stored = StoredImages(place=root, splits=splits, columns=columns)
-    rows = _read_rows(stored, parts)
+    rows = _read_rows(stored, parts, opened.counts)
     cautions = [f"Left out: the split {name}, whose name is no part of a data set." for name in left_out]
     for name in [name for name, count in rows.unlabelled.items() if count]:
         caution = _leave_out_unlabelled(root, name, parts, rows)
@@ -70,12 +70,19 @@ def list_stored_images(place: Place, opened: OpenSet) -> tuple[ImageFolder, dict
     return listed, rows.hashes
 
 
-def _read_rows(stored: StoredImages, parts: Mapping[str, str]) -> _Rows:
+def _read_rows(stored: StoredImages, parts: Mapping[str, str], listed: Mapping[str, int]) -> _Rows:
+    """Read all rows. `listed` is how many rows each split has by the data set's README.
+
+    Raises:
+        ValueError: a split has fewer rows than listed, or a label is not the number of a class.
+    """
     rows = _Rows()
-    counts = {name: getattr(split, "num_rows", 0) for name, split in stored.splits.items()}
+    known = {name: getattr(split, "num_rows", listed.get(name, 0)) for name, split in stored.splits.items()}
+    counts: Counter[str] = Counter()
     for done, (file, value, content) in enumerate(stored.read()):
-        tell_progress("reading", done, max(sum(counts.values()), done + 1))
+        tell_progress("reading", done, max(sum(known.values()), done + 1))
         split = file.parts[0]
+        counts[split] += 1
         rows.unlabelled.setdefault(split, 0)
         label = read_label(stored.columns, value, f"{stored.place}: {file}")
         if label is None:
@@ -83,6 +90,12 @@ def _read_rows(stored: StoredImages, parts: Mapping[str, str]) -> _Rows:
             continue
         rows.hashes[file] = hashlib.sha256(content).hexdigest()
         rows.parts.setdefault(parts[split], {}).setdefault(label, []).append(file)
+    for split, count in counts.items():
+        if count != listed.get(split, count):
+            raise ValueError(
+                f"{stored.place}: {split}: has {format_count(count, 'row')}, but its README lists "
+                f"{listed[split]:,}: get it again"
+            )
     return rows
 
 

@@ -74,8 +74,7 @@ def _describe_commands(evidence: Evidence) -> dict[str, str]:
     the folder in which the study was run, because a study names packages and images relative to it.
     """
     study, plugins = evidence.study, evidence.provenance.plugins
-    own_images = study.dataset.path is not None and not Path(study.dataset.path).is_absolute()
-    if not plugins and not own_images:
+    if not plugins and not study.dataset.is_relative:
         return {"place": "in the folder of the report", "folder": ".", "study_file": "study.yaml"}
     folder = f"reports/{study.name}"
     return {
