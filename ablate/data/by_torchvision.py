@@ -23,12 +23,12 @@ TORCHVISION: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "cifar10": ("CIFAR10", [{"train": True}, {"train": False}]),
     "cifar100": ("CIFAR100", [{"train": True}, {"train": False}]),
 }
-"""The data sets that torchvision downloads: the name of its class, and the arguments for each part.
+"""For each data set that torchvision downloads: torchvision's class, and its arguments for each part.
 
 torchvision also reads these data sets, except EMNIST.
 """
 _KEPT_ALIVE: list[object] = []
-"""Objects that declare operators. torch forgets an operator when its object is deleted."""
+"""Objects that declare operators. torch forgets an operator when the object that declared it is deleted."""
 
 
 def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:

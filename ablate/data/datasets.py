@@ -44,7 +44,7 @@ class DatasetFacts:
     image_shape: tuple[int, int, int] = (1, 28, 28)
     classes: int = 10
     typical_spread: float | None = None
-    """The accuracy difference of two LeNets has this standard deviation over seeds. None: not measured."""
+    """The typical standard deviation over seeds of two LeNets' accuracy difference. None: not measured."""
 
     def compute_shape(self, input_size: int | None) -> tuple[int, int, int]:
         """Compute the images' shape after resizing to `input_size` pixels a side. None keeps the size."""
@@ -83,7 +83,7 @@ NEWER_KEYS = ("config", "image", "label")
 
 
 class FolderContents(BaseModel):
-    """The contents of an image folder when the study was first read. Changed contents are a new data set."""
+    """The contents of an image folder when the study was first read. A changed folder is a new data set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -96,7 +96,7 @@ class FolderContents(BaseModel):
     sha256: str
     """One checksum over the part, class, path and bytes of all images."""
     decoding: int = 1
-    """The version of the decoder of images. Old study files do not contain this number."""
+    """The version of ablate's image decoder. Old study files do not contain this number."""
 
 
 class DatasetSpec(BaseModel):
@@ -118,11 +118,11 @@ class DatasetSpec(BaseModel):
     validation_folder: bool = True
     """Whether to use a folder of validation images. If false, each seed draws its own validation images."""
     config: ColumnName | None = None
-    """The configuration, for a data set with the images inside tables that has several."""
+    """Which configuration to use, if a data set with the images inside its tables has several."""
     image: ColumnName | None = None
-    """The column of images, for tables with the images inside that have several."""
+    """Which column contains the images, if a table with the images inside has several such columns."""
     label: ColumnName | None = None
-    """The column of labels, for tables with the images inside that have several."""
+    """Which column contains the labels, if a table with the images inside has several such columns."""
     found: FolderContents | None = None
 
     @model_validator(mode="before")
@@ -174,7 +174,7 @@ class DatasetSpec(BaseModel):
         return Path(self.path).name
 
     def choose_validation(self, given: int | None) -> dict[str, Any]:
-        """Choose how many of a user's own images are for validation. Return changed fields of the study.
+        """Choose how many of a user's own images are for validation. Return the study's changed fields.
 
         `given` is the number in the study file, or None. If there is a folder of validation images, 0 means
         that this folder is not used.

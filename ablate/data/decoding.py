@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SAFEST_PIXELS = 100_000_000
 """Larger images are refused, because even a small file can decompress to more pixels than fit into memory."""
 ANIMATED = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
-"""Formats whose files can have several frames. A phone's JPEG (MPO) also can, but shows only one picture."""
+"""Formats whose frames are counted. A phone's JPEG (MPO) can also have several, but viewers show only one."""
 BACKGROUNDS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255)}
 PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339
 """Numbers of tags in a TIFF file."""
@@ -41,7 +41,7 @@ class Picture:
 def decode(file: Path, background: str, content: bytes | None = None) -> Picture:
     """Decode the first frame of an image. Turn it upright, and put transparent pixels on the background.
 
-    If `content` is given, it is decoded, and `file` is only the name for errors.
+    If `content` is given, these bytes are decoded, and `file` is only the name in error messages.
 
     Raises:
         DataError: the file is not an image, is damaged, or has too many pixels.
@@ -166,7 +166,7 @@ def _describe_deep(values: np.ndarray[Any, Any], mode: str, tags: Any, shared: d
 
 
 def _compose(image: "Image.Image", background: str) -> tuple["Image.Image", bool]:
-    """Convert to mode L or RGB, with transparent pixels on the background. Return whether there were any."""
+    """Convert to mode L or RGB, with transparent pixels on the background. Also return whether it had any."""
     from PIL import Image, ImageCms
 
     if image.mode == "LAB":

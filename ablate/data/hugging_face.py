@@ -26,7 +26,7 @@ POINTER = b"version https://git-lfs"
 
 @dataclass(frozen=True, kw_only=True)
 class OpenSet:
-    """A data set of the library: its rows by split, and sentences that say where they are from."""
+    """A data set of the library: its rows by split, and sentences that say where the rows are from."""
 
     splits: Mapping[str, Any]
     """By split, a `Dataset` or an `IterableDataset` of the library."""
@@ -53,7 +53,7 @@ def open_saved(folder: Path) -> OpenSet:
 
 
 def open_tables(path: Path, config: str | None, name: str | None = None) -> OpenSet:
-    """Open a Parquet or Arrow file, or a folder of such files. The library finds the splits by their names.
+    """Open a Parquet or Arrow file, or a folder of such files. The library finds the splits by file names.
 
     Raises:
         ValueError: the library is missing, or a file is damaged, or there are several configurations.
@@ -75,7 +75,7 @@ def open_tables(path: Path, config: str | None, name: str | None = None) -> Open
 
 @contextlib.contextmanager
 def work_offline(place: str | Path) -> Iterator[Any]:
-    """Give the library, which uses no network and prints nothing in this context.
+    """Import the library and yield it. In this context, it uses no network and prints nothing.
 
     Raises:
         ValueError: the library is not installed, or cannot read the data set at `place`.
@@ -128,7 +128,7 @@ def _get_library_error() -> type[Exception]:
 
 
 def _shorten(error: BaseException) -> str:
-    """Write an error of the library in one line. Its cause tells more than the error that hides it."""
+    """Write an error of the library in one line. If an error has a cause, write the cause: it says more."""
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(f"{type(error).__name__}: {error}".split())
@@ -152,10 +152,10 @@ def _choose_config(name: str, known: list[str], config: str | None, path: Path) 
 
 
 def _refuse_incomplete(path: Path, name: str | None) -> None:
-    """Refuse a data set of which parts are missing or are only pointers to large files.
+    """Refuse a data set if some of its files are missing, or are only pointers of Git LFS.
 
     Raises:
-        ValueError: a part is missing. The library would read the other parts without a word.
+        ValueError: a part is missing. The library would silently read only the other parts.
     """
     remedy = _get_remedy(name)
     files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.suffix in TABLES)

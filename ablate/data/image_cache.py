@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 MOST_ROWS = 1_000_000
-"""The cache has at most this many files and this many pictures. It drops those that were used longest ago."""
+"""The most rows of each table of the cache. Rows that were used longest ago are deleted first."""
 MOST_PIXEL_BYTES = 4 << 30
-"""The cache keeps at most this many bytes of pixels. It deletes the pixels that were used longest ago."""
+"""The most bytes of pixels in the cache. Pixels that were used longest ago are deleted first."""
 SETTLED_SECONDS = 2.0
 """The checksum of a file that changed less than this long ago is not stored.
 

@@ -72,7 +72,7 @@ def list_image_folder(path: Path) -> ImageFolder:
 def _explain_too_few_classes(root: Path, least: int) -> str:
     """Write why a table or a folder does not have two classes with at least `least` images."""
     if root.is_file():
-        return f"{root}: all images for training have the same label: it needs at least two labels"
+        return f"{root}: all images for training have the same label: add images with another label"
     return (
         f"{root}: is not a folder with a folder of images for each class: it needs at least two, each with "
         f"at least {least} images (.png, .jpg, .gif, .tif and others that Pillow reads)"
@@ -204,8 +204,8 @@ def _sort_by_split(path: Path, tree: Tree, splits: Mapping[str, str]) -> Sorted:
         else:
             beside["/".join(map(show, image.folders[:1])) or "the folder itself"] += 1
     cautions = [
-        f"Left out: {format_count(count, 'image')} in {place}, which stand in no class of the training, "
-        "validation or test images."
+        f"Left out: {format_count(count, 'image')} in {place}, which are not in a class folder for "
+        "training, validation or testing."
         for place, count in beside.items()
     ]
     places = {split: str(path / show(name)) for name, split in splits.items()}
@@ -250,7 +250,7 @@ def _sort_by_class(path: Path, tree: Tree) -> Sorted:
 
 
 def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]) -> None:
-    """Refuse a folder that only contains the real root folder. Also refuse `CLASS/train` and `CLASS/test`."""
+    """Refuse a folder that contains only one other folder, and layouts such as `CLASS/train`."""
     if len(by_class) == 1:
         (only,) = by_class
         below = {image.folders[1] for image in tree.images if len(image.folders) > 1}

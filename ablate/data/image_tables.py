@@ -137,7 +137,7 @@ def _read(path: Path) -> "pd.DataFrame":
 
 
 def _flatten(path: Path, table: "pd.DataFrame") -> "pd.DataFrame":
-    """Make columns of a Parquet table's index, such as that of `set_index("path")`.
+    """Convert the index of a Parquet table to columns. `set_index("path")`, for example, makes an index.
 
     Raises:
         ValueError: the column of paths has the images inside, as Hugging Face's datasets library writes them.
@@ -235,4 +235,4 @@ def _warn_of_mixed_kinds(parts: dict[str, dict[str, list[Path]]]) -> Iterator[st
     """Warn if the label column probably contains measured numbers, not classes."""
     counts = Counter({name: len(files) for by_class in parts.values() for name, files in by_class.items()})
     if len(counts) > 20 and sum(counts.values()) < 3 * len(counts):
-        yield f"The table has {len(counts):,} labels for {sum(counts.values()):,} images: is it a class?"
+        yield f"The table has {len(counts):,} labels for {sum(counts.values()):,} images: are they classes?"

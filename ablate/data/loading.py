@@ -71,7 +71,7 @@ def _load_cached(dataset: DatasetSpec, root: Path | None, device: torch.device) 
     return Dataset(name=str(dataset), **vars(read)).to(device)
 
 
-# Arms with two image sizes may alternate, so two sizes stay loaded. More sizes could fill the memory.
+# Arms with two image sizes can alternate, so two sizes stay loaded. More sizes could fill the memory.
 @lru_cache(maxsize=2)
 def _load_resized(dataset: DatasetSpec, root: Path | None, device: torch.device, input_size: int) -> Dataset:
     return _load_cached(dataset, root, device).resize(input_size)
@@ -88,7 +88,7 @@ def resize_images(images: Tensor, size: int) -> Tensor:
 
 
 def prepare_trial_images(dataset: DatasetSpec, input_size: int | None) -> Dataset:
-    """Load images with which to try a network: a user's own images, or noise for a known data set.
+    """Load images for trying a network: a user's own images, or noise in the shape of a known data set.
 
     Noise replaces a known data set, because reading the data set takes a second and a plan must be fast.
     """
@@ -98,7 +98,7 @@ def prepare_trial_images(dataset: DatasetSpec, input_size: int | None) -> Datase
 
 
 def make_noise(facts: DatasetFacts, input_size: int | None = None, images: int = 4_096) -> Dataset:
-    """Make random noise in the shape of a data set, to time a network while the data is not available.
+    """Make random noise in the shape of a data set, for timing a network without the data.
 
     A quarter of the pixels is black and a quarter white, as in many real images.
     """

@@ -19,7 +19,7 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-# These are checksums of the decompressed files. So they are valid for compressed and for plain files.
+# These are checksums of the decompressed content. So they are valid for compressed and for plain files.
 SHA256 = {
     "fashion_mnist": (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",

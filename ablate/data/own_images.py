@@ -69,7 +69,10 @@ def read_own_images(dataset: DatasetSpec) -> Images:
 
 
 def _recall(dataset: DatasetSpec) -> tuple[Contents, _Decoded] | None:
-    """Take everything from this process's memory and from the cache. None if a file must be read."""
+    """Take the list of images from this process's memory and the rest from the cache, without reading files.
+
+    None if something is not there.
+    """
     assert dataset.path is not None
     assert dataset.found is not None
     contents = recall_contents(dataset.place, dataset.found.sha256)

@@ -3,13 +3,14 @@
 from typing import NamedTuple
 
 DECODING = 2
-"""The version of the decoder. Version 1 cut images with more bits to 8 bits, and ignored transparency."""
+"""The version of the decoder. Version 1 converted deeper images to 8 bits and ignored transparency."""
 
 
 class PictureFacts(NamedTuple):
     """What is known about one image. The image cache stores it.
 
-    This is a named tuple, because Python makes it faster than a frozen dataclass. There may be a million.
+    This is a named tuple, because Python creates it faster than a frozen dataclass. A data set can have a
+    million images.
     """
 
     width: int

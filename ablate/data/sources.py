@@ -42,7 +42,10 @@ def find_root(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) ->
 
 
 def needs_root(dataset: DatasetSpec) -> bool:
-    """Whether the data set is in a folder of data sets. The digits and a user's own images are not."""
+    """Whether the data set must be found in a root folder, such as `$ABLATE_DATA`, or downloaded.
+
+    The digits are part of scikit-learn, and a user's own images have a path of their own.
+    """
     return dataset.name not in ("digits", *OWN)
 
 

@@ -34,7 +34,7 @@ class Columns:
 
 
 def choose_columns(root: str, features: Any, image: str | None, label: str | None) -> Columns:
-    """Choose the columns of images and labels. `image` and `label` are what the study names.
+    """Choose the columns of images and labels. `image` and `label` are the columns in the study, if any.
 
     Raises:
         ValueError: there is no such column, there are several, or a column holds something else.

@@ -1,4 +1,4 @@
-"""List images that are inside the tables of a data set, as Hugging Face's `datasets` library stores them."""
+"""List images that a data set stores inside its tables, as Hugging Face's `datasets` library does."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -27,7 +27,7 @@ class _Rows:
 
 
 def list_stored_images(place: Place, opened: OpenSet) -> tuple[ImageFolder, dict[Path, str]]:
-    """List the images of a data set that has them inside, and compute the SHA-256 of each image file.
+    """List the images that a data set stores inside its tables, and compute the SHA-256 of each image file.
 
     Raises:
         ValueError: the columns or splits are not clear, a label is missing, or there are too few images.
@@ -39,7 +39,7 @@ def list_stored_images(place: Place, opened: OpenSet) -> tuple[ImageFolder, dict
         columns = choose_columns(root, next(iter(splits.values())).features, place.image, place.label)
     stored = StoredImages(place=root, splits=splits, columns=columns)
     rows = _read_rows(stored, parts, opened.counts)
-    cautions = [f"Left out: the split {name}, whose name is no part of a data set." for name in left_out]
+    cautions = [f"Left out: the split {name}, whose name means no part of a data set." for name in left_out]
     for name in [name for name, count in rows.unlabelled.items() if count]:
         caution = _leave_out_unlabelled(root, name, parts, rows)
         cautions.append(caution)
@@ -47,7 +47,7 @@ def list_stored_images(place: Place, opened: OpenSet) -> tuple[ImageFolder, dict
     train = rows.parts.get(TRAIN, {})
     if len(train) < 2:
         raise ValueError(
-            f"{root}: all images for training have the same label: it needs at least two labels"
+            f"{root}: all images for training have the same label: add images with another label"
             if train
             else f"{root}: has no images for training"
         )
@@ -112,7 +112,7 @@ def _leave_out_unlabelled(root: str, split: str, parts: Mapping[str, str], rows:
 
 
 def _find_parts(root: str, names: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Find the part of each split, and the splits that are no part.
+    """Find the part (train, validation, test) that each split is for. Also list splits that are for no part.
 
     Raises:
         ValueError: no split is for training, or two splits are for the same part.

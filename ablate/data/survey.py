@@ -105,7 +105,7 @@ def _describe_pictures(
     for kind, ends in (("whole numbers", scale.integer), ("fractions", scale.floating)):
         if ends:
             yield (
-                f"Deep images with {kind}: {ends[0]:,g} is black and {ends[1]:,g} is white, alike for all."
+                f"Deep images with {kind}: {ends[0]:,g} is black and {ends[1]:,g} is white in all of them."
             )
     if transparent := sum(one.alpha for one in facts):
         yield (

@@ -30,7 +30,7 @@ class Code:
     """The files and packages that determine how a user's network behaves."""
 
     sha256: str
-    """The checksum of the files and of the packages' versions. If it changes, the network is a new one."""
+    """The checksum of the files and of the packages' versions. If it changes, the network counts as a new one."""
     modules_sha256: str
     """The checksum of the Python files alone. A run may change other files, but not these."""
     files: tuple[str, ...]
@@ -159,7 +159,7 @@ def _list_imports(tree: ast.Module) -> Iterator[str]:
 
 
 def _list_texts(tree: ast.Module) -> Iterator[str]:
-    """List the strings in the code, which may name files. The values in an f-string become `*`."""
+    """List the strings in the code, because they can name files. The values in an f-string become `*`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             yield "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values)
@@ -196,7 +196,7 @@ def _match(folder: Path, text: str) -> list[Path]:
 
 
 def _find_named_modules(tree: ast.Module) -> Iterator[str]:
-    """Find the local packages that the code names in strings. It may import them by importlib."""
+    """Find the local packages that the code names in strings. The code can import them with importlib."""
     for text in _list_texts(tree):
         top = text.partition(".")[0]
         if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text) and not all(

@@ -31,8 +31,8 @@ def construct(
 ) -> nn.Module:
     """Build a user's network on the CPU from a seed.
 
-    With the `init` called default, the network keeps the initial values from the user's code. Lazy layers get
-    their shapes from a pass of images of zeros. `input_shape` is `(channels, height, width)`.
+    If `init` is `default`, the network keeps the initial values from the user's code. Lazy layers get their
+    shapes from one forward pass of zeros. `input_shape` is `(channels, height, width)`.
 
     Raises:
         ModelError: the callable failed or did not return a network that can be trained.

@@ -141,7 +141,7 @@ def test_a_split_for_validation_is_for_validation_and_other_splits_are_left_out(
     found = read(tmp_path / "saved")
     assert (len(found.images), len(found.test_images), found.fixed_validation) == (8, 4, 4)
     assert "train is for training, validation for validation, test for testing." in found.read_as
-    assert found.cautions == ("Left out: the split extra, whose name is no part of a data set.",)
+    assert found.cautions == ("Left out: the split extra, whose name means no part of a data set.",)
 
 
 def test_images_are_decoded_as_those_of_a_folder(library: Any, tmp_path: Path) -> None:
