@@ -94,7 +94,7 @@ class Bench:
             yield _event("warm up", done, len(everyone), contender.name, "ready")
         self._epochs.clear()
         done = block = 0
-        # Repeat blocks that other programs disturbed, at most once for each wanted block.
+        # Repeat blocks that other programs disturbed, until there are twice as many blocks as wanted.
         while done < wanted and block < 2 * wanted:
             # The highest rate so far is the limit, because other programs can slow a measurement.
             self._limit = max(self._limit, measure_arithmetic_rate(self._device))
@@ -163,7 +163,8 @@ class Bench:
             )
         if not has_torchvision():
             sentences.append(
-                "torchvision is not installed. D2L's loop reads each image by the same steps without it."
+                "torchvision is not installed. D2L's loop therefore reads each image through the same steps "
+                "without torchvision."
             )
         if self._extent.images < FULL.images:
             sentences.append(f"Epochs of {self._extent.images:,} images: do not quote these results.")

@@ -48,6 +48,7 @@ class Extent:
     block_seconds: float
     """How long a block of training steps on one core takes, in seconds."""
     runs_a_job: int
+    """How many runs of a study each worker trains in a block."""
     epochs_around: int
     """Epochs of D2L's loop before and after a whole command."""
 

@@ -48,8 +48,8 @@ def compute_results(contenders: Sequence[Contender], measured: Sequence[TimingBl
     """Yield a result for each contender of a round.
 
     A contender that trains many runs at once has a second result, for one of these runs. Ratios are paired by
-    block, as in a study's report. A ratio needs at least three pairs of undisturbed blocks. A round of one
-    block is an exception: it divides by the mean of the first contender's measurements, without an interval.
+    block, as in a study's report. A ratio needs at least three pairs of undisturbed blocks. If a round has
+    only one block, the ratio divides by the mean of the first contender's measurements and has no interval.
     """
     names = [contender.name for contender in contenders]
     compared = summarise_throughput(make_frame("timing", map(vars, measured)), names, CONFIDENCE)

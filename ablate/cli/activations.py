@@ -96,7 +96,7 @@ class _Networks:
         return choose_classes(dataset, scores)
 
     def make_views(self, classes: tuple[str, ...], inputs: tuple[int, ...], layers: Sequence[str]) -> Views:
-        """Make a view of each network. If one of several cannot be inspected, its view has only a remark."""
+        """Make a view of each network. If one of several networks fails, its view has only a remark."""
         arms = []
         for run in self.runs:
             try:

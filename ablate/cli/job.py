@@ -154,7 +154,7 @@ class _Reporting:
 
     def write(self, *, measure_costs: bool = True) -> Evidence:
         """Write the tables, the provenance and the report of all records so far."""
-        # Not imported earlier: the import takes a second or two, and now the workers train meanwhile.
+        # Imported only here. The import takes a second or two, and by now the workers are already training.
         from ablate.report import writer
 
         provenance = replace(
@@ -171,7 +171,7 @@ class _Reporting:
 
 
 def _use_cluster(address: str) -> Mapping[str, Any]:
-    """Make the keyword arguments for `Conduct` with which it trains on a Ray cluster.
+    """Make the keyword arguments that let `Conduct` train on a Ray cluster.
 
     `Conduct` then also reserves this machine while it measures throughput.
     """

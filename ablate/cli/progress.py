@@ -52,7 +52,7 @@ class _Bars:
     """A display with one bar per phase, its latest result and the remaining time."""
 
     def __init__(self, console: Console) -> None:
-        # In a narrow terminal only the latest result is cut: it takes the width that the others leave.
+        # In a narrow terminal only the latest result is cut: it gets the width that the other columns leave.
         bar = WIDE_BAR if console.width >= WIDE_TERMINAL else NARROW_BAR
         rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         self._progress = Progress(
@@ -77,7 +77,7 @@ class _Bars:
 
     def show(self, event: Advanced) -> None:
         if event.phase not in self._tasks:
-            # Runs of an earlier command take no time now, so the estimated time leaves them out.
+            # Runs that an earlier command finished take no time now, so the time estimate leaves them out.
             self._tasks[event.phase] = self._progress.add_task(
                 event.phase, total=event.total, completed=max(0, event.done - 1), latest=""
             )

@@ -54,14 +54,14 @@ def prepare() -> None:
     """Make the standard streams of this process safe to write to. Call this once, before all other code.
 
     A stream that the caller has closed is opened on the null device. Otherwise the next file that is opened,
-    such as the record, would get the stream's number, and libraries would print into this file.
+    such as the record, would get the stream's file descriptor, and libraries would print into this file.
     """
     codecs.register_error(REPLACE, _replace)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the smallest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # gets the smallest free descriptor: this one
             os.set_inheritable(number, True)
         if name == "stdin":
             continue
@@ -72,7 +72,7 @@ def prepare() -> None:
 
 
 def find_error() -> OSError | None:
-    """Flush both streams, and return the error that lost a part of standard output. None if nothing is lost.
+    """Flush both streams. Return the error that lost a part of standard output, or None if nothing is lost.
 
     A pipe that its reader has closed, for example `head`, is not an error.
     """

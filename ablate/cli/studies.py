@@ -12,7 +12,8 @@ def read_study(path: Path, overrides: Sequence[str], plugins: Sequence[str]) -> 
     """Read a study. A valid study is read without torch, whose import takes seconds.
 
     Raises:
-        StudyError: the study has mistakes. The error also lists mistakes in the names of valid keys.
+        StudyError: the study has mistakes. The error also lists wrong names of keywords in the valid parts of
+            the file.
     """
     try:
         return study_file.read(path, overrides)

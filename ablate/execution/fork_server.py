@@ -28,8 +28,8 @@ def prepare() -> None:
     All workers inherit the server's environment. Variables that are set later do not reach the workers.
     """
     # Use huge pages. With small pages, almost every image of a shuffled batch lies on a page of its own.
-    # Measured with LeNet: without huge pages, two of four processes trained 5 % slower than the others; with
-    # huge pages, none of three processes did.
+    # Measured with LeNet: without huge pages, two of four processes trained 5 % slower than the other two;
+    # with huge pages, none of three processes was slower.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     # Python hashes strings with a seed. A network can depend on hashes, for example through the order of a
     # set. So the seed is always 0, even if the user has set another seed.

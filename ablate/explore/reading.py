@@ -129,7 +129,7 @@ class Reader:
         )
 
     def _find_dependence(self, count: int, axis: int) -> list[Tensor]:
-        """Find for each layer which of its rows (or columns) depend on which of the image's `count` ones.
+        """Find for each layer on which of the image's `count` rows (or columns) each of its own depends.
 
         The booleans have the shape `(rows or columns of the layer, count)`. Axis -2 stands for rows, axis -1
         for columns.

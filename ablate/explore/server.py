@@ -25,7 +25,7 @@ from ablate.explore.session import Session
 LOOPBACK = "127.0.0.1"
 OWN_NAMES = (LOOPBACK, "localhost", "[::1]")
 LARGEST_BODY = 4_000_000
-"""In bytes. A drawing with 3 channels of 224×224 pixels takes up to three million bytes."""
+"""The most bytes of a request. A drawing of 3×224×224 pixels takes up to three million bytes."""
 
 W = TypeVar("W", bound=BaseModel)
 

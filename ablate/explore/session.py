@@ -112,7 +112,7 @@ class Session:
         return self._sort(guesses != self._data.test_labels, confidence, arms)
 
     def list_disagreements(self, one: str, other: str, arms: Sequence[str]) -> list[Picture]:
-        """List test images that two arms classify differently, first those with both arms confident."""
+        """List test images that two arms classify differently. Those with both arms confident come first."""
         (confidence, guesses), (also, others) = (self.arms[arm].answers.max(1) for arm in (one, other))
         return self._sort(guesses != others, torch.minimum(confidence, also), arms)
 

@@ -30,7 +30,7 @@ class Code:
     """The files and packages that determine how a user's network behaves."""
 
     sha256: str
-    """The checksum of the files and of the packages' versions. If it changes, the network counts as a new one."""
+    """The checksum of the files and of the packages' versions. With another checksum, the network is new."""
     modules_sha256: str
     """The checksum of the Python files alone. A run may change other files, but not these."""
     files: tuple[str, ...]

@@ -38,8 +38,9 @@ def measure_cost(
     """Measure the parameters, the forward FLOPs of one example, and the peak memory of a training step.
 
     `step` makes one training step. `resident` lists the tensors of the data set, which do not count as memory
-    of an arm. `before` is the number of bytes on an accelerator before the network was built. They do not
-    count either: another arm's images of another size may be there. None means those of `resident` alone.
+    of an arm. `before` is the number of bytes in use on an accelerator before the network was built, for
+    example by another arm's images of another size. These bytes do not count either. If `before` is None,
+    only `resident` does not count.
     """
     step()  # the first step also allocates the optimiser's state
     measured = measure_peak_bytes(step, device)

@@ -19,7 +19,7 @@ def report(
         list[str] | None,
         typer.Argument(
             metavar="[KEY=VALUE]...",
-            help="Read the results anew: decision.metric=log_loss decision.margin=0.005",
+            help="Read the results in another way: decision.metric=log_loss decision.margin=0.005",
         ),
     ] = None,
     *,
@@ -47,7 +47,7 @@ def report(
 
 
 def _change_study(path: Path, overrides: list[str]) -> None:
-    """Change keys of the folder's study on which no run depends, if a report can be made then."""
+    """Change keys of the folder's study on which no run depends. Change nothing if no report can be made."""
     from ablate.records.folder import FREE_KEYS, ReportFolder
     from ablate.report.evidence import gather
 
