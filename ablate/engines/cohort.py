@@ -26,7 +26,7 @@ STEPS_PER_GRAPH = 8
 """Steps in one recorded graph. One launch starts all of them. A launch takes longer than a small step."""
 WARM_UP_STEPS = 3
 EVALUATED_AT_ONCE = 8_192
-"""Images per evaluation step, over all places. A step of 32 places with batches of 256 has as many."""
+"""Images per evaluation step, over all places. A training step of 32 batches of 256 has as many images."""
 
 
 def reason_against(run: Run, dataset: Dataset) -> str | None:

@@ -29,7 +29,7 @@ def train_together(
 ) -> Iterator[FinishedRun]:
     """Train runs that have the same `make_cohort_key`, up to `places` at once. Yield each run when it ends.
 
-    When a run ends, the next waiting run takes its place. So runs in one cohort may be in different epochs.
+    When a run ends, the next waiting run takes its place. So runs in one cohort can be in different epochs.
     One run's share of the cohort's time is unknown. So `train_seconds` is the time of the whole cohort, and
     `examples_per_second` is the number of the run's own examples divided by the time of the whole cohort.
     """

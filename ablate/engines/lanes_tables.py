@@ -183,7 +183,7 @@ def _place_norm(layer: Layer, norm: Norm, slots: int, to_gradient: int, memory: 
     weight, bias = norm.weight.data_ptr(), norm.bias.data_ptr()
     mean, variance, batches = norm.running_mean, norm.running_var, norm.num_batches_tracked
     layer.norm_weight, layer.norm_weight_gradient = weight, weight + to_gradient
-    # The mean of the batch is subtracted. So the convolution's bias has the gradient zero.
+    # Batch norm subtracts the mean of the batch. So the gradient of the convolution's bias is zero.
     layer.norm_bias, layer.norm_bias_gradient, layer.bias_gradient = bias, *[bias + to_gradient] * 2
     layer.running_mean, layer.running_variance = (
         cast(Tensor, statistic).data_ptr() for statistic in (mean, variance)

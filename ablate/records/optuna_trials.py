@@ -27,7 +27,7 @@ _STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNE
 STORAGE_ERRORS = (SQLAlchemyError, StorageInternalError, sqlite3.Error)
 """The errors that are raised if a storage cannot be read or written."""
 UNREADABLE = (*STORAGE_ERRORS, RuntimeError, KeyError, TypeError, ValueError)
-"""The errors that are raised if a damaged storage, or a storage with other content, is opened."""
+"""The errors that are raised when a damaged storage, or a storage with other content, is opened."""
 
 
 class OptunaTrials:

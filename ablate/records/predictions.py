@@ -21,8 +21,8 @@ DAMAGED = (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFil
 class Predictions:
     """A network's class scores for a set of images, in few bytes.
 
-    A half-precision score has a relative error of 0.05 %. All metrics are computed from these rounded scores,
-    so a file gives the same metrics again.
+    A half-precision score has a relative error of 0.05 %. All metrics are computed from these rounded scores.
+    So the same metrics can be computed again from the file.
     """
 
     log_probabilities: Array

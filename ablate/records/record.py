@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from ablate.records.run_records import RunRecord, TimingBlock
 
 TIMING_KEY = "timing"
-"""A host claims this key before it times the arms. One host times all arms, so that they are comparable."""
+"""A host claims this key before it times the arms. One host times all arms, so the times are comparable."""
 
 
 class Record(Protocol):
@@ -17,7 +17,7 @@ class Record(Protocol):
     """
 
     shared: bool
-    """Whether other hosts use this store too."""
+    """Whether other hosts can also use this store."""
 
     @property
     def runs(self) -> Mapping[str, RunRecord]:

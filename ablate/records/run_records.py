@@ -61,7 +61,7 @@ class RunRecord:
     setting: str
     seed: int
     values: dict[str, Any]
-    """The value of every factor and nuisance, for the tables."""
+    """The value of every factor and of every tuned parameter, for the tables."""
     status: Status
     engine: str
     train_loss: float | None = None
