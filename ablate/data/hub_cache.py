@@ -1,12 +1,11 @@
 """Find a data set of Hugging Face's hub in the two caches of Hugging Face's libraries. Download nothing."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ablate.data.class_names import show
-from ablate.data.hugging_face import OpenSet, contains_tables, work_offline
+from ablate.data.hugging_face import OpenSet, contains_tables, open_files, work_offline
 
 
 def open_from_hub(name: str, config: str | None) -> OpenSet | Path:
@@ -24,11 +23,7 @@ def open_from_hub(name: str, config: str | None) -> OpenSet | Path:
         snapshot = _find_snapshot(name)
         if prepared and (config in prepared or config is None or snapshot is None):
             chosen = _choose(name, sorted(prepared), config)
-            several = f", configuration {chosen}" if chosen != "default" else ""
-            return OpenSet(
-                splits=dict(library.load_dataset(name, chosen)),
-                told=(f"Read from the cache of Hugging Face's datasets library: {name}{several}.",),
-            )
+            return _open_prepared(library, name, chosen, prepared[chosen])
         if snapshot is None:
             raise ValueError(
                 f"{name}: is not in the cache of Hugging Face's libraries, and ablate downloads nothing "
@@ -48,23 +43,50 @@ def tell_snapshot(name: str, snapshot: Path) -> str:
     return f"Read from the cache of Hugging Face's hub: {name}, commit {snapshot.name[:12]}."
 
 
-def _list_prepared(library: Any, name: str) -> set[str]:
-    """List the configurations that the `datasets` library has in its cache as a whole."""
+def _open_prepared(library: Any, name: str, config: str, folder: Path) -> OpenSet:
+    """Open the tables of one configuration in the cache of the `datasets` library.
+
+    `load_dataset` would write a lock into the cache. Users often share a cache that they can only read.
+    """
+    from datasets.naming import filenames_for_dataset_split
+
+    listed = _read_about(folder).get("splits") or {}
+    files = {
+        split: filenames_for_dataset_split(
+            str(folder),
+            dataset_name=about["dataset_name"],
+            split=split,
+            filetype_suffix="arrow",
+            shard_lengths=about.get("shard_lengths"),
+        )
+        for split, about in listed.items()
+    }
+    several = f", configuration {config}" if config != "default" else ""
+    return OpenSet(
+        splits=open_files(library, "arrow", files),
+        told=(f"Read from the cache of Hugging Face's datasets library: {name}{several}.",),
+        counts={split: about["num_examples"] for split, about in listed.items()},
+    )
+
+
+def _list_prepared(library: Any, name: str) -> dict[str, Path]:
+    """List the configurations in the cache of the `datasets` library, with the newest folder of each."""
     from datasets.naming import camelcase_to_snakecase
 
     *owner, own = name.split("/")
     root = Path(library.config.HF_DATASETS_CACHE, "___".join([*owner, camelcase_to_snakecase(own)]))
-    return {config for about in root.glob("*/*/*/dataset_info.json") for config in _read_config(about)}
+    folders = [about.parent for about in root.glob("*/*/*/dataset_info.json")]
+    return {
+        folder.parts[-3]: folder
+        for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime)
+        # Others have only a part of the data set, for which `load_dataset` was asked by `data_files`.
+        if _read_about(folder).get("config_name") == folder.parts[-3]
+    }
 
 
-def _read_config(about: Path) -> Iterator[str]:
-    """Yield the configuration's name if its folder has this name.
-
-    Other folders have only the part of a data set that `load_dataset` was asked for by `data_files`.
-    """
-    folder = about.parts[-4]
-    if json.loads(about.read_text(encoding="utf-8")).get("config_name") == folder:
-        yield folder
+def _read_about(folder: Path) -> dict[str, Any]:
+    about: dict[str, Any] = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
+    return about
 
 
 def _find_snapshot(name: str) -> Path | None:

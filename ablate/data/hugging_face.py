@@ -1,12 +1,13 @@
 """Open data sets that Hugging Face's `datasets` library wrote. Download nothing, and run no script."""
 
 import contextlib
+import glob
 import logging
 import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -47,6 +48,7 @@ def open_saved(folder: Path) -> OpenSet:
         ValueError: the library is missing, or the folder is damaged.
     """
     with work_offline(folder) as library:
+        _refuse_pattern(folder)
         opened = library.load_from_disk(str(folder))
         splits = dict(opened) if isinstance(opened, dict) else {str(opened.split or "train"): opened}
     return OpenSet(splits=splits, told=("The images are inside a folder that save_to_disk wrote.",))
@@ -59,18 +61,29 @@ def open_tables(path: Path, config: str | None, name: str | None = None) -> Open
         ValueError: the library is missing, or a file is damaged, or there are several configurations.
     """
     _refuse_incomplete(path, name)
-    with work_offline(name or path) as library, tempfile.TemporaryDirectory() as scratch:
-        # Streaming reads the files where they are. Without it, the library copies all of them to its cache.
-        as_is: dict[str, Any] = {"streaming": True, "cache_dir": scratch}
+    with work_offline(name or path) as library:
+        _refuse_pattern(path)
         if path.is_file():
             kind = "arrow" if path.suffix.lower() == ".arrow" else "parquet"
-            splits = library.load_dataset(kind, data_files={"train": [str(path)]}, **as_is)
-            return OpenSet(splits=dict(splits), told=(f"The images are inside {show(path.name)}.",))
+            splits = open_files(library, kind, {"train": [str(path)]})
+            return OpenSet(splits=splits, told=(f"The images are inside {show(path.name)}.",))
+        _refuse_pattern(path, "*?[]")
         config = _choose_config(name or str(path), library.get_dataset_config_names(str(path)), config, path)
-        splits = dict(library.load_dataset(str(path), config, **as_is))
+        with tempfile.TemporaryDirectory() as scratch:
+            splits = dict(library.load_dataset(str(path), config, streaming=True, cache_dir=scratch))
         counts = _count_listed(path, splits, name)
     several = f", configuration {config}" if config not in (None, "default") else ""
     return OpenSet(splits=splits, told=(f"The images are inside tables{several}.",), counts=counts)
+
+
+def open_files(library: Any, kind: str, files: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Open tables of one kind (`arrow` or `parquet`) by split, in the context of `work_offline`.
+
+    Streaming reads the files where they are. Without it, the library copies all of them to its cache.
+    """
+    patterns = {split: [glob.escape(file) for file in of_split] for split, of_split in files.items()}
+    with tempfile.TemporaryDirectory() as scratch:
+        return dict(library.load_dataset(kind, data_files=patterns, streaming=True, cache_dir=scratch))
 
 
 @contextlib.contextmanager
@@ -109,6 +122,21 @@ def work_offline(place: str | Path) -> Iterator[Any]:
         datasets.logging.set_verbosity(level)
         if bars:
             datasets.enable_progress_bars()
+
+
+def _refuse_pattern(path: Path, signs: str = "") -> None:
+    """Refuse a path that the library would read as a pattern for several folders, or as an archive.
+
+    Raises:
+        ValueError: the path contains `::` or one of the signs.
+    """
+    whole = os.path.abspath(path)  # noqa: PTH100  # without following links, as the library does
+    for sign in ("::", *signs):
+        if sign in whole:
+            raise ValueError(
+                f"{show(path)}: the datasets library cannot read folders with {sign} in their path: "
+                "rename the folder"
+            )
 
 
 def _avoid_semaphores() -> None:

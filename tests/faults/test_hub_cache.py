@@ -78,6 +78,31 @@ def test_a_data_set_that_load_dataset_prepared_is_read(library: Any, home: Path)
     assert "train is for training, test for testing." in found.read_as
 
 
+def test_a_cache_is_only_read(library: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    - https://github.com/huggingface/datasets/issues/6589: a shared cache could not be read, because of its lock. Mended.
+    - https://github.com/huggingface/datasets/issues/7900: the same, for caches of several users. Mended.
+    - https://github.com/unslothai/unsloth/pull/6148: a run ended, because another user owned a part of the cache. Mended.
+    """
+    prepare(library, home, "plain", train=make(library))
+    save_tables(lay_out_snapshot(home), train=make(library, 7))
+    before = sorted(home.rglob("*"))
+    assert name_set().facts.train_images == 10
+    (home / "datasets").rename(home / "elsewhere")
+    assert name_set().facts.train_images == 12
+    (home / "elsewhere").rename(home / "datasets")
+    assert sorted(home.rglob("*")) == before
+
+
+def test_a_missing_file_of_a_prepared_data_set_is_told(library: Any, home: Path) -> None:
+    prepare(library, home, "plain", train=make(library), test=make(library, 2))
+    next(home.glob("datasets/*/plain/*/*/*-test.arrow")).unlink()
+    with pytest.raises(
+        ValueError, match=r"someone/tiny-Squares: cannot be read \(FileNotFoundError.*-test\.arrow"
+    ):
+        name_set()
+
+
 def test_several_configurations_in_the_cache_are_told(library: Any, home: Path) -> None:
     """
     - https://github.com/huggingface/datasets/issues/7359: with several configurations, the default was not found. Mended.
@@ -164,7 +189,7 @@ dataset_info:
 @pytest.mark.parametrize("case", ["split", "rows", "link", "damaged"])
 def test_an_incomplete_download_is_told(case: str, library: Any, home: Path) -> None:
     """
-    - https://github.com/huggingface/datasets/issues/6750: files were in the cache, but not all. Mended.
+    - https://github.com/huggingface/datasets/issues/5264: a broken download in the cache was told without its file. Mended.
     - https://github.com/huggingface/lerobot/issues/2268: a damaged table in the cache was told without its cause. Mended.
     """
     snapshot = lay_out_snapshot(home)
@@ -191,7 +216,7 @@ def test_an_incomplete_download_is_told(case: str, library: Any, home: Path) -> 
 @pytest.mark.parametrize("case", ["nothing", "script", "part"])
 def test_a_data_set_that_is_not_in_the_cache_is_told_in_one_line(case: str, library: Any, home: Path) -> None:
     """
-    - https://github.com/huggingface/datasets/issues/6837: a part that was chosen by `data_files` was not found again. Mended.
+    - https://github.com/huggingface/datasets/issues/4760: a part that was chosen by `data_files` was not found again. Mended.
     - https://github.com/huggingface/datasets/issues/1939: without network, the library waited for it. Right before.
     """
     if case == "script":

@@ -89,11 +89,7 @@ def read(path: Path, **settings: object) -> Images:
 
 
 def test_each_way_of_saving_gives_the_same_images_and_the_same_identity(library: Any, tmp_path: Path) -> None:
-    """The images are those of a folder with the same files.
-
-    - https://github.com/huggingface/datasets/issues/7102: of a data set that came from an iterator, the rows had another
-      order when they were read again. Right before.
-    """
+    """The images are those of a folder with the same files."""
     train, test = make(library), make(library, 2, first=100)
     library.DatasetDict(train=train, test=test).save_to_disk(tmp_path / "saved")
     save_tables(tmp_path / "tables" / "data", train=train, test=test)
@@ -168,7 +164,7 @@ def test_images_are_decoded_as_those_of_a_folder(library: Any, tmp_path: Path) -
 
 
 def test_a_broken_image_is_named_with_its_row(library: Any, tmp_path: Path) -> None:
-    """- https://github.com/huggingface/datasets/issues/4884: one image that cannot be read ended the reading without saying which. Mended."""
+    """- https://github.com/microsoft/Biodiversity/pull/658: one image that cannot be read ended the reading of all. Right before."""
     files = [{"bytes": encode(to_8_bit(draw(0, i))), "path": f"{i}.png"} for i in range(12)]
     files[3] = {"bytes": files[3]["bytes"][:60], "path": "torn.png"}
     make(library, image=files).to_parquet(tmp_path / "all.parquet")
@@ -255,6 +251,7 @@ WRONG_COLUMNS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
 @pytest.mark.parametrize("case", WRONG_COLUMNS)
 def test_wrong_columns_are_told_in_one_line(case: str, library: Any, tmp_path: Path) -> None:
     """
+    - https://github.com/YimianDai/open-aff/issues/14: of two kinds of labels, the wrong one was chosen silently. Mended.
     - https://github.com/huggingface/datasets/issues/4621: no label was found, and a KeyError was the answer. Mended.
     """
     change, told = WRONG_COLUMNS[case]
@@ -296,6 +293,7 @@ def test_a_table_whose_features_were_lost_is_still_read(library: Any, tmp_path: 
 
 def test_missing_parts_of_a_data_set_are_told(library: Any, tmp_path: Path) -> None:
     """
+    - https://github.com/huggingface/datasets/issues/6979: only some parts of a data set were downloaded. Mended.
     - https://github.com/huggingface/datasets/issues/4077: a table that is not one was refused without a remedy. Mended.
     - https://github.com/InertExpert2911/Mutual_Fund_Data/issues/1: a clone without Git LFS has pointers, not tables. Mended.
     """
@@ -315,6 +313,23 @@ def test_missing_parts_of_a_data_set_are_told(library: Any, tmp_path: Path) -> N
         name_set(tmp_path)
 
 
+@pytest.mark.parametrize("odd", ["a b", "50% #1", "q?", "x[1]", "a::b"])
+def test_signs_in_paths_are_read_as_they_are_or_refused(odd: str, library: Any, tmp_path: Path) -> None:
+    """
+    - https://github.com/huggingface/datasets/issues/7468: brackets in a path were a pattern. Mended.
+    """
+    folder = save_tables(tmp_path / "other", train=make(library)).rename(tmp_path / odd)
+    save_tables(tmp_path / "qa", train=make(library, 7))
+    dataset = {}
+    for path in (folder, folder / "train-00000-of-00001.parquet"):
+        try:
+            dataset[path] = name_set(path).facts.train_images
+        except ValueError as error:
+            assert "in their path: rename the folder" in str(error)
+    assert dataset == dict.fromkeys(dataset, 10)
+    assert len(dataset) == {"a::b": 0, "x[1]": 1, "q?": 1}.get(odd, 2)
+
+
 @pytest.mark.parametrize(
     ("path", "told"),
     [
@@ -326,7 +341,7 @@ def test_missing_parts_of_a_data_set_are_told(library: Any, tmp_path: Path) -> N
 def test_images_that_are_not_inside_are_never_downloaded(
     path: str, told: str, library: Any, tmp_path: Path
 ) -> None:
-    """- https://github.com/huggingface/datasets/issues/4193: only paths of the machine that saved them were in the tables. Mended."""
+    """- https://github.com/huggingface/datasets/issues/4196: only paths of the machine that saved them were in the tables. Mended."""
     from pyarrow import parquet
 
     rows = make(library, image=[{"bytes": None, "path": path}] * 12)
