@@ -44,7 +44,7 @@ def list_cores() -> list[int]:
 
 
 def measure_memory(root: Path = ROOT) -> int:
-    """Return the bytes of memory that this process can use: all of the machine's, or the cgroup's limit."""
+    """Return the bytes of memory that this process can use: the cgroup's limit or the machine's memory."""
     limits = _read_limits("memory", ("memory.max", "memory.limit_in_bytes"), root)
     return min([psutil.virtual_memory().total, *(int(words[0]) for words in limits if words[0].isdigit())])
 
@@ -83,7 +83,7 @@ def _read_number(variable: str) -> int | None:
 
 
 def _read_limits(controller: str, files: tuple[str, str], root: Path) -> Iterator[list[str]]:
-    """Yield the words of the limit in each cgroup of this process, from the process's own up to the root.
+    """Yield the words in the limit file of each cgroup of this process, from its own cgroup up to the root.
 
     Args:
         controller: the cgroup controller that sets the limit: cpu or memory.

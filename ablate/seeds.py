@@ -25,7 +25,7 @@ def derive_seed(seed: int, purpose: str) -> int:
 def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None) -> Iterator[None]:
     """Seed the global generators of `random`, numpy and torch for one purpose, and restore them afterwards.
 
-    Code that is not ablate's own runs in this context, such as a user's network or nn.Dropout. Such code may
+    Code that is not ablate's own runs in this context, such as a user's network or nn.Dropout. Such code can
     draw from any global generator. In this context, its draws depend only on the seed and the purpose. On an
     accelerator, torch's generator of `device` is seeded, too.
     """
@@ -48,7 +48,7 @@ def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None
 
 
 def read_streams() -> dict[str, bytes]:
-    """Read the state of each global generator on the CPU. The keys are the functions that seed them."""
+    """Read the state of each global generator on the CPU. The keys name the functions that seed them."""
     import numpy as np
     import torch
 

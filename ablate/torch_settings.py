@@ -1,4 +1,4 @@
-"""torch's global settings, which code that is not ablate's own may change."""
+"""torch's global settings, which code that is not ablate's own can change."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ def keep_torch_settings() -> Iterator[None]:
     import torch
 
     before = [(read(), read, write) for read, write in _list_settings()]
-    # torch's context for the inference mode also sets gradients. So the context for gradients is inside it.
+    # `inference_mode` also switches gradients on or off. So `set_grad_enabled` is the inner context.
     gradients = torch.is_grad_enabled()
     with torch.inference_mode(torch.is_inference_mode_enabled()), torch.set_grad_enabled(gradients):
         try:
@@ -59,7 +59,7 @@ def _read_determinism() -> tuple[bool, bool]:
 
 
 def _flushes_denormals() -> bool:
-    """Whether numbers below the smallest normal number become zero. torch has no function for this."""
+    """Whether numbers below the smallest normal number become zero. torch has no function that tells this."""
     import torch
 
     smallest = torch.full((), torch.finfo(torch.float32).smallest_normal, dtype=torch.float32, device="cpu")

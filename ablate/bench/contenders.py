@@ -29,7 +29,7 @@ from ablate.timing import blocks, costs
 CPU = torch.device("cpu")
 Kind = Literal["one run alone", "one run inside a cohort", "aggregate", "end to end"]
 Train = Callable[[], int]
-"""Trains for one block, waits for the device and returns the number of examples."""
+"""A function that trains for one block, waits for the device and returns the number of examples."""
 EPOCH = "an epoch and its evaluation"
 STEPS = "training steps only, one core"
 LENET: dict[str, Value] = {}

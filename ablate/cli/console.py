@@ -13,7 +13,7 @@ from ablate.devices.choice import HELP
 from ablate.errors import escape_unprintable
 
 NARROWEST = 60
-"""The least width in columns. A narrower terminal wraps the lines itself: Rich would break words apart."""
+"""In a narrower terminal, print lines of this width. The terminal wraps them, but Rich would break words."""
 
 
 def _make_console(*, stderr: bool = False) -> Console:

@@ -19,7 +19,7 @@ from ablate.timing import machine
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A finding about an engine, a data set or the machine: whether it is there, and a remark."""
+    """A finding about an engine, a data set or the machine: whether this is available, and a remark."""
 
     name: str
     there: bool

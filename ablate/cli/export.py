@@ -139,7 +139,7 @@ def _count_examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
 
 
 def write_call(model: str, keywords: Mapping[str, Any], image_shape: Sequence[int], classes: int) -> str:
-    """Write Python code that builds an untrained network as `network`. It allows a user's package first."""
+    """Write Python code that allows a user's package and then builds an untrained network as `network`."""
     usual = models.read_keywords(model)
     named = {k: v for k, v in keywords.items() if format_value(v) != format_value(usual[k])}
     package = model.partition(":")[0].partition(".")[0]

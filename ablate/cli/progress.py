@@ -21,7 +21,7 @@ from ablate.experiment.events import Advanced
 
 PLAIN_LINE_SECONDS = 10.0
 WIDE_TERMINAL, WIDE_BAR, NARROW_BAR = 100, 24, 12
-"""A terminal of at least this width in columns has the wide bar."""
+"""In a terminal with at least WIDE_TERMINAL columns, a bar has WIDE_BAR columns, otherwise NARROW_BAR."""
 
 
 class Display(Protocol):

@@ -13,7 +13,7 @@ READABLE = {
 }  # fmt: skip
 """Replacements for characters that the encoding of a stream lacks."""
 REPLACE = "ablate.replace"
-"""The name of the error handler that writes a replacement for such a character."""
+"""The name of the error handler that replaces characters that the encoding of a stream lacks."""
 
 
 class _Stream:

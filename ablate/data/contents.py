@@ -70,7 +70,7 @@ def read_contents(place: Place) -> Contents:
 def recall_contents(place: Place, sha256: str) -> Contents | None:
     """Return what this process read last at `place`, if its checksum is `sha256`. Otherwise return None.
 
-    The files on the disk may have changed since then.
+    The files on the disk can have changed since then.
     """
     contents = _latest.get(place)
     return contents if contents is not None and contents.sha256 == sha256 else None

@@ -162,7 +162,8 @@ class DatasetSpec(BaseModel):
         if self.path is None:
             return self.name
         written = handler(self)
-        # These keys are newer than the others. Without values, they must not change the keys of old runs.
+        # These fields are newer than the others. Without a value, a field is left out, so that the keys of
+        # old runs stay the same.
         return {key: value for key, value in written.items() if value is not None or key not in NEWER_KEYS}
 
     def __str__(self) -> str:
@@ -198,7 +199,7 @@ class DatasetSpec(BaseModel):
 
     @property
     def is_relative(self) -> bool:
-        """Whether the user's own images are searched from the current folder."""
+        """Whether the path of the user's own images starts at the current folder."""
         return self.name == FOLDER and self.path is not None and not Path(self.path).is_absolute()
 
     @property

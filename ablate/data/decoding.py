@@ -176,7 +176,7 @@ def _compose(image: "Image.Image", background: str) -> tuple["Image.Image", bool
     if not image.has_transparency_data:
         return image.convert("L" if image.mode in ("1", "L") else "RGB"), False
     rgba = image.convert("RGBA")
-    if rgba.getchannel("A").getextrema() == (255, 255):  # an alpha channel that hides nothing
+    if rgba.getchannel("A").getextrema() == (255, 255):  # every pixel is opaque
         return rgba.convert("RGB"), False
     return Image.alpha_composite(Image.new("RGBA", rgba.size, BACKGROUNDS[background]), rgba).convert(
         "RGB"

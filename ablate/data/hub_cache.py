@@ -46,7 +46,7 @@ def tell_snapshot(name: str, snapshot: Path) -> str:
 def _open_prepared(library: Any, name: str, config: str, folder: Path) -> OpenSet:
     """Open the tables of one configuration in the cache of the `datasets` library.
 
-    `load_dataset` would write a lock into the cache. Users often share a cache that they can only read.
+    `load_dataset` is not used, because it writes a lock into the cache. A shared cache is often read-only.
     """
     from datasets.naming import filenames_for_dataset_split
 

@@ -140,9 +140,9 @@ def _refuse_pattern(path: Path, signs: str = "") -> None:
 
 
 def _avoid_semaphores() -> None:
-    """Let progress bars be locked by threads alone.
+    """Give the progress bars of tqdm a lock for threads only.
 
-    tqdm's own lock is also for processes. At the end of `run`, Python would warn of its semaphores.
+    tqdm's own lock is also for processes. Python would warn about its semaphores at the end of `run`.
     """
     from tqdm import tqdm
 
@@ -201,10 +201,10 @@ def _refuse_incomplete(path: Path, name: str | None) -> None:
 
 
 def _count_listed(path: Path, splits: Mapping[str, Any], name: str | None) -> dict[str, int]:
-    """Return how many rows each split has by the data set's README.
+    """Return how many rows each split has according to the data set's README.
 
     Raises:
-        ValueError: a split is missing. The library would read the others without a word.
+        ValueError: a split is missing. The library would silently read only the other splits.
     """
     listed = next(iter(splits.values())).info.splits or {}
     for split in listed:

@@ -139,7 +139,7 @@ def _match_classes(
 ) -> dict[str, list[Path]]:
     """Match the classes of a held-out part with the training classes, and use the training classes' names.
 
-    A letter with an accent has two forms in Unicode, and macOS and Linux may store different ones. Names that
+    A letter with an accent has two forms in Unicode, and macOS and Linux can store different ones. Names that
     differ only in these forms count as equal.
     """
     by_normal_form = {normalise(name): name for name in train}
@@ -267,7 +267,7 @@ def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]
 
 
 def tell_parts(told: Mapping[str, str], order: str = "names") -> str:
-    """Write which folder is for which part. `order` says in which order test images are taken."""
+    """Write which folder is for which part. Every fifth image in the order `order` can be for testing."""
     return (
         f"{told[TRAIN]} is for training"
         + (f", {told[VALIDATION]} for validation" if VALIDATION in told else "")

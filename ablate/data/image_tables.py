@@ -188,7 +188,7 @@ def _read_part(path: Path, place: str, cell: str, column: str | None) -> str:
 
 
 def _find_file(folder: Path, name: str) -> Path | None:
-    """Find the file of a path in a cell. The file's ending may be missing, and backslashes are allowed."""
+    """Find the file of a path in a cell. The file's ending can be missing, and backslashes are allowed."""
     for written in dict.fromkeys((name, name.replace("\\", "/"))):
         file = folder / written
         if file.is_file():

@@ -125,7 +125,7 @@ def split(
 
     If the data set has its own validation images, they are the last `fixed_validation` images. Otherwise
     validation images are drawn by seed, stratified by label. With the same seed, a smaller training set
-    is a random subset of a larger one.
+    is a random subset of a larger one. If `train_images` is None, all remaining images are for training.
     """
     if fixed_validation:
         everything = torch.arange(len(labels))

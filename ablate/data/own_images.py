@@ -69,9 +69,9 @@ def read_own_images(dataset: DatasetSpec) -> Images:
 
 
 def _recall(dataset: DatasetSpec) -> tuple[Contents, _Decoded] | None:
-    """Take the list of images from this process's memory and the rest from the cache, without reading files.
+    """Take the list of images from this process's memory, and their facts and pixels from the cache.
 
-    None if something is not there.
+    No image file is read. None if the memory or the cache lacks something.
     """
     assert dataset.path is not None
     assert dataset.found is not None

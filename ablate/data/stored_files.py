@@ -7,9 +7,9 @@ from ablate.data.class_names import show
 
 
 def read_cell(cell: Any) -> tuple[str, bytes]:
-    """Return the file name of an image, which may be empty, and the content of its file.
+    """Return the file name of an image, which can be empty, and the content of its file.
 
-    A cell holds bytes, or a mapping of bytes and a path. If there are no bytes, the path is read. It may lead
+    A cell holds bytes, or a mapping of bytes and a path. If there are no bytes, the path is read. It can lead
     into an archive (`zip://cat.png::/data/cats.zip`).
 
     Raises:

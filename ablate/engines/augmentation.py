@@ -15,7 +15,7 @@ BRIGHTNESS = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """Random numbers for the changes of each image of a batch. None: the recipe does not have this change."""
+    """Random numbers for changing each image of a batch. A field is None if the recipe lacks this change."""
 
     flipped: Tensor | None
     """Whether each image is mirrored, booleans `(b,)`."""

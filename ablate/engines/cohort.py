@@ -23,7 +23,7 @@ from ablate.engines.training import NotCovered, list_marks
 from ablate.seeds import derive_seed
 
 STEPS_PER_GRAPH = 8
-"""Steps in one recorded graph. One launch starts all of them. A launch takes longer than a small step."""
+"""Training steps in one recorded graph. One launch starts all of them, because launches are slow."""
 WARM_UP_STEPS = 3
 EVALUATED_AT_ONCE = 8_192
 """Images per evaluation step, over all places. A training step of 32 batches of 256 has as many images."""
@@ -32,7 +32,7 @@ EVALUATED_AT_ONCE = 8_192
 def reason_against(run: Run, dataset: Dataset) -> str | None:
     """Explain why this engine cannot train the run as the torch loop engine would. None if it can.
 
-    Only dropout masks can differ: engines draw them with equal probability from different streams.
+    Only dropout masks can differ: each engine draws them with the same probability, but from its own stream.
     """
     if run.recipe.precision == "bfloat16":
         return "it does not compute in bfloat16"
@@ -72,7 +72,7 @@ def make_cohort_key(run: Run) -> str:
 class Cohort:
     """A fixed number of places. The networks in the places have one architecture and make each step together.
 
-    With another number of places, a GPU's matrix products may add numbers in another order. So the number is
+    With another number of places, a GPU's matrix products can add numbers in another order. So the number is
     fixed, and the engine's name contains it. An empty place trains a network with zero parameters at learning
     rate zero. Everything that differs between runs is in tensors. So one recorded step can train all runs.
     """
@@ -136,7 +136,7 @@ class Cohort:
             self._brightness[place] = torch.cat(factors).to(self._device)
 
     def epoch(self) -> Tensor:
-        """Train one epoch. Return summed loss and number correct at each mark, `(marks, places, 2)`."""
+        """Train one epoch. Return summed loss and correct predictions at each mark, `(marks, places, 2)`."""
         self._position.zero_()
         self._totals.zero_()
         readings = []
@@ -147,7 +147,7 @@ class Cohort:
             self.train(batches - full, self._rest)
             done = full
             readings.append(self._totals.clone())
-        return torch.stack(readings)  # does not wait for the device, which may still be working
+        return torch.stack(readings)  # does not wait for the device, which can still be working
 
     def train(self, steps: int, size: int) -> None:
         """Make `steps` steps on the next batches of `size` examples."""

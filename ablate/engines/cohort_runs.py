@@ -98,5 +98,6 @@ class _Member:
 
     def _draw_epoch(self) -> tuple[Tensor, list[Draws]]:
         order = self.course.draw_order()
-        batches = order.split(self.course.run.recipe.batch_size)  # the torch loop engine draws for each batch
+        # Draw for each batch, as the torch loop engine does.
+        batches = order.split(self.course.run.recipe.batch_size)
         return order, [self._augmentation.draw(len(batch)) for batch in batches]

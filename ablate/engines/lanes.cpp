@@ -123,8 +123,8 @@ static Score compute_score(const Network &network, const Examples &examples, int
 }
 
 // Computes the gradients of the layers from `end` to `begin` for one group. If there is a layer `end`, the
-// gradients by its normalised pre-activations exist already. If there is a layer `begin`, only these
-// gradients are computed of it.
+// gradients with respect to its normalised pre-activations exist already. If there is a layer `begin`, only
+// the gradients with respect to its normalised pre-activations are computed.
 static void backward(const Network &network, const Examples &examples, int group, int begin, int end) {
   const V present = find_present(examples.batch_size, group);
   for (int i = end < network.count ? end : network.count - 1; i >= begin && i >= 0; i--) {
@@ -191,8 +191,8 @@ static int find_norm_before(const Network &network, int end) {
   return i;
 }
 
-// Computes the pre-activations of all groups up to the last normalised layer, and the statistics on the way.
-// Returns the position of this layer, or -1 if no layer is normalised.
+// Computes the pre-activations of all groups up to the last normalised layer, and the statistics of all
+// normalised layers. Returns the position of the last one, or -1 if no layer is normalised.
 static int compute_up_to_last_norm(const Network &network, const Examples &examples) {
   int begin = -1;
   for (int i = 0; i < network.count; i++) {

@@ -76,7 +76,7 @@ def split_into_blocks(model: nn.Module) -> list[Block]:
     Raises:
         NotCovered: the network has another form, or a layer has an option that lanes.cpp does not support.
     """
-    if type(model) is not nn.Sequential:  # a subclass may call its layers in another order
+    if type(model) is not nn.Sequential:  # a subclass can call its layers in another order
         raise NotCovered("the network is not a plain nn.Sequential")
     queue = _Queue(model)
     kinds = [kind for kind, _ in ACTIVATIONS]

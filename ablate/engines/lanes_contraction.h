@@ -20,7 +20,7 @@ struct Span {
 
 // Calls store(m, n, sum over i < terms of left(m, i) * right(n, i)) for all m and n. The function works in
 // register tiles, and in smaller tiles at the lower and the right edge. Every sum adds its terms in the order
-// of i. So equal inputs give equal outputs at all positions, also within a pooling window.
+// of i. So equal inputs give exactly equal outputs at all positions, for example within a pooling window.
 template <int HEIGHT, int WIDTH, class Left, class Right, class Store>
 static INLINE void contract(Span rows, Span columns, int terms, Left left, Right right, Store store) {
   int m_edge = rows.begin + (rows.end - rows.begin) / HEIGHT * HEIGHT;
@@ -72,7 +72,7 @@ class LaneSums {
   }
 };
 
-// As LaneSums, but for target floats that are adjacent in memory.
+// The same as LaneSums, but for target floats that are adjacent in memory.
 struct AdjacentLaneSums {
   float *target;
   V waiting[LANES];

@@ -120,7 +120,7 @@ def compile_library(compiler: str) -> Path:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     # One process compiles while others wait. The file gets its final name only once it is complete, because
-    # the process may be killed earlier.
+    # the process could be killed before.
     with FileLock(path.with_suffix(".lock")), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         if not path.exists():
             whole = Path(scratch, path.name)

@@ -17,8 +17,8 @@ static V find_present(int batch_size, int group) {
 
 static double sum_present(V v, V present) { return sum_of_lanes(present != 0.f ? v : V{}); }
 
-// Adds one group's pre-activations to the sums of their channels. A value of about the channel's mean is
-// subtracted first, so that the variance does not cancel.
+// Adds one group's pre-activations to the sums of their channels. First subtracts a value close to the
+// channel's mean. Otherwise the variance would lose its digits by cancellation.
 static void add_to_statistics(const Layer &layer, int group, V present) {
   for (int o = 0; o < layer.outs; o++) {
     const V *x = layer.unnormed + o * layer.pixels;
@@ -41,8 +41,8 @@ static void add_to_statistics(const Layer &layer, int group, V present) {
   }
 }
 
-// Computes mean and variance of each channel from the sums over the whole batch, and updates the running
-// ones.
+// Computes mean and variance of each channel from the sums over the whole batch, and updates the running mean
+// and variance.
 static void finish_statistics(const Layer &layer, int batch_size) {
   const double count = double(batch_size) * layer.pixels, momentum = layer.norm_momentum;
   for (int o = 0; o < layer.outs; o++) {
@@ -59,7 +59,7 @@ static void finish_statistics(const Layer &layer, int batch_size) {
 }
 
 // Writes the normalised pre-activations of one group to layer.z: with the batch's statistics if LEARN, else
-// with the running ones.
+// with the running statistics.
 template <bool LEARN>
 static void normalize(const Layer &layer) {
   for (int o = 0; o < layer.outs; o++) {
@@ -75,8 +75,8 @@ static void normalize(const Layer &layer) {
   }
 }
 
-// Adds one group's gradients by the normalised pre-activations, in layer.z, to the sums of their channels. In
-// lanes past the end of the batch they are zero.
+// Adds one group's gradients with respect to the normalised pre-activations, in layer.z, to the sums of their
+// channels. In lanes past the end of the batch, these gradients are zero.
 static void add_to_gradient_sums(const Layer &layer) {
   for (int o = 0; o < layer.outs; o++) {
     const V *x = layer.unnormed + o * layer.pixels, *dz = layer.z + o * layer.pixels;
@@ -92,7 +92,7 @@ static void add_to_gradient_sums(const Layer &layer) {
   }
 }
 
-// Writes the gradients of weights and biases of the normalisation from the sums over the whole batch.
+// Writes the gradients of the normalisation's weights and biases, from the sums over the whole batch.
 static void finish_gradient_sums(const Layer &layer) {
   for (int o = 0; o < layer.outs; o++) {
     const Channel &channel = layer.channels[o];
@@ -101,8 +101,8 @@ static void finish_gradient_sums(const Layer &layer) {
   }
 }
 
-// Turns one group's gradients by the normalised pre-activations, in layer.z, into those by the
-// pre-activations.
+// Converts one group's gradients in layer.z: from gradients with respect to the normalised pre-activations to
+// gradients with respect to the pre-activations.
 static void propagate_through_norm(const Layer &layer, int batch_size, V present) {
   const double count = double(batch_size) * layer.pixels;
   for (int o = 0; o < layer.outs; o++) {

@@ -1,4 +1,4 @@
-// Activation and pooling of a layer: the forward pass, and the gradient of the loss by the pre-activations.
+// Activation and pooling of a layer: the forward pass, and the gradient with respect to the pre-activations.
 #pragma once
 
 #include <cstring>
@@ -7,8 +7,8 @@
 #include "lanes_layer.h"
 
 // The template parameter SIZE: if SIZE is positive, the windows tile the channel, and each window has SIZE
-// pixels. If SIZE is 0, the fields of the layer describe the windows. With the constant SIZE 4 the compiler
-// removes branches, and both passes take a seventh less time.
+// pixels. If SIZE is 0, the fields of the layer describe the windows. With the constant SIZE 4, the compiler
+// removes branches, and the forward and the backward pass take a seventh less time.
 
 // The slope of the j-th pixel of window q of channel o. The slope overwrites the pre-activation, which is no
 // longer needed. If windows overlap, a pixel has several slopes, and these are stored in layer.slope.
@@ -108,8 +108,8 @@ static void multiply_slopes(const Layer &layer) {
   bias_gradients.flush();
 }
 
-// Computes the gradient by z from the gradient by the output, and writes it over the contents of layer.z.
-// Adds its sums to the bias gradients.
+// Computes the gradient with respect to z from the gradient with respect to the output. Writes the result over
+// the contents of layer.z, and adds its sums to the bias gradients.
 static void compute_pre_activation_gradients(const Layer &layer) {
   if (layer.tiled && layer.window_size == 4) return multiply_slopes<4>(layer);
   multiply_slopes<0>(layer);

@@ -252,7 +252,7 @@ def _describe_convolution(
 
 
 def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
-    """Make a dense layer's tables, as for a convolution with one output pixel, and its output's layout."""
+    """Make a dense layer's tables, as for a convolution with one output pixel. Also return its output map."""
     features = linear.in_features
     layer = Layer(
         taps=features,

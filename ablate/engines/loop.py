@@ -34,7 +34,7 @@ class LoopTrainer:
         )
         """The memory format of the image tensors that the network receives."""
         self.model: nn.Module = model.to(device, memory_format=self.image_format)  # type: ignore[call-overload]
-        self.model.train()  # a user's own `train` may return nothing
+        self.model.train()  # a user's own `train` can return None
         self._optimizer = _make_optimizer(run.recipe, self.model)
         self._rate = run.recipe.learning_rate
         self._precision = run.recipe.precision
@@ -80,7 +80,7 @@ class LoopTrainer:
         """Compute the logits in evaluation mode, `(n, classes)` on the device."""
         self.model.eval()
         with torch.inference_mode(), compute_in(self._precision, images.device):
-            # Copies, because a user's network may change its input in place, or return the same tensor again.
+            # Copy images and logits: a user's network can change its input, or return the same tensor again.
             logits = [
                 self.model(chunk.clone(memory_format=self.image_format)).clone()
                 for chunk in images.split(EVALUATION_BATCH)

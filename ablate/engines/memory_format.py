@@ -72,6 +72,6 @@ def _compute_logits(
                 logits = network(images.clone(memory_format=memory_format))
             network.train()
             network(images).sum().backward()
-    except Exception:  # noqa: BLE001  # a user's network may raise anything
+    except Exception:  # noqa: BLE001  # a user's network can raise anything
         return None
     return logits.clone() if isinstance(logits, torch.Tensor) else None

@@ -9,7 +9,7 @@ convolutions are slow. There are two ways to write a convolution as a matrix pro
 - by patches: a pixel of the output is the product of a patch of the input and the weights. Each input pixel
   is copied `kernel height · kernel width` times.
 
-In a step of 32 LeNet-5 on 256 images each, rows move 508 kB an example, and patches 992 kB (counted on the
+A step of 32 LeNet-5 on 256 images each moves 508 kB an example by rows, and 992 kB by patches (counted on the
 simulated accelerator of the tests). The gradients are written by hand, because autograd would copy
 activations.
 """
@@ -75,10 +75,10 @@ class Convolution:
 
 @dataclass(frozen=True, kw_only=True)
 class _Band:
-    """Which weight is where in a band matrix. The matrix has a row for each input in a window of rows."""
+    """Where each weight is in a band matrix. The matrix has a row for each input in a window of rows."""
 
     source: Tensor
-    """For each number of the matrix, its position among a replica's weights, then its biases, then a zero."""
+    """For each number of the matrix, its index in the list of a replica's weights, its biases and a zero."""
     places: Tensor
     """For each weight and each bias, its places in the matrix, `(weights and biases, output width)`."""
     counts: Tensor

@@ -87,7 +87,7 @@ def replicate_layer(module: nn.Module, number: int, positions: dict[int, int], c
 
 @dataclass(frozen=True, kw_only=True)
 class _EachAlone:
-    """A layer without parameters. The examples of all replicas are one batch."""
+    """Applies a layer without parameters. The examples of all replicas form one batch."""
 
     module: nn.Module
 

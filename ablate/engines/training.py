@@ -124,7 +124,7 @@ class Course:
         return looks and len(self.validation_indices) > 0 and not self._diverged
 
     def add_validation(self, accuracy: float, scores: Tensor, labels: Tensor) -> None:
-        """Record the accuracy on the validation images after this epoch, and after the last, all metrics.
+        """Record the validation accuracy after this epoch. After the last epoch, record all metrics, too.
 
         The class scores are `(validation, classes)`, and the labels `(validation,)`.
         """

@@ -67,7 +67,7 @@ def pass_again(attempt: Attempt, dataset: Dataset, passes: int = FURTHER_PASSES)
 def require_same_numbers(first: Attempt, again: Attempt, *, exact: bool) -> None:
     """Require that two networks with the same seed are equal at the start and after equal steps and passes.
 
-    If `exact` is false, the function compares only the initial parameters. This is for GPUs, where sums may
+    If `exact` is false, the function compares only the initial parameters. This is for GPUs, where sums can
     differ by rounding.
 
     Raises:

@@ -28,7 +28,7 @@ from ablate.records.run_records import Phase, RunRecord, Status
 from ablate.torch_settings import keep_torch_settings
 
 MOST_RUNS_AT_ONCE = 512
-"""The largest number of runs that are grouped at once for a GPU: full cohorts of about ten architectures."""
+"""The most runs that are grouped into cohorts at once. They fill cohorts of about ten architectures."""
 COHORT_PLACES = (8, 16, 32)
 """The numbers of places that a new cohort can have, with one run in each place. There are few such numbers,
 because rounding errors depend on them. An empty place costs as much time as an occupied place."""

@@ -18,7 +18,7 @@ from ablate.errors import CHECKOUT
 PRELOADED = ["ablate.execution.workers", "sklearn.model_selection", "torch.fx.experimental.symbolic_shapes"]
 """Modules that import slow packages: torch, and the packages for the image split and the meta device."""
 LONGEST_SOCKET_FOLDER = 60
-"""The most bytes in the path of the folder that contains the socket's own folder."""
+"""The most bytes in the path of the folder in which the socket's own folder is made."""
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 
@@ -97,7 +97,7 @@ def _leave_out_current_folder() -> Iterator[None]:
 
 
 def _stop_server() -> None:
-    """Stop the fork server and wait for its end. The time of its workers then counts as this command's time.
+    """Stop the fork server and wait for its end. Its workers' time then counts as this command's time.
 
     Otherwise `ablate bench` counts the workers' processor time as time of other programs. The server is
     killed. Without the kill, a command that ends early would wait for seconds until the server has imported

@@ -129,10 +129,10 @@ class Reader:
         )
 
     def _find_dependence(self, count: int, axis: int) -> list[Tensor]:
-        """Find for each layer on which of the image's `count` rows (or columns) each of its own depends.
+        """Find for each row (or column) of each layer the rows (or columns) of the image on which it depends.
 
-        The booleans have the shape `(rows or columns of the layer, count)`. Axis -2 stands for rows, axis -1
-        for columns.
+        There are booleans `(rows or columns of the layer, count)` for each layer. The image has `count` rows
+        or columns. Axis -2 stands for rows, axis -1 for columns.
         """
         by_batch: list[list[Tensor]] = []
         exact = copy.deepcopy(self._network).to(EXACT)
@@ -179,7 +179,7 @@ def find_unit_inputs(call: Call, place: Sequence[int]) -> UnitInputs:
 
 
 def _find_dependent_inputs(call: Call, index: tuple[int, ...]) -> list[Tensor]:
-    """Find for each axis of the module's input after the batch axis on which indices the unit depends."""
+    """Find the indices that the unit depends on, for each axis of the module's input but the batch axis."""
     module = copy.deepcopy(call.module).to(EXACT)
     shape = call.input_values.shape[1:]
     if any(True for _ in module.parameters()):

@@ -35,7 +35,7 @@ def build_application(session: Session, chosen: Sequence[str], hosts: Sequence[s
 
     This check prevents DNS rebinding, an attack in which a foreign page points its host name at this machine.
     """
-    one_at_a_time = asyncio.Lock()  # torch uses all cores, and a session caches results
+    one_at_a_time = asyncio.Lock()  # because torch uses all cores, and requests share the session's cache
 
     async def answer(compute: Callable[[Session, W], Any], request: W) -> Response:
         async with one_at_a_time:

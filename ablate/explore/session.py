@@ -188,7 +188,7 @@ def parse_arms(session: Session, text: str | None) -> list[str]:
         AblateError: there is no such arm, or there are more than two.
     """
     known = list(session.arms)
-    # The name of an arm may contain commas, so parts of the text are joined until they form a name.
+    # The name of an arm can contain commas, so parts of the text are joined until they form a name.
     names: list[str] = []
     name = ""
     for part in [] if text is None else text.split(","):

@@ -86,7 +86,7 @@ def fingerprint(model: str) -> str | None:
 def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> None:
     """Check that the layers of a network fit together, by passing an empty batch through it.
 
-    A user's network gets two images on the CPU instead, because its code may not support the meta device.
+    A user's network gets two images on the CPU instead, because its code can fail on the meta device.
 
     Raises:
         ModelError: a keyword is unknown, a value is out of range, or a layer does not fit its input.

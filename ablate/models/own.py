@@ -50,7 +50,7 @@ _LIBRARIES = tuple(
 def allow(packages: Sequence[str]) -> None:
     """Allow studies to use code of these packages or modules, also from the current folder.
 
-    A study file alone cannot run code, because the file may come from an untrusted person.
+    A study file alone cannot run code, because the file can come from an untrusted person.
     """
     here = str(Path.cwd())
     for package in packages:
@@ -68,7 +68,7 @@ def list_allowed() -> tuple[str, ...]:
 def find_callable(model: str, known: Sequence[str]) -> Callable[..., nn.Module]:
     """Find the callable that builds a network.
 
-    `model` is `package.module:callable`, or a name that an installed package offers. The callable may also be
+    `model` is `package.module:callable`, or a name that an installed package offers. The callable can also be
     an attribute of an object in the module: `package.module:object.method`.
 
     Raises:
@@ -112,7 +112,7 @@ def call_foreign(model: str, work: Callable[[], Any]) -> Any:
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
                 raise  # a person pressed Ctrl-C
             raise _explain(model, error) from None
-        except BaseException as error:  # noqa: BLE001  # a user's code may raise anything, or exit
+        except BaseException as error:  # noqa: BLE001  # a user's code can raise anything, or exit
             raise _explain(model, error) from None
 
 
@@ -173,7 +173,7 @@ def _load(model: str, load: Callable[[], Any]) -> Callable[..., nn.Module]:
     # and restoring all generators takes longer than finding an imported module, which happens several times
     # in every run.
     def load_with_seed() -> Any:
-        with seeded_streams(0, "import"):  # a module may draw random numbers when it is imported
+        with seeded_streams(0, "import"):  # a module can draw random numbers when it is imported
             return load()
 
     known = find_module(model) in sys.modules

@@ -18,9 +18,9 @@ from ablate.models.own import find_module, is_library
 MARKS_OF_REPORT = ("study.db", "environment.json")
 """A folder that contains one of these files is a report folder. Its files change while a study runs."""
 LONGEST_NAME = 1_000
-"""A string in the code that is longer cannot be the path of a file."""
+"""A string in the code that is longer than this cannot be the path of a file."""
 MOST_FILES_IN_FOLDER = 1_000
-"""If a folder that the code names contains more files, it counts as data, not as code."""
+"""If a folder that the code names contains more files than this, it counts as data, not as code."""
 RECORDED_ELSEWHERE = ("torch", "ablate")
 """Packages whose versions are recorded in every report folder anyway."""
 
@@ -32,7 +32,7 @@ class Code:
     sha256: str
     """The checksum of the files and of the packages' versions. With another checksum, the network is new."""
     modules_sha256: str
-    """The checksum of the Python files alone. A run may change other files, but not these."""
+    """The checksum of the Python files alone. A run can change other files, but must not change these."""
     files: tuple[str, ...]
     """The files, relative to the folders in which Python finds their modules."""
     packages: tuple[str, ...]

@@ -38,7 +38,7 @@ def construct(
         ModelError: the callable failed or did not return a network that can be trained.
     """
     with seeded_streams(seed, "init"):
-        # The user's code gets copies, because it may change a list that it receives.
+        # The user's code gets copies, because it can change a list that it receives.
         network = call_foreign(model, lambda: function(**copy.deepcopy(dict(settings))))
         if not isinstance(network, nn.Module):
             raise ModelError("model", f"{model} gives a {type(network).__name__}, not a torch.nn.Module")
@@ -106,8 +106,8 @@ def require_logits(model: str, output: Any, images: int, classes: int, *, traini
 
 
 def _materialise(model: str, network: nn.Module, input_shape: Sequence[int]) -> None:
-    """Give lazy layers their shapes and initial values. Batch norm keeps its running statistics."""
-    for training in (False, True):  # a network may use a layer in only one of the modes
+    """Give lazy layers their shapes and initial values, without changing batch norm's running statistics."""
+    for training in (False, True):  # a network can use a layer in only one of the modes
         if not _is_lazy(network):
             return
         images = torch.zeros(CHECKED_IMAGES, *input_shape)
@@ -123,7 +123,7 @@ def _materialise(model: str, network: nn.Module, input_shape: Sequence[int]) -> 
 
 
 def _pass_through(network: nn.Module, images: Tensor, *, training: bool) -> Any:
-    network.train(training)  # a user's own `train` may return nothing
+    network.train(training)  # a user's own `train` can return None
     return network(images)
 
 

@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 LONGEST_NAME = 50
-"""A temporary file's name repeats this many characters of the file's name. Names have at most 255 bytes."""
+"""A temporary file's name contains the first characters of the file's name, but at most this many.
+
+A file system allows names of at most 255 bytes.
+"""
 
 
 def write_whole(path: Path, content: bytes) -> None:

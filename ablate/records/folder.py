@@ -174,7 +174,7 @@ def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
     if first in FREE_KEYS:
         return True
     if first == "seeds" and (before is None or now is None or key == "seeds.spending"):
-        return True  # between a fixed number of seeds and several looks: no run depends on it
+        return True  # from a fixed number of seeds to looks, or back: no run depends on this
     if key == "seeds.looks":
         return bool(now[-1] >= before[-1])
     if first == "seeds" or key in ("tuning.trials", "search.candidates"):

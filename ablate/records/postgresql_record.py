@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 300.0
 """The command gives up if it cannot reach the server for this long. A restart of a server takes less."""
 LONGEST_WAIT_SECONDS = 5.0
 KEEP_ALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
-"""A host that loses power leaves its connection open. This option frees its locks in a minute."""
+"""A host that loses power leaves its connection open. With this option, its locks are freed in a minute."""
 _STUDY, _PROVENANCE, _TIMED_ON = "ablate:study", "ablate:environment", "ablate:timed_on"
 
 

@@ -84,7 +84,7 @@ class SqliteRecord:
         """Do nothing. No other machine does the timing."""
 
     def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:  # noqa: ARG002  # required by Record
-        """Empty, because no other machine does the timing."""
+        """Return an empty mapping, because no other machine does the timing."""
         return {}
 
     def share_study(self, study: str) -> None:

@@ -19,7 +19,7 @@ DISTURBED_SHARE = 0.10
 REPEATS_AFTER_SLEEP = 3
 """If the machine slept, a block is repeated up to this many times. After that, it counts as disturbed."""
 SLEPT_SECONDS = 0.1
-"""Only a longer time counts as sleep. A shorter one may be an adjustment of the wall clock."""
+"""Only a longer time counts as sleep. A shorter one can come from an adjustment of the wall clock."""
 
 Steps = Callable[[int], int]
 """A function that makes the given number of training steps and returns the number of their examples.
@@ -68,10 +68,10 @@ def measure_block(
 
 
 def read_seconds_asleep() -> float:
-    """Read two clocks, of which one stops while the machine sleeps, and return their difference in seconds.
+    """Read two clocks, and return their difference in seconds. One clock stops while the machine sleeps.
 
-    The difference of two such numbers is the time asleep between them. On a system without a clock that runs
-    during sleep, the wall clock is used. Then setting this clock forward counts as sleep, too.
+    Between two calls, the result grows by the time asleep. On a system without a clock that runs during
+    sleep, the wall clock is used. Then setting this clock forward counts as sleep, too.
     """
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -103,7 +103,7 @@ class ProcessorLoad:
         self._start = self._read()
 
     def share_of_others(self) -> float:
-        """Return the share since the creation of this object, from 0 to 1."""
+        """Return other programs' share of the processors' time since this object was created, from 0 to 1."""
         busy, total, own = (now - then for now, then in zip(self._read(), self._start, strict=True))
         return max(0.0, (busy - own) / total) if total > 0 else 0.0
 

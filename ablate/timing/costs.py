@@ -81,7 +81,7 @@ def count_arm_flops(arm: Arm, facts: DatasetFacts) -> int:
 
 
 class Work:
-    """Counts the FLOPs of runs. They show which runs take longer than others."""
+    """Counts the FLOPs of runs. A run with more FLOPs takes longer."""
 
     def __init__(self, facts: DatasetFacts, validation: int) -> None:
         """Prepare for runs on a data set. `validation` is the number of its held-out images."""
@@ -91,7 +91,7 @@ class Work:
     def count_flops(self, run: Run) -> int:
         """Count the FLOPs of the run's forward passes over its training images in all epochs."""
         if run.arm.name not in self._flops:
-            # A user's network may have neither convolutions nor matrix products. Its count is 1 then, not 0.
+            # A user's network can have neither convolutions nor matrix products. Its count is 1 then, not 0.
             self._flops[run.arm.name] = max(1, count_arm_flops(run.arm, self._facts))
         recipe = run.recipe
         images = self._facts.count_training_images(recipe.train_images, self._validation)
