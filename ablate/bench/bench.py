@@ -159,7 +159,7 @@ class Bench:
         if self._data_root is None:
             sentences.append(
                 "Fashion-MNIST is not on this machine: random noise of its shape and size was used. The time "
-                "of a step does not depend on the pixels. Runs through a study's workers are left out."
+                "of a step does not depend on the pixels. A study's runs in workers were not measured."
             )
         if not has_torchvision():
             sentences.append(
@@ -269,7 +269,7 @@ class Bench:
                 extra, least = together.extra_bytes, together.least_bytes
                 yield (
                     f"{contender.name} holds {extra / 1e6:,.0f} MB of the GPU's memory beyond data and "
-                    f"models, {extra / least:.2f} times what a step must keep (must 2, aim 1.3)."
+                    f"models, {extra / least:.2f} times what a step must keep (limit 2, aim 1.3)."
                 )
 
 

@@ -71,7 +71,7 @@ def list_stored_images(place: Place, opened: OpenSet) -> tuple[ImageFolder, dict
 
 
 def _read_rows(stored: StoredImages, parts: Mapping[str, str], listed: Mapping[str, int]) -> _Rows:
-    """Read all rows. `listed` has each split's number of rows according to the README.
+    """Read all rows. `listed` has each split's number of rows according to the data set's README.
 
     Raises:
         ValueError: a split has fewer rows than listed, or a label is not the number of a class.

@@ -168,7 +168,7 @@ def _warn_of_faint_pictures(facts: Sequence[PictureFacts], scale: PixelScale) ->
     if two >= NEARLY_ALL * len(facts):
         yield (
             f"{two:,} of {len(facts):,} images have only two values, although their files can hold more: "
-            "they may be masks, or wrongly converted."
+            "they might be masks, or wrongly converted."
         )
     faint = 0
     for one in facts:

@@ -1,4 +1,4 @@
-"""Train runs in one cohort: each waiting run takes a place, and each run ends when it would end alone."""
+"""Train runs in one cohort: each waiting run takes a free place, and ends after as many epochs as alone."""
 
 import time
 from collections import deque

@@ -1,4 +1,4 @@
-"""Layers for many replicas at once. Each class computes a torch layer with other parameters per replica.
+"""Layers for many replicas at once. Each class computes a torch layer with separate parameters per replica.
 
 With R replicas and batches of b examples, activations have the shape `(R·b, …)`. If a layer has no parameters
 and treats each example separately, torch's own layer is applied to this tensor. Convolutions and dense layers
