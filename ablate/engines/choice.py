@@ -9,6 +9,7 @@ from ablate.design.runs import Run
 from ablate.devices.device import is_accelerator
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
+from ablate.engines.tailored import TailoredTrainer, can_tailor
 from ablate.engines.training import Trainer
 
 
@@ -19,9 +20,13 @@ def choose_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
     `cohort`, this function is called only for runs that cannot train in a cohort.
     """
     forced = os.environ.get("ABLATE_ENGINE") in ("loop", "cohort")
-    if forced or reason_against(run, dataset, device) is not None:
+    if forced:
         return LoopTrainer(run, dataset, device)
-    return LanesTrainer(run, dataset, device)
+    if reason_against(run, dataset, device) is None:
+        return LanesTrainer(run, dataset, device)
+    if can_tailor(run, dataset, device):
+        return TailoredTrainer(run, dataset, device)
+    return LoopTrainer(run, dataset, device)
 
 
 def trains_in_cohorts(device: torch.device) -> bool:

@@ -35,6 +35,7 @@ class LoopTrainer:
         """The memory format of the image tensors that the network receives."""
         self.model: nn.Module = model.to(device, memory_format=self.image_format)  # type: ignore[call-overload]
         self.model.train()  # a user's own `train` can return None
+        self._network = self.model
         self._optimizer = _make_optimizer(run.recipe, self.model)
         self._rate = run.recipe.learning_rate
         self._precision = run.recipe.precision
@@ -54,7 +55,7 @@ class LoopTrainer:
         labels = self._labels[batch]
         self._optimizer.zero_grad(set_to_none=True)
         with compute_in(self._precision, images.device):
-            logits = self.model(images)
+            logits = self._network(images)
             loss = F.cross_entropy(logits, labels)
         loss.backward()
         self._optimizer.step()
@@ -82,7 +83,7 @@ class LoopTrainer:
         with torch.inference_mode(), compute_in(self._precision, images.device):
             # Copy images and logits: a user's network can change its input, or return the same tensor again.
             logits = [
-                self.model(chunk.clone(memory_format=self.image_format)).clone()
+                self._network(chunk.clone(memory_format=self.image_format)).clone()
                 for chunk in images.split(EVALUATION_BATCH)
             ]
         self.model.train()

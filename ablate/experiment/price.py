@@ -42,7 +42,7 @@ class ArmPrice:
     flops_per_example: int
     examples_per_second: float
     reason_for_loop: str | None
-    """Why the torch loop engine trains the arm. None if a faster engine trains the arm."""
+    """Why the torch loop, tailored or not, trains the arm. None if a faster engine trains the arm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +192,7 @@ def _price_arm(arm: Arm, study: StudySpec) -> ArmPrice:
         flops_per_example=count_flops_per_example(trainer.model, dataset.images.shape[1:]),
         # The median hardly changes if one step is slow because of cold caches or another program.
         examples_per_second=len(batch) / median(seconds),
-        reason_for_loop=_explain_loop(run, dataset) if trainer.name == "loop" else None,
+        reason_for_loop=_explain_loop(run, dataset) if trainer.name in ("loop", "tailored") else None,
     )
 
 

@@ -100,7 +100,7 @@ def test_lanes_say_why_they_leave_a_network_to_the_loop(
 ) -> None:
     run = run_of(model, keywords)
     assert reason in str(lanes.reason_against(run, DIGITS, CPU))
-    assert choose_trainer(run, DIGITS, CPU).name == "loop"
+    assert choose_trainer(run, DIGITS, CPU).name == "tailored"
 
 
 COHORTS: dict[str, tuple[str, dict[str, Any]]] = {
