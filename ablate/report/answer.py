@@ -51,7 +51,7 @@ def state_headline(evidence: Evidence) -> str:
 
 
 def _spell_gap(difference: float, evidence: Evidence) -> str:
-    """Spell a difference: `+1.25 points`. A metric other than the accuracy is named."""
+    """Format a difference as `+1.25 points`. The metric's name follows if it is not the accuracy."""
     gap = format_difference(difference, evidence.metric.unit, signed=True)
     return (
         gap if evidence.decides_by_accuracy else f"{gap} of {spell_keyword(evidence.study.decision.metric)}"
@@ -59,7 +59,7 @@ def _spell_gap(difference: float, evidence: Evidence) -> str:
 
 
 def describe_difference(evidence: Evidence) -> str:
-    """Describe what the tables' differences are differences of, and their unit."""
+    """Say what the differences in the report's tables measure, and in which unit."""
     if evidence.decides_by_accuracy:
         return "percentage points of test accuracy"
     unit = {"points": ", in percentage points", "nats": ", in nats", "number": ""}[evidence.metric.unit]
@@ -67,7 +67,7 @@ def describe_difference(evidence: Evidence) -> str:
 
 
 def say_what_is_missing(evidence: Evidence) -> str:
-    """Say in a sentence what a preliminary report still lacks. For a complete report, the text is empty."""
+    """Say in a sentence what a preliminary report still lacks. Return an empty text for a complete report."""
     wanted = len(evidence.confirmed) + evidence.missing_runs
     if evidence.missing_runs:
         return f"{evidence.missing_runs} of {wanted} confirmation runs are still missing."

@@ -1,4 +1,4 @@
-"""Why runs failed, diverged or had to be trained alone, in sentences."""
+"""Sentences that say why runs failed, diverged or could not be trained together with other runs."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ MOST_CAUSES = 10
 def list_causes(causes: Mapping[str, str]) -> list[str]:
     """List each different cause once, with the number of its runs and the name of the first run.
 
-    `causes` maps a run's name to its cause, as in the provenance.
+    `causes` maps a run's name to the cause.
     """
     runs: dict[str, list[str]] = {}
     for run, cause in causes.items():

@@ -16,13 +16,16 @@ from ablate.stats.verdicts import UNTRAINED
 
 DRIFT_WORTH_SAYING = 0.05
 SPREAD_WORTH_SAYING = 0.15
-"""Limit of the interquartile range of the baseline's timing blocks, as a share of their median.
+"""The report warns if the baseline's throughput varies by more than this between timing blocks.
 
-Above this limit the report warns. On a quiet machine the share is a few per cent.
+The variation is the interquartile range divided by the median. It is a few per cent if no other program runs.
 """
 HARDLY_ANY_DISTURBANCE = 0.25
 NEAR_THE_MAJORITY = 0.05
-"""With unequal classes, the report warns of an arm that beats the majority share by less than this."""
+"""If the classes are unequal, the report warns of an arm that is hardly better than guessing.
+
+Such an arm's accuracy exceeds the share of the most frequent class by less than this.
+"""
 MANY_READERS = 5
 """The report warns if at least this many other studies used the same test images."""
 
@@ -42,7 +45,7 @@ def list_cautions(evidence: Evidence) -> list[str]:
 
 
 def list_tuning_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """List the tuning table's rows, each with the rank of the chosen value among those tried: `3 of 7`."""
+    """List the tuning table's rows, and add the rank of the chosen value among the values tried: `3 of 7`."""
     every = tabulate_tried_values(evidence.tables["runs"], evidence.tables["tuning"])
     ranked = []
     for row in list_rows(evidence.tables["tuning"]):
@@ -58,31 +61,35 @@ def _warn_of_circumstances(evidence: Evidence) -> Iterator[str]:
     study, provenance = evidence.study, evidence.provenance
     if fallback := provenance.fallback:
         yield (
-            f"The data set {fallback} could not be had. The study's fallback answered instead: the data set "
-            f"{study.dataset} with {provenance.data.test_images} test images, and a recipe of its own."
+            f"The data set {fallback} could not be loaded. The study used its fallback instead: the data set "
+            f"{study.dataset} with {provenance.data.test_images} test images, and the fallback's own recipe."
         )
     yield from provenance.data.cautions
     yield from (f"{text[0].upper()}{text[1:]}." for text in provenance.network_cautions)
     if not study.tuning.active:
-        yield "Nothing was tuned. An arm that needs another learning rate is at a disadvantage."
+        yield "Nothing was tuned. An arm that would need a different learning rate is at a disadvantage."
     if changed := provenance.changed_after_answer:
         yield (
-            f"Changed after an answer had been seen: {'; '.join(changed)}. The p-values and verdicts assume "
-            "that these were fixed before the first result."
+            f"Changed in the study after its first answer had been seen: {'; '.join(changed)}. The p-values "
+            "and verdicts assume that these choices were made before the first result."
         )
     if mixed := provenance.mixed_engines:
         yield (
             f"The runs of {format_list(mixed)} were trained by more than one engine. Engines round "
-            "differently, so these runs differ by more than their seeds."
+            "differently, so these runs differ in more than their seeds."
         )
     readers = provenance.test_set_readers
     if len(readers) >= MANY_READERS:
         yield (
-            f"{len(readers)} other studies have been tested on these test images. Choosing among their "
-            "answers overfits these images a little. Keep fresh test images for your final choice."
+            f"{len(readers)} other studies have been tested on these test images. A network chosen from the "
+            "answers of many studies overfits their test images a little. Keep fresh test images for your "
+            "final choice."
         )
     if left_out := provenance.left_out:
-        yield f"{format_count(len(left_out), 'combination')} cannot be built; the reasons are listed below."
+        yield (
+            f"{format_count(len(left_out), 'combination')} of factor values cannot be built; the reasons are "
+            "listed below."
+        )
 
 
 def _warn_of_unequal_classes(evidence: Evidence) -> Iterator[str]:
@@ -98,8 +105,9 @@ def _warn_of_unequal_classes(evidence: Evidence) -> Iterator[str]:
         for row in near
     ]
     yield (
-        f"The classes are unequal: always predicting the most frequent one is right on {share:.1%} of the "
-        f"test images. {format_list(told)}. Compare the balanced accuracy, which guessing leaves at "
+        "The classes have unequal numbers of images: a network that always predicts the most frequent class "
+        f"is right on {share:.1%} of the test images. {format_list(told)}. Compare the balanced accuracies "
+        "instead. That of guessing is "
         f"{1 / sum(count > 0 for count in evidence.provenance.data.test_images_by_class or ()):.1%}."
     )
 
@@ -115,17 +123,18 @@ def _warn_of_doubtful_runs(evidence: Evidence) -> Iterator[str]:
             seeds = f"seed{'s' if len(stuck) > 1 else ''} {format_list([str(seed) for seed in stuck])}"
             yield (
                 f"{len(stuck)} of {len(of_arm)} runs of {evidence.names.name_arm(arm)} ended at chance "
-                f"({seeds}). The other runs trained, so no mean of this arm is reported."
+                f"({seeds}). The other runs trained. A mean over both kinds of runs would mislead, so the "
+                "report has no mean for this arm."
             )
     compared = [] if evidence.preliminary else list_rows(evidence.tables["comparisons"])
     for row in compared:
         if 2 / 2 ** evidence.count_seeds(row) > alpha:
-            continue  # the sign-flip test cannot be significant; _warn_of_few_seeds warns of a fixed number
+            continue  # so few seeds cannot make the sign-flip test significant: see `_warn_of_few_seeds`
         if row["p_value"] is not None and (row["p_value"] < alpha) != (row["p_sign_flip"] < alpha):
             yield (
                 f"For {row['arm']} the paired t-test ({format_p(row['p_value'])}) and the exact sign-flip "
-                f"test ({format_p(row['p_sign_flip'])}) disagree at the level {alpha:g}. A few seeds may "
-                "decide the result: look at the figure of paired seeds."
+                f"test ({format_p(row['p_sign_flip'])}) disagree at the level {alpha:g}. The result might "
+                "depend on a few seeds: look at the figure of paired seeds."
             )
 
 
@@ -138,8 +147,8 @@ def _warn_of_few_seeds(evidence: Evidence) -> Iterator[str]:
     if study.most_seeds < enough:
         yield (
             f"With {format_count(study.most_seeds, 'seed')} the p-value of the exact sign-flip test cannot "
-            f"fall below {study.decision.alpha:g}{corrected}, however large the difference is. That takes "
-            f"{enough} seeds."
+            f"fall below {study.decision.alpha:g}{corrected}, however large the difference is. That takes at "
+            f"least {enough} seeds."
         )
 
 
@@ -160,16 +169,16 @@ def _warn_of_tuning(evidence: Evidence) -> Iterator[str]:
     ranges = evidence.tables["tuning"].groupby("parameter")[["low", "high"]].nunique()
     for parameter in ranges.index[(ranges > 1).any(axis=1)]:
         yield (
-            f"Not all arms were tuned over the same range of the {spell_keyword(parameter)}. Some have a "
-            "range of their own, or widening stopped at a value that failed."
+            f"Not all arms were tuned over the same range of the {spell_keyword(parameter)}. The study gives "
+            "some arms another range, or an arm's range was not widened beyond a value that failed."
         )
 
 
 def _warn_of_changing_rankings(evidence: Evidence) -> Iterator[str]:
-    """Warn if the ranking of two arms depends on a tuned setting.
+    """Warn if the ranking of two arms depends on a tuned value.
 
-    It does if, at a setting that was tried in tuning, the arm with the lower test accuracy led by more than
-    the margin.
+    The test accuracies show which arm is worse. If this arm was better by more than the margin at a value
+    that was tried in tuning, there is a warning.
     """
     tuning = evidence.study.tuning
     if evidence.preliminary or not tuning.active or not evidence.decides_by_accuracy:
@@ -203,7 +212,7 @@ def _warn_of_changing_rankings(evidence: Evidence) -> Iterator[str]:
 
 
 def _spell_setting(setting: str, parameters: list[str]) -> str:
-    """Spell a setting: `0.3` for a single tuned parameter, else `learning rate=0.3,weight decay=0.01`."""
+    """Format tuned values: `0.3` for a single parameter, else `learning rate=0.3,weight decay=0.01`."""
     return setting.partition("=")[2] if len(parameters) == 1 else spell_keyword(setting)
 
 
@@ -226,12 +235,12 @@ def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
         yield (
             "The baseline's throughput varied between timing blocks: its interquartile range is "
             f"{wide:.0%} of its median. "
-            "Something else used the machine, so the throughputs say little."
+            "Something else used the machine, so the throughputs are unreliable."
         )
 
 
 def _read_tuning_runs(evidence: Evidence, arm: str) -> pd.DataFrame:
-    """Read the arm's tuning runs. As in tuning, a run that diverged or crashed counts with accuracy zero."""
+    """Read the arm's tuning runs. A run that diverged or crashed has accuracy zero, as it has in tuning."""
     runs = evidence.tables["runs"]
     of_arm = runs[(runs["phase"] == Phase.TUNE) & (runs["arm"] == arm)]
     return of_arm.assign(validation_accuracy=of_arm["validation_accuracy"].astype(float).fillna(0.0))

@@ -16,7 +16,7 @@ from ablate.study.study_file import list_changes
 THROUGHPUT_MARGIN = 0.05
 """An arm counts as slower if its throughput ratio to the baseline fell by more than this share.
 
-The whole confidence interval of the change must lie below this limit.
+The whole confidence interval of the change must show such a fall.
 """
 HARDWARE = ("device", "device_name", "cores", "timing_threads")
 CONDITIONS = ("design", "dataset", "model", "baseline", "recipe", "tuning", "validation", "seeds")
@@ -140,9 +140,10 @@ def _trains_less(first: Evidence, second: Evidence, arm: str) -> bool:
 
 
 def _get_network(evidence: Evidence, arm: str) -> Any:
-    """Get the keywords of an arm's network. Two folders can have different networks under one arm's name.
+    """Get the model and the keywords of an arm's network.
 
-    For example, each of two searches has its own finalists.
+    Two folders can have different networks under the same arm's name. For example, the finalists of two
+    searches have the same names.
     """
     return evidence.provenance.networks[arm]
 
@@ -183,13 +184,13 @@ def _list_notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> li
         told.append(f"throughput is not compared: the first folder was timed on {one}, the second on {other}")
     else:
         told.append(
-            "throughput is compared as each arm's ratio to the baseline, because the pace of a machine "
-            "differs between two sessions; the baseline's own throughput is not tested"
+            "throughput is compared as each arm's ratio to the baseline, because a machine's speed differs "
+            "from one measurement to the next; the baseline's own throughput is therefore not compared"
         )
     if first.provenance.machine.device != second.provenance.machine.device:
         told.append(
-            "the runs were trained on different devices: equal seeds share the split and the starting "
-            "values, but the devices round differently"
+            "the runs were trained on different devices: runs of one seed share the data split and the "
+            "starting values, but the devices round differently"
         )
     for evidence, where in ((first, "first"), (second, "second")):
         beside = second if evidence is first else first
@@ -200,7 +201,8 @@ def _list_notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> li
         ]
         if evidence is first and elsewhere:
             told.append(
-                f"not compared, because the network of this name is another one: {', '.join(elsewhere)}"
+                "not compared, because the two folders have different networks under one name: "
+                f"{', '.join(elsewhere)}"
             )
         if evidence.preliminary:
             told.append(f"the study in the {where} folder is not finished")

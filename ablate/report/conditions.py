@@ -23,8 +23,8 @@ def list_conditions(evidence: Evidence) -> list[str]:
     recipe = _list_settings(_list_recipe(study), changing)
     return [
         f"Compared: {_list_factors(evidence)}.",
-        f"Network: {study.model}{f' with {network}' if network else ''}. Every other keyword keeps its "
-        "default.",
+        f"Network: {study.model}{f' with {network}' if network else ''}. Every other keyword of the network "
+        "has its default value.",
         f"Training: {recipe}; {_describe_tuning(evidence)}.",
         *compare_verdicts_at_half(evidence),
         *([f"The arm “full” has {_list_full_values(study)}."] if study.design == "leave_one_out" else []),
@@ -45,11 +45,11 @@ def _list_recipe(study: StudySpec) -> dict[str, Any]:
 def _describe_data(evidence: Evidence) -> str:
     study, images = evidence.study, evidence.provenance.data.test_images
     held_out = (
-        f"{study.validation:,} images of a folder of their own are for validation"
+        f"{study.validation:,} images from a separate folder are used for validation"
         if study.dataset.uses_validation_folder
         else f"{study.validation:,} training images are held out for validation"
         if study.validation
-        else "all training images are used, none is held out"
+        else "all training images are used for training, and none is held out for validation"
     )
     baseline = evidence.tables["arms"]["test_accuracy_mean"].iloc[0]
     error = ""
@@ -57,13 +57,14 @@ def _describe_data(evidence: Evidence) -> str:
         size = format_points(compute_accuracy_standard_error(float(baseline), images))
         error = (
             f" With other test images an accuracy would differ by about ±{size} (its standard error). "
-            "Pairing does not remove this error, so the verdict holds only for these images."
+            "Pairing runs by seed does not remove this error, so the verdict holds only for these images."
         )
     readers = len(evidence.provenance.test_set_readers)
     others = f"{readers or 'No'} other {'study has' if readers == 1 else 'studies have'}"
     return (
         f"Data: {study.dataset}; {held_out}. Accuracy is measured on {images:,} test images. "
-        f"{_describe_majority(evidence)}{error} {others} been tested on them in the same folder."
+        f"{_describe_majority(evidence)}{error} {others} been tested on the same test images, counting the "
+        "reports in the same folder."
     )
 
 
@@ -94,7 +95,7 @@ def _describe_memory_format(evidence: Evidence) -> str:
     if len(used) < 2:
         return "".join(f" Image tensors are {kind} for all arms." for kind in used)
     parts = [f"{kind} for {format_list(names)}" for kind, names in used.items()]
-    return f" Image tensors are {format_list(parts)}; part of a difference in throughput may come from this."
+    return f" Image tensors are {format_list(parts)}; this can cause part of a difference in throughput."
 
 
 def _get_finalists(evidence: Evidence) -> Mapping[str, Finalist]:
@@ -150,6 +151,7 @@ def _describe_tuning(evidence: Evidence) -> str:
             (span,) = ranges
             beyond = ", widened because a best value lay at the edge" if of_name["extended"].any() else ""
             parts.append(
-                f"{spell_keyword(name)} tuned alike for every arm ({span.low:g} to {span.high:g}{beyond})"
+                f"{spell_keyword(name)} tuned for every arm over the same range ({span.low:g} to "
+                f"{span.high:g}{beyond})"
             )
     return ", ".join(parts) or ("tuning is not finished" if evidence.preliminary else "nothing was tuned")

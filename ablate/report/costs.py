@@ -6,15 +6,16 @@ from ablate.report.evidence import Evidence
 
 
 def describe_cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> str:
-    """Describe the arm's cost against the baseline: throughput ratio with interval, parameters, FLOPs."""
+    """Describe the arm's cost next to the baseline's: training speed, parameters and FLOPs."""
     told = []
     if pd.notna(arm["examples_per_second_ratio_ci_low"]):
         confidence = 1 - evidence.study.decision.alpha
         told.append(
-            f"{arm['examples_per_second_ratio']:.2f} times the training throughput of the baseline "
-            f"({confidence * 100:g}% interval {arm['examples_per_second_ratio_ci_low']:.2f} to "
-            f"{arm['examples_per_second_ratio_ci_high']:.2f}; {arm['examples_per_second']:,.0f} against "
-            f"{baseline['examples_per_second']:,.0f} examples/s)"
+            f"training is {arm['examples_per_second_ratio']:.2f} times as fast as the baseline's (geometric "
+            f"mean over the timing blocks; {confidence * 100:g}% interval "
+            f"{arm['examples_per_second_ratio_ci_low']:.2f} to "
+            f"{arm['examples_per_second_ratio_ci_high']:.2f}; median throughput "
+            f"{arm['examples_per_second']:,.0f} against {baseline['examples_per_second']:,.0f} examples/s)"
         )
     for column, noun in (("parameters", "parameters"), ("flops_per_example", "FLOP per example")):
         if pd.isna(arm[column]) or pd.isna(baseline[column]):
@@ -22,7 +23,7 @@ def describe_cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> st
         if arm[column] == baseline[column]:
             told.append(f"{arm[column]:,} {noun}, the same as the baseline")
         else:
-            told.append(f"{arm[column]:,} {noun} against {baseline[column]:,}")
+            told.append(f"{arm[column]:,} {noun} against the baseline's {baseline[column]:,}")
     costs = [f"Cost: {'; '.join(told)}."] if told else []
     if pd.isna(arm["examples_per_second_ratio_ci_low"]):
         costs.append(

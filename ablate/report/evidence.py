@@ -56,7 +56,7 @@ class Evidence:
     missing_runs: int
     """How many confirmation runs are still to be done."""
     missing_blocks: int
-    """How many timing blocks are still to be done. Arms that cannot be timed do not count."""
+    """How many timing measurements are still to be done. Arms that cannot be timed do not count."""
 
     @cached_property
     def names(self) -> ArmNames:
@@ -70,28 +70,28 @@ class Evidence:
 
     @property
     def metric(self) -> Metric:
-        """The metric that decides."""
+        """The metric on which the verdicts rest."""
         return METRICS[self.study.decision.metric]
 
     @property
     def decides_by_accuracy(self) -> bool:
-        """Whether the test accuracy decides. Validation accuracies then say something about the answer."""
+        """Whether the verdicts rest on accuracy. Only then do validation accuracies bear on the answer."""
         return self.study.decision.metric == DEFAULT
 
     def find_rows(self, table: str, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Find the rows of a comparison in another table. Empty if the table is missing or has no such row.
+        """Find the rows of a comparison in another table. `row` is its row in the comparisons table.
 
-        `row` is a row of the comparisons table.
+        The list is empty if the other table is missing or has no row for this comparison.
         """
         rows = list_rows(self.tables[table]) if table in self.tables else []
         return [one for one in rows if (one["arm"], one["baseline"]) == (row["arm"], row["baseline"])]
 
     def list_looks(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """List the looks at one comparison, the last look last. Empty if the number of seeds was fixed."""
+        """List the looks at one comparison in order. The list is empty if the number of seeds was fixed."""
         return self.find_rows("looks", row)
 
     def count_seeds(self, row: Mapping[str, Any]) -> int:
-        """Count the seeds of one comparison. Its arms can have more seeds, for other comparisons."""
+        """Count the seeds of one comparison. Its arms have more seeds if other comparisons needed them."""
         looks = self.list_looks(row)
         return int(looks[-1]["look_seeds"]) if looks else self.study.most_seeds
 
@@ -102,7 +102,7 @@ class Evidence:
 
     @property
     def unequal_classes(self) -> bool:
-        """Whether some class has many more test images than another, so that the accuracy can mislead."""
+        """Whether the classes' numbers of test images differ so much that the accuracy can mislead."""
         return are_unequal(self.provenance.data.test_images_by_class)
 
     @property
@@ -120,7 +120,7 @@ class Evidence:
 def gather(path: Path, changed: StudySpec | None = None) -> Evidence:
     """Read the folder's study, provenance and input tables, and compute the derived tables.
 
-    If a `changed` study is given, read the results by this study instead of the folder's own.
+    A `changed` study takes the place of the folder's study, for example one with another margin.
 
     Raises:
         FolderError: an input table is missing or damaged.
@@ -157,7 +157,10 @@ def gather(path: Path, changed: StudySpec | None = None) -> Evidence:
 
 
 def _read_values(path: Path, given: dict[str, pd.DataFrame], metric: str) -> pd.Series | None:
-    """Read the metric that decides, by arm and seed. None for the accuracy, which the table `runs` has."""
+    """Read each run's value of the metric on which the verdicts rest, by arm and seed.
+
+    None stands for the accuracy, which the `runs` table holds already.
+    """
     if metric == DEFAULT:
         return None
     try:
@@ -167,7 +170,7 @@ def _read_values(path: Path, given: dict[str, pd.DataFrame], metric: str) -> pd.
 
 
 def _count_blocks(study: StudySpec, baseline: str, confirmed: pd.DataFrame, timed: pd.DataFrame) -> int:
-    """Count the timing blocks that the study needs."""
+    """Count the rows that the `timing` table of the finished study has."""
     each_round = timed["arm"].nunique() + 1  # a block times the baseline twice: first and last
     # Reports show throughput as a ratio to the baseline. Without a trained baseline nothing is timed.
     trained = confirmed.loc[confirmed["status"].isin(TRAINED), "arm"]
@@ -206,12 +209,12 @@ def _derive_tables(
 def _tabulate_predictions(
     given: Mapping[str, pd.DataFrame], comparisons: pd.DataFrame, judgement: Judgement, study: StudySpec
 ) -> dict[str, pd.DataFrame]:
-    """Make the tables that need the predictions of runs. Older folders lack their input tables."""
+    """Make the tables that need the predictions of runs. Older folders lack the inputs of these tables."""
     made = {}
     if "recalls" in given:
         confidence = 1 - study.decision.alpha
         made["recalls_by_class"] = tabulate_recalls_by_class(given["recalls"], comparisons, confidence)
-    if "agreement" in given and study.decision.metric == DEFAULT:  # it has the difference in accuracy
+    if "agreement" in given and study.decision.metric == DEFAULT:  # it holds differences in accuracy only
         made["new_images"] = tabulate_new_images(judgement, given["agreement"], study.decision)
     return {name: table for name, table in made.items() if not table.empty}
 

@@ -10,8 +10,8 @@ VERDICTS = {
     Verdict.SIZE_UNCLEAR: "there is a difference, but it may be smaller than the margin",
     Verdict.EQUIVALENT: "any difference is smaller than the margin",
     Verdict.INCONCLUSIVE: "these seeds show neither a difference nor equivalence",
-    Verdict.UNSTABLE: "some runs diverged or stayed at chance. So the report says how often arms train, and "
-    "compares them only in the seeds where both trained",
+    Verdict.UNSTABLE: "some runs diverged or stayed at chance. So the report says how often each arm trains, "
+    "and compares accuracies only in the seeds where both arms trained",
     Verdict.NOT_TRAINED: "the median run of an arm is no better than guessing",
     Verdict.CANNOT_TELL_APART: "the difference is the same for every seed, so there is nothing to test",
     Verdict.NO_VERDICT: f"there are fewer than {power.PAIRS_FOR_A_VERDICT} pairs of runs",
@@ -47,8 +47,8 @@ def list_terms(evidence: Evidence) -> list[tuple[str, str]]:
         ),
         (
             "Holm's correction",
-            "Raises the p-values of a study with several comparisons, because one of many comparisons can "
-            "look like a difference by chance.",
+            "Raises the p-values of a study with several comparisons. Without it, the more comparisons a "
+            "study makes, the more likely one of them looks like a difference by chance.",
         ),
         ("margin", f"The smallest difference that matters, chosen in the study file: {margin}."),
         *((str(verdict), f"Verdict: {VERDICTS[verdict]}.") for verdict in verdicts),
@@ -61,7 +61,7 @@ def _explain_metric(evidence: Evidence) -> list[tuple[str, str]]:
         return []
     metric = evidence.metric
     better = "Higher" if metric.higher_is_better else "Lower"
-    meaning = f"{metric.meaning[0].upper()}{metric.meaning[1:]}. {better} is better. It decides the verdicts."
+    meaning = f"{metric.meaning[0].upper()}{metric.meaning[1:]}. {better} is better. The verdicts rest on it."
     return [(spell_keyword(evidence.study.decision.metric), meaning)]
 
 
@@ -72,7 +72,7 @@ def _explain_balance(evidence: Evidence) -> list[tuple[str, str]]:
     return [
         (
             "balanced accuracy",
-            "The mean over the classes of the share of a class's test images that are classified correctly. "
-            "Every class counts the same, however few images it has.",
+            "For each class, the share of its test images that are classified correctly; then the mean over "
+            "all classes. Every class counts the same, however few images it has.",
         )
     ]

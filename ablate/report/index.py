@@ -21,7 +21,7 @@ class Entry:
 def write_index(parent: Path) -> Path | None:
     """Write an index.html that lists all reports in `parent`, and return its path.
 
-    If `parent` has an index.html of another tool, do not overwrite it and return None.
+    If another tool wrote the index.html in `parent`, leave it as it is and return None.
     """
     page = parent / "index.html"
     if page.exists() and _read_description(page).get("generator") != GENERATOR:

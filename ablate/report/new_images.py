@@ -1,4 +1,4 @@
-"""A comparison on new test images, and how often two arms agree on these images, in sentences."""
+"""Sentences about one comparison: what to expect on new test images, and how often the two arms agree."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,8 @@ from ablate.stats.verdicts import UNTRAINED
 def explain_new_images(row: Mapping[str, Any], evidence: Evidence) -> str:
     """Say what a comparison tells about new images, and on which images its two arms agree.
 
-    The text begins with a blank. It is empty without predictions of both arms, and for an interaction.
+    The text is empty for an interaction, and if the folder lacks the predictions of either arm. Otherwise it
+    begins with a blank.
 
     `row` is a row of the comparisons table.
     """
@@ -24,11 +25,11 @@ def explain_new_images(row: Mapping[str, Any], evidence: Evidence) -> str:
 
 
 def _state_interval(new: Mapping[str, Any], row: Mapping[str, Any], evidence: Evidence) -> str:
-    """State the interval for new images, and the verdict for them if it is another one."""
+    """State the interval for new images, and the verdict for them if it differs from the comparison's."""
     confidence, verdict = 1 - evidence.study.decision.alpha, new["new_images_verdict"]
     pairs = f", from {format_count(new['agreement_seeds'], 'pair')} of runs{_say_trained(row)}"
     told = (
-        f"On new images of the same kind: {new['new_images_ci_low'] * 100:+.2f} to "
+        f"Difference on new images of the same kind: {new['new_images_ci_low'] * 100:+.2f} to "
         f"{new['new_images_ci_high'] * 100:+.2f} points ({confidence * 100:g}% interval"
         f"{'' if verdict else pairs}; it allows for the choice of test images)."
     ).replace("-", "−")
@@ -38,7 +39,7 @@ def _state_interval(new: Mapping[str, Any], row: Mapping[str, Any], evidence: Ev
 
 
 def _say_trained(row: Mapping[str, Any]) -> str:
-    """Say that only runs that trained count, if the comparison has others."""
+    """Return the words ` that trained` if some runs of the comparison did not train."""
     return " that trained" if row["verdict"] in UNTRAINED else ""
 
 

@@ -1,4 +1,4 @@
-"""Templates of every page, with filters that write numbers and escape Markdown."""
+"""The templates of all pages, with filters that format numbers and escape Markdown."""
 
 import math
 import shlex

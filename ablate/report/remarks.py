@@ -36,8 +36,8 @@ def _find_changing_leaders(evidence: Evidence) -> Iterator[str]:
     """Yield a sentence for every factor whose most accurate value depends on another factor.
 
     The sentence names the most accurate value at each value of the other factor. Accuracies are means over
-    seeds, with all further factors at the baseline's value. A pair of factors
-    without a significant interaction is skipped.
+    seeds, with all further factors at the baseline's value. A pair of factors without a significant
+    interaction is skipped.
     """
     means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna().astype(float)
     factors = list(evidence.study.factors)
@@ -66,7 +66,10 @@ def _find_changing_leaders(evidence: Evidence) -> Iterator[str]:
 
 
 def _interact(evidence: Evidence, one: str, other: str) -> bool:
-    """Whether the tests found an interaction of two factors. Otherwise a changing leader can be noise."""
+    """Whether a test found an interaction of the two factors.
+
+    Without one, it can be noise that the most accurate value of one factor changes with the other factor.
+    """
     compared = list_rows(evidence.tables["comparisons"])
     names = (row["arm"] for row in compared if row["baseline"] == BOTH_ALONE and row["verdict"] in SETTLED)
     pairs = ({half.partition("=")[0] for half in name.split(" × ")} for name in names)
@@ -74,7 +77,7 @@ def _interact(evidence: Evidence, one: str, other: str) -> bool:
 
 
 def _describe_steps(evidence: Evidence) -> str:
-    """Describe the steps from the baseline to the full arm, with what each step added."""
+    """Describe the steps from the baseline to the full arm, with the difference that each step made."""
     told = []
     for row in list_rows(evidence.tables["path"]):
         gap = (

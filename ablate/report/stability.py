@@ -1,4 +1,7 @@
-"""A comparison in which some runs did not train, in words: how often arms train, and their accuracy."""
+"""Sentences about a comparison in which some runs did not train.
+
+They say how often each arm trains, and how the arms differ where all of them trained.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +20,7 @@ from ablate.stats.verdicts import Verdict
 
 
 def explain_stability(row: Mapping[str, Any], evidence: Evidence) -> str:
-    """Make two labelled statements: how often each arm trains, and the difference where all arms trained.
+    """State how often each arm trains, and the difference in the seeds in which all arms trained.
 
     `row` is a row of the comparisons table whose verdict is `unstable` or `not trained`.
     """
@@ -42,8 +45,8 @@ def _compare_training(found: Mapping[str, Any], evidence: Evidence) -> str:
         return f"{told}, always in the same seeds."
     if found["p_training_holm"] is None:
         return (
-            f"{told}. With so few unequal seeds ({unequal}), no test can show that one arm trains more "
-            "often, after Holm's correction."
+            f"{told}. Only one of the two arms trained in {format_count(unequal, 'seed')}: so few seeds "
+            "cannot show, after Holm's correction, that one arm trains more often."
         )
     p = f"{format_p(found['p_training_holm'])}, McNemar's exact test after Holm's correction"
     if found["p_training_holm"] >= evidence.study.decision.alpha:
@@ -58,9 +61,9 @@ def _compare_trained(found: Mapping[str, Any], evidence: Evidence) -> str:
     pairs = found["trained_pairs"]
     if pairs < PAIRS_FOR_A_VERDICT:
         only = f"Only {format_count(pairs, 'seed')} trained" if pairs else "No seed trained"
-        return f"{only} in {all_arms}; a comparison needs {PAIRS_FOR_A_VERDICT}."
+        return f"{only} in {all_arms}; a comparison needs {PAIRS_FOR_A_VERDICT} seeds."
     among = {**found, "difference": found["trained_difference"]}
-    measured = f"Accuracy where {all_arms} trained ({pairs} seeds): {state_difference(among, evidence)}"
+    measured = f"In the {pairs} seeds where {all_arms} trained: {state_difference(among, evidence)}"
     if found["trained_p_value"] is None:
         return f"{measured} in each of these seeds."
     interval = format_interval(
@@ -72,12 +75,13 @@ def _compare_trained(found: Mapping[str, Any], evidence: Evidence) -> str:
     verdict = Verdict(found["trained_verdict"])
     return (
         f"{measured} ({interval}; {format_p(found['trained_p_holm'])} after Holm's correction): {verdict}. "
-        "Seeds in which a run failed are left out here, so this difference is not the mean over all seeds."
+        "This difference is not the mean over all seeds, because it leaves out the seeds in which a run did "
+        "not train."
     )
 
 
 def state_difference(row: Mapping[str, Any], evidence: Evidence) -> str:
-    """State a difference in a sentence without its full stop."""
+    """State a comparison's difference in a sentence without a full stop."""
     metric, name = evidence.metric, evidence.study.decision.metric
     amount, rose = format_difference(abs(row["difference"]), metric.unit), row["difference"] > 0
     if row["baseline"] == BOTH_ALONE:

@@ -1,4 +1,4 @@
-"""Why a comparison stopped after its number of seeds, in words."""
+"""Sentences that say after how many seeds a comparison stopped, and why."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from ablate.stats.looks import plan_looks
 from ablate.stats.stopping import Step, estimate_bias
 
 WORTH_SAYING = 0.05
-"""The bias of stopping is stated if it is at least this share of the margin."""
+"""The report states the bias from early stopping if it is at least this share of the margin."""
 REASONS = {
     Step.DECIDED: "the verdict was definite",
     Step.FUTILE: "more seeds would hardly have led to the verdict “matters” or “practically equivalent”",
@@ -18,7 +18,9 @@ REASONS = {
 
 
 def explain_stop(row: Mapping[str, Any], evidence: Evidence) -> str:
-    """Say after how many seeds a comparison stopped, and why. Empty if the number of seeds was fixed.
+    """Say after how many seeds a comparison stopped, and why.
+
+    The text is empty if the study fixed the number of seeds.
 
     `row` is a row of the comparisons table.
     """
@@ -31,7 +33,7 @@ def explain_stop(row: Mapping[str, Any], evidence: Evidence) -> str:
     told = (
         f"This comparison stopped after {format_count(last['look_seeds'], 'seed')} of at most "
         f"{looks[-1].seeds} (look {len(taken)} of {len(looks)}), because {REASONS[Step(last['step'])]}. "
-        "Its interval and p-value allow for the looks."
+        "Its interval and p-value allow for the repeated looks."
     )
     if row["effect_size_dz"] is None or last["step"] == Step.LAST_LOOK:
         return told
@@ -40,7 +42,8 @@ def explain_stop(row: Mapping[str, Any], evidence: Evidence) -> str:
     if spread and abs(bias) >= WORTH_SAYING * study.decision.margin:
         direction = "over" if bias * row["difference"] > 0 else "under"
         told += (
-            f" Early stopping {direction}states this difference: in simulated studies like this one, by "
-            f"{format_difference(abs(bias), evidence.metric.unit)} on average."
+            f" Because the comparison stopped early, this difference is probably {direction}stated: in "
+            f"simulated studies like this one, by {format_difference(abs(bias), evidence.metric.unit)} on "
+            "average."
         )
     return told

@@ -1,4 +1,4 @@
-"""How long the arms were trained: the verdict after half of the training, and late changes, in sentences."""
+"""Sentences about the length of training: the verdicts after half of it, and changes near its end."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,10 +18,10 @@ MOST_NAMED = 8
 
 
 def compare_verdicts_at_half(evidence: Evidence) -> Iterator[str]:
-    """Say whether the verdicts on the validation images would have been others after half of the epochs.
+    """Say whether the verdicts on the validation images would have been different after half of the epochs.
 
-    Both verdicts are about the validation images, so that only the length of training differs. Studies
-    without validation images or with fewer than four epochs have no sentence, nor do unfinished studies.
+    Both verdicts rest on the validation images, so they differ only in the length of training. There is no
+    sentence for an unfinished study, without validation images, or with fewer than four epochs.
     """
     if evidence.preliminary or "differences_by_epoch" not in evidence.tables:
         return
@@ -49,8 +49,9 @@ def warn_of_short_training(evidence: Evidence) -> Iterator[str]:
     - a comparison's difference changed by more than half the margin;
     - an arm's accuracy rose by more than the margin.
 
-    Both are means over seeds, and must be significant at alpha: paired t-test, with Holm's correction for
-    all comparisons, or for all arms. Studies with fewer than four epochs or three seeds have no warning.
+    Both are means over seeds, and must be significant at alpha in a paired t-test. Holm's correction covers
+    all comparisons for the first sign, and all arms for the second. There is no warning for fewer than four
+    epochs or three seeds.
     """
     if evidence.preliminary or "differences_by_epoch" not in evidence.tables:
         return
@@ -90,7 +91,10 @@ def _tabulate_validation(evidence: Evidence) -> pd.DataFrame:
 
 
 def _tell_verdicts_at_half(judged: pd.DataFrame, evidence: Evidence) -> str:
-    """Compare the verdicts at half the training with those at the end, for arms with as many epochs."""
+    """Compare the verdicts after half of the training with those after all of it.
+
+    `judged` has one row for each comparison. All its arms were trained for the same number of epochs.
+    """
     rows = list_rows(judged)
     opening = f"After half the training ({rows[0]['half']} of {rows[0]['last']} epochs)"
     changed = [row for row in rows if row["at_half"] != row["at_last"]]
@@ -115,17 +119,20 @@ def _tell_verdicts_at_half(judged: pd.DataFrame, evidence: Evidence) -> str:
         )
     if _is_scheduled(evidence.study):
         told += (
-            " The learning rate follows a schedule over all epochs, so training with half as many epochs "
-            "would have had other rates and can have other verdicts."
+            " The learning rate follows a schedule over all epochs. A training with half as many epochs "
+            "would have used other learning rates, so its verdicts could be different."
         )
     answer = evidence.tables["comparisons"].set_index(["arm", "baseline"])["verdict"]
     if all(answer[row["arm"], row["baseline"]] == row["at_last"] for row in rows):
         return told
-    return f"{told} The answer is about the test images, where a verdict can differ from these."
+    return f"{told} The answer rests on the test images, so its verdicts can differ from these."
 
 
 def _tell_both_verdicts(row: Mapping[str, Any], evidence: Evidence) -> str:
-    """Tell a comparison's verdicts at half and at last, with its differences if its arms had trained."""
+    """State a comparison's verdict after half of the training and after all of it.
+
+    The difference follows each verdict, unless runs did not train after half of the training.
+    """
     early = late = ""
     if row["at_half"] not in UNTRAINED:
         means = evidence.tables["differences_by_epoch"].set_index(["arm", "baseline", "epoch"])["difference"]
@@ -137,7 +144,7 @@ def _tell_both_verdicts(row: Mapping[str, Any], evidence: Evidence) -> str:
 
 
 def _is_scheduled(study: StudySpec) -> bool:
-    """Whether an arm has a schedule. A warm-up alone does not depend on the number of epochs."""
+    """Whether an arm's learning rate depends on the number of epochs. It does not for a warm-up alone."""
     return any(value != "constant" for value in list_recipe_values(study, "schedule"))
 
 
@@ -146,7 +153,7 @@ def _name(row: Mapping[str, Any], evidence: Evidence) -> str:
 
 
 def _tell_change(before: float, after: float) -> str:
-    """Tell how a difference changed: `grew by 0.60 points`, or `turned from +0.30 to −0.40 points`."""
+    """Say how a difference changed: `grew by 0.60 points`, or `turned from +0.30 to −0.40 points`."""
     if before * after < 0:
         return f"turned from {format_points(before, signed=True)} to {format_points(after, signed=True)}"
     change = abs(after) - abs(before)

@@ -1,4 +1,4 @@
-"""The verdict on one comparison in words, with its interval, and what the arm costs."""
+"""Sentences that explain the verdict on one comparison, with its interval and its p-value."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -69,7 +69,7 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
         f"{format_p(row['p_holm'])}{corrected}; {pairs} paired seeds)."
     )
     if verdict == Verdict.MATTERS:
-        whole = f"Even widened for {_count_tests(evidence)}, the whole" if family > 1 else "The whole"
+        whole = f"Even if widened to cover {_count_tests(evidence)}, the whole" if family > 1 else "The whole"
         return f"{tested} {whole} interval lies outside the margin of {margin}."
     if verdict == Verdict.SIZE_UNCLEAR:
         return f"{tested} There is a difference, but it may be smaller than the margin of {margin}."
@@ -82,7 +82,10 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
 
 
 def _count_tests(evidence: Evidence) -> str:
-    """Count what Holm's correction counts: usually `3 comparisons`."""
+    """Say how many comparisons Holm's correction covers: `3 comparisons`.
+
+    It is `4 tests` if the correction also covers tests of how often arms train.
+    """
     noun = "comparison" if evidence.family == len(evidence.contrasts) else "test"
     return format_count(evidence.family, noun)
 
@@ -136,7 +139,7 @@ def _count_failures(both: pd.DataFrame, involved: list[str], evidence: Evidence)
 
 
 def _list_involved(row: Mapping[str, Any], evidence: Evidence) -> list[str]:
-    """List the arms of a contrast, first the arm that the others are compared with."""
+    """List the arms of a contrast. The first is the arm that the others are compared with."""
     if row["baseline"] != BOTH_ALONE:
         return [row["baseline"], row["arm"]]
     (contrast,) = (c for c in evidence.contrasts if c.name == row["arm"])

@@ -26,7 +26,7 @@ FINDINGS_SHOWN = 12
 EXPLORER = "explore.html"
 """The report links to this page if the folder has it: `ablate explore DIR --save DIR/explore.html`."""
 DERIVED_SOMETIMES = {"stability", "looks", "new_images", "recalls_by_class"}
-"""Computed tables that only some reports have. A report that has one no more deletes the file."""
+"""Computed tables that only some reports have. If a report no longer has one, its file is deleted."""
 ASKED = "asked-"
 """Prefix of the figures that `ablate activations` draws. Writing a report does not delete them."""
 
@@ -70,8 +70,9 @@ def _encode_pictures(drawn: Sequence[DrawnFigure]) -> list[dict[str, Any]]:
 def _describe_commands(evidence: Evidence) -> dict[str, str]:
     """Say where to run the report's commands, and how to write the paths of the report folder and its study.
 
-    Without networks and images of the user's own, the commands work in the report folder. Otherwise they need
-    the folder in which the study was run, because a study names packages and images relative to it.
+    The commands work in the report folder if the study uses no networks or images of the user's own.
+    Otherwise they work only in the folder in which the study was run, because the study names packages and
+    images relative to that folder.
     """
     study, plugins = evidence.study, evidence.provenance.plugins
     if not plugins and not study.dataset.is_relative:
@@ -124,7 +125,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
 
 
 def _name_arms(evidence: Evidence, table: str) -> list[dict[str, Any]]:
-    """List the table's rows, with each arm's own name replaced by its name for a reader."""
+    """List the table's rows, with each arm's name as the pages show it: `baseline (pooling=avg)`."""
     named = []
     for row in list_rows(evidence.tables[table]):
         beside = row.get("baseline")

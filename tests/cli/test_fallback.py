@@ -21,7 +21,7 @@ def test_without_data_or_network_the_fallback_answers_and_says_so(tmp_path: Path
         in done.stderr
     )
     assert (
-        "The data set fashion_mnist could not be had"
+        "The data set fashion_mnist could not be loaded"
         in (tmp_path / "reports/small-digits/report.html").read_text()
     )
     assert not any(CACHE.rglob("*ubyte*"))

@@ -136,7 +136,7 @@ def test_an_arm_of_the_same_name_but_another_network_is_not_compared(made) -> No
     found = compare_folders(before, other)
     assert not found.regression
     assert [change.arm for change in found.changes] == ["base"]
-    assert "not compared, because the network of this name is another one: arm" in found.notes
+    assert "not compared, because the two folders have different networks under one name: arm" in found.notes
 
 
 def test_a_fall_alike_in_every_seed_is_a_fall(made) -> None:

@@ -60,7 +60,7 @@ def test_a_difference_that_rests_on_these_images_is_not_called_large_on_new_ones
     verdict, sentence = explain(study(19, 10))
     assert verdict == "matters"
     assert (
-        "On new images of the same kind: −0.17 to +5.17 points (95% interval; it allows for the choice of "
+        "Difference on new images of the same kind: −0.17 to +5.17 points (95% interval; it allows for the choice of "
         "test images). For new images the verdict would be: inconclusive." in sentence
     )
 
@@ -68,7 +68,7 @@ def test_a_difference_that_rests_on_these_images_is_not_called_large_on_new_ones
 def test_the_same_verdict_is_not_repeated(study) -> None:
     verdict, sentence = explain(study(59, 0))
     assert verdict == "matters"
-    assert "On new images of the same kind: +11.50 to +18.50 points" in sentence
+    assert "Difference on new images of the same kind: +11.50 to +18.50 points" in sentence
     assert "verdict would be" not in sentence
 
 
@@ -103,7 +103,7 @@ def test_an_unstable_comparison_speaks_of_the_runs_that_trained(study) -> None:
 def test_without_any_spread_the_verdict_stays(study) -> None:
     verdict, sentence = explain(study(19, 10, noise=0))
     assert verdict == "cannot tell apart"
-    assert "On new images of the same kind" in sentence
+    assert "Difference on new images of the same kind" in sentence
     assert "verdict would be" not in sentence
 
 

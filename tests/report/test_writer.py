@@ -240,8 +240,8 @@ EDGES: dict[str, tuple[dict[str, list[float | str]], str]] = {
     "an arm that crashed": ({"baseline": [0.9, 0.91, 0.92], "a": ["failed", "oom", "failed"]}, "No seed has a completed run of both arms. 3 of 6 runs crashed"),
     "a crash among successes": ({"baseline": [0.9, 0.91, 0.92, 0.9], "a": [0.95, 0.97, 0.96, "failed"]}, "1 of 8 runs crashed; crashed runs are left out"),
     "an arm that diverged": ({"baseline": [0.9, 0.91, 0.92], "a": [0.95, "diverged", 0.96]}, "1 of 3 runs of a diverged"),
-    "a run at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.93, 0.95]}, "1 of 3 runs of a stayed at chance. How often they train: a in 2 of 3 seeds, baseline in 3. With so few unequal seeds (1), no test can show that one arm trains more often, after Holm's correction. Only 2 seeds trained in both arms; a comparison needs 3."),
-    "an arm that trains less often": ({"baseline": [0.9, 0.91, 0.92, 0.9, 0.93, 0.9, 0.91, 0.92, 0.94, 0.9], "a": [0.1] * 7 + [0.95, 0.96, 0.93]}, "How often they train: a in 3 of 10 seeds, baseline in 10. So baseline trains more often (p = 0.031, McNemar's exact test after Holm's correction). Accuracy where both arms trained (3 seeds): a is 2.67 points more accurate than baseline on the test images (95% interval +1.23 to +4.10; p = 0.031 after Holm's correction): detectable, size unclear. Seeds in which a run failed are left out here"),
+    "a run at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.93, 0.95]}, "1 of 3 runs of a stayed at chance. How often they train: a in 2 of 3 seeds, baseline in 3. Only one of the two arms trained in 1 seed: so few seeds cannot show, after Holm's correction, that one arm trains more often. Only 2 seeds trained in both arms; a comparison needs 3 seeds."),
+    "an arm that trains less often": ({"baseline": [0.9, 0.91, 0.92, 0.9, 0.93, 0.9, 0.91, 0.92, 0.94, 0.9], "a": [0.1] * 7 + [0.95, 0.96, 0.93]}, "How often they train: a in 3 of 10 seeds, baseline in 10. So baseline trains more often (p = 0.031, McNemar's exact test after Holm's correction). In the 3 seeds where both arms trained: a is 2.67 points more accurate than baseline on the test images (95% interval +1.23 to +4.10; p = 0.031 after Holm's correction): detectable, size unclear. This difference is not the mean over all seeds, because it leaves out the seeds in which a run did not train."),
     "an arm at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.1, 0.11]}, "91.0% for baseline and 10.0% for a"),
     "equal arms": ({"baseline": [0.9, 0.91, 0.92], "a": [0.9, 0.91, 0.92]}, "Without any spread there is nothing to test"),
     "nothing found": ({"baseline": [0.9, 0.91, 0.95], "a": [0.93, 0.9, 0.96]}, "Showing equivalence within ±1 point would take about"),
@@ -544,8 +544,8 @@ def test_the_place_of_a_chosen_value_among_those_tried_is_told(folder: Path) -> 
 def test_the_other_readers_of_the_test_images_are_counted(tmp_path: Path, small) -> None:
     accuracies: dict[str, list[float | str]] = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.97, 0.96]}
     for count, sentence in (
-        (0, "No other studies have been tested on them in the same folder"),
-        (1, "1 other study has been tested on them in the same folder"),
+        (0, "No other studies have been tested on the same test images, counting the reports in the same"),
+        (1, "1 other study has been tested on the same test images, counting the reports in the same folder"),
         (6, "6 other studies have been tested on these test images"),
     ):
         path = write_folder(
@@ -565,7 +565,7 @@ def test_combinations_that_were_left_out_are_listed_with_their_reasons(tmp_path:
     )
     writer.write(path)
     text = Page((path / "report.html").read_text()).text
-    assert "1 combination cannot be built" in text
+    assert "1 combination of factor values cannot be built" in text
     assert "b,c: kernel_size: too large" in text
 
 
