@@ -26,7 +26,7 @@ def tabulate_agreement(
     """
     rows = []
     for contrast in contrasts:
-        # The name of an interaction is not the name of an arm, so it has no runs.
+        # An interaction has no runs, because its name is not the name of an arm.
         ours, others = right.get(contrast.name, {}), right.get(contrast.reference, {})
         if seeds := sorted(ours.keys() & others.keys()):
             arm, baseline = (np.stack([side[seed] for seed in seeds]) for side in (ours, others))
@@ -35,7 +35,7 @@ def tabulate_agreement(
 
 
 def _compare(arm: Array, baseline: Array) -> dict[str, Any]:
-    """Make the cells of a row from two tables `(n, J)` of right answers."""
+    """Make the cells of a row. The arguments tell which of J images each of n runs has right, `(n, J)`."""
     seeds, images = arm.shape
     counts = {
         "both_right": arm & baseline,

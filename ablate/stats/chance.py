@@ -57,7 +57,7 @@ def compute_chance_ceiling(chance: float, images: int, counts: Sequence[int] | N
 
 
 def compute_ceiling(data: DataFacts) -> float:
-    """Compute the highest test accuracy that a network can plausibly reach by guessing, on a data set."""
+    """Compute the highest test accuracy that a network can plausibly reach by guessing on this data set."""
     return compute_chance_ceiling(data.chance, data.test_images, data.test_images_by_class)
 
 
@@ -83,9 +83,9 @@ def find_best_guesser(counts: Sequence[int], wanted: int) -> list[float]:
 
     The number of right guesses is a sum of binomial variables, one for each class. Its tail is largest, to
     first order in the exponent (Chernoff's bound), if the guesser predicts class k with a probability
-    proportional to max(0, nₖ − level), where nₖ is the number of its images. The level is chosen so that
-    these terms add up to `wanted` − level.
-    Classes of equal size get equal probabilities, and small classes get none.
+    proportional to max(0, nₖ − level), where nₖ is the number of images of class k. The level is chosen so
+    that these terms add up to `wanted` − level. Classes of equal size get equal probabilities, and small
+    classes get the probability zero.
 
     Args:
         counts: the number of images of each class, the largest class first.
@@ -104,7 +104,7 @@ def compute_luck(counts: Sequence[int], probabilities: Sequence[float], wanted: 
     """Compute the probability that a guesser is right at least `wanted` times."""
     trials: dict[float, int] = {}
     for count, probability in zip(counts, probabilities, strict=True):
-        if probability > 0:  # classes of equal probability add up to one binomial variable
+        if probability > 0:  # right guesses in classes of equal probability add up to one binomial variable
             trials[probability] = trials.get(probability, 0) + count
     first, shares = 0, []
     for probability, count in trials.items():

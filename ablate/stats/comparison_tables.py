@@ -13,16 +13,16 @@ def tabulate_comparisons(judgement: Judgement) -> pd.DataFrame:
     """Make the `comparisons` table. A contrast in which some runs did not train has no means or p-values."""
     rows = []
     for result in judgement.latest:
-        # A mean of the trained runs alone could mislead here. It stands in the table `stability`.
+        # Here, a mean of the trained runs alone could mislead. The table `stability` has that mean.
         row = {} if result.broken else {**result.row, "p_sign_flip": flip_signs(result.values)}
         rows.append({**row, "verdict": result.verdict, **_name(result)})
     return make_frame("comparisons", rows)
 
 
 def tabulate_stability(judgement: Judgement) -> pd.DataFrame:
-    """Make the `stability` table: how often arms train, and their difference in seeds where all trained.
+    """Make the `stability` table: a row for each contrast in which some runs did not train.
 
-    It has a row for each contrast in which some runs did not train.
+    A row says how often the arms train, and how they differ in the seeds in which all of them trained.
     """
     rows = []
     for result in judgement.latest:
@@ -53,9 +53,9 @@ def tabulate_looks(judgement: Judgement) -> pd.DataFrame:
 def trace_path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFrame:
     """Make the `path` table: one row for each step from the baseline to the full arm.
 
-    A row has the step's difference and the accuracy after the step. The last step adds the last factor. Its
-    difference comes from the contrast of the full arm without this factor and the full arm, with the sign
-    reversed.
+    A row has the step's difference and the accuracy after the step. The last step adds the last factor. The
+    study compares the arm without this factor with the full arm. The last step is that comparison with its
+    sign reversed.
     """
     steps = comparisons[(comparisons["baseline"] != full) & (comparisons["arm"] != full)]
     last = comparisons[(comparisons["baseline"] == full) & (comparisons["arm"] == steps["arm"].iloc[-1])]

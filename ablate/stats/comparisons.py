@@ -29,17 +29,17 @@ class Result:
     contrast: Contrast
     look: Look
     broken: Verdict | None
-    """The verdict if runs did not train. The row is then about the seeds in which all arms trained."""
+    """The verdict if some runs did not train. Then `row` covers only the seeds where all arms trained."""
     values: np.ndarray
     """The contrast's value for each seed, `(pairs,)`."""
     row: dict[str, Any]
     """The columns of the `comparisons` table, with p-values corrected for all tests of this look."""
     family: int
-    """The number of tests that the correction counts at this look."""
+    """The number of tests for which the p-values of this look are corrected."""
     training: TrainingTest | None
     """How often the two arms trained. None for an interaction."""
     p_training: float | None = None
-    """The corrected p-value of that test. None if so few seeds cannot show a difference."""
+    """The corrected p-value of `training`. None if its seeds are too few to show a difference."""
     step: Step = Step.GO_ON
 
     @property
@@ -54,11 +54,11 @@ class Judgement:
     history: list[Result] = field(default_factory=list)
     """The result of each contrast at each look, the first look first."""
     wanted_seeds: dict[str, int]
-    """How many seeds each arm needs, as far as the results so far show."""
+    """How many seeds each arm needs, judged by the results so far."""
 
     @property
     def latest(self) -> list[Result]:
-        """The last result of each contrast, in the study's order."""
+        """The result of each contrast at its latest look, in the study's order."""
         return list({(r.contrast.name, r.contrast.reference): r for r in self.history}.values())
 
 
@@ -71,7 +71,7 @@ def judge(
     looks: Sequence[Look] = ALL_SEEDS,
     values: pd.Series | None = None,
 ) -> Judgement:
-    """Judge all contrasts at each look whose runs are there. A decided contrast is judged no further.
+    """Judge all contrasts at each look for which the runs exist. Later looks skip contrasts that are decided.
 
     The result depends only on the runs, not on the order in which they were trained.
 
@@ -81,7 +81,8 @@ def judge(
         decision: the margin and alpha.
         ceiling: the highest accuracy that guessing can reach.
         looks: the looks of the study.
-        values: the value of each run that decides, by `(arm, seed)`. None uses the test accuracies.
+        values: each run's value of the metric on which the verdicts rest, by `(arm, seed)`. None uses the
+            test accuracies.
     """
     history: list[Result] = []
     closed: dict[int, Result] = {}
@@ -115,7 +116,11 @@ def _judge_look(
     decision: Decision,
     look: Look,
 ) -> dict[int, Result]:
-    """Test the open contrasts at one look, and correct for all tests of the study."""
+    """Test the open contrasts at one look, and correct their p-values for all tests of the study.
+
+    `open_` has the positions of the contrasts that no earlier look has decided. `earlier` has each contrast's
+    latest result from an earlier look, by position.
+    """
     level = decision.alpha * look.share
     counted = {i: count_trained(outcomes, contrasts[i]) for i in open_}
     training = [_make_training_test(counted.get(i), earlier[i], decision) for i in range(len(contrasts))]
@@ -167,8 +172,8 @@ def _judge_look(
 def _make_difference_test(now: Result | None, before: Result | None, decision: Decision) -> FamilyTest:
     """Make the test of a contrast's difference for the correction.
 
-    A contrast that could not be tested has p = 1. A difference that an earlier look has shown is out of the
-    way of the others (closed testing), so it has p = 0.
+    A contrast that could not be tested has p = 1. A difference that an earlier look has shown has p = 0.
+    Then it does not raise the corrected p-values of the other contrasts (closed testing).
     """
     if before and (p := before.row["p_holm"]) is not None and p < decision.alpha:
         return FamilyTest(p_value=0.0)
@@ -177,7 +182,7 @@ def _make_difference_test(now: Result | None, before: Result | None, decision: D
 
 
 def _make_training_test(now: TrainingTest | None, before: Result | None, decision: Decision) -> FamilyTest:
-    """Make the test of how often a contrast's arms train, for the correction."""
+    """Make the test of how often a contrast's arms train for the correction. See `_make_difference_test`."""
     if before and before.p_training is not None and before.p_training < decision.alpha:
         return FamilyTest(p_value=0.0)
     if now is None:
@@ -193,10 +198,11 @@ def _correct_by_look(
     decision: Decision,
     look: Look,
 ) -> float | None:
-    """Express a look's corrected p-value on the scale of alpha.
+    """Divide a look's corrected p-value by the look's share, so that it can be compared with alpha.
 
-    What an earlier look has shown stays shown, so the smaller p-value counts. The family's correction has the
-    p-value 0 for such a test. Bonferroni's correction of its own p-value takes the place of this 0.
+    A result that was significant at an earlier look stays significant: the smaller of both corrected p-values
+    counts. Such a test enters the family's correction with p = 0. Its p-value at this look is therefore
+    corrected by Bonferroni's method.
     """
     if before is not None and before < decision.alpha:
         return before if p_value is None else min(before, p_value * family / look.share)
@@ -216,7 +222,8 @@ def _choose_step(result: Result, decision: Decision, looks: Sequence[Look]) -> S
     if row["verdict"] in (Verdict.MATTERS, Verdict.EQUIVALENT):
         return Step.DECIDED
     if row["p_value"] is None:
-        # Arms that are equal in every seed are the same. Equal differences of another size are an accident.
+        # Arms with equal results in every seed are taken to be the same. A difference that is the same in
+        # every seed but not zero is a coincidence.
         return Step.DECIDED if row["difference"] == 0 else Step.GO_ON
     further = last.seeds - result.look.seeds
     chance = compute_predictive_probability(

@@ -7,7 +7,7 @@ from itertools import combinations, product
 import pandas as pd
 
 BOTH_ALONE = "both alone"
-"""The reference of an interaction, as the tables name it: the sum of the two values' separate effects."""
+"""The name that tables give to the reference of an interaction: the sum of two values' separate effects."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ def make_contrasts(pairs: Iterable[Sequence[str]]) -> list[Contrast]:
 
 
 def tabulate_settings(confirmed: pd.DataFrame, factors: Iterable[str]) -> pd.DataFrame:
-    """Tabulate the confirmed arms' settings by arm (rows) and factor (columns). An absent value is `null`."""
+    """Tabulate the confirmed arms' factor values by arm (rows) and factor (columns). No value is `null`."""
     return confirmed.drop_duplicates("arm").set_index("arm")[list(factors)].fillna("null")
 
 
@@ -33,8 +33,8 @@ def list_interactions(settings: pd.DataFrame) -> list[Contrast]:
     """List the interactions of a factorial: for every two factors, a contrast for each pair of their values.
 
     The contrast is the effect of both values together minus the sum of their separate effects. It needs four
-    arms: with both values, with either value alone, and with neither. It is averaged over all settings of the
-    other factors for which these four arms exist.
+    arms: one with both values, two with one of the values, and one with neither. The contrast is averaged
+    over all settings of the other factors for which these four arms exist.
 
     Args:
         settings: one row for each arm, the baseline first, and one column for each factor.
@@ -74,5 +74,5 @@ def list_interactions(settings: pd.DataFrame) -> list[Contrast]:
 
 
 def _replace(cell: tuple[str, ...], values: Mapping[int, str]) -> tuple[str, ...]:
-    """Copy the cell (a value for each factor) with other values at the given positions."""
+    """Copy a cell (a tuple with a value for each factor), and replace the values at the given positions."""
     return tuple(values.get(i, value) for i, value in enumerate(cell))

@@ -1,4 +1,4 @@
-"""The value of each confirmed run by which a study decides: its metric on the test images."""
+"""Each confirmed run's value of the metric on which the study's verdicts rest, on the test images."""
 
 import pandas as pd
 
@@ -13,7 +13,9 @@ class MissingMetricError(Exception):
 
 
 def read_decision_values(tables: dict[str, pd.DataFrame], metric: str) -> pd.Series:
-    """Read the metric of every confirmed run, indexed by `(arm, seed)`. Runs without a value are left out.
+    """Read the metric on the test images of every confirmed run, indexed by `(arm, seed)`.
+
+    Runs without a value are left out.
 
     Args:
         tables: the table `runs`, and `metrics` if the folder has it.

@@ -17,7 +17,7 @@ from ablate.stats.verdicts import UNTRAINED
 from ablate.study.effort import Decision
 
 FEWEST_EPOCHS = 4
-"""Trainings with fewer epochs have no half and no last third that could be compared with the end."""
+"""Trainings with fewer epochs are too short to compare their half or their last third with their end."""
 
 
 def tabulate_validation(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
@@ -33,16 +33,17 @@ def tabulate_validation(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFram
     points = points.merge(done, on=["arm", "seed"]).astype(
         {"arm": object, "seed": int, "epoch": float, "validation_accuracy": float}
     )
-    # Only the last point of an epoch has a validation accuracy. Its epoch is whole, apart from rounding.
+    # Only the last point of an epoch has a validation accuracy. Its epoch number is an integer, apart from
+    # rounding errors.
     points = points.assign(epoch=points["epoch"].round().astype(int))
     table = points.pivot_table(index="seed", columns=["arm", "epoch"], values="validation_accuracy")
-    # An epoch without validation, which only tables of other programs have, is a column without values.
+    # Tables that other programs wrote can lack the validation of an epoch. This epoch gets an empty column.
     every = [(arm, epoch) for arm, last in count_epochs(table).items() for epoch in range(1, last + 1)]
     return table.reindex(columns=pd.MultiIndex.from_tuples(every)) if every else table
 
 
 def count_epochs(validation: pd.DataFrame) -> dict[str, int]:
-    """Count the epochs for which each arm was trained. The table is that of `tabulate_validation`."""
+    """Count the epochs for which each arm was trained. `validation` is the table of `tabulate_validation`."""
     last: dict[str, int] = {}
     for arm, epoch in validation.columns:
         last[arm] = max(epoch, last.get(arm, 0))
@@ -54,8 +55,8 @@ def tabulate_differences_by_epoch(
 ) -> pd.DataFrame:
     """Make the `differences_by_epoch` table: mean difference and t-interval after each epoch.
 
-    Left out are interactions, comparisons with runs that did not train, and comparisons of arms that were
-    trained for different numbers of epochs.
+    The table leaves out interactions, comparisons with runs that did not train, and comparisons of arms that
+    were trained for different numbers of epochs.
 
     Args:
         validation: the table of `tabulate_validation`.
@@ -67,7 +68,8 @@ def tabulate_differences_by_epoch(
         # Rounding to nine digits removes floating-point errors, as in the comparisons on the test images.
         gaps = (validation[arm] - validation[baseline]).round(9)
         pairs, mean = gaps.count(), gaps.mean()
-        # The interval of `compute_mean_interval`, for all epochs at once: a call for each takes 0.9 ms.
+        # This is the interval of `compute_mean_interval`, computed for all epochs at once, because one call
+        # takes 0.9 ms.
         reach = stats.t.ppf((1 + confidence) / 2, pairs - 1) * gaps.sem()
         rows += [
             {
@@ -95,7 +97,7 @@ def compare_at_half(
     """Compare the verdicts on the validation images after half of the epochs and after all epochs.
 
     Both verdicts follow the rule of the `comparisons` table, with the same correction for all contrasts. All
-    seeds are judged at once, also if the study itself looked at its results several times.
+    seeds are judged at once, even if the study itself looked at its results several times.
 
     Args:
         runs: the `runs` table.
@@ -140,8 +142,8 @@ def find_late_changes(
 ) -> pd.DataFrame:
     """Find the comparisons whose difference still changed in the last third of the epochs.
 
-    Such a change is larger than half the margin on average over seeds, and significant at alpha: paired
-    t-test on the change of each seed, with Holm's correction for all comparisons.
+    The mean change over seeds is larger than half the margin. It is significant at alpha in a paired t-test
+    on the changes of the seeds, with Holm's correction for all comparisons.
 
     Returns:
         A row for each comparison with the columns arm, baseline, start and last (numbers of epochs), before
@@ -160,10 +162,10 @@ def find_late_changes(
 def find_rising_arms(validation: pd.DataFrame, comparisons: pd.DataFrame, decision: Decision) -> pd.DataFrame:
     """Find the arms whose validation accuracy still rose in the last third of the epochs.
 
-    Such a rise is larger than the margin on average over seeds, and significant at alpha: paired t-test on
-    the rise of each seed, with Holm's correction for all arms. The limit is the whole margin, because arms
-    that rise together keep their difference. Arms without a comparison in which all runs trained are left
-    out.
+    The mean rise over seeds is larger than the margin. It is significant at alpha in a paired t-test on the
+    rises of the seeds, with Holm's correction for all arms. The limit is the whole margin, not half of it,
+    because the difference between two arms that rise together stays the same. An arm is left out if each of
+    its comparisons has runs that did not train.
 
     Returns:
         A row for each arm with the columns arm, start and last (numbers of epochs), before and after (mean
@@ -193,9 +195,9 @@ def find_last_third(epochs: int) -> int:
 
 
 def _list_comparable(validation: pd.DataFrame, comparisons: pd.DataFrame) -> list[tuple[str, str]]:
-    """List the pairs of arms whose runs all trained, for equal numbers of epochs.
+    """List the compared pairs of arms whose runs all trained, for equal numbers of epochs.
 
-    An interaction is no pair of arms, so its name is not among the arms.
+    Interactions drop out, because their names are not names of arms.
     """
     last = count_epochs(validation)
     known = comparisons[~comparisons["verdict"].isin(UNTRAINED)]
@@ -208,8 +210,8 @@ def _keep_changes(
 ) -> list[dict[str, Any]]:
     """Keep the changes that exceed the limit and are significant after Holm's correction.
 
-    Each of `tested` has the cells that begin its row, and the values of each seed (rows) at two epochs
-    (columns). Trainings with too few epochs or seeds are not tested.
+    Each item of `tested` has the first cells of the row to return, and a table with the values of each seed
+    (rows) at two epochs (columns). Trainings with too few epochs or seeds are not tested.
     """
     rows, p_values = [], []
     for cells, values in tested:

@@ -8,7 +8,7 @@ from ablate.stats.holm import correct_by_holm
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyTest:
-    """One test of the family."""
+    """One of the tests that a study makes at one look."""
 
     p_value: float
     least_p_value: float = 0.0
@@ -18,9 +18,9 @@ class FamilyTest:
 def select_family(tests: Sequence[FamilyTest], alpha: float) -> list[bool]:
     """Select the tests that the correction counts.
 
-    A test whose p-value cannot be small enough at this level can never be significant, so the other tests
-    need not pay for it (Tarone, 1990, "A modified Bonferroni method for discrete data"). K is the smallest
-    number for which at most K tests can have a p-value up to alpha/K. These tests are the family.
+    A test whose p-value cannot be small enough can never be significant, so the correction need not count it
+    (Tarone, 1990, "A modified Bonferroni method for discrete data"). K is the smallest number for which at
+    most K tests can have a p-value up to alpha/K. The correction counts these tests.
     """
     size = 1
     while sum(test.least_p_value <= alpha / size for test in tests) > size:
@@ -29,7 +29,7 @@ def select_family(tests: Sequence[FamilyTest], alpha: float) -> list[bool]:
 
 
 def correct(tests: Sequence[FamilyTest], alpha: float) -> list[float | None]:
-    """Correct the p-values by Holm's method. None for a test that the family does not count."""
+    """Correct the p-values by Holm's method. None for a test that the correction does not count."""
     counts = select_family(tests, alpha)
     raw = [test.p_value for test, counted in zip(tests, counts, strict=True) if counted]
     corrected = iter(correct_by_holm(raw))

@@ -14,10 +14,13 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Errors:
-    """Two standard errors of mean differences. Each array has the leading axes of the cells."""
+    """The standard errors of mean differences: one for the study's own images, one for new images.
+
+    Each array has the axes of the `cells` of `estimate_errors`, without the last two.
+    """
 
     seeds: Array
-    """The standard error over seeds. It holds for these images only."""
+    """The standard error over seeds. It holds for the study's own images only."""
     new_images: Array
     """The standard error for new images and new seeds."""
     degrees: Array
@@ -35,10 +38,11 @@ class NewImages:
     degrees: float
 
     def compute_reach(self, confidence: float) -> float:
-        """Compute half the width of the t-interval. It is never shorter than that of these images.
+        """Compute half the width of the t-interval for new images.
 
-        An interval for new images could be shorter, because it has more degrees of freedom. With five seeds
-        or fewer, such intervals cover the true difference too rarely: 92 to 94 % instead of 95 %.
+        It is at least half the width of the interval for the study's own images. Without this limit it could
+        be smaller, because it has more degrees of freedom. With five seeds or fewer, such intervals cover the
+        true difference too rarely: 92 to 94 % instead of 95 %.
         """
         beyond = (1 + confidence) / 2
         return max(
@@ -50,7 +54,7 @@ class NewImages:
         )
 
     def compute_p_value(self) -> float:
-        """Compute the two-sided p-value of no difference. It is never below that of these images."""
+        """Compute the two-sided p-value for new images. It is at least the one for the study's own images."""
         if min(self.seeds_standard_error, self.standard_error) == 0:
             return 1.0  # without any spread there is nothing to test
         distance = abs(self.difference)

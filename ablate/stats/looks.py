@@ -2,9 +2,9 @@
 
 A study with a fixed number of seeds has one look, which spends all of alpha. A study with several looks is a
 group-sequential design with alpha spending (Lan & DeMets, 1983). Each look tests at level alpha × its share,
-and the shares add up to 1. So the probability of any false claim at any look is at most alpha, whatever the
-dependence between looks (Bonferroni). This bound holds for t-tests with few seeds, where the boundaries that
-libraries compute for normal variables do not hold: each look's t-test is exact by itself.
+and the shares add up to 1. So the probability of any false claim at any look is at most alpha, however the
+looks depend on each other (Bonferroni). This bound holds even for few seeds, because each look's t-test is
+exact by itself. The boundaries that libraries compute for normal variables do not hold for few seeds.
 """
 
 from collections.abc import Callable
@@ -47,4 +47,4 @@ SPENDING: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
     "linear": lambda fraction, _: fraction,
     "obrien_fleming": _spend_like_obrien_fleming,
 }
-"""The share of alpha that is spent when a fraction t of the most seeds is trained."""
+"""The share of alpha that is spent after a fraction t of the largest number of seeds, for each rule."""

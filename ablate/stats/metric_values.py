@@ -64,7 +64,7 @@ def _compute_by_probability(log_probabilities: Array, guesses: Array, labels: Ar
         "brier": float(np.square(distances).sum(axis=1).mean()),
         "calibration_error": _compute_calibration_error(probabilities[rows, guesses], guesses == labels),
     }
-    scores[rows, guesses] = 1  # rounding can make scores equal, but the prediction comes first
+    scores[rows, guesses] = 1  # the prediction must rank first, even if rounding made scores equal
     for name, k in _TOP.items():
         if classes >= METRICS[name].least_classes:
             values[name] = float(top_k_accuracy_score(labels, scores, k=k, labels=np.arange(classes)))

@@ -1,4 +1,4 @@
-"""Each comparison's interval and verdict for new test images, beside those for the study's own images."""
+"""Each comparison's interval and verdict for new test images, not only for the study's own images."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ from ablate.stats.verdicts import Verdict
 from ablate.study.effort import Decision
 
 ROUNDING = 1e-6
-"""Two mean differences of the same runs differ by less than this."""
+"""Two mean differences that differ by less than this come from the same runs."""
 
 
 def tabulate_new_images(judgement: Judgement, agreement: pd.DataFrame, decision: Decision) -> pd.DataFrame:
-    """Make the `new_images` table: a row for each comparison of which enough predictions were kept.
+    """Make the `new_images` table: a row for each comparison whose predictions were kept for enough seeds.
 
     The verdict follows the rule of the `comparisons` table, with the intervals and p-values for new images.
-    It is empty if it would rest on other runs than the comparison's verdict.
+    A row has no verdict if it would rest on different runs than the verdict of the comparison.
     """
     found = {(row["arm"], row["baseline"]): row for row in list_rows(agreement)}
     measured: dict[int, NewImages] = {}
@@ -46,8 +46,8 @@ def tabulate_new_images(judgement: Judgement, agreement: pd.DataFrame, decision:
             "new_images_ci_low": new.difference - reach,
             "new_images_ci_high": new.difference + reach,
         }
-        # With several looks, this correction is simpler than the study's own. The verdict counts only if
-        # the simpler correction gives the study's verdict on these images. That verdict is another one, too,
+        # With several looks, this correction is simpler than the study's own. So a row gets a verdict only if
+        # the simpler correction gives the study's verdict for its own images. It does not give that verdict
         # if some runs did not train.
         if _is_same(new, result) and _judge(result, None, these[i], decision) == result.verdict:
             row["new_images_p_holm"] = new_images[i]
@@ -67,17 +67,18 @@ def _read(row: dict[str, Any]) -> NewImages:
 
 
 def _is_same(new: NewImages, result: Result) -> bool:
-    """Whether the predictions come from the runs of the comparison, and the comparison is of accuracies."""
+    """Whether the predictions come from the runs of the comparison, and it compares accuracies."""
     return new.seeds == result.row["pairs"] and bool(
         np.isclose(new.difference, result.row["difference"], rtol=0, atol=ROUNDING)
     )
 
 
 def _correct(results: list[Result], measured: dict[int, NewImages], decision: Decision) -> list[float | None]:
-    """Correct the p-values of all differences together with the tests of training.
+    """Correct the p-values of all differences together with the tests of how often arms train.
 
-    A comparison in `measured` has its p-value for new images, and any other its own. A p-value is divided by
-    the share of alpha that its look spends, so that all are on the scale of alpha.
+    A comparison in `measured` enters with its p-value for new images. Any other comparison enters with its
+    p-value for the study's own images. Each p-value is divided by the share of alpha that its look spends, so
+    that it can be compared with alpha.
     """
     differences, training = [], []
     for i, result in enumerate(results):
@@ -94,7 +95,7 @@ def _correct(results: list[Result], measured: dict[int, NewImages], decision: De
 
 
 def _judge(result: Result, new: NewImages | None, p_holm: float | None, decision: Decision) -> Verdict:
-    """Choose the verdict by the study's rule, for new images or, if `new` is None, for these images."""
+    """Choose the verdict by the study's rule: for new images, or for the study's own if `new` is None."""
     row = {**result.row, "p_holm": p_holm}
     if new is not None:
         alpha = decision.alpha * result.look.share

@@ -1,4 +1,4 @@
-"""Outcomes: whether each confirmed run trained, and its value. They give the value of a contrast."""
+"""Outcomes: whether each confirmed run trained, and its test accuracy or other metric that decides."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from ablate.stats.verdicts import Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
-    """The confirmed runs of some seeds. Two tables have a row for each seed and a column for each arm."""
+    """The outcomes of the confirmed runs. `values` and `trained` have seeds as rows and arms as columns."""
 
     runs: pd.DataFrame
     """The rows of the `runs` table."""
     values: pd.DataFrame
-    """The values that decide, such as test accuracies. A run that is missing, crashed or diverged has NaN."""
+    """The values of the metric that decides. A run that is missing, crashed or diverged has NaN."""
     trained: pd.DataFrame
     """1 if the run trained, 0 if it diverged or stayed at chance, NaN if it is missing or crashed."""
     ceiling: float
@@ -64,7 +64,7 @@ def read_outcomes(
         runs: the `runs` table; only its confirm phase is used.
         ceiling: the highest accuracy that guessing can reach.
         seeds: only the runs with a seed below this number are used. None uses all runs.
-        values: the value of each run by `(arm, seed)`. None uses the test accuracies.
+        values: each run's value of the metric that decides, by `(arm, seed)`. None uses the test accuracies.
     """
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
     if seeds is not None:

@@ -20,13 +20,13 @@ EXACT_SIGN_FLIPS = 2**14
 def measure_pairs(values: np.ndarray, decision: Decision, family: int, share: float = 1.0) -> dict[str, Any]:
     """Make a row of the `comparisons` table, without Holm's correction and verdict.
 
-    A column that needs more pairs is None, and so is `p_sign_flip`. The row also has the number of `pairs`,
-    and the standard deviation (`spread`) of values that are not all equal.
+    A column is None if there are too few pairs for it. `p_sign_flip` is always None here. The row also has
+    the number of `pairs`, and if the values are not all equal, their standard deviation `spread`.
 
     Args:
         values: the contrast's value for each seed, `(pairs,)`.
         decision: the margin and alpha.
-        family: the number of tests that the correction counts.
+        family: the number of tests for which the p-values are corrected.
         share: the share of alpha that this look at the results spends.
     """
     row: dict[str, Any] = dict.fromkeys(TABLES["comparisons"])
@@ -53,7 +53,7 @@ def measure_pairs(values: np.ndarray, decision: Decision, family: int, share: fl
         row["p_value"] = float(stats.ttest_1samp(values, 0).pvalue)
         row["effect_size_dz"] = row["difference"] / spread
         row["detectable_difference"] = compute_detectable_effect(n, alpha / family) * spread
-        whole = decision.alpha / family  # a new study of that many seeds would have one look
+        whole = decision.alpha / family  # not `alpha`: a new study of that many seeds would have one look
         row["seeds_needed"] = count_seeds_for_equivalence(decision.margin / spread, whole)
     return row
 
@@ -68,7 +68,7 @@ def flip_signs(values: np.ndarray) -> float | None:
 
 
 def choose_verdict(row: Mapping[str, Any], decision: Decision) -> Verdict:
-    """Choose the first verdict that applies, if all runs have trained. The row has its `p_holm`."""
+    """Choose the verdict on a contrast whose runs all trained. `row` must have its `p_holm`."""
     if row["pairs"] < PAIRS_FOR_A_VERDICT:
         return Verdict.NO_VERDICT
     if row["p_value"] is None:

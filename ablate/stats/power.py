@@ -49,7 +49,7 @@ def count_seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float 
 def compute_resolvable_spread(pairs: int, margin: float, alpha: float) -> float:
     """Compute the largest standard deviation of differences at which this many pairs can show equivalence.
 
-    The result has the unit of the margin, and is 0 if there are too few pairs for a verdict.
+    The result has the unit of the margin. It is 0 if there are too few pairs for a verdict.
     """
     if pairs < PAIRS_FOR_A_VERDICT:
         return 0.0

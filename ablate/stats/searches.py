@@ -13,13 +13,17 @@ from ablate.stats.pareto import compute_hypervolume, mark_front
 def tabulate_candidates(
     runs: pd.DataFrame, search: SearchFacts, baseline: str, *, chance: float
 ) -> pd.DataFrame:
-    """Make the `candidates` table, in the order tried, with Pareto front and hypervolume up to each row.
+    """Make the `candidates` table: a row for each candidate, in the order in which they were tried.
+
+    A row says whether the candidate is on the Pareto front of all candidates. Its hypervolume is that of the
+    candidates up to this row.
 
     Args:
         runs: the `runs` table; only its search phase is used.
         search: the candidates in the order tried, and the finalists.
         baseline: the arm that the search tried first.
-        chance: the accuracy of guessing. Chance and the highest cost are the hypervolume's reference point.
+        chance: the accuracy of guessing. Together with the highest cost, it is the hypervolume's reference
+            point.
     """
     searched = runs[runs["phase"] == Phase.SEARCH].set_index(["arm", "setting"])
     rows = []

@@ -10,7 +10,7 @@ from ablate.stats.outcomes import Outcomes
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingTest:
-    """The seeds in which an arm and the arm it is compared with trained, and McNemar's exact test."""
+    """Counts of the seeds in which an arm and the arm it is compared with trained, with McNemar's test."""
 
     compared_seeds: int
     """The seeds in which neither run is missing or crashed."""
@@ -28,7 +28,7 @@ class TrainingTest:
 
     @property
     def least_p_value(self) -> float:
-        """The smallest p-value that this number of unequal seeds can give: 2/2ⁿ."""
+        """The smallest p-value that the n seeds in which only one arm trained can give: 2/2ⁿ."""
         return min(1.0, 2.0 ** (1 - self.only_arm - self.only_baseline))
 
 

@@ -11,7 +11,7 @@ from ablate.stats.looks import Look
 from ablate.study.effort import Decision
 
 FUTILE = 0.1
-"""A comparison stops if a definite verdict at the last look is less probable than this."""
+"""A comparison stops if its probability of a definite verdict at the last look is below this."""
 SIMULATED_STUDIES = 4_000
 
 
@@ -20,7 +20,7 @@ class Step(StrEnum):
 
     GO_ON = "go on"
     DECIDED = "decided"
-    """The verdict is definite: it would need a rare accident to change."""
+    """The verdict is definite: more seeds would hardly change it."""
     FUTILE = "more seeds would hardly decide it"
     LAST_LOOK = "last look"
 
@@ -30,7 +30,7 @@ class Reach:
     """How far the intervals of a look reach from the mean, in standard errors of the mean."""
 
     difference: float
-    """For the claim of a difference, and of a difference beyond the margin."""
+    """The reach for the claims that there is a difference, and that it is beyond the margin."""
     equivalence: float
 
     @classmethod
@@ -120,7 +120,7 @@ def simulate(
 def estimate_bias(
     difference: float, spread: float, looks: Sequence[Look], decision: Decision, contrasts: int
 ) -> float:
-    """Estimate by how much stopping moves the mean difference away from the true one, on average.
+    """Estimate by how much early stopping moves the mean difference away from the true one, on average.
 
     Simulated studies have the measured difference and spread (parametric bootstrap). A study that stops early
     stops more often when the difference looks large, so its mean is too large on average.

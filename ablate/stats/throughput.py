@@ -79,7 +79,7 @@ def _average_by_block(timing: pd.DataFrame) -> pd.Series:
 
 
 def _compute_ratios(by_block: pd.Series, arm: str, baseline: str) -> pd.Series:
-    """Divide the arm's speed by the baseline's speed, for every block that has both."""
+    """Divide the arm's speed by the baseline's speed, for every block that has timed both."""
     if not {arm, baseline} <= set(by_block.index.get_level_values("arm")):
         return pd.Series(dtype=float)
     return (by_block.loc[arm] / by_block.loc[baseline]).dropna()

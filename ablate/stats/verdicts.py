@@ -1,4 +1,4 @@
-"""The verdicts. A contrast gets the first verdict that applies. `comparisons.py` has the rules."""
+"""The names of the verdicts. `comparisons.py` and `pair_tests.py` choose among them."""
 
 from enum import StrEnum
 
