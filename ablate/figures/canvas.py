@@ -27,7 +27,7 @@ LABEL_WIDTH = 28
 LINES_INSIDE = 5
 """A legend with more lines of text than this is drawn at the right of its panel."""
 MOST_ARMS = 14
-"""A figure with more arms has no legend, and the labels below its axis stand upright."""
+"""A figure with more arms has no legend, and the labels below its axis are vertical."""
 MARKERS = ["o", "s", "D", "^", "v", "P", "X", "<", ">", "*"]
 """The shapes of the arms' marks. They tell arms apart in a print without colours."""
 ROUND_STEPS = [1, 2, 5, 10]
@@ -55,10 +55,10 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ArmStyle:
-    """The look of one arm, the same in every figure of a report."""
+    """The colour and the marker of one arm, the same in every figure of a report."""
 
     name: str
-    """The arm's name for a reader."""
+    """The arm's name as figures and pages show it."""
     colour: Colour
     marker: str
 
@@ -68,7 +68,7 @@ Styles = Mapping[str, ArmStyle]
 
 
 def make_styles(names: Mapping[str, str]) -> Styles:
-    """Give every arm its style. `names` maps all arms, in the study's order, to their names for a reader.
+    """Give every arm its style. `names` maps all arms, in the study's order, to the names that figures show.
 
     An arm has the same style in every figure. Colours and markers repeat after ten arms, but among the first
     hundred arms every pair of colour and marker is unique.
@@ -82,7 +82,10 @@ def make_styles(names: Mapping[str, str]) -> Styles:
 
 
 def list_diverging_colours(steps: int) -> list[str]:
-    """List `#rrggbb` colours from negative to positive values. Zero is white. Safe for colour blindness."""
+    """List the colours (`#rrggbb`) of a scale from negative to positive values, in which zero is white.
+
+    People with colour blindness can tell the colours apart.
+    """
     return list(sns.color_palette("PuOr_r", steps).as_hex())
 
 
@@ -120,7 +123,7 @@ def render(figure: Figure) -> tuple[bytes, bytes]:
 
 def _render_png(figure: Figure) -> bytes:
     # With at most 256 colours, the figures of the published reports take 3.0 MB instead of 8.4 MB, and look
-    # the same. Every report.html contains them again.
+    # the same. Every report.html contains a second copy of its figures.
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
@@ -132,7 +135,7 @@ def _render_png(figure: Figure) -> bytes:
 
 def draw_mean_lines(axes: Axes, data: pd.DataFrame, x: str, y: str, styles: Styles, **options: Any) -> None:
     """Draw for each arm in `data` a line through the means of `y` over `x`."""
-    # seaborn tries every colour with every marker. With a hundred arms, a panel would take seconds.
+    # seaborn would combine every colour with every marker. For a hundred arms, that takes seconds per panel.
     means = data.groupby(["arm", x])[y].mean()
     present = set(data["arm"])
     for arm in [arm for arm in styles if arm in present]:
@@ -150,7 +153,7 @@ def draw_mean_lines(axes: Axes, data: pd.DataFrame, x: str, y: str, styles: Styl
 
 
 def draw_legend(axes: Axes) -> None:
-    """Draw the panel's legend. With one entry or too many, draw none: it would hide the figure."""
+    """Draw the panel's legend, unless it has only one entry, or so many that they would hide the figure."""
     handles, labels = axes.get_legend_handles_labels()
     if 1 < len(labels) <= MOST_ARMS + 1:  # disturbed timing blocks can have one further entry
         entries = [wrap_label(entry) for entry in labels]

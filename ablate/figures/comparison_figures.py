@@ -89,7 +89,7 @@ def draw_paired_seeds(data: pd.DataFrame, study: StudySpec, styles: Styles) -> F
 
 
 def _name_metric(study: StudySpec) -> str:
-    """Name the metric that decides, for an axis."""
+    """Name the metric on which the verdicts rest, as the label of an axis."""
     return f"test {spell_keyword(study.decision.metric)}"
 
 

@@ -52,7 +52,7 @@ class _Sheet:
     def add_axes(self, left: float, top: float, width: float, height: float, *, bare: bool = True) -> Axes:
         """Add a panel. A `bare` panel has no axis lines and no numbers."""
         share = (left / self._width, 1 - (top + height) / self._height)
-        # With a grid, matplotlib makes ticks at once, also for a bare panel, which takes half of its time.
+        # With a grid, matplotlib makes the ticks here, even for a bare panel. That takes half of the time.
         with mpl.rc_context({"axes.grid": False}):
             axes = self.figure.add_axes((*share, width / self._width, height / self._height))
         axes.set_anchor("NW")
@@ -137,7 +137,7 @@ def draw_confused_pairs(data: pd.DataFrame, study: StudySpec, styles: Styles) ->
     """Draw one column for each arm. The pair of classes that the arm confuses most is at the top."""
     arms = list(dict.fromkeys(data["arm"]))
     above = LINE * _count_lines(arms, styles) + 0.1
-    # All rows have the scale of the longest row. Otherwise the only example of a row would look larger.
+    # All rows have the scale of the longest row. Otherwise examples in shorter rows would look larger.
     widest = max(pixels.shape[1] for pixels in data["pixels"])
     tall = STRIP * max(pixels.shape[0] for pixels in data["pixels"]) / widest
     row_height, column_width = LINE + tall + 0.15, STRIP + 0.2

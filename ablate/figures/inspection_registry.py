@@ -19,7 +19,7 @@ from ablate.formatting import format_list
 from ablate.records.views import View, Views
 from ablate.study.spec import StudySpec
 
-COMMAND = "`ablate activations DIR --arm NAME` draws any"
+COMMAND = "`ablate activations DIR --arm NAME` draws any arm"
 
 
 def list_inspection(views: Views, tables: Tables) -> Iterator[FigureKind]:
@@ -36,15 +36,15 @@ def _describe_confusion(views: Views, tables: Tables) -> FigureKind:
         name="confusion",
         title="Which classes each arm confuses",
         caption=join_sentences(
-            "A row is the true class of the test images, a column is the class that the arm's network of "
-            "seed 0 predicts. Each cell gives the number of images, and its colour their share of the row "
-            "(on a square-root scale, so that small shares can be seen). Every image off the diagonal is "
+            "A row is the true class of the test images. A column is the class that the arm's network of "
+            "seed 0 predicts. The number in a cell counts the images. The colour shows their share of the "
+            "row, on a square-root scale, so that small shares can be seen. Every image off the diagonal is "
             "an error.",
             panels.explain_left_out(
                 views,
                 lambda view: bool(len(view.images)),
                 "could not be scored",
-                elsewhere="all are in tables/confusion.csv",
+                elsewhere="tables/confusion.csv has all arms",
             ),
         ),
         data=_return(panels.tabulate_confusion(views, tables)),
@@ -57,13 +57,13 @@ def _describe_confused_pairs(views: Views) -> FigureKind:
         name="confused_pairs",
         title="The pairs of classes confused most often",
         caption=join_sentences(
-            "The most frequent errors of each arm, the worst at the top, with the number of test images "
-            "and the first of these images.",
+            "The pairs of true and predicted class that each arm confuses most often, the most frequent pair "
+            "at the top. Each pair has the number of its test images, and shows the first of these images.",
             panels.explain_left_out(
                 views,
                 lambda view: bool(view.confused),
-                "confuses none",
-                elsewhere="for all, tables/confusion.csv has the numbers",
+                "confuses no classes",
+                elsewhere="tables/confusion.csv has the numbers of all arms",
             ),
         ),
         data=_return(panels.tabulate_confused_pairs(views)),
@@ -78,9 +78,9 @@ def _describe_activations(views: Views, layer: str) -> FigureKind:
         name=f"activations_{_replace_signs(layer)}",
         title=f"Activation maps of {name} for {_list_inputs(views)}",
         caption=join_sentences(
-            "For each class: the test image nearest to the class's mean image, and beside it the output maps "
-            f"of the layer{', after its activation function' if numbered else ''}. A map shows where in the "
-            "image its feature was found. All classes of an arm share the colour scale at its right.",
+            "For each class, the left picture is the test image nearest to the class's mean image. Beside it "
+            f"are the output maps of the layer{', after its activation function' if numbered else ''}. A map "
+            "shows where in the image its feature was found. All classes of an arm share one colour scale.",
             panels.explain_left_out(views, partial(_has_maps, layer), "has no such layer", elsewhere=COMMAND),
         ),
         data=_return(panels.tabulate_activations(views, layer)),
@@ -98,7 +98,7 @@ def _describe_filters(views: Views) -> FigureKind:
             "the image matches the filter, blue where it matches the filter's negative. All responses of an "
             "arm share one colour scale.",
             panels.explain_left_out(
-                views, lambda view: view.filters is not None, "has none", elsewhere=COMMAND
+                views, lambda view: view.filters is not None, "has no such filters", elsewhere=COMMAND
             ),
         ),
         data=_return(panels.tabulate_filters(views)),
@@ -119,5 +119,5 @@ def _return(data: pd.DataFrame) -> Callable[[StudySpec, Tables], pd.DataFrame]:
 
 
 def _replace_signs(layer: str) -> str:
-    """Replace signs that are unsafe in a file name: in a foreign folder, a layer's name could be a path."""
+    """Replace characters that are unsafe in a file name. A foreign folder could name a layer `../x`."""
     return re.sub(r"[^A-Za-z0-9]+", "-", layer)

@@ -46,7 +46,7 @@ def draw_kinds(
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()  # the user's `matplotlibrc` could set LaTeX, other fonts or other sizes
         mpl.rcParams.update(STYLE)
-        # The font draws a box for each character that it lacks. Tables and page still show such names.
+        # The font draws a box for each character that it lacks. Tables and pages still show the character.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         for kind in kinds:
             data = kind.data(study, tables)

@@ -36,8 +36,8 @@ def explain_differences(study: StudySpec, tables: Tables) -> Iterator[str]:
     """Say what an interaction is, and which comparisons have no interval."""
     if set(tabulate_differences(study, tables)["arm"]) - set(tables["arms"]["arm"]):
         yield (
-            "An interaction of A and B is how much more or less A and B change the accuracy together than "
-            "the sum of their separate changes."
+            "The interaction of A and B is the effect of both together on the accuracy, minus the sum of "
+            "their separate effects."
         )
     names = read_names(study, tables)
     compared = tables["comparisons"]
@@ -60,7 +60,7 @@ def explain_differences_by_epoch(study: StudySpec, tables: Tables) -> Iterator[s
     if shown < len(among):
         yield (
             f"These are the {shown} of {len(among)} comparisons whose difference changed most in the last "
-            "third of the epochs. The table differences_by_epoch has all."
+            "third of the epochs. The table differences_by_epoch has all comparisons."
         )
     names, by_reason = read_names(study, tables), dict[str, list[str]]()
     epochs = count_epochs(tabulate_validation(tables["runs"], tables["epochs"]))
@@ -68,7 +68,7 @@ def explain_differences_by_epoch(study: StudySpec, tables: Tables) -> Iterator[s
         if (row.arm, row.baseline) in among:
             continue
         if row.baseline == BOTH_ALONE:
-            reason = "because four arms or more make an interaction"
+            reason = "because an interaction involves four arms or more"
         elif row.verdict in WITHOUT_INTERVAL:
             reason = WITHOUT_INTERVAL[row.verdict]
         elif epochs.get(row.arm) != epochs.get(row.baseline):
@@ -98,7 +98,7 @@ def list_interactions_without_mean(study: StudySpec, tables: Tables) -> Iterator
 
 
 def list_arms_without_mark(study: StudySpec, tables: Tables) -> Iterator[str]:
-    """Say which arms lack mean accuracy or throughput. Without a legend, name the Pareto front."""
+    """Say which arms have no mean accuracy or no throughput, and name the Pareto front if no legend does."""
     arms = tables["arms"]
     yield from explain_missing_legend(study, tables)
     if len(arms) > MOST_ARMS:

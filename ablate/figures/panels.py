@@ -144,7 +144,10 @@ def join_pictures(pictures: Array, *, columns: int) -> Array:
 
 
 def _make_shades(images: Array) -> Array:
-    """Turn images `(n, channels, height, width)` with three channels into colours, and others into greys."""
+    """Convert images `(n, channels, height, width)` for plotting.
+
+    Images with three channels become colour images. Images with any other number of channels become grey.
+    """
     shares = images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
     return shares.transpose(0, 2, 3, 1) if images.shape[1] == 3 else shares.mean(1)
 

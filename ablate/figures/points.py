@@ -43,9 +43,9 @@ def tabulate_differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
 def tabulate_differences_by_epoch(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Tabulate each comparison's difference and interval after each epoch, in percentage points.
 
-    `label` and `beside` are those of `tabulate_differences`. Of more than `MOST_BY_EPOCH` comparisons, those
-    stay whose difference changed most in the last third of the epochs. The result is empty if no arm was
-    trained for more than one epoch.
+    `label` and `beside` are those of `tabulate_differences`. If there are more than `MOST_BY_EPOCH`
+    comparisons, the result keeps those whose difference changed most in the last third of the epochs. It is
+    empty if no arm was trained for more than one epoch.
     """
     table = tables.get("differences_by_epoch", pd.DataFrame(columns=["epoch", "ci_low"]))
     curves = table.dropna(subset=["ci_low"])
@@ -64,8 +64,8 @@ def tabulate_differences_by_epoch(study: StudySpec, tables: Tables) -> pd.DataFr
 def tabulate_paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Tabulate arm, seed and value of every complete confirmed run, and the arm's mean.
 
-    The value is the metric that decides, usually the test accuracy. If only some runs of an arm trained, the
-    arm has no mean.
+    The value is that of the metric on which the verdicts rest, usually the test accuracy. If only some runs
+    of an arm trained, the arm has no mean.
     """
     runs, metric = tables["runs"], study.decision.metric
     done = runs[(runs["phase"] == Phase.CONFIRM) & (runs["status"] == Status.COMPLETE)]
@@ -80,7 +80,7 @@ def tabulate_paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_tuning_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate arm, parameter, tried value, validation accuracy, and whether the value was confirmed."""
+    """Tabulate arm, parameter, tried value, validation accuracy, and whether the value was chosen."""
     tried = tabulate_tried_values(tables["runs"], tables["tuning"]).dropna(subset=["validation_accuracy"])
     return tried.astype({"validation_accuracy": float}).reset_index(drop=True)
 
@@ -248,7 +248,7 @@ def label_comparisons(
 ) -> pd.DataFrame:
     """Add the columns `label` and `beside`, and turn shares into percentage points.
 
-    `metric` is the metric of the differences. By default, it is the metric that decides.
+    `metric` is the metric of the differences. By default, it is the metric on which the verdicts rest.
     """
     names = read_names(study, tables)
     common = set(compared["baseline"]) - {BOTH_ALONE} == {names.baseline}

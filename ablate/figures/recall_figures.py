@@ -31,9 +31,9 @@ CLASS_LETTERS, TITLE_LETTERS, LABEL_LETTERS = 20, 28, 36
 def tabulate_recall_differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Tabulate each comparison's difference in recall and its interval by class, in percentage points.
 
-    The column `label` names the comparison, and `class` the class; `beside` is that of the figure of
-    differences. Of many comparisons and classes, those with the largest differences stay. The classes are
-    the same in all comparisons, sorted by their largest difference.
+    The column `label` names the comparison, and the column `class` names the class. `beside` is the column of
+    `tabulate_differences`. If there are too many comparisons or classes to draw, the result keeps those with
+    the largest differences. All comparisons keep the same classes, sorted by their largest difference.
     """
     if "recalls_by_class" not in tables:
         return pd.DataFrame()

@@ -69,9 +69,9 @@ FIGURES = (
     FigureKind(
         name="paired_seeds",
         title="Test result of every seed in every arm",
-        caption="A grey line joins the runs of one seed. They share the training and validation split, "
+        caption="A grey line joins the runs of one seed. These runs share the training and validation split, "
         "the order of the examples, and the starting values of equal parameters. A dark bar is an "
-        "arm's mean. An arm has none if some of its runs did not train.",
+        "arm's mean. An arm has no bar if some of its runs did not train.",
         data=points.tabulate_paired_seeds,
         draw=draw_paired_seeds,
         notes=notes.list_runs_without_accuracy,
@@ -100,9 +100,9 @@ FIGURES = (
     FigureKind(
         name="path",
         title="Test accuracy step by step from the baseline",
-        caption="Each dot adds one change to the arm before it. The number is the change in percentage "
-        "points, and the bar is its confidence interval. Both are missing where a run of either arm did "
-        "not train.",
+        caption="Each dot is an arm that has one change more than the arm before it. The number is the "
+        "difference between these two arms in percentage points, and the bar is its confidence interval. "
+        "Both are missing where a run of either arm did not train.",
         data=points.tabulate_path,
         draw=draw_path,
     ),
@@ -119,15 +119,16 @@ FIGURES = (
     FigureKind(
         name="importance",
         title="Screening: how much each factor mattered in the search",
-        caption="Two estimates of how strongly validation accuracy depends on each factor, as shares of "
-        "the whole. PED-ANOVA uses the best tenth of the candidates, fANOVA all that were not stopped "
-        "early. They suggest what to test; they are no tests.",
+        caption="Two estimates of how strongly validation accuracy depends on each factor, as the factor's "
+        "share of the whole. PED-ANOVA uses the best tenth of the candidates. fANOVA uses all candidates "
+        "that were not stopped early. The estimates suggest which factors to test; they are not tests "
+        "themselves.",
         data=points.tabulate_importance,
         draw=draw_importance,
     ),
     FigureKind(
         name="references",
-        title="The baseline beside published values",
+        title="The baseline compared with published values",
         caption="Dots are the runs of the baseline. The grey band is their prediction interval: one further "
         "run of the baseline should fall in it. A published value inside the band is reproduced.",
         data=points.tabulate_references,
@@ -136,9 +137,10 @@ FIGURES = (
     FigureKind(
         name="accuracy_throughput",
         title="Accuracy against throughput",
-        caption="Up is more accurate and right is faster. Throughput is measured with each arm alone on "
-        "the machine. The lines through a mark are confidence intervals. The grey line joins the arms "
-        "that no other arm beats in both (the Pareto front).",
+        caption="An arm further up is more accurate, and an arm further right is faster. Throughput is "
+        "measured with each arm alone on the machine. The lines through a mark are confidence intervals. "
+        "The grey line joins the arms that no other arm beats in both accuracy and throughput (the Pareto "
+        "front).",
         data=points.tabulate_accuracy_throughput,
         draw=draw_accuracy_throughput,
         notes=notes.list_arms_without_mark,
@@ -167,8 +169,9 @@ FIGURES = (
         title="Differences in validation accuracy after every epoch",
         caption="A line is the mean difference between two arms on the validation images, paired by seed. "
         "Its band is the confidence interval for each epoch by itself. The grey band is the margin. If a "
-        "line is still moving at the last epoch, longer training may change the answer. The scale fits the "
-        "second half of the epochs. Earlier values can lie outside.",
+        "line is still rising or falling at the last epoch, longer training may change the answer. The "
+        "vertical axis is chosen for the second half of the epochs. Values of earlier epochs can lie "
+        "outside.",
         data=points.tabulate_differences_by_epoch,
         draw=draw_differences_by_epoch,
         notes=notes.explain_differences_by_epoch,
@@ -177,9 +180,9 @@ FIGURES = (
         name="timing_blocks",
         title="Throughput in every timing block",
         caption="In each block the baseline is timed first and last, and the figure shows the mean of the "
-        "two. The other arms are timed once each, in random order between them. Each arm is timed alone on "
-        "the machine. Level lines mean that the machine was steady. Crosses are blocks that other programs "
-        "disturbed; they do not count.",
+        "two. Between these two, every other arm is timed once, in random order. Each arm is timed alone on "
+        "the machine. Horizontal lines mean that the machine's speed was steady. Crosses are measurements "
+        "that other programs disturbed; the results leave them out.",
         data=points.tabulate_timing_blocks,
         draw=draw_timing_blocks,
         notes=notes.explain_missing_legend,

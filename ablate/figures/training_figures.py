@@ -33,10 +33,10 @@ from ablate.formatting import format_margin
 from ablate.study.spec import StudySpec
 
 LABEL_SHARE = 0.06
-"""The least share of an axis that one label needs."""
+"""The share of an axis's length that one label needs at least."""
 MOST_LEVEL_TICKS = 8
 LOG_LOSS = 5.0
-"""The loss axis is logarithmic if one arm's highest loss exceeds this many times the median arm's highest."""
+"""The loss axis is logarithmic if an arm's highest loss is more than this many times the median over arms."""
 MOST_MARKS = 24
 """A line through more epochs has no marks."""
 LEGEND_LETTERS, LABEL_LETTERS = 60, 44
@@ -141,7 +141,7 @@ def draw_differences_by_epoch(data: pd.DataFrame, study: StudySpec, styles: Styl
         axes.fill_between(epochs, curve["ci_low"], curve["ci_high"], color=colour, alpha=0.15, linewidth=0)
         axes.plot(epochs, curve["difference"], f"{mark}{line}", color=colour, markersize=4, label=name)
     handles = panels[0].get_legend_handles_labels()[0]
-    handles = handles if len(curves) <= MOST_TOGETHER else handles[:1]  # a panel of its own has a title
+    handles = handles if len(curves) <= MOST_TOGETHER else handles[:1]  # titles name the comparisons
     figure.legend(handles=handles, loc="outside lower center", fontsize=8)
     return figure
 
