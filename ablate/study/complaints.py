@@ -78,7 +78,7 @@ def _explain_first(errors: Sequence[ErrorDetails], lines: Mapping[str, str], pat
 
 
 def _list_keys(error: ErrorDetails) -> list[str]:
-    """List the parts of the error's location that are keys of the file, or branches of a union of scalars."""
+    """List the parts of the error's location, without the parts that name the form of the key `seeds`."""
     return [str(part) for part in error["loc"] if not str(part).startswith(TAG)]
 
 

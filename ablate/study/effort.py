@@ -37,7 +37,7 @@ class Decision(_Part):
     @model_validator(mode="before")
     @classmethod
     def _choose_margin(cls, raw: Any) -> Any:
-        """If the margin is not written, take the metric's own."""
+        """If the study gives no margin, use the default margin of its metric."""
         if isinstance(raw, Mapping) and "margin" not in raw and raw.get("metric") in METRICS:
             return {**raw, "margin": METRICS[raw["metric"]].margin}
         return raw

@@ -30,7 +30,10 @@ def belongs_to_recipe(name: str) -> bool:
 
 
 class WrittenTwiceError(ValueError):
-    """A section of a study file has one key twice, once nested in its owner. The argument is the key."""
+    """A section of a study file has a key in both forms: `model.width: 3` and `model: {width: 3}`.
+
+    The argument is the key.
+    """
 
 
 def join_owners(raw: Mapping[str, Any]) -> dict[str, Any]:

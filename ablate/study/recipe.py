@@ -52,9 +52,10 @@ class Recipe(BaseModel):
     """The factor by which the schedule `step` multiplies the learning rate."""
 
     def dump(self) -> dict[str, Any]:
-        """Return all keys and values. Omit a key of LATER_KEYS if it has its default value.
+        """Return all keys and values, except the keys of LATER_KEYS that have their default values.
 
-        So runs of earlier versions keep the keys under which they are stored.
+        A run's key in the record is made from this result. So ablate still finds the runs of its earlier
+        versions, which did not have these keys.
         """
         usual = {key for key in LATER_KEYS if getattr(self, key) == type(self).model_fields[key].default}
         return self.model_dump(exclude=usual)

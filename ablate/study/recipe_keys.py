@@ -10,7 +10,7 @@ USED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "step_epochs": ("schedule", ("step",)),
     "step_factor": ("schedule", ("step",)),
 }
-"""For every key that is not always used: the key that decides, and the values with which it is used."""
+"""Some keys are used only for certain values of another key. The other key and these values, by key."""
 
 
 def uses(recipe: Recipe, key: str) -> bool:
@@ -40,8 +40,8 @@ def find_conflict(recipe: Recipe) -> tuple[str, str] | None:
             return key, explain_ignored(recipe, key)
     if recipe.warmup_epochs >= recipe.epochs:
         return "warmup_epochs", (
-            f"a warm-up of {recipe.warmup_epochs:g} epochs leaves none of {recipe.epochs}: "
-            "set warmup_epochs below epochs"
+            f"a warm-up of {recipe.warmup_epochs:g} epochs is not shorter than the training of "
+            f"{recipe.epochs} epochs: set warmup_epochs below epochs"
         )
     return None
 

@@ -24,7 +24,10 @@ from ablate.study.recipe import Recipe
 from ablate.study.seed_looks import Seeds
 
 PARTIAL = {"partial": True}
-"""The validation context for a study without its invalid keys. It lets the other keys be checked."""
+"""The validation context for a study from which the invalid keys were removed.
+
+It skips the checks for contradictions between keys.
+"""
 FULL = "full"
 """The name of the arm that has every change, in a leave_one_out study."""
 
@@ -74,7 +77,7 @@ class ValueWhen(Conditional):
 
 
 class Range(Conditional):
-    """The closed interval in which a nuisance, such as the learning rate, is tuned."""
+    """The closed interval in which a nuisance parameter, such as the learning rate, is tuned."""
 
     low: Annotated[float, Field(allow_inf_nan=False, strict=True)]
     high: Annotated[float, Field(allow_inf_nan=False, strict=True)]
@@ -214,7 +217,7 @@ class StudySpec(_Part):
 
     @property
     def fewest_seeds(self) -> int:
-        """The number of seeds that each arm has at least."""
+        """The smallest number of seeds that an arm can need."""
         return self.seeds if isinstance(self.seeds, int) else self.seeds.list_looks()[0]
 
     @property

@@ -22,7 +22,7 @@ from ablate.study.yaml_text import parse, refuse_traps
 
 
 class InvalidStudyError(StudyError):
-    """A study has invalid keys. `partial` is the study without these keys. Its names can be checked."""
+    """A study has invalid keys. `partial` is the study without them, in which names can still be checked."""
 
     def __init__(self, *messages: str, partial: StudySpec | None = None) -> None:
         super().__init__(*messages)
@@ -61,7 +61,7 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
             mistakes += error.lines
     given = {override.partition("=")[0] for override in overrides}
     if "decision.metric" in given and "decision.margin" not in given:
-        raw["decision"].pop("margin", None)  # the file's margin is one of another metric
+        raw["decision"].pop("margin", None)  # the margin in the file belongs to another metric
     raw = join_owners(raw)
     if not mistakes and not of_fallback:
         return _validate(raw, lines, path)
