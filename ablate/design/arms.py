@@ -20,7 +20,7 @@ BASELINE = "baseline"
 
 
 def make_grid(study: StudySpec, arm: Arm) -> Grid:
-    """Make the tuning grid of an arm. Each nuisance gets its last range whose condition holds."""
+    """Make the tuning grid of an arm. It has each nuisance's last range whose condition the arm meets."""
     settings = collect_settings(arm)
     ranges = {}
     for name, choices in study.tuning.ranges.items():
@@ -130,7 +130,7 @@ def assemble(study: StudySpec, name: str, changes: Mapping[str, Value], key: str
     )
     arm = Arm(name=name, model=model, keywords=keywords, recipe=recipe, factors={})
     known = {"model": model, **collect_settings(arm)}
-    # A factor that this arm's model does not have stays empty in the tables.
+    # If the arm's model does not have a factor, the arm's cell for this factor is empty in the tables.
     return replace(arm, factors={n: _convert_tuple(known.get(n)) for n in study.factor_names})
 
 
@@ -152,7 +152,7 @@ def _require_number(study: StudySpec, name: str, value: Any) -> float:
 
 
 def check_point(study: StudySpec, arm: Arm, point: Setting) -> None:
-    """Raise a StudyError if the arm cannot be trained with this setting."""
+    """Raise a StudyError if the arm cannot be trained with the tuned values of this point."""
     recipe = {drop_owner(k): v for k, v in point.items() if belongs_to_recipe(k)}
     key = f"tuning.{next(iter(point), '')}"
     changed = _change_recipe(study, arm.recipe, recipe, key)

@@ -90,7 +90,7 @@ def _lay_out_arms(study: StudySpec) -> Layout:
 
 
 def _refuse_ignored(study: StudySpec, arms: Sequence[Arm]) -> None:
-    """Raise a StudyError if an arm's recipe ignores a tuned key, or every recipe a factor of a search."""
+    """Raise a StudyError if a recipe ignores a tuned key, or if no candidate of a search can use a factor."""
     mistakes = []
     for arm in arms:
         for name in make_grid(study, arm).ranges:
@@ -238,7 +238,7 @@ def _refuse_too_many(study: StudySpec, count: int) -> None:
 
 
 def _lay_out_leave_one_out(study: StudySpec) -> Layout:
-    """Make the baseline, the steps to the full arm, the full arm, and one arm without each factor.
+    """Make the baseline, the steps to the full arm, the full arm, and for each factor an arm without it.
 
     Each step changes one more factor. The last step before the full arm is the same as the full arm without
     the last factor, so only one arm is made for both.

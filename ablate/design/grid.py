@@ -28,20 +28,24 @@ class Grid:
     own: Mapping[str, float] | None
     """The arm's values without tuning. None if a value lies outside a range that has a condition."""
     whole: frozenset[str]
-    """The nuisances that take only whole numbers."""
+    """The nuisances whose values are integers."""
     possible: Callable[[Setting], bool] = field(compare=False)
     """Returns whether the arm can be trained at a point."""
 
     def list_points(self) -> list[dict[str, float]]:
         """List the settings to try. If nothing is tuned, this is one empty setting.
 
-        A single nuisance gets evenly (log-)spaced values. Several nuisances get scrambled Sobol points. The
-        list includes the arm's own values, unless one lies outside a range that has a condition.
+        A single nuisance gets evenly spaced values, on a linear or a logarithmic scale. Several nuisances get
+        scrambled Sobol points. The list includes the arm's own values, unless one lies outside a range that
+        has a condition.
         """
         return [dict(point) for point in self._points]
 
     def find_point_beyond(self, side: Side, steps: int) -> dict[str, float] | None:
-        """Find the point `steps` grid steps outside a single nuisance's range. None if it is impossible."""
+        """Find the point that lies `steps` grid steps outside the range. None if an arm cannot train there.
+
+        Only a grid with a single nuisance has such points.
+        """
         if len(self.ranges) != 1 or self.trials < 2:
             return None
         ((name, span),) = self.ranges.items()
@@ -86,7 +90,7 @@ class Grid:
         return own + [point for point in points if point not in own]
 
     def _round(self, name: str, value: float) -> float:
-        """Round to six significant digits, so that names show exact values. Whole numbers stay whole."""
+        """Round to six significant digits, so that names show exact values. Integers stay integers."""
         return round(value) if name in self.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
 

@@ -21,10 +21,11 @@ case count as the same, because some programs that read tables ignore case.
 
 
 def settle_names(study: StudySpec) -> StudySpec:
-    """Return the study with one spelling for every name: plain, or with its owner if plain is ambiguous.
+    """Return the study with one spelling for every name: plain, or with its owner if that is ambiguous.
 
     Raises:
-        StudyError: names are unknown, have no clear owner, or are written twice. Each name has a line.
+        StudyError: names are unknown, have no clear owner, or are written twice. The error has a line for
+            each of these names.
     """
     settled, mistakes = examine_names(study)
     if mistakes:
@@ -190,7 +191,7 @@ def _explain_unknown(name: str, known: Sequence[str], of: str = "") -> str:
 
 
 def _explain_reserved(name: str) -> str:
-    """What else a reserved name means."""
+    """Say what a reserved name means elsewhere."""
     is_column = name.casefold() in {column.casefold() for column in COLUMNS}
     return "a column of the tables" if is_column else "a key of the study file"
 

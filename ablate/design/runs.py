@@ -14,14 +14,14 @@ from ablate.study.recipe import Recipe
 from ablate.study.spec import StudySpec, Value
 
 Setting = Mapping[str, float]
-"""One value for each nuisance. Nuisances are tuned in every arm; an example is the learning rate."""
+"""A value for each nuisance. A nuisance is a parameter that every arm tunes, such as the learning rate."""
 LONGEST_SLUG = 60
 """File names contain at most this many characters of an arm's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One value for each factor of the study: a network, and the recipe to train it with."""
+    """A variant that the study compares: a network and a recipe, with one value for each factor."""
 
     name: str
     model: str
@@ -48,13 +48,13 @@ class Run:
 
     @property
     def keywords(self) -> dict[str, Value]:
-        """The model's keywords, with the values of the setting."""
+        """The keywords of the arm's network, with this run's tuned values in place of the arm's own."""
         own = {drop_owner(k): v for k, v in self.setting.items() if not belongs_to_recipe(k)}
         return {**self.arm.keywords, **own}
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe, with the values of the setting."""
+        """The arm's recipe, with this run's tuned values in place of the arm's own."""
         return self.arm.recipe.model_copy(
             update={drop_owner(k): v for k, v in self.setting.items() if belongs_to_recipe(k)}
         )
@@ -82,7 +82,7 @@ class Run:
 
 
 def make_slug(arm: str) -> str:
-    """Make a file name from an arm's name: letters, digits, dashes, and a hash where names could clash."""
+    """Make a file name of letters, digits and dashes. If another arm could get the same one, add a hash."""
     plain = re.sub(r"[^a-z0-9]+", "-", arm.lower()).strip("-")[:LONGEST_SLUG]
     if len(arm) <= LONGEST_SLUG and re.fullmatch(r"[a-z0-9_=,]+", arm):
         return plain

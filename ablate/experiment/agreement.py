@@ -17,8 +17,8 @@ from ablate.stats.chance import compute_chance_ceiling
 def read_agreement(folder: Path, plan: Plan) -> pd.DataFrame:
     """Make the `agreement` table from the predictions in the folder.
 
-    It uses the confirmed runs that trained and whose predictions are there. Predictions can be missing: an
-    older version or another host trained the run, or a person deleted them.
+    It uses the confirmed runs that trained and whose predictions are in the folder. They are not there if an
+    older version or another host trained the run, or if a person deleted them.
     """
     right: dict[str, dict[int, Array]] = {}
     try:

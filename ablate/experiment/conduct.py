@@ -235,7 +235,7 @@ class Conduct:
 
     def _record(self, outcome: Outcome) -> None:
         slug, seed = outcome.run.arm.slug, outcome.run.seed
-        # The files must precede the record: recorded runs never train again.
+        # The files are written before the record, because a run with a record is never trained again.
         if outcome.checkpoint is not None:
             self._folder.write_checkpoint(slug, outcome.checkpoint)
         if outcome.predictions is not None:

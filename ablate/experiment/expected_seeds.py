@@ -15,7 +15,7 @@ def describe_expected_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     """Yield sentences about the looks and the mean number of runs. A fixed number of seeds gives none.
 
     The spread of differences over seeds is not known before the study. It is taken from published studies of
-    the same data set with LeNets, else it is taken to be as large as the margin.
+    LeNets on the same data set. If there are none, the spread is assumed to be as large as the margin.
     """
     if not isinstance(study.seeds, SeedLooks):
         return
@@ -36,6 +36,6 @@ def describe_expected_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
         mean = simulate(effect * decision.margin, spread, looks, decision, contrasts).seeds.mean()
         told.append(f"{mean:.0f} seeds ({mean * arms:.0f} runs) for {name}")
     yield (
-        f"on average {format_list(told)}, if every comparison is alike and the standard deviation of its "
-        f"differences over seeds is {known} on {study.dataset}"
+        f"on average {format_list(told)}, if all comparisons have the same true difference and the standard "
+        f"deviation of differences over seeds is {known} on {study.dataset}"
     )

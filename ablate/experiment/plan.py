@@ -26,7 +26,7 @@ from ablate.tuning.rule import advance
 from ablate.tuning.trials import Trial
 
 WORST_LOSS = -1e6
-"""The score of a run without a loss, if the loss decides. It is far below the score of every other run."""
+"""The score of a run that has no loss, if settings are chosen by a loss. All other scores are far above."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class Plan:
                 yield run, self._records[key]
 
     def has_first_pair(self) -> bool:
-        """Whether the first confirmed seed of every arm is recorded."""
+        """Whether every arm has a recorded run of the first seed of the confirm phase."""
         firsts = [key for key, run in self._runs.items() if run.phase == Phase.CONFIRM and run.seed == 0]
         return bool(firsts) and all(key in self._records for key in firsts)
 
@@ -167,7 +167,10 @@ class Plan:
         )
 
     def _read_decision_values(self) -> pd.Series | None:
-        """Read the metric that decides, by arm and seed. None for the accuracy."""
+        """Read each run's value of the metric on which the verdicts rest, by arm and seed.
+
+        None stands for the accuracy, which the judgement reads from the runs itself.
+        """
         metric = self.study.decision.metric
         if metric == DEFAULT:
             return None

@@ -107,7 +107,7 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
 
 
 def _spell_range(least: int, most: int) -> str:
-    """Spell a number of runs: `12 to 36`, `12` if both are equal, or `no`."""
+    """Format a range of runs: `12 to 36`, `12` if both ends are equal, or `no` if both are zero."""
     return f"{least} to {most}" if least < most else f"{most or 'no'}"
 
 

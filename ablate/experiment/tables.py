@@ -21,8 +21,8 @@ from ablate.records.tables import (
 def make_tables(plan: Plan, blocks: Sequence[TimingBlock], folder: Path) -> dict[str, pd.DataFrame]:
     """Make the tables `runs`, `epochs`, `tuning` and `timing` from all records so far.
 
-    If a record has metrics, also make `metrics`, and if one was tested, `recalls`. Older records lack them.
-    If the report folder has predictions of two arms for the same seed, also make `agreement`.
+    If a record has metrics, also make `metrics`. If a record has recalls, also make `recalls`. Older records
+    lack both. If the report folder has predictions of two arms for the same seed, also make `agreement`.
     """
     # Older records lack the values of factors that were added later. So all values come from the plan.
     records = [

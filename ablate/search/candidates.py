@@ -26,7 +26,7 @@ from ablate.timing.costs import count_arm_flops
 from ablate.tuning.trials import FIRST_TUNING_SEEDS
 
 CURVES_FOR_A_MEDIAN = 4
-"""A median needs at least this many curves."""
+"""A run is stopped only by a median over at least this many curves."""
 WARM_UP_SHARE = 1 / 3
 """No run is stopped in this first share of its epochs, because sigmoid networks first stay near chance."""
 MIN_TIMES_CHANCE = 2.0

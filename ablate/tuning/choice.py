@@ -26,7 +26,7 @@ UNSOUND_LEVEL = 0.2
 """A point is unsound if its runs failed more often than those of another point, tested at this level.
 
 The level is lenient: an unreliable point costs runs, while a sound point that is left out costs little. With
-two arms, three failures in six runs are too many next to none in six.
+two arms, three failures in six runs are too many compared with none in six.
 """
 ARM_LEVEL = 0.05
 """An arm fails more or less often than the other arms if Fisher's exact test says so at this level."""
@@ -52,9 +52,9 @@ def choose(
     """Choose each arm's own best if it clearly beats the pooled best. Otherwise choose the pooled best.
 
     Accuracies are compared between runs that trained. How often runs fail is compared separately, by exact
-    tests. One failed run changes a mean of three by up to 30 points, so a comparison of means that include
-    failed runs gave identical arms different settings in a third of the simulated studies with eight arms
-    (5 % of the runs failed).
+    tests. One failed run changes a mean of three by up to 30 points. In simulated studies with eight
+    identical arms, 5 % of the runs failed. Where means included the failed runs, a third of these studies
+    gave the arms different settings.
 
     Args:
         progress: the points tried and their scores.
@@ -170,5 +170,5 @@ def _compute_standard_error(gains: np.ndarray) -> np.ndarray:
 def _test_failures(failures: int, runs: int, other_failures: int, other_runs: int, direction: str) -> float:
     """Test by Fisher's exact test, one-sided, whether two groups of runs fail equally often. Return p."""
     table: Any = [[failures, runs - failures], [other_failures, other_runs - other_failures]]
-    # Rounding keeps three failures of three against none of three, p = 1/20, from exceeding the level 0.05.
+    # Three failures of three against none of three have p = 1/20. Without rounding, it could exceed 0.05.
     return round(float(stats.fisher_exact(table, alternative=direction).pvalue), 9)

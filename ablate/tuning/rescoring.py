@@ -10,7 +10,7 @@ SHORTLISTED_PER_ARM = 3
 def shortlist(progress: Progress) -> dict[str, list[Point]]:
     """List the points that each arm scores again.
 
-    They are the best three points of every arm, without those that the arm itself has not tried.
+    All arms share the best three points of every arm. An arm skips those that it has not tried itself.
     """
     union: set[str] = set()
     for arm in progress.arms:

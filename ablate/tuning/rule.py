@@ -9,10 +9,10 @@ All arms are tuned in the same way, in this order:
 3. All arms share one shortlist, which has the best three points of each arm. Every arm scores the whole
    shortlist on two more seeds (`rescoring.py`). If an arm's best over all three seeds is at an edge, step 2
    follows again.
-4. The pooled best is the point with the best mean over all arms, among the points whose runs do not fail
-   clearly more often. If an arm's own best beats the pooled best by more than two standard errors, or if the
-   pooled best fails in this arm alone, the arm takes its own best. Otherwise it takes the pooled best
-   (`choice.py`).
+4. The pooled best is the point with the best mean over all arms. Points whose runs fail clearly more often
+   than those of another point are left out. If an arm's own best beats the pooled best by more than two
+   standard errors, or if the pooled best fails in this arm alone, the arm takes its own best. Otherwise it
+   takes the pooled best (`choice.py`).
 
 The result depends only on the study and the recorded scores. The number of workers and interruptions do not
 change the result. A simpler rule would give each arm its own best value on one seed. In 27–39 % of simulated

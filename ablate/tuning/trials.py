@@ -63,8 +63,8 @@ class Progress:
     def compute_failure_limit(self, arm: str) -> float:
         """Compute the score at or below which a run of the arm counts as failed.
 
-        It is half way between guessing and the arm's best score. So a run that found only some of the
-        classes counts as failed, too.
+        It is half way between guessing and the arm's best score. So a run that learned to tell only some of
+        the classes apart counts as failed, too.
         """
         best = max(score for trial, score in self.scores.items() if trial.arm == arm)
         return (self.guessing + best) / 2
@@ -74,7 +74,7 @@ class Progress:
         return sorted(points, key=lambda p: (self.compute_mean(arm, p, seeds), self.is_own(p)), reverse=True)
 
     def is_own(self, point: Point) -> bool:
-        """Whether the point has the recipe's own values. This point wins a tie."""
+        """Whether the point has the recipe's own values. Among equally good points, it ranks first."""
         return point == self.grid.own
 
 

@@ -23,7 +23,7 @@ def find_edges(progress: Progress, arm: str, point: Point) -> Iterator[Side]:
 
 
 def find_side_to_widen(progress: Progress, best: Mapping[str, Point]) -> Side | None:
-    """Find a side, not widened yet, on which some arm's best is the outermost value. None: no such side."""
+    """Find a side that has not been widened and on which some arm's best is the outermost value, if any."""
     sides = (side for arm, point in best.items() for side in find_edges(progress, arm, point))
     return next((side for side in sides if side not in progress.widened), None)
 
