@@ -16,8 +16,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 class AblateError(Exception):
     """An error that a person can correct. The command line prints one line and exits with code 2.
 
-    A message may contain names from files of any origin. A character that would break the line, move the
-    terminal's cursor or fail to encode appears as its escape sequence.
+    A message can contain names from untrusted files. A character that would break the line, move the
+    terminal's cursor or fail to encode is therefore replaced by its escape sequence.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -63,7 +63,7 @@ class DataError(AblateError):
 
 
 class FolderError(AblateError):
-    """A report folder belongs to another study or another process, or is not writable."""
+    """A report folder is missing, damaged or not writable, or another study or process is using it."""
 
 
 def _clean(message: str) -> str:
@@ -97,7 +97,7 @@ def format_error(error: BaseException) -> str:
     """Describe another library's exception in one line: its type and the first line of its message."""
     try:
         lines = str(error).splitlines()
-    except Exception:  # noqa: BLE001  # the __str__ of a user's own exception class may fail
+    except Exception:  # noqa: BLE001  # the __str__ of a user's own exception class can fail
         lines = ["it has no message, because its own __str__ fails"]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 

@@ -59,7 +59,7 @@ def format_list(names: Sequence[str]) -> str:
 
 
 def spell_keyword(keyword: str) -> str:
-    """Replace the underscores of a keyword by blanks: `learning_rate` becomes `learning rate`."""
+    """Replace the underscores of a keyword with spaces: `learning_rate` becomes `learning rate`."""
     return keyword.replace("_", " ")
 
 

@@ -21,8 +21,9 @@ class Metric:
     natural logarithms, `number` for a value without a unit."""
     meaning: str
     tuned_by: str | None = None
-    """The metric by which tuning chooses settings. None: this metric itself. A network that only guesses can
-    be perfectly calibrated, so the calibration error alone would choose settings that do not train."""
+    """The metric by which tuning chooses settings. None means this metric itself. The calibration error needs
+    another metric: a network that only guesses can be perfectly calibrated, so tuning by calibration could
+    choose settings with which the network does not train."""
     least_classes: int = 2
     """With fewer classes, the metric says nothing and is not computed."""
 
@@ -32,7 +33,7 @@ class Metric:
         return 100 if self.unit == "points" else 1
 
     def guess(self, classes: int) -> float:
-        """Return the score of a network that guesses, roughly. A higher score is better."""
+        """Return roughly the score of a network that guesses. A loss counts negative: higher is better."""
         if self.higher_is_better:
             return 1 / classes
         return -math.log(classes) if self.unit == "nats" else -(1 - 1 / classes)
@@ -55,7 +56,7 @@ METRICS: dict[str, Metric] = {
         higher_is_better=True,
         margin=0.01,
         unit="points",
-        meaning="mean over the classes that have images of F1, the harmonic mean of precision and recall",
+        meaning="mean of F1, the harmonic mean of precision and recall, over all classes that have images",
     ),
     "log_loss": Metric(
         higher_is_better=False,

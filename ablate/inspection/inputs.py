@@ -32,7 +32,7 @@ def pick_typical_image(dataset: Dataset, label: int) -> Tensor:
 
 
 def find_nearest_to_mean(images: Tensor) -> int:
-    """Find the index of the image nearest to the mean of images `(n, c, h, w)`. At a tie, the first wins."""
+    """Find the index of the image nearest to the mean of images `(n, c, h, w)`. In a tie, it is the first."""
     return int((images - images.mean(0)).square().flatten(1).sum(1).argmin())
 
 

@@ -22,7 +22,7 @@ Load = Callable[[int | None], Dataset]
 
 
 def look_inside(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> Iterator[str]:
-    """Make and store the views and the confusion table of the arms. Yield an arm's name when it is scored.
+    """Make and store the arms' views and confusion table. Yield each arm's name once its network is scored.
 
     `runs` has the first confirmed run of each arm that has a checkpoint, by the run's key. If the folder
     already has the views of these runs, the function does nothing.

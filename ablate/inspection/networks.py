@@ -1,4 +1,4 @@
-"""Load the trained networks of a report folder. An arm's first confirmed run has left its weights there."""
+"""Load trained networks from a report folder's checkpoints, one for each arm's first confirmed run."""
 
 import json
 import pickle
@@ -56,7 +56,7 @@ class TrainedNetworks:
         return self.study.dataset.facts.compute_shape(run.recipe.input_size)
 
     def rebuild_run(self, arm: str, seed: int = FIRST_SEED) -> Run:
-        """Rebuild an arm's confirmed run from the tables. Tuned model keywords become keywords of the arm.
+        """Rebuild an arm's confirmed run from the tables. Tuned keywords of the network become the arm's own.
 
         Raises:
             FolderError: the tables have no such run, or the model's code has changed since training.
@@ -109,9 +109,9 @@ def load_network(
     )
     where = f"{run.arm.name}: checkpoints/{checkpoint.name}"
     if not checkpoint.exists():
-        raise FolderError(f"{where} is missing: its first confirmed run failed or has not ended")
+        raise FolderError(f"{where} is missing: the arm's first confirmed run failed or has not ended")
     try:
-        if not zipfile.is_zipfile(checkpoint):  # for other files torch.load may raise any error
+        if not zipfile.is_zipfile(checkpoint):  # for other files torch.load can raise any error
             raise EOFError("it is torn")  # noqa: TRY301
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         network.load_state_dict(state)

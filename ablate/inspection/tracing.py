@@ -22,7 +22,7 @@ class Call:
     """One call of a module: its input and output tensors, and copies of their values at that time.
 
     Comparing tensors by identity shows which module's output is the input of which other module. The values
-    are copied, because a later operation may overwrite a tensor in place.
+    are copied, because a later operation can overwrite a tensor in place.
     """
 
     name: str

@@ -405,7 +405,7 @@ def test_an_arm_that_is_not_there_is_told_with_the_nearest(
 
 
 TORN = {
-    "missing": (None, "is missing: its first confirmed run failed or has not ended"),
+    "missing": (None, "is missing: the arm's first confirmed run failed or has not ended"),
     "cut short": (
         lambda content, _: content[: len(content) // 2],
         "does not hold the weights of its network",
