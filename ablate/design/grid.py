@@ -42,9 +42,9 @@ class Grid:
         return [dict(point) for point in self._points]
 
     def find_point_beyond(self, side: Side, steps: int) -> dict[str, float] | None:
-        """Find the point that lies `steps` grid steps outside the range. None if an arm cannot train there.
+        """Find the point that lies `steps` grid steps outside the range.
 
-        Only a grid with a single nuisance has such points.
+        Return None if the arm cannot be trained at this point, or if the grid has several nuisances.
         """
         if len(self.ranges) != 1 or self.trials < 2:
             return None
@@ -90,7 +90,10 @@ class Grid:
         return own + [point for point in points if point not in own]
 
     def _round(self, name: str, value: float) -> float:
-        """Round to six significant digits, so that names show exact values. Integers stay integers."""
+        """Round to six significant digits, so that a setting's name shows its exact value.
+
+        An integer nuisance is rounded to an integer.
+        """
         return round(value) if name in self.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
 

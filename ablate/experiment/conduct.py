@@ -141,7 +141,7 @@ class Conduct:
         """Measure each arm's throughput. Arms alternate, and nothing else runs on the machine."""
         arms = self._plan.list_trained_arms()
         if self._plan.layout.arms[0] not in arms:
-            return  # the ratio to the baseline cannot be measured
+            return  # without a trained baseline, no arm has a ratio to the baseline
         while not self._store.claim(TIMING_KEY):
             time.sleep(POLL_SECONDS)
         self._store.refresh()
@@ -171,7 +171,7 @@ class Conduct:
         return bool(self._store.find_foreign_provenance(self._machine))
 
     def replay(self) -> None:
-        """Go through the plan up to the first run without a record. Train and time nothing."""
+        """Go through the plan up to the first run without a record. Nothing is trained or timed."""
         for wave in self._plan.plan_waves():
             if not all(map(self._plan.is_recorded, wave.runs)):
                 return
@@ -212,7 +212,7 @@ class Conduct:
         return replace(provenance, network_cautions=cautions)
 
     def _count_total(self, wave: Wave, planned: Counter[str]) -> int:
-        """Count the runs of the phase that are known so far."""
+        """Count the runs that the wave's phase will have in total, as far as this is known already."""
         return self._study.search.candidates if wave.phase == Phase.SEARCH else planned[wave.phase]
 
     def _order(self, runs: Iterable[Run]) -> list[Run]:

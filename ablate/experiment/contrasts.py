@@ -1,4 +1,4 @@
-"""All contrasts that a study declares, before anything trains."""
+"""List all contrasts of a study. They are known before anything trains."""
 
 import pandas as pd
 

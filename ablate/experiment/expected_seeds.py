@@ -12,7 +12,7 @@ from ablate.study.spec import StudySpec
 
 
 def describe_expected_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
-    """Yield sentences about the looks and the mean number of runs. A fixed number of seeds gives none.
+    """Yield sentences about the looks and the mean number of runs. If the seeds are fixed, yield nothing.
 
     The spread of differences over seeds is not known before the study. It is taken from published studies of
     LeNets on the same data set. If there are none, the spread is assumed to be as large as the margin.

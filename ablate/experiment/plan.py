@@ -62,7 +62,7 @@ class Plan:
         self.study = study
         self.layout = layout
         self.choices: Mapping[str, Choice] = {}
-        """The setting that tuning chose, by arm. Empty before the end of tuning, or if nothing is tuned."""
+        """The setting that tuning chose for each arm. Empty until tuning ends, or if nothing is tuned."""
         self.generations = Generations(study)
         self._records = records
         self._device = device

@@ -33,7 +33,7 @@ class Throughput:
         store: Record,
         threads: int,
     ) -> None:
-        """`runs` has one run of each arm, the baseline's first. `runs` is empty if nothing can be timed."""
+        """`runs` has one run of each arm, beginning with the baseline. Empty if nothing can be timed."""
         self._study = study
         self._runs = {run.arm.name: run for run in runs}
         self._conditions = conditions

@@ -39,7 +39,8 @@ def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Data
         Sentences about arms whose random numbers are the same at every seed. Each sentence names its arms.
 
     Raises:
-        StudyError: an arm cannot be trained. The message has place, arm, cause and remedy.
+        StudyError: an arm cannot be trained. The message has the place in the study file, the arm, the cause
+            and a remedy.
     """
     facts = study.dataset.facts
     cautions: dict[str, dict[str, None]] = {}

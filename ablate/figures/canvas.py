@@ -237,7 +237,7 @@ def format_accuracy_axis(axes: Axes) -> None:
 
 
 def format_number(value: float, _: object = None) -> str:
-    """Format a tick: `12,500`, `0.5`."""
+    """Format the label of a tick: `12,500`, `0.5`."""
     return f"{value:,.10g}"
 
 

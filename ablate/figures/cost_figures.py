@@ -70,7 +70,7 @@ def draw_accuracy_throughput(data: pd.DataFrame, study: StudySpec, styles: Style
 
 
 def _least_span(data: pd.DataFrame) -> float:
-    """Compute the least span of the throughput axis. On a shorter axis, noise would look large."""
+    """Compute how much throughput the axis must span at least. On a shorter axis, noise would look large."""
     widest = (data["examples_per_second_ci_high"] - data["examples_per_second_ci_low"]).max()
     least = LEAST_SHARE * float(data["examples_per_second"].median())
     return least if pd.isna(widest) else max(least, INTERVALS_ACROSS * float(widest))

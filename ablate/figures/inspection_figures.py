@@ -156,7 +156,7 @@ def draw_confused_pairs(data: pd.DataFrame, study: StudySpec, styles: Styles) ->
 
 
 def draw_activations(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw one band for each arm, with an image of each class and its maps. A band has one colour scale."""
+    """Draw a band for each arm, with an image of each class and its maps. A band shares one colour scale."""
     inputs = list(dict.fromkeys(data["label"]))
     parts = [inputs[at : at + SIDE_BY_SIDE] for at in range(0, len(inputs), SIDE_BY_SIDE)]
     bands = []

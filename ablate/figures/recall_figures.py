@@ -41,7 +41,7 @@ def tabulate_recall_differences(study: StudySpec, tables: Tables) -> pd.DataFram
     if table.empty:
         return pd.DataFrame()
     renamed = table.rename(columns={"label": "class"}).rename(columns=lambda c: c.removeprefix("recall_"))
-    points = label_comparisons(renamed, study, tables, metric=DEFAULT)  # a share, like accuracy
+    points = label_comparisons(renamed, study, tables, metric=DEFAULT)  # recall is a share, as accuracy is
     sizes = points["difference"].abs()
     shown = sizes.groupby(points["label"], sort=False).max().nlargest(MOST_PANELS).index
     points, sizes = points[points["label"].isin(shown)], sizes[points["label"].isin(shown)]

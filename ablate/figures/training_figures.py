@@ -45,7 +45,7 @@ DASHES: dict[str, Any] = {"train_loss": "-", "train_accuracy": "-", "validation_
 
 
 def draw_tuning_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw validation accuracy over each tuned parameter, a line for each arm. A ring is the chosen value."""
+    """Draw validation accuracy over each tuned parameter, a line per arm. A ring marks the chosen value."""
     parameters = list(dict.fromkeys(data["parameter"]))
     figure, panels = create_panels(len(parameters))
     for axes, parameter in zip(panels, parameters, strict=True):
@@ -108,7 +108,7 @@ def draw_training_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -
 def draw_differences_by_epoch(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
     """Draw a line with a band for each comparison over the epochs, and a grey band for the margin.
 
-    Few comparisons share one panel. Each of many comparisons has a panel and a scale of its own.
+    Up to `MOST_TOGETHER` comparisons share one panel. If there are more, each has its own panel and scale.
     """
     curves = list(data.groupby("label", sort=False))
     beside = data["beside"].iloc[0]
@@ -147,7 +147,7 @@ def draw_differences_by_epoch(data: pd.DataFrame, study: StudySpec, styles: Styl
 
 
 def _prepare_epoch_panel(axes: Axes, here: pd.DataFrame, study: StudySpec) -> None:
-    """Draw the margin and the line of zero. The scale fits the second half of the epochs."""
+    """Draw the margin and a line at zero. The vertical axis is chosen for the second half of the epochs."""
     margin = study.decision.margin * 100
     told = f"margin ±{format_margin(study.decision.margin)}"
     axes.axhspan(-margin, margin, color="0.92", zorder=0, label=told)

@@ -10,7 +10,7 @@ from ablate.errors import AblateError, did_you_mean
 from ablate.inspection.confusion import Score
 
 DEFAULT_INPUTS = {"fashion_mnist": ("pullover", "coat")}
-"""The classes of an exercise in Dive into Deep Learning (D2L). Data sets not listed have no such classes."""
+"""The classes that an exercise in Dive into Deep Learning (D2L) compares, by data set."""
 
 
 def choose_classes(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]:

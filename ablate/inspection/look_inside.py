@@ -31,7 +31,7 @@ def look_inside(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> It
     try:
         stored = views.read(path)
     except FolderError:
-        stored = None  # a damaged file is written again
+        stored = None  # a damaged file is replaced below
     if not runs or (stored and [view.key for view in stored.arms] == list(runs)):
         return
     scores: dict[str, Score] = {}

@@ -66,7 +66,10 @@ def view_network(
 def trace_inputs(
     run: Run, folder: ReportFolder, dataset: Dataset, inputs: Sequence[int]
 ) -> tuple[Tensor, list[Call]]:
-    """Pick typical images of the classes in `inputs`, `(inputs, c, h, w)`, and trace the network on them."""
+    """Pick a typical image of each class in `inputs`, and trace the network on these images.
+
+    Return the images, `(inputs, c, h, w)`, and the calls of the network's modules.
+    """
     images = torch.stack([pick_typical_image(dataset, label) for label in inputs])
     return images, trace_calls(reopen_network(run, folder, dataset), images)
 

@@ -39,7 +39,7 @@ class Call:
 
     @property
     def may_be_activation(self) -> bool:
-        """Whether the output has the shape of the input, and the module is not known to be something else."""
+        """Whether the module keeps the shape of its input, and is not known to be another kind of module."""
         # torch's pooling classes have no common base class.
         is_pooling = type(self.module).__module__ == "torch.nn.modules.pooling"
         other = is_pooling or isinstance(self.module, (*NO_ACTIVATION, *BETWEEN))
@@ -121,7 +121,7 @@ def find_maps(calls: Sequence[Call], layer: str) -> tuple[str, Tensor] | None:
     """Find a layer's maps. Return their place in words and the maps `(n, channels, height, width)`.
 
     If `layer` is a number, the maps are the activations of the convolution with this number, counted from 1.
-    If `layer` is a name, the maps are the output of the module with this name. None if there are no maps.
+    If `layer` is a name, the maps are the output of the module with this name. Return None if there are none.
     """
     if layer.isdecimal():
         indices = [i for i, call in enumerate(calls) if call.is_convolution]

@@ -1,1 +1,1 @@
-"""The report: from a folder's tables to sentences and pages. No torch."""
+"""Make a report's sentences and pages from a folder's tables. This package does not import torch."""

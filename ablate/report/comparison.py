@@ -122,7 +122,7 @@ def _judge_change(
 def _trains_less(first: Evidence, second: Evidence, arm: str) -> bool:
     """Whether fewer of the shared seeds train in the second folder, or the accuracy fell beyond the margin.
 
-    The accuracy's fall is the median over the seeds that trained in both folders.
+    The fall in accuracy is the median over the seeds that trained in both folders.
     """
     was, now = (
         evidence.confirmed[evidence.confirmed["arm"] == arm].set_index("seed") for evidence in (first, second)

@@ -87,7 +87,7 @@ def _describe_machine(evidence: Evidence) -> str:
 
 
 def _describe_memory_format(evidence: Evidence) -> str:
-    """State the image tensors' memory format, which affects throughput. Empty if the format is unknown."""
+    """State the image tensors' memory format, which affects throughput. Say nothing if it is unknown."""
     used: dict[str, list[str]] = {}
     for name, cost in evidence.provenance.arms.items():
         if cost.memory_format is not None:

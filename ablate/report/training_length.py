@@ -144,7 +144,7 @@ def _tell_both_verdicts(row: Mapping[str, Any], evidence: Evidence) -> str:
 
 
 def _is_scheduled(study: StudySpec) -> bool:
-    """Whether an arm's learning rate depends on the number of epochs. It does not for a warm-up alone."""
+    """Whether an arm has a schedule that depends on the number of epochs. A warm-up is no such schedule."""
     return any(value != "constant" for value in list_recipe_values(study, "schedule"))
 
 

@@ -36,13 +36,16 @@ class Generations:
         self._finalists = choose_finalists(self._study, self._tried)
 
     def lay_out(self) -> Layout:
-        """Lay out the confirmation of the baseline and the finalists, when all generations are done."""
+        """Return the layout that confirms the baseline and the finalists. All generations must be done."""
         return lay_out_finalists(
             self._study, [found.arm for found in name_finalists(self._finalists).values()]
         )
 
     def summarise(self) -> SearchFacts | None:
-        """Return candidates in the order tried, finalists and importances. None if nothing was searched."""
+        """Return the candidates in the order tried, the finalists and the importance of each factor.
+
+        Return None if nothing was searched.
+        """
         if not self._tried:
             return None
         return SearchFacts(

@@ -29,7 +29,7 @@ def select_family(tests: Sequence[FamilyTest], alpha: float) -> list[bool]:
 
 
 def correct(tests: Sequence[FamilyTest], alpha: float) -> list[float | None]:
-    """Correct the p-values by Holm's method. None for a test that the correction does not count."""
+    """Correct the p-values by Holm's method. A test that the correction does not count gets None."""
     counts = select_family(tests, alpha)
     raw = [test.p_value for test, counted in zip(tests, counts, strict=True) if counted]
     corrected = iter(correct_by_holm(raw))

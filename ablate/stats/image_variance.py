@@ -92,7 +92,8 @@ def estimate_errors(cells: Array) -> Errors:
     by_image = images * np.square(cells.sum(axis=-2, dtype=np.int64)).sum(axis=-1)
     by_cell = size * np.count_nonzero(cells, axis=(-2, -1))  # the square of −1 and of 1 is 1
     total = np.square(seeds.sum(axis=-1))
-    # These sums of squares are n·J times too large, so the mean squares are divided by (n·J)².
+    # The sums above are n·J times the sums of squares. The variance of a mean is a mean square divided by
+    # n·J. So the code divides by (n·J)².
     v_seed = (by_seed - total) / free_seeds / size**2
     v_image = (by_image - total) / free_images / size**2
     v_cell = (by_cell - by_seed - by_image + total) / free_cells / size**2

@@ -18,7 +18,7 @@ class Interval:
 
 
 def compute_mean_interval(values: Sequence[float], confidence: float) -> Interval | None:
-    """Compute Student's t-interval of the mean. None for fewer than two values."""
+    """Compute Student's t-interval of the mean. Return None for fewer than two values."""
     if len(values) < 2:
         return None
     mean, spread = float(np.mean(values)), float(stats.sem(values))
@@ -31,7 +31,7 @@ def compute_mean_interval(values: Sequence[float], confidence: float) -> Interva
 def compute_prediction_interval(values: Sequence[float], confidence: float) -> Interval | None:
     """Compute the prediction interval for one further value (Hahn & Meeker, 1991, section 4.7).
 
-    The interval is mean ± t·s·sqrt(1 + 1/n). None for fewer than two values.
+    The interval is mean ± t·s·sqrt(1 + 1/n). Return None for fewer than two values.
     """
     if len(values) < 2:
         return None

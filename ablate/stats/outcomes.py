@@ -1,4 +1,4 @@
-"""Outcomes: whether each confirmed run trained, and its test accuracy or other metric that decides."""
+"""Outcomes: whether each confirmed run trained, and its value of the metric on which the verdicts rest."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ class Outcomes:
     runs: pd.DataFrame
     """The rows of the `runs` table."""
     values: pd.DataFrame
-    """The values of the metric that decides. A run that is missing, crashed or diverged has NaN."""
+    """The values of the metric on which the verdicts rest. A missing, crashed or diverged run has NaN."""
     trained: pd.DataFrame
     """1 if the run trained, 0 if it diverged or stayed at chance, NaN if it is missing or crashed."""
     ceiling: float
     """The highest accuracy that guessing can reach."""
 
     def find_untrained(self, arms: Collection[str]) -> Verdict | None:
-        """Return the verdict if runs of these arms did not train. None if the means can be compared."""
+        """Return the verdict if runs of these arms did not train, or None if the means can be compared."""
         involved = self.runs[self.runs["arm"].isin(arms)]
         diverged = bool((involved["status"] == Status.DIVERGED).any())
         if involved["seed"].nunique() < PAIRS_FOR_A_VERDICT:
@@ -64,7 +64,8 @@ def read_outcomes(
         runs: the `runs` table; only its confirm phase is used.
         ceiling: the highest accuracy that guessing can reach.
         seeds: only the runs with a seed below this number are used. None uses all runs.
-        values: each run's value of the metric that decides, by `(arm, seed)`. None uses the test accuracies.
+        values: each run's value of the metric on which the verdicts rest, by `(arm, seed)`. None uses the
+            test accuracies.
     """
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
     if seeds is not None:

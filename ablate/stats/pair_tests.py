@@ -59,7 +59,7 @@ def measure_pairs(values: np.ndarray, decision: Decision, family: int, share: fl
 
 
 def flip_signs(values: np.ndarray) -> float | None:
-    """Compute the two-sided p-value of the sign-flip permutation test. None if the values do not vary."""
+    """Compute the two-sided p-value of the sign-flip permutation test, or None if the values do not vary."""
     if len(values) < 2 or np.ptp(values) == 0:
         return None
     kind, most = "samples", EXACT_SIGN_FLIPS

@@ -88,7 +88,9 @@ class Simulation:
 def simulate(
     effect: float, spread: float, looks: Sequence[Look], decision: Decision, contrasts: int
 ) -> Simulation:
-    """Simulate studies in which one comparison has a known effect, with normal differences.
+    """Simulate studies with one comparison each, and stop each study by the rules of the looks.
+
+    The differences over seeds are normal, with the mean `effect` and the standard deviation `spread`.
 
     All comparisons of a study are tested at the level alpha/contrasts (Bonferroni). A real study uses Holm's
     correction, so it stops a little earlier. The random numbers are the same in every call.

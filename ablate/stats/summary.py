@@ -51,7 +51,7 @@ def summarise(
 
 
 def _summarise_accuracy(of_arm: pd.DataFrame, column: str, decision: Decision) -> dict[str, float | None]:
-    """Compute the mean over seeds of a column of accuracies, and its interval. Empty without values."""
+    """Compute the mean over seeds of a column of accuracies, and its interval. Too few values give None."""
     accuracies = of_arm[column].dropna().astype(float).tolist()
     interval = compute_mean_interval(accuracies, 1 - decision.alpha)
     return {

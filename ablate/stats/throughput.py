@@ -53,7 +53,7 @@ def compare_ratios(
 ) -> Interval | None:
     """Compute the factor by which an arm's throughput ratio to the baseline changed between two timings.
 
-    The interval is that of Welch's t-test. None if one of the timings has fewer than three undisturbed pairs.
+    The interval is that of Welch's t-test. Return None if a timing has fewer than three undisturbed pairs.
     """
     logs = [
         np.log(_compute_ratios(_average_by_block(timing), arm, baseline).to_numpy())
@@ -73,7 +73,10 @@ def add_speeds(timing: pd.DataFrame) -> pd.DataFrame:
 
 
 def _average_by_block(timing: pd.DataFrame) -> pd.Series:
-    """Compute undisturbed examples per second by arm and block. The baseline's two values are averaged."""
+    """Compute examples per second by arm and block, from undisturbed measurements.
+
+    The baseline is measured twice in a block, and its two values are averaged.
+    """
     clean = add_speeds(timing[~timing["disturbed"].astype(bool)])
     return clean.groupby(["arm", "block"])["examples_per_second"].mean()
 
@@ -99,7 +102,7 @@ def measure_drift(timing: pd.DataFrame) -> float | None:
 def measure_spread(timing: pd.DataFrame) -> float | None:
     """Divide the interquartile range of the baseline's undisturbed blocks by their median.
 
-    None for fewer than three undisturbed blocks.
+    Return None for fewer than three undisturbed blocks.
     """
     if timing.empty:
         return None

@@ -86,7 +86,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def dump(spec: StudySpec) -> str:
-    """Write the resolved study as YAML text. `read` turns the text back into an equal study."""
+    """Write the study, defaults included, as YAML text. `read` turns the text back into an equal study."""
     raw = _make_raw(spec)
     if spec.decision.metric == "accuracy":
         del raw["decision"]["metric"]  # older versions do not know the key
@@ -207,7 +207,7 @@ def _apply_fallback(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count_training_images(dataset: Any) -> int | None:
-    """Count a data set's training images. None if the data set is invalid, which `_validate` then reports."""
+    """Count a data set's training images. Return None for an invalid data set: `_validate` reports it."""
     try:
         return DatasetSpec.model_validate("fashion_mnist" if dataset is None else dataset).facts.train_images
     except ValueError:
@@ -243,5 +243,5 @@ def _apply_override(raw: dict[str, Any], lines: dict[str, str], override: str) -
         place = nested
     place[last] = value
     for below in [other for other in lines if other.startswith(f"{key}.")]:
-        del lines[below]  # the override replaces the keys below it
+        del lines[below]  # the override's value replaces all keys nested below its key
     lines[key] = "command line"

@@ -78,7 +78,7 @@ def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
 
 
 def _find_invalid_line(root: Node | None) -> str:
-    """Find `:line` of the first scalar that looks like a number or a date but is invalid. Empty if none."""
+    """Find `:line` of the first scalar that looks like a number or a date but is invalid, else return ``."""
     for node in _list_scalars(root):
         try:
             YAML(typ="safe", pure=True).load(node.value)

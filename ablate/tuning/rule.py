@@ -14,9 +14,9 @@ All arms are tuned in the same way, in this order:
    standard errors, or if the pooled best fails in this arm alone, the arm takes its own best. Otherwise it
    takes the pooled best (`choice.py`).
 
-The result depends only on the study and the recorded scores. The number of workers and interruptions do not
-change the result. A simpler rule would give each arm its own best value on one seed. In 27–39 % of simulated
-studies, this simpler rule called two identical arms different.
+The choices depend only on the study and the recorded scores. The number of workers makes no difference, nor
+does an interruption. A simpler rule would give each arm its own best value on one seed. In 27–39 % of
+simulated studies, this simpler rule called two identical arms different.
 """
 
 from collections.abc import Mapping
