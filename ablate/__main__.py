@@ -1,15 +1,43 @@
 """`python -m ablate`."""
 
+import atexit
 import os
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
     """Run the command line in a process with a fixed hash seed."""
-    _fix_hash_seed()
+    leaving = _Leaving()
+    if sys.orig_argv[len(sys.orig_argv) - len(sys.argv) + 1 :] == sys.argv[1:]:
+        _fix_hash_seed()
+        atexit.register(leaving)  # functions that are registered later are called earlier
+    # Otherwise another program imports ablate.
     from ablate.cli.main import main as run_command  # late, because this import takes 0.1 s
 
-    run_command()
+    try:
+        run_command()
+    except SystemExit as ended:
+        leaving.code = ended.code
+        raise
+
+
+class _Leaving:
+    """Ends the process after Python has called all other functions that are registered for its end.
+
+    Otherwise Python would free a million objects one by one. That takes a sixth as long as `import torch`.
+    """
+
+    def __init__(self) -> None:
+        self.code: object = None
+        """The exit code. None until it is known: Python then ends the process itself."""
+
+    def __call__(self) -> None:
+        if isinstance(self.code, int):
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(self.code)
 
 
 def _fix_hash_seed() -> None:
@@ -21,8 +49,7 @@ def _fix_hash_seed() -> None:
     have the fixed seed.
     """
     fixed = not sys.flags.hash_randomization or os.environ.get("PYTHONHASHSEED") == "0"
-    given = sys.orig_argv[len(sys.orig_argv) - len(sys.argv) + 1 :]
-    if not fixed and os.name == "posix" and given == sys.argv[1:]:  # otherwise another program imports ablate
+    if not fixed and os.name == "posix":
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 

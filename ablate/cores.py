@@ -10,8 +10,6 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-import psutil
-
 ROOT = Path("/")
 
 
@@ -45,6 +43,8 @@ def list_cores() -> list[int]:
 
 def measure_memory(root: Path = ROOT) -> int:
     """Return the bytes of memory that this process can use: the cgroup's limit or the machine's memory."""
+    import psutil  # late, because counting the cores does not need it
+
     limits = _read_limits("memory", ("memory.max", "memory.limit_in_bytes"), root)
     return min([psutil.virtual_memory().total, *(int(words[0]) for words in limits if words[0].isdigit())])
 

@@ -1,5 +1,6 @@
-"""torch's global settings, which code that is not ablate's own can change."""
+"""torch's global settings, which code that is not ablate's own can change, and torch without its compiler."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,18 @@ def keep_torch_settings() -> Iterator[None]:
             for value, read, write in before:
                 if read() != value:
                     write(value)
+
+
+def spare_compiler(function: Callable[..., Any]) -> None:
+    """Let a function that torch has decorated for its compiler run without the compiler.
+
+    `torch._disable_dynamo` decorates functions that the compiler, `torch._dynamo`, must leave alone. At the
+    first call, the decorator imports the compiler and keeps what the compiler returns as an attribute of the
+    function. This import takes about as long as `import torch`, and ablate compiles nothing. If the attribute
+    is there, the decorator imports nothing. If another torch does not know the attribute, only time is lost.
+    """
+    plain = inspect.unwrap(function)
+    setattr(plain, "__dynamo_disable", plain)  # inside a class, Python would rename the attribute
 
 
 def _list_settings() -> tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ablate.execution import fork_server
 from tests.commands import CACHE, leave_undrawn
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from ablate.study.spec import StudySpec
 
 os.environ["XDG_CACHE_HOME"] = str(CACHE)  # one compiled engine for all tests, and nobody's own cache
-fork_server.PRELOADED.append("torch._dynamo")  # torch imports it for the first optimizer, in each worker anew
 
 STUDIES = Path(__file__).parents[1] / "studies"
 

@@ -274,7 +274,7 @@ def _import_everything() -> None:
 
     backends = ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     commands = ("ablate.cli.commands", "ablate.cli.job", "ablate.experiment.price", "ablate.report.index")
-    others = ("ablate.report.writer", "tests.faults.small_search", "torch._dynamo")  # for the first optimizer
+    others = ("ablate.report.writer", "tests.faults.small_search")
     for name in (*fork_server.PRELOADED, *commands, *others, *backends):
         importlib.import_module(name)
     models.check("lenet", {}, input_shape=(1, 28, 28), classes=10)

@@ -97,6 +97,7 @@ def prepare_trial_images(dataset: DatasetSpec, input_size: int | None) -> Datase
     return make_noise(dataset.facts, input_size)
 
 
+@lru_cache(maxsize=1)
 def make_noise(facts: DatasetFacts, input_size: int | None = None, images: int = 4_096) -> Dataset:
     """Make random noise in the shape of a data set, for timing a network without the data.
 

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from scipy.stats import qmc
 
 from ablate.design.runs import Setting
 from ablate.seeds import derive_seed
@@ -75,6 +74,8 @@ class Grid:
         return [{name: value} for value in sorted(values)]
 
     def _scatter_points(self) -> list[dict[str, float]]:
+        from scipy.stats import qmc  # late, because this import takes a third of a second
+
         wanted = self.trials - (self.own is not None)
         sampler = qmc.Sobol(d=len(self.ranges), scramble=True, rng=derive_seed(0, f"tuning {self.study}"))
         # Sobol sequences are balanced for powers of two. Surplus points are dropped.

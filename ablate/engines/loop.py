@@ -10,6 +10,7 @@ from ablate import models
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
 from ablate.devices.precision import compute_in
+from ablate.engines import eager_optimizers
 from ablate.engines.augmentation import Augmentation
 from ablate.engines.memory_format import choose_memory_format
 from ablate.study.recipe import Recipe
@@ -108,8 +109,10 @@ def _make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     parameters, rate, decay = model.parameters(), recipe.learning_rate, recipe.weight_decay
     match recipe.optimizer:
         case "sgd":
-            return torch.optim.SGD(parameters, rate, momentum=recipe.momentum, weight_decay=decay, fused=True)
+            return eager_optimizers.SGD(
+                parameters, rate, momentum=recipe.momentum, weight_decay=decay, fused=True
+            )
         case "adam":
-            return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
+            return eager_optimizers.Adam(parameters, rate, weight_decay=decay, fused=True)
         case "adamw":
-            return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
+            return eager_optimizers.AdamW(parameters, rate, weight_decay=decay, fused=True)

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from ablate.design.designs import Layout
 from ablate.experiment.contrasts import list_contrasts
 from ablate.formatting import format_list, format_points
-from ablate.stats.looks import plan_looks
-from ablate.stats.stopping import simulate
 from ablate.study.seed_looks import SeedLooks
 from ablate.study.spec import StudySpec
 
@@ -19,6 +17,9 @@ def describe_expected_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     """
     if not isinstance(study.seeds, SeedLooks):
         return
+    from ablate.stats.looks import plan_looks  # late, because scipy.stats takes a third of a second to import
+    from ablate.stats.stopping import simulate
+
     decision = study.decision
     searching = study.design == "search"  # its arms are not known yet
     arms = 1 + study.search.finalists if searching else len(layout.arms)

@@ -17,14 +17,15 @@ from ablate.engines.lanes import reason_against
 from ablate.engines.training import repeat_batches, settle_process
 from ablate.formatting import format_count
 from ablate.records.run_records import Phase
-from ablate.search.sampler import propose
 from ablate.study.spec import StudySpec
 from ablate.timing.costs import count_flops_per_example
 from ablate.tuning.rescoring import SHORTLISTED_PER_ARM
 from ablate.tuning.trials import RESCORING_SEEDS
 from ablate.tuning.widening import EXTENSION_STEPS
 
-STEPS = 15
+STEPS = range(5, 16)
+"""The numbers of steps that are timed for an arm. No further step is timed after `SECONDS`."""
+SECONDS = 0.05
 EVALUATION_SHARE = 0.35
 """The time to evaluate an example, divided by the time to train on it. Measured for LeNet: 0.33 to 0.4."""
 NAMED = 4
@@ -85,6 +86,8 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
     searching = study.design == "search"
     arms: Sequence[Arm] = layout.arms
     if searching:
+        from ablate.search.sampler import propose  # late, because Optuna takes half a second to import
+
         first = propose(study, [], 0, study.search.generation)
         arms = list({candidate.arm.name: candidate.arm for candidate in first}.values())
     priced = [_price_arm(arm, study) for arm in arms]
@@ -180,8 +183,8 @@ def _price_arm(arm: Arm, study: StudySpec) -> ArmPrice:
     trainer = choose_trainer(run, dataset, device)
     batches = repeat_batches(len(dataset.labels), arm.recipe.batch_size, device)
     trainer.step(next(batches))
-    seconds = []
-    for _ in range(STEPS):
+    seconds: list[float] = []
+    while len(seconds) < STEPS[0] or (len(seconds) < STEPS[-1] and sum(seconds) < SECONDS):
         batch = next(batches)
         started = time.perf_counter()
         trainer.step(batch)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:  # `plan` counts contrasts without tables, and pandas takes a quarter of a second to import
+    import pandas as pd
 
 BOTH_ALONE = "both alone"
 """The name that tables give to the reference of an interaction: the sum of two values' separate effects."""
@@ -24,12 +26,12 @@ def make_contrasts(pairs: Iterable[Sequence[str]]) -> list[Contrast]:
     return [Contrast(name=arm, reference=other, weights={arm: 1.0, other: -1.0}) for arm, other in pairs]
 
 
-def tabulate_settings(confirmed: pd.DataFrame, factors: Iterable[str]) -> pd.DataFrame:
+def tabulate_settings(confirmed: "pd.DataFrame", factors: Iterable[str]) -> "pd.DataFrame":
     """Tabulate the confirmed arms' factor values by arm (rows) and factor (columns). No value is `null`."""
     return confirmed.drop_duplicates("arm").set_index("arm")[list(factors)].fillna("null")
 
 
-def list_interactions(settings: pd.DataFrame) -> list[Contrast]:
+def list_interactions(settings: "pd.DataFrame") -> list[Contrast]:
     """List the interactions of a factorial: for every two factors, a contrast for each pair of their values.
 
     The contrast is the effect of both values together minus the sum of their separate effects. It needs four

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, _FlopCounterMode
 
 from ablate import models
 from ablate.data.datasets import DatasetFacts
 from ablate.design.runs import Arm, Run
 from ablate.devices.memory import measure_peak_bytes
+from ablate.torch_settings import spare_compiler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,3 +131,7 @@ class _TensorBytes(TorchDispatchMode):
     def _forget(self, address: int, size: int) -> None:
         self._alive.discard(address)
         self._bytes -= size
+
+
+for mode in (_FlopCounterMode, _TensorBytes):
+    spare_compiler(mode.__torch_dispatch__)

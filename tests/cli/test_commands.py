@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import ablate
+from tests.commands import ablate, environment
 from tests.conftest import SMALL
 
 MISTAKES = {
@@ -68,25 +68,44 @@ def test_a_plan_says_which_arms_the_loop_trains_and_why(small_file: Path) -> Non
 HEAVY = ("torch", "torchvision", "optuna", "pandas", "numpy", "scipy", "seaborn", "matplotlib", "sklearn")
 
 
-IMPORTED_FOR_HELP = """
+SLOW_TO_START = ("pydantic", "ruamel", "psutil", "sqlite3", "multiprocessing")
+NOT_FOR_A_PLAN = (
+    "torch._dynamo", "torch._inductor", "sympy", "scipy.stats", "pandas", "optuna", "sklearn", "sqlalchemy",
+    "torchvision", "statsmodels", "seaborn", "matplotlib", "multiprocessing.forkserver",
+)  # fmt: skip
+
+COMMAND = """
 import sys
-sys.argv = ["ablate", "--help"]
 from ablate.cli.main import main
 try:
     main()
 finally:
-    print("imported:", *sorted({name.partition(".")[0] for name in sys.modules}))
+    print("imported:", *sys.modules)
 """
 
 
-def test_help_imports_nothing_that_trains_computes_or_draws(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORTED_FOR_HELP], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    help_text, _, imported = done.stdout.partition("imported: ")
-    assert "bench" in help_text
-    assert "typer" in imported.split()
-    assert not set(HEAVY) & set(imported.split())
+def list_imports(folder: Path, *arguments: str) -> tuple[str, set[str]]:
+    """What the command prints, and all modules that it imports."""
+    line = [sys.executable, "-c", COMMAND, *arguments]
+    done = subprocess.run(line, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
+    printed, _, imported = done.stdout.partition("imported: ")
+    return printed, set(imported.split())
+
+
+def test_help_imports_nothing_that_trains_computes_draws_or_reads_a_study(tmp_path: Path) -> None:
+    printed, imported = list_imports(tmp_path, "--help")
+    assert "bench" in printed
+    assert "typer" in imported
+    assert not {*HEAVY, *SLOW_TO_START} & imported
+
+
+def test_a_plan_imports_torch_but_not_its_compiler_nor_what_only_runs_and_reports_need(
+    small_file: Path,
+) -> None:
+    printed, imported = list_imports(small_file.parent, "plan", "small.yaml")
+    assert "to confirm" in printed
+    assert "torch" in imported
+    assert not set(NOT_FOR_A_PLAN) & imported
 
 
 def test_models_are_listed_with_their_costs_and_shown_layer_by_layer(tmp_path: Path) -> None:

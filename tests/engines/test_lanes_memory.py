@@ -141,8 +141,7 @@ def test_another_build_agrees_with_the_loop(monkeypatch, tmp_path, vectors, sani
         "PYTHONPATH": str(Path(__file__).parents[2]),
         **({"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"} if sanitized else {}),
     }
-    # The other process imports neither scikit-learn for the digits nor torch._dynamo for the loop's optimizer,
-    # which takes seconds with a sanitizer.
+    # The other process imports no scikit-learn for the digits, which takes seconds with a sanitizer.
     expected = [trained(keywords, LoopTrainer) for keywords in NETWORKS.values()]
     torch.save((load_digits(), expected), tmp_path / "loop.pt")
     command = [sys.executable, __file__, tmp_path / "loop.pt", vectors, *(["sanitized"] if sanitized else [])]

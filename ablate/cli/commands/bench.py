@@ -7,11 +7,9 @@ import typer
 from rich.markup import escape
 
 from ablate.cli.console import DataDir, Device, empty_table, err, out, say
-from ablate.data.datasets import find_dataset
 from ablate.devices.choice import choose_device
 from ablate.errors import AblateError, did_you_mean
 from ablate.interruption import Interrupted, raise_on_interrupt
-from ablate.study import study_file
 
 if TYPE_CHECKING:
     from ablate.bench.bench import Bench
@@ -52,12 +50,15 @@ def bench(
         raise AblateError(f"--engine {engine}: {did_you_mean(engine, ['auto', 'loop'])}")
     whole = None if quick or not end_to_end else study
     if whole is not None:
+        from ablate.study import study_file
+
         study_file.read(whole)  # report a mistake in the file now, not after five minutes
     import torch
 
     from ablate.bench import bench as benches
     from ablate.cli.progress import make_display
     from ablate.data import sources
+    from ablate.data.datasets import find_dataset
     from ablate.records.files import write_whole
 
     root = sources.find_root(find_dataset("fashion_mnist"), data_dir, download=True)

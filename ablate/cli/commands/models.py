@@ -8,7 +8,6 @@ from rich.markup import escape
 
 from ablate.cli.console import Plugins, empty_table, out, say
 from ablate.errors import AblateError
-from ablate.study import study_file
 
 
 def models(
@@ -34,6 +33,7 @@ def models(
         raise AblateError("--size: name a model too, as in `models vgg --size 32`")
     from ablate import models as registry
     from ablate.models import own
+    from ablate.study import study_file
 
     own.allow(plugin or [])
     settings = study_file.parse_overrides(overrides or [])

@@ -1,23 +1,28 @@
 """`ablate plan`: show the runs and minutes that a study takes."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from ablate.cli.console import Overrides, Plugins, StudyFile, empty_table, out, say, tell
 from ablate.cli.reading import tell_about_images
-from ablate.cli.studies import read_study
-from ablate.cores import count_cores, describe_cores
 from ablate.interruption import raise_on_interrupt
-from ablate.study.spec import StudySpec
+
+if TYPE_CHECKING:
+    from ablate.study.spec import StudySpec
 
 
 def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None) -> None:
     """Show a study's arms, runs and minutes; train nothing."""
+    from ablate.cli.studies import read_study
+
     study = read_study(path, overrides or [], plugin or [])
+    from ablate.cores import count_cores, describe_cores
     from ablate.data.loading import prepare_trial_images
     from ablate.design.designs import lay_out
     from ablate.design.names import settle_names
+    from ablate.engines.training import settle_process
     from ablate.experiment.expected_seeds import describe_expected_seeds
     from ablate.experiment.price import price
     from ablate.experiment.seed_warnings import warn_of_seeds
@@ -25,6 +30,7 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     from ablate.models import own
 
     own.allow(plugin or [])
+    settle_process(1)  # more threads take more processor time for a few steps of a small network
     # Here Ctrl-C raises Interrupted, so only a user's own code can raise KeyboardInterrupt.
     with raise_on_interrupt():
         study = settle_names(study)
@@ -55,7 +61,7 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
         tell(f"warning: {warning}", wrap=True)
 
 
-def _tell_about_images(study: StudySpec) -> None:
+def _tell_about_images(study: "StudySpec") -> None:
     """If the data set is a folder of the user's own images, read the images and say how they were read."""
     if study.dataset.path is not None:
         from ablate.data.loading import prepare_trial_images

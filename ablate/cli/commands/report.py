@@ -8,7 +8,6 @@ import typer
 
 from ablate.cli.console import OutDir, Plugins, Storage, say
 from ablate.errors import AblateError
-from ablate.study import study_file
 
 
 def report(
@@ -50,6 +49,7 @@ def _change_study(path: Path, overrides: list[str]) -> None:
     """Change keys of the folder's study on which no run depends. Change nothing if no report can be made."""
     from ablate.records.folder import FREE_KEYS, ReportFolder
     from ablate.report.evidence import gather
+    from ablate.study import study_file
 
     for key in study_file.parse_overrides(overrides):
         if key not in FREE_KEYS:
@@ -76,6 +76,7 @@ def _fetch_folder(url: str, name: str, out_dir: Path, plugins: list[str]) -> Pat
     from ablate.records.folder import ReportFolder
     from ablate.records.postgresql_record import PostgresqlRecord
     from ablate.records.provenance import Provenance
+    from ablate.study import study_file
 
     own.allow(plugins)
     with closing(PostgresqlRecord(url, name, begin=False)) as store:

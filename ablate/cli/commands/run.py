@@ -17,17 +17,14 @@ from ablate.cli.console import (
     say,
     tell,
 )
-from ablate.cli.studies import read_study
 from ablate.data.reading_progress import stop_watching
 from ablate.devices.choice import choose_device
 from ablate.errors import AblateError, DataError
-from ablate.execution import fork_server
 from ablate.interruption import raise_on_interrupt
-from ablate.study import study_file
-from ablate.study.spec import StudySpec
 
 if TYPE_CHECKING:
     from ablate.report.evidence import Evidence
+    from ablate.study.spec import StudySpec
 
 
 def run(
@@ -59,6 +56,9 @@ def run(
     """
     if quiet:
         stop_watching()
+    from ablate.cli.studies import read_study
+    from ablate.execution import fork_server
+
     study = read_study(path, overrides or [], plugin or [])
     if storage is not None and fresh:
         raise AblateError("--fresh: records on a server stay there: give the study another name, name=…")
@@ -89,7 +89,7 @@ def run(
     _print_answer(evidence, job.folder.path / "report.html")
 
 
-def _check_arms(study: StudySpec) -> StudySpec:
+def _check_arms(study: "StudySpec") -> "StudySpec":
     """Check every arm, and return the study with one spelling for every name."""
     from ablate.design.designs import lay_out
     from ablate.design.names import settle_names
@@ -102,11 +102,12 @@ def _check_arms(study: StudySpec) -> StudySpec:
 
 
 def _find_data(
-    study: StudySpec, path: Path, overrides: list[str], data_dir: Path | None, *, fallback: bool
-) -> tuple[StudySpec, Path | None, str | None]:
+    study: "StudySpec", path: Path, overrides: list[str], data_dir: Path | None, *, fallback: bool
+) -> tuple["StudySpec", Path | None, str | None]:
     """Return the study or its fallback, the folder with the data, and the missing data set, if any."""
     from ablate.data import sources
     from ablate.design.names import settle_names
+    from ablate.study import study_file
 
     root = sources.find_root(study.dataset, data_dir, download=True)
     if root is not None or not sources.needs_root(study.dataset):
