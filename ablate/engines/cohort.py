@@ -36,8 +36,6 @@ def reason_against(run: Run, dataset: Dataset) -> str | None:
     """
     if run.recipe.precision == "bfloat16":
         return "it does not compute in bfloat16"
-    if is_scheduled(run.recipe):
-        return "it does not change the learning rate"
     if run.recipe.optimizer not in RULES:
         return f"it does not have the optimizer {run.recipe.optimizer}"
     try:
@@ -63,6 +61,10 @@ def make_cohort_key(run: Run) -> str:
                 recipe.input_size,
                 recipe.drop_last,
                 recipe.precision,
+                is_scheduled(recipe),
+                recipe.nesterov,
+                recipe.label_smoothing > 0,
+                recipe.gradient_clip > 0,
             ],
         ],
         sort_keys=True,
@@ -90,7 +92,7 @@ class Cohort:
         self._model = model.to(dataset.images.dtype)
         self._replicas = Replicas(self._model, places)
         self.parameters = dataset.images.new_zeros(places, self._replicas.size)
-        self._optimizer = Optimizer(like.recipe.optimizer, self.parameters)
+        self._optimizer = Optimizer(like.recipe, self.parameters)
         self._seeds = torch.zeros(places, 1, dtype=torch.int64, device=self._device)
         self._batch_size = min(like.recipe.batch_size, examples)
         self._full_batches, self._rest = divmod(examples, self._batch_size)
@@ -101,6 +103,11 @@ class Cohort:
         self._corners = None if draws.corners is None else torch.zeros_like(self._order).repeat(2, 1, 1)
         brightness = torch.zeros_like(self._order, dtype=torch.float32)
         self._brightness = None if draws.brightness is None else brightness
+        smoothing = self.parameters.new_zeros(places, 1)
+        self._smoothing = smoothing if like.recipe.label_smoothing else None
+        batches = self._full_batches + (self._rest > 0)
+        rates = self.parameters.new_zeros(places, batches)
+        self._rates = rates if is_scheduled(like.recipe) else None
         self._position = torch.zeros((), dtype=torch.int64, device=self._device)
         self._precision = like.recipe.precision
         self._columns = torch.arange(self._batch_size, device=self._device)
@@ -115,16 +122,25 @@ class Cohort:
             self.parameters
         )
         self._optimizer.reset(place, run.recipe)
+        if self._smoothing is not None:
+            self._smoothing[place] = run.recipe.label_smoothing
         self._seeds[place] = derive_seed(run.seed, "dropout")
 
     def vacate(self, place: int) -> None:
         """Empty a place."""
         self.parameters[place] = 0
         self._optimizer.reset(place, None)
+        if self._rates is not None:
+            self._rates[place] = 0
 
-    def load(self, place: int, order: Tensor, draws: Sequence[Draws]) -> None:
-        """Load a place's next epoch: example indices `(examples,)`, and each batch's augmentation draws."""
+    def load(self, place: int, order: Tensor, draws: Sequence[Draws], rates: Sequence[float] = ()) -> None:
+        """Load a place's next epoch: example indices `(examples,)`, and each batch's augmentation draws.
+
+        `rates` has each batch's learning rate if the rate changes.
+        """
         self._order[place] = order.to(self._device)
+        if self._rates is not None:
+            self._rates[place] = self._rates.new_tensor(rates)
         if self._flipped is not None:
             flipped = [batch.flipped for batch in draws if batch.flipped is not None]
             self._flipped[place] = torch.cat(flipped).to(self._device)
@@ -194,12 +210,19 @@ class Cohort:
         stream = self._seeds, self._optimizer.steps
         logits = self._replicas(parameters, images.unflatten(0, (places, size)), stream)
         losses = F.cross_entropy(logits.flatten(0, 1), labels, reduction="none").view(places, size).mean(1)
-        (gradient,) = torch.autograd.grad(losses.sum(), parameters)
-        self._optimizer.step(gradient)
+        smoothed = losses if self._smoothing is None else smooth(losses, logits, self._smoothing)
+        (gradient,) = torch.autograd.grad(smoothed.sum(), parameters)
+        self._optimizer.step(gradient, self._find_rates(columns))
         with torch.no_grad():
             right = (logits.argmax(2) == labels.view(places, size)).sum(1)
             self._totals.add_(torch.stack([losses.to(self._totals) * size, right.to(self._totals)], dim=1))
             self._position.add_(size)
+
+    def _find_rates(self, columns: Tensor) -> Tensor | None:
+        """Find the learning rate of each place for the batch in these columns, `(places, 1)`."""
+        if self._rates is None:
+            return None
+        return self._rates.index_select(1, columns[:1] // self._batch_size)
 
     def _record_graphs(self) -> dict[tuple[int, int], graphs.Graph]:
         """Record graphs, by batch size and number of steps. All places are empty, so no run is trained."""
@@ -221,3 +244,15 @@ class Cohort:
             if restart:
                 self._position.zero_()
             self._step(size)
+
+
+def smooth(losses: Tensor, logits: Tensor, smoothing: Tensor) -> Tensor:
+    """Smooth the labels of mean cross-entropies `(places,)`, as F.cross_entropy does.
+
+    Args:
+        losses: each place's mean cross-entropy without smoothing.
+        logits: `(places, b, classes)`.
+        smoothing: each place's `label_smoothing`, `(places, 1)`.
+    """
+    shares = smoothing.flatten()
+    return (1 - shares) * losses - shares * logits.log_softmax(2).mean((1, 2))

@@ -89,15 +89,16 @@ class _Member:
     def __init__(self, run: Run, dataset: Dataset, validation: int) -> None:
         self.course = Course(run, dataset, validation=validation)
         self._augmentation = Augmentation(run.recipe.augmentation, run.seed)
-        self.ahead = self._draw_epoch()
+        self.ahead = self._draw_epoch(0)
 
     def draw(self) -> None:
         """Draw the order and augmentation of the next epoch, unless the present epoch is the last."""
-        if self.course.epochs + 1 < self.course.run.recipe.epochs:
-            self.ahead = self._draw_epoch()
+        if (epoch := self.course.epochs + 1) < self.course.run.recipe.epochs:
+            self.ahead = self._draw_epoch(epoch)
 
-    def _draw_epoch(self) -> tuple[Tensor, list[Draws]]:
+    def _draw_epoch(self, epoch: int) -> tuple[Tensor, list[Draws], Sequence[float]]:
         order = self.course.draw_order()
         # Draw for each batch, as the torch loop engine does.
         batches = order.split(self.course.run.recipe.batch_size)
-        return order, [self._augmentation.draw(len(batch)) for batch in batches]
+        draws = [self._augmentation.draw(len(batch)) for batch in batches]
+        return order, draws, self.course.list_rates(epoch)

@@ -24,3 +24,4 @@ def _make_eager(kind: type[Kind]) -> type[Kind]:
 SGD = _make_eager(torch.optim.SGD)
 Adam = _make_eager(torch.optim.Adam)
 AdamW = _make_eager(torch.optim.AdamW)
+RMSprop = _make_eager(torch.optim.RMSprop)

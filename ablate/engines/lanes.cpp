@@ -18,18 +18,9 @@
 
 #include "lanes_images.h"
 #include "lanes_norm.h"
+#include "lanes_optimizer.h"
 #include "lanes_pooling.h"
 #include "lanes_products.h"
-
-// lanes_library.py repeats this structure and those of lanes_images.h. Change both together.
-
-enum Rule : int32_t { SGD, ADAM, ADAMW };
-
-struct Optimizer {
-  int32_t rule;
-  int32_t steps;  // number of steps so far
-  double learning_rate, momentum, weight_decay;
-};
 
 // While an object of this type exists, the CPU treats subnormal floats as zero. Saturated units produce many
 // subnormal floats, and each of them costs a hundred cycles. The destructor restores the mode for
@@ -86,8 +77,8 @@ struct Score {
 };
 
 // Finds the group's correct predictions and computes the group's summed cross-entropy. Writes the gradient of
-// the batch's mean loss to network.logits_gradient.
-static Score compute_score(const Network &network, const Examples &examples, int group) {
+// the batch's mean loss to network.logits_gradient. Only this gradient has smoothed labels.
+static Score compute_score(const Network &network, const Examples &examples, int group, float smoothing) {
   const int classes = network.classes;
   const V *logits = network.logits;
   I label, present;
@@ -115,9 +106,10 @@ static Score compute_score(const Network &network, const Examples &examples, int
     if (present[lane]) result.loss += std::log(sum[lane]) - labelled[lane];
   }
   const float share = 1.f / examples.batch_size;
+  const float other = smoothing / classes, own = 1.f - smoothing + other;  // the target probabilities
   for (int c = 0; c < classes; c++) {
     V probability = gradient[c] / sum;
-    gradient[c] = present ? share * (label == c ? probability - 1.f : probability) : 0.f;
+    gradient[c] = present ? share * (probability - (label == c ? splat(own) : splat(other))) : 0.f;
   }
   return result;
 }
@@ -138,40 +130,6 @@ static void backward(const Network &network, const Examples &examples, int group
       add_weight_gradients(layer);
     }
     if (layer.input_gradient) compute_input_gradients(layer);
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------
-// torch.optim's SGD, Adam and AdamW, with their default constants.
-
-static void update(const Network &network, Optimizer &optimizer) {
-  float *__restrict parameter = network.parameters;
-  float *__restrict first = network.first_moment;
-  float *__restrict second = network.second_moment;
-  const float *__restrict gradient = network.gradients;
-  const double beta1 = .9, beta2 = .999;
-  const float rate = optimizer.learning_rate, momentum = optimizer.momentum;
-  optimizer.steps++;
-  if (optimizer.rule == SGD) {
-    const float decay = optimizer.weight_decay;
-    for (int64_t i = 0; i < network.parameter_count; i++) {
-      first[i] = momentum * first[i] + (gradient[i] + decay * parameter[i]);
-      parameter[i] -= rate * first[i];
-    }
-    return;
-  }
-  // Adam adds the decay to the gradient; AdamW subtracts it from the parameter (Loshchilov & Hutter 2019).
-  const float coupled = optimizer.rule == ADAM ? optimizer.weight_decay : 0;
-  const float kept = optimizer.rule == ADAMW ? 1 - optimizer.learning_rate * optimizer.weight_decay : 1;
-  const float step_size = optimizer.learning_rate / (1 - std::pow(beta1, optimizer.steps));
-  const float root_correction = std::sqrt(1 - std::pow(beta2, optimizer.steps));
-  const float blend1 = 1 - beta1, keep2 = beta2, blend2 = 1 - beta2, epsilon = 1e-8f;
-  for (int64_t i = 0; i < network.parameter_count; i++) {
-    float slope = gradient[i] + coupled * parameter[i];
-    first[i] += blend1 * (slope - first[i]);
-    second[i] = keep2 * second[i] + blend2 * slope * slope;
-    float spread = std::sqrt(second[i]) / root_correction + epsilon;
-    parameter[i] = kept * parameter[i] - step_size * first[i] / spread;
   }
 }
 
@@ -223,7 +181,7 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
   const int last = compute_up_to_last_norm(*network, *examples);
   for (int group = 0; group < groups; group++) {
     forward<true>(*network, *examples, group, last, network->count);
-    Score result = compute_score(*network, *examples, group);
+    Score result = compute_score(*network, *examples, group, optimizer->label_smoothing);
     totals[0] += result.loss;
     for (int lane = 0; lane < LANES; lane++) totals[1] -= result.right[lane];
     backward(*network, *examples, group, last, network->count);
@@ -237,7 +195,8 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
   for (int i = 0; i < network->count; i++) {
     if (network->layers[i].pixels == 1) add_dense_gradients(network->layers[i], groups);
   }
-  update(*network, *optimizer);
+  update(*optimizer, network->parameters, network->gradients, network->first_moment, network->second_moment,
+         network->parameter_count);
   return 1;
 }
 

@@ -60,12 +60,14 @@ class LanesTrainer:
         self.model = build_initial_model(run, image_shape, len(dataset.classes)).train()
         self._network, layers = describe_network(self.model, image_shape, groups, self._memory)
         self._layers = list(zip(layers, split_into_blocks(self.model), strict=True))
-        self._rate = recipe.learning_rate
         self._optimizer = Optimizer(
             rule=RULES.index(recipe.optimizer),
+            nesterov=recipe.nesterov,
             learning_rate=recipe.learning_rate,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
+            gradient_clip=recipe.gradient_clip,
+            label_smoothing=recipe.label_smoothing,
         )
         self._augment = Augmentation(recipe.augmentation, run.seed)
         self._images, self._labels = dataset.images, dataset.labels.contiguous()
@@ -101,9 +103,9 @@ class LanesTrainer:
         totals = self._totals.data_ptr()
         _require_in_bounds(self._library.train_step(self._network, self._optimizer, examples, totals))
 
-    def scale_rate(self, factor: float) -> None:
-        """Multiply the recipe's learning rate by `factor` in the following steps."""
-        self._optimizer.learning_rate = self._rate * factor
+    def set_rate(self, rate: float) -> None:
+        """Use this learning rate in the following steps."""
+        self._optimizer.learning_rate = rate
 
     def reset(self) -> None:
         """Set the running totals to zero."""

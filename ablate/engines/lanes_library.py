@@ -37,8 +37,8 @@ def _list(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
     return [(name, kind) for name in names.split()]
 
 
-# These classes repeat the structures of lanes.cpp, lanes_images.h and lanes_layer.h, field by field. Change
-# both together.
+# These classes repeat the structures of lanes_images.h, lanes_layer.h and lanes_optimizer.h, field by field.
+# Change both together.
 
 
 class Layer(ctypes.Structure):
@@ -71,8 +71,8 @@ class Network(ctypes.Structure):
 
 
 class Optimizer(ctypes.Structure):
-    _fields_ = _list(ctypes.c_int32, "rule steps") + _list(
-        ctypes.c_double, "learning_rate momentum weight_decay"
+    _fields_ = _list(ctypes.c_int32, "rule steps nesterov") + _list(
+        ctypes.c_double, "learning_rate momentum weight_decay gradient_clip label_smoothing"
     )
 
 

@@ -7,25 +7,34 @@ from torch import Tensor
 
 from ablate.study.recipe import Recipe
 
-RULES = ("sgd", "adam", "adamw")
-"""The update rules that the cohort and lanes engines support. lanes.cpp numbers them in this order."""
+RULES = ("sgd", "adam", "adamw", "rmsprop")
+"""The update rules of cohorts and of the lanes engine. lanes_optimizer.h numbers them in this order."""
 BETAS = (0.9, 0.999)
+ALPHA = 0.99
+"""The decay of RMSprop's mean of squared gradients."""
 EPSILON = 1e-8
+CLIP_EPSILON = 1e-6
+"""What torch's clip_grad_norm_ adds to the norm."""
 
 
 class Optimizer:
-    """torch.optim's SGD, Adam and AdamW for many networks. Each row is one network's parameters."""
+    """torch.optim's SGD, Adam, AdamW and RMSprop for many networks. Each row is one network's parameters."""
 
-    def __init__(self, rule: str, parameters: Tensor) -> None:
-        self._rule = rule
+    def __init__(self, like: Recipe, parameters: Tensor) -> None:
+        """Make an optimiser for recipes that differ from `like` only in what `reset` reads.
+
+        A recipe with `gradient_clip` 0 clips nothing. Either all rows or none have such a recipe.
+        """
+        self._rule = rule = like.optimizer
+        self._nesterov, self._clips = like.nesterov, like.gradient_clip > 0
         self._parameters = parameters
         self._first = torch.zeros_like(parameters)
         self._second = torch.zeros_like(parameters) if rule != "sgd" else None
         rows, device = len(parameters), parameters.device
         self.steps = torch.zeros(rows, 1, dtype=torch.int64, device=device)
         """The number of steps of each row so far, `(rows, 1)`."""
-        self._rate, self._momentum, self._decay = torch.zeros(
-            3, rows, 1, dtype=parameters.dtype, device=device
+        self._rate, self._momentum, self._decay, self._clip = torch.zeros(
+            4, rows, 1, dtype=parameters.dtype, device=device
         ).unbind()
 
     def reset(self, row: int, recipe: Recipe | None) -> None:
@@ -37,24 +46,40 @@ class Optimizer:
         self._rate[row] = recipe.learning_rate if recipe else 0
         self._momentum[row] = recipe.momentum if recipe else 0
         self._decay[row] = recipe.weight_decay if recipe else 0
+        self._clip[row] = recipe.gradient_clip if recipe else 0
 
-    def step(self, gradient: Tensor) -> None:
-        """Change the parameters as torch.optim would. Overwrites `gradient`."""
+    def step(self, gradient: Tensor, rate: Tensor | None = None) -> None:
+        """Change the parameters as torch.optim would. Overwrites `gradient`.
+
+        `rate` has each row's learning rate `(rows, 1)`. None: the recipe's.
+        """
         parameters, first, second = self._parameters, self._first, self._second
-        momentum, decay, rate = self._momentum, self._decay, self._rate
+        momentum, decay, rate = self._momentum, self._decay, self._rate if rate is None else rate
         self.steps.add_(1)
+        if self._clips:
+            norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+            gradient.mul_((self._clip / (norm + CLIP_EPSILON)).clamp(max=1))
         if self._rule == "adamw":
             parameters.mul_(1 - rate * decay)
         else:
             gradient.addcmul_(parameters, decay)
         if second is None:
             first.mul_(momentum).add_(gradient)
+            ahead = gradient.addcmul_(first, momentum) if self._nesterov else first
+            parameters.addcmul_(ahead, rate, value=-1)
+        elif self._rule == "rmsprop":
+            second.mul_(ALPHA).addcmul_(gradient, gradient, value=1 - ALPHA)
+            first.mul_(momentum).addcdiv_(gradient, second.sqrt() + EPSILON)
             parameters.addcmul_(first, rate, value=-1)
-            return
+        else:
+            self._step_by_adam(gradient, second, rate)
+
+    def _step_by_adam(self, gradient: Tensor, second: Tensor, rate: Tensor) -> None:
+        first = self._first
         first.lerp_(gradient, 1 - BETAS[0])
         second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
         # expm1 computes 1 - βᵗ with full precision. In float32, plain 1 - 0.999 has only five correct digits.
-        done = self.steps.to(parameters.dtype)
+        done = self.steps.to(first.dtype)
         size = rate / -torch.expm1(done * log(BETAS[0]))
         root = (-torch.expm1(done * log(BETAS[1]))).sqrt()
-        parameters.addcdiv_(first * size, second.sqrt() / root + EPSILON, value=-1)
+        self._parameters.addcdiv_(first * size, second.sqrt() / root + EPSILON, value=-1)

@@ -49,10 +49,11 @@ def compute_factor(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
             return _interpolate(1, CYCLE_END, (done - peak) / (steps - 1 - peak))
 
 
-def list_factors(recipe: Recipe, epoch: int, steps_per_epoch: int) -> Sequence[float]:
-    """List the factors at the steps of an epoch. Epoch 0 is the first epoch."""
+def list_rates(recipe: Recipe, epoch: int, steps_per_epoch: int) -> Sequence[float]:
+    """List the learning rates at the steps of an epoch. Epoch 0 is the first epoch."""
     first = epoch * steps_per_epoch
-    return [compute_factor(recipe, first + step, steps_per_epoch) for step in range(steps_per_epoch)]
+    factors = (compute_factor(recipe, first + step, steps_per_epoch) for step in range(steps_per_epoch))
+    return [recipe.learning_rate * factor for factor in factors]
 
 
 def _interpolate(start: float, end: float, share: float) -> float:

@@ -15,7 +15,7 @@ from ablate.data.loading import Dataset, split
 from ablate.design.runs import Run, name_setting
 from ablate.devices.device import settle_kernels
 from ablate.engines.predictions import Measured, count_correct, measure
-from ablate.engines.schedules import is_scheduled, list_factors
+from ablate.engines.schedules import is_scheduled, list_rates
 from ablate.records.predictions import Predictions
 from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
 from ablate.seeds import derive_seed, seeded_streams
@@ -39,8 +39,8 @@ class Trainer(Protocol):
     def step(self, batch: Tensor) -> None:
         """Make one optimiser step on the examples with indices `batch`, `(b,)` on the device."""
 
-    def scale_rate(self, factor: float) -> None:
-        """Multiply the recipe's learning rate by `factor` in the following steps."""
+    def set_rate(self, rate: float) -> None:
+        """Use this learning rate in the following steps."""
 
     def reset(self) -> None:
         """Set the running totals to zero."""
@@ -89,12 +89,11 @@ class Course:
         """How many examples an epoch trains on. With `drop_last`, a smaller last batch is left out."""
         return self.run.recipe.count_examples_per_epoch(len(self.train_indices))
 
-    @property
-    def factors(self) -> Sequence[float]:
-        """The factors of the learning rate at the steps of the next epoch. Empty if it never changes."""
+    def list_rates(self, epoch: int) -> Sequence[float]:
+        """List the learning rates at the steps of an epoch. Empty if the rate never changes."""
         recipe = self.run.recipe
         steps = -(-self.examples_per_epoch // recipe.batch_size)
-        return list_factors(recipe, self.epochs, steps) if is_scheduled(recipe) else ()
+        return list_rates(recipe, epoch, steps) if is_scheduled(recipe) else ()
 
     def draw_order(self) -> Tensor:
         """Draw a new order for the next epoch. Return the indices of the epoch's examples in this order."""
@@ -244,15 +243,15 @@ def make_curve(
 
 def _train_epoch(trainer: Trainer, course: Course, order: Tensor) -> tuple[list[EpochPoint], float]:
     """Train one epoch on the examples in `order`. Return the epoch's curve and its wall seconds."""
-    batch_size, factors = course.run.recipe.batch_size, course.factors
+    batch_size, rates = course.run.recipe.batch_size, course.list_rates(course.epochs)
     read_at = list_marks(len(order), batch_size)
     read_after = {number for number, _ in read_at}
     trainer.reset()
     readings: list[Tensor] = []
     started = time.perf_counter()
     for number, batch in enumerate(order.split(batch_size), start=1):
-        if factors:
-            trainer.scale_rate(factors[number - 1])
+        if rates:
+            trainer.set_rate(rates[number - 1])
         trainer.step(batch)
         if number in read_after:
             readings.append(trainer.totals())

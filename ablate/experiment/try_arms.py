@@ -23,6 +23,9 @@ UNTRIED = (
     "warmup_epochs",
     "step_epochs",
     "step_factor",
+    "nesterov",
+    "label_smoothing",
+    "gradient_clip",
 )
 """Keys of the recipe that do not decide whether a network can be trained."""
 

@@ -11,6 +11,7 @@ from ablate.report.evidence import Evidence
 from ablate.report.training_length import compare_verdicts_at_half
 from ablate.stats.chance import compute_accuracy_standard_error, describe_majority
 from ablate.study.owners import belongs_to_recipe, drop_owner
+from ablate.study.recipe_values import list_recipe_values
 from ablate.study.spec import StudySpec, ValueWhen, format_value
 
 
@@ -26,6 +27,7 @@ def list_conditions(evidence: Evidence) -> list[str]:
         f"Network: {study.model}{f' with {network}' if network else ''}. Every other keyword of the network "
         "has its default value.",
         f"Training: {recipe}; {_describe_tuning(evidence)}.",
+        *_describe_losses(study),
         *compare_verdicts_at_half(evidence),
         *([f"The arm “full” has {_list_full_values(study)}."] if study.design == "leave_one_out" else []),
         *(
@@ -38,8 +40,20 @@ def list_conditions(evidence: Evidence) -> list[str]:
 
 
 def _list_recipe(study: StudySpec) -> dict[str, Any]:
-    """List the recipe's keys that have a value."""
-    return {key: value for key, value in study.recipe.dump().items() if value is not None}
+    """List the recipe's keys that have a value. Where an arm's rate falls in steps, list the steps."""
+    recipe = study.recipe
+    steps = {"step_epochs": recipe.count_step_epochs(), "step_factor": recipe.step_factor}
+    listed = recipe.dump() | (steps if "step" in list_recipe_values(study, "schedule") else {})
+    return {key: value for key, value in listed.items() if value is not None}
+
+
+def _describe_losses(study: StudySpec) -> list[str]:
+    """Say which losses the report shows, if the labels of an arm are smoothed."""
+    if not any(list_recipe_values(study, "label_smoothing")) and "label_smoothing" not in {
+        drop_owner(name) for name in study.tuning.ranges if belongs_to_recipe(name)
+    }:
+        return []
+    return ["Losses: all losses in this report are cross-entropies without label smoothing."]
 
 
 def _describe_data(evidence: Evidence) -> str:

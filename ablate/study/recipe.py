@@ -4,7 +4,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-LATER_KEYS = ("drop_last", "precision", "schedule", "warmup_epochs", "step_epochs", "step_factor")
+LATER_KEYS = (
+    "drop_last",
+    "precision",
+    "schedule",
+    "warmup_epochs",
+    "step_epochs",
+    "step_factor",
+    "nesterov",
+    "label_smoothing",
+    "gradient_clip",
+)
 """Keys of the recipe that the first version of ablate did not have."""
 
 
@@ -16,7 +26,7 @@ class Recipe(BaseModel):
     # Numbers are strict, because pydantic would otherwise accept True as the number 1.
     epochs: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 10
     batch_size: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 256
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 0.9
     momentum: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0
@@ -50,6 +60,13 @@ class Recipe(BaseModel):
     """After how many epochs the schedule `step` changes the learning rate. null means a third of `epochs`."""
     step_factor: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.1
     """The factor by which the schedule `step` multiplies the learning rate."""
+
+    nesterov: bool = False
+    """Whether SGD uses Nesterov's momentum."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
+    """The share of the target probability that all classes share evenly in the loss of training."""
+    gradient_clip: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0
+    """The largest norm of the gradient of all parameters. A larger gradient is scaled down. 0: no limit."""
 
     def dump(self) -> dict[str, Any]:
         """Return all keys and values, except the keys of LATER_KEYS that have their default values.

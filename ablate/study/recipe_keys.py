@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from ablate.study.recipe import Recipe
 
 USED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
-    "momentum": ("optimizer", ("sgd",)),
+    "momentum": ("optimizer", ("sgd", "rmsprop")),
+    "nesterov": ("optimizer", ("sgd",)),
     "warmup_epochs": ("schedule", ("constant", "step", "cosine", "linear")),
     "step_epochs": ("schedule", ("step",)),
     "step_factor": ("schedule", ("step",)),
@@ -38,6 +39,8 @@ def find_conflict(recipe: Recipe) -> tuple[str, str] | None:
     for key in USED_BY:
         if not uses(recipe, key) and getattr(recipe, key) != Recipe.model_fields[key].default:
             return key, explain_ignored(recipe, key)
+    if recipe.nesterov and recipe.momentum == 0:
+        return "nesterov", "nesterov needs momentum: set momentum above 0, or leave nesterov out"
     if recipe.warmup_epochs >= recipe.epochs:
         return "warmup_epochs", (
             f"a warm-up of {recipe.warmup_epochs:g} epochs is not shorter than the training of "

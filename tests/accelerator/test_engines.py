@@ -15,6 +15,7 @@ from ablate.engines.augmentation import Augmentation
 from ablate.engines.cohort import Cohort
 from ablate.engines.cohort_runs import train_together
 from ablate.engines.loop import LoopTrainer
+from ablate.engines.schedules import list_rates
 from ablate.engines.training import train
 from ablate.execution.executor import Conditions, execute_group
 from ablate.records.run_records import RunRecord
@@ -56,7 +57,9 @@ def train_by_loop(run: Run, dataset: Dataset, examples: int) -> Tensor:
     device = dataset.images.device
     trainer = LoopTrainer(run, dataset, device)
     trainer.model.to(dataset.images.dtype)
-    for batch in order_of(run, dataset, examples).to(device).split(SIZE):
+    batches = order_of(run, dataset, examples).to(device).split(SIZE)
+    for batch, rate in zip(batches, list_rates(run.recipe, 0, len(batches)), strict=True):
+        trainer.set_rate(rate)
         trainer.step(batch)
     return torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()]).cpu()
 
@@ -70,7 +73,7 @@ def train_by_cohort(runs: list[Run], dataset: Dataset, examples: int, places: in
             Augmentation(run.recipe.augmentation, run.seed).draw(len(part)) for part in order.split(SIZE)
         ]
         cohort.seat(place, run)
-        cohort.load(place, order, draws)
+        cohort.load(place, order, draws, list_rates(run.recipe, 0, len(draws)))
     cohort.epoch()
     return cohort.parameters[: len(runs)].cpu()
 
@@ -83,6 +86,15 @@ NETWORKS = {
         "keywords": {"activation": "relu", "pooling": "max"},
     },
     "momentum and decay": {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 5e-4},
+    "RMSprop, a schedule, smoothed labels and a clipped gradient": {
+        "optimizer": "rmsprop",
+        "learning_rate": 1e-3,
+        "epochs": 1,
+        "schedule": "cosine",
+        "warmup_epochs": 0.25,
+        "label_smoothing": 0.1,
+        "gradient_clip": 0.5,
+    },
 }
 
 
@@ -171,7 +183,16 @@ def test_an_epoch_of_training_reads_from_the_device_once(digits) -> None:
     for epochs in (1, 1, 2):  # the first time, the split by seed is read, and kept
         runs = [
             replace(
-                run_of(seed=seed, batch_size=64, epochs=epochs, learning_rate=0.01, train_images=256),
+                run_of(
+                    seed=seed,
+                    batch_size=64,
+                    epochs=epochs,
+                    learning_rate=0.01,
+                    train_images=256,
+                    schedule="cosine",
+                    gradient_clip=1.0,
+                    label_smoothing=0.1,
+                ),
                 phase="tune",
             )
             for seed in range(2)

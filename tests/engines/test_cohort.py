@@ -30,6 +30,7 @@ from ablate.engines.cohort_runs import FinishedRun, train_together
 from ablate.engines.loop import LoopTrainer, build_initial_model
 from ablate.engines.replica_layers import make_dropout_keys
 from ablate.engines.replicas import Replicas
+from ablate.engines.schedules import list_rates
 from ablate.engines.training import NotCovered, train
 from ablate.errors import ModelError
 from ablate.execution import executor, workers
@@ -61,11 +62,13 @@ def orders(runs: Sequence[Run], examples: int) -> list[Tensor]:
 def seated(runs: Sequence[Run], dataset: Dataset, examples: int, places: int | None = None) -> Cohort:
     """A cohort of these runs, with one epoch of each run loaded."""
     cohort = Cohort(runs[0], dataset, examples=examples, places=places or len(runs))
+    steps = -(-examples // runs[0].recipe.batch_size)
     for place, (run, order) in enumerate(zip(runs, orders(runs, examples), strict=True)):
         augmentation = Augmentation(run.recipe.augmentation, run.seed)
         batches = order.split(run.recipe.batch_size)
         cohort.seat(place, run)
-        cohort.load(place, order, [augmentation.draw(len(batch)) for batch in batches])
+        rates = list_rates(run.recipe, 0, steps)
+        cohort.load(place, order, [augmentation.draw(len(batch)) for batch in batches], rates)
     return cohort
 
 
@@ -83,7 +86,9 @@ def assert_trained_like_the_loop(runs: Sequence[Run], steps: int) -> None:
         loop = LoopTrainer(run, EXACT, CPU)
         loop.model.double()
         start = flat(loop.model)
-        for batch in order.split(size):
+        batches = order.split(size)
+        for batch, rate in zip(batches, list_rates(run.recipe, 0, len(batches)), strict=True):
+            loop.set_rate(rate)
             loop.step(batch)
         assert not torch.equal(flat(loop.model), start)
         assert torch.allclose(cohort.parameters[place], flat(loop.model), rtol=0, atol=1e-10)
@@ -111,6 +116,16 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]]
         {"head": "global_average", "activation": "tanh"},
         {"optimizer": "adamw"},
         [{"learning_rate": 1e-3}, {"learning_rate": 1e-2, "weight_decay": 1e-1}],
+    ),
+    "schedules": (
+        RELU,
+        {"learning_rate": 0.05},
+        [
+            {"schedule": "cosine", "epochs": 1},
+            {"schedule": "linear", "epochs": 1, "warmup_epochs": 0.3},
+            {"schedule": "one_cycle", "epochs": 1},
+            {"schedule": "step", "epochs": 3, "warmup_epochs": 0.5},
+        ],
     ),
     "flipped and cropped images": (RELU, {"augmentation": "flip_crop"}, [{"learning_rate": 0.05}] * 2),
     "images cropped only": ({}, {"augmentation": "crop"}, RATES[:2]),
@@ -302,11 +317,16 @@ def test_a_place_that_becomes_free_is_taken_and_serves_as_if_it_were_new() -> No
 
 
 @pytest.mark.parametrize(
-    ("phase", "augmentation"),
-    [("confirm", "none"), ("confirm", "flip_crop"), ("tune", "crop"), ("search", "none")],
+    ("phase", "augmentation", "schedule"),
+    [
+        ("confirm", "none", "constant"),
+        ("confirm", "flip_crop", "one_cycle"),
+        ("tune", "crop", "constant"),
+        ("search", "none", "linear"),
+    ],
 )
-def test_records_are_the_loops(phase, augmentation) -> None:
-    runs = [replace(run, phase=phase) for run in small_runs(3, augmentation=augmentation)]
+def test_records_are_the_loops(phase, augmentation, schedule) -> None:
+    runs = [replace(run, phase=phase) for run in small_runs(3, augmentation=augmentation, schedule=schedule)]
     for run, finished in zip(runs, together(runs, dataset=EXACT).values(), strict=True):
         loop = LoopTrainer(run, EXACT, CPU)
         loop.model.double()
@@ -590,6 +610,10 @@ def test_runs_share_a_cohort_whatever_only_tensors_hold_and_nothing_else() -> No
         run_of({}, optimizer="adam"),
         run_of({}, augmentation="flip"),
         run_of({}, train_images=1_000),
+        run_of({}, schedule="cosine"),
+        run_of({}, label_smoothing=0.1),
+        run_of({}, gradient_clip=1.0),
+        run_of({}, momentum=0.5, nesterov=True),
         replace(run, phase="tune"),
         replace(run, setting={"dropout": 0.5}),
     ):
@@ -599,10 +623,10 @@ def test_runs_share_a_cohort_whatever_only_tensors_hold_and_nothing_else() -> No
 @pytest.mark.parametrize("refuse", [reason_against, lambda run, data: lanes.reason_against(run, data, CPU)])
 def test_an_optimizer_that_an_engine_does_not_have_is_left_to_the_loop(refuse) -> None:
     run = run_of({})
-    recipe = run.arm.recipe.model_copy(update={"optimizer": "rmsprop"})
+    recipe = run.arm.recipe.model_copy(update={"optimizer": "adagrad"})
     assert refuse(run, DIGITS) is None or "compiler" in refuse(run, DIGITS)
     other = replace(run, arm=replace(run.arm, recipe=recipe))
-    assert refuse(other, DIGITS) == "it does not have the optimizer rmsprop"
+    assert refuse(other, DIGITS) == "it does not have the optimizer adagrad"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: their factors are torch's, and training follows them."""
+"""Learning-rate schedules: their rates are torch's, and training follows them."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from torch.optim import lr_scheduler
 from ablate.data.loading import Dataset
 from ablate.design.runs import Arm, Run
 from ablate.engines.loop import LoopTrainer
-from ablate.engines.schedules import CYCLE_START, WARM_UP_START, is_scheduled, list_factors
+from ablate.engines.schedules import CYCLE_START, WARM_UP_START, is_scheduled, list_rates
 from ablate.engines.training import Course, train
 from ablate.study.recipe import Recipe
 from tests.cpu import CPU
@@ -68,23 +68,23 @@ SCHEDULES: dict[str, tuple[dict[str, Any], Scheduler]] = {
 }
 
 
-def list_torchs_factors(make: Scheduler, steps: int) -> Iterator[float]:
-    """The factors of torch's own scheduler, which makes a step after each step of an optimiser."""
+def list_torchs_rates(make: Scheduler, steps: int) -> Iterator[float]:
+    """The rates of torch's own scheduler, which makes a step after each step of an optimiser."""
     weight = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.SGD([weight], RATE)
     scheduler = make(optimizer, steps)
     for _ in range(steps):
-        yield optimizer.param_groups[0]["lr"] / RATE
+        yield optimizer.param_groups[0]["lr"]
         optimizer.step()
         scheduler.step()
 
 
 @pytest.mark.parametrize("epochs", [5, 6])
 @pytest.mark.parametrize(("keys", "make"), SCHEDULES.values(), ids=SCHEDULES)
-def test_factors_are_those_of_torchs_schedulers(keys, make, epochs) -> None:
-    recipe = Recipe(epochs=epochs, **keys)
-    ours = [factor for epoch in range(epochs) for factor in list_factors(recipe, epoch, STEPS)]
-    theirs = list(list_torchs_factors(make, epochs * STEPS))
+def test_rates_are_those_of_torchs_schedulers(keys, make, epochs) -> None:
+    recipe = Recipe(epochs=epochs, learning_rate=RATE, **keys)
+    ours = [rate for epoch in range(epochs) for rate in list_rates(recipe, epoch, STEPS)]
+    theirs = list(list_torchs_rates(make, epochs * STEPS))
     assert ours == pytest.approx(theirs, rel=1e-12, abs=1e-12)
     assert is_scheduled(recipe) == (len(set(theirs)) > 1)
 
@@ -92,7 +92,8 @@ def test_factors_are_those_of_torchs_schedulers(keys, make, epochs) -> None:
 def test_a_run_of_one_step_has_torchs_rate_in_every_schedule() -> None:
     for name in ("constant", "cosine", "linear", "one_cycle"):
         keys, make = SCHEDULES[name]
-        assert list_factors(Recipe(epochs=1, **keys), 0, 1) == pytest.approx([*list_torchs_factors(make, 1)])
+        recipe = Recipe(epochs=1, learning_rate=RATE, **keys)
+        assert list_rates(recipe, 0, 1) == pytest.approx([*list_torchs_rates(make, 1)])
 
 
 def run_of(**recipe: Any) -> Run:

@@ -17,6 +17,7 @@ from ablate.engines.augmentation import Augmentation
 from ablate.engines.cohort import Cohort
 from ablate.engines.cohort_runs import train_together
 from ablate.engines.loop import LoopTrainer
+from ablate.engines.schedules import list_rates
 from ablate.engines.training import settle_process, train
 from ablate.records.run_records import Phase, RunRecord
 from ablate.study.recipe import Recipe
@@ -32,9 +33,18 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "LeNet-5 of D2L": ({}, {}),
     "ReLU and max pooling by SGD with momentum": (RELU, {"momentum": 0.9, "weight_decay": 5e-4}),
     "three convolutions by Adam": ({**RELU, "conv_layers": 3}, {"optimizer": "adam"}),
+    "a schedule, smoothed labels and a clipped gradient by RMSprop": (
+        RELU,
+        {"optimizer": "rmsprop", "schedule": "one_cycle", "label_smoothing": 0.1, "gradient_clip": 0.5},
+    ),
     "cropped images by AdamW": (RELU, {"optimizer": "adamw", "augmentation": "flip_crop"}),
 }
-RATES = {"sgd": (0.02, 0.1, 0.3), "adam": (1e-3, 2e-3, 5e-3), "adamw": (1e-3, 2e-3, 5e-3)}
+RATES = {
+    "sgd": (0.02, 0.1, 0.3),
+    "adam": (1e-3, 2e-3, 5e-3),
+    "adamw": (1e-3, 2e-3, 5e-3),
+    "rmsprop": (1e-4, 2e-4, 5e-4),
+}
 
 
 @pytest.fixture
@@ -66,7 +76,9 @@ def train_by_loop(run: Run, dataset: Dataset) -> Tensor:
     loop = LoopTrainer(run, dataset, device)
     loop.model.double()
     start = flatten(loop.model)
-    for batch in draw_order(run, dataset).to(device).split(SIZE):
+    batches = draw_order(run, dataset).to(device).split(SIZE)
+    for batch, rate in zip(batches, list_rates(run.recipe, 0, len(batches)), strict=True):
+        loop.set_rate(rate)
         loop.step(batch)
     assert not torch.equal(flatten(loop.model), start)
     return flatten(loop.model)
@@ -78,7 +90,8 @@ def train_by_cohort(runs: Sequence[Run], dataset: Dataset, places: int = 4) -> T
     for place, run in enumerate(runs):
         augmentation, order = Augmentation(run.recipe.augmentation, run.seed), draw_order(run, dataset)
         cohort.seat(place, run)
-        cohort.load(place, order, [augmentation.draw(len(batch)) for batch in order.split(SIZE)])
+        draws = [augmentation.draw(len(batch)) for batch in order.split(SIZE)]
+        cohort.load(place, order, draws, list_rates(run.recipe, 0, len(draws)))
     cohort.epoch()
     return cohort.parameters[: len(runs)].cpu()
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ablate.design.arms import make_grid
 from ablate.design.designs import lay_out
 from ablate.errors import StudyError
 from ablate.study.recipe import Recipe
@@ -33,6 +34,13 @@ REFUSED = {
     "a step factor without steps": (["recipe.schedule=cosine", "recipe.step_factor=0.5"], r"recipe\.step_factor: arm baseline: step_factor: the schedule cosine ignores step_factor: leave it out, or use step"),
     "a warm-up before one_cycle": (["recipe.schedule=one_cycle", "recipe.warmup_epochs=1"], r"the schedule one_cycle ignores warmup_epochs: leave it out, or use constant, step, cosine or linear"),
     "a warm-up tuned beyond the end": (["tuning={trials: 3, warmup_epochs: {low: 0.0, high: 2.0}}"], r"tuning\.warmup_epochs: a warm-up of 2 epochs is not shorter than the training of 2 epochs"),
+    "an optimizer that is not known": (["recipe.optimizer=rmsprob"], r"recipe\.optimizer: 'rmsprob' is not known: did you mean 'rmsprop'\?"),
+    "Nesterov's momentum with Adam": (["recipe.nesterov=true"], r"recipe\.nesterov: arm baseline: nesterov: the optimizer adam ignores nesterov: leave it out, or use sgd"),
+    "Nesterov's momentum of zero": (["recipe.optimizer=sgd", "recipe.nesterov=true"], r"recipe\.nesterov: arm baseline: nesterov: nesterov needs momentum: set momentum above 0, or leave nesterov out"),
+    "a tuned momentum of zero with nesterov": (["recipe={optimizer: sgd, nesterov: true, momentum: 0.9}", "tuning={trials: 3, momentum: {low: 0.0, high: 0.9}}"], r"tuning\.momentum: nesterov needs momentum"),
+    "labels of no class": (["recipe.label_smoothing=1"], r"recipe\.label_smoothing: 1: .*less than 1"),
+    "a negative norm": (["recipe.gradient_clip=-1"], r"recipe\.gradient_clip: -1: .*greater than or equal to 0"),
+    "a norm that is no number": (["recipe.gradient_clip=null"], r"recipe\.gradient_clip: None: input should be a valid number"),
     "a tuned key that the schedule ignores": (["tuning={trials: 3, step_factor: {low: 0.1, high: 0.5}}"], r"tuning\.step_factor: arm baseline: the schedule constant ignores step_factor: .* use step in `when`"),
     "a factor of a search that no schedule uses": (["design=search", "factors={step_factor: [0.1, 0.5], schedule: [constant, cosine]}"], r"factors\.step_factor: the schedule constant ignores step_factor"),
 }  # fmt: skip
@@ -59,6 +67,16 @@ def test_schedules_are_factors_and_their_keys_are_tuned(small: Small) -> None:
         "schedule=cosine,warmup_epochs=0.5",
     ]
     assert layout.arms[-1].recipe == small("recipe.schedule=cosine", "recipe.warmup_epochs=0.5").recipe
+
+
+def test_smoothing_and_clipping_are_factors_and_tuned(small: Small) -> None:
+    tuned = "tuning={trials: 3, label_smoothing: {low: 0.0, high: 0.2}, gradient_clip: {low: 0.5, high: 2.0, log: true}}"
+    layout = lay_out(small("factors={optimizer: [adam, rmsprop]}", "recipe.gradient_clip=1.0", tuned))
+    assert [arm.recipe.optimizer for arm in layout.arms] == ["adam", "rmsprop"]
+    for arm in layout.arms:
+        points = make_grid(small("recipe.gradient_clip=1.0", tuned), arm).list_points()
+        assert points[0] == {"label_smoothing": 0.0, "gradient_clip": 1.0}
+        assert len({point["label_smoothing"] for point in points}) == 3
 
 
 def test_a_search_may_draw_a_schedule_and_the_keys_that_it_uses(small: Small) -> None:
