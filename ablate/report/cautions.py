@@ -227,8 +227,8 @@ def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
     if moved is not None and abs(moved) > DRIFT_WORTH_SAYING:
         change = f"{moved:+.0%}".replace("-", "−")
         yield (
-            f"The baseline's throughput changed by {change} between the beginning and the end of a "
-            "timing block."
+            f"From the beginning to the end of a timing block, the baseline's throughput changed by {change} "
+            "(median over the blocks)."
         )
     wide = measure_spread(timing)
     if wide is not None and wide > SPREAD_WORTH_SAYING:

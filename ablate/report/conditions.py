@@ -74,11 +74,12 @@ def _describe_data(evidence: Evidence) -> str:
             "Pairing runs by seed does not remove this error, so the verdict holds only for these images."
         )
     readers = len(evidence.provenance.test_set_readers)
-    others = f"{readers or 'No'} other {'study has' if readers == 1 else 'studies have'}"
+    others = (
+        f"{readers or 'No'} other {'study' if readers == 1 else 'studies'} with a report in the same folder"
+    )
     return (
         f"Data: {study.dataset}; {held_out}. Accuracy is measured on {images:,} test images. "
-        f"{_describe_majority(evidence)}{error} {others} been tested on the same test images, counting the "
-        "reports in the same folder."
+        f"{_describe_majority(evidence)}{error} {others} used the same test images."
     )
 
 
@@ -157,7 +158,7 @@ def _describe_tuning(evidence: Evidence) -> str:
         if len(ranges) > 1:
             spans = (
                 f"{span.low:g} to {span.high:g}"
-                + (f" where {_list_settings(span.when, ())}" if span.when else "")
+                + (f" for arms with {_list_settings(span.when, ())}" if span.when else "")
                 for span in ranges
             )
             parts.append(f"{spell_keyword(name)} tuned for every arm over {', or '.join(spans)}")

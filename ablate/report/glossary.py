@@ -37,13 +37,13 @@ def list_terms(evidence: Evidence) -> list[tuple[str, str]]:
         *_explain_metric(evidence),
         (
             "interval",
-            f"The {(1 - alpha) * 100:g}% confidence interval: the range of true values that fit the "
-            "measurements.",
+            f"The {(1 - alpha) * 100:g}% confidence interval: the range of true values that are compatible "
+            "with the measurements.",
         ),
         (
             "p",
-            "The probability of a difference at least this large if the arms were truly equal. "
-            f"Below {alpha:g} the difference counts as detected.",
+            "The probability of a difference at least as large as the measured one, if the arms were truly "
+            f"equal. If p is below {alpha:g}, the difference counts as detected.",
         ),
         (
             "Holm's correction",

@@ -544,8 +544,8 @@ def test_the_place_of_a_chosen_value_among_those_tried_is_told(folder: Path) -> 
 def test_the_other_readers_of_the_test_images_are_counted(tmp_path: Path, small) -> None:
     accuracies: dict[str, list[float | str]] = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.97, 0.96]}
     for count, sentence in (
-        (0, "No other studies have been tested on the same test images, counting the reports in the same"),
-        (1, "1 other study has been tested on the same test images, counting the reports in the same folder"),
+        (0, "No other studies with a report in the same folder used the same test images"),
+        (1, "1 other study with a report in the same folder used the same test images"),
         (6, "6 other studies have been tested on these test images"),
     ):
         path = write_folder(
