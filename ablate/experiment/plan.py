@@ -194,7 +194,7 @@ class Plan:
 
     @property
     def _tuned_by(self) -> str:
-        """The metric by which settings are chosen. A higher score is better."""
+        """The metric by which tuning chooses settings. Its scores are negative losses if it is a loss."""
         metric = METRICS[self.study.decision.metric]
         return metric.tuned_by or self.study.decision.metric
 

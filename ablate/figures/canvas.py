@@ -216,7 +216,7 @@ def tilt_labels(axes: Axes, degrees: int = 30) -> None:
 
 
 class _Percentages(PercentFormatter):
-    """A format of percentages with the fewest decimals that tell the ticks of the axis apart."""
+    """A tick format in per cent, with as few decimals as the ticks of the axis need."""
 
     def __init__(self) -> None:
         super().__init__(1, decimals=0)

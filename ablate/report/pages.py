@@ -56,7 +56,7 @@ def _format_difference(value: float | None, unit: Unit, *, signed: bool) -> str:
 
 
 def _list_first(names: Sequence[str]) -> str:
-    """List the first names. environment.json has all of them."""
+    """List the first `NAMES_SHOWN` names. environment.json has all of them."""
     more = len(names) - NAMES_SHOWN
     return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more (environment.json)" if more > 0 else "")
 

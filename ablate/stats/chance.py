@@ -10,7 +10,7 @@ from scipy import stats
 from ablate.records.provenance import DataFacts
 
 LUCK = float(stats.norm.sf(3))
-"""The highest probability that guessing exceeds its ceiling: 0.13 %, the normal tail above three sigma."""
+"""A guesser exceeds the ceiling with at most this probability: 0.13 %, the normal tail above three sigma."""
 UNEQUAL = 1.5
 """Classes count as unequal if the largest has more than this many times the images of the smallest."""
 _NEGLIGIBLE = 1e-12
@@ -79,7 +79,7 @@ def count_lucky_guesses(counts: tuple[int, ...]) -> int:
 
 
 def find_best_guesser(counts: Sequence[int], wanted: int) -> list[float]:
-    """Find the class probabilities that make at least `wanted` right guesses most likely.
+    """Find the class probabilities for which it is most likely that at least `wanted` guesses are right.
 
     The number of right guesses is a sum of binomial variables, one for each class. Its tail is largest, to
     first order in the exponent (Chernoff's bound), if the guesser predicts class k with a probability

@@ -12,7 +12,7 @@ class FamilyTest:
 
     p_value: float
     least_p_value: float = 0.0
-    """The smallest p-value that the test can have. An exact test of few seeds cannot have a small one."""
+    """The smallest p-value that the test can have. With few seeds, an exact test cannot have a small one."""
 
 
 def select_family(tests: Sequence[FamilyTest], alpha: float) -> list[bool]:

@@ -121,7 +121,7 @@ class _Pool:
         return scores <= limit
 
     def _find_sound(self, names: Sequence[str]) -> set[str]:
-        """Find the points whose runs did not fail clearly more often than those of the best point."""
+        """Find the points that did not fail clearly more often than the point with the fewest failures."""
         failures = {name: sum(int(self._failed[arm, name].sum()) for arm in self._arms) for name in names}
         runs = len(self._arms) * len(ALL_TUNING_SEEDS)
         fewest = min(failures.values(), default=0)
