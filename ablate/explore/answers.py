@@ -51,7 +51,7 @@ class UnitRequest(_ImageRequest):
 
 
 class PicturesRequest(BaseModel):
-    """List test images of a class, or images that one network gets wrong, or that two classify differently."""
+    """List test images of a class, or images that a network gets wrong, or that two classify differently."""
 
     model_config = ConfigDict(extra="forbid")
 
