@@ -49,8 +49,7 @@ def alexnet(
         width: multiplies the channels of every convolution and the units of every hidden layer.
         stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
         kernel_size: odd kernel sizes of the later convolutions. Their padding keeps the size of the maps.
-        head: `dense`, or `global_average`, which is dropout, a 1×1 convolution with a map per class, and the
-            mean of each map.
+        head: `dense`, or `global_average` (dropout, a 1×1 convolution with a map per class, each map's mean).
         hidden: widths of the dense head's hidden layers, up to eight.
         dropout: probability of zeroing a unit after each hidden layer, or before the 1×1 convolution of
             `global_average`.

@@ -48,9 +48,8 @@ def lenet(
 
     The default network has 61,706 parameters. Batch norm (if chosen) and the activation follow each
     convolution. 2×2 pooling follows the first two convolutions. If a keyword is one number, it sets these two
-    convolutions. If it is a list, it has one value for each convolution. A third or later convolution without
-    a value in a list is 3×3 with stride 1, padding 1 and dilation 1, and has as many channels as the one
-    before it.
+    convolutions. If it is a list, it has one value for each convolution. By default, further convolutions are
+    3×3 with stride 1, padding 1 and dilation 1, and have as many channels as the convolution before.
 
     Args:
         conv_layers: number of convolutions, 1 to 8.
