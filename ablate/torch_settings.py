@@ -29,7 +29,7 @@ def keep_torch_settings() -> Iterator[None]:
 
 
 def spare_compiler(function: Callable[..., Any]) -> None:
-    """Let a function that torch has decorated for its compiler run without the compiler.
+    """Change a function that torch has decorated for its compiler, so that it runs without the compiler.
 
     `torch._disable_dynamo` decorates functions that the compiler, `torch._dynamo`, must leave alone. At the
     first call, the decorator imports the compiler and keeps what the compiler returns as an attribute of the

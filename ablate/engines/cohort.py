@@ -247,7 +247,7 @@ class Cohort:
 
 
 def smooth(losses: Tensor, logits: Tensor, smoothing: Tensor) -> Tensor:
-    """Smooth the labels of mean cross-entropies `(places,)`, as F.cross_entropy does.
+    """Compute the mean cross-entropies with smoothed labels, `(places,)`, as F.cross_entropy does.
 
     Args:
         losses: each place's mean cross-entropy without smoothing.

@@ -13,8 +13,8 @@ def _make_eager(kind: type[Kind]) -> type[Kind]:
 
     torch decorates an optimiser's methods so that its compiler, `torch._dynamo`, leaves them out. The
     decorators import the compiler at the first call. This takes about as long as `import torch` itself, in
-    every process that trains. The subclass has the methods without their decorators. `step` is the only one
-    whose decorator changes a computation, and its replacement does the same: it records no gradients.
+    every process that trains. The subclass has the methods without their decorators. Only the decorator of
+    `step` changes a computation: it switches off the recording of gradients. The new `step` does this, too.
     """
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad", "step")}
     eager = type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(methods["step"])})

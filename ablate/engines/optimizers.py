@@ -21,7 +21,7 @@ class Optimizer:
     """torch.optim's SGD, Adam, AdamW and RMSprop for many networks. Each row is one network's parameters."""
 
     def __init__(self, like: Recipe, parameters: Tensor) -> None:
-        """Make an optimiser for recipes that differ from `like` only in what `reset` reads.
+        """Make an optimiser for recipes that differ from `like` only in the settings that `reset` reads.
 
         A recipe with `gradient_clip` 0 clips nothing. Either all rows or none have such a recipe.
         """

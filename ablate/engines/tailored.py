@@ -18,9 +18,13 @@ from ablate.engines.loop import LoopTrainer
 from ablate.models.googlenet import Inception
 
 LARGEST_POINTWISE_MAP = 64
-"""Pixels. Measured: on 8×8 pixels a product takes half as long, and on 16×16 pixels a quarter longer."""
+"""The most pixels of a map for which a 1×1 convolution becomes a product.
+
+Measured: on 8×8 pixels, a product takes half as long as the convolution; on 16×16 pixels, a quarter longer.
+"""
 LARGEST_MATRIX = 1 << 20
-"""Entries. To write a larger matrix at every step takes longer than the product saves."""
+"""The most entries of a `MapProduct`'s matrix. Writing a larger matrix at every step takes longer than the
+product saves."""
 
 
 class TailoredTrainer(LoopTrainer):
@@ -37,7 +41,7 @@ class TailoredTrainer(LoopTrainer):
 def can_tailor(run: Run, dataset: Dataset, device: torch.device) -> bool:
     """Whether the run's network has a convolution that is faster as a matrix product.
 
-    Networks that users write themselves are not tailored, because their code may read its own layers.
+    Networks that users write themselves are not tailored, because their code can read its own layers.
     """
     if device.type != "cpu" or run.arm.model not in models.MODELS or run.recipe.precision != "float32":
         return False
@@ -86,7 +90,7 @@ class MapProduct(nn.Module):
         self._size = size
         (height, width), (up, left) = size, (convolution.kernel_size[0] // 2, convolution.kernel_size[1] // 2)
         rows, columns = torch.arange(height), torch.arange(width)
-        # The entry of the kernel by which output pixel (i, j) multiplies input pixel (k, l).
+        # For output pixel (i, j) and input pixel (k, l): the entry of the kernel that multiplies the input.
         down = (rows[None, :] - rows[:, None] + up)[:, None, :, None]
         along = (columns[None, :] - columns[:, None] + left)[None, :, None, :]
         self._taps = (down * convolution.kernel_size[1] + along).flatten()
