@@ -68,7 +68,7 @@ def lay_out(study: StudySpec) -> Layout:
             raise StudyError(f"{study.locate('factors')}: two arms have the name '{name}': remove one")
     for name in study.tuning.ranges if study.design != "search" else ():
         if not any(name in make_grid(study, arm).ranges for arm in layout.arms):
-            raise StudyError(f"{study.locate(f'tuning.{name}')}: the condition of its range holds in no arm")
+            raise StudyError(f"{study.locate(f'tuning.{name}')}: no arm meets the condition of its range")
     _refuse_ignored(study, layout.arms)
     _refuse_equal_arms(study, layout.arms)
     for arm in layout.arms:
@@ -96,7 +96,9 @@ def _refuse_ignored(study: StudySpec, arms: Sequence[Arm]) -> None:
         for name in make_grid(study, arm).ranges:
             key = drop_owner(name)
             if belongs_to_recipe(name) and not uses(arm.recipe, key):
-                told = f"arm {arm.name}: {explain_ignored(arm.recipe, key)} in `when`"
+                told = (
+                    f"arm {arm.name}: {explain_ignored(arm.recipe, key)} (`when` limits a range to some arms)"
+                )
                 mistakes.append(f"{study.locate(f'tuning.{name}')}: {told}")
     for name in study.factors if study.design == "search" else ():
         key = drop_owner(name)
@@ -176,7 +178,7 @@ def _lay_out_one_at_a_time(study: StudySpec) -> Layout:
             key = f"factors.{name}.{position}"
             if isinstance(value, ValueWhen):
                 if not value.applies(collect_settings(baseline)):
-                    told = f"the condition {name_arm(value.when)} holds in no arm"
+                    told = f"no arm meets the condition {name_arm(value.when)}"
                     mistakes.append(f"{study.locate(key)}: {told}, because each arm changes only one factor")
                     continue
                 value = value.value

@@ -202,7 +202,10 @@ def test_named_arms_that_cannot_be_built_are_refused(small_file, arms: str, mess
             "takes exactly one value per factor, and it must differ from the baseline's",
         ),
         (["factors={pooling: [avg, max], activation: [rleu]}", "design=factorial"], "did you mean 'relu'"),
-        (["factors={pooling: [{value: max, when: {conv_layers: 3}}]}"], "holds in no arm"),
+        (
+            ["factors={pooling: [{value: max, when: {conv_layers: 3}}]}"],
+            "no arm meets the condition conv_layers=3",
+        ),
         (["factors={pooling: [{value: max, when: {conv_layer: 3}}]}"], "did you mean 'conv_layers'"),
         (["tuning.learning_rate.when={optimiser: adam}"], "did you mean 'optimizer'"),
         (["factors={pooling: [avg, max], train_images: [null, 100000]}"], "validation leaves only 1,197"),
@@ -214,7 +217,7 @@ def test_named_arms_that_cannot_be_built_are_refused(small_file, arms: str, mess
             ],
             "no conditions",
         ),
-        (["tuning.learning_rate.when={optimizer: sgd}"], "the condition of its range holds in no arm"),
+        (["tuning.learning_rate.when={optimizer: sgd}"], "no arm meets the condition of its range"),
         (["recipe.train_images=1300"], "recipe.train_images: 1,300: validation leaves only 1,197"),
         (
             [

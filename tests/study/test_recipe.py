@@ -41,7 +41,7 @@ REFUSED = {
     "labels of no class": (["recipe.label_smoothing=1"], r"recipe\.label_smoothing: 1: .*less than 1"),
     "a negative norm": (["recipe.gradient_clip=-1"], r"recipe\.gradient_clip: -1: .*greater than or equal to 0"),
     "a norm that is no number": (["recipe.gradient_clip=null"], r"recipe\.gradient_clip: None: input should be a valid number"),
-    "a tuned key that the schedule ignores": (["tuning={trials: 3, step_factor: {low: 0.1, high: 0.5}}"], r"tuning\.step_factor: arm baseline: the schedule constant ignores step_factor: .* use step in `when`"),
+    "a tuned key that the schedule ignores": (["tuning={trials: 3, step_factor: {low: 0.1, high: 0.5}}"], r"tuning\.step_factor: arm baseline: the schedule constant ignores step_factor: .* use step \(`when` limits a range to some arms\)"),
     "a factor of a search that no schedule uses": (["design=search", "factors={step_factor: [0.1, 0.5], schedule: [constant, cosine]}"], r"factors\.step_factor: the schedule constant ignores step_factor"),
 }  # fmt: skip
 
