@@ -9,6 +9,7 @@ from ablate.design.runs import Run
 from ablate.devices.device import is_accelerator
 from ablate.engines.lanes import LanesTrainer, reason_against
 from ablate.engines.loop import LoopTrainer
+from ablate.engines.measured_choice import SMALLEST_MEASURED, is_lanes_slower
 from ablate.engines.tailored import TailoredTrainer, can_tailor
 from ablate.engines.training import Trainer
 
@@ -16,17 +17,30 @@ from ablate.engines.training import Trainer
 def choose_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
     """Choose the fastest engine that trains the run exactly. The torch loop engine can train any run.
 
+    For a large network that lanes can train, a short measurement decides. Its answer is kept.
     If the environment variable `ABLATE_ENGINE` is `loop` or `cohort`, the torch loop engine is chosen. With
     `cohort`, this function is called only for runs that cannot train in a cohort.
     """
     forced = os.environ.get("ABLATE_ENGINE") in ("loop", "cohort")
     if forced:
         return LoopTrainer(run, dataset, device)
-    if reason_against(run, dataset, device) is None:
-        return LanesTrainer(run, dataset, device)
-    if can_tailor(run, dataset, device):
-        return TailoredTrainer(run, dataset, device)
-    return LoopTrainer(run, dataset, device)
+    if reason_against(run, dataset, device) is not None:
+        return _make_torch_trainer(run, dataset, device)
+    lanes = LanesTrainer(run, dataset, device)
+    large = sum(parameter.numel() for parameter in lanes.model.parameters()) >= SMALLEST_MEASURED
+    if large and is_lanes_slower(
+        run,
+        dataset,
+        make_lanes=lambda: LanesTrainer(run, dataset, device),
+        make_other=lambda: _make_torch_trainer(run, dataset, device),
+    ):
+        return _make_torch_trainer(run, dataset, device)
+    return lanes
+
+
+def _make_torch_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
+    kind = TailoredTrainer if can_tailor(run, dataset, device) else LoopTrainer
+    return kind(run, dataset, device)
 
 
 def trains_in_cohorts(device: torch.device) -> bool:

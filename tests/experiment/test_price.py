@@ -74,7 +74,7 @@ def test_what_the_lanes_engine_trains_needs_no_word(small, monkeypatch: pytest.M
         pytest.skip("no lanes engine here")
     assert [arm.reason_for_loop is None for arm in priced.arms] == [True, True, False, False]
     assert priced.engines_in_words == [
-        "the torch loop, not the faster lanes engine, trains precision=bfloat16; "
+        "the torch loop, not the lanes engine, trains precision=bfloat16; "
         "precision=bfloat16,pooling=max: it does not compute in bfloat16"
     ]
     assert replace(priced, arms=priced.arms[:1]).engines_in_words == []

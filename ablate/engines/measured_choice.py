@@ -1,0 +1,98 @@
+"""Which engine trains a large network faster on this machine: a short measurement, made once and kept."""
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from ablate import models
+from ablate.cache import locate_cache
+from ablate.data.loading import Dataset
+from ablate.design.runs import Run
+from ablate.engines.lanes_library import load_library
+from ablate.engines.training import Trainer
+from ablate.seeds import seeded_streams
+from ablate.torch_settings import keep_torch_settings
+
+SMALLEST_MEASURED = 300_000
+"""Parameters. Lanes trains every smaller network of our studies faster, so nothing is measured for them."""
+LEAST_GAIN = 1.1
+"""Another engine must be this many times as fast as lanes. Otherwise lanes trains the network."""
+WARM_STEPS, TIMED_STEPS = 2, 4
+
+
+def is_lanes_slower(
+    run: Run, dataset: Dataset, make_lanes: Callable[[], Trainer], make_other: Callable[[], Trainer]
+) -> bool:
+    """Whether the other engine trains the run's network faster than lanes on one core.
+
+    Lanes reads all weights anew for every few examples. If the weights do not fit the core's cache, a matrix
+    product of the whole batch is faster. The answer is kept in the user's cache folder, so all processes
+    choose the same engine, also when a study goes on later.
+
+    Args:
+        run: a run that lanes can train.
+        dataset: the run's images, on the CPU.
+        make_lanes, make_other: make the two engines for this run. They are called only to measure.
+    """
+    kept = locate_cache() / "engines" / f"{_make_key(run, dataset)}.txt"
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(kept.with_suffix(".lock")):  # one process measures while others wait
+            if not kept.exists():
+                _write_whole(kept, f"{_measure_gain(run, dataset, make_lanes, make_other):.3f}\n")
+            return float(kept.read_text(encoding="utf-8")) > LEAST_GAIN
+    except (OSError, NotImplementedError, ValueError):
+        # Without a place to keep the answer, processes could choose different engines.
+        return False
+
+
+def _make_key(run: Run, dataset: Dataset) -> str:
+    """Name a measurement: by the network, the batches, the optimiser, and the versions of the engines."""
+    library = load_library()
+    identity = [
+        library if isinstance(library, str) else Path(library._name).stem,
+        torch.__version__,
+        torch.backends.cpu.get_cpu_capability(),
+        run.arm.model,
+        models.fingerprint(run.arm.model),
+        # How many units are dropped makes no difference to the speed, and it can be tuned.
+        {name: bool(value) if name == "dropout" else value for name, value in run.keywords.items()},
+        run.recipe.batch_size,
+        run.recipe.optimizer,
+        list(dataset.images.shape[1:]),
+        len(dataset.classes),
+    ]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _measure_gain(
+    run: Run, dataset: Dataset, make_lanes: Callable[[], Trainer], make_other: Callable[[], Trainer]
+) -> float:
+    """Return how many times as fast as lanes the other engine trains, from a few steps in alternation."""
+    size = min(run.recipe.batch_size, len(dataset.labels))
+    batches = torch.randperm(len(dataset.labels), generator=torch.Generator().manual_seed(0)).split(size)
+    seconds: dict[str, list[float]] = {}
+    with keep_torch_settings(), seeded_streams(run.seed, "measured choice"):
+        torch.set_num_threads(1)
+        trainers = {"lanes": make_lanes(), "other": make_other()}
+        for number in range(WARM_STEPS + TIMED_STEPS):
+            for name, trainer in trainers.items():
+                # The thread's processor time does not grow while another process uses the core.
+                started = time.thread_time()
+                trainer.step(batches[number % max(1, len(batches) - 1)])
+                seconds.setdefault(name, []).append(time.thread_time() - started)
+    return min(seconds["lanes"][WARM_STEPS:]) / min(seconds["other"][WARM_STEPS:])
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file. It gets its name only once it is complete, because the process could be killed before."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        whole = Path(scratch, path.name)
+        whole.write_text(text, encoding="utf-8")
+        whole.replace(path)
