@@ -17,7 +17,7 @@ from ablate.engines.training import Trainer
 def choose_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
     """Choose the fastest engine that trains the run exactly. The torch loop engine can train any run.
 
-    For a large network that lanes can train, a short measurement decides. Its answer is kept.
+    For a large network that lanes can train, a short measurement decides. Its answer is stored.
     If the environment variable `ABLATE_ENGINE` is `loop` or `cohort`, the torch loop engine is chosen. With
     `cohort`, this function is called only for runs that cannot train in a cohort.
     """

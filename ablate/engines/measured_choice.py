@@ -20,7 +20,7 @@ from ablate.seeds import seeded_streams
 from ablate.torch_settings import keep_torch_settings
 
 SMALLEST_MEASURED = 300_000
-"""Parameters. Lanes trains every smaller network of our studies faster, so nothing is measured for them."""
+"""The fewest parameters of a network that is measured. Lanes trains our studies' smaller networks faster."""
 LEAST_GAIN = 1.1
 """Another engine must be this many times as fast as lanes. Otherwise lanes trains the network."""
 WARM_STEPS, TIMED_STEPS = 2, 4
@@ -31,14 +31,15 @@ def is_lanes_slower(
 ) -> bool:
     """Whether the other engine trains the run's network faster than lanes on one core.
 
-    Lanes reads all weights anew for every few examples. If the weights do not fit the core's cache, a matrix
-    product of the whole batch is faster. The answer is kept in the user's cache folder, so all processes
-    choose the same engine, also when a study goes on later.
+    Lanes reads all weights again for each small group of examples. If the weights do not fit into the core's
+    cache, a matrix product of the whole batch is faster. The answer is stored in the user's cache folder. So
+    all processes choose the same engine, also when a study continues later.
 
     Args:
         run: a run that lanes can train.
         dataset: the run's images, on the CPU.
-        make_lanes, make_other: make the two engines for this run. They are called only to measure.
+        make_lanes, make_other: functions that make the two engines for this run. They are called only if the
+            cache folder has no answer.
     """
     kept = locate_cache() / "engines" / f"{_make_key(run, dataset)}.txt"
     try:
@@ -61,7 +62,7 @@ def _make_key(run: Run, dataset: Dataset) -> str:
         torch.backends.cpu.get_cpu_capability(),
         run.arm.model,
         models.fingerprint(run.arm.model),
-        # How many units are dropped makes no difference to the speed, and it can be tuned.
+        # The probability of dropout does not change the speed, and it can be tuned.
         {name: bool(value) if name == "dropout" else value for name, value in run.keywords.items()},
         run.recipe.batch_size,
         run.recipe.optimizer,
@@ -74,7 +75,7 @@ def _make_key(run: Run, dataset: Dataset) -> str:
 def _measure_gain(
     run: Run, dataset: Dataset, make_lanes: Callable[[], Trainer], make_other: Callable[[], Trainer]
 ) -> float:
-    """Return how many times as fast as lanes the other engine trains, from a few steps in alternation."""
+    """Measure how many times as fast as lanes the other engine trains. Both make a few steps, alternately."""
     size = min(run.recipe.batch_size, len(dataset.labels))
     batches = torch.randperm(len(dataset.labels), generator=torch.Generator().manual_seed(0)).split(size)
     seconds: dict[str, list[float]] = {}
