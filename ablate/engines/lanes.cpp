@@ -21,6 +21,7 @@
 #include "lanes_optimizer.h"
 #include "lanes_pooling.h"
 #include "lanes_products.h"
+#include "lanes_stopwatch.h"
 
 // While an object of this type exists, the CPU treats subnormal floats as zero. Saturated units produce many
 // subnormal floats, and each of them costs a hundred cycles. The destructor restores the mode for
@@ -54,7 +55,9 @@ static void apply_dropout(const Layer &layer, const Examples &examples, int grou
 template <bool LEARN>
 static void forward(const Network &network, const Examples &examples, int group, int begin, int end) {
   const int slot = LEARN ? group : 0;  // evaluation needs no memory of earlier groups
+  int64_t *times = LEARN ? network.nanoseconds : nullptr;
   if (begin < 0) {
+    Stopwatch running(times, 0, LOAD);
     load_images(network, examples, group, network.first_input + slot * network.layers[0].input_step);
   }
   for (int i = begin < 0 ? 0 : begin; i <= end && i < network.count; i++) {
@@ -62,11 +65,11 @@ static void forward(const Network &network, const Examples &examples, int group,
     if (i != begin) {
       Layer unnormed = layer;
       if (layer.unnormed) unnormed.z = layer.unnormed;
-      compute_pre_activations(unnormed);
+      measure(times, i, PRODUCTS, [&] { compute_pre_activations(unnormed); });
     }
     if (i == end) return;
-    if (layer.channels) normalize<LEARN>(layer);
-    activate<LEARN>(layer);
+    if (layer.channels) measure(times, i, NORMALIZE, [&] { normalize<LEARN>(layer); });
+    measure(times, i, ACTIVATE, [&] { activate<LEARN>(layer); });
     if (LEARN && layer.dropout) apply_dropout(layer, examples, group);
   }
 }
@@ -119,17 +122,22 @@ static Score compute_score(const Network &network, const Examples &examples, int
 // the gradients with respect to its normalised pre-activations are computed.
 static void backward(const Network &network, const Examples &examples, int group, int begin, int end) {
   const V present = find_present(examples.batch_size, group);
+  int64_t *times = network.nanoseconds;
   for (int i = end < network.count ? end : network.count - 1; i >= begin && i >= 0; i--) {
     const Layer layer = select_group(network.layers[i], group);
-    if (i != end) compute_pre_activation_gradients(layer);
-    if (i == begin) return add_to_gradient_sums(layer);
-    if (layer.channels) propagate_through_norm(layer, examples.batch_size, present);
-    if (layer.pixels == 1) {
-      store_for_batch(layer, group, count_groups(examples));
-    } else {
-      add_weight_gradients(layer);
+    if (i != end) measure(times, i, SLOPES, [&] { compute_pre_activation_gradients(layer); });
+    if (i == begin) return measure(times, i, NORMALIZE, [&] { add_to_gradient_sums(layer); });
+    if (layer.channels) {
+      measure(times, i, NORMALIZE, [&] { propagate_through_norm(layer, examples.batch_size, present); });
     }
-    if (layer.input_gradient) compute_input_gradients(layer);
+    measure(times, i, WEIGHTS, [&] {
+      if (layer.pixels == 1) {
+        store_for_batch(layer, group, count_groups(examples));
+      } else {
+        add_weight_gradients(layer);
+      }
+    });
+    if (layer.input_gradient) measure(times, i, INPUTS, [&] { compute_input_gradients(layer); });
   }
 }
 
@@ -157,6 +165,7 @@ static int compute_up_to_last_norm(const Network &network, const Examples &examp
     if (!network.layers[i].channels) continue;
     for (int group = 0; group < count_groups(examples); group++) {
       forward<true>(network, examples, group, begin, i);
+      Stopwatch running(network.nanoseconds, i, NORMALIZE);
       add_to_statistics(select_group(network.layers[i], group), group,
                         find_present(examples.batch_size, group));
     }
@@ -174,14 +183,19 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
                           double *totals) {
   if (!in_bounds(*network, *examples)) return 0;
   FlushDenormals flush;
-  for (int i = 0; i < network->count; i++) prepare_weights(network->layers[i]);
+  int64_t *times = network->nanoseconds;
+  for (int i = 0; i < network->count; i++) {
+    measure(times, i, PREPARE, [&] { prepare_weights(network->layers[i]); });
+  }
   memset(network->gradients, 0, sizeof(float) * network->parameter_count);
   const int groups = count_groups(*examples);
   // Each group passes through the layers up to the next batch normalisation, then the next group.
   const int last = compute_up_to_last_norm(*network, *examples);
   for (int group = 0; group < groups; group++) {
     forward<true>(*network, *examples, group, last, network->count);
-    Score result = compute_score(*network, *examples, group, optimizer->label_smoothing);
+    Score result;
+    measure(times, network->count - 1, SCORE,
+            [&] { result = compute_score(*network, *examples, group, optimizer->label_smoothing); });
     totals[0] += result.loss;
     for (int lane = 0; lane < LANES; lane++) totals[1] -= result.right[lane];
     backward(*network, *examples, group, last, network->count);
@@ -193,10 +207,13 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
     end = begin;
   }
   for (int i = 0; i < network->count; i++) {
-    if (network->layers[i].pixels == 1) add_dense_gradients(network->layers[i], groups);
+    if (network->layers[i].pixels > 1) continue;
+    measure(times, i, WEIGHTS, [&] { add_dense_gradients(network->layers[i], groups); });
   }
-  update(*optimizer, network->parameters, network->gradients, network->first_moment, network->second_moment,
-         network->parameter_count);
+  measure(times, 0, UPDATE, [&] {
+    update(*optimizer, network->parameters, network->gradients, network->first_moment, network->second_moment,
+           network->parameter_count);
+  });
   return 1;
 }
 

@@ -1,5 +1,7 @@
 """The lanes engine trains LeNet-like networks on one CPU core in C++, with one example per SIMD lane."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -7,7 +9,7 @@ from ablate.data.loading import Dataset
 from ablate.design.runs import Run
 from ablate.engines.augmentation import CROP_PADDING, Augmentation
 from ablate.engines.lanes_blocks import split_into_blocks
-from ablate.engines.lanes_library import Examples, Optimizer, load_library
+from ablate.engines.lanes_library import PARTS, Examples, Optimizer, load_library
 from ablate.engines.lanes_tables import Memory, describe_network
 from ablate.engines.loop import build_initial_model
 from ablate.engines.optimizers import RULES
@@ -106,6 +108,15 @@ class LanesTrainer:
     def set_rate(self, rate: float) -> None:
         """Use this learning rate in the following steps."""
         self._optimizer.learning_rate = rate
+
+    def time_parts(self, batches: Sequence[Tensor]) -> Tensor:
+        """Make a step on each batch. Return the wall nanoseconds of each part, `(steps, layers, PARTS)`."""
+        times = torch.zeros(len(batches), len(self._layers), len(PARTS), dtype=torch.int64)
+        for batch, row in zip(batches, times, strict=True):
+            self._network.nanoseconds = row.data_ptr()
+            self.step(batch)
+        self._network.nanoseconds = None
+        return times
 
     def reset(self) -> None:
         """Set the running totals to zero."""

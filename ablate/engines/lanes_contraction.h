@@ -7,11 +7,11 @@
 
 // The sizes of register tiles. ROWS * COLUMNS sums, COLUMNS operands and one factor fill the 32 registers of
 // AVX-512 or the 16 registers of AVX2. A tile with a single column has TALL rows, because many rows hide the
-// latency of an addition. Minimal filtering has up to PRODUCT_SUMS sums and needs one operand at a time.
+// latency of an addition.
 #ifdef __AVX512F__
-enum { ROWS = 4, COLUMNS = 6, TALL = 24, PRODUCT_SUMS = 28 };
+enum { ROWS = 4, COLUMNS = 6, TALL = 24 };
 #else
-enum { ROWS = 2, COLUMNS = 5, TALL = 10, PRODUCT_SUMS = 12 };
+enum { ROWS = 2, COLUMNS = 5, TALL = 10 };
 #endif
 
 struct Span {
@@ -28,7 +28,7 @@ static INLINE void contract(Span rows, Span columns, int terms, Left left, Right
   for (int n = columns.begin; n < n_edge; n += WIDTH) {
     for (int m = rows.begin; m < m_edge; m += HEIGHT) {
       V sums[HEIGHT][WIDTH] = {};
-      for (int i = 0; i < terms; i++) {
+      _Pragma("GCC unroll 4") for (int i = 0; i < terms; i++) {
         V operand[WIDTH];
         UNROLL_FOR(int b = 0; b < WIDTH; b++) operand[b] = right(n + b, i);
         UNROLL_FOR(int a = 0; a < HEIGHT; a++) {

@@ -1,184 +1,198 @@
 // Computes a convolution layer by minimal filtering of its rows: forward pass and gradients.
 #pragma once
 
-#include <type_traits>
-
 #include "lanes_contraction.h"
 #include "lanes_layer.h"
 #include "lanes_row_filtering.h"
 
-// The number of channels whose products fit into the registers together.
-constexpr int choose_block(int products) { return PRODUCT_SUMS / products < 4 ? PRODUCT_SUMS / products : 4; }
+// The number of output values whose products are kept together between the multiplication and the transform
+// back: two register tiles.
+enum { CHUNK = 2 * COLUMNS };
+// The number of output channels whose weight gradients are kept together.
+enum { OUT_BLOCK = 4 };
 
-// Divides `count` channels into blocks of BLOCK channels, then of half as many, and so on. Calls
-// body(first, width) for each block: `first` is its first channel, and `width` is its number of channels. The
-// data of a block are contiguous, and begin at `first` times the size of one channel.
-template <int BLOCK, class Body>
-static INLINE void in_blocks(int count, Body body, int first = 0) {
-  for (; first + BLOCK <= count; first += BLOCK) body(first, std::integral_constant<int, BLOCK>());
-  if constexpr (BLOCK > 1) {
-    if (first < count) in_blocks<BLOCK / 2>(count, body, first);
-  }
+// The two matrix products of minimal filtering. They are no templates of the kernel size, because each of
+// them takes the compiler seconds.
+
+// Computes products[m * CHUNK + n - columns.begin] = sum over i of factors[i * rows + m] * inputs[tap[i] +
+// n].
+static void multiply_taps(int rows, Span columns, int terms, const float *factors, const V *inputs,
+                          const int32_t *tap, V *products) {
+  contract<ROWS, COLUMNS>(
+      {0, rows}, columns, terms,  //
+      [&](int m, int i) { return factors[i * rows + m]; }, [&](int n, int i) { return inputs[tap[i] + n]; },
+      [&](int m, int n, V sum) { products[m * CHUNK + n - columns.begin] = sum; });
+}
+
+// Computes products[(m * columns + n) * step] = sum over i of left[m * left_row + i] * right[start[n] + i].
+template <int WIDTH>
+static void multiply_rows(int rows, int columns, int terms, const V *left, int left_row, const V *right,
+                          const int32_t *start, V *products, int step) {
+  contract<ROWS, WIDTH>(
+      {0, rows}, {0, columns}, terms,  //
+      [&](int m, int i) { return left[m * left_row + i]; }, [&](int n, int i) { return right[start[n] + i]; },
+      [&](int m, int n, V sum) { products[(m * columns + n) * step] = sum; });
 }
 
 // A convolution with a K x K kernel.
+//
+// Each of the products of Row<K> is one matrix product over channels and kernel rows. So the transformed
+// inputs, gradients and weights are stored by product, and the contraction in register tiles computes one
+// product for many channels and pairs of outputs. All rows of a channel are adjacent in memory, so pair n of
+// the rows from `row` on lies n vectors after the first pair of `row`.
 template <int K>
 struct Filtering {
-  enum { PRODUCTS = Row<K>::PRODUCTS, BLOCK = choose_block(PRODUCTS) };
+  enum { PRODUCTS = Row<K>::PRODUCTS };
   const Layer &layer;
-  const int channels = layer.taps / (K * K);
+  const int channels = layer.taps / (K * K), outs = layer.outs;
   const int width = layer.width, height = layer.pixels / layer.width;
   const int pairs = (width + 1) / 2;  // pairs of outputs in a row; for an odd width, the last pair has one
   const int input_width = width + K - 1, input_height = height + K - 1;
+  // Rows of zeros above and below the gradients, as in lanes_tables.py. With them, more rows of inputs have
+  // gradients of all kernel rows.
+  const int margin = layer.padding > 0 && layer.padding < K - 1 ? K - 1 - layer.padding : 0;
+  const int gradient_height = height + 2 * margin;
 
-  // Transforms the weights, once per training step. Layout: [block of outs][channel, kernel row][product][out
-  // in the block]. The backward pass has its own copy, in which channels and outs are exchanged.
+  // Transforms the weights, once per training step. Layout: [product][kernel row, channel][out]. The backward
+  // pass has its own copy, in which channels and outs are exchanged.
   void transform_weights() const {
-    in_blocks<BLOCK>(layer.outs, [&](int first, auto block) {
-      enum { WIDTH = decltype(block)::value };
-      float *u = layer.row_weights + first * channels * K * PRODUCTS;
-      for (int r = 0; r < channels * K; r++, u += PRODUCTS * WIDTH) {
-        for (int i = 0; i < WIDTH; i++) Row<K>::transform_weights(weights_at(first + i, r), u + i, WIDTH);
-      }
-    });
-    if (!layer.input_gradient) return;
-    in_blocks<BLOCK>(channels, [&](int first, auto block) {
-      enum { WIDTH = decltype(block)::value };
-      float *u = layer.row_weights_back + first * layer.outs * K * PRODUCTS;
-      for (int o = 0; o < layer.outs; o++) {
-        for (int ky = 0; ky < K; ky++, u += PRODUCTS * WIDTH) {
-          for (int i = 0; i < WIDTH; i++)
-            Row<K>::transform_weights(weights_at(o, (first + i) * K + ky), u + i, WIDTH);
+    const int size = K * channels * outs;
+    for (int ky = 0; ky < K; ky++) {
+      for (int c = 0; c < channels; c++) {
+        for (int o = 0; o < outs; o++) {
+          const float *weights = layer.weight + o * layer.taps + (c * K + ky) * K;
+          Row<K>::transform_weights(weights, layer.row_weights + (ky * channels + c) * outs + o, size);
+          if (!layer.input_gradient) continue;
+          Row<K>::transform_weights(weights, layer.row_weights_back + (ky * outs + o) * channels + c, size);
         }
       }
-    });
+    }
   }
 
   void compute_pre_activations() const {
-    V *v = layer.row_inputs;  // [channel, input row, pair, product]
-    for (int row = 0; row < channels * input_height; row++) {
-      const V *d = layer.input + row * input_width;
-      for (int t = 0; t < pairs; t++, d += 2, v += PRODUCTS) Row<K>::transform_inputs(d, v);
-    }
-    for (int y = 0; y < height; y++) {
-      const Span kernel_rows = skip_padding(y, K);
-      for (int t = 0; t < pairs; t++) {
-        in_blocks<BLOCK>(layer.outs, [&](int first, auto block) {
-          enum { WIDTH = decltype(block)::value };
-          V sums[WIDTH][PRODUCTS] = {};
-          for (int c = 0; c < channels; c++) {
-            const float *factors = layer.row_weights + (first * channels + c * WIDTH) * K * PRODUCTS;
-            const V *operands = layer.row_inputs + ((c * input_height + y) * pairs + t) * PRODUCTS;
-            for (int ky = kernel_rows.begin; ky < kernel_rows.end; ky++) {
-              const float *factor = factors + ky * PRODUCTS * WIDTH;
-              const V *operand = operands + ky * pairs * PRODUCTS;
-              UNROLL_FOR(int f = 0; f < PRODUCTS; f++) {
-                UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][f] += factor[f * WIDTH + i] * operand[f];
-              }
-            }
-          }
-          UNROLL_FOR(int i = 0; i < WIDTH; i++) {
-            V *z = layer.z + (first + i) * layer.pixels + y * width + 2 * t, y1;
-            Row<K>::make_outputs(sums[i], splat(layer.bias[first + i]), z, &y1);
-            if (2 * t + 1 < width) z[1] = y1;
-          }
-        });
+    transform_inputs();
+    const int terms = K * channels, count = height * pairs;
+    V *products = layer.row_products;
+    for (int begin = 0; begin < count; begin += CHUNK) {
+      const int end = begin + CHUNK < count ? begin + CHUNK : count;
+      for (int f = 0; f < PRODUCTS; f++) {
+        multiply_taps(outs, {begin, end}, terms, layer.row_weights + f * terms * outs,
+                      layer.row_inputs + f * input_plane(), layer.row_tap, products + f * outs * CHUNK);
+      }
+      for (int o = 0; o < outs; o++) {
+        const V bias = splat(layer.bias[o]);
+        for (int n = begin, y = begin / pairs, t = begin % pairs; n < end; n++) {
+          V m[PRODUCTS], *z = layer.z + o * layer.pixels + y * width + 2 * t, second;
+          UNROLL_FOR(int f = 0; f < PRODUCTS; f++) m[f] = products[(f * outs + o) * CHUNK + n - begin];
+          Row<K>::make_outputs(m, bias, z, &second);
+          if (2 * t + 1 < width) z[1] = second;
+          if (++t == pairs) t = 0, y++;
+        }
       }
     }
   }
 
+  // Needs the gradients that add_weight_gradients has transformed.
   void compute_input_gradients() const {
     memset(layer.input_gradient, 0, sizeof(V) * layer.input_size);
-    for (int row = layer.padding; row < input_height - layer.padding; row++) {
-      const int ky_begin = row < height ? 0 : row - height + 1, ky_end = row < K ? row + 1 : K;
-      for (int t = 0; t < pairs; t++) {
-        in_blocks<BLOCK>(channels, [&](int first, auto block) {
-          enum { WIDTH = decltype(block)::value };
-          V sums[WIDTH][PRODUCTS] = {};
-          for (int o = 0; o < layer.outs; o++) {
-            const float *u = layer.row_weights_back + (first * layer.outs + o * WIDTH) * K * PRODUCTS;
-            const V *dz = layer.z + o * layer.pixels + row * width + 2 * t;
-            for (int ky = ky_begin; ky < ky_end; ky++) {
-              const float *factor = u + ky * PRODUCTS * WIDTH;
-              V dy0, dy1, gradient[PRODUCTS];
-              load_pair(dz - ky * width, t, &dy0, &dy1);
-              Row<K>::transform_gradients(dy0, dy1, gradient);
-              UNROLL_FOR(int f = 0; f < PRODUCTS; f++) {
-                UNROLL_FOR(int i = 0; i < WIDTH; i++) sums[i][f] += factor[f * WIDTH + i] * gradient[f];
-              }
-            }
-          }
-          UNROLL_FOR(int i = 0; i < WIDTH; i++) {
-            Row<K>::add_input_gradients(
-                sums[i], layer.input_gradient + ((first + i) * input_height + row) * input_width + 2 * t);
-          }
-        });
+    const int end = input_height - layer.padding;
+    for (int first = layer.padding, last; first < end; first = last) {
+      const Span kernel_rows = find_kernel_rows(first);
+      for (last = first + 1; last < end; last++) {
+        const Span others = find_kernel_rows(last);
+        if (others.begin != kernel_rows.begin || others.end != kernel_rows.end) break;
+      }
+      for (int begin = first * pairs; begin < last * pairs; begin += CHUNK) {
+        add_input_gradients({begin, begin + CHUNK < last * pairs ? begin + CHUNK : last * pairs},
+                            kernel_rows);
       }
     }
   }
 
-  // The inputs are transformed again for every few output channels. So five weights are computed as three
-  // weights and a pair here: this needs seven products instead of six, but its transform is much cheaper.
   void add_weight_gradients() const {
-    using ThreeAndPairs = Row<K, 3>;
-    enum { PRODUCTS = ThreeAndPairs::PRODUCTS };
-    // The sums and the transformed inputs share the registers.
-    enum { SUMS = (PRODUCT_SUMS + 4) / 2, OUTS = PRODUCTS > SUMS ? 1 : SUMS / PRODUCTS };
-    in_blocks<OUTS>(layer.outs, [&](int first, auto block) {
-      enum { WIDTH = decltype(block)::value };
-      AdjacentLaneSums lane_sums[WIDTH];
-      for (int i = 0; i < WIDTH; i++) lane_sums[i].target = layer.weight_gradient + (first + i) * layer.taps;
-      for (int r = 0; r < channels * K; r++) {
-        V sums[WIDTH][PRODUCTS] = {};
-        const V *d = layer.input + (r / K * input_height + r % K) * input_width;
-        const Span rows = skip_padding(r % K, height);
-        for (int y = rows.begin; y < rows.end; y++) {
-          const V *dz = layer.z + first * layer.pixels + y * width;
-          for (int t = 0; t < pairs; t++) {
-            V v[PRODUCTS];
-            ThreeAndPairs::transform_inputs(d + y * input_width + 2 * t, v);
-            UNROLL_FOR(int i = 0; i < WIDTH; i++) {
-              V dy0, dy1;
-              load_pair(dz + i * layer.pixels + 2 * t, t, &dy0, &dy1);
-              // These are the products with the results of Row::transform_gradients. Each sum or difference
-              // is computed just before its use. When all were computed first, the registers did not suffice,
-              // and the whole training step took 3 % longer.
-              sums[i][0] += v[0] * dy0;
-              sums[i][3] += v[3] * dy1;
-              UNROLL_FOR(int f = 4; f < PRODUCTS; f += 3) {
-                sums[i][f] += v[f] * dy0;
-                sums[i][f + 2] += v[f + 2] * dy1;
-              }
-              V sum = dy0 + dy1;
-              sums[i][1] += v[1] * sum;
-              UNROLL_FOR(int f = 4; f < PRODUCTS; f += 3) sums[i][f + 1] += v[f + 1] * sum;
-              V difference = dy0 - dy1;
-              sums[i][2] += v[2] * difference;
-            }
-          }
-        }
-        UNROLL_FOR(int i = 0; i < WIDTH; i++) {
-          V g[K];
-          ThreeAndPairs::make_weight_gradients(sums[i], g);
-          for (int k = 0; k < K; k++) lane_sums[i].add(g[k]);
-        }
+    if (layer.input_step) transform_inputs();  // another group has used the memory since the forward pass
+    transform_gradients();
+    const int columns = K * channels;
+    AdjacentLaneSums lane_sums;
+    lane_sums.target = layer.weight_gradient;
+    for (int begin = 0; begin < outs; begin += OUT_BLOCK) {
+      const int end = begin + OUT_BLOCK < outs ? begin + OUT_BLOCK : outs;
+      for (int f = 0; f < PRODUCTS; f++) {
+        const int row = gradient_height * pairs;
+        const V *gradients = layer.row_gradients + f * gradient_plane() + begin * row + margin * pairs;
+        const V *inputs = layer.row_inputs + f * input_plane();
+        auto multiply = columns % COLUMNS == 1 ? multiply_rows<COLUMNS - 1> : multiply_rows<COLUMNS>;
+        multiply(end - begin, columns, height * pairs, gradients, row, inputs, layer.row_start,
+                 layer.row_products + f, PRODUCTS);
       }
-      for (int i = 0; i < WIDTH; i++) lane_sums[i].flush();
-    });
+      const V *products = layer.row_products;
+      for (int r = 0; r < (end - begin) * columns; r++, products += PRODUCTS) {
+        V g[K];
+        Row<K>::make_weight_gradients(products, g);
+        for (int k = 0; k < K; k++) lane_sums.add(g[k]);
+      }
+    }
+    lane_sums.flush();
   }
 
  private:
-  const float *weights_at(int o, int row) const { return layer.weight + o * layer.taps + row * K; }
+  int input_plane() const { return channels * input_height * pairs; }
+  int gradient_plane() const { return outs * gradient_height * pairs; }
 
-  // Of the `count` input rows from `first` on, finds those that are not padding. Counts them from `first`.
-  Span skip_padding(int first, int count) const {
-    int begin = layer.padding - first, end = input_height - layer.padding - first;
-    return {begin > 0 ? begin : 0, end < count ? end : count};
+  // Layout: [product][channel, input row, pair].
+  void transform_inputs() const {
+    const int plane = input_plane();
+    V *target = layer.row_inputs;
+    for (int row = 0; row < channels * input_height; row++) {
+      const V *d = layer.input + row * input_width;
+      for (int t = 0; t < pairs; t++, d += 2, target++) {
+        V v[PRODUCTS];
+        Row<K>::transform_inputs(d, v);
+        UNROLL_FOR(int f = 0; f < PRODUCTS; f++) target[f * plane] = v[f];
+      }
+    }
   }
 
-  // Loads the gradients of output pair t. In a row of odd width, the last pair has no second output.
-  INLINE void load_pair(const V *dz, int t, V *dy0, V *dy1) const {
-    *dy0 = dz[0];
-    *dy1 = 2 * t + 1 < width ? dz[1] : V{};
+  // Layout: [product][out, row, pair], with `margin` rows of zeros above and below. In a row of odd width,
+  // the last pair has no second output.
+  void transform_gradients() const {
+    const int plane = gradient_plane();
+    for (int o = 0; o < outs; o++) {
+      V *target = layer.row_gradients + (o * gradient_height + margin) * pairs;
+      for (int y = 0; y < height; y++) {
+        const V *dz = layer.z + o * layer.pixels + y * width;
+        for (int t = 0; t < pairs; t++, target++) {
+          V w[PRODUCTS];
+          Row<K>::transform_gradients(dz[2 * t], 2 * t + 1 < width ? dz[2 * t + 1] : V{}, w);
+          UNROLL_FOR(int f = 0; f < PRODUCTS; f++) target[f * plane] = w[f];
+        }
+      }
+    }
+  }
+
+  // Finds the kernel rows that contribute to the gradient of an input row.
+  Span find_kernel_rows(int row) const {
+    const int begin = row - (height + margin) + 1, end = row + margin + 1;
+    return {begin > 0 ? begin : 0, end < K ? end : K};
+  }
+
+  // Adds the gradients of the inputs of some pairs, counted from the first input row on.
+  void add_input_gradients(Span span, Span kernel_rows) const {
+    V *products = layer.row_products;
+    const int skipped = kernel_rows.begin * outs;
+    const int terms = kernel_rows.end * outs - skipped;
+    for (int f = 0; f < PRODUCTS; f++) {
+      multiply_taps(channels, span, terms, layer.row_weights_back + (f * K * outs + skipped) * channels,
+                    layer.row_gradients + f * gradient_plane() + margin * pairs, layer.row_tap_back + skipped,
+                    products + f * channels * CHUNK);
+    }
+    for (int c = 0; c < channels; c++) {
+      for (int n = span.begin, row = n / pairs, t = n % pairs; n < span.end; n++) {
+        V m[PRODUCTS];
+        UNROLL_FOR(int f = 0; f < PRODUCTS; f++) m[f] = products[(f * channels + c) * CHUNK + n - span.begin];
+        Row<K>::add_input_gradients(m, layer.input_gradient + (c * input_height + row) * input_width + 2 * t);
+        if (++t == pairs) t = 0, row++;
+      }
+    }
   }
 };

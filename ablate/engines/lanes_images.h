@@ -19,6 +19,7 @@ struct Network {
   V *logits_gradient;
   float *parameters, *gradients, *first_moment, *second_moment;
   int64_t parameter_count;
+  int64_t *nanoseconds;  // [layer, part]: the time of each part of a step; null: nobody asks for it
 };
 
 struct Examples {

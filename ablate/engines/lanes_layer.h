@@ -41,7 +41,9 @@ struct Layer {
   V *slope;            // [o, q, j]: d output / d z, if not tiled
   V *batch_inputs;     // dense layers: the inputs of the whole batch, [vector of features, example]
   V *batch_gradients;  // dense layers: the gradients by z of the whole batch, [o, group]
-  V *row_inputs;       // minimal filtering: the transformed inputs, see Filtering
+  V *row_inputs, *row_gradients, *row_products;  // minimal filtering: transformed values, see Filtering
+  const int32_t *row_tap, *row_tap_back,
+      *row_start;                         // minimal filtering: distances of the terms, see Filtering
   float *row_weights, *row_weights_back;  // minimal filtering: the transformed weights, see Filtering
   const float *dropout;  // [example, o]: factors of the outputs, 0 or 1 / (1 - p); null without dropout
   // Batch normalisation between the contraction and the activation. All are null without it.

@@ -30,7 +30,21 @@ FLAGS = (
     "-fPIC",
     "-shared",
 )
-COMPILE_TIMEOUT_SECONDS = 120
+COMPILE_TIMEOUT_SECONDS = 600
+
+PARTS = (
+    "prepare",
+    "load",
+    "products",
+    "normalize",
+    "activate",
+    "score",
+    "slopes",
+    "weights",
+    "inputs",
+    "update",
+)
+"""The parts of a training step that lanes_stopwatch.h measures, in its order."""
 
 
 def _list(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
@@ -47,9 +61,8 @@ class Layer(ctypes.Structure):
         + _list(ctypes.c_int32, "tiled max_pooled activation input_size plane")
         + _list(ctypes.c_void_p, "tap pixel window place weight bias weight_gradient bias_gradient")
         + _list(ctypes.c_void_p, "input input_gradient output output_gradient z slope")
-        + _list(
-            ctypes.c_void_p, "batch_inputs batch_gradients row_inputs row_weights row_weights_back dropout"
-        )
+        + _list(ctypes.c_void_p, "batch_inputs batch_gradients row_inputs row_gradients row_products")
+        + _list(ctypes.c_void_p, "row_tap row_tap_back row_start row_weights row_weights_back dropout")
         + _list(ctypes.c_void_p, "unnormed channels norm_weight norm_bias")
         + _list(ctypes.c_void_p, "norm_weight_gradient norm_bias_gradient running_mean running_variance")
         + _list(ctypes.c_void_p, "batches_tracked")
@@ -67,6 +80,7 @@ class Network(ctypes.Structure):
         + _list(ctypes.c_void_p, "image_place changed_images first_input logits logits_gradient")
         + _list(ctypes.c_void_p, "parameters gradients first_moment second_moment")
         + _list(ctypes.c_int64, "parameter_count")
+        + _list(ctypes.c_void_p, "nanoseconds")
     )
 
 

@@ -14,6 +14,8 @@ from ablate.engines.lanes_blocks import Block, Norm, Pool, require_square, split
 from ablate.engines.lanes_library import Layer, Network
 
 IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+FILTER_COLUMNS, FILTER_OUTS = 12, 4
+"""At least CHUNK and OUT_BLOCK of lanes_filtering.h."""
 CHANNEL_FLOATS = 2 * 7
 """The size of `Channel` in lanes_layer.h: seven doubles."""
 FILTER_PRODUCTS = {3: 4, 5: 6, 7: 9}
@@ -220,9 +222,9 @@ def _describe_convolution(
     taps = np.arange(conv.in_channels)[:, None] * source.plane + _grid_positions(spread, spread, source.row)
     corners = _grid_positions(np.arange(output.height) * step, np.arange(output.width) * step, width)
     windows = corners[:, None] + _grid_positions(np.arange(window[0]), np.arange(window[1]), width)
-    filter_size = (
-        kernel if kernel in FILTER_PRODUCTS and stride == dilation == 1 and height * width > 1 else 0
-    )
+    plain = stride == dilation == 1 and height * width > 1
+    # With one input channel, there are too few terms to pay for the transforms.
+    filter_size = kernel if kernel in FILTER_PRODUCTS and plain and conv.in_channels > 1 else 0
     layer = Layer(
         taps=taps.size,
         outs=conv.out_channels,
@@ -242,13 +244,28 @@ def _describe_convolution(
         place=memory.table(output.places()),
     )
     if filter_size:
-        products = FILTER_PRODUCTS[kernel]
-        rows, pairs = conv.in_channels * (height + kernel - 1), -(-width // 2)
-        layer.row_inputs = memory.vectors(rows * pairs * products)
-        size = conv.out_channels * conv.in_channels * kernel * products
-        layer.row_weights = memory.floats(size).data_ptr()
-        layer.row_weights_back = memory.floats(size).data_ptr()
+        _place_filtering(layer, conv.in_channels, memory)
     return layer, output
+
+
+def _place_filtering(layer: Layer, channels: int, memory: Memory) -> None:
+    """Give the layer the tables and the memory of minimal filtering. lanes_filtering.h has the layouts."""
+    kernel, outs, height, pairs = layer.kernel, layer.outs, layer.pixels // layer.width, -(-layer.width // 2)
+    products = FILTER_PRODUCTS[kernel]
+    margin = kernel - 1 - layer.padding if 0 < layer.padding < kernel - 1 else 0
+    input_plane, gradient_plane = (height + kernel - 1) * pairs, (height + 2 * margin) * pairs
+    layer.row_inputs = memory.vectors(products * channels * input_plane)
+    layer.row_gradients = memory.vectors(products * outs * gradient_plane)
+    layer.row_products = memory.vectors(
+        products * max(FILTER_COLUMNS * max(outs, channels), FILTER_OUTS * channels * kernel)
+    )
+    rows = np.arange(kernel)[:, None] * pairs
+    layer.row_tap = memory.table(rows + np.arange(channels) * input_plane)
+    layer.row_start = memory.table((rows + np.arange(channels) * input_plane).T)
+    layer.row_tap_back = memory.table(np.arange(outs) * gradient_plane - rows)
+    size = outs * channels * kernel * products
+    layer.row_weights = memory.floats(size).data_ptr()
+    layer.row_weights_back = memory.floats(size).data_ptr()
 
 
 def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:

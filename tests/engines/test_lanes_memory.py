@@ -40,6 +40,7 @@ NETWORKS = {
         "dropout": 0.3,
     },
     "global average": {"head": "global_average", "kernel_size": 7, "padding": [3, 3]},
+    "padded 3×3, 5×5 and 7×7 kernels": {"conv_layers": 4, "kernel_size": [7, 5, 3, 7], "padding": [3, 1, 1, 5], "channels": [3, 6, 7, 2]},
     "batch norm": {"batch_norm": True, "kernel_size": [3, 5], "pooling": "max", "activation": "tanh"},
     "a last convolution of one pixel": {"conv_layers": 3, "kernel_size": [5, 5, 5], "padding": [2, 0, 0]},
 }  # fmt: skip
@@ -100,11 +101,14 @@ def scratch(trainer: LanesTrainer) -> Iterator[tuple[int, int]]:
             yield layer.slope, layer.outs * layer.windows * layer.window_size * lanes
         if layer.input_gradient:
             yield layer.input_gradient, layer.input_size * lanes
-        if layer.row_inputs:
-            yield (
-                layer.row_weights,
-                layer.outs * layer.taps // layer.kernel * lanes_tables.FILTER_PRODUCTS[layer.kernel],
-            )
+        if layer.kernel:
+            products, channels = lanes_tables.FILTER_PRODUCTS[layer.kernel], layer.taps // layer.kernel**2
+            weights = products * layer.outs * channels * layer.kernel
+            yield layer.row_weights, weights
+            yield layer.row_weights_back, weights
+            rows = layer.pixels // layer.width + layer.kernel - 1
+            yield layer.row_inputs, products * channels * rows * -(-layer.width // 2) * lanes
+            yield layer.row_products, products * lanes_tables.FILTER_COLUMNS * layer.outs * lanes
         if layer.batch_inputs:
             groups = -(-37 // lanes)
             yield layer.batch_inputs, groups * lanes * -(-layer.taps // lanes) * lanes
