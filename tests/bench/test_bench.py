@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ import psutil
 import pytest
 import torch
 
-from ablate.bench import bench, contenders, whole
+from ablate.bench import bench, contenders, layers, whole
 from ablate.bench.bench import PEER, Bench
 from ablate.bench.contenders import CohortBlock, Contender, Extent, count_training_flops, make_run
 from ablate.bench.peer import Peer, lay_out_files, open_fashion_mnist
@@ -25,6 +26,7 @@ from ablate.cli.main import main
 from ablate.data import by_torchvision, official, sources
 from ablate.data.datasets import DATASETS
 from ablate.engines import lanes_library
+from ablate.engines.lanes import reason_against as lanes_reason
 from ablate.engines.loop import LoopTrainer
 from ablate.errors import AblateError
 from ablate.records.run_records import TimingBlock
@@ -298,3 +300,32 @@ def test_noise_stands_in_for_our_engines_as_well() -> None:
     assert (len(dataset.images), len(dataset.test_images)) == (512, 100)
     assert np.ptp(dataset.images.numpy()) > 0.9
     assert torch.equal(dataset.labels.unique(), torch.arange(10))
+
+
+def test_a_layers_parts_add_up_to_the_step_and_have_their_rates(monkeypatch, digits) -> None:
+    if reason := lanes_reason(make_run({}), digits, CPU):
+        pytest.skip(reason)
+    monkeypatch.setattr(
+        layers, "NETWORKS", {"net": {"batch_norm": True, "conv_layers": 3, "dense_layers": 2}}
+    )
+    monkeypatch.setattr(layers, "STEPS", 5)
+    ((name, times),) = layers.measure_layers(digits)
+    assert name == "net"
+    assert [layer.name for layer in times] == [
+        "1 → 6, 5×5", "6 → 16, 5×5", "16 → 16, 3×3", "400 → 120", "120 → 10",
+    ]  # fmt: skip
+    assert [layer.flops for layer in times] == [235_200, 480_000, 115_200, 96_000, 2_400]
+    assert times[1].bytes == 4 * (6 * 14 * 14 + 16 * 10 * 10 + 16 * 5 * 5)
+    first = times[0]
+    assert first.seconds["inputs"] == 0
+    for layer in times:
+        expected = {"products", "weights", "activate", "slopes"} - ({"inputs"} if layer is first else set())
+        assert all(layer.seconds[part] > 0 for part in expected)
+        assert (layer.seconds["normalize"] > 0) == ("×" in layer.name)
+        assert layer.rate("products") == pytest.approx(layer.flops / layer.seconds["products"])
+    assert first.rate("inputs") is None
+    table = layers.lay_out_layers(times)
+    assert table[-1][0] == "together"
+    assert {len(row) for row in table} == {len(layers.COLUMNS) + 1}
+    assert re.fullmatch(r"[0-9.]+ @ [0-9]+", table[1][1])
+    assert table[0][3] == ""

@@ -34,6 +34,9 @@ def bench(
         Path, typer.Option("--study", metavar="STUDY.yaml", help="The study for the end-to-end measurement.")
     ] = Path("studies/lenet_pooling.yaml"),
     engine: Annotated[str, typer.Option(help="Engine that trains the study: auto or loop.")] = "auto",
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Only print where the lanes engine spends its time, by layer.")
+    ] = False,
     end_to_end: Annotated[
         bool,
         typer.Option("--end-to-end/--no-end-to-end", help="Also time a whole study; --quick skips it."),
@@ -44,8 +47,11 @@ def bench(
     D2L is the book Dive into Deep Learning. The command takes about five
     minutes, plus the time of one study. --no-end-to-end skips the study.
     With --engine loop, the study takes about four times as long. Do not use
-    the machine for anything else meanwhile.
+    the machine for anything else meanwhile. --layers takes half a minute.
     """
+    if layers:
+        _print_layers()
+        return
     if engine not in ("auto", "loop"):
         raise AblateError(f"--engine {engine}: {did_you_mean(engine, ['auto', 'loop'])}")
     whole = None if quick or not end_to_end else study
@@ -77,6 +83,32 @@ def bench(
     if json_file is not None:
         write_whole(json_file, measuring.as_json().encode())
         say(f"written: {json_file}")
+
+
+def _print_layers() -> None:
+    import torch
+
+    from ablate.bench.contenders import measure_arithmetic_rate
+    from ablate.bench.layers import COLUMNS, lay_out_layers, measure_layers
+    from ablate.data import loading
+    from ablate.data.datasets import DATASETS
+
+    cpu = torch.device("cpu")
+    # Pixels do not change the time of a step.
+    dataset = loading.make_noise(DATASETS["fashion_mnist"], images=10_000)
+    limit = 0.0
+    for name, times in measure_layers(dataset):
+        limit = max(limit, measure_arithmetic_rate(cpu))
+        total = sum(sum(layer.seconds.values()) for layer in times)
+        say(f"{name}: {1 / total:,.0f} examples/s", style="bold")
+        table = empty_table(*COLUMNS, "kB", right=[*COLUMNS, "kB"][1:])
+        for cells in lay_out_layers(times):
+            table.add_row(*map(escape, cells))
+        out.print(table, width=max(out.width, TABLE_WIDTH), crop=False)
+    say(
+        "- Microseconds per example on one core, and after an @ the GFLOP/s by direct computation. "
+        f"The core multiplies large fp32 matrices at {limit / 1e9:.0f} GFLOP/s."
+    )
 
 
 def _print_results(measuring: "Bench") -> None:
