@@ -31,11 +31,11 @@ COLUMNS = {
     "forward": ("products",),
     "d weight": ("weights",),
     "d input": ("inputs",),
-    "activation, pooling": ("activate", "slopes"),
+    "activation": ("activate", "slopes"),
     "batch norm": ("normalize",),
     "other": ("prepare", "load", "score", "update"),
 }
-"""The table's columns, and the parts whose times each column adds."""
+"""The table's columns, and the parts whose times each column adds. Pooling is part of the activation."""
 
 
 @dataclass(frozen=True, kw_only=True)

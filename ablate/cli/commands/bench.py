@@ -102,11 +102,14 @@ def _print_layers() -> None:
         total = sum(sum(layer.seconds.values()) for layer in times)
         say(f"{name}: {1 / total:,.0f} examples/s", style="bold")
         table = empty_table(*COLUMNS, "kB", right=[*COLUMNS, "kB"][1:])
+        for column in table.columns:
+            column.no_wrap = True
         for cells in lay_out_layers(times):
             table.add_row(*map(escape, cells))
         out.print(table, width=max(out.width, TABLE_WIDTH), crop=False)
     say(
-        "- Microseconds per example on one core, and after an @ the GFLOP/s by direct computation. "
+        "- Microseconds per example on one core, and after an @ the GFLOP/s by direct computation. The "
+        "activation includes pooling. kB: a layer's input, pre-activations and output for one example. "
         f"The core multiplies large fp32 matrices at {limit / 1e9:.0f} GFLOP/s."
     )
 
