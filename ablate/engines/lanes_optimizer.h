@@ -17,7 +17,8 @@ struct Optimizer {
   double label_smoothing;
 };
 
-// The square root of the sum of squares. Four vectors are summed at once, because each waits for its last sum.
+// The square root of the sum of squares. Four vectors are summed at once, because each waits for its last
+// sum.
 static double compute_norm(const float *values, int64_t count) {
   V sums[4] = {};
   int64_t i = 0;

@@ -108,8 +108,8 @@ static void multiply_slopes(const Layer &layer) {
   bias_gradients.flush();
 }
 
-// Computes the gradient with respect to z from the gradient with respect to the output. Writes the result over
-// the contents of layer.z, and adds its sums to the bias gradients.
+// Computes the gradient with respect to z from the gradient with respect to the output. Writes the result
+// over the contents of layer.z, and adds its sums to the bias gradients.
 static void compute_pre_activation_gradients(const Layer &layer) {
   if (layer.tiled && layer.window_size == 4) return multiply_slopes<4>(layer);
   multiply_slopes<0>(layer);
