@@ -67,7 +67,6 @@ def list_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
     """List the table's rows as dictionaries of plain Python values. A missing value becomes None."""
     rows = table.to_dict("records")
     for column in table.columns:
-        for row, is_missing in zip(rows, table[column].isna(), strict=True):
-            if is_missing:
-                row[column] = None
+        for place in table[column].isna().to_numpy().nonzero()[0]:
+            rows[place][column] = None
     return rows

@@ -83,8 +83,17 @@ class Evidence:
 
         The list is empty if the other table is missing or has no row for this comparison.
         """
-        rows = list_rows(self.tables[table]) if table in self.tables else []
-        return [one for one in rows if (one["arm"], one["baseline"]) == (row["arm"], row["baseline"])]
+        if table not in self._rows:
+            by_pair: dict[tuple[str, str], list[dict[str, Any]]] = {}
+            for one in list_rows(self.tables[table]) if table in self.tables else []:
+                by_pair.setdefault((one["arm"], one["baseline"]), []).append(one)
+            self._rows[table] = by_pair
+        return self._rows[table].get((row["arm"], row["baseline"]), [])
+
+    @cached_property
+    def _rows(self) -> dict[str, dict[tuple[str, str], list[dict[str, Any]]]]:
+        """The rows of the tables that were asked for, by comparison. A hundred arms have 180 comparisons."""
+        return {}
 
     def list_looks(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         """List the looks at one comparison in order. The list is empty if the number of seeds was fixed."""
@@ -110,11 +119,24 @@ class Evidence:
         """How many runs crashed. A diverged run is an outcome, not a failure."""
         return int(self.tables["runs"]["status"].isin(CRASHED).sum())
 
-    @property
+    @cached_property
     def confirmed(self) -> pd.DataFrame:
         """The runs of the confirm phase. Their test accuracies decide the answer."""
         runs = self.tables["runs"]
         return runs[runs["phase"] == Phase.CONFIRM]
+
+    @cached_property
+    def confirmed_by_arm(self) -> dict[str, list[dict[str, Any]]]:
+        """The rows of the runs of the confirm phase, by arm."""
+        by_arm: dict[str, list[dict[str, Any]]] = {}
+        for run in list_rows(self.confirmed[["arm", "seed", "status", "test_accuracy"]]):
+            by_arm.setdefault(run["arm"], []).append(run)
+        return by_arm
+
+    @cached_property
+    def validation(self) -> pd.DataFrame:
+        """The validation accuracies of the confirmed runs after each epoch: see `tabulate_validation`."""
+        return tabulate_validation(self.tables["runs"], self.tables["epochs"])
 
 
 def gather(path: Path, changed: StudySpec | None = None) -> Evidence:

@@ -30,7 +30,7 @@ def compare_verdicts_at_half(evidence: Evidence) -> Iterator[str]:
         return
     judged = epochs.compare_at_half(
         evidence.tables["runs"],
-        _tabulate_validation(evidence),
+        evidence.validation,
         evidence.contrasts,
         evidence.study.decision,
         ceiling=compute_chance_ceiling(
@@ -55,7 +55,7 @@ def warn_of_short_training(evidence: Evidence) -> Iterator[str]:
     """
     if evidence.preliminary or "differences_by_epoch" not in evidence.tables:
         return
-    validation, decision = _tabulate_validation(evidence), evidence.study.decision
+    validation, decision = evidence.validation, evidence.study.decision
     changes = epochs.find_late_changes(validation, evidence.tables["comparisons"], decision)
     for (start, last), rows in changes.groupby(["start", "last"], sort=False):
         span = f"Between epochs {start} and {last}"
@@ -84,10 +84,6 @@ def warn_of_short_training(evidence: Evidence) -> Iterator[str]:
             f"than the margin of {format_margin(decision.margin)}: {_join(told)}. The training was too short "
             "to show how accurate these arms can become."
         )
-
-
-def _tabulate_validation(evidence: Evidence) -> pd.DataFrame:
-    return epochs.tabulate_validation(evidence.tables["runs"], evidence.tables["epochs"])
 
 
 def _tell_verdicts_at_half(judged: pd.DataFrame, evidence: Evidence) -> str:

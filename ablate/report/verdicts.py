@@ -1,9 +1,9 @@
 """Sentences that explain the verdict on one comparison, with its interval and its p-value."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from statistics import median
 from typing import Any
-
-import pandas as pd
 
 from ablate.formatting import (
     format_count,
@@ -26,20 +26,25 @@ from ablate.stats.verdicts import Verdict
 def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
     """Explain why a row of the comparisons table has its verdict, in sentences with numbers."""
     involved = _list_involved(row, evidence)
-    both = evidence.confirmed[evidence.confirmed["arm"].isin(involved)]
-    both = both[both["seed"] < evidence.count_seeds(row)]
+    seeds = evidence.count_seeds(row)
+    both = {
+        arm: [run for run in evidence.confirmed_by_arm.get(arm, []) if run["seed"] < seeds]
+        for arm in involved
+    }
+    runs = [run for of_arm in both.values() for run in of_arm]
     verdict = row["verdict"]
     if verdict == Verdict.UNSTABLE:
-        told = f"{_count_failures(both, involved, evidence)} {explain_stability(row, evidence)}"
+        told = f"{_count_failures(both, evidence)} {explain_stability(row, evidence)}"
     elif verdict == Verdict.NOT_TRAINED:
-        told = f"{_explain_not_trained(both, involved, evidence)} {explain_stability(row, evidence)}"
+        told = f"{_explain_not_trained(both, evidence)} {explain_stability(row, evidence)}"
     elif row["difference"] is None:
         told = f"No seed has a completed run of {'both' if len(involved) == 2 else 'all'} arms."
     else:
-        pairs = int((both[both["status"] == Status.COMPLETE].groupby("seed").size() == len(involved)).sum())
+        complete = Counter(run["seed"] for run in runs if run["status"] == Status.COMPLETE)
+        pairs = sum(count == len(involved) for count in complete.values())
         told = _explain_difference(row, pairs, evidence)
-    crashed = int(both["status"].isin(CRASHED).sum())
-    lost = f" {crashed} of {len(both)} runs crashed; crashed runs are left out." if crashed else ""
+    crashed = sum(run["status"] in CRASHED for run in runs)
+    lost = f" {crashed} of {len(runs)} runs crashed; crashed runs are left out." if crashed else ""
     stopped = explain_stop(row, evidence)
     return f"{told}{lost}{' ' if stopped else ''}{stopped}{explain_new_images(row, evidence)}"
 
@@ -113,9 +118,12 @@ def _say_what_seeds_can_show(row: Mapping[str, Any], pairs: int, evidence: Evide
     )
 
 
-def _explain_not_trained(both: pd.DataFrame, involved: list[str], evidence: Evidence) -> str:
-    medians = both[both["status"] == Status.COMPLETE].groupby("arm")["test_accuracy"].median()
-    told = [f"{medians[arm]:.1%} for {evidence.names.name_arm(arm)}" for arm in involved if arm in medians]
+def _explain_not_trained(both: Mapping[str, list[dict[str, Any]]], evidence: Evidence) -> str:
+    told = [
+        f"{median(accuracies):.1%} for {evidence.names.name_arm(arm)}"
+        for arm, of_arm in both.items()
+        if (accuracies := _list_accuracies(of_arm))
+    ]
     return (
         f"Median test accuracy: {format_list(told)}. On these test images guessing reaches up to "
         f"{evidence.ceiling:.1%} (always predicting their most frequent class: "
@@ -123,19 +131,23 @@ def _explain_not_trained(both: pd.DataFrame, involved: list[str], evidence: Evid
     )
 
 
-def _count_failures(both: pd.DataFrame, involved: list[str], evidence: Evidence) -> str:
+def _count_failures(both: Mapping[str, list[dict[str, Any]]], evidence: Evidence) -> str:
     """Say how many runs of each arm diverged, and how many stayed at chance."""
     told = []
-    for arm in involved:
-        of_arm = both[both["arm"] == arm]
-        complete = of_arm[of_arm["status"] == Status.COMPLETE]
+    for arm, of_arm in both.items():
         kinds = {
-            "diverged": int((of_arm["status"] == Status.DIVERGED).sum()),
-            "stayed at chance": int((complete["test_accuracy"] <= evidence.ceiling).sum()),
+            "diverged": sum(run["status"] == Status.DIVERGED for run in of_arm),
+            "stayed at chance": sum(value <= evidence.ceiling for value in _list_accuracies(of_arm)),
         }
         name = evidence.names.name_arm(arm)
         told += [f"{n} of {len(of_arm)} runs of {name} {how}" for how, n in kinds.items() if n]
     return f"{format_list(told)}."
+
+
+def _list_accuracies(runs: Iterable[dict[str, Any]]) -> list[float]:
+    """List the test accuracies of the complete runs."""
+    complete = [run["test_accuracy"] for run in runs if run["status"] == Status.COMPLETE]
+    return [accuracy for accuracy in complete if accuracy is not None]
 
 
 def _list_involved(row: Mapping[str, Any], evidence: Evidence) -> list[str]:

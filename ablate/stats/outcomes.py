@@ -1,7 +1,9 @@
 """Outcomes: whether each confirmed run trained, and its value of the metric on which the verdicts rest."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import median
 
 import numpy as np
 import pandas as pd
@@ -27,32 +29,83 @@ class Outcomes:
 
     def find_untrained(self, arms: Collection[str]) -> Verdict | None:
         """Return the verdict if runs of these arms did not train, or None if the means can be compared."""
-        involved = self.runs[self.runs["arm"].isin(arms)]
-        diverged = bool((involved["status"] == Status.DIVERGED).any())
-        if involved["seed"].nunique() < PAIRS_FOR_A_VERDICT:
+        involved = [self._by_arm[arm] for arm in arms if arm in self._by_arm]
+        diverged = any(one.diverged for one in involved)
+        if len(set().union(*(one.seeds for one in involved))) < PAIRS_FOR_A_VERDICT:
             return Verdict.NO_VERDICT if diverged else None
         if diverged:
             return Verdict.UNSTABLE
-        done = involved[involved["status"] == Status.COMPLETE]
-        if (done.groupby("arm")["test_accuracy"].median() <= self.ceiling).any():
+        complete = [one.accuracies for one in involved if one.accuracies]
+        if any(median(accuracies) <= self.ceiling for accuracies in complete):
             return Verdict.NOT_TRAINED
         # A run that stayed at chance did not train, and counts like a diverged run.
-        return Verdict.UNSTABLE if (done["test_accuracy"] <= self.ceiling).any() else None
+        return Verdict.UNSTABLE if any(min(each) <= self.ceiling for each in complete) else None
+
+    @cached_property
+    def _by_arm(self) -> dict[str, "_RunsOfArm"]:
+        found: dict[str, _RunsOfArm] = {}
+        accuracies = _read_accuracies(self.runs)
+        for arm, seed, status, accuracy in zip(
+            self.runs["arm"], self.runs["seed"], self.runs["status"], accuracies, strict=True
+        ):
+            of_arm = found.setdefault(arm, _RunsOfArm())
+            of_arm.seeds.add(int(seed))
+            of_arm.diverged |= status == Status.DIVERGED
+            if status == Status.COMPLETE and not np.isnan(accuracy):
+                of_arm.accuracies.append(accuracy)
+        return found
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By arm: its values and whether its runs trained, each `(seeds,)`."""
+        return {
+            arm: (self.values[arm].to_numpy(float), self.trained[arm].to_numpy(float))
+            for arm in self.values.columns
+        }
 
     def compute_contrast(self, contrast: Contrast, *, only_trained: bool) -> np.ndarray:
         """Compute the contrast's value for every seed with a complete run of all its arms, `(pairs,)`.
 
         With `only_trained`, leave out the seeds in which a run of these arms did not train.
         """
-        arms = list(contrast.weights)
-        if not set(arms) <= set(self.values.columns):
+        if not set(contrast.weights) <= set(self._columns):
             return np.array([])
-        by_seed = self.values[arms]
+        by_seed, trained = (
+            np.stack(each, axis=1)
+            for each in zip(*(self._columns[arm] for arm in contrast.weights), strict=True)
+        )
+        kept = ~np.isnan(by_seed).any(axis=1)
         if only_trained:
-            by_seed = by_seed[(self.trained[arms] == 1).all(axis=1)]
-        values = by_seed.dropna().astype(float).to_numpy() @ np.array(list(contrast.weights.values()))
+            kept &= (trained == 1).all(axis=1)
+        values = by_seed[kept] @ np.array(list(contrast.weights.values()))
         # Rounding to nine digits removes floating-point errors, so that equal differences are exactly equal.
         return np.round(values, 9)
+
+    def find_trained(self, arms: Sequence[str]) -> np.ndarray | None:
+        """Find which runs trained, `(seeds, arms)`, in the seeds in which no run is missing or crashed.
+
+        None if an arm has no run.
+        """
+        if not set(arms) <= set(self._columns):
+            return None
+        trained = np.stack([self._columns[arm][1] for arm in arms], axis=1)
+        found: np.ndarray = trained[~np.isnan(trained).any(axis=1)] == 1
+        return found
+
+
+@dataclass
+class _RunsOfArm:
+    """The confirmed runs of one arm."""
+
+    seeds: set[int] = field(default_factory=set)
+    diverged: bool = False
+    """Whether a run diverged."""
+    accuracies: list[float] = field(default_factory=list)
+    """The test accuracies of the complete runs."""
+
+
+def _read_accuracies(runs: pd.DataFrame) -> pd.Series:
+    return runs["test_accuracy"].astype("Float64").astype(float)
 
 
 def read_outcomes(
@@ -70,7 +123,7 @@ def read_outcomes(
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
     if seeds is not None:
         confirmed = confirmed[confirmed["seed"] < seeds]
-    accuracy = confirmed["test_accuracy"].astype("Float64").astype(float)
+    accuracy = _read_accuracies(confirmed)
     complete = confirmed["status"] == Status.COMPLETE
     diverged = confirmed["status"] == Status.DIVERGED
     decided = accuracy

@@ -38,10 +38,9 @@ def count_trained(outcomes: Outcomes, contrast: Contrast) -> TrainingTest | None
     Return None for an interaction, which has more than two arms, and for arms without runs.
     """
     arms = [contrast.name, contrast.reference]
-    if set(arms) != set(contrast.weights) or not set(arms) <= set(outcomes.trained.columns):
+    if set(arms) != set(contrast.weights) or (both := outcomes.find_trained(arms)) is None:
         return None
-    both = outcomes.trained[arms].dropna() == 1
-    arm, baseline = both[contrast.name], both[contrast.reference]
+    arm, baseline = both.T
     return TrainingTest(
         compared_seeds=len(both),
         arm_trained=int(arm.sum()),
