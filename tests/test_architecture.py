@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,15 +53,20 @@ def package_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def imports_of(name: str) -> set[str]:
+def parse(name: str) -> ast.Module:
+    return ast.parse(FILES[name].read_text())
+
+
+@cache
+def imports_of(name: str) -> frozenset[str]:
     """Every module a file imports, those inside functions too; of `from a import b` both a and a.b."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(FILES[name].read_text())):
+    for node in ast.walk(parse(name)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def ours(name: str) -> set[str]:
@@ -103,7 +109,7 @@ def test_a_library_is_imported_in_its_one_place(library: str) -> None:
     "name", sorted(name for name in FILES if package_of(name) not in ("cli", "__main__"))
 )
 def test_only_the_command_line_prints_or_exits(name: str) -> None:
-    tree = ast.parse(FILES[name].read_text())
+    tree = parse(name)
     called = {
         node.func.id
         for node in ast.walk(tree)
@@ -120,8 +126,8 @@ def test_no_file_outgrows_a_reader() -> None:
 def test_no_function_outgrows_a_screen() -> None:
     functions = {
         f"{name}.{node.name}": (node.end_lineno or 0) - node.lineno + 1
-        for name, path in FILES.items()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for name in FILES
+        for node in ast.walk(parse(name))
         if isinstance(node, ast.FunctionDef)
     }
     assert {name: lines for name, lines in functions.items() if lines > MOST_LINES_OF_A_FUNCTION} == {}

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ import psutil
 import pytest
 import torch
 
-from ablate.bench import bench, contenders, layers, whole
+from ablate.bench import bench, contenders, layers, peer, whole
 from ablate.bench.bench import PEER, Bench
 from ablate.bench.contenders import CohortBlock, Contender, Extent, count_training_flops, make_run
 from ablate.bench.peer import Peer, lay_out_files, open_fashion_mnist
@@ -29,14 +30,24 @@ from ablate.engines import lanes_library
 from ablate.engines.lanes import reason_against as lanes_reason
 from ablate.engines.loop import LoopTrainer
 from ablate.errors import AblateError
+from ablate.execution import fork_server
 from ablate.records.run_records import TimingBlock
 from ablate.records.tables import make_frame, write_table
 from ablate.study import study_file
+from tests.bench.serving import serve_on_one_thread
 from tests.commands import ablate
 from tests.conftest import SMALL
 from tests.cpu import CPU
 
 TINY = Extent(blocks=1, images=512, test_images=100, block_seconds=0.01, runs_a_job=1, epochs_around=1)
+
+
+@pytest.fixture(autouse=True)
+def forked_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D2L's loop in a process from the fork server, which has imported torch. A new process takes seconds."""
+    fork_server.prepare()
+    monkeypatch.setattr(peer, "get_context", lambda _: get_context("forkserver"))
+    monkeypatch.setattr(peer, "_serve", serve_on_one_thread)
 
 
 def contender(name: str, **changes: object) -> Contender:
@@ -218,21 +229,21 @@ def test_without_torchvision_d2ls_loop_reads_the_same_images(
 
 def test_d2ls_loop_trains_an_epoch_in_a_process_that_ends(tmp_path: Path) -> None:
     lay_out_files(None, tmp_path)
-    peer = Peer(tmp_path, 300, 100, CPU)
-    epoch = peer.epoch()
-    itself = psutil.Process(peer._process.pid)
+    loop = Peer(tmp_path, 300, 100, CPU)
+    epoch = loop.epoch()
+    itself = psutil.Process(loop._process.pid)
     started = [itself, *itself.children(recursive=True)]
-    peer.close()
+    loop.close()
     assert epoch.examples == 300
     assert 0 < epoch.step_seconds < epoch.seconds
     assert psutil.wait_procs(started, timeout=10)[1] == []
 
 
 def test_a_d2l_loop_that_died_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    peer = Peer(tmp_path / "nowhere", 300, 100, CPU)
+    loop = Peer(tmp_path / "nowhere", 300, 100, CPU)
     with pytest.raises(AblateError, match="D2L's loop ended with exit code 1"):
-        peer.epoch()
-    peer.close()
+        loop.epoch()
+    loop.close()
 
 
 def test_the_command_measures_every_kind_of_result_and_shows_it_within_100_columns(
@@ -253,7 +264,7 @@ def test_the_command_measures_every_kind_of_result_and_shows_it_within_100_colum
     def run(command: list[str], *, env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
         """The command of the measurement, forked."""
         assert command[:3] == [sys.executable, "-m", "ablate"]
-        return ablate(*command[3:], cwd=tmp_path, ABLATE_ENGINE=env["ABLATE_ENGINE"])
+        return ablate(*command[3:], cwd=tmp_path, drawn=False, ABLATE_ENGINE=env["ABLATE_ENGINE"])
 
     monkeypatch.setattr(whole, "subprocess", SimpleNamespace(run=run))
     # Two threads on cores that another test keeps busy wait for each other at every step.

@@ -21,6 +21,9 @@ from ablate.execution.executor import Conditions
 from ablate.execution.workers import LocalProcesses, ThisProcess
 from ablate.models.own_code import Code
 from ablate.records.run_records import RunRecord
+from ablate.study import study_file
+from tests.commands import environment
+from tests.nursery import fork
 
 CONDITIONS = Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu")
 
@@ -140,30 +143,14 @@ def test_only_the_first_confirmed_seed_of_an_arm_is_kept(small) -> None:
     assert kept == [False, True, False]
 
 
-ORPHANS = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from ablate.study import study_file
-from ablate.design.runs import Run
-from ablate.design.designs import lay_out
-from ablate.data.datasets import find_dataset
-from ablate.execution.executor import Conditions
-from ablate.execution.workers import LocalProcesses
-if __name__ == "__main__":
-    spec = study_file.read(Path(sys.argv[1]), ["recipe.epochs=1000"])
-    pool = LocalProcesses(Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu"), jobs=2)
-    print("ready", flush=True)
-    list(pool.outcomes([Run(phase="tune", arm=lay_out(spec).arms[0], setting={}, seed=s) for s in range(4)]))
-"""
+def train_without_end(path: str) -> None:
+    """Train in two workers for longer than any test."""
+    spec = study_file.read(Path(path), ["recipe.epochs=1000"])
+    list(LocalProcesses(CONDITIONS, jobs=2).outcomes(some_runs(spec, 4)))
 
 
-def test_no_worker_is_left_five_seconds_after_its_parent_was_killed(small_file, tmp_path) -> None:
-    script = tmp_path / "parent.py"
-    script.write_text(ORPHANS)
-    with subprocess.Popen([sys.executable, script, small_file, Path.cwd()], stdout=subprocess.PIPE) as parent:
-        assert parent.stdout is not None
-        parent.stdout.readline()
+def test_no_worker_is_left_five_seconds_after_its_parent_was_killed(small_file: Path) -> None:
+    with fork(train_without_end, str(small_file), cwd=Path.cwd(), environment=environment()) as parent:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             at_work = [w for w in workers_of(psutil.Process(parent.pid)) if w.cpu_times().user > 0.5]

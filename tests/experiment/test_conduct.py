@@ -138,29 +138,40 @@ def test_wherever_it_is_stopped_it_ends_the_same_and_runs_nothing_twice(
     assert not set(first.ran) & set(second.ran)
 
 
-@pytest.mark.parametrize("stop_after", [3, 8, 13, 19])
-def test_a_study_with_looks_stops_by_itself_and_ends_the_same_wherever_it_is_interrupted(
-    small, tmp_path: Path, stop_after: int
-) -> None:
-    # These runs differ by exactly 0, 0.1 or 0.9 points, so that the looks after 3 and 5 seeds go on.
-    spec = small("seeds={looks: [3, 5, 8, 30]}", "tuning.trials=0")
-    whole, first, second = Stub(), Stub(stop_after=stop_after), Stub()
-    _, at_once = conduct(spec, tmp_path / "whole", whole)
+# These runs differ by exactly 0, 0.1 or 0.9 points, so that the looks after 3 and 5 seeds go on.
+WITH_LOOKS = ("seeds={looks: [3, 5, 8, 30]}", "tuning.trials=0", "timing.blocks=0")
+
+
+@pytest.fixture(scope="module")
+def whole_with_looks(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The table of runs of a study with looks, never stopped but by itself."""
+    folder = tmp_path_factory.mktemp("looks")
+    (folder / "small.yaml").write_text(SMALL)
+    whole = Stub()
+    _, at_once = conduct(study_file.read(folder / "small.yaml", WITH_LOOKS), folder / "whole", whole)
     evidence = gather(at_once.path)
     assert not evidence.preliminary
     seeds = evidence.tables["looks"]["look_seeds"].tolist()
     assert len(seeds) > 1
     assert seeds[-1] < 30
     assert len(whole.ran) == 2 * seeds[-1]
+    return runs_csv(at_once)
+
+
+@pytest.mark.parametrize("stop_after", [3, 8, 13, 19])
+def test_a_study_with_looks_stops_by_itself_and_ends_the_same_wherever_it_is_interrupted(
+    small, whole_with_looks: bytes, tmp_path: Path, stop_after: int
+) -> None:
+    spec, first, second = small(*WITH_LOOKS), Stub(stop_after=stop_after), Stub()
     with suppress(KeyboardInterrupt):
         conduct(spec, tmp_path / "parts", first)
     conduct(spec, tmp_path / "parts", second)
-    assert runs_csv(ReportFolder(tmp_path / "parts")) == runs_csv(at_once)
+    assert runs_csv(ReportFolder(tmp_path / "parts")) == whole_with_looks
     assert not set(first.ran) & set(second.ran)
 
 
 def test_more_seeds_at_most_continue_a_study_with_looks(small, tmp_path: Path) -> None:
-    short, long = (small(f"seeds={{looks: [3, {n}]}}", "tuning.trials=0") for n in (4, 6))
+    short, long = (small(f"seeds={{looks: [3, {n}]}}", *WITH_LOOKS[1:]) for n in (4, 6))
     conduct(short, tmp_path / "grown", Stub())
     more = Stub()
     _, grown = conduct(long, tmp_path / "grown", more)
@@ -182,7 +193,9 @@ def test_tuning_chooses_by_the_metric_that_decides(small, tmp_path: Path) -> Non
 
     chosen = {}
     for metric in ("accuracy", "log_loss", "calibration_error"):
-        _, folder = conduct(small(f"decision.metric={metric}"), tmp_path / metric, Scored())
+        _, folder = conduct(
+            small(f"decision.metric={metric}", "timing.blocks=0"), tmp_path / metric, Scored()
+        )
         tuned = gather(folder.path).tables["tuning"]
         chosen[metric] = set(tuned["chosen"])
         highest = set(tuned["high"])

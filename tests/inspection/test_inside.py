@@ -36,6 +36,7 @@ from ablate.records.views import ConfusedPair, Filters, Layer, View, Views
 from ablate.report import writer
 from ablate.report.evidence import gather
 from ablate.study import study_file
+from tests.commands import leave_undrawn
 from tests.conftest import SMALL
 from tests.cpu import CPU
 from tests.experiment.test_conduct import Stub, conduct
@@ -103,6 +104,13 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def looked(once: Path, tmp_path: Path) -> Path:
     """A copy of that folder, which a test may change."""
     return Path(shutil.copytree(once, tmp_path / "looked"))
+
+
+def write_undrawn(path: Path) -> None:
+    """Write a report without figures, for a test of other things than the report's own figures."""
+    with pytest.MonkeyPatch.context() as patched:
+        leave_undrawn(patched.setattr)
+        writer.write(path)
 
 
 def seen_in(path: Path) -> Views:
@@ -459,12 +467,12 @@ def drawn_by_command(path: Path, **asked: str | None) -> Iterator[Path]:
 
 
 def test_the_command_draws_chosen_classes_and_layers_beside_the_reports_own(looked: Path) -> None:
-    writer.write(looked)
+    write_undrawn(looked)
     written = list(drawn_by_command(looked, inputs="3,8", layers="2,conv1", arm="lenet"))
     stems = ["asked-activations_2-3-8-lenet", "asked-activations_conv1-3-8-lenet", "asked-filters-3-8-lenet"]
     assert [path.stem for path in written] == stems
     assert all(path.stat().st_size > 5_000 and path.with_suffix(".svg").exists() for path in written)
-    writer.write(looked)
+    write_undrawn(looked)
     assert all(path.exists() for path in written)
 
 

@@ -250,12 +250,12 @@ def test_commands_on_two_hosts_share_a_study_and_each_writes_its_report(
     server: Server, tmp_path: Path
 ) -> None:
     (tmp_path / "small.yaml").write_text(SMALL.replace("name: small", "name: shared"))
-    given = {"PGPASSWORD": server.password}
-    done = ablate("run", "small.yaml", "--storage", server.url, cwd=tmp_path, **given)
+    given = {"PGPASSWORD": server.password, "cwd": tmp_path, "drawn": False}
+    done = ablate("run", "small.yaml", "--storage", server.url, **given)
     assert done.returncode == 0, done.stderr
-    second = ablate("run", "small.yaml", "--storage", server.url, "--out", "second", cwd=tmp_path, **given)
+    second = ablate("run", "small.yaml", "--storage", server.url, "--out", "second", **given)
     assert second.returncode == 0, second.stderr
-    asked = ablate("report", "shared", "--storage", server.url, "--out", "asked", cwd=tmp_path, **given)
+    asked = ablate("report", "shared", "--storage", server.url, "--out", "asked", **given)
     assert asked.returncode == 0, asked.stderr
     for name in ("runs", "epochs", "tuning", "timing", "comparisons", "arms", "metrics", "recalls"):
         tables = {parent: (tmp_path / parent / "shared" / "tables" / f"{name}.csv").read_bytes() for parent in ("reports", "second", "asked")}  # fmt: skip
@@ -269,7 +269,7 @@ def test_commands_on_two_hosts_share_a_study_and_each_writes_its_report(
         read_predictions(tmp_path / "second/shared", "baseline", setting, 0)
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or server.password.encode() not in path.read_bytes(), path
-    nobody = ablate("report", "nothing", "--storage", server.url, cwd=tmp_path, **given)
+    nobody = ablate("report", "nothing", "--storage", server.url, **given)
     assert nobody.returncode == 2
     assert "contains no study nothing" in nobody.stderr
     wrong = ablate("run", "small.yaml", "--storage", server.url, cwd=tmp_path, PGPASSWORD="wrong")

@@ -13,19 +13,22 @@ import pandas as pd
 import pytest
 
 from ablate.figures import points, registry
-from ablate.figures.canvas import make_styles
+from ablate.figures.canvas import MARKERS, MOST_ARMS, make_styles
 from ablate.figures.comparison_figures import draw_paired_seeds
 from ablate.figures.cost_figures import draw_accuracy_throughput
 from ablate.records.columns import INPUT_TABLES
 from ablate.records.tables import make_frame, write_table
 from ablate.report import writer
 from ablate.report.answer import list_findings
-from ablate.report.evidence import gather
+from ablate.report.evidence import Evidence, gather
 from ablate.report.glossary import VERDICTS
 from ablate.report.references import describe_references
 from ablate.stats.intervals import compute_prediction_interval
 from ablate.stats.verdicts import Verdict
 from ablate.study import study_file
+from ablate.study.spec import StudySpec
+from tests.commands import leave_undrawn
+from tests.conftest import SMALL
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -80,13 +83,28 @@ def write_folder(
     return path
 
 
-@pytest.fixture
-def folder(tmp_path: Path, small) -> Path:
+def write_small_folder(path: Path, spec: StudySpec) -> Path:
     rng = np.random.default_rng(1)
     base = 0.9 + rng.normal(size=3) * 0.001
     return write_folder(
-        tmp_path / "small", study_file.dump(small()), {"baseline": base.tolist(), "pooling=max": (base + 0.03 + rng.normal(size=3) * 0.001).tolist()}
+        path, study_file.dump(spec), {"baseline": base.tolist(), "pooling=max": (base + 0.03 + rng.normal(size=3) * 0.001).tolist()}
     )  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path, small) -> Path:
+    return write_small_folder(tmp_path / "small", small())
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Evidence]:
+    """A folder with its report, without figures, and what the report shows: for tests that only read."""
+    parent = tmp_path_factory.mktemp("written")
+    (parent / "small.yaml").write_text(SMALL)
+    path = write_small_folder(parent / "small", study_file.read(parent / "small.yaml"))
+    with pytest.MonkeyPatch.context() as patched:
+        leave_undrawn(patched.setattr)
+        return path, writer.write(path)
 
 
 WITHOUT_TORCH = """
@@ -141,8 +159,8 @@ def test_the_page_opens_with_the_answer_and_fetches_nothing(folder: Path) -> Non
     assert "360 test images" in page.text
 
 
-def test_the_page_says_what_lowers_trust(folder: Path) -> None:
-    writer.write(folder)
+def test_the_page_says_what_lowers_trust(written: tuple[Path, Evidence]) -> None:
+    folder, _ = written
     text = Page((folder / "report.html").read_text()).text
     assert "is the highest value tried. A value outside the range may be better." in text
     assert (
@@ -353,16 +371,16 @@ def test_throughputs_that_hardly_differ_do_not_fill_the_axis(
     assert left < 10_077 < 10_081 < right
 
 
-def test_differences_are_drawn_in_percentage_points(folder: Path) -> None:
-    evidence = gather(folder)
+def test_differences_are_drawn_in_percentage_points(written: tuple[Path, Evidence]) -> None:
+    _, evidence = written
     drawn = points.tabulate_differences(evidence.study, evidence.tables)
     assert drawn["difference"].item() == pytest.approx(
         float(evidence.tables["comparisons"]["difference"].item()) * 100
     )
 
 
-def test_every_confirmed_run_is_a_point_and_keeps_its_arms_order(folder: Path) -> None:
-    evidence = gather(folder)
+def test_every_confirmed_run_is_a_point_and_keeps_its_arms_order(written: tuple[Path, Evidence]) -> None:
+    _, evidence = written
     drawn = points.tabulate_paired_seeds(evidence.study, evidence.tables)
     assert list(dict.fromkeys(drawn["arm"])) == ["baseline", "pooling=max"]
     assert len(drawn) == 6
@@ -393,14 +411,14 @@ def test_a_step_from_an_arm_that_did_not_train_leaves_the_next_arm_in_its_place(
     assert drawn["step"].isna().tolist() == [True, True, False]
 
 
-def test_the_value_an_arm_was_confirmed_with_is_ringed(folder: Path) -> None:
-    evidence = gather(folder)
+def test_the_value_an_arm_was_confirmed_with_is_ringed(written: tuple[Path, Evidence]) -> None:
+    _, evidence = written
     drawn = points.tabulate_tuning_curves(evidence.study, evidence.tables)
     assert drawn.loc[drawn["chosen"], "value"].tolist() == [0.003, 0.003]
 
 
-def test_no_spreadsheet_takes_a_cell_for_a_formula(folder: Path) -> None:
-    writer.write(folder)
+def test_no_spreadsheet_takes_a_cell_for_a_formula(written: tuple[Path, Evidence]) -> None:
+    folder, _ = written
     for path in (folder / "tables").glob("*.csv"):
         cells = pd.read_csv(path, dtype=str, keep_default_na=False).to_numpy().ravel()
         assert not [
@@ -456,15 +474,27 @@ def test_a_factorial_says_which_value_wins_where_and_what_interacts(tmp_path: Pa
     assert (path / "figures" / "interactions.png").exists()
 
 
-@pytest.mark.drawn
-def test_a_factorial_of_a_hundred_arms_is_told_drawn_and_corrected_for(tmp_path: Path, small) -> None:
+def test_a_factorial_of_a_hundred_arms_is_told_and_corrected_for(tmp_path: Path, small) -> None:
     path = factorial_folder(tmp_path / "small", small, 10)
     evidence = writer.write(path)
     assert len(evidence.arms) == 100
     assert len(list_findings(evidence)) == 99 + 81
     html = (path / "report.html").read_text()
     assert "168 more comparisons" in html
-    assert len(html) < 8_000_000
+
+
+@pytest.mark.drawn
+def test_figures_are_drawn_of_more_arms_than_there_are_markers_or_lines_of_a_legend(
+    tmp_path: Path, small
+) -> None:
+    path = factorial_folder(
+        tmp_path / "small", small, 5
+    )  # tests/benchmarks and tests/faults draw 100 and 200
+    evidence = writer.write(path)
+    assert len(evidence.arms) == 25 > max(MOST_ARMS, len(MARKERS))
+    drawn = {file.stem for file in (path / "figures").glob("*.png")}
+    assert {"differences", "interactions", "paired_seeds", "accuracy_throughput", "training_curves"} <= drawn
+    assert len((path / "report.html").read_text()) < 3_000_000
 
 
 def leave_one_out_folder(path: Path, small) -> Path:
@@ -536,8 +566,8 @@ def test_a_rate_that_would_have_turned_the_sign_is_named(folder: Path) -> None:
     assert "The ranking depends" not in Page((folder / "report.html").read_text()).text
 
 
-def test_the_place_of_a_chosen_value_among_those_tried_is_told(folder: Path) -> None:
-    writer.write(folder)
+def test_the_place_of_a_chosen_value_among_those_tried_is_told(written: tuple[Path, Evidence]) -> None:
+    folder, _ = written
     assert "| 0.006 | 0.003 | 1 of 2 | 0.003 to 0.006 |" in (folder / "report.md").read_text()
 
 

@@ -287,18 +287,23 @@ def test_a_search_tries_candidates_confirms_finalists_and_writes_a_report(small,
     assert (folder.path / "figures" / "importance.png").exists()
 
 
+SHORT = (*SPACE, "search={candidates: 12, generation: 4, finalists: 2}")
+"""A search that is long enough to be interrupted anywhere, and to stop candidates below the median."""
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The table of runs of a search that was never stopped."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "small.yaml").write_text(SMALL)
-    return runs_csv(conduct(study_file.read(folder / "small.yaml", SPACE), folder / "whole", Searching())[1])
+    return runs_csv(conduct(study_file.read(folder / "small.yaml", SHORT), folder / "whole", Searching())[1])
 
 
-@pytest.mark.parametrize("stop_after", [7, 30])
+@pytest.mark.parametrize("stop_after", [5, 16])
 def test_an_interrupted_search_ends_with_the_same_result_and_repeats_no_run(
-    spec, whole: bytes, tmp_path: Path, stop_after: int
+    small, whole: bytes, tmp_path: Path, stop_after: int
 ) -> None:
+    spec = small(*SHORT)
     first, second = Searching(stop_after=stop_after), Searching()
     with pytest.raises(KeyboardInterrupt):
         conduct(spec, tmp_path / "parts", first)
@@ -308,7 +313,7 @@ def test_an_interrupted_search_ends_with_the_same_result_and_repeats_no_run(
 
 
 def test_without_tuning_candidates_and_finalists_have_the_recipes_own_setting(small, tmp_path: Path) -> None:
-    spec = small(*SPACE, "tuning.trials=0")
+    spec = small(*SHORT, "tuning.trials=0")
     _, folder = conduct(spec, tmp_path / "small", Searching())
     evidence = writer.write(folder.path)
     assert set(evidence.tables["runs"]["setting"]) == {"recipe"}
