@@ -1,10 +1,11 @@
 """The ways to train that `ablate bench` compares. Each trains one block at a time."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 
@@ -34,6 +35,14 @@ EPOCH = "an epoch and its evaluation"
 STEPS = "training steps only, one core"
 LENET: dict[str, Value] = {}
 WIDER: dict[str, Value] = {"channels": [16, 32], "conv_layers": 3}
+ONE_CORE: dict[str, tuple[dict[str, Value], dict[str, Value], float, float]] = {
+    "LeNet-5": (LENET, {}, 6, 8),
+    "(16, 32), 3 convs": (WIDER, {}, 3.2, 4.5),
+    "channels [12, 32]": ({"channels": [12, 32]}, {}, 3.2, 4.5),
+    "LeNet-5, batch norm": ({"batch_norm": True}, {}, 3, 4),
+    "LeNet-5, flip_crop": (LENET, {"augmentation": "flip_crop"}, 3, 4),
+}
+"""What the engines train on one core: keywords of LeNet, changes of the recipe, must and aim of lanes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,11 +116,13 @@ def list_cpu_contenders(
         )
 
 
-def list_one_core_contenders(
-    network: str, keywords: dict[str, Value], extent: Extent, dataset: Dataset, must: float, aim: float
-) -> Iterator[Contender]:
-    """Yield the torch loop engine, and the lanes engine if this machine can run it, each on one thread."""
-    run = make_run(keywords)
+def list_one_core_contenders(network: str, extent: Extent, dataset: Dataset) -> Iterator[Contender]:
+    """Yield the torch loop engine, and the lanes engine if this machine can run it, each on one thread.
+
+    `network` is a key of `ONE_CORE`.
+    """
+    keywords, recipe, must, aim = ONE_CORE[network]
+    run = make_run(keywords, recipe=recipe)
     shape = dataset.images.shape[1:]
     loop = LoopTrainer(run, dataset, CPU)
     flops = count_training_flops(loop, shape)
@@ -158,10 +169,18 @@ def list_gpu_contenders(dataset: Dataset, places: int) -> Iterator[Contender]:
     )
 
 
-def make_run(keywords: dict[str, Value], seed: int = 0, train_images: int | None = None) -> Run:
-    """Make a run that trains one epoch with D2L's recipe and is evaluated on the test images."""
-    recipe = Recipe(epochs=1, train_images=train_images)
-    arm = Arm(name="bench", model="lenet", keywords=keywords, recipe=recipe, factors={})
+def make_run(
+    keywords: dict[str, Value],
+    seed: int = 0,
+    train_images: int | None = None,
+    recipe: Mapping[str, Any] = MappingProxyType({}),
+) -> Run:
+    """Make a run that trains one epoch with D2L's recipe and is evaluated on the test images.
+
+    `recipe` changes keys of the recipe.
+    """
+    changed = Recipe(epochs=1, train_images=train_images, **recipe)
+    arm = Arm(name="bench", model="lenet", keywords=keywords, recipe=changed, factors={})
     return Run(phase=Phase.CONFIRM, arm=arm, setting={}, seed=seed)
 
 

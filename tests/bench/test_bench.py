@@ -26,6 +26,7 @@ from ablate.cli import doctor
 from ablate.cli.main import main
 from ablate.data import by_torchvision, official, sources
 from ablate.data.datasets import DATASETS
+from ablate.data.loading import Dataset
 from ablate.engines import lanes_library
 from ablate.engines.lanes import reason_against as lanes_reason
 from ablate.engines.loop import LoopTrainer
@@ -247,7 +248,7 @@ def test_a_d2l_loop_that_died_is_one_line(tmp_path: Path, capfd: pytest.CaptureF
 
 
 def test_the_command_measures_every_kind_of_result_and_shows_it_within_100_columns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], digits: Dataset
 ) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(
@@ -284,6 +285,10 @@ def test_the_command_measures_every_kind_of_result_and_shows_it_within_100_colum
     assert rows[PEER]["kind"] == "one run alone"
     assert rows["by D2L's own clock"]["examples_per_second"] > rows[PEER]["examples_per_second"]
     assert rows["torch loop, LeNet-5"]["flops_per_second"] > 0
+    assert {f"torch loop, {network}" for network in contenders.ONE_CORE} <= set(rows)
+    if not lanes_reason(make_run({}), digits, CPU):
+        asked = {row["must"] for name, row in rows.items() if name.startswith("lanes, ")} - {None}
+        assert asked == {6, 3.2, 3}
     measured = rows["ablate run small (loop)"]
     assert (measured["kind"], measured["must"], measured["aim"]) == ("end to end", 3, 3.5)
     counted = [block["examples"] for block in kept["blocks"] if block["arm"] == "ablate run small (loop)"]

@@ -44,7 +44,7 @@ def bench(
 ) -> None:
     """Compare this machine's training speed with D2L's loop.
 
-    D2L is the book Dive into Deep Learning. The command takes about five
+    D2L is the book Dive into Deep Learning. The command takes about seven
     minutes, plus the time of one study. --no-end-to-end skips the study.
     With --engine loop, the study takes about four times as long. Do not use
     the machine for anything else meanwhile. --layers takes half a minute.
