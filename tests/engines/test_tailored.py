@@ -84,3 +84,21 @@ def test_a_strided_convolution_and_a_matrix_that_is_too_large_are_not_replaced()
     )
     network = tailor(layers, torch.Size((3, 4, 4)))
     assert [type(layer) for layer in network.children()] == [nn.Conv2d, PointwiseProduct, nn.Conv2d]
+
+
+def test_relu_after_max_pooling_gives_the_same_bits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(4, 3, 8, 8, generator=generator).round(decimals=1)  # with ties
+    images[0] = -images[0].abs()  # windows without a positive number
+    weights = torch.randn(4, 3, 4, 4, generator=generator)
+    layers = nn.Sequential(nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1), nn.ReLU())
+    moved = tailor(nn.Sequential(nn.Conv2d(3, 3, 3), *layers), torch.Size((3, 10, 10)))
+    assert [type(layer) for layer in moved.children()] == [nn.Conv2d, nn.MaxPool2d, nn.ReLU, nn.ReLU]
+    outputs, gradients = [], []
+    for network in (layers, nn.Sequential(*list(moved.children())[1:])):
+        given = images.clone().requires_grad_()
+        outputs.append(network(given))
+        (outputs[-1] * weights).sum().backward()
+        gradients.append(given.grad)
+    assert torch.equal(*outputs)
+    assert torch.equal(*gradients)
