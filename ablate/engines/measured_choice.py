@@ -21,9 +21,12 @@ from ablate.torch_settings import keep_torch_settings
 
 SMALLEST_MEASURED = 300_000
 """The fewest parameters of a network that is measured. Lanes trains our studies' smaller networks faster."""
-LEAST_GAIN = 1.1
-"""Another engine must be this many times as fast as lanes. Otherwise lanes trains the network."""
-WARM_STEPS, TIMED_STEPS = 2, 4
+LEAST_GAIN = 1.2
+"""Another engine must be this many times as fast as lanes. Otherwise lanes trains the network.
+
+On a busy machine, the measured gain varied by a tenth, and lanes can be the faster one in evaluation.
+"""
+WARM_STEPS, TIMED_STEPS = 2, 6
 
 
 def is_lanes_slower(

@@ -73,7 +73,7 @@ def test_the_faster_engine_is_chosen_and_the_choice_is_kept(clock: Clock) -> Non
 
 
 def test_a_gain_that_may_be_chance_changes_nothing(clock: Clock) -> None:
-    assert not ask(clock, 1.05, lambda: Stub(clock, 1.0))
+    assert not ask(clock, 1.15, lambda: Stub(clock, 1.0))
 
 
 def test_a_measurement_leaves_random_numbers_and_threads_alone(clock: Clock) -> None:
