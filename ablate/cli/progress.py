@@ -1,6 +1,7 @@
 """The progress display: live bars in a terminal, plain lines elsewhere."""
 
 import time
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol
 
@@ -109,7 +110,14 @@ class _Lines:
 
 
 def make_display(console: Console, *, quiet: bool) -> Display:
-    """Make a display: bars in a terminal that can redraw, otherwise lines. With `quiet`, it shows nothing."""
+    """Make a display: bars in a terminal or notebook that can redraw, otherwise lines.
+
+    With `quiet`, the display shows nothing. A notebook can redraw if ipywidgets is installed.
+    """
     if quiet:
         return _NoDisplay()
-    return _Bars(console) if console.is_terminal and not console.is_dumb_terminal else _Lines(console)
+    if console.is_jupyter:
+        can_redraw = find_spec("ipywidgets") is not None
+    else:
+        can_redraw = console.is_terminal and not console.is_dumb_terminal
+    return _Bars(console) if can_redraw else _Lines(console)

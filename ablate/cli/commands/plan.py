@@ -1,6 +1,5 @@
 """`ablate plan`: show the runs and minutes that a study takes."""
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -19,14 +18,10 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
 
     study = read_study(path, overrides or [], plugin or [])
     from ablate.cores import count_cores, describe_cores
-    from ablate.data.loading import prepare_trial_images
     from ablate.design.designs import lay_out
     from ablate.design.names import settle_names
     from ablate.engines.training import settle_process
-    from ablate.experiment.expected_seeds import describe_expected_seeds
-    from ablate.experiment.price import price
-    from ablate.experiment.seed_warnings import warn_of_seeds
-    from ablate.experiment.try_arms import try_arms
+    from ablate.experiment.outlook import foresee
     from ablate.models import own
 
     own.allow(plugin or [])
@@ -36,8 +31,8 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
         study = settle_names(study)
         layout = lay_out(study)
         _tell_about_images(study)
-        cautions = try_arms(study, layout, partial(prepare_trial_images, study.dataset))
-    priced = price(study, layout, jobs=count_cores())
+        outlook = foresee(study, layout, jobs=count_cores())
+    priced = outlook.priced
     numbers = ("parameters", "FLOP/example", "examples/s a core")
     table = empty_table("arm", *numbers, right=numbers)
     for row in priced.arms:
@@ -48,16 +43,14 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
             f"{row.examples_per_second:,.0f}",
         )
     out.print(table)
-    for name, reason in layout.left_out.items():
+    for name, reason in outlook.left_out.items():
         say(f"left out: {name}: {reason}", wrap=True)
     for line in priced.engines_in_words:
         say(line, wrap=True)
     say(f"{priced.runs_in_words}: {priced.minutes_in_words} on this machine's {describe_cores()}", wrap=True)
-    for line in describe_expected_seeds(study, layout):
+    for line in outlook.expected_seeds:
         say(line, wrap=True)
-    for caution in cautions:
-        tell(f"warning: {study.locate('model')}: {caution}", wrap=True)
-    for warning in warn_of_seeds(study, layout):
+    for warning in outlook.warnings:
         tell(f"warning: {warning}", wrap=True)
 
 

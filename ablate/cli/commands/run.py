@@ -1,5 +1,6 @@
 """`ablate run`: answer a study's question."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,12 +20,10 @@ from ablate.cli.console import (
 )
 from ablate.data.reading_progress import stop_watching
 from ablate.devices.choice import choose_device
-from ablate.errors import AblateError, DataError
-from ablate.interruption import raise_on_interrupt
+from ablate.errors import AblateError
 
 if TYPE_CHECKING:
     from ablate.report.evidence import Evidence
-    from ablate.study.spec import StudySpec
 
 
 def run(
@@ -67,12 +66,15 @@ def run(
     chosen_device = choose_device(device)
     # The import of torch takes seconds. It comes here, after the check of the study file.
     from ablate.cli.job import Job
+    from ablate.cli.preparing import check_arms, find_data
     from ablate.models import own
     from ablate.report import index
+    from ablate.study import study_file
 
     own.allow(plugin or [])
-    study = _check_arms(study)  # report an impossible arm before the search for the data
-    study, data_root, missing = _find_data(study, path, overrides or [], data_dir, fallback=fallback)
+    study = check_arms(study)  # report an impossible arm before the search for the data
+    read_fallback = partial(study_file.read, path, overrides or [], fallback=True) if fallback else None
+    study, data_root, missing = find_data(study, read_fallback, data_dir)
     job = Job(
         study=study,
         data_root=data_root,
@@ -87,48 +89,6 @@ def run(
     evidence = job.answer(fresh=fresh)
     index.write_index(out_dir)
     _print_answer(evidence, job.folder.path / "report.html")
-
-
-def _check_arms(study: "StudySpec") -> "StudySpec":
-    """Check every arm, and return the study with one spelling for every name."""
-    from ablate.design.designs import lay_out
-    from ablate.design.names import settle_names
-
-    # Here Ctrl-C raises Interrupted, so only a user's own code can raise KeyboardInterrupt.
-    with raise_on_interrupt():
-        study = settle_names(study)
-        lay_out(study)
-    return study
-
-
-def _find_data(
-    study: "StudySpec", path: Path, overrides: list[str], data_dir: Path | None, *, fallback: bool
-) -> tuple["StudySpec", Path | None, str | None]:
-    """Return the study or its fallback, the folder with the data, and the missing data set, if any."""
-    from ablate.data import sources
-    from ablate.design.names import settle_names
-    from ablate.study import study_file
-
-    root = sources.find_root(study.dataset, data_dir, download=True)
-    if root is not None or not sources.needs_root(study.dataset):
-        return study, root, None
-    if not fallback or not study.fallback:
-        raise DataError(
-            f"{study.dataset} is not on this machine and cannot be downloaded: "
-            "name its folder with --data-dir or ABLATE_DATA"
-        )
-    wanted, study = str(study.dataset), settle_names(study_file.read(path, overrides, fallback=True))
-    tell(
-        f"{wanted} is not on this machine and cannot be downloaded: answering on {study.dataset} instead",
-        wrap=True,
-    )
-    root = sources.find_root(study.dataset, data_dir, download=False)
-    if root is None and sources.needs_root(study.dataset):
-        raise DataError(
-            f"{study.dataset}, the fallback's data, is not on this machine either: use dataset=digits, "
-            "or name its folder with --data-dir or ABLATE_DATA"
-        )
-    return study, root, wanted
 
 
 def _print_answer(evidence: "Evidence", page: Path) -> None:

@@ -1,0 +1,59 @@
+"""Prepare a study for training: check its arms, and find its data or its fallback."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ablate.cli.console import tell
+from ablate.data import sources
+from ablate.design.designs import lay_out
+from ablate.design.names import settle_names
+from ablate.errors import DataError
+from ablate.interruption import raise_on_interrupt
+from ablate.study.spec import StudySpec
+
+
+def check_arms(study: StudySpec) -> StudySpec:
+    """Check every arm, and return the study with one spelling for every name.
+
+    Raises:
+        AblateError: an arm cannot be built.
+    """
+    # Here Ctrl-C raises Interrupted, so only a user's own code can raise KeyboardInterrupt.
+    with raise_on_interrupt():
+        study = settle_names(study)
+        lay_out(study)
+    return study
+
+
+def find_data(
+    study: StudySpec, read_fallback: Callable[[], StudySpec] | None, data_dir: Path | None
+) -> tuple[StudySpec, Path | None, str | None]:
+    """Find the study's data. If the data is missing, choose the study's fallback.
+
+    `read_fallback` reads the study with its fallback. None forbids the fallback. Returns the study to answer,
+    the folder with its data (None for data without a folder), and the name of the missing data set (None if
+    no data set is missing).
+
+    Raises:
+        DataError: neither the data nor the fallback's data is on this machine.
+    """
+    root = sources.find_root(study.dataset, data_dir, download=True)
+    if root is not None or not sources.needs_root(study.dataset):
+        return study, root, None
+    if read_fallback is None or not study.fallback:
+        raise DataError(
+            f"{study.dataset} is not on this machine and cannot be downloaded: "
+            "name its folder with --data-dir or ABLATE_DATA"
+        )
+    wanted, study = str(study.dataset), settle_names(read_fallback())
+    tell(
+        f"{wanted} is not on this machine and cannot be downloaded: answering on {study.dataset} instead",
+        wrap=True,
+    )
+    root = sources.find_root(study.dataset, data_dir, download=False)
+    if root is None and sources.needs_root(study.dataset):
+        raise DataError(
+            f"{study.dataset}, the fallback's data, is not on this machine either: use dataset=digits, "
+            "or name its folder with --data-dir or ABLATE_DATA"
+        )
+    return study, root, wanted

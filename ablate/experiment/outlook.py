@@ -1,0 +1,45 @@
+"""What a study will take, before anything trains: its arms, runs and minutes, and what to be warned of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ablate.data.loading import prepare_trial_images
+from ablate.design.designs import Layout
+from ablate.experiment.expected_seeds import describe_expected_seeds
+from ablate.experiment.price import StudyPrice, price
+from ablate.experiment.seed_warnings import warn_of_seeds
+from ablate.experiment.try_arms import try_arms
+from ablate.study.spec import StudySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What a study will take on this machine."""
+
+    priced: StudyPrice
+    left_out: Mapping[str, str]
+    """The combinations that cannot be built, by name, each with the reason."""
+    expected_seeds: Sequence[str]
+    """Sentences about the number of seeds of a study that can stop early. Empty for a fixed number."""
+    warnings: Sequence[str]
+    """Warnings, one line each, for example about too few seeds."""
+
+
+def foresee(study: StudySpec, layout: Layout, *, jobs: int) -> Outlook:
+    """Try every arm with real images, and estimate runs and minutes for `jobs` runs at a time.
+
+    Raises:
+        AblateError: an arm cannot be trained, or the images cannot be read.
+    """
+    cautions = try_arms(study, layout, partial(prepare_trial_images, study.dataset))
+    priced = price(study, layout, jobs=jobs)
+    return Outlook(
+        priced=priced,
+        left_out=layout.left_out,
+        expected_seeds=list(describe_expected_seeds(study, layout)),
+        warnings=[
+            *(f"{study.locate('model')}: {caution}" for caution in cautions),
+            *warn_of_seeds(study, layout),
+        ],
+    )
