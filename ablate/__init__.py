@@ -1,3 +1,35 @@
 """Does this choice in a small image network matter, by how much, and what does it cost?"""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ablate.api.plan import Plan, plan
+    from ablate.api.report import Report, load
+    from ablate.api.run import run
+    from ablate.api.study import Study
+    from ablate.errors import AblateError
+
 __version__ = "0.1.0"
+__all__ = ["AblateError", "Plan", "Report", "Study", "load", "plan", "run"]
+
+_PLACES = {
+    "AblateError": "ablate.errors",
+    "Plan": "ablate.api.plan",
+    "Report": "ablate.api.report",
+    "Study": "ablate.api.study",
+    "load": "ablate.api.report",
+    "plan": "ablate.api.plan",
+    "run": "ablate.api.run",
+}
+"""The module of each public name. A module is imported when its name is first used, because torch is slow."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'ablate' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

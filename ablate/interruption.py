@@ -1,6 +1,7 @@
 """Turn SIGINT, SIGTERM and SIGHUP into one exception. A command can then clean up before it ends."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -54,6 +55,9 @@ def raise_on_interrupt() -> Iterator[None]:
         _Delay.waiting = number
 
     _Delay.waiting = None
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals arrive in the main thread, and only that thread may change what they do
+        return
     numbers = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         numbers.append(signal.SIGHUP)

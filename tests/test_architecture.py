@@ -29,7 +29,7 @@ ONLY = {
     "uvicorn": {"explore"},
     "optuna": {"records", "search", "cli"},
     "seaborn": {"figures"},
-    "matplotlib": {"figures"},
+    "matplotlib": {"figures", "api"},
     "rich": {"cli"},
     "typer": {"cli"},
     "torchvision": {"data"},

@@ -1,6 +1,6 @@
 """Prepare a study for training: check its arms, and find its data or its fallback."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ablate.cli.console import tell
@@ -9,15 +9,19 @@ from ablate.design.designs import lay_out
 from ablate.design.names import settle_names
 from ablate.errors import DataError
 from ablate.interruption import raise_on_interrupt
+from ablate.models import own
 from ablate.study.spec import StudySpec
 
 
-def check_arms(study: StudySpec) -> StudySpec:
+def check_arms(study: StudySpec, plugins: Sequence[str]) -> StudySpec:
     """Check every arm, and return the study with one spelling for every name.
+
+    `plugins` are the packages whose code the arms are allowed to run.
 
     Raises:
         AblateError: an arm cannot be built.
     """
+    own.allow(plugins)
     # Here Ctrl-C raises Interrupted, so only a user's own code can raise KeyboardInterrupt.
     with raise_on_interrupt():
         study = settle_names(study)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from ablate.data.loading import Dataset
 from ablate.design.runs import Run
 from ablate.engines.lanes_library import load_library
 from ablate.engines.training import Trainer
+from ablate.records.files import write_whole
 from ablate.seeds import seeded_streams
 from ablate.torch_settings import keep_torch_settings
 
@@ -49,7 +49,8 @@ def is_lanes_slower(
         kept.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(kept.with_suffix(".lock")):  # one process measures while others wait
             if not kept.exists():
-                _write_whole(kept, f"{_measure_gain(run, dataset, make_lanes, make_other):.3f}\n")
+                gain = _measure_gain(run, dataset, make_lanes, make_other)
+                write_whole(kept, f"{gain:.3f}\n".encode())
             return float(kept.read_text(encoding="utf-8")) > LEAST_GAIN
     except (OSError, NotImplementedError, ValueError):
         # Without a place to keep the answer, processes could choose different engines.
@@ -92,11 +93,3 @@ def _measure_gain(
                 trainer.step(batches[number % max(1, len(batches) - 1)])
                 seconds.setdefault(name, []).append(time.thread_time() - started)
     return min(seconds["lanes"][WARM_STEPS:]) / min(seconds["other"][WARM_STEPS:])
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file. It gets its name only once it is complete, because the process could be killed before."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        whole = Path(scratch, path.name)
-        whole.write_text(text, encoding="utf-8")
-        whole.replace(path)

@@ -5,12 +5,15 @@ import multiprocessing
 import multiprocessing.util
 import os
 import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
+from types import ModuleType
 from typing import Any
 
 from ablate.errors import CHECKOUT
@@ -36,8 +39,23 @@ def prepare() -> None:
     os.environ["PYTHONHASHSEED"] = "0"
     if HAS_FORK_SERVER and _make_socket_folder():
         multiprocessing.set_forkserver_preload(PRELOADED)
-        with ignore_interrupts(), _leave_out_current_folder():
+        with ignore_interrupts(), hide_main_module(), _leave_out_current_folder():
             forkserver.ensure_running()
+
+
+@contextmanager
+def hide_main_module() -> Iterator[None]:
+    """Keep processes that start in this context from running the user's main script again.
+
+    By default, multiprocessing imports the main script in each new process. Without the line
+    `if __name__ == "__main__":`, the script would then start the study again in each worker.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def choose_start_method() -> ForkServerContext | SpawnContext:
@@ -120,6 +138,9 @@ def ignore_interrupts() -> Iterator[None]:
 
     A terminal sends these signals to every process of a command. Only the parent handles them.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may change what a signal does
+        return
     numbers = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:

@@ -135,7 +135,7 @@ class _Worker:
         context = fork_server.choose_start_method()
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with fork_server.ignore_interrupts():
+        with fork_server.ignore_interrupts(), fork_server.hide_main_module():
             self.process.start()
         theirs.close()  # so that the pipe closes when the worker ends
         self.checks = 0

@@ -89,22 +89,32 @@ def list_diverging_colours(steps: int) -> list[str]:
     return list(sns.color_palette("PuOr_r", steps).as_hex())
 
 
+class Drawing(Figure):
+    """A figure that a notebook shows, also without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        """Render the figure for a notebook. Its layout stays as it is."""
+        png = io.BytesIO()
+        self.savefig(png, format="png", dpi=STYLE["savefig.dpi"], facecolor="white")
+        return png.getvalue()
+
+
 def create_panel(width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:
     """Create an empty figure with one panel. Sizes are in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Drawing(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
 def create_panels(count: int, height: float = 4.0, *, width: float = 4.6) -> tuple[Figure, list[Axes]]:
     """Create an empty figure with `count` panels side by side. `width` is for one panel, in inches."""
-    figure = Figure(figsize=(max(6.4, width * count), height), layout="constrained")
+    figure = Drawing(figsize=(max(6.4, width * count), height), layout="constrained")
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
 def create_grid(count: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """Create an empty figure with `count` panels in rows. Sizes are for one panel, in inches."""
     rows = -(-count // columns)
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    figure = Drawing(figsize=(width * columns, height * rows), layout="constrained")
     return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
 
 

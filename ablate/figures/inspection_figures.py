@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import PercentFormatter
 
-from ablate.figures.canvas import Styles, escape_dollars, wrap_label
+from ablate.figures.canvas import Drawing, Styles, escape_dollars, wrap_label
 from ablate.study.spec import StudySpec
 
 MARGIN = 0.1
@@ -47,7 +47,7 @@ class _Sheet:
 
     def __init__(self, width: float, height: float) -> None:
         self._width, self._height = width, height
-        self.figure = Figure(figsize=(width, height))
+        self.figure = Drawing(figsize=(width, height))
 
     def add_axes(self, left: float, top: float, width: float, height: float, *, bare: bool = True) -> Axes:
         """Add a panel. A `bare` panel has no axis lines and no numbers."""

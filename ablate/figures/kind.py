@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import matplotlib as mpl
@@ -43,17 +44,24 @@ def draw_kinds(
     kinds: Iterable[FigureKind], study: StudySpec, tables: Tables, styles: Styles
 ) -> Iterator[DrawnFigure]:
     """Draw every figure that the tables have data for. The same tables always give the same bytes."""
-    with mpl.rc_context(), warnings.catch_warnings():
-        mpl.rcdefaults()  # the user's `matplotlibrc` could set LaTeX, other fonts or other sizes
-        mpl.rcParams.update(STYLE)
-        # The font draws a box for each character that it lacks. Tables and pages still show the character.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with use_own_style():
         for kind in kinds:
             data = kind.data(study, tables)
             if not data.empty:
                 png, svg = render(kind.draw(data, study, styles))
                 caption = join_sentences(kind.caption, kind.notes(study, tables))
                 yield DrawnFigure(kind=replace(kind, caption=caption), png=png, svg=svg)
+
+
+@contextmanager
+def use_own_style() -> Iterator[None]:
+    """Draw in the style of reports, whatever the user's own settings of matplotlib are."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()  # the user's `matplotlibrc` could set LaTeX, other fonts or other sizes
+        mpl.rcParams.update(STYLE)
+        # The font draws a box for each character that it lacks. Tables and pages still show the character.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def join_sentences(caption: str, more: Iterable[str]) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from matplotlib.figure import Figure
+
 from ablate.figures import notes, points
 from ablate.figures.canvas import Styles, make_styles
 from ablate.figures.comparison_figures import (
@@ -18,7 +20,7 @@ from ablate.figures.cost_figures import (
     draw_timing_blocks,
 )
 from ablate.figures.inspection_registry import list_inspection
-from ablate.figures.kind import DrawnFigure, FigureKind, draw_kinds
+from ablate.figures.kind import DrawnFigure, FigureKind, draw_kinds, use_own_style
 from ablate.figures.points import Tables
 from ablate.figures.recall_figures import (
     draw_recall_differences,
@@ -37,6 +39,18 @@ from ablate.study.spec import StudySpec
 def draw_results(study: StudySpec, tables: Tables) -> Iterator[DrawnFigure]:
     """Draw every figure that the tables have data for. Equal tables give equal bytes."""
     return draw_kinds(FIGURES, study, tables, style_arms(study, tables))
+
+
+def list_drawable(study: StudySpec, tables: Tables, views: Views) -> dict[str, FigureKind]:
+    """List every figure that the tables and the inspected networks have data for, by its name."""
+    kinds = [*FIGURES, *list_inspection(views, tables)]
+    return {kind.name: kind for kind in kinds if not kind.data(study, tables).empty}
+
+
+def draw_kind(kind: FigureKind, study: StudySpec, tables: Tables) -> Figure:
+    """Draw one figure. The tables must have data for it."""
+    with use_own_style():
+        return kind.draw(kind.data(study, tables), study, style_arms(study, tables))
 
 
 def draw_inspection(study: StudySpec, tables: Tables, views: Views) -> Iterator[DrawnFigure]:

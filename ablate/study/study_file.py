@@ -77,6 +77,16 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
     raise InvalidStudyError(*mistakes, partial=partial)
 
 
+def make(raw: Mapping[str, Any], *, fallback: bool = False) -> StudySpec:
+    """Make a study from values instead of a file. With `fallback`, apply its `fallback` section.
+
+    Raises:
+        StudyError: for every mistake, one line with key, offending value and remedy.
+    """
+    whole = join_owners(copy.deepcopy(dict(raw)))
+    return _validate(_apply_fallback(whole) if fallback else whole, {}, Path("Study"))
+
+
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     """Parse `key=value` pairs into a mapping. The values are YAML."""
     raw: dict[str, Any] = {}

@@ -24,6 +24,7 @@ from ablate.errors import AblateError
 
 if TYPE_CHECKING:
     from ablate.report.evidence import Evidence
+    from ablate.study.spec import StudySpec
 
 
 def run(
@@ -53,28 +54,25 @@ def run(
     The command tunes, confirms and times every arm, and writes
     reports/<name>/report.html.
     """
-    if quiet:
-        stop_watching()
     from ablate.cli.studies import read_study
     from ablate.execution import fork_server
 
+    if quiet:
+        stop_watching()
     study = read_study(path, overrides or [], plugin or [])
     if storage is not None and fresh:
         raise AblateError("--fresh: records on a server stay there: give the study another name, name=…")
     if cluster is None:
         fork_server.prepare()
     chosen_device = choose_device(device)
-    # The import of torch takes seconds. It comes here, after the check of the study file.
-    from ablate.cli.job import Job
+    from ablate.cli.job import Job  # imports torch, which takes seconds, so the study file is checked first
     from ablate.cli.preparing import check_arms, find_data
-    from ablate.models import own
     from ablate.report import index
-    from ablate.study import study_file
 
-    own.allow(plugin or [])
-    study = check_arms(study)  # report an impossible arm before the search for the data
-    read_fallback = partial(study_file.read, path, overrides or [], fallback=True) if fallback else None
-    study, data_root, missing = find_data(study, read_fallback, data_dir)
+    study = check_arms(study, plugin or [])  # report an impossible arm before the search for the data
+    study, data_root, missing = find_data(
+        study, partial(_read_fallback, path, overrides or []) if fallback else None, data_dir
+    )
     job = Job(
         study=study,
         data_root=data_root,
@@ -89,6 +87,12 @@ def run(
     evidence = job.answer(fresh=fresh)
     index.write_index(out_dir)
     _print_answer(evidence, job.folder.path / "report.html")
+
+
+def _read_fallback(path: Path, overrides: list[str]) -> "StudySpec":
+    from ablate.study import study_file
+
+    return study_file.read(path, overrides, fallback=True)
 
 
 def _print_answer(evidence: "Evidence", page: Path) -> None:

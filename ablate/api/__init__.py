@@ -1,0 +1,1 @@
+"""The Python interface: `ablate.Study`, `ablate.plan`, `ablate.run` and `ablate.load`."""
