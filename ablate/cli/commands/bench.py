@@ -59,17 +59,33 @@ def bench(
         from ablate.study import study_file
 
         study_file.read(whole)  # report a mistake in the file now, not after five minutes
+    measuring = _set_up(device, data_dir, whole, engine, quick=quick, blocks=blocks)
+    _measure(measuring)
+    _print_results(measuring)
+    if json_file is not None:
+        from ablate.records.files import write_whole
+
+        write_whole(json_file, measuring.as_json().encode())
+        say(f"written: {json_file}")
+
+
+def _set_up(
+    device: str, data_dir: Path | None, study: Path | None, engine: str, *, quick: bool, blocks: int | None
+) -> "Bench":
     import torch
 
-    from ablate.bench import bench as benches
-    from ablate.cli.progress import make_display
+    from ablate.bench.bench import Bench, choose_extent
     from ablate.data import sources
     from ablate.data.datasets import find_dataset
-    from ablate.records.files import write_whole
 
     root = sources.find_root(find_dataset("fashion_mnist"), data_dir, download=True)
-    extent = benches.choose_extent(quick=quick, blocks=blocks)
-    measuring = benches.Bench(extent, torch.device(choose_device(device)), root, whole, engine)
+    extent = choose_extent(quick=quick, blocks=blocks)
+    return Bench(extent, torch.device(choose_device(device)), root, study, engine)
+
+
+def _measure(measuring: "Bench") -> None:
+    from ablate.cli.progress import make_display
+
     try:
         with raise_on_interrupt(), make_display(err, quiet=False) as shown:
             for event in measuring.events():
@@ -79,10 +95,6 @@ def bench(
         raise typer.Exit(interruption.code) from None
     finally:
         measuring.close()
-    _print_results(measuring)
-    if json_file is not None:
-        write_whole(json_file, measuring.as_json().encode())
-        say(f"written: {json_file}")
 
 
 def _print_layers() -> None:
