@@ -239,11 +239,11 @@ def test_a_network_of_any_modules_is_each_replicas_own() -> None:
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf])
 @pytest.mark.parametrize("keywords", [{}, {**RELU, "dropout": 0.5}], ids=str)
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_member_that_breaks_leaves_the_others_alone_to_the_bit(keywords, optimizer, poison) -> None:
-    runs = [
-        run_of(keywords, seed, batch_size=16, optimizer=optimizer, learning_rate=0.01) for seed in range(4)
-    ]
+@pytest.mark.parametrize(
+    "recipe", [{"optimizer": "sgd"}, {"optimizer": "adam", "gradient_clip": 1.0, "label_smoothing": 0.1}]
+)
+def test_a_member_that_breaks_leaves_the_others_alone_to_the_bit(keywords, recipe, poison) -> None:
+    runs = [run_of(keywords, seed, batch_size=16, learning_rate=0.01, **recipe) for seed in range(4)]
 
     def trained(broken: str) -> tuple[Tensor, Tensor]:
         cohort = seated(runs, DIGITS, 100)
@@ -778,7 +778,8 @@ def test_a_member_that_fails_alone_too_is_recorded_with_its_own_cause(
 
 
 def test_a_whole_study_is_tuned_and_confirmed_in_cohorts(in_cohorts, small, tmp_path) -> None:
-    spec = small("recipe.epochs=1", "recipe.train_images=200", "timing.blocks=0")
+    new_keys = ("recipe.schedule=one_cycle", "recipe.gradient_clip=1.0", "recipe.label_smoothing=0.1")
+    spec = small("recipe.epochs=1", "recipe.train_images=200", "timing.blocks=0", *new_keys)
     layout = lay_out(spec)
     folder = ReportFolder(tmp_path)
     conduct = Conduct(
