@@ -57,7 +57,7 @@ class DatasetFacts:
 
 
 # Each spread is the median over the arms in reports/published/. For digits, it is the median over the arms of
-# lenet_pooling's fallback.
+# the study lenet_pooling, run on digits.
 DATASETS = {
     "fashion_mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.009),
     "mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.002),

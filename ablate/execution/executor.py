@@ -171,7 +171,7 @@ def _make_outcome(run: Run, trained: Trained, state: Mapping[str, torch.Tensor])
 
 
 def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:
-    """Save the parameters of an arm's first confirmed seed in torch.save's format. Other runs give None."""
+    """Turn the parameters of an arm's first confirm run into bytes, by torch.save. None for other runs."""
     if run.phase != Phase.CONFIRM or run.seed != 0:
         return None
     buffer = io.BytesIO()

@@ -98,7 +98,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
 
 
 def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
-    """Make the candidate's run. It stops if its accuracy falls below the median of earlier runs."""
+    """Make the candidate's run. The run stops early if its accuracy is below the median of finished runs."""
     return Run(
         phase=Phase.SEARCH,
         arm=candidate.arm,

@@ -71,8 +71,8 @@ class Recipe(BaseModel):
     def dump(self) -> dict[str, Any]:
         """Return all keys and values, except the keys of LATER_KEYS that have their default values.
 
-        A run's key in the record is made from this result. So ablate still finds the runs of its earlier
-        versions, which did not have these keys.
+        A run's key in the record is made from this result. Earlier versions of ablate did not have the later
+        keys. With the keys left out, their runs are still found.
         """
         usual = {key for key in LATER_KEYS if getattr(self, key) == type(self).model_fields[key].default}
         return self.model_dump(exclude=usual)

@@ -50,6 +50,6 @@ def find_conflict(recipe: Recipe) -> tuple[str, str] | None:
 
 
 def _list_alternatives(values: Sequence[str]) -> str:
-    """Write `sgd`, `sgd or adam`, or `sgd, adam or adamw`."""
+    """Join words with commas and a last "or", for example `sgd, adam or adamw`."""
     *others, last = values
     return f"{', '.join(others)} or {last}" if others else last
