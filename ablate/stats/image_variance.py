@@ -41,8 +41,8 @@ class NewImages:
         """Compute half the width of the t-interval for new images.
 
         The result is at least half the width of the interval for the study's own images. Its own t quantile
-        has more degrees of freedom, so without this limit the result could be smaller. With five seeds or fewer, such intervals cover the
-        true difference too rarely: 92 to 94 % instead of 95 %.
+        has more degrees of freedom, so without this limit the result could be smaller. With five seeds or
+        fewer, such intervals cover the true difference too rarely: 92 to 94 % instead of 95 %.
         """
         beyond = (1 + confidence) / 2
         return max(

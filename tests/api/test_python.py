@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 import ablate
 from ablate.api.report import Report
 from ablate.errors import AblateError
+from ablate.interruption import Interrupted
 from ablate.report import writer
 from tests.commands import environment
 from tests.conftest import SMALL, STUDIES
@@ -139,6 +140,19 @@ def test_a_plan_lists_arms_and_leaves_torch_as_it_was(small_file: Path) -> None:
     assert any("3 seeds" in warning for warning in plan.warnings)
     assert "pooling=max" in plan._repr_html_()
     assert "6 to confirm" in str(plan)
+
+
+def test_an_interrupted_run_raises_what_python_raises(
+    small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ablate.cli.job import Job
+
+    def stop(job: Job, *, fresh: bool) -> None:
+        raise Interrupted(130)
+
+    monkeypatch.setattr(Job, "answer", stop)
+    with pytest.raises(KeyboardInterrupt):
+        ablate.run(ablate.Study.read(small_file), out=tmp_path, quiet=True)
 
 
 def test_the_tour_runs_from_question_to_a_look_inside(
