@@ -38,10 +38,12 @@ timing: {blocks: 3, block_seconds: 0.01}
 
 
 LONGEST = (
-    "cli/test_run.py", "studies/test_studies.py", "faults/test_processes.py", "engines/test_cohort.py",
-    "faults/test_interruptions.py", "report/test_writer.py", "tuning/test_calibration.py", "bench/test_bench.py",
-    "cli/test_export.py", "engines/test_lanes_memory.py", "engines/test_lanes.py", "experiment/test_conduct.py",
-    "search/test_candidates.py", "faults/test_study_files.py", "faults/test_storage.py", "faults/test_scale.py",
+    "explore/test_browser.py", "cli/test_run.py", "studies/test_studies.py", "faults/test_processes.py",
+    "engines/test_cohort.py", "accelerator/test_main_job.py", "experiment/test_conduct.py", "report/test_writer.py",
+    "inspection/test_inside.py", "records/test_postgresql.py", "bench/test_bench.py", "cli/test_export.py",
+    "engines/test_lanes.py", "faults/test_interruptions.py", "search/test_candidates.py", "engines/test_lanes_memory.py",
+    "stats/test_comparisons.py", "tuning/test_calibration.py", "faults/test_study_files.py", "faults/test_storage.py",
+    "faults/test_surroundings.py", "faults/test_randomness.py", "faults/test_scale.py",
 )  # fmt: skip
 """Files of tests that take longest."""
 

@@ -18,6 +18,7 @@ from ablate.errors import AblateError, FolderError
 from ablate.records import postgresql_record
 from ablate.records.postgresql_record import PostgresqlRecord
 from ablate.records.predictions import read_predictions
+from ablate.study import study_file
 from tests.commands import ROOT, ablate
 from tests.conftest import SMALL
 from tests.experiment.test_conduct import Stub, conduct, conducting, runs_csv
@@ -78,10 +79,12 @@ def server() -> Iterator[Server]:
         shutil.rmtree(made.folder)
 
 
-@pytest.fixture
-def alone(small, tmp_path: Path) -> bytes:
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The table of the small study from one machine with a SQLite file."""
-    _, folder = conduct(small(), tmp_path / "alone", Stub())
+    parent = tmp_path_factory.mktemp("alone")
+    (parent / "small.yaml").write_text(SMALL)
+    _, folder = conduct(study_file.read(parent / "small.yaml"), parent / "small", Stub())
     return runs_csv(folder)
 
 

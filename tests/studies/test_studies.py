@@ -25,7 +25,7 @@ def answered(spec: StudySpec, path: Path) -> Evidence:
     return writer.write(path)
 
 
-DRAWN = ("nin_head",)
+DRAWN = ("convnets",)
 """A study of other models than LeNet, so that their layers are drawn.
 
 Reports of every design are drawn elsewhere: one factor at a time in `cli/test_run.py`, `factorial` and
