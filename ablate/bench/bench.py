@@ -24,12 +24,13 @@ from ablate.bench.contenders import (
     make_run,
     measure_arithmetic_rate,
 )
-from ablate.bench.peer import Epoch, Peer, has_torchvision, lay_out_files
+from ablate.bench.peer import Epoch, Peer, lay_out_files
 from ablate.bench.results import Result, compute_results
 from ablate.bench.rounds import Round, measure, start_round
 from ablate.bench.whole import count_examples, run_study
 from ablate.cores import count_cores
 from ablate.data import loading
+from ablate.data.by_torchvision import has_torchvision
 from ablate.data.datasets import DATASETS, find_dataset
 from ablate.devices.device import is_accelerator, read_name
 from ablate.engines.lanes import reason_against

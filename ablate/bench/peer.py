@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from multiprocessing import connection, get_context, set_start_method
 from pathlib import Path
 
@@ -101,17 +100,12 @@ def train_as_in_d2l(root: Path, images: int, test_images: int, device: torch.dev
 
 def open_fashion_mnist(root: Path) -> tuple[Dataset[Example], Dataset[Example]]:
     """Open the training and the test images, with torchvision if it is installed."""
-    if not has_torchvision():
+    if not by_torchvision.has_torchvision():
         return ImagesOneByOne(root, "train"), ImagesOneByOne(root, "t10k")
     torchvision = by_torchvision.import_torchvision()
     to_tensor = torchvision.transforms.ToTensor()
     train_data = torchvision.datasets.FashionMNIST(root, train=True, transform=to_tensor)
     return train_data, torchvision.datasets.FashionMNIST(root, train=False, transform=to_tensor)
-
-
-def has_torchvision() -> bool:
-    """Whether torchvision is installed."""
-    return find_spec("torchvision") is not None
 
 
 class ImagesOneByOne(Dataset[Example]):

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,6 +61,11 @@ def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
     )
 
 
+def has_torchvision() -> bool:
+    """Whether torchvision is installed. Fashion-MNIST, MNIST and a user's own images are read without it."""
+    return find_spec("torchvision") is not None
+
+
 def import_torchvision() -> ModuleType:
     """Import torchvision with its data sets and transforms, also with a CPU-only build of torch."""
     import_torchvision_datasets()
@@ -72,7 +78,14 @@ def import_torchvision_datasets() -> ModuleType:
     The torchvision on PyPI is built for CUDA. With a CPU-only torch, torchvision's operators are missing and
     its import fails ("operator torchvision::nms does not exist"), because the import needs two of these
     operators. This function declares these two. Reading and downloading need no operators.
+
+    Raises:
+        DataError: torchvision is not installed.
     """
+    if not has_torchvision():
+        raise DataError(
+            "this data set is read by torchvision, which is not installed: pip install torchvision"
+        )
     try:
         from torchvision import datasets
     except RuntimeError:

@@ -11,7 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ablate.cache import locate_cache
-from ablate.data.by_torchvision import TORCHVISION, import_torchvision_datasets, read_by_torchvision
+from ablate.data.by_torchvision import (
+    TORCHVISION,
+    has_torchvision,
+    import_torchvision_datasets,
+    read_by_torchvision,
+)
 from ablate.data.datasets import OWN, DatasetSpec
 from ablate.data.digits import read_digits
 from ablate.data.emnist import EMNIST, contains_emnist, read_emnist
@@ -106,6 +111,8 @@ def _locate_cache() -> Path:
 
 def _download(name: str) -> Path | None:
     """Download a data set into the user's cache through torchvision. None if that fails."""
+    if not has_torchvision():
+        return None
     datasets = import_torchvision_datasets()
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)

@@ -217,7 +217,7 @@ def test_without_torchvision_d2ls_loop_reads_the_same_images(
     )
     lay_out_files(None, tmp_path)
     torchvisions = open_fashion_mnist(tmp_path)
-    monkeypatch.setattr("ablate.bench.peer.has_torchvision", lambda: False)
+    monkeypatch.setattr("ablate.data.by_torchvision.has_torchvision", lambda: False)
     own = open_fashion_mnist(tmp_path)
     assert [len(each) for each in own] == [len(each) for each in torchvisions] == [20, 9]
     for ours, theirs in zip(own, torchvisions, strict=True):

@@ -114,6 +114,15 @@ def test_a_download_that_is_not_the_official_file_is_deleted(
     assert len(loading.load(find_dataset("fashion_mnist"), found, CPU).labels) == 50
 
 
+def test_a_machine_without_torchvision_downloads_nothing_and_is_told_what_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ablate.data.by_torchvision.find_spec", lambda name: None)
+    assert sources.find_root(find_dataset("fashion_mnist"), tmp_path, download=True) is None
+    with pytest.raises(DataError, match="torchvision reads this data set and is not installed"):
+        sources.find_root(find_dataset("cifar10"), tmp_path, download=True)
+
+
 def test_a_download_with_a_wrong_checksum_is_deleted_even_if_torchvision_accepts_it(
     tiny_fashion: Path, tmp_path: Path, no_proxy: None, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:  # fmt: skip
