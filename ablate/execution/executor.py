@@ -64,6 +64,13 @@ class Outcome:
     """The parameters in torch.save's format, for an arm's first confirmed seed."""
     predictions: bytes | None = None
     """The predictions for the test images from `encode_predictions`, for complete confirmed runs."""
+    more_ready: bool = False
+    """Whether the workers yield another outcome at once. The two can then be recorded together."""
+
+
+def mark_ready(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
+    """Yield outcomes that are ready at the same time, each but the last with `more_ready`."""
+    return (replace(one, more_ready=one is not outcomes[-1]) for one in outcomes)
 
 
 def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = None) -> Outcome:

@@ -30,6 +30,7 @@ from ablate.execution.executor import (
     Outcome,
     execute_group,
     group_runs,
+    mark_ready,
     record_failure,
 )
 from ablate.execution.workers import ATTEMPTS, CHECK_SECONDS, IDLE_CHECKS
@@ -77,18 +78,23 @@ class RayTasks:
                 self._running[task] = group
             if not self._running:
                 return
-            ready, _ = ray.wait(list(self._running), num_returns=1, timeout=PATIENCE_SECONDS)
+            ready, rest = ray.wait(list(self._running), num_returns=1, timeout=PATIENCE_SECONDS)
+            if ready and rest:
+                ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+            ended: list[Outcome] = []
             for task in ready:
                 group = self._running.pop(task)
                 try:
-                    yield from ray.get(task)
+                    ended += ray.get(task)
                 except ray.exceptions.RayTaskError as error:
+                    yield from ended
                     # Errors inside a run are in the run's record. This error comes from the node itself.
                     raise AblateError(f"--cluster: a node cannot work: {format_error(error.cause)}") from None
                 except ray.exceptions.RayError as error:
-                    yield from (
+                    ended += (
                         record_failure(run, f"its worker died twice: {format_error(error)}") for run in group
                     )
+            yield from mark_ready(ended)
 
     def close(self) -> None:
         for task in self._running:

@@ -18,7 +18,15 @@ from ablate.devices.device import is_accelerator, select
 from ablate.engines.choice import trains_in_cohorts
 from ablate.engines.training import settle_process
 from ablate.execution import fork_server
-from ablate.execution.executor import Conditions, Outcome, execute, execute_group, group_runs, record_failure
+from ablate.execution.executor import (
+    Conditions,
+    Outcome,
+    execute,
+    execute_group,
+    group_runs,
+    mark_ready,
+    record_failure,
+)
 from ablate.models import own
 from ablate.timing import costs
 
@@ -99,6 +107,7 @@ class LocalProcesses:
                     worker.check()
                     if worker.checks >= LEAST_CHECKS and worker.checks >= self._most_checks(run):
                         worker.stop(f"it had worked on the run for {worker.checks * CHECK_SECONDS:,.0f} s")
+            ended: list[Outcome] = []
             for worker in [worker for worker in running if worker.pipe in ready]:
                 run, attempt = running.pop(worker)
                 try:
@@ -108,12 +117,13 @@ class LocalProcesses:
                     if attempt < ATTEMPTS:
                         again.append((run, attempt + 1))
                     else:
-                        yield record_failure(run, f"its worker died twice, {worker.end}")
+                        ended.append(record_failure(run, f"its worker died twice, {worker.end}"))
                 else:
                     if outcome.record.status == "complete":
                         spent = worker.checks / self._work.count_flops(run) if worker.checks else 0.0
                         self._slowest = max(self._slowest or 0.0, spent)
-                    yield outcome
+                    ended.append(outcome)
+            yield from mark_ready(ended)
 
     def close(self) -> None:
         for worker in self._workers:

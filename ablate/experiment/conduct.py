@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,15 @@ from ablate.inspection.look_inside import look_inside
 from ablate.records.folder import ReportFolder
 from ablate.records.provenance import ArmCost, Provenance
 from ablate.records.record import TIMING_KEY, Record
-from ablate.records.run_records import Phase
+from ablate.records.run_records import Phase, RunRecord
 from ablate.records.sqlite_record import FILE, SqliteRecord
 from ablate.stats.chance import compute_ceiling
 from ablate.study.spec import StudySpec
 from ablate.timing.costs import Work
 from ablate.timing.machine import describe_machine
 
+MOST_AT_ONCE = 100
+"""The most runs that are stored in one transaction."""
 POLL_SECONDS = 1.0
 """How long a host without work waits before it looks for new results of other hosts."""
 
@@ -84,6 +87,8 @@ class Conduct:
         )
         self._throughput = self._make_throughput([])
         self._worked = False
+        self._ended = 1
+        """How many runs were stored in the last transaction."""
         self._network_cautions: tuple[str, ...] | None = None
 
     def run_phases(self) -> Generator[Event, None, None]:
@@ -127,10 +132,9 @@ class Conduct:
         done, total = planned[wave.phase] - len(left), self._count_total(wave, planned)
         announced = wave.phase != Phase.CONFIRM or self._plan.has_first_pair()
         while left:
-            for outcome in workers.outcomes(filter(self._claim, left)):
-                self._record(outcome)
+            for record in self._record(workers.outcomes(self._claim(left))):
                 done += 1
-                yield describe_run(wave.phase, done, total, outcome.record)
+                yield describe_run(wave.phase, done, total, record)
                 if not announced and self._plan.has_first_pair():
                     announced = True
                     yield FirstPair()
@@ -222,8 +226,11 @@ class Conduct:
         """
         return sorted(runs, key=lambda run: (run.seed, -self._work.count_flops(run)))
 
-    def _claim(self, run: Run) -> bool:
-        return self._store.claim(self._plan.key(run))
+    def _claim(self, runs: Iterable[Run]) -> Iterator[Run]:
+        """Claim runs as they are asked for: as many at once as have just ended, because so many begin."""
+        waiting = iter(runs)
+        while some := {self._plan.key(run): run for run in islice(waiting, self._ended)}:
+            yield from (some[key] for key in self._store.claim(*some))
 
     def _list_left_by_others(self, runs: Sequence[Run]) -> list[Run]:
         """List the runs that no host has recorded yet. If there are any, then wait a moment."""
@@ -233,14 +240,32 @@ class Conduct:
             time.sleep(POLL_SECONDS)
         return left
 
-    def _record(self, outcome: Outcome) -> None:
+    def _record(self, outcomes: Iterable[Outcome]) -> Iterator[RunRecord]:
+        """Store the outcomes, and yield the record of each outcome that is stored.
+
+        Outcomes that are ready at the same time are stored in one transaction. No outcome waits for a run.
+        """
+        ready: dict[str, RunRecord] = {}
+        try:
+            for outcome in outcomes:
+                self._write_files(outcome)
+                ready[self._plan.key(outcome.run)] = outcome.record
+                if not outcome.more_ready or len(ready) == MOST_AT_ONCE:
+                    stored, ready = ready, {}
+                    self._store.add(stored)
+                    self._ended = len(stored)
+                    yield from stored.values()
+        finally:
+            if ready:  # the workers ended with an error
+                self._store.add(ready)
+
+    def _write_files(self, outcome: Outcome) -> None:
         slug, seed = outcome.run.arm.slug, outcome.run.seed
         # The files are written before the record, because a run with a record is never trained again.
         if outcome.checkpoint is not None:
             self._folder.write_checkpoint(slug, outcome.checkpoint)
         if outcome.predictions is not None:
             self._folder.write_predictions(slug, seed, outcome.predictions, self._read_test_labels)
-        self._store.add_run(self._plan.key(outcome.run), outcome.record)
 
     def _read_test_labels(self) -> np.ndarray[Any, Any]:
         return self._conditions.load(None).test_labels.cpu().numpy()

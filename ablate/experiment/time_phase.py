@@ -60,7 +60,7 @@ class Throughput:
                 measured = measure_block(
                     name, steps[name], counts[name], self._device, block=block, position=position
                 )
-            self._store.add_block(key, measured)
+            self._store.add({key: measured})
             yield done, len(order), measured
 
     def is_complete(self) -> bool:

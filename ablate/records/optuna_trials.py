@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -14,10 +14,12 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from ablate.records.run_records import CRASHED, Phase, RunRecord, Status, TimingBlock
+from ablate.records.trial_rows import add_trials, lock_studies, read_attributes
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -37,10 +39,13 @@ class OptunaTrials:
         """Create the Optuna studies that are missing, and read all records except those of crashed runs."""
         self._storage = storage
         self._studies = create_studies(storage, name)
+        self._numbers = {phase: storage.get_study_id_from_name(f"{name} {phase}") for phase in _PHASES}
         self.runs: dict[str, RunRecord] = {}
         self.blocks: dict[str, TimingBlock] = {}
-        self._read = dict.fromkeys(_PHASES, 0)
-        self.read_new(include_crashed=False)  # this command tries crashed runs again
+        self._read = dict.fromkeys(self._numbers.values(), 0)
+        """The id of the last trial that was read, by Optuna study."""
+        with storage.engine.connect() as connection:
+            self.read_new(connection, include_crashed=False)  # this command tries crashed runs again
 
     def read_attributes(self) -> Mapping[str, Any]:
         """Read the texts that are stored in addition to the runs, by name."""
@@ -50,29 +55,53 @@ class OptunaTrials:
         """Store a text in addition to the runs."""
         self._studies[Phase.CONFIRM].set_user_attr(name, value)
 
-    def read_new(self, *, include_crashed: bool) -> None:
+    def read_new(self, connection: Connection, *, include_crashed: bool) -> None:
         """Read the trials that were added since the last call. Skip crashed runs unless `include_crashed`."""
-        for phase in _PHASES:
-            trials = self._studies[phase].get_trials(deepcopy=False)
-            for trial in trials[self._read[phase] :]:
-                key, text = trial.user_attrs[_KEY], trial.user_attrs[_RECORD]
-                if phase == "time":
-                    self.blocks[key] = TimingBlock(**json.loads(text))
-                    continue
-                run = RunRecord.from_json(text)
-                if include_crashed or run.status not in CRASHED:
-                    self.runs[key] = run
-            self._read[phase] = len(trials)
+        for study, trial, name, text in read_attributes(connection, self._read, (_KEY, _RECORD)):
+            key, record = json.loads(name), json.loads(text)
+            self._read[study] = trial
+            if study == self._numbers["time"]:
+                self.blocks[key] = TimingBlock(**json.loads(record))
+                continue
+            run = RunRecord.from_json(record)
+            if include_crashed or run.status not in CRASHED:
+                self.runs[key] = run
 
-    def add_run(self, key: str, record: RunRecord) -> None:
-        """Add a finished run as a trial, in one transaction."""
-        self._studies[record.phase].add_trial(_make_run_trial(key, record))
-        self.runs[key] = record
+    def add(
+        self,
+        transaction: AbstractContextManager[Connection],
+        added: Mapping[str, RunRecord | TimingBlock],
+        *,
+        shared: bool,
+    ) -> None:
+        """Add finished runs and timing blocks as trials, all in one transaction.
 
-    def add_block(self, key: str, block: TimingBlock) -> None:
-        """Add a timing block as a trial. Its value is the examples per second."""
-        self._studies["time"].add_trial(_make_block_trial(key, block))
-        self.blocks[key] = block
+        Args:
+            transaction: a context whose end commits the transaction of its connection.
+            added: the records by key.
+            shared: whether other processes add records too. Then keys that have a record by now are left out.
+                Other processes wait until the transaction ends, so no key is added twice.
+        """
+        trials: dict[int, list[FrozenTrial]] = {}
+        studies = {key: self._numbers[_name_phase(one)] for key, one in added.items()}
+        with transaction as connection:
+            lock_studies(connection, sorted(set(studies.values())))
+            if shared:
+                self.read_new(connection, include_crashed=True)
+            new = {key: one for key, one in added.items() if key not in self.runs and key not in self.blocks}
+            for key, one in new.items():
+                trials.setdefault(studies[key], []).append(_make_trial(key, one))
+            last = {study: add_trials(connection, study, some) for study, some in trials.items()}
+        self._read |= last
+        for key, one in new.items():
+            if isinstance(one, RunRecord):
+                self.runs[key] = one
+            else:
+                self.blocks[key] = one
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction on a connection of the storage's own."""
+        return self._storage.engine.begin()
 
     def close(self) -> None:
         """Close the storage."""
@@ -156,6 +185,14 @@ def close_storage(storage: RDBStorage) -> None:
 def explain(error: Exception) -> str:
     """Return the cause of a storage error, on one line."""
     return " ".join(str(error.__cause__ or error).split())[:120]
+
+
+def _name_phase(record: RunRecord | TimingBlock) -> str:
+    return record.phase if isinstance(record, RunRecord) else "time"
+
+
+def _make_trial(key: str, record: RunRecord | TimingBlock) -> FrozenTrial:
+    return _make_run_trial(key, record) if isinstance(record, RunRecord) else _make_block_trial(key, record)
 
 
 def _make_run_trial(key: str, record: RunRecord) -> FrozenTrial:

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -23,6 +24,8 @@ PATIENCE_SECONDS = 300.0
 LONGEST_WAIT_SECONDS = 5.0
 KEEP_ALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 """A host that loses power leaves its connection open. With this option, its locks are freed in a minute."""
+_LOCK = sqlalchemy.text("select key, pg_try_advisory_lock(key) from unnest(cast(:keys as bigint[])) as key")
+_UNLOCK = sqlalchemy.text("select pg_advisory_unlock(key) from unnest(cast(:keys as bigint[])) as key")
 _STUDY, _PROVENANCE, _TIMED_ON = "ablate:study", "ablate:environment", "ablate:timed_on"
 
 
@@ -84,9 +87,9 @@ class PostgresqlRecord:
         """The timing blocks of all hosts, by key."""
         return self._trials.blocks
 
-    def claim(self, key: str) -> bool:
-        """Lock the key. False if another session has the lock, or the key has a record already."""
-        return self._retry(partial(self._lock, key))
+    def claim(self, *keys: str) -> list[str]:
+        """Lock the keys. Return those that no other session has locked and that have no record yet."""
+        return self._retry(partial(self._lock, *keys))
 
     def release(self, key: str) -> None:
         """Unlock the key."""
@@ -94,17 +97,15 @@ class PostgresqlRecord:
 
     def refresh(self) -> None:
         """Read the records that other hosts have stored since the last call."""
-        self._retry(partial(self._trials.read_new, include_crashed=True))
+        self._retry(self._read_new)
 
-    def add_run(self, key: str, record: RunRecord) -> None:
-        """Store a finished run under its lock, then unlock its key."""
-        self._retry(partial(self._write_locked, key, partial(self._trials.add_run, key, record)))
-        self.release(key)
+    def add(self, records: Mapping[str, RunRecord | TimingBlock]) -> None:
+        """Store finished runs and timing blocks under their locks, in one transaction, then unlock the keys.
 
-    def add_block(self, key: str, block: TimingBlock) -> None:
-        """Store a timing block under its lock, then unlock its key."""
-        self._retry(partial(self._write_locked, key, partial(self._trials.add_block, key, block)))
-        self.release(key)
+        A return means: committed.
+        """
+        self._retry(partial(self._write, records))
+        self._retry(partial(self._unlock, *records))
 
     def find_timing_machine(self, machine: str) -> str:
         """Return the host whose timing blocks are used: the host that claimed the timing, or this host."""
@@ -149,34 +150,50 @@ class PostgresqlRecord:
     def _read_attributes(self) -> Mapping[str, Any]:
         return self._retry(lambda: self._trials.read_attributes())
 
-    def _write_locked(self, key: str, write: Callable[[], None]) -> None:
-        if self._lock(key):
-            write()
+    def _read_new(self) -> None:
+        self._trials.read_new(self._session, include_crashed=True)
 
-    def _lock(self, key: str) -> bool:
-        """Lock the key. False if another session has the lock, or the key has a record already."""
-        if key in self.runs:
-            return False
-        if key in self._locks:
-            # This query raises an error if the session is lost. In this case the lock is lost, too.
-            self._session.execute(sqlalchemy.text("select 1"))
-        else:
-            locked = self._session.execute(
-                _make_call("pg_try_advisory_lock"), {"key": self._lock_number(key)}
-            )
-            if not locked.scalar():
-                return False
-            self._locks.add(key)
-        self._trials.read_new(include_crashed=True)  # no other session can store the key now
-        if key in self.runs or key in self.blocks:
-            self._unlock(key)
-            return False
-        return True
+    def _write(self, records: Mapping[str, RunRecord | TimingBlock]) -> None:
+        """Write the records whose keys this session has locked, or can lock again after it was lost."""
+        lost = [key for key in records if key not in self._locks]
+        if lost:
+            self._lock(*lost)
+        mine = {key: record for key, record in records.items() if key in self._locks}
+        if mine:
+            self._trials.add(self._begin(), mine, shared=True)
 
-    def _unlock(self, key: str) -> None:
-        if key in self._locks:
-            self._session.execute(_make_call("pg_advisory_unlock"), {"key": self._lock_number(key)})
-            self._locks.discard(key)
+    @contextmanager
+    def _begin(self) -> Iterator[sqlalchemy.Connection]:
+        """Begin a transaction in the session that has the locks. Both are lost together."""
+        self._session.exec_driver_sql("begin")
+        try:
+            yield self._session
+        except BaseException:
+            if not self._session.invalidated:
+                self._session.exec_driver_sql("rollback")
+            raise
+        self._session.exec_driver_sql("commit")
+
+    def _lock(self, *keys: str) -> list[str]:
+        """Lock the keys. Return those that no other session has locked and that have no record yet."""
+        wanted = {self._lock_number(key): key for key in keys if key not in self.runs}
+        asked = [number for number, key in wanted.items() if key not in self._locks]
+        if asked:
+            for number, locked in self._session.execute(_LOCK, {"keys": asked}):
+                if locked:
+                    self._locks.add(wanted[number])
+        self._read_new()  # no other session can store the keys now; if this session is lost, this is an error
+        mine = [key for key in wanted.values() if key in self._locks]
+        stored = [key for key in mine if key in self.runs or key in self.blocks]
+        self._unlock(*stored)
+        return [key for key in mine if key not in stored]
+
+    def _unlock(self, *keys: str) -> None:
+        locked = [key for key in keys if key in self._locks]
+        if locked:
+            numbers = [self._lock_number(key) for key in locked]
+            self._session.execute(_UNLOCK, {"keys": numbers})
+            self._locks.difference_update(locked)
 
     def _lock_number(self, key: str) -> int:
         """Compute PostgreSQL's lock number of a key: a signed 64-bit hash of study and key."""

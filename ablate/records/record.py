@@ -27,8 +27,8 @@ class Record(Protocol):
     def blocks(self) -> Mapping[str, TimingBlock]:
         """Timing blocks by key."""
 
-    def claim(self, key: str) -> bool:
-        """Reserve a key for this process. Return False if the key has a record or is reserved elsewhere."""
+    def claim(self, *keys: str) -> list[str]:
+        """Reserve keys for this process. Return those that have no record and are not reserved elsewhere."""
 
     def release(self, key: str) -> None:
         """Give up a claim, so that another host can claim the key."""
@@ -36,11 +36,8 @@ class Record(Protocol):
     def refresh(self) -> None:
         """Read the records that other hosts have stored since the last call."""
 
-    def add_run(self, key: str, record: RunRecord) -> None:
-        """Store a finished run, in one transaction."""
-
-    def add_block(self, key: str, block: TimingBlock) -> None:
-        """Store a timing block, in one transaction."""
+    def add(self, records: Mapping[str, RunRecord | TimingBlock]) -> None:
+        """Store finished runs and timing blocks by key, all in one transaction. A return means: committed."""
 
     def find_timing_machine(self, machine: str) -> str:
         """Return the host that has begun to time the arms. If no other host has, return `machine`."""

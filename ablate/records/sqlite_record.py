@@ -2,9 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +57,9 @@ class SqliteRecord:
         """Timing blocks by key."""
         return self._trials.blocks
 
-    def claim(self, key: str) -> bool:
-        """Whether the key has no record yet. A reservation is not needed, because the folder is locked."""
-        return key not in self.runs
+    def claim(self, *keys: str) -> list[str]:
+        """Return the keys without a record. A reservation is not needed, because the folder is locked."""
+        return [key for key in keys if key not in self.runs]
 
     def release(self, key: str) -> None:
         """Do nothing. No other host uses the file."""
@@ -68,13 +67,14 @@ class SqliteRecord:
     def refresh(self) -> None:
         """Do nothing. No other host uses the file."""
 
-    def add_run(self, key: str, record: RunRecord) -> None:
-        """Store a finished run, in one transaction."""
-        self._write(partial(self._trials.add_run, key, record))
-
-    def add_block(self, key: str, block: TimingBlock) -> None:
-        """Store a timing block, in one transaction."""
-        self._write(partial(self._trials.add_block, key, block))
+    def add(self, records: Mapping[str, RunRecord | TimingBlock]) -> None:
+        """Store finished runs and timing blocks by key, all in one transaction. A return means: committed."""
+        try:
+            self._trials.add(self._trials.begin(), records, shared=False)
+        except STORAGE_ERRORS as error:
+            raise FolderError(
+                f"{self._path}: cannot be written ({explain(error)}): finished runs are kept"
+            ) from None
 
     def find_timing_machine(self, machine: str) -> str:
         """Return `machine`, because no other machine does the timing."""
@@ -96,14 +96,6 @@ class SqliteRecord:
     def close(self) -> None:
         """Close the file."""
         self._trials.close()
-
-    def _write(self, add: Callable[[], None]) -> None:
-        try:
-            add()
-        except STORAGE_ERRORS as error:
-            raise FolderError(
-                f"{self._path}: cannot be written ({explain(error)}): finished runs are kept"
-            ) from None
 
 
 def _create(path: Path, name: str) -> None:

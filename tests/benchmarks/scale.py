@@ -18,7 +18,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from ablate.design.runs import Run
-from ablate.execution.executor import Outcome
+from ablate.execution.executor import Outcome, mark_ready
 from ablate.records.postgresql_record import PostgresqlRecord
 from ablate.records.record import Record
 from ablate.study import study_file
@@ -48,9 +48,9 @@ class Sleeping(Stub):
                 }
                 if not flying:
                     return
-                for done in wait(flying, return_when=FIRST_COMPLETED).done:
-                    flying.remove(done)
-                    yield done.result()
+                done = wait(flying, return_when=FIRST_COMPLETED).done
+                flying -= done
+                yield from mark_ready([one.result() for one in done])
 
     def _sleep(self, run: Run) -> Outcome:
         time.sleep(RUN_SECONDS)

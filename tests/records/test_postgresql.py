@@ -166,13 +166,13 @@ sys.path.insert(0, {str(ROOT)!r})
 from ablate.records.postgresql_record import PostgresqlRecord
 from ablate.records.predictions import read_predictions
 store = PostgresqlRecord({server.url!r}, "claims")
-print(store.claim("a run"), flush=True)
+print(*store.claim("a run"), flush=True)
 time.sleep(100)
 """
     store = PostgresqlRecord(server.url, "claims")
     with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True) as dying:
         assert dying.stdout is not None
-        assert dying.stdout.readline() == "True\n"
+        assert dying.stdout.readline() == "a run\n"
         assert not store.claim("a run")
         dying.kill()
         dying.wait()

@@ -39,9 +39,9 @@ BLOCK = TimingBlock(arm="baseline", block=1, position=2, examples=2560, seconds=
 
 def test_a_record_is_read_from_the_storage_as_it_was_stored(tmp_path: Path) -> None:
     store = SqliteRecord(tmp_path / "study.db", "small")
-    store.add_run("a", RECORD)
-    store.add_run("b", DIVERGED)
-    store.add_block("c", BLOCK)
+    store.add({"a": RECORD})
+    store.add({"b": DIVERGED})
+    store.add({"c": BLOCK})
     store.close()
     again = SqliteRecord(tmp_path / "study.db", "small")
     assert again.runs == {"a": RECORD, "b": DIVERGED}
@@ -52,8 +52,8 @@ def test_a_record_is_read_from_the_storage_as_it_was_stored(tmp_path: Path) -> N
 
 def test_the_next_command_tries_a_crashed_run_again(tmp_path: Path) -> None:
     store = SqliteRecord(tmp_path / "study.db", "small")
-    store.add_run("a", RunRecord(**{**vars(DIVERGED), "status": "failed"}))
-    store.add_run("b", DIVERGED)
+    store.add({"a": RunRecord(**{**vars(DIVERGED), "status": "failed"})})
+    store.add({"b": DIVERGED})
     assert set(store.runs) == {"a", "b"}
     store.close()
     again = SqliteRecord(tmp_path / "study.db", "small")
@@ -65,8 +65,8 @@ def test_the_storage_is_optunas_and_contains_no_running_trial(tmp_path: Path) ->
     import optuna
 
     store = SqliteRecord(tmp_path / "study.db", "small")
-    store.add_run("a", RECORD)
-    store.add_run("b", DIVERGED)
+    store.add({"a": RECORD})
+    store.add({"b": DIVERGED})
     store.close()
     confirm = optuna.load_study(study_name="small confirm", storage=f"sqlite:///{tmp_path / 'study.db'}")
     assert confirm.best_value == RECORD.test_accuracy
