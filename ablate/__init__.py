@@ -1,14 +1,7 @@
 """Does this choice in a small image network matter, by how much, and what does it cost?"""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ablate.api.plan import Plan, plan
-    from ablate.api.report import Report, load
-    from ablate.api.run import run
-    from ablate.api.study import Study
-    from ablate.errors import AblateError
+from typing import Any
 
 __version__ = "0.1.0"
 __all__ = ["AblateError", "Plan", "Report", "Study", "load", "plan", "run"]
@@ -22,7 +15,10 @@ _PLACES = {
     "plan": "ablate.api.plan",
     "run": "ablate.api.run",
 }
-"""The module of each public name. A module is imported when its name is first used, because torch is slow."""
+"""The module of each public name. A module is imported when its name is first used, because torch is slow.
+
+Type checkers read `__init__.pyi`.
+"""
 
 
 def __getattr__(name: str) -> Any:
