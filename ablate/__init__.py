@@ -1,8 +1,5 @@
 """Does this choice in a small image network matter, by how much, and what does it cost?"""
 
-from importlib import import_module
-from typing import Any
-
 __version__ = "0.1.0"
 __all__ = ["AblateError", "Plan", "Report", "Study", "load", "plan", "run"]
 
@@ -21,10 +18,15 @@ Type checkers read `__init__.pyi`.
 """
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"module 'ablate' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    # Imported here, because `python -m ablate` imports this file while the current folder comes first. A file
+    # importlib.py there would hide Python's module.
+    from importlib import import_module
+
+    found: object = getattr(import_module(_PLACES[name]), name)
+    return found
 
 
 def __dir__() -> list[str]:

@@ -117,6 +117,7 @@ def test_a_download_that_is_not_the_official_file_is_deleted(
 def test_a_machine_without_torchvision_downloads_nothing_and_is_told_what_needs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("ABLATE_DATA", raising=False)
     monkeypatch.setattr("ablate.data.by_torchvision.find_spec", lambda name: None)
     assert sources.find_root(find_dataset("fashion_mnist"), tmp_path, download=True) is None
     with pytest.raises(DataError, match="torchvision reads this data set and is not installed"):
