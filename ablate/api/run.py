@@ -33,9 +33,9 @@ def run(
         AblateError: the study, the data or the folder cannot be used.
         KeyboardInterrupt: a person interrupted the call. A partial report has been written.
     """
+    fork_server.prepare()  # first, so that its import of torch runs beside ours
     chosen = choose_device(device)
     study.provide_code()
-    fork_server.prepare()
     with import_quietly():
         from ablate.cli.job import Job  # imports torch, while the server of the workers imports it, too
         from ablate.cli.preparing import check_arms, find_data

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+from scipy import stats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +21,10 @@ def compute_mean_interval(values: Sequence[float], confidence: float) -> Interva
     """Compute Student's t-interval of the mean. Return None for fewer than two values."""
     if len(values) < 2:
         return None
-    n, mean = len(values), float(np.mean(values))
+    mean, spread = float(np.mean(values)), float(stats.sem(values))
     if np.ptp(values) == 0:  # rounding could give equal values a standard error above zero
         return Interval(mean=mean, low=mean, high=mean)
-    # The numbers of `stats.sem` and `stats.t.interval`, without their checks, which take a millisecond.
-    error = np.std(values, ddof=1) / math.sqrt(n)
-    low, high = (special.stdtrit(n - 1, (1 + sign * confidence) / 2) * error + mean for sign in (-1, 1))
+    low, high = stats.t.interval(confidence, len(values) - 1, loc=mean, scale=spread)
     return Interval(mean=mean, low=float(low), high=float(high))
 
 
@@ -38,7 +36,5 @@ def compute_prediction_interval(values: Sequence[float], confidence: float) -> I
     if len(values) < 2:
         return None
     n, mean = len(values), float(np.mean(values))
-    reach = float(
-        special.stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n)
-    )
+    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n))
     return Interval(mean=mean, low=mean - reach, high=mean + reach)

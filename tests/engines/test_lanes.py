@@ -35,15 +35,6 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Use one thread, as in a worker. In networks this small a second thread only waits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 NETWORKS: dict[str, dict[str, Any]] = {
     "D2L's LeNet": {},
     "ReLU, max pooling": {"activation": "relu", "pooling": "max"},

@@ -24,14 +24,6 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def trainers(monkeypatch: pytest.MonkeyPatch, network: nn.Module) -> tuple[LoopTrainer, LanesTrainer]:
     """Both engines, each with its own copy of this network."""
     for module in (loop, lanes):
