@@ -27,7 +27,7 @@ ONLY = {
     "ruamel": {"study"},
     "starlette": {"explore"},
     "uvicorn": {"explore"},
-    "optuna": {"records", "search", "cli"},
+    "optuna": {"records", "search", "judging", "cli"},
     "seaborn": {"figures"},
     "matplotlib": {"figures", "api"},
     "rich": {"cli"},

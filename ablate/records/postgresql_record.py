@@ -218,8 +218,12 @@ class PostgresqlRecord:
             ) from None
 
 
-def parse_address(url: str) -> sqlalchemy.URL:
+def parse_address(url: str, place: str = "--storage") -> sqlalchemy.URL:
     """Check the URL of a PostgreSQL server, and set the driver psycopg.
+
+    Args:
+        url: the URL.
+        place: what an error names as the place of the mistake: an option, or how a person calls the URL.
 
     Raises:
         AblateError: the URL is not that of a PostgreSQL server, or it contains a password.
@@ -227,18 +231,18 @@ def parse_address(url: str) -> sqlalchemy.URL:
     try:
         server = sqlalchemy.make_url(url)
     except ArgumentError:
-        raise AblateError("--storage: write postgresql://USER@HOST:PORT/DATABASE") from None
+        raise AblateError(f"{place}: write postgresql://USER@HOST:PORT/DATABASE") from None
     if server.get_backend_name() != "postgresql":
-        raise AblateError(f"--storage {server.render_as_string()}: only a postgresql:// address is possible")
+        raise AblateError(f"{place} {server.render_as_string()}: only a postgresql:// address is possible")
     if server.password is not None or "password" in server.query:
         raise AblateError(
-            "--storage: other users of this machine can see a password in the URL: put it into PGPASSWORD or "
+            f"{place}: other users of this machine can see a password in the URL: put it into PGPASSWORD or "
             "~/.pgpass instead"
         )
     try:
         import psycopg  # noqa: F401
     except ModuleNotFoundError:
-        raise AblateError(f"--storage: psycopg is not installed: {install_command('postgresql')}") from None
+        raise AblateError(f"{place}: psycopg is not installed: {install_command('postgresql')}") from None
     return server.set(drivername="postgresql+psycopg")
 
 

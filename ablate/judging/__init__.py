@@ -1,0 +1,1 @@
+"""Judge runs that others trained."""

@@ -1,0 +1,83 @@
+"""Importers: read the runs that other tools recorded, as one table with a row per run.
+
+An importer is chosen by what is found at the path, not by its name. See README.md in this folder.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import pandas as pd
+
+from ablate.errors import AblateError, did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceKind:
+    """One kind of source, and the module that reads it.
+
+    Attributes:
+        name: the kind's short name.
+        looks_like: what a person sees at the path.
+        module: the module with `recognise(source)` and `read_runs(source, experiment=…)`. It is imported
+            at first use.
+    """
+
+    name: str
+    looks_like: str
+    module: str
+
+    def recognise(self, source: str) -> bool:
+        """Return whether the source is of this kind."""
+        recognise: Callable[[str], bool] = self._import("recognise")
+        return recognise(source)
+
+    def read_runs(self, source: str, *, experiment: str | None = None) -> pd.DataFrame:
+        """Return one row per run of the source. Raises AblateError if it cannot be read."""
+        read: Callable[..., pd.DataFrame] = self._import("read_runs")
+        return read(source, experiment=experiment)
+
+    def _import(self, function: str) -> Callable[..., Any]:
+        return getattr(import_module(f"{__name__}.{self.module}"), function)
+
+
+KINDS = (
+    SourceKind(
+        name="optuna",
+        looks_like="an Optuna storage (SQLite file, journal file or postgresql:// URL)",
+        module="optuna_storage",
+    ),
+)
+"""All kinds, in the order in which they are tried."""
+
+
+def find_kind(source: str) -> SourceKind | None:
+    """Return the kind of the source, or None if no importer recognises it."""
+    return next((kind for kind in KINDS if kind.recognise(source)), None)
+
+
+def read_runs(source: str, *, experiment: str | None = None, kind: str | None = None) -> pd.DataFrame:
+    """Return one row per run of the source.
+
+    The columns are `source_run` (the tool's own name of the run), `status` (see `RunStatus`), the run's
+    parameters, then its final metrics. Only rows with the status `finished` have metrics.
+
+    Args:
+        source: a path or a URL.
+        experiment: what to read, if the source has several: an Optuna study or an MLflow experiment.
+        kind: the name of the kind (see `KINDS`). Without it, the kind is recognised by the content.
+
+    Raises:
+        AblateError: the source is missing, of no known kind, or cannot be read.
+    """
+    names = [one.name for one in KINDS]
+    if kind is not None:
+        if kind not in names:
+            raise AblateError(f"{source}: no importer is called '{kind}': {did_you_mean(kind, names)}")
+        return KINDS[names.index(kind)].read_runs(source, experiment=experiment)
+    found = find_kind(source)
+    if found is None:
+        known = "; ".join(one.looks_like for one in KINDS)
+        raise AblateError(f"{source}: holds no runs that can be read: known are {known}")
+    return found.read_runs(source, experiment=experiment)
