@@ -25,6 +25,7 @@ PRODUCERS_ONLY = {
 }
 ONLY = {
     "ruamel": {"study"},
+    "yaml": {"judging"},
     "starlette": {"explore"},
     "uvicorn": {"explore"},
     "optuna": {"records", "search", "judging", "cli"},

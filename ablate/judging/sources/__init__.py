@@ -20,13 +20,15 @@ class SourceKind:
     Attributes:
         name: the kind's short name.
         looks_like: what a person sees at the path.
-        module: the module with `recognise(source)` and `read_runs(source, experiment=…)`. It is imported
-            at first use.
+        module: the module with the functions `recognise` and `read_runs`. It is imported at first use.
+        experiments: what the tool calls an experiment, if a source of this kind can have several. Then the
+            module's `read_runs` has the keyword `experiment`.
     """
 
     name: str
     looks_like: str
     module: str
+    experiments: str = ""
 
     def recognise(self, source: str) -> bool:
         """Return whether the source is of this kind."""
@@ -34,9 +36,17 @@ class SourceKind:
         return recognise(source)
 
     def read_runs(self, source: str, *, experiment: str | None = None) -> pd.DataFrame:
-        """Return one row per run of the source. Raises AblateError if it cannot be read."""
+        """Return one row per run of the source.
+
+        Raises:
+            AblateError: the source cannot be read, or it cannot have experiments and one is named.
+        """
         read: Callable[..., pd.DataFrame] = self._import("read_runs")
-        return read(source, experiment=experiment)
+        if self.experiments:
+            return read(source, experiment=experiment)
+        if experiment is not None:
+            raise AblateError(f"{source}: has no experiments: leave out '{experiment}'")
+        return read(source)
 
     def _import(self, function: str) -> Callable[..., Any]:
         return getattr(import_module(f"{__name__}.{self.module}"), function)
@@ -47,6 +57,23 @@ KINDS = (
         name="optuna",
         looks_like="an Optuna storage (SQLite file, journal file or postgresql:// URL)",
         module="optuna_storage",
+        experiments="Optuna studies",
+    ),
+    SourceKind(
+        name="pytest-benchmark",
+        looks_like="a JSON file of pytest-benchmark, or a folder of such files",
+        module="benchmark_json",
+    ),
+    SourceKind(
+        name="ray",
+        looks_like="a folder of Ray Tune's trials (params.json, result.json)",
+        module="ray_folders",
+        experiments="folders of experiments",
+    ),
+    SourceKind(
+        name="hydra",
+        looks_like="a folder of Hydra's jobs (.hydra/config.yaml)",
+        module="hydra_folders",
     ),
 )
 """All kinds, in the order in which they are tried."""
@@ -65,7 +92,7 @@ def read_runs(source: str, *, experiment: str | None = None, kind: str | None = 
 
     Args:
         source: a path or a URL.
-        experiment: what to read, if the source has several: an Optuna study or an MLflow experiment.
+        experiment: what to read, if the source has several: an Optuna study or a Ray Tune experiment.
         kind: the name of the kind (see `KINDS`). Without it, the kind is recognised by the content.
 
     Raises:

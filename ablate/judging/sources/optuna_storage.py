@@ -1,16 +1,17 @@
 """Runs from an Optuna storage: a SQLite file, a journal file or a PostgreSQL server."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ablate.errors import AblateError, did_you_mean
 from ablate.judging.sources.databases import explain, find_sqlite_file, is_postgresql, list_tables
-from ablate.judging.sources.run_table import RunStatus, SourceRun, make_run_table
+from ablate.judging.sources.files import read_start
+from ablate.judging.sources.run_table import RunStatus, SourceRun, add_facts, make_run_table
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -26,7 +27,6 @@ _STATUS = {
 _TABLES = {"studies", "trials", "trial_values", "trial_params"}
 _OWN_PREFIX = "ablate:"
 """The prefix of the attributes that contain ablate's own records. They are no parameters."""
-_FIRST_LINE_BYTES = 65_536
 
 
 def recognise(source: str) -> bool:
@@ -40,7 +40,7 @@ def read_runs(source: str, *, experiment: str | None = None) -> pd.DataFrame:
     """Return one row per trial of an Optuna study.
 
     Columns after `source_run` (the trial's number) and `status`: the trial's parameters and user attributes
-    (a `seed` that was set with `set_user_attr` is one), then its values. A single value is called `value`,
+    (such as a `seed` that was set with `set_user_attr`), then its values. A single value is called `value`,
     several are called `value_0`, `value_1` and so on. Names that were set with `set_metric_names` replace
     these names. A failed, pruned, running or waiting trial has no values.
 
@@ -76,21 +76,15 @@ def _make_run(trial: "FrozenTrial", names: list[str] | None) -> SourceRun:
     values = trial.values or []
     if names is None:
         names = ["value"] if len(values) == 1 else [f"value_{place}" for place in range(len(values))]
+    facts = dict(trial.params)
+    attributes = sorted(trial.user_attrs.items())
+    add_facts(facts, "user_attr", {name: one for name, one in attributes if not name.startswith(_OWN_PREFIX)})
     return SourceRun(
         source_run=str(trial.number),
         status=_STATUS[trial.state.name],
-        parameters={**trial.params, **_choose_attributes(trial)},
+        parameters=facts,
         metrics=dict(zip(names, values, strict=False)),
     )
-
-
-def _choose_attributes(trial: "FrozenTrial") -> Mapping[str, Any]:
-    """Return the trial's user attributes. An attribute that is called like a parameter gets a prefix."""
-    return {
-        f"user_attr.{name}" if name in trial.params else name: value
-        for name, value in sorted(trial.user_attrs.items())
-        if not name.startswith(_OWN_PREFIX)
-    }
 
 
 @contextmanager
@@ -125,8 +119,7 @@ def _open(source: str) -> Iterator["BaseStorage"]:
 
 def _is_journal(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            first = json.loads(file.readline(_FIRST_LINE_BYTES))
-    except (OSError, ValueError):
+        first = json.loads(read_start(path).partition("\n")[0])
+    except (ValueError, RecursionError):
         return False
     return isinstance(first, dict) and {"op_code", "worker_id"} <= first.keys()

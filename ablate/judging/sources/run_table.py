@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -12,6 +12,8 @@ import pandas as pd
 RUN_COLUMN, STATUS_COLUMN = "source_run", "status"
 LONGEST_TEXT = 500
 """Longer texts are cut. A parameter can be a whole data set (pytest-benchmark's issue 96)."""
+DEEPEST = 10
+"""Mappings that are nested deeper become JSON text."""
 
 
 class RunStatus(StrEnum):
@@ -54,30 +56,35 @@ def make_run_table(runs: Sequence[SourceRun]) -> pd.DataFrame:
     """
     parameters = [dict(flatten(run.parameters)) for run in runs]
     metrics = [dict(_choose_numbers(run)) for run in runs]
-    taken = {RUN_COLUMN, STATUS_COLUMN}
     columns: dict[str, list[Any]] = {
         RUN_COLUMN: [run.source_run for run in runs],
         STATUS_COLUMN: [str(run.status) for run in runs],
     }
     for name in _list_names(parameters):
-        columns[_find_free_name(name, "parameter", taken)] = [row.get(name) for row in parameters]
+        columns[_find_free_name(name, "parameter", columns)] = [row.get(name) for row in parameters]
     for name in _list_names(metrics):
         values = [row.get(name, math.nan) for row in metrics]
-        columns[_find_free_name(name, "metric", taken)] = values
+        columns[_find_free_name(name, "metric", columns)] = values
     return pd.DataFrame(columns)
 
 
-def flatten(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(values: Mapping[Any, Any], prefix: str = "", *, depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Yield name and value of all entries. Names of nested mappings are joined by dots.
 
     A list becomes compact JSON text, because a cell of a table holds one value.
     """
     for key, value in values.items():
         name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            yield from flatten(value, f"{name}.")
+        if isinstance(value, Mapping) and value and depth < DEEPEST:
+            yield from flatten(value, f"{name}.", depth=depth + 1)
         else:
             yield name, _simplify(value)
+
+
+def add_facts(facts: dict[str, Any], prefix: str, added: Mapping[Any, Any]) -> None:
+    """Add entries to a run's facts, flattened. A name that is taken becomes `PREFIX.NAME`."""
+    for name, value in flatten(added):
+        facts[_find_free_name(name, prefix, facts)] = value
 
 
 def _simplify(value: Any) -> Any:
@@ -101,8 +108,7 @@ def _list_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _find_free_name(name: str, prefix: str, taken: set[str]) -> str:
+def _find_free_name(name: str, prefix: str, taken: Container[str]) -> str:
     while name in taken:
         name = f"{prefix}.{name}"
-    taken.add(name)
     return name
