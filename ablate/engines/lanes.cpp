@@ -23,15 +23,6 @@
 #include "lanes_products.h"
 #include "lanes_stopwatch.h"
 
-// While an object of this type exists, the CPU treats subnormal floats as zero. Saturated units produce many
-// subnormal floats, and each of them costs a hundred cycles. The destructor restores the mode for
-// torch's own arithmetic.
-struct FlushDenormals {
-  unsigned mode = _mm_getcsr();
-  FlushDenormals() { _mm_setcsr(mode | 0x8040); }
-  ~FlushDenormals() { _mm_setcsr(mode); }
-};
-
 // ---------------------------------------------------------------------------------------------------------
 // The forward and backward pass of one group of examples.
 

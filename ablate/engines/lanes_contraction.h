@@ -5,15 +5,6 @@
 
 #include "lanes_vectors.h"
 
-// The sizes of register tiles. ROWS * COLUMNS sums, COLUMNS operands and one factor fill the 32 registers of
-// AVX-512 or the 16 registers of AVX2. A tile with a single column has TALL rows, because many rows hide the
-// latency of an addition.
-#ifdef __AVX512F__
-enum { ROWS = 4, COLUMNS = 6, TALL = 24 };
-#else
-enum { ROWS = 2, COLUMNS = 5, TALL = 10 };
-#endif
-
 struct Span {
   int begin, end;
 };
@@ -28,7 +19,7 @@ static INLINE void contract(Span rows, Span columns, int terms, Left left, Right
   for (int n = columns.begin; n < n_edge; n += WIDTH) {
     for (int m = rows.begin; m < m_edge; m += HEIGHT) {
       V sums[HEIGHT][WIDTH] = {};
-      _Pragma("GCC unroll 4") for (int i = 0; i < terms; i++) {
+      UNROLL_FOUR_FOR(int i = 0; i < terms; i++) {
         V operand[WIDTH];
         UNROLL_FOR(int b = 0; b < WIDTH; b++) operand[b] = right(n + b, i);
         UNROLL_FOR(int a = 0; a < HEIGHT; a++) {

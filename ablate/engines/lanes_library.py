@@ -4,7 +4,6 @@ import ctypes
 import hashlib
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -19,17 +18,27 @@ from ablate.cache import locate_cache
 
 SOURCE = Path(__file__).with_name("lanes.cpp")
 HEADERS = sorted(SOURCE.parent.glob("lanes_*.h"))
-FLAGS = (
+COMMON_FLAGS = (
     "-std=c++17",
     "-O3",
-    "-march=native",
-    "-mprefer-vector-width=512",
     "-ffp-contract=fast",
     "-fno-math-errno",
     "-fno-trapping-math",
     "-fPIC",
     "-shared",
 )
+PROCESSOR_FLAGS = {
+    ("linux", "x86_64"): ("-march=native", "-mprefer-vector-width=512"),
+    ("linux", "aarch64"): ("-mcpu=native",),
+    ("darwin", "arm64"): (),
+}
+"""The flags that select the processor, by `sys.platform` and `platform.machine()`. The engine supports these.
+
+All ARM processors of 64 bits have NEON. Apple's clang selects the oldest Mac with ARM by itself, and older
+versions of it do not know "native" there.
+"""
+HERE = (sys.platform, platform.machine())
+FLAGS = (*COMMON_FLAGS, *PROCESSOR_FLAGS.get(HERE, ()))
 COMPILE_TIMEOUT_SECONDS = 600
 
 PARTS = (
@@ -103,8 +112,9 @@ class Examples(ctypes.Structure):
 @lru_cache(maxsize=1)
 def load_library() -> ctypes.CDLL | str:
     """Return the compiled library, or the reason why this is impossible. Only the first call compiles."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        return f"it is written for Linux on x86-64, not {sys.platform} on {platform.machine()}"
+    if HERE not in PROCESSOR_FLAGS:
+        supported = ", ".join(f"{system} on {machine}" for system, machine in PROCESSOR_FLAGS)
+        return f"it is written for {supported}, not for {HERE[0]} on {HERE[1]}"
     named = os.environ.get("CXX")
     compiler = shutil.which(named) if named else shutil.which("g++") or shutil.which("c++")
     if compiler is None:
@@ -126,8 +136,7 @@ def load_library() -> ctypes.CDLL | str:
 def compile_library(compiler: str) -> Path:
     """Return the path of the library for this source, compiler, flags and CPU. Compile it if not cached."""
     source = "".join(path.read_text(encoding="utf-8") for path in (SOURCE, *HEADERS))
-    cpu = re.search("^flags.*$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    made_from = [source, _run(compiler, "--version"), *FLAGS, cpu[0] if cpu else ""]
+    made_from = [source, _run(compiler, "--version"), *FLAGS, _describe_cpu()]
     key = hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:24]
     path = locate_cache() / "lanes" / f"{key}.so"
     if path.exists():
@@ -141,6 +150,15 @@ def compile_library(compiler: str) -> Path:
             _run(compiler, *FLAGS, str(SOURCE), "-o", str(whole))
             whole.replace(path)
     return path
+
+
+def _describe_cpu() -> str:
+    """Return what "native" stands for: lines of Linux's description of the CPU. Empty where it has none."""
+    described = Path("/proc/cpuinfo")
+    if not described.exists():
+        return ""
+    lines = described.read_text(encoding="utf-8").splitlines()
+    return "\n".join(sorted({line for line in lines if line.startswith(("flags", "Features", "CPU "))}))
 
 
 def _run(*command: str) -> str:

@@ -3,53 +3,9 @@
 // The compiler flags do not include -ffast-math: when a run diverges, NaN or infinity must reach the loss.
 #pragma once
 
-#include <immintrin.h>
-
 #include <cmath>
-#include <cstdint>
 
-#ifdef __AVX512F__
-enum { LANES = 16 };
-#else
-enum { LANES = 8 };
-#endif
-
-typedef float V __attribute__((vector_size(4 * LANES)));
-typedef int32_t I
-    __attribute__((vector_size(4 * LANES)));  // also the result of comparing two V: 0 or -1 in each lane
-
-#define INLINE inline __attribute__((always_inline))
-#define UNROLL_FOR _Pragma("GCC unroll 32") for
-
-static INLINE V splat(float value) { return V{} + value; }
-
-// at_most is the minimum of x and bound, and at_least is the maximum. If x is NaN, the result is NaN, because
-// x is the second operand of the instruction.
-static INLINE V at_most(V x, float bound) {
-#ifdef __AVX512F__
-  return _mm512_min_ps(splat(bound), x);
-#else
-  return _mm256_min_ps(splat(bound), x);
-#endif
-}
-static INLINE V at_least(V x, float bound) {
-#ifdef __AVX512F__
-  return _mm512_max_ps(splat(bound), x);
-#else
-  return _mm256_max_ps(splat(bound), x);
-#endif
-}
-
-// 1 / x for normal x >= 1: the processor's estimate, improved by one Newton step. This takes a third of the
-// time of a division.
-static INLINE V reciprocal(V x) {
-#ifdef __AVX512F__
-  V guess = _mm512_rcp14_ps(x);
-#else
-  V guess = _mm256_rcp_ps(x);
-#endif
-  return guess + guess * (1.f - x * guess);
-}
+#include "lanes_processor.h"
 
 static INLINE float sum_of_lanes(V v) {
   float sum = 0;
@@ -68,8 +24,8 @@ static INLINE void transpose(V *v) {
   UNROLL_FOR(int round = 1; round < LANES; round *= 2) {
     V mixed[LANES];
     UNROLL_FOR(int i = 0; i < LANES / 2; i++) {
-      mixed[2 * i] = __builtin_shuffle(v[i], v[i + LANES / 2], low);
-      mixed[2 * i + 1] = __builtin_shuffle(v[i], v[i + LANES / 2], high);
+      mixed[2 * i] = shuffle(v[i], v[i + LANES / 2], low);
+      mixed[2 * i + 1] = shuffle(v[i], v[i + LANES / 2], high);
     }
     UNROLL_FOR(int i = 0; i < LANES; i++) v[i] = mixed[i];
   }
@@ -85,7 +41,7 @@ static INLINE V sums_of_lanes(V *v) {
   }
   UNROLL_FOR(int n = LANES / 2; n; n /= 2) {
     UNROLL_FOR(int i = 0; i < n; i++) {
-      v[i] = __builtin_shuffle(v[2 * i], v[2 * i + 1], even) + __builtin_shuffle(v[2 * i], v[2 * i + 1], odd);
+      v[i] = shuffle(v[2 * i], v[2 * i + 1], even) + shuffle(v[2 * i], v[2 * i + 1], odd);
     }
   }
   return v[0];
