@@ -26,6 +26,7 @@ PRODUCERS_ONLY = {
 ONLY = {
     "ruamel": {"study"},
     "yaml": {"judging"},
+    "tensorboard": {"judging"},
     "starlette": {"explore"},
     "uvicorn": {"explore"},
     "optuna": {"records", "search", "judging", "cli"},

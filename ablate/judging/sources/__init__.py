@@ -75,6 +75,17 @@ KINDS = (
         looks_like="a folder of Hydra's jobs (.hydra/config.yaml)",
         module="hydra_folders",
     ),
+    SourceKind(
+        name="wandb",
+        looks_like="a folder wandb of W&B's runs",
+        module="wandb_folders",
+        experiments="W&B projects",
+    ),
+    SourceKind(
+        name="tensorboard",
+        looks_like="a folder of TensorBoard's event files",
+        module="tensorboard_events",
+    ),
 )
 """All kinds, in the order in which they are tried."""
 

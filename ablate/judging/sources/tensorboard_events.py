@@ -1,0 +1,171 @@
+"""Runs from folders of TensorBoard's event files."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ablate.errors import AblateError, format_error, install_command
+from ablate.judging.sources.run_table import RunStatus, SourceRun, add_facts, make_run_table
+
+if TYPE_CHECKING:
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+
+_EVENT_FILE = "tfevents"
+"""TensorBoard takes every file whose name contains this for an event file."""
+PARTS = ("train", "training", "validation", "valid", "val", "test", "eval", "evaluation")
+"""Folders with these names are parts of the run in the folder above. Keras writes the first and the third."""
+_TIME = re.compile(r"\d{9,}\.\d+")
+"""torch's `add_hparams` makes a folder of its own, whose name is the time in seconds."""
+_START, _END = "_hparams_/session_start_info", "_hparams_/session_end_info"
+
+
+@dataclass(kw_only=True)
+class _EventRun:
+    """What the folders of one run contain. Values found later replace those found before."""
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    last_step: int = -1
+    has_failed: bool = False
+
+
+def recognise(source: str) -> bool:
+    """Return whether the source is an event file of TensorBoard, or a folder that contains event files."""
+    return bool(_find_folders(Path(source)))
+
+
+def read_runs(source: str) -> pd.DataFrame:
+    """Return one row per run, with the last value of every scalar.
+
+    A run is a folder with event files. Several event files in one folder belong to one run, whose training
+    was resumed: of every scalar, the value that was written last counts. The folder that torch's
+    `add_hparams` makes, and folders called `train`, `validation` or the like, belong to the run in the
+    folder above. The scalars of the latter are called `validation.NAME`.
+
+    Columns after `source_run` (the folder) and `status`: the parameters that were written for the HParams
+    plugin; `folder_1`, `folder_2` … (the names of the folders on the way to the run, for runs without such
+    parameters); `last_step`; then the scalars. TensorBoard does not record how a run ended. A run counts as
+    finished, unless the HParams plugin was told of a failure. Runs that ended early have a lower `last_step`.
+
+    Args:
+        source: the folder that `tensorboard --logdir` gets.
+
+    Raises:
+        AblateError: TensorBoard is not installed, or a file is damaged.
+    """
+    top = Path(source)
+    runs: dict[Path, _EventRun] = {}
+    folders = _find_folders(top)
+    for folder in folders:
+        owner, part = _find_owner(folder, top, {*folders})
+        _add_events(runs.setdefault(owner, _EventRun()), folder, part)
+    return make_run_table([_make_run(top, folder, run) for folder, run in sorted(runs.items())])
+
+
+def _find_folders(top: Path) -> list[Path]:
+    """Find the folders with event files, those above before those below. An event file is found as itself."""
+    if top.is_file():
+        return [top] if _EVENT_FILE in top.name else []
+    found = (Path(folder) for folder, _, files in os.walk(top) if any(_EVENT_FILE in name for name in files))
+    return sorted(found)
+
+
+def _find_owner(folder: Path, top: Path, folders: set[Path]) -> tuple[Path, str]:
+    """Return the folder of the run that a folder belongs to, and the prefix of its scalars."""
+    if folder != top and _TIME.fullmatch(folder.name) and folder.parent in folders:
+        return folder.parent, ""
+    if folder != top and folder.name.lower() in PARTS:
+        return folder.parent, f"{folder.name}."
+    return folder, ""
+
+
+def _add_events(run: _EventRun, folder: Path, prefix: str) -> None:
+    events = _load(folder)
+    for tag, content in _list_tags(events, "hparams").items():
+        _add_session(run, tag, content)
+    for tag in _list_tags(events, "scalars"):
+        last = events.Tensors(tag)[-1]
+        run.metrics[f"{prefix}{tag}"] = _get_number(last.tensor_proto)
+        run.last_step = max(run.last_step, last.step)
+
+
+def _load(folder: Path) -> "EventAccumulator":
+    """Read all event files of a folder. Of every tag only the last value is kept.
+
+    Raises:
+        AblateError: TensorBoard is not installed, or a file is damaged.
+    """
+    try:
+        from tensorboard.backend.event_processing import plugin_event_accumulator
+    except ImportError:
+        raise AblateError(f"{folder}: TensorBoard is not installed: {install_command('sources')}") from None
+    events = plugin_event_accumulator.EventAccumulator(
+        str(folder), size_guidance={plugin_event_accumulator.TENSORS: 1}, tensor_size_guidance={"scalars": 1}
+    )
+    try:
+        with _silence():
+            events.Reload()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise AblateError(f"{folder}: TensorBoard cannot read it ({format_error(error)})") from None
+    return events
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Hold back TensorBoard's messages, such as that a file ends in the middle of an event."""
+    logger = logging.getLogger("tensorboard")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _list_tags(events: "EventAccumulator", plugin: str) -> Mapping[str, bytes]:
+    try:
+        return events.PluginTagToContent(plugin)
+    except KeyError:
+        return {}
+
+
+def _add_session(run: _EventRun, tag: str, content: bytes) -> None:
+    """Add what the HParams plugin was told at the start and the end of a run."""
+    from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+
+    told = plugin_data_pb2.HParamsPluginData.FromString(content)
+    if tag == _START:
+        for name, value in told.session_start_info.hparams.items():
+            kind = value.WhichOneof("kind")
+            run.parameters[name] = getattr(value, kind) if kind else None
+    elif tag == _END:
+        run.has_failed = told.session_end_info.status == api_pb2.STATUS_FAILURE
+
+
+def _get_number(tensor: Any) -> float:
+    from tensorboard.util import tensor_util
+
+    return float(tensor_util.make_ndarray(tensor).item())
+
+
+def _make_run(top: Path, folder: Path, run: _EventRun) -> SourceRun:
+    where = folder.relative_to(top)
+    names = where.parts or (folder.name,)
+    facts = dict(sorted(run.parameters.items()))
+    add_facts(facts, "tensorboard", {f"folder_{level}": name for level, name in enumerate(names, start=1)})
+    if run.last_step >= 0:
+        add_facts(facts, "tensorboard", {"last_step": run.last_step})
+    finished = RunStatus.FINISHED if run.metrics else RunStatus.NO_RESULT
+    return SourceRun(
+        source_run=str(where) if where.parts else folder.name,
+        status=RunStatus.FAILED if run.has_failed else finished,
+        parameters=facts,
+        metrics=run.metrics,
+    )
