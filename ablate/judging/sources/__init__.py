@@ -82,6 +82,11 @@ KINDS = (
         experiments="W&B projects",
     ),
     SourceKind(
+        name="wandb-csv",
+        looks_like="the CSV file that W&B's web page exports",
+        module="wandb_csv",
+    ),
+    SourceKind(
         name="tensorboard",
         looks_like="a folder of TensorBoard's event files",
         module="tensorboard_events",

@@ -2,8 +2,8 @@
 
 A run in offline mode leaves only this file (wandb/wandb#9646): the summary and the configuration are written
 as JSON and YAML when the run is synchronised with a server. The file is a log in LevelDB's format after a
-header of 7 bytes (blocks of 32 KiB, https://github.com/google/leveldb/blob/main/doc/log_format.md). Each record is
-a Protocol Buffers message `Record` of W&B's public `wandb_internal.proto`, of which few fields are read.
+header of 7 bytes (https://github.com/google/leveldb/blob/main/doc/log_format.md). Each record is a Protocol
+Buffers message `Record` of W&B's public `wandb_internal.proto`, of which few fields are read.
 """
 
 import json
