@@ -1,5 +1,6 @@
 """Workers are processes: the death of one does not harm the others, and none outlives its parent."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -45,12 +46,22 @@ def timeless(record: RunRecord) -> tuple[object, ...]:
 
 
 def workers_of(parent: psutil.Process) -> list[psutil.Process]:
-    """The processes that the fork server of `parent` has started."""
-    names = ("multiprocessing.forkserver", "tests.nursery")  # the nursery's commands fork their server
+    """The living processes that the fork server of `parent` has started."""
+    # A command that the nursery forked also forks its server. The nursery itself is a child of this process, and
+    # its children are other tests' commands.
+    names = ["multiprocessing.forkserver", *([] if parent.pid == os.getpid() else ["tests.nursery"])]
     servers = [
         child for child in parent.children() if any(name in " ".join(_command(child)) for name in names)
     ]
-    return [worker for server in servers for worker in server.children()]
+    return [worker for server in servers for worker in server.children() if is_alive(worker)]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether the process runs. A zombie has ended: its parent or the system's first process has not noticed yet."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _command(process: psutil.Process) -> list[str]:
@@ -160,8 +171,7 @@ def test_no_worker_is_left_five_seconds_after_its_parent_was_killed(small_file: 
         family = psutil.Process(parent.pid).children(recursive=True)
         parent.kill()
     _, left = psutil.wait_procs(family, timeout=5)
-    # A zombie has ended. It waits for the system's first process, which a busy machine can keep from its work.
-    assert [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [one for one in left if is_alive(one)] == []
 
 
 def test_a_command_ends_after_the_server_of_its_workers_so_that_their_time_counts_as_its_own() -> None:

@@ -27,7 +27,7 @@ from ablate.records.folder import ReportFolder
 from ablate.report import writer
 from ablate.study.spec import StudySpec
 from tests.commands import count_trials, environment
-from tests.execution.test_workers import workers_of
+from tests.execution.test_workers import is_alive, workers_of
 from tests.experiment.test_conduct import Stub, runs_csv
 from tests.faults.small_search import PHASES, run_study
 from tests.nursery import Child, fork
@@ -118,7 +118,7 @@ def test_a_run_completes_although_its_worker_hung_once(small, pool: LocalProcess
     victim = workers_of(psutil.Process())[0]
     victim.suspend()
     assert {outcome.record.status for outcome in pool.outcomes(runs)} == {"complete"}
-    assert not victim.is_running()
+    assert not is_alive(victim)
 
 
 def test_no_run_is_stopped_for_its_length_before_another_run_is_complete(
@@ -144,7 +144,7 @@ def test_runs_complete_although_the_server_that_forks_workers_is_killed(small, p
     (server,) = {worker.parent() for worker in workers_of(psutil.Process())}
     assert server is not None
     server.kill()
-    while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
+    while is_alive(server):
         time.sleep(0.01)
     assert find_faulty_outcome(pool, runs).record.status == "failed"
 
