@@ -32,12 +32,12 @@ def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None
     import numpy as np
     import torch
 
-    from ablate.devices.device import keep_generator
+    from ablate.devices.device import keep_generator, seed_generators
 
     derived = derive_seed(seed, purpose)
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]), keep_generator(device):
-        torch.manual_seed(derived)
+        seed_generators(derived, device)
         random.seed(derived)
         np.random.seed(derived % 2**32)
         try:

@@ -74,6 +74,16 @@ def keep_generator(device: torch.device | None) -> Iterator[None]:
         module.set_rng_state(state)
 
 
+def seed_generators(seed: int, device: torch.device | None) -> None:
+    """Seed torch's global generator of the CPU and, on an accelerator, also that of the device."""
+    if device is not None and is_accelerator(device):
+        torch.manual_seed(seed)
+    else:
+        # torch.manual_seed takes a millisecond: it notes the seed and the call stack for accelerators that
+        # may be used later.
+        torch.default_generator.manual_seed(seed)
+
+
 def settle_kernels() -> None:
     """Let cuDNN choose the same kernels in every run. A repeated run then gives the same numbers."""
     torch.backends.cudnn.benchmark = False
