@@ -53,6 +53,7 @@ def test_the_main_job_runs_on_the_device_from_tuning_to_report(there: Path) -> N
     assert list(timed.arm) == ["baseline", "pooling=max", "baseline"]
 
 
+@pytest.mark.thorough
 def test_the_loop_answers_on_the_device_what_cohorts_answer(there: Path, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     done = ablate(
@@ -72,6 +73,7 @@ def test_the_loop_answers_on_the_device_what_cohorts_answer(there: Path, tmp_pat
     assert both.train_loss_x.to_numpy() == pytest.approx(both.train_loss_y.to_numpy(), rel=1e-3)
 
 
+@pytest.mark.thorough
 def test_a_killed_study_goes_on_on_the_device(there: Path, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     with start("run", "study.yaml", cwd=tmp_path, ABLATE_TEST_DEVICE="sim") as command:
@@ -86,6 +88,7 @@ def test_a_killed_study_goes_on_on_the_device(there: Path, tmp_path: Path) -> No
     pd.testing.assert_frame_equal(read_runs(tmp_path)[names], read_runs(there)[names])
 
 
+@pytest.mark.thorough
 def test_a_folder_from_the_device_opens_on_a_machine_without_it(there: Path) -> None:
     for line in (
         ("report", "reports/pooling"),

@@ -54,6 +54,7 @@ def run_python(*arguments: str, cwd: Path, text: str | None = None) -> subproces
     )
 
 
+@pytest.mark.thorough
 def test_a_script_without_a_main_guard_runs_once_and_trains_its_own_function(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     done = run_python("script.py", cwd=tmp_path)
@@ -155,6 +156,7 @@ def test_an_interrupted_run_raises_what_python_raises(
         ablate.run(ablate.Study.read(small_file), out=tmp_path, quiet=True)
 
 
+@pytest.mark.thorough
 def test_the_tour_runs_from_question_to_a_look_inside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -247,6 +247,7 @@ def test_a_d2l_loop_that_died_is_one_line(tmp_path: Path, capfd: pytest.CaptureF
     loop.close()
 
 
+@pytest.mark.thorough
 def test_the_command_measures_every_kind_of_result_and_shows_it_within_100_columns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], digits: Dataset
 ) -> None:

@@ -246,7 +246,10 @@ def tensorboard() -> Any:
 
 
 @pytest.mark.usefixtures("exporter")
-@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize(
+    "arm",
+    [pytest.param(arm, marks=[] if arm in ("selu", "perceptron") else pytest.mark.thorough) for arm in ARMS],
+)
 def test_onnx_runtime_gives_the_logits_of_the_network_for_any_number_of_images(
     every_kind: tuple[Path, Untrained], left: Callable[[str], Path], arm: str
 ) -> None:
@@ -312,6 +315,7 @@ def test_the_lines_that_are_printed_give_the_network_back_as_it_was_tuned(
 
 
 @pytest.mark.usefixtures("exporter")
+@pytest.mark.thorough
 def test_a_persons_own_network_leaves_too_or_one_line_says_why_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

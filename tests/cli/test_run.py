@@ -92,6 +92,7 @@ def test_the_stored_predictions_give_the_test_accuracy_of_every_confirmed_run(fi
     assert recalls.groupby(["arm", "seed"])["test_images"].sum().tolist() == [360] * 6
 
 
+@pytest.mark.thorough
 def test_one_job_gives_the_bytes_that_two_give(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
     done = ablate("run", "small.yaml", "--jobs", 1, cwd=tmp_path, drawn=False)

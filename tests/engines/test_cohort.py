@@ -307,6 +307,7 @@ def test_a_members_result_does_not_depend_on_who_is_beside_it_or_where_it_sits()
     assert same(here[2], together([runs[2]])[2])
 
 
+@pytest.mark.thorough
 def test_a_place_that_becomes_free_is_taken_and_serves_as_if_it_were_new() -> None:
     runs = small_runs(5)
     runs[0] = small_runs(1, epochs=1)[0]  # ends first; the fifth run gets its place in the second epoch
@@ -319,10 +320,10 @@ def test_a_place_that_becomes_free_is_taken_and_serves_as_if_it_were_new() -> No
 @pytest.mark.parametrize(
     ("phase", "augmentation", "schedule"),
     [
-        ("confirm", "none", "constant"),
         ("confirm", "flip_crop", "one_cycle"),
-        ("tune", "crop", "constant"),
-        ("search", "none", "linear"),
+        pytest.param("confirm", "none", "constant", marks=pytest.mark.thorough),
+        pytest.param("tune", "crop", "constant", marks=pytest.mark.thorough),
+        pytest.param("search", "none", "linear", marks=pytest.mark.thorough),
     ],
 )
 def test_records_are_the_loops(phase, augmentation, schedule) -> None:
@@ -347,6 +348,7 @@ def test_records_are_the_loops(phase, augmentation, schedule) -> None:
             assert (ours.examples_per_second is None) == (loops.examples_per_second is None)
 
 
+@pytest.mark.thorough
 def test_float32_records_are_the_loops_within_rounding() -> None:
     runs = [
         run_of({"activation": "tanh"}, seed, batch_size=32, epochs=2, learning_rate=0.05) for seed in range(3)

@@ -452,6 +452,7 @@ def test_a_compiler_that_is_missing_or_fails_is_a_reason(monkeypatch, undecided,
 
 
 @needs_compiler
+@pytest.mark.thorough
 def test_it_is_compiled_once_and_leaves_nothing_half_made(monkeypatch, undecided):
     calls = []
     run = subprocess.run

@@ -127,7 +127,11 @@ def test_nothing_left_over_from_a_step_reaches_the_next(keywords):
 @needs_compiler
 @pytest.mark.parametrize(
     ("vectors", "sanitized"),
-    [("native", True), ("haswell", False), pytest.param("haswell", True, marks=pytest.mark.slow)],
+    [
+        pytest.param("native", True, marks=pytest.mark.thorough),
+        pytest.param("haswell", False, marks=pytest.mark.thorough),
+        pytest.param("haswell", True, marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_another_build_agrees_with_the_loop(monkeypatch, tmp_path, vectors, sanitized):

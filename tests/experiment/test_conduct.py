@@ -125,7 +125,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return runs_csv(conduct(spec, folder / "whole", Stub())[1])
 
 
-@pytest.mark.parametrize("stop_after", range(0, 26, 5))
+@pytest.mark.parametrize(
+    "stop_after", [5, 15, *(pytest.param(runs, marks=pytest.mark.thorough) for runs in (0, 10, 20, 25))]
+)
 def test_wherever_it_is_stopped_it_ends_the_same_and_runs_nothing_twice(
     small, whole: bytes, tmp_path: Path, stop_after: int
 ) -> None:
@@ -158,7 +160,9 @@ def whole_with_looks(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return runs_csv(at_once)
 
 
-@pytest.mark.parametrize("stop_after", [3, 8, 13, 19])
+@pytest.mark.parametrize(
+    "stop_after", [8, *(pytest.param(runs, marks=pytest.mark.thorough) for runs in (3, 13, 19))]
+)
 def test_a_study_with_looks_stops_by_itself_and_ends_the_same_wherever_it_is_interrupted(
     small, whole_with_looks: bytes, tmp_path: Path, stop_after: int
 ) -> None:
@@ -170,6 +174,7 @@ def test_a_study_with_looks_stops_by_itself_and_ends_the_same_wherever_it_is_int
     assert not set(first.ran) & set(second.ran)
 
 
+@pytest.mark.thorough
 def test_more_seeds_at_most_continue_a_study_with_looks(small, tmp_path: Path) -> None:
     short, long = (small(f"seeds={{looks: [3, {n}]}}", *WITH_LOOKS[1:]) for n in (4, 6))
     conduct(short, tmp_path / "grown", Stub())
@@ -181,6 +186,7 @@ def test_more_seeds_at_most_continue_a_study_with_looks(small, tmp_path: Path) -
         conduct(short, tmp_path / "grown", Stub())
 
 
+@pytest.mark.thorough
 def test_tuning_chooses_by_the_metric_that_decides(small, tmp_path: Path) -> None:
     """The accuracy is the same for every learning rate. The loss falls with it, the calibration error rises."""
 

@@ -48,11 +48,12 @@ def _name_report(link: str) -> str:
 
 
 def _when(test: ast.FunctionDef) -> str:
-    """How to run a test that is slow, or whose longest cases are."""
+    """How to run a test that `pytest` leaves out, or whose longest cases it leaves out."""
     marks = " ".join(map(ast.unparse, test.decorator_list))
-    if "pytest.param" in marks and "mark.slow" in marks:
-        return " (in full by `pytest -m slow -n 0`)"
-    return " (by `pytest -m slow -n 0`)" if "mark.slow" in marks else ""
+    mark = next((mark for mark in ("slow", "thorough") if f"mark.{mark}" in marks), None)
+    if mark is None:
+        return ""
+    return f" ({'in full ' if 'pytest.param' in marks else ''}by `pytest -m {mark} -n 0`)"
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import psutil
+import pytest
 
 from ablate.report import writer
 from tests.commands import count_trials, start, start_from_nothing
@@ -44,6 +45,7 @@ def test_an_interruption_is_told_and_loses_only_what_was_in_flight(tmp_path: Pat
     assert count_trials(tmp_path / "reports" / "small")["confirm"] >= 3
 
 
+@pytest.mark.thorough
 def test_a_command_terminated_during_imports_stops_its_runs_and_leaves_complete_records_and_a_partial_report(
     tmp_path: Path,
 ) -> None:
@@ -85,6 +87,7 @@ def test_a_second_interrupt_ends_the_command_at_once_and_leaves_no_process_runni
     assert json.loads((tmp_path / "reports/small/environment.json").read_text())["device"] == "cpu"
 
 
+@pytest.mark.thorough
 def test_an_interrupted_bench_leaves_no_process_and_no_file(tmp_path: Path) -> None:
     # Two threads on cores that another test keeps busy wait for each other at every step.
     one_thread = {"OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}

@@ -175,6 +175,7 @@ def start_study(folder: Path) -> Child:
     return fork(run_study, str(folder), cwd=folder.parent, environment=environment())
 
 
+@pytest.mark.thorough
 def test_a_study_killed_at_20_random_moments_of_every_phase_ends_with_the_same_table_as_without_kills(
     tmp_path: Path,
 ) -> None:

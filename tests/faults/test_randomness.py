@@ -294,6 +294,7 @@ def test_the_streams_are_restored_after_an_error() -> None:
     assert random.random() == wanted
 
 
+@pytest.mark.thorough
 def test_a_study_gives_the_same_bytes_whatever_its_network_draws_from(people: ForeignCode) -> None:
     """Building, training and evaluation draw from all three generators, in one worker and in two.
 

@@ -59,7 +59,11 @@ def make_study(small, arms: int, seeds: int):
 
 
 @pytest.mark.parametrize(
-    ("arms", "seeds"), [(2 * WINDOW + 20, 1), pytest.param(ARMS, SEEDS, marks=pytest.mark.slow)]
+    ("arms", "seeds"),
+    [
+        pytest.param(2 * WINDOW + 20, 1, marks=pytest.mark.thorough),
+        pytest.param(ARMS, SEEDS, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.timeout(1800)
 def test_with_5000_runs_of_200_arms_the_last_run_costs_as_much_work_and_memory_as_the_first_and_a_report_opens(

@@ -163,7 +163,9 @@ def fill(disk: Path, left: int) -> Path:
     return filler
 
 
-@pytest.mark.parametrize("left", [0, 100_000, 230_000, 250_000])
+@pytest.mark.parametrize(
+    "left", [100_000, *(pytest.param(left, marks=pytest.mark.thorough) for left in (0, 230_000, 250_000))]
+)
 def test_a_full_disk_gives_an_error_of_one_line_and_with_free_space_the_study_continues_to_the_same_result(
     small, small_disk: Path, undisturbed: bytes, left: int
 ) -> None:
@@ -208,6 +210,7 @@ def test_a_read_only_folder_gives_an_error_of_one_line_and_its_results_can_still
     assert runs_csv(folder) == table
 
 
+@pytest.mark.thorough
 def test_a_limit_on_file_size_gives_an_error_of_one_line_and_the_study_continues_without_the_limit(
     tmp_path: Path,
 ) -> None:

@@ -522,6 +522,7 @@ def test_a_study_file_from_another_system_is_read_or_refused_in_one_line(
         assert "\n" not in str(raised.value)
 
 
+@pytest.mark.thorough
 def test_figures_are_the_same_whatever_matplotlib_is_told(tmp_path: Path) -> None:
     """A user's settings of matplotlib do not reach the figures of a report.
 

@@ -119,6 +119,7 @@ def seen_in(path: Path) -> Views:
     return found
 
 
+@pytest.mark.thorough
 def test_the_confusions_of_every_arm_add_up_to_the_test_images_and_their_accuracy(
     looked: Path, digits: Dataset
 ) -> None:
@@ -341,6 +342,7 @@ def test_what_was_seen_comes_back_from_its_file_and_equal_views_give_equal_bytes
     assert views.read(tmp_path / "nowhere.npz") is None
 
 
+@pytest.mark.thorough
 def test_a_layer_named_like_a_path_writes_nowhere_else(looked: Path) -> None:
     found = seen_in(looked)
     lenet = found.arms[0]
@@ -476,6 +478,7 @@ def test_the_command_draws_chosen_classes_and_layers_beside_the_reports_own(look
     assert all(path.exists() for path in written)
 
 
+@pytest.mark.thorough
 def test_the_command_looks_into_all_arms_at_the_reports_classes_unless_told(looked: Path) -> None:
     found = seen_in(looked)
     names = "-".join(found.classes[label] for label in found.inputs)
@@ -514,6 +517,7 @@ def test_the_command_tells_a_torn_checkpoint_in_one_line(looked: Path) -> None:
         list(drawn_by_command(looked, arm="lenet"))
 
 
+@pytest.mark.thorough
 def test_a_tuned_keyword_of_the_model_is_part_of_the_network_that_is_rebuilt(
     small, small_file: Path, tmp_path: Path
 ) -> None:

@@ -211,7 +211,9 @@ def check(made: dict[str, str | int | bool], module: ModuleType, folder: Path) -
         )
 
 
-@pytest.mark.parametrize("examples", [40, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "examples", [10, pytest.param(40, marks=pytest.mark.thorough), pytest.param(500, marks=pytest.mark.slow)]
+)
 def test_a_random_network_trains_as_in_a_plain_loop_or_one_line_refuses_it(
     examples: int, module: ModuleType, tmp_path: Path
 ) -> None:

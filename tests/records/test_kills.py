@@ -80,7 +80,11 @@ def list_keys(url: str, folder: Path, name: str) -> list[str]:
         store.close()
 
 
-@pytest.mark.parametrize("within", [True, False], ids=["before the commit", "after the commit"])
+@pytest.mark.parametrize(
+    "within",
+    [True, pytest.param(False, marks=pytest.mark.thorough)],
+    ids=["before the commit", "after the commit"],
+)
 @pytest.mark.parametrize("where", ["a file", pytest.param("a server", marks=pytest.mark.cluster)])
 def test_a_kill_loses_no_run_that_was_told_as_done_and_the_next_command_repeats_none(
     request: pytest.FixtureRequest, small, tmp_path: Path, where: str, within: bool

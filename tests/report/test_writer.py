@@ -474,6 +474,7 @@ def test_a_factorial_says_which_value_wins_where_and_what_interacts(tmp_path: Pa
     assert (path / "figures" / "interactions.png").exists()
 
 
+@pytest.mark.thorough
 def test_a_factorial_of_a_hundred_arms_is_told_and_corrected_for(tmp_path: Path, small) -> None:
     path = factorial_folder(tmp_path / "small", small, 10)
     evidence = writer.write(path)
@@ -484,6 +485,7 @@ def test_a_factorial_of_a_hundred_arms_is_told_and_corrected_for(tmp_path: Path,
 
 
 @pytest.mark.drawn
+@pytest.mark.thorough
 def test_figures_are_drawn_of_more_arms_than_there_are_markers_or_lines_of_a_legend(
     tmp_path: Path, small
 ) -> None:

@@ -126,6 +126,7 @@ def test_no_candidate_is_tried_twice_and_every_candidate_can_be_built(searched) 
     )
 
 
+@pytest.mark.thorough
 def test_a_search_ends_when_all_candidates_of_a_small_space_have_been_tried(small) -> None:
     spec = small("design=search", "factors={pooling: [avg, max]}", "tuning={trials: 0}")
     found = propose(spec, [], 0, 6)
@@ -299,7 +300,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return runs_csv(conduct(study_file.read(folder / "small.yaml", SHORT), folder / "whole", Searching())[1])
 
 
-@pytest.mark.parametrize("stop_after", [5, 16])
+@pytest.mark.parametrize("stop_after", [pytest.param(5, marks=pytest.mark.thorough), 16])
 def test_an_interrupted_search_ends_with_the_same_result_and_repeats_no_run(
     small, whole: bytes, tmp_path: Path, stop_after: int
 ) -> None:

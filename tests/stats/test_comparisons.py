@@ -183,6 +183,7 @@ def test_extreme_spreads_have_finite_answers() -> None:
     assert math.isfinite(power.compute_detectable_effect(2, 0.0001))
 
 
+@pytest.mark.thorough
 def test_the_t_interval_covers_what_it_promises() -> None:
     rng = np.random.default_rng(11)
     hits = sum(
@@ -385,7 +386,7 @@ def test_the_steps_of_a_path_end_with_the_omission_read_the_other_way() -> None:
     assert way["difference"].sum() == pytest.approx(compared["difference"].iloc[0])  # the steps add up
 
 
-@pytest.mark.parametrize("blocks", [10, 15])
+@pytest.mark.parametrize("blocks", [10, pytest.param(15, marks=pytest.mark.thorough)])
 def test_the_interval_of_throughput_covers_the_median_as_often_as_it_says(blocks: int) -> None:
     rng = np.random.default_rng(3)
     hits = 0
@@ -452,6 +453,7 @@ def test_among_many_contrasts_a_difference_must_lie_further_beyond_the_margin() 
     assert among["verdict"] == Verdict.SIZE_UNCLEAR
 
 
+@pytest.mark.thorough
 def test_twenty_arms_at_the_margin_are_seldom_said_to_matter_or_to_be_equivalent() -> None:
     rng = np.random.default_rng(17)
     claims = {Verdict.MATTERS: 0, Verdict.EQUIVALENT: 0}

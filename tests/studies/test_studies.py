@@ -31,12 +31,29 @@ DRAWN = ("convnets",)
 Reports of every design are drawn elsewhere: one factor at a time in `cli/test_run.py`, `factorial` and
 `leave_one_out` in `report/test_writer.py`, and `search` in `search/test_candidates.py`.
 """
+QUICK = (
+    "lenet_pooling",
+    "lenet_pooling_activation",
+    "lenet_modern",
+    "lenet_best",
+    "lenet_vs_mlp",
+    "nin_head",
+)
+"""Studies of every design, and of three families of networks. The others are thorough tests."""
+
+
+def choose_marks(path: Path) -> list[pytest.MarkDecorator]:
+    """The marks of the test of one study."""
+    return [
+        *([pytest.mark.drawn] if path.stem in DRAWN else []),
+        *([] if path.stem in QUICK else [pytest.mark.thorough]),
+    ]
 
 
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, marks=[pytest.mark.drawn] if path.stem in DRAWN else []) for path in PATHS],
+    [pytest.param(path, marks=choose_marks(path)) for path in PATHS],
     ids=lambda path: path.stem,
 )
 def test_a_study_of_ours_gives_a_report_at_its_smallest_size(path: Path, tmp_path: Path) -> None:
@@ -58,10 +75,14 @@ CHANGES = {
     "how much data": ("lenet_pooling", "factors={train_images: [null, 300]}"),
     "another model": ("lenet_dense_layers", "model=mlp factors={hidden: [[256], [64]]}"),
 }
+QUICK_CHANGES = ("another activation", "another arm", "how much data")
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize("case", CHANGES)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[] if case in QUICK_CHANGES else pytest.mark.thorough) for case in CHANGES],
+)
 def test_one_line_changed_gives_another_valid_report(case: str, tmp_path: Path) -> None:
     name, override = CHANGES[case]
     overrides = override.split(" factors=")

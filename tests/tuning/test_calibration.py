@@ -175,7 +175,10 @@ def test_the_whole_grid_is_calibrated(grids, landscape: str) -> None:
     assert_calibrated(shares, STUDIES_SIMULATED)
 
 
-@pytest.mark.parametrize("landscape", LANDSCAPES)
+@pytest.mark.parametrize(
+    "landscape",
+    ["gentle", *(pytest.param(name, marks=pytest.mark.thorough) for name in LANDSCAPES if name != "gentle")],
+)
 def test_identical_arms_are_called_different_at_most_alpha_of_the_time(grids, landscape: str) -> None:
     world = World(accuracy=LANDSCAPES[landscape])
     gaps, differences = np.empty((STUDIES_SIMULATED, SEEDS)), np.empty(STUDIES_SIMULATED)
