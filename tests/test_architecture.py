@@ -27,6 +27,7 @@ ONLY = {
     "ruamel": {"study"},
     "yaml": {"judging"},
     "tensorboard": {"judging"},
+    "mlflow": {"judging"},
     "starlette": {"explore"},
     "uvicorn": {"explore"},
     "optuna": {"records", "search", "judging", "cli"},

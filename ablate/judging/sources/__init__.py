@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ablate.errors import AblateError, did_you_mean
+from ablate.judging.sources.databases import hide_password
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,12 @@ KINDS = (
         looks_like="an Optuna storage (SQLite file, journal file or postgresql:// URL)",
         module="optuna_storage",
         experiments="Optuna studies",
+    ),
+    SourceKind(
+        name="mlflow",
+        looks_like="an MLflow folder mlruns, MLflow's database, or a tracking server's http:// URL",
+        module="mlflow_tracking",
+        experiments="MLflow experiments",
     ),
     SourceKind(
         name="pytest-benchmark",
@@ -108,7 +115,8 @@ def read_runs(source: str, *, experiment: str | None = None, kind: str | None = 
 
     Args:
         source: a path or a URL.
-        experiment: what to read, if the source has several: an Optuna study or a Ray Tune experiment.
+        experiment: what to read, if the source has several: an Optuna study, an MLflow or Ray Tune
+            experiment, or a W&B project.
         kind: the name of the kind (see `KINDS`). Without it, the kind is recognised by the content.
 
     Raises:
@@ -122,5 +130,5 @@ def read_runs(source: str, *, experiment: str | None = None, kind: str | None = 
     found = find_kind(source)
     if found is None:
         known = "; ".join(one.looks_like for one in KINDS)
-        raise AblateError(f"{source}: holds no runs that can be read: known are {known}")
+        raise AblateError(f"{hide_password(source)}: holds no runs that can be read: known are {known}")
     return found.read_runs(source, experiment=experiment)

@@ -1,5 +1,6 @@
 """What a database contains, before a tool's own library opens it."""
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -55,3 +56,8 @@ def list_tables(source: str) -> set[str]:
 def explain(error: Exception) -> str:
     """Return the cause of a library's error, on one line of at most 300 characters."""
     return " ".join(str(error.__cause__ or error).split())[:300]
+
+
+def hide_password(source: str) -> str:
+    """Return a URL without user and password, for messages."""
+    return re.sub(r"//[^/@]*@", "//", source)
