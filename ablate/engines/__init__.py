@@ -1,1 +1,1 @@
-"""Engines: three ways to train a run, all tested against the plain torch loop."""
+"""Engines: the plain torch loop, and three faster ways to train a run, which are tested against the loop."""
