@@ -34,19 +34,21 @@ static void multiply_rows(int rows, int columns, int terms, const V *left, int l
       [&](int m, int n, V sum) { products[(m * columns + n) * step] = sum; });
 }
 
-// A convolution with a K x K kernel.
+// A convolution with a K x K kernel, whose rows of outputs are split into segments of M outputs.
 //
-// Each of the products of Row<K> is one matrix product over channels and kernel rows. So the transformed
+// Each of the products of Row<M, K> is one matrix product over channels and kernel rows. So the transformed
 // inputs, gradients and weights are stored by product, and the contraction in register tiles computes one
-// product for many channels and pairs of outputs. All rows of a channel are adjacent in memory, so pair n of
-// the rows from `row` on lies n vectors after the first pair of `row`.
-template <int K>
+// product for many channels and segments. All rows of a channel are adjacent in memory, so segment n of the
+// rows from `row` on lies n vectors after the first segment of `row`. The last segment of a row can reach
+// past the row's end. There, inputs and gradients count as zeros, and results are not stored.
+template <int M, int K>
 struct Filtering {
-  enum { PRODUCTS = Row<K>::PRODUCTS };
+  using Transforms = Row<M, K>;
+  enum { PRODUCTS = Transforms::PRODUCTS };
   const Layer &layer;
   const int channels = layer.taps / (K * K), outs = layer.outs;
   const int width = layer.width, height = layer.pixels / layer.width;
-  const int pairs = (width + 1) / 2;  // pairs of outputs in a row; for an odd width, the last pair has one
+  const int segments = (width + M - 1) / M;  // in a row
   const int input_width = width + K - 1, input_height = height + K - 1;
   // Rows of zeros above and below the gradients, as in lanes_tables.py. With them, more rows of inputs have
   // gradients of all kernel rows.
@@ -61,9 +63,10 @@ struct Filtering {
       for (int c = 0; c < channels; c++) {
         for (int o = 0; o < outs; o++) {
           const float *weights = layer.weight + o * layer.taps + (c * K + ky) * K;
-          Row<K>::transform_weights(weights, layer.row_weights + (ky * channels + c) * outs + o, size);
+          Transforms::transform_weights(weights, layer.row_weights + (ky * channels + c) * outs + o, size);
           if (!layer.input_gradient) continue;
-          Row<K>::transform_weights(weights, layer.row_weights_back + (ky * outs + o) * channels + c, size);
+          Transforms::transform_weights(weights, layer.row_weights_back + (ky * outs + o) * channels + c,
+                                        size);
         }
       }
     }
@@ -71,7 +74,7 @@ struct Filtering {
 
   void compute_pre_activations() const {
     transform_inputs();
-    const int terms = K * channels, count = height * pairs;
+    const int terms = K * channels, count = height * segments;
     V *products = layer.row_products;
     for (int begin = 0; begin < count; begin += CHUNK) {
       const int end = begin + CHUNK < count ? begin + CHUNK : count;
@@ -81,12 +84,15 @@ struct Filtering {
       }
       for (int o = 0; o < outs; o++) {
         const V bias = splat(layer.bias[o]);
-        for (int n = begin, y = begin / pairs, t = begin % pairs; n < end; n++) {
-          V m[PRODUCTS], *z = layer.z + o * layer.pixels + y * width + 2 * t, second;
+        for (int n = begin, y = begin / segments, t = begin % segments; n < end; n++) {
+          V m[PRODUCTS], outputs[M];
           UNROLL_FOR(int f = 0; f < PRODUCTS; f++) m[f] = products[(f * outs + o) * CHUNK + n - begin];
-          Row<K>::make_outputs(m, bias, z, &second);
-          if (2 * t + 1 < width) z[1] = second;
-          if (++t == pairs) t = 0, y++;
+          Transforms::make_outputs(m, outputs);
+          V *z = layer.z + o * layer.pixels + y * width + M * t;
+          UNROLL_FOR(int j = 0; j < M; j++) {
+            if (M * t + j < width) z[j] = outputs[j] + bias;
+          }
+          if (++t == segments) t = 0, y++;
         }
       }
     }
@@ -102,8 +108,8 @@ struct Filtering {
         const Span others = find_kernel_rows(last);
         if (others.begin != kernel_rows.begin || others.end != kernel_rows.end) break;
       }
-      for (int begin = first * pairs; begin < last * pairs; begin += CHUNK) {
-        add_input_gradients({begin, begin + CHUNK < last * pairs ? begin + CHUNK : last * pairs},
+      for (int begin = first * segments; begin < last * segments; begin += CHUNK) {
+        add_input_gradients({begin, begin + CHUNK < last * segments ? begin + CHUNK : last * segments},
                             kernel_rows);
       }
     }
@@ -118,17 +124,17 @@ struct Filtering {
     for (int begin = 0; begin < outs; begin += OUT_BLOCK) {
       const int end = begin + OUT_BLOCK < outs ? begin + OUT_BLOCK : outs;
       for (int f = 0; f < PRODUCTS; f++) {
-        const int row = gradient_height * pairs;
-        const V *gradients = layer.row_gradients + f * gradient_plane() + begin * row + margin * pairs;
+        const int row = gradient_height * segments;
+        const V *gradients = layer.row_gradients + f * gradient_plane() + begin * row + margin * segments;
         const V *inputs = layer.row_inputs + f * input_plane();
         auto multiply = columns % COLUMNS == 1 ? multiply_rows<COLUMNS - 1> : multiply_rows<COLUMNS>;
-        multiply(end - begin, columns, height * pairs, gradients, row, inputs, layer.row_start,
+        multiply(end - begin, columns, height * segments, gradients, row, inputs, layer.row_start,
                  layer.row_products + f, PRODUCTS);
       }
       const V *products = layer.row_products;
       for (int r = 0; r < (end - begin) * columns; r++, products += PRODUCTS) {
         V g[K];
-        Row<K>::make_weight_gradients(products, g);
+        Transforms::make_weight_gradients(products, g);
         for (int k = 0; k < K; k++) lane_sums.add(g[k]);
       }
     }
@@ -136,34 +142,41 @@ struct Filtering {
   }
 
  private:
-  int input_plane() const { return channels * input_height * pairs; }
-  int gradient_plane() const { return outs * gradient_height * pairs; }
+  int input_plane() const { return channels * input_height * segments; }
+  int gradient_plane() const { return outs * gradient_height * segments; }
 
-  // Layout: [product][channel, input row, pair].
+  // Reads COUNT vectors of a row, of which `rest` are left.
+  template <int COUNT>
+  static INLINE void load(const V *from, int rest, V *to) {
+    UNROLL_FOR(int j = 0; j < COUNT; j++) to[j] = j < rest ? from[j] : V{};
+  }
+
+  // Layout: [product][channel, input row, segment].
   void transform_inputs() const {
     const int plane = input_plane();
     V *target = layer.row_inputs;
     for (int row = 0; row < channels * input_height; row++) {
-      const V *d = layer.input + row * input_width;
-      for (int t = 0; t < pairs; t++, d += 2, target++) {
-        V v[PRODUCTS];
-        Row<K>::transform_inputs(d, v);
+      const V *inputs = layer.input + row * input_width;
+      for (int t = 0; t < segments; t++, target++) {
+        V d[PRODUCTS], v[PRODUCTS];
+        load<PRODUCTS>(inputs + M * t, input_width - M * t, d);
+        Transforms::transform_inputs(d, v);
         UNROLL_FOR(int f = 0; f < PRODUCTS; f++) target[f * plane] = v[f];
       }
     }
   }
 
-  // Layout: [product][out, row, pair], with `margin` rows of zeros above and below. In a row of odd width,
-  // the last pair has no second output.
+  // Layout: [product][out, row, segment], with `margin` rows of zeros above and below.
   void transform_gradients() const {
     const int plane = gradient_plane();
     for (int o = 0; o < outs; o++) {
-      V *target = layer.row_gradients + (o * gradient_height + margin) * pairs;
+      V *target = layer.row_gradients + (o * gradient_height + margin) * segments;
       for (int y = 0; y < height; y++) {
-        const V *dz = layer.z + o * layer.pixels + y * width;
-        for (int t = 0; t < pairs; t++, target++) {
-          V w[PRODUCTS];
-          Row<K>::transform_gradients(dz[2 * t], 2 * t + 1 < width ? dz[2 * t + 1] : V{}, w);
+        const V *gradients = layer.z + o * layer.pixels + y * width;
+        for (int t = 0; t < segments; t++, target++) {
+          V dz[M], w[PRODUCTS];
+          load<M>(gradients + M * t, width - M * t, dz);
+          Transforms::transform_gradients(dz, w);
           UNROLL_FOR(int f = 0; f < PRODUCTS; f++) target[f * plane] = w[f];
         }
       }
@@ -176,23 +189,41 @@ struct Filtering {
     return {begin > 0 ? begin : 0, end < K ? end : K};
   }
 
-  // Adds the gradients of the inputs of some pairs, counted from the first input row on.
+  // Adds the gradients of the inputs of some segments, counted from the first input row on.
   void add_input_gradients(Span span, Span kernel_rows) const {
     V *products = layer.row_products;
     const int skipped = kernel_rows.begin * outs;
     const int terms = kernel_rows.end * outs - skipped;
     for (int f = 0; f < PRODUCTS; f++) {
       multiply_taps(channels, span, terms, layer.row_weights_back + (f * K * outs + skipped) * channels,
-                    layer.row_gradients + f * gradient_plane() + margin * pairs, layer.row_tap_back + skipped,
-                    products + f * channels * CHUNK);
+                    layer.row_gradients + f * gradient_plane() + margin * segments,
+                    layer.row_tap_back + skipped, products + f * channels * CHUNK);
     }
     for (int c = 0; c < channels; c++) {
-      for (int n = span.begin, row = n / pairs, t = n % pairs; n < span.end; n++) {
-        V m[PRODUCTS];
+      for (int n = span.begin, row = n / segments, t = n % segments; n < span.end; n++) {
+        V m[PRODUCTS], d[PRODUCTS];
         UNROLL_FOR(int f = 0; f < PRODUCTS; f++) m[f] = products[(f * channels + c) * CHUNK + n - span.begin];
-        Row<K>::add_input_gradients(m, layer.input_gradient + (c * input_height + row) * input_width + 2 * t);
-        if (++t == pairs) t = 0, row++;
+        V *gradients = layer.input_gradient + (c * input_height + row) * input_width + M * t;
+        load<PRODUCTS>(gradients, input_width - M * t, d);
+        Transforms::add_input_gradients(m, d);
+        UNROLL_FOR(int j = 0; j < PRODUCTS; j++) {
+          if (M * t + j < input_width) gradients[j] = d[j];
+        }
+        if (++t == segments) t = 0, row++;
       }
     }
   }
 };
+
+// Calls a function with the Filtering of the layer. Returns false if minimal filtering does not compute it.
+template <class Function>
+static INLINE bool with_filtering(const Layer &layer, Function function) {
+  switch (10 * layer.segment + layer.kernel) {
+    case 43: return function(Filtering<4, 3>{layer}), true;
+    case 53: return function(Filtering<5, 3>{layer}), true;
+    case 45: return function(Filtering<4, 5>{layer}), true;
+    case 55: return function(Filtering<5, 5>{layer}), true;
+    case 27: return function(Filtering<2, 7>{layer}), true;
+  }
+  return false;
+}

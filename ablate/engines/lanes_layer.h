@@ -20,6 +20,7 @@ struct Layer {
   int32_t pixels;              // pixels in an output channel before pooling; 1 for a dense layer
   int32_t width;               // pixels in a row of an output channel before pooling
   int32_t kernel;              // kernel_size if minimal filtering computes the layer, else 0
+  int32_t segment;             // minimal filtering: outputs that are computed from the same products
   int32_t padding;             // rows of zeros above and below the input
   int32_t windows;             // pooling windows in a channel; without pooling, each pixel is a window
   int32_t window_size;         // pixels in a window

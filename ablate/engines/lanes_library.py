@@ -66,7 +66,7 @@ def _list(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
 
 class Layer(ctypes.Structure):
     _fields_ = (
-        _list(ctypes.c_int32, "taps outs pixels width kernel padding windows window_size")
+        _list(ctypes.c_int32, "taps outs pixels width kernel segment padding windows window_size")
         + _list(ctypes.c_int32, "tiled max_pooled activation input_size plane")
         + _list(ctypes.c_void_p, "tap pixel window place weight bias weight_gradient bias_gradient")
         + _list(ctypes.c_void_p, "input input_gradient output output_gradient z slope")

@@ -19,19 +19,11 @@ static INLINE void contract_pixels(const Layer &layer, int rows, int terms, Left
 
 // Transforms the weights for minimal filtering, once per training step.
 static void prepare_weights(const Layer &layer) {
-  switch (layer.kernel) {
-    case 3: return Filtering<3>{layer}.transform_weights();
-    case 5: return Filtering<5>{layer}.transform_weights();
-    case 7: return Filtering<7>{layer}.transform_weights();
-  }
+  with_filtering(layer, [](auto filtering) { filtering.transform_weights(); });
 }
 
 static void compute_pre_activations(const Layer &layer) {
-  switch (layer.kernel) {
-    case 3: return Filtering<3>{layer}.compute_pre_activations();
-    case 5: return Filtering<5>{layer}.compute_pre_activations();
-    case 7: return Filtering<7>{layer}.compute_pre_activations();
-  }
+  if (with_filtering(layer, [](auto filtering) { filtering.compute_pre_activations(); })) return;
   contract_pixels(
       layer, layer.outs, layer.taps,  //
       [&](int o, int k) { return layer.weight[o * layer.taps + k]; },
@@ -88,11 +80,7 @@ static void add_dense_gradients(const Layer &layer, int groups) {
 
 // Adds one group's weight gradients of a convolution.
 static void add_weight_gradients(const Layer &layer) {
-  switch (layer.kernel) {
-    case 3: return Filtering<3>{layer}.add_weight_gradients();
-    case 5: return Filtering<5>{layer}.add_weight_gradients();
-    case 7: return Filtering<7>{layer}.add_weight_gradients();
-  }
+  if (with_filtering(layer, [](auto filtering) { filtering.add_weight_gradients(); })) return;
   if (layer.taps % COLUMNS == 1) {  // for example, 25 taps are exactly five tiles of five columns
     add_convolution_gradients<COLUMNS - 1>(layer);
   } else {
@@ -101,11 +89,7 @@ static void add_weight_gradients(const Layer &layer) {
 }
 
 static void compute_input_gradients(const Layer &layer) {
-  switch (layer.kernel) {
-    case 3: return Filtering<3>{layer}.compute_input_gradients();
-    case 5: return Filtering<5>{layer}.compute_input_gradients();
-    case 7: return Filtering<7>{layer}.compute_input_gradients();
-  }
+  if (with_filtering(layer, [](auto filtering) { filtering.compute_input_gradients(); })) return;
   memset(layer.input_gradient, 0, sizeof(V) * layer.input_size);
   contract_pixels(
       layer, layer.taps, layer.outs,  //

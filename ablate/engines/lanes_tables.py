@@ -18,8 +18,8 @@ FILTER_COLUMNS, FILTER_OUTS = 12, 4
 """At least CHUNK and OUT_BLOCK of lanes_filtering.h."""
 CHANNEL_FLOATS = 2 * 7
 """The size of `Channel` in lanes_layer.h: seven doubles."""
-FILTER_PRODUCTS = {3: 4, 5: 6, 7: 9}
-"""For each kernel size that lanes.cpp computes by minimal filtering: the products per kernel row."""
+FILTER_SEGMENTS = {3: (4, 5), 5: (4, 5), 7: (2,)}
+"""For each kernel size that lanes.cpp computes by minimal filtering: the outputs that a segment can have."""
 
 
 class Memory:
@@ -224,7 +224,7 @@ def _describe_convolution(
     windows = corners[:, None] + _grid_positions(np.arange(window[0]), np.arange(window[1]), width)
     plain = stride == dilation == 1 and height * width > 1
     # With one input channel, there are too few terms to pay for the transforms.
-    filter_size = kernel if kernel in FILTER_PRODUCTS and plain and conv.in_channels > 1 else 0
+    filter_size = kernel if kernel in FILTER_SEGMENTS and plain and conv.in_channels > 1 else 0
     layer = Layer(
         taps=taps.size,
         outs=conv.out_channels,
@@ -250,16 +250,17 @@ def _describe_convolution(
 
 def _place_filtering(layer: Layer, channels: int, memory: Memory) -> None:
     """Give the layer the tables and the memory of minimal filtering. lanes_filtering.h has the layouts."""
-    kernel, outs, height, pairs = layer.kernel, layer.outs, layer.pixels // layer.width, -(-layer.width // 2)
-    products = FILTER_PRODUCTS[kernel]
+    kernel, outs, height, width = layer.kernel, layer.outs, layer.pixels // layer.width, layer.width
+    layer.segment = min(FILTER_SEGMENTS[kernel], key=lambda size: -(-width // size) * (size + kernel - 1))
+    products, segments = layer.segment + kernel - 1, -(-width // layer.segment)
     margin = kernel - 1 - layer.padding if 0 < layer.padding < kernel - 1 else 0
-    input_plane, gradient_plane = (height + kernel - 1) * pairs, (height + 2 * margin) * pairs
+    input_plane, gradient_plane = (height + kernel - 1) * segments, (height + 2 * margin) * segments
     layer.row_inputs = memory.vectors(products * channels * input_plane)
     layer.row_gradients = memory.vectors(products * outs * gradient_plane)
     layer.row_products = memory.vectors(
         products * max(FILTER_COLUMNS * max(outs, channels), FILTER_OUTS * channels * kernel)
     )
-    rows = np.arange(kernel)[:, None] * pairs
+    rows = np.arange(kernel)[:, None] * segments
     layer.row_tap = memory.table(rows + np.arange(channels) * input_plane)
     layer.row_start = memory.table((rows + np.arange(channels) * input_plane).T)
     layer.row_tap_back = memory.table(np.arange(outs) * gradient_plane - rows)

@@ -103,12 +103,12 @@ def scratch(trainer: LanesTrainer) -> Iterator[tuple[int, int]]:
         if layer.input_gradient:
             yield layer.input_gradient, layer.input_size * lanes
         if layer.kernel:
-            products, channels = lanes_tables.FILTER_PRODUCTS[layer.kernel], layer.taps // layer.kernel**2
+            products, channels = layer.segment + layer.kernel - 1, layer.taps // layer.kernel**2
             weights = products * layer.outs * channels * layer.kernel
             yield layer.row_weights, weights
             yield layer.row_weights_back, weights
             rows = layer.pixels // layer.width + layer.kernel - 1
-            yield layer.row_inputs, products * channels * rows * -(-layer.width // 2) * lanes
+            yield layer.row_inputs, products * channels * rows * -(-layer.width // layer.segment) * lanes
             yield layer.row_products, products * lanes_tables.FILTER_COLUMNS * layer.outs * lanes
         if layer.batch_inputs:
             groups = -(-37 // lanes)
