@@ -1,4 +1,4 @@
-"""Agreement of two arms: on which share of the test images both are right, only one is, or neither is."""
+"""Agreement of two arms: the shares of the test images that both, one or neither classifies correctly."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from ablate.stats.contrasts import Contrast
 from ablate.stats.image_variance import Array, estimate_errors
 
 DIGITS = 12
-"""Numbers are rounded to this many decimals, so that equal studies give equal bytes on every machine."""
+"""Numbers are rounded to this many decimals, so that equal studies give equal files on every machine."""
 
 
 def tabulate_agreement(
@@ -20,13 +20,13 @@ def tabulate_agreement(
     """Make the `agreement` table: a row for each contrast of two arms that have a seed in common.
 
     Args:
-        right: for each arm and seed, which of the J test images the network classifies correctly, booleans
-            `(J,)`. Only runs that trained belong here.
+        right: maps each arm and seed to booleans `(J,)`: whether the run classifies each of the J test images
+            correctly. It must leave out the runs that did not train.
         contrasts: the contrasts of the study. Interactions have no row.
     """
     rows = []
     for contrast in contrasts:
-        # An interaction has no runs, because its name is not the name of an arm.
+        # The name of an interaction is not the name of an arm, so `right` has no runs for it.
         ours, others = right.get(contrast.name, {}), right.get(contrast.reference, {})
         if seeds := sorted(ours.keys() & others.keys()):
             arm, baseline = (np.stack([side[seed] for seed in seeds]) for side in (ours, others))
@@ -35,7 +35,7 @@ def tabulate_agreement(
 
 
 def _compare(arm: Array, baseline: Array) -> dict[str, Any]:
-    """Make the cells of a row. The arguments tell which of J images each of n runs has right, `(n, J)`."""
+    """Make the cells of a row from booleans `(n, J)`: whether each of n runs has each of J images right."""
     seeds, images = arm.shape
     counts = {
         "both_right": arm & baseline,

@@ -8,7 +8,7 @@ from ablate.stats.contrasts import BOTH_ALONE
 from ablate.study.spec import FULL, StudySpec
 
 MOST_VALUES = 4
-"""The most factor values that a name shows. With more values, the reader sees only the arm's own name."""
+"""The maximum number of factor values in a name. If there are more, the name shows none of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class ArmNames:
     """
 
     def name_arm(self, arm: str, beside: str | None = None) -> str:
-        """Add to an arm's own name the values that differ from the arm `beside`: `baseline (pooling=avg)`.
+        """Return an arm's name with the values that differ from the arm `beside`: `baseline (pooling=avg)`.
 
         Without `beside`, the baseline gets all its factor values. An arm `without ...` gets the values that
         differ from the full arm. Every other arm gets the values that differ from the baseline. Values that
@@ -48,7 +48,7 @@ class ArmNames:
 
 
 def read_arm_names(study: StudySpec, runs: pd.DataFrame, baseline: str) -> ArmNames:
-    """Read the arms' factor values from the runs table. A factor without a column there is left out."""
+    """Read the arms' factor values from the runs table. Factors without a column there are left out."""
     by_arm = runs.drop_duplicates("arm").set_index("arm")
     factors = [name for name in study.factor_names if name in runs]
     values = by_arm[factors].fillna("null").astype(str)

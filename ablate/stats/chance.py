@@ -10,7 +10,10 @@ from scipy import stats
 from ablate.records.provenance import DataFacts
 
 LUCK = float(stats.norm.sf(3))
-"""A guesser exceeds the ceiling with at most this probability: 0.13 %, the normal tail above three sigma."""
+"""The highest probability with which guessing may exceed the chance ceiling of `compute_chance_ceiling`.
+
+It is 0.13 %, the tail of a normal distribution above three standard deviations.
+"""
 UNEQUAL = 1.5
 """Classes count as unequal if the largest has more than this many times the images of the smallest."""
 _NEGLIGIBLE = 1e-12
@@ -22,7 +25,7 @@ def compute_accuracy_standard_error(accuracy: float, images: int) -> float:
 
 
 def are_unequal(counts: Sequence[int] | None) -> bool:
-    """Whether classes with these numbers of images differ so much that the accuracy can mislead."""
+    """Whether the classes' numbers of images differ so much that the accuracy can mislead. False for None."""
     return counts is not None and max(counts) > UNEQUAL * min(counts)
 
 
@@ -30,11 +33,11 @@ def describe_majority(classes: Sequence[str], counts: Sequence[int]) -> str:
     """State the accuracy of a network that always predicts the most frequent class of the test images."""
     share = max(counts) / sum(counts)
     if len(set(counts)) == 1:
-        return f"Each class has {counts[0]:,} of them: always predicting one class gives {share:.1%}."
+        return f"Each class has {counts[0]:,} of them, so always predicting one class gives {share:.1%}."
     most = classes[counts.index(max(counts))]
     fewest = classes[counts.index(min(counts))]
     return (
-        f"Their classes have {min(counts):,} ({fewest}) to {max(counts):,} ({most}) images: a network that "
+        f"Their classes have {min(counts):,} ({fewest}) to {max(counts):,} ({most}) images. A network that "
         f"always predicts “{most}” has the accuracy {share:.1%}."
     )
 
@@ -48,8 +51,8 @@ def compute_chance_ceiling(chance: float, images: int, counts: Sequence[int] | N
     Args:
         chance: the share of the most frequent class among the test images.
         images: the number of test images.
-        counts: the number of test images of each class. Old report folders do not have it (None). The ceiling
-            is then chance plus three standard errors, but at most 1.
+        counts: the number of test images of each class. None if an old report folder lacks these numbers. The
+            ceiling is then chance plus three standard errors, but at most 1.
     """
     if counts is None:
         return min(1.0, chance + 3 * compute_accuracy_standard_error(chance, images))
@@ -65,8 +68,8 @@ def compute_ceiling(data: DataFacts) -> float:
 def count_lucky_guesses(counts: tuple[int, ...]) -> int:
     """Find the number of right guesses that every guesser exceeds with a probability of at most `LUCK`.
 
-    This number is at least the size of the largest class, because always guessing this class is right that
-    often. `counts` has the number of images of each class, the largest class first.
+    This number is at least the size of the largest class, because a guesser who always predicts this class
+    is right that often. `counts` has the number of images of each class, the largest class first.
     """
     low, high = counts[0], sum(counts)  # the result lies between `low` and `high`
     while low < high:
@@ -101,7 +104,10 @@ def find_best_guesser(counts: Sequence[int], wanted: int) -> list[float]:
 
 
 def compute_luck(counts: Sequence[int], probabilities: Sequence[float], wanted: int) -> float:
-    """Compute the probability that a guesser is right at least `wanted` times."""
+    """Compute the probability that a guesser is right at least `wanted` times.
+
+    The guesser predicts class k, which has `counts[k]` images, with the probability `probabilities[k]`.
+    """
     trials: dict[float, int] = {}
     for count, probability in zip(counts, probabilities, strict=True):
         if probability > 0:  # right guesses in classes of equal probability add up to one binomial variable

@@ -1,4 +1,4 @@
-"""The tables that show a judgement: comparisons, stability, looks, and the path through the factors."""
+"""The tables made from a judgement: comparisons, stability, looks, and the path through the factors."""
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ def tabulate_comparisons(judgement: Judgement) -> pd.DataFrame:
     """Make the `comparisons` table. A contrast in which some runs did not train has no means or p-values."""
     rows = []
     for result in judgement.latest:
-        # Here, a mean of the trained runs alone could mislead. The table `stability` has that mean.
+        # A mean over only the runs that trained could mislead here. The table `stability` has that mean.
         row = {} if result.broken else {**result.row, "p_sign_flip": flip_signs(result.values)}
         rows.append({**row, "verdict": result.verdict, **_name(result)})
     return make_frame("comparisons", rows)
@@ -22,7 +22,7 @@ def tabulate_comparisons(judgement: Judgement) -> pd.DataFrame:
 def tabulate_stability(judgement: Judgement) -> pd.DataFrame:
     """Make the `stability` table: a row for each contrast in which some runs did not train.
 
-    A row says how often the arms train, and how they differ in the seeds in which all of them trained.
+    A row says how often the arms train. It also has their difference in the seeds in which all arms trained.
     """
     rows = []
     for result in judgement.latest:

@@ -29,17 +29,20 @@ class Result:
     contrast: Contrast
     look: Look
     broken: Verdict | None
-    """The verdict if some runs did not train. Then `row` covers only the seeds where all arms trained."""
+    """The verdict if some runs did not train, else None.
+
+    If it is not None, `values` and `row` cover only the seeds in which all arms of the contrast trained.
+    """
     values: np.ndarray
     """The contrast's value for each seed, `(pairs,)`."""
     row: dict[str, Any]
-    """The columns of the `comparisons` table, with p-values corrected for all tests of this look."""
+    """The contrast's row of the `comparisons` table. `p_holm` is corrected for all tests of this look."""
     family: int
     """The number of tests for which the p-values of this look are corrected."""
     training: TrainingTest | None
-    """How often the two arms trained. None for an interaction."""
+    """How often the two arms trained. None for an interaction, and for arms without runs."""
     p_training: float | None = None
-    """The corrected p-value of `training`. None if its seeds are too few to show a difference."""
+    """The corrected p-value of `training`. None if that test cannot be significant with so few seeds."""
     step: Step = Step.GO_ON
 
     @property
@@ -54,7 +57,7 @@ class Judgement:
     history: list[Result] = field(default_factory=list)
     """The result of each contrast at each look, the first look first."""
     wanted_seeds: dict[str, int]
-    """How many seeds each arm needs, judged by the results so far."""
+    """How many seeds each arm needs, according to the results so far."""
 
     @property
     def latest(self) -> list[Result]:
@@ -71,7 +74,7 @@ def judge(
     looks: Sequence[Look] = ALL_SEEDS,
     values: pd.Series | None = None,
 ) -> Judgement:
-    """Judge all contrasts at each look for which the runs exist. Later looks skip contrasts that are decided.
+    """Judge the contrasts at each look whose runs exist. A look skips the contrasts that need no more seeds.
 
     The result depends only on the runs, not on the order in which they were trained.
 
@@ -118,13 +121,13 @@ def _judge_look(
 ) -> dict[int, Result]:
     """Test the open contrasts at one look, and correct their p-values for all tests of the study.
 
-    `open_` has the positions of the contrasts that no earlier look has decided. `earlier` has each contrast's
-    latest result from an earlier look, by position.
+    `open_` has the indices of the contrasts that still need seeds. `earlier` maps the index of each contrast
+    to its latest result from an earlier look.
     """
     level = decision.alpha * look.share
     counted = {i: count_trained(outcomes, contrasts[i]) for i in open_}
     training = [_make_training_test(counted.get(i), earlier[i], decision) for i in range(len(contrasts))]
-    # Every declared contrast counts, and a contrast's training test counts if it can be significant.
+    # Every declared contrast counts. A contrast's training test counts only if it can be significant.
     family = sum(select_family([*[FamilyTest(p_value=1.0)] * len(contrasts), *training], level))
     measured: dict[int, Result] = {}
     for i in open_:
@@ -170,10 +173,10 @@ def _judge_look(
 
 
 def _make_difference_test(now: Result | None, before: Result | None, decision: Decision) -> FamilyTest:
-    """Make the test of a contrast's difference for the correction.
+    """Make the entry for a contrast's difference in the family-wise correction.
 
-    A contrast that could not be tested has p = 1. A difference that an earlier look has shown has p = 0.
-    Then it does not raise the corrected p-values of the other contrasts (closed testing).
+    A contrast that could not be tested enters with p = 1. A difference that was significant at an earlier
+    look enters with p = 0, so it does not raise the corrected p-values of other contrasts (closed testing).
     """
     if before and (p := before.row["p_holm"]) is not None and p < decision.alpha:
         return FamilyTest(p_value=0.0)
@@ -182,7 +185,7 @@ def _make_difference_test(now: Result | None, before: Result | None, decision: D
 
 
 def _make_training_test(now: TrainingTest | None, before: Result | None, decision: Decision) -> FamilyTest:
-    """Make the test of how often a contrast's arms train for the correction. See `_make_difference_test`."""
+    """Make the entry for how often a contrast's arms train, by the rules of `_make_difference_test`."""
     if before and before.p_training is not None and before.p_training < decision.alpha:
         return FamilyTest(p_value=0.0)
     if now is None:
@@ -200,9 +203,9 @@ def _correct_by_look(
 ) -> float | None:
     """Divide a look's corrected p-value by the look's share, so that it can be compared with alpha.
 
-    A result that was significant at an earlier look stays significant: the smaller of both corrected p-values
-    counts. Such a test enters the family's correction with p = 0. Its p-value at this look is therefore
-    corrected by Bonferroni's method.
+    A test that was significant at an earlier look stays significant: its corrected p-value is the smaller one
+    of the two looks. Such a test enters the family-wise correction with p = 0. Its p-value at this look is
+    therefore corrected by Bonferroni's method.
     """
     if before is not None and before < decision.alpha:
         return before if p_value is None else min(before, p_value * family / look.share)

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # `plan` counts contrasts without tables, and pandas takes a quarter of a second to import
+if TYPE_CHECKING:  # `plan` does not need pandas, whose import takes a quarter of a second
     import pandas as pd
 
 BOTH_ALONE = "both alone"
-"""The name that tables give to the reference of an interaction: the sum of two values' separate effects."""
+"""The reference of an interaction in the tables. It means the sum of two values' separate effects."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """A weighted sum of arms' accuracies. The test asks whether the sum is zero."""
+    """A weighted sum of the arms' values of a metric. The test asks whether the sum differs from zero."""
 
     name: str
     reference: str
@@ -27,12 +27,17 @@ def make_contrasts(pairs: Iterable[Sequence[str]]) -> list[Contrast]:
 
 
 def tabulate_settings(confirmed: "pd.DataFrame", factors: Iterable[str]) -> "pd.DataFrame":
-    """Tabulate the confirmed arms' factor values by arm (rows) and factor (columns). No value is `null`."""
+    """Tabulate the confirmed arms' factor values by arm (rows) and factor (columns).
+
+    An arm without a value of a factor gets the text `null`.
+    """
     return confirmed.drop_duplicates("arm").set_index("arm")[list(factors)].fillna("null")
 
 
 def list_interactions(settings: "pd.DataFrame") -> list[Contrast]:
-    """List the interactions of a factorial: for every two factors, a contrast for each pair of their values.
+    """List the interactions of a factorial: a contrast for each pair of values of two factors.
+
+    A pair has no value of the baseline.
 
     The contrast is the effect of both values together minus the sum of their separate effects. It needs four
     arms: one with both values, two with one of the values, and one with neither. The contrast is averaged

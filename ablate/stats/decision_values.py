@@ -1,4 +1,4 @@
-"""Each confirmed run's value of the metric on which the study's verdicts rest, on the test images."""
+"""Each confirmed run's test result in the metric on which the study's verdicts rest."""
 
 import pandas as pd
 
@@ -6,6 +6,7 @@ from ablate.metrics import METRICS
 from ablate.records.run_records import Phase
 
 DEFAULT = "accuracy"
+"""The metric on which the verdicts rest if the study file names no other."""
 
 
 class MissingMetricError(Exception):

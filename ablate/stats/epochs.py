@@ -17,7 +17,7 @@ from ablate.stats.verdicts import UNTRAINED
 from ablate.study.effort import Decision
 
 FEWEST_EPOCHS = 4
-"""Trainings with fewer epochs are too short to compare their half or their last third with their end."""
+"""A training with fewer epochs than this is too short to compare its middle or last third with its end."""
 
 
 def tabulate_validation(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def tabulate_validation(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFram
     # rounding errors.
     points = points.assign(epoch=points["epoch"].round().astype(int))
     table = points.pivot_table(index="seed", columns=["arm", "epoch"], values="validation_accuracy")
-    # Tables that other programs wrote can lack the validation of an epoch. This epoch gets an empty column.
+    # Tables that other programs wrote can lack the validation of an epoch. It gets an empty column.
     every = [(arm, epoch) for arm, last in count_epochs(table).items() for epoch in range(1, last + 1)]
     return table.reindex(columns=pd.MultiIndex.from_tuples(every)) if every else table
 
@@ -68,8 +68,8 @@ def tabulate_differences_by_epoch(
         # Rounding to nine digits removes floating-point errors, as in the comparisons on the test images.
         gaps = (validation[arm] - validation[baseline]).round(9)
         pairs, mean = gaps.count(), gaps.mean()
-        # This is the interval of `compute_mean_interval`, computed for all epochs at once, because one call
-        # takes 0.9 ms.
+        # `compute_mean_interval` gives the same interval, but each call takes 0.9 ms. Here, all epochs are
+        # computed at once.
         reach = stats.t.ppf((1 + confidence) / 2, pairs - 1) * gaps.sem()
         rows += [
             {
@@ -108,8 +108,8 @@ def compare_at_half(
 
     Returns:
         A row for each contrast of two arms with the columns arm, baseline, half, last (numbers of epochs),
-        at_half and at_last (verdicts). Contrasts with runs that did not train, or of arms with fewer than
-        `FEWEST_EPOCHS` or different numbers of epochs, have no row.
+        at_half and at_last (verdicts). A contrast has no row if some of its runs did not train, if its arms
+        have different numbers of epochs, or if these are below `FEWEST_EPOCHS`.
     """
     last = count_epochs(validation)
     verdicts = []
@@ -142,8 +142,8 @@ def find_late_changes(
 ) -> pd.DataFrame:
     """Find the comparisons whose difference still changed in the last third of the epochs.
 
-    The mean change over seeds is larger than half the margin. It is significant at alpha in a paired t-test
-    on the changes of the seeds, with Holm's correction for all comparisons.
+    Such a comparison's mean change over seeds is larger than half the margin. The change is also significant
+    at alpha in a t-test on the seeds' changes, with Holm's correction for all comparisons.
 
     Returns:
         A row for each comparison with the columns arm, baseline, start and last (numbers of epochs), before
@@ -162,10 +162,10 @@ def find_late_changes(
 def find_rising_arms(validation: pd.DataFrame, comparisons: pd.DataFrame, decision: Decision) -> pd.DataFrame:
     """Find the arms whose validation accuracy still rose in the last third of the epochs.
 
-    The mean rise over seeds is larger than the margin. It is significant at alpha in a paired t-test on the
-    rises of the seeds, with Holm's correction for all arms. The limit is the whole margin, not half of it,
-    because the difference between two arms that rise together stays the same. An arm is left out if each of
-    its comparisons has runs that did not train.
+    Such an arm's mean rise over seeds is larger than the margin. The rise is also significant at alpha in a
+    t-test on the seeds' rises, with Holm's correction for all arms. The limit is the whole margin, not half
+    of it, because the difference between two arms that rise together stays the same. An arm is left out if
+    each of its comparisons has runs that did not train.
 
     Returns:
         A row for each arm with the columns arm, start and last (numbers of epochs), before and after (mean
@@ -195,9 +195,9 @@ def find_last_third(epochs: int) -> int:
 
 
 def _list_comparable(validation: pd.DataFrame, comparisons: pd.DataFrame) -> list[tuple[str, str]]:
-    """List the compared pairs of arms whose runs all trained, for equal numbers of epochs.
+    """List the compared pairs `(arm, baseline)` whose runs all trained and have equal numbers of epochs.
 
-    Interactions drop out, because their names are not names of arms.
+    The names of interactions are not names of arms, so the list has no interactions.
     """
     last = count_epochs(validation)
     known = comparisons[~comparisons["verdict"].isin(UNTRAINED)]

@@ -12,15 +12,15 @@ class FamilyTest:
 
     p_value: float
     least_p_value: float = 0.0
-    """The smallest p-value that the test can have. With few seeds, an exact test cannot have a small one."""
+    """The smallest p-value that the test can give. For an exact test with few seeds it is far above zero."""
 
 
 def select_family(tests: Sequence[FamilyTest], alpha: float) -> list[bool]:
-    """Select the tests that the correction counts.
+    """Return for each test whether the correction counts it.
 
     A test whose p-value cannot be small enough can never be significant, so the correction need not count it
     (Tarone, 1990, "A modified Bonferroni method for discrete data"). K is the smallest number for which at
-    most K tests can have a p-value up to alpha/K. The correction counts these tests.
+    most K tests can give a p-value up to alpha/K. The correction counts these tests.
     """
     size = 1
     while sum(test.least_p_value <= alpha / size for test in tests) > size:

@@ -29,20 +29,25 @@ class Errors:
 
 @dataclass(frozen=True, kw_only=True)
 class NewImages:
-    """A mean difference between two arms with its standard errors, for new images."""
+    """A mean difference between two arms, with what its interval and its test for new images need."""
 
     difference: float
     seeds: int
+    """The number of seeds in which both arms have a run."""
     seeds_standard_error: float
+    """The standard error over seeds. It holds for the study's own images only."""
     standard_error: float
+    """The standard error for new images and new seeds."""
     degrees: float
+    """The degrees of freedom of `standard_error`."""
 
     def compute_reach(self, confidence: float) -> float:
         """Compute half the width of the t-interval for new images.
 
-        The result is at least half the width of the interval for the study's own images. Its own t quantile
-        has more degrees of freedom, so without this limit the result could be smaller. With five seeds or
-        fewer, such intervals cover the true difference too rarely: 92 to 94 % instead of 95 %.
+        The result is at least half the width of the interval for the study's own images. The t quantile for
+        new images has more degrees of freedom and is smaller. Without this lower limit, the interval could
+        therefore be narrower. With five seeds or fewer, such narrower intervals cover the true difference too
+        rarely: 92 to 94 % instead of 95 %.
         """
         beyond = (1 + confidence) / 2
         return max(
@@ -54,7 +59,7 @@ class NewImages:
         )
 
     def compute_p_value(self) -> float:
-        """Compute the two-sided p-value for new images. It is at least the one for the study's own images."""
+        """Compute the two-sided p-value for new images. It is never below that for the study's own images."""
         if min(self.seeds_standard_error, self.standard_error) == 0:
             return 1.0  # without any spread there is nothing to test
         distance = abs(self.difference)
@@ -75,7 +80,7 @@ def estimate_errors(cells: Array) -> Errors:
     - V_cell: the variance of the residuals, divided by n·J. Both terms above contain it, so V subtracts it.
 
     This is the unbiased estimate from an analysis of variance; Owen, "The pigeonhole bootstrap" (Annals of
-    Applied Statistics, 2007), explains why resampling gives no unbiased one. Cameron, Gelbach & Miller,
+    Applied Statistics, 2007), explains why resampling gives no unbiased estimate. Cameron, Gelbach & Miller,
     "Robust inference with multiway clustering" (Journal of Business & Economic Statistics, 2011), add and
     subtract the same three terms. V is never below V_seed. Its degrees of freedom follow Satterthwaite
     (Biometrics, 1946) and are at least n − 1.

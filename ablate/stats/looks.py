@@ -39,7 +39,10 @@ def plan_looks(seeds: int | SeedLooks, alpha: float) -> tuple[Look, ...]:
 
 
 def _spend_like_obrien_fleming(fraction: np.ndarray, alpha: float) -> np.ndarray:
-    """Spend very little at first: 2 − 2Φ(z/√t), as a share of alpha (Lan & DeMets, 1983)."""
+    """Compute the share of alpha spent after a fraction t of the seeds: (2 − 2Φ(z/√t))/alpha.
+
+    z is the normal quantile of 1 − alpha/2. Early looks spend very little (Lan & DeMets, 1983).
+    """
     return np.asarray(2 * stats.norm.sf(stats.norm.isf(alpha / 2) / np.sqrt(fraction)) / alpha)
 
 
@@ -47,4 +50,8 @@ SPENDING: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
     "linear": lambda fraction, _: fraction,
     "obrien_fleming": _spend_like_obrien_fleming,
 }
-"""The share of alpha that is spent after a fraction t of the largest number of seeds, for each rule."""
+"""Maps the name of a spending rule to its function.
+
+The function takes a fraction of the largest number of seeds, and alpha. It returns the share of alpha that
+the looks up to this fraction spend together.
+"""

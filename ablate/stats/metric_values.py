@@ -1,4 +1,4 @@
-"""Metrics and recalls, from the class scores of one network on one set of images."""
+"""Metrics and recalls of one network on one set of images, computed from its class probabilities."""
 
 from statistics import fmean
 from typing import Any
@@ -10,12 +10,12 @@ from ablate.metrics import METRICS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CALIBRATION_BINS = 15
-"""Number of bins of equal width, as in Guo et al., On Calibration of Modern Neural Networks, ICML 2017."""
+"""The number of confidence bins (Guo et al., On Calibration of Modern Neural Networks, ICML 2017)."""
 _TOP = {"top_2_accuracy": 2, "top_5_accuracy": 5}
 
 
 def compute_metrics(log_probabilities: Array, guesses: Array, labels: Array) -> dict[str, float]:
-    """Compute the metrics of `METRICS`, by name.
+    """Compute the metrics of one network. The result maps names of `METRICS` to values.
 
     A metric is left out if there are too few classes for it. If a probability is not a number, all metrics
     that need probabilities are left out.
@@ -26,7 +26,7 @@ def compute_metrics(log_probabilities: Array, guesses: Array, labels: Array) -> 
         guesses: the predicted classes, `(n,)`.
         labels: the true classes, `(n,)`.
     """
-    # Imported only here, because the import takes a second and the parent process does not need it.
+    # Imported only here: the import takes a second, and the process that starts the workers does not need it.
     from sklearn.metrics import f1_score
 
     classes = log_probabilities.shape[1]
@@ -72,7 +72,7 @@ def _compute_by_probability(log_probabilities: Array, guesses: Array, labels: Ar
 
 
 def _compute_calibration_error(confidences: Array, right: Array) -> float:
-    """Compute the mean of |accuracy − confidence| over the bins, weighted by their numbers of images."""
+    """Compute the mean of |accuracy − confidence| over the bins, weighted by the number of images in each."""
     # Bin m covers ((m − 1) / 15, m / 15], as in Guo et al.
     bins = np.ceil(confidences * CALIBRATION_BINS).astype(np.int64) - 1
     gaps = np.bincount(bins.clip(0, CALIBRATION_BINS - 1), weights=right - confidences)

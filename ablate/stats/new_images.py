@@ -1,4 +1,4 @@
-"""Each comparison's interval and verdict for new test images, not only for the study's own images."""
+"""Each comparison's interval and verdict for new test images, in addition to those for the study's own."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ from ablate.stats.verdicts import Verdict
 from ablate.study.effort import Decision
 
 ROUNDING = 1e-6
-"""Two mean differences that differ by less than this come from the same runs."""
+"""Mean differences that are less than this apart are taken to come from the same runs."""
 
 
 def tabulate_new_images(judgement: Judgement, agreement: pd.DataFrame, decision: Decision) -> pd.DataFrame:
     """Make the `new_images` table: a row for each comparison whose predictions were kept for enough seeds.
 
     The verdict follows the rule of the `comparisons` table, with the intervals and p-values for new images.
-    A row has no verdict if it would rest on different runs than the verdict of the comparison.
+    A row has no verdict if its predictions come from other runs than the verdict of the comparison.
     """
     found = {(row["arm"], row["baseline"]): row for row in list_rows(agreement)}
     measured: dict[int, NewImages] = {}
@@ -47,8 +47,8 @@ def tabulate_new_images(judgement: Judgement, agreement: pd.DataFrame, decision:
             "new_images_ci_high": new.difference + reach,
         }
         # With several looks, this correction is simpler than the study's own. So a row gets a verdict only if
-        # the simpler correction gives the study's verdict for its own images. It does not give that verdict
-        # if some runs did not train.
+        # the simpler correction repeats the study's verdict for its own images. If some runs did not train,
+        # it never does.
         if _is_same(new, result) and _judge(result, None, these[i], decision) == result.verdict:
             row["new_images_p_holm"] = new_images[i]
             row["new_images_verdict"] = _judge(result, new, new_images[i], decision)
@@ -67,14 +67,14 @@ def _read(row: dict[str, Any]) -> NewImages:
 
 
 def _is_same(new: NewImages, result: Result) -> bool:
-    """Whether the predictions come from the runs of the comparison, and it compares accuracies."""
+    """Whether the comparison is of accuracies, and the predictions come from the same runs."""
     return new.seeds == result.row["pairs"] and bool(
         np.isclose(new.difference, result.row["difference"], rtol=0, atol=ROUNDING)
     )
 
 
 def _correct(results: list[Result], measured: dict[int, NewImages], decision: Decision) -> list[float | None]:
-    """Correct the p-values of all differences together with the tests of how often arms train.
+    """Correct the p-values of all differences. The correction also counts the tests of how often arms train.
 
     A comparison in `measured` enters with its p-value for new images. Any other comparison enters with its
     p-value for the study's own images. Each p-value is divided by the share of alpha that its look spends, so
@@ -95,7 +95,7 @@ def _correct(results: list[Result], measured: dict[int, NewImages], decision: De
 
 
 def _judge(result: Result, new: NewImages | None, p_holm: float | None, decision: Decision) -> Verdict:
-    """Choose the verdict by the study's rule: for new images, or for the study's own if `new` is None."""
+    """Choose the verdict by the study's rule: for new images, or for its own images if `new` is None."""
     row = {**result.row, "p_holm": p_holm}
     if new is not None:
         alpha = decision.alpha * result.look.share

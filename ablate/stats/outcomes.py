@@ -19,7 +19,7 @@ class Outcomes:
     """The outcomes of the confirmed runs. `values` and `trained` have seeds as rows and arms as columns."""
 
     runs: pd.DataFrame
-    """The rows of the `runs` table."""
+    """The confirmed rows of the `runs` table."""
     values: pd.DataFrame
     """The values of the metric on which the verdicts rest. A missing, crashed or diverged run has NaN."""
     trained: pd.DataFrame
@@ -28,7 +28,7 @@ class Outcomes:
     """The highest accuracy that guessing can reach."""
 
     def find_untrained(self, arms: Collection[str]) -> Verdict | None:
-        """Return the verdict if runs of these arms did not train, or None if the means can be compared."""
+        """Return the verdict if runs of these arms did not train, or None if the arms' means can be compared."""
         involved = [self._by_arm[arm] for arm in arms if arm in self._by_arm]
         diverged = any(one.diverged for one in involved)
         if len(set().union(*(one.seeds for one in involved))) < PAIRS_FOR_A_VERDICT:
@@ -57,16 +57,16 @@ class Outcomes:
 
     @cached_property
     def _columns(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """By arm: its values and whether its runs trained, each `(seeds,)`."""
+        """Maps each arm to its columns of `values` and `trained`, each `(seeds,)`."""
         return {
             arm: (self.values[arm].to_numpy(float), self.trained[arm].to_numpy(float))
             for arm in self.values.columns
         }
 
     def compute_contrast(self, contrast: Contrast, *, only_trained: bool) -> np.ndarray:
-        """Compute the contrast's value for every seed with a complete run of all its arms, `(pairs,)`.
+        """Compute the contrast's value for every seed in which all its arms have a complete run, `(pairs,)`.
 
-        With `only_trained`, leave out the seeds in which a run of these arms did not train.
+        With `only_trained`, leave out the seeds in which a run of these arms stayed at chance.
         """
         if not set(contrast.weights) <= set(self._columns):
             return np.array([])
@@ -82,9 +82,9 @@ class Outcomes:
         return np.round(values, 9)
 
     def find_trained(self, arms: Sequence[str]) -> np.ndarray | None:
-        """Find which runs trained, `(seeds, arms)`, in the seeds in which no run is missing or crashed.
+        """Return whether runs trained, `(seeds, arms)`, for the seeds in which no run is missing or crashed.
 
-        None if an arm has no run.
+        Return None if an arm has no run.
         """
         if not set(arms) <= set(self._columns):
             return None

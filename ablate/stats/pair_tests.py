@@ -14,7 +14,7 @@ from ablate.stats.verdicts import Verdict
 from ablate.study.effort import Decision
 
 EXACT_SIGN_FLIPS = 2**14
-"""The permutation test uses all sign patterns if there are at most this many, else a sample of this many."""
+"""The sign-flip test uses all sign patterns if there are at most this many, else a sample of this many."""
 
 
 def measure_pairs(values: np.ndarray, decision: Decision, family: int, share: float = 1.0) -> dict[str, Any]:
@@ -53,13 +53,13 @@ def measure_pairs(values: np.ndarray, decision: Decision, family: int, share: fl
         row["p_value"] = float(stats.ttest_1samp(values, 0).pvalue)
         row["effect_size_dz"] = row["difference"] / spread
         row["detectable_difference"] = compute_detectable_effect(n, alpha / family) * spread
-        whole = decision.alpha / family  # not `alpha`: a new study of that many seeds would have one look
+        whole = decision.alpha / family  # without `share`: a new study with that many seeds has one look
         row["seeds_needed"] = count_seeds_for_equivalence(decision.margin / spread, whole)
     return row
 
 
 def flip_signs(values: np.ndarray) -> float | None:
-    """Compute the two-sided p-value of the sign-flip permutation test, or None if the values do not vary."""
+    """Compute the two-sided p-value of the sign-flip permutation test, or None if all values are equal."""
     if len(values) < 2 or np.ptp(values) == 0:
         return None
     kind, most = "samples", EXACT_SIGN_FLIPS

@@ -7,7 +7,7 @@ Point = tuple[float, float]
 
 
 def mark_front(points: Sequence[Point | None]) -> list[bool | None]:
-    """Mark the points on the front. None stays None.
+    """Return for each point whether it is on the Pareto front. A point that is None gives None.
 
     A point is on the front if no other point is at least as good in both objectives and better in one.
     """

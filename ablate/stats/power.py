@@ -6,11 +6,13 @@ import math
 from scipy import special  # scipy.stats would compute the same, but its import takes a third of a second
 
 POWER = 0.8
+"""The probability with which a study should detect a difference, or show equivalence."""
 PAIRS_FOR_A_VERDICT = 3
+"""The minimum number of pairs of runs for a verdict."""
 
 
 def count_seeds_for_significance(contrasts: int, alpha: float) -> int:
-    """Count the fewest pairs n for which an exact sign-flip test can be significant: 2/2ⁿ ≤ alpha/contrasts.
+    """Compute how many pairs n a sign-flip test needs to be able to be significant: 2/2ⁿ ≤ alpha/contrasts.
 
     The division by the number of contrasts is Holm's correction of the smallest p-value.
     """
@@ -29,10 +31,15 @@ def compute_detectable_effect(pairs: int, alpha: float, power: float = POWER) ->
 
 
 def count_seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float = POWER) -> int:
-    """Count the fewest pairs for which two one-sided tests show equivalence if the true difference is zero.
+    """Compute the number of pairs with which two one-sided tests show equivalence with the given power.
 
-    Each of the two tests is allowed to fail with the probability (1 - power)/2 (Chow, Shao & Wang, 2008,
-    section 3.2).
+    The true difference is taken to be zero. Each of the two tests may then fail with the probability
+    (1 - power)/2 (Chow, Shao & Wang, 2008, section 3.2).
+
+    Args:
+        margin_in_sd: the margin divided by the standard deviation of the differences.
+        alpha: the level of each of the two tests.
+        power: the probability that both tests succeed.
     """
     miss = (1 - power) / 2
 
@@ -49,7 +56,8 @@ def count_seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float 
 def compute_resolvable_spread(pairs: int, margin: float, alpha: float) -> float:
     """Compute the largest standard deviation of differences at which this many pairs can show equivalence.
 
-    The result has the unit of the margin. It is 0 if there are too few pairs for a verdict.
+    The power is `POWER`, and the true difference is taken to be zero. The result has the unit of the margin.
+    It is 0 if there are too few pairs for a verdict.
     """
     if pairs < PAIRS_FOR_A_VERDICT:
         return 0.0

@@ -10,15 +10,15 @@ from ablate.stats.verdicts import UNTRAINED
 def tabulate_recalls_by_class(
     recalls: pd.DataFrame, comparisons: pd.DataFrame, confidence: float
 ) -> pd.DataFrame:
-    """Make the `recalls_by_class` table: for each comparison of two arms and each class, the difference.
+    """Make the `recalls_by_class` table: the difference in recall for each comparison and each class.
 
-    Interactions and comparisons with runs that did not train have no rows. Each interval holds for its class
-    alone.
+    Interactions and comparisons with runs that did not train have no rows. Each interval holds for its
+    class alone.
 
     Args:
         recalls: the `recalls` table.
         comparisons: the `comparisons` table.
-        confidence: the confidence of the t-intervals.
+        confidence: the confidence level of the t-intervals.
     """
     images = recalls.drop_duplicates("label").set_index("label")["test_images"]
     by_run = recalls.astype({"recall": float}).pivot(index="seed", columns=["arm", "label"], values="recall")
@@ -27,7 +27,7 @@ def tabulate_recalls_by_class(
     known = comparisons[~comparisons["verdict"].isin(UNTRAINED)]
     for arm, baseline in zip(known["arm"], known["baseline"], strict=True):
         if not {arm, baseline} <= arms:
-            continue  # an interaction, or an arm of an older version without recalls
+            continue  # an interaction, or an arm trained by an older version, which kept no recalls
         # Rounding removes floating-point errors, so that equal differences are exactly equal.
         gaps = (by_run[arm] - by_run[baseline]).round(9)
         pairs, means = gaps.count(), gaps.mean().round(12)

@@ -13,7 +13,7 @@ from ablate.study.spec import Reference
 def compare_references(
     runs: pd.DataFrame, baseline: str, references: Sequence[Reference], *, ceiling: float, confidence: float
 ) -> pd.DataFrame:
-    """Make the `references` table: published value, our mean, interval, and whether the value is inside.
+    """Make the `references` table: is each published value inside the prediction interval of our baseline?
 
     Mean, interval and `inside` are empty if a confirmed run of the baseline diverged or stayed at chance,
     because then the other runs do not predict a further run. They are also empty for fewer than two runs.

@@ -22,8 +22,8 @@ def tabulate_candidates(
         runs: the `runs` table; only its search phase is used.
         search: the candidates in the order tried, and the finalists.
         baseline: the arm that the search tried first.
-        chance: the accuracy of guessing. Together with the highest cost, it is the hypervolume's reference
-            point.
+        chance: the accuracy of guessing. This accuracy and the highest cost form the reference point of the
+            hypervolume.
     """
     searched = runs[runs["phase"] == Phase.SEARCH].set_index(["arm", "setting"])
     rows = []

@@ -10,14 +10,14 @@ from ablate.stats.outcomes import Outcomes
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingTest:
-    """Counts of the seeds in which an arm and the arm it is compared with trained, with McNemar's test."""
+    """In how many seeds an arm and its reference (`baseline`) trained, with McNemar's test of the counts."""
 
     compared_seeds: int
-    """The seeds in which neither run is missing or crashed."""
+    """The number of seeds in which neither run is missing or crashed."""
     arm_trained: int
     baseline_trained: int
     only_arm: int
-    """The seeds in which only the arm trained."""
+    """The number of seeds in which only the arm trained."""
     only_baseline: int
 
     @property
@@ -28,7 +28,7 @@ class TrainingTest:
 
     @property
     def least_p_value(self) -> float:
-        """The smallest p-value that the n seeds in which only one arm trained can give: 2/2ⁿ."""
+        """The smallest p-value that the test can give: 2/2ⁿ if only one arm trained in n seeds."""
         return min(1.0, 2.0 ** (1 - self.only_arm - self.only_baseline))
 
 

@@ -16,7 +16,7 @@ SIMULATED_STUDIES = 4_000
 
 
 class Step(StrEnum):
-    """What a look at a comparison leads to, as tables and reports write it."""
+    """What happens to a comparison after a look. Tables and reports show these texts."""
 
     GO_ON = "go on"
     DECIDED = "decided"
@@ -30,8 +30,9 @@ class Reach:
     """How far the intervals of a look reach from the mean, in standard errors of the mean."""
 
     difference: float
-    """The reach for the claims that there is a difference, and that it is beyond the margin."""
+    """The reach for two claims: that there is a difference, and that the difference is beyond the margin."""
     equivalence: float
+    """The reach for the claim that the difference is inside the margin."""
 
     @classmethod
     def compute(cls, pairs: int, alpha: float) -> "Reach":
@@ -90,9 +91,8 @@ def simulate(
 ) -> Simulation:
     """Simulate studies with one comparison each, and stop each study by the rules of the looks.
 
-    The differences over seeds are normal, with the mean `effect` and the standard deviation `spread`.
-
-    All comparisons of a study are tested at the level alpha/contrasts (Bonferroni). A real study uses Holm's
+    Each seed's difference is drawn from a normal distribution with mean `effect` and standard deviation
+    `spread`. The comparison is tested at the level alpha/contrasts (Bonferroni). A real study uses Holm's
     correction, so it stops a little earlier. The random numbers are the same in every call.
     """
     rng = np.random.default_rng(0)
@@ -122,9 +122,10 @@ def simulate(
 def estimate_bias(
     difference: float, spread: float, looks: Sequence[Look], decision: Decision, contrasts: int
 ) -> float:
-    """Estimate by how much early stopping moves the mean difference away from the true one, on average.
+    """Estimate the bias of the mean difference from early stopping: the mean error of simulated studies.
 
-    Simulated studies have the measured difference and spread (parametric bootstrap). A study that stops early
-    stops more often when the difference looks large, so its mean is too large on average.
+    In the simulated studies, the measured difference and spread are the true ones (parametric bootstrap). A
+    study is more likely to stop early if its difference happens to look large. Its mean difference is then
+    too large on average.
     """
     return float(simulate(difference, spread, looks, decision, contrasts).means.mean() - difference)

@@ -1,4 +1,4 @@
-"""The summary of each arm: accuracy, throughput, size, cost."""
+"""The summary of each arm: accuracy, throughput and cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,13 +23,13 @@ def summarise(
     *,
     ceiling: float,
 ) -> pd.DataFrame:
-    """Make the `arms` table: for each arm accuracy, interval, throughput, size, cost and Pareto front."""
+    """Make the `arms` table: each arm's accuracies, throughput, cost, and place on the Pareto front."""
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
     speeds = summarise_throughput(timing, arms, 1 - decision.alpha)
     rows = []
     for arm in arms:
         of_arm = confirmed[confirmed["arm"] == arm]
-        # An arm has no mean if only some of its runs trained. If all runs stayed at chance, it has a mean.
+        # If only some runs of an arm trained, it has no mean. If all runs stayed at chance, it has a mean.
         at_chance = of_arm["test_accuracy"].dropna() <= ceiling
         mixed = at_chance.any() and not at_chance.all()
         if (of_arm["status"] == Status.DIVERGED).any() or mixed:
@@ -51,7 +51,7 @@ def summarise(
 
 
 def _summarise_accuracy(of_arm: pd.DataFrame, column: str, decision: Decision) -> dict[str, float | None]:
-    """Compute the mean over seeds of a column of accuracies, and its interval. Too few values give None."""
+    """Compute the mean of a column of accuracies over seeds, and its interval. Too few values give None."""
     accuracies = of_arm[column].dropna().astype(float).tolist()
     interval = compute_mean_interval(accuracies, 1 - decision.alpha)
     return {

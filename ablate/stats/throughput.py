@@ -1,4 +1,4 @@
-"""Throughput from timing blocks: each arm's speed, its ratio to the baseline, and changes of that ratio."""
+"""Throughput from timing blocks: each arm's speed, its ratio to the baseline's, and changes of that ratio."""
 
 import math
 from collections.abc import Sequence
@@ -19,8 +19,11 @@ def summarise_throughput(
 
     Examples per second are the median over timing blocks. The ratio is the geometric mean of the blocks'
     ratios, with a t-interval on the logarithm. A block times the baseline first and last. The mean of
-    these two cancels a steady drift. Disturbed measurements are left out. An arm with fewer than three
-    undisturbed pairs has no ratio.
+    these two measurements cancels a steady drift. Disturbed measurements are left out. An arm has no ratio
+    if fewer than three blocks have undisturbed measurements of both the arm and the baseline.
+
+    Returns:
+        By arm, the columns of the `arms` table that describe throughput.
     """
     by_block = _average_by_block(timing)
     found: dict[str, dict[str, float]] = {}
@@ -29,7 +32,7 @@ def summarise_throughput(
             continue
         blocks = by_block.loc[arm].astype(float)
         found[arm] = {"examples_per_second": float(blocks.median())}
-        # The interval uses order statistics and holds for any distribution. At 95 % it needs six blocks.
+        # This interval of the median holds for any distribution. At 95 % it needs six blocks.
         tested: Any = stats.quantile_test(blocks.to_numpy(), p=0.5)
         low, high = tested.confidence_interval(confidence)
         if math.isfinite(low) and math.isfinite(high):
@@ -53,7 +56,8 @@ def compare_ratios(
 ) -> Interval | None:
     """Compute the factor by which an arm's throughput ratio to the baseline changed between two timings.
 
-    The interval is that of Welch's t-test. Return None if a timing has fewer than three undisturbed pairs.
+    The interval is that of Welch's t-test. Return None if one of the timings has fewer than three blocks with
+    undisturbed measurements of both arms.
     """
     logs = [
         np.log(_compute_ratios(_average_by_block(timing), arm, baseline).to_numpy())
@@ -82,14 +86,17 @@ def _average_by_block(timing: pd.DataFrame) -> pd.Series:
 
 
 def _compute_ratios(by_block: pd.Series, arm: str, baseline: str) -> pd.Series:
-    """Divide the arm's speed by the baseline's speed, for every block that has timed both."""
+    """Divide the arm's speed by the baseline's speed in every block that has both."""
     if not {arm, baseline} <= set(by_block.index.get_level_values("arm")):
         return pd.Series(dtype=float)
     return (by_block.loc[arm] / by_block.loc[baseline]).dropna()
 
 
 def measure_drift(timing: pd.DataFrame) -> float | None:
-    """Compute how much the baseline's speed changes from a block's start to its end: median ratio minus 1."""
+    """Compute the change of the baseline's speed from the start to the end of a block.
+
+    The result is the median ratio over blocks minus 1, or None without timing blocks.
+    """
     if timing.empty:
         return None
     timed = add_speeds(timing)
@@ -100,9 +107,9 @@ def measure_drift(timing: pd.DataFrame) -> float | None:
 
 
 def measure_spread(timing: pd.DataFrame) -> float | None:
-    """Divide the interquartile range of the baseline's undisturbed blocks by their median.
+    """Divide the interquartile range of the baseline's undisturbed speeds by their median.
 
-    Return None for fewer than three undisturbed blocks.
+    Return None for fewer than three undisturbed measurements.
     """
     if timing.empty:
         return None

@@ -6,11 +6,11 @@ from ablate.records.run_records import Phase
 
 COLUMNS = ["arm", "parameter", "value", "validation_accuracy", "chosen"]
 TOLERANCE = 1e-9
-"""The relative tolerance for equal values. The tables `tuning` and `runs` round a value differently."""
+"""Values count as equal within this relative tolerance: the tables `tuning` and `runs` round differently."""
 
 
 def tabulate_tried_values(runs: pd.DataFrame, tuning: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate each tuning run and parameter: value, validation accuracy, whether the value was chosen.
+    """Make a row for each tuning run and tuned parameter: value, validation accuracy, was the value chosen?
 
     A run that diverged or crashed has no validation accuracy.
     """

@@ -1,10 +1,10 @@
-"""The names of the verdicts. `comparisons.py` and `pair_tests.py` choose among them."""
+"""The names of the verdicts. `outcomes.py` and `pair_tests.py` choose among them."""
 
 from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """The answer to one contrast, as tables and reports write it."""
+    """The answer to one contrast. Tables and reports show these texts."""
 
     NO_VERDICT = "no verdict"
     UNSTABLE = "unstable"

@@ -78,7 +78,7 @@ def test_a_network_that_always_predicts_the_large_class_has_not_trained(tmp_path
     assert evidence.ceiling == 179 / 190
     (told,) = (line for line in list_conditions(evidence) if line.startswith("Data:"))
     assert (
-        "12 (ill) to 178 (healthy) images: a network that always predicts “healthy” has the accuracy 93.7%"
+        "12 (ill) to 178 (healthy) images. A network that always predicts “healthy” has the accuracy 93.7%"
         in told
     )
     (warned,) = (line for line in list_cautions(evidence) if "unequal" in line)
@@ -119,7 +119,7 @@ def test_equal_classes_are_reported_without_a_second_accuracy(tmp_path: Path, sm
     evidence = make_evidence(tmp_path, small, accuracies, 0.99, counts=(95, 95))
     assert "balanced accuracy" not in dict(list_terms(evidence))
     (told,) = (line for line in list_conditions(evidence) if line.startswith("Data:"))
-    assert "Each class has 95 of them: always predicting one class gives 50.0%." in told
+    assert "Each class has 95 of them, so always predicting one class gives 50.0%." in told
 
 
 @pytest.mark.parametrize("counts", [RARE, (95, 5), (5, 5), (1, 1), (1,), (990, 10), (300, 5, 5, 4, 0), (50, 30, 20)], ids=str)  # fmt: skip
