@@ -28,7 +28,7 @@ class Outcomes:
     """The highest accuracy that guessing can reach."""
 
     def find_untrained(self, arms: Collection[str]) -> Verdict | None:
-        """Return the verdict if runs of these arms did not train, or None if the arms' means can be compared."""
+        """Return the verdict if runs of these arms did not train, or None if the means can be compared."""
         involved = [self._by_arm[arm] for arm in arms if arm in self._by_arm]
         diverged = any(one.diverged for one in involved)
         if len(set().union(*(one.seeds for one in involved))) < PAIRS_FOR_A_VERDICT:
