@@ -8,21 +8,21 @@ from torch import Tensor
 from ablate.seeds import derive_seed
 
 CROP_PADDING = 2
-"""Zeros added on each side of an image. A crop to the old size shifts the image by up to two pixels."""
+"""The number of zeros added on each side of an image. A crop then shifts the image by up to two pixels."""
 BRIGHTNESS = 0.5
-"""Brightness factors are 1 ± 0.5, as in the colour jitter of Dive into Deep Learning (D2L)."""
+"""Brightness factors lie between 1 - 0.5 and 1 + 0.5. Dive into Deep Learning (D2L) uses the same range."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """Random numbers for changing each image of a batch. A field is None if the recipe lacks this change."""
+    """Random numbers for the changes to a batch of `b` images. None: the recipe does not have this change."""
 
     flipped: Tensor | None
-    """Whether each image is mirrored, booleans `(b,)`."""
+    """Whether each image is mirrored from left to right, booleans `(b,)`."""
     corners: Tensor | None
-    """Top row and left column of the crop in the padded image, `(2, b)`."""
+    """The top row and the left column of each image's crop in the padded image, `(2, b)`."""
     brightness: Tensor | None
-    """Factors for the pixels, `(b,)`."""
+    """The factor by which each image's pixels are multiplied, `(b,)`."""
 
     def to(self, device: torch.device) -> "Draws":
         """Return the same random numbers on `device`."""
@@ -34,7 +34,7 @@ class Draws:
 
 
 class Augmentation:
-    """Flips, shifts and brightens images `(b, channels, height, width)` at random; `none` does nothing.
+    """Flips, crops and brightens images `(b, channels, height, width)` at random.
 
     The random numbers are drawn on the CPU. So a run's images change in the same way on every device.
     torchvision's transforms are not used, because they draw one number for a whole batch, and they draw it
@@ -42,6 +42,7 @@ class Augmentation:
     """
 
     def __init__(self, kind: str, seed: int) -> None:
+        """Read the changes from `kind`, the recipe's `augmentation`. The kind `none` has no changes."""
         changes = kind.split("_")
         self._flips, self._crops = "flip" in changes, "crop" in changes
         self._brightens = "brightness" in changes
@@ -74,7 +75,8 @@ def apply_draws(images: Tensor, draws: Draws) -> Tensor:
         rows = down + torch.arange(height, device=images.device)
         columns = right + torch.arange(width, device=images.device)
         example = torch.arange(len(images), device=images.device)[:, None, None]
-        # Index tensors on both sides of a slice put the channels last. `movedim` puts them back on axis 1.
+        # Because of the slice between the index tensors, the result has the channels on its last axis.
+        # `movedim` puts the channels back on axis 1.
         images = padded[example, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
     if draws.brightness is not None:
         images = (images * draws.brightness[:, None, None, None]).clamp(max=1)

@@ -15,9 +15,11 @@ from ablate.engines.training import Trainer
 
 
 def choose_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
-    """Choose the fastest engine that trains the run exactly. The torch loop engine can train any run.
+    """Choose the fastest engine that trains the run exactly as the torch loop engine does.
 
-    For a large network that lanes can train, a short measurement decides. Its answer is stored.
+    If the lanes engine can train the run and the network is large, a short measurement decides between lanes
+    and another engine. The measured result is stored.
+
     If the environment variable `ABLATE_ENGINE` is `loop` or `cohort`, the torch loop engine is chosen. With
     `cohort`, this function is called only for runs that cannot train in a cohort.
     """
@@ -44,10 +46,10 @@ def _make_torch_trainer(run: Run, dataset: Dataset, device: torch.device) -> Tra
 
 
 def trains_in_cohorts(device: torch.device) -> bool:
-    """Whether runs train in cohorts where possible: on an accelerator, unless `ABLATE_ENGINE` is `loop`.
+    """Whether runs on this device train in cohorts if the cohort engine can train them.
 
-    With `ABLATE_ENGINE=cohort`, runs train in cohorts on a CPU, too. This is slower, but it allows tests of
-    the cohort engine without a GPU.
+    On an accelerator, runs train in cohorts unless `ABLATE_ENGINE` is `loop`. On a CPU, they do so only with
+    `ABLATE_ENGINE=cohort`. This is slow, but it makes tests of the cohort engine possible without a GPU.
     """
     forced = os.environ.get("ABLATE_ENGINE")
     return forced == "cohort" or (is_accelerator(device) and forced != "loop")

@@ -23,16 +23,20 @@ from ablate.engines.training import NotCovered, list_marks
 from ablate.seeds import derive_seed
 
 STEPS_PER_GRAPH = 8
-"""Training steps in one recorded graph. One launch starts all of them, because launches are slow."""
+"""The number of training steps in one recorded graph. Launches are slow, and one launch starts them all."""
 WARM_UP_STEPS = 3
 EVALUATED_AT_ONCE = 8_192
-"""Images per evaluation step, over all places. A training step of 32 batches of 256 has as many images."""
+"""The number of images in one evaluation step, over all places of the cohort.
+
+A training step with 32 places and batches of 256 has the same number of images.
+"""
 
 
 def reason_against(run: Run, dataset: Dataset) -> str | None:
-    """Explain why this engine cannot train the run as the torch loop engine would. None if it can.
+    """Explain why this engine cannot train the run exactly as the torch loop engine would. None if it can.
 
-    Only dropout masks can differ: each engine draws them with the same probability, but from its own stream.
+    Dropout masks are an exception: each engine draws them with the same probability, but from its own random
+    stream.
     """
     if run.recipe.precision == "bfloat16":
         return "it does not compute in bfloat16"
@@ -46,7 +50,10 @@ def reason_against(run: Run, dataset: Dataset) -> str | None:
 
 
 def make_cohort_key(run: Run) -> str:
-    """Make a string of all settings that a cohort shares. Runs with equal strings can train together."""
+    """Make a string from all settings that must be equal within a cohort.
+
+    Runs with equal strings can train in one cohort.
+    """
     recipe = run.recipe
     return json.dumps(
         [
@@ -72,18 +79,22 @@ def make_cohort_key(run: Run) -> str:
 
 
 class Cohort:
-    """A fixed number of places. The networks in the places have one architecture and make each step together.
+    """A fixed number of places for networks of one architecture. All places make each training step together.
 
-    With another number of places, a GPU's matrix products can add numbers in another order. So the number is
-    fixed, and the engine's name contains it. An empty place trains a network with zero parameters at learning
-    rate zero. Everything that differs between runs is in tensors. So one recorded step can train all runs.
+    With another number of places, a GPU's matrix products can add numbers in another order, and results can
+    differ by rounding. So the number of places is fixed, and the engine's name in the records contains it.
+    In an empty place, all parameters and the learning rate are zero.
+
+    Whatever differs between runs is stored in tensors. So one recorded step can train all runs.
     """
 
     def __init__(self, like: Run, dataset: Dataset, *, examples: int, places: int) -> None:
-        """Make places for runs with the `make_cohort_key` of `like` and `examples` examples per epoch.
+        """Make empty places for runs that have the same `make_cohort_key` as `like`.
+
+        An epoch of each run has `examples` examples.
 
         Raises:
-            NotCovered: the engine cannot train such runs. The message is the reason.
+            NotCovered: the engine cannot train such runs. The exception's text is the reason.
         """
         self._images, self._labels = dataset.images, dataset.labels
         self._classes = len(dataset.classes)
@@ -116,7 +127,7 @@ class Cohort:
         self._graphs = self._record_graphs() if graphs.can_record(self._device) else {}
 
     def seat(self, place: int, run: Run) -> None:
-        """Put a run into a place: copy the run's initial parameters, and reset the place's optimiser."""
+        """Put a run into a place: copy its initial parameters there, and reset the place's optimiser."""
         model = build_initial_model(run, self._images.shape[1:], self._classes)
         self.parameters[place] = torch.cat([p.detach().flatten() for p in model.parameters()]).to(
             self.parameters
@@ -127,16 +138,20 @@ class Cohort:
         self._seeds[place] = derive_seed(run.seed, "dropout")
 
     def vacate(self, place: int) -> None:
-        """Empty a place."""
+        """Empty a place, so that its parameters stay zero."""
         self.parameters[place] = 0
         self._optimizer.reset(place, None)
         if self._rates is not None:
             self._rates[place] = 0
 
     def load(self, place: int, order: Tensor, draws: Sequence[Draws], rates: Sequence[float] = ()) -> None:
-        """Load a place's next epoch: example indices `(examples,)`, and each batch's augmentation draws.
+        """Load what a place needs for its next epoch.
 
-        `rates` has each batch's learning rate if the rate changes.
+        Args:
+            place: the number of the place.
+            order: the indices of the epoch's examples, in the order of training, `(examples,)`.
+            draws: each batch's random numbers for augmentation.
+            rates: each batch's learning rate. It is read only if the recipe changes the rate during a run.
         """
         self._order[place] = order.to(self._device)
         if self._rates is not None:
@@ -152,7 +167,12 @@ class Cohort:
             self._brightness[place] = torch.cat(factors).to(self._device)
 
     def epoch(self) -> Tensor:
-        """Train one epoch. Return summed loss and correct predictions at each mark, `(marks, places, 2)`."""
+        """Train one epoch in every place.
+
+        Returns:
+            The summed loss and the number of correct predictions since the start of the epoch, at each mark
+            and for each place, `(marks, places, 2)`.
+        """
         self._position.zero_()
         self._totals.zero_()
         readings = []
@@ -163,10 +183,10 @@ class Cohort:
             self.train(batches - full, self._rest)
             done = full
             readings.append(self._totals.clone())
-        return torch.stack(readings)  # does not wait for the device, which can still be working
+        return torch.stack(readings)  # `stack` does not wait for the device, which can still be working
 
     def train(self, steps: int, size: int) -> None:
-        """Make `steps` steps on the next batches of `size` examples."""
+        """Make `steps` training steps in every place, each on the place's next `size` examples."""
         use_precision(self._precision)
         while steps:
             at_once = STEPS_PER_GRAPH if steps >= STEPS_PER_GRAPH else 1
@@ -177,7 +197,10 @@ class Cohort:
             steps -= at_once
 
     def predict(self, images: Tensor, indices: Tensor) -> Tensor:
-        """Compute the logits, `(places, n, classes)`. `indices` `(places, n)` selects the images."""
+        """Compute the logits in evaluation mode, `(places, n, classes)`.
+
+        `indices`, `(places, n)`, selects each place's images from `images`.
+        """
         places, size = len(indices), max(1, EVALUATED_AT_ONCE // len(indices))
         logits = self.parameters.new_empty(*indices.shape, self._classes)
         use_precision(self._precision)
@@ -188,13 +211,16 @@ class Cohort:
         return logits
 
     def state(self, place: int) -> dict[str, Tensor]:
-        """Copy a place's parameters to the CPU as a `state_dict` of the model."""
+        """Return a copy of a place's parameters on the CPU, as a `state_dict` of the model."""
         row = self.parameters[place].cpu()
         torch.nn.utils.vector_to_parameters(row, self._model.parameters())
         return {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
 
     def _step(self, size: int) -> None:
-        """Make one training step in every place, on the place's next `size` examples, all on the device."""
+        """Make one training step in every place, on the place's next `size` examples.
+
+        No value is copied to the CPU, so that the device's graphs can record the step.
+        """
         columns = self._position + self._columns[:size]
         batch = self._order.index_select(1, columns).flatten()
         draws = Draws(
@@ -219,13 +245,19 @@ class Cohort:
             self._position.add_(size)
 
     def _find_rates(self, columns: Tensor) -> Tensor | None:
-        """Find the learning rate of each place for the batch in these columns, `(places, 1)`."""
+        """Find each place's learning rate for one batch, `(places, 1)`. None if the rate never changes.
+
+        `columns` has the positions of the batch's examples in the epoch.
+        """
         if self._rates is None:
             return None
         return self._rates.index_select(1, columns[:1] // self._batch_size)
 
     def _record_graphs(self) -> dict[tuple[int, int], graphs.Graph]:
-        """Record graphs, by batch size and number of steps. All places are empty, so no run is trained."""
+        """Record one graph for each batch size and number of steps. The returned keys are these two numbers.
+
+        Recording executes training steps. All places are still empty, so these steps change no run.
+        """
         sizes = [self._batch_size] * (self._full_batches > 0) + [self._rest] * (self._rest > 0)
         wanted = [(size, 1) for size in sizes]
         if self._full_batches >= STEPS_PER_GRAPH:
@@ -239,7 +271,7 @@ class Cohort:
         return graphs.record(self._device, warm_up, bodies)
 
     def _repeat(self, size: int, count: int, *, restart: bool = False) -> None:
-        """Make `count` steps. With `restart`, every step is on the first examples of the epoch."""
+        """Make `count` training steps. With `restart`, every step uses the first batch of the epoch."""
         for _ in range(count):
             if restart:
                 self._position.zero_()
@@ -247,11 +279,11 @@ class Cohort:
 
 
 def smooth(losses: Tensor, logits: Tensor, smoothing: Tensor) -> Tensor:
-    """Compute the mean cross-entropies with smoothed labels, `(places,)`, as F.cross_entropy does.
+    """Compute each place's mean cross-entropy with smoothed labels, `(places,)`, as F.cross_entropy does.
 
     Args:
-        losses: each place's mean cross-entropy without smoothing.
-        logits: `(places, b, classes)`.
+        losses: each place's mean cross-entropy without smoothing, `(places,)`.
+        logits: each place's logits, `(places, b, classes)`.
         smoothing: each place's `label_smoothing`, `(places, 1)`.
     """
     shares = smoothing.flatten()

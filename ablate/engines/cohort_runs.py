@@ -1,4 +1,4 @@
-"""Train runs in one cohort: each waiting run takes a free place, and ends after as many epochs as alone."""
+"""Train a list of runs in one cohort. When a run ends, its place is free for the next waiting run."""
 
 import time
 from collections import deque
@@ -18,10 +18,11 @@ from ablate.engines.training import Course, Trained, make_curve
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun(Trained):
-    """A run that has ended, what it leaves, and its parameters as a `state_dict`."""
+    """A run that has ended, with its record, its predictions and its trained parameters."""
 
     run: Run
     state: dict[str, Tensor]
+    """The trained parameters, as a `state_dict` on the CPU."""
 
 
 def train_together(
@@ -30,8 +31,9 @@ def train_together(
     """Train runs that have the same `make_cohort_key`, up to `places` at once. Yield each run when it ends.
 
     When a run ends, the next waiting run takes its place. So runs in one cohort can be in different epochs.
-    One run's share of the cohort's time is unknown. So `train_seconds` is the time of the whole cohort, and
-    `examples_per_second` is the number of the run's own examples divided by the time of the whole cohort.
+
+    One run's share of the cohort's time is unknown. So a run's `train_seconds` is the time of the whole
+    cohort. Its `examples_per_second` is the number of its own examples divided by the same time.
     """
     waiting = deque(runs)
     members: dict[int, _Member] = {}
@@ -50,7 +52,7 @@ def train_together(
             cohort.load(place, *member.ahead)
         started = time.perf_counter()
         totals = cohort.epoch()
-        for member in members.values():  # while the device is working
+        for member in members.values():  # the device is still working: use the time to draw the next epoch
             member.draw()
         values = totals.tolist()  # waits for the device, once per epoch of training
         seconds = time.perf_counter() - started
@@ -64,7 +66,8 @@ def train_together(
         if any(course.wants_test for course in courses.values()):
             tested = dict(enumerate(cohort.predict(dataset.test_images, test)))
         for place, course in courses.items():
-            scores = tested.pop(place, None)  # no scores stay in the device's memory during the next epoch
+            # `pop` removes the scores, so that the device's memory is free during the next epoch.
+            scores = tested.pop(place, None)
             if course.ended:
                 scores = scores if course.wants_test else None
                 trained = course.end(f"cohort of {places}", scores, dataset.test_labels)
@@ -75,7 +78,10 @@ def train_together(
 
 
 def _validate(cohort: Cohort, courses: Mapping[int, Course], dataset: Dataset, held_out: Tensor) -> None:
-    """Evaluate each place's network on the images `held_out` `(places, validation)` of its run."""
+    """Evaluate each place's network on its run's validation images.
+
+    `held_out`, `(places, validation)`, has the indices of these images.
+    """
     scores, labels = cohort.predict(dataset.images, held_out), dataset.labels[held_out]
     correct = count_correct(scores, labels).tolist()
     for place, course in courses.items():
@@ -84,7 +90,7 @@ def _validate(cohort: Cohort, courses: Mapping[int, Course], dataset: Dataset, h
 
 
 class _Member:
-    """A run that has a place in the cohort: the run's course, and the random numbers of its next epoch."""
+    """A run that has a place in the cohort: the run's state, and the random numbers of its next epoch."""
 
     def __init__(self, run: Run, dataset: Dataset, validation: int) -> None:
         self.course = Course(run, dataset, validation=validation)
@@ -92,7 +98,7 @@ class _Member:
         self.ahead = self._draw_epoch(0)
 
     def draw(self) -> None:
-        """Draw the order and augmentation of the next epoch, unless the present epoch is the last."""
+        """Draw the order and the augmentation of the next epoch, unless the present epoch is the last."""
         if (epoch := self.course.epochs + 1) < self.course.run.recipe.epochs:
             self.ahead = self._draw_epoch(epoch)
 

@@ -1,4 +1,4 @@
-"""torch's optimisers without torch's compiler, which ablate does not use."""
+"""torch's optimisers, without the import of torch's compiler, which ablate does not use."""
 
 import inspect
 from typing import TypeVar, cast
@@ -12,9 +12,11 @@ def _make_eager(kind: type[Kind]) -> type[Kind]:
     """Make a subclass of a torch optimiser that computes the same and does not import torch's compiler.
 
     torch decorates an optimiser's methods so that its compiler, `torch._dynamo`, leaves them out. The
-    decorators import the compiler at the first call. This takes about as long as `import torch` itself, in
-    every process that trains. The subclass has the methods without their decorators. Only the decorator of
-    `step` changes a computation: it switches off the recording of gradients. The new `step` does this, too.
+    decorators import the compiler at the first call. In every process that trains, this import takes about
+    as long as `import torch` itself.
+
+    The methods of the subclass have no decorators. The decorator of `step` also switches off the recording
+    of gradients, so the new `step` has `torch.no_grad` instead.
     """
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad", "step")}
     eager = type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(methods["step"])})

@@ -1,4 +1,4 @@
-"""The lanes engine trains LeNet-like networks on one CPU core in C++, with one example per SIMD lane."""
+"""The lanes engine trains networks like LeNet in C++ on one CPU core, with one example in each SIMD lane."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | No
 
 
 class LanesTrainer:
-    """Trains a network. Each step is one C++ call that updates the parameters in place."""
+    """Trains a run's network. Each step is one C++ call, which updates the parameters in place."""
 
     name = "lanes"
 
@@ -46,7 +46,7 @@ class LanesTrainer:
         """Build the run's network from its seed, with the same initial parameters as the torch loop engine.
 
         Raises:
-            ValueError: the engine cannot train the run. The message has the reason.
+            ValueError: the engine cannot train the run. The message says why.
         """
         reason = reason_against(run, dataset, device)
         compiled = load_library()
@@ -79,16 +79,17 @@ class LanesTrainer:
         """Make one optimiser step on the examples with indices `batch` `(b,)`.
 
         Raises:
-            ValueError: the batch is empty or larger than the recipe's batch size, or it leaves batch norm
-                with a single value.
-            IndexError: an index or a label is out of range. The parameters have not changed.
+            ValueError: the batch is empty or larger than the recipe's batch size, or it has too few examples
+                for batch norm.
+            IndexError: an index or a label is out of range. The step did not change the parameters.
         """
         if len(batch) > self._capacity:
             raise ValueError(f"a batch must have 1 to {self._capacity} examples, not {len(batch)}")
         if len(batch) == 1 and any(block.norm and layer.pixels == 1 for layer, block in self._layers):
             raise ValueError("batch norm needs more than 1 value per channel when training")
         examples = _describe_examples(self._images, self._labels, batch)
-        # The drawn numbers are the same as in the torch loop engine. They must stay alive during the call.
+        # The torch loop engine draws the same random numbers. `examples` contains only the addresses of the
+        # tensors, so these tensors must stay alive until the C++ call returns.
         draws = self._augment.draw(len(batch))
         shifts = None if draws.corners is None else draws.corners - CROP_PADDING
         examples.flipped = None if draws.flipped is None else draws.flipped.data_ptr()
@@ -97,8 +98,8 @@ class LanesTrainer:
         masks = []
         for layer, block in self._layers:
             if block.dropout:
-                # Draw layer by layer from the run's random stream, as nn.Dropout does. The masks are then
-                # equal to the masks of the torch loop engine.
+                # Draw the masks layer by layer from the run's random stream, as nn.Dropout does. They are
+                # then equal to the masks of the torch loop engine.
                 mask = torch.empty(len(batch), layer.outs).bernoulli_(1 - block.dropout)
                 masks.append(mask.div_(1 - block.dropout))
                 layer.dropout = masks[-1].data_ptr()
@@ -110,7 +111,11 @@ class LanesTrainer:
         self._optimizer.learning_rate = rate
 
     def time_parts(self, batches: Sequence[Tensor]) -> Tensor:
-        """Make a step on each batch. Return the wall nanoseconds of each part, `(steps, layers, PARTS)`."""
+        """Make one step on each batch, and measure the parts of each step.
+
+        Returns:
+            Wall time in nanoseconds, for each step, layer and part of `PARTS`: `(steps, layers, parts)`.
+        """
         times = torch.zeros(len(batches), len(self._layers), len(PARTS), dtype=torch.int64)
         for batch, row in zip(batches, times, strict=True):
             self._network.nanoseconds = row.data_ptr()
@@ -136,7 +141,7 @@ class LanesTrainer:
 
 
 def _describe_examples(images: Tensor, labels: Tensor | None, batch: Tensor) -> Examples:
-    # `Examples` contains only the addresses of the tensors. So the caller must keep the tensors alive.
+    # The result contains only the addresses of the tensors. So the caller must keep the tensors alive.
     if not len(batch) or batch.dtype != torch.int64 or not batch.is_contiguous():
         raise ValueError(
             f"a batch must be a non-empty contiguous int64 tensor, not {len(batch)} of {batch.dtype}"

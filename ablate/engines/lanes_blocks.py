@@ -1,4 +1,4 @@
-"""Split a torch network into blocks that lanes.cpp can train, or say why this is impossible."""
+"""Split a torch network into blocks that lanes.cpp can train, or say why lanes.cpp cannot train it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,20 +24,23 @@ ACTIVATIONS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
     (nn.Mish, {}),
     (nn.Hardswish, {}),
 )
-"""The activations in the order of their numbers in lanes.cpp, with the options that lanes.cpp supports."""
+"""The activations of lanes.cpp in the order of its numbers for them, each with the only supported options."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A convolution or dense layer, and the batch norm, activation and pooling or dropout that follow it."""
+    """A convolution or dense layer, and the layers without other weights that follow it.
+
+    These are batch norm, an activation, and pooling (after a convolution) or dropout (after a dense layer).
+    """
 
     weighted: nn.Conv2d | nn.Linear
     norm: Norm | None
     activation: int
-    """The activation's position in `ACTIVATIONS`."""
+    """The position of the block's activation in `ACTIVATIONS`."""
     pool: Pool | None
     dropout: float
-    """Probability of zeroing a unit of a dense layer's output."""
+    """The probability with which each output of the dense layer is set to zero in training."""
 
     @property
     def padding(self) -> int:
@@ -59,11 +62,11 @@ class _Queue:
         return type(self._waiting[0]).__name__
 
     def take(self, *kinds: type[nn.Module]) -> Any:
-        """Take the next layer if it is of one of these kinds, else return None."""
+        """Remove and return the next layer if it is of one of these kinds. Otherwise return None."""
         return self._waiting.pop(0) if self._waiting and type(self._waiting[0]) in kinds else None
 
     def take_flatten(self) -> bool:
-        """Take the next layer if it is nn.Flatten. Return whether a layer was taken."""
+        """Remove the next layer if it is nn.Flatten. Return whether a layer was removed."""
         flatten = self.take(nn.Flatten)
         if flatten is not None and (flatten.start_dim, flatten.end_dim) != (1, -1):
             raise NotCovered("it supports Flatten only for whole examples")
@@ -71,10 +74,11 @@ class _Queue:
 
 
 def split_into_blocks(model: nn.Module) -> list[Block]:
-    """Split the network into blocks: first those with a convolution, then those with a dense layer.
+    """Split the network into blocks: first the convolution blocks, then the blocks with a dense layer.
 
     Raises:
-        NotCovered: the network has another form, or a layer has an option that lanes.cpp does not support.
+        NotCovered: the network does not consist of such blocks, or lanes.cpp does not support an option of a
+            layer.
     """
     if type(model) is not nn.Sequential:  # a subclass can call its layers in another order
         raise NotCovered("the network is not a plain nn.Sequential")
@@ -85,7 +89,7 @@ def split_into_blocks(model: nn.Module) -> list[Block]:
     while queue:
         weighted = queue.take(nn.Linear) if flat else queue.take(nn.Conv2d)
         if weighted is None:
-            raise NotCovered(f"it does not support {queue.next_kind}, or not in this position")
+            raise NotCovered(f"it does not support {queue.next_kind} in this position of the network")
         norm = queue.take(nn.BatchNorm1d) if flat else queue.take(nn.BatchNorm2d)
         activation = queue.take(*kinds)
         pool = None if flat else queue.take(nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d)
@@ -109,7 +113,7 @@ def split_into_blocks(model: nn.Module) -> list[Block]:
 
 
 def require_square(size: int | tuple[int, ...]) -> int:
-    """Return the side of a square window, stride or padding.
+    """Return the one number that is both the height and the width of a kernel, stride or padding.
 
     Raises:
         NotCovered: height and width differ.

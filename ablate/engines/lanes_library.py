@@ -32,10 +32,11 @@ PROCESSOR_FLAGS = {
     ("linux", "aarch64"): ("-mcpu=native",),
     ("darwin", "arm64"): (),
 }
-"""The flags that select the processor, by `sys.platform` and `platform.machine()`. The engine supports these.
+"""Maps each supported platform to the compiler flags that select the processor.
 
-All ARM processors of 64 bits have NEON. Apple's clang selects the oldest Mac with ARM by itself, and older
-versions of it do not know "native" there.
+A platform is a pair of `sys.platform` and `platform.machine()`. A Mac with ARM needs no flag: clang selects
+the oldest such Mac by default, and every 64-bit ARM processor has NEON. Older versions of Apple's clang do
+not accept "native" there.
 """
 HERE = (sys.platform, platform.machine())
 FLAGS = (*COMMON_FLAGS, *PROCESSOR_FLAGS.get(HERE, ()))
@@ -53,7 +54,7 @@ PARTS = (
     "inputs",
     "update",
 )
-"""The parts of a training step that lanes_stopwatch.h measures, in its order."""
+"""The parts of a training step that lanes_stopwatch.h measures, in the order of that file."""
 
 
 def _list(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
@@ -61,7 +62,7 @@ def _list(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
 
 
 # These classes repeat the structures of lanes_images.h, lanes_layer.h and lanes_optimizer.h, field by field.
-# Change both together.
+# Change a class and its C++ structure together.
 
 
 class Layer(ctypes.Structure):
@@ -111,7 +112,11 @@ class Examples(ctypes.Structure):
 
 @lru_cache(maxsize=1)
 def load_library() -> ctypes.CDLL | str:
-    """Return the compiled library, or the reason why this is impossible. Only the first call compiles."""
+    """Load the compiled library. If there is none, compile it first.
+
+    Returns:
+        The library, or the reason why it cannot be compiled or loaded. Later calls return the same object.
+    """
     if HERE not in PROCESSOR_FLAGS:
         supported = ", ".join(f"{system} on {machine}" for system, machine in PROCESSOR_FLAGS)
         return f"it is written for {supported}, not for {HERE[0]} on {HERE[1]}"
@@ -134,7 +139,10 @@ def load_library() -> ctypes.CDLL | str:
 
 
 def compile_library(compiler: str) -> Path:
-    """Return the path of the library for this source, compiler, flags and CPU. Compile it if not cached."""
+    """Return the path of the compiled library in the user's cache folder.
+
+    If the folder has no library for this source, compiler, CPU and these flags, compile it.
+    """
     source = "".join(path.read_text(encoding="utf-8") for path in (SOURCE, *HEADERS))
     made_from = [source, _run(compiler, "--version"), *FLAGS, _describe_cpu()]
     key = hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:24]
@@ -142,8 +150,8 @@ def compile_library(compiler: str) -> Path:
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One process compiles while others wait. The file gets its final name only once it is complete, because
-    # the process could be killed before.
+    # One process compiles while others wait. The compiling process could be killed, so the library gets its
+    # final name only when it is complete.
     with FileLock(path.with_suffix(".lock")), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         if not path.exists():
             whole = Path(scratch, path.name)
@@ -153,7 +161,10 @@ def compile_library(compiler: str) -> Path:
 
 
 def _describe_cpu() -> str:
-    """Return what "native" stands for: lines of Linux's description of the CPU. Empty where it has none."""
+    """Describe the CPU that the flag "native" selects. Return "" if the system has no /proc/cpuinfo.
+
+    The description has the lines about the CPU's model and its instruction sets.
+    """
     described = Path("/proc/cpuinfo")
     if not described.exists():
         return ""

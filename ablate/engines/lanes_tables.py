@@ -15,17 +15,20 @@ from ablate.engines.lanes_library import Layer, Network
 
 IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 FILTER_COLUMNS, FILTER_OUTS = 12, 4
-"""At least CHUNK and OUT_BLOCK of lanes_filtering.h."""
+"""Upper bounds of CHUNK and OUT_BLOCK in lanes_filtering.h."""
 CHANNEL_FLOATS = 2 * 7
-"""The size of `Channel` in lanes_layer.h: seven doubles."""
+"""The size of the structure `Channel` in lanes_layer.h, in floats. The structure has seven doubles."""
 FILTER_SEGMENTS = {3: (4, 5), 5: (4, 5), 7: (2,)}
-"""For each kernel size that lanes.cpp computes by minimal filtering: the outputs that a segment can have."""
+"""Maps each kernel size that lanes.cpp computes by minimal filtering to the possible sizes of a segment.
+
+A segment's size is its number of outputs.
+"""
 
 
 class Memory:
     """Allocates the memory that the C++ code works on, and keeps this memory alive.
 
-    Vectors need addresses that are multiples of 64. torch normally allocates memory at such addresses.
+    The C++ code needs addresses that are multiples of 64. torch normally allocates memory at such addresses.
     """
 
     def __init__(self, lanes: int) -> None:
@@ -33,7 +36,7 @@ class Memory:
         self._kept: list[object] = []
 
     def floats(self, count: int) -> Tensor:
-        """Allocate a tensor `(count,)` of zeros."""
+        """Allocate a float32 tensor `(count,)` of zeros."""
         tensor = torch.zeros(count)
         if tensor.data_ptr() % 64:
             raise MemoryError("torch's memory is not aligned to 64 bytes: set ABLATE_ENGINE=loop")
@@ -41,13 +44,13 @@ class Memory:
         return tensor
 
     def vectors(self, count: int) -> int:
-        """Allocate `count` vectors of zeros, with one lane for each example. Return their address."""
+        """Allocate `count` vectors of zeros, each with one number per lane. Return their address."""
         return self.floats(count * self.lanes).data_ptr()
 
     def map(self, source: "_Map", slots: int = 1) -> int:
-        """Allocate maps for `slots` groups, each with one extra vector.
+        """Allocate memory for the maps of `slots` groups of examples. Return its address.
 
-        Minimal filtering reads one vector past a row of odd width.
+        Each group gets one extra vector, because minimal filtering reads one vector past a row of odd width.
         """
         return self.vectors(slots * (source.size + 1))
 
@@ -60,9 +63,9 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class _Map:
-    """The layout of an example in a layer's input: channels, padded with zeros.
+    """The layout of one example in a layer's input. Each channel is padded with zeros.
 
-    The input of a dense layer has a 1×1 channel for each feature.
+    The input of a dense layer has one 1×1 channel for each feature.
     """
 
     channels: int
@@ -83,7 +86,7 @@ class _Map:
         return self.channels * self.plane
 
     def places(self) -> IntArray:
-        """List the positions of the pixels within a channel, `(height * width,)`."""
+        """List the positions of the pixels within a padded channel, `(height * width,)`."""
         return _grid_positions(
             np.arange(self.height) + self.padding, np.arange(self.width) + self.padding, self.row
         )
@@ -94,7 +97,7 @@ def describe_network(
 ) -> tuple[Network, ctypes.Array[Layer]]:
     """Describe the network and each of its layers, for batches of `groups` groups of examples.
 
-    The caller must keep both results alive. The model's parameters become views of one buffer.
+    The caller must keep both returned objects alive. The model's parameters become views of one buffer.
     """
     blocks = split_into_blocks(model)
     parameters = list(model.parameters())
@@ -106,7 +109,7 @@ def describe_network(
 
     channels, height, width = image_shape
     image = source = _Map(channels=channels, height=height, width=width, padding=blocks[0].padding)
-    # Batch norm needs all groups of a batch. So every group has a slot of its own in memory.
+    # Batch norm needs the values of all groups of a batch at once. So every group gets memory of its own.
     slots = groups if any(block.norm for block in blocks) else 1
     first_input = input_address = memory.map(source, slots)
     gradient_address: int | None = None
@@ -120,7 +123,7 @@ def describe_network(
         layer.input, layer.input_gradient = input_address, gradient_address
         layer.input_step = (source.size + 1) * (slots > 1)
         source = output
-        kept = slots if following else 1  # nothing needs the logits of earlier groups
+        kept = slots if following else 1  # the logits of one group can overwrite those of another
         input_address, gradient_address = memory.map(source, kept), memory.map(source)
         layer.output, layer.output_gradient = input_address, gradient_address
         layer.output_step = (source.size + 1) * (kept > 1)
@@ -150,7 +153,7 @@ def describe_network(
 def _describe_layer(
     block: Block, following: Block | None, source: _Map, memory: Memory
 ) -> tuple[Layer, _Map]:
-    """Make a block's tables. Also return the layout of its output, with the padding of the next block."""
+    """Make a block's tables, and the layout of its output with the padding that the next block needs."""
     weighted = block.weighted
     if isinstance(weighted, nn.Conv2d):
         padding = following.padding if following else 0
@@ -162,14 +165,17 @@ def _describe_layer(
 
 
 def _place_parameters(layer: Layer, block: Block, to_gradient: int) -> None:
-    """Set the addresses of the layer's parameters, and of the gradients `to_gradient` bytes after them."""
+    """Set the addresses of the layer's parameters and gradients.
+
+    The gradient of a parameter lies `to_gradient` bytes after the parameter.
+    """
     weight, bias = block.weighted.weight.data_ptr(), cast(Tensor, block.weighted.bias).data_ptr()
     layer.weight, layer.weight_gradient = weight, weight + to_gradient
     layer.bias, layer.bias_gradient = bias, bias + to_gradient
 
 
 def _place_buffers(layer: Layer, groups: int, slots: int, memory: Memory) -> None:
-    """Give the layer memory for values that the backward pass needs."""
+    """Allocate the layer's memory for values that the backward pass needs."""
     layer.z = memory.vectors(slots * layer.outs * layer.pixels)
     layer.z_step = layer.outs * layer.pixels * (slots > 1)
     if layer.pixels == 1:
@@ -181,11 +187,12 @@ def _place_buffers(layer: Layer, groups: int, slots: int, memory: Memory) -> Non
 
 
 def _place_norm(layer: Layer, norm: Norm, slots: int, to_gradient: int, memory: Memory) -> None:
-    """Give the layer the parameters, the running statistics and the memory of its batch norm."""
+    """Set the addresses of the batch norm's parameters, running statistics and memory."""
     weight, bias = norm.weight.data_ptr(), norm.bias.data_ptr()
     mean, variance, batches = norm.running_mean, norm.running_var, norm.num_batches_tracked
     layer.norm_weight, layer.norm_weight_gradient = weight, weight + to_gradient
-    # Batch norm subtracts the mean of the batch. So the gradient of the convolution's bias is zero.
+    # Batch norm subtracts the mean of the batch. So the gradient of the layer's own bias is always zero. The
+    # sums that lanes.cpp computes for this bias are the gradient of the batch norm's bias.
     layer.norm_bias, layer.norm_bias_gradient, layer.bias_gradient = bias, *[bias + to_gradient] * 2
     layer.running_mean, layer.running_variance = (
         cast(Tensor, statistic).data_ptr() for statistic in (mean, variance)
@@ -203,7 +210,7 @@ def _describe_convolution(
     padding: int,
     memory: Memory,
 ) -> tuple[Layer, _Map]:
-    """Make a convolution's tables. Also return the layout of its output after pooling, with `padding`."""
+    """Make a convolution's tables, and the layout of its output after pooling, with `padding`."""
     kernel, stride, dilation = conv.kernel_size[0], conv.stride[0], conv.dilation[0]
     reach = dilation * (kernel - 1) + 1
     height, width = ((n + 2 * source.padding - reach) // stride + 1 for n in (source.height, source.width))
@@ -223,7 +230,8 @@ def _describe_convolution(
     corners = _grid_positions(np.arange(output.height) * step, np.arange(output.width) * step, width)
     windows = corners[:, None] + _grid_positions(np.arange(window[0]), np.arange(window[1]), width)
     plain = stride == dilation == 1 and height * width > 1
-    # With one input channel, there are too few terms to pay for the transforms.
+    # With one input channel, the sums are so short that minimal filtering's transforms take more time than
+    # its fewer products save.
     filter_size = kernel if kernel in FILTER_SEGMENTS and plain and conv.in_channels > 1 else 0
     layer = Layer(
         taps=taps.size,
@@ -249,7 +257,10 @@ def _describe_convolution(
 
 
 def _place_filtering(layer: Layer, channels: int, memory: Memory) -> None:
-    """Give the layer the tables and the memory of minimal filtering. lanes_filtering.h has the layouts."""
+    """Make the layer's tables and allocate its memory for minimal filtering.
+
+    lanes_filtering.h describes the layouts.
+    """
     kernel, outs, height, width = layer.kernel, layer.outs, layer.pixels // layer.width, layer.width
     layer.segment = min(FILTER_SEGMENTS[kernel], key=lambda size: -(-width // size) * (size + kernel - 1))
     products, segments = layer.segment + kernel - 1, -(-width // layer.segment)
@@ -270,7 +281,7 @@ def _place_filtering(layer: Layer, channels: int, memory: Memory) -> None:
 
 
 def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
-    """Make a dense layer's tables, as for a convolution with one output pixel. Also return its output map."""
+    """Make a dense layer's tables and its output's layout, as for a convolution with one output pixel."""
     features = linear.in_features
     layer = Layer(
         taps=features,
@@ -289,5 +300,5 @@ def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
 
 
 def _grid_positions(rows: IntArray, columns: IntArray, width: int) -> IntArray:
-    """Compute the position `row * width + column` for all pairs of a row and a column, row by row."""
+    """Compute `row * width + column` for every pair of one of the `rows` and one of the `columns`."""
     return (rows[:, None] * width + columns).ravel()

@@ -1,4 +1,4 @@
-"""The torch loop engine: the reference for the other engines, and the engine of the timing phase."""
+"""The torch loop engine. The other engines are tested against it, and the timing phase uses only it."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ class LoopTrainer:
             classes=len(dataset.classes),
             device=device,
         )
-        """The memory format of the image tensors that the network receives."""
+        """The memory format of the image tensors that are passed to the network."""
         self.model: nn.Module = model.to(device, memory_format=self.image_format)  # type: ignore[call-overload]
         self.model.train()  # a user's own `train` can return None
         self._network = self.model
@@ -51,14 +51,17 @@ class LoopTrainer:
         return "channels_last" if self.image_format == torch.channels_last else "contiguous"
 
     def step(self, batch: Tensor) -> None:
-        """Start a training step on the examples with indices `batch` `(b,)`, without waiting for its end."""
+        """Start a training step on the examples with indices `batch` `(b,)`.
+
+        The call does not wait until the device has finished the step.
+        """
         images = self._augment(self._images[batch]).contiguous(memory_format=self.image_format)
         labels = self._labels[batch]
         self._optimizer.zero_grad(set_to_none=True)
         with compute_in(self._precision, images.device):
             logits = self._network(images)
             loss = F.cross_entropy(logits, labels, label_smoothing=self._smoothing)
-            # The recorded loss is always without smoothing, so that arms can be compared by it.
+            # The recorded loss never includes label smoothing, so that the losses of arms can be compared.
             plain = F.cross_entropy(logits.detach(), labels) if self._smoothing else loss.detach()
         loss.backward()
         if self._clip:
@@ -79,14 +82,18 @@ class LoopTrainer:
         self._correct.zero_()
 
     def totals(self) -> Tensor:
-        """Return summed loss and number of correct predictions since the last reset, `(2,)` on the device."""
+        """Return the summed loss and the number of correct predictions since the last reset, `(2,)`.
+
+        The tensor is on the device.
+        """
         return torch.stack([self._loss_sum, self._correct])
 
     def predict(self, images: Tensor) -> Tensor:
-        """Compute the logits in evaluation mode, `(n, classes)` on the device."""
+        """Compute the logits of `images` in evaluation mode, `(n, classes)` on the device."""
         self.model.eval()
         with torch.inference_mode(), compute_in(self._precision, images.device):
-            # Copy images and logits: a user's network can change its input, or return the same tensor again.
+            # Copy images and logits: a user's network can change its input, or return the same tensor for
+            # every chunk.
             logits = [
                 self._network(chunk.clone(memory_format=self.image_format)).clone()
                 for chunk in images.split(EVALUATION_BATCH)
@@ -114,7 +121,7 @@ def _make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     momentum = recipe.momentum
     match recipe.optimizer:
         case "sgd":
-            # torch refuses Nesterov's momentum of zero. It would be the same as no momentum.
+            # torch refuses `nesterov` with a momentum of zero. The result would be the same without it.
             nesterov = recipe.nesterov and momentum > 0
             return eager_optimizers.SGD(
                 parameters, rate, momentum=momentum, weight_decay=decay, nesterov=nesterov, fused=True

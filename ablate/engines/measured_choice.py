@@ -1,4 +1,7 @@
-"""Which engine trains a large network faster on this machine: a short measurement, made once and kept."""
+"""Measure whether lanes or another engine trains a large network faster on this machine.
+
+Each measurement is made once, and its result is stored.
+"""
 
 import hashlib
 import json
@@ -20,11 +23,15 @@ from ablate.seeds import seeded_streams
 from ablate.torch_settings import keep_torch_settings
 
 SMALLEST_MEASURED = 300_000
-"""The fewest parameters of a network that is measured. Lanes trains our studies' smaller networks faster."""
-LEAST_GAIN = 1.2
-"""Another engine must be this many times as fast as lanes. Otherwise lanes trains the network.
+"""A network is measured only if it has at least this many parameters.
 
-On a busy machine, the measured gain varied by a tenth, and lanes can be the faster one in evaluation.
+All smaller networks of the project's studies train faster with lanes.
+"""
+LEAST_GAIN = 1.2
+"""Another engine is chosen only if it trains more than this many times as fast as lanes.
+
+The limit is above 1 for two reasons. On a busy machine, the measured factor varied by a tenth. The
+measurement leaves out evaluation, in which lanes can be the faster engine.
 """
 WARM_STEPS, TIMED_STEPS = 2, 6
 
@@ -32,17 +39,19 @@ WARM_STEPS, TIMED_STEPS = 2, 6
 def is_lanes_slower(
     run: Run, dataset: Dataset, make_lanes: Callable[[], Trainer], make_other: Callable[[], Trainer]
 ) -> bool:
-    """Whether the other engine trains the run's network faster than lanes on one core.
+    """Whether the other engine trains the run's network more than `LEAST_GAIN` times as fast as lanes.
 
     Lanes reads all weights again for each small group of examples. If the weights do not fit into the core's
-    cache, a matrix product of the whole batch is faster. The answer is stored in the user's cache folder. So
-    all processes choose the same engine, also when a study continues later.
+    cache, a matrix product of the whole batch is faster.
+
+    The measured factor is stored in the user's cache folder. So all processes choose the same engine, also
+    when a study continues later. If the factor cannot be measured or stored, the result is False.
 
     Args:
         run: a run that lanes can train.
         dataset: the run's images, on the CPU.
         make_lanes, make_other: functions that make the two engines for this run. They are called only if the
-            cache folder has no answer.
+            cache folder has no factor for the run's network.
     """
     kept = locate_cache() / "engines" / f"{_make_key(run, dataset)}.txt"
     try:
@@ -53,12 +62,12 @@ def is_lanes_slower(
                 write_whole(kept, f"{gain:.3f}\n".encode())
             return float(kept.read_text(encoding="utf-8")) > LEAST_GAIN
     except (OSError, NotImplementedError, ValueError):
-        # Without a place to keep the answer, processes could choose different engines.
+        # Without a stored factor, each process would measure, and processes could choose different engines.
         return False
 
 
 def _make_key(run: Run, dataset: Dataset) -> str:
-    """Name a measurement: by the network, the batches, the optimiser, and the versions of the engines."""
+    """Make a file name from the network, the batches, the optimiser and the versions of the engines."""
     library = load_library()
     identity = [
         library if isinstance(library, str) else Path(library._name).stem,
@@ -79,7 +88,7 @@ def _make_key(run: Run, dataset: Dataset) -> str:
 def _measure_gain(
     run: Run, dataset: Dataset, make_lanes: Callable[[], Trainer], make_other: Callable[[], Trainer]
 ) -> float:
-    """Measure how many times as fast as lanes the other engine trains. Both make a few steps, alternately."""
+    """Measure how many times as fast as lanes the other engine trains. The two engines step alternately."""
     size = min(run.recipe.batch_size, len(dataset.labels))
     batches = torch.randperm(len(dataset.labels), generator=torch.Generator().manual_seed(0)).split(size)
     seconds: dict[str, list[float]] = {}
@@ -88,7 +97,7 @@ def _measure_gain(
         trainers = {"lanes": make_lanes(), "other": make_other()}
         for number in range(WARM_STEPS + TIMED_STEPS):
             for name, trainer in trainers.items():
-                # The thread's processor time does not grow while another process uses the core.
+                # Measure processor time. It does not grow while other processes use the core.
                 started = time.thread_time()
                 trainer.step(batches[number % max(1, len(batches) - 1)])
                 seconds.setdefault(name, []).append(time.thread_time() - started)

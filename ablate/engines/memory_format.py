@@ -26,9 +26,11 @@ def choose_memory_format(
 ) -> torch.memory_format:
     """Choose the memory format with which the network trains faster on the device.
 
-    For small maps, channels_last is faster on a CPU, and the contiguous format is faster on a GPU in float32.
-    A user's network that fails with channels_last tensors, for example because it calls `x.view(…)`, gets
-    contiguous tensors. For one device, the choice depends only on the network. So all processes agree.
+    With small maps, networks train faster with channels_last on a CPU, and with the contiguous format on a
+    GPU in float32. A user's network can fail with channels_last tensors, for example because it calls
+    `x.view(…)`. Such a network gets contiguous tensors.
+
+    For one device, the choice depends only on the network. So all processes choose the same format.
     """
     if is_accelerator(device):
         return torch.contiguous_format
@@ -44,7 +46,7 @@ def choose_memory_format(
 def _takes_channels_last(
     _code: Callable[..., nn.Module], model: str, keywords: str, image_shape: tuple[int, ...], classes: int
 ) -> bool:
-    # `_code` is part of the cache's key: if a module is imported anew, `model` names new code.
+    # `_code` is only part of the cache's key: after a module is imported again, `model` can name other code.
     def build() -> nn.Module:
         given = json.loads(keywords)
         return models.build(model, given, input_shape=image_shape, classes=classes, init="default", seed=0)
@@ -52,7 +54,7 @@ def _takes_channels_last(
     last = _compute_logits(build, image_shape, torch.channels_last)
     usual = _compute_logits(build, image_shape, torch.contiguous_format)
     if usual is None:
-        return True  # the network fails in both formats, and the try-out reports its error
+        return True  # the network fails even with contiguous tensors: the try-out will report its error
     # Code that depends on the memory layout, such as `as_strided`, gives wrong numbers without an error.
     return last is not None and torch.allclose(last, usual, rtol=1e-3, atol=1e-4, equal_nan=True)
 
@@ -60,7 +62,7 @@ def _takes_channels_last(
 def _compute_logits(
     build: Callable[[], nn.Module], image_shape: Sequence[int], memory_format: torch.memory_format
 ) -> torch.Tensor | None:
-    """Compute the logits in evaluation mode. Return None if the forward or the backward pass fails."""
+    """Compute the network's logits for random images. Return None if its forward or backward pass fails."""
     try:
         network = build()
         noise = torch.rand(CHECKED_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))

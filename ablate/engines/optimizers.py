@@ -1,4 +1,4 @@
-"""Optimisers for many networks at once: each network's parameters have their own settings."""
+"""An optimiser for many networks at once. Each network has its own learning rate and other settings."""
 
 from math import log
 
@@ -8,22 +8,25 @@ from torch import Tensor
 from ablate.study.recipe import Recipe
 
 RULES = ("sgd", "adam", "adamw", "rmsprop")
-"""The update rules of cohorts and of the lanes engine. lanes_optimizer.h numbers them in this order."""
+"""The optimisers of the cohort and the lanes engine. lanes_optimizer.h numbers them in this order."""
 BETAS = (0.9, 0.999)
 ALPHA = 0.99
-"""The decay of RMSprop's mean of squared gradients."""
+"""The factor by which RMSprop's mean of squared gradients decays at each step."""
 EPSILON = 1e-8
 CLIP_EPSILON = 1e-6
-"""What torch's clip_grad_norm_ adds to the norm."""
+"""The number that torch's clip_grad_norm_ adds to a norm before it divides by the norm."""
 
 
 class Optimizer:
-    """torch.optim's SGD, Adam, AdamW and RMSprop for many networks. Each row is one network's parameters."""
+    """torch.optim's SGD, Adam, AdamW or RMSprop, for many networks at once.
+
+    Each row of the parameters belongs to one network.
+    """
 
     def __init__(self, like: Recipe, parameters: Tensor) -> None:
         """Make an optimiser for recipes that differ from `like` only in the settings that `reset` reads.
 
-        A recipe with `gradient_clip` 0 clips nothing. Either all rows or none have such a recipe.
+        A `gradient_clip` of 0 switches off clipping. Either all rows clip gradients, or no row does.
         """
         self._rule = rule = like.optimizer
         self._nesterov, self._clips = like.nesterov, like.gradient_clip > 0
@@ -32,13 +35,16 @@ class Optimizer:
         self._second = torch.zeros_like(parameters) if rule != "sgd" else None
         rows, device = len(parameters), parameters.device
         self.steps = torch.zeros(rows, 1, dtype=torch.int64, device=device)
-        """The number of steps of each row so far, `(rows, 1)`."""
+        """The number of steps that each row has made since its last reset, `(rows, 1)`."""
         self._rate, self._momentum, self._decay, self._clip = torch.zeros(
             4, rows, 1, dtype=parameters.dtype, device=device
         ).unbind()
 
     def reset(self, row: int, recipe: Recipe | None) -> None:
-        """Reset a row, and give it the recipe's settings. With None, the row's parameters stay constant."""
+        """Reset a row's state, and read the row's settings from the recipe.
+
+        If the recipe is None, the row's learning rate is 0, so its parameters stay constant.
+        """
         for moment in (self._first, self._second):
             if moment is not None:
                 moment[row] = 0
@@ -49,9 +55,11 @@ class Optimizer:
         self._clip[row] = recipe.gradient_clip if recipe else 0
 
     def step(self, gradient: Tensor, rate: Tensor | None = None) -> None:
-        """Change the parameters as torch.optim would. Overwrites `gradient`.
+        """Change the parameters as torch.optim would. The function overwrites `gradient`.
 
-        `rate` has each row's learning rate `(rows, 1)`. None: the recipe's.
+        Args:
+            gradient: the gradient of every parameter, `(rows, parameters)`.
+            rate: each row's learning rate, `(rows, 1)`. None: the learning rate of the row's recipe.
         """
         parameters, first, second = self._parameters, self._first, self._second
         momentum, decay, rate = self._momentum, self._decay, self._rate if rate is None else rate
@@ -78,7 +86,8 @@ class Optimizer:
         first = self._first
         first.lerp_(gradient, 1 - BETAS[0])
         second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        # expm1 computes 1 - βᵗ with full precision. In float32, plain 1 - 0.999 has only five correct digits.
+        # expm1 computes 1 - βᵗ with full precision. In float32, the subtraction 1 - 0.999 gives only five
+        # correct digits.
         done = self.steps.to(first.dtype)
         size = rate / -torch.expm1(done * log(BETAS[0]))
         root = (-torch.expm1(done * log(BETAS[1]))).sqrt()

@@ -1,4 +1,4 @@
-"""From a network's class scores to accuracies, predictions and metrics."""
+"""Compute a network's correct predictions, stored predictions and metrics from its class scores."""
 
 from dataclasses import dataclass
 
@@ -12,17 +12,20 @@ from ablate.stats.metric_values import compute_metrics, count_by_class
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What the class scores of one network on one set of images say."""
+    """The predictions and metrics of one network on one set of images."""
 
     predictions: Predictions
     metrics: dict[str, float]
-    """The value of each metric that can be computed, by name."""
+    """Maps the name of each metric to its value. A metric that cannot be computed is left out."""
     by_class: dict[str, tuple[int, int]]
-    """For each class that has images: how many are classified correctly, and how many there are."""
+    """Maps a class to its number of correctly classified images and its number of images.
+
+    A class without images is left out.
+    """
 
 
 def count_correct(scores: Tensor, labels: Tensor) -> Tensor:
-    """Count the images whose highest score is that of the true class, `(…)` on the device.
+    """Count the images for which the true class has the highest score. The result is `(…)` on the device.
 
     The scores are `(…, n, classes)`, and the labels `(…, n)`.
     """
@@ -30,10 +33,14 @@ def count_correct(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def make_predictions(scores: Tensor) -> Predictions:
-    """Make the predictions that are stored, from class scores `(n, classes)`. This waits for the device."""
+    """Make the predictions that a record stores, from class scores `(n, classes)`.
+
+    The call waits for the device.
+    """
     guesses = scores.argmax(1).cpu().numpy()
     wide = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    # A class can be so improbable that float16 has no number for its logarithm. It gets the smallest one.
+    # A class can be so improbable that the logarithm of its probability is below float16's smallest number.
+    # Store the smallest number instead.
     rounded = wide.log_softmax(1).clamp(min=torch.finfo(torch.float16).min).half()
     return Predictions(
         log_probabilities=rounded.cpu().numpy(),
@@ -42,9 +49,9 @@ def make_predictions(scores: Tensor) -> Predictions:
 
 
 def measure(scores: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Measured:
-    """Compute the metrics of class scores `(n, classes)`. This waits for the device.
+    """Compute the predictions and metrics of class scores `(n, classes)`. The call waits for the device.
 
-    The metrics come from the rounded scores that are stored.
+    The metrics are computed from the predictions, whose log-probabilities are rounded for storage.
 
     Args:
         scores: the network's logits.

@@ -1,17 +1,18 @@
 """Compute the convolutions of many replicas, each with its own weights, as batched matrix products.
 
 torch's own convolution is not used. It would need one group per replica, and torch's kernels for grouped
-convolutions are slow. There are two ways to write a convolution as a matrix product:
+convolutions are slow. This module writes a convolution as a matrix product in two ways:
 
-- by rows: an output row is the product of `kernel height` input rows and a band matrix. This matrix has the
-  weights along its diagonals. Each input row is copied `kernel height` times. The products have a good shape
-  for a GPU. The band matrix is larger than the weights, so only small layers use it.
-- by patches: a pixel of the output is the product of a patch of the input and the weights. Each input pixel
-  is copied `kernel height · kernel width` times.
+- By rows: an output row is the product of `kernel height` input rows and a band matrix. The band matrix has
+  the weights along its diagonals. Each input row is copied `kernel height` times. The products have a good
+  shape for a GPU. The band matrix is larger than the weights, so only small layers are computed by rows.
+- By patches: an output pixel is the product of a patch of the input and the weights. Each input pixel is
+  copied `kernel height · kernel width` times.
 
-A step of 32 LeNet-5 on 256 images each moves 508 kB an example by rows, and 992 kB by patches (counted on the
-simulated accelerator of the tests). The gradients are written by hand, because autograd would copy
-activations.
+For 32 LeNet-5 networks with batches of 256 images, a training step moves 508 kB of memory per example by rows
+and 992 kB by patches (counted on the simulated accelerator of the tests).
+
+The backward passes are written by hand, because autograd would copy activations.
 """
 
 from collections.abc import Sequence
@@ -26,16 +27,23 @@ from torch import Tensor
 
 Pair = tuple[int, int]
 LARGEST_BAND = 1 << 18
-"""A band matrix has at most this many numbers: 1 MB of float32. A larger convolution uses patches."""
+"""The maximum size of a band matrix in numbers: 1 MB of float32. Larger convolutions use patches."""
 EXTRA = 4
-"""Columns of ones appended to the rows. The first adds the bias. Four columns keep 16-byte alignment."""
+"""The number of columns of ones that are appended to the input rows.
+
+The first of these columns adds the bias. The other three keep rows aligned to 16 bytes.
+"""
 PRODUCTS_AT_ONCE = 32
-"""Weight gradients are sums over a batch. With few replicas, sums are split into up to this many products."""
+"""The maximum number of products for the weight gradients of all replicas together.
+
+A weight gradient is a sum over a batch. With few replicas, each sum is split into several products, so that a
+GPU has enough work.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Options with the same meaning as in torch.nn.Conv2d. The value for rows comes first."""
+    """Options of torch.nn.Conv2d. The first number of a pair is for the height, the second for the width."""
 
     kernel: Pair
     stride: Pair
@@ -43,7 +51,7 @@ class Geometry:
     dilation: Pair
 
     def out(self, size: Sequence[int]) -> Pair:
-        """Compute height and width of the output, as torch.nn.Conv2d does."""
+        """Compute the height and width of the output for an input of this height and width."""
         height, width = (
             (n + 2 * p - d * (k - 1) - 1) // s + 1
             for n, k, s, p, d in zip(size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
@@ -53,7 +61,7 @@ class Geometry:
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution:
-    """A convolution of each replica's images with its own weights.
+    """A convolution of each replica's images with the replica's own weights.
 
     `weight` and `bias` are positions in the network's list of parameters.
     """
@@ -63,7 +71,7 @@ class Convolution:
     geometry: Geometry
 
     def __call__(self, parameters: Sequence[Tensor], x: Tensor, _keys: Tensor | None, /) -> Tensor:
-        """Convolve images `(R·b, in, height, width)`."""
+        """Convolve the images `x` of R replicas, `(R·b, in, height, width)`."""
         weight = parameters[self.weight]  # (R, out, in, kernel height, kernel width)
         bias = None if self.bias is None else parameters[self.bias]
         width = x.shape[3]
@@ -75,19 +83,25 @@ class Convolution:
 
 @dataclass(frozen=True, kw_only=True)
 class _Band:
-    """Where each weight is in a band matrix. The matrix has a row for each input in a window of rows."""
+    """The positions of the weights in a band matrix.
+
+    The matrix has one row for each number in a window of `kernel height` input rows.
+    """
 
     source: Tensor
-    """For each number of the matrix, its index in the list of a replica's weights, its biases and a zero."""
+    """For each number of the matrix, its index in one list: a replica's weights, its biases, and a zero."""
     places: Tensor
-    """For each weight and each bias, its places in the matrix, `(weights and biases, output width)`."""
+    """The flat positions of each weight and bias in the matrix, `(weights + biases, output width)`."""
     counts: Tensor
-    """1 where the entry of `places` exists, 0 where it would lie in the padding. The shapes are equal."""
+    """For each entry of `places`, whether it is a position. False where the weight lies in the padding."""
 
 
 @lru_cache(maxsize=256)
 def _lay_out_band(geometry: Geometry, shape: tuple[int, ...], width: int, device: torch.device) -> _Band:
-    """Lay out the band matrix for weights of `shape` `(out, in, kernel height, kernel width)`."""
+    """Lay out the band matrix for images of this width.
+
+    `shape` is the shape of one replica's weights, `(out, in, kernel height, kernel width)`.
+    """
     out, channels, height, taps = shape
     columns = geometry.out((height, width))[1]
     rows = height * width * channels
@@ -108,7 +122,10 @@ def _lay_out_band(geometry: Geometry, shape: tuple[int, ...], width: int, device
 
 
 class _ByRows(torch.autograd.Function):
-    """Multiply windows of rows by a band matrix: one product per replica, tensors in channels_last order."""
+    """A convolution as products of windows of rows and a band matrix, one product per replica.
+
+    The tensors are in channels_last order.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
@@ -171,15 +188,15 @@ class _ByRows(torch.autograd.Function):
 
 
 class _ByPatches(torch.autograd.Function):
-    """Multiply weights by patches: one product per image.
+    """A convolution as products of the weights and patches, one product per image.
 
-    With one product per replica, a single thread block would sum a weight's gradient over all pixels of a
-    batch. One product per image keeps a GPU busy. Each image then needs a copy of the weights, but this copy
-    is small compared with the patches.
+    With one product per replica, a single thread block of the GPU would sum a weight's gradient over all
+    pixels of a batch. One product per image keeps the GPU busy. Each image then needs a copy of the weights,
+    but this copy is small compared with the patches.
 
-    F.unfold is not used: on CUDA it launches one kernel per image (Im2Col.cu), while a strided copy needs one
-    kernel per batch. F.fold is used, because it takes a whole batch and sums in a fixed order. The backward
-    pass of as_strided does not sum in a fixed order.
+    The patches are made by a strided copy, which needs one kernel per batch. F.unfold would launch one kernel
+    per image on CUDA (Im2Col.cu). The backward pass uses F.fold, which takes a whole batch and sums in a
+    fixed order. The backward pass of as_strided does not sum in a fixed order.
     """
 
     @staticmethod
@@ -215,7 +232,7 @@ class _ByPatches(torch.autograd.Function):
 
 
 def _copy_patches(images: Tensor, geometry: Geometry) -> Tensor:
-    """Copy the input pixels of each output pixel: `(n, in · kernel height · kernel width, output pixels)`."""
+    """Copy the patch of each output pixel: `(n, in · kernel height · kernel width, output pixels)`."""
     rows, columns = geometry.padding
     padded = F.pad(images, (columns, columns, rows, rows)) if rows or columns else images
     count, channels = padded.shape[:2]

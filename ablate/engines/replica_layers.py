@@ -1,8 +1,8 @@
-"""Layers for many replicas at once. Each class computes a torch layer with separate parameters per replica.
+"""Layers for many replicas of a network at once. Each replica has its own parameters.
 
 With R replicas and batches of b examples, activations have the shape `(R·b, …)`. If a layer has no parameters
 and treats each example separately, torch's own layer is applied to this tensor. Convolutions and dense layers
-are batched matrix products.
+are computed as batched matrix products.
 """
 
 from collections.abc import Sequence
@@ -36,18 +36,25 @@ class Layer(Protocol):
     """One layer for all replicas."""
 
     def __call__(self, parameters: Sequence[Tensor], x: Tensor, keys: Tensor | None, /) -> Tensor:
-        """Compute the output `(R·b, …)`.
+        """Compute the layer's output `(R·b, …)` from its input `x` `(R·b, …)`.
 
-        `parameters` has the parameters of the whole network. `keys` has the keys for dropout masks. If `keys`
-        is None, dropout is off.
+        `parameters` has the parameters of the whole network. `keys` is the result of `make_dropout_keys`. If
+        `keys` is None, dropout is off.
         """
 
 
 def replicate_layer(module: nn.Module, number: int, positions: dict[int, int], count: int) -> Layer:
-    """Make the layer for all replicas. `positions` maps a parameter's id to its position in the network.
+    """Make a layer that computes `module` for all replicas.
+
+    Args:
+        module: a layer of the network.
+        number: the layer's position in the network.
+        positions: maps a parameter's `id` to its position in the network's list of parameters.
+        count: the number of replicas.
 
     Raises:
-        NotCovered: the layer would mix replicas, draw from the global generator, or keep a state (buffers).
+        NotCovered: the layer uses statistics of the whole batch, draws from the global generator, or has
+            buffers.
     """
     if type(module) is nn.Dropout:
         return Dropout(share=module.p, number=number, replicas=count)
@@ -87,7 +94,7 @@ def replicate_layer(module: nn.Module, number: int, positions: dict[int, int], c
 
 @dataclass(frozen=True, kw_only=True)
 class _EachAlone:
-    """Applies a layer without parameters. The examples of all replicas form one batch."""
+    """A layer without parameters, applied to the examples of all replicas as one batch."""
 
     module: nn.Module
 
@@ -117,11 +124,11 @@ class _Dense:
 
 @dataclass(frozen=True, kw_only=True)
 class _Vectorised:
-    """Any other layer. torch.vmap applies the layer to each replica, with exact results for every layer."""
+    """Any other layer. torch.vmap applies it to the batch and the parameters of each replica."""
 
     module: nn.Module
     names: dict[str, int]
-    """For each parameter's name in the layer, its position in the network's list of parameters."""
+    """Maps a parameter's name in the layer to its position in the network's list of parameters."""
     replicas: int
 
     def __call__(self, parameters: Sequence[Tensor], x: Tensor, _keys: Tensor | None, /) -> Tensor:
@@ -159,7 +166,10 @@ class Dropout:
 
 
 def make_dropout_keys(seeds: Tensor, steps: Tensor) -> Tensor:
-    """Make a step's dropout keys `(2, R, 1)` from each replica's seed and step number, int64 `(R, 1)`."""
+    """Make the keys for one step's dropout masks, `(2, R, 1)`.
+
+    `seeds` and `steps` have the dropout seed and the step number of each replica, both int64 `(R, 1)`.
+    """
     low, high = seeds & LOW_BITS, seeds >> 32 & LOW_BITS
     return torch.stack(
         [_hash(_hash(_hash(a) ^ b) ^ steps) for a, b in ((low, high), (high, low ^ 0x5BD1E995))]
@@ -167,10 +177,10 @@ def make_dropout_keys(seeds: Tensor, steps: Tensor) -> Tensor:
 
 
 def _hash(bits: Tensor) -> Tensor:
-    """Hash 32-bit numbers, stored as int64, with the bijection lowbias32 of Chris Wellons' hash prospector.
+    """Hash 32-bit numbers, stored as int64, with the function lowbias32 of Chris Wellons' hash prospector.
 
-    The code subtracts 2³² from the second factor. The products then fit into int64, and the result is the
-    same modulo 2³².
+    The code subtracts 2³² from the second factor, so that the products fit into int64. Modulo 2³², the result
+    is the same.
     """
     bits = bits ^ (bits >> 16)
     bits = bits * 0x7FEB352D & LOW_BITS

@@ -12,7 +12,7 @@ class Replicas:
     """`count` copies of a network, each with its own parameters."""
 
     def __init__(self, model: nn.Module, count: int) -> None:
-        """Replicate the layers of `model`. Only the shapes of its parameters matter, not their values.
+        """Replicate the layers of `model`. The values of its parameters are not used.
 
         Raises:
             NotCovered: a layer cannot be replicated exactly, or the network has no trainable parameters.
@@ -28,7 +28,7 @@ class Replicas:
             raise NotCovered("all parameters must be trainable and of one dtype")
         self._shapes = [parameter.shape for parameter in parameters]
         self.size = sum(parameter.numel() for parameter in parameters)
-        """Number of parameters of one replica."""
+        """The number of parameters of one replica."""
         self._layers = [
             replicate_layer(module, number, {id(p): i for i, p in enumerate(parameters)}, count)
             for number, module in enumerate(_leaves(model))
@@ -40,9 +40,11 @@ class Replicas:
     ) -> Tensor:
         """Compute the logits `(R, b, classes)` of images `(R, b, channels, height, width)`.
 
-        `parameters` is `(R, size)`: row r has the parameters of replica r in the model's order. `stream` has
-        the dropout seeds and the step numbers of the replicas, both int64 `(R, 1)`. With `stream`, the
-        network is in training mode; without `stream`, it is in evaluation mode.
+        Args:
+            parameters: `(R, size)`. Row r has the parameters of replica r in the model's order.
+            images: the images of each replica.
+            stream: the dropout seeds and the step numbers of the replicas, both int64 `(R, 1)`, for training
+                mode. None: the replicas are in evaluation mode.
         """
         self._model.train(stream is not None)
         keys = make_dropout_keys(*stream) if stream is not None and self._drops else None

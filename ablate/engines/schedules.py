@@ -1,8 +1,8 @@
-"""Learning-rate schedules: by which factor the recipe's learning rate is multiplied at each step.
+"""Learning-rate schedules: the factor by which the recipe's learning rate is multiplied at each step.
 
-The factors are those of torch.optim.lr_scheduler, with one scheduler step after each optimiser step. They are
-computed from the step's number alone, so that every engine has the same numbers, and a device needs no
-scheduler of its own.
+The factors are those of torch.optim.lr_scheduler, with one scheduler step after each optimiser step. A factor
+is computed from the recipe and the number of the step. So all engines train with the same factors, and no
+engine needs a scheduler.
 """
 
 import math
@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from ablate.study.recipe import Recipe
 
 WARM_UP_START = 0.01
-"""The factor of the first warm-up step. torchvision's training scripts begin with it, too."""
+"""The factor of the first warm-up step. torchvision's training scripts begin with the same factor."""
 RISE_SHARE = 0.3
-"""The share of a one-cycle schedule in which the rate rises: `pct_start` of OneCycleLR, with its default."""
+"""The share of a one-cycle schedule in which the rate rises: the default of OneCycleLR's `pct_start`."""
 CYCLE_START, CYCLE_END = 1 / 25, 1 / 25 / 1e4
-"""The first and last factor of a one-cycle schedule: `div_factor` and `final_div_factor` of OneCycleLR."""
+"""The first and the last factor of a one-cycle schedule.
+
+They come from the defaults of OneCycleLR: 25 for `div_factor`, and 1e4 for `final_div_factor`.
+"""
 
 
 def is_scheduled(recipe: Recipe) -> bool:
@@ -26,8 +29,8 @@ def is_scheduled(recipe: Recipe) -> bool:
 def compute_factor(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """Compute the factor of the learning rate at a step of a run. Step 0 is the first step.
 
-    The warm-up rises like LinearLR. The schedule begins after the warm-up, as in torch's SequentialLR, and
-    ends with the last step of the run.
+    During the warm-up, the factor rises as in torch's LinearLR. The schedule begins after the warm-up, as in
+    torch's SequentialLR, and ends with the last step of the run.
     """
     warm_up = round(recipe.warmup_epochs * steps_per_epoch)
     if step < warm_up:
@@ -57,5 +60,5 @@ def list_rates(recipe: Recipe, epoch: int, steps_per_epoch: int) -> Sequence[flo
 
 
 def _interpolate(start: float, end: float, share: float) -> float:
-    """Go from `start` to `end` along half a cosine."""
+    """Interpolate between `start` (share 0) and `end` (share 1) along half a period of a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

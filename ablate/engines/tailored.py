@@ -1,8 +1,8 @@
 """The tailored loop: the torch loop, with convolutions on small maps computed as matrix products.
 
-The large networks end in convolutions on maps of 1×1 to 8×8 pixels. There, torch's convolutions spend most of
-their time on preparation and on padding. A matrix product gives the same numbers, except for rounding. The
-tailored loop also applies ReLU after max pooling instead of before it.
+The last convolutions of the large networks work on maps of 1×1 to 8×8 pixels. On such maps, torch's
+convolutions spend most of their time on preparation and on padding. A matrix product gives the same numbers,
+except for rounding. If max pooling follows a ReLU, the tailored loop computes the pooling first.
 """
 
 from collections import OrderedDict
@@ -20,30 +20,36 @@ from ablate.engines.loop import LoopTrainer
 from ablate.models.googlenet import Inception
 
 LARGEST_POINTWISE_MAP = 64
-"""The most pixels of a map for which a 1×1 convolution becomes a product.
+"""The maximum number of pixels of a map on which a 1×1 convolution is computed as a matrix product.
 
-Measured: on 8×8 pixels, a product takes half as long as the convolution; on 16×16 pixels, a quarter longer.
+Measured: on maps of 8×8 pixels, the product takes half as long as the convolution. On maps of 16×16 pixels,
+the product takes a quarter longer.
 """
 LARGEST_MATRIX = 1 << 20
-"""The most entries of a `MapProduct`'s matrix. Writing a larger matrix at every step takes longer than the
-product saves."""
+"""The maximum number of entries of a `MapProduct`'s matrix.
+
+The matrix is made anew at every step. For a larger matrix, this takes longer than the product saves.
+"""
 
 
 class TailoredTrainer(LoopTrainer):
-    """Trains like the torch loop, with the same parameters and random numbers. Only rounding differs."""
+    """Trains like the torch loop, with the same initial parameters and random numbers.
+
+    Results differ only by rounding.
+    """
 
     name = "tailored"
 
     def __init__(self, run: Run, dataset: Dataset, device: torch.device) -> None:
-        """Build the run's network, its optimiser, and the products that replace convolutions."""
+        """Build the run's network, its optimiser, and the layers that replace convolutions."""
         super().__init__(run, dataset, device)
         self._network = tailor(self.model, dataset.images.shape[1:])
 
 
 def can_tailor(run: Run, dataset: Dataset, device: torch.device) -> bool:
-    """Whether the run's network has a convolution that is faster as a matrix product.
+    """Whether the run's network has a convolution that is computed faster as a matrix product.
 
-    Networks that users write themselves are not tailored, because their code can read its own layers.
+    A user's own network is not tailored, because its code could access a layer that was replaced.
     """
     if device.type != "cpu" or run.arm.model not in models.MODELS or run.recipe.precision != "float32":
         return False
@@ -58,47 +64,55 @@ def can_tailor(run: Run, dataset: Dataset, device: torch.device) -> bool:
 def tailor(model: nn.Module, image_shape: torch.Size) -> nn.Module:
     """Return a network with the same parameters, in which products replace convolutions on small maps.
 
-    The two networks share all layers that are not replaced. So `model.eval()` also changes the other network.
-    Images must be `(batch, *image_shape)` in the memory format channels_last.
+    The two networks share all layers that are not replaced. So `model.eval()` changes the mode of both.
+    The returned network needs images `(batch, *image_shape)` in the memory format channels_last.
     """
     return _replace(model, _measure_maps(model, image_shape))
 
 
 class PointwiseProduct(nn.Module):
-    """A 1×1 convolution as a product: each pixel is a row, and each input channel a column."""
+    """A 1×1 convolution as a matrix product.
+
+    In the matrix of inputs, each row is a pixel and each column is a channel.
+    """
 
     def __init__(self, convolution: nn.Conv2d) -> None:
-        """Share the parameters of the convolution."""
+        """Use the parameters of the convolution, without a copy."""
         super().__init__()
         self.weight, self.bias = convolution.weight, convolution.bias
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute the maps of `images` `(batch, in_channels, height, width)`."""
+        """Convolve the maps `images`, `(batch, in_channels, height, width)`."""
         return F.linear(images.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 class MapProduct(nn.Module):
-    """A convolution whose kernel reaches from every pixel of the map to every other, as a product.
+    """A convolution as a matrix product. Its kernel must be so large that every output depends on all pixels.
 
-    Each image is a row, and each channel of an input pixel a column. The matrix repeats the kernel's weights.
+    In the matrix of inputs, each row is an image, and each column is one channel of one pixel. The second
+    matrix contains each of the kernel's weights several times.
     """
 
     _taps: Tensor
 
     def __init__(self, convolution: nn.Conv2d, size: tuple[int, int]) -> None:
-        """Share the parameters of the convolution. `size` is the height and width of its input and output."""
+        """Use the parameters of the convolution, without a copy.
+
+        `size` is the height and width of both its input and its output.
+        """
         super().__init__()
         self.weight, self.bias = convolution.weight, convolution.bias
         self._size = size
         (height, width), (up, left) = size, (convolution.kernel_size[0] // 2, convolution.kernel_size[1] // 2)
         rows, columns = torch.arange(height), torch.arange(width)
-        # For output pixel (i, j) and input pixel (k, l): the entry of the kernel that multiplies the input.
+        # For each output pixel (i, j) and input pixel (k, l), find the position in the kernel of the weight
+        # that connects them.
         down = (rows[None, :] - rows[:, None] + up)[:, None, :, None]
         along = (columns[None, :] - columns[:, None] + left)[None, :, None, :]
         self._taps = (down * convolution.kernel_size[1] + along).flatten()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute the maps of `images` `(batch, in_channels, *size)`."""
+        """Convolve the maps `images`, `(batch, in_channels, *size)`."""
         outs, ins = self.weight.shape[:2]
         pixels = self._size[0] * self._size[1]
         kernel = self.weight.permute(0, 2, 3, 1).reshape(outs, -1, ins)
@@ -112,7 +126,7 @@ class MapProduct(nn.Module):
 
 
 def _measure_maps(model: nn.Module, image_shape: torch.Size) -> dict[nn.Conv2d, tuple[int, int]]:
-    """Return height and width of every convolution's input."""
+    """Measure the height and width of every convolution's input, by a forward pass on a blank image."""
     sizes: dict[nn.Conv2d, tuple[int, int]] = {}
 
     def note(layer: nn.Module, given: tuple[Tensor], _output: object) -> None:
@@ -143,9 +157,10 @@ def _replace(module: nn.Module, sizes: Mapping[nn.Conv2d, tuple[int, int]]) -> n
 
 
 def _rectify_later(layers: Sequence[tuple[str, nn.Module]]) -> list[tuple[str, nn.Module]]:
-    """Move each ReLU behind the max pooling that follows it, where the maps are smaller.
+    """If max pooling follows a ReLU, swap the two layers. After the pooling, ReLU computes fewer pixels.
 
-    The maximum of rectified numbers is their rectified maximum. So numbers and gradients keep all their bits.
+    ReLU and maximum can be swapped: relu(max(a, b)) = max(relu(a), relu(b)). So all values and gradients stay
+    equal to the last bit.
     """
     moved = list(layers)
     for i, (first, second) in enumerate(pairwise(layers)):
@@ -155,7 +170,7 @@ def _rectify_later(layers: Sequence[tuple[str, nn.Module]]) -> list[tuple[str, n
 
 
 def _make_product(convolution: nn.Conv2d, size: tuple[int, int]) -> nn.Module | None:
-    """Make the product for a convolution on maps of this size. None if no product is faster."""
+    """Make the layer that replaces a convolution on maps of this size. None if no product is faster."""
     kernel = convolution.kernel_size
     keeps_size = convolution.padding == (kernel[0] // 2, kernel[1] // 2) and convolution.stride == (1, 1)
     if not keeps_size or convolution.dilation != (1, 1) or convolution.groups != 1:

@@ -1,4 +1,4 @@
-"""What all engines share: the epochs of a run, its running means, its evaluation and its record."""
+"""Code that all engines share: the state of a run across its epochs, its evaluation and its record."""
 
 import ctypes
 import math
@@ -21,17 +21,17 @@ from ablate.records.run_records import EpochPoint, Phase, RunRecord, Status
 from ablate.seeds import derive_seed, seeded_streams
 
 POINTS_PER_EPOCH = 5
-# Runs with the same seed share a split, so splits are cached. Computing a split takes 20 ms. In 20 ms, a
-# cohort trains on 100,000 examples.
+# Runs with the same seed have the same split, so splits are cached. Computing a split takes 20 ms. In this
+# time, a cohort trains on 100,000 examples.
 _split = lru_cache(maxsize=32)(split)
 
 
 class NotCovered(Exception):  # noqa: N818  # not an error: the torch loop engine trains the network instead
-    """An engine cannot train a network exactly as the torch loop does. The message is the reason."""
+    """An engine cannot train a network exactly as the torch loop does. The exception's text is the reason."""
 
 
 class Trainer(Protocol):
-    """A network with the engine that trains it."""
+    """A network and the engine that trains it."""
 
     name: str
     model: nn.Module
@@ -46,33 +46,36 @@ class Trainer(Protocol):
         """Set the running totals to zero."""
 
     def totals(self) -> Tensor:
-        """Return summed loss and number of correct predictions since the last reset, `(2,)`."""
+        """Return the summed loss and the number of correct predictions since the last reset, `(2,)`."""
 
     def predict(self, images: Tensor) -> Tensor:
-        """Compute class scores (logits) in evaluation mode, `(n, classes)`, without waiting for the device.
+        """Compute class scores (logits) in evaluation mode, `(n, classes)`.
 
-        The images are `(n, channels, height, width)`.
+        The images are `(n, channels, height, width)`. The call does not wait for the device.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a run that has ended leaves, besides its parameters."""
+    """The record and the predictions of a run that has ended."""
 
     record: RunRecord
     predictions: Predictions | None
-    """The predictions for the test images. None if the run is not confirmed, or did not end as complete."""
+    """The predictions for the test images. None if the run is not in phase confirm, or is not complete."""
 
 
 class Course:
-    """The state of one run across its epochs, for any engine: its examples, its results, and when it ends.
+    """The state of one run across its epochs, for any engine: its examples, its results, and its end.
 
-    If the loss is not finite after an epoch, the run ends as diverged. If the validation accuracy is below
-    the run's floor for that epoch, the run ends as pruned.
+    If the mean loss of an epoch is not finite, the run ends as diverged. If the validation accuracy after an
+    epoch is below the run's floor for this epoch, the run ends as pruned.
     """
 
     def __init__(self, run: Run, dataset: Dataset, *, validation: int) -> None:
-        """Prepare the run for its first epoch. Its seed decides which examples are for validation."""
+        """Prepare the run for its first epoch.
+
+        The run's seed decides which `validation` examples are for validation, unless the dataset fixes them.
+        """
         self.run = run
         self._classes = dataset.classes
         self.train_indices, self.validation_indices = _split(
@@ -86,23 +89,26 @@ class Course:
 
     @property
     def examples_per_epoch(self) -> int:
-        """How many examples an epoch trains on. With `drop_last`, a smaller last batch is left out."""
+        """The number of training examples in an epoch. With `drop_last`, a smaller last batch is left out."""
         return self.run.recipe.count_examples_per_epoch(len(self.train_indices))
 
     def list_rates(self, epoch: int) -> Sequence[float]:
-        """List the learning rates at the steps of an epoch. Empty if the rate never changes."""
+        """List the learning rate of each step of an epoch. Epoch 0 is the first epoch.
+
+        The list is empty if the learning rate never changes during the run.
+        """
         recipe = self.run.recipe
         steps = -(-self.examples_per_epoch // recipe.batch_size)
         return list_rates(recipe, epoch, steps) if is_scheduled(recipe) else ()
 
     def draw_order(self) -> Tensor:
-        """Draw a new order for the next epoch. Return the indices of the epoch's examples in this order."""
-        # The order is drawn on the CPU. So it is the same on every device.
+        """Draw a random order for the next epoch. Return the indices of its examples in this order."""
+        # The order is drawn on the CPU. So the order is the same on every device.
         order = torch.randperm(len(self.train_indices), generator=self._order)
         return self.train_indices[order[: self.examples_per_epoch]]
 
     def add_epoch(self, curve: Sequence[EpochPoint], seconds: float) -> None:
-        """Record one more epoch and the wall seconds of its steps."""
+        """Record one more epoch: its curve, and the wall time of its steps in seconds."""
         speed = self.examples_per_epoch / seconds
         whole = replace(curve[-1], train_seconds=seconds, examples_per_second=speed)
         self._points += [*curve[:-1], whole]
@@ -117,15 +123,15 @@ class Course:
     @property
     def wants_validation(self) -> bool:
         """Whether to evaluate on the validation images after this epoch."""
-        # Tuning needs only the last epoch. A search compares whole curves, and figures show the whole curves
-        # of confirmed runs.
+        # Tuning needs the validation accuracy only after the last epoch. A search compares whole curves.
+        # Figures show the whole curves of runs in phase confirm.
         looks = self.last or self.run.phase in (Phase.CONFIRM, Phase.SEARCH)
         return looks and len(self.validation_indices) > 0 and not self._diverged
 
     def add_validation(self, accuracy: float, scores: Tensor, labels: Tensor) -> None:
         """Record the validation accuracy after this epoch. After the last epoch, record all metrics, too.
 
-        The class scores are `(validation, classes)`, and the labels `(validation,)`.
+        The class scores are `(validation, classes)`, and the labels are `(validation,)`.
         """
         self._points[-1] = replace(self._points[-1], validation_accuracy=accuracy)
         if self.last:
@@ -140,15 +146,15 @@ class Course:
 
     @property
     def wants_test(self) -> bool:
-        """Whether to evaluate on the test images. Only a confirmed run does so, after its last epoch."""
+        """Whether to evaluate on the test images. Only runs in phase confirm do so, after the last epoch."""
         return self.last and self.run.phase == Phase.CONFIRM and not self._diverged
 
     def end(self, engine: str, scores: Tensor | None, test_labels: Tensor) -> Trained:
         """Make the record and the predictions of a run that has ended.
 
         Args:
-            engine: the name of the engine.
-            scores: the class scores of the test images, `(n, classes)`. None unless `wants_test`.
+            engine: the name of the engine that trained the run.
+            scores: the class scores of the test images, `(n, classes)`. None if `wants_test` is false.
             test_labels: the true classes of the test images, `(n,)`.
         """
         run, final, validated = self.run, self._points[-1], self._validated
@@ -195,8 +201,8 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> T
 def _evaluate(trainer: Trainer, seed: int, images: Tensor) -> Tensor:
     """Compute the class scores of the images, `(n, classes)`.
 
-    Random numbers that a network draws here are the same in every evaluation. They come from a stream of
-    their own, so they do not change the random numbers of training.
+    Evaluation has its own random stream, which restarts here. So a network draws the same random numbers in
+    every evaluation, and evaluations do not change the random numbers of training.
     """
     with seeded_streams(seed, "evaluation", images.device):
         return trainer.predict(images)
@@ -206,8 +212,8 @@ def settle_process(threads: int) -> None:
     """Set up this process for training: the number of threads, and an allocator that keeps freed memory.
 
     By default, glibc returns the memory of a step's activations to the operating system, and requests new
-    memory at the next step. When glibc keeps this memory, the median training speed of LeNet on one core
-    rises from 7.5 to 10.9 thousand examples/s (measured).
+    memory at the next step. With an allocator that keeps this memory, the median training speed of LeNet on
+    one core rises from 7.5 to 10.9 thousand examples/s (measured).
     """
     torch.set_num_threads(threads)
     settle_kernels()
@@ -220,7 +226,10 @@ def settle_process(threads: int) -> None:
 
 
 def list_marks(examples: int, batch_size: int) -> list[tuple[int, int]]:
-    """List when to read the running means in an epoch: after how many batches, and how many examples."""
+    """List the points of an epoch at which the running totals are read.
+
+    Each point is a pair: the number of batches, and the number of examples, since the start of the epoch.
+    """
     batches = -(-examples // batch_size)
     numbers = {round((i + 1) * batches / POINTS_PER_EPOCH) for i in range(POINTS_PER_EPOCH)} - {0}
     return [(number, min(number * batch_size, examples)) for number in sorted(numbers)]
@@ -229,10 +238,10 @@ def list_marks(examples: int, batch_size: int) -> list[tuple[int, int]]:
 def make_curve(
     epoch: int, read_at: Sequence[tuple[int, int]], totals: Sequence[Sequence[float]]
 ) -> list[EpochPoint]:
-    """Compute the mean loss and accuracy since the start of the epoch, at each mark in `read_at`.
+    """Compute the mean loss and accuracy since the start of the epoch, at each point in `read_at`.
 
-    `totals` has the summed loss and the number of correct predictions at each mark. Dive into Deep Learning
-    (D2L) plots the same means.
+    `read_at` is the result of `list_marks`. `totals` has the summed loss and the number of correct
+    predictions at each point. Dive into Deep Learning (D2L) plots the same means.
     """
     batches = read_at[-1][0]
     return [
@@ -242,7 +251,7 @@ def make_curve(
 
 
 def _train_epoch(trainer: Trainer, course: Course, order: Tensor) -> tuple[list[EpochPoint], float]:
-    """Train one epoch on the examples in `order`. Return the epoch's curve and its wall seconds."""
+    """Train one epoch on the examples in `order`. Return its curve and its wall time in seconds."""
     batch_size, rates = course.run.recipe.batch_size, course.list_rates(course.epochs)
     read_at = list_marks(len(order), batch_size)
     read_after = {number for number, _ in read_at}
@@ -255,14 +264,14 @@ def _train_epoch(trainer: Trainer, course: Course, order: Tensor) -> tuple[list[
         trainer.step(batch)
         if number in read_after:
             readings.append(trainer.totals())
-    # `tolist` waits for the device, once per epoch. All calls before it return while the device is working.
+    # `tolist` waits for the device, once per epoch. The steps above are only started on the device.
     values = torch.stack(readings).tolist()
     seconds = time.perf_counter() - started
     return make_curve(course.epochs, read_at, values), seconds
 
 
 def repeat_batches(examples: int, batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield shuffled full batches for timing, without end: indices `(batch_size,)` on the device."""
+    """Yield endless shuffled batches for timing, all of the same size: indices `(batch,)` on the device."""
     generator = torch.Generator().manual_seed(derive_seed(0, "timing order"))
     size = min(batch_size, examples)
     while True:

@@ -1,4 +1,4 @@
-"""Try a run before any training starts: steps on its first and its last batch, and evaluation."""
+"""Try a run before the study starts: one step for each batch size of the run, and an evaluation."""
 
 import functools
 import math
@@ -23,24 +23,24 @@ from ablate.torch_settings import keep_torch_settings
 
 
 def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, ...]) -> tuple[str, ...]:
-    """Train one step on a full batch and one on a batch as small as the epoch's last, and evaluate.
+    """Find out whether a run can train: make one step for each of its batch sizes, and evaluate.
 
-    All of this happens on the run's device. A user's network is built and trained twice with one seed, to
-    find out whether the seed determines its numbers. It is also built with another seed, to find out whether
-    the seed changes anything.
+    The steps are on a full batch, and on a batch of the size of the epoch's last batch. A user's network is
+    built and trained twice with one seed, to find out whether the seed determines its numbers. The network is
+    also built with another seed, to find out whether the seed changes anything.
 
     Args:
         run: the run to try.
-        dataset: images of the right shape on the device that will train: the real images where possible.
-        examples: how many examples an epoch has. This number determines the size of the last batch.
-        evaluated: how many images each evaluation has.
+        dataset: the run's data set, or random images of the same shape, on the device that will train.
+        examples: the number of examples in an epoch. This number determines the size of the last batch.
+        evaluated: the number of images in each evaluation of the run.
 
     Returns:
-        Sentences that warn about random numbers that are the same at every seed.
+        Warnings about random numbers that are the same at every seed, each one sentence.
 
     Raises:
-        ModelError: the run would fail. `keyword` names the key of the study at fault: `model`, or
-            `recipe.batch_size`.
+        ModelError: the run would fail. The error's `keyword` names the key of the study file to change, such
+            as `model` or `recipe.batch_size`.
     """
     device, model = dataset.images.device, run.arm.model
     if reason := explain_missing(run.recipe.precision, device):
@@ -63,7 +63,7 @@ def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, 
 
 
 def _try_training(run: Run, dataset: Dataset, examples: int) -> Attempt:
-    """Train one step on a batch of each size that the run has."""
+    """Build the run's network, and train one step on a batch of each size that the run has."""
     device, model = dataset.images.device, run.arm.model
     generator = torch.Generator().manual_seed(derive_seed(run.seed, "try-out"))
     order = torch.randperm(len(dataset.labels), generator=generator)
@@ -91,20 +91,23 @@ def _try_training(run: Run, dataset: Dataset, examples: int) -> Attempt:
 
 
 def _list_sizes(examples: int, batch_size: int) -> list[int]:
-    """List the different batch sizes of an epoch, beginning with the size of the first batch."""
+    """List the different batch sizes of an epoch. The size of the first batch comes first."""
     sizes = (min(batch_size, examples), examples % batch_size)
     return [size for size in dict.fromkeys(sizes) if size]
 
 
 def _check_output(model: str, classes: int, network: nn.Module, given: tuple[Tensor], output: Any) -> None:
-    """Require that a network returned logits for its images. This function is a forward hook."""
+    """Require that `output` has logits for the images in `given`. This function is a forward hook."""
     require_logits(model, output, len(given[0]), classes, training=network.training)
     if not network.training and not output.isfinite().all():
         raise ModelError("model", f"{model} gives NaN or infinity as logits in evaluation: correct its code")
 
 
 def _require_own_parameters(run: Run, first: nn.Module, second: nn.Module) -> None:
-    """Require that two networks of one arm share no parameter. Otherwise all runs would train one network."""
+    """Require that two networks of one arm have no parameter or buffer in common.
+
+    Otherwise, all runs would train one network.
+    """
     both = [{id(tensor) for tensor in (*one.parameters(), *one.buffers())} for one in (first, second)]
     if both[0] & both[1]:
         raise ModelError(

@@ -1,4 +1,4 @@
-"""Test whether a run's seed determines the numbers of a user's network, and whether it changes anything."""
+"""Test a user's network: does a run's seed determine all its numbers, and do seeds give different numbers?"""
 
 import functools
 from collections.abc import Iterator
@@ -18,14 +18,15 @@ from ablate.models.own_networks import CHECKED_IMAGES
 from ablate.seeds import read_streams, seeded_streams
 
 FURTHER_PASSES = 16
-"""The number of forward passes in each mode. Some networks draw random numbers only after several passes.
+"""The number of additional forward passes in training mode, and the same number in evaluation mode.
 
-For a LeNet, all these passes together take 25 ms of processor time.
+Some networks draw random numbers only after several passes. For a LeNet, all passes together take 25 ms of
+processor time.
 """
 
 
 class Attempt:
-    """A network that was just built for a run. This object records all logits that the network returns."""
+    """A network that was just built for a run, and all logits that this network returns."""
 
     def __init__(self, run: Run, trainer: LoopTrainer) -> None:
         """Copy the initial parameters, and start to record the logits of each pass."""
@@ -41,10 +42,11 @@ class Attempt:
 
 
 def pass_again(attempt: Attempt, dataset: Dataset, passes: int = FURTHER_PASSES) -> dict[str, bytes]:
-    """Pass two images through the network `passes` times in each mode, without training.
+    """Pass images through the network `passes` times in each mode, without changing its parameters.
 
     Returns:
-        The states of the global generators after the passes in training mode.
+        The states of the global random generators after the passes in training mode. Each key is the name of
+        the function that seeds the generator.
 
     Raises:
         ModelError: a pass failed.
@@ -65,13 +67,13 @@ def pass_again(attempt: Attempt, dataset: Dataset, passes: int = FURTHER_PASSES)
 
 
 def require_same_numbers(first: Attempt, again: Attempt, *, exact: bool) -> None:
-    """Require that two networks with the same seed are equal at the start and after equal steps and passes.
+    """Require that two networks with the same seed are equal at the start, in training and in evaluation.
 
-    If `exact` is false, the function compares only the initial parameters. This is for GPUs, where sums can
-    differ by rounding.
+    If `exact` is false, the function compares only the initial parameters. On a GPU, later numbers can differ
+    by rounding.
 
     Raises:
-        ModelError: a number differs.
+        ModelError: two numbers differ that should be equal.
     """
     name = _find_difference(first.start, again.start)
     when = "when it is built again"
@@ -90,7 +92,9 @@ def require_same_numbers(first: Attempt, again: Attempt, *, exact: bool) -> None
 
 
 def list_cautions(attempt: Attempt, dataset: Dataset) -> tuple[str, ...]:
-    """Write a sentence about each thing that looks random but does not depend on the seed.
+    """Write one warning for each kind of random numbers that do not depend on the seed.
+
+    The two kinds are the initial weights, and the numbers that the forward pass draws.
 
     Raises:
         ModelError: the network cannot be built or used with another seed.
@@ -115,7 +119,7 @@ def list_cautions(attempt: Attempt, dataset: Dataset) -> tuple[str, ...]:
 
 
 def _find_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> str | None:
-    """Find the name of the first tensor that differs. None if all are equal."""
+    """Find the name of the first tensor that differs. None if all tensors are equal."""
     if list(one) != list(other):
         return next((name for name in one if name not in other), "the order of its layers")
     return next((name for name in one if not _are_equal(one[name], other[name])), None)
@@ -127,16 +131,17 @@ def _are_equal(one: Tensor, other: Tensor) -> bool:
 
 
 def _start_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    """Whether all parameters that look random are equal.
+    """Whether all randomly initialised parameters of two networks are equal.
 
-    A tensor with one repeated value, such as a weight of batch norm, does not look random.
+    A parameter counts as randomly initialised if its values differ. The weights of batch norm, for example,
+    are all 1 at the start.
     """
     varied = set(_list_varied(one))
     return bool(varied) and list(one) == list(other) and all(_are_equal(one[k], other[k]) for k in varied)
 
 
 def _list_varied(tensors: dict[str, Tensor]) -> Iterator[str]:
-    """List the tensors that have at least two different values."""
+    """Yield the names of the tensors that have at least two different values."""
     for name, tensor in tensors.items():
         if tensor.numel() > 1 and bool((tensor != tensor.flatten()[0]).any()):
             yield name

@@ -28,29 +28,33 @@ from ablate.records.run_records import Phase, RunRecord, Status
 from ablate.torch_settings import keep_torch_settings
 
 MOST_RUNS_AT_ONCE = 512
-"""The most runs that are grouped into cohorts at once. They fill cohorts of about ten architectures."""
+"""The maximum number of runs that are grouped into cohorts at once: enough to fill cohorts of about ten
+architectures."""
 COHORT_PLACES = (8, 16, 32)
-"""The numbers of places that a new cohort can have, with one run in each place. There are few such numbers,
-because rounding errors depend on them. An empty place costs as much time as an occupied place."""
-# torch raises one of these exceptions if a cohort cannot be trained. The cohort's runs then train alone.
+"""The numbers of places that a new cohort can have. Each place is for one run.
+
+Rounding errors depend on the number of places, so there are only few such numbers. An empty place costs as
+much time as an occupied place.
+"""
+# If a cohort cannot be trained, torch raises one of these exceptions. The cohort's runs then train alone.
 UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, MemoryError)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """The conditions that all runs of a study share. They are small enough to send with each run."""
+    """The conditions that all runs of a study share. They are small, so they are sent with each run."""
 
     dataset: DatasetSpec
     data_root: Path | None
     validation: int
     device: str
     plugins: tuple[str, ...] = ()
-    """Packages whose code the study is allowed to use."""
+    """The packages whose code the study is allowed to use."""
     code: tuple[tuple[str, str], ...] = ()
-    """The models of users' own networks, each with the checksum of its Python files when the study began."""
+    """For each user's own network: its name as a model, and the checksum that its code had at the start."""
 
     def load(self, input_size: int | None) -> loading.Dataset:
-        """Load the data set onto the device, at the recipe's image size."""
+        """Load the data set onto the device. `input_size` is the recipe's image size; None: the original."""
         return loading.load(self.dataset, self.data_root, torch.device(self.device), input_size)
 
 
@@ -61,22 +65,22 @@ class Outcome:
     run: Run
     record: RunRecord
     checkpoint: bytes | None = None
-    """The parameters in torch.save's format, for an arm's first confirmed seed."""
+    """The parameters in torch.save's format. None unless the run is its arm's first confirm run."""
     predictions: bytes | None = None
-    """The predictions for the test images from `encode_predictions`, for complete confirmed runs."""
+    """The result of `encode_predictions` for the test images. None unless a confirm run is complete."""
     more_ready: bool = False
-    """Whether the workers yield another outcome at once. The two can then be recorded together."""
+    """Whether another outcome follows without waiting. Both outcomes can then be recorded together."""
 
 
 def mark_ready(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
-    """Yield outcomes that are ready at the same time, each but the last with `more_ready`."""
+    """Yield outcomes that are ready at the same time. All except the last get `more_ready=True`."""
     return (replace(one, more_ready=one is not outcomes[-1]) for one in outcomes)
 
 
 def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = None) -> Outcome:
-    """Train one run. An error inside the run is stored in its record.
+    """Train one run. An error inside the run is stored in the run's record.
 
-    `placed` is the data set at the recipe's image size, if the device already has this data set.
+    `placed` is the data set on the device, at the recipe's image size. None: load it.
     """
     code = dict(conditions.code).get(run.arm.model)
     imported = models.identify_code(run.arm.model) if code else None
@@ -85,7 +89,7 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
             run, f"the code of {run.arm.model} changed while the study ran: run the same command again"
         )
     try:
-        with keep_torch_settings():  # other runs follow in this process
+        with keep_torch_settings():  # a user's network must not change the settings of later runs
             dataset = placed or conditions.load(run.recipe.input_size)
             trainer = choose_trainer(run, dataset, dataset.images.device)
             trained = train(run, trainer, dataset, validation=conditions.validation)
@@ -101,7 +105,7 @@ def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = N
 def execute_group(
     runs: Sequence[Run], conditions: Conditions, placed: loading.Dataset | None = None
 ) -> Iterator[Outcome]:
-    """Train a group from `group_runs`: a single run, or several as a cohort."""
+    """Train a group of runs that `group_runs` made: a single run alone, or several runs as a cohort."""
     if len(runs) == 1:
         yield execute(runs[0], conditions, placed)
     else:
@@ -111,8 +115,8 @@ def execute_group(
 def group_runs(runs: Iterable[Run], conditions: Conditions) -> Iterator[list[Run]]:
     """Yield groups of runs that train together.
 
-    Without cohorts, each run is a group of its own, and is taken from `runs` only when it is about to begin.
-    With cohorts, up to MOST_RUNS_AT_ONCE runs are taken together.
+    If the device trains no cohorts, each run is a group of its own. A run is then taken from `runs` only when
+    it is about to begin. If the device trains cohorts, up to MOST_RUNS_AT_ONCE runs are taken together.
     """
     if not trains_in_cohorts(torch.device(conditions.device)):
         yield from ([run] for run in runs)
@@ -123,7 +127,7 @@ def group_runs(runs: Iterable[Run], conditions: Conditions) -> Iterator[list[Run
 
 
 def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
-    """Group runs that train together, in order. A run that no cohort supports is its own group."""
+    """Group the runs that can train in one cohort. A run that cannot train in a cohort is its own group."""
     covered: dict[str, bool] = {}
     by_kind: dict[str, list[Run]] = {}
     for number, run in enumerate(runs):
@@ -137,10 +141,12 @@ def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
 def _execute_together(
     runs: Sequence[Run], conditions: Conditions, placed: loading.Dataset | None = None
 ) -> Iterator[Outcome]:
-    """Train runs in the smallest cohort that has a place for each run, or else in the largest cohort.
+    """Train runs in a cohort. It has the smallest number of places that is enough for all runs.
 
-    If the device's memory is too small, the unfinished runs go on in a cohort with half as many places. If
-    the cohort fails in another way, each of its unfinished runs is trained alone.
+    If no number is enough, the cohort has the largest number, and runs wait for a free place.
+
+    If the device's memory is too small, the unfinished runs are trained again, in a cohort with half as many
+    places. If the cohort fails in another way, each of its unfinished runs is trained alone.
     """
     dataset = placed or conditions.load(runs[0].recipe.input_size)
     places = next((size for size in COHORT_PLACES if size >= len(runs)), COHORT_PLACES[-1])
@@ -157,7 +163,7 @@ def _execute_together(
             cause = f"trained alone, because its cohort of {places} failed: {format_error(error)}"
         else:
             return
-        # These lines are outside the except block. Inside, the traceback would keep the memory in use.
+        # Memory can be freed only outside the except block. Inside, the traceback keeps the tensors alive.
         if not lacks_memory:
             break
         free_unused(dataset.images.device)
@@ -178,7 +184,7 @@ def _make_outcome(run: Run, trained: Trained, state: Mapping[str, torch.Tensor])
 
 
 def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:
-    """Turn the parameters of an arm's first confirm run into bytes, by torch.save. None for other runs."""
+    """Encode the parameters by torch.save if this is the arm's first run in phase confirm. Otherwise None."""
     if run.phase != Phase.CONFIRM or run.seed != 0:
         return None
     buffer = io.BytesIO()
@@ -187,14 +193,15 @@ def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:
 
 
 def _lacks_memory(error: BaseException) -> bool:
-    """Whether the GPU or the CPU ran out of memory. On a CPU, torch raises a RuntimeError for this."""
+    """Whether the error says that the GPU or the CPU ran out of memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
+    # On a CPU, torch raises a RuntimeError when there is no memory.
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in format_error(error)
 
 
 def record_failure(run: Run, cause: str, status: Status = Status.FAILED) -> Outcome:
-    """Make the outcome of a run that gave no result."""
+    """Make the outcome of a run that failed. `cause` says why."""
     record = RunRecord(
         phase=run.phase,
         arm=run.arm.name,

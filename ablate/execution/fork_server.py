@@ -19,23 +19,28 @@ from typing import Any
 from ablate.errors import CHECKOUT
 
 PRELOADED = ["ablate.execution.workers", "sklearn.model_selection", "torch.fx.experimental.symbolic_shapes"]
-"""Modules that import slow packages: torch, and the packages for the image split and the meta device."""
+"""The modules that the fork server imports at its start.
+
+They import the packages that take long: torch, scikit-learn (for the image split), and a part of torch that
+the meta device needs.
+"""
 LONGEST_SOCKET_FOLDER = 60
-"""The most bytes in the path of the folder in which the socket's own folder is made."""
+"""The maximum length of the temporary folder's path in bytes. The socket lies in a folder inside."""
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 
 def prepare() -> None:
-    """Start the fork server if the platform has one. The server imports torch while this process works on.
+    """Start the fork server if the platform has one. While it imports torch, this process continues.
 
-    All workers inherit the server's environment. Variables that are set later do not reach the workers.
+    All workers inherit the server's environment. If an environment variable is set later, the workers do not
+    get it.
     """
-    # Use huge pages. With small pages, almost every image of a shuffled batch lies on a page of its own.
-    # Measured with LeNet: without huge pages, two of four processes trained 5 % slower than the other two;
-    # with huge pages, none of three processes was slower.
+    # Use huge pages. With small pages, almost every image of a shuffled batch lies on another page.
+    # Measured with LeNet: without huge pages, two of four processes trained 5 % slower than the other two.
+    # With huge pages, none of three processes was slower than the others.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     # Python hashes strings with a seed. A network can depend on hashes, for example through the order of a
-    # set. So the seed is always 0, even if the user has set another seed.
+    # set. So the hash seed is always 0, even if the user has set another.
     os.environ["PYTHONHASHSEED"] = "0"
     if HAS_FORK_SERVER and _make_socket_folder():
         multiprocessing.set_forkserver_preload(PRELOADED)
@@ -45,10 +50,10 @@ def prepare() -> None:
 
 @contextmanager
 def hide_main_module() -> Iterator[None]:
-    """Keep processes that start in this context from running the user's main script again.
+    """Prevent processes that start in this context from running the user's main script.
 
-    By default, multiprocessing imports the main script in each new process. Without the line
-    `if __name__ == "__main__":`, the script would then start the study again in each worker.
+    By default, multiprocessing imports the main script in each new process. If the script does not have the
+    line `if __name__ == "__main__":`, each worker would then start the study again.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -59,11 +64,11 @@ def hide_main_module() -> Iterator[None]:
 
 
 def choose_start_method() -> ForkServerContext | SpawnContext:
-    """Choose the start method for workers.
+    """Choose how to start workers: by the fork server if possible, otherwise by spawning.
 
-    A fork of this process would copy torch's thread pools in an unknown state. The fork server has imported
-    torch, but has computed nothing and has no thread pool. On platforms without a fork server, workers are
-    spawned. Each worker then imports torch itself, which takes seconds.
+    Workers are not forked from this process, because a fork would copy torch's thread pools in an unknown
+    state. The fork server has imported torch, but has computed nothing, so it has no thread pools. A spawned
+    worker imports torch itself, which takes seconds.
     """
     if HAS_FORK_SERVER and _make_socket_folder():
         return multiprocessing.get_context("forkserver")
@@ -72,9 +77,9 @@ def choose_start_method() -> ForkServerContext | SpawnContext:
 
 @cache
 def _make_socket_folder() -> bool:
-    """Make the folder for the server's socket. Return False if no usable folder has a short path.
+    """Make the folder for the server's socket. Return False if no temporary folder has a short enough path.
 
-    On some systems the path of a socket can have at most 103 bytes. Clusters can set TMPDIR to a longer path.
+    On some systems, the path of a socket can have at most 103 bytes. On some clusters, TMPDIR is longer.
     """
     usual = tempfile.gettempdir()
     for folder in (usual, "/tmp", "/var/tmp", "/dev/shm"):
@@ -93,10 +98,10 @@ def _make_socket_folder() -> bool:
 
 @contextmanager
 def _leave_out_current_folder() -> Iterator[None]:
-    """Keep Python processes that start in this context from importing modules of the current folder.
+    """Prevent Python processes that start in this context from importing modules of the current folder.
 
-    A file random.py in this folder would hide Python's own module. A clone of ablate that is not installed
-    can still be imported.
+    A file random.py in the current folder would hide Python's own module. The folder of ablate's clone is put
+    on PYTHONPATH, so that ablate can be imported even if it is not installed.
     """
     changed = {
         "PYTHONSAFEPATH": "1",
@@ -115,11 +120,13 @@ def _leave_out_current_folder() -> Iterator[None]:
 
 
 def _stop_server() -> None:
-    """Stop the fork server and wait for its end. Its workers' time then counts as this command's time.
+    """Stop the fork server, and wait for its end.
 
-    Otherwise `ablate bench` counts the workers' processor time as time of other programs. The server is
-    killed. Without the kill, a command that ends early would wait for seconds until the server has imported
-    torch. Python has no public function that stops the server.
+    After the wait, the workers' processor time counts as this command's time. Without the wait,
+    `ablate bench` would count it as the time of other programs.
+
+    The server is killed, because it could still be importing torch. A command that ends early would wait
+    seconds for the import. Python has no public function that stops the server.
     """
     server: Any = forkserver._forkserver
     if server._forkserver_pid is not None:
@@ -134,12 +141,12 @@ if HAS_FORK_SERVER:
 
 @contextmanager
 def ignore_interrupts() -> Iterator[None]:
-    """Let processes that start in this context ignore Ctrl-C and the closing of the terminal.
+    """Make processes that start in this context ignore Ctrl-C and the closing of the terminal.
 
-    A terminal sends these signals to every process of a command. Only the parent handles them.
+    A terminal sends the signals for both to every process of a command. Only the parent must handle them.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may change what a signal does
+        yield  # Python allows only the main thread to change signal handlers
         return
     numbers = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}

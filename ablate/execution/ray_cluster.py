@@ -37,27 +37,32 @@ from ablate.execution.workers import ATTEMPTS, CHECK_SECONDS, IDLE_CHECKS
 from ablate.models import own
 
 PATIENCE_SECONDS = 1.0
-"""The time between two checks for Ctrl-C while the cluster works."""
+"""The maximum time for which this process waits for the cluster without reacting to Ctrl-C."""
 CONNECT_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 600.0
-"""How long the timing phase waits until other tasks on this machine have ended."""
+"""The maximum time for which the timing phase waits until the cluster's other tasks on this machine end."""
 AHEAD = 2
-"""Tasks submitted per core or GPU. With two, a free core or GPU has its next task at once."""
+"""The number of tasks that are submitted for each core or GPU of the cluster.
+
+With two, a core or GPU that ends a task can begin the next one at once.
+"""
 ARRAYS = ("images", "labels", "test_images", "test_labels")
 
 
 class RayTasks:
-    """Submit a task for each run, or for each cohort on a GPU.
+    """Workers on a Ray cluster: one task for each run, or on a GPU one task for each cohort.
 
-    If the worker or node of a task dies, the task is repeated once. The cluster's object store holds the data
-    set. Each node reads the data set once from there, so nodes need no data files.
+    If the worker or node of a task dies, Ray repeats the task once.
+
+    The data set is put into the cluster's object store. Each node reads the data set once from there, so the
+    nodes need no data files.
     """
 
     def __init__(self, conditions: Conditions, address: str) -> None:
-        """Join the cluster at `auto`, `HOST:PORT` or, through Ray's client, `ray://HOST:PORT`.
+        """Join the cluster at `address`: `auto`, `HOST:PORT`, or `ray://HOST:PORT` for Ray's client.
 
         Raises:
-            AblateError: there is no such cluster.
+            AblateError: there is no cluster at this address.
         """
         self._conditions = conditions
         self._device = torch.device(conditions.device)
@@ -88,7 +93,7 @@ class RayTasks:
                     ended += ray.get(task)
                 except ray.exceptions.RayTaskError as error:
                     yield from ended
-                    # Errors inside a run are in the run's record. This error comes from the node itself.
+                    # An error inside a run is stored in the run's record. So this error comes from the node.
                     raise AblateError(f"--cluster: a node cannot work: {format_error(error.cause)}") from None
                 except ray.exceptions.RayError as error:
                     ended += (
@@ -103,7 +108,8 @@ class RayTasks:
         ray.shutdown()
 
     def _group(self, runs: Iterable[Run]) -> Iterator[list[Run]]:
-        # Submit one task per cohort. Otherwise one GPU would have to train all runs of an architecture.
+        # A group has all runs of one architecture. Split it into one task per cohort, so that several GPUs
+        # can train the group.
         most = COHORT_PLACES[-1]
         return (
             group[at : at + most]
@@ -112,12 +118,12 @@ class RayTasks:
         )
 
     def _count_tasks(self) -> int:
-        """Compute the number of tasks to keep submitted, from the present size of the cluster."""
+        """Compute how many tasks should be submitted at any time, from the cluster's present size."""
         wanted = "GPU" if is_accelerator(self._device) else "CPU"
         return AHEAD * max(1, int(ray.cluster_resources().get(wanted, 0)))
 
     def _place_dataset(self, input_size: int | None) -> Sequence[Any]:
-        """Put the data set's arrays in the object store. Return the data set as arguments for a task."""
+        """Put the data set's arrays into the object store. Return the data set as arguments for a task."""
         if input_size not in self._placed:
             dataset = self._conditions.load(input_size)
             arrays = [ray.put(getattr(dataset, name).cpu().numpy()) for name in ARRAYS]
@@ -129,8 +135,9 @@ class RayTasks:
 def reserve_machine(address: str) -> Iterator[None]:
     """Reserve all of the cluster's cores and GPUs on this machine while throughput is measured.
 
-    Running tasks have LONGEST_WAIT_SECONDS to end first. If a task takes longer, the timing blocks show the
-    disturbance. With `ray://` this machine is outside the cluster, so nothing is reserved.
+    The function first waits up to LONGEST_WAIT_SECONDS until running tasks end. If a task takes longer, its
+    timing blocks are marked as disturbed. With `ray://`, this machine is outside the cluster, so nothing is
+    reserved.
     """
     if address.startswith("ray://"):
         yield
@@ -156,13 +163,13 @@ class _Holder:
     """An idle actor that occupies cores and GPUs."""
 
     def holds(self) -> None:
-        """Return once the actor has its resources."""
+        """Return when the actor has its cores and GPUs. Ray calls an actor only then."""
 
 
 def _join(address: str) -> None:
     try:
         _try_to_connect(address)
-        # `log_to_driver` is off, because the output of workers would hide the progress display.
+        # `log_to_driver` is off, because the workers' output would overwrite the progress display.
         ray.init(address=address, namespace="ablate", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise AblateError(
@@ -172,7 +179,9 @@ def _join(address: str) -> None:
 
 
 def _try_to_connect(address: str) -> None:
-    """Check that a server listens. Without a server, Ray would try for minutes and then end this process.
+    """Check that a server listens at the address.
+
+    If there were no server, Ray would try to connect for minutes, and would then end this process.
 
     Raises:
         OSError: no server listens, or the address is invalid.
@@ -186,7 +195,10 @@ def _try_to_connect(address: str) -> None:
 
 @lru_cache(maxsize=1)
 def compute_code_version() -> str:
-    """Describe the versions of ablate's code and torch. They and a run's key determine the run's results."""
+    """Describe the versions of ablate's code and torch.
+
+    A run's results depend only on these versions and the run's key.
+    """
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(p for p in package.rglob("*") if p.suffix in (".py", ".cpp", ".h")):
@@ -204,16 +216,16 @@ def _serve(
     checksums: dict[str, str],
     *arrays: np.ndarray[Any, Any],
 ) -> list[Outcome]:
-    """Execute a task on a node."""
+    """Execute a task on a node of the cluster: a run, or the runs of a cohort."""
     if compute_code_version() != wanted:
         raise AblateError(
-            f"it has {compute_code_version()}, but the command has {wanted}: "
+            f"the node has {compute_code_version()}, but the command has {wanted}: "
             "install the same versions on every node"
         )
     settle_process(threads=1)
     own.allow(conditions.plugins)
     with warnings.catch_warnings():
-        # torch warns that the object store's memory is read-only. No code writes to a data set.
+        # torch warns that the arrays are read-only. Nothing writes to a data set, so the warning is ignored.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         images, labels, test_images, test_labels = map(torch.from_numpy, arrays)
     dataset = Dataset(
@@ -238,10 +250,10 @@ def _serve(
 
 
 def _end_if_stuck(thread: int, done: threading.Event, check_seconds: float, idle_checks: int) -> None:
-    """End this process if `thread` is idle for `idle_checks` checks, like a stuck local worker.
+    """End this process if `thread` uses no processor time during `idle_checks` checks.
 
-    Ray treats the ended process as a dead worker. The check reads only the thread's processor time, because
-    Ray's own threads use the process too.
+    Ray then treats the process as a dead worker. Only this thread's time is checked, because Ray's own
+    threads in the process always use some.
     """
     idle, used = 0, -1.0
     while not done.wait(check_seconds):

@@ -31,29 +31,38 @@ from ablate.models import own
 from ablate.timing import costs
 
 ATTEMPTS = 2
-"""A run counts as failed after this many attempts in which the worker died."""
+"""A run counts as failed if its worker died in this many attempts."""
 CHECK_SECONDS = 5.0
-"""The time between two checks of the workers. All time limits are numbers of checks."""
+"""The time between two checks of the workers. All time limits are counted in checks."""
 IDLE_CHECKS = 60
-"""A worker that does not use the processor during this many checks (five minutes) is stuck."""
+"""A worker counts as stuck if it uses no processor time during this many checks (five minutes)."""
 MOST_SLOWDOWN, LEAST_CHECKS = 100, 720
-"""A worker that uses the processor counts as stuck if two conditions hold. Its run has taken at least
-LEAST_CHECKS (one hour), and per FLOP at least MOST_SLOWDOWN times as long as the slowest complete run. Before
-any run is complete, there is no limit."""
+"""The limits for a worker that uses processor time. It counts as stuck if its run exceeds both limits.
+
+The run has lasted at least LEAST_CHECKS checks (one hour). Its time per FLOP is at least MOST_SLOWDOWN times
+that of the slowest complete run. Before any run is complete, no such worker counts as stuck.
+"""
 
 
 class Workers(Protocol):
-    """Execute runs, and yield their outcomes in the order in which they end."""
+    """Processes that execute runs."""
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
-        """Train all `runs`. Each run is taken only when it begins, because another host can take it first."""
+        """Train all `runs`, and yield their outcomes in the order in which the runs end.
+
+        Each run is taken from `runs` only when it is about to begin. Until then, another host that works on
+        the same study can take the run.
+        """
 
     def close(self) -> None:
-        """Stop at once, and abandon unfinished runs."""
+        """Stop at once. Unfinished runs give no outcome."""
 
 
 class ThisProcess:
-    """Trains in this process, one cohort after the other. A second process would not make a GPU faster."""
+    """Trains all runs in this process, one group after the other.
+
+    A second process would not make a GPU faster.
+    """
 
     def __init__(self, conditions: Conditions, threads: int) -> None:
         self._conditions = conditions
@@ -65,15 +74,17 @@ class ThisProcess:
             yield from execute_group(group, self._conditions)
 
     def close(self) -> None:
-        """There is nothing to stop."""
+        """Do nothing, because there is no other process to stop."""
 
 
 class LocalProcesses:
-    """Trains in long-lived processes with one thread each.
+    """Trains runs in long-lived worker processes with one thread each.
 
-    If a worker dies, its run is tried once more. If the parent dies, all workers end. Each worker has its own
-    pipe, so that no worker can hold a lock that another needs. The package pebble was tried and not used:
-    its workers share one pipe. When a worker was killed, the pool hung for over a minute and once broke.
+    If a worker dies, its run is tried once more. If the parent dies, all workers end.
+
+    Each worker has its own pipe, so that a killed worker cannot hold a lock that another worker needs. The
+    package pebble was tried and is not used, because its workers share one pipe. After a worker was killed,
+    pebble's pool hung for over a minute, and once it broke.
     """
 
     def __init__(self, conditions: Conditions, jobs: int) -> None:
@@ -82,7 +93,10 @@ class LocalProcesses:
         self._workers = [_Worker() for _ in range(jobs)]
         self._work = costs.Work(conditions.dataset.facts, conditions.validation)
         self._slowest: float | None = None
-        """Checks per FLOP of the slowest complete run; 0 if all runs ended before their first check."""
+        """The number of checks per FLOP of the slowest complete run.
+
+        None if no run is complete yet. 0 if all complete runs ended before their first check.
+        """
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
         waiting = ((run, 1) for run in runs)
@@ -132,7 +146,7 @@ class LocalProcesses:
             worker.close()
 
     def _most_checks(self, run: Run) -> float:
-        """Compute the number of checks after which a worker that still trains this run counts as stuck."""
+        """Compute after how many checks a worker that still trains this run counts as stuck."""
         if self._slowest is None:
             return math.inf
         return MOST_SLOWDOWN * self._slowest * self._work.count_flops(run)
@@ -147,15 +161,15 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         with fork_server.ignore_interrupts(), fork_server.hide_main_module():
             self.process.start()
-        theirs.close()  # so that the pipe closes when the worker ends
+        theirs.close()  # only the worker keeps this end of the pipe, so the pipe closes when the worker ends
         self.checks = 0
-        """The number of checks since the worker received its run."""
+        """The number of checks since the worker received its present run."""
         self._idle, self._used = 0, 0.0
         self._stopped = ""
 
     @property
     def end(self) -> str:
-        """Describe in words how the process ended."""
+        """Describe how the process ended, as the end of a sentence."""
         if self._stopped:
             return self._stopped
         code = self.process.exitcode
@@ -163,12 +177,14 @@ class _Worker:
         return f"with exit code {code}{', as when the system is out of memory' if killed else ''}"
 
     def check(self) -> None:
-        """Stop the worker if it has been idle too long. Call this every CHECK_SECONDS while it has a run.
+        """Stop the worker if it has been idle too long.
 
-        This method counts checks, not seconds. So time in which the parent was suspended does not count.
+        The parent calls this method every CHECK_SECONDS while the worker has a run. The method counts calls,
+        not seconds. So time during which the parent was suspended does not count.
         """
         self.checks += 1
-        with contextlib.suppress(psutil.NoSuchProcess):  # the worker died: its pipe will show that
+        # NoSuchProcess means that the worker has died. The parent then notices this at the worker's pipe.
+        with contextlib.suppress(psutil.NoSuchProcess):
             used = sum(psutil.Process(self.process.pid).cpu_times()[:2])
             self._idle = self._idle + 1 if used == self._used else 0
             self._used = used
@@ -176,7 +192,7 @@ class _Worker:
             self.stop(f"it had not used the processor for {self._idle * CHECK_SECONDS:,.0f} s")
 
     def stop(self, why: str) -> None:
-        """Kill the stuck worker. Its run is then treated like that of any dead worker."""
+        """Kill the worker because it is stuck. The parent then treats it like a worker that died."""
         self._stopped = f"stopped because {why}"
         self.process.kill()
 
@@ -188,12 +204,13 @@ class _Worker:
     def send(self, task: tuple[Run, Conditions]) -> None:
         """Send a run to the worker."""
         self.checks = self._idle = 0
-        with contextlib.suppress(OSError):  # the worker has died: reading its pipe will show that
+        # OSError means that the worker has died. The parent notices this at its next read from the pipe.
+        with contextlib.suppress(OSError):
             self.pipe.send(task)
 
 
 def open_workers(conditions: Conditions, jobs: int) -> Workers:
-    """Open local processes on a CPU. On a GPU, or if `ABLATE_ENGINE` selects cohorts, use this process."""
+    """Start local processes on a CPU. On a GPU, or if `ABLATE_ENGINE` is `cohort`, use this process."""
     device = torch.device(conditions.device)
     if not is_accelerator(device) and not trains_in_cohorts(device):
         return LocalProcesses(conditions, jobs)
@@ -201,7 +218,7 @@ def open_workers(conditions: Conditions, jobs: int) -> Workers:
 
 
 def _serve(pipe: connection.Connection) -> None:
-    """Train one run after the other in a worker, until the parent closes the pipe or dies."""
+    """Train one run after the other. A worker executes this function until the parent closes the pipe."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     settle_process(threads=1)
     while True:
@@ -214,7 +231,7 @@ def _serve(pipe: connection.Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """Wait for the parent's end, then end this process."""
+    """Wait until the parent process ends, and then end this process."""
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

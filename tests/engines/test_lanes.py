@@ -385,9 +385,9 @@ def network(*first: nn.Module) -> nn.Sequential:
         (network(nn.Conv2d(1, 4, 3), nn.AvgPool2d(2, divisor_override=3)), "divisor_override"),
         (
             network(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU()),
-            "not support ReLU, or not in this position",
+            "not support ReLU in this position of the network",
         ),
-        (network(nn.Conv2d(1, 4, 3), nn.Dropout()), "not support Dropout, or not in this position"),
+        (network(nn.Conv2d(1, 4, 3), nn.Dropout()), "not support Dropout in this position of the network"),
         (network(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(2)), "adaptive pooling only to a single pixel"),
         (nn.Sequential(nn.Conv2d(1, 4, 3)), "must end with a flat vector of logits"),
         (nn.Sequential(nn.Flatten(0), nn.Linear(4, 10)), "Flatten only for whole examples"),

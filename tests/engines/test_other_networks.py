@@ -90,8 +90,12 @@ def test_lanes_train_what_they_cover_like_the_loop(model: str, keywords: dict[st
 @pytest.mark.parametrize(
     ("model", "keywords", "reason"),
     [
-        ("alexnet", {"head": "global_average"}, "it does not support Dropout, or not in this position"),
-        ("nin", {}, "it does not support Dropout, or not in this position"),
+        (
+            "alexnet",
+            {"head": "global_average"},
+            "it does not support Dropout in this position of the network",
+        ),
+        ("nin", {}, "it does not support Dropout in this position of the network"),
         ("googlenet", {}, "it does not support padding, dilation, ceil_mode or divisor_override in pooling"),
     ],
 )
