@@ -1,4 +1,4 @@
-"""Figures. For each figure, one pure function makes the data, and another function only draws the data."""
+"""Figures. Each figure has one pure function that makes its data, and another one that only draws them."""
 
 import logging
 import os

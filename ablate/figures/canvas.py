@@ -25,20 +25,20 @@ DARK = "0.25"
 """The colour of marks and lines that do not belong to an arm."""
 LABEL_WIDTH = 28
 LINES_INSIDE = 5
-"""A legend with more lines of text than this is drawn at the right of its panel."""
+"""A legend with more lines of text than this stands to the right of its panel, not inside it."""
 MOST_ARMS = 14
-"""A figure with more arms has no legend, and the labels below its axis are vertical."""
+"""A figure with more arms than this has no legend, and the labels below its axis are vertical."""
 MARKERS = ["o", "s", "D", "^", "v", "P", "X", "<", ">", "*"]
 """The shapes of the arms' marks. They tell arms apart in a print without colours."""
 ROUND_STEPS = [1, 2, 5, 10]
 MOST_LEVEL = 4
-"""A figure with more arms has tilted labels below its axis."""
+"""A figure with more arms than this has tilted labels below its axis."""
 LETTER = 0.078
 """The width of one letter of a label, in inches."""
 LINE_HEIGHT = 0.17
 """The height of one line of a label, in inches."""
 MOST_UPRIGHT = 100
-"""An axis with more labels shows only every second label, or every third, and so on."""
+"""An axis with more labels than this shows only every second label, or every third, and so on."""
 STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "savefig.dpi": 160,
@@ -64,7 +64,7 @@ class ArmStyle:
 
 
 Styles = Mapping[str, ArmStyle]
-"""The style of every arm of a study, by the arm's own name, in the study's order."""
+"""Maps the name of every arm in the tables to the arm's style, in the study's order."""
 
 
 def make_styles(names: Mapping[str, str]) -> Styles:
@@ -90,10 +90,10 @@ def list_diverging_colours(steps: int) -> list[str]:
 
 
 class Drawing(Figure):
-    """A figure that a notebook shows, also without pyplot."""
+    """A figure that a notebook can show without pyplot."""
 
     def _repr_png_(self) -> bytes:
-        """Render the figure for a notebook. Its layout stays as it is."""
+        """Render the figure as a PNG for a notebook, without changing its layout."""
         png = io.BytesIO()
         self.savefig(png, format="png", dpi=STYLE["savefig.dpi"], facecolor="white")
         return png.getvalue()
@@ -112,7 +112,7 @@ def create_panels(count: int, height: float = 4.0, *, width: float = 4.6) -> tup
 
 
 def create_grid(count: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """Create an empty figure with `count` panels in rows. Sizes are for one panel, in inches."""
+    """Create an empty figure with `count` panels, `columns` in a row. Sizes are for one panel, in inches."""
     rows = -(-count // columns)
     figure = Drawing(figsize=(width * columns, height * rows), layout="constrained")
     return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
@@ -132,8 +132,8 @@ def render(figure: Figure) -> tuple[bytes, bytes]:
 
 
 def _render_png(figure: Figure) -> bytes:
-    # With at most 256 colours, the figures of the published reports take 3.0 MB instead of 8.4 MB, and look
-    # the same. Every report.html contains a second copy of its figures.
+    # With at most 256 colours, the figures of the published reports look the same, but take 3.0 MB instead of
+    # 8.4 MB. Their size counts twice, because every report.html contains a second copy of its figures.
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
@@ -165,7 +165,7 @@ def draw_mean_lines(axes: Axes, data: pd.DataFrame, x: str, y: str, styles: Styl
 def draw_legend(axes: Axes) -> None:
     """Draw the panel's legend, unless it has only one entry, or so many that they would hide the figure."""
     handles, labels = axes.get_legend_handles_labels()
-    if 1 < len(labels) <= MOST_ARMS + 1:  # disturbed timing blocks can have one further entry
+    if 1 < len(labels) <= MOST_ARMS + 1:  # one further entry can explain the marks of disturbed blocks
         entries = [wrap_label(entry) for entry in labels]
         lines = sum(entry.count("\n") + 1 for entry in entries)
         beside: dict[str, Any] = (
@@ -190,7 +190,7 @@ def wrap_label(text: object, width: int = LABEL_WIDTH, *, most_lines: int | None
 
 
 def escape_dollars(text: str) -> str:
-    """Escape dollar signs, which begin a formula in matplotlib. The text keeps its lines."""
+    """Escape dollar signs, which begin a formula in matplotlib. The text is not broken into lines."""
     return text.replace("$", r"\$")
 
 
@@ -202,7 +202,7 @@ def label_column(name: str) -> str:
 def set_arm_ticks(axes: Axes, names: Sequence[str], width: float) -> None:
     """Write the names at the places 0, 1, 2, … of the horizontal axis.
 
-    If there are few names and they fit, they are level. More names are tilted, and very many are vertical.
+    A few names that fit are level. Otherwise names are tilted, and very many names are vertical.
     `width` is the width of the figure in inches.
     """
     if len(names) > MOST_ARMS:
@@ -239,7 +239,7 @@ class _Percentages(PercentFormatter):
 
 
 def format_accuracy_axis(axes: Axes) -> None:
-    """Write the vertical axis in per cent. The axis ends near 0 and 1, even if an interval is wider."""
+    """Label the vertical axis in per cent. It ends near 0 and 1, even if an interval reaches further."""
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -0.02), min(high, 1.02))
     axes.yaxis.set_major_locator(MaxNLocator(9, steps=ROUND_STEPS))
@@ -255,6 +255,6 @@ NUMBERS = FuncFormatter(format_number)
 
 
 def widen_limits(limits: tuple[float, float], span: float) -> tuple[float, float]:
-    """Move the limits of an axis apart evenly until they span at least `span`."""
+    """Move both limits of an axis outwards by the same amount, until they are at least `span` apart."""
     missing = max(0.0, span - (limits[1] - limits[0])) / 2
     return limits[0] - missing, limits[1] + missing

@@ -25,7 +25,7 @@ from ablate.study.spec import StudySpec
 VALUE_PALETTE = "dark:#5A9_r"
 """The colours of a factor's values. Arms have other colours."""
 CONTRAST_WIDTH, AXIS_WIDTH = 32, 50
-"""The most letters in one line of a comparison's label, and in one line of the label below an axis."""
+"""The maximum number of letters in a line of a comparison's label, and of the label below an axis."""
 
 
 def draw_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:

@@ -26,13 +26,13 @@ from ablate.records.run_records import Status
 from ablate.study.spec import StudySpec
 
 LEAST_SHARE = 0.1
-"""The throughput axis spans at least this share of the median, so that a difference of 0.1 % looks small."""
+"""The throughput axis spans at least this share of the median throughput, so that 0.1 % looks small."""
 INTERVALS_ACROSS = 3.0
 """The throughput axis is at least this many times as wide as the widest throughput interval."""
 
 
 def draw_accuracy_throughput(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw every arm's accuracy over its throughput, with both intervals. A line is the Pareto front."""
+    """Draw every arm's accuracy over its throughput, with both intervals. A grey line is the Pareto front."""
     figure, axes = create_panel()
     front = data[data["pareto"].fillna(value=False).astype(bool)].sort_values("examples_per_second")
     axes.plot(
@@ -70,7 +70,7 @@ def draw_accuracy_throughput(data: pd.DataFrame, study: StudySpec, styles: Style
 
 
 def _least_span(data: pd.DataFrame) -> float:
-    """Compute how much throughput the axis must span at least. On a shorter axis, noise would look large."""
+    """Compute the smallest span of the throughput axis. On a shorter axis, noise would look large."""
     widest = (data["examples_per_second_ci_high"] - data["examples_per_second_ci_low"]).max()
     least = LEAST_SHARE * float(data["examples_per_second"].median())
     return least if pd.isna(widest) else max(least, INTERVALS_ACROSS * float(widest))

@@ -23,7 +23,7 @@ from ablate.study.spec import StudySpec
 MARGIN = 0.1
 """The empty border of a figure, in inches. All lengths below are in inches, too."""
 LINE, HEADING = 0.17, 0.3
-"""The heights of a line of small letters and of a band's heading."""
+"""The heights of a line in the small font, and of a band's heading."""
 BAR, BAR_ROOM = 0.13, 0.75
 """The width of a colour scale, and the width of its numbers and label."""
 IMAGE, MAPS = 1.2, 2.7
@@ -33,11 +33,13 @@ TILE, TILE_GAP = 0.85, 0.07
 STRIP = 2.6
 """The width of all examples of a confused pair, side by side."""
 LETTER, WIDE_LETTER = 0.075, 0.115
-"""The largest width of a small letter, and of a capital letter. Most letters are narrower."""
+"""The largest widths of lower-case and upper-case letters in the small font. Most are narrower."""
 CLASSES_WITH_COUNTS = 12
+"""A confusion matrix with more classes than this has no numbers in its cells."""
 MOST_NAMES = 30
-"""Axes with more classes name only every second class, or every third, and so on."""
+"""An axis with more classes than this names only every second class, or every third, and so on."""
 NAME_LETTERS, HEADING_LETTERS = 16, 95
+"""The maximum number of letters in the name of a class, and in the heading of a band."""
 SIDE_BY_SIDE = 2
 """The number of input images whose maps stand in one row."""
 
@@ -52,7 +54,8 @@ class _Sheet:
     def add_axes(self, left: float, top: float, width: float, height: float, *, bare: bool = True) -> Axes:
         """Add a panel. A `bare` panel has no axis lines and no numbers."""
         share = (left / self._width, 1 - (top + height) / self._height)
-        # With a grid, matplotlib makes the ticks here, even for a bare panel. That takes half of the time.
+        # With a grid, matplotlib makes the ticks here, even for a bare panel. That takes half of the
+        # time.
         with mpl.rc_context({"axes.grid": False}):
             axes = self.figure.add_axes((*share, width / self._width, height / self._height))
         axes.set_anchor("NW")
@@ -66,7 +69,7 @@ class _Sheet:
         self.figure.text(*place, text, **{"va": "top", "ha": "left", **options})
 
     def add_scale(self, left: float, top: float, height: float, drawn: Any, told: str) -> Any:
-        """Add the colour scale of a drawn picture."""
+        """Add the colour scale of the picture `drawn`, with the label `told`."""
         bar = self.figure.colorbar(drawn, cax=self.add_axes(left, top, BAR, height, bare=False))
         bar.set_label(told, fontsize=8)
         bar.ax.tick_params(labelsize=7)
@@ -156,7 +159,7 @@ def draw_confused_pairs(data: pd.DataFrame, study: StudySpec, styles: Styles) ->
 
 
 def draw_activations(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw a band for each arm, with an image of each class and its maps. A band shares one colour scale."""
+    """Draw a band for each arm, with an image of each class and its maps, all in one colour scale."""
     inputs = list(dict.fromkeys(data["label"]))
     parts = [inputs[at : at + SIDE_BY_SIDE] for at in range(0, len(inputs), SIDE_BY_SIDE)]
     bands = []
@@ -262,7 +265,7 @@ def _count_shown(row: pd.Series) -> str:
 
 
 def _estimate_length(name: str) -> float:
-    """Estimate how many inches a name in small letters takes at most."""
+    """Estimate the largest width of a name in the small font, in inches."""
     return sum(WIDE_LETTER if c.isupper() or east_asian_width(c) in "WF" else LETTER for c in name)
 
 

@@ -57,8 +57,9 @@ def _describe_confused_pairs(views: Views) -> FigureKind:
         name="confused_pairs",
         title="The pairs of classes confused most often",
         caption=join_sentences(
-            "The pairs of true and predicted class that each arm confuses most often, the most frequent pair "
-            "at the top. Each pair has the number of its test images, and shows the first of these images.",
+            "Each arm's most frequent errors: pairs of a true class and a wrongly predicted class, the most "
+            "frequent pair at the top. A number counts the test images of a pair. The first of these images "
+            "are shown below it.",
             panels.explain_left_out(
                 views,
                 lambda view: bool(view.confused),
@@ -79,8 +80,9 @@ def _describe_activations(views: Views, layer: str) -> FigureKind:
         title=f"Activation maps of {name} for {_list_inputs(views)}",
         caption=join_sentences(
             "For each class, the left picture is the test image nearest to the class's mean image. Beside it "
-            f"are the output maps of the layer{', after its activation function' if numbered else ''}. A map "
-            "shows where in the image its feature was found. All classes of an arm share one colour scale.",
+            f"are the output maps of this layer{', after its activation function' if numbered else ''}. A "
+            "map shows where in the image its feature was found. All classes of an arm share one colour "
+            "scale.",
             panels.explain_left_out(views, partial(_has_maps, layer), "has no such layer", elsewhere=COMMAND),
         ),
         data=_return(panels.tabulate_activations(views, layer)),
@@ -119,5 +121,5 @@ def _return(data: pd.DataFrame) -> Callable[[StudySpec, Tables], pd.DataFrame]:
 
 
 def _replace_signs(layer: str) -> str:
-    """Replace characters that are unsafe in a file name. A foreign folder could name a layer `../x`."""
+    """Replace characters that are unsafe in a file name. A copied report could name a layer `../x`."""
     return re.sub(r"[^A-Za-z0-9]+", "-", layer)

@@ -26,7 +26,7 @@ WITHOUT_INTERVAL = {
     Verdict.UNSTABLE: "because some of the runs did not train",
     Verdict.NOT_TRAINED: "because an arm is no better than guessing",
 }
-"""Why a comparison has no interval, by verdict. Preliminary reports use these texts too."""
+"""Maps a verdict to the reason why its comparison has no interval. Preliminary reports use it, too."""
 TOO_FEW_PAIRS = "because fewer than two pairs of runs are complete"
 NO_RUN = "because none of their runs is complete"
 NOT_TIMED = "because their throughput was not measured"
@@ -98,7 +98,7 @@ def list_interactions_without_mean(study: StudySpec, tables: Tables) -> Iterator
 
 
 def list_arms_without_mark(study: StudySpec, tables: Tables) -> Iterator[str]:
-    """Say which arms have no mean accuracy or no throughput, and name the Pareto front if no legend does."""
+    """Say which arms have no mark. If there is no legend, also list the arms on the Pareto front."""
     arms = tables["arms"]
     yield from explain_missing_legend(study, tables)
     if len(arms) > MOST_ARMS:

@@ -1,8 +1,8 @@
 """The data of the figures of trained networks: one pure function for each figure.
 
 A picture is an array `(height, width)` of values, or `(height, width, 3)` of colours from 0 to 1. Some
-figures join several pictures into one, in rows with gaps. A gap is NaN, or white between colours. Other
-figures have a stack of pictures, `(n, …)`, and draw each picture by itself.
+figures join several pictures into one, in rows with gaps. A gap is NaN in pictures of values, and white in
+pictures of colours. Other figures have a stack of pictures, `(n, …)`, and draw each picture by itself.
 """
 
 import math
@@ -21,7 +21,10 @@ GAP_SHARE = 0.07
 
 
 def tabulate_confusion(views: Views, tables: Tables) -> pd.DataFrame:
-    """For the first arms, tabulate true class, predicted class, images, and their share of the true class."""
+    """Tabulate arm, true class, predicted class, number of images, and their share of the true class.
+
+    Only the first `MOST_ARMS` arms have rows.
+    """
     if "confusion" not in tables:
         return pd.DataFrame()
     counts = tables["confusion"].astype({"arm": str, "images": int})
@@ -34,9 +37,9 @@ def tabulate_confusion(views: Views, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_confused_pairs(views: Views) -> pd.DataFrame:
-    """Tabulate arm, rank from 0, true class, predicted class, number of images, and joined examples.
+    """Tabulate arm, rank from 0, true class, predicted class, number of images, and the joined examples.
 
-    Only the first arms have rows.
+    Only the first `MOST_ARMS` arms have rows.
     """
     rows = [
         {
@@ -54,7 +57,10 @@ def tabulate_confused_pairs(views: Views) -> pd.DataFrame:
 
 
 def tabulate_activations(views: Views, layer: str) -> pd.DataFrame:
-    """Tabulate arm, the layer's module, class, image, maps, and the ends of the arm's colour scale."""
+    """Tabulate arm, the layer's module, class, image, joined maps, and the ends of the arm's colour scale.
+
+    Only the first `MOST_ARMS` arms have rows.
+    """
     rows = []
     seen = [(view, found) for view in views.arms for found in view.layers if found.asked == layer]
     for view, found in seen[:MOST_ARMS]:
@@ -82,7 +88,7 @@ def tabulate_activations(views: Views, layer: str) -> pd.DataFrame:
 def tabulate_filters(views: Views) -> pd.DataFrame:
     """Tabulate for each arm a row of filters, then a row of responses to each class's image.
 
-    A row has arm, module and a stack of pictures. A row of responses also has the image.
+    Each row has the arm, the module and a stack of pictures. A row of responses also has the image.
     """
     rows = []
     seen = [(view, view.filters) for view in views.arms if view.filters is not None]
@@ -122,7 +128,11 @@ def list_layers(views: Views) -> list[str]:
 def explain_left_out(
     views: Views, shows: Callable[[View], bool], otherwise: str, *, elsewhere: str
 ) -> list[str]:
-    """Say which arms a figure leaves out: those with nothing to show, and those for which it has no room."""
+    """Say which arms a figure leaves out: those with nothing to show, and those for which it has no room.
+
+    `shows` says whether an arm has something to show. If not, a sentence such as `ARM has no such layer` says
+    so, in which `otherwise` is the part after the arm's name. `elsewhere` says where all arms can be seen.
+    """
     told = [f"{view.remark or f'{view.arm} {otherwise}'}." for view in views.arms if not shows(view)]
     count = sum(map(shows, views.arms))
     if count > MOST_ARMS:
@@ -131,7 +141,7 @@ def explain_left_out(
 
 
 def join_pictures(pictures: Array, *, columns: int) -> Array:
-    """Join pictures `(n, height, width)` or `(n, height, width, 3)` into one, `columns` in a row."""
+    """Join pictures `(n, height, width)` or `(n, height, width, 3)` into one, with `columns` in a row."""
     count, height, width = pictures.shape[:3]
     rows, gap = math.ceil(count / columns), max(1, round(GAP_SHARE * width))
     empty = 1.0 if pictures.ndim == 4 else np.nan
@@ -153,7 +163,7 @@ def _make_shades(images: Array) -> Array:
 
 
 def _find_scale(maps: Array) -> tuple[float, float]:
-    """Find the ends of the colour scale: the extremes, or equal ends around zero if a value is negative."""
+    """Find the ends of the colour scale: the extremes; with negative values, ± the largest absolute value."""
     low, high = float(maps.min()), float(maps.max())
     return (-_find_reach(maps), _find_reach(maps)) if low < 0 else (low, max(high, low + 1e-6))
 

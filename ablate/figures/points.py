@@ -16,6 +16,7 @@ from ablate.stats.tried_values import tabulate_tried_values
 from ablate.study.spec import StudySpec
 
 Tables = Mapping[str, pd.DataFrame]
+"""Maps the names of a report's tables to the tables."""
 MOST_TOGETHER = 6
 """At most this many comparisons by epoch share one panel. More bands could not be told apart."""
 MOST_BY_EPOCH = 12
@@ -28,7 +29,9 @@ def read_names(study: StudySpec, tables: Tables) -> ArmNames:
 
 
 def tabulate_differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate each comparison with an interval: arm, label, difference and interval in percentage points.
+    """Tabulate arm, label, difference and interval of every comparison that has an interval.
+
+    Differences of shares, such as accuracies, are in percentage points.
 
     If all arms are compared with the baseline, the column `beside` has the baseline's name. Otherwise
     `beside` is empty, and each label names what the arm is compared with.
@@ -44,8 +47,8 @@ def tabulate_differences_by_epoch(study: StudySpec, tables: Tables) -> pd.DataFr
     """Tabulate each comparison's difference and interval after each epoch, in percentage points.
 
     `label` and `beside` are those of `tabulate_differences`. If there are more than `MOST_BY_EPOCH`
-    comparisons, the result keeps those whose difference changed most in the last third of the epochs. It is
-    empty if no arm was trained for more than one epoch.
+    comparisons, the result keeps those whose difference changed most in the last third of the epochs. The
+    result is empty if no arm was trained for more than one epoch.
     """
     table = tables.get("differences_by_epoch", pd.DataFrame(columns=["epoch", "ci_low"]))
     curves = table.dropna(subset=["ci_low"])
@@ -100,7 +103,7 @@ def tabulate_training_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_accuracy_throughput(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate throughput and accuracy by arm, with intervals, and whether the arm is on the Pareto front."""
+    """Tabulate each arm's throughput and accuracy with intervals, and its place on the Pareto front."""
     arms = tables["arms"]
     columns = [
         "arm",
@@ -196,8 +199,8 @@ def tabulate_interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
 def tabulate_path(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Tabulate arm, accuracy, the difference from the previous arm, and the interval of this difference.
 
-    The interval is shifted so that it surrounds the accuracy. An arm whose runs did not train has a row
-    without numbers.
+    The interval is moved up or down, so that it surrounds the arm's accuracy. An arm whose runs did not train
+    has a row without numbers.
     """
     if "path" not in tables:
         return pd.DataFrame()
@@ -235,7 +238,7 @@ def tabulate_candidates(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_importance(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate factor, evaluator, and the share of importance that the evaluator gives the factor."""
+    """Tabulate factor, evaluator, and the share of the variation that the evaluator gives to the factor."""
     if "importance" not in tables or tables["importance"].empty:
         return pd.DataFrame()
     names = {"ped_anova": "PED-ANOVA", "fanova": "fANOVA"}
@@ -246,7 +249,7 @@ def tabulate_importance(study: StudySpec, tables: Tables) -> pd.DataFrame:
 def label_comparisons(
     compared: pd.DataFrame, study: StudySpec, tables: Tables, *, metric: str | None = None
 ) -> pd.DataFrame:
-    """Add the columns `label` and `beside`, and turn shares into percentage points.
+    """Add the columns `label` and `beside` to comparisons, and turn shares into percentage points.
 
     `metric` is the metric of the differences. By default, it is the metric on which the verdicts rest.
     """

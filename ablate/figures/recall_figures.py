@@ -25,13 +25,13 @@ MOST_CLASSES = 20
 MOST_PANELS = 6
 """The figure shows at most this many comparisons, each in a panel of its own."""
 CLASS_LETTERS, TITLE_LETTERS, LABEL_LETTERS = 20, 28, 36
-"""The most letters in one line of a class's name, a panel's title, and the label of the horizontal axis."""
+"""The maximum number of letters in a line of a class's name, a panel's title, and the axis label."""
 
 
 def tabulate_recall_differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Tabulate each comparison's difference in recall and its interval by class, in percentage points.
 
-    The column `label` names the comparison, and the column `class` names the class. `beside` is the column of
+    The column `label` names the comparison, and the column `class` names the class. `beside` is that of
     `tabulate_differences`. If there are too many comparisons or classes to draw, the result keeps those with
     the largest differences. All comparisons keep the same classes, sorted by their largest difference.
     """
@@ -74,7 +74,7 @@ def draw_recall_differences(data: pd.DataFrame, study: StudySpec, styles: Styles
         axes.axvline(0, color=NEUTRAL, linewidth=1)
         axes.hlines(here["place"], here["ci_low"], here["ci_high"], color=colour, linewidth=2)
         axes.plot(here["difference"], here["place"], "o", color=colour, markersize=5)
-        axes.set_yticks(range(rows), labels if panel % 2 == 0 else [""] * rows)  # panels stand in pairs
+        axes.set_yticks(range(rows), labels if panel % 2 == 0 else [""] * rows)  # two panels a row
         axes.set_ylim(rows - 0.4, -0.6)
         axes.grid(visible=False)
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=ROUND_STEPS))

@@ -84,8 +84,8 @@ FIGURES = (
         name="paired_seeds",
         title="Test result of every seed in every arm",
         caption="A grey line joins the runs of one seed. These runs share the training and validation split, "
-        "the order of the examples, and the starting values of equal parameters. A dark bar is an "
-        "arm's mean. An arm has no bar if some of its runs did not train.",
+        "the order of the examples, and the starting values of the parameters that all arms have. A dark bar "
+        "is an arm's mean. An arm has no bar if some of its runs did not train.",
         data=points.tabulate_paired_seeds,
         draw=draw_paired_seeds,
         notes=notes.list_runs_without_accuracy,
@@ -116,7 +116,7 @@ FIGURES = (
         title="Test accuracy step by step from the baseline",
         caption="Each dot is an arm that has one change more than the arm before it. The number is the "
         "difference between these two arms in percentage points, and the bar is its confidence interval. "
-        "Both are missing where a run of either arm did not train.",
+        "Number and bar are missing if a run of either arm did not train.",
         data=points.tabulate_path,
         draw=draw_path,
     ),
@@ -133,8 +133,8 @@ FIGURES = (
     FigureKind(
         name="importance",
         title="Screening: how much each factor mattered in the search",
-        caption="Two estimates of how strongly validation accuracy depends on each factor, as the factor's "
-        "share of the whole. PED-ANOVA uses the best tenth of the candidates. fANOVA uses all candidates "
+        caption="A bar is a factor's share of the variation in validation accuracy, by one of two estimates. "
+        "PED-ANOVA uses the best tenth of the candidates. fANOVA uses all candidates "
         "that were not stopped early. The estimates suggest which factors to test; they are not tests "
         "themselves.",
         data=points.tabulate_importance,
@@ -184,8 +184,8 @@ FIGURES = (
         caption="A line is the mean difference between two arms on the validation images, paired by seed. "
         "Its band is the confidence interval for each epoch by itself. The grey band is the margin. If a "
         "line is still rising or falling at the last epoch, longer training may change the answer. The "
-        "vertical axis is chosen for the second half of the epochs. Values of earlier epochs can lie "
-        "outside.",
+        "vertical axis is chosen for the second half of the epochs, so values of earlier epochs can lie "
+        "outside it.",
         data=points.tabulate_differences_by_epoch,
         draw=draw_differences_by_epoch,
         notes=notes.explain_differences_by_epoch,
@@ -193,10 +193,10 @@ FIGURES = (
     FigureKind(
         name="timing_blocks",
         title="Throughput in every timing block",
-        caption="In each block the baseline is timed first and last, and the figure shows the mean of the "
-        "two. Between these two, every other arm is timed once, in random order. Each arm is timed alone on "
-        "the machine. Horizontal lines mean that the machine's speed was steady. Crosses are measurements "
-        "that other programs disturbed; the results leave them out.",
+        caption="In each block the baseline is timed first and last, and the figure shows the mean of these "
+        "two measurements. Between them, every other arm is timed once, in random order. Each arm is "
+        "timed alone on the machine. Horizontal lines mean that the machine's speed was steady. Crosses are "
+        "measurements that other programs disturbed; the results leave them out.",
         data=points.tabulate_timing_blocks,
         draw=draw_timing_blocks,
         notes=notes.explain_missing_legend,

@@ -33,14 +33,15 @@ from ablate.formatting import format_margin
 from ablate.study.spec import StudySpec
 
 LABEL_SHARE = 0.06
-"""The share of an axis's length that one label needs at least."""
+"""The smallest distance between two labels, as a share of the length of their axis."""
 MOST_LEVEL_TICKS = 8
+"""A logarithmic axis with more ticks than this has tilted labels."""
 LOG_LOSS = 5.0
 """The loss axis is logarithmic if an arm's highest loss is more than this many times the median over arms."""
 MOST_MARKS = 24
-"""A line through more epochs has no marks."""
+"""A line through more epochs than this has no marks."""
 LEGEND_LETTERS, LABEL_LETTERS = 60, 44
-"""The most letters in one line of a legend below a figure, and of the label of a vertical axis."""
+"""The maximum number of letters in a line of a legend below a figure, and of a vertical axis's label."""
 DASHES: dict[str, Any] = {"train_loss": "-", "train_accuracy": "-", "validation_accuracy": "--"}
 
 
@@ -108,7 +109,7 @@ def draw_training_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -
 def draw_differences_by_epoch(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
     """Draw a line with a band for each comparison over the epochs, and a grey band for the margin.
 
-    Up to `MOST_TOGETHER` comparisons share one panel. If there are more, each has its own panel and scale.
+    Up to `MOST_TOGETHER` comparisons share one panel. If there are more, each comparison has its own panel.
     """
     curves = list(data.groupby("label", sort=False))
     beside = data["beside"].iloc[0]
