@@ -1,4 +1,4 @@
-"""What a notebook needs and a terminal does not."""
+"""Code that is needed only when ablate is used in a notebook."""
 
 import warnings
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def import_quietly() -> Iterator[None]:
-    """Hide a warning that tqdm, which Optuna imports, prints in a notebook without ipywidgets.
+    """Hide tqdm's warning that ipywidgets is not installed.
 
-    ablate does not use tqdm's bars.
+    Optuna imports tqdm. ablate does not use tqdm's progress bars, so the warning does not matter.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")

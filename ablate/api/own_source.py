@@ -1,8 +1,9 @@
 """Turn a network that is defined in a notebook or a script into a module that other processes can import.
 
-A worker process cannot see what a person has typed into a notebook. So the source of the function or class,
-and of everything in the notebook that it uses, is written to a file. The report folder keeps this file, and
-the study can be run again from there. A pickle would hide the source and would not work in another Python.
+A worker process cannot see the code of a notebook. So the source of the network's function or class is
+written to a file, together with everything in the notebook that this source uses. The report folder keeps the
+file, so the study can be run again later. A pickle is not used, because it would hide the source, and would
+not work with another version of Python.
 """
 
 import ast
@@ -23,15 +24,15 @@ from ablate.errors import ModelError
 from ablate.records.files import write_whole
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
-"""Types of constants whose `repr` is source code for an equal value."""
+"""The types of values that can be written as source code by `repr`."""
 
 
 @dataclass(frozen=True)
 class OwnSource:
-    """The source of a network, as a module of its own."""
+    """The source of a module that defines one network."""
 
     module: str
-    """The name of the module. It contains a hash of the source, so changed code has another name."""
+    """The name of the module. The name contains a hash of the source, so changed code has another name."""
     text: str
     name: str
     """The name of the function or class in the module."""
@@ -42,7 +43,10 @@ class OwnSource:
         return f"{self.module}:{self.name}"
 
     def write(self, folder: Path) -> None:
-        """Write the module to a folder, and let this process and its workers import the module from there."""
+        """Write the module to a folder, and add the folder to `sys.path`.
+
+        Then this process and its workers can import the module.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.save(folder)
         if str(folder.resolve()) not in sys.path:
@@ -54,16 +58,16 @@ class OwnSource:
 
 
 def is_importable(network: Callable[..., Any]) -> bool:
-    """Whether another process can import this function or class from a module."""
+    """Whether another process can import this function or class by its module and name."""
     module = getattr(network, "__module__", None)
     return module not in (None, "__main__") and "<locals>" not in getattr(network, "__qualname__", "<locals>")
 
 
 def extract_source(network: Callable[..., Any]) -> OwnSource:
-    """Collect the source of a function or class, and of everything that it uses from its own notebook.
+    """Collect the source of a function or class, and of everything that it uses from its notebook.
 
     Raises:
-        ModelError: the source cannot be read, or uses a value that has no source.
+        ModelError: the source cannot be read, or uses a value that cannot be written as source.
     """
     name = getattr(network, "__name__", None)
     if name is None or not isinstance(network, FunctionType | type):
@@ -81,7 +85,10 @@ def extract_source(network: Callable[..., Any]) -> OwnSource:
 
 
 def _collect(name: str, value: Any, parts: dict[str, str], begun: set[str]) -> None:
-    """Add the source that defines `name`, after the source of all names that it uses."""
+    """Add to `parts` the source that defines `name`. The source of each name that it uses is added before.
+
+    `begun` has the names that are done or in progress.
+    """
     if name in begun:
         return
     begun.add(name)
@@ -101,8 +108,8 @@ def _collect(name: str, value: Any, parts: dict[str, str], begun: set[str]) -> N
     else:
         raise ModelError(
             "model",
-            f"it uses {name}, a {type(value).__name__} of the notebook, which another process cannot see: "
-            "pass it as a keyword, or move the network to a file of its own",
+            f"the network uses {name}, a {type(value).__name__} of the notebook, which no other process can "
+            f"see: pass {name} as a keyword, or move the network to a file of its own",
         )
 
 
@@ -125,7 +132,11 @@ def _read_source(value: FunctionType | type) -> str:
 
 
 def _read_class(cls: type) -> str:
-    """Read the source of a class. Python 3.11 knows the file of a notebook's methods, not of its classes."""
+    """Read the source of a class.
+
+    For a class of a notebook, Python 3.11 does not know in which file the class is defined. But it knows the
+    file of the class's methods.
+    """
     files = [part.__code__.co_filename for part in vars(cls).values() if isinstance(part, FunctionType)]
     if not files:
         return inspect.getsource(cls)
@@ -138,7 +149,7 @@ def _read_class(cls: type) -> str:
 
 
 def _find_globals(source: str, value: FunctionType | type) -> Iterator[tuple[str, Any]]:
-    """Find the names that the source reads from its notebook, with their values."""
+    """Yield the names that the source reads from its notebook, with their values."""
     scope = value.__globals__ if isinstance(value, FunctionType) else vars(sys.modules[value.__module__])
     tables = [symtable.symtable(source, value.__name__, "exec")]
     while tables:

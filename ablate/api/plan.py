@@ -1,4 +1,4 @@
-"""What a study will take, as a table."""
+"""Describe in Python what a study will take: its arms, runs and minutes, and warnings."""
 
 from dataclasses import asdict, dataclass
 from html import escape
@@ -12,19 +12,22 @@ from ablate.cores import count_cores, describe_cores
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Plan:
-    """What a study will take on this machine. Nothing has been trained."""
+    """What a study will take on this machine, estimated before any training."""
 
     arms: pd.DataFrame
-    """One row for each arm: `arm`, `parameters`, `flops_per_example`, `examples_per_second` on one core, and
-    `reason_for_loop`: why the torch loop trains the arm. None if a faster engine does."""
+    """One row for each arm, with its speed on one core.
+
+    The columns are `arm`, `parameters`, `flops_per_example`, `examples_per_second` and `reason_for_loop`. The
+    last column says why the torch loop trains the arm. It is None if a faster engine trains the arm.
+    """
     runs: str
     """The number of runs, in words."""
     minutes: tuple[float, float]
-    """The least and the most minutes that the study will take."""
+    """The fewest and the most minutes that the study is expected to take."""
     notes: tuple[str, ...]
-    """Further sentences: combinations that cannot be built, engines, and the number of seeds."""
+    """Sentences about combinations that cannot be built, about engines, and about the number of seeds."""
     warnings: tuple[str, ...]
-    """What should be changed before the study is run, one sentence each."""
+    """Sentences that say what should be changed before the study is run."""
     minutes_in_words: str
 
     def __repr__(self) -> str:
@@ -41,7 +44,7 @@ class Plan:
 
 
 def plan(study: Study) -> Plan:
-    """Try every arm of a study with real images, and estimate its runs and minutes. Trains nothing.
+    """Try a few steps of every arm with real images, and estimate the study's runs and minutes.
 
     Raises:
         AblateError: an arm cannot be trained, or the data cannot be read.

@@ -1,4 +1,4 @@
-"""A report folder in Python: the answer as text, tables as data frames, figures."""
+"""A report folder in Python: its answer as text, its tables as data frames, and its figures."""
 
 import base64
 from collections.abc import Mapping
@@ -22,10 +22,14 @@ SHOWN_FIGURES = ("differences", "paired_seeds")
 
 
 class Report:
-    """What a report folder says. A notebook shows its answer, its comparisons and two figures."""
+    """The contents of a report folder. A notebook shows the answer, the comparisons and two figures."""
 
     def __init__(self, path: Path, evidence: "Evidence | None" = None) -> None:
-        """Open a report folder. Its tables are read at the first use, unless `evidence` is given."""
+        """Open a report folder.
+
+        `evidence` has the folder's contents, if they have been read before. Otherwise, they are read when
+        they are first needed.
+        """
         self.path = path
         """The report folder."""
         self._given = evidence
@@ -38,9 +42,9 @@ class Report:
 
     @cached_property
     def answer(self) -> str:
-        """The answer in words: for each comparison its verdict, the difference with its interval, the cost.
+        """The answer in words: for each comparison, the verdict, the difference with its interval, and costs.
 
-        The answer of an unfinished study says what is still missing.
+        If the study is not finished, the answer says what is missing.
         """
         from ablate.report.answer import list_findings, say_what_is_missing, state_headline
 
@@ -57,22 +61,25 @@ class Report:
 
     @property
     def tables(self) -> Mapping[str, pd.DataFrame]:
-        """All tables of the folder by name. `reports/README.md` explains their columns."""
+        """Maps the name of each table in the folder to the table. `reports/README.md` explains columns."""
         return self._evidence.tables
 
     @property
     def arms(self) -> pd.DataFrame:
-        """One row for each arm: accuracy with its interval, throughput, size."""
+        """A table with one row for each arm: its accuracy with an interval, its throughput and its size."""
         return self.tables["arms"].copy()
 
     @property
     def comparisons(self) -> pd.DataFrame:
-        """One row for each comparison: difference with its interval, corrected p-value, verdict."""
+        """A table with one row for each comparison.
+
+        The row has the difference with its interval, the corrected p-value, and the verdict.
+        """
         return self.tables["comparisons"].copy()
 
     @property
     def runs(self) -> pd.DataFrame:
-        """One row for each run of all phases: arm, setting, seed, status, accuracies."""
+        """A table with one row for each run of any phase: its arm, setting, seed, status and accuracies."""
         return self.tables["runs"].copy()
 
     @cached_property
@@ -124,14 +131,14 @@ class Report:
 
 
 def load(path: str | Path) -> Report:
-    """Open a report folder, for example `reports/lenet_pooling`. This needs no torch.
+    """Open a report folder, for example `reports/lenet_pooling`. This works without torch.
 
     Raises:
-        AblateError: the folder is no report folder, or a table is missing or damaged.
+        AblateError: the path is not a report folder, or a table is missing or damaged.
     """
     folder = Path(path)
     if not folder.is_dir():
         raise FolderError(f"{folder}: there is no such folder: give the folder that contains report.html")
     report = Report(folder)
-    _ = report.tables  # a damaged folder is an error now, not at the first use
+    _ = report.tables  # read the tables now, so that a damaged folder is an error of `load`
     return report

@@ -1,4 +1,4 @@
-"""Answer a study from Python."""
+"""Run a study from Python."""
 
 from pathlib import Path
 
@@ -24,20 +24,27 @@ def run(
     """Answer a study's question: tune, confirm and time every arm, and write the report folder `out/<name>`.
 
     The call can be interrupted at any time, and the process can be killed. The next call with the same study
-    continues. The arguments are the options of `ablate run`: `device` is auto, cpu, cuda, mps or xpu; `jobs`
-    is the number of runs at a time on a CPU; `data_dir` is the folder of the data sets; `fresh` renames an
-    earlier folder and starts over; `fallback` allows the study's fallback if its data is missing; `quiet`
-    hides the progress.
+    continues where the work stopped. The arguments are the options of `ablate run`.
+
+    Args:
+        study: the study.
+        out: the parent of the report folder.
+        device: auto, cpu, cuda, mps or xpu.
+        jobs: how many runs train at the same time on a CPU. None: one for each core.
+        data_dir: the folder of the data sets. None: the usual folder.
+        fresh: rename an existing report folder, and start from the beginning.
+        fallback: use the study's `fallback` section if the study's data is missing.
+        quiet: hide the progress.
 
     Raises:
         AblateError: the study, the data or the folder cannot be used.
         KeyboardInterrupt: a person interrupted the call. A partial report has been written.
     """
-    fork_server.prepare()  # first, so that its import of torch runs beside ours
+    fork_server.prepare()  # first, so that the server and this process import torch at the same time
     chosen = choose_device(device)
     study.provide_code()
     with import_quietly():
-        from ablate.cli.job import Job  # imports torch, while the server of the workers imports it, too
+        from ablate.cli.job import Job  # imports torch
         from ablate.cli.preparing import check_arms, find_data
         from ablate.report import index
         from ablate.torch_settings import keep_torch_settings

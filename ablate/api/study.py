@@ -1,4 +1,4 @@
-"""A study in Python: read from a file, or made from values and a network of one's own."""
+"""A study in Python. It is read from a study file, or made from Python values and a user's own network."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -17,12 +17,14 @@ class Study:
 
     The keywords are the keys of a study file (see `studies/README.md`): `name`, `question`, `factors`,
     `baseline`, `recipe`, `tuning`, `seeds`, and so on. `model` is the name of a network, or a function or
-    class that builds one. A function or class of a notebook is copied to a file with everything that it uses
-    from the notebook, because the processes that train cannot see the notebook. The report folder keeps the
-    file. Its name contains a hash of the source, so runs of changed code are never mixed.
+    class that builds a network.
+
+    The processes that train cannot see a notebook. So a function or class of a notebook is copied to a file,
+    with everything that it uses from the notebook. The report folder keeps this file. The file's name
+    contains a hash of the source, so runs before and after a change of the code are never mixed.
 
     Raises:
-        AblateError: the study has mistakes. The message has one line for each.
+        AblateError: the study has mistakes. The message has one line for each mistake.
     """
 
     def __init__(self, *, model: str | Callable[..., Any] = "lenet", **keys: Any) -> None:
@@ -38,10 +40,10 @@ class Study:
     def read(cls, path: str | Path, *overrides: str, plugins: Iterable[str] = ()) -> "Study":
         """Read a study file and apply `key=value` overrides, as `ablate run` does.
 
-        `plugins` are packages or modules with the study's own networks. Their code runs.
+        `plugins` are packages or modules that define the study's own networks. Their code is executed.
 
         Raises:
-            AblateError: the file has mistakes. The message has one line for each.
+            AblateError: the file has mistakes. The message has one line for each mistake.
         """
         study = cls.__new__(cls)
         study.source, study.plugins = None, tuple(plugins)
@@ -55,11 +57,11 @@ class Study:
         return self.spec.name
 
     def read_fallback(self) -> StudySpec:
-        """Read the study with its `fallback` section, for a machine without the study's data."""
+        """Read the study with its `fallback` section applied, for a machine without the study's data."""
         return self._read_fallback()
 
     def provide_code(self) -> None:
-        """Let this process and its workers import the study's own networks."""
+        """Make sure that this process and its workers can import the study's own networks."""
         from ablate.models import own  # imports torch
 
         if self.source is not None:
@@ -70,7 +72,7 @@ class Study:
         return f"Study({self.name!r}, {self.spec.question!r})"
 
     def _allow(self, model: Callable[..., Any]) -> str:
-        """Make a network importable for other processes, and return its name in a study."""
+        """Make sure that other processes can import a network. Return the network's name in a study."""
         if is_importable(model):
             self.plugins = (model.__module__,)
             return f"{model.__module__}:{model.__qualname__}"

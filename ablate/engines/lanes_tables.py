@@ -50,7 +50,7 @@ class Memory:
     def map(self, source: "_Map", slots: int = 1) -> int:
         """Allocate memory for the maps of `slots` groups of examples. Return its address.
 
-        Each group gets one extra vector, because minimal filtering reads one vector past a row of odd width.
+        One more vector follows the maps of each group.
         """
         return self.vectors(slots * (source.size + 1))
 

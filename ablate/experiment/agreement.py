@@ -15,10 +15,11 @@ from ablate.stats.chance import compute_chance_ceiling
 
 
 def read_agreement(folder: Path, plan: Plan) -> pd.DataFrame:
-    """Make the `agreement` table from the predictions in the folder.
+    """Make the `agreement` table from the predictions in the report folder.
 
-    It uses the confirmed runs that trained and whose predictions are in the folder. They are not there if an
-    older version or another host trained the run, or if a person deleted them.
+    The table includes each confirmed run that trained and whose predictions are in the folder. The folder
+    lacks a run's predictions if an older version or another host trained the run, or if a person deleted
+    them.
     """
     right: dict[str, dict[int, Array]] = {}
     try:
@@ -29,7 +30,7 @@ def read_agreement(folder: Path, plan: Plan) -> pd.DataFrame:
     ceiling = compute_chance_ceiling(max(counts) / len(labels), len(labels), counts)
     for run, record in plan.find_recorded(Phase.CONFIRM):
         if record.status != Status.COMPLETE or (record.test_accuracy or 0.0) <= ceiling:
-            continue  # the run did not train
+            continue  # the run's accuracy could come from guessing
         try:
             guesses = read_guesses(folder, run.arm.slug, record.setting, run.seed)
         except FolderError:

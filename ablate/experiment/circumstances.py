@@ -1,4 +1,4 @@
-"""Describe what a study's results come from: the machine, the data, the arms and the engines."""
+"""Describe where a study's results come from: the machine, the data, the arms and the engines."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ def describe_circumstances(
     """Describe the provenance of the recorded runs.
 
     Args:
-        plan: the plan, after it has gone through all recorded waves.
+        plan: the plan, after all recorded waves have been taken from it.
         machine: the hardware and software that the runs were measured on.
         dataset: the study's data set, with images of their original size.
         costs: the cost of each arm, by its name.
@@ -38,7 +38,7 @@ def describe_circumstances(
         left_out=dict(plan.layout.left_out),
         engines=dict(sorted(engines.items())),
         causes={f"{r.phase} {r.arm} {r.setting} seed {r.seed}": r.cause for r in records if r.cause},
-        # Only the code of a user's own network can change without a new version of ablate.
+        # A user's own network can change without a new version of ablate. So its code is described, too.
         code={model: code.sha256 for model, code in own_code.items()},
         code_content={model: (*code.files, *code.packages) for model, code in own_code.items()},
         plugins=plugins,

@@ -1,4 +1,4 @@
-"""Conduct a study: search, tune, confirm, time and inspect. This code yields events and prints nothing."""
+"""Conduct a study: search, tune, confirm, time and inspect. This module yields events and prints nothing."""
 
 import time
 from collections import Counter
@@ -36,9 +36,9 @@ from ablate.timing.costs import Work
 from ablate.timing.machine import describe_machine
 
 MOST_AT_ONCE = 100
-"""The most runs that are stored in one transaction."""
+"""The maximum number of runs that are stored in one transaction."""
 POLL_SECONDS = 1.0
-"""How long a host without work waits before it looks for new results of other hosts."""
+"""How long a host that has no run to train waits before it looks for new results of other hosts."""
 
 
 class Conduct:
@@ -64,9 +64,9 @@ class Conduct:
             folder: the report folder.
             conditions: the data, device and settings that all runs share.
             jobs: how many runs train at the same time.
-            workers: opens the workers that train.
+            workers: opens the workers that train the runs.
             alone: makes a context in which no other program of this study uses the machine.
-            store: where records are stored; by default, a SQLite file in the folder.
+            store: the record that stores results. By default, the record is a SQLite file in the folder.
         """
         self._study = study
         self._folder = folder
@@ -88,15 +88,15 @@ class Conduct:
         self._throughput = self._make_throughput([])
         self._worked = False
         self._ended = 1
-        """How many runs were stored in the last transaction."""
+        """The number of runs that were stored in the last transaction."""
         self._network_cautions: tuple[str, ...] | None = None
 
     def run_phases(self) -> Generator[Event, None, None]:
-        """Do the remaining work, phase by phase. If the study is finished, do nothing."""
+        """Do the work that has no record yet, phase by phase. If the study is finished, do nothing."""
         for event in self._measure():
             self._worked = True
             yield event
-        yield from self._look()  # inspection measures nothing, so it does not count as work
+        yield from self._look()  # inspection gives no results of the study, so it does not count as work
 
     def _measure(self) -> Iterator[Event]:
         yield from self._train()
@@ -115,7 +115,7 @@ class Conduct:
                     self._network_cautions = cautions
                     yield from (Warned(text=f"{self._study.locate('model')}: {text}") for text in cautions)
                     workers = self._open_workers(self._conditions, self._jobs)
-                    # Workers need seconds to import torch. This event shows that the command is running.
+                    # Workers need seconds to import torch. This event shows the user that the command works.
                     done, total = planned[wave.phase] - len(left), self._count_total(wave, planned)
                     detail = {"arm": f"{self._jobs} jobs", "detail": "starting"}
                     yield Advanced(phase=wave.phase, done=done, total=total, **detail)
@@ -123,12 +123,15 @@ class Conduct:
                     yield from self._train_wave(wave, left, workers, planned)
         finally:
             if workers is not None:
-                workers.close()  # nothing else is allowed to run while throughput is timed
+                workers.close()  # no worker is allowed to run while throughput is timed
 
     def _train_wave(
         self, wave: Wave, left: list[Run], workers: Workers, planned: Counter[str]
     ) -> Iterator[Event]:
-        """Train a wave's remaining runs. If hosts share the record, each host trains the runs it claims."""
+        """Train a wave's remaining runs.
+
+        If several hosts share the record, each host trains only the runs that it claims.
+        """
         done, total = planned[wave.phase] - len(left), self._count_total(wave, planned)
         announced = wave.phase != Phase.CONFIRM or self._plan.has_first_pair()
         while left:
@@ -145,7 +148,7 @@ class Conduct:
         """Measure each arm's throughput. Arms alternate, and nothing else runs on the machine."""
         arms = self._plan.list_trained_arms()
         if self._plan.layout.arms[0] not in arms:
-            return  # without a trained baseline, no arm has a ratio to the baseline
+            return  # throughput is reported as a ratio to the baseline, which did not train
         while not self._store.claim(TIMING_KEY):
             time.sleep(POLL_SECONDS)
         self._store.refresh()
@@ -156,7 +159,7 @@ class Conduct:
                 for done, total, block in self._throughput.measure():
                     speed = f"{block.examples / block.seconds:,.0f} examples/s"
                     yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
-            # Other hosts' reports show these costs, so the costs are shared before those hosts continue.
+            # Other hosts' reports show these costs. So the costs are shared before those hosts continue.
             if self._store.shared:
                 self._store.share_provenance(self.make_provenance().to_dict())
         self._store.release(TIMING_KEY)
@@ -171,11 +174,14 @@ class Conduct:
 
     @property
     def is_timed_elsewhere(self) -> bool:
-        """Whether another host timed the arms. In this case, the record has the provenance of that host."""
+        """Whether another host timed the arms. If so, the record has that host's provenance."""
         return bool(self._store.find_foreign_provenance(self._machine))
 
     def replay(self) -> None:
-        """Go through the plan up to the first run without a record. Nothing is trained or timed."""
+        """Bring the plan to its recorded state, without training or timing anything.
+
+        The waves are taken from the plan up to the first wave that has a run without a record.
+        """
         for wave in self._plan.plan_waves():
             if not all(map(self._plan.is_recorded, wave.runs)):
                 return
@@ -186,19 +192,20 @@ class Conduct:
         self._store.close()
 
     def make_tables(self) -> dict[str, pd.DataFrame]:
-        """Make the tables that a report is made from."""
+        """Make the tables from which a report is made."""
         return make_tables(self._plan, self._throughput.list_blocks(), self._folder.path)
 
     def make_provenance(self, *, measure_costs: bool = True) -> Provenance:
         """Describe where the recorded results come from.
 
-        Measuring the cost of an arm takes two training steps. Without `measure_costs` only costs that are
-        already known are included.
+        With `measure_costs`, unknown costs of arms are measured, which takes two training steps for each arm.
+        Otherwise, unknown costs are left out.
         """
         elsewhere = self._store.find_foreign_provenance(self._machine)
         kept = Provenance.from_dict(elsewhere) if elsewhere else self._folder.read_provenance()
         machine = describe_machine(torch.device(self._conditions.device), self._threads, self._jobs)
-        if kept and (elsewhere or not self._worked):  # keep the machine that measured the recorded values
+        # If another host timed the arms, or if this command measured nothing, keep the recorded machine.
+        if kept and (elsewhere or not self._worked):
             machine = kept.machine
         known = kept.arms if kept else {}
         costs = {arm.name: known.get(arm.name, ArmCost()) for arm in self._plan.layout.arms}
@@ -216,24 +223,28 @@ class Conduct:
         return replace(provenance, network_cautions=cautions)
 
     def _count_total(self, wave: Wave, planned: Counter[str]) -> int:
-        """Count the runs that the wave's phase will have in total, as far as this is known already."""
+        """Count the runs that the wave's phase will have in total, as far as the plan knows them already."""
         return self._study.search.candidates if wave.phase == Phase.SEARCH else planned[wave.phase]
 
     def _order(self, runs: Iterable[Run]) -> list[Run]:
-        """Sort by seed, so that complete pairs exist early. Within a seed, put the longest run first.
+        """Sort runs by seed, so that some seeds have a run of every arm early. Sort a seed's runs by length.
 
-        With this order the last runs are short, and no core is idle for long at the end.
+        The longest run of a seed comes first. Then the last runs are short, and at the end no core is idle
+        for long.
         """
         return sorted(runs, key=lambda run: (run.seed, -self._work.count_flops(run)))
 
     def _claim(self, runs: Iterable[Run]) -> Iterator[Run]:
-        """Claim runs as they are asked for: as many at once as have just ended, because so many begin."""
+        """Claim runs, and yield the runs that this host gets.
+
+        When runs end, workers ask for the same number of new runs. So this number of runs is claimed at once.
+        """
         waiting = iter(runs)
         while some := {self._plan.key(run): run for run in islice(waiting, self._ended)}:
             yield from (some[key] for key in self._store.claim(*some))
 
     def _list_left_by_others(self, runs: Sequence[Run]) -> list[Run]:
-        """List the runs that no host has recorded yet. If there are any, then wait a moment."""
+        """List the runs that no host has recorded yet. If there are any, wait a moment before returning."""
         self._store.refresh()
         left = [run for run in runs if not self._plan.is_recorded(run)]
         if left:
@@ -241,9 +252,10 @@ class Conduct:
         return left
 
     def _record(self, outcomes: Iterable[Outcome]) -> Iterator[RunRecord]:
-        """Store the outcomes, and yield the record of each outcome that is stored.
+        """Store the outcomes, and yield the record of each stored outcome.
 
-        Outcomes that are ready at the same time are stored in one transaction. No outcome waits for a run.
+        Outcomes that are ready at the same time are stored in one transaction. No outcome is kept waiting
+        for a run that still trains.
         """
         ready: dict[str, RunRecord] = {}
         try:
@@ -256,7 +268,7 @@ class Conduct:
                     self._ended = len(stored)
                     yield from stored.values()
         finally:
-            if ready:  # the workers ended with an error
+            if ready:  # an error ended the loop before these outcomes were stored
                 self._store.add(ready)
 
     def _write_files(self, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""List all contrasts of a study. They are known before anything trains."""
+"""List all contrasts of a study. Unless the study is a search, they are known before any run trains."""
 
 from ablate.design.designs import Layout
 from ablate.stats.contrasts import Contrast, list_interactions, make_contrasts
@@ -6,7 +6,7 @@ from ablate.study.spec import StudySpec, format_value
 
 
 def list_contrasts(study: StudySpec, layout: Layout) -> list[Contrast]:
-    """List the comparisons of arms, and the interactions of a factorial."""
+    """List a study's comparisons of arms and, for a factorial design, the interactions of its factors."""
     contrasts = make_contrasts(layout.contrasts)
     if study.design == "factorial":
         import pandas as pd  # late, because this import takes a quarter of a second

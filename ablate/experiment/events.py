@@ -1,4 +1,4 @@
-"""The events of a running study. A progress display shows them, and a command reacts to them."""
+"""The events of a running study. The progress display shows them, and commands react to them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from ablate.records.run_records import RunRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Advanced:
-    """One more run or timing block of a phase is done. `arm` and `detail` describe this run or block."""
+    """Progress of a phase. Usually, one more run or timing block is done: `arm` and `detail` describe it."""
 
     phase: str
     done: int
@@ -18,12 +18,12 @@ class Advanced:
 
 @dataclass(frozen=True, kw_only=True)
 class FirstPair:
-    """Every arm has its first confirmed run, so a preliminary report can be written."""
+    """Every arm has a confirmed run of the first seed. So a preliminary report can be written."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Warned:
-    """The first steps of the arms showed a reason to trust the answer less."""
+    """When the arms were tried before training, something was found that makes the answer less reliable."""
 
     text: str
 
@@ -32,7 +32,7 @@ Event = Advanced | FirstPair | Warned
 
 
 def describe_run(phase: str, done: int, total: int, record: RunRecord) -> Advanced:
-    """Make the event of a finished run, with the run's accuracy, or the reason why there is none."""
+    """Make the event of a finished run. It has the run's accuracy, or the reason why there is no accuracy."""
     accuracy = record.validation_accuracy if record.test_accuracy is None else record.test_accuracy
     failure = f"{record.status}, {record.cause}" if record.cause else record.status
     outcome = failure if accuracy is None else f"accuracy {accuracy:.3f}"

@@ -1,4 +1,4 @@
-"""How many seeds a study with several looks will take, by simulation."""
+"""Estimate by simulation how many seeds a study with several looks at its results will take."""
 
 from collections.abc import Iterator
 
@@ -10,10 +10,11 @@ from ablate.study.spec import StudySpec
 
 
 def describe_expected_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
-    """Yield sentences about the looks and the mean number of runs. If the seeds are fixed, yield nothing.
+    """Yield sentences about the looks and the expected number of runs.
 
-    The spread of differences over seeds is not known before the study. It is taken from published studies of
-    LeNets on the same data set. If there are none, the spread is assumed to be as large as the margin.
+    If the number of seeds is fixed, yield nothing. The simulation needs the standard deviation of differences
+    over seeds, which is unknown before the study. This standard deviation is taken from published studies of
+    LeNets on the same data set. If there are no such studies, it is assumed to be as large as the margin.
     """
     if not isinstance(study.seeds, SeedLooks):
         return
@@ -21,7 +22,7 @@ def describe_expected_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     from ablate.stats.stopping import simulate
 
     decision = study.decision
-    searching = study.design == "search"  # its arms are not known yet
+    searching = study.design == "search"  # the arms of a search are not known yet
     arms = 1 + study.search.finalists if searching else len(layout.arms)
     contrasts = study.search.finalists if searching else len(list_contrasts(study, layout))
     looks = plan_looks(study.seeds, decision.alpha)
@@ -33,10 +34,14 @@ def describe_expected_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     spread = decision.margin if typical is None else typical
     known = "as large as the margin" if typical is None else f"{format_points(spread)}, as between LeNets"
     told = []
-    for effect, name in ((0, "no difference"), (1, "a difference of the margin"), (2, "twice the margin")):
+    for effect, name in (
+        (0, "all true differences are zero"),
+        (1, "they equal the margin"),
+        (2, "they are twice the margin"),
+    ):
         mean = simulate(effect * decision.margin, spread, looks, decision, contrasts).seeds.mean()
-        told.append(f"{mean:.0f} seeds ({mean * arms:.0f} runs) for {name}")
+        told.append(f"{mean:.0f} seeds ({mean * arms:.0f} runs) if {name}")
     yield (
-        f"on average {format_list(told)}, if all comparisons have the same true difference and the standard "
-        f"deviation of differences over seeds is {known} on {study.dataset}"
+        f"on average {format_list(told)}. This assumes that the standard deviation of differences over seeds "
+        f"is {known} on {study.dataset}"
     )

@@ -1,4 +1,4 @@
-"""What a study will take, before anything trains: its arms, runs and minutes, and what to be warned of."""
+"""Describe before training what a study will take: its arms, runs and minutes, and warnings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,15 +19,17 @@ class Outlook:
 
     priced: StudyPrice
     left_out: Mapping[str, str]
-    """The combinations that cannot be built, by name, each with the reason."""
+    """Maps the name of each combination of factors that cannot be built to the reason."""
     expected_seeds: Sequence[str]
-    """Sentences about the number of seeds of a study that can stop early. Empty for a fixed number."""
+    """Sentences about the number of seeds, if the study can stop early. Empty if the number is fixed."""
     warnings: Sequence[str]
     """Warnings, one line each, for example about too few seeds."""
 
 
 def foresee(study: StudySpec, layout: Layout, *, jobs: int) -> Outlook:
-    """Try every arm with real images, and estimate runs and minutes for `jobs` runs at a time.
+    """Try every arm with real images, and estimate the study's runs and minutes.
+
+    `jobs` is the number of runs that train at the same time.
 
     Raises:
         AblateError: an arm cannot be trained, or the images cannot be read.

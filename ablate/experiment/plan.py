@@ -1,7 +1,7 @@
-"""The plan: which runs a study needs, computed from the study and the recorded runs alone.
+"""The plan: the runs that a study needs, computed only from the study and the recorded runs.
 
-Nothing here trains, reads or writes. The same study and the same records give the same runs. The number of
-workers and the number of interruptions make no difference.
+This module trains nothing, and reads and writes no files. The same study and the same records always give the
+same runs, whatever the number of workers and of interruptions.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,12 +26,15 @@ from ablate.tuning.rule import advance
 from ablate.tuning.trials import Trial
 
 WORST_LOSS = -1e6
-"""The score of a run that has no loss, if settings are chosen by a loss. All other scores are far above."""
+"""The score of a run without a loss, if tuning chooses by a loss. It is far below every other score."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wave:
-    """Runs that can train at the same time: one generation, one stage of tuning, or all confirmation runs."""
+    """Runs that can train at the same time.
+
+    A wave is one generation of a search, one stage of tuning, or the confirmation runs up to the next look.
+    """
 
     phase: Phase
     runs: tuple[Run, ...]
@@ -54,25 +57,31 @@ class Plan:
         Args:
             study: the study.
             layout: the study's arms and contrasts.
-            records: the records by run key. Other code adds records, but the plan only reads them.
+            records: maps a run's key to its record. The caller adds records while the plan is in use.
             device: the device on which the runs train.
-            compute_ceiling: computes the highest test accuracy that guessing can reach. Only a study with
-                several looks needs it.
+            compute_ceiling: computes the highest test accuracy that guessing can reach. It is called only
+                for a study with several looks.
         """
         self.study = study
         self.layout = layout
         self.choices: Mapping[str, Choice] = {}
-        """The setting that tuning chose for each arm. Empty until tuning ends, or if nothing is tuned."""
+        """The choice of tuning for each arm. Empty until tuning ends, and if nothing is tuned."""
         self.generations = Generations(study)
         self._records = records
         self._device = device
         self._compute_ceiling = compute_ceiling
         self._runs: dict[str, Run] = {}
         self._keys: dict[int, tuple[Run, str]] = {}
-        """Each run and its key, by the run's id. A key takes a third of a millisecond and is needed often."""
+        """Maps the `id` of a run to the run and its key.
+
+        Keys are kept because they are needed often, and computing one takes a third of a millisecond.
+        """
 
     def plan_waves(self) -> Iterator[Wave]:
-        """Yield the waves: search, tune, confirm. All runs of a wave need records before the next wave."""
+        """Yield the waves of search, tuning and confirmation.
+
+        The caller must record all runs of a wave before it asks for the next wave.
+        """
         yield from self._search()
         yield from self._tune()
         yield from self._confirm()
@@ -81,7 +90,7 @@ class Plan:
         """Compute the key under which the run is stored."""
         known = self._keys.get(id(run))
         if known is None:
-            # The run is kept, too, so that no other run can get its id.
+            # While the run is kept, no other run can get the same id.
             known = self._keys[id(run)] = run, run.key(self.study, self._device)
         return known[1]
 
@@ -90,18 +99,21 @@ class Plan:
         return self.key(run) in self._records
 
     def find_recorded(self, phase: Phase | None = None) -> Iterator[tuple[Run, RunRecord]]:
-        """Yield each planned run that has a record, and its record. Without `phase`, include all phases."""
+        """Yield each planned run that has a record, together with this record.
+
+        If `phase` is None, the runs of all phases are included.
+        """
         for key, run in self._runs.items():
             if key in self._records and phase in (None, run.phase):
                 yield run, self._records[key]
 
     def has_first_pair(self) -> bool:
-        """Whether every arm has a recorded run of the first seed of the confirm phase."""
+        """Whether every arm has a recorded run of the first confirmation seed."""
         firsts = [key for key, run in self._runs.items() if run.phase == Phase.CONFIRM and run.seed == 0]
         return bool(firsts) and all(key in self._records for key in firsts)
 
     def has_trained(self, arm: Arm) -> bool:
-        """Whether any confirmed run of the arm was trained to its end. Otherwise the arm cannot be timed."""
+        """Whether any confirmation run of the arm is complete or diverged. Only such an arm is timed."""
         return any(
             run.arm == arm and record.status in TRAINED for run, record in self.find_recorded(Phase.CONFIRM)
         )
@@ -111,7 +123,7 @@ class Plan:
         return [arm for arm in self.layout.arms if self.has_trained(arm)]
 
     def make_first_run(self, arm: Arm) -> Run:
-        """Make the arm's first confirmed run. This run is timed and inspected."""
+        """Make the arm's first confirmation run. The network of this run is timed and inspected."""
         choice = self.choices.get(arm.name)
         return Run(phase=Phase.CONFIRM, arm=arm, setting=choice.chosen if choice else {}, seed=0)
 
@@ -142,7 +154,7 @@ class Plan:
             self._add(runs)
 
     def _confirm(self) -> Iterator[Wave]:
-        """Yield one wave for each look. A fixed number of seeds has one look."""
+        """Yield the runs up to each look as one wave. With a fixed number of seeds, there is one look."""
         settings: dict[str, Setting] = {
             arm.name: self.make_first_run(arm).setting for arm in self.layout.arms
         }
@@ -157,7 +169,7 @@ class Plan:
             seeds |= self._judge().wanted_seeds
 
     def _judge(self) -> Judgement:
-        """Judge the recorded confirmation runs at every look so far."""
+        """Judge the recorded confirmation runs, to find out which arms need more seeds."""
         study = self.study
         looks = plan_looks(study.seeds, study.decision.alpha)
         if len(looks) == 1:
@@ -173,9 +185,9 @@ class Plan:
         )
 
     def _read_decision_values(self) -> pd.Series | None:
-        """Read each run's value of the metric on which the verdicts rest, by arm and seed.
+        """Read each run's value of the metric by which the study judges, with arm and seed as the index.
 
-        None stands for the accuracy, which the judgement reads from the runs itself.
+        None if this metric is the accuracy: `judge` reads accuracies from the table of runs.
         """
         metric = self.study.decision.metric
         if metric == DEFAULT:
@@ -191,7 +203,7 @@ class Plan:
         self._runs.update((self.key(run), run) for run in runs)
 
     def _read_scores(self) -> dict[Trial, float]:
-        """Read the validation score of each trial. A run that diverged or failed has the worst score."""
+        """Read the validation score of each trial. A run that diverged or failed gets the worst score."""
         return {
             Trial(arm=run.arm.name, setting=tuple(run.setting.items()), seed=run.seed): self._read_score(key)
             for key, run in self._runs.items()
@@ -200,7 +212,7 @@ class Plan:
 
     @property
     def _tuned_by(self) -> str:
-        """The metric by which tuning chooses settings. Its scores are negative losses if it is a loss."""
+        """The name of the metric by which tuning chooses settings. The score of a loss is its negative."""
         metric = METRICS[self.study.decision.metric]
         return metric.tuned_by or self.study.decision.metric
 

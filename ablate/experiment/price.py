@@ -1,4 +1,4 @@
-"""Estimate the runs and minutes of a study on this machine, from a few timed steps of every arm."""
+"""Estimate a study's runs and minutes on this machine. For this, a few steps of every arm are timed."""
 
 import os
 import time
@@ -24,14 +24,20 @@ from ablate.tuning.trials import RESCORING_SEEDS
 from ablate.tuning.widening import EXTENSION_STEPS
 
 STEPS = range(5, 16)
-"""The numbers of steps that are timed for an arm. No further step is timed after `SECONDS`."""
+"""How many steps are timed for an arm: at least the first number, and at most the last number.
+
+After the first number, timing stops when the steps have taken `SECONDS`.
+"""
 SECONDS = 0.05
 EVALUATION_SHARE = 0.35
-"""The time to evaluate an example, divided by the time to train on it. Measured for LeNet: 0.33 to 0.4."""
+"""The time to evaluate an example, divided by the time to train on an example.
+
+Measured for LeNet: 0.33 to 0.4.
+"""
 NAMED = 4
-"""A line names at most this many arms, and only counts further arms."""
+"""A line names at most this many arms. Of further arms, it gives only the number."""
 START_SECONDS = 10.0
-"""Time to start the workers, read the data and write the report."""
+"""The estimated time to start the workers, read the data and write the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +49,20 @@ class ArmPrice:
     flops_per_example: int
     examples_per_second: float
     reason_for_loop: str | None
-    """Why the torch loop, tailored or not, trains the arm. None if another engine trains the arm."""
+    """Why the torch loop or the tailored loop trains the arm. None if another engine trains the arm."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPrice:
-    """The runs and minutes of a study. The number of tuning runs is not known, so the minutes are a range."""
+    """The runs and minutes of a study.
+
+    Before training, the number of tuning runs is known only as a range. So the minutes are a range, too.
+    """
 
     arms: list[ArmPrice]
     runs_in_words: str
     minutes: tuple[float, float]
+    """The fewest and the most minutes that the study is expected to take."""
 
     @property
     def minutes_in_words(self) -> str:
@@ -64,7 +74,10 @@ class StudyPrice:
 
     @property
     def engines_in_words(self) -> list[str]:
-        """The arms that the torch loop engine trains, one line per reason. Empty if there is no such arm."""
+        """Sentences that name the arms that the torch loop trains, one sentence for each reason.
+
+        Empty if the torch loop trains no arm.
+        """
         reasons: dict[str, list[str]] = {}
         for arm in self.arms:
             if arm.reason_for_loop is not None:
@@ -78,9 +91,10 @@ class StudyPrice:
 
 
 def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
-    """Time a few training steps of every arm on one core, and compute the time of the whole study.
+    """Time a few training steps of every arm on one core, and estimate the time of the whole study.
 
-    The candidates and finalists of a search are not known yet. So the first generation serves as a sample.
+    The later candidates and the finalists of a search are not known yet. So the candidates of the first
+    generation stand for all of them.
     """
     settle_process(1)
     searching = study.design == "search"
@@ -110,21 +124,22 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
 
 
 def _spell_range(least: int, most: int) -> str:
-    """Format a range of runs: `12 to 36`, `12` if both ends are equal, or `no` if both are zero."""
+    """Format a range of runs: `12 to 36`, or `12` if both ends are equal, or `no` if both are zero."""
     return f"{least} to {most}" if least < most else f"{most or 'no'}"
 
 
 Estimate = tuple[tuple[float, float], tuple[int, int], tuple[int, int]]
-"""The least and most seconds on one core, tuning runs, and confirmation runs."""
+"""The fewest and the most seconds on one core, tuning runs, and confirmation runs, each as a pair."""
 
 
 def _estimate_seconds(study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]) -> Estimate:
-    """Estimate the seconds and the runs of a study without a search."""
+    """Estimate the seconds and the numbers of runs of a study that is not a search."""
     tuning = [0, 0]
     seconds = [0.0, 0.0]
     seeds = study.fewest_seeds, study.most_seeds
     for arm, known in zip(arms, priced, strict=True):
-        # A tuning run is evaluated after its last epoch, a confirmation run after every epoch.
+        # A tuning run is evaluated only after its last epoch. A confirmation run is evaluated after every
+        # epoch, and on the test images at the end.
         tuned = _count_examples(study, arm) + EVALUATION_SHARE * study.validation
         tested = EVALUATION_SHARE * study.dataset.facts.test_images
         confirmed = _count_work(study, arm) + tested
@@ -136,7 +151,7 @@ def _estimate_seconds(study: StudySpec, arms: Sequence[Arm], priced: Sequence[Ar
 
 
 def _estimate_search_seconds(study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]) -> Estimate:
-    """Return the same estimates as `_estimate_seconds` for a search, from a sample of its candidates."""
+    """Estimate the seconds and the numbers of runs of a search. `arms` is a sample of its candidates."""
     finals = 1 + study.search.finalists
     (least, most), tuning, _ = _estimate_seconds(study, arms, priced)
     share = finals / len(arms)
@@ -158,12 +173,15 @@ def _count_examples(study: StudySpec, arm: Arm) -> int:
 
 
 def _count_work(study: StudySpec, arm: Arm) -> float:
-    """Convert the work of a run, with an evaluation after every epoch, into a number of training examples."""
+    """Compute the work of a run with a validation after every epoch.
+
+    The unit is the work of training on one example.
+    """
     return _count_examples(study, arm) + EVALUATION_SHARE * study.validation * arm.recipe.epochs
 
 
 def _count_tuning_runs(study: StudySpec, arm: Arm, arms: Sequence[Arm]) -> tuple[int, int]:
-    """Count the fewest and the most runs that tuning can need for an arm."""
+    """Compute the smallest and the largest number of runs that tuning can need for an arm."""
     grid = make_grid(study, arm)
     if not study.tuning.active or not grid.ranges:
         return 0, 0
@@ -193,7 +211,7 @@ def _price_arm(arm: Arm, study: StudySpec) -> ArmPrice:
         arm=arm.name,
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
         flops_per_example=count_flops_per_example(trainer.model, dataset.images.shape[1:]),
-        # The median hardly changes if one step is slow because of cold caches or another program.
+        # One step can be slow because of cold caches or another program. The median hardly depends on it.
         examples_per_second=len(batch) / median(seconds),
         reason_for_loop=_explain_loop(run, dataset) if trainer.name in ("loop", "tailored") else None,
     )

@@ -1,4 +1,4 @@
-"""Before training, warn about results that a study cannot give with its number of seeds."""
+"""Warn before training if a study has too few seeds for some results."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from ablate.study.spec import StudySpec
 
 
 def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
-    """Yield one line for each result that this number of seeds cannot give."""
+    """Yield one sentence for each result that needs more seeds than the study has."""
     declared = len(list_contrasts(study, layout)) or study.search.finalists
     decision = study.decision
     enough = power.count_seeds_for_significance(declared, decision.alpha)
@@ -22,7 +22,7 @@ def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
         )
     typical = study.dataset.facts.typical_spread
     if typical is None or any(arm.model != "lenet" for arm in layout.arms):
-        return  # the spread is not known for this data set or model
+        return  # for this data set or model, the standard deviation over seeds is not known
     spread = power.compute_resolvable_spread(study.most_seeds, decision.margin, decision.alpha)
     if spread < typical:
         needed = power.count_seeds_for_equivalence(decision.margin / typical, decision.alpha)

@@ -21,10 +21,11 @@ from ablate.records.tables import (
 def make_tables(plan: Plan, blocks: Sequence[TimingBlock], folder: Path) -> dict[str, pd.DataFrame]:
     """Make the tables `runs`, `epochs`, `tuning` and `timing` from all records so far.
 
-    If a record has metrics, also make `metrics`. If a record has recalls, also make `recalls`. Older records
-    lack both. If the report folder has predictions of two arms for the same seed, also make `agreement`.
+    The table `metrics` is added if some records have metrics, and `recalls` if some records have recalls.
+    Records of older versions have neither. The table `agreement` is added if the report folder has
+    predictions of two arms for the same seed.
     """
-    # Older records lack the values of factors that were added later. So all values come from the plan.
+    # A record that is older than a factor of the study has no value for it. So values come from the plan.
     records = [
         replace(record, values={**run.arm.factors, **run.setting}) for run, record in plan.find_recorded()
     ]
@@ -44,7 +45,7 @@ def make_tables(plan: Plan, blocks: Sequence[TimingBlock], folder: Path) -> dict
 
 
 def _list_tuning_outcomes(plan: Plan) -> Iterator[TuningOutcome]:
-    """Yield the result of tuning for each arm and parameter."""
+    """Yield one row for each arm and tuned parameter."""
     tuned = [record for _, record in plan.find_recorded(Phase.TUNE)]
     for arm, choice in plan.choices.items():
         of_arm = [record for record in tuned if record.arm == arm]

@@ -23,7 +23,7 @@ from ablate.torch_settings import keep_torch_settings
 
 
 class Throughput:
-    """Measures the throughput and cost of arms, with the torch loop engine on all cores of the machine."""
+    """Measures the throughput and the cost of arms. The torch loop engine trains them on all cores."""
 
     def __init__(
         self,
@@ -33,7 +33,10 @@ class Throughput:
         store: Record,
         threads: int,
     ) -> None:
-        """`runs` has one run of each arm, beginning with the baseline. Empty if nothing can be timed."""
+        """Prepare the measurement of `runs`, which has one run of each arm, the baseline first.
+
+        `runs` is empty if nothing can be timed.
+        """
         self._study = study
         self._runs = {run.arm.name: run for run in runs}
         self._conditions = conditions
@@ -53,7 +56,7 @@ class Throughput:
         settle_process(self._threads)
         steps = {name: self._make_steps(self._runs[name]) for name in {name for *_, name in wanted}}
         block_seconds = self._study.timing.block_seconds
-        with keep_torch_settings():  # a network can change torch's settings for the next one
+        with keep_torch_settings():  # a network must not change torch's settings for the next network
             counts = {name: count_steps_per_block(steps[name], block_seconds, self._device) for name in steps}
         for done, (key, block, position, name) in enumerate(wanted, start=len(order) - len(wanted) + 1):
             with keep_torch_settings():
@@ -72,7 +75,10 @@ class Throughput:
         return [self._store.blocks[key] for key, *_ in self._list_measurements() if key in self._store.blocks]
 
     def measure_cost(self, run: Run, known: ArmCost) -> ArmCost:
-        """Measure parameters, FLOPs and peak memory. Return `known` if it was measured for the same run."""
+        """Measure an arm's number of parameters, FLOPs and peak memory.
+
+        If `known` was measured for the same run, return `known` instead.
+        """
         key = run.key(self._study, self._conditions.device)
         if known.measured_as == key:
             return known
@@ -92,11 +98,11 @@ class Throughput:
         return ArmCost(**asdict(measured), memory_format=trainer.memory_format, measured_as=key)
 
     def _list_measurements(self) -> list[tuple[str, int, int, str]]:
-        """List the key, block, position and arm of every measurement, in the order of measuring."""
+        """List every measurement in its order: its key, its block, its position in the block, and its arm."""
         if not self._runs:
             return []
-        # Blocks with different neighbouring arms, or from two machines, cannot be compared. So the keys
-        # depend on all arms and on the machine, and timing starts again if one of these changes.
+        # Measurements are comparable only if they come from one machine and the same set of arms. So the
+        # keys depend on the machine and on all arms. If one of these changes, timing starts again.
         runs = [run.key(self._study, self._conditions.device) for run in self._runs.values()]
         machine = self._store.find_timing_machine(read_name(self._device))
         seconds = self._study.timing.block_seconds

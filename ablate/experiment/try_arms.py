@@ -1,4 +1,4 @@
-"""Before a study trains, train a step or two of every arm, to find arms that cannot be trained."""
+"""Train one or two steps of every arm before a study starts, to find arms that cannot be trained."""
 
 import json
 from collections.abc import Callable, Collection, Iterator
@@ -27,11 +27,11 @@ UNTRIED = (
     "label_smoothing",
     "gradient_clip",
 )
-"""Keys of the recipe that do not decide whether a network can be trained."""
+"""Keys of the recipe that make no difference to whether a network can be trained."""
 
 
 def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Dataset]) -> tuple[str, ...]:
-    """Train a step or two of every arm, at every tuned value that changes its network or its batches.
+    """Train one or two steps of every arm. Repeat this for tuned values that change its network or batches.
 
     Args:
         study: the study.
@@ -39,11 +39,11 @@ def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Data
         load: loads images at the recipe's size onto the device that will train.
 
     Returns:
-        Sentences about arms whose random numbers are the same at every seed. Each sentence names its arms.
+        Warnings about arms whose random numbers are the same at every seed. Each warning names its arms.
 
     Raises:
-        StudyError: an arm cannot be trained. The message has the place in the study file, the arm, the cause
-            and a remedy.
+        StudyError: an arm cannot be trained. The message names the place in the study file, the arm, the
+            cause and a remedy.
     """
     facts = study.dataset.facts
     cautions: dict[str, dict[str, None]] = {}
@@ -68,7 +68,7 @@ def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Data
 
 
 def _find_key(study: StudySpec, layout: Layout, run: Run, keyword: str) -> str:
-    """Find the key of the study file that gives this run the keyword's value."""
+    """Find the key in the study file that sets the keyword's value for this run."""
     name = run.arm.name
     given: dict[str, Collection[str]] = {"tuning": run.setting}
     if name != layout.arms[0].name:
@@ -86,7 +86,10 @@ def _name_arms(names: list[str], arms: int) -> str:
 
 
 def _list_different_runs(study: StudySpec, layout: Layout) -> Iterator[Run]:
-    """Yield one run for each network and batch size among the arms and their tuned values."""
+    """Yield one run for each different combination of network, batch size and other keys that need a try.
+
+    The combinations come from the arms and their tuned values.
+    """
     seen = set()
     for arm in layout.arms:
         points = make_grid(study, arm).list_points() if study.tuning.active else []

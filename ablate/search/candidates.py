@@ -26,39 +26,47 @@ from ablate.timing.costs import count_arm_flops
 from ablate.tuning.trials import FIRST_TUNING_SEEDS
 
 CURVES_FOR_A_MEDIAN = 4
-"""A run is stopped only by a median over at least this many curves."""
+"""A run is stopped at an epoch only if the median at this epoch comes from at least this many curves."""
 WARM_UP_SHARE = 1 / 3
-"""No run is stopped in this first share of its epochs, because sigmoid networks first stay near chance."""
+"""The first share of its epochs in which no run is stopped.
+
+The reason for this share is that sigmoid networks stay near chance in their first epochs.
+"""
 MIN_TIMES_CHANCE = 2.0
-"""A finalist must be more than this many times as accurate as guessing. Without this limit, the cheapest
-candidate would always be a finalist."""
+"""A finalist must be more than this many times as accurate as guessing.
+
+Without this limit, the cheapest candidate would always be a finalist, even if it had learned nothing.
+"""
 SIGNIFICANT_DIGITS = 4
 
 
 class Draw(Protocol):
-    """Chooses the values of a candidate. In a search, an Optuna trial chooses them."""
+    """A source of the values of one candidate. In a search, the source is an Optuna trial."""
 
     def choice(self, name: str, labels: Sequence[str]) -> int:
-        """Choose one of the labels. Returns its position."""
+        """Choose one of the labels for the factor `name`. Return the label's position."""
 
     def number(self, name: str, span: Range) -> float:
-        """Choose a number in the range."""
+        """Choose a number in the range for the nuisance `name`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An arm and a setting that a search tries together once, and the cost of the arm's network."""
+    """An arm and a setting, which a search tries once, and the FLOPs of the arm's network."""
 
     arm: Arm
     setting: Setting
     flops_per_example: int
     proposal: Any = field(default=None, compare=False)
-    """The candidate's parameters in Optuna. None for the baseline, which Optuna did not propose."""
+    """The candidate's parameters and their distributions in Optuna.
+
+    None for the baseline, which Optuna did not propose.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class TriedCandidate:
-    """A candidate and the record of its run."""
+    """A candidate, the record of its run, and the number of its generation."""
 
     candidate: Candidate
     record: RunRecord
@@ -66,17 +74,20 @@ class TriedCandidate:
 
 
 def make_baseline(study: StudySpec) -> Candidate:
-    """Make the first candidate of a search: the baseline with the recipe's own setting."""
+    """Make the first candidate of a search: the baseline with the recipe's own values of the nuisances."""
     arm = make_arm(study, BASELINE, {}, BASELINE)
     setting = dict(make_grid(study, arm).own or {}) if study.tuning.active else {}
     return Candidate(arm=arm, setting=setting, flops_per_example=count_arm_flops(arm, study.dataset.facts))
 
 
 def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
-    """Draw a candidate's factors and nuisances in file order. Return None if its network cannot be built.
+    """Draw a candidate's factors and nuisances, in the order of the study file.
 
-    A factor's value can have a condition on earlier factors. If the values drawn so far do not meet the
-    condition, this value is not among the choices.
+    A value of a factor can have a condition on the values of earlier factors. If the values drawn so far do
+    not meet the condition, the value is not among the choices.
+
+    Returns:
+        The candidate. None if its network cannot be built.
     """
     base = assemble(study, BASELINE, {}, BASELINE)
     chosen: dict[str, Value] = {}
@@ -90,7 +101,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
         return None
     grid = make_grid(study, arm)
     setting: dict[str, float] = {}
-    # Without tuning, the baseline has the recipe's values. So candidates have these values, too.
+    # If nothing is tuned, the baseline has the recipe's values of the nuisances. So candidates have the same.
     for name, span in grid.ranges.items() if study.tuning.active else ():
         value = draw.number(name, span)
         setting[name] = round(value) if name in grid.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
@@ -98,7 +109,10 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
 
 
 def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
-    """Make the candidate's run. The run stops early if its accuracy is below the median of finished runs."""
+    """Make the candidate's run. After any epoch, the run stops if its accuracy is below that epoch's floor.
+
+    The floor is a median over the runs in `finished`.
+    """
     return Run(
         phase=Phase.SEARCH,
         arm=candidate.arm,
@@ -111,16 +125,18 @@ def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
 def compute_least_accuracy(classes: int) -> float:
     """Compute the accuracy that a finalist must exceed.
 
-    It is twice the accuracy of guessing, or the middle between guessing and 100 % if the middle is lower.
+    This is the lower of two values: twice the accuracy of guessing, and the middle between guessing and
+    100 %.
     """
-    # With two classes, twice the accuracy of guessing is 100 %, and no candidate could be more accurate.
+    # With two classes, twice the accuracy of guessing is 100 %. No candidate could exceed this value.
     return min(MIN_TIMES_CHANCE / classes, (1 + 1 / classes) / 2)
 
 
 def choose_finalists(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[Candidate]:
-    """Choose finalists evenly spread over the Pareto front of accuracy and FLOPs, the cheapest first.
+    """Choose the finalists: candidates that are evenly spread over the Pareto front of accuracy and FLOPs.
 
-    If an arm was tried with several settings, only the arm's best setting counts.
+    If an arm was tried with several settings, only the arm's best setting counts. The finalists are sorted by
+    FLOPs, the cheapest first.
     """
     best: dict[str, TriedCandidate] = {}
     for one in tried:
@@ -143,7 +159,11 @@ def choose_finalists(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[
 
 
 def name_finalists(finalists: Sequence[Candidate]) -> dict[str, Candidate]:
-    """Give the finalists short names, the cheapest first. The arms' own names are too long for a table."""
+    """Give the finalists short names by their order, because the arms' own names are too long for tables.
+
+    Returns:
+        A dict that maps `finalist 1`, `finalist 2` and so on to a candidate whose arm has this name.
+    """
     return {
         name: replace(candidate, arm=replace(candidate.arm, name=name))
         for number, candidate in enumerate(finalists, start=1)
@@ -152,10 +172,15 @@ def name_finalists(finalists: Sequence[Candidate]) -> dict[str, Candidate]:
 
 
 def _compute_floor(candidate: Candidate, finished: Sequence[TriedCandidate]) -> tuple[float, ...]:
-    """Compute each epoch's median validation accuracy over finished candidates with at most as many FLOPs.
+    """Compute each epoch's floor: the median validation accuracy of finished candidates.
 
-    A median over all candidates would stop every small network. Small networks are less accurate than large
-    ones, but a small network can be the best at its cost.
+    Only candidates with at most as many FLOPs as `candidate` count. With a median over all candidates, every
+    small network would be stopped, because small networks are less accurate than large networks. But a small
+    network can be the most accurate network for its number of FLOPs.
+
+    Returns:
+        One floor for each epoch. It ends at the first epoch that too few curves reach. Empty if no floor is
+        above zero.
     """
     curves = [
         [point.validation_accuracy for point in t.record.epochs if point.validation_accuracy is not None]
@@ -169,4 +194,5 @@ def _compute_floor(candidate: Candidate, finished: Sequence[TriedCandidate]) -> 
         if len(reached) < CURVES_FOR_A_MEDIAN:
             break
         floor.append(0.0 if epoch < warm_up else float(np.median(reached)))
-    return tuple(floor) if any(floor) else ()  # a floor that stops nothing must not change the run's key
+    # A run's key depends on its floor. A floor that stops nothing must not change the key.
+    return tuple(floor) if any(floor) else ()

@@ -1,4 +1,4 @@
-"""Generations: list the runs that a search needs next, and at the end of the search its finalists."""
+"""Generations: list the runs that a search needs next. When the search has ended, choose its finalists."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +12,7 @@ from ablate.study.spec import StudySpec
 
 
 class Generations:
-    """The generations of one search. A study that is not a search has no generations."""
+    """The generations of one study's search. If the study is not a search, this object stays empty."""
 
     def __init__(self, study: StudySpec) -> None:
         self._study = study
@@ -20,7 +20,11 @@ class Generations:
         self._finalists: list[Candidate] = []
 
     def propose_waves(self, recorded: Callable[[Run], RunRecord]) -> Iterator[list[Run]]:
-        """Yield the runs of each generation. Before the next generation, all these runs must be recorded."""
+        """Yield the runs of each generation.
+
+        The caller must record all runs of a generation before it asks for the next generation. `recorded`
+        returns the record of a run.
+        """
         while (left := self._study.search.candidates - len(self._tried)) > 0:
             generation = self._tried[-1].generation + 1 if self._tried else 0
             size = min(left, self._study.search.generation)
@@ -36,15 +40,18 @@ class Generations:
         self._finalists = choose_finalists(self._study, self._tried)
 
     def lay_out(self) -> Layout:
-        """Return the layout that confirms the baseline and the finalists. All generations must be done."""
+        """Return the layout whose arms are the baseline and the finalists.
+
+        Call this after all generations are recorded.
+        """
         return lay_out_finalists(
             self._study, [found.arm for found in name_finalists(self._finalists).values()]
         )
 
     def summarise(self) -> SearchFacts | None:
-        """Return the candidates in the order tried, the finalists and the importance of each factor.
+        """Return the candidates in their order, the finalists, and the importance of each factor.
 
-        Return None if nothing was searched.
+        Return None if no generation has been recorded.
         """
         if not self._tried:
             return None

@@ -21,15 +21,18 @@ from ablate.study.spec import Range, StudySpec, format_value
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 DRAWS_PER_CANDIDATE = 20
-"""At most this many draws per candidate. A draw is dropped if it is not new or cannot be built."""
+"""The maximum number of draws for each candidate of a generation, on average.
+
+A draw is dropped if the candidate is not new, or if its network cannot be built.
+"""
 
 
 def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, size: int) -> list[Candidate]:
     """Propose the candidates of the next generation. They depend only on the study and earlier generations.
 
-    Optuna's TPE sampler proposes a value for every factor and nuisance. It maximises validation accuracy and
-    minimises FLOPs per image. The baseline is the first candidate of the first generation. If the draws give
-    too few new candidates, the generation has fewer than `size` candidates.
+    Optuna's TPE sampler proposes a value for every factor and nuisance. The sampler maximises validation
+    accuracy and minimises FLOPs per image. The baseline is the first candidate of the first generation. If
+    the draws give too few new candidates, the generation has fewer than `size` candidates.
     """
     sampler = optuna.samplers.TPESampler(
         seed=derive_seed(generation, f"search {study.name}") % 2**32,
@@ -56,19 +59,20 @@ def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, 
         if candidate is not None and new:
             given = {"params": trial.params, "distributions": trial.distributions}
             found.append(replace(candidate, proposal=given))
-        # A dropped trial stays unfinished. So the sampler avoids its neighbourhood. If the trial were marked
-        # as failed, the sampler would forget its point, and could draw this point again and again.
+        # A dropped trial is left unfinished, because the sampler avoids the neighbourhood of unfinished
+        # trials. If the trial were marked as failed, the sampler would forget the trial's point, and could
+        # draw this point again and again.
     return found
 
 
 def estimate_importance(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[dict[str, Any]]:
     """Estimate the importance of each factor and nuisance for validation accuracy, by two methods.
 
-    PED-ANOVA (Watanabe et al., 2023) compares the best tenth of the candidates with the others. fANOVA
-    (Hutter et al., 2014) uses all candidates. The estimates depend on the candidates of one search. So they
-    only suggest which factors to test.
+    PED-ANOVA (Watanabe et al., 2023) compares the best tenth of the candidates with the other candidates.
+    fANOVA (Hutter et al., 2014) uses all candidates. Both estimates depend on which candidates the search
+    tried. So they only suggest which factors to test.
     """
-    # The accuracy of a stopped run is from an early epoch, so it is not comparable with final accuracies.
+    # Leave out stopped runs: their last accuracy is from an early epoch, and is not comparable.
     scored = [
         t for t in tried if t.record.status == Status.COMPLETE and t.record.validation_accuracy is not None
     ]
@@ -108,9 +112,9 @@ class _OptunaDraw:
         self._trial = trial
 
     def choice(self, name: str, labels: Sequence[str]) -> int:
-        # The choices are strings, because Optuna confuses True, 1 and 1.0. In Optuna, the choices of a
-        # parameter must not change, but here a factor's choices can depend on other factors. So the name of
-        # the parameter contains the choices.
+        # The choices are strings, because Optuna does not distinguish True, 1 and 1.0. A parameter of Optuna
+        # must always have the same choices, but a factor's choices can depend on other factors. So the
+        # parameter's name contains the choices.
         return labels.index(self._trial.suggest_categorical(f"{name}: {' | '.join(labels)}", list(labels)))
 
     def number(self, name: str, span: Range) -> float:

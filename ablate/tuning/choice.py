@@ -15,35 +15,42 @@ ALL_TUNING_SEEDS = (*FIRST_TUNING_SEEDS, *RESCORING_SEEDS)
 STANDARD_ERRORS = 2
 """An arm's own best is chosen only if it beats the pooled best by more than this many standard errors.
 
-The number comes from simulated studies of two identical arms, for three shapes of the curve of accuracy over
-learning rate (tests/tuning/test_calibration.py). With two standard errors, a test at level 5 % calls the arms
-different in 5.0, 5.1 and 5.2 % of the studies. With three standard errors, the share is 5.0 % for all shapes,
-but an arm that needs its own value gets this value less often. With one standard error of three seeds, the
-share is up to 8.8 %. We also tried to exclude the values next to a value that failed. But chance decides in
-which arm a run fails, so two identical arms then differed in up to 28 % of the studies.
+The number comes from simulated studies of two identical arms (tests/tuning/test_calibration.py). Three shapes
+of the curve of accuracy over learning rate were simulated. The arms should be called different in 5 % of the
+studies, which is the level of the test.
+
+- With two standard errors, the arms are called different in 5.0, 5.1 and 5.2 % of the studies.
+- With three standard errors, it is 5.0 % for all shapes. But an arm that needs its own value gets this value
+  less often.
+- With one standard error, computed from three seeds, it is up to 8.8 %.
+
+Another rule was tried, too: to exclude the values next to a value that failed. But chance decides in which
+arm a run fails. With this rule, two identical arms were called different in up to 28 % of the studies.
 """
 UNSOUND_LEVEL = 0.2
-"""A point is unsound if its runs failed more often than those of another point, tested at this level.
+"""The level of the test that finds unsound points. A point is unsound if its runs fail significantly more
+often than the runs of another point.
 
-The level is lenient: an unreliable point costs runs, while a sound point that is left out costs little. With
-two arms, three failures in six runs are too many compared with none in six.
+The level is high, because the two possible errors differ in cost. An unreliable point that is kept costs
+runs, but a reliable point that is left out costs little. With two arms, a point with three failures in six
+runs is unsound if another point has no failure in six runs.
 """
 ARM_LEVEL = 0.05
-"""An arm fails more or less often than the other arms if Fisher's exact test says so at this level."""
+"""The level of Fisher's exact test of whether an arm fails more often, or less often, than the other arms."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The setting for an arm's confirmation, and the values that led to this choice."""
+    """The setting for an arm's confirmation runs, and the values that led to this choice."""
 
     chosen: Point
     best: Point
     """The arm's own best point. It is chosen only if it clearly beats the pooled best."""
     tried: tuple[Point, ...]
     at_edge: bool
-    """Whether the arm's best is still the lowest or the highest value that the arm tried."""
+    """Whether, after any widening, the arm's own best is the lowest or the highest value that it tried."""
     extended: bool
-    """Whether the range was widened."""
+    """Whether the range of tried values was widened."""
 
 
 def choose(
@@ -51,15 +58,15 @@ def choose(
 ) -> dict[str, Choice]:
     """Choose each arm's own best if it clearly beats the pooled best. Otherwise choose the pooled best.
 
-    Accuracies are compared between runs that trained. How often runs fail is compared separately, by exact
-    tests. One failed run changes a mean of three by up to 30 points. In simulated studies with eight
-    identical arms, 5 % of the runs failed. Where means included the failed runs, a third of these studies
-    gave the arms different settings.
+    Mean accuracies leave out failed runs, because one failed run changes a mean of three runs by up to 30
+    points. Numbers of failed runs are compared separately, by exact tests. This was tested in simulated
+    studies with eight identical arms, in which 5 % of the runs failed. If the means included failed runs,
+    arms got different settings in a third of these studies.
 
     Args:
         progress: the points tried and their scores.
-        shortlist: by arm, the points that were scored on all tuning seeds.
-        best: by arm, the best point on the shortlist.
+        shortlist: maps each arm to the points that were scored on all tuning seeds.
+        best: maps each arm to its best point on the shortlist.
     """
     pool = _Pool(progress, shortlist)
     return {
@@ -75,7 +82,7 @@ def choose(
 
 
 class _Pool:
-    """The shortlist's scores in all arms, the pooled best, and whether an arm needs another point."""
+    """The scores of the shortlist's points in all arms, and the pooled best of these points."""
 
     def __init__(self, progress: Progress, shortlist: Mapping[str, Sequence[Point]]) -> None:
         self._arms = progress.arms
@@ -96,11 +103,14 @@ class _Pool:
             key=lambda point: (self._compute_pooled_mean(name_setting(point)), progress.is_own(point)),
             default=None,
         )
-        """The sound point with the best mean over all arms. None if the arms' shortlists share no point."""
+        """The sound point with the best mean over all arms. None if no point is on every arm's shortlist."""
         self._typical = 0.0 if self.best is None else self._find_typical_error(name_setting(self.best))
 
     def needs_own(self, arm: str, point: Point) -> bool:
-        """Whether the arm needs this point, because the pooled best fails in the arm or is clearly worse."""
+        """Whether the arm needs `point` instead of the pooled best.
+
+        It does if the pooled best fails in this arm and not in others, or if its scores are clearly worse.
+        """
         if self.best is None or point == self.best:
             return False
         own, pooled = name_setting(point), name_setting(self.best)
@@ -117,11 +127,15 @@ class _Pool:
 
     @staticmethod
     def _mark_failures(scores: np.ndarray, limit: float) -> np.ndarray:
-        """Mark the runs that failed."""
+        """Return for each score whether the run failed. A run fails if its score is at most the limit."""
         return scores <= limit
 
     def _find_sound(self, names: Sequence[str]) -> set[str]:
-        """Find the points that did not fail clearly more often than the point with the fewest failures."""
+        """Find the sound points.
+
+        A point is sound if its runs did not fail significantly more often than those of the point with the
+        fewest failures.
+        """
         failures = {name: sum(int(self._failed[arm, name].sum()) for arm in self._arms) for name in names}
         runs = len(self._arms) * len(ALL_TUNING_SEEDS)
         fewest = min(failures.values(), default=0)
@@ -132,7 +146,7 @@ class _Pool:
         }
 
     def _compute_pooled_mean(self, name: str) -> float:
-        """Compute the mean over all arms of the point's mean score. Failed runs are left out."""
+        """Compute the mean of a point's mean scores in all arms. Failed runs are left out."""
         means = [
             self._scores[arm, name][trained].mean()
             for arm in self._arms
@@ -141,9 +155,10 @@ class _Pool:
         return float(np.mean(means)) if means else 0.0
 
     def _find_typical_error(self, pooled: str) -> float:
-        """Compute the median standard error of a mean gain over the pooled best, over all arms and points.
+        """Compute the typical standard error of an arm's mean gain over the pooled best.
 
-        With only three seeds, a single standard error is often near zero by chance. The median varies less.
+        Each other point in each arm gives one standard error, and the result is the median of these. With
+        only three seeds, a single standard error is often near zero by chance. The median varies less.
         """
         gains = [
             scores - self._scores[arm, pooled]
@@ -153,7 +168,10 @@ class _Pool:
         return float(np.median(_compute_standard_error(np.array(gains)))) if gains else 0.0
 
     def _differs_from_others(self, arm: str, name: str, direction: str) -> bool:
-        """Whether this arm fails at this point clearly more (`greater`) or less often than other arms."""
+        """Whether runs at this point fail significantly more often in this arm than in the other arms.
+
+        This is the test for the direction `greater`. The direction `less` tests for less often.
+        """
         here = self._failed[arm, name]
         others = [f for (a, n), f in self._failed.items() if n == name and a != arm]
         there = np.concatenate(others) if others else np.array([], dtype=bool)
@@ -162,13 +180,21 @@ class _Pool:
 
 
 def _compute_standard_error(gains: np.ndarray) -> np.ndarray:
-    """Compute the mean's standard error over the last axis. `scipy.stats.sem` takes ten times as long."""
+    """Compute the standard error of the mean over the last axis.
+
+    `scipy.stats.sem` is not used, because it takes ten times as long.
+    """
     error: np.ndarray = gains.std(axis=-1, ddof=1) / np.sqrt(gains.shape[-1])
     return error
 
 
 def _test_failures(failures: int, runs: int, other_failures: int, other_runs: int, direction: str) -> float:
-    """Test by Fisher's exact test, one-sided, whether two groups of runs fail equally often. Return p."""
+    """Test by Fisher's one-sided exact test whether two groups of runs fail equally often.
+
+    Returns:
+        The p-value.
+    """
     table: Any = [[failures, runs - failures], [other_failures, other_runs - other_failures]]
-    # Three failures of three against none of three have p = 1/20. Without rounding, it could exceed 0.05.
+    # Three failures in three runs, compared with none in three, have a p-value of 1/20. Without rounding, the
+    # computed p-value could be slightly above 0.05.
     return round(float(stats.fisher_exact(table, alternative=direction).pvalue), 9)

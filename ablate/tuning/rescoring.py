@@ -1,4 +1,4 @@
-"""Rescoring: choose the few points that every arm scores again on further seeds."""
+"""Rescoring: choose the points that every arm scores again on further seeds."""
 
 from ablate.design.runs import name_setting
 from ablate.tuning.trials import FIRST_TUNING_SEEDS, Point, Progress
@@ -8,9 +8,10 @@ SHORTLISTED_PER_ARM = 3
 
 
 def shortlist(progress: Progress) -> dict[str, list[Point]]:
-    """List the points that each arm scores again.
+    """List the points that each arm scores again, by arm.
 
-    All arms share the best three points of every arm. An arm skips those that it has not tried itself.
+    These are the best three points of all arms together. If an arm has not tried one of these points, the
+    point is left out for this arm.
     """
     union: set[str] = set()
     for arm in progress.arms:

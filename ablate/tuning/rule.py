@@ -3,20 +3,22 @@
 All arms are tuned in the same way, in this order:
 
 1. Every arm scores the same grid of points on one tuning seed (`design/grid.py`, `trials.py`).
-2. If an arm's best is the lowest or highest value tried, every arm scores up to two more grid steps on that
-   side. Each side is widened at most once. No arm goes beyond a value that diverged or scored 5 points
-   below the arm's best (`widening.py`).
+2. If an arm's best point is the lowest or highest value tried, every arm scores up to two more grid steps on
+   that side. Each side is widened at most once. If a value diverged or scored 5 points below the arm's best,
+   the arm tries no value beyond it (`widening.py`).
 3. All arms share one shortlist, which has the best three points of each arm. Every arm scores the whole
-   shortlist on two more seeds (`rescoring.py`). If an arm's best over all three seeds is at an edge, step 2
-   follows again.
+   shortlist on two more seeds (`rescoring.py`). If an arm's best point over all three seeds is at an edge,
+   step 2 is repeated.
 4. The pooled best is the point with the best mean over all arms. Points whose runs fail clearly more often
-   than those of another point are left out. If an arm's own best beats the pooled best by more than two
-   standard errors, or if the pooled best fails in this arm alone, the arm takes its own best. Otherwise it
-   takes the pooled best (`choice.py`).
+   than those of another point are left out. An arm takes its own best point in two cases: this point beats
+   the pooled best by more than two standard errors, or the pooled best fails in this arm alone. Otherwise,
+   the arm takes the pooled best (`choice.py`).
 
-The choices depend only on the study and the recorded scores. The number of workers makes no difference, nor
-does an interruption. A simpler rule would give each arm its own best value on one seed. In 27–39 % of
-simulated studies, this simpler rule called two identical arms different.
+The choices depend only on the study and the recorded scores, and not on the number of workers or on
+interruptions.
+
+A simpler rule would give each arm its own best value on one seed. With this simpler rule, two identical arms
+were called different in 27–39 % of simulated studies.
 """
 
 from collections.abc import Mapping
@@ -29,11 +31,11 @@ from ablate.tuning.widening import find_side_to_widen, widen
 
 
 def advance(grids: Mapping[str, Grid], scores: Scores, *, guessing: float) -> list[Trial] | dict[str, Choice]:
-    """List the trials that are needed next. If no trial is needed, return the choice of every arm.
+    """List the trials that are needed next. If no trial is needed, return the choice for every arm.
 
     Args:
-        grids: the grid of each arm. Arms with equal grids are tuned together, as one group.
-        scores: the scores of the finished trials.
+        grids: maps each arm to its grid. Arms with equal grids are tuned together, as one group.
+        scores: maps each finished trial to its score.
         guessing: the score of a network that guesses.
     """
     wanted: list[Trial] = []

@@ -1,4 +1,4 @@
-"""Trials: one score for each point, arm and seed. This module also lists the scores that are missing."""
+"""Trials: runs that score one point in one arm on one seed. This module lists the trials still to train."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +9,13 @@ from ablate.design.grid import Grid, Side
 from ablate.study.seed_looks import MAX_SEEDS
 
 FIRST_TUNING_SEEDS = (MAX_SEEDS,)
-"""Every point is scored on these seeds. Confirmation runs have other seeds."""
+"""The seeds on which every point is scored. Confirmation runs use other seeds."""
 RESCORING_SEEDS = (MAX_SEEDS + 1, MAX_SEEDS + 2)
-"""The points on the shortlist are also scored on these seeds."""
+"""The further seeds on which only the points of the shortlist are scored."""
 
 Point = dict[str, float]
-"""One value for each nuisance: a parameter, such as the learning rate, that is tuned in every arm."""
+"""Maps each nuisance to a value. A nuisance is a parameter that is tuned in every arm, such as the learning
+rate."""
 
 
 class Trial(NamedTuple):
@@ -26,12 +27,15 @@ class Trial(NamedTuple):
 
 
 Scores = Mapping[Trial, float]
-"""The validation accuracy of each trial. It is 0 if the trial's run diverged or failed."""
+"""Maps each trial to its validation score. Higher scores are better.
+
+A run that diverged or failed has the lowest possible score, for example an accuracy of 0.
+"""
 
 
 @dataclass
 class Progress:
-    """The points that each arm tries, and their scores so far, for arms that share one grid."""
+    """The state of tuning for arms with one grid: the points that each arm tries, and all scores so far."""
 
     grid: Grid
     arms: Sequence[str]
@@ -39,16 +43,19 @@ class Progress:
     guessing: float
     """The score of a network that guesses."""
     points: dict[str, list[Point]] = field(init=False)
-    """By arm: the points of the grid, and the points that widening has added."""
+    """Maps each arm to its points: those of the grid, and those that widening has added."""
     widened: set[Side] = field(default_factory=set)
-    """The sides (low, high) on which the range has been widened."""
+    """The sides of the range, low or high, that have been widened."""
 
     def __post_init__(self) -> None:
         points = self.grid.list_points()
         self.points = {arm: list(points) for arm in self.arms}
 
     def list_missing(self, points: Mapping[str, Sequence[Point]], seeds: Sequence[int]) -> list[Trial]:
-        """List the trials without a score, for these points (by arm) and seeds."""
+        """List the trials that have no score yet.
+
+        `points` maps each arm to the points that must be scored on each of the `seeds`.
+        """
         wanted = (_make_trial(arm, p, seed) for seed in seeds for arm in self.arms for p in points[arm])
         return [trial for trial in wanted if trial not in self.scores]
 
@@ -61,16 +68,16 @@ class Progress:
         return fmean(self.list_scores(arm, point, seeds))
 
     def compute_failure_limit(self, arm: str) -> float:
-        """Compute the score at or below which a run of the arm counts as failed.
+        """Compute the failure limit of an arm. Runs with this score or a lower score count as failed.
 
-        It is half way between guessing and the arm's best score. So a run that learned to tell only some of
-        the classes apart counts as failed, too.
+        The limit is half way between the score of guessing and the arm's best score. So a run counts as
+        failed even if it learned to tell some of the classes apart.
         """
         best = max(score for trial, score in self.scores.items() if trial.arm == arm)
         return (self.guessing + best) / 2
 
     def rank(self, arm: str, points: Sequence[Point], seeds: Sequence[int]) -> list[Point]:
-        """Sort the points by mean score in the arm, the best first."""
+        """Sort the points by their mean score in the arm. The best point comes first."""
         return sorted(points, key=lambda p: (self.compute_mean(arm, p, seeds), self.is_own(p)), reverse=True)
 
     def is_own(self, point: Point) -> bool:

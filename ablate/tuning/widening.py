@@ -1,4 +1,4 @@
-"""Widening: if an arm's best value is the lowest or highest tried, all arms try more grid steps."""
+"""Widening: if an arm's best value is the lowest or highest tried, all arms try values beyond it."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,11 +8,14 @@ from ablate.tuning.trials import FIRST_TUNING_SEEDS, Point, Progress, Trial
 EXTENSION_STEPS = 2
 """A side is widened by at most this many grid steps."""
 LARGE_DROP = 0.05
-"""If the score of a value is this far below the arm's best, the arm tries no value beyond this one."""
+"""If a value scores this far below the arm's best, the arm tries no value beyond it."""
 
 
 def find_edges(progress: Progress, arm: str, point: Point) -> Iterator[Side]:
-    """Yield the sides on which the point's value is the outermost value that the arm has tried."""
+    """Yield `low` if the point is the lowest value that the arm has tried, and `high` if it is the highest.
+
+    Yield nothing if more than one parameter is tuned.
+    """
     if len(point) == 1 and len(progress.points[arm]) > 1:
         ((name, value),) = point.items()
         tried = [other[name] for other in progress.points[arm]]
@@ -23,16 +26,22 @@ def find_edges(progress: Progress, arm: str, point: Point) -> Iterator[Side]:
 
 
 def find_side_to_widen(progress: Progress, best: Mapping[str, Point]) -> Side | None:
-    """Find a side that has not been widened and on which some arm's best is the outermost value, if any."""
+    """Find a side to widen. On this side, the best value of some arm is the outermost value that it tried.
+
+    Return None if there is no such side, or if it has been widened before.
+    """
     sides = (side for arm, point in best.items() for side in find_edges(progress, arm, point))
     return next((side for side in sides if side not in progress.widened), None)
 
 
 def widen(progress: Progress, side: Side) -> list[Trial]:
-    """Give every arm up to two more grid steps on a side. Return the trials that must be scored next.
+    """Add up to two more grid steps on a side to the points of every arm.
 
-    An arm gets no step beyond a value that diverged or scored far below the arm's best. So the second step
-    depends on the scores of the first step.
+    If a value diverged or scored far below the arm's best, the arm gets no value beyond it. So the second
+    step is added only when the first step has been scored.
+
+    Returns:
+        The trials that must be scored next. Empty if no trial is missing.
     """
     progress.widened.add(side)
     for step in range(1, EXTENSION_STEPS + 1):
