@@ -83,7 +83,7 @@ def test_a_change_of_anything_that_it_uses_changes_its_name(notebook) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda notebook: notebook["uses_state"], "it uses x, a object of the notebook"),
+        (lambda notebook: notebook["uses_state"], "the network uses x, a object of the notebook"),
         (lambda notebook: notebook["makes"](), "makes.<locals>.inner is defined inside a function"),
         (lambda notebook: notebook["small"], "<lambda> is defined inside a function"),
         (lambda notebook: notebook["Net"](), "a Net has no source of its own"),
