@@ -1,4 +1,4 @@
-"""The requests that the page can send, and the answers that the server sends as JSON."""
+"""The requests that the explorer's page can send, and the answers that the server sends as JSON."""
 
 import base64
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from ablate.explore.reading import LayerFacts, ReceptiveFields, Span
 from ablate.explore.session import ExploredArm, Picture, Session
 
 MOST_MAPS = 64
-"""The largest number of maps of a layer that the page gets."""
+"""The maximum number of a layer's maps that are sent to the page. Further maps are left out."""
 MOST_INPUTS = 4_096
-"""The largest number of inputs of a unit that the page gets. Further inputs are left out."""
+"""The maximum number of a unit's inputs that are sent to the page. Further inputs are left out."""
 LIKE_MNIST = ("mnist", "kmnist", "qmnist", "emnist", "digits")
-"""Data sets whose images are centred and scaled to a box. The page does the same with a drawing."""
+"""Data sets in which each character is scaled to a box and centred. The page does this with drawings, too."""
 
 Pixels = Annotated[
     list[list[list[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]]],
@@ -26,7 +26,7 @@ Pixels = Annotated[
 
 
 class RequestError(AblateError):
-    """A request names an arm, image, layer, class or place that does not exist."""
+    """A request asks for an arm, image, layer, class or place that does not exist."""
 
 
 class _ImageRequest(BaseModel):
@@ -37,13 +37,13 @@ class _ImageRequest(BaseModel):
 
 
 class ReadRequest(_ImageRequest):
-    """Run the networks of these arms on an image."""
+    """A request to run the networks of one or two arms on an image."""
 
     arms: Annotated[list[str], Field(min_length=1, max_length=2)]
 
 
 class UnitRequest(_ImageRequest):
-    """Explain one number of a layer's output."""
+    """A request to explain one number of a layer's output."""
 
     arm: str
     layer: Annotated[int, Field(ge=0)]
@@ -51,7 +51,11 @@ class UnitRequest(_ImageRequest):
 
 
 class PicturesRequest(BaseModel):
-    """List test images of a class, or images that a network gets wrong, or that two classify differently."""
+    """A request to list test images of one of three kinds.
+
+    The kinds are images of a class (`class`), images that the first arm classifies wrongly (`confused`), and
+    images that two arms classify differently (`disagree`).
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -61,7 +65,7 @@ class PicturesRequest(BaseModel):
 
 
 def describe_session(session: Session, chosen: Sequence[str]) -> dict[str, Any]:
-    """Describe the study, its arms and their layers. The page shows the arms in `chosen` first."""
+    """Describe the study, its arms and their layers. When the page opens, it shows the arms in `chosen`."""
     return {
         "study": session.study.name,
         "question": session.study.question,
@@ -87,7 +91,7 @@ def list_pictures(session: Session, request: PicturesRequest) -> list[dict[str, 
     """List the requested test images, with their pixels as bytes in base64.
 
     Raises:
-        RequestError: there are no test images on this machine, or no such arm or class.
+        RequestError: the test images are not on this machine, or the arm or class does not exist.
     """
     if not session.has_pictures:
         raise RequestError(
@@ -110,7 +114,9 @@ def list_pictures(session: Session, request: PicturesRequest) -> list[dict[str, 
 
 
 def read_image(session: Session, request: ReadRequest) -> dict[str, Any]:
-    """Compute for each arm the class probabilities, and the outputs of all layers as float32 in base64.
+    """Compute, for each requested arm, the class probabilities and the outputs of all layers.
+
+    The outputs are float32 numbers in base64.
 
     Raises:
         RequestError: there is no such arm or image.
@@ -169,7 +175,7 @@ def explain_unit(session: Session, request: UnitRequest) -> dict[str, Any]:
 
 
 def list_receptive_fields(session: Session, arm: str) -> list[dict[str, Any]]:
-    """List the receptive fields of each layer of an arm."""
+    """List, for each layer of an arm, the image rows and columns on which its units depend."""
     fields = session.arms[arm].reader.receptive_fields
     return [{"rows": layer.rows, "columns": layer.columns} for layer in fields]
 

@@ -1,4 +1,4 @@
-"""The explorer's page: one template, its scripts, and three.js from the nicegui package."""
+"""Render the explorer's page from a template and its scripts. three.js comes from the package nicegui."""
 
 import base64
 import importlib.util
@@ -18,18 +18,18 @@ SCRIPTS = tuple(
         if path.name.endswith(".js")
     )
 )
-"""Names of the scripts in the folder `page`. They import each other by these names."""
+"""The names of the scripts in the folder `page`. The scripts import each other by these names."""
 SHADES = 65
 THREE = "three"
-"""The name by which the scripts import three.js. Nothing else of nicegui is used."""
+"""The name by which the scripts import three.js."""
 
 
 @cache
 def read_three() -> bytes:
-    """Read the JavaScript module that exports `THREE` and `OrbitControls`.
+    """Read the JavaScript module that exports `THREE` and `OrbitControls`. It is a file of nicegui.
 
     Raises:
-        AblateError: nicegui is not installed, or three.js is not at its usual place in nicegui.
+        AblateError: nicegui is not installed, or the file is not at its usual place in nicegui.
     """
     spec = importlib.util.find_spec("nicegui")
     paths = [
@@ -42,7 +42,7 @@ def read_three() -> bytes:
 
 
 def read_script(name: str) -> bytes | None:
-    """Read the script with this name. None if there is no such script."""
+    """Read the script with this name. Return None if there is no such script."""
     if name == THREE:
         return read_three()
     return files("ablate.explore").joinpath("page", f"{name}.js").read_bytes() if name in SCRIPTS else None

@@ -1,4 +1,4 @@
-"""Run a trained network on one image, and explain its units: receptive fields, inputs, weights."""
+"""Run a trained network on one image, and explain its units by receptive fields, inputs and weights."""
 
 import copy
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from torch.nn.modules.dropout import _DropoutNd
 from ablate.inspection.tracing import Call, trace_calls
 
 EXACT = torch.float64
-"""The data type for probes with NaN. Convolutions in float64 multiply and add term by term on every machine.
+"""The data type for images in which some pixels are NaN, to find out which outputs depend on these pixels.
 
-Without oneDNN, convolutions in float32 can use Fourier transforms. These spread a NaN to outputs that do not
-depend on the NaN's input.
+On every machine, convolutions in float64 multiply and add term by term. In float32, they can use Fourier
+transforms if torch has no oneDNN. A Fourier transform spreads a NaN to outputs that do not depend on it.
 """
 PROBES = 32
-"""Images in one batch of probes."""
+"""The number of images in one batch of images with NaN."""
 
 Span = tuple[int, int]
 """The first and the last of adjacent rows or columns. An empty span is (0, -1)."""
@@ -27,12 +27,12 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class LayerFacts:
-    """Name, class and output shape of one module of the network."""
+    """The name, the class and the output shape of one module of the network."""
 
     name: str
     kind: str
     shape: tuple[int, ...]
-    """Shape of the output for one image, `(channels, height, width)` or `(features,)`."""
+    """The shape of the output for one image: `(channels, height, width)` or `(features,)`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Reading:
     probabilities: Tensor
     """The softmax of the network's output, `(classes,)`."""
     layers: tuple[Tensor, ...]
-    """Each layer's output, with the order and the shapes of `Reader.layers`."""
+    """Each layer's output, in the order of `Reader.layers`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,43 +50,53 @@ class ReceptiveFields:
     """The part of the image on which each unit of a layer depends."""
 
     rows: tuple[Span, ...]
-    """For each row of the layer's maps, the image rows that it depends on. Without maps, a single span."""
+    """For each row of the layer's maps, the image rows on which it depends.
+
+    If the layer has no maps, there is one span for the whole layer.
+    """
     columns: tuple[Span, ...]
-    """For each column of the layer's maps, the image columns that it depends on. Without maps, one span."""
+    """The same for the columns of the layer's maps and of the image."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnitInputs:
-    """The inputs of a module on which one unit of its output depends."""
+    """The inputs of a module on which one unit of the module's output depends."""
 
     channels: tuple[int, ...]
-    """The input channels, or the input features if the module has no maps as input."""
+    """The input channels, or the input features if the input is a vector of features."""
     rows: Span | None
     """The rows of the input maps. None if the input is a vector of features."""
     columns: Span | None
+    """The columns of the input maps. None if the input is a vector of features."""
     values: Tensor
     """The values of the inputs, `(channels, rows, columns)` or `(features,)`."""
     weights: Tensor
-    """The unit's derivative with respect to each input, shaped like `values`: a convolution's weights."""
+    """The unit's derivative with respect to each input, in the shape of `values`.
+
+    For a convolution or a dense layer, these are the weights that multiply the inputs.
+    """
     rest: float
-    """The unit's value minus the sum of values times weights: the bias, or the non-linear part."""
+    """The unit's value minus the sum of `values` times `weights`.
+
+    For a convolution or a dense layer, this is the bias. For other modules, it is the non-linear part.
+    """
     weighted: bool
-    """Whether the module is a convolution or a dense layer, so that `weights` are its parameters."""
+    """Whether `weights` are parameters of the module. They are if it is a convolution or a dense layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One number of a layer's output, and the inputs that determine it."""
+    """One number of a layer's output, and the inputs on which it depends."""
 
     value: float
     inputs: UnitInputs
 
 
 class Reader:
-    """Reads images with one trained network, which is in evaluation mode on the CPU."""
+    """Runs one trained network on images. The network must be in evaluation mode on the CPU."""
 
     def __init__(self, network: nn.Module, image_shape: Sequence[int]) -> None:
-        """`image_shape` is `(channels, height, width)`."""
+        """List the layers of `network`. Its images have the shape `(channels, height, width)`."""
         self._network = network
         self.image_shape = tuple(image_shape)
         self.layers = tuple(
@@ -104,21 +114,21 @@ class Reader:
         )
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities `(n, classes)` for images `(n, channels, height, width)`."""
+        """Compute the class probabilities `(n, classes)` of images `(n, channels, height, width)`."""
         with torch.inference_mode():
             return self._network(images).softmax(1)
 
     def unit(self, image: Tensor, layer: int, place: Sequence[int]) -> Unit:
-        """Read the unit at index `place` of a layer's output. Layers are counted from 0."""
+        """Explain the unit at index `place` of a layer's output. Layers are counted from 0."""
         call = _trace_layers(self._network, image[None])[layer]
         return Unit(value=float(call.output_values[0][tuple(place)]), inputs=find_unit_inputs(call, place))
 
     @cached_property
     def receptive_fields(self) -> tuple[ReceptiveFields, ...]:
-        """Each layer's receptive fields, found with NaN.
+        """The receptive fields of each layer.
 
-        If one row of the image is NaN, exactly the units that depend on this row become NaN. The network runs
-        once for each row and once for each column of the image.
+        They are found with NaN: if one row of the image is NaN, exactly the units that depend on this row
+        become NaN. The network runs once for each row and once for each column of the image.
         """
         _, height, width = self.image_shape
         rows = self._find_dependence(height, axis=-2)
@@ -129,10 +139,13 @@ class Reader:
         )
 
     def _find_dependence(self, count: int, axis: int) -> list[Tensor]:
-        """Find for each row (or column) of each layer the rows (or columns) of the image on which it depends.
+        """Find the rows of the image on which each row of each layer depends.
 
-        There are booleans `(rows or columns of the layer, count)` for each layer. The image has `count` rows
-        or columns. Axis -2 stands for rows, axis -1 for columns.
+        This is for axis -2. For axis -1, the function does the same for columns. `count` is the number of
+        rows or columns of the image.
+
+        Returns:
+            Booleans for each layer, `(rows or columns of the layer, count)`.
         """
         by_batch: list[list[Tensor]] = []
         exact = copy.deepcopy(self._network).to(EXACT)
@@ -146,20 +159,20 @@ class Reader:
 
 
 def _trace_layers(network: nn.Module, images: Tensor) -> list[Call]:
-    # Dropout is left out: in evaluation mode it returns its input.
+    # Dropout is left out, because it returns its input in evaluation mode.
     return [call for call in trace_calls(network, images) if not isinstance(call.module, _DropoutNd)]
 
 
 def find_unit_inputs(call: Call, place: Sequence[int]) -> UnitInputs:
     """Find the inputs on which the unit at index `place` of the call's output depends, and their weights.
 
-    A weight is the unit's derivative with respect to one input, computed by autograd. For a convolution, a
-    dense layer and average pooling, this is the factor of the input. For max pooling, the largest input has
-    weight 1.
+    An input's weight is the unit's derivative with respect to this input, computed by autograd. In a
+    convolution, a dense layer or average pooling, this is the factor that multiplies the input. In max
+    pooling, the largest input has the weight 1, and the other inputs have the weight 0.
     """
     inputs = call.input_values[:1].clone().requires_grad_()
     index = (0, *place)
-    # The input is cloned, because a module that works in place must not overwrite a leaf of autograd.
+    # The module gets a copy, because it could work in place, and autograd does not allow this on a leaf.
     output = call.module(inputs.clone())
     (derivatives,) = torch.autograd.grad(output[index], inputs)
     axes = [_indices(depends) for depends in _find_dependent_inputs(call, index)]
@@ -179,12 +192,16 @@ def find_unit_inputs(call: Call, place: Sequence[int]) -> UnitInputs:
 
 
 def _find_dependent_inputs(call: Call, index: tuple[int, ...]) -> list[Tensor]:
-    """Find the indices that the unit depends on, for each axis of the module's input but the batch axis."""
+    """Find on which part of the module's input the unit depends.
+
+    Returns:
+        For each axis of the input except the batch axis, whether the unit depends on each index of the axis.
+    """
     module = copy.deepcopy(call.module).to(EXACT)
     shape = call.input_values.shape[1:]
     if any(True for _ in module.parameters()):
-        # A module with parameters multiplies and adds, so one backward pass suffices: if the gradient is NaN
-        # at the unit, it becomes NaN at every input on which the unit depends.
+        # A module with parameters multiplies and adds. So one backward pass is enough: if the gradient of the
+        # unit is NaN, the gradient of each input on which the unit depends becomes NaN.
         inputs = torch.rand(1, *shape, dtype=EXACT).requires_grad_()
         output = module(inputs.clone())
         gradient = torch.zeros_like(output)
@@ -193,8 +210,8 @@ def _find_dependent_inputs(call: Call, index: tuple[int, ...]) -> list[Tensor]:
         depends = input_gradient[0].isnan()
         others = [[other for other in range(depends.ndim) if other != axis] for axis in range(depends.ndim)]
         return [depends.amax(dims) if dims else depends for dims in others]
-    # The derivative of an activation or a pooling can be zero although the unit depends on the input. A
-    # forward pass therefore probes each index of each axis.
+    # The unit of an activation or a pooling can depend on an input with respect to which its derivative is
+    # zero. So forward passes with NaN test each index of each axis.
     return [
         torch.cat([_probe(module, shape, axis, indices, index) for indices in _batches(count)])
         for axis, count in enumerate(shape)
@@ -204,7 +221,7 @@ def _find_dependent_inputs(call: Call, index: tuple[int, ...]) -> list[Tensor]:
 def _probe(
     module: nn.Module, shape: Sequence[int], axis: int, indices: range, unit: tuple[int, ...]
 ) -> Tensor:
-    """Find for each of `indices` along the axis whether a NaN at this index makes the unit NaN."""
+    """For each of the `indices` of an input axis, find out whether a NaN there makes the unit NaN."""
     probes = torch.zeros(len(indices), *shape, dtype=EXACT)
     for probe, index in zip(probes, indices, strict=True):
         probe.select(axis, index).fill_(torch.nan)
@@ -217,7 +234,7 @@ def _batches(count: int) -> list[range]:
 
 
 def _find_nan(output: Tensor, axis: int) -> Tensor:
-    """Find which rows or columns of each output contain NaN, `(n, rows or columns)`."""
+    """Find which rows or columns of each of n outputs contain NaN, `(n, rows or columns)`."""
     if output.ndim != 4:
         return output.isnan().flatten(1).any(1, keepdim=True)
     return output.isnan().movedim(axis, 1).flatten(2).any(2)

@@ -1,4 +1,4 @@
-"""The explorer's page as one file: it contains test images and the networks' outputs for them."""
+"""Render the explorer's page as one file, which contains test images and the networks' outputs for them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,11 @@ from ablate.explore import answers, page
 from ablate.explore.session import Session
 
 MISTAKES = 4
-"""The page has this many images of each kind of mistake, and the most typical image of each class."""
+"""The maximum number of test images of each kind of mistake in the file.
+
+The kinds are images that the first arm classifies wrongly, and images that two arms classify differently. The
+file also has the most typical image of each class.
+"""
 
 
 def render_saved_page(session: Session, arms: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Serve the explorer's page and the answers to its requests over HTTP, by default to this machine only."""
+"""Serve the explorer's page over HTTP, and answer its requests. By default, only this machine can connect."""
 
 import asyncio
 import json
@@ -25,17 +25,19 @@ from ablate.explore.session import Session
 LOOPBACK = "127.0.0.1"
 OWN_NAMES = (LOOPBACK, "localhost", "[::1]")
 LARGEST_BODY = 4_000_000
-"""The most bytes of a request. A drawing of 3×224×224 pixels takes up to three million bytes."""
+"""The maximum size of a request in bytes. A drawing of 3×224×224 pixels takes up to three million bytes."""
 
 W = TypeVar("W", bound=BaseModel)
 
 
 def build_application(session: Session, chosen: Sequence[str], hosts: Sequence[str] = OWN_NAMES) -> Starlette:
-    """Build the web application. It accepts only requests to one of the host names `hosts`.
+    """Build the web application. It accepts a request only if the request names one of the `hosts`.
 
-    This check prevents DNS rebinding, an attack in which a foreign page points its host name at this machine.
+    This check prevents DNS rebinding. In this attack, the page of another site makes its own host name point
+    to this machine.
     """
-    one_at_a_time = asyncio.Lock()  # because torch uses all cores, and requests share the session's cache
+    # Answer one request at a time, because torch uses all cores, and requests share the session's cache.
+    one_at_a_time = asyncio.Lock()
 
     async def answer(compute: Callable[[Session, W], Any], request: W) -> Response:
         async with one_at_a_time:
@@ -85,17 +87,17 @@ def build_application(session: Session, chosen: Sequence[str], hosts: Sequence[s
 
 
 def serve(session: Session, chosen: Sequence[str], host: str, port: int, tell: Callable[[str], None]) -> None:
-    """Serve the page until an interrupt. `tell` gets the address once the page can be opened.
+    """Serve the page until a user interrupts. `tell` is called with the address when the page can be opened.
 
     Raises:
-        AblateError: the port is in use, or this machine does not have the host address.
+        AblateError: the port is in use, or `host` is no address of this machine.
     """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise AblateError(f"--port {port} of {host}: {error.strerror}: choose another with --port") from None
-    # On a network the machine can have names that ablate does not know, so any host name is accepted.
+    # On a network, this machine can have names that ablate does not know. So every host name is accepted.
     hosts = OWN_NAMES if host in (LOOPBACK, "localhost", "::1") else ("*",)
     settings = uvicorn.Config(build_application(session, chosen, hosts), log_level="warning", lifespan="off")
     with listener:

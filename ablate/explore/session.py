@@ -1,4 +1,4 @@
-"""The data of one page: the trained arms of a report folder, and the test images."""
+"""The data of the explorer's page: the trained networks of a report folder, and the test images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,22 +22,22 @@ from ablate.records.provenance import Provenance
 from ablate.study.spec import StudySpec
 
 MOST_PICTURES = 24
-"""The largest number of test images in one list."""
+"""The maximum number of test images in one list."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A test image and the predictions for it."""
+    """A test image, its true class and the predictions for it."""
 
     index: int
-    """Index among the official test images."""
+    """The index of the image in the official test set."""
     label: int
     guesses: Mapping[str, int]
-    """The class that each of the requested arms predicts."""
+    """Maps the name of each requested arm to the class that its network predicts."""
 
 
 class ExploredArm:
-    """One arm, with the network of its first confirmed run."""
+    """One arm, represented by the network of its first confirmed run."""
 
     def __init__(self, run: Run, reader: Reader, load: Load | None) -> None:
         self.run = run
@@ -45,12 +45,12 @@ class ExploredArm:
         self._load = load
 
     def image(self, original: Tensor) -> Tensor:
-        """Scale the image `original` from the study's image size to the size that the network takes."""
+        """Scale an image from the size of the study's data to the size of the network's input."""
         size = self.run.recipe.input_size
         return original if size is None else resize_images(original[None], size)[0]
 
     def test_image(self, index: int) -> Tensor:
-        """Return a test image exactly as in the evaluation of the network, `(channels, height, width)`."""
+        """Return a test image as the network gets it in evaluation, `(channels, height, width)`."""
         return self._dataset.test_images[index]
 
     @cached_property
@@ -93,7 +93,10 @@ class Session:
         return len(self._data.test_images) if self._load else 0
 
     def pixels(self, index: int) -> Tensor:
-        """Return a test image in the size of the study's data, `(channels, height, width)` from 0 to 1."""
+        """Return a test image in the size of the study's data, `(channels, height, width)`.
+
+        Its values lie between 0 and 1.
+        """
         return self._data.test_images[index]
 
     def label(self, index: int) -> int:
@@ -101,33 +104,39 @@ class Session:
         return int(self._data.test_labels[index])
 
     def list_class(self, label: int, arms: Sequence[str]) -> list[Picture]:
-        """List test images of a class: first the most typical image, then the others in the data's order."""
+        """List test images of a class.
+
+        The most typical image comes first. The others are in the order of the data set.
+        """
         indices = (self._data.test_labels == label).nonzero().flatten()
         nearest = find_nearest_to_mean(self._data.test_images[indices])
         return self._pictures([int(indices[nearest]), *indices.tolist()], arms)
 
     def list_mistakes(self, arm: str, arms: Sequence[str]) -> list[Picture]:
-        """List test images that an arm classifies wrongly; the most confident mistake comes first."""
+        """List test images that an arm classifies wrongly. The most confident mistake comes first."""
         confidence, guesses = self.arms[arm].answers.max(1)
         return self._sort(guesses != self._data.test_labels, confidence, arms)
 
     def list_disagreements(self, one: str, other: str, arms: Sequence[str]) -> list[Picture]:
-        """List test images that two arms classify differently. Those with both arms confident come first."""
+        """List test images that two arms classify differently.
+
+        The list is sorted by the confidence of the less confident arm. The highest confidence comes first.
+        """
         (confidence, guesses), (also, others) = (self.arms[arm].answers.max(1) for arm in (one, other))
         return self._sort(guesses != others, torch.minimum(confidence, also), arms)
 
     def choose_opening(self, arms: Sequence[str]) -> str:
-        """Choose the kind of test images that the page lists first: disagree, confused or class.
+        """Choose the kind of test images that the page lists when it opens: disagree, confused or class.
 
-        Images on which two arms disagree show most, so they are the first choice. Mistakes of the first arm
-        are the second choice, and images of a class the third.
+        The first choice is images that the two arms classify differently. If there are none, the second
+        choice is images that the first arm classifies wrongly. The third choice is images of a class.
         """
         if len(arms) > 1 and self.list_disagreements(arms[0], arms[1], arms):
             return "disagree"
         return "confused" if self.list_mistakes(arms[0], arms) else "class"
 
     def _sort(self, wanted: Tensor, by: Tensor, arms: Sequence[str]) -> list[Picture]:
-        """List the test images where `wanted` is true, those with the highest `by` first."""
+        """List the test images for which `wanted` is true. The image with the highest `by` comes first."""
         indices = wanted.nonzero().flatten()
         return self._pictures(indices[by[indices].argsort(descending=True, stable=True)].tolist(), arms)
 
@@ -149,9 +158,10 @@ class Session:
 
 
 def open_session(path: Path, *, data_dir: Path | None, tell: Callable[[str], None]) -> Session:
-    """Open the arms of a report folder that have a checkpoint.
+    """Open a report folder: load the networks of all arms that have a checkpoint.
 
-    If the data set is not on this machine, the session has no test images, but a user can still draw.
+    If the data set is not on this machine, the session has no test images, but the user can still draw
+    images. `tell` is called with messages to the user.
 
     Raises:
         FolderError: the folder has no checkpoint that can be loaded.
@@ -182,13 +192,13 @@ def open_session(path: Path, *, data_dir: Path | None, tell: Callable[[str], Non
 
 
 def parse_arms(session: Session, text: str | None) -> list[str]:
-    """Parse one or two arms from a comma-separated text. With None, return the first two arms.
+    """Parse the names of one or two arms, separated by a comma. If `text` is None, return the first two arms.
 
     Raises:
-        AblateError: there is no such arm, or there are more than two.
+        AblateError: there is no such arm, or the text has more than two names.
     """
     known = list(session.arms)
-    # The name of an arm can contain commas, so parts of the text are joined until they form a name.
+    # The name of an arm can contain commas. So parts of the text are joined until they are a known name.
     names: list[str] = []
     name = ""
     for part in [] if text is None else text.split(","):

@@ -25,7 +25,10 @@ class Score:
     """The predicted class of each test image, `(n,)` on the CPU."""
 
     def most_confused(self) -> list[tuple[int, int, int]]:
-        """List the most frequent mistakes in order: true class, predicted class, number of images."""
+        """List the most frequent mistakes, the most frequent first.
+
+        Each mistake is a triple: the true class, the predicted class, and the number of images.
+        """
         mistakes = self.confusion.clone().fill_diagonal_(0)
         pairs = [(label, guess, int(mistakes[label, guess])) for label, guess in mistakes.nonzero().tolist()]
         return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))[:MOST_PAIRS]
@@ -42,7 +45,10 @@ def score_network(network: nn.Module, dataset: Dataset) -> Score:
 
 
 def tabulate_confusions(scores: Mapping[str, Score], classes: Sequence[str]) -> pd.DataFrame:
-    """Make the `confusion` table: a row for each arm, true class and predicted class that occur together."""
+    """Make the `confusion` table. For each arm, it has one row for each pair of true and predicted class.
+
+    A pair without images has no row.
+    """
     rows = [
         {"arm": arm, "label": classes[label], "guess": classes[guess], "images": count}
         for arm, score in scores.items()

@@ -1,4 +1,4 @@
-"""Choose classes, and one test image of each class, to compare networks on."""
+"""Choose classes, and one test image of each class, on which networks are compared."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,15 @@ from ablate.errors import AblateError, did_you_mean
 from ablate.inspection.confusion import Score
 
 DEFAULT_INPUTS = {"fashion_mnist": ("pullover", "coat")}
-"""The classes that an exercise in Dive into Deep Learning (D2L) compares, by data set."""
+"""Maps a data set to the classes that an exercise in Dive into Deep Learning (D2L) compares."""
 
 
 def choose_classes(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]:
-    """Choose the classes to compare networks on: those of D2L's exercise, or else the two most confused."""
+    """Choose the classes on which networks are compared.
+
+    For the data set of D2L's exercise, these are the classes of the exercise. For other data sets, these are
+    the two classes that the networks confuse most often.
+    """
     if names := DEFAULT_INPUTS.get(dataset.name):
         return tuple(dataset.classes.index(name) for name in names)
     count = len(dataset.classes)
@@ -26,20 +30,23 @@ def choose_classes(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]
 
 
 def pick_typical_image(dataset: Dataset, label: int) -> Tensor:
-    """Pick the class's test image that is nearest to the mean of the class's test images, `(c, h, w)`."""
+    """Pick the test image of a class that is nearest to the mean of its test images, `(c, h, w)`."""
     images = dataset.test_images[dataset.test_labels == label]
     return images[find_nearest_to_mean(images)]
 
 
 def find_nearest_to_mean(images: Tensor) -> int:
-    """Find the index of the image nearest to the mean of images `(n, c, h, w)`. In a tie, it is the first."""
+    """Find the index of the image that is nearest to the mean of all `images`, `(n, c, h, w)`.
+
+    If several images are equally near, the result is the first of them.
+    """
     return int((images - images.mean(0)).square().flatten(1).sum(1).argmin())
 
 
 def parse_classes(text: str, classes: Sequence[str]) -> tuple[int, ...]:
-    """Find the indices of the classes in a comma-separated text of class names or their beginnings.
+    """Find the indices of the classes that `text` names. It has class names, separated by commas.
 
-    Upper and lower case count as equal.
+    The beginning of a name is enough if it fits only one class. Upper and lower case count as equal.
 
     Raises:
         AblateError: a name fits no class or several classes.

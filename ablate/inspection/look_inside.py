@@ -1,4 +1,4 @@
-"""Make views and confusion tables of a study's trained networks, and store them in its report folder."""
+"""Make the views and the confusion table of a study's trained networks, and store them in its folder."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -15,17 +15,23 @@ from ablate.records.folder import ReportFolder
 from ablate.records.views import View, Views
 
 LAYERS = ("1", "2")
-"""A report shows the feature maps of these convolutions, counted from 1."""
+"""A report shows the feature maps of these convolutions of each network, counted from 1."""
 
 Load = Callable[[int | None], Dataset]
-"""A function that loads the study's data, resized to a side length in pixels. None keeps their size."""
+"""A function that loads the study's data set. It resizes the images to the given side length in pixels.
+
+With None, the images keep their size.
+"""
 
 
 def look_inside(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> Iterator[str]:
-    """Make and store the arms' views and confusion table. Yield each arm's name once its network is scored.
+    """Make and store the views and the confusion table of the arms in `runs`.
 
-    `runs` has the first confirmed run of each arm that has a checkpoint, by the run's key. If the folder
-    already has the views of these runs, the function does nothing.
+    `runs` maps the key of a run to the run. It has the first confirmed run of each arm that has a checkpoint.
+    If the folder already has the views of these runs, the function does nothing.
+
+    Yields:
+        The name of each arm when its network has classified the test images.
     """
     path = folder.path / views.NAME
     try:
@@ -55,5 +61,5 @@ def look_inside(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> It
     classes = load(None).classes
     by_arm = {runs[key].arm.name: score for key, score in scores.items()}
     folder.write_tables({"confusion": tabulate_confusions(by_arm, classes)})
-    # The views are written last. So a folder that has the views also has the table.
+    # The views are written last. So a folder that has the views also has the confusion table.
     write_whole(path, views.to_bytes(Views(classes=classes, inputs=inputs, arms=tuple(arms))))

@@ -19,7 +19,10 @@ EXAMPLES = 4
 """A view contains at most this many images for a pair of confused classes."""
 MOST_MAPS, MOST_FILTERS = 16, 8
 LARGEST_SIDE = 64
-"""Larger maps and images are averaged down to this side length in pixels, which is enough for a figure."""
+"""The maximum side length of stored maps and images, in pixels. It is enough for a figure.
+
+Larger maps and images are scaled down by averaging.
+"""
 HALF = torch.finfo(torch.float16)
 
 
@@ -33,8 +36,9 @@ def view_network(
     key: str = "",
     score: Score | None = None,
 ) -> View:
-    """Make the view of a run's network for a typical image of each class in `inputs`.
+    """Make the view of a run's network.
 
+    The view has the network's maps for a typical image of each class in `inputs`, in each of the `layers`.
     With `score`, the view also contains test images that the network classifies wrongly.
 
     Raises:
@@ -66,9 +70,10 @@ def view_network(
 def trace_inputs(
     run: Run, folder: ReportFolder, dataset: Dataset, inputs: Sequence[int]
 ) -> tuple[Tensor, list[Call]]:
-    """Pick a typical image of each class in `inputs`, and trace the network on these images.
+    """Pick a typical image of each class in `inputs`, and record how the network processes these images.
 
-    Return the images, `(inputs, c, h, w)`, and the calls of the network's modules.
+    Returns:
+        The images, `(inputs, c, h, w)`, and the calls of the network's modules.
     """
     images = torch.stack([pick_typical_image(dataset, label) for label in inputs])
     return images, trace_calls(reopen_network(run, folder, dataset), images)
@@ -94,12 +99,12 @@ def _list_confused(dataset: Dataset, score: Score) -> Iterator[ConfusedPair]:
 
 
 def _to_bytes(images: Tensor) -> Array:
-    """Convert images in [0, 1] to uint8."""
+    """Convert images with values from 0 to 1 to uint8. Large images are scaled down."""
     return (_shrink(images).clamp(0, 1) * 255).round().byte().cpu().numpy()
 
 
 def _to_halves(values: Tensor) -> Array:
-    """Convert maps or weights to float16, and clamp them to the range of float16."""
+    """Convert maps or weights to float16. Large maps are scaled down, and values are clamped to the range."""
     return _shrink(values).clamp(HALF.min, HALF.max).half().cpu().numpy()
 
 

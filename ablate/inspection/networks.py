@@ -1,4 +1,7 @@
-"""Load trained networks from a report folder's checkpoints, one for each arm's first confirmed run."""
+"""Load trained networks from the checkpoints of a report folder.
+
+Each arm has one checkpoint, which its first confirmed run has left.
+"""
 
 import json
 import pickle
@@ -22,7 +25,7 @@ from ablate.study.owners import belongs_to_recipe, drop_owner
 from ablate.study.spec import StudySpec
 
 FIRST_SEED = 0
-"""In each arm, the confirmed run with this seed leaves a checkpoint."""
+"""The confirmed run with this seed leaves its arm's checkpoint."""
 
 
 class TrainedNetworks:
@@ -56,7 +59,9 @@ class TrainedNetworks:
         return self.study.dataset.facts.compute_shape(run.recipe.input_size)
 
     def rebuild_run(self, arm: str, seed: int = FIRST_SEED) -> Run:
-        """Rebuild an arm's confirmed run from the tables. Tuned keywords of the network become the arm's own.
+        """Rebuild an arm's confirmed run from the tables.
+
+        The rebuilt run has no setting. Tuned values are among the keywords and the recipe of its arm instead.
 
         Raises:
             FolderError: the tables have no such run, or the model's code has changed since training.
@@ -111,7 +116,7 @@ def load_network(
     if not checkpoint.exists():
         raise FolderError(f"{where} is missing: the arm's first confirmed run failed or has not ended")
     try:
-        if not zipfile.is_zipfile(checkpoint):  # for other files torch.load can raise any error
+        if not zipfile.is_zipfile(checkpoint):  # for such files, torch.load can raise any error
             raise EOFError("it is torn")  # noqa: TRY301
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         network.load_state_dict(state)
@@ -145,7 +150,7 @@ def _rebuild_run(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, a
         for name in study.tuning.ranges
         if not belongs_to_recipe(name) and drop_owner(name) in network and name in values
     }
-    # In a factor's column, an empty cell means null.
+    # In the column of a factor, an empty cell means that the factor's value is null.
     own = {
         drop_owner(name): values.get(name)
         for name in names
@@ -166,7 +171,7 @@ def _rebuild_run(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, a
 
 
 def _parse_cell(cell: Any) -> Any:
-    """Parse the value of a factor or nuisance in a table cell, which contains JSON or an unquoted word."""
+    """Parse a table cell that contains the value of a factor or nuisance, as JSON or as an unquoted word."""
     try:
         return json.loads(cell) if isinstance(cell, str) else cell
     except ValueError:

@@ -12,17 +12,17 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
 BETWEEN = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, _DropoutNd)
-"""Modules that can be between a convolution and its activation."""
+"""The classes of modules that can be between a convolution and its activation."""
 NO_ACTIVATION = (_ConvNd, nn.Linear, nn.Flatten, nn.Unflatten, nn.Upsample)
-"""Modules that are not activations, even if their input and output have the same shape."""
+"""Classes of modules that are not activations, although their input and output can have the same shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call of a module: its input and output tensors, and copies of their values at that time.
+    """One call of a module: its input and output tensors, and copies of their values at the time of the call.
 
-    Comparing tensors by identity shows which module's output is the input of which other module. The values
-    are copied, because a later operation can overwrite a tensor in place.
+    The tensors themselves are kept to compare them by identity. This shows which modules take the output of
+    which other module. The values are copied, because a later operation can overwrite a tensor in place.
     """
 
     name: str
@@ -39,7 +39,10 @@ class Call:
 
     @property
     def may_be_activation(self) -> bool:
-        """Whether the module keeps the shape of its input, and is not known to be another kind of module."""
+        """Whether the module could be an activation.
+
+        It could be if its output has the shape of its input, and if it is not of another known kind.
+        """
         # torch's pooling classes have no common base class.
         is_pooling = type(self.module).__module__ == "torch.nn.modules.pooling"
         other = is_pooling or isinstance(self.module, (*NO_ACTIVATION, *BETWEEN))
@@ -47,9 +50,9 @@ class Call:
 
 
 def trace_calls(network: nn.Module, images: Tensor) -> list[Call]:
-    """Record all module calls for images `(n, channels, height, width)`, in the order of computation.
+    """Run the network on images `(n, channels, height, width)`, and record the calls of its modules in order.
 
-    Containers, and modules whose input or output is not a single tensor, are left out.
+    Two kinds of modules are left out: containers, and modules whose input or output is not a tensor.
     """
     calls: list[Call] = []
     input_values: dict[nn.Module, Tensor] = {}
@@ -76,7 +79,8 @@ def trace_calls(network: nn.Module, images: Tensor) -> list[Call]:
 
     with contextlib.ExitStack() as hooks, torch.inference_mode():
         for name, module in network.named_modules():
-            # A convolution with a parametrised weight has a child module, but it is not a container.
+            # A container is a module with child modules. A convolution is none, even if its weight is
+            # parametrised, which adds a child module.
             if isinstance(module, nn.Conv2d) or not any(True for _ in module.children()):
                 hooks.callback(module.register_forward_pre_hook(before).remove)
                 hooks.callback(module.register_forward_hook(after(name)).remove)
@@ -85,12 +89,15 @@ def trace_calls(network: nn.Module, images: Tensor) -> list[Call]:
 
 
 def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
-    """Find the activation of the convolution `calls[index]`. Return its place in words, and its output.
+    """Find the activation of the convolution `calls[index]`.
 
-    The activation is the next module that takes the convolution's output. Only normalisation and dropout can
-    come between them. If the activation is a function instead of a module, its output is the input of a later
-    module: a new tensor with the shape of the convolution's output. If neither is found, the function returns
-    the output of the convolution.
+    If the activation is a module, it takes the convolution's output. Normalisation and dropout can come
+    between the two. If the activation is a function, there is no call of it. But its output is the input of a
+    later module, and is a new tensor with the shape of the convolution's output.
+
+    Returns:
+        The activation's place in words, and the activation's output. If no activation is found, the
+        convolution's name and output.
     """
     convolution = calls[index]
     current, values, name = convolution.output, convolution.output_values, convolution.name
@@ -103,7 +110,8 @@ def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
         elif (is_current or is_new) and call.may_be_activation:
             return f"{name}, then {call.name}", call.output_values
         elif is_current or is_new:
-            # This input is the output of the functions that ran before the module, in place or not.
+            # The module's input is the output of the functions that ran between the convolution and the
+            # module. They could have changed their input in place.
             changed = not torch.equal(call.input_values, values)
             return f"{name}, then its activation function" if changed else name, call.input_values
         known += [call.input, call.output]
@@ -111,17 +119,21 @@ def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
 
 
 def list_layer_names(calls: Sequence[Call]) -> list[str]:
-    """List the layers that `find_maps` accepts: the numbers of convolutions, and the names of modules."""
+    """List the layers that `find_maps` accepts: numbers of convolutions, and names of modules with maps."""
     convolutions = filter(lambda call: call.is_convolution, calls)
     numbers = [str(number) for number, _ in enumerate(convolutions, start=1)]
     return [*numbers, *dict.fromkeys(call.name for call in calls if call.output.ndim == 4)]
 
 
 def find_maps(calls: Sequence[Call], layer: str) -> tuple[str, Tensor] | None:
-    """Find a layer's maps. Return their place in words and the maps `(n, channels, height, width)`.
+    """Find a layer's maps.
 
     If `layer` is a number, the maps are the activations of the convolution with this number, counted from 1.
-    If `layer` is a name, the maps are the output of the module with this name. Return None if there are none.
+    If `layer` is a name, the maps are the output of the module with this name.
+
+    Returns:
+        The place of the maps in words, and the maps `(n, channels, height, width)`. None if the network has
+        no such layer, or if the layer's output has no maps.
     """
     if layer.isdecimal():
         indices = [i for i, call in enumerate(calls) if call.is_convolution]

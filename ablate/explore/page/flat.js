@@ -1,4 +1,4 @@
-// Draw layers as flat pictures, one below the other. The keyboard moves from unit to unit.
+// Draw layers as flat pictures, one below the other. Arrow keys move from unit to unit.
 
 import { draw, findNearestUnit } from "maps";
 
@@ -11,7 +11,7 @@ export class Flat {
     this.figures = new Map();
   }
 
-  // rows: the same structure as for Stack. The sheets of one layer stand beside each other.
+  // rows: the same structure as for Stack. The sheets that different rows have for one layer are side by side.
   show(rows) {
     const plan = JSON.stringify(rows.map(({ title, layers }) => [title, layers.map(({ key, label, sheet }) => [key, label, sheet])]));
     if (plan !== this.plan) {
@@ -107,7 +107,7 @@ export class Flat {
       if (!step) return;
       event.preventDefault();
       let [x, y] = [at[0] + step[0], at[1] + step[1]];
-      if (!sheet.unit(x, y)) [x, y] = [x + step[0], y + step[1]]; // step across the gap between two maps
+      if (!sheet.unit(x, y)) [x, y] = [x + step[0], y + step[1]]; // (x, y) is in the gap between two maps: step once more
       if (sheet.unit(x, y)) at = [x, y];
       choose();
     });

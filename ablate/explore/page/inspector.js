@@ -5,7 +5,7 @@ import { draw, findLargest, paintMaps, makeSheet, formatNumber, decodeFloats } f
 const MOST_ROWS = 8;
 const MOST_CHANNELS = 64;
 
-// parts: [{ arm, layer, place, value, answer }], one for each network. An answer is null until the server has sent it.
+// parts: [{ arm, layer, place, value, answer }], one for each network. An answer is null until the server sends the answer.
 export function renderUnit(parts, palette, offline, classes) {
   const whole = document.createDocumentFragment();
   const [first] = parts;

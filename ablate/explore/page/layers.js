@@ -22,7 +22,7 @@ export function hideMinorLayers() {
   show();
 }
 
-// The layers of the chosen networks by name, in their order, each with its kind and shape in every network.
+// The layers of the chosen networks, in their order. Each layer has a name, and a kind and shape for every network.
 function collectLayers() {
   const layers = new Map([["image", state.chosen.map((arm) => ({ kind: "", shape: arms.get(arm).shape }))]]);
   for (const arm of state.chosen) {

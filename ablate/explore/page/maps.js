@@ -1,4 +1,4 @@
-// Turn a layer's numbers into one picture, a sheet: its maps are tiles, and each number is a square of one colour.
+// Turn a layer's numbers into one picture, which is called a sheet. Each map is a tile, and each number is a square of one colour.
 
 const FRAME = packPixel(120, 128, 138);
 
@@ -30,12 +30,12 @@ export function makeSheet(shape, mostMaps) {
     shape, maps, shown, rows, columns,
     height: rows * tall + (flat ? 0 : 1),
     width: columns * wide + (flat ? 0 : 1),
-    // The position [x, y] of a unit on the sheet, in squares. For a whole map, the position of its first number.
+    // The position [x, y] of a unit on the sheet, in squares. If the place is a whole map, the position of the map's first number.
     at([map, row = 0, column = 0]) {
       const border = flat ? 0 : 1;
       return [(map % columns) * wide + border + column, Math.floor(map / columns) * tall + border + row];
     },
-    // The unit at a square, as an index into the layer's output; null between maps.
+    // The unit at a square, as an index into the layer's output. Null if the square is between two maps.
     unit(x, y) {
       const border = flat ? 0 : 1;
       const [column, row] = [Math.floor((x - border) / wide), Math.floor((y - border) / tall)];
@@ -55,7 +55,7 @@ export function makeSheet(shape, mostMaps) {
   };
 }
 
-// The unit at a square, or if the square is between two maps, a unit beside it.
+// The unit at a square. If the square is between two maps, a unit next to the square.
 export function findNearestUnit(sheet, x, y) {
   for (const [right, down] of [[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1], [-1, -1], [1, 1]]) {
     const unit = sheet.unit(x + right, y + down);
@@ -64,7 +64,7 @@ export function findNearestUnit(sheet, x, y) {
   return null;
 }
 
-// The index into a layer of this shape, from an index into its flattened values.
+// Convert an index into a layer's flattened values to an index into the layer, which has this shape.
 function findPlace(index, shape) {
   const found = [];
   for (const size of [...shape].reverse()) {
@@ -82,7 +82,7 @@ export function findLargest(...layers) {
   return found || 1;
 }
 
-// The pixels of a sheet as red, green, blue and opacity. Zero has the middle colour of the palette; −scale and +scale have the colours of its ends.
+// The pixels of a sheet as red, green, blue and opacity. Zero gets the middle colour of the palette, −scale the first colour, and +scale the last.
 export function paintMaps(sheet, values, scale, palette) {
   const pixels = new Uint32Array(sheet.width * sheet.height).fill(FRAME);
   const middle = (palette.length - 1) / 2;

@@ -2,7 +2,7 @@
 
 const SIDE = 280;
 const PEN = 1 / 14;
-const BOX = 20 / 28; // MNIST scales digits to 20 of its 28 pixels and puts their centre of mass in the middle
+const BOX = 20 / 28; // In MNIST, digits are scaled to 20 of an image's 28 pixels. Their centre of mass is in the middle.
 const INK = 24;
 
 export class Pad {
@@ -36,7 +36,7 @@ export class Pad {
     this.empty = true;
   }
 
-  // Show a test image, on which the user may draw.
+  // Show a test image, on which the user can draw.
   show(image) {
     this.context.imageSmoothingEnabled = false;
     this.context.drawImage(image, 0, 0, SIDE, SIDE);
@@ -62,7 +62,7 @@ export class Pad {
     );
   }
 
-  // The part of the pad that becomes the image, so that the drawing has the size and position of MNIST's digits.
+  // The part of the pad that becomes the image. With this part, the drawing has the size and position of MNIST's digits.
   #findBox() {
     const { data } = this.context.getImageData(0, 0, SIDE, SIDE);
     let [left, right, top, bottom, mass, x, y] = [SIDE, -1, SIDE, -1, 0, 0, 0];
@@ -134,7 +134,7 @@ export class Pad {
   }
 }
 
-// A part of the pad at the size of the image. The part is halved step by step, so that every pixel of the pad counts.
+// A part of the pad, scaled to the size of the image. It is halved step by step, so that the image depends on every pixel of the part.
 function shrink(canvas, x, y, side, width, height) {
   let size = Math.max(1, 2 ** Math.floor(Math.log2(SIDE / Math.max(width, height)))) * Math.max(width, height);
   const start = scale(canvas, x, y, side, side, size, size);

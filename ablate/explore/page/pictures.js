@@ -1,4 +1,4 @@
-// The test images that the user can pick, by class or by the mistakes that networks make on them.
+// The lists of test images that the user can pick: images of a class, or images that networks classify wrongly or differently.
 
 import { decodeBytes, draw, paintImage } from "maps";
 import { ask, pad } from "reading";
@@ -6,7 +6,7 @@ import { answers, part, showError, state, study, tell } from "state";
 
 let lastRequest = 0;
 
-// Offer the kinds of test images for the chosen networks, and keep the kind `wanted` if it is among them.
+// Offer the kinds of test images that the chosen networks have. If the kind `wanted` is one of these, select it.
 export function listKinds(wanted = part("pick").value) {
   const [one, other] = state.chosen;
   part("pick").replaceChildren(
@@ -31,7 +31,7 @@ export async function listPictures() {
   }
 }
 
-// Show a test image at once, unless the user has already drawn or picked one.
+// When the page opens, show a test image, unless the user has already drawn or picked an image.
 export async function openOnTestImage() {
   await listKinds(study.opening);
   if (state.image === null) part("pictures").querySelector("button")?.click();
@@ -63,7 +63,7 @@ function renderThumbnail({ index, label, guesses, pixels }) {
   return button;
 }
 
-// The true class, and the wrong predictions of the chosen networks.
+// A test image's true class, and the wrong predictions of the chosen networks for it.
 function describeGuesses(label, guesses) {
   const wrong = state.chosen.filter((arm) => guesses[arm] !== label);
   if (!wrong.length) return study.classes[label];

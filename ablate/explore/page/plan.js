@@ -2,7 +2,7 @@
 
 import { findLargest, paintMaps, paintImage, makeSheet, formatNumber } from "maps";
 
-// The number of a network's layer with the same name as `layer`; -1 if there is none.
+// The number of the network's layer that has the same name as `layer`. -1 if the network has no such layer.
 export function findTwin(facts, layer) {
   return facts.layers.findIndex(({ name }) => name === layer?.name);
 }

@@ -17,7 +17,7 @@ export const pad = new Pad(part("pad"), study.shape, () => {
 let asking = false;
 let askAgain = false;
 
-// There is at most one request at a time. Of the images that the user chooses during a request, only the last is sent next.
+// There is at most one request at a time. If the user chooses several images during a request, only the last of them is sent.
 export async function ask() {
   if (state.image === null) return;
   if (asking) {

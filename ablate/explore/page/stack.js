@@ -8,7 +8,7 @@ const LARGEST = 9;
 const APART = 1.5;
 const BETWEEN_ROWS = 4.4;
 const DIRECTION = new THREE.Vector3(-0.62, 0.3, 1).normalize();
-const WIDEST = 2.6; // largest width of a row, relative to its height; longer rows are pushed together
+const WIDEST = 2.6; // the largest width of a row, divided by its height; the layers of a longer row are pushed together
 
 export class Stack {
   constructor(holder, choose) {
@@ -74,7 +74,7 @@ export class Stack {
   reset() {
     const corners = this.sheets.children.flatMap((part) => this.#findCorners(part));
     if (!corners.length) return;
-    // Look at the middle of all corners, from the smallest distance at which every corner is visible.
+    // Look at the middle of all corners of the sheets, from the smallest distance at which every corner is visible.
     const { camera, controls } = this;
     controls.target.copy(new THREE.Box3().setFromPoints(corners).getCenter(new THREE.Vector3()));
     camera.position.copy(controls.target).addScaledVector(DIRECTION, 10);
@@ -135,7 +135,7 @@ export class Stack {
     });
   }
 
-  // The position of each layer along a row, equal for all rows. The distances are large enough that no sheet hides the next.
+  // The position of each layer along a row, which is the same in all rows. Layers are so far apart that no sheet hides the next.
   #placeLayers(rows, scaleOf, height) {
     const widths = new Map();
     for (const { layers } of rows) {
@@ -162,7 +162,7 @@ export class Stack {
     texture.flipY = true;
     const material = new THREE.MeshBasicMaterial({ map: texture, side: THREE.DoubleSide, alphaTest: 0.5 });
     const mesh = new THREE.Mesh(new THREE.PlaneGeometry(wide, high), material);
-    mesh.rotation.y = -Math.PI / 2; // turn the sheet towards the camera, which is on the side of the image
+    mesh.rotation.y = -Math.PI / 2; // turn the sheet's front towards the camera, which stands at the input image's end of the row
     mesh.position.set(x, middle, 0);
     mesh.userData = { key, sheet };
     mesh.updateMatrixWorld();

@@ -1,4 +1,4 @@
-// What all parts of the page share: the study, what is shown at present, and messages to the user.
+// The state that all parts of the page share: the study, the present choices and readings, and messages to the user.
 
 import { packPixel } from "maps";
 import { createSource, RequestError } from "source";
@@ -17,7 +17,7 @@ export const state = {
   sent: null, // the image of the present readings: an index, or the pixels of a drawing
   readings: null, // { arm: { input, layers: [Float32Array], probabilities } }
   hidden: new Set(), // names of hidden layers
-  remark: null, // a remark on what this browser cannot do; shown unless there is another problem
+  remark: null, // says what this browser cannot do; null if it can do everything. Problems are shown instead of this remark.
   unit: null, // the explained unit: { arm, layer, name, place, answers: { arm: answer } }
   flat: window.matchMedia(NARROW).matches,
 };

@@ -33,7 +33,7 @@ export async function askUnit() {
   }
 }
 
-// Close the explanation of the unit, and give the keyboard focus back.
+// Close the explanation of the unit, and return the keyboard focus to where it was.
 export function closeUnit() {
   clearUnit();
   markUnit();

@@ -9,7 +9,7 @@ let flat = null;
 let rows = [];
 export let stack = null; // null if this browser cannot draw in three dimensions
 
-// choose: called with { key, unit } when the user clicks a square of a layer.
+// `choose` is called with { key, unit } when the user clicks a square of a layer.
 export function createViews(choose) {
   flat = new Flat(part("flat"), choose);
   try {
