@@ -1,15 +1,21 @@
 """Terms that a report uses, each explained in one or two sentences with this study's own values."""
 
+from typing import TYPE_CHECKING
+
 from ablate.formatting import format_margin, spell_keyword
-from ablate.report.evidence import Evidence
 from ablate.stats import power
 from ablate.stats.verdicts import Verdict
+
+if TYPE_CHECKING:  # a quarter of a second to import
+    from ablate.report.evidence import Evidence
 
 VERDICTS = {
     Verdict.MATTERS: "there is a difference, and its whole interval lies outside the margin",
     Verdict.SIZE_UNCLEAR: "there is a difference, but it may be smaller than the margin",
     Verdict.EQUIVALENT: "any difference is smaller than the margin",
     Verdict.INCONCLUSIVE: "these seeds show neither a difference nor equivalence",
+    Verdict.DIFFERENT: "there is a difference. No margin was named, so nothing says whether it matters",
+    Verdict.NO_DIFFERENCE_SHOWN: "these runs show no difference, which does not show that the arms are equal",
     Verdict.UNSTABLE: "some runs diverged or stayed at chance. So the report says how often each arm trains, "
     "and compares accuracies only in the seeds where both arms trained",
     Verdict.NOT_TRAINED: "the median run of an arm is no better than guessing",
@@ -18,7 +24,7 @@ VERDICTS = {
 }
 
 
-def list_terms(evidence: Evidence) -> list[tuple[str, str]]:
+def list_terms(evidence: "Evidence") -> list[tuple[str, str]]:
     """List each term with its explanation, in the order in which a reader meets the terms."""
     decision = evidence.study.decision
     alpha, margin = decision.alpha, format_margin(decision.margin, evidence.metric.unit)
@@ -55,7 +61,7 @@ def list_terms(evidence: Evidence) -> list[tuple[str, str]]:
     ]
 
 
-def _explain_metric(evidence: Evidence) -> list[tuple[str, str]]:
+def _explain_metric(evidence: "Evidence") -> list[tuple[str, str]]:
     """Explain the metric that decides, if it is not the accuracy."""
     if evidence.decides_by_accuracy:
         return []
@@ -65,7 +71,7 @@ def _explain_metric(evidence: Evidence) -> list[tuple[str, str]]:
     return [(spell_keyword(evidence.study.decision.metric), meaning)]
 
 
-def _explain_balance(evidence: Evidence) -> list[tuple[str, str]]:
+def _explain_balance(evidence: "Evidence") -> list[tuple[str, str]]:
     """Explain the balanced accuracy, if the report shows it."""
     if not evidence.unequal_classes:
         return []

@@ -4,7 +4,8 @@ import pandas as pd
 
 from ablate.records.columns import TABLES
 from ablate.records.tables import make_frame
-from ablate.stats.comparisons import Judgement, Result
+from ablate.stats.comparisons import Judgement
+from ablate.stats.look_tests import Result
 from ablate.stats.pair_tests import flip_signs
 from ablate.stats.verdicts import UNTRAINED
 

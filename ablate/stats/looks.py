@@ -9,11 +9,13 @@ exact by itself. The boundaries that libraries compute for normal variables do n
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
 
-from ablate.study.seed_looks import SeedLooks
+if TYPE_CHECKING:  # pydantic takes a quarter of a second to import
+    from ablate.study.seed_looks import SeedLooks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Look:
     """The share of alpha that this look spends."""
 
 
-def plan_looks(seeds: int | SeedLooks, alpha: float) -> tuple[Look, ...]:
+def plan_looks(seeds: "int | SeedLooks", alpha: float) -> tuple[Look, ...]:
     """Plan the looks of a study. A fixed number of seeds gives one look."""
     if isinstance(seeds, int):
         return (Look(seeds=seeds, share=1.0),)

@@ -7,9 +7,10 @@ import pandas as pd
 
 from ablate.formatting import list_rows
 from ablate.records.tables import make_frame
-from ablate.stats.comparisons import Judgement, Result
+from ablate.stats.comparisons import Judgement
 from ablate.stats.family import FamilyTest, correct
 from ablate.stats.image_variance import NewImages
+from ablate.stats.look_tests import Result
 from ablate.stats.pair_tests import choose_verdict
 from ablate.stats.power import PAIRS_FOR_A_VERDICT
 from ablate.stats.verdicts import Verdict

@@ -6,18 +6,17 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ablate.metrics import METRICS
 from ablate.records.columns import TABLES
 from ablate.stats.intervals import compute_mean_interval
 from ablate.stats.power import PAIRS_FOR_A_VERDICT, compute_detectable_effect, count_seeds_for_equivalence
+from ablate.stats.rule import Rule
 from ablate.stats.verdicts import Verdict
-from ablate.study.effort import Decision
 
 EXACT_SIGN_FLIPS = 2**14
 """The sign-flip test uses all sign patterns if there are at most this many, else a sample of this many."""
 
 
-def measure_pairs(values: np.ndarray, decision: Decision, family: int, share: float = 1.0) -> dict[str, Any]:
+def measure_pairs(values: np.ndarray, rule: Rule, family: int, share: float = 1.0) -> dict[str, Any]:
     """Make a row of the `comparisons` table, without Holm's correction and verdict.
 
     A column is None if there are too few pairs for it. `p_sign_flip` is always None here. The row also has
@@ -25,7 +24,7 @@ def measure_pairs(values: np.ndarray, decision: Decision, family: int, share: fl
 
     Args:
         values: the contrast's value for each seed, `(pairs,)`.
-        decision: the margin and alpha.
+        rule: the margin, alpha, and which direction is better.
         family: the number of tests for which the p-values are corrected.
         share: the share of alpha that this look at the results spends.
     """
@@ -34,11 +33,11 @@ def measure_pairs(values: np.ndarray, decision: Decision, family: int, share: fl
     if n == 0:
         return row
     row["difference"] = float(values.mean())
-    better = values if METRICS[decision.metric].higher_is_better else -values
+    better = values if rule.higher_is_better else -values
     row["prob_better"] = float(np.mean(better > 0) + np.mean(better == 0) / 2)
     if n < 2:
         return row
-    listed, alpha = values.tolist(), decision.alpha * share
+    listed, alpha = values.tolist(), rule.alpha * share
     for name, confidence in (
         ("ci", 1 - alpha),
         # A verdict about the margin must hold for all tests at once (Bonferroni).
@@ -53,8 +52,9 @@ def measure_pairs(values: np.ndarray, decision: Decision, family: int, share: fl
         row["p_value"] = float(stats.ttest_1samp(values, 0).pvalue)
         row["effect_size_dz"] = row["difference"] / spread
         row["detectable_difference"] = compute_detectable_effect(n, alpha / family) * spread
-        whole = decision.alpha / family  # without `share`: a new study with that many seeds has one look
-        row["seeds_needed"] = count_seeds_for_equivalence(decision.margin / spread, whole)
+        whole = rule.alpha / family  # without `share`: a new study with that many seeds has one look
+        if rule.margin is not None:
+            row["seeds_needed"] = count_seeds_for_equivalence(rule.margin / spread, whole)
     return row
 
 
@@ -67,15 +67,20 @@ def flip_signs(values: np.ndarray) -> float | None:
     return float(found.pvalue)
 
 
-def choose_verdict(row: Mapping[str, Any], decision: Decision) -> Verdict:
-    """Choose the verdict on a contrast whose runs all trained. `row` must have its `p_holm`."""
+def choose_verdict(row: Mapping[str, Any], rule: Rule) -> Verdict:
+    """Choose the verdict on a contrast whose runs all trained. `row` must have its `p_holm`.
+
+    Without a margin, the verdict says only whether a difference was shown.
+    """
     if row["pairs"] < PAIRS_FOR_A_VERDICT:
         return Verdict.NO_VERDICT
     if row["p_value"] is None:
         return Verdict.CANNOT_TELL_APART
-    if -decision.margin < row["equivalence_ci_low"] and row["equivalence_ci_high"] < decision.margin:
+    if rule.margin is None:
+        return Verdict.DIFFERENT if row["p_holm"] < rule.alpha else Verdict.NO_DIFFERENCE_SHOWN
+    if -rule.margin < row["equivalence_ci_low"] and row["equivalence_ci_high"] < rule.margin:
         return Verdict.EQUIVALENT
-    if row["p_holm"] < decision.alpha:
-        beyond = row["family_ci_low"] > decision.margin or row["family_ci_high"] < -decision.margin
+    if row["p_holm"] < rule.alpha:
+        beyond = row["family_ci_low"] > rule.margin or row["family_ci_high"] < -rule.margin
         return Verdict.MATTERS if beyond else Verdict.SIZE_UNCLEAR
     return Verdict.INCONCLUSIVE

@@ -9,6 +9,8 @@ POWER = 0.8
 """The probability with which a study should detect a difference, or show equivalence."""
 PAIRS_FOR_A_VERDICT = 3
 """The minimum number of pairs of runs for a verdict."""
+MOST_SEEDS = 10**9
+"""No count of needed seeds is higher: the distributions are not exact for so many degrees of freedom."""
 
 
 def count_seeds_for_significance(contrasts: int, alpha: float) -> int:
@@ -19,38 +21,56 @@ def count_seeds_for_significance(contrasts: int, alpha: float) -> int:
     return math.ceil(1 + math.log2(contrasts / alpha))
 
 
-def compute_detectable_effect(pairs: int, alpha: float, power: float = POWER) -> float:
-    """Compute the effect size d_z that a two-sided paired t-test at level alpha detects with the given power.
+def compute_noncentrality(degrees: float, alpha: float, power: float = POWER) -> float:
+    """Compute the true effect, in standard errors, that a two-sided t-test at level alpha detects.
 
     scipy inverts the noncentral t exactly. The result ignores the opposite tail, which is below alpha/2.
     statsmodels' solver is not used, because for small alpha it returns the end of its bracket without a
     warning.
+
+    Args:
+        degrees: the degrees of freedom of the test.
+        alpha: the level of the test.
+        power: the probability with which the test detects the effect.
     """
-    critical = special.stdtrit(pairs - 1, 1 - alpha / 2)
-    return float(special.nctdtrinc(pairs - 1, 1 - power, critical)) / math.sqrt(pairs)
+    critical = special.stdtrit(degrees, 1 - alpha / 2)
+    return float(special.nctdtrinc(degrees, 1 - power, critical))
 
 
-def count_seeds_for_equivalence(margin_in_sd: float, alpha: float, power: float = POWER) -> int:
+def compute_detectable_effect(pairs: int, alpha: float, power: float = POWER) -> float:
+    """Compute the effect size d_z that a two-sided paired t-test at level alpha detects with the given power.
+
+    See `compute_noncentrality`.
+    """
+    return compute_noncentrality(pairs - 1, alpha, power) / math.sqrt(pairs)
+
+
+def count_seeds_for_equivalence(
+    margin_in_sd: float, alpha: float, power: float = POWER, *, degrees_per_pair: float = 1.0
+) -> int:
     """Compute the number of pairs with which two one-sided tests show equivalence with the given power.
 
     The true difference is taken to be zero. Each of the two tests may then fail with the probability
-    (1 - power)/2 (Chow, Shao & Wang, 2008, section 3.2).
+    (1 - power)/2 (Chow, Shao & Wang, 2008, section 3.2). The result is at most `MOST_SEEDS`.
 
     Args:
         margin_in_sd: the margin divided by the standard deviation of the differences.
         alpha: the level of each of the two tests.
         power: the probability that both tests succeed.
+        degrees_per_pair: the degrees of freedom for each further pair. It is 1 if runs are paired.
     """
     miss = (1 - power) / 2
 
     def enough(pairs: int) -> bool:
-        critical = special.stdtrit(pairs - 1, 1 - alpha)
-        return bool(margin_in_sd * math.sqrt(pairs) >= special.nctdtrinc(pairs - 1, miss, critical))
+        degrees = degrees_per_pair * (pairs - 1)
+        critical = special.stdtrit(degrees, 1 - alpha)
+        return bool(margin_in_sd * math.sqrt(pairs) >= special.nctdtrinc(degrees, miss, critical))
 
     above = PAIRS_FOR_A_VERDICT
-    while not enough(above):
+    while above < MOST_SEEDS and not enough(above):
         above *= 2
-    return bisect.bisect_left(range(above + 1), True, lo=PAIRS_FOR_A_VERDICT, key=enough)
+    above = min(above, MOST_SEEDS)
+    return bisect.bisect_left(range(above + 1), True, lo=PAIRS_FOR_A_VERDICT, hi=above, key=enough)
 
 
 def compute_resolvable_spread(pairs: int, margin: float, alpha: float) -> float:

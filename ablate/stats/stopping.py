@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special, stats
 
 from ablate.stats.looks import Look
-from ablate.study.effort import Decision
+
+if TYPE_CHECKING:  # pydantic takes a quarter of a second to import
+    from ablate.study.effort import Decision
 
 FUTILE = 0.1
 """A comparison stops if its probability of a definite verdict at the last look is below this."""
@@ -44,7 +47,7 @@ class Reach:
 
 
 def compute_predictive_probability(
-    mean: np.ndarray, spread: np.ndarray, pairs: int, last_pairs: int, decision: Decision, alpha: float
+    mean: np.ndarray, spread: np.ndarray, pairs: int, last_pairs: int, decision: "Decision", alpha: float
 ) -> np.ndarray:
     """Compute the probability of a definite verdict at the last look, given the results so far.
 
@@ -87,7 +90,7 @@ class Simulation:
 
 
 def simulate(
-    effect: float, spread: float, looks: Sequence[Look], decision: Decision, contrasts: int
+    effect: float, spread: float, looks: Sequence[Look], decision: "Decision", contrasts: int
 ) -> Simulation:
     """Simulate studies with one comparison each, and stop each study by the rules of the looks.
 
@@ -120,7 +123,7 @@ def simulate(
 
 
 def estimate_bias(
-    difference: float, spread: float, looks: Sequence[Look], decision: Decision, contrasts: int
+    difference: float, spread: float, looks: Sequence[Look], decision: "Decision", contrasts: int
 ) -> float:
     """Estimate the bias of the mean difference from early stopping: the mean error of simulated studies.
 

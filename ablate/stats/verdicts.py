@@ -14,6 +14,9 @@ class Verdict(StrEnum):
     MATTERS = "matters"
     SIZE_UNCLEAR = "detectable, size unclear"
     INCONCLUSIVE = "inconclusive"
+    DIFFERENT = "difference shown"
+    """Only without a margin, as `NO_DIFFERENCE_SHOWN`."""
+    NO_DIFFERENCE_SHOWN = "no difference shown"
 
 
 UNTRAINED = (Verdict.UNSTABLE, Verdict.NOT_TRAINED)

@@ -42,6 +42,11 @@ class Decision(_Part):
             return {**raw, "margin": METRICS[raw["metric"]].margin}
         return raw
 
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher value of the metric is better."""
+        return METRICS[self.metric].higher_is_better
+
 
 class Timing(_Part):
     """How throughput is measured. Each arm runs alone on the machine. `blocks: 0` turns timing off."""

@@ -1,0 +1,19 @@
+"""The rule by which a comparison gets its verdict."""
+
+from typing import Protocol
+
+
+class Rule(Protocol):
+    """What a verdict depends on besides the results. A study's `Decision` is a rule."""
+
+    @property
+    def alpha(self) -> float:
+        """The probability of any false difference, over all tests together."""
+
+    @property
+    def margin(self) -> float | None:
+        """The smallest difference that matters, in the metric's unit. None if nobody has named one."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher value of the metric is better."""
