@@ -1,13 +1,15 @@
 """Does this choice in a small image network matter, by how much, and what does it cost?"""
 
 __version__ = "0.1.0"
-__all__ = ["AblateError", "Plan", "Report", "Study", "load", "plan", "run"]
+__all__ = ["AblateError", "JudgedRuns", "Plan", "Report", "Study", "judge", "load", "plan", "run"]
 
 _PLACES = {
     "AblateError": "ablate.errors",
+    "JudgedRuns": "ablate.api.judge",
     "Plan": "ablate.api.plan",
     "Report": "ablate.api.report",
     "Study": "ablate.api.study",
+    "judge": "ablate.api.judge",
     "load": "ablate.api.report",
     "plan": "ablate.api.plan",
     "run": "ablate.api.run",

@@ -1,5 +1,7 @@
 """The types of the public names. `__init__.py` imports each name only when it is first used."""
 
+from ablate.api.judge import JudgedRuns as JudgedRuns
+from ablate.api.judge import judge as judge
 from ablate.api.plan import Plan as Plan
 from ablate.api.plan import plan as plan
 from ablate.api.report import Report as Report
@@ -9,4 +11,4 @@ from ablate.api.study import Study as Study
 from ablate.errors import AblateError as AblateError
 
 __version__: str
-__all__ = ["AblateError", "Plan", "Report", "Study", "load", "plan", "run"]
+__all__ = ["AblateError", "JudgedRuns", "Plan", "Report", "Study", "judge", "load", "plan", "run"]

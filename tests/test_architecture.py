@@ -39,6 +39,7 @@ ONLY = {
     "datasets": {"data"},
     "huggingface_hub": {"data"},
     "jinja2": {"report"},
+    "scikit_posthocs": {"stats", "figures"},
     "ray": {"execution"},
 }
 """Packages that may import a library."""

@@ -3,11 +3,14 @@
 import io
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -87,6 +90,17 @@ def list_diverging_colours(steps: int) -> list[str]:
     People with colour blindness can tell the colours apart.
     """
     return list(sns.color_palette("PuOr_r", steps).as_hex())
+
+
+@contextmanager
+def use_own_style() -> Iterator[None]:
+    """Draw in the style of reports, whatever the user's own settings of matplotlib are."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()  # the user's `matplotlibrc` could set LaTeX, other fonts or other sizes
+        mpl.rcParams.update(STYLE)
+        # The font draws a box for each character that it lacks. Tables and pages still show the character.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 class Drawing(Figure):

@@ -9,7 +9,6 @@ from ablate.figures.canvas import (
     LINE_HEIGHT,
     MARKERS,
     MOST_ARMS,
-    NEUTRAL,
     Styles,
     create_panel,
     create_panels,
@@ -18,6 +17,7 @@ from ablate.figures.canvas import (
     set_arm_ticks,
     wrap_label,
 )
+from ablate.figures.marks import draw_intervals, draw_runs
 from ablate.formatting import format_margin, spell_keyword
 from ablate.metrics import METRICS
 from ablate.study.spec import StudySpec
@@ -38,13 +38,7 @@ def draw_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fi
     )
     metric = METRICS[study.decision.metric]
     margin, unit = study.decision.margin * metric.axis_scale, metric.unit
-    told = f"margin ±{format_margin(study.decision.margin, unit)}"
-    axes.axvspan(-margin, margin, color="0.92", zorder=0, label=told)
-    axes.axvline(0, color=NEUTRAL, linewidth=1)
-    for row in data.itertuples():
-        colour = styles[row.arm].colour if row.arm in styles else DARK
-        axes.plot([row.ci_low, row.ci_high], [row.Index, row.Index], color=colour, linewidth=2.5)
-        axes.plot(row.difference, row.Index, "o", color=colour, markersize=7)
+    draw_intervals(axes, data, styles, margin, f"margin ±{format_margin(study.decision.margin, unit)}")
     axes.set_yticks(range(len(data)), labels)
     axes.set_ylim(len(data) - 0.4, -0.6)
     axes.grid(visible=False)
@@ -65,22 +59,7 @@ def draw_paired_seeds(data: pd.DataFrame, study: StudySpec, styles: Styles) -> F
         width=width,
         height=4.0 if len(arms) < 6 else 5.0 if len(arms) <= MOST_ARMS else 6.5,
     )
-    # The line of a seed has a gap at an arm in which the seed has no run.
-    by_seed = data.pivot(index="arm", columns="seed", values="value").reindex(arms)
-    axes.plot(range(len(arms)), by_seed.to_numpy(), color="0.8", zorder=1.6)
-    for place, (arm, style) in enumerate(styles.items()):
-        of_arm = data[data["arm"] == arm]
-        axes.plot(
-            [place] * len(of_arm),
-            of_arm["value"],
-            style.marker,
-            color=style.colour,
-            markeredgecolor="white",
-            markersize=7,
-            zorder=2,
-        )
-        for mean in of_arm["mean"].dropna().unique():
-            axes.plot([place - 0.18, place + 0.18], [mean, mean], color="0.15", linewidth=2)
+    draw_runs(axes, data, styles)
     set_arm_ticks(axes, [style.name for style in styles.values()], width)
     if METRICS[study.decision.metric].unit == "points":
         format_accuracy_axis(axes)

@@ -1,15 +1,12 @@
 """One kind of figure: how its data are made from the tables, and how it is drawn."""
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ablate.figures.canvas import STYLE, Styles, render
+from ablate.figures.canvas import Styles, render, use_own_style
 from ablate.figures.points import Tables
 from ablate.study.spec import StudySpec
 
@@ -51,17 +48,6 @@ def draw_kinds(
                 png, svg = render(kind.draw(data, study, styles))
                 caption = join_sentences(kind.caption, kind.notes(study, tables))
                 yield DrawnFigure(kind=replace(kind, caption=caption), png=png, svg=svg)
-
-
-@contextmanager
-def use_own_style() -> Iterator[None]:
-    """Draw in the style of reports, whatever the user's own settings of matplotlib are."""
-    with mpl.rc_context(), warnings.catch_warnings():
-        mpl.rcdefaults()  # the user's `matplotlibrc` could set LaTeX, other fonts or other sizes
-        mpl.rcParams.update(STYLE)
-        # The font draws a box for each character that it lacks. Tables and pages still show the character.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
 
 
 def join_sentences(caption: str, more: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from matplotlib.figure import Figure
 
 from ablate.figures import notes, points
-from ablate.figures.canvas import Styles, make_styles
+from ablate.figures.canvas import Styles, make_styles, use_own_style
 from ablate.figures.comparison_figures import (
     draw_differences,
     draw_interactions,
@@ -20,7 +20,7 @@ from ablate.figures.cost_figures import (
     draw_timing_blocks,
 )
 from ablate.figures.inspection_registry import list_inspection
-from ablate.figures.kind import DrawnFigure, FigureKind, draw_kinds, use_own_style
+from ablate.figures.kind import DrawnFigure, FigureKind, draw_kinds
 from ablate.figures.points import Tables
 from ablate.figures.recall_figures import (
     draw_recall_differences,

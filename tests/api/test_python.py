@@ -72,9 +72,14 @@ def test_the_import_is_quick_because_it_imports_only_itself(tmp_path: Path) -> N
 
 
 def test_the_public_surface_is_this() -> None:
-    assert ablate.__all__ == ["AblateError", "Plan", "Report", "Study", "load", "plan", "run"]
+    assert ablate.__all__ == [
+        "AblateError", "JudgedRuns", "Plan", "Report", "Study", "judge", "load", "plan", "run"
+    ]  # fmt: skip
     assert {name for name in dir(Report) if not name.startswith("_")} == {
         "answer", "arms", "comparisons", "figure", "figures", "runs", "tables"
+    }  # fmt: skip
+    assert {name for name in dir(ablate.JudgedRuns) if not name.startswith("_")} == {
+        "answer", "arms", "comparisons", "figure", "figures", "findings", "save", "tables"
     }  # fmt: skip
     for name in ablate.__all__:
         assert getattr(ablate, name).__doc__, name

@@ -13,12 +13,13 @@ from ablate.cli.commands.dashboard import dashboard
 from ablate.cli.commands.doctor import doctor
 from ablate.cli.commands.explore import explore
 from ablate.cli.commands.export import export
+from ablate.cli.commands.judge import judge
 from ablate.cli.commands.models import models
 from ablate.cli.commands.plan import plan
 from ablate.cli.commands.report import report
 from ablate.cli.commands.run import run
 
-IN_ORDER = (run, plan, report, compare, models, bench, export, activations, explore, dashboard, doctor)
+IN_ORDER = (run, plan, report, compare, judge, models, bench, export, activations, explore, dashboard, doctor)
 """The order in which `--help` lists the commands."""
 
 

@@ -1,0 +1,169 @@
+"""Judge runs that others trained, from Python."""
+
+import base64
+from collections.abc import Mapping
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ablate.errors import AblateError, did_you_mean
+from ablate.judging.judgement import judge_runs
+from ablate.judging.question import Question
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ablate.figures.judged_figures import JudgedData
+    from ablate.judging.findings import Finding
+    from ablate.judging.judgement import RunJudgement
+
+SHOWN_FIGURES = ("differences", "differences_by_part", "runs")
+"""The figures that a notebook shows below the answer, if there are data for them."""
+
+
+class JudgedRuns:
+    """What a table of runs says. A notebook shows the answer, the comparisons and two figures."""
+
+    def __init__(self, judgement: "RunJudgement") -> None:
+        self._judgement = judgement
+
+    @cached_property
+    def answer(self) -> str:
+        """The answer in words: for each comparison its verdict, and the difference with its interval."""
+        from ablate.judging.sentences import describe_ranking, list_answers
+
+        parts = [f"{one.subject}: {one.verdict}\n{one.sentence}" for one in list_answers(self._judgement)]
+        return "\n\n".join([*describe_ranking(self._judgement), *parts])
+
+    @property
+    def comparisons(self) -> pd.DataFrame:
+        """One row for each comparison: difference with its interval, corrected p-value, verdict."""
+        return self._judgement.tables["judged_comparisons"].copy()
+
+    @property
+    def arms(self) -> pd.DataFrame:
+        """One row for each arm in each part: runs, mean and its interval."""
+        return self._judgement.tables["judged_arms"].copy()
+
+    @property
+    def findings(self) -> "list[Finding]":
+        """What the audit of the table found: what was left out and why, and what lowers trust."""
+        return list(self._judgement.findings)
+
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """All tables by name, as `save` writes them."""
+        return {name.removeprefix("judged_"): table for name, table in self._judgement.tables.items()}
+
+    @cached_property
+    def _data(self) -> "JudgedData":
+        from ablate.judging.page import collect_data
+
+        return collect_data(self._judgement)
+
+    @property
+    def figures(self) -> list[str]:
+        """The names of the figures that `figure` can draw."""
+        from ablate.figures.judged_figures import list_kinds
+
+        return list(list_kinds(self._data))
+
+    def figure(self, name: str) -> "Figure":
+        """Draw a figure, for example `differences`, as a matplotlib Figure.
+
+        Raises:
+            AblateError: there is no such figure. The message names the most similar ones.
+        """
+        from ablate.figures.judged_figures import draw_one, list_kinds
+
+        kinds = list_kinds(self._data)
+        if name not in kinds:
+            raise AblateError(f"these runs have no figure '{name}': {did_you_mean(name, list(kinds))}")
+        return draw_one(kinds[name], self._data)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write report.html, report.md, tables and figures into a folder, and return the path of the page.
+
+        Raises:
+            AblateError: the folder is the report of a study, or cannot be written.
+        """
+        from ablate.judging.page import write
+
+        write(self._judgement, Path(folder))
+        return Path(folder) / "report.html"
+
+    def __repr__(self) -> str:
+        told = [finding.sentence for finding in self.findings]
+        return "\n\n".join(
+            [self.answer, *(["\n".join(f"- {sentence}" for sentence in told)] if told else [])]
+        )
+
+    def _repr_html_(self) -> str:
+        from io import BytesIO
+
+        told = "".join(
+            f"<p>{escape(part).replace(chr(10), '<br>')}</p>" for part in self.answer.split("\n\n")
+        )
+        found = "".join(f"<li>{escape(finding.sentence)}</li>" for finding in self.findings)
+        shown = ["part", "arm", "baseline", "difference", "ci_low", "ci_high", "p_holm", "verdict"]
+        names = self._judgement.shown
+        table = self.comparisons[shown].replace(dict.fromkeys(("part", "arm", "baseline"), names))
+        compared = table.to_html(index=False, border=0, na_rep="–", float_format="{:.5g}".format)
+        pictures = ""
+        for name in [name for name in SHOWN_FIGURES if name in self.figures]:
+            png = BytesIO()
+            self.figure(name).savefig(png, format="png", dpi=110, facecolor="white")
+            pictures += (
+                f'<img alt="{name}" style="max-width: 100%; width: 40em; background: white" '
+                f'src="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}">'
+            )
+        return f"<div>{told}<ul>{found}</ul>{compared}{pictures}</div>"
+
+
+def judge(
+    runs: pd.DataFrame | str | Path,
+    *,
+    arm: str,
+    metric: str,
+    baseline: str,
+    seed: str | None = None,
+    by: str | None = None,
+    margin: float | None = None,
+    lower_is_better: bool = False,
+    alpha: float = 0.05,
+    experiment: str | None = None,
+) -> JudgedRuns:
+    """Judge finished runs, whoever trained them. This needs no torch and writes no files.
+
+    Args:
+        runs: a data frame with one row for each run; the path of such a table (CSV, JSON lines, Parquet); or
+            another tool's records, which `ablate/judging/sources/README.md` lists.
+        arm: the column whose values are compared, such as a method.
+        metric: the column with one number for each run.
+        baseline: the arm that all others are compared with.
+        seed: the column of seeds. Runs of two arms with the same seed are paired. Without it, Welch's test
+            compares groups of runs.
+        by: the column that splits the table, such as a data set. Each part has its own comparisons.
+        margin: the smallest difference that matters, in the unit of the metric. Without it, the verdicts say
+            only whether a difference was shown.
+        lower_is_better: whether a lower value of the metric is better.
+        alpha: the probability of any false difference, over all comparisons together.
+        experiment: what to read, if another tool's records have several experiments.
+
+    Raises:
+        AblateError: the table cannot be read or judged. The message is one line and ends with the remedy.
+    """
+    question = Question(
+        arm=arm,
+        metric=metric,
+        baseline=str(baseline),
+        seed=seed,
+        by=by,
+        margin=margin,
+        lower_is_better=lower_is_better,
+        alpha=alpha,
+    )
+    return JudgedRuns(judge_runs(runs, question, experiment=experiment))

@@ -1,0 +1,86 @@
+"""`ablate judge`: judge runs that others trained."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ablate.cli.console import say, tell
+
+if TYPE_CHECKING:
+    from ablate.judging.judgement import RunJudgement
+
+
+def judge(
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="A table with one row for each run, or a tool's records.")
+    ],
+    *,
+    arm: Annotated[str, typer.Option(metavar="COLUMN", help="The column whose values are compared.")],
+    metric: Annotated[str, typer.Option(metavar="COLUMN", help="The column with one number for each run.")],
+    baseline: Annotated[str, typer.Option(metavar="ARM", help="The arm that all others are compared with.")],
+    seed: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of seeds; runs with the same seed are paired."),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column that splits the table, such as a data set."),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="The smallest difference that matters, in the unit of the metric."),
+    ] = None,
+    lower_is_better: Annotated[
+        bool, typer.Option("--lower-is-better", help="A lower value of the metric is better.")
+    ] = False,
+    alpha: Annotated[
+        float, typer.Option(help="The probability of any false difference, over all comparisons.")
+    ] = 0.05,
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="What to read, if another tool's records have several experiments."
+        ),
+    ] = None,
+    out_dir: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="The folder of the report.")
+    ] = Path("reports/judged"),
+) -> None:
+    """Judge finished runs that others trained.
+
+    TABLE is a CSV, Parquet or JSON lines file, or what Optuna, W&B, Ray Tune,
+    Hydra, TensorBoard or pytest-benchmark recorded. The command gives each
+    arm's difference from the baseline, its interval, its test and its verdict,
+    as `run` does, and says what in the table lowers trust.
+    """
+    from ablate.judging.judgement import judge_runs
+    from ablate.judging.page import write
+    from ablate.judging.question import Question
+
+    question = Question(
+        arm=arm,
+        metric=metric,
+        baseline=baseline,
+        seed=seed,
+        by=by,
+        margin=margin,
+        lower_is_better=lower_is_better,
+        alpha=alpha,
+    )
+    judgement = judge_runs(table, question, experiment=experiment)
+    write(judgement, out_dir)
+    _print_answer(judgement, out_dir / "report.html")
+
+
+def _print_answer(judgement: "RunJudgement", page: Path) -> None:
+    from ablate.judging.sentences import describe_ranking, list_answers
+
+    for line in describe_ranking(judgement):
+        say(line, wrap=True)
+    for answer in list_answers(judgement):
+        say(f"{answer.subject}: {answer.verdict}", style="bold", wrap=True)
+        say(f"  {answer.sentence}", wrap=True)
+    for finding in judgement.findings:
+        tell(f"note: {finding.sentence}", wrap=True)
+    say(f"report: {page}")

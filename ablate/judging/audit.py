@@ -1,0 +1,224 @@
+"""Audit the runs that are judged: what a table can show, and what no table shows."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ablate.errors import AblateError
+from ablate.formatting import format_count, format_list
+from ablate.judging.arm_runs import Cells
+from ablate.judging.comparisons import WELCH, Comparison
+from ablate.judging.findings import Finding, FindingKind
+from ablate.judging.names import is_hostile, is_right_to_left
+from ablate.judging.question import Question
+from ablate.stats.power import PAIRS_FOR_A_VERDICT
+
+FEW_SEEDS = 5
+NAMES_SHOWN = 4
+RATIO_OF_UNITS = (33, 300)
+"""If the larger values are about 100 times the smaller ones, some are shares and some are in per cent."""
+NOT_KNOWN = (
+    "how the arms were tuned, and whether all arms had the same budget for it",
+    "whether the test data chose a setting, an epoch or a seed",
+    "whether runs were left out before the table was written",
+    "whether all arms used the same data, the same number of training steps and the same hardware",
+    "whether runs with the same seed share anything, such as the split of the data",
+)
+"""What a table of runs does not show. Each of these can make a difference where there is none."""
+
+
+def audit(
+    cells: Cells, comparisons: Sequence[Comparison], question: Question, shown: dict[str, str]
+) -> list[Finding]:
+    """Audit the runs. `shown` has the name of each arm and part as a person sees it.
+
+    Raises:
+        AblateError: some values are shares from 0 to 1, and others are in per cent.
+    """
+    found = [
+        _check_units(cells, question),
+        _check_direction(question),
+        _check_constant(cells, question),
+        _check_baseline(cells, question, shown),
+        _check_counts(cells, shown),
+        *_check_few(comparisons),
+        *_check_pairing(comparisons, question),
+        _check_names(shown),
+    ]
+    return [finding for finding in found if finding is not None]
+
+
+def _check_units(cells: Cells, question: Question) -> Finding | None:
+    """Find values from 0 to 1 beside values from 0 to 100."""
+    values = np.concatenate([runs.results for runs in cells.values()])
+    if values.min() < 0 or not 1 < values.max() <= 100:
+        return None
+    small, large = values[(values > 0) & (values <= 1)], values[values > 1]
+    if not len(small):
+        return None
+    ratio = float(np.median(large) / np.median(small))
+    if not RATIO_OF_UNITS[0] <= ratio <= RATIO_OF_UNITS[1]:
+        return None
+    told = (
+        f"{len(small):,} values of {question.metric} are between 0 and 1, and {len(large):,} are between 1 "
+        "and 100"
+    )
+    if question.is_share:
+        raise AblateError(f"metric: {told}: write all of them as shares, or all of them in per cent")
+    return Finding(
+        kind=FindingKind.MIXED_UNITS,
+        sentence=f"{told}. If they have different units, the answer is worthless.",
+        count=len(values),
+    )
+
+
+def _check_direction(question: Question) -> Finding | None:
+    if not question.looks_turned:
+        return None
+    given, other = ("lower", "higher") if question.lower_is_better else ("higher", "lower")
+    remedy = "leave out --lower-is-better" if question.lower_is_better else "add --lower-is-better"
+    return Finding(
+        kind=FindingKind.DIRECTION,
+        sentence=f"The name {question.metric} suggests that {other} is better, but here {given} counts as "
+        f"better. If that is wrong, {remedy}.",
+    )
+
+
+def _check_constant(cells: Cells, question: Question) -> Finding | None:
+    found = {float(value) for runs in cells.values() for value in runs.results[:1]}
+    if len(found) == 1 and all(np.ptp(runs.results) == 0 for runs in cells.values() if len(runs.results)):
+        (value,) = found
+        return Finding(
+            kind=FindingKind.CONSTANT,
+            sentence=f"Every run has the same value of {question.metric}, {value:g}. There is nothing to "
+            "compare: check the column.",
+        )
+    constant = sum(len(runs.results) > 1 and np.ptp(runs.results) == 0 for runs in cells.values())
+    if not constant:
+        return None
+    arms = "One arm has" if constant == 1 else f"{constant:,} arms have"
+    return Finding(
+        kind=FindingKind.CONSTANT,
+        sentence=f"{arms} the same value of {question.metric} in every run. Runs with different seeds rarely "
+        "agree: perhaps one run was written several times.",
+    )
+
+
+def _check_baseline(cells: Cells, question: Question, shown: dict[str, str]) -> Finding | None:
+    parts = dict.fromkeys(part for part, _ in cells)
+    without = [part for part in parts if (part, question.baseline) not in cells]
+    if not without:
+        return None
+    return Finding(
+        kind=FindingKind.NO_BASELINE,
+        sentence=f"{format_count(len(without), 'part')} left out, because the baseline has no run there: "
+        f"{_name_some(shown[part] for part in without)}.",
+    )
+
+
+def _check_counts(cells: Cells, shown: dict[str, str]) -> Finding | None:
+    uneven = []
+    for part in dict.fromkeys(part for part, _ in cells):
+        counts = {arm: len(runs.seeds) for (of, arm), runs in cells.items() if of == part}
+        if len(set(counts.values())) > 1:
+            fewest, most = min(counts, key=lambda arm: counts[arm]), max(counts, key=lambda arm: counts[arm])
+            where = f" in {shown[part]}" if part else ""
+            uneven.append(
+                f"{shown[fewest]} has {format_count(counts[fewest], 'run')} and {shown[most]} has "
+                f"{counts[most]:,}{where}"
+            )
+    if not uneven:
+        return None
+    more = f", and {len(uneven) - 1:,} other parts are uneven, too" if len(uneven) > 1 else ""
+    return Finding(
+        kind=FindingKind.UNEQUAL_RUNS,
+        sentence=f"The arms have different numbers of runs: {uneven[0]}{more}. If an arm was run more often "
+        "and its best runs were kept, it looks too good. If failed runs are missing, their arm does.",
+    )
+
+
+def _check_few(comparisons: Sequence[Comparison]) -> list[Finding]:
+    """Find comparisons with too few runs for an interval, for a verdict, or for a reliable one."""
+    fewest = [min(one.arm_runs, one.baseline_runs) for one in comparisons]
+    single, without = sum(n <= 1 for n in fewest), sum(n < PAIRS_FOR_A_VERDICT for n in fewest)
+    few = sum(n < FEW_SEEDS for n in fewest)
+    if single:
+        return [
+            Finding(
+                kind=FindingKind.ONE_RUN,
+                sentence=f"{_count(single, fewest)} at most one run of an arm. One run shows nothing about "
+                "the variation between seeds, so there is no interval.",
+            )
+        ]
+    if without or few:
+        told = "A verdict needs three" if without else "With so few, an interval is wide and rests on the "
+        rest = " runs of each arm." if without else "assumption that results are distributed normally."
+        least = PAIRS_FOR_A_VERDICT if without else FEW_SEEDS
+        return [
+            Finding(
+                kind=FindingKind.FEW_SEEDS,
+                sentence=f"{_count(without or few, fewest)} fewer than {least} runs of an arm. {told}{rest}",
+            )
+        ]
+    return []
+
+
+def _count(number: int, fewest: Sequence[int]) -> str:
+    if number == len(fewest):
+        return "All comparisons rest on" if number > 1 else "The comparison rests on"
+    return f"{number:,} of {len(fewest):,} comparisons rest{'s' if number == 1 else ''} on"
+
+
+def _check_pairing(comparisons: Sequence[Comparison], question: Question) -> list[Finding]:
+    """Find seeds without a partner, and comparisons that cannot be paired."""
+    found = []
+    lost = [one for one in comparisons if one.arm_left_out + one.baseline_left_out]
+    if lost:
+        runs = sum(one.arm_left_out + one.baseline_left_out for one in lost)
+        found.append(
+            Finding(
+                kind=FindingKind.LOST_PAIRS,
+                sentence=f"{format_count(len(lost), 'comparison')} left out {format_count(runs, 'run')} "
+                "whose seed the other arm lacks. If these runs failed, say so in a column “status”.",
+            )
+        )
+    unpaired = [one for one in comparisons if one.test == WELCH]
+    if unpaired:
+        why = (
+            f"{format_count(len(unpaired), 'comparison')} cannot be paired, because the arms share too few "
+            "seeds"
+            if question.seed is not None
+            else "No column of seeds is named, so no runs are paired"
+        )
+        found.append(
+            Finding(
+                kind=FindingKind.NO_COMMON_SEEDS,
+                sentence=f"{why}. Welch's test compares the two groups. Pairs would cancel what a seed does "
+                "to both arms, such as its split of the data, so as many paired runs often show smaller "
+                "differences.",
+            )
+        )
+    return found
+
+
+def _check_names(shown: dict[str, str]) -> Finding | None:
+    hostile = [text for name, text in shown.items() if is_hostile(name)]
+    turned = [text for name, text in shown.items() if is_right_to_left(name)]
+    if not hostile and not turned:
+        return None
+    told = []
+    if hostile:
+        told.append(
+            f"{format_count(len(hostile), 'name')} with unusual characters or great length: "
+            f"{_name_some(hostile)}. They are shown escaped and cut, and the tables put an apostrophe before "
+            "what a spreadsheet program could run."
+        )
+    if turned:
+        told.append(f"{format_count(len(turned), 'name')} written from right to left: {_name_some(turned)}.")
+    return Finding(kind=FindingKind.HOSTILE_NAMES, sentence=" ".join(told))
+
+
+def _name_some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = len(listed) - NAMES_SHOWN
+    return f"{', '.join(listed[:NAMES_SHOWN])} and {more:,} more" if more > 0 else format_list(listed)

@@ -1,0 +1,65 @@
+"""What an audit of a table found."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from ablate.formatting import format_list
+
+ROWS_NAMED = 5
+
+
+class FindingKind(StrEnum):
+    """What was found, as the table `findings.csv` writes it."""
+
+    MISSING_METRIC = "metric missing"
+    INFINITE_METRIC = "metric infinite"
+    TEXT_METRIC = "metric is text"
+    MISSING_ARM = "arm missing"
+    MISSING_GROUP = "part missing"
+    MISSING_SEED = "seed missing"
+    UNFINISHED = "run not finished"
+    DIVERGED = "run diverged"
+    OTHER_PHASE = "run of another phase"
+    TUNING_SEEDS = "seeds used for tuning"
+    DUPLICATES = "rows repeated"
+    SEVERAL_RUNS = "several runs for one seed"
+    CONSTANT = "metric constant"
+    MIXED_UNITS = "units mixed"
+    UNEQUAL_RUNS = "numbers of runs unequal"
+    LOST_PAIRS = "seeds without a partner"
+    NO_COMMON_SEEDS = "no common seeds"
+    ONE_RUN = "one run"
+    FEW_SEEDS = "few seeds"
+    NO_BASELINE = "part without the baseline"
+    DIRECTION = "direction doubtful"
+    HOSTILE_NAMES = "names escaped"
+    IGNORED_COLUMN = "column not used"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that the audit found, said in a sentence."""
+
+    kind: FindingKind
+    sentence: str
+    count: int = 0
+    """The number of rows concerned. 0 if the finding is not about rows."""
+    rows: tuple[int, ...] = ()
+    """The first few rows concerned. The first row of the table, below its header, is row 1."""
+
+
+def name_rows(rows: Iterable[int], count: int) -> str:
+    """Name rows in a sentence: `row 3`, `rows 3, 4 and 9`, `rows 1, 2, 3, 4, 5 and 20 more`."""
+    shown = [f"{row:,}" for row in rows]
+    more = count - len(shown)
+    listed = f"{', '.join(shown)} and {more:,} more" if more > 0 else format_list(shown)
+    return f"row{'' if count == 1 else 's'} {listed}"
+
+
+def choose_rows(mask: np.ndarray) -> tuple[int, tuple[int, ...]]:
+    """Count the rows of a mask, `(rows,)`, and return the first few of them, counted from 1."""
+    places = np.flatnonzero(mask)
+    return len(places), tuple(int(place) + 1 for place in places[:ROWS_NAMED])

@@ -1,0 +1,43 @@
+"""Names of arms and parts as a person sees them. They come from tables that anybody may have written."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from ablate.errors import escape_unprintable
+
+LONGEST_NAME = 60
+FORMULA = re.compile(r"[=@\t\r]|[+-].*[(|!]", re.DOTALL)
+"""The beginning of a cell that a spreadsheet program could run."""
+RIGHT_TO_LEFT = ("R", "AL", "AN")
+
+
+def is_hostile(name: str) -> bool:
+    """Return whether a name is escaped, cut or quoted before it is shown or written."""
+    return name != escape_unprintable(name) or len(name) > LONGEST_NAME or bool(FORMULA.match(name))
+
+
+def is_right_to_left(name: str) -> bool:
+    """Return whether a name has letters that are written from right to left."""
+    return any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in name)
+
+
+def make_shown_names(names: Iterable[str]) -> dict[str, str]:
+    """Make the names that pages, figures and the terminal show: printable, short, and all different."""
+    shown: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        text = " ".join(escape_unprintable(name.strip()).split())
+        if len(text) > LONGEST_NAME:
+            text = f"{text[:LONGEST_NAME]}…"
+        number, unique = 2, text
+        while unique in taken:
+            unique, number = f"{text} ({number})", number + 1
+        taken.add(unique)
+        shown[name] = unique
+    return shown
+
+
+def quote_formula(cell: object) -> object:
+    """Put an apostrophe before a text that a spreadsheet program could run as a formula."""
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell

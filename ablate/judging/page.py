@@ -1,0 +1,239 @@
+"""Write the report of judged runs: report.html, report.md, tables and figures."""
+
+import base64
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ablate.errors import FolderError, escape_unprintable
+from ablate.figures.judged_figures import JudgedData, JudgedFigure, draw_judged
+from ablate.formatting import format_count, list_rows
+from ablate.judging.audit import NOT_KNOWN
+from ablate.judging.comparisons import WELCH, sort_names
+from ablate.judging.judgement import RunJudgement
+from ablate.judging.names import quote_formula
+from ablate.judging.sentences import describe_ranking, list_answers, state_headline
+from ablate.records.columns import COLUMNS
+from ablate.records.files import write_whole
+from ablate.records.tables import write_table
+from ablate.report.glossary import VERDICTS
+from ablate.report.pages import load_templates
+
+ANSWERS_SHOWN = 12
+PREFIX = "judged_"
+"""Prefix of the names of tables in `TABLES`. Files lack it."""
+
+
+def write(judgement: RunJudgement, folder: Path) -> None:
+    """Write the report into the folder, in place of an earlier one.
+
+    Raises:
+        FolderError: the folder is the report of a study, or cannot be written.
+    """
+    if (folder / "study.yaml").exists():
+        raise FolderError(f"{folder}: this is the report folder of a study: choose another --out")
+    drawn = list(draw_judged(collect_data(judgement)))
+    try:
+        _write_files(judgement, folder, drawn)
+    except OSError as error:
+        raise FolderError(
+            f"{folder}: cannot be written ({error.strerror or error}): choose another --out"
+        ) from None
+
+
+def _write_files(judgement: RunJudgement, folder: Path, drawn: Iterable[JudgedFigure]) -> None:
+    figures = list(drawn)
+    for name, table in judgement.tables.items():
+        safe = table.apply(lambda column: column.map(quote_formula) if column.dtype == "string" else column)
+        write_table(safe, folder / "tables" / f"{name.removeprefix(PREFIX)}.csv")
+    if "judged_ranks" not in judgement.tables:
+        (folder / "tables" / "ranks.csv").unlink(missing_ok=True)
+    names = {figure.kind.name for figure in figures}
+    for stale in (folder / "figures").glob("*.*"):
+        if stale.stem not in names:
+            stale.unlink()
+    for figure in figures:
+        write_whole(folder / "figures" / f"{figure.kind.name}.png", figure.png)
+        write_whole(folder / "figures" / f"{figure.kind.name}.svg", figure.svg)
+    content = _collect_content(judgement) | {
+        "pictures": [{"kind": one.kind, "png": base64.b64encode(one.png).decode()} for one in figures]
+    }
+    for name, is_html in (("html", True), ("md", False)):
+        template = load_templates(autoescape=is_html).get_template(f"judged.{name}.j2")
+        write_whole(folder / f"report.{name}", template.render(content).encode())
+
+
+def collect_data(judgement: RunJudgement) -> JudgedData:
+    """Collect what the figures are drawn from, with names that are safe to show."""
+    question, unit, ranking = judgement.question, judgement.unit, judgement.ranking
+    compared = judgement.tables["judged_comparisons"][["part", "arm", "difference", "ci_low", "ci_high"]]
+    numbers = dict.fromkeys(("difference", "ci_low", "ci_high"), float)
+    compared = compared.astype({"part": object, "arm": object, **numbers})
+    compared[list(numbers)] *= unit.scale
+    arms = [question.baseline, *dict.fromkeys(arm for _, arm in sort_names(judgement.cells))]
+    frames = [
+        pd.DataFrame(
+            {
+                "part": part,
+                "arm": arm,
+                "seed": runs.seeds,
+                "value": runs.values,
+                "mean": float("nan") if runs.diverged else runs.results.mean(),
+            }
+        ).dropna(subset=["value"])
+        for (part, arm), runs in judgement.cells.items()
+    ]
+    return JudgedData(
+        comparisons=compared.reset_index(drop=True),
+        runs=pd.concat(frames, ignore_index=True),
+        arms={arm: judgement.shown[arm] for arm in arms},
+        parts={part: judgement.shown[part] for part in judgement.parts},
+        metric=escape_unprintable(question.metric),
+        is_share=unit.is_share,
+        margin=None if question.margin is None else question.margin * unit.scale,
+        paired=question.seed is not None,
+        mean_ranks=None if ranking is None else ranking.mean_ranks,
+        rank_pairs=None if ranking is None else ranking.pairs,
+        alpha=question.alpha,
+    )
+
+
+def write_command(judgement: RunJudgement) -> str:
+    """Write the command that judges the table again."""
+    question = judgement.question
+    options = {"arm": question.arm, "seed": question.seed, "metric": question.metric}
+    options |= {"baseline": question.baseline, "by": question.by, "experiment": judgement.experiment}
+    words = ["python", "-m", "ablate", "judge", judgement.place]
+    words += [word for name, value in options.items() if value is not None for word in (f"--{name}", value)]
+    if question.margin is not None:
+        words += ["--margin", f"{question.margin:g}"]
+    if question.lower_is_better:
+        words.append("--lower-is-better")
+    if question.alpha != 0.05:
+        words += ["--alpha", f"{question.alpha:g}"]
+    return escape_unprintable(shlex.join(words))
+
+
+def _collect_content(judgement: RunJudgement) -> dict[str, Any]:
+    question, shown = judgement.question, judgement.shown
+    metric = escape_unprintable(question.metric)
+    arm, baseline = escape_unprintable(question.arm), shown[question.baseline]
+    used = sum(len(runs.seeds) for runs in judgement.cells.values())
+    return {
+        "title": f"Which {arm} differs from {baseline} in {metric}?",
+        "place": escape_unprintable(judgement.place),
+        "headline": state_headline(judgement),
+        "ranking": describe_ranking(judgement),
+        "answers": list_answers(judgement),
+        "answers_shown": ANSWERS_SHOWN,
+        "terms": _list_terms(judgement),
+        "counted": f"{format_count(judgement.rows, 'row')}, of which {used:,} count as runs, one for each "
+        f"arm and seed{' in each part' if question.by else ''}.",
+        "findings": judgement.findings,
+        "not_known": NOT_KNOWN,
+        "has_parts": question.by is not None,
+        "has_diverged": any(runs.diverged for runs in judgement.cells.values()),
+        "confidence": f"{(1 - question.alpha) * 100:g}%",
+        "metric": metric,
+        "comparisons": _format_comparisons(judgement),
+        "explained": _explain_columns(judgement),
+        "arms": _format_arms(judgement),
+        "command": write_command(judgement),
+        "columns": COLUMNS,
+        "used_columns": sorted({column for table in judgement.tables.values() for column in table.columns}),
+    }
+
+
+def _format_comparisons(judgement: RunJudgement) -> list[dict[str, Any]]:
+    unit, shown = judgement.unit, judgement.shown
+    formatted = []
+    for row in list_rows(judgement.tables["judged_comparisons"]):
+        reach = None if row["ci_low"] is None else (row["ci_high"] - row["ci_low"]) / 2
+        detectable = row["detectable_difference"]
+        formatted.append(
+            {
+                **row,
+                **{name: shown[row[name] or ""] for name in ("part", "arm", "baseline")},
+                "difference": unit.format_difference(row["difference"], reach),
+                "interval": unit.format_interval(row["ci_low"], row["ci_high"]),
+                "detectable": unit.format_difference(
+                    detectable, None if detectable is None else detectable / 10, signed=False
+                ),
+                "runs": f"{row['arm_runs']:,}"
+                if row["arm_runs"] == row["baseline_runs"]
+                else f"{row['arm_runs']:,} and {row['baseline_runs']:,}",
+            }
+        )
+    return formatted
+
+
+def _format_arms(judgement: RunJudgement) -> list[dict[str, Any]]:
+    unit, shown = judgement.unit, judgement.shown
+    formatted = []
+    for row in list_rows(judgement.tables["judged_arms"]):
+        low, high = row["metric_ci_low"], row["metric_ci_high"]
+        reach = None if low is None else (high - low) / 2
+        ends = "–" if low is None else " to ".join(unit.format_value(end, reach) for end in (low, high))
+        names = {name: shown[row[name] or ""] for name in ("part", "arm")}
+        formatted.append(
+            {**row, **names, "mean": unit.format_value(row["metric_mean"], reach), "interval": ends}
+        )
+    return formatted
+
+
+def _explain_columns(judgement: RunJudgement) -> str:
+    """Explain the columns of the table of comparisons in sentences."""
+    told = (
+        "Difference: the arm's mean minus the baseline's. “p, Holm” is p after Holm's correction for all "
+        "comparisons; the verdict rests on it. “p, sign flip” is the p-value of an exact test of pairs that "
+        "assumes no normal distribution. d_z: the mean difference of pairs divided by its standard "
+        "deviation. Ahead: the share of pairs in which the arm is better. Detectable: the smallest "
+        "difference that these runs detect with 80% power."
+    )
+    if any(one.test == WELCH for one in judgement.comparisons):
+        told += " Test “Welch”: the arms share too few seeds, so their groups of runs are compared."
+    return told
+
+
+def _list_terms(judgement: RunJudgement) -> list[tuple[str, str]]:
+    question = judgement.question
+    verdicts = dict.fromkeys(one.verdict for one in judgement.comparisons)
+    alpha, unit = question.alpha, judgement.unit
+    return [
+        ("arm", f"One value of the column {escape_unprintable(question.arm)}."),
+        ("run", "One row of the table, or the mean of several rows with the same arm and seed."),
+        *(
+            [("seed", "Runs of two arms with the same seed make a pair. Differences are taken within pairs.")]
+            if question.seed is not None
+            else []
+        ),
+        (
+            "interval",
+            f"The {(1 - alpha) * 100:g}% confidence interval: the range of true values that are compatible "
+            "with the runs.",
+        ),
+        (
+            "p",
+            "The probability of a difference at least as large as the measured one, if the arms were truly "
+            f"equal. If p is below {alpha:g}, the difference counts as detected.",
+        ),
+        (
+            "Holm's correction",
+            "Raises the p-values of several comparisons. Without it, the more comparisons are made, the more "
+            "likely one of them looks like a difference by chance.",
+        ),
+        *(
+            [
+                (
+                    "margin",
+                    f"The smallest difference that matters: {unit.format_margin(question.margin)}.",
+                )
+            ]
+            if question.margin is not None
+            else []
+        ),
+        *((str(verdict), f"Verdict: {VERDICTS[verdict]}.") for verdict in verdicts),
+    ]

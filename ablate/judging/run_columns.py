@@ -1,0 +1,212 @@
+"""The columns that a judgement needs, as arrays of numbers: 10 million rows take some 300 MB."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ablate.errors import AblateError
+from ablate.judging.question import Question
+
+MISSING_NAMES = ("", "nan", "-nan", "na", "n/a", "none", "null", "<na>", "#n/a")
+"""Words that stand for a missing number, in lower case."""
+MOST_NAMES = 20_000
+"""A column of arms, of parts or of statuses with more different values is the wrong column."""
+EXAMPLES = 5
+SEED_BITS = np.uint64(2**62)
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+@dataclass
+class Names:
+    """A column of names: for each row the position of its name, or -1 if it has none."""
+
+    names: list[str] = field(default_factory=list)
+    codes: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+
+
+@dataclass
+class RunColumns:
+    """A table of runs. All arrays have one element for each row."""
+
+    place: str
+    """What messages call the table: its path, or `frame`."""
+    known: list[str]
+    """The names of all columns of the table."""
+    arms: Names
+    groups: Names | None
+    """The parts by which the question splits the table."""
+    seeds: NDArray[np.int64] | None
+    has_seed: NDArray[np.bool_] | None
+    values: NDArray[np.float64]
+    """The metric. A value that is missing, or that is no number, is NaN."""
+    texts: Mapping[int, str]
+    """The first few cells of the metric that are text, by row from 0."""
+    text_rows: NDArray[np.int64]
+    """All rows whose cell of the metric is text."""
+    statuses: Names | None
+    phases: Names | None
+
+    @property
+    def rows(self) -> int:
+        return len(self.values)
+
+
+class ColumnReader:
+    """Collects the columns of a table chunk by chunk."""
+
+    def __init__(self, place: str, known: Sequence[str], question: Question) -> None:
+        question.check_columns(place, known)
+        self._place, self._known, self._question = place, list(known), question
+        # These columns are used without being asked for: they say which rows are results.
+        self._status = _find_column(known, "status", question)
+        self._phase = _find_column(known, "phase", question)
+        self._names: dict[str, dict[str, int]] = {}
+        self._codes: dict[str, list[NDArray[np.int32]]] = {}
+        self._seeds: list[NDArray[np.int64]] = []
+        self._has_seed: list[NDArray[np.bool_]] = []
+        self._values: list[NDArray[np.float64]] = []
+        self._texts: dict[int, str] = {}
+        self._text_rows: list[NDArray[np.int64]] = []
+        self._rows = 0
+
+    @property
+    def text_columns(self) -> list[str]:
+        """The columns that must be read as text, so that `0.10` and `none` stay names."""
+        found = [self._question.arm, self._question.by, self._status, self._phase]
+        return [column for column in found if column is not None]
+
+    @property
+    def needed(self) -> list[str]:
+        """All columns to read."""
+        seed = [self._question.seed] if self._question.seed is not None else []
+        return [*self.text_columns, *seed, self._question.metric]
+
+    def add(self, chunk: pd.DataFrame) -> None:
+        """Add rows. The chunk has at least the columns of `needed`."""
+        for column in self.text_columns:
+            self._add_names(column, chunk[column])
+        if self._question.seed is not None:
+            seeds, has_seed = _encode_seeds(chunk[self._question.seed])
+            self._seeds.append(seeds)
+            self._has_seed.append(has_seed)
+        values, is_text = read_numbers(chunk[self._question.metric])
+        self._values.append(values)
+        if is_text.any():
+            rows = np.flatnonzero(is_text)
+            self._text_rows.append(rows + self._rows)
+            for row in rows[: EXAMPLES - len(self._texts)]:
+                self._texts[int(row) + self._rows] = str(chunk[self._question.metric].iloc[row])
+        self._rows += len(chunk)
+
+    def finish(self) -> RunColumns:
+        """Join all chunks.
+
+        Raises:
+            AblateError: the table has no rows.
+        """
+        if not self._rows:
+            raise AblateError(f"{self._place}: the table has no rows: each row must be one finished run")
+        paired = self._question.seed is not None
+        return RunColumns(
+            place=self._place,
+            known=self._known,
+            arms=self._join_names(self._question.arm),
+            groups=None if self._question.by is None else self._join_names(self._question.by),
+            seeds=_join(self._seeds) if paired else None,
+            has_seed=_join(self._has_seed) if paired else None,
+            values=_join(self._values),
+            texts=self._texts,
+            text_rows=np.concatenate(self._text_rows) if self._text_rows else np.empty(0, np.int64),
+            statuses=None if self._status is None else self._join_names(self._status),
+            phases=None if self._phase is None else self._join_names(self._phase),
+        )
+
+    def _join_names(self, column: str) -> Names:
+        return Names(names=list(self._names[column]), codes=_join(self._codes[column]))
+
+    def _add_names(self, column: str, cells: pd.Series) -> None:
+        known = self._names.setdefault(column, {})
+        codes, uniques = pd.factorize(cells)
+        found = [str(name) for name in uniques]
+        places = np.fromiter((known.setdefault(name, len(known)) for name in found), np.int32, len(found))
+        if len(known) > MOST_NAMES:
+            raise AblateError(
+                f"{self._place}: the column '{column}' has more than {MOST_NAMES:,} different values: "
+                "name a column with few values"
+            )
+        empty = np.array([not name.strip() for name in found], dtype=bool)
+        places[empty] = -1
+        translated = np.append(places, np.int32(-1))[codes]
+        self._codes.setdefault(column, []).append(translated.astype(np.int32))
+
+
+def read_numbers(cells: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Read a column of numbers, `(rows,)`, and whether each cell is text that is no number, `(rows,)`."""
+    if pd.api.types.is_bool_dtype(cells.dtype) or (
+        pd.api.types.is_numeric_dtype(cells.dtype) and not pd.api.types.is_complex_dtype(cells.dtype)
+    ):
+        return cells.to_numpy(float, na_value=np.nan), np.zeros(len(cells), bool)
+    words = cells.astype(object)
+    missing = words.isna().to_numpy()
+    if not (pd.api.types.is_object_dtype(cells.dtype) or pd.api.types.is_string_dtype(cells.dtype)):
+        return np.full(len(cells), np.nan), ~missing  # dates, durations, categories of pandas
+    numbers = pd.to_numeric(words.where(~missing).map(_strip), errors="coerce").to_numpy(
+        float, na_value=np.nan
+    )
+    is_text = ~missing & np.isnan(numbers)
+    for row in np.flatnonzero(is_text):
+        is_text[row] = str(words.iloc[row]).strip().lower() not in MISSING_NAMES
+    return numbers, is_text
+
+
+def _strip(cell: object) -> object:
+    if isinstance(cell, str):
+        return cell.strip()
+    return cell if isinstance(cell, (int, float)) or np.isscalar(cell) else str(cell)
+
+
+def _encode_seeds(cells: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Encode seeds as integers, `(rows,)`, and say whether each row has a seed, `(rows,)`.
+
+    An integer stays itself, also if the column has it as text or as `3.0`. Any other seed becomes a hash,
+    which lies beyond the integers that stay themselves.
+    """
+    if pd.api.types.is_integer_dtype(cells.dtype) and not cells.hasnans:
+        numbers = cells.to_numpy()
+        if numbers.dtype != np.uint64 or not len(numbers) or numbers.max() < SEED_BITS:
+            return numbers.astype(np.int64), np.ones(len(cells), bool)
+    has_seed = cells.notna().to_numpy(copy=True)
+    encoded = np.zeros(len(cells), np.int64)
+    codes, uniques = pd.factorize(cells)
+    words = [str(word).strip() for word in uniques]
+    of_word = np.array([_encode_seed(word) for word in words] or [0], dtype=np.int64)
+    encoded[has_seed] = of_word[codes[has_seed]]
+    nameless = np.array([word.lower() in MISSING_NAMES for word in words] or [False])
+    has_seed[has_seed] = ~nameless[codes[has_seed]]
+    return encoded, has_seed
+
+
+def _encode_seed(word: str) -> int:
+    whole = word.removesuffix(".0")
+    if whole.lstrip("-").isdecimal() and len(whole) <= 18 and str(int(whole)) == whole:
+        return int(whole)
+    hashed = pd.util.hash_array(np.array([word], dtype=object), categorize=False)[0]
+    return int(SEED_BITS | (hashed >> np.uint64(2)))
+
+
+def _find_column(known: Iterable[str], name: str, question: Question) -> str | None:
+    """Find a column by its name in any case, unless the question uses it already."""
+    used = question.columns.values()
+    found = [column for column in known if column.strip().lower() == name and column not in used]
+    return found[0] if len(found) == 1 else None
+
+
+def _join(parts: list[NDArray[Scalar]]) -> NDArray[Scalar]:
+    """Join the parts, and forget them, so that only the whole stays in memory."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole

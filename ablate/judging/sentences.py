@@ -1,0 +1,207 @@
+"""The answer in words: for each comparison its verdict, and the difference with its interval."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ablate.errors import escape_unprintable, install_command
+from ablate.formatting import format_count, format_list, format_p, list_rows
+from ablate.judging.comparisons import PAIRED, Comparison
+from ablate.judging.judgement import RunJudgement
+from ablate.stats.power import PAIRS_FOR_A_VERDICT, POWER, compute_noncentrality
+from ablate.stats.verdicts import UNTRAINED, Verdict
+
+TONES = {
+    Verdict.MATTERS: "strong",
+    Verdict.SIZE_UNCLEAR: "strong",
+    Verdict.DIFFERENT: "strong",
+    Verdict.EQUIVALENT: "calm",
+}
+MORE_SEEDS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer to one comparison."""
+
+    subject: str
+    verdict: str
+    tone: str
+    sentence: str
+
+
+def list_answers(judgement: RunJudgement) -> list[Answer]:
+    """List one answer for each comparison, by part and arm."""
+    rows = list_rows(judgement.tables["judged_comparisons"])
+    return [
+        Answer(
+            subject=_name_comparison(one, judgement),
+            verdict=str(one.verdict),
+            tone=TONES.get(one.verdict, "open"),
+            sentence=_explain(one, row, judgement),
+        )
+        for one, row in zip(judgement.comparisons, rows, strict=True)
+    ]
+
+
+def state_headline(judgement: RunJudgement) -> str:
+    """State the answer in one line."""
+    answers = list_answers(judgement)
+    if len(answers) == 1:
+        return f"{answers[0].subject}: {answers[0].verdict}"
+    verdicts = [answer.verdict for answer in answers]
+    told = ", ".join(f"{verdicts.count(verdict)} × “{verdict}”" for verdict in dict.fromkeys(verdicts))
+    return f"{len(answers)} comparisons with {judgement.shown[judgement.question.baseline]}: {told}"
+
+
+def describe_ranking(judgement: RunJudgement) -> list[str]:
+    """Describe the ranking of the arms over the parts in sentences. The list is empty if there is none."""
+    ranking = judgement.ranking
+    if ranking is None:
+        return []
+    first = ranking.mean_ranks.iloc[0]
+    best = [judgement.shown[str(arm)] for arm, rank in ranking.mean_ranks.items() if rank == first]
+    arms, alpha = len(ranking.mean_ranks), judgement.question.alpha
+    lead = f"{format_list(best)} {'ranks' if len(best) == 1 else 'rank'} best on average"
+    told = [
+        f"Over {ranking.parts} parts and {arms} arms, {lead} (mean rank {first:.2f}). Friedman's test: "
+        f"{format_p(ranking.p_value)}, so the arms {'do not all' if ranking.p_value < alpha else 'may all'} "
+        "rank alike."
+    ]
+    if ranking.pairs is None:
+        told.append(f"For Nemenyi's test of all pairs of arms and its figure: {install_command('judge')}")
+    return told
+
+
+def _name_comparison(one: Comparison, judgement: RunJudgement) -> str:
+    shown = judgement.shown
+    where = f"{shown[one.part]}: " if judgement.question.by is not None else ""
+    return f"{where}{shown[one.arm]} vs {shown[judgement.question.baseline]}"
+
+
+def _explain(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> str:
+    """Explain why a comparison has its verdict, with numbers."""
+    if one.verdict in UNTRAINED or (one.arm_diverged + one.baseline_diverged and row["difference"] is None):
+        return _explain_divergence(one, judgement)
+    if row["difference"] is None:
+        return "No run of both arms can be compared."
+    question = judgement.question
+    measured = _state_difference(one, row, judgement)
+    if one.verdict == Verdict.NO_VERDICT:
+        return f"{measured} ({_describe_test(one)}). A verdict needs {PAIRS_FOR_A_VERDICT} runs of each arm."
+    if one.verdict == Verdict.CANNOT_TELL_APART:
+        return (
+            f"{measured}, the same in all runs ({_describe_test(one)}). Without any spread there is nothing "
+            "to test."
+        )
+    confidence = f"{(1 - question.alpha) * 100:g}%"
+    corrected = f" after Holm's correction for {_count_tests(judgement)}" if judgement.family > 1 else ""
+    tested = (
+        f"{measured} ({confidence} interval {judgement.unit.format_interval(row['ci_low'], row['ci_high'])}; "
+        f"{format_p(row['p_holm'])}{corrected}; {_describe_test(one)})."
+    )
+    return f"{tested} {_explain_rule(one, row, judgement)}"
+
+
+def _explain_rule(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> str:
+    """Explain which rule gave the verdict."""
+    verdict, margin = one.verdict, judgement.question.margin
+    near = "" if margin is None else judgement.unit.format_margin(margin)
+    widened = f"Even if widened to cover {_count_tests(judgement)}, the" if judgement.family > 1 else "The"
+    if verdict == Verdict.MATTERS:
+        return f"{widened} whole interval lies outside the margin of {near}."
+    if verdict == Verdict.SIZE_UNCLEAR:
+        return f"There is a difference, but it may be smaller than the margin of {near}."
+    if verdict == Verdict.EQUIVALENT:
+        shown = judgement.unit.format_interval(row["equivalence_ci_low"], row["equivalence_ci_high"])
+        return f"Any difference is smaller than the margin of {near} ({shown})."
+    if verdict == Verdict.DIFFERENT:
+        return (
+            "Whether it matters depends on the smallest difference that you care about: give it as --margin."
+        )
+    return _say_what_runs_can_show(one, row, judgement)
+
+
+def _say_what_runs_can_show(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> str:
+    """Say which difference the runs could detect, and how many more would be needed."""
+    question, runs = judgement.question, min(one.arm_runs, one.baseline_runs)
+    noun = "seeds" if one.test == PAIRED else "runs of each arm"
+    detectable = row["detectable_difference"]
+    # Degrees of freedom of the paired test. Welch's test has at least as many.
+    level = question.alpha / judgement.family
+    gain = compute_noncentrality(MORE_SEEDS * runs - 1, level) / compute_noncentrality(runs - 1, level) / 2
+    written = [
+        judgement.unit.format_difference(size, size / 10, signed=False)
+        for size in (detectable, detectable * gain)
+    ]
+    told = (
+        f"With {runs:,} {noun} there is {POWER:.0%} power to detect a difference of {written[0]}; "
+        f"{MORE_SEEDS * runs:,} {noun} would detect {written[1]}."
+    )
+    if row["p_value"] < question.alpha:
+        told = (
+            f"On its own this difference would be significant ({format_p(row['p_value'])}); corrected for "
+            f"{_count_tests(judgement)} it is not. {told}"
+        )
+    if question.margin is None:
+        return f"{told} That no difference is shown does not mean that there is none."
+    if row["seeds_needed"] <= runs:
+        return f"{told} The measured difference is too close to the margin to say more."
+    near = judgement.unit.format_margin(question.margin)
+    return (
+        f"{told} Showing equivalence within {near} would take about {row['seeds_needed']:,} {noun}, if "
+        "there is no true difference."
+    )
+
+
+def _state_difference(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> str:
+    """State the difference, and which arm is ahead."""
+    question, difference = judgement.question, row["difference"]
+    arm, baseline = judgement.shown[one.arm], judgement.shown[question.baseline]
+    metric = escape_unprintable(question.metric)
+    if difference == 0:
+        return f"{arm} and {baseline} have the same mean {metric}"
+    reach = None if row["ci_high"] is None else (row["ci_high"] - row["ci_low"]) / 2
+    size = judgement.unit.format_difference(abs(difference), reach, signed=False)
+    ahead = arm if (difference > 0) == question.higher_is_better else baseline
+    return (
+        f"The {metric} of {arm} is {size} {'higher' if difference > 0 else 'lower'} than that of {baseline}, "
+        f"so {ahead} is ahead"
+    )
+
+
+def _describe_test(one: Comparison) -> str:
+    if one.test == PAIRED:
+        return format_count(one.arm_runs, "paired seed")
+    return f"Welch's test of {one.arm_runs:,} and {one.baseline_runs:,} runs without common seeds"
+
+
+def _explain_divergence(one: Comparison, judgement: RunJudgement) -> str:
+    """Say how many runs of each arm diverged, and how the arms differ where both trained."""
+    counts = {
+        judgement.shown[one.arm]: (one.arm_diverged, (one.part, one.arm)),
+        judgement.shown[judgement.question.baseline]: (
+            one.baseline_diverged,
+            (one.part, judgement.question.baseline),
+        ),
+    }
+    told = format_list(
+        [
+            f"{diverged} of {len(judgement.cells[place].seeds)} runs of {name} diverged"
+            for name, (diverged, place) in counts.items()
+            if diverged
+        ]
+    )
+    row = one.result.row
+    if row["difference"] is None or row["p_value"] is None:
+        return f"{told}. So the arms have no means that could be compared."
+    measured = _state_difference(one, row, judgement)
+    return (
+        f"{told}. So the arms have no means that could be compared. Among the runs that trained: "
+        f"{measured[:1].lower()}{measured[1:]} "
+        f"({judgement.unit.format_interval(row['ci_low'], row['ci_high'])}; {_describe_test(one)})."
+    )
+
+
+def _count_tests(judgement: RunJudgement) -> str:
+    noun = "comparison" if judgement.family == len(judgement.comparisons) else "test"
+    return format_count(judgement.family, noun)

@@ -1,0 +1,175 @@
+"""Read a table of runs: a data frame, a file (CSV, JSON lines, Parquet), or another tool's records."""
+
+import csv
+import gzip
+import io
+import itertools
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from ablate.errors import AblateError, format_error, install_command
+from ablate.judging.csv_lengths import check_lengths
+from ablate.judging.files import open_text
+from ablate.judging.question import Question
+from ablate.judging.run_columns import ColumnReader, RunColumns
+from ablate.judging.sources import find_kind, read_runs
+
+CHUNK = 500_000
+"""Rows that are read at a time."""
+SEPARATORS = (",", ";", "\t", "|")
+CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
+JSON_ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+PARQUET_ENDINGS = (".parquet", ".pq")
+TABLE_ENDINGS = (*CSV_ENDINGS, *JSON_ENDINGS, *PARQUET_ENDINGS)
+MISSING = ["", "NA", "NaN", "nan", "None", "null"]
+"""How CSV files write a missing number. In columns of names, `None` is a name."""
+LONGEST_HEADER = 1_000_000
+
+
+def read_columns(
+    source: str | Path | pd.DataFrame, question: Question, *, experiment: str | None = None
+) -> RunColumns:
+    """Read the columns that the question needs, in chunks. Nothing else of the table is kept.
+
+    Args:
+        source: a data frame with one row for each run; the path of such a table (`.csv`, `.tsv`, `.jsonl`,
+            `.parquet`; CSV and JSON lines also as `.gz`); or another tool's records, which
+            `judging/sources/README.md` lists.
+        question: the columns and the rule.
+        experiment: what to read, if another tool's records have several experiments.
+
+    Raises:
+        AblateError: the table cannot be read, or a column is missing.
+    """
+    if isinstance(source, pd.DataFrame):
+        _refuse_experiment("frame", experiment)
+        return _read_frame(source, "frame", question)
+    text = str(source)
+    ending = text.lower()
+    if not ending.endswith(TABLE_ENDINGS) or find_kind(text) is not None:
+        return _read_frame(read_runs(text, experiment=experiment), text, question)
+    _refuse_experiment(text, experiment)
+    path = Path(source)
+    if not path.is_file():
+        what = "this is a folder" if path.is_dir() else "there is no such file"
+        raise AblateError(f"{path}: {what}: give a table with one row for each run")
+    try:
+        if ending.endswith(PARQUET_ENDINGS):
+            return _read_parquet(path, question)
+        if ending.endswith(JSON_ENDINGS):
+            return _read_json_lines(path, question)
+        return _read_csv(path, question)
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+        raise AblateError(
+            f"{path}: cannot be read as text: {format_error(error)}: save it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise AblateError(f"{path}: cannot be read ({error.strerror or error}): check the file") from None
+    except MemoryError:
+        raise AblateError(f"{path}: does not fit in memory: leave out rows or columns") from None
+
+
+def _refuse_experiment(place: str, experiment: str | None) -> None:
+    if experiment is not None:
+        raise AblateError(f"{place}: experiment: a table has no experiments: leave out '{experiment}'")
+
+
+def _read_frame(frame: pd.DataFrame, place: str, question: Question) -> RunColumns:
+    named = frame.set_axis([str(column) for column in frame.columns], axis="columns")
+    reader = ColumnReader(place, list(named.columns), question)
+    reader.add(named)
+    return reader.finish()
+
+
+def _read_csv(path: Path, question: Question) -> RunColumns:
+    separator, known = _read_header(path)
+    reader = ColumnReader(str(path), known, question)
+    texts = reader.text_columns
+    check_lengths(path, separator, len(known))
+    try:
+        with pd.read_csv(
+            path,
+            sep=separator,
+            usecols=reader.needed,
+            dtype=dict.fromkeys(texts, str),
+            keep_default_na=False,
+            na_values={**dict.fromkeys(reader.needed, MISSING), **{name: [""] for name in texts}},
+            index_col=False,
+            chunksize=CHUNK,
+            low_memory=False,
+            encoding="utf-8-sig",
+        ) as chunks:
+            for chunk in chunks:
+                reader.add(chunk)
+    except pd.errors.ParserError as error:
+        raise AblateError(
+            f"{path}: cannot be read as CSV: {format_error(error)}: every row needs the fields of the header"
+        ) from None
+    return reader.finish()
+
+
+def _read_header(path: Path) -> tuple[str, list[str]]:
+    """Read the separator and the names of the columns of a CSV file.
+
+    The separator is the one that splits the first line into most fields.
+    """
+    with open_text(path) as file:
+        line = file.readline(LONGEST_HEADER)
+        while line and not line.strip():
+            line = file.readline(LONGEST_HEADER)
+    if not line:
+        raise AblateError(f"{path}: the file is empty: give a table with a header")
+    split = {separator: next(csv.reader(io.StringIO(line), delimiter=separator)) for separator in SEPARATORS}
+    separator = max(SEPARATORS, key=lambda one: len(split[one]))
+    return separator, split[separator]
+
+
+def _read_json_lines(path: Path, question: Question) -> RunColumns:
+    """Read a file with one JSON object in each line. The first chunk says which columns there are."""
+    reader: ColumnReader | None = None
+    with open_text(path) as file:
+        numbered = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+        while lines := list(itertools.islice(numbered, CHUNK)):
+            rows = [_parse_object(path, number, line) for number, line in lines]
+            reader = reader or ColumnReader(
+                str(path), list(dict.fromkeys(key for row in rows for key in row)), question
+            )
+            cells = {column: [row.get(column) for row in rows] for column in reader.needed}
+            reader.add(pd.DataFrame(cells).infer_objects())
+    if reader is None:
+        raise AblateError(f"{path}: the file is empty: write one JSON object in each line")
+    return reader.finish()
+
+
+def _parse_object(path: Path, number: int, line: str) -> dict[str, object]:
+    try:
+        parsed = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise AblateError(
+            f"{path}: line {number:,} is no JSON ({format_error(error)}): write one object in each line"
+        ) from None
+    if not isinstance(parsed, dict):
+        raise AblateError(f"{path}: line {number:,} is no JSON object: write one object in each line")
+    return parsed
+
+
+def _read_parquet(path: Path, question: Question) -> RunColumns:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise AblateError(
+            f"{path}: Parquet needs a package that is not installed: {install_command('judge')}"
+        ) from None
+    try:
+        with ParquetFile(path) as file:
+            reader = ColumnReader(str(path), file.schema_arrow.names, question)
+            for batch in file.iter_batches(batch_size=CHUNK, columns=reader.needed):
+                reader.add(batch.to_pandas())
+    except ArrowException as error:
+        raise AblateError(
+            f"{path}: cannot be read as Parquet: {format_error(error)}: check the file"
+        ) from None
+    return reader.finish()

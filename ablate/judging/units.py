@@ -1,0 +1,65 @@
+"""How a metric's values and differences are written: percentage points, or plain numbers."""
+
+import math
+from dataclasses import dataclass
+
+from ablate.formatting import Unit, format_difference, format_margin
+
+MOST_DECIMALS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricUnit:
+    """The unit of the judged metric. Shares are written in percentage points, other values as numbers."""
+
+    is_share: bool
+
+    @property
+    def unit(self) -> Unit:
+        """The unit as the other reports name it."""
+        return "points" if self.is_share else "number"
+
+    @property
+    def scale(self) -> int:
+        """The factor by which figures multiply a difference."""
+        return 100 if self.is_share else 1
+
+    def format_value(self, value: float | None, reach: float | None = None) -> str:
+        """Format a value of the metric: `91.25%`, or a number with two digits of its `reach`."""
+        if value is None:
+            return "–"
+        return f"{value:.2%}" if self.is_share else _format_number(value, reach, sign="")
+
+    def format_difference(
+        self, value: float | None, reach: float | None = None, *, signed: bool = True
+    ) -> str:
+        """Format a difference with its unit: `+1.25 points`, or a number with two digits of its `reach`."""
+        if value is None:
+            return "–"
+        if self.is_share:
+            return format_difference(value, "points", signed=signed)
+        return _format_number(value, reach, sign="+" if signed else "")
+
+    def format_margin(self, margin: float) -> str:
+        """Format the margin with as few digits as possible: `±1 point`, `±0.02`."""
+        return f"±{format_margin(margin, self.unit)}"
+
+    def format_interval(self, low: float | None, high: float | None) -> str:
+        """Format the ends of an interval of a difference: `−0.10 to +1.20`."""
+        if low is None or high is None:
+            return "–"
+        ends = [self.format_difference(end, (high - low) / 2).removesuffix(" points") for end in (low, high)]
+        return f"{ends[0]} to {ends[1]}"
+
+
+def _format_number(value: float, reach: float | None, *, sign: str) -> str:
+    """Format a number with as many decimals as show two digits of the reach of its interval.
+
+    Without a reach, it has four digits. Very large and very small numbers have an exponent.
+    """
+    if value != 0 and not 1e-6 <= abs(value) < 1e9:
+        return f"{value:{sign}.3g}".replace("-", "−")
+    size = abs(value) * 0.01 if reach is None or reach <= 0 else reach
+    decimals = 2 if size == 0 else 1 - math.floor(math.log10(size))
+    decimals = min(max(decimals, 0), MOST_DECIMALS)
+    return f"{value:{sign},.{decimals}f}".replace("-", "−")
