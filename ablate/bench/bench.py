@@ -1,4 +1,4 @@
-"""Measure for `ablate bench` how training speed compares with Dive into Deep Learning's (D2L's) loop."""
+"""The measurement of `ablate bench`: ablate's training speed compared with Dive into Deep Learning (D2L)."""
 
 import json
 import tempfile
@@ -43,9 +43,9 @@ PEER = "D2L's loop"
 FULL = Extent(blocks=8, images=60_000, test_images=10_000, block_seconds=1.0, runs_a_job=3, epochs_around=2)
 QUICK = Extent(blocks=3, images=2_560, test_images=512, block_seconds=0.05, runs_a_job=1, epochs_around=1)
 END_TO_END = {"auto": (15.0, 20.0), "loop": (3.0, 3.5)}
-"""For each engine: on two CPU cores, the speed of a whole command divided by the speed of D2L's loop.
+"""Goals for the speed of a whole command, divided by the speed of D2L's loop, on two CPU cores.
 
-The first number is required, and the second is the aim.
+Maps each engine to two numbers. The first number is required, and the second is the aim.
 """
 
 
@@ -56,12 +56,12 @@ def choose_extent(*, quick: bool, blocks: int | None) -> Extent:
 
 
 def describe_hardware(device: torch.device) -> str:
-    """Describe the hardware in a few words. Compare throughputs only if these words are equal."""
+    """Describe the hardware in a few words. Throughputs are comparable only if these words are equal."""
     return f"{read_name(device)}, {count_cores()} cores"
 
 
 class Bench:
-    """One measurement of this machine."""
+    """One execution of `ablate bench`."""
 
     def __init__(
         self,
@@ -71,7 +71,15 @@ class Bench:
         study_file: Path | None,
         engine: str,
     ) -> None:
-        """Set up. `study_file`, if not None, is the study to run end to end with `engine` (auto or loop)."""
+        """Set up the measurement.
+
+        Args:
+            extent: how much to measure.
+            device: the device that trains.
+            data_root: the folder with Fashion-MNIST. None: measure with random noise.
+            study_file: a study to run end to end. None: run no study.
+            engine: the engine for this study, auto or loop.
+        """
         self._extent, self._device, self._data_root = extent, device, data_root
         self._study_file, self._engine = study_file, engine
         self._cores = count_cores()
@@ -81,7 +89,7 @@ class Bench:
         self._limit = 0.0
 
     def events(self) -> Iterator[Advanced]:
-        """Measure everything. Yield the progress.
+        """Measure everything, and yield the progress.
 
         Raises:
             AblateError: D2L's loop, a run or the study failed.
@@ -95,9 +103,9 @@ class Bench:
             yield _event("warm up", done, len(everyone), contender.name, "ready")
         self._epochs.clear()
         done = block = 0
-        # Repeat blocks that other programs disturbed, until there are twice as many blocks as wanted.
+        # Repeat blocks that other programs disturbed, but measure at most twice as many blocks as wanted.
         while done < wanted and block < 2 * wanted:
-            # The highest rate so far is the limit, because other programs can slow a measurement.
+            # Other programs can slow a measurement of the rate. So the highest rate so far is used.
             self._limit = max(self._limit, measure_arithmetic_rate(self._device))
             before = [len(each.measured) for each in self._rounds]
             for each in self._rounds:
@@ -112,11 +120,11 @@ class Bench:
             yield from self._end_to_end(self._study_file)
 
     def close(self) -> None:
-        """End all processes and delete temporary files."""
+        """End all processes, and delete the temporary files."""
         self._open.close()
 
     def results(self) -> list[Result]:
-        """Return all results."""
+        """Compute all results."""
         rows = [row for each in self._rounds for row in compute_results(each.contenders, each.measured)]
         peer = self._rounds[0].contenders[0]
         epochs = [block for block in self._rounds[0].measured if block.arm == PEER]
@@ -128,7 +136,7 @@ class Bench:
         return [*rows, *compute_results([clock], steps)]
 
     def as_json(self) -> str:
-        """Write all results as JSON: environment, rows, remarks and timing blocks."""
+        """Return everything that was measured as JSON: environment, results, remarks and timing blocks."""
         described = asdict(machine.describe_machine(self._device, self._cores))
         data_read = str(self._data_root) if self._data_root else "noise in Fashion-MNIST's shape"
         facts = {
@@ -146,29 +154,30 @@ class Bench:
         return f"{json.dumps(facts, indent=2, ensure_ascii=False)}\n"
 
     def remarks(self) -> list[str]:
-        """List the sentences that a reader of the results needs."""
+        """List sentences that explain the results and their limits."""
         described = machine.describe_machine(self._device, self._cores)
         blocks = [block for each in self._rounds for block in each.measured]
         disturbed = sum(block.disturbed for block in blocks)
         sentences = [
             f"Measured on {describe_hardware(self._device)}, torch {described.packages['torch']}, "
             f"Python {described.python}.",
-            "Throughput is trained examples per wall second. Ratios are paired by block: each block runs "
-            f"between two blocks of its reference. {disturbed} of {len(blocks)} blocks were disturbed by "
-            "other programs and are left out.",
+            "Throughput is the number of training examples per second of wall time. Ratios are paired: each "
+            "block is compared with the blocks of its reference that run before and after it. "
+            f"{disturbed} of {len(blocks)} blocks were disturbed by other programs and are left out.",
         ]
         if self._data_root is None:
             sentences.append(
-                "Fashion-MNIST is not on this machine: random noise of its shape and size was used. The time "
-                "of a step does not depend on the pixels. A study's runs in workers were not measured."
+                "Fashion-MNIST is not on this machine. Random noise of the same shape and size was used "
+                "instead, because the time of a step does not depend on the pixels. A study's runs in "
+                "workers were not measured."
             )
         if not has_torchvision():
             sentences.append(
-                "torchvision is not installed. D2L's loop therefore reads each image through the same steps "
-                "without torchvision."
+                "torchvision is not installed. For D2L's loop, ablate's own code reads each image the same "
+                "way."
             )
         if self._extent.images < FULL.images:
-            sentences.append(f"Epochs of {self._extent.images:,} images: do not quote these results.")
+            sentences.append(f"Epochs have only {self._extent.images:,} images: do not quote these results.")
         shares = [
             f"{row.name} {row.flops_per_second / 1e9:.0f} ({row.flops_per_second / self._limit:.0%})"
             for row in self.results()
@@ -176,16 +185,16 @@ class Bench:
         ]
         if shares:
             sentences.append(
-                f"One core multiplies large fp32 matrices at {self._limit / 1e9:.0f} GFLOP/s. Forward and "
-                f"backward passes reach, in GFLOP/s: {'; '.join(shares)}."
+                f"One core multiplies large fp32 matrices at {self._limit / 1e9:.0f} GFLOP/s. Training steps "
+                f"reach, in GFLOP/s and as a share of this rate: {'; '.join(shares)}."
             )
         reason = self._no_lanes()
         if reason:
-            sentences.append(f"No lanes engine: {reason}.")
+            sentences.append(f"The lanes engine was not measured: {reason}.")
         return [*sentences, *self._on_memory()]
 
     def _contenders(self) -> Iterator[list[Contender]]:
-        """Yield each round as a list of contenders. The first of a list is the reference for the rest."""
+        """Yield each round as a list of contenders. The first contender of a list is its reference."""
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
         lay_out_files(self._data_root, folder)
         peer = Peer(folder, self._extent.images, self._extent.test_images, self._device)
@@ -228,7 +237,7 @@ class Bench:
         )
 
     def _end_to_end(self, study_file: Path) -> Iterator[Advanced]:
-        """Measure a whole `ablate run` once, between epochs of D2L's loop."""
+        """Measure one whole `ablate run`. Measure epochs of D2L's loop before and after it."""
         around = replace(self._rounds[0].contenders[0], name=f"{PEER} around it")
         must, aim = END_TO_END[self._engine] if not is_accelerator(self._device) else (None, None)
         out = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
@@ -238,7 +247,7 @@ class Bench:
 
         def run_command() -> int:
             folders.append(run_study(study_file, self._data_root, self._device, self._engine, out))
-            return 1  # a stand-in: examples are counted after the clock has stopped
+            return 1  # this number is replaced below: counting the examples must not be part of the time
 
         whole = Contender(
             name=f"ablate run {study_file.stem}{engine}",
@@ -264,13 +273,13 @@ class Bench:
         return None if is_accelerator(self._device) else reason_against(make_run(LENET), self._dataset(), CPU)
 
     def _on_memory(self) -> Iterator[str]:
-        """Compare a cohort's memory with the least possible memory. Limit: 2 times. Aim: 1.3 times."""
+        """Yield sentences that compare each cohort's memory with the least memory that a step needs."""
         for contender in self._rounds[0].contenders if is_accelerator(self._device) else ():
             if isinstance(together := contender.train, CohortBlock):
                 extra, least = together.extra_bytes, together.least_bytes
                 yield (
-                    f"{contender.name} holds {extra / 1e6:,.0f} MB of the GPU's memory beyond data and "
-                    f"models, {extra / least:.2f} times what a step must keep (limit 2, aim 1.3)."
+                    f"{contender.name} uses {extra / 1e6:,.0f} MB of GPU memory besides data and models, "
+                    f"{extra / least:.2f} times the least memory that a step needs (limit 2, aim 1.3)."
                 )
 
 

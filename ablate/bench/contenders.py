@@ -1,4 +1,4 @@
-"""The ways to train that `ablate bench` compares. Each trains one block at a time."""
+"""The contenders: ways to train whose speeds `ablate bench` compares, one timing block at a time."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from ablate.timing import blocks, costs
 CPU = torch.device("cpu")
 Kind = Literal["one run alone", "one run inside a cohort", "aggregate", "end to end"]
 Train = Callable[[], int]
-"""A function that trains for one block, waits for the device and returns the number of examples."""
+"""A function that trains for one timing block, waits for the device, and returns the number of examples."""
 EPOCH = "an epoch and its evaluation"
 STEPS = "training steps only, one core"
 LENET: dict[str, Value] = {}
@@ -42,50 +42,54 @@ ONE_CORE: dict[str, tuple[dict[str, Value], dict[str, Value], float, float]] = {
     "LeNet-5, batch norm": ({"batch_norm": True}, {}, 3, 4),
     "LeNet-5, flip_crop": (LENET, {"augmentation": "flip_crop"}, 3, 4),
 }
-"""What the engines train on one core: keywords of LeNet, changes of the recipe, must and aim of lanes."""
+"""Maps the name of each network that is trained on one core to four values.
+
+They are LeNet's keywords, changes of the recipe, and `must` and `aim` of the lanes engine.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How much to measure."""
+    """How much `ablate bench` measures."""
 
     blocks: int
     images: int
-    """Training images per epoch."""
+    """The number of training images in an epoch."""
     test_images: int
-    """Test images per evaluation."""
+    """The number of test images in an evaluation."""
     block_seconds: float
-    """How long a block of training steps on one core takes, in seconds."""
+    """The time that a block of training steps on one core takes, in seconds."""
     runs_a_job: int
-    """How many runs of a study each worker trains in a block."""
+    """The number of runs that each worker trains in a block."""
     epochs_around: int
-    """Epochs of D2L's loop before and after a whole command."""
+    """The number of epochs of D2L's loop that are measured before a whole command, and again after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
     """One way to train.
 
-    Its speed, divided by the speed of its round's first contender, must reach `must` and should reach `aim`.
+    Its speed, divided by the speed of the first contender in its round, must reach `must` and should reach
+    `aim`.
     """
 
     name: str
     kind: Kind
     covers: str
-    """What the measured time includes."""
+    """Describes what the measured time includes."""
     train: Train
     must: float | None = None
     aim: float | None = None
     at_once: int = 1
     """The number of runs that train at the same time."""
     flops_per_example: int | None = None
-    """FLOPs of forward and backward pass. If None, the result has no share of a core's arithmetic rate."""
+    """The FLOPs of the forward and the backward pass. None: the FLOPs per second are not computed."""
 
 
 def list_cpu_contenders(
     extent: Extent, dataset: Dataset, workers: Workers | None, jobs: int
 ) -> Iterator[Contender]:
-    """Yield the ways to train on a CPU besides D2L's loop. Whole runs of a study need `workers`."""
+    """Yield the ways to train on a CPU, except D2L's loop. Only with `workers`, whole runs are among them."""
     run = make_run(LENET)
     loop = LoopTrainer(run, dataset, CPU)
     yield Contender(
@@ -105,7 +109,7 @@ def list_cpu_contenders(
             train=make_epoch_block(lanes, run, dataset, 1),
         )
     if workers is not None:
-        # Seeds start at 1, because a worker would send the parameters of seed 0 back as a checkpoint.
+        # Seeds start at 1, because a worker sends the trained parameters of seed 0 back as a checkpoint.
         runs = [make_run(LENET, 1 + i, extent.images) for i in range(extent.runs_a_job * jobs)]
         yield Contender(
             name=f"a study's runs, {jobs} at once",
@@ -117,10 +121,7 @@ def list_cpu_contenders(
 
 
 def list_one_core_contenders(network: str, extent: Extent, dataset: Dataset) -> Iterator[Contender]:
-    """Yield the torch loop engine, and the lanes engine if this machine can run it, each on one thread.
-
-    `network` is a key of `ONE_CORE`.
-    """
+    """Yield the engines that train `network`, a key of `ONE_CORE`, on one thread: torch loop and lanes."""
     keywords, recipe, must, aim = ONE_CORE[network]
     run = make_run(keywords, recipe=recipe)
     shape = dataset.images.shape[1:]
@@ -141,7 +142,7 @@ def list_one_core_contenders(network: str, extent: Extent, dataset: Dataset) -> 
 
 
 def list_gpu_contenders(dataset: Dataset, places: int) -> Iterator[Contender]:
-    """Yield the ways to train on a GPU besides D2L's loop: torch loop engine, cohort of one, full cohort."""
+    """Yield the ways to train on a GPU, except D2L's loop: the torch loop, and cohorts of two sizes."""
     run = make_run(LENET)
     loop = LoopTrainer(run, dataset, dataset.images.device)
     yield Contender(
@@ -175,9 +176,9 @@ def make_run(
     train_images: int | None = None,
     recipe: Mapping[str, Any] = MappingProxyType({}),
 ) -> Run:
-    """Make a run that trains one epoch with D2L's recipe and is evaluated on the test images.
+    """Make a run that trains LeNet for one epoch, and is evaluated on the test images.
 
-    `recipe` changes keys of the recipe.
+    `keywords` are keywords of LeNet. `recipe` has the keys whose values differ from D2L's recipe.
     """
     changed = Recipe(epochs=1, train_images=train_images, **recipe)
     arm = Arm(name="bench", model="lenet", keywords=keywords, recipe=changed, factors={})
@@ -185,7 +186,7 @@ def make_run(
 
 
 def make_epoch_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, threads: int) -> Train:
-    """Make a block that trains one epoch and evaluates, as in a run of a study."""
+    """Make a function whose block is one epoch and an evaluation, as in a run of a study."""
 
     def block() -> int:
         settle_process(threads)
@@ -196,7 +197,7 @@ def make_epoch_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dat
 
 
 def make_step_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, seconds: float) -> Train:
-    """Make a block of training steps only, on one core, for about `seconds` seconds."""
+    """Make a function whose block is only training steps on one core, for about `seconds` seconds."""
     batches = repeat_batches(len(dataset.labels), run.recipe.batch_size, CPU)
     count = 0
 
@@ -218,7 +219,7 @@ def make_step_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Data
 
 
 def make_parallel_block(workers: Workers, runs: Sequence[Run], images: int) -> Train:
-    """Make a block in which the workers of a study train whole runs, on all cores.
+    """Make a function in whose block the workers of a study train whole runs on all cores.
 
     Raises:
         AblateError: a run did not end as complete.
@@ -236,7 +237,7 @@ def make_parallel_block(workers: Workers, runs: Sequence[Run], images: int) -> T
 
 
 class CohortBlock:
-    """A cohort of runs on the device. A block trains one epoch and evaluates the networks."""
+    """A cohort of runs on the device. In a block, it trains one epoch and evaluates all networks."""
 
     def __init__(self, dataset: Dataset, places: int) -> None:
         reserved = measure_reserved_bytes(dataset.images.device)
@@ -250,14 +251,14 @@ class CohortBlock:
         self._test = everything.expand(places, -1)
         self._orders = [course.draw_order() for course in self._courses]
         self()
-        models = 3 * self.cohort.parameters.nbytes  # with their gradients and the optimiser's moments
+        models = 3 * self.cohort.parameters.nbytes  # parameters, gradients, and the optimiser's moments
         self.extra_bytes = measure_reserved_bytes(dataset.images.device) - reserved - models
-        """Memory of the device beyond data and models."""
+        """The memory of the device that the cohort uses in addition to data and models, in bytes."""
         shape = dataset.images.shape[1:]
         layers = models_of.list_layer_shapes(build_initial_model(runs[0], shape, len(dataset.classes)), shape)
         kept = shape.numel() + sum(prod(layer.shape) for layer in layers if layer.kind != "Flatten")
         self.least_bytes = kept * dataset.images.itemsize * runs[0].recipe.batch_size * places
-        """The least memory of a step: the images of every run's batch, and each layer's output once."""
+        """The least memory that a step needs, in bytes: every run's images, and the output of each layer."""
 
     def __call__(self) -> int:
         for place, order in enumerate(self._orders):
@@ -271,7 +272,7 @@ class CohortBlock:
 
 
 def measure_arithmetic_rate(device: torch.device) -> float:
-    """Measure the FLOP per second of a large fp32 matrix product. A CPU uses one core."""
+    """Measure the FLOPs per second of a large fp32 matrix product. On a CPU, one core computes it."""
     size, tries = (8_192, 3) if is_accelerator(device) else (2_048, 3)
     settle_process(1)
     a, b = torch.rand(2, size, size, device=device)
@@ -284,15 +285,15 @@ def measure_arithmetic_rate(device: torch.device) -> float:
             synchronise(device)
             yield time.perf_counter() - started
 
-    # The best try counts, because the rate serves as an upper limit, and the first try has cold caches.
+    # Use the shortest time: the rate serves as an upper limit, and the first try is slow with cold caches.
     return 2 * size**3 / min(seconds())
 
 
 def count_training_flops(trainer: LoopTrainer | LanesTrainer, image_shape: Sequence[int]) -> int:
     """Count the FLOPs of the forward and the backward pass for one example.
 
-    Each layer computes three products. The first layer computes two, because it needs no gradient of its
-    input. LeNet-5 has 3 · 833,040 − 235,200 FLOPs.
+    Each layer computes three products: its output, and the gradients of its weights and of its input. Only
+    the first layer needs no gradient of its input. LeNet-5 has 3 · 833,040 − 235,200 FLOPs.
     """
     first = next(trainer.model.children())
     forward = costs.count_flops_per_example(trainer.model, image_shape)

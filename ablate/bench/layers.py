@@ -1,4 +1,4 @@
-"""Where a training step of the lanes engine spends its time: by layer and part, with arithmetic rates."""
+"""Measure how long each layer and part of a training step takes in the lanes engine."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,10 +22,13 @@ NETWORKS: dict[str, dict[str, Value]] = {
     "(16, 32), 3 convs": WIDER,
 }
 BATCH = 32
-"""Examples a step. In a short step, few parts are interrupted by another program."""
+"""The number of examples in a step. Steps are short, so that other programs interrupt few of them."""
 STEPS = 300
 QUANTILE = 0.1
-"""A part's time is this quantile over the steps, because other programs only make steps longer."""
+"""The time of a part is this quantile of its times in all steps.
+
+A low quantile is used because other programs can only make a step longer.
+"""
 COLUMNS = {
     "layer": (),
     "forward": ("products",),
@@ -35,7 +38,10 @@ COLUMNS = {
     "batch norm": ("normalize",),
     "other": ("prepare", "load", "score", "update"),
 }
-"""The table's columns, and the parts whose times each column adds. Pooling is part of the activation."""
+"""Maps each column of the table to the parts of a step whose times are added in it.
+
+The time of pooling is part of the column for activation.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +50,24 @@ class LayerTime:
 
     name: str
     seconds: dict[str, float]
-    """Seconds per example, for each part in `PARTS`."""
+    """Maps each part in `PARTS` to its time for one example, in seconds."""
     flops: int
-    """FLOPs per example of one product: the forward pass, or the gradient of the weights or of the inputs."""
+    """The FLOPs of one product for one example.
+
+    The layer's three products have the same FLOPs: the forward pass, the gradient of the weights, and the
+    gradient of the inputs.
+    """
     bytes: int
-    """Bytes per example of the layer's input, its pre-activations and its output, each counted once."""
+    """The bytes of the layer's input, pre-activations and output for one example."""
 
     def rate(self, part: str) -> float | None:
-        """Compute the FLOPs per second of a product, or None if the layer does not have it."""
+        """Compute the FLOPs per second of a part. None if the part is no product or took no time."""
         multiplies = part in ("products", "weights", "inputs") and self.seconds[part] > 0
         return self.flops / self.seconds[part] if multiplies else None
 
 
 def measure_layers(dataset: Dataset) -> Iterator[tuple[str, list[LayerTime]]]:
-    """Yield for each of `NETWORKS` its name and its layers' times, on one core.
+    """Yield the name and the layers' times of each of the `NETWORKS`, measured on one core.
 
     Raises:
         AblateError: this machine cannot run the lanes engine.
@@ -77,7 +87,7 @@ def measure_layers(dataset: Dataset) -> Iterator[tuple[str, list[LayerTime]]]:
 def _describe_layers(
     model: nn.Module, image_shape: Sequence[int], seconds: Sequence[Sequence[float]]
 ) -> Iterator[LayerTime]:
-    """Describe each convolution and dense layer, with the layers that follow it up to the next one."""
+    """Describe each convolution and dense layer. The layers up to the next one count as part of it."""
     values = torch.zeros(1, *image_shape)
     rows: list[tuple[str, int, int, int]] = []
     model.eval()
@@ -98,9 +108,11 @@ def _describe_layers(
 
 
 def lay_out_layers(layers: Sequence[LayerTime]) -> list[list[str]]:
-    """Lay out a network's times as rows of cells under `COLUMNS` and the bytes; the last row has the sums.
+    """Lay out a network's times as rows of a table. The last row has the sums over all layers.
 
-    A cell has microseconds per example, and after an @ the GFLOP/s by direct computation.
+    The columns are `COLUMNS` and the kilobytes for one example. A cell has the microseconds for one example.
+    For a product, an @ and the GFLOP/s follow. The GFLOP/s are those of direct computation, even if minimal
+    filtering needs fewer FLOPs.
     """
     table = []
     for layer in layers:

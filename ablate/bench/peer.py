@@ -1,4 +1,4 @@
-"""The loop of Dive into Deep Learning (D2L) as its readers write it: the reference for our throughput."""
+"""The training loop of Dive into Deep Learning (D2L), with which ablate's throughput is compared."""
 
 import gzip
 import sys
@@ -35,21 +35,24 @@ class Epoch:
     examples: int
     """The number of examples that the epoch trained on."""
     seconds: float
-    """Wall seconds of the epoch, with the evaluation."""
+    """The wall time of the epoch and its evaluation, in seconds."""
     step_seconds: float
-    """Seconds that D2L's own clock counts: copy to the device, step and running metrics."""
+    """The time that D2L's own clock measures, in seconds.
+
+    This clock measures only the copy to the device, the training step and the running metrics.
+    """
 
 
 def train_as_in_d2l(root: Path, images: int, test_images: int, device: torch.device) -> Iterator[Epoch]:
-    """Train LeNet-5 on the first images of Fashion-MNIST. Yield the times of each epoch.
+    """Train LeNet-5 on the first images of Fashion-MNIST, without end. Yield the times of each epoch.
 
-    The loop does exactly what D2L's loop does. It uses torch's default number of threads and a data loader.
+    The loop does exactly what D2L's loop does. It uses a data loader, and torch's default number of threads.
     It reads loss and accuracy at every step, and evaluates on the test images after every epoch.
     """
     train_data, test_data = open_fashion_mnist(root)
     if images < DATASETS["fashion_mnist"].train_images:
         train_data, test_data = Subset(train_data, range(images)), Subset(test_data, range(test_images))
-    # D2L uses four workers on any machine. On fewer cores, torch warns about this number.
+    # D2L's data loader has four workers on every machine. With fewer cores, torch warns about this number.
     warnings.filterwarnings("ignore", message="This DataLoader will create")
     train_loader = DataLoader(train_data, BATCH_SIZE, shuffle=True, num_workers=LOADER_WORKERS)
     test_loader = DataLoader(test_data, BATCH_SIZE, shuffle=False, num_workers=LOADER_WORKERS)
@@ -99,7 +102,7 @@ def train_as_in_d2l(root: Path, images: int, test_images: int, device: torch.dev
 
 
 def open_fashion_mnist(root: Path) -> tuple[Dataset[Example], Dataset[Example]]:
-    """Open the training and the test images, with torchvision if it is installed."""
+    """Open the training and the test images. Use torchvision if it is installed."""
     if not by_torchvision.has_torchvision():
         return ImagesOneByOne(root, "train"), ImagesOneByOne(root, "t10k")
     torchvision = by_torchvision.import_torchvision()
@@ -109,14 +112,14 @@ def open_fashion_mnist(root: Path) -> tuple[Dataset[Example], Dataset[Example]]:
 
 
 class ImagesOneByOne(Dataset[Example]):
-    """Fashion-MNIST as torchvision gives it, for a machine without torchvision.
+    """Fashion-MNIST for a machine without torchvision, with the same examples as torchvision's data set.
 
-    Each image takes the same steps as in torchvision's FashionMNIST and ToTensor: from the array to a Pillow
-    image, to an array, and to a tensor `(1, 28, 28)` from 0 to 1.
+    Each image is converted by the same steps as in torchvision's FashionMNIST and ToTensor: to a Pillow
+    image, to an array, and to a tensor `(1, 28, 28)` with values from 0 to 1.
     """
 
     def __init__(self, root: Path, part: str) -> None:
-        """Read the decompressed files of a part, "train" or "t10k"."""
+        """Read the decompressed files of one part of the data set, "train" or "t10k"."""
         raw = root / official.FOLDERS["fashion_mnist"] / "raw"
         images = official.decode_idx((raw / f"{part}-images-idx3-ubyte").read_bytes())
         labels = official.decode_idx((raw / f"{part}-labels-idx1-ubyte").read_bytes())
@@ -133,7 +136,7 @@ class ImagesOneByOne(Dataset[Example]):
 
 
 class Peer:
-    """D2L's loop in its own process, without ablate's settings of threads, memory and cuDNN."""
+    """D2L's loop in a process of its own, without ablate's settings of threads, memory and cuDNN."""
 
     def __init__(self, root: Path, images: int, test_images: int, device: torch.device) -> None:
         context = get_context("spawn")
@@ -160,7 +163,7 @@ class Peer:
             ) from None
 
     def close(self) -> None:
-        """End the process. First wait for its epoch: its data loader's workers end with the epoch."""
+        """Wait until the present epoch ends, because the data loader's workers end then. End the process."""
         self._pipe.close()
         self._process.join(PATIENCE_SECONDS)
         self._process.kill()
@@ -169,8 +172,8 @@ class Peer:
 
 def _serve(pipe: connection.Connection, root: Path, images: int, test_images: int, device: str) -> None:
     if sys.platform == "linux":
-        # A user's script on Linux forks the data loader's workers by default. This process was spawned, so it
-        # would spawn these workers, which is slow.
+        # In a user's script on Linux, the data loader forks its workers by default. This process was spawned,
+        # so the data loader would spawn its workers, which is slower.
         set_start_method("fork", force=True)
     epochs = train_as_in_d2l(root, images, test_images, torch.device(device))
     while True:
@@ -187,10 +190,10 @@ def _initialise(layer: nn.Module) -> None:
 
 
 def lay_out_files(root: Path | None, folder: Path) -> None:
-    """Write Fashion-MNIST's decompressed files to `folder`, where torchvision reads them.
+    """Write Fashion-MNIST's decompressed files to the place in `folder` at which torchvision reads them.
 
-    If `root` is None, the images are noise of the same shape and number. The time of a step does not depend
-    on the pixels.
+    If `root` is None, write the same number of images of random noise in the same shape. The time of a step
+    does not depend on the pixels.
     """
     raw = folder / official.FOLDERS["fashion_mnist"] / "raw"
     raw.mkdir(parents=True)
@@ -205,7 +208,8 @@ def lay_out_files(root: Path | None, folder: Path) -> None:
             count = facts.train_images if file.startswith("train") else facts.test_images
             shape = (count, *facts.image_shape[1:]) if "images" in file else (count,)
             pixels = rng.integers(256 if "images" in file else facts.classes, size=shape, dtype=np.uint8)
-            # An IDX header has two zero bytes, 8 for unsigned bytes, the rank, and the sizes, all big-endian.
+            # An IDX header has two zero bytes, the byte 8 for unsigned bytes, the number of axes, and the
+            # size of each axis as a big-endian integer.
             header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
             content = header + pixels.tobytes()
         (raw / file).write_bytes(content)

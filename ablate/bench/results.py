@@ -1,4 +1,4 @@
-"""Results from timing blocks: the throughput of each contender, its ratio, and the goal it reaches."""
+"""Compute each contender's throughput, ratio and reached goal from timing blocks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,23 +16,29 @@ from ablate.stats.throughput import summarise_throughput
 CONFIDENCE = 0.95
 KINDS: tuple[Kind, ...] = ("one run alone", "one run inside a cohort", "aggregate", "end to end")
 COLUMNS = {"": 32, "examples/s": 10, "quartiles": 15, "ratio (95% interval)": 21, "must/aim": 8, "reached": 7}
-"""Headings and minimum widths of columns. They are equal in all sections, so that the tables align."""
+"""Maps each column's heading to the column's minimum width.
+
+All sections have the same columns and widths, so that their tables align.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One contender's throughput, and its ratio to the first contender of its round."""
+    """One contender's throughput, and the ratio to the throughput of the first contender in its round."""
 
     kind: Kind
     name: str
     covers: str
     beside: str | None
-    """The contender that the ratio divides by. None for the first contender of a round."""
+    """The name of the first contender in the round. None if this is the first contender."""
     blocks: int
     undisturbed: int
-    """The number of blocks that no other program disturbed. If it is 0, the values come from all blocks."""
+    """The number of blocks that no other program disturbed.
+
+    Only these blocks are used. But if there are none, all blocks are used.
+    """
     examples_per_second: float
-    """The median of the blocks."""
+    """The median over the blocks."""
     examples_per_second_q1: float
     examples_per_second_q3: float
     ratio: float | None = None
@@ -47,9 +53,11 @@ class Result:
 def compute_results(contenders: Sequence[Contender], measured: Sequence[TimingBlock]) -> Iterator[Result]:
     """Yield a result for each contender of a round.
 
-    A contender that trains many runs at once has a second result, for one of these runs. Ratios are paired by
-    block, as in a study's report. A ratio needs at least three pairs of undisturbed blocks. If a round has
-    only one block, the ratio divides by the mean of the first contender's measurements and has no interval.
+    If a contender trains several runs at once, a second result follows, for one of these runs.
+
+    Ratios are computed from pairs of blocks, as in a study's report. A ratio needs at least three pairs of
+    undisturbed blocks. But if a round has only one block, a contender's throughput is divided by the mean of
+    the first contender's measurements. This ratio has no interval.
     """
     names = [contender.name for contender in contenders]
     compared = summarise_throughput(make_frame("timing", map(vars, measured)), names, CONFIDENCE)
@@ -92,7 +100,7 @@ def compute_results(contenders: Sequence[Contender], measured: Sequence[TimingBl
 
 
 def lay_out_sections(rows: Sequence[Result]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """Yield each table's heading and cells. All rows of a table have the same kind and time the same work."""
+    """Yield each table's heading and rows. A table has the results with one `kind` and one `covers`."""
     first = [row.beside for row in rows if row.beside]
     letters = dict(zip(dict.fromkeys(first), ascii_lowercase, strict=False))
     for kind in KINDS:
@@ -120,7 +128,7 @@ def _cells(row: Result, letters: dict[str, str]) -> tuple[str, ...]:
 
 
 def _speeds(blocks: Sequence[TimingBlock]) -> list[float]:
-    """List examples per second of the undisturbed blocks. If there are none, use all blocks."""
+    """List the examples per second of all undisturbed blocks. If there are none, use all blocks."""
     kept = [block for block in blocks if not block.disturbed] or blocks
     return [block.examples / block.seconds for block in kept]
 
@@ -132,7 +140,7 @@ def _grade(ratio: float | None, contender: Contender) -> Literal["aim", "must", 
 
 
 def _divide(row: Result, at_once: int) -> Result:
-    """Compute the result for one of `at_once` runs that train together."""
+    """Compute the result of one run from the result of `at_once` runs that train at the same time."""
     return replace(
         row,
         kind="one run inside a cohort",

@@ -1,4 +1,4 @@
-"""The rounds of `ablate bench`. The contenders of a round alternate block by block."""
+"""The rounds of `ablate bench`. In each block of a round, all its contenders are measured."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ from ablate.timing.blocks import DISTURBED_SHARE, ProcessorLoad, alternate
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """Contenders that alternate, and their measured blocks. The first contender is the reference."""
+    """Contenders that are measured alternately, and all measurements so far.
+
+    The first contender is the reference.
+    """
 
     contenders: list[Contender]
     order: Iterator[tuple[int, int, str]]
@@ -19,13 +22,13 @@ class Round:
 
 
 def start_round(contenders: list[Contender], blocks: int) -> Round:
-    """Make a new round of `blocks` blocks."""
+    """Make a round that can have up to `blocks` blocks."""
     order = alternate([contender.name for contender in contenders], blocks)
     return Round(contenders=contenders, order=order, measured=[])
 
 
 def measure(contender: Contender, block: int, position: int) -> TimingBlock:
-    """Measure one block of a contender. Note whether other programs used the processors during the block."""
+    """Measure a contender once, and record whether other programs used the processors at the same time."""
     load, started = ProcessorLoad(), perf_counter()
     examples = contender.train()
     seconds = perf_counter() - started

@@ -14,10 +14,10 @@ from ablate.study import study_file
 
 
 def run_study(study_file: Path, data_root: Path | None, device: torch.device, engine: str, out: Path) -> Path:
-    """Execute `ablate run` in its own process. Return the report folder that this command wrote below `out`.
+    """Execute `ablate run` in a process of its own. Return the report folder that it wrote in `out`.
 
     Raises:
-        AblateError: the command failed. The message has the last line that the command printed.
+        AblateError: the command failed. The message ends with the last line that the command printed.
     """
     command = [sys.executable, "-m", "ablate", "run", str(study_file), "--out", str(out), "--quiet"]
     command += ["--device", str(device), "--no-fallback"]
@@ -31,7 +31,7 @@ def run_study(study_file: Path, data_root: Path | None, device: torch.device, en
 
 
 def count_examples(folder: Path) -> int:
-    """Count the training examples in all complete epochs of a report folder's runs."""
+    """Count the examples that the runs of a report folder trained on, in all complete epochs."""
     study = study_file.read(folder / "study.yaml")
     facts, held_out = study.dataset.facts, study.validation
     images = {
@@ -39,6 +39,6 @@ def count_examples(folder: Path) -> int:
         for arm in lay_out(study).arms
     }
     epochs = read_table("epochs", folder / "tables" / "epochs.csv")
-    # Only the last of an epoch's five points has the epoch's time.
+    # An epoch has five rows. Only its last row has a time, so this row stands for the epoch.
     finished = epochs[epochs["train_seconds"].notna()]
     return int(finished["arm"].map(images).sum())

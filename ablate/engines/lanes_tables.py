@@ -19,10 +19,7 @@ FILTER_COLUMNS, FILTER_OUTS = 12, 4
 CHANNEL_FLOATS = 2 * 7
 """The size of the structure `Channel` in lanes_layer.h, in floats. The structure has seven doubles."""
 FILTER_SEGMENTS = {3: (4, 5), 5: (4, 5), 7: (2,)}
-"""Maps each kernel size that lanes.cpp computes by minimal filtering to the possible sizes of a segment.
-
-A segment's size is its number of outputs.
-"""
+"""Maps each kernel size that lanes.cpp computes by minimal filtering to the possible outputs per segment."""
 
 
 class Memory:
@@ -165,10 +162,7 @@ def _describe_layer(
 
 
 def _place_parameters(layer: Layer, block: Block, to_gradient: int) -> None:
-    """Set the addresses of the layer's parameters and gradients.
-
-    The gradient of a parameter lies `to_gradient` bytes after the parameter.
-    """
+    """Set the addresses of the layer's parameters, and of gradients, which lie `to_gradient` bytes later."""
     weight, bias = block.weighted.weight.data_ptr(), cast(Tensor, block.weighted.bias).data_ptr()
     layer.weight, layer.weight_gradient = weight, weight + to_gradient
     layer.bias, layer.bias_gradient = bias, bias + to_gradient
@@ -257,10 +251,7 @@ def _describe_convolution(
 
 
 def _place_filtering(layer: Layer, channels: int, memory: Memory) -> None:
-    """Make the layer's tables and allocate its memory for minimal filtering.
-
-    lanes_filtering.h describes the layouts.
-    """
+    """Make the layer's tables and memory for minimal filtering. lanes_filtering.h describes the layouts."""
     kernel, outs, height, width = layer.kernel, layer.outs, layer.pixels // layer.width, layer.width
     layer.segment = min(FILTER_SEGMENTS[kernel], key=lambda size: -(-width // size) * (size + kernel - 1))
     products, segments = layer.segment + kernel - 1, -(-width // layer.segment)
