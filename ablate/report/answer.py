@@ -13,6 +13,7 @@ VERDICT_TONE = {
     Verdict.EQUIVALENT: "calm",
     Verdict.SIZE_UNCLEAR: "strong",
 }
+"""Maps a verdict to the style of its box on the page. Any other verdict has the style `open`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def list_findings(evidence: Evidence) -> list[Finding]:
     by_arm = evidence.tables["arms"].set_index("arm")
     findings = []
     for row in list_rows(evidence.tables["comparisons"]):
-        # Throughput is measured relative to the baseline: a comparison with another arm states no cost.
+        # Throughput is measured relative to the baseline, so a comparison with another arm states no cost.
         has_cost = row["baseline"] == evidence.arms[0]
         findings.append(
             Finding(

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from ablate.formatting import format_count
 
 MOST_CAUSES = 10
+"""The maximum number of causes that are listed. The last line counts the others."""
 
 
 def list_causes(causes: Mapping[str, str]) -> list[str]:
     """List each different cause once, with the number of its runs and the name of the first run.
 
-    `causes` maps a run's name to the cause.
+    `causes` maps the name of each run to its cause.
     """
     runs: dict[str, list[str]] = {}
     for run, cause in causes.items():

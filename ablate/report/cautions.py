@@ -15,12 +15,14 @@ from ablate.stats.tried_values import tabulate_tried_values
 from ablate.stats.verdicts import UNTRAINED
 
 DRIFT_WORTH_SAYING = 0.05
+"""The report warns if the baseline's throughput changes by more than this share within a timing block."""
 SPREAD_WORTH_SAYING = 0.15
 """The report warns if the baseline's throughput varies by more than this between timing blocks.
 
 The variation is the interquartile range divided by the median. It is a few per cent if no other program runs.
 """
 HARDLY_ANY_DISTURBANCE = 0.25
+"""The report warns if other programs disturbed more than this share of the timing measurements."""
 NEAR_THE_MAJORITY = 0.05
 """If the classes are unequal, the report warns of an arm that is hardly better than guessing.
 
@@ -107,7 +109,7 @@ def _warn_of_unequal_classes(evidence: Evidence) -> Iterator[str]:
     yield (
         "The classes have unequal numbers of images: a network that always predicts the most frequent class "
         f"is right on {share:.1%} of the test images. {format_list(told)}. Compare the balanced accuracies "
-        "instead. That of guessing is "
+        "instead. Guessing has the balanced accuracy "
         f"{1 / sum(count > 0 for count in evidence.provenance.data.test_images_by_class or ()):.1%}."
     )
 
@@ -147,8 +149,8 @@ def _warn_of_few_seeds(evidence: Evidence) -> Iterator[str]:
     if study.most_seeds < enough:
         yield (
             f"With {format_count(study.most_seeds, 'seed')} the p-value of the exact sign-flip test cannot "
-            f"fall below {study.decision.alpha:g}{corrected}, however large the difference is. That takes at "
-            f"least {enough} seeds."
+            f"fall below {study.decision.alpha:g}{corrected}, however large the difference is. At least "
+            f"{enough} seeds are needed."
         )
 
 
@@ -177,8 +179,8 @@ def _warn_of_tuning(evidence: Evidence) -> Iterator[str]:
 def _warn_of_changing_rankings(evidence: Evidence) -> Iterator[str]:
     """Warn if the ranking of two arms depends on a tuned value.
 
-    The test accuracies show which arm is worse. If this arm was better by more than the margin at a value
-    that was tried in tuning, there is a warning.
+    There is a warning if the arm that is worse on the test images was better in tuning, by more than the
+    margin, at one of the values tried.
     """
     tuning = evidence.study.tuning
     if evidence.preliminary or not tuning.active or not evidence.decides_by_accuracy:
@@ -222,7 +224,7 @@ def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
         return
     disturbed = float(timing["disturbed"].astype(bool).mean())
     if disturbed > HARDLY_ANY_DISTURBANCE:
-        yield f"Other programs disturbed {disturbed:.0%} of the timing blocks. Disturbed blocks are left out."
+        yield f"Other programs disturbed {disturbed:.0%} of the timings. Disturbed timings are left out."
     moved = measure_drift(timing)
     if moved is not None and abs(moved) > DRIFT_WORTH_SAYING:
         change = f"{moved:+.0%}".replace("-", "−")
@@ -235,12 +237,12 @@ def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
         yield (
             "The baseline's throughput varied between timing blocks: its interquartile range is "
             f"{wide:.0%} of its median. "
-            "Something else used the machine, so the throughputs are unreliable."
+            "Other programs probably used the machine, so the throughputs are unreliable."
         )
 
 
 def _read_tuning_runs(evidence: Evidence, arm: str) -> pd.DataFrame:
-    """Read the arm's tuning runs. A run that diverged or crashed has accuracy zero, as it has in tuning."""
+    """Read the arm's tuning runs. A run that diverged or crashed counts as accuracy zero, as in tuning."""
     runs = evidence.tables["runs"]
     of_arm = runs[(runs["phase"] == Phase.TUNE) & (runs["arm"] == arm)]
     return of_arm.assign(validation_accuracy=of_arm["validation_accuracy"].astype(float).fillna(0.0))

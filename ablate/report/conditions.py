@@ -24,8 +24,8 @@ def list_conditions(evidence: Evidence) -> list[str]:
     recipe = _list_settings(_list_recipe(study), changing)
     return [
         f"Compared: {_list_factors(evidence)}.",
-        f"Network: {study.model}{f' with {network}' if network else ''}. Every other keyword of the network "
-        "has its default value.",
+        f"Network: {study.model}{f' with {network}' if network else ''}. Keywords of the network that are "
+        "not named in this list have their default values.",
         f"Training: {recipe}; {_describe_tuning(evidence)}.",
         *_describe_losses(study),
         *compare_verdicts_at_half(evidence),
@@ -40,7 +40,7 @@ def list_conditions(evidence: Evidence) -> list[str]:
 
 
 def _list_recipe(study: StudySpec) -> dict[str, Any]:
-    """List the recipe's keys that have a value. Where an arm's rate falls in steps, list the steps."""
+    """Return the recipe's keys that have a value. If an arm's learning rate falls in steps, add the steps."""
     recipe = study.recipe
     steps = {"step_epochs": recipe.count_step_epochs(), "step_factor": recipe.step_factor}
     listed = recipe.dump() | (steps if "step" in list_recipe_values(study, "schedule") else {})
@@ -48,7 +48,7 @@ def _list_recipe(study: StudySpec) -> dict[str, Any]:
 
 
 def _describe_losses(study: StudySpec) -> list[str]:
-    """Say which losses the report shows, if the labels of an arm are smoothed."""
+    """If an arm's training labels are smoothed, say which losses the report shows."""
     if not any(list_recipe_values(study, "label_smoothing")) and "label_smoothing" not in {
         drop_owner(name) for name in study.tuning.ranges if belongs_to_recipe(name)
     }:

@@ -54,9 +54,9 @@ class Evidence:
     views: Views
     """Feature maps, filters and confusions of the arms' networks. Empty if no network was inspected."""
     missing_runs: int
-    """How many confirmation runs are still to be done."""
+    """The number of confirmation runs that are still to be done."""
     missing_blocks: int
-    """How many timing measurements are still to be done. Arms that cannot be timed do not count."""
+    """The number of timing measurements still to be done. Arms that cannot be timed do not count."""
 
     @cached_property
     def names(self) -> ArmNames:
@@ -79,7 +79,7 @@ class Evidence:
         return self.study.decision.metric == DEFAULT
 
     def find_rows(self, table: str, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Find the rows of a comparison in another table. `row` is its row in the comparisons table.
+        """Find the rows of a comparison in another table. `row` is the comparison's row in `comparisons`.
 
         The list is empty if the other table is missing or has no row for this comparison.
         """
@@ -92,7 +92,7 @@ class Evidence:
 
     @cached_property
     def _rows(self) -> dict[str, dict[tuple[str, str], list[dict[str, Any]]]]:
-        """The rows of the tables that were asked for, by comparison. A hundred arms have 180 comparisons."""
+        """Maps a table that `find_rows` has read to its rows by comparison. There can be hundreds of rows."""
         return {}
 
     def list_looks(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ class Evidence:
         return self.find_rows("looks", row)
 
     def count_seeds(self, row: Mapping[str, Any]) -> int:
-        """Count the seeds of one comparison. Its arms have more seeds if other comparisons needed them."""
+        """Count the seeds of one comparison. Its arms have more seeds if other comparisons needed more."""
         looks = self.list_looks(row)
         return int(looks[-1]["look_seeds"]) if looks else self.study.most_seeds
 
@@ -127,7 +127,7 @@ class Evidence:
 
     @cached_property
     def confirmed_by_arm(self) -> dict[str, list[dict[str, Any]]]:
-        """The rows of the runs of the confirm phase, by arm."""
+        """Maps each arm to its rows of the `runs` table in the confirm phase."""
         by_arm: dict[str, list[dict[str, Any]]] = {}
         for run in list_rows(self.confirmed[["arm", "seed", "status", "test_accuracy"]]):
             by_arm.setdefault(run["arm"], []).append(run)
@@ -181,7 +181,7 @@ def gather(path: Path, changed: StudySpec | None = None) -> Evidence:
 def _read_values(path: Path, given: dict[str, pd.DataFrame], metric: str) -> pd.Series | None:
     """Read each run's value of the metric on which the verdicts rest, by arm and seed.
 
-    None stands for the accuracy, which the `runs` table holds already.
+    Return None for the accuracy, which the `runs` table has already.
     """
     if metric == DEFAULT:
         return None
@@ -192,9 +192,9 @@ def _read_values(path: Path, given: dict[str, pd.DataFrame], metric: str) -> pd.
 
 
 def _count_blocks(study: StudySpec, baseline: str, confirmed: pd.DataFrame, timed: pd.DataFrame) -> int:
-    """Count the rows that the `timing` table of the finished study has."""
+    """Count the rows that the `timing` table will have when the study is finished."""
     each_round = timed["arm"].nunique() + 1  # a block times the baseline twice: first and last
-    # Reports show throughput as a ratio to the baseline. Without a trained baseline nothing is timed.
+    # Reports show throughput as a ratio to the baseline's. So nothing is timed without a trained baseline.
     trained = confirmed.loc[confirmed["status"].isin(TRAINED), "arm"]
     return study.timing.blocks * each_round if baseline in set(trained) else 0
 
@@ -236,7 +236,7 @@ def _tabulate_predictions(
     if "recalls" in given:
         confidence = 1 - study.decision.alpha
         made["recalls_by_class"] = tabulate_recalls_by_class(given["recalls"], comparisons, confidence)
-    if "agreement" in given and study.decision.metric == DEFAULT:  # it holds differences in accuracy only
+    if "agreement" in given and study.decision.metric == DEFAULT:  # it is about accuracy
         made["new_images"] = tabulate_new_images(judgement, given["agreement"], study.decision)
     return {name: table for name, table in made.items() if not table.empty}
 

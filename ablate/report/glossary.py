@@ -53,8 +53,8 @@ def list_terms(evidence: "Evidence") -> list[tuple[str, str]]:
         ),
         (
             "Holm's correction",
-            "Raises the p-values of a study with several comparisons. Without it, the more comparisons a "
-            "study makes, the more likely one of them looks like a difference by chance.",
+            "Raises the p-values of a study with several comparisons. Without this correction, a study with "
+            "more comparisons would more often find a difference by mere chance.",
         ),
         ("margin", f"The smallest difference that matters, chosen in the study file: {margin}."),
         *((str(verdict), f"Verdict: {VERDICTS[verdict]}.") for verdict in verdicts),
@@ -67,7 +67,10 @@ def _explain_metric(evidence: "Evidence") -> list[tuple[str, str]]:
         return []
     metric = evidence.metric
     better = "Higher" if metric.higher_is_better else "Lower"
-    meaning = f"{metric.meaning[0].upper()}{metric.meaning[1:]}. {better} is better. The verdicts rest on it."
+    meaning = (
+        f"{metric.meaning[0].upper()}{metric.meaning[1:]}. {better} is better. "
+        "The verdicts rest on this metric."
+    )
     return [(spell_keyword(evidence.study.decision.metric), meaning)]
 
 
@@ -78,7 +81,7 @@ def _explain_balance(evidence: "Evidence") -> list[tuple[str, str]]:
     return [
         (
             "balanced accuracy",
-            "For each class, the share of its test images that are classified correctly; then the mean over "
-            "all classes. Every class counts the same, however few images it has.",
+            "The mean of the recalls of all classes. The recall of a class is the share of its test images "
+            "that are classified correctly. Every class counts the same, however few images it has.",
         )
     ]

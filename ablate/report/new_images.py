@@ -11,8 +11,8 @@ from ablate.stats.verdicts import UNTRAINED
 def explain_new_images(row: Mapping[str, Any], evidence: Evidence) -> str:
     """Say what a comparison tells about new images, and on which images its two arms agree.
 
-    The text is empty for an interaction, and if the folder lacks the predictions of either arm. Otherwise it
-    begins with a blank.
+    The text is empty for an interaction, and if the folder lacks the predictions of an arm. Any other text
+    begins with a space.
 
     `row` is a row of the comparisons table.
     """

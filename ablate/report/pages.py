@@ -12,7 +12,7 @@ from ablate import __version__
 from ablate.formatting import Unit, format_p, scale_difference
 
 
-@cache  # also keeps the compiled templates: compiling takes half of the time to write a page
+@cache  # because compiling the templates takes half of the time to write a page
 def load_templates(*, autoescape: bool) -> Environment:
     """Load the package's templates with their filters. HTML pages need `autoescape`."""
     environment = Environment(

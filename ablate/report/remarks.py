@@ -14,7 +14,7 @@ SETTLED = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR)
 
 
 def list_remarks(evidence: Evidence) -> list[str]:
-    """List sentences about all arms together. An unfinished study has none."""
+    """List sentences about all arms together. An unfinished study has no such sentences."""
     if evidence.preliminary:
         return []
     if evidence.study.design == "factorial":
@@ -68,7 +68,7 @@ def _find_changing_leaders(evidence: Evidence) -> Iterator[str]:
 def _interact(evidence: Evidence, one: str, other: str) -> bool:
     """Whether a test found an interaction of the two factors.
 
-    Without one, it can be noise that the most accurate value of one factor changes with the other factor.
+    Without an interaction, noise can be the reason why the most accurate value of a factor changes.
     """
     compared = list_rows(evidence.tables["comparisons"])
     names = (row["arm"] for row in compared if row["baseline"] == BOTH_ALONE and row["verdict"] in SETTLED)

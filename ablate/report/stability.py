@@ -1,6 +1,6 @@
 """Sentences about a comparison in which some runs did not train.
 
-They say how often each arm trains, and how the arms differ where all of them trained.
+They say how often each arm trains, and how the arms differ in the seeds in which all arms trained.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def _compare_training(found: Mapping[str, Any], evidence: Evidence) -> str:
     baseline = evidence.names.name_arm(found["baseline"], found["arm"])
     seeds = found["compared_seeds"]
     told = (
-        f"How often they train: {arm} in {found['arm_trained']} of {format_count(seeds, 'seed')}, "
+        f"How often the arms train: {arm} in {found['arm_trained']} of {format_count(seeds, 'seed')}, "
         f"{baseline} in {found['baseline_trained']}"
     )
     unequal = found["only_arm"] + found["only_baseline"]
@@ -60,8 +60,8 @@ def _compare_trained(found: Mapping[str, Any], evidence: Evidence) -> str:
     all_arms = "all arms" if found["baseline"] == BOTH_ALONE else "both arms"
     pairs = found["trained_pairs"]
     if pairs < PAIRS_FOR_A_VERDICT:
-        only = f"Only {format_count(pairs, 'seed')} trained" if pairs else "No seed trained"
-        return f"{only} in {all_arms}; a comparison needs {PAIRS_FOR_A_VERDICT} seeds."
+        only = f"only {format_count(pairs, 'seed')}" if pairs else "no seed"
+        return f"{all_arms.capitalize()} trained in {only}; a comparison needs {PAIRS_FOR_A_VERDICT} seeds."
     among = {**found, "difference": found["trained_difference"]}
     measured = f"In the {pairs} seeds where {all_arms} trained: {state_difference(among, evidence)}"
     if found["trained_p_value"] is None:

@@ -1,4 +1,4 @@
-"""Sentences about the length of training: the verdicts after half of it, and changes near its end."""
+"""Sentences about the length of training: the verdicts after half of the epochs, and late changes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def compare_verdicts_at_half(evidence: Evidence) -> Iterator[str]:
     """Say whether the verdicts on the validation images would have been different after half of the epochs.
 
     Both verdicts rest on the validation images, so they differ only in the length of training. There is no
-    sentence for an unfinished study, without validation images, or with fewer than four epochs.
+    sentence if the study is unfinished, has no validation images, or has fewer than four epochs.
     """
     if evidence.preliminary or "differences_by_epoch" not in evidence.tables:
         return
@@ -42,7 +42,7 @@ def compare_verdicts_at_half(evidence: Evidence) -> Iterator[str]:
 
 
 def warn_of_short_training(evidence: Evidence) -> Iterator[str]:
-    """Warn if longer training may change the answer, because the curves have not become flat.
+    """Warn that longer training may change the answer, if the curves have not become flat.
 
     There is a warning for each of two signs in the last third of the epochs, on the validation images:
 
@@ -87,7 +87,7 @@ def warn_of_short_training(evidence: Evidence) -> Iterator[str]:
 
 
 def _tell_verdicts_at_half(judged: pd.DataFrame, evidence: Evidence) -> str:
-    """Compare the verdicts after half of the training with those after all of it.
+    """Compare the verdicts after half of the training with those after the whole training.
 
     `judged` has one row for each comparison. All its arms were trained for the same number of epochs.
     """
@@ -125,9 +125,9 @@ def _tell_verdicts_at_half(judged: pd.DataFrame, evidence: Evidence) -> str:
 
 
 def _tell_both_verdicts(row: Mapping[str, Any], evidence: Evidence) -> str:
-    """State a comparison's verdict after half of the training and after all of it.
+    """State a comparison's verdict after half of the training and after the whole training.
 
-    The difference follows each verdict, unless runs did not train after half of the training.
+    Each verdict is followed by its difference, unless some runs had not trained after half of the epochs.
     """
     early = late = ""
     if row["at_half"] not in UNTRAINED:

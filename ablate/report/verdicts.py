@@ -89,7 +89,7 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
 def _count_tests(evidence: Evidence) -> str:
     """Say how many comparisons Holm's correction covers: `3 comparisons`.
 
-    It is `4 tests` if the correction also covers tests of how often arms train.
+    The text is `4 tests` if the correction also covers tests of how often arms train.
     """
     noun = "comparison" if evidence.family == len(evidence.contrasts) else "test"
     return format_count(evidence.family, noun)

@@ -22,9 +22,11 @@ from ablate.report.references import describe_references
 from ablate.report.remarks import list_remarks
 
 RUNS_SHOWN = 500
+"""The maximum number of runs that report.html lists."""
 FINDINGS_SHOWN = 12
+"""The maximum number of findings that report.html shows before the reader asks for more."""
 EXPLORER = "explore.html"
-"""The report links to this page if the folder has it: `ablate explore DIR --save DIR/explore.html`."""
+"""The report links to this page if it exists. `ablate explore DIR --save DIR/explore.html` writes it."""
 DERIVED_SOMETIMES = {"stability", "looks", "new_images", "recalls_by_class"}
 """Computed tables that only some reports have. If a report no longer has one, its file is deleted."""
 ASKED = "asked-"

@@ -84,7 +84,7 @@ def test_a_network_that_always_predicts_the_large_class_has_not_trained(tmp_path
     (warned,) = (line for line in list_cautions(evidence) if "unequal" in line)
     assert "right on 93.7% of the test images" in warned
     assert "has the accuracy 93.7% (balanced accuracy 50.0%)" in warned
-    assert warned.endswith("That of guessing is 50.0%.")
+    assert warned.endswith("Guessing has the balanced accuracy 50.0%.")
 
 
 def test_a_network_that_knows_the_rare_class_has_trained(tmp_path: Path, small) -> None:

@@ -279,7 +279,7 @@ def test_many_comparisons_have_panels_of_their_own_and_the_most_changed_are_chos
     data = points.tabulate_differences_by_epoch(evidence.study, evidence.tables)
     assert list(dict.fromkeys(data["label"])) == titles
     assert (
-        "outside. Each panel has a scale of its own. These are the 12 of 15 comparisons whose difference changed most in the last third of the epochs."
+        "outside it. Each panel has a scale of its own. These are the 12 of 15 comparisons whose difference changed most in the last third of the epochs."
         in read_caption(evidence, "differences_by_epoch")
     )
 
