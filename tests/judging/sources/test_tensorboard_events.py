@@ -108,6 +108,8 @@ def test_a_scalar_that_is_not_a_number_stays_nan(tmp_path: Path) -> None:
 def test_without_tensorboard_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "events.out.tfevents.1").write_bytes(b"")
     assert tensorboard_events.recognise(str(tmp_path))
-    monkeypatch.setitem(__import__("sys").modules, "tensorboard.backend.event_processing", None)
+    monkeypatch.setitem(
+        __import__("sys").modules, "tensorboard.backend.event_processing.event_file_loader", None
+    )
     with pytest.raises(AblateError, match=r"TensorBoard is not installed: pip install .*\[sources\]"):
         read(tmp_path)
