@@ -52,7 +52,9 @@ def read(tmp_path: Path) -> pd.DataFrame:
 
 def test_configuration_overrides_and_results_become_columns(job: Callable[..., Path], tmp_path: Path) -> None:
     folder = job(
-        "0", "model:\n  width: 10\nseed: 1\nrate: 1.0e-05\n", "- seed=1\n- model=small\n- +note=a=b\n- ~old\n"
+        "0",
+        "model:\n  width: 10\nseed: 1\nrate: 1.0e-05\n",
+        "- seed=1\n- model=small\n- +note=a=b\n- ~old=1\n",
     )
     (folder / "results.json").write_text('{"acc": 0.5, "seed": 3, "val": {"f1": NaN}}')
     job("1", "model:\n  width: 20\nseed: 2\n", "- model=big\n")

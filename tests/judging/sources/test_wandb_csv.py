@@ -15,7 +15,7 @@ RUNS = """\
 "Name","Agent","State","Notes","User","Tags","Created","Runtime","Sweep","batch_size","method","seed","val/acc","loss"
 "ours","","finished","-","","","2025-11-13T09:48:11.000Z","9910","1wf","8","ours","1","0.5","NaN"
 "ours","","crashed","-","","","2025-11-13T09:34:15.000Z","","1wf","8","","2","","0.25"
-"theirs","","running","a, b","","","2025-11-13T09:21:36.000Z","12","1wf","8","none","3","0.25","Infinity"
+"theirs","","running","a, b","","","2025-11-13T09:21:36.000Z","12","1wf","8","None","3","0.25","Infinity"
 """
 
 
@@ -31,7 +31,7 @@ def test_states_become_statuses_and_all_columns_stay(tmp_path: Path) -> None:
     assert "State" not in runs
     assert list(runs["val/acc"].fillna(-1)) == [0.5, -1, 0.25]
     assert list(runs.loss.fillna(-1)) == [-1, 0.25, float("inf")]
-    assert list(runs.method.fillna("–")) == ["ours", "–", "none"]
+    assert list(runs.method.fillna("–")) == ["ours", "–", "None"]
     assert list(runs.seed) == [1, 2, 3]
 
 
