@@ -14,17 +14,17 @@ _PLACES = {
     "plan": "ablate.api.plan",
     "run": "ablate.api.run",
 }
-"""The module of each public name. A module is imported when its name is first used, because torch is slow.
+"""Maps each public name to its module. Importing torch is slow, so a module is imported only when needed.
 
-Type checkers read `__init__.pyi`.
+Type checkers read the names from `__init__.pyi`.
 """
 
 
 def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"module 'ablate' has no attribute {name!r}")
-    # Imported here, because `python -m ablate` imports this file while the current folder comes first. A file
-    # importlib.py there would hide Python's module.
+    # Not imported at the top of this file. `python -m ablate` executes the top while the current folder comes
+    # first in `sys.path`, and a file importlib.py in that folder would hide Python's module.
     from importlib import import_module
 
     found: object = getattr(import_module(_PLACES[name]), name)

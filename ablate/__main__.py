@@ -1,4 +1,4 @@
-"""`python -m ablate`."""
+"""The entry point of `python -m ablate`."""
 
 import atexit
 import os
@@ -9,11 +9,11 @@ from contextlib import suppress
 def main() -> None:
     """Run the command line in a process with a fixed hash seed."""
     leaving = _Leaving()
+    # The arguments differ if another program has imported ablate. ablate then leaves that process unchanged.
     if sys.orig_argv[len(sys.orig_argv) - len(sys.argv) + 1 :] == sys.argv[1:]:
         _fix_hash_seed()
-        atexit.register(leaving)  # functions that are registered later are called earlier
-    # Otherwise another program imports ablate.
-    from ablate.cli.main import main as run_command  # late, because this import takes 0.1 s
+        atexit.register(leaving)  # runs last, because `atexit` calls the functions in reverse order
+    from ablate.cli.main import main as run_command  # imported here, because this takes 0.1 s
 
     try:
         run_command()
@@ -23,14 +23,14 @@ def main() -> None:
 
 
 class _Leaving:
-    """Ends the process after Python has called all other functions that are registered for its end.
+    """Ends the process at once, after all other functions that are registered with `atexit`.
 
-    Otherwise Python would free a million objects one by one. That takes a sixth as long as `import torch`.
+    Otherwise Python would free a million objects one by one, which takes a sixth as long as `import torch`.
     """
 
     def __init__(self) -> None:
         self.code: object = None
-        """The exit code. None until it is known: Python then ends the process itself."""
+        """The exit code. While it is None, Python ends the process in its usual way."""
 
     def __call__(self) -> None:
         if isinstance(self.code, int):
@@ -56,6 +56,7 @@ def _fix_hash_seed() -> None:
 
 if __name__ == "__main__":
     if not sys.flags.safe_path:
-        # `python -m` searches the current folder first. A file random.py there would hide Python's module.
+        # `python -m` puts the current folder first in `sys.path`, so a file random.py in it would hide
+        # Python's module. This line moves the folder to the end.
         sys.path.append(sys.path.pop(0))
     main()

@@ -10,31 +10,28 @@ from platformdirs import user_cache_path
 
 
 def locate_cache() -> Path:
-    """Return the user's cache folder. If it cannot be created, return a private folder for temporary files.
+    """Return the user's cache folder. If it cannot be created, return a private temporary folder.
 
-    A container often runs as a user without a home folder: the home is then missing, `/`, or read-only.
+    In a container, the user often has no home folder, or a home folder in which nothing can be written.
     """
     try:
         wanted = user_cache_path("ablate")
-    except RuntimeError:  # no home folder; an older platformdirs returns `~/.cache/ablate` instead
+    except RuntimeError:  # there is no home folder; an older platformdirs returns the following path instead
         wanted = Path("~/.cache/ablate")
     usable = wanted.is_absolute() and (wanted.is_dir() or _can_make(wanted))
     return wanted if usable else _make_private_folder() or wanted
 
 
 def _can_make(folder: Path) -> bool:
-    """Whether this process could create the folder.
-
-    The function does not create the folder, because many commands only look into the cache.
-    """
+    """Whether this process could create the folder. Many commands only read, so it is not created here."""
     there = next(parent for parent in folder.parents if parent.exists())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _make_private_folder() -> Path | None:
-    """Create a folder that only this user can write to. Return None if this is impossible.
+    """Create a temporary folder that only this user can write to. Return None if this is impossible.
 
-    The cache holds compiled code, so no other user must be able to write to it.
+    The cache holds compiled code. If other users could write to the cache, they could replace this code.
     """
     if not hasattr(os, "getuid"):
         return None

@@ -1,8 +1,8 @@
 """How many cores and how much memory this process is allowed to use.
 
 The limits come from the CPU affinity, cgroups and environment variables. ablate does not use `cpu_count` of
-loky (a dependency of scikit-learn), because this function reads only the root of the cgroups. Slurm, systemd
-and nested containers set their limits below the root.
+loky (a dependency of scikit-learn), because `cpu_count` reads only the limits of the root cgroup. Slurm,
+systemd and nested containers set their limits in cgroups below the root.
 """
 
 import os
@@ -16,15 +16,18 @@ ROOT = Path("/")
 def count_cores(root: Path = ROOT) -> int:
     """Count the cores to use: for parallel runs, for the threads of the timing phase, and for estimates.
 
-    The count is the smallest of three limits, but at least 1: the quota of the cgroup, rounded up;
-    `OMP_NUM_THREADS`; and `PYTHON_CPU_COUNT`, or without it the number of cores in the affinity (`taskset`).
+    The count is at least 1. Otherwise it is the smallest of three limits:
+
+    - the quota of the cgroup, rounded up
+    - `OMP_NUM_THREADS`
+    - `PYTHON_CPU_COUNT`, or if it is not set, the number of cores in the CPU affinity (`taskset`)
     """
     limits = [_count_allowed_cores(), read_quota(root), _read_number("OMP_NUM_THREADS")]
     return max(1, min(limit for limit in limits if limit is not None))
 
 
 def describe_cores() -> str:
-    """Describe the cores to use: `2 cores`, or with a limit `1 of 2 cores (OMP_NUM_THREADS=1)`."""
+    """Describe the cores to use and the cause of a limit: `2 cores`, `1 of 2 cores (OMP_NUM_THREADS=1)`."""
     used, present = count_cores(), os.cpu_count() or 1
     if used >= present:
         return f"{used} core{'' if used == 1 else 's'}"
@@ -42,15 +45,15 @@ def list_cores() -> list[int]:
 
 
 def measure_memory(root: Path = ROOT) -> int:
-    """Return the bytes of memory that this process can use: the cgroup's limit or the machine's memory."""
-    import psutil  # late, because counting the cores does not need it
+    """Return the bytes of memory that this process can use: the machine's, or fewer if a cgroup limits it."""
+    import psutil  # imported here, because counting the cores does not need it
 
     limits = _read_limits("memory", ("memory.max", "memory.limit_in_bytes"), root)
     return min([psutil.virtual_memory().total, *(int(words[0]) for words in limits if words[0].isdigit())])
 
 
 def read_quota(root: Path = ROOT) -> int | None:
-    """Return the cgroup's CPU quota in cores, rounded up. None if the cgroup has no quota."""
+    """Return the smallest CPU quota of this process's cgroups, in cores, rounded up. None without a quota."""
     quotas = [
         -(-int(quota) // int(period))
         for quota, period in _read_limits("cpu", ("cpu.max", "cpu.cfs_quota_us"), root)
@@ -74,9 +77,9 @@ def _count_wanted_cores() -> int | None:
 
 
 def _read_number(variable: str) -> int | None:
-    """Read a number from an environment variable. None if it is invalid.
+    """Read a positive number from an environment variable. None if the variable is not set or not a number.
 
-    The value can be a list of numbers, because OpenMP allows a list. Then the first number counts.
+    OpenMP also allows a list of numbers. The first number of a list counts.
     """
     first = os.environ.get(variable, "").partition(",")[0].strip()
     return int(first) if re.fullmatch("[0-9]{1,6}", first) and int(first) > 0 else None
@@ -112,7 +115,8 @@ def _list_cgroups(controller: str, root: Path) -> Iterator[tuple[Path, int]]:
         if name not in own or (version == 1 and (kind != "cgroup" or controller not in options.split(","))):
             continue
         path = PurePosixPath(own[name])
-        # In a container, the path can be the one that the host sees. Only a part of it is mounted here.
+        # In a container, /proc/self/cgroup can contain a path of the host that is not below the mounted
+        # folder. The mounted folder is then the cgroup of the container.
         visible = path.is_relative_to(within) and ".." not in path.parts
         below = path.relative_to(within) if visible else PurePosixPath()
         for folder in [below, *below.parents]:

@@ -27,8 +27,8 @@ class AblateError(Exception):
 class StudyError(AblateError):
     """A study file asks for something that does not exist or is not possible.
 
-    The error's text has one line for each mistake, in the order of the file. It shows at most
-    `MOST_MISTAKES` mistakes.
+    The error's text has one line for each mistake, in the order of the study file's lines. It contains at
+    most `MOST_MISTAKES` mistakes.
     """
 
     def __init__(self, *messages: str) -> None:
@@ -94,7 +94,7 @@ def _escape(character: str) -> str:
 
 
 def format_error(error: BaseException) -> str:
-    """Describe another library's exception in one line: its type and the first line of its message."""
+    """Describe any exception in one line: its type and the first line of its message."""
     try:
         lines = str(error).splitlines()
     except Exception:  # noqa: BLE001  # the __str__ of a user's own exception class can fail
@@ -103,7 +103,7 @@ def format_error(error: BaseException) -> str:
 
 
 def install_command(extra: str) -> str:
-    """Return the pip command that installs an optional extra. It differs for a clone and for a wheel."""
+    """Return the pip command that installs an optional extra, in a clone of the repository or from PyPI."""
     if (CHECKOUT / "pyproject.toml").exists():
         return f"pip install -e '.[{extra}]'"
     return f"pip install '{DISTRIBUTION}[{extra}]'"

@@ -1,4 +1,4 @@
-"""Number formatting for reports: percentage points, intervals, p-values, counts, lists."""
+"""Format numbers and lists for reports: percentage points, intervals, p-values, counts, names."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -7,7 +7,7 @@ if TYPE_CHECKING:  # imports pandas only for type checkers, because its import i
     import pandas as pd
 
 Unit = Literal["points", "nats", "number"]
-"""How a difference is written: shares in percentage points, losses in nats, other values without a unit."""
+"""The unit of a difference: percentage points for shares, nats for losses, or a number without a unit."""
 
 
 def format_points(share: float, *, signed: bool = False) -> str:
@@ -22,7 +22,7 @@ def format_difference(value: float, unit: Unit, *, signed: bool = False) -> str:
 
 
 def scale_difference(value: float, unit: Unit, *, signed: bool = False) -> str:
-    """Format the number of a difference without its unit: `1.25` for 0.0125 in percentage points."""
+    """Format a difference without the name of its unit: 0.0125 becomes `1.25` if the unit is points."""
     sign = "+" if signed else ""
     number = f"{value * 100:{sign}.2f}" if unit == "points" else f"{value:{sign}.4f}"
     return number.replace("-", "−")

@@ -56,7 +56,7 @@ def raise_on_interrupt() -> Iterator[None]:
 
     _Delay.waiting = None
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals arrive in the main thread, and only that thread may change what they do
+        yield  # Python allows signal handlers only in the main thread
         return
     numbers = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:

@@ -1,7 +1,7 @@
-"""The metrics of a run: for each, which direction is better, its unit, and which difference is small.
+"""The registry of metrics: their direction, their unit, and the size of a difference that does not matter.
 
-A metric is computed from class scores by `ablate/stats/metric_values.py`. This registry needs neither torch
-nor scikit-learn, so that a study file and a report can name a metric without them.
+`ablate/stats/metric_values.py` computes the metrics from class scores. This registry imports neither torch
+nor scikit-learn, so code that only names a metric does not need them.
 """
 
 import math
@@ -11,13 +11,13 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What a metric means, and how its values are judged and written."""
+    """What a metric means, in which direction it is better, and how its differences are written."""
 
     higher_is_better: bool
     margin: float
-    """A difference up to this size is usually too small to matter."""
+    """The default margin of a study: a difference up to this size is usually too small to matter."""
     unit: Literal["points", "nats", "number"]
-    """How a difference is written: `points` for shares (0.01 is one percentage point), `nats` for a loss in
+    """The unit of a difference: `points` for shares (0.01 is one percentage point), `nats` for a loss in
     natural logarithms, `number` for a value without a unit."""
     meaning: str
     tuned_by: str | None = None
@@ -25,15 +25,15 @@ class Metric:
     another metric: a network that only guesses can be perfectly calibrated, so tuning by calibration could
     choose settings with which the network does not train."""
     least_classes: int = 2
-    """With fewer classes, the metric says nothing and is not computed."""
+    """The minimum number of classes. With fewer classes, the metric has no meaning and is not computed."""
 
     @property
     def axis_scale(self) -> int:
-        """The factor by which figures multiply a difference: shares are drawn in percentage points."""
+        """The factor by which figures multiply a difference: 100 for percentage points, otherwise 1."""
         return 100 if self.unit == "points" else 1
 
     def guess(self, classes: int) -> float:
-        """Return roughly the score of a network that guesses. A loss counts negative: higher is better."""
+        """Return the approximate score of a network that guesses. Losses are negated, so higher is better."""
         if self.higher_is_better:
             return 1 / classes
         return -math.log(classes) if self.unit == "nats" else -(1 - 1 / classes)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def derive_seed(seed: int, purpose: str) -> int:
     """Derive the seed in [0, 2**63) for the generator of one purpose.
 
-    Each purpose has its own stream. Drawing more numbers for one purpose does not change the numbers for
-    another. For example, two arms whose networks differ by one layer have the same data order.
+    Each purpose has its own stream. If one purpose draws more numbers, the other purposes still draw the same
+    numbers. For example, two arms whose networks differ by one layer have the same data order.
     """
     digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
@@ -25,9 +25,9 @@ def derive_seed(seed: int, purpose: str) -> int:
 def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None) -> Iterator[None]:
     """Seed the global generators of `random`, numpy and torch for one purpose, and restore them afterwards.
 
-    Code that is not ablate's own runs in this context, such as a user's network or nn.Dropout. Such code can
-    draw from any global generator. In this context, its draws depend only on the seed and the purpose. On an
-    accelerator, torch's generator of `device` is seeded, too.
+    Code that is not ablate's own, such as a user's network or nn.Dropout, can draw from any global generator.
+    In this context, the drawn numbers depend only on the seed and the purpose. If `device` is an accelerator,
+    torch's generator for this device is seeded, too.
     """
     import numpy as np
     import torch
@@ -48,7 +48,7 @@ def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None
 
 
 def read_streams() -> dict[str, bytes]:
-    """Read the state of each global generator on the CPU. The keys name the functions that seed them."""
+    """Read the state of each global generator on the CPU. A key is the function that seeds the generator."""
     import numpy as np
     import torch
 

@@ -1,4 +1,4 @@
-"""torch's global settings, which code that is not ablate's own can change, and torch without its compiler."""
+"""Restore torch's global settings after foreign code, and prevent torch from importing its compiler."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ def keep_torch_settings() -> Iterator[None]:
     """Restore torch's settings at the end of this context, even after an error.
 
     The settings are: default dtype and device, gradients, inference mode, deterministic algorithms, anomaly
-    detection, precision of matrix products, denormal numbers and number of threads. Otherwise a changed
-    setting would change the results of later runs in the same process.
+    detection, precision of matrix products, denormal numbers and number of threads. A setting that a user's
+    code changes would otherwise change the results of later runs in the same process.
     """
     import torch
 
     before = [(read(), read, write) for read, write in _list_settings()]
-    # `inference_mode` also switches gradients on or off. So `set_grad_enabled` is the inner context.
+    # `inference_mode` also switches gradients on or off, so `set_grad_enabled` must be the inner context.
     gradients = torch.is_grad_enabled()
     with torch.inference_mode(torch.is_inference_mode_enabled()), torch.set_grad_enabled(gradients):
         try:
@@ -29,19 +29,19 @@ def keep_torch_settings() -> Iterator[None]:
 
 
 def spare_compiler(function: Callable[..., Any]) -> None:
-    """Change a function that torch has decorated for its compiler, so that it runs without the compiler.
+    """Prevent a function of torch from importing torch's compiler, `torch._dynamo`, at its first call.
 
-    `torch._disable_dynamo` decorates functions that the compiler, `torch._dynamo`, must leave alone. At the
-    first call, the decorator imports the compiler and keeps what the compiler returns as an attribute of the
-    function. This import takes about as long as `import torch`, and ablate compiles nothing. If the attribute
-    is there, the decorator imports nothing. If another torch does not know the attribute, only time is lost.
+    `torch._disable_dynamo` decorates the functions that the compiler must not compile. At the first call, the
+    decorator imports the compiler and stores a function in an attribute of the decorated function. The import
+    takes about as long as `import torch`, and ablate compiles nothing. The decorator imports nothing if the
+    attribute is already set. In a version of torch without this attribute, the import still happens.
     """
     plain = inspect.unwrap(function)
-    setattr(plain, "__dynamo_disable", plain)  # inside a class, Python would rename the attribute
+    setattr(plain, "__dynamo_disable", plain)  # `setattr` works in a class, too: Python would rename the name
 
 
 def _list_settings() -> tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...]:
-    """List the functions that read and write each setting."""
+    """Return a pair of functions for each setting: one reads the setting, the other writes it."""
     import torch
 
     return (
@@ -72,7 +72,7 @@ def _read_determinism() -> tuple[bool, bool]:
 
 
 def _flushes_denormals() -> bool:
-    """Whether numbers below the smallest normal number become zero. torch has no function that tells this."""
+    """Whether torch replaces denormal numbers with zero. torch has no function that returns this setting."""
     import torch
 
     smallest = torch.full((), torch.finfo(torch.float32).smallest_normal, dtype=torch.float32, device="cpu")

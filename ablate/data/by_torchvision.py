@@ -24,9 +24,9 @@ TORCHVISION: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "cifar10": ("CIFAR10", [{"train": True}, {"train": False}]),
     "cifar100": ("CIFAR100", [{"train": True}, {"train": False}]),
 }
-"""For each data set that torchvision downloads: torchvision's class, and its arguments for each part.
+"""Maps a data set that torchvision downloads to a class of torchvision and its arguments for each part.
 
-torchvision also reads these data sets, except EMNIST.
+torchvision also reads these data sets. Only EMNIST is read by `ablate/data/emnist.py`.
 """
 _KEPT_ALIVE: list[object] = []
 """Objects that declare operators. torch forgets an operator when the object that declared it is deleted."""
@@ -75,9 +75,9 @@ def import_torchvision() -> ModuleType:
 def import_torchvision_datasets() -> ModuleType:
     """Import torchvision.datasets, also with a CPU-only build of torch.
 
-    The torchvision on PyPI is built for CUDA. With a CPU-only torch, torchvision's operators are missing and
-    its import fails ("operator torchvision::nms does not exist"), because the import needs two of these
-    operators. This function declares these two. Reading and downloading need no operators.
+    The torchvision on PyPI is built for CUDA. With a CPU-only torch, its operators are missing. The import of
+    torchvision needs two of them and fails ("operator torchvision::nms does not exist"). This function
+    declares these two operators. Reading and downloading data sets does not call them.
 
     Raises:
         DataError: torchvision is not installed.

@@ -1,4 +1,4 @@
-"""Check text that will be in a cell of a table, such as names of files and folders."""
+"""Check text that ablate writes into a cell of a table, such as the name of a file or folder."""
 
 SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

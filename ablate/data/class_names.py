@@ -9,7 +9,7 @@ from pathlib import Path
 from ablate.data.cell_text import require_printable, require_table_cell
 
 LONGEST_CLASS_NAME = 40
-"""Longer names are shortened, because they would fill figures and tables."""
+"""The maximum number of characters of a class name. Longer names are shortened, so they fit into figures."""
 KEPT_AT_END = 15
 
 
@@ -19,7 +19,7 @@ def show(name: str | Path) -> str:
 
 
 def name_classes(raw: Iterable[str]) -> dict[str, str]:
-    """Choose the name that is shown for each class: long names are shortened, but no two become equal.
+    """Map each class's name to the name that is shown. Long names are shortened, but stay different.
 
     Raises:
         ValueError: a name has control characters, or a spreadsheet would read it as a formula.
@@ -40,7 +40,7 @@ def name_classes(raw: Iterable[str]) -> dict[str, str]:
 
 
 def _shorten(text: str, room: int = 0) -> str:
-    """Leave out the middle of a long text. Keep `room` characters free for an addition."""
+    """Leave out the middle of a long text, so that `room` more characters can be appended."""
     if len(text) + room <= LONGEST_CLASS_NAME:
         return text
     return f"{text[: LONGEST_CLASS_NAME - KEPT_AT_END - 1 - room]}…{text[-KEPT_AT_END:]}"

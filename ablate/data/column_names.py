@@ -8,9 +8,12 @@ COLUMNS = {
     "label": ("label", "class", "target", "category", "classname", "labelname", "labels", "cats", "y"),
     "split": ("split", "set", "subset", "partition", "part", "phase", "usage", "isvalid", "istest"),
 }  # fmt: skip
-"""Usual column names in order of preference, in lower case without blanks, dashes and underscores."""
+"""Maps the content of a column to the column's usual names, in order of preference.
+
+The names consist of lower-case letters and digits, as `strip_name` returns them.
+"""
 
 
 def strip_name(name: str) -> str:
-    """Convert a column's name to lower case without blanks, dashes and underscores."""
+    """Convert a column's name to lower case, and keep only letters and digits."""
     return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -1,4 +1,4 @@
-"""List a user's own images on the disk, and compute the checksums of the list and of the files."""
+"""List a user's own images, and compute a checksum of each image file and of the whole list."""
 
 import hashlib
 import os
@@ -31,12 +31,13 @@ class Contents:
     checksums: tuple[str, ...]
     """The SHA-256 of every listed file, in the order of `listed.files`."""
     sha256: str
-    """One checksum over the part, class, path and bytes of all images."""
+    """One checksum over the part (training, validation, test), class, path and bytes of all images."""
 
     def read_in_order(self) -> Iterator[tuple[int, Path, bytes | None]]:
-        """Yield each image's number in `listed.files`, its path, and its content if it is inside a table.
+        """Yield each image's number in `listed.files`, its path, and its content.
 
-        Images inside tables are read in the order of the tables, because other orders take much longer.
+        The content is None if the image is a file of its own. Images inside tables are read in the order of
+        the tables, because other orders take much longer.
         """
         files = self.listed.files
         if self.listed.stored is None:
@@ -49,11 +50,11 @@ class Contents:
 
 
 _latest: dict[Place, Contents] = {}
-"""What this process read last. It is kept because listing 50,000 images again would take a second."""
+"""Maps the last place that this process read to its contents. Listing 50,000 images again takes a second."""
 
 
 def read_contents(place: Place) -> Contents:
-    """List the images at a place, and compute the checksums of changed files.
+    """List the images at a place, and compute their checksums. Only new and changed files are read.
 
     Raises:
         ValueError: there is no such folder or table, or there are not two classes with enough images.
@@ -68,16 +69,16 @@ def read_contents(place: Place) -> Contents:
 
 
 def recall_contents(place: Place, sha256: str) -> Contents | None:
-    """Return what this process read last at `place`, if its checksum is `sha256`. Otherwise return None.
+    """Return the contents that this process read last, if their place and their checksum are the given ones.
 
-    The files on the disk can have changed since then.
+    Otherwise return None. The files on the disk can have changed since they were read.
     """
     contents = _latest.get(place)
     return contents if contents is not None and contents.sha256 == sha256 else None
 
 
 def _list_own_images(place: Place) -> tuple[Path, ImageFolder, Mapping[Path, str]]:
-    """List the images at a place, and compute the SHA-256 of each image file. Return their folder, too."""
+    """List the images at a place. Return their folder or table, the list, and each image file's SHA-256."""
     if not place.hub:
         return Path(place.path), *_list_below(Path(place.path), place)
     found = open_from_hub(place.path, place.config)
@@ -89,7 +90,7 @@ def _list_own_images(place: Place) -> tuple[Path, ImageFolder, Mapping[Path, str
 
 
 def _list_below(path: Path, place: Place) -> tuple[ImageFolder, Mapping[Path, str]]:
-    """List the images at a path."""
+    """List the images of a folder or table. Return the list and the SHA-256 of each image file."""
     if was_saved(path):
         return list_stored_images(place, open_saved(path))
     tables = find_metadata(path) if path.is_dir() else []

@@ -28,10 +28,10 @@ HUB = "hub"
 """The data set name for a data set of Hugging Face's hub that is in the cache of Hugging Face's libraries."""
 OWN = (FOLDER, HUB)
 HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
-"""A data set's name on the hub: `owner/name`, or `name` alone for the oldest ones."""
+"""A data set's name on the hub: `owner/name`, or `name` alone for the oldest data sets."""
 
 OWN_IMAGES_HELD_OUT = 6
-"""By default, one in this many of a user's own training images is held out for validation."""
+"""By default, one of this many training images is held out for validation, in a user's own data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +39,18 @@ class DatasetFacts:
     """The number of images and classes, and the images' shape `(channels, height, width)`."""
 
     train_images: int
-    """The number of images for training and validation together, without test images."""
+    """The number of images for training and validation together. Test images are not counted."""
     test_images: int
     image_shape: tuple[int, int, int] = (1, 28, 28)
     classes: int = 10
     typical_spread: float | None = None
-    """The typical standard deviation over seeds of two LeNets' accuracy difference. None: not measured."""
+    """The typical standard deviation, over seeds, of the difference between two LeNets' accuracies.
+
+    None if it was not measured.
+    """
 
     def compute_shape(self, input_size: int | None) -> tuple[int, int, int]:
-        """Compute the images' shape after resizing to `input_size` pixels a side. None keeps the size."""
+        """Compute the images' shape after resizing to `input_size` pixels a side. None means no resizing."""
         channels, height, width = self.image_shape
         return (channels, height, width) if input_size is None else (channels, input_size, input_size)
 
@@ -56,8 +59,8 @@ class DatasetFacts:
         return train_images or self.train_images - validation
 
 
-# Each spread is the median over the arms in reports/published/. For digits, it is the median over the arms of
-# the study lenet_pooling, run on digits.
+# Each `typical_spread` is the median over the arms in reports/published/. For digits, it is the median over
+# the arms of the study lenet_pooling when it runs on digits.
 DATASETS = {
     "fashion_mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.009),
     "mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.002),
@@ -72,7 +75,7 @@ DATASETS = {
 
 
 PIXELS_VERSION = {"emnist_balanced": 2, "emnist_digits": 2}
-"""The version of the pixels that ablate makes from a data set's files. Data sets not listed have version 1.
+"""Maps a data set to the version of the pixels that ablate makes from its files. For others, it is 1.
 
 In version 2, the images of EMNIST are upright. In version 1, they were transposed."""
 
@@ -83,7 +86,7 @@ NEWER_KEYS = ("config", "image", "label")
 
 
 class FolderContents(BaseModel):
-    """The contents of an image folder when the study was first read. A changed folder is a new data set."""
+    """The contents of an image folder when the study was first read. Other contents are a new data set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -94,9 +97,9 @@ class FolderContents(BaseModel):
     validation_images: Annotated[int, Field(ge=0, strict=True)] = 0
     """The number of images in the validation folder. 0 if there is no such folder."""
     sha256: str
-    """One checksum over the part, class, path and bytes of all images."""
+    """One checksum over the part (training, validation, test), class, path and bytes of all images."""
     decoding: int = 1
-    """The version of ablate's image decoder. Old study files do not contain this number."""
+    """The version of ablate's image decoder. Old study files lack this number and mean version 1."""
 
 
 class DatasetSpec(BaseModel):
@@ -116,13 +119,16 @@ class DatasetSpec(BaseModel):
     background: Literal["white", "black"] = "white"
     """The colour behind the transparent pixels of a user's own images."""
     validation_folder: bool = True
-    """Whether to use a folder of validation images. If false, each seed draws its own validation images."""
+    """Whether to use the data set's folder of validation images, if there is one.
+
+    If false, each seed draws its own validation images.
+    """
     config: ColumnName | None = None
-    """Which configuration to use, if a data set with the images inside its tables has several."""
+    """The configuration, for a data set whose tables contain the images. None: the only or default one."""
     image: ColumnName | None = None
-    """Which column contains the images, if a table with the images inside has several such columns."""
+    """The column of the images, for tables that contain the images. None: the only such column."""
     label: ColumnName | None = None
-    """Which column contains the labels, if a table with the images inside has several such columns."""
+    """The column of the labels, for tables that contain the images. None: the only such column."""
     found: FolderContents | None = None
 
     @model_validator(mode="before")
@@ -139,7 +145,7 @@ class DatasetSpec(BaseModel):
                 told = f"did you mean {{name: hub, path: {name}}}?"
             raise ValueError(f"'{name}' is not known: {told}")
         if name not in OWN and len(raw) > 1:
-            raise ValueError(f"{name} takes no keys but its name: write dataset: {name}")
+            raise ValueError(f"{name} takes no other keys than its name: write dataset: {name}")
         if name == FOLDER and not path:
             raise ValueError("a folder needs its path: write {name: folder, path: …}")
         if name == HUB and not (isinstance(path, str) and HUB_NAME.fullmatch(path)):
@@ -162,12 +168,12 @@ class DatasetSpec(BaseModel):
         if self.path is None:
             return self.name
         written = handler(self)
-        # These fields are newer than the others. Without a value, a field is left out, so that the keys of
-        # old runs stay the same.
+        # The fields of NEWER_KEYS are left out if they have no value. So a study file from before these
+        # fields existed is written as before, and the keys of its runs stay the same.
         return {key: value for key, value in written.items() if value is not None or key not in NEWER_KEYS}
 
     def __str__(self) -> str:
-        """The name for sentences. For a user's own images, this is the name of their folder."""
+        """The data set's name in sentences. For a user's own images, this is the name of their folder."""
         if self.path is None:
             return self.name
         if self.name == HUB:
@@ -175,10 +181,10 @@ class DatasetSpec(BaseModel):
         return Path(self.path).name
 
     def choose_validation(self, given: int | None) -> dict[str, Any]:
-        """Choose how many of a user's own images are for validation. Return the study's changed fields.
+        """Choose how many of a user's own images are for validation. Return the study's fields to change.
 
-        `given` is the number in the study file, or None. If there is a folder of validation images, 0 means
-        that this folder is not used.
+        `given` is the number in the study file, or None. If the data set has a folder of validation images, 0
+        means that the folder is not used.
 
         Raises:
             ValueError: the number differs from the number of images in the folder of validation images.
@@ -199,7 +205,7 @@ class DatasetSpec(BaseModel):
 
     @property
     def is_relative(self) -> bool:
-        """Whether the path of the user's own images starts at the current folder."""
+        """Whether the path of the user's own images is relative to the current folder."""
         return self.name == FOLDER and self.path is not None and not Path(self.path).is_absolute()
 
     @property
@@ -212,22 +218,22 @@ class DatasetSpec(BaseModel):
 
     @property
     def uses_validation_folder(self) -> bool:
-        """Whether there is a folder of validation images, and it is used."""
+        """Whether the data set has a folder of validation images that is used."""
         return self.fixed_validation > 0
 
     @property
     def fixed_validation(self) -> int:
-        """How many validation images are the same at every seed. 0 if each seed draws its own."""
+        """The number of validation images that are the same at every seed. 0 if each seed draws its own."""
         return self.found.validation_images if self.found and self.validation_folder else 0
 
     @property
     def pixels_version(self) -> int:
-        """The version of the pixels. It is part of a run's key, so changed pixels give a new key."""
+        """The version of the pixels. A run's key contains this version, so changed pixels give a new key."""
         return PIXELS_VERSION.get(self.name, 1)
 
     @property
     def facts(self) -> DatasetFacts:
-        """The counts, shape and number of classes."""
+        """The numbers of images and classes, and the images' shape."""
         if self.found is None:
             return DATASETS[self.name]
         return DatasetFacts(

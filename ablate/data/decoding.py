@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from PIL import Image, ImageCms
 
 SAFEST_PIXELS = 100_000_000
-"""Larger images are refused, because even a small file can decompress to more pixels than fit into memory."""
+"""The maximum number of pixels. A larger image is refused, because its pixels might not fit into memory."""
 ANIMATED = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
-"""Formats whose frames are counted. A phone's JPEG (MPO) can also have several, but viewers show only one."""
+"""Formats whose frames are counted. Viewers show only the first frame of a phone's JPEG (MPO)."""
 BACKGROUNDS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255)}
 PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339
 """Numbers of tags in a TIFF file."""
@@ -94,7 +94,7 @@ def fit(picture: Picture, size: int, *, grey: bool) -> np.ndarray[Any, Any]:
 
 
 def _count_frames(opened: "Image.Image") -> int:
-    """Count frames. Errors in later frames are ignored, because only the first frame is used."""
+    """Count an image's frames. Errors in later frames are ignored, because only the first frame is used."""
     frames = 1
     if opened.format in ANIMATED:
         with contextlib.suppress(OSError, SyntaxError, struct.error, IndexError, *TORN):
@@ -103,7 +103,7 @@ def _count_frames(opened: "Image.Image") -> int:
 
 
 def _describe(upright: "Image.Image", opened: "Image.Image", frames: int, background: str) -> Picture:
-    """Describe an upright image, and convert it to 8 bits, or to floats if it has more than 8 bits."""
+    """Describe an upright image, and convert it to 8 bits (to floats if it has more than 8 bits)."""
     tags = getattr(opened, "tag_v2", {})
     shared: dict[str, Any] = {
         "width": upright.width,
@@ -166,7 +166,10 @@ def _describe_deep(values: np.ndarray[Any, Any], mode: str, tags: Any, shared: d
 
 
 def _compose(image: "Image.Image", background: str) -> tuple["Image.Image", bool]:
-    """Convert to mode L or RGB, with transparent pixels on the background. Also return whether it had any."""
+    """Convert an image to mode L or RGB, with transparent pixels on the background.
+
+    Also return whether the image had transparent pixels.
+    """
     from PIL import Image, ImageCms
 
     if image.mode == "LAB":

@@ -22,7 +22,7 @@ EMNIST = {
     "emnist_balanced": ("balanced", (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")),
     "emnist_digits": ("digits", DIGIT_CLASSES),
 }
-"""For each data set: the split, which is part of the file names, and the classes in label order."""
+"""Maps a data set to its split, which is a part of the file names, and to its classes in label order."""
 FOLDER = Path("EMNIST", "raw")
 _DIGIT_ONE = 1
 
@@ -38,7 +38,7 @@ def read_emnist(dataset: DatasetSpec, root: Path) -> Images:
     """Read the data set from the files below `root`, with upright images.
 
     Raises:
-        DataError: a file is missing or damaged, or has another number or shape of images.
+        DataError: a file is missing or damaged, or its images have an unexpected number or shape.
     """
     facts, (_, classes) = dataset.facts, EMNIST[dataset.name]
     pixels, labels = [], []
@@ -68,8 +68,8 @@ def read_emnist(dataset: DatasetSpec, root: Path) -> Images:
 def turn_upright(pixels: Pixels, labels: Pixels) -> Pixels:
     """Turn images `(n, height, width)` upright, unless they are upright already.
 
-    The images of the digit 1 show which is the case: an upright 1 is taller than wide. In the official files,
-    it is wider than tall. The function also handles copies of the files that somebody has already turned.
+    An upright digit 1 is taller than wide. In the official files, it is wider than tall. So the images of the
+    digit 1 show whether all images are upright. Some copies of the files contain upright images.
     """
     ones = pixels[labels == _DIGIT_ONE].sum(axis=0, dtype=np.float64)
     if ones.any() and _measure_spread(ones.sum(axis=1)) > _measure_spread(ones.sum(axis=0)):
@@ -94,7 +94,7 @@ def _list_files(name: str) -> list[tuple[str, str]]:
 
 
 def _read(root: Path, file: str) -> Pixels:
-    """Read an IDX file, plain or compressed."""
+    """Read an IDX file, which can be compressed by gzip."""
     path = root / FOLDER / file
     try:
         return decode_idx(read_content(root / FOLDER, file))

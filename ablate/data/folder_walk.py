@@ -31,7 +31,7 @@ class LeftOut:
     """Links to folders whose images are already counted."""
     hidden_files: int = 0
     endings: Counter[str] = field(default_factory=Counter)
-    """How many files have each unknown ending."""
+    """Maps an unknown file name ending to the number of files with this ending."""
     not_files: int = 0
     """Broken links, pipes and other entries that are not files."""
 
@@ -50,9 +50,9 @@ class LeftOut:
             yield f"Left out: {format_count(self.not_files, 'broken link or special file')}."
 
     def warn(self) -> Iterator[str]:
-        """Write sentences about what was left out although the user probably wants it."""
+        """Write sentences about files that were left out, although the user probably wants them."""
         if self.links:
-            yield f"Left out, because its images are already read elsewhere: {show_some(self.links)}."
+            yield f"Left out, because the images are already read elsewhere: {show_some(self.links)}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +85,9 @@ def list_endings() -> frozenset[str]:
 def walk(root: Path) -> Tree:
     """Find all images below `root`.
 
-    The function follows a link to a folder, unless the images of that folder are already counted. It first
-    reads all folders that it reaches without a link. So an image is listed under its real folder, not under a
-    link to this folder.
+    The function first reads all folders that it reaches without a link. Then it follows links to folders,
+    unless the images of the linked folder are already listed. So an image is listed under its real folder,
+    not under a link.
     """
     tree = Tree(images=[], folders=set(), left_out=LeftOut())
     visited: set[str] = set()

@@ -9,14 +9,15 @@ from ablate.data.hugging_face import OpenSet, contains_tables, open_files, work_
 
 
 def open_from_hub(name: str, config: str | None) -> OpenSet | Path:
-    """Find the data set `owner/name` in the caches.
+    """Open the tables of the data set `owner/name`, or return the folder of its files.
 
-    `load_dataset` stores a data set as Arrow tables in the cache of the `datasets` library. Without network,
-    the library reads only this cache. `hf download` stores the files of a data set in the cache of the hub.
-    The result is then the folder of these files.
+    There are two caches. `load_dataset` stores a data set as Arrow tables in the cache of the `datasets`
+    library. This cache is searched first, and the tables are opened. `hf download` stores a data set's files
+    in the cache of the hub. If only this cache has the data set, the folder of the files is returned.
 
     Raises:
-        ValueError: neither cache has the data set, or its configuration is not clear.
+        ValueError: neither cache has the data set, or the data set has several configurations and `config`
+            is none of them.
     """
     with work_offline(name) as library:
         prepared = _list_prepared(library, name)
@@ -27,7 +28,7 @@ def open_from_hub(name: str, config: str | None) -> OpenSet | Path:
         if snapshot is None:
             raise ValueError(
                 f"{name}: is not in the cache of Hugging Face's libraries, and ablate downloads nothing "
-                f"from the hub: run hf download {name} --repo-type dataset (HF_HOME names another cache)"
+                f"from the hub: run hf download {name} --repo-type dataset (or set HF_HOME to another cache)"
             )
     script = snapshot / f"{name.split('/')[-1]}.py"
     if script.is_file() and not contains_tables(snapshot):
@@ -39,7 +40,7 @@ def open_from_hub(name: str, config: str | None) -> OpenSet | Path:
 
 
 def tell_snapshot(name: str, snapshot: Path) -> str:
-    """Write which commit of a data set is in the cache of the hub."""
+    """Write a sentence that says which commit of a data set is in the cache of the hub."""
     return f"Read from the cache of Hugging Face's hub: {name}, commit {snapshot.name[:12]}."
 
 
@@ -79,7 +80,7 @@ def _list_prepared(library: Any, name: str) -> dict[str, Path]:
     return {
         folder.parts[-3]: folder
         for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime)
-        # Others have only a part of the data set, for which `load_dataset` was asked by `data_files`.
+        # Other folders contain only a part of the data set, because `load_dataset` was given `data_files`.
         if _read_about(folder).get("config_name") == folder.parts[-3]
     }
 
@@ -90,7 +91,7 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
 
 def _find_snapshot(name: str) -> Path | None:
-    """Find the folder of a data set's files in the cache of the hub. None if there is none."""
+    """Find the folder of a data set's files in the cache of the hub. None if the cache lacks the data set."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

@@ -18,22 +18,22 @@ from ablate.data.folder_walk import list_endings
 
 TABLES = (".parquet", ".arrow")
 DEEPEST = 3
-"""Tables are searched in folders down to this depth."""
+"""The maximum number of folders between a data set's folder and a table."""
 SAVED = (("dataset_dict.json",), ("state.json", "dataset_info.json"))
-"""Files by which `load_from_disk` recognises a folder that `save_to_disk` wrote."""
+"""The files of a folder that `save_to_disk` wrote: of a `DatasetDict`, or of a single `Dataset`."""
 SHARD = re.compile(r"(?P<before>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<after>.*)")
 POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenSet:
-    """A data set of the library: its rows by split, and sentences that say where the rows are from."""
+    """An open data set of the `datasets` library: its rows by split, and sentences about their source."""
 
     splits: Mapping[str, Any]
-    """By split, a `Dataset` or an `IterableDataset` of the library."""
+    """Maps a split's name to a `Dataset` or `IterableDataset` of the library."""
     told: tuple[str, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
-    """How many rows each split has, if the data set's README says it."""
+    """Maps a split's name to its number of rows, if the data set's README or information file states it."""
 
 
 def was_saved(folder: Path) -> bool:
@@ -55,10 +55,10 @@ def open_saved(folder: Path) -> OpenSet:
 
 
 def open_tables(path: Path, config: str | None, name: str | None = None) -> OpenSet:
-    """Open a Parquet or Arrow file, or a folder of such files. The library finds the splits by file names.
+    """Open a Parquet or Arrow file, or a folder of such files. In a folder, the file names tell the splits.
 
     Raises:
-        ValueError: the library is missing, or a file is damaged, or there are several configurations.
+        ValueError: the library is missing, a file is damaged, or the configuration is not clear.
     """
     _refuse_incomplete(path, name)
     with work_offline(name or path) as library:
@@ -77,9 +77,9 @@ def open_tables(path: Path, config: str | None, name: str | None = None) -> Open
 
 
 def open_files(library: Any, kind: str, files: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Open tables of one kind (`arrow` or `parquet`) by split, in the context of `work_offline`.
+    """Open the files of each split, all of one kind (`arrow` or `parquet`). Call this inside `work_offline`.
 
-    Streaming reads the files where they are. Without it, the library copies all of them to its cache.
+    Streaming reads the files where they are. Without streaming, the library copies all files to its cache.
     """
     patterns = {split: [glob.escape(file) for file in of_split] for split, of_split in files.items()}
     with tempfile.TemporaryDirectory() as scratch:
@@ -88,7 +88,7 @@ def open_files(library: Any, kind: str, files: Mapping[str, Sequence[str]]) -> d
 
 @contextlib.contextmanager
 def work_offline(place: str | Path) -> Iterator[Any]:
-    """Import the library and yield it. In this context, it uses no network and prints nothing.
+    """Import the `datasets` library and yield it. In this context, the library is offline and prints nothing.
 
     Raises:
         ValueError: the library is not installed, or cannot read the data set at `place`.
@@ -130,7 +130,7 @@ def _refuse_pattern(path: Path, signs: str = "") -> None:
     Raises:
         ValueError: the path contains `::` or one of the signs.
     """
-    whole = os.path.abspath(path)  # noqa: PTH100  # without following links, as the library does
+    whole = os.path.abspath(path)  # noqa: PTH100  # does not resolve links, and nor does the library
     for sign in ("::", *signs):
         if sign in whole:
             raise ValueError(
@@ -142,7 +142,8 @@ def _refuse_pattern(path: Path, signs: str = "") -> None:
 def _avoid_semaphores() -> None:
     """Give the progress bars of tqdm a lock for threads only.
 
-    tqdm's own lock is also for processes. Python would warn about its semaphores at the end of `run`.
+    tqdm's own lock also works across processes, with a semaphore. At the end of `ablate run`, Python would
+    warn about this semaphore.
     """
     from tqdm import tqdm
 
@@ -156,17 +157,17 @@ def _get_library_error() -> type[Exception]:
 
 
 def _shorten(error: BaseException) -> str:
-    """Write an error of the library in one line. If an error has a cause, write the cause: it says more."""
+    """Write an error of the library in one line. If it has a cause, write the cause, which says more."""
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _choose_config(name: str, known: list[str], config: str | None, path: Path) -> str | None:
-    """Choose the configuration. None if there is only one.
+    """Choose the study's configuration, the only one, or the default one. None if the data set has none.
 
     Raises:
-        ValueError: there are several and the study names none of them.
+        ValueError: the study's configuration does not exist, or the study must choose one of several.
     """
     if config in known:
         return config
@@ -183,7 +184,7 @@ def _refuse_incomplete(path: Path, name: str | None) -> None:
     """Refuse a data set if some of its files are missing, or are only pointers of Git LFS.
 
     Raises:
-        ValueError: a part is missing. The library would silently read only the other parts.
+        ValueError: a file is missing. The library would silently read only the other files.
     """
     remedy = _get_remedy(name)
     files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.suffix in TABLES)

@@ -1,7 +1,7 @@
 """A cache of results about images: checksums of files, facts about pictures, and pixels of scaled images.
 
-The cache is the folder `images` in the user's cache folder. If a result cannot be read from the cache, it is
-computed again. If a result cannot be written, it is not kept. So no command fails because of the cache.
+The cache is the folder `images` in the user's cache folder. No command fails because of the cache: a result
+that cannot be read is computed again, and a result that cannot be written is not stored.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 MOST_ROWS = 1_000_000
-"""The most rows of each table of the cache. Rows that were used longest ago are deleted first."""
+"""The maximum number of rows in each table of the cache. Rows used longest ago are deleted first."""
 MOST_PIXEL_BYTES = 4 << 30
-"""The most bytes of pixels in the cache. Pixels that were used longest ago are deleted first."""
+"""The maximum size in bytes of all pixels in the cache. Pixels used longest ago are deleted first."""
 SETTLED_SECONDS = 2.0
-"""The checksum of a file that changed less than this long ago is not stored.
+"""A file's checksum is stored only if the file last changed at least this many seconds ago.
 
-Such a file could change again without a new time stamp, because the clock of the file system is coarse.
+A file that changed just now can change again with the same time stamp, because time stamps are coarse.
 """
 NEVER_READ = ("", "")
 WAIT_SECONDS = 5.0
@@ -44,7 +44,7 @@ TABLES = """
 
 
 def hash_files(root: Path, files: Sequence[Path]) -> dict[Path, str]:
-    """Compute the SHA-256 of every file. Do not read files that are unchanged since an earlier command.
+    """Return the SHA-256 of every file. A file that is unchanged since an earlier command is not read.
 
     A file counts as unchanged if its size, its times of change and its inode are the same.
     """
@@ -72,7 +72,7 @@ def hash_files(root: Path, files: Sequence[Path]) -> dict[Path, str]:
 
 
 def read_facts(checksums: Iterable[str], background: str) -> dict[str, PictureFacts]:
-    """Read the stored facts about pictures. The keys are the checksums of the pictures' files."""
+    """Read the stored facts about images. The returned dict's keys are the checksums of the image files."""
     keys = {_make_key(checksum, background): checksum for checksum in checksums}
     facts: dict[str, PictureFacts] = {}
     for key, text in _ask("SELECT key, facts FROM pictures WHERE key IN ({})", list(keys)):
@@ -85,7 +85,7 @@ def read_facts(checksums: Iterable[str], background: str) -> dict[str, PictureFa
 
 
 def store_facts(facts: Mapping[str, PictureFacts], background: str) -> None:
-    """Store facts about pictures. The keys are the checksums of the pictures' files."""
+    """Store facts about images. The keys of `facts` are the checksums of the image files."""
     today = int(time.time() // DAY_SECONDS)
     rows = [(_make_key(sha, background), json.dumps(one), today) for sha, one in facts.items()]
     _store("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", rows, "pictures")
@@ -129,7 +129,7 @@ def store_pixels(key: str, pixels: "np.ndarray[Any, Any]") -> None:
 
 
 def _make_room(folder: Path, wanted: int) -> None:
-    """Delete the oldest pixels, and files older than a day that interrupted commands left behind."""
+    """Delete the pixels used longest ago until `wanted` bytes fit. Delete files of interrupted commands."""
     listed = [(path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("*.npy")]
     together = sum(size for _, size, _ in listed) + wanted
     for _, size, path in sorted(listed):
@@ -176,7 +176,10 @@ def _guard(action: Callable[[sqlite3.Connection], list[Any]]) -> list[Any]:
 
 
 def _ask(query: str, values: Sequence[Any]) -> list[Any]:
-    """Return the rows of a query. `{}` in the query stands for a list of values of any length."""
+    """Return the rows of a query. With `{}` in the query, `values` is a list that replaces `{}`.
+
+    Without `{}`, the query runs once for each element of `values`.
+    """
 
     def ask(database: sqlite3.Connection) -> list[Any]:
         if "{}" not in query:
@@ -197,7 +200,7 @@ def _store(query: str, rows: Sequence[Sequence[Any]], table: str) -> None:
         count = database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         if count > MOST_ROWS:
             oldest = f"SELECT used FROM {table} ORDER BY used LIMIT 1 OFFSET {count - MOST_ROWS}"
-            # Rows that were last used on the same day are deleted together.
+            # `used` is the day of the last use, so rows with the same day are deleted together.
             database.execute(f"DELETE FROM {table} WHERE used <= ({oldest})")
         return []
 

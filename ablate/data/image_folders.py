@@ -12,9 +12,12 @@ from ablate.data.stored_rows import StoredImages
 from ablate.formatting import format_count
 
 TEST_EVERY = 5
-"""Without a folder of test images, every fifth image of a class is a test image, in the order of names."""
+"""Without a folder of test images, every fifth image of a class, in order of names, is a test image."""
 LEAST_TRAINING_IMAGES = 2
-"""With a folder of test images, a class needs one image for training and one for validation."""
+"""With a folder of test images, each class needs at least this many images in the training folder.
+
+One is for training, and one is for validation.
+"""
 
 Labelled = tuple[tuple[Path, int], ...]
 
@@ -31,19 +34,22 @@ class ImageFolder:
     read_as: tuple[str, ...] = ()
     """Sentences that say how the folder was read, and what was left out."""
     cautions: tuple[str, ...] = ()
-    """Sentences about what the user probably did not intend."""
+    """Warnings about what the user probably did not intend, as sentences."""
     stored: StoredImages | None = None
-    """The tables with the images inside. The paths of the images are then `split/row 7`, and not files."""
+    """The tables that contain the images. None if each image is a file of its own.
+
+    With tables, the path of an image is `split/row 7`, which is not a path of a file.
+    """
 
     @property
     def files(self) -> list[Path]:
-        """All image files: first for training, then for validation, then for testing."""
+        """The paths of all images: first for training, then for validation, then for testing."""
         return [file for file, _ in (*self.train, *self.validation, *self.test)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sorted:
-    """Images by part (`train`, `validation`, `test`) and by class, and the folder or list of each part."""
+    """Images by part (`train`, `validation`, `test`) and class, and the folder or table of each part."""
 
     parts: Mapping[str, Mapping[str, Sequence[Path]]]
     places: Mapping[str, str]
@@ -54,9 +60,9 @@ class Sorted:
 def list_image_folder(path: Path) -> ImageFolder:
     """List the images below `path`.
 
-    There are two layouts. One has folders `train/CLASS/…`, and `val/CLASS/…` or `test/CLASS/…` or both. Other
-    usual names are allowed, in upper or lower case. The second layout has only `CLASS/…`. Without test
-    images, every fifth training image is for testing.
+    There are two layouts. The first has folders `train/CLASS/…`, and `val/CLASS/…` or `test/CLASS/…` or both.
+    Other usual names of these parts are allowed, in upper or lower case. The second layout has only
+    `CLASS/…`. Without test images, every fifth training image of a class is for testing.
 
     Raises:
         ValueError: there is no such folder, or there are not two classes with enough images.
@@ -70,17 +76,17 @@ def list_image_folder(path: Path) -> ImageFolder:
 
 
 def _explain_too_few_classes(root: Path, least: int) -> str:
-    """Write why a table or a folder does not have two classes with at least `least` images."""
+    """Write the error for a table or folder that lacks two classes with at least `least` images each."""
     if root.is_file():
         return f"{root}: all images for training have the same label: add images with another label"
     return (
-        f"{root}: is not a folder with a folder of images for each class: it needs at least two, each with "
+        f"{root}: is not a folder with a folder of images for each class: add two classes or more, each with "
         f"at least {least} images (.png, .jpg, .gif, .tif and others that Pillow reads)"
     )
 
 
 def arrange(root: Path, found: Sorted, stored: StoredImages | None = None) -> ImageFolder:
-    """Number the classes. If there are no test images, take some of the training images for testing.
+    """Make the final list of images, with a number for each class. Without test images, hold some out.
 
     Raises:
         ValueError: there are fewer than two classes, or a class has too few images.
@@ -137,10 +143,10 @@ def arrange(root: Path, found: Sorted, stored: StoredImages | None = None) -> Im
 def _match_classes(
     train: Mapping[str, object], other: Mapping[str, Sequence[Path]], place: str, train_place: str
 ) -> dict[str, list[Path]]:
-    """Match the classes of a held-out part with the training classes, and use the training classes' names.
+    """Return the images of a held-out part by the names of the training classes.
 
-    A letter with an accent has two forms in Unicode, and macOS and Linux can store different ones. Names that
-    differ only in these forms count as equal.
+    A letter with an accent has two forms in Unicode, and macOS and Linux can store different forms. Names
+    that differ only in these forms count as equal.
     """
     by_normal_form = {normalise(name): name for name in train}
     by_case = {normalise(name).casefold(): name for name in train}
@@ -158,9 +164,9 @@ def _match_classes(
 
 
 def _find_splits(path: Path, tree: Tree) -> dict[str, str]:
-    """Find the folders for training, validation and testing. Return the part of each folder, by folder name.
+    """Find the folders for training, validation and testing. Return a dict from folder names to parts.
 
-    The result is empty if the folders below `path` are classes.
+    The dict is empty if the folders below `path` are classes.
     """
     top = sorted({image.folders[0] for image in tree.images if image.folders})
     nested = {image.folders[0] for image in tree.images if len(image.folders) > 1}
@@ -188,7 +194,10 @@ def _find_splits(path: Path, tree: Tree) -> dict[str, str]:
 
 
 def find_evaluation(splits: Mapping[str, str]) -> str | None:
-    """Find a folder `eval` that is for validation, because there is also `test` but no validation folder."""
+    """Find the one folder `eval` or `evaluation`, if no folder is for validation. Otherwise return None.
+
+    Such a folder is for validation if there is also a folder `test`.
+    """
     found = [name for name in splits if name.lower() in ("eval", "evaluation")]
     return found[0] if len(found) == 1 and VALIDATION not in splits.values() else None
 
@@ -250,7 +259,7 @@ def _sort_by_class(path: Path, tree: Tree) -> Sorted:
 
 
 def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]) -> None:
-    """Refuse a folder that contains only one other folder, and layouts such as `CLASS/train`."""
+    """Refuse a folder that contains only one folder of classes, and layouts such as `CLASS/train`."""
     if len(by_class) == 1:
         (only,) = by_class
         below = {image.folders[1] for image in tree.images if len(image.folders) > 1}
@@ -267,7 +276,11 @@ def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]
 
 
 def tell_parts(told: Mapping[str, str], order: str = "names") -> str:
-    """Write which folder is for which part. Every fifth image in the order `order` can be for testing."""
+    """Write a sentence that says which folder is for which part.
+
+    Without a folder for testing, the sentence says that every fifth training image in order of `order` is
+    for testing.
+    """
     return (
         f"{told[TRAIN]} is for training"
         + (f", {told[VALIDATION]} for validation" if VALIDATION in told else "")

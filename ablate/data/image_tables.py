@@ -25,8 +25,8 @@ YES, NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "")
 def find_metadata(folder: Path) -> list[Path]:
     """Find the tables of an image folder in Hugging Face's layout.
 
-    The tables are called `metadata.csv` (or .jsonl, .parquet). They are in the folder, or below it in folders
-    such as `train`. The list is empty if there is no such table, or if a table has no label column.
+    The tables are called `metadata.csv` (or .jsonl, .parquet). They are in the folder, or in subfolders such
+    as `train`. The list is empty if there is no such table, or if a table has no label column.
     """
     below = sorted(one for one in folder.iterdir() if one.is_dir() and read_split(one.name))
     tables = [
@@ -137,10 +137,10 @@ def _read(path: Path) -> "pd.DataFrame":
 
 
 def _flatten(path: Path, table: "pd.DataFrame") -> "pd.DataFrame":
-    """Convert the index of a Parquet table to columns. `set_index("path")`, for example, makes an index.
+    """Convert the index of a Parquet table to columns. `set_index("path")` puts the paths into the index.
 
     Raises:
-        ValueError: the column of paths has the images inside, as Hugging Face's datasets library writes them.
+        ValueError: the column of paths contains images, as Hugging Face's datasets library writes them.
     """
     named = [name for name in table.index.names if name is not None]
     table = table.reset_index(level=named) if named else table
@@ -153,12 +153,12 @@ def _flatten(path: Path, table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _count_head_lines(path: Path) -> int:
-    """Count the lines with the names of the columns: one, but none in JSON Lines and Parquet."""
+    """Return the number of header lines: 0 in JSON Lines and Parquet, 1 in other tables."""
     return 0 if path.suffix.lower() in (".jsonl", *PARQUET) else 1
 
 
 def _make_text(cell: Any) -> str:
-    """Convert a cell to text. A whole number has no decimal point, and a missing value becomes empty text."""
+    """Convert a cell to text. A whole number gets no decimal point. A missing value becomes empty text."""
     if cell is None or cell != cell:  # NaN is the only value that differs from itself
         return ""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
@@ -175,7 +175,7 @@ def _list_cells(table: "pd.DataFrame", column: str | None) -> list[str]:
 
 
 def _read_part(path: Path, place: str, cell: str, column: str | None) -> str:
-    """Read a cell that says to which part of the data set an image belongs."""
+    """Convert a cell to the part of the data set that it names: train, validation or test."""
     if column is None:
         return TRAIN
     special = {"isvalid": VALIDATION, "istest": TEST}.get(strip_name(column))
@@ -188,7 +188,10 @@ def _read_part(path: Path, place: str, cell: str, column: str | None) -> str:
 
 
 def _find_file(folder: Path, name: str) -> Path | None:
-    """Find the file of a path in a cell. The file's ending can be missing, and backslashes are allowed."""
+    """Find the image file that a cell names. None if there is no such file.
+
+    The name in the cell can lack the file's ending, and can contain backslashes.
+    """
     for written in dict.fromkeys((name, name.replace("\\", "/"))):
         file = folder / written
         if file.is_file():
@@ -232,7 +235,7 @@ def _tell_columns(columns: dict[str, str | None], parts: dict[str, Any], *, by_f
 
 
 def _warn_of_mixed_kinds(parts: dict[str, dict[str, list[Path]]]) -> Iterator[str]:
-    """Warn if the label column probably contains measured numbers, not classes."""
+    """Warn if the label column probably contains measured values instead of classes."""
     counts = Counter({name: len(files) for by_class in parts.values() for name, files in by_class.items()})
     if len(counts) > 20 and sum(counts.values()) < 3 * len(counts):
         yield f"The table has {len(counts):,} labels for {sum(counts.values()):,} images: are they classes?"

@@ -21,7 +21,10 @@ class Images:
     classes: tuple[str, ...]
     checksums: dict[str, str]
     fixed_validation: int = 0
-    """How many of the last `images` are for validation at every seed. 0: each seed draws its own."""
+    """The number of images at the end of `images` that are for validation at every seed.
+
+    0 if each seed draws its own validation images.
+    """
     read_as: tuple[str, ...] = ()
     """Sentences that say how a user's own images were read."""
     cautions: tuple[str, ...] = ()

@@ -53,7 +53,7 @@ class Dataset(images.Images):
 def load(
     dataset: DatasetSpec, root: Path | None, device: torch.device, input_size: int | None = None
 ) -> Dataset:
-    """Load the data set from `root` onto `device`. With an `input_size`, resize the images when they load.
+    """Load the data set from `root` onto `device`. If `input_size` is given, resize the images to it.
 
     Raises:
         DataError: a file is damaged or differs from the official one.
@@ -88,9 +88,9 @@ def resize_images(images: Tensor, size: int) -> Tensor:
 
 
 def prepare_trial_images(dataset: DatasetSpec, input_size: int | None) -> Dataset:
-    """Load images for trying a network: a user's own images, or noise in the shape of a known data set.
+    """Load images to try a network with: a user's own images, or noise in the shape of a known data set.
 
-    Noise replaces a known data set, because reading the data set takes a second and a plan must be fast.
+    Noise replaces a known data set, because `ablate plan` must be fast and reading the data takes a second.
     """
     if dataset.path is not None:
         return load(dataset, None, torch.device("cpu"), input_size)
@@ -99,7 +99,7 @@ def prepare_trial_images(dataset: DatasetSpec, input_size: int | None) -> Datase
 
 @lru_cache(maxsize=1)
 def make_noise(facts: DatasetFacts, input_size: int | None = None, images: int = 4_096) -> Dataset:
-    """Make random noise in the shape of a data set, for timing a network without the data.
+    """Make random images in the shape of a data set, to time a network without the data.
 
     A quarter of the pixels is black and a quarter white, as in many real images.
     """

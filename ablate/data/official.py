@@ -19,7 +19,7 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-# These are checksums of the decompressed content. So they are valid for compressed and for plain files.
+# The checksums are of the decompressed content, so they are valid for compressed and for plain files.
 SHA256 = {
     "fashion_mnist": (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -53,7 +53,7 @@ def read_official(name: str, root: Path) -> Images:
 
 
 def find_file(folder: Path, file: str) -> Path | None:
-    """Find a file that is plain or compressed, and return its path. None if the file is missing."""
+    """Return the path of `file` or of `file.gz` in a folder. None if both are missing."""
     return next((path for path in (folder / file, folder / f"{file}.gz") if path.is_file()), None)
 
 

@@ -32,7 +32,7 @@ class _Decoded:
 
     facts: list[PictureFacts]
     pixels: list[np.ndarray[Any, Any]] | np.ndarray[Any, Any]
-    """Either one array for each image with unscaled brightness, or one array from the cache, scaled."""
+    """Either a list with one unscaled array per image, or one scaled array of all images from the cache."""
 
 
 def read_own_images(dataset: DatasetSpec) -> Images:
@@ -71,7 +71,7 @@ def read_own_images(dataset: DatasetSpec) -> Images:
 def _recall(dataset: DatasetSpec) -> tuple[Contents, _Decoded] | None:
     """Take the list of images from this process's memory, and their facts and pixels from the cache.
 
-    No image file is read. None if the memory or the cache lacks something.
+    Return None if the memory or the cache lacks something. No image file is read.
     """
     assert dataset.path is not None
     assert dataset.found is not None

@@ -1,4 +1,4 @@
-"""What is known about one decoded image."""
+"""Facts about one decoded image, such as its size and its range of pixel values."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,10 @@ DECODING = 2
 
 
 class PictureFacts(NamedTuple):
-    """What is known about one image. The image cache stores it.
+    """Facts about one decoded image. The image cache stores them.
 
-    This is a named tuple, because Python creates it faster than a frozen dataclass. A data set can have a
-    million images.
+    This class is a named tuple, because Python creates a named tuple faster than a frozen dataclass, and a
+    data set can have a million images.
     """
 
     width: int
@@ -18,7 +18,7 @@ class PictureFacts(NamedTuple):
     mode: str
     """Pillow's name for the kind of pixels: L, RGB, I;16, …"""
     frames: int
-    """How many frames or pages the file has. Only the first is used."""
+    """The number of frames or pages in the file. Only the first one is used."""
     alpha: bool
     """Whether some pixels are transparent."""
     kind: str
@@ -27,8 +27,8 @@ class PictureFacts(NamedTuple):
     high: float
     """The lowest and the highest value of a pixel, in the image's own unit."""
     levels: int
-    """How many different values the pixels have: 1, 2, or 3 for three or more."""
+    """The number of different pixel values: 1, 2, or 3 for three or more."""
     inverted: bool
-    """Whether 0 is white, in an image with more than 8 bits. Pillow itself inverts the other images."""
+    """Whether 0 is white in an image with more than 8 bits. Pillow inverts images with fewer bits itself."""
     sha256: str
-    """The checksum of the decoded pixels. Two files with equal pixels have equal checksums."""
+    """The SHA-256 of the decoded pixels. Two files with equal pixels have the same checksum."""

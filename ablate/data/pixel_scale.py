@@ -9,14 +9,15 @@ import numpy as np
 from ablate.data.picture_facts import PictureFacts
 
 USUAL_BITS = (8, 10, 12, 14, 16)
-"""Numbers of bits that cameras, microscopes and scanners use. The smallest sufficient number is chosen."""
+"""Numbers of bits per pixel that cameras, microscopes and scanners use."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelScale:
     """The pixel values of black and white, for images with more than 8 bits.
 
-    `integer` is for images with whole numbers, and `floating` is for images with fractions.
+    `integer` is for images with whole numbers, and `floating` is for images with fractions. None means that
+    the data set has no such images.
     """
 
     integer: tuple[float, float] | None
@@ -42,9 +43,10 @@ class PixelScale:
 def choose_scale(facts: Sequence[PictureFacts]) -> PixelScale:
     """Choose the scale from the lowest and highest values of all images.
 
-    For whole numbers, the scale is the range of the smallest usual number of bits that holds all values, such
-    as 0 to 4,095 for 12 bits. Fractions from 0 to 1 are not scaled. For all other values, the scale goes from
-    the lowest to the highest value.
+    For whole numbers from 0, the scale is the range of the smallest usual number of bits that can hold all
+    values, such as 0 to 4,095 for 12 bits. If 16 bits are too few, the scale goes from 0 to the highest
+    value. Fractions from 0 to 1 are not scaled. For all other values, the scale goes from the lowest to the
+    highest value.
     """
     ends: dict[str, tuple[float, float] | None] = {"integer": None, "float": None}
     for kind in ends:

@@ -8,11 +8,11 @@ class Place:
     """Where a user's own images are, and which columns of a table to use."""
 
     path: str
-    """A path of a folder or table. With `hub`, a data set's name on Hugging Face's hub: `owner/name`."""
+    """The path of a folder or table. With `hub`, a data set's name on Hugging Face's hub: `owner/name`."""
     hub: bool = False
     config: str | None = None
-    """The configuration of a data set that has several. None: its only one, or its default."""
+    """The configuration of a data set that has several. None: the only or default configuration."""
     image: str | None = None
-    """The column of images, for tables with the images inside. None: the only one."""
+    """The column of the images, for tables that contain the images. None: the only such column."""
     label: str | None = None
-    """The column of labels, for tables with the images inside. None: the only one."""
+    """The column of the labels, for tables that contain the images. None: the only such column."""

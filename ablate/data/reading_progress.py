@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 Watcher = Callable[[str, int, int], None]
-"""A function of three arguments: the work (`decoding`), the number of files done, the number of all files."""
+"""A function of three arguments: the work (`decoding`, …), the number of files done, and of all files."""
 _watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 

@@ -32,8 +32,8 @@ DOWNLOAD_TIMEOUT_SECONDS = 30
 def find_root(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) -> Path | None:
     """Find the folder with the data set's files. None if the files are missing and cannot be downloaded.
 
-    The function searches `data_dir`, `$ABLATE_DATA` and the user's cache. All of them have torchvision's
-    layout. For a data set that needs no such folder (see `needs_root`), the result is also None.
+    The function searches `data_dir`, `$ABLATE_DATA` and the user's cache. These folders have torchvision's
+    layout. The result is also None for a data set that needs no such folder (see `needs_root`).
 
     Raises:
         DataError: `data_dir` does not exist.
@@ -87,7 +87,7 @@ def _list_roots(data_dir: Path | None) -> Iterator[Path]:
 
 
 def _contains(root: Path, name: str) -> bool:
-    """Whether all files of the data set are present."""
+    """Whether all files of the data set are below `root`."""
     if name in FOLDERS:
         return all(find_file(root / FOLDERS[name] / "raw", file) for file in FILES)
     if name in EMNIST:
@@ -118,7 +118,7 @@ def _download(name: str) -> Path | None:
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
     try:
         _locate_cache().mkdir(parents=True, exist_ok=True)
-        # The temporary folder is inside the cache. So moving a file to its final place is atomic.
+        # The temporary folder is inside the cache, so moving a file to its final place is atomic.
         with tempfile.TemporaryDirectory(dir=_locate_cache()) as half, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             kind, halves = TORCHVISION.get(name, (FOLDERS.get(name, ""), [{}]))
@@ -134,7 +134,7 @@ def _download(name: str) -> Path | None:
                     kept.parent.mkdir(parents=True, exist_ok=True)
                     path.replace(kept)
     except (OSError, RuntimeError, DataError, http.client.HTTPException, *TORN):
-        return None  # no network, wrong content from a mirror, or no space
+        return None  # no network, wrong content from a mirror, or no space on the disk
     finally:
         socket.setdefaulttimeout(patience)
     return _locate_cache()

@@ -1,4 +1,4 @@
-"""Choose the column of images and the column of labels in a table that has the images inside."""
+"""Choose the column of images and the column of labels in a table that contains the images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from ablate.data.class_names import show
 from ablate.data.column_names import COLUMNS, strip_name
 
 NO_LABEL = -1
-"""The library's number for a missing label, as in the test images of a competition."""
+"""The number that the `datasets` library stores for a missing label, as in the test set of a competition."""
 LABELS = (
     "string",
     "large_string",
@@ -26,7 +26,7 @@ LABELS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """The columns of images and labels, and the names of the classes if labels are numbers of classes."""
+    """The columns of images and labels, and the names of the classes. No names if the labels are names."""
 
     image: str
     label: str
@@ -34,10 +34,10 @@ class Columns:
 
 
 def choose_columns(root: str, features: Any, image: str | None, label: str | None) -> Columns:
-    """Choose the columns of images and labels. `image` and `label` are the columns in the study, if any.
+    """Choose the columns of images and labels. `image` and `label` are the study's columns, or None.
 
     Raises:
-        ValueError: there is no such column, there are several, or a column holds something else.
+        ValueError: there is no such column, there are several, or the study's column has other content.
     """
     if not features:
         raise ValueError(f"{root}: does not say which columns it has: save it as Parquet")
@@ -74,7 +74,7 @@ def read_label(columns: Columns, value: object, place: str) -> str | None:
 
 
 def _choose(root: str, key: str, wanted: str | None, found: list[str], kinds: Mapping[str, str]) -> str:
-    """Choose the column `wanted`, or else the only one that was found."""
+    """Choose the column `wanted`. If it is None, choose the only column in `found`."""
     what = "images" if key == "image" else "labels (names or numbers of classes)"
     if wanted is not None and wanted in found:
         return wanted
@@ -88,13 +88,13 @@ def _choose(root: str, key: str, wanted: str | None, found: list[str], kinds: Ma
     if len(found) > 1:
         names = ", ".join(map(show, found))
         raise ValueError(
-            f"{root}: has several columns of {what}, {names}: choose one, {key}: {show(found[0])}"
+            f"{root}: has several columns of {what}, {names}: choose one with {key}: {show(found[0])}"
         )
     return found[0]
 
 
 def _name_kind(feature: Any) -> str:
-    """Name what a column holds, in the library's words: Image, ClassLabel, int64, List(ClassLabel), …"""
+    """Name the type of a column in the library's words: Image, ClassLabel, int64, List(ClassLabel), …"""
     if isinstance(feature, dict):
         return "Image" if set(feature) == {"bytes", "path"} else "mapping"
     if isinstance(feature, list):

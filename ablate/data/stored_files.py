@@ -9,11 +9,11 @@ from ablate.data.class_names import show
 def read_cell(cell: Any) -> tuple[str, bytes]:
     """Return the file name of an image, which can be empty, and the content of its file.
 
-    A cell holds bytes, or a mapping of bytes and a path. If there are no bytes, the path is read. It can lead
-    into an archive (`zip://cat.png::/data/cats.zip`).
+    A cell holds bytes, or a dict with `bytes` and `path`. If the bytes are missing, the file at the path is
+    read. The path can lead into an archive (`zip://cat.png::/data/cats.zip`).
 
     Raises:
-        ValueError: there is no image, or its path is not on this machine.
+        ValueError: the cell has no image, or its path does not exist on this machine.
     """
     path = cell.get("path") if isinstance(cell, dict) else None
     content = cell.get("bytes") if isinstance(cell, dict) else cell

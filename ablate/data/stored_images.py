@@ -19,7 +19,7 @@ from ablate.formatting import format_count
 
 @dataclass
 class _Rows:
-    """The rows so far: the images by part and class, their checksums, and rows without a label."""
+    """The rows so far: images by part and class, their checksums, and numbers of rows without a label."""
 
     parts: dict[str, dict[str, list[Path]]] = field(default_factory=dict)
     hashes: dict[Path, str] = field(default_factory=dict)
@@ -71,7 +71,7 @@ def list_stored_images(place: Place, opened: OpenSet) -> tuple[ImageFolder, dict
 
 
 def _read_rows(stored: StoredImages, parts: Mapping[str, str], listed: Mapping[str, int]) -> _Rows:
-    """Read all rows. `listed` has each split's number of rows according to the data set's README.
+    """Read all rows. `listed` maps a split to its number of rows according to the data set's README.
 
     Raises:
         ValueError: a split has fewer rows than listed, or a label is not the number of a class.
@@ -100,10 +100,10 @@ def _read_rows(stored: StoredImages, parts: Mapping[str, str], listed: Mapping[s
 
 
 def _leave_out_unlabelled(root: str, split: str, parts: Mapping[str, str], rows: _Rows) -> str:
-    """Say that a split is left out, because none of its images has a label, as in a competition.
+    """Write that a split is left out, because none of its images has a label, as in a competition.
 
     Raises:
-        ValueError: some images of the split have a label, or it is the split for training.
+        ValueError: some images of the split have a label, or the split is for training.
     """
     count, part = rows.unlabelled[split], parts[split]
     if part == TRAIN or part in rows.parts:
@@ -112,7 +112,7 @@ def _leave_out_unlabelled(root: str, split: str, parts: Mapping[str, str], rows:
 
 
 def _find_parts(root: str, names: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Find the part (train, validation, test) that each split is for. Also list splits that are for no part.
+    """Map each split to its part (train, validation, test). Also list the splits whose names mean no part.
 
     Raises:
         ValueError: no split is for training, or two splits are for the same part.

@@ -1,4 +1,4 @@
-"""Read the rows of a data set that has the images inside its tables."""
+"""Read the rows of a data set whose tables contain the images."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from ablate.data.stored_columns import Columns
 from ablate.data.stored_files import read_cell
 
 ROWS_AT_ONCE = 100
-"""How many rows are read at once. Each row has one image of usually less than a megabyte."""
+"""The number of rows that are read at once. Each row has one image, usually of less than a megabyte."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredImages:
-    """The rows of a data set that has the images inside."""
+    """The rows of a data set whose tables contain the images."""
 
     place: str
     splits: Mapping[str, Any]
-    """The library's data set of each split that is used."""
+    """Maps each used split to its data set of the `datasets` library."""
     columns: Columns
 
     def read(self) -> Iterator[tuple[Path, object, bytes]]:

@@ -31,7 +31,7 @@ class Survey:
 def survey_images(
     dataset: DatasetSpec, listed: ImageFolder, facts: Sequence[PictureFacts], scale: PixelScale
 ) -> Survey:
-    """Describe the images. `facts` has one entry for each of the listed files.
+    """Write the sentences about a user's own images. `facts` has one entry for each of the listed files.
 
     Raises:
         DataError: all images are blank, or all are the same picture.
@@ -52,7 +52,7 @@ def survey_images(
 
 
 def _refuse_nothing(dataset: DatasetSpec, facts: Sequence[PictureFacts]) -> None:
-    """Refuse a data set in which all images are equal, because there is nothing to learn."""
+    """Refuse a data set whose images are all equal, because a network can learn nothing from it."""
     other = "black" if dataset.background == "white" else "white"
     transparent = any(one.alpha for one in facts)
     remedy = (
@@ -85,7 +85,7 @@ def _describe_classes(dataset: DatasetSpec, listed: ImageFolder) -> Iterator[str
 def _describe_pictures(
     dataset: DatasetSpec, facts: Sequence[PictureFacts], scale: PixelScale
 ) -> Iterator[str]:
-    """Write which sizes and which kinds of pixels the images have, and how they are converted."""
+    """Write which sizes and kinds of pixels the images have, and how the images are converted."""
     sizes = Counter((one.width, one.height) for one in facts)
     (width, height), most = sizes.most_common(1)[0]
     if len(sizes) == 1:

@@ -1,4 +1,4 @@
-"""The exceptions that mean that a file is damaged."""
+"""Exceptions from which ablate concludes that a file is damaged."""
 
 import tarfile
 import zipfile

@@ -57,14 +57,14 @@ def read_keywords(model: str) -> dict[str, Any]:
 
 
 def hides_keywords(model: str) -> bool:
-    """Whether a user's network takes `**kwargs`: keywords that its signature does not name."""
+    """Whether a user's network takes `**kwargs`, so that its signature does not name all its keywords."""
     return model not in MODELS and own_signature.hides_keywords(find_callable(model, list(MODELS)))
 
 
 def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:
-    """Find a typical image shape `(channels, height, width)` and number of classes to describe a model with.
+    """Return the image shape `(channels, height, width)` and the number of classes to describe a model with.
 
-    They are the defaults in the model's signature. Without such defaults, they are `(1, 28, 28)` and ten.
+    Both are the defaults in the model's signature. Without such defaults, they are `(1, 28, 28)` and ten.
     """
     named = inspect.signature(MODELS.get(model) or find_callable(model, list(MODELS))).parameters
     defaults = {name: named[name].default for name in GIVEN_BY_DATA if name in named}
@@ -73,7 +73,7 @@ def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:
 
 
 def identify_code(model: str) -> Code | None:
-    """Identify all code that determines how a user's network behaves. None for ablate's own networks."""
+    """Identify all code on which a user's network depends. None for ablate's own networks."""
     return None if model in MODELS else identify(model, find_callable(model, list(MODELS)))
 
 
@@ -86,7 +86,7 @@ def fingerprint(model: str) -> str | None:
 def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> None:
     """Check that the layers of a network fit together, by passing an empty batch through it.
 
-    A user's network gets two images on the CPU instead, because its code can fail on the meta device.
+    A user's network gets a batch of two images on the CPU, because its code can fail on the meta device.
 
     Raises:
         ModelError: a keyword is unknown, a value is out of range, or a layer does not fit its input.
@@ -117,8 +117,8 @@ def build(
 ) -> nn.Module:
     """Build a network on the CPU. Each initial parameter depends only on the seed and its own name.
 
-    In a user's network, the user's code draws the parameters that `init` does not set. These parameters also
-    depend on the seed.
+    If the network is a user's own, the user's code draws the parameters that `init` does not set. These
+    parameters also depend on the seed.
     """
     if model not in MODELS:
         _check_names(model, settings)

@@ -87,7 +87,7 @@ def googlenet(
         without_path: the path that is left out of each block: `none`, `1x1`, `3x3`, `5x5` or `pool`.
         width: multiplies the channels of every convolution and the units of every hidden layer.
         stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
-        kernel_size: odd kernel sizes of the paths `3x3` and `5x5`. Other sizes do not change these names.
+        kernel_size: odd kernel sizes of the paths `3x3` and `5x5`. The paths keep these names in any case.
         head: `global_average` (mean of each map, one dense layer) or `dense` (dense layers on all pixels).
         hidden: widths of the dense head's hidden layers, up to eight; 1024 as in the paper's auxiliary heads.
         dropout: probability of zeroing a unit before the last dense layer, or after each hidden layer.

@@ -1,4 +1,4 @@
-"""What all networks share: activations, pooling, checks of keywords, map sizes, initialisation."""
+"""Code that all networks share: activations, pooling, checks of keywords, map sizes, initialisation."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -71,7 +71,7 @@ def require_truth(keyword: str, value: object) -> bool:
 
 
 def require_multiplier(keyword: str, value: object) -> float:
-    """Return `value` if it can multiply the number of channels. Otherwise raise a ModelError."""
+    """Return `value` if it is a number above 0 and up to 16. Otherwise raise a ModelError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 16:
         raise ModelError(keyword, f"{value!r} is not a multiplier above 0 and up to 16")
     return value
@@ -83,7 +83,7 @@ def scale(width: float, channels: int) -> int:
 
 
 def require_odd_kernel(keyword: str, value: object) -> int:
-    """Return `value` if it is an odd kernel size. With an even one, no padding keeps the size of a map.
+    """Return `value` if it is an odd kernel size. With an even size, no padding keeps the size of a map.
 
     Raises:
         ModelError: `value` is not an odd kernel size.
@@ -106,8 +106,8 @@ def require_widths(value: object) -> list[int]:
 def read_block_counts(keyword: str, value: object, *, default: Sequence[int], at_most: int) -> list[int]:
     """Read a keyword that sets the number of layers in each block. Return a list with one number per block.
 
-    `value` is such a list, or a number of blocks. With a number, the blocks are as in `default`, and further
-    blocks are as the last block of `default`.
+    `value` is such a list, or the number of blocks. If it is a number, the layers of each block come from
+    `default`, and further blocks have as many layers as the last block of `default`.
 
     Raises:
         ModelError: `value` is neither a number nor a list of up to `at_most` blocks.
@@ -131,12 +131,12 @@ def spread_over_convolutions(
     check: Callable[[str, object], int],
     remedy: str,
 ) -> list[int]:
-    """Check a keyword, and return one number for each convolution.
+    """Check the value of a keyword, and return one number for each convolution.
 
-    If `value` is a list that is too short, its last number also holds for all further convolutions.
+    If the list is shorter than `convolutions`, its last number also holds for all further convolutions.
 
     Raises:
-        ModelError: the list is too long for the network, and is not the default list.
+        ModelError: the list is empty, or it is too long for the network and not the default list.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         return [check(keyword, value)] * convolutions
@@ -196,9 +196,9 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
     """Fill every parameter in place. Each parameter has its own generator, seeded by `seed` and its name.
 
     So parameters with equal names and shapes have equal initial values in every arm. `scheme` determines the
-    weights of convolutions and dense layers. Their biases are drawn from PyTorch's default distribution,
-    U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as in Dive into Deep Learning (D2L). With the scheme `default`, the
-    weights are drawn from PyTorch's default distribution, too.
+    weights of convolutions and dense layers. Biases are drawn from PyTorch's default distribution,
+    U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as in Dive into Deep Learning (D2L). The scheme `default` draws the
+    weights from this distribution, too.
     """
     for prefix, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -233,7 +233,7 @@ class LayerShape:
 
 
 def list_layer_shapes(model: nn.Module, input_shape: Sequence[int]) -> list[LayerShape]:
-    """List the network's direct children in the order of their calls, with their output shapes.
+    """List the network's direct children, with their output shapes, in the order in which they are called.
 
     The function passes one example of zeros through the network in evaluation mode. A child that is called
     twice has two rows, and only the first row counts its parameters. A child whose output contains no tensor

@@ -47,9 +47,10 @@ def lenet(
     """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
     The default network has 61,706 parameters. Batch norm (if chosen) and the activation follow each
-    convolution. 2×2 pooling follows the first two convolutions. If a keyword is one number, it sets these two
-    convolutions. If it is a list, it has one value for each convolution. By default, further convolutions are
-    3×3 with stride 1, padding 1 and dilation 1, and have as many channels as the convolution before.
+    convolution. 2×2 pooling follows the first two convolutions. A keyword of the convolutions is one number
+    for the first two convolutions, or a list with one value for each convolution. By default, further
+    convolutions are 3×3 with stride 1, padding 1 and dilation 1, and have as many channels as the convolution
+    before.
 
     Args:
         conv_layers: number of convolutions, 1 to 8.
@@ -142,12 +143,13 @@ def _spread_over_layers(
     later: int | None,
     at_least: int,
 ) -> list[int]:
-    """Return one number for each layer.
+    """Return one number for each layer, from one number or a list.
 
-    From the third layer on, a missing number is `later`, or the last number of the list if `later` is None.
+    Where `value` has no number for the third or a further layer, the number is `later`. If `later` is None,
+    it is the last number that was given.
 
     Raises:
-        ModelError: the list is too long for the network, and is not the default list.
+        ModelError: the list is empty, or it is too long for the network and not the default list.
     """
     if isinstance(value, Sequence) and not isinstance(value, str):
         given = [require_whole(keyword, entry, at_least=at_least) for entry in value]
@@ -158,7 +160,7 @@ def _spread_over_layers(
                 keyword, f"{list(value)} lists {len(given)} values for {layers} {count}: set {remedy} too"
             )
         rest = given[-1] if later is None else later
-        # A list with one value sets the first two layers, just as a number does.
+        # A list of one number sets the first two layers, as a plain number does.
         return [given[i] if i < len(given) else (given[-1] if i < 2 else rest) for i in range(layers)]
     scalar = require_whole(keyword, value, at_least=at_least)
     return [scalar if i < 2 or later is None else later for i in range(layers)]

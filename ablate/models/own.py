@@ -1,4 +1,4 @@
-"""Find and run users' own networks: code that --plugin allows, or networks that a package offers by name."""
+"""Find and run users' own networks, which `--plugin` allows or an installed package offers by name."""
 
 import importlib
 import signal
@@ -36,7 +36,7 @@ REMEDIES = {
     "more than 1 value per channel": "choose another batch_size",
     **dict.fromkeys(("channels", "shape", "size", "stack expects", "Dimension"), _OF_SHAPE),
 }
-"""The remedy for an error whose message contains the key. The first key that the message contains counts."""
+"""Maps a part of an error message to the remedy. If a message contains several parts, the first counts."""
 _LIBRARIES = tuple(
     str(Path(place).resolve())
     for place in (
@@ -44,11 +44,11 @@ _LIBRARIES = tuple(
         str(Path(__file__).parents[1]),
     )
 )
-"""Folders with the code of Python, of installed packages and of ablate. A user's own code is elsewhere."""
+"""Folders with the code of Python, of installed packages and of ablate. They contain no user's own code."""
 
 
 def allow(packages: Sequence[str]) -> None:
-    """Allow studies to use code of these packages or modules, also from the current folder.
+    """Allow studies to run code of these packages or modules. The current folder is searched for them, too.
 
     A study file alone cannot run code, because the file can come from an untrusted person.
     """
@@ -101,7 +101,7 @@ def find_module(model: str) -> str:
 def call_foreign(model: str, work: Callable[[], Any]) -> Any:
     """Run a user's code and return its result. Any exception becomes a ModelError with a one-line message.
 
-    Afterwards torch's settings are restored, because other arms train in the same process.
+    torch's settings are restored afterwards, because other arms train in the same process.
     """
     with keep_torch_settings():
         try:
@@ -149,7 +149,7 @@ def _import_attribute(module: str, name: str) -> Any:
 
 
 def locate_in_own_code(error: BaseException) -> str:
-    """Find where in the user's own code the error arose: ` (file, line n)`. Empty if it arose elsewhere."""
+    """Return where the error arose in the user's own code: ` (file, line n)`. Empty if it arose elsewhere."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -159,7 +159,7 @@ def locate_in_own_code(error: BaseException) -> str:
 
 
 def _import_module(module: str) -> ModuleType:
-    """Import a module. The current folder comes before an installed package of the same name."""
+    """Import a module. A module in the current folder hides an installed package of the same name."""
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
@@ -169,9 +169,8 @@ def _import_module(module: str) -> ModuleType:
 
 
 def _load(model: str, load: Callable[[], Any]) -> Callable[..., nn.Module]:
-    # Generators are seeded only for the first import, because Python runs a module's code only then. Seeding
-    # and restoring all generators takes longer than finding an imported module, which happens several times
-    # in every run.
+    # Python runs a module's code only at the first import, so the generators are seeded only then. Every run
+    # calls this function several times, and seeding takes longer than finding an imported module.
     def load_with_seed() -> Any:
         with seeded_streams(0, "import"):  # a module can draw random numbers when it is imported
             return load()

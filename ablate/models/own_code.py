@@ -1,4 +1,4 @@
-"""Identify the code of a user's network: all files and packages that determine how it behaves."""
+"""Identify the code of a user's network: all files and packages that determine the network's behaviour."""
 
 import ast
 import functools
@@ -20,19 +20,19 @@ MARKS_OF_REPORT = ("study.db", "environment.json")
 LONGEST_NAME = 1_000
 """A string in the code that is longer than this cannot be the path of a file."""
 MOST_FILES_IN_FOLDER = 1_000
-"""If a folder that the code names contains more files than this, it counts as data, not as code."""
+"""The code can name a folder. With more files than this, the folder counts as data, not as code."""
 RECORDED_ELSEWHERE = ("torch", "ablate")
 """Packages whose versions are recorded in every report folder anyway."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """The files and packages that determine how a user's network behaves."""
+    """The files and packages that determine the behaviour of a user's network."""
 
     sha256: str
-    """The checksum of the files and of the packages' versions. With another checksum, the network is new."""
+    """The checksum of the files and of the packages' versions. If it changes, the network is a new one."""
     modules_sha256: str
-    """The checksum of the Python files alone. A run can change other files, but must not change these."""
+    """The checksum of the Python files alone. A run must not change these files, but can change others."""
     files: tuple[str, ...]
     """The files, relative to the folders in which Python finds their modules."""
     packages: tuple[str, ...]
@@ -43,9 +43,12 @@ class Code:
 def identify(model: str, function: Callable[..., Any]) -> Code:
     """Identify the code of a user's network.
 
-    The code consists of these parts: all files of the package that defines the network; all files of the
-    local packages that this code imports; the files that this code names in strings; and the versions of the
-    installed packages that it imports.
+    The code consists of four parts:
+
+    - all files of the package that defines the network
+    - all files of the local packages that the code imports
+    - the files that the code names in strings
+    - the versions of the installed packages that the code imports
     """
     own_package = find_module(model).partition(".")[0]
     waiting = {own_package, *(name.partition(".")[0] for name in _list_modules_of(function))}
@@ -90,9 +93,9 @@ def identify(model: str, function: Callable[..., Any]) -> Code:
 
 
 def _list_modules_of(function: Any) -> set[str]:
-    """List the modules that define a callable, and the modules of everything that it wraps.
+    """List the modules that define a callable and the objects that it wraps.
 
-    A callable can wrap others as a partial, a decorator, a method or an instance.
+    For example, a partial or a decorated function wraps a function, and a method belongs to an object.
     """
     found: set[str] = set()
     left, seen = [function], set()
@@ -110,13 +113,13 @@ def _list_modules_of(function: Any) -> set[str]:
 
 
 def _find_places(top: str) -> list[Path]:
-    """Find the file of a module, or the folders of a package, without an import. Empty if there are none.
+    """Find the file of a module, or the folders of a package, without importing it. Empty if not found.
 
     `top` must not be inside another package, because Python would import that package to find `top`.
     """
     try:
         spec = getattr(sys.modules.get(top), "__spec__", None) or importlib.util.find_spec(top)
-    except (ImportError, ValueError, AttributeError):  # an optional import that does not exist here
+    except (ImportError, ValueError, AttributeError):  # the code can import a package that is not installed
         return []
     if spec is None:
         return []
@@ -130,7 +133,7 @@ def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
         if entry.name == "__pycache__" or entry.name.startswith("."):
             continue
         if entry.is_dir():
-            # A link to a folder above it would lead to an endless loop.
+            # If a link to a folder above itself were followed, the walk would never end.
             if entry.resolve() not in (folder.resolve(), *above) and not _has_reports(entry):
                 yield from _walk(entry, (*above, folder.resolve()))
         elif entry.is_file():
@@ -168,7 +171,7 @@ def _list_texts(tree: ast.Module) -> Iterator[str]:
 
 
 def _find_named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
-    """Find the files that the code names in strings. Search its own folder and the current folder."""
+    """Find the files that the code names in strings. Search the folder of the code and the current folder."""
     for text in _list_texts(tree):
         if not re.fullmatch(r"(?=.*[\w])[^\0\n:|<>?\[\]]{1,200}", text) or text.startswith(("/", "~")):
             if text.startswith("/") and len(text) < LONGEST_NAME and Path(text).is_file():
@@ -186,7 +189,7 @@ def _find_named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
 
 
 def _match(folder: Path, text: str) -> list[Path]:
-    """List the files and folders below a folder that match a text. Most texts are not patterns at all."""
+    """List the files and folders below `folder` that match `text`, which can be any string of the code."""
     if not text.strip("./*") or "**" in text:
         return []
     try:
@@ -196,7 +199,7 @@ def _match(folder: Path, text: str) -> list[Path]:
 
 
 def _find_named_modules(tree: ast.Module) -> Iterator[str]:
-    """Find the local packages that the code names in strings. The code can import them with importlib."""
+    """Find local packages whose names are strings in the code. The code can import them with importlib."""
     for text in _list_texts(tree):
         top = text.partition(".")[0]
         if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text) and not all(

@@ -17,7 +17,7 @@ from ablate.models.own import call_foreign
 from ablate.seeds import seeded_streams
 
 CHECKED_IMAGES = 2
-"""The number of images to check a network with. In training mode, batch norm refuses a single image."""
+"""The number of images with which a network is checked. In training mode, batch norm refuses one image."""
 
 
 def construct(
@@ -38,7 +38,7 @@ def construct(
         ModelError: the callable failed or did not return a network that can be trained.
     """
     with seeded_streams(seed, "init"):
-        # The user's code gets copies, because it can change a list that it receives.
+        # The settings are copied, because the user's code can change a list that it receives.
         network = call_foreign(model, lambda: function(**copy.deepcopy(dict(settings))))
         if not isinstance(network, nn.Module):
             raise ModelError("model", f"{model} gives a {type(network).__name__}, not a torch.nn.Module")
@@ -56,10 +56,10 @@ def construct(
 
 
 def take_logits(_network: nn.Module, _inputs: object, output: Any) -> Any:
-    """Replace a named tuple by its field `logits`. This function is a forward hook.
+    """Replace a named tuple with its field `logits`. This function is a forward hook.
 
-    In training mode, GoogLeNet and Inception of torchvision return such a tuple. Its other fields are outputs
-    of auxiliary classifiers, which do not contribute to the loss.
+    In training mode, GoogLeNet and Inception of torchvision return a named tuple. The other fields are the
+    outputs of auxiliary classifiers. These outputs do not contribute to the loss.
     """
     if isinstance(output, tuple) and "logits" in getattr(output, "_fields", ()):
         return output.logits  # type: ignore[attr-defined]
@@ -67,7 +67,7 @@ def take_logits(_network: nn.Module, _inputs: object, output: Any) -> Any:
 
 
 def check_output(model: str, network: nn.Module, input_shape: Sequence[int], classes: int) -> None:
-    """Pass two images through the network in both modes, to find a wrong shape before any training.
+    """Pass two images through the network in training and evaluation mode, to find a wrong output shape.
 
     Raises:
         ModelError: the network failed, or did not return logits `(batch, classes)`.
@@ -83,7 +83,7 @@ def require_logits(model: str, output: Any, images: int, classes: int, *, traini
     """Require logits: floating-point numbers `(images, classes)`.
 
     Raises:
-        ModelError: the output is something else. The error says in which mode, and how to correct this.
+        ModelError: the output is something else. The error names the mode and a remedy.
     """
     mode = "in training mode" if training else "in evaluation mode"
     wanted = f"return logits ({images}, {classes}) in both modes"

@@ -15,8 +15,8 @@ GIVEN_BY_DATA = ("input_shape", "classes")
 def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, Any]:
     """Read the callable's parameters and their defaults. They are the keywords that a study can set.
 
-    A parameter is left out if a study file cannot contain its default, for example a class. The network is
-    then always built with this default.
+    A parameter is left out if a study file cannot contain its default, for example if the default is a class.
+    The network is then always built with this default.
 
     Raises:
         ModelError: a parameter has no default or is positional-only, or the signature cannot be read.
@@ -41,7 +41,7 @@ def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, 
 
 
 def hides_keywords(function: Callable[..., nn.Module]) -> bool:
-    """Whether the callable takes `**kwargs`: keywords that its signature does not name."""
+    """Whether the callable takes `**kwargs`, so that its signature does not name all its keywords."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):
@@ -58,7 +58,7 @@ def is_settable(value: Any) -> bool:
 def check_type(model: str, name: str, value: Any, default: Any) -> None:
     """Require that a value has the type of the keyword's default.
 
-    Without this check, the YAML word `no` would count as true, because ablate reads it as text.
+    Without this check, the YAML word `no` would count as true, because ablate reads `no` as text.
 
     Raises:
         ModelError: the value has another type. The error names the keyword and its default.

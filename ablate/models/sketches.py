@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 
 LARGEST_UNTOUCHED = 2**30
-"""`compute_output_shape` reserves at most this many bytes for parameters, and does not write to them."""
+"""The maximum number of bytes that `compute_output_shape` reserves for parameters, without using them."""
 
 
 def compute_output_shape(sketch: nn.Module, input_shape: Sequence[int]) -> torch.Size:
-    """Compute the shape of the output for an example, by passing an empty batch through a sketch.
+    """Compute the shape of a network's output for one example, by passing an empty batch through its sketch.
 
     The function moves the sketch to the CPU. On the meta device, torch would import sympy and torch._dynamo,
-    which takes two seconds. With an empty batch, torch computes nothing and does not touch the parameters'
-    memory. Only a network of more than `LARGEST_UNTOUCHED` bytes stays on the meta device.
+    which takes two seconds. On the CPU, an empty batch costs nothing: torch neither computes nor touches the
+    parameters' memory. Only a sketch of more than `LARGEST_UNTOUCHED` bytes stays on the meta device.
 
     Raises:
         RuntimeError: a layer does not fit the output of the layer before it.
@@ -22,7 +22,7 @@ def compute_output_shape(sketch: nn.Module, input_shape: Sequence[int]) -> torch
     fits = sum(parameter.nbytes for parameter in sketch.parameters()) <= LARGEST_UNTOUCHED
     if fits:
         give_memory(sketch)
-    # In training mode, batch norm would refuse maps of one pixel.
+    # Evaluation mode, because batch norm refuses maps of one pixel in training mode.
     with torch.no_grad():
         output: Tensor = sketch.eval()(torch.empty(0, *input_shape, device="cpu" if fits else "meta"))
     return output.shape[1:]

@@ -53,7 +53,7 @@ class Stack:
         padding: int | None = None,
         kind: str = "conv",
     ) -> None:
-        """Add a convolution, batch norm (if chosen) and activation. Default padding: half the kernel size."""
+        """Add a convolution, batch norm (if chosen) and activation. The default padding is half the kernel."""
         name = f"{kind}{number}"
         around = kernel // 2 if padding is None else padding
         self.size = compute_size(
@@ -63,7 +63,7 @@ class Stack:
             stride=stride,
             padding=around,
             dilation=1,
-            # Only the first kernel can be larger than its map. The other convolutions keep the map's size.
+            # An error can only concern the first convolution, because the others keep the map's size.
             keyword="stem_kernel",
             remedy=f"a smaller stem_kernel, more stem_padding or {LARGER_IMAGES}",
         )
@@ -85,7 +85,7 @@ class Stack:
         )
 
     def pool(self, name: str, kernel: int, *, stride: int, padding: int = 0, depth: str) -> None:
-        """Add pooling. Neither average nor max pooling includes the padding.
+        """Add average or max pooling, which ignores the pixels of the padding.
 
         `depth` is the keyword that sets the number of pooling layers. If the map is too small, the error
         names this keyword or `stem_stride`.
@@ -118,7 +118,7 @@ class Stack:
         self.size = (1, 1)
 
     def add_dense(self, hidden: Sequence[int], classes: int, *, dropout: float) -> None:
-        """Add dense layers. Their input is all pixels of all maps, and their output is the logits."""
+        """Add dense layers from all pixels of all maps to the logits."""
         self.layers.setdefault("flatten", nn.Flatten())
         features = self.channels * self.size[0] * self.size[1]
         self.layers.update(

@@ -36,9 +36,9 @@ def vgg(
 ) -> nn.Sequential:
     """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
-    The default network has 128,806,154 parameters. A block has some convolutions, each with batch norm (if
-    chosen) and the activation, and then 2×2 pooling. Every block halves the size of the maps. So five blocks
-    need images of at least 32×32 pixels, and images of 28×28 pixels allow four blocks.
+    The default network has 128,806,154 parameters. A block has some convolutions and then 2×2 pooling. Batch
+    norm (if chosen) and the activation follow every convolution. Every block halves the size of the maps. So
+    five blocks need images of at least 32×32 pixels, and images of 28×28 pixels allow four blocks.
 
     Args:
         blocks: a list with the number of convolutions in each block, such as `[2, 2, 3, 3, 3]` for VGG-16, or

@@ -138,7 +138,7 @@ def test_a_resolved_study_does_not_need_the_images_any_more(leaves: Path, tmp_pa
 
 INVALID = {
     "an unknown name": ("fashon_mnist", "'fashon_mnist' is not known: did you mean 'fashion_mnist'"),
-    "more than a name": ({"name": "mnist", "size": 3}, "mnist takes no keys but its name"),
+    "more than a name": ({"name": "mnist", "size": 3}, "mnist takes no other keys than its name"),
     "no path": ({"name": "folder"}, "a folder needs its path"),
     "no such folder": ({"name": "folder", "path": "/nowhere/at/all"}, "/nowhere/at/all: no such folder"),
     "no name": ({"path": "x"}, "is not a data set: write a name"),

@@ -211,11 +211,11 @@ WRONG_COLUMNS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
         lambda library, rows: rows.add_column("fine", [0, 1] * 6).cast_column(
             "fine", library.ClassLabel(names=["a", "b"])
         ),
-        "has several columns of labels .*, label, fine: choose one, label: label ",
+        "has several columns of labels .*, label, fine: choose one with label: label ",
     ),
     "two of images": (
         lambda library, rows: double_images(library, rows),
-        "has several columns of images, image, mask: choose one, image: image ",
+        "has several columns of images, image, mask: choose one with image: image ",
     ),
     "no labels": (
         lambda library, rows: rows.remove_columns("label").add_column("score", [0.5] * 12),
