@@ -53,7 +53,7 @@ class Stack:
         padding: int | None = None,
         kind: str = "conv",
     ) -> None:
-        """Add a convolution, batch norm (if chosen) and activation. The default padding is half the kernel."""
+        """Add a convolution, batch norm (if chosen) and activation. Default padding: half the kernel size."""
         name = f"{kind}{number}"
         around = kernel // 2 if padding is None else padding
         self.size = compute_size(
