@@ -24,6 +24,7 @@ from ablate.records.views import View, Views
 from ablate.report.writer import ASKED
 
 LONGEST_NAME = 100
+"""The maximum number of letters in the part of a file name that lists classes and arm."""
 
 
 def draw(
@@ -31,15 +32,15 @@ def draw(
 ) -> Iterator[Path]:
     """Draw the feature maps of the chosen layers, and the first convolution's filters, into `path`/figures.
 
-    Each figure is a PNG and an SVG. Yields the path of each PNG after both files are written.
+    Each figure is written as a PNG and as an SVG file. Then the path of the PNG file is yielded.
 
     Args:
         path: the report folder.
         arm: the arm to draw. None draws all arms with a checkpoint, four per figure.
         inputs: names of classes or their beginnings, separated by commas. None takes the classes
             that the report shows.
-        layers: convolutions by number (drawn after their activation) or modules by name, separated by
-            commas.
+        layers: numbers of convolutions (drawn after their activation function) or names of modules,
+            separated by commas.
         data_dir: the folder with the data; None searches the usual folders.
 
     Raises:
@@ -96,7 +97,7 @@ class _Networks:
         return choose_classes(dataset, scores)
 
     def make_views(self, classes: tuple[str, ...], inputs: tuple[int, ...], layers: Sequence[str]) -> Views:
-        """Make a view of each network. If one of several networks fails, its view has only a remark."""
+        """Make a view of each network. If one of several networks cannot be read, its view is a remark."""
         arms = []
         for run in self.runs:
             try:

@@ -13,7 +13,10 @@ from ablate.devices.choice import HELP
 from ablate.errors import escape_unprintable
 
 NARROWEST = 60
-"""In a narrower terminal, print lines of this width. The terminal wraps them, but Rich would break words."""
+"""The smallest width for which Rich lays out text, in characters.
+
+A narrower terminal wraps the lines itself. Rich would break them within words.
+"""
 
 
 def _make_console(*, stderr: bool = False) -> Console:
@@ -37,7 +40,7 @@ Overrides = Annotated[
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="Folder with the data: FashionMNIST/raw, MNIST/raw."),
+    typer.Option(metavar="FOLDER", help="Folder that contains FashionMNIST/raw, MNIST/raw."),
 ]
 Plugins = Annotated[
     list[str] | None,
@@ -53,12 +56,12 @@ Storage = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Runs at a time on a CPU; default: one per core."),
+    typer.Option(metavar="N", min=1, help="Number of runs at a time on a CPU; default: one per core."),
 ]
 
 
 def say(text: str, *, style: str | None = None, wrap: bool = False) -> None:
-    """Print a line of the answer to stdout. Rich does not interpret brackets.
+    """Print a line of the answer to stdout. Brackets in the text are printed as they are.
 
     With `wrap`, a terminal shows a long line as several lines, broken between words. Use it for sentences,
     but not for commands and code, because a user copies these.

@@ -31,7 +31,7 @@ def open_server(url: str) -> RDBStorage:
 
 
 def serve(record: RDBStorage, host: str, port: int) -> None:
-    """Serve the pages until the user interrupts the command.
+    """Serve the record's pages until the user interrupts the command.
 
     Raises:
         AblateError: optuna-dashboard is not installed.

@@ -19,11 +19,13 @@ from ablate.timing import machine
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A finding about an engine, a data set or the machine: whether this is available, and a remark."""
+    """A row of the table: an engine, a data set or a fact about the machine."""
 
     name: str
     there: bool
+    """Whether this machine has it."""
     told: str
+    """A remark: what it is for, where it is, or why it is missing."""
 
 
 def examine(data_dir: Path | None) -> Iterator[Finding]:

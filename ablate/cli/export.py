@@ -34,7 +34,7 @@ CURVES = {
     "train/accuracy": "train_accuracy",
     "validation/accuracy": "validation_accuracy",
 }
-"""The columns of tables/epochs.csv to export, by their tag in TensorBoard."""
+"""Maps a tag in TensorBoard to the column of tables/epochs.csv that is exported under this tag."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class WrittenFile:
 
 
 def write_arm(folder: Path, arm: str, to: Path) -> list[WrittenFile]:
-    """Write the network of the arm's first confirmed run to `to`, as .pt (state dict) and as .onnx.
+    """Write the network of the arm's first confirmed run into `to`, as .pt (state dict) and as .onnx.
 
     Raises:
         AblateError: there is no such arm, or a package is missing.
@@ -94,7 +94,7 @@ def write_arm(folder: Path, arm: str, to: Path) -> list[WrittenFile]:
 def write_curves(folder: Path, to: Path) -> int:
     """Write the training curves of all confirmed runs as event files in `to/<slug>/seed-<n>`.
 
-    Returns the number of runs. A step is one training example, so that arms with different batch sizes share
+    Return the number of runs. A step is one training example, so that arms with different batch sizes share
     an axis. Event files of an earlier export are deleted, because TensorBoard would draw their curves too.
 
     Raises:
@@ -190,7 +190,7 @@ def _make_onnx(
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Suppress the exporter's messages: warnings about its own code, and graphs that it cannot export."""
+    """Suppress the exporter's messages: warnings about its own code, and dumps of graphs it cannot export."""
     before = logging.root.manager.disable
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore", FutureWarning)

@@ -34,7 +34,7 @@ class Job:
     study: StudySpec
     data_root: Path | None
     missing_data: str | None
-    """The data set that is missing, if the study's fallback is used instead; otherwise None."""
+    """The data set that the study's fallback replaces, because it is missing. None without a fallback."""
     out_dir: Path
     device: str
     jobs: int | None
@@ -83,7 +83,7 @@ class Job:
                 return reporting.write()
 
     def _refuse_other_device(self, folder: ReportFolder) -> None:
-        """Refuse to train a study on a second device, because pairs of runs never mix devices.
+        """Refuse to train a study on two kinds of device, because the runs of a pair must come from one kind.
 
         Raises:
             FolderError: the folder's results come from another kind of device.
@@ -93,8 +93,9 @@ class Job:
             there = kept.machine.device
             raise FolderError(
                 f"{folder.path}: its runs were trained on {there}. On {self.device}, every run would be "
-                f"trained again: continue with --device {there}, or choose another --out, or --fresh to "
-                "rename the old folder; report, compare, explore, activations and export work on any machine"
+                f"trained again. Continue with --device {there}, choose another --out, or rename the old "
+                "folder with --fresh. The commands report, compare, explore, activations and export work on "
+                "any machine"
             )
 
     def _read_data(self, layout: Layout) -> Conditions:
@@ -132,7 +133,7 @@ class Job:
                         if not self.quiet:
                             tell(f"first pair done, preliminary report: {reporting.page}")
         except Interrupted:
-            # A second signal ends the command here at once.
+            # While the partial report is written, a second signal ends the command at once.
             reporting.write(measure_costs=False)
             tell(f"partial report: {reporting.page}")
             raise
@@ -186,7 +187,7 @@ def _use_cluster(address: str) -> Mapping[str, Any]:
 
 
 def _open_shared_record(url: str, study: StudySpec, folder: ReportFolder) -> Record:
-    """Open the record that hosts share. If the record has a study file, copy this file to the folder."""
+    """Open the record that several hosts share. If it has a study file, copy this file to the folder."""
     from ablate.records.postgresql_record import PostgresqlRecord
 
     store = PostgresqlRecord(url, study.name)

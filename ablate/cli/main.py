@@ -70,7 +70,7 @@ def _run() -> int:
         for line in str(error).split("\n"):
             tell(f"error: {line}")
     except OSError as error:
-        tell(f"error: {error}: finished runs are kept; the same command continues")
+        tell(f"error: {error}: finished runs are kept, and the same command continues with the rest")
     except typer.Abort:
         return 130
     except typer.TyperException as error:

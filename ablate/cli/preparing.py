@@ -14,7 +14,7 @@ from ablate.study.spec import StudySpec
 
 
 def check_arms(study: StudySpec, plugins: Sequence[str]) -> StudySpec:
-    """Check every arm, and return the study with one spelling for every name.
+    """Check every arm, and return the study with every name in its settled spelling (see `settle_names`).
 
     `plugins` are the packages whose code the arms are allowed to run.
 
@@ -34,7 +34,7 @@ def find_data(
 ) -> tuple[StudySpec, Path | None, str | None]:
     """Find the study's data. If the data is missing, choose the study's fallback.
 
-    `read_fallback` reads the study with its fallback. None forbids the fallback. Returns the study to answer,
+    `read_fallback` reads the study with its fallback. None forbids the fallback. Return the study to answer,
     the folder with its data (None for data without a folder), and the name of the missing data set (None if
     no data set is missing).
 

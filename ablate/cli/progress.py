@@ -21,8 +21,9 @@ from ablate.errors import escape_unprintable
 from ablate.experiment.events import Advanced
 
 PLAIN_LINE_SECONDS = 10.0
+"""The shortest time between two lines of a phase, except for its last line."""
 WIDE_TERMINAL, WIDE_BAR, NARROW_BAR = 100, 24, 12
-"""In a terminal with at least WIDE_TERMINAL columns, a bar has WIDE_BAR columns, otherwise NARROW_BAR."""
+"""A bar has WIDE_BAR columns in a terminal with at least WIDE_TERMINAL columns, otherwise NARROW_BAR."""
 
 
 class Display(Protocol):
@@ -50,7 +51,7 @@ class _NoDisplay:
 
 
 class _Bars:
-    """A display with one bar per phase, its latest result and the remaining time."""
+    """A display with one bar per phase, which also shows the latest result and the remaining time."""
 
     def __init__(self, console: Console) -> None:
         # In a narrow terminal only the latest result is cut: it gets the width that the other columns leave.

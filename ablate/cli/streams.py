@@ -39,7 +39,7 @@ class _Stream:
             self._drop(error)
 
     def _drop(self, error: OSError) -> None:
-        """Send the rest of the output to the null device. Python would try to write it again at exit."""
+        """Send the rest of the output to the null device, so that Python does not write it again at exit."""
         if not isinstance(error, BrokenPipeError) and self.error is None:
             self.error = error
         nowhere = os.open(os.devnull, os.O_WRONLY)

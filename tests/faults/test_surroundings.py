@@ -476,8 +476,8 @@ def test_a_study_is_not_trained_again_on_another_device_without_a_word(small, tm
     job.folder.write_provenance(on_gpu)
     before = sorted(tmp_path.rglob("*"))
     told = (
-        r"small: its runs were trained on cuda\. On cpu, every run would be trained again: "
-        r"continue with --device cuda, or choose another --out, or --fresh to rename the old folder"
+        r"small: its runs were trained on cuda\. On cpu, every run would be trained again\. "
+        r"Continue with --device cuda, choose another --out, or rename the old folder with --fresh\."
     )
     with pytest.raises(FolderError, match=told):
         job.answer(fresh=False)

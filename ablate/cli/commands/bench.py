@@ -25,7 +25,8 @@ def bench(
         Path | None, typer.Option("--json", metavar="FILE", help="Also write all results to FILE.")
     ] = None,
     blocks: Annotated[
-        int | None, typer.Option(min=1, help="Measurements of each way to train; default 8.", metavar="N")
+        int | None,
+        typer.Option(min=1, help="Number of measurements of each way to train; default 8.", metavar="N"),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Try the command in half a minute; do not quote the results.")
@@ -106,7 +107,7 @@ def _print_layers() -> None:
     from ablate.data.datasets import DATASETS
 
     cpu = torch.device("cpu")
-    # Pixels do not change the time of a step.
+    # The values of pixels do not change the time of a step, so noise will do.
     dataset = loading.make_noise(DATASETS["fashion_mnist"], images=10_000)
     limit = 0.0
     for name, times in measure_layers(dataset):
@@ -120,8 +121,9 @@ def _print_layers() -> None:
             table.add_row(*map(escape, cells))
         out.print(table, width=max(out.width, TABLE_WIDTH), crop=False)
     say(
-        "- Microseconds per example on one core, and after an @ the GFLOP/s by direct computation. The "
-        "activation includes pooling. kB: a layer's input, pre-activations and output for one example. "
+        "- Times are microseconds per example on one core. The number after an @ is the rate in GFLOP/s, "
+        "counted as for a direct computation. The activation includes pooling. kB: the size of a layer's "
+        "input, pre-activations and output for one example. "
         f"The core multiplies large fp32 matrices at {limit / 1e9:.0f} GFLOP/s."
     )
 

@@ -15,7 +15,7 @@ def dashboard(
     storage: Storage = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8080,
 ) -> None:
-    """Show all recorded runs in optuna-dashboard. Only this machine can open it."""
+    """Show all recorded runs in optuna-dashboard. Only this machine can open the page."""
     if (folder is None) == (storage is None):
         raise AblateError("name either a report folder, or a server with --storage, not both")
     from ablate.cli import dashboard as dashboards

@@ -46,7 +46,7 @@ def report(
 
 
 def _change_study(path: Path, overrides: list[str]) -> None:
-    """Change keys of the folder's study on which no run depends. Change nothing if no report can be made."""
+    """Change keys on which no run depends in the folder's study. If no report can be made, change nothing."""
     from ablate.records.folder import FREE_KEYS, ReportFolder
     from ablate.report.evidence import gather
     from ablate.study import study_file
@@ -54,8 +54,8 @@ def _change_study(path: Path, overrides: list[str]) -> None:
     for key in study_file.parse_overrides(overrides):
         if key not in FREE_KEYS:
             raise AblateError(
-                f"command line: {key}: a report cannot change it, because the runs depend on it: change one "
-                f"of {', '.join(FREE_KEYS)}, or run the study again"
+                f"command line: {key}: a report cannot change this key, because the runs depend on it: "
+                f"change one of {', '.join(FREE_KEYS)}, or run the study again"
             )
     changed = study_file.read(path / "study.yaml", overrides)
     gather(path, changed)

@@ -61,7 +61,9 @@ def run(
         stop_watching()
     study = read_study(path, overrides or [], plugin or [])
     if storage is not None and fresh:
-        raise AblateError("--fresh: records on a server stay there: give the study another name, name=…")
+        raise AblateError(
+            "--fresh: records on a server cannot be renamed: give the study another name, name=…"
+        )
     if cluster is None:
         fork_server.prepare()
     chosen_device = choose_device(device)
