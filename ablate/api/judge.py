@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ablate.judging.judgement import RunJudgement
 
 SHOWN_FIGURES = ("differences", "differences_by_part", "runs")
-"""The figures that a notebook shows below the answer, if there are data for them."""
+"""The figures that a notebook shows below the answer. A figure without data is left out."""
 
 
 class JudgedRuns:
-    """What a table of runs says. A notebook shows the answer, the comparisons and two figures."""
+    """The judgement of a table of runs. A notebook shows the answer, the comparisons and some figures."""
 
     def __init__(self, judgement: "RunJudgement") -> None:
         self._judgement = judgement
@@ -40,22 +40,28 @@ class JudgedRuns:
 
     @property
     def comparisons(self) -> pd.DataFrame:
-        """One row for each comparison: difference with its interval, corrected p-value, verdict."""
+        """A table with one row for each comparison.
+
+        The row has the difference with its interval, the corrected p-value, and the verdict.
+        """
         return self._judgement.tables["judged_comparisons"].copy()
 
     @property
     def arms(self) -> pd.DataFrame:
-        """One row for each arm in each part: runs, mean and its interval."""
+        """A table with one row for each arm in each part: the number of runs, and the mean with its interval.
+
+        The parts are the groups of runs that the argument `by` of `judge` makes.
+        """
         return self._judgement.tables["judged_arms"].copy()
 
     @property
     def findings(self) -> "list[Finding]":
-        """What the audit of the table found: what was left out and why, and what lowers trust."""
+        """The findings of the audit: runs that were left out, and reasons to trust the answer less."""
         return list(self._judgement.findings)
 
     @property
     def tables(self) -> Mapping[str, pd.DataFrame]:
-        """All tables by name, as `save` writes them."""
+        """Maps the name of each table that `save` writes to the table."""
         return {name.removeprefix("judged_"): table for name, table in self._judgement.tables.items()}
 
     @cached_property
@@ -85,7 +91,7 @@ class JudgedRuns:
         return draw_one(kinds[name], self._data)
 
     def save(self, folder: str | Path) -> Path:
-        """Write report.html, report.md, tables and figures into a folder, and return the path of the page.
+        """Write report.html, report.md, tables and figures to a folder. Return the path of report.html.
 
         Raises:
             AblateError: the folder is the report of a study, or cannot be written.
@@ -136,22 +142,23 @@ def judge(
     alpha: float = 0.05,
     experiment: str | None = None,
 ) -> JudgedRuns:
-    """Judge finished runs, whoever trained them. This needs no torch and writes no files.
+    """Judge finished runs that were trained by any program. This works without torch and writes no files.
 
     Args:
-        runs: a data frame with one row for each run; the path of such a table (CSV, JSON lines, Parquet); or
-            another tool's records, which `ablate/judging/sources/README.md` lists.
-        arm: the column whose values are compared, such as a method.
-        metric: the column with one number for each run.
-        baseline: the arm that all others are compared with.
-        seed: the column of seeds. Runs of two arms with the same seed are paired. Without it, Welch's test
-            compares groups of runs.
-        by: the column that splits the table, such as a data set. Each part has its own comparisons.
-        margin: the smallest difference that matters, in the unit of the metric. Without it, the verdicts say
-            only whether a difference was shown.
+        runs: a data frame with one row for each run, or the path of a file with such a table (CSV, JSON lines
+            or Parquet), or the path or URL of another tool's records. The possible records are listed in
+            `ablate/judging/sources/README.md`.
+        arm: the name of the column whose values are compared, such as a method.
+        metric: the name of the column with the number by which runs are judged.
+        baseline: the value of the column `arm` with which all other arms are compared.
+        seed: the name of the column of seeds. Runs of two arms with the same seed are paired. None: runs are
+            not paired, and Welch's test compares the arms.
+        by: the name of a column that splits the table, such as a data set. Each part has its own comparisons.
+        margin: the smallest difference that matters, in the unit of the metric. None: the verdicts say only
+            whether a difference was shown.
         lower_is_better: whether a lower value of the metric is better.
-        alpha: the probability of any false difference, over all comparisons together.
-        experiment: what to read, if another tool's records have several experiments.
+        alpha: the probability that any of the comparisons shows a difference although there is none.
+        experiment: the experiment to read, if another tool's records have several.
 
     Raises:
         AblateError: the table cannot be read or judged. The message is one line and ends with the remedy.

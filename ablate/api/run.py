@@ -23,9 +23,6 @@ def run(
 ) -> Report:
     """Answer a study's question: tune, confirm and time every arm, and write the report folder `out/<name>`.
 
-    The call can be interrupted at any time, and the process can be killed. The next call with the same study
-    continues where the work stopped. The arguments are the options of `ablate run`.
-
     Args:
         study: the study.
         out: the parent of the report folder.
@@ -33,12 +30,12 @@ def run(
         jobs: how many runs train at the same time on a CPU. None: one for each core.
         data_dir: the folder of the data sets. None: the usual folder.
         fresh: rename an existing report folder, and start from the beginning.
-        fallback: use the study's `fallback` section if the study's data is missing.
+        fallback: use the study's `fallback` section if its data is missing.
         quiet: hide the progress.
 
     Raises:
         AblateError: the study, the data or the folder cannot be used.
-        KeyboardInterrupt: a person interrupted the call. A partial report has been written.
+        KeyboardInterrupt: the call was interrupted. A partial report is written. The next call continues.
     """
     fork_server.prepare()  # first, so that the server and this process import torch at the same time
     chosen = choose_device(device)
