@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
-from ablate.inspection.tracing import Call, trace_calls
+from ablate.inspection.tracing import Call, trace_network
 
 EXACT = torch.float64
 """The data type for images in which some pixels are NaN, to find out which outputs depend on these pixels.
@@ -108,9 +108,10 @@ class Reader:
 
     def read(self, image: Tensor) -> Reading:
         """Run the network on an image `(channels, height, width)`."""
+        trace = trace_network(self._network, image[None])
         return Reading(
-            probabilities=self.probabilities(image[None])[0],
-            layers=tuple(call.output_values[0] for call in _trace_layers(self._network, image[None])),
+            probabilities=trace.output[0].softmax(0),
+            layers=tuple(call.output_values[0] for call in _leave_out_dropout(trace.calls)),
         )
 
     def probabilities(self, images: Tensor) -> Tensor:
@@ -159,8 +160,12 @@ class Reader:
 
 
 def _trace_layers(network: nn.Module, images: Tensor) -> list[Call]:
-    # Dropout is left out, because it returns its input in evaluation mode.
-    return [call for call in trace_calls(network, images) if not isinstance(call.module, _DropoutNd)]
+    return _leave_out_dropout(trace_network(network, images).calls)
+
+
+def _leave_out_dropout(calls: Sequence[Call]) -> list[Call]:
+    """Leave out dropout. In evaluation mode, dropout returns its input."""
+    return [call for call in calls if not isinstance(call.module, _DropoutNd)]
 
 
 def find_unit_inputs(call: Call, place: Sequence[int]) -> UnitInputs:

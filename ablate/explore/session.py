@@ -107,8 +107,11 @@ class Session:
         """List test images of a class.
 
         The most typical image comes first. The others are in the order of the data set.
+        The list is empty if no test image has this class.
         """
         indices = (self._data.test_labels == label).nonzero().flatten()
+        if len(indices) == 0:
+            return []
         nearest = find_nearest_to_mean(self._data.test_images[indices])
         return self._pictures([int(indices[nearest]), *indices.tolist()], arms)
 

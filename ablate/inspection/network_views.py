@@ -11,7 +11,7 @@ from ablate.design.runs import Run
 from ablate.inspection.confusion import Score
 from ablate.inspection.inputs import pick_typical_image
 from ablate.inspection.networks import reopen_network
-from ablate.inspection.tracing import Call, find_maps, trace_calls
+from ablate.inspection.tracing import Call, find_maps, trace_network
 from ablate.records.folder import ReportFolder
 from ablate.records.views import Array, ConfusedPair, Filters, Layer, View
 
@@ -76,7 +76,7 @@ def trace_inputs(
         The images, `(inputs, c, h, w)`, and the calls of the network's modules.
     """
     images = torch.stack([pick_typical_image(dataset, label) for label in inputs])
-    return images, trace_calls(reopen_network(run, folder, dataset), images)
+    return images, trace_network(reopen_network(run, folder, dataset), images).calls
 
 
 def _take_filters(convolution: Call) -> Filters:

@@ -49,7 +49,17 @@ class Call:
         return not other and self.output.shape == self.input.shape
 
 
-def trace_calls(network: nn.Module, images: Tensor) -> list[Call]:
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """One forward pass of a network."""
+
+    calls: list[Call]
+    """All module calls, in the order of computation."""
+    output: Tensor
+    """The network's output, `(n, classes)`."""
+
+
+def trace_network(network: nn.Module, images: Tensor) -> Trace:
     """Run the network on images `(n, channels, height, width)`, and record the calls of its modules in order.
 
     Two kinds of modules are left out: containers, and modules whose input or output is not a tensor.
@@ -84,8 +94,8 @@ def trace_calls(network: nn.Module, images: Tensor) -> list[Call]:
             if isinstance(module, nn.Conv2d) or not any(True for _ in module.children()):
                 hooks.callback(module.register_forward_pre_hook(before).remove)
                 hooks.callback(module.register_forward_hook(after(name)).remove)
-        network(images)
-    return calls
+        output = network(images)
+    return Trace(calls=calls, output=output)
 
 
 def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:

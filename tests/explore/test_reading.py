@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ablate import models
 from ablate.explore.reading import Reader, find_unit_inputs
-from ablate.inspection.tracing import trace_calls
+from ablate.inspection.tracing import trace_network
 
 SHAPE = (1, 28, 28)
 
@@ -78,6 +78,17 @@ def test_a_receptive_field_is_what_kernels_strides_and_padding_leave(settings) -
         assert field.rows == field.columns, layer.name
 
 
+def test_an_image_is_read_in_one_forward_pass() -> None:
+    passes: list[nn.Module] = []
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Dropout(), nn.Flatten(), nn.Linear(72, 3)).eval()
+    reader = Reader(network, (1, 8, 8))
+    network.register_forward_hook(lambda module, *_: passes.append(module))
+    given = torch.rand(1, 8, 8)
+    reading = reader.read(given)
+    assert len(passes) == 1
+    assert torch.equal(reading.probabilities, reader.probabilities(given[None])[0])
+
+
 def test_rows_and_columns_are_not_mixed_up() -> None:
     network = nn.Sequential(
         nn.Conv2d(1, 2, (5, 3)), nn.MaxPool2d((1, 2)), nn.Flatten(), nn.Linear(2 * 4 * 5, 3)
@@ -103,7 +114,7 @@ def test_a_unit_of_a_convolution_has_its_weights_and_bias() -> None:
     assert torch.equal(inputs.weights, module.weight[7].detach())
     assert inputs.rest == pytest.approx(module.bias[7].item(), abs=1e-6)
     assert (inputs.values * inputs.weights).sum().item() + inputs.rest == pytest.approx(unit.value, abs=1e-6)
-    before = trace_calls(network, image()[None])
+    before = trace_network(network, image()[None]).calls
     given = next(call.input_values for call in before if call.name == "conv2")
     assert torch.equal(inputs.values, given[0, :, 4:9, 5:10])
 
@@ -138,7 +149,7 @@ def test_max_pooling_depends_on_its_window_and_has_weight_one_for_the_largest() 
 
 
 def test_a_relu_with_output_zero_still_depends_on_its_input() -> None:
-    call = trace_calls(nn.Sequential(nn.ReLU()), torch.tensor([[[[-2.0, 3.0]]]]))[0]
+    call = trace_network(nn.Sequential(nn.ReLU()), torch.tensor([[[[-2.0, 3.0]]]])).calls[0]
     inputs = find_unit_inputs(call, (0, 0, 0))
     assert (inputs.channels, inputs.rows, inputs.columns) == ((0,), (0, 0), (0, 0))
     assert inputs.values.tolist() == [[[-2.0]]]

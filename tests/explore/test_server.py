@@ -73,6 +73,14 @@ def test_pictures_are_of_the_class_confused_or_disagreed_about(client, session) 
     assert first == pytest.approx(session.pixels(of_class[0]["index"]).flatten().numpy() * 255, abs=0.51)
 
 
+def test_a_class_without_test_images_has_an_empty_list(
+    client, session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "classes", [*session.classes, "eleven"])
+    answer = client.get("/pictures", params={"pick": "class", "label": 10, "arm": "baseline"})
+    assert (answer.status_code, answer.json()) == (200, [])
+
+
 def test_the_page_opens_on_a_disagreement_else_on_a_mistake_else_on_any_image(
     session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ from ablate.inspection.confusion import Score, score_network, tabulate_confusion
 from ablate.inspection.inputs import choose_classes, parse_classes, pick_typical_image
 from ablate.inspection.network_views import view_network
 from ablate.inspection.networks import reopen_network
-from ablate.inspection.tracing import find_maps, list_layer_names, trace_calls
+from ablate.inspection.tracing import find_maps, list_layer_names, trace_network
 from ablate.records import views
 from ablate.records.folder import ReportFolder
 from ablate.records.views import ConfusedPair, Filters, Layer, View, Views
@@ -258,7 +258,7 @@ def test_activations_that_are_functions_or_in_place_are_found_all_the_same(in_pl
         response = own.stem(images)
         first = torch.relu(own.norm(response))
         second, third = own.branches[0](first), own.branches[1](first)
-    calls = trace_calls(own, images)
+    calls = trace_network(own, images).calls
     assert list_layer_names(calls)[:6] == ["1", "2", "3", "4", "stem", "norm"]
     where, found = find_maps(calls, "1") or pytest.fail("no maps")
     assert where == "stem, then its activation function"
