@@ -20,7 +20,7 @@ BASELINE = "baseline"
 
 
 def make_grid(study: StudySpec, arm: Arm) -> Grid:
-    """Make the tuning grid of an arm. It has each nuisance's last range whose condition the arm meets."""
+    """Make the tuning grid of an arm. For each nuisance, use the last range whose condition the arm meets."""
     settings = collect_settings(arm)
     ranges = {}
     for name, choices in study.tuning.ranges.items():
@@ -111,7 +111,7 @@ def name_arm(changes: Mapping[str, Value]) -> str:
 
 
 def select_changes(study: StudySpec, settings: Mapping[str, Value]) -> dict[str, Value]:
-    """Select the settings that differ from the baseline's."""
+    """Return the settings whose values differ from those of the baseline."""
     own = collect_baseline_values(study)
     return {name: value for name, value in settings.items() if format_value(value) != format_value(own[name])}
 

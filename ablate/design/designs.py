@@ -38,7 +38,7 @@ class Layout:
     contrasts: tuple[tuple[str, str], ...]
     """Pairs of an arm and the arm that it is compared with. They are fixed before anything trains."""
     left_out: Mapping[str, str]
-    """The names of combinations that cannot be built, each with the reason."""
+    """Maps the name of a combination that cannot be built to the reason."""
 
 
 def lay_out(study: StudySpec) -> Layout:
@@ -116,7 +116,7 @@ def _can_use(study: StudySpec, key: str) -> bool:
 
 
 def _refuse_equal_arms(study: StudySpec, arms: Sequence[Arm]) -> None:
-    """Raise a StudyError if two values of a factor mean the same. Named arms are allowed to be equal."""
+    """Raise a StudyError if two values of a factor give the same arm. Named arms are allowed to be equal."""
     known: dict[str, Arm] = {}
     for arm in arms if study.factors else ():
         facts = study.dataset.facts
@@ -145,7 +145,7 @@ def list_confirm_runs(
 ) -> list[Run]:
     """List the confirmation runs, seed by seed: every arm with its tuned setting, on fresh seeds.
 
-    `seeds` has the number of seeds of each arm.
+    `seeds` maps an arm's name to its number of seeds.
     """
     return [
         Run(phase=Phase.CONFIRM, arm=arm, setting=chosen[arm.name], seed=seed)
@@ -193,7 +193,7 @@ def _lay_out_one_at_a_time(study: StudySpec) -> Layout:
 
 
 def _lay_out_factorial(study: StudySpec) -> Layout:
-    """Make an arm for each combination of values. Leave out impossible combinations, and note the reasons."""
+    """Make an arm for each combination of values. List the impossible combinations with their reasons."""
     own = collect_baseline_values(study)
     levels = {
         # The baseline is one of the combinations, even if the study file does not list its values.
@@ -240,7 +240,7 @@ def _refuse_too_many(study: StudySpec, count: int) -> None:
 
 
 def _lay_out_leave_one_out(study: StudySpec) -> Layout:
-    """Make the baseline, the steps to the full arm, the full arm, and for each factor an arm without it.
+    """Make the baseline, the steps to the full arm, the full arm, and the full arm without each factor.
 
     Each step changes one more factor. The last step before the full arm is the same as the full arm without
     the last factor, so only one arm is made for both.

@@ -29,7 +29,7 @@ class Grid:
     whole: frozenset[str]
     """The nuisances whose values are integers."""
     possible: Callable[[Setting], bool] = field(compare=False)
-    """Returns whether the arm can be trained at a point."""
+    """A function that returns whether the arm can be trained at a point."""
 
     def list_points(self) -> list[dict[str, float]]:
         """List the settings to try. If nothing is tuned, this is one empty setting.
@@ -74,11 +74,11 @@ class Grid:
         return [{name: value} for value in sorted(values)]
 
     def _scatter_points(self) -> list[dict[str, float]]:
-        from scipy.stats import qmc  # late, because this import takes a third of a second
+        from scipy.stats import qmc  # imported here, because this takes a third of a second
 
         wanted = self.trials - (self.own is not None)
         sampler = qmc.Sobol(d=len(self.ranges), scramble=True, rng=derive_seed(0, f"tuning {self.study}"))
-        # Sobol sequences are balanced for powers of two. Surplus points are dropped.
+        # A Sobol sequence is balanced if its length is a power of two. Points beyond `wanted` are dropped.
         cube = sampler.random_base2(max(0, math.ceil(math.log2(max(1, wanted)))))
         points = [
             {

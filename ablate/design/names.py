@@ -21,7 +21,7 @@ case count as the same, because some programs that read tables ignore case.
 
 
 def settle_names(study: StudySpec) -> StudySpec:
-    """Return the study with one spelling for every name: plain, or with its owner if that is ambiguous.
+    """Return the study with one spelling for every name: plain, or with the owner if plain is ambiguous.
 
     Raises:
         StudyError: names are unknown, have no clear owner, or are written twice. The error has a line for
@@ -53,11 +53,11 @@ class _Names:
     study: StudySpec
     mistakes: list[str] = field(default_factory=list)
     keywords: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The keywords of each network, by the network's name."""
+    """Maps the name of a network to its keywords and their defaults."""
     unknown: set[str] = field(default_factory=set)
     """The networks whose keywords cannot be read."""
     places: dict[str, str] = field(default_factory=dict)
-    """The places of keys in the study file, by their new spelling."""
+    """Maps the new spelling of a key to the key's place in the study file."""
 
     def settle(self) -> StudySpec:
         """Return the study with one spelling for every name and no invalid names."""
@@ -134,7 +134,7 @@ class _Names:
         return part.model_copy(update={"when": self._spell(f"{key}.when", part.when, of)})
 
     def _choose(self, section: str, name: str, of: Sequence[str]) -> str | None:
-        """Choose the spelling of a name for the whole study. If it is invalid, report it and return None."""
+        """Choose the spelling of a name for the whole study. An invalid name is reported and gives None."""
         if mistake := self._find_mistake(section, name, of):
             self._report(f"{section}.{name}", mistake)
             return None
@@ -145,7 +145,7 @@ class _Names:
         return f"{MODEL}.{plain}" if shared or plain.casefold() in RESERVED else plain
 
     def _find_mistake(self, section: str, name: str, of: Sequence[str]) -> str | None:
-        """Find what is wrong with a name: it is unknown, or it has no clear owner."""
+        """Return what is wrong with a name: it is unknown, or has no clear owner. None if it is valid."""
         owner, plain = split_owner(name)
         having, in_recipe = self._list_having(plain, of), plain in Recipe.model_fields
         if owner is None and having and in_recipe:
@@ -191,7 +191,7 @@ def _explain_unknown(name: str, known: Sequence[str], of: str = "") -> str:
 
 
 def _explain_reserved(name: str) -> str:
-    """Say what a reserved name means elsewhere."""
+    """Write what a reserved name means elsewhere."""
     is_column = name.casefold() in {column.casefold() for column in COLUMNS}
     return "a column of the tables" if is_column else "a key of the study file"
 

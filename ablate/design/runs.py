@@ -16,7 +16,7 @@ from ablate.study.spec import StudySpec, Value
 Setting = Mapping[str, float]
 """A value for each nuisance. A nuisance is a parameter that every arm tunes, such as the learning rate."""
 LONGEST_SLUG = 60
-"""File names contain at most this many characters of an arm's name."""
+"""The maximum number of characters of an arm's name in a file name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Run:
     setting: Setting
     seed: int
     floor: tuple[float, ...] = ()
-    """For each epoch, the validation accuracy below which the run is stopped. Only a search sets it."""
+    """For each epoch, the validation accuracy below which the run is stopped. Empty except in a search."""
 
     @property
     def keywords(self) -> dict[str, Value]:
@@ -82,7 +82,7 @@ class Run:
 
 
 def make_slug(arm: str) -> str:
-    """Make a file name of letters, digits and dashes. If another arm could get the same one, add a hash."""
+    """Make a file name of letters, digits and dashes. Add a hash if another arm could get the same name."""
     plain = re.sub(r"[^a-z0-9]+", "-", arm.lower()).strip("-")[:LONGEST_SLUG]
     if len(arm) <= LONGEST_SLUG and re.fullmatch(r"[a-z0-9_=,]+", arm):
         return plain

@@ -66,7 +66,7 @@ def keep_generator(device: torch.device | None) -> Iterator[None]:
         yield
         return
     module = _get_module(device)
-    # No device is passed, because MPS takes no argument here. Other types then use the selected device.
+    # No device is passed, because the function of MPS takes none. Other types use the selected device.
     state = module.get_rng_state()
     try:
         yield
@@ -75,12 +75,12 @@ def keep_generator(device: torch.device | None) -> Iterator[None]:
 
 
 def seed_generators(seed: int, device: torch.device | None) -> None:
-    """Seed torch's global generator of the CPU and, on an accelerator, also that of the device."""
+    """Seed torch's global generator of the CPU. If the device is an accelerator, seed its generator, too."""
     if device is not None and is_accelerator(device):
         torch.manual_seed(seed)
     else:
-        # torch.manual_seed takes a millisecond: it notes the seed and the call stack for accelerators that
-        # may be used later.
+        # torch.manual_seed takes a millisecond, because it stores the seed and the call stack for
+        # accelerators that might be used later.
         torch.default_generator.manual_seed(seed)
 
 

@@ -25,11 +25,11 @@ def can_record(device: torch.device) -> bool:
 def record(
     device: torch.device, warm_up: Callable[[], None], bodies: Mapping[Name, Callable[[], None]]
 ) -> dict[Name, Graph]:
-    """Record each of the `bodies`. A body must not read a tensor on the host, and must use only one stream.
+    """Record each of the `bodies` as a graph. Return the graphs by name.
 
     `warm_up` runs before the recording, because libraries choose kernels and allocate workspaces at their
-    first calls. A tensor that a body makes must not be used after the body, because all graphs share one
-    memory pool.
+    first calls. A body must not read a tensor on the host, and must use only one stream. All graphs share one
+    memory pool, so a tensor that a body makes must not be used after the body.
     """
     module = torch.get_device_module(device)
     side, current = module.Stream(), module.current_stream()
@@ -48,6 +48,6 @@ def record(
 
 
 def _find_graph_type(module: Any) -> Any:
-    """Find the class of graphs. Its name is different in each of torch's modules."""
+    """Find the class of graphs in torch's module of a device. Its name differs between the modules."""
     found = [getattr(module, name, None) for name in ("CUDAGraph", "XPUGraph")]
     return next((one for one in found if one is not None and hasattr(module, "graph")), None)

@@ -8,7 +8,7 @@ from ablate.devices.device import is_accelerator, synchronise
 
 
 def measure_peak_bytes(step: Callable[[], object], device: torch.device) -> int | None:
-    """Run `step`, and return the largest number of bytes that tensors on the device occupied meanwhile.
+    """Run `step`, and return the maximum number of bytes that tensors on the device occupy during the step.
 
     If torch keeps no such statistics (on a CPU and on MPS), do not run `step`, and return None.
     """
@@ -21,12 +21,12 @@ def measure_peak_bytes(step: Callable[[], object], device: torch.device) -> int 
 
 
 def read_allocated_bytes(device: torch.device) -> int | None:
-    """Return how many bytes tensors occupy on the device now. None if torch keeps no such statistics."""
+    """Return the number of bytes that tensors occupy on the device now. None if torch does not count them."""
     return torch.accelerator.memory_allocated(device) if _has_statistics(device) else None
 
 
 def measure_reserved_bytes(device: torch.device) -> int:
-    """Return how many bytes of the device this process has reserved. 0 if torch has no such number."""
+    """Return the number of bytes on the device that torch has reserved. 0 if torch does not count them."""
     if not _has_statistics(device):
         return 0
     synchronise(device)

@@ -9,7 +9,7 @@ import torch
 def explain_missing(precision: str, device: torch.device) -> str | None:
     """Explain why the device cannot compute in this precision. None if it can.
 
-    Without this check, a device could ignore the chosen precision, and the results would be for another one.
+    Without this check, a device could ignore the chosen precision and compute in another precision.
     """
     if precision == "tf32" and (device.type != "cuda" or torch.version.hip is not None):
         return f"{device.type} has no TF32: only GPUs of NVIDIA have it"
@@ -19,8 +19,9 @@ def explain_missing(precision: str, device: torch.device) -> str | None:
 def use_precision(precision: str) -> None:
     """Let later matrix products and convolutions use TF32 if `precision` is `tf32`, else float32.
 
-    By default on NVIDIA's GPUs, torch uses TF32 for convolutions but not for matrix products. Then the torch
-    loop and a cohort would differ in precision, because the convolutions of a cohort are matrix products.
+    By default on NVIDIA's GPUs, torch uses TF32 for convolutions but not for matrix products. With this
+    default, the torch loop and a cohort would differ in precision, because a cohort computes convolutions as
+    matrix products.
     """
     allowed = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = allowed

@@ -23,8 +23,8 @@ COLUMNS: dict[str, Column] = {
     "seed": Column(unit="", dtype="Int64", meaning="number from which all random choices of the run follow"),
     "status": Column(unit="", dtype="string", meaning="how the run ended: complete, failed (it crashed), diverged (its loss became infinite or not a number), oom (out of memory) or pruned (the search stopped it early)"),
     "epoch": Column(unit="epochs", dtype="Float64", meaning="passes over the training images so far; a fraction within an epoch"),
-    "train_loss": Column(unit="nats", dtype="Float64", meaning="mean cross-entropy over the training batches of the epoch so far, each computed just before the update on it"),
-    "train_accuracy": Column(unit="", dtype="Float64", meaning="share of the training images of the epoch so far that the network classified correctly, each batch just before the update on it"),
+    "train_loss": Column(unit="nats", dtype="Float64", meaning="mean cross-entropy over the epoch's training batches so far; the loss of a batch is computed just before the update on this batch"),
+    "train_accuracy": Column(unit="", dtype="Float64", meaning="share of the epoch's training images so far that the network classified correctly just before the update on their batch"),
     "validation_accuracy": Column(unit="", dtype="Float64", meaning="share of the validation images that the network classifies correctly"),
     "test_accuracy": Column(unit="", dtype="Float64", meaning="share of the official test images that the trained network classifies correctly"),
     "test_balanced_accuracy": Column(unit="", dtype="Float64", meaning="mean of the recalls of all classes that have test images; a class's recall is the share of its images that the trained network classifies correctly, so every class counts the same"),
@@ -48,7 +48,7 @@ COLUMNS: dict[str, Column] = {
     "peak_memory_bytes": Column(unit="B", dtype="Int64", meaning="largest amount of memory that tensors use at once during a training step"),
     "pareto": Column(unit="", dtype="boolean", meaning="whether no other arm is at least as good in both accuracy and speed, and better in one of them; for candidates of a search, accuracy and FLOPs"),
     "pairs": Column(unit="", dtype="Int64", meaning="number of seeds with a completed run of both arms"),
-    "difference": Column(unit="", dtype="Float64", meaning="mean over seeds of this arm's test accuracy minus that of the arm it is compared with; in the table differences_by_epoch, of the validation accuracy after this epoch"),
+    "difference": Column(unit="", dtype="Float64", meaning="mean over seeds of this arm's test accuracy minus that of the arm it is compared with; in the table differences_by_epoch, the same for the validation accuracy after this epoch"),
     "ci_low": Column(unit="", dtype="Float64", meaning="lower end of the confidence interval of the difference (t-interval)"),
     "ci_high": Column(unit="", dtype="Float64", meaning="upper end of the confidence interval of the difference (t-interval)"),
     "p_value": Column(unit="", dtype="Float64", meaning="p-value of the paired t-test, two-sided"),
@@ -91,21 +91,21 @@ COLUMNS: dict[str, Column] = {
     "chosen": Column(unit="", dtype="Float64", meaning="value with which the arm was confirmed"),
     "low": Column(unit="", dtype="Float64", meaning="lowest value tried"),
     "high": Column(unit="", dtype="Float64", meaning="highest value tried"),
-    "at_edge": Column(unit="", dtype="boolean", meaning="whether the arm's best value is the lowest or highest value tried, so that a better one may lie beyond"),
+    "at_edge": Column(unit="", dtype="boolean", meaning="whether the arm's best value is the lowest or highest value tried; a value beyond it might be better"),
     "extended": Column(unit="", dtype="boolean", meaning="whether further values were tried because some arm's best value was the lowest or highest"),
     "trials": Column(unit="", dtype="Int64", meaning="tuning runs of the arm"),
     "failed": Column(unit="", dtype="Int64", meaning="tuning runs that crashed or ran out of memory"),
     "diverged": Column(unit="", dtype="Int64", meaning="tuning runs whose loss became infinite or not a number"),
-    "block": Column(unit="", dtype="Int64", meaning="timing round, from 0; in each round every arm is timed once, and the baseline twice"),
+    "block": Column(unit="", dtype="Int64", meaning="timing round, from 0; in each round the baseline is timed twice, and every other arm once"),
     "position": Column(unit="", dtype="Int64", meaning="place within the timing round, from 0; the baseline is first and last"),
     "examples": Column(unit="", dtype="Int64", meaning="training images processed during the measurement"),
     "seconds": Column(unit="s", dtype="Float64", meaning="wall-clock time of the measurement"),
-    "disturbed": Column(unit="", dtype="boolean", meaning="whether other programs used the processors meanwhile or the machine slept; throughput leaves such measurements out"),
+    "disturbed": Column(unit="", dtype="boolean", meaning="whether other programs used the processors meanwhile or the machine slept; such measurements do not count in the throughput"),
     "reference": Column(unit="", dtype="string", meaning="name of a published result"),
     "metric": Column(unit="", dtype="string", meaning="quantity that was published: a column of the table runs"),
     "published": Column(unit="", dtype="Float64", meaning="published value"),
     "source": Column(unit="", dtype="string", meaning="where the value was published"),
-    "mean": Column(unit="", dtype="Float64", meaning="mean of the same quantity over the baseline's confirmation runs"),
+    "mean": Column(unit="", dtype="Float64", meaning="mean of the published quantity over the baseline's confirmation runs"),
     "prediction_low": Column(unit="", dtype="Float64", meaning="lower end of the prediction interval for one further run of the baseline"),
     "prediction_high": Column(unit="", dtype="Float64", meaning="upper end of the prediction interval for one further run of the baseline"),
     "inside": Column(unit="", dtype="boolean", meaning="whether the published value lies within the prediction interval"),
@@ -133,11 +133,11 @@ COLUMNS: dict[str, Column] = {
     "recall_ci_high": Column(unit="", dtype="Float64", meaning="upper end of the confidence interval of recall_difference (t-interval), not corrected for the number of classes"),
     "agreement_seeds": Column(unit="", dtype="Int64", meaning="seeds in which both arms trained and whose predictions are stored"),
     "agreement_images": Column(unit="", dtype="Int64", meaning="number of test images"),
-    "both_right": Column(unit="", dtype="Float64", meaning="share of the test images that both arms classify correctly, mean over these seeds"),
-    "only_arm_right": Column(unit="", dtype="Float64", meaning="share of the test images that only the arm classifies correctly, mean over these seeds"),
-    "only_baseline_right": Column(unit="", dtype="Float64", meaning="share of the test images that only the arm it is compared with classifies correctly, mean over these seeds"),
-    "neither_right": Column(unit="", dtype="Float64", meaning="share of the test images that neither arm classifies correctly, mean over these seeds"),
-    "seeds_standard_error": Column(unit="", dtype="Float64", meaning="standard error of the difference over these seeds, for these test images"),
+    "both_right": Column(unit="", dtype="Float64", meaning="share of the test images that both arms classify correctly, mean over the agreement_seeds"),
+    "only_arm_right": Column(unit="", dtype="Float64", meaning="share of the test images that only the arm classifies correctly, mean over the agreement_seeds"),
+    "only_baseline_right": Column(unit="", dtype="Float64", meaning="share of the test images that only the arm it is compared with classifies correctly, mean over the agreement_seeds"),
+    "neither_right": Column(unit="", dtype="Float64", meaning="share of the test images that neither arm classifies correctly, mean over the agreement_seeds"),
+    "seeds_standard_error": Column(unit="", dtype="Float64", meaning="standard error of the difference over the agreement_seeds, for these test images"),
     "new_images_standard_error": Column(unit="", dtype="Float64", meaning="standard error of the difference for new seeds and new images of the same kind"),
     "new_images_degrees": Column(unit="", dtype="Float64", meaning="degrees of freedom of new_images_standard_error (Satterthwaite)"),
     "new_images_ci_low": Column(unit="", dtype="Float64", meaning="lower end of the confidence interval of the difference for new images (t-interval)"),
@@ -186,7 +186,10 @@ TABLES: dict[str, tuple[str, ...]] = {
 LATER_COLUMNS = ("test_balanced_accuracy",)
 """Columns that tables of older versions lack. Such a table is read with empty cells in these columns."""
 INPUT_TABLES = ("runs", "epochs", "tuning", "timing")
-"""The tables that a report is computed from. All other tables are computed from these tables."""
+"""The tables from which a report is computed. Every report folder has them."""
 OPTIONAL_TABLES = ("confusion", "metrics", "recalls", "agreement")
-"""Input tables that a folder can lack. For example, networks that were not inspected have no `confusion`, and
-folders of older versions have no `metrics`, no `recalls` and no `agreement`."""
+"""Further tables from which a report is computed, but which a folder can lack.
+
+For example, folders of older versions have no `metrics`, `recalls` and `agreement`. There is no `confusion`
+if no network was inspected.
+"""

@@ -1,10 +1,10 @@
-"""Atomic writing: a file is written completely or not at all."""
+"""Write a file atomically: completely or not at all."""
 
 import os
 from pathlib import Path
 
 LONGEST_NAME = 50
-"""A temporary file's name contains the first characters of the file's name, but at most this many.
+"""The maximum number of characters of the final name in the temporary file's name.
 
 A file system allows names of at most 255 bytes.
 """

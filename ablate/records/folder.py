@@ -1,4 +1,4 @@
-"""The report folder of a study: its lock, its files, and which changes of the study it accepts."""
+"""The report folder of a study: its lock, its files, and the check of changes to the study."""
 
 import os
 import socket
@@ -21,9 +21,9 @@ from ablate.study import study_file
 from ablate.study.spec import StudySpec, format_value
 
 FREE_KEYS = ("question", "references", "decision", "fallback", "timing")
-"""Keys that can be changed freely, because the runs do not depend on these keys."""
+"""Keys of a study that can be changed freely, because no run depends on them."""
 UNREPORTED_KEYS = ("question", "references", "fallback", "timing")
-"""Keys whose changes after an answer are not reported: no p-value or verdict depends on these keys."""
+"""Keys of a study whose changes after an answer are not reported: no p-value or verdict depends on them."""
 
 
 class ReportFolder:
@@ -72,7 +72,7 @@ class ReportFolder:
         self._lock.release()
 
     def adopt(self, study: StudySpec) -> tuple[str, ...]:
-        """Store the study in the folder, and return all changes made after an answer was seen.
+        """Store the study in the folder. Return all changes of the study since an answer was seen.
 
         A change is accepted if it only adds runs (seeds, arms, tuning trials), or if no run depends on it.
 
@@ -94,7 +94,7 @@ class ReportFolder:
                 if answered and key.partition(".")[0] not in UNREPORTED_KEYS:
                     changed.append(f"{key} from {format_value(before)} to {format_value(now)}")
             if answered and provenance:
-                # The changes are written before the study file. Otherwise an interruption could lose them.
+                # Written before the study file, because an interruption in between could lose the changes.
                 self.write_provenance(replace(provenance, changed_after_answer=tuple(changed)))
         self.write_study(study_file.dump(study))
         return tuple(changed)
@@ -169,12 +169,12 @@ def read_inputs(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFra
 
 
 def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
-    """Whether all finished runs stay valid after a change of the study."""
+    """Whether all finished runs stay valid if the value of a key of the study changes."""
     first, _, rest = key.partition(".")
     if first in FREE_KEYS:
         return True
     if first == "seeds" and (before is None or now is None or key == "seeds.spending"):
-        return True  # from a fixed number of seeds to looks, or back: no run depends on this
+        return True  # no run depends on whether the number of seeds is fixed or the study has looks
     if key == "seeds.looks":
         return bool(now[-1] >= before[-1])
     if first == "seeds" or key in ("tuning.trials", "search.candidates"):

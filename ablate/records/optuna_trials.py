@@ -1,4 +1,4 @@
-"""Records as Optuna trials: one Optuna study per phase, one trial per finished run or timing block."""
+"""Store records as Optuna trials: one Optuna study per phase, one trial per finished run or timing block."""
 
 import json
 import sqlite3
@@ -27,9 +27,9 @@ _KEY, _RECORD = "ablate:key", "ablate:record"
 _PHASES = ("search", "tune", "confirm", "time")
 _STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
 STORAGE_ERRORS = (SQLAlchemyError, StorageInternalError, sqlite3.Error)
-"""The errors that are raised if a storage cannot be read or written."""
+"""The errors of a storage that cannot be read or written."""
 UNREADABLE = (*STORAGE_ERRORS, RuntimeError, KeyError, TypeError, ValueError)
-"""The errors that are raised when a damaged storage, or a storage with other content, is opened."""
+"""The errors of opening a storage that is damaged or contains something else than ablate's records."""
 
 
 class OptunaTrials:
@@ -43,12 +43,12 @@ class OptunaTrials:
         self.runs: dict[str, RunRecord] = {}
         self.blocks: dict[str, TimingBlock] = {}
         self._read = dict.fromkeys(self._numbers.values(), 0)
-        """The id of the last trial that was read, by Optuna study."""
+        """Maps the id of an Optuna study to the id of the last trial that was read."""
         with storage.engine.connect() as connection:
-            self.read_new(connection, include_crashed=False)  # this command tries crashed runs again
+            self.read_new(connection, include_crashed=False)  # this command repeats crashed runs
 
     def read_attributes(self) -> Mapping[str, Any]:
-        """Read the texts that are stored in addition to the runs, by name."""
+        """Return the texts that are stored in addition to the runs, by name."""
         return self._studies[Phase.CONFIRM].user_attrs
 
     def set_attribute(self, name: str, value: str) -> None:
@@ -79,8 +79,8 @@ class OptunaTrials:
         Args:
             transaction: a context whose end commits the transaction of its connection.
             added: the records by key.
-            shared: whether other processes add records too. Then keys that have a record by now are left out.
-                Other processes wait until the transaction ends, so no key is added twice.
+            shared: whether other processes add records, too. If so, keys that already have a record are left
+                out. Other processes wait until the transaction ends, so no key is added twice.
         """
         trials: dict[int, list[FrozenTrial]] = {}
         studies = {key: self._numbers[_name_phase(one)] for key, one in added.items()}
@@ -100,7 +100,7 @@ class OptunaTrials:
                 self.blocks[key] = one
 
     def begin(self) -> AbstractContextManager[Connection]:
-        """Begin a transaction on a connection of the storage's own."""
+        """Begin a transaction on a connection that the storage opens."""
         return self._storage.engine.begin()
 
     def close(self) -> None:
@@ -109,9 +109,9 @@ class OptunaTrials:
 
 
 def open_file(path: Path, *, check_version: bool = True) -> RDBStorage:
-    """Open a SQLite file that has Optuna's tables as an Optuna storage.
+    """Open a SQLite file that contains Optuna's tables. Return it as an Optuna storage.
 
-    The path is not part of the URL, because `?`, `%`, `{` and other characters have a meaning there.
+    The path is not part of the URL, because `?`, `%`, `{` and other characters have a meaning in a URL.
 
     Args:
         path: the file.
@@ -129,7 +129,8 @@ def open_file(path: Path, *, check_version: bool = True) -> RDBStorage:
 def create_file(path: Path, name: str) -> None:
     """Create a SQLite file that contains Optuna's tables and an Optuna study of each phase, without trials.
 
-    The database is made in memory and then copied. Optuna would write about 50 small transactions.
+    The database is made in memory and then copied to the file. Optuna itself would write to the file in about
+    50 small transactions.
     """
     with closing(_open_memory()) as database, closing(sqlite3.connect(path.absolute())) as file:
         _make_tables().backup(database)
@@ -172,7 +173,7 @@ def create_studies(storage: RDBStorage, name: str) -> dict[str, optuna.Study]:
 
 
 def name_confirm_study(name: str) -> str:
-    """Name the Optuna study of the confirm phase. Every storage with records of the study contains it."""
+    """Name the Optuna study of the confirm phase. It exists in every storage with records of the study."""
     return f"{name} confirm"
 
 

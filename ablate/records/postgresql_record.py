@@ -20,10 +20,10 @@ from ablate.records.run_records import RunRecord, TimingBlock
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 300.0
-"""The command gives up if it cannot reach the server for this long. A restart of a server takes less."""
+"""A command gives up if the server is unreachable for this many seconds. A restart of a server takes less."""
 LONGEST_WAIT_SECONDS = 5.0
 KEEP_ALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
-"""A host that loses power leaves its connection open. With this option, its locks are freed in a minute."""
+"""With this option, the server notices within a minute that a host has lost power, and frees its locks."""
 _LOCK = sqlalchemy.text("select key, pg_try_advisory_lock(key) from unnest(cast(:keys as bigint[])) as key")
 _UNLOCK = sqlalchemy.text("select pg_advisory_unlock(key) from unnest(cast(:keys as bigint[])) as key")
 _STUDY, _PROVENANCE, _TIMED_ON = "ablate:study", "ablate:environment", "ablate:timed_on"
@@ -34,8 +34,8 @@ class PostgresqlRecord:
 
     The lock belongs to this process's session on the server. The server frees the lock when the process or
     its host dies, so there is nothing to clean up. If a session is lost, its locks are lost, and another host
-    might do the same run. Therefore, each record is written under a lock, after a check that the server does
-    not have the record yet.
+    might train the same run. Therefore, each record is written under a lock, after a check that the server
+    does not have the record yet.
     """
 
     shared = True
@@ -57,7 +57,7 @@ class PostgresqlRecord:
             reraise=True,
         )
         try:
-            # Without a pool, closing a connection also ends the server's session, which frees its locks.
+            # Without a pool, closing a connection ends the session on the server, and so frees its locks.
             self._engine = sqlalchemy.create_engine(
                 server,
                 isolation_level="AUTOCOMMIT",
@@ -100,9 +100,9 @@ class PostgresqlRecord:
         self._retry(self._read_new)
 
     def add(self, records: Mapping[str, RunRecord | TimingBlock]) -> None:
-        """Store finished runs and timing blocks under their locks, in one transaction, then unlock the keys.
+        """Store finished runs and timing blocks under their locks, in one transaction. Then unlock the keys.
 
-        A return means: committed.
+        When this method returns, the transaction is committed.
         """
         self._retry(partial(self._write, records))
         self._retry(partial(self._unlock, *records))
@@ -112,7 +112,7 @@ class PostgresqlRecord:
         return str(self._read_attributes().get(_TIMED_ON, _name_host(machine)))
 
     def set_timing_machine(self, machine: str) -> None:
-        """From now on use the timing blocks of this host."""
+        """From now on, use the timing blocks of this host."""
         self._set(_TIMED_ON, _name_host(machine))
 
     def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:
@@ -154,7 +154,7 @@ class PostgresqlRecord:
         self._trials.read_new(self._session, include_crashed=True)
 
     def _write(self, records: Mapping[str, RunRecord | TimingBlock]) -> None:
-        """Write the records whose keys this session has locked, or can lock again after it was lost."""
+        """Lock keys again whose locks were lost. Write the records whose keys this session has locked."""
         lost = [key for key in records if key not in self._locks]
         if lost:
             self._lock(*lost)
@@ -164,7 +164,7 @@ class PostgresqlRecord:
 
     @contextmanager
     def _begin(self) -> Iterator[sqlalchemy.Connection]:
-        """Begin a transaction in the session that has the locks. Both are lost together."""
+        """Begin a transaction in the session that has the locks, so that both are lost together."""
         self._session.exec_driver_sql("begin")
         try:
             yield self._session
@@ -182,7 +182,7 @@ class PostgresqlRecord:
             for number, locked in self._session.execute(_LOCK, {"keys": asked}):
                 if locked:
                     self._locks.add(wanted[number])
-        self._read_new()  # no other session can store the keys now; if this session is lost, this is an error
+        self._read_new()  # no other session can store the locked keys now; fails if this session is lost
         mine = [key for key in wanted.values() if key in self._locks]
         stored = [key for key in mine if key in self.runs or key in self.blocks]
         self._unlock(*stored)
@@ -201,7 +201,7 @@ class PostgresqlRecord:
         return int.from_bytes(digest[:8], signed=True)
 
     def _retry(self, action: Callable[[], T]) -> T:
-        """Do the action, and repeat it while the server is unreachable. A new session has no locks."""
+        """Do the action, and repeat it while the server is unreachable. A new session starts without locks."""
 
         def attempt() -> T:
             if self._session.invalidated or self._session.closed:
@@ -223,7 +223,7 @@ def parse_address(url: str, place: str = "--storage") -> sqlalchemy.URL:
 
     Args:
         url: the URL.
-        place: what an error names as the place of the mistake: an option, or how a person calls the URL.
+        place: the name of the URL's place in error messages, such as an option.
 
     Raises:
         AblateError: the URL is not that of a PostgreSQL server, or it contains a password.

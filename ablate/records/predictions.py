@@ -1,4 +1,4 @@
-"""What a confirmed run predicted for the test images, as files of the report folder."""
+"""Store the predictions of confirmed runs for the test images, as files in the report folder."""
 
 import io
 import zipfile
@@ -14,21 +14,21 @@ from ablate.errors import FolderError
 Array = np.ndarray[Any, np.dtype[Any]]
 FOLDER = "predictions"
 DAMAGED = (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
-"""The errors that NumPy raises for a damaged file, or a file with other content."""
+"""The errors that NumPy raises for a file that is damaged or has another format."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predictions:
     """A network's class scores for a set of images, in few bytes.
 
-    A half-precision score has a relative error of 0.05 %. All metrics are computed from these rounded scores.
-    So the same metrics can be computed again from the file.
+    A score in half precision has a relative error of up to 0.05 %. All metrics are computed from these
+    rounded scores, so the same metrics can be computed again from the file.
     """
 
     log_probabilities: Array
     """Natural logarithms of the class probabilities, float16 `(n, classes)`."""
     guesses: Array
-    """The predicted classes, unsigned integers `(n,)`: exactly those that the run's accuracy counts."""
+    """The predicted classes from which the run's accuracy was computed, unsigned integers `(n,)`."""
 
 
 def locate_predictions(folder: Path, slug: str, seed: int) -> Path:
@@ -77,7 +77,7 @@ def read_predictions(folder: Path, slug: str, setting: str, seed: int) -> Predic
 
 
 def read_guesses(folder: Path, slug: str, setting: str, seed: int) -> Array:
-    """Read only the predicted classes `(n,)` of an arm's confirmed run. Arguments as `read_predictions`.
+    """Read only the predicted classes `(n,)` of an arm's confirmed run, as `read_predictions` does.
 
     Raises:
         FolderError: the file is missing or damaged, or comes from a run with another setting.
@@ -101,8 +101,8 @@ def _check_setting(path: Path, stored: Array, setting: str) -> None:
     trained = stored.tobytes().decode(errors="replace")
     if trained != setting:
         raise FolderError(
-            f"{path}: comes from a run with {trained}, but the run on record has {setting}: another host, "
-            "which trained that run, has its predictions"
+            f"{path}: comes from a run with {trained}, but the run on record has {setting}: the predictions "
+            "of the run on record are on the host that trained it"
         )
 
 

@@ -25,9 +25,9 @@ class Machine:
     device_name: str
     """The product name of the processor or GPU."""
     cores: int
-    """How many cores ablate could use."""
+    """The number of cores that ablate was allowed to use."""
     timing_threads: int
-    """How many threads torch uses in the timing phase."""
+    """The number of threads that torch uses in the timing phase."""
     memory_bytes: int | None = None
     system: str = ""
     python: str = ""
@@ -36,7 +36,7 @@ class Machine:
     git_commit: str | None = None
     """The git commit of ablate. None if ablate was installed from a wheel."""
     jobs: int = 1
-    """How many runs train at the same time."""
+    """The number of runs that train at the same time."""
     device_software: Mapping[str, str] = field(default_factory=dict)
     """Versions of the libraries through which torch uses an accelerator, by name."""
 
@@ -51,7 +51,7 @@ class DataFacts:
     chance: float
     """The accuracy of always predicting the most frequent class of the test images."""
     sha256: Mapping[str, str]
-    """Checksums by file name, or by part of the data set."""
+    """Maps a file name, or a part of the data set, to a checksum."""
     train_images_by_class: tuple[int, ...] | None = None
     """The number of training and validation images of each class. None in folders of older versions."""
     test_images_by_class: tuple[int, ...] | None = None
@@ -95,11 +95,11 @@ class Finalist:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchFacts:
-    """The candidates of a search in the order tried, its finalists, and the importance of each factor."""
+    """The candidates of a search in the order of their trials, the finalists, and the factors' importance."""
 
     candidates: tuple[SearchedCandidate, ...]
     finalists: Mapping[str, Finalist]
-    """The finalists by the short names of their arms."""
+    """Maps the short name of an arm to the finalist."""
     importance: tuple[Mapping[str, Any], ...]
     """The rows of the table `importance`."""
 
@@ -113,19 +113,19 @@ class Provenance:
     arms: Mapping[str, ArmCost]
     """The cost of every arm, the baseline first."""
     networks: Mapping[str, Mapping[str, Any]]
-    """For every arm, all keywords of its network with their values, and the model's name under `model`."""
+    """Maps an arm to all keywords of its network and their values. The key `model` has the model's name."""
     contrasts: tuple[tuple[str, str], ...]
     """All comparisons: pairs of an arm and the arm that it is compared with."""
     left_out: Mapping[str, str]
-    """The combinations of factor values that cannot be built, each with the reason."""
+    """Maps a combination of factor values that cannot be built to the reason."""
     engines: Mapping[str, int]
-    """For every engine (a way to train), the number of runs that it trained."""
+    """Maps an engine (a way to train) to the number of runs that it trained."""
     causes: Mapping[str, str]
-    """The runs that failed, diverged or had to be trained alone, each with the cause."""
+    """Maps a run that failed, diverged or had to be trained alone to the cause."""
     code: Mapping[str, str] = field(default_factory=dict)
-    """The fingerprint of the code of users' own networks, by model name."""
+    """Maps the name of a user's own model to the fingerprint of its code."""
     code_content: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What the fingerprint covers, by model name: files, and packages with their versions."""
+    """Maps the name of a user's own model to the files and package versions that its fingerprint covers."""
     plugins: tuple[str, ...] = ()
     """The packages that the user allowed the study to load networks from."""
     network_cautions: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ class Provenance:
     mixed_engines: tuple[str, ...] = ()
     """Arms whose confirmed runs were trained by more than one engine."""
     fallback: str | None = None
-    """The data set that the study names, if this data set was missing and the fallback replaced it."""
+    """The data set in the study file, if it was missing and the fallback replaced it. Otherwise None."""
     changed_after_answer: tuple[str, ...] = ()
     """The changes of the study that were made after its first answer had been seen."""
     test_set_readers: tuple[str, ...] = ()

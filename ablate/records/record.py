@@ -28,7 +28,7 @@ class Record(Protocol):
         """Timing blocks by key."""
 
     def claim(self, *keys: str) -> list[str]:
-        """Reserve keys for this process. Return those that have no record and are not reserved elsewhere."""
+        """Reserve keys for this process. Return the keys without a record that nobody else has reserved."""
 
     def release(self, key: str) -> None:
         """Give up a claim, so that another host can claim the key."""
@@ -37,13 +37,13 @@ class Record(Protocol):
         """Read the records that other hosts have stored since the last call."""
 
     def add(self, records: Mapping[str, RunRecord | TimingBlock]) -> None:
-        """Store finished runs and timing blocks by key, all in one transaction. A return means: committed."""
+        """Store finished runs and timing blocks by key. They are committed when this method returns."""
 
     def find_timing_machine(self, machine: str) -> str:
-        """Return the host that has begun to time the arms. If no other host has, return `machine`."""
+        """Return the host that times the arms. If no host has begun to time them, return `machine`."""
 
     def set_timing_machine(self, machine: str) -> None:
-        """From now on use the timing blocks of this machine."""
+        """From now on, use the timing blocks of this machine."""
 
     def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:
         """Return the provenance of another host that timed the arms. Empty if there is no such host."""

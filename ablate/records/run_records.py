@@ -1,4 +1,4 @@
-"""Types of records: for runs, timing blocks and tuned parameters."""
+"""The types of records: of a run, of a timing block, and of a tuned parameter."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -75,7 +75,7 @@ class RunRecord:
     test_metrics: dict[str, float] = field(default_factory=dict)
     """The metrics on the test images, by name. Empty in older records and before the confirm phase."""
     test_by_class: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """For each class with test images: how many are classified correctly, and how many there are."""
+    """Maps a class to its number of correctly classified test images and its number of test images."""
     epochs: tuple[EpochPoint, ...] = ()
     cause: str | None = field(default=None, compare=False)
 

@@ -23,7 +23,7 @@ FILE = "study.db"
 
 
 class SqliteRecord:
-    """A `Record` in one file. Only the process that holds the folder's lock writes to it."""
+    """A `Record` in one file. Only the process that has the folder's lock writes to the file."""
 
     shared = False
 
@@ -58,7 +58,7 @@ class SqliteRecord:
         return self._trials.blocks
 
     def claim(self, *keys: str) -> list[str]:
-        """Return the keys without a record. A reservation is not needed, because the folder is locked."""
+        """Return the keys without a record. No reservation is needed, because the folder is locked."""
         return [key for key in keys if key not in self.runs]
 
     def release(self, key: str) -> None:
@@ -68,7 +68,7 @@ class SqliteRecord:
         """Do nothing. No other host uses the file."""
 
     def add(self, records: Mapping[str, RunRecord | TimingBlock]) -> None:
-        """Store finished runs and timing blocks by key, all in one transaction. A return means: committed."""
+        """Store finished runs and timing blocks by key. They are committed when this method returns."""
         try:
             self._trials.add(self._trials.begin(), records, shared=False)
         except STORAGE_ERRORS as error:
@@ -118,7 +118,7 @@ def _examine(path: Path, name: str) -> None:
         sqlite3.Error: the file is not a database, or it is damaged.
         ValueError: the file is damaged or empty, or has no records of this study.
     """
-    # SQLite must be able to write, to roll back a transaction if an earlier command was killed in the middle.
+    # Open for writing: if a killed command left a transaction unfinished, SQLite has to roll it back.
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as database:
         (state,) = database.execute("pragma quick_check(1)").fetchone()
         if state != "ok":

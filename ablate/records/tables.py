@@ -1,4 +1,4 @@
-"""Make, write and read tables of run records, with the types of `COLUMNS`."""
+"""Make, write and read the tables of run records. Their columns have the types in `COLUMNS`."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from ablate.records.run_records import RunRecord
 
 
 def make_frame(table: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] = ()) -> pd.DataFrame:
-    """Make the table of this name, with its columns and dtypes. The `extra` columns follow `status`."""
+    """Make a data frame with the columns and types of `table`. The `extra` columns come after `status`."""
     columns = list(TABLES[table])
     if extra:
         at = columns.index("status") + 1

@@ -1,4 +1,4 @@
-"""Views: feature maps, filters and confusions of trained networks, as NumPy arrays in one file."""
+"""Store views of trained networks in one file: feature maps, filters and confused classes."""
 
 import io
 import json
@@ -19,7 +19,7 @@ NAME = "inside.npz"
 INDEX = "index"
 """The name of the array that describes all other arrays.
 
-The array contains JSON as bytes. A pickle is not used, because reading a pickle can run code.
+This array contains JSON as bytes. A pickle is not used, because reading a pickle can run code.
 """
 
 
@@ -44,7 +44,7 @@ class Layer:
     module: str
     """The layer in words, for a caption."""
     channels: int
-    """How many maps the layer has. `maps` can contain fewer."""
+    """The number of maps in the layer. `maps` can contain fewer."""
     maps: Array
     """The maps, `(inputs, channels, height, width)` as float16."""
 
@@ -74,7 +74,7 @@ class View:
     layers: tuple[Layer, ...] = ()
     filters: Filters | None = None
     remark: str = ""
-    """If a part of the view is missing, the reason as a sentence."""
+    """A sentence that says why a part of the view is missing. Empty if nothing is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class Views:
 
     classes: tuple[str, ...]
     inputs: tuple[int, ...] = ()
-    """The classes of the images that every network was shown, as indices into `classes`."""
+    """The classes of the images that were shown to every network, as indices into `classes`."""
     arms: tuple[View, ...] = ()
 
 

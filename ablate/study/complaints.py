@@ -1,4 +1,4 @@
-"""Error messages for invalid study files: one line with the file, line, key, value and remedy."""
+"""Write the error messages for an invalid study file: one line with file, line, key, value and remedy."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,21 +15,21 @@ from ablate.study.seed_looks import TAG, SeedLooks
 from ablate.study.spec import Range, Reference, StudySpec, Tuning, ValueWhen
 
 BRANCHES = ("ValueWhen", "bool", "int", "float", "str", "none", "list[", "function-", "constrained-str")
-"""Prefixes of those parts of a pydantic location that name a branch of a union, not a key of the file."""
+"""Parts of a pydantic location that name a branch of a union, not a key, begin with one of these."""
 
 
 def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path) -> list[str]:
-    """Describe pydantic's errors, one line for each place: place, key, value and remedy."""
+    """Return one line for each place with an error of pydantic: the place, key, value and remedy."""
     groups: dict[tuple[str, ...], list[ErrorDetails]] = {}
     for error in errors:
         location = _list_keys(error)
         branch = next((i for i, part in enumerate(location[1:], 1) if part.startswith(BRANCHES)), None)
-        # Every branch of a union reports an error. All these errors are about one value.
+        # Every branch of a union reports an error about the same value, so these errors form a group.
         groups.setdefault(tuple(location[:branch]), []).append(error)
     for place in list(groups):
         below = any(other[: len(place)] == place and other != place for other in groups)
         if below and all(error["type"] == "too_short" for error in groups[place]):
-            del groups[place]  # it is too short only because values below are invalid
+            del groups[place]  # the value is too short only because parts of it are invalid
     return [line for group in groups.values() for line in _explain_group(group, lines, path)]
 
 
@@ -47,7 +47,7 @@ def _explain_first(errors: Sequence[ErrorDetails], lines: Mapping[str, str], pat
     branches = ("ranges", *BRANCHES)
     location = _list_keys(error)
     keys = location[:1] + [part for part in location[1:] if not part.startswith(branches)]
-    if ".".join(keys[:3]) not in lines:  # a single range in the file stands outside a list
+    if ".".join(keys[:3]) not in lines:  # in the file, a single range is not inside a list
         keys = keys[:2] + keys[3:] if location[:2] == ["tuning", "ranges"] else keys
     key = ".".join(keys)
     written = key
@@ -63,7 +63,7 @@ def _explain_first(errors: Sequence[ErrorDetails], lines: Mapping[str, str], pat
         return f"{place}: {f'{key}: ' if key else ''}{error['ctx']['error']}"
     message = error["msg"][0].lower() + error["msg"][1:]
     if any(part.startswith(branches[1:]) for part in location[1:]):
-        # Every branch of a union reports an error. For a word, the error of the branch for words helps most.
+        # Every branch of a union reports an error. If the value is a word, the branch for words helps most.
         for other in errors if isinstance(given, str) else ():
             if other["type"] == "value_error" and other["loc"][: len(keys)] == error["loc"][: len(keys)]:
                 return f"{place}: {key}: {other['ctx']['error']}"
@@ -78,7 +78,7 @@ def _explain_first(errors: Sequence[ErrorDetails], lines: Mapping[str, str], pat
 
 
 def _list_keys(error: ErrorDetails) -> list[str]:
-    """List the parts of the error's location, without the parts that name the form of the key `seeds`."""
+    """List the parts of the error's location. Leave out the parts that name the form of the key `seeds`."""
     return [str(part) for part in error["loc"] if not str(part).startswith(TAG)]
 
 

@@ -1,10 +1,10 @@
-"""The error about keys of a study that contradict each other."""
+"""The error for a study whose keys contradict each other."""
 
 from collections.abc import Sequence
 
 
 class InconsistencyError(ValueError):
-    """Contradictions between keys of a study, each with the key to look at."""
+    """Keys of a study contradict each other. `by_key` pairs the key to look at with the message about it."""
 
     def __init__(self, by_key: Sequence[tuple[str, str]]) -> None:
         super().__init__("; ".join(told for _, told in by_key))

@@ -85,7 +85,7 @@ def _join_names(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_range(value: Mapping[str, Any]) -> bool:
-    """Whether the mapping is a range, so that the name above it is a keyword and not an owner."""
+    """Whether the mapping is a range. The name above a range is a keyword, not an owner."""
     return {"low", "high"} & value.keys() != set() and not any(
         isinstance(value.get(end), Mapping | list) for end in ("low", "high")
     )

@@ -44,9 +44,9 @@ class Recipe(BaseModel):
         "flip_crop_brightness",
     ] = "none"
     input_size: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
-    """Side length in pixels, to which images are resized once before training. null keeps their size."""
+    """The side length in pixels to which images are resized once, before training. null: no resizing."""
     train_images: Annotated[int, Field(ge=1, strict=True)] | None = None
-    """How many images to train on. null means all training images that are not held out for validation."""
+    """The number of images to train on. null: all training images that are not held out for validation."""
     drop_last: bool = False
     """Whether to leave out an epoch's last batch if it is smaller than `batch_size`."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -55,24 +55,24 @@ class Recipe(BaseModel):
     schedule: Literal["constant", "step", "cosine", "linear", "one_cycle"] = "constant"
     """How the learning rate changes from step to step. `learning_rate` is its largest value."""
     warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0
-    """For how many epochs the learning rate rises linearly, before the schedule begins."""
+    """The number of epochs in which the learning rate rises linearly, before the schedule begins."""
     step_epochs: Annotated[int, Field(ge=1, strict=True)] | None = None
-    """After how many epochs the schedule `step` changes the learning rate. null means a third of `epochs`."""
+    """The number of epochs between two changes by the schedule `step`. null means a third of `epochs`."""
     step_factor: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.1
     """The factor by which the schedule `step` multiplies the learning rate."""
 
     nesterov: bool = False
     """Whether SGD uses Nesterov's momentum."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
-    """The share of the target probability that all classes share evenly in the loss of training."""
+    """The share of the target probability that the training loss distributes evenly over all classes."""
     gradient_clip: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0
-    """The largest norm of the gradient of all parameters. A larger gradient is scaled down. 0: no limit."""
+    """The maximum norm of the gradient of all parameters. A larger gradient is scaled down. 0: no limit."""
 
     def dump(self) -> dict[str, Any]:
         """Return all keys and values, except the keys of LATER_KEYS that have their default values.
 
-        A run's key in the record is made from this result. Earlier versions of ablate did not have the later
-        keys. With the keys left out, their runs are still found.
+        A run's key in the record is computed from this dict. Earlier versions of ablate did not have
+        LATER_KEYS. Without these keys, the dict is as before, so runs of earlier versions are still found.
         """
         usual = {key for key in LATER_KEYS if getattr(self, key) == type(self).model_fields[key].default}
         return self.model_dump(exclude=usual)

@@ -1,4 +1,4 @@
-"""Keys of the recipe that contradict each other, such as a key that the optimiser does not use."""
+"""Find keys of the recipe that contradict each other, such as a key that the optimiser does not use."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,15 @@ USED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "step_epochs": ("schedule", ("step",)),
     "step_factor": ("schedule", ("step",)),
 }
-"""Some keys are used only for certain values of another key. The other key and these values, by key."""
+"""Maps a key to the other key on which its use depends, and to the values of that key with which it is used.
+
+For example, training uses `momentum` only if `optimizer` is `sgd` or `rmsprop`. A key that is not listed is
+always used.
+"""
 
 
 def uses(recipe: Recipe, key: str) -> bool:
-    """Whether training by this recipe uses a key of the recipe."""
+    """Whether training by this recipe uses the key."""
     if key not in USED_BY:
         return True
     decider, values = USED_BY[key]

@@ -1,4 +1,4 @@
-"""The values that a key of the recipe has in a study."""
+"""List the values that a key of the recipe has in a study."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from ablate.study.spec import StudySpec, ValueWhen
 
 
 def list_recipe_values(study: StudySpec, key: str) -> Iterator[Any]:
-    """Yield the values of a key of the recipe: that of the study, then those of factors and named arms."""
+    """Yield the values of a key of the recipe: first in the recipe itself, then in factors and named arms."""
     yield getattr(study.recipe, key)
     for name, values in study.factors.items():
         if belongs_to_recipe(name) and drop_owner(name) == key:

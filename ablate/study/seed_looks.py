@@ -9,17 +9,17 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 MAX_SEEDS = 10_000
 """Confirmation uses seeds below this number. Tuning uses the seeds from this number on."""
 FEWEST_SEEDS = 3
-"""The first look needs this many seeds, because a verdict needs three pairs of runs."""
+"""The minimum number of seeds at the first look: a verdict needs three pairs of runs."""
 LOOK_GROWTH = 1.7
 """If a study does not list its looks, each look has about this many times the seeds of the look before."""
 TAG = "tagged-"
-"""Prefix of the parts of a pydantic location that name a form of a value, not a key of the file."""
+"""Parts of a pydantic location that name the form of a value, not a key, begin with this prefix."""
 
 SeedCount = Annotated[int, Field(ge=FEWEST_SEEDS, le=MAX_SEEDS, strict=True)]
 
 
 class SeedLooks(BaseModel):
-    """The numbers of seeds after which a study looks at its results, and stops if they answer the question.
+    """The numbers of seeds after which a study looks at its results. It stops if they answer the question.
 
     Either `looks` lists these numbers, or `at_least` and `at_most` are the first and the last of them.
     """

@@ -24,9 +24,9 @@ from ablate.study.recipe import Recipe
 from ablate.study.seed_looks import Seeds
 
 PARTIAL = {"partial": True}
-"""The validation context for a study from which the invalid keys were removed.
+"""The validation context for a study whose invalid keys were removed.
 
-It skips the checks for contradictions between keys.
+In this context, keys are not checked for contradictions.
 """
 FULL = "full"
 """The name of the arm that has every change, in a leave_one_out study."""
@@ -38,7 +38,7 @@ def _refuse_blank_ends(text: str) -> str:
     return text
 
 
-# If a factor's value is a word, the word must fit into a cell of runs.csv.
+# The value of a factor is written into a cell of runs.csv. So a word must be allowed in a cell.
 Word = Annotated[
     str, Field(max_length=300), AfterValidator(require_printable), AfterValidator(require_table_cell)
 ]
@@ -159,7 +159,7 @@ class StudySpec(_Part):
     fallback: dict[str, Any] = {}
 
     _lines: dict[str, str] = PrivateAttr(default_factory=dict)
-    """The place (`file:line`) of every dotted key. `study_file.read` sets it."""
+    """Maps every dotted key to its place (`file:line`). `study_file.read` fills it."""
 
     @field_validator("factors")
     @classmethod
@@ -233,7 +233,7 @@ class StudySpec(_Part):
     def locate(self, key: str) -> str:
         """Return the place and name of a dotted key, `file:line: key`.
 
-        If the file does not contain the key, the place is that of the key's nearest parent.
+        If the file does not contain the key, the place is that of the nearest key above it.
         """
         written = key
         while written not in self._lines and "." in written:

@@ -1,4 +1,4 @@
-"""The study file: read it with overrides and fallback, write it, compare two studies."""
+"""Read a study file with overrides and fallback, write a study file, and compare two studies."""
 
 import copy
 import io
@@ -22,7 +22,10 @@ from ablate.study.yaml_text import parse, refuse_traps
 
 
 class InvalidStudyError(StudyError):
-    """A study has invalid keys. `partial` is the study without them, in which names can still be checked."""
+    """A study has invalid keys. `partial` is the study without these keys, or None if nothing is left.
+
+    The names in `partial` can still be checked.
+    """
 
     def __init__(self, *messages: str, partial: StudySpec | None = None) -> None:
         super().__init__(*messages)
@@ -78,7 +81,7 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
 
 
 def make(raw: Mapping[str, Any], *, fallback: bool = False) -> StudySpec:
-    """Make a study from values instead of a file. With `fallback`, apply its `fallback` section.
+    """Make a study from values instead of a file. With `fallback`, apply the study's `fallback` section.
 
     Raises:
         StudyError: for every mistake, one line with key, offending value and remedy.
@@ -99,7 +102,7 @@ def dump(spec: StudySpec) -> str:
     """Write the study, defaults included, as YAML text. `read` turns the text back into an equal study."""
     raw = _make_raw(spec)
     if spec.decision.metric == "accuracy":
-        del raw["decision"]["metric"]  # older versions do not know the key
+        del raw["decision"]["metric"]  # older versions of ablate do not know this key
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
@@ -172,7 +175,7 @@ def _read_rest(
         if trail:
             container, part = trail[-1]
             if isinstance(container, list):
-                container[part] = f"invalid {part}"  # a word, so that the other values keep their positions
+                container[part] = f"invalid {part}"  # not deleted, so that other values keep their positions
             else:
                 del container[part]
     try:
@@ -225,7 +228,7 @@ def _count_training_images(dataset: Any) -> int | None:
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested mappings. If both have a value for a key, the value of `above` counts."""
+    """Merge nested mappings. If both mappings have a value for a key, use the value of `above`."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)

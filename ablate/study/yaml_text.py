@@ -13,7 +13,7 @@ from ablate.errors import StudyError
 
 MAX_BYTES = 64_000
 DEEPEST = 20
-"""The most levels of nested lists and mappings. ruamel.yaml's time grows with the square of the levels."""
+"""The maximum number of nested levels. ruamel.yaml's time grows with the square of this number."""
 
 
 def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -78,7 +78,7 @@ def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
 
 
 def _find_invalid_line(root: Node | None) -> str:
-    """Find `:line` of the first scalar that looks like a number or a date but is invalid, else return ``."""
+    """Return `:line` of the first scalar that looks like a number or date but is invalid. Otherwise empty."""
     for node in _list_scalars(root):
         try:
             YAML(typ="safe", pure=True).load(node.value)

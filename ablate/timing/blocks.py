@@ -1,4 +1,4 @@
-"""Measure training speed in blocks. The arms alternate. A measurement ends when the device has finished."""
+"""Measure training speed in timing blocks, in which the arms alternate."""
 
 import contextlib
 import random
@@ -17,9 +17,12 @@ DISTURBED_SHARE = 0.10
 """A block counts as disturbed if other programs used more than this share of the processors' time."""
 
 REPEATS_AFTER_SLEEP = 3
-"""If the machine slept, a block is repeated up to this many times. After that, it counts as disturbed."""
+"""If the machine sleeps, a measurement is repeated up to this many times. Then it counts as disturbed."""
 SLEPT_SECONDS = 0.1
-"""Only a longer time counts as sleep. A shorter one can come from an adjustment of the wall clock."""
+"""A gap between two clocks counts as sleep only if it is longer than this many seconds.
+
+A shorter gap can come from an adjustment of the wall clock.
+"""
 
 Steps = Callable[[int], int]
 """A function that makes the given number of training steps and returns the number of their examples.
@@ -44,7 +47,7 @@ def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]
 def measure_block(
     arm: str, steps: Steps, count: int, device: torch.device, *, block: int, position: int
 ) -> TimingBlock:
-    """Measure the time of `count` steps. If the machine sleeps meanwhile, measure again.
+    """Measure the time of `count` steps. If the machine sleeps during the steps, measure again.
 
     After sleep, a machine has cold caches and another clock rate, and other programs catch up on their work.
     """
@@ -68,10 +71,10 @@ def measure_block(
 
 
 def read_seconds_asleep() -> float:
-    """Read two clocks, and return their difference in seconds. One clock stops while the machine sleeps.
+    """Return the difference of two clocks in seconds. Only one of them runs while the machine sleeps.
 
-    Between two calls, the result grows by the time asleep. On a system without a clock that runs during
-    sleep, the wall clock is used. Then setting this clock forward counts as sleep, too.
+    Between two calls, the result grows by the time that the machine slept. If the system has no clock that
+    runs during sleep, the wall clock is used instead. Setting the wall clock forward then counts as sleep.
     """
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -94,7 +97,7 @@ def count_steps_per_block(steps: Steps, block_seconds: float, device: torch.devi
 
 
 class ProcessorLoad:
-    """Measures which share of the processors' time other programs use from the creation of this object on.
+    """Measures the share of the processors' time that other programs use after this object was created.
 
     This process and its children do not count as other programs.
     """
@@ -109,7 +112,7 @@ class ProcessorLoad:
 
     @staticmethod
     def _read() -> tuple[float, float, float]:
-        # Count only the cores that this process is allowed to use. Programs on other cores hardly disturb it.
+        # Only the cores that this process is allowed to use count: programs on other cores hardly disturb.
         cores, every = list_cores(), psutil.cpu_times(percpu=True)
         limited = len(cores) < len(every) and cores[-1] < len(every)
         idle = total = 0.0

@@ -38,10 +38,10 @@ def measure_cost(
 ) -> Cost:
     """Measure the parameters, the forward FLOPs of one example, and the peak memory of a training step.
 
-    `step` makes one training step. `resident` lists the tensors of the data set, which do not count as memory
-    of an arm. `before` is the number of bytes in use on an accelerator before the network was built, for
-    example by another arm's images of another size. These bytes do not count either. If `before` is None,
-    only `resident` does not count.
+    `step` makes one training step. `resident` lists the tensors of the data set. Their bytes do not count as
+    memory of the arm. `before` is the number of bytes that an accelerator had in use before the network was
+    built. Besides the data set, this can include images of another size for another arm. If `before` is
+    given, these bytes are subtracted instead of those of `resident`.
     """
     step()  # the first step also allocates the optimiser's state
     measured = measure_peak_bytes(step, device)
@@ -92,7 +92,7 @@ class Work:
     def count_flops(self, run: Run) -> int:
         """Count the FLOPs of the run's forward passes over its training images in all epochs."""
         if run.arm.name not in self._flops:
-            # A user's network can have neither convolutions nor matrix products. Its count is 1 then, not 0.
+            # A user's network can have neither convolutions nor matrix products. 1 replaces the count 0 then.
             self._flops[run.arm.name] = max(1, count_arm_flops(run.arm, self._facts))
         recipe = run.recipe
         images = self._facts.count_training_images(recipe.train_images, self._validation)
