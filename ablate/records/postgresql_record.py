@@ -201,7 +201,7 @@ class PostgresqlRecord:
         return int.from_bytes(digest[:8], signed=True)
 
     def _retry(self, action: Callable[[], T]) -> T:
-        """Do the action, and repeat it while the server is unreachable. A new session starts without locks."""
+        """Do the action. Repeat it while the server is unreachable. A new session starts without locks."""
 
         def attempt() -> T:
             if self._session.invalidated or self._session.closed:
