@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from ablate.errors import FolderError, escape_unprintable
-from ablate.figures.judged_figures import JudgedData, JudgedFigure, draw_judged
+from ablate.figures import judged_figures
+from ablate.figures.judged_figures import JudgedData, JudgedFigure
 from ablate.formatting import format_count, list_rows
 from ablate.judging.audit import NOT_KNOWN
 from ablate.judging.comparisons import WELCH, sort_names
@@ -35,7 +36,7 @@ def write(judgement: RunJudgement, folder: Path) -> None:
     """
     if (folder / "study.yaml").exists():
         raise FolderError(f"{folder}: this is the report folder of a study: choose another --out")
-    drawn = list(draw_judged(collect_data(judgement)))
+    drawn = list(judged_figures.draw_judged(collect_data(judgement)))
     try:
         _write_files(judgement, folder, drawn)
     except OSError as error:
@@ -135,6 +136,7 @@ def _collect_content(judgement: RunJudgement) -> dict[str, Any]:
         "findings": judgement.findings,
         "not_known": NOT_KNOWN,
         "has_parts": question.by is not None,
+        "by": escape_unprintable(question.by or ""),
         "has_diverged": any(runs.diverged for runs in judgement.cells.values()),
         "confidence": f"{(1 - question.alpha) * 100:g}%",
         "metric": metric,

@@ -75,7 +75,7 @@ def describe_ranking(judgement: RunJudgement) -> list[str]:
 def _name_comparison(one: Comparison, judgement: RunJudgement) -> str:
     shown = judgement.shown
     where = f"{shown[one.part]}: " if judgement.question.by is not None else ""
-    return f"{where}{shown[one.arm]} vs {shown[judgement.question.baseline]}"
+    return f"{where}{shown[one.arm]} against {shown[judgement.question.baseline]}"
 
 
 def _explain(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> str:
