@@ -49,7 +49,7 @@ def judge(
 ) -> None:
     """Judge finished runs that others trained.
 
-    TABLE is a CSV, Parquet or JSON lines file, or what Optuna, W&B, Ray Tune,
+    TABLE is a CSV, Parquet or JSON lines file, or what Optuna, MLflow, W&B, Ray Tune,
     Hydra, TensorBoard or pytest-benchmark recorded. The command gives each
     arm's difference from the baseline, its interval, its test and its verdict,
     as `run` does, and says what in the table lowers trust.
