@@ -48,9 +48,8 @@ def lenet(
 
     The default network has 61,706 parameters. Batch norm (if chosen) and the activation follow each
     convolution. 2×2 pooling follows the first two convolutions. A keyword of the convolutions is one number
-    for the first two convolutions, or a list with one value for each convolution. By default, further
-    convolutions are 3×3 with stride 1, padding 1 and dilation 1, and have as many channels as the convolution
-    before.
+    for the first two convolutions, or a list with one value for each convolution. By default, a further
+    convolution is 3×3 with stride 1, padding 1 and dilation 1, and keeps the number of channels.
 
     Args:
         conv_layers: number of convolutions, 1 to 8.

@@ -44,8 +44,7 @@ def nin(
     """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
 
     The default network has 1,992,166 parameters. A block has one convolution and some 1×1 convolutions. Batch
-    norm (if chosen) and the activation follow every convolution. A block ends with overlapping 3×3 pooling
-    with stride 2.
+    norm (if chosen) and the activation follow every convolution. A block ends with 3×3 pooling of stride 2.
     Images of 28×28 need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
 
     Args:

@@ -51,8 +51,7 @@ def run(
 ) -> None:
     """Answer a study's question and write its report.
 
-    The command tunes, confirms and times every arm, and writes
-    reports/<name>/report.html.
+    Every arm is tuned, confirmed and timed. The report is reports/<name>/report.html.
     """
     from ablate.cli.studies import read_study
     from ablate.execution import fork_server
@@ -61,9 +60,7 @@ def run(
         stop_watching()
     study = read_study(path, overrides or [], plugin or [])
     if storage is not None and fresh:
-        raise AblateError(
-            "--fresh: records on a server cannot be renamed: give the study another name, name=…"
-        )
+        raise AblateError("--fresh: records on a server cannot be renamed: choose another name=…")
     if cluster is None:
         fork_server.prepare()
     chosen_device = choose_device(device)
