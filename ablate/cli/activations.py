@@ -97,7 +97,7 @@ class _Networks:
         return choose_classes(dataset, scores)
 
     def make_views(self, classes: tuple[str, ...], inputs: tuple[int, ...], layers: Sequence[str]) -> Views:
-        """Make a view of each network. If one of several networks cannot be read, its view is a remark."""
+        """Make a view of each network. If one of several networks is damaged, its view has only a remark."""
         arms = []
         for run in self.runs:
             try:

@@ -140,7 +140,7 @@ def draw_confused_pairs(data: pd.DataFrame, study: StudySpec, styles: Styles) ->
     """Draw one column for each arm. The pair of classes that the arm confuses most is at the top."""
     arms = list(dict.fromkeys(data["arm"]))
     above = LINE * _count_lines(arms, styles) + 0.1
-    # All rows have the scale of the longest row. Otherwise examples in shorter rows would look larger.
+    # All rows are drawn to the scale of the longest row. Otherwise examples in shorter rows would be larger.
     widest = max(pixels.shape[1] for pixels in data["pixels"])
     tall = STRIP * max(pixels.shape[0] for pixels in data["pixels"]) / widest
     row_height, column_width = LINE + tall + 0.15, STRIP + 0.2

@@ -26,34 +26,36 @@ from ablate.figures.canvas import (
 from ablate.figures.marks import draw_intervals, draw_runs
 
 LABEL_WIDTH, AXIS_WIDTH = 32, 50
-"""The most letters in one line of a label beside an axis, and below it."""
+"""The maximum number of letters in a line of a label beside an axis, and of a label below an axis."""
 MOST_ROWS = 40
 """A panel of differences has at most this many rows."""
 MOST_PANELS = 6
+"""A figure has at most this many panels."""
 MOST_LINES = 200
 """With more seeds than this, the runs of a seed are not joined."""
 MOST_MARKS = 300
 """At most this many runs of an arm are drawn, evenly chosen from all runs sorted by value."""
 FEWEST_FOR_RANKS = 3
+"""The figure of ranks needs at least this many arms."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedData:
-    """What the figures of judged runs are drawn from."""
+    """The data of the figures of judged runs."""
 
     comparisons: pd.DataFrame
     """Columns part, arm, difference, ci_low and ci_high; all differences in the unit of the axis."""
     runs: pd.DataFrame
     """Columns part, arm, seed, value and mean. `mean` is NaN for an arm of which a run diverged."""
     arms: Mapping[str, str]
-    """All arms, the baseline first, with their names as figures show them."""
+    """Maps every arm to its name in figures, the baseline first."""
     parts: Mapping[str, str]
-    """All parts, with their names as figures show them. Without parts, the only one is ''."""
+    """Maps every part of the table to its name in figures. An undivided table has the one part ''."""
     metric: str
     is_share: bool
     """Whether values are drawn in per cent, and differences in percentage points."""
     margin: float | None
-    """In the unit of the axis of differences."""
+    """The margin in the unit of the axis of differences. None if there is no margin."""
     paired: bool
     """Whether runs with the same seed are paired."""
     mean_ranks: pd.Series | None

@@ -136,7 +136,7 @@ def draw_differences_by_epoch(data: pd.DataFrame, study: StudySpec, styles: Styl
     seen: set[str] = set()
     for axes, name, (_, curve) in zip(panels, names, curves, strict=True):
         arm, epochs = curve["arm"].iloc[0], curve["epoch"]
-        line = "--" if arm in seen else "-"  # an arm can be compared with two other arms
+        line = "--" if arm in seen else "-"  # the second comparison of an arm is dashed
         seen.add(arm)
         colour, mark = styles[arm].colour, styles[arm].marker if len(curve) <= MOST_MARKS else ""
         axes.fill_between(epochs, curve["ci_low"], curve["ci_high"], color=colour, alpha=0.15, linewidth=0)

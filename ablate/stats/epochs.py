@@ -37,7 +37,7 @@ def tabulate_validation(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFram
     # rounding errors.
     points = points.assign(epoch=points["epoch"].round().astype(int))
     table = points.pivot_table(index="seed", columns=["arm", "epoch"], values="validation_accuracy")
-    # Tables that other programs wrote can lack the validation of an epoch. It gets an empty column.
+    # Tables of other programs can lack the validation of an epoch. Such an epoch gets an empty column.
     every = [(arm, epoch) for arm, last in count_epochs(table).items() for epoch in range(1, last + 1)]
     return table.reindex(columns=pd.MultiIndex.from_tuples(every)) if every else table
 

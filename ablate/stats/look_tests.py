@@ -51,8 +51,8 @@ def judge_samples(
     """Test the open contrasts at one look, and correct their p-values for all tests of the study.
 
     Args:
-        samples: the samples of the contrasts that no earlier look has decided, by their positions.
-        earlier: for each contrast of the study, its latest result from an earlier look, or None.
+        samples: maps the index of each contrast that still needs seeds to its sample.
+        earlier: the latest result of each contrast from an earlier look. None if it has no such result.
         rule: the margin and alpha.
         look: the look.
     """

@@ -10,11 +10,11 @@ POWER = 0.8
 PAIRS_FOR_A_VERDICT = 3
 """The minimum number of pairs of runs for a verdict."""
 MOST_SEEDS = 10**9
-"""No count of needed seeds is higher: the distributions are not exact for so many degrees of freedom."""
+"""The highest count of needed seeds. With more degrees of freedom, scipy's distributions are not exact."""
 
 
 def count_seeds_for_significance(contrasts: int, alpha: float) -> int:
-    """Compute how many pairs n a sign-flip test needs to be able to be significant: 2/2ⁿ ≤ alpha/contrasts.
+    """Compute the fewest pairs n with which a sign-flip test can be significant: 2/2ⁿ ≤ alpha/contrasts.
 
     The division by the number of contrasts is Holm's correction of the smallest p-value.
     """
@@ -22,7 +22,7 @@ def count_seeds_for_significance(contrasts: int, alpha: float) -> int:
 
 
 def compute_noncentrality(degrees: float, alpha: float, power: float = POWER) -> float:
-    """Compute the true effect, in standard errors, that a two-sided t-test at level alpha detects.
+    """Compute the true effect, in standard errors, that a two-sided t-test detects with the given power.
 
     scipy inverts the noncentral t exactly. The result ignores the opposite tail, which is below alpha/2.
     statsmodels' solver is not used, because for small alpha it returns the end of its bracket without a
@@ -57,7 +57,7 @@ def count_seeds_for_equivalence(
         margin_in_sd: the margin divided by the standard deviation of the differences.
         alpha: the level of each of the two tests.
         power: the probability that both tests succeed.
-        degrees_per_pair: the degrees of freedom for each further pair. It is 1 if runs are paired.
+        degrees_per_pair: the degrees of freedom that each further pair adds. It is 1 if runs are paired.
     """
     miss = (1 - power) / 2
 

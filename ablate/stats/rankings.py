@@ -9,6 +9,7 @@ from scipy import stats
 from ablate.errors import AblateError, install_command
 
 FEWEST_ARMS, FEWEST_PARTS = 3, 5
+"""A ranking needs at least this many arms, and data sets in which all arms have a mean."""
 
 
 class NemenyiError(AblateError):
@@ -24,10 +25,10 @@ class Ranking:
     parts: int
     """The number of data sets in which all arms have a mean."""
     p_value: float
-    """The p-value of Friedman's test: whether all arms rank alike."""
+    """The p-value of Friedman's test of the hypothesis that the ranks of the arms do not differ."""
     pairs: pd.DataFrame | None
     """The p-values of Nemenyi's test, `(arms, arms)`. They are corrected for all pairs of arms. None if the
-    package for it is not installed."""
+    package for the test is not installed."""
 
 
 def rank_arms(means: pd.DataFrame, *, higher_is_better: bool) -> Ranking | None:
@@ -37,7 +38,7 @@ def rank_arms(means: pd.DataFrame, *, higher_is_better: bool) -> Ranking | None:
     `FEWEST_PARTS` data sets.
 
     Args:
-        means: the mean of each arm, with data sets as rows and arms as columns. NaN is no mean.
+        means: the mean of each arm, with data sets as rows and arms as columns. NaN if there is none.
         higher_is_better: whether the arm with the highest mean has rank 1.
     """
     whole = means.dropna()

@@ -8,11 +8,11 @@ class Rule(Protocol):
 
     @property
     def alpha(self) -> float:
-        """The probability of any false difference, over all tests together."""
+        """The highest accepted probability that any of the tests shows a difference that does not exist."""
 
     @property
     def margin(self) -> float | None:
-        """The smallest difference that matters, in the metric's unit. None if nobody has named one."""
+        """The smallest difference that matters, in the metric's unit. None if the user gave no margin."""
 
     @property
     def higher_is_better(self) -> bool:

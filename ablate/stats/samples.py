@@ -15,7 +15,7 @@ from ablate.stats.welch_tests import measure_groups
 
 @dataclass(frozen=True, kw_only=True)
 class PairSample:
-    """One value for each seed: the value of the contrast, for two arms their difference."""
+    """The contrast's value for each seed. For two arms, this is the difference between their runs."""
 
     values: np.ndarray
     """`(pairs,)`"""
@@ -30,9 +30,9 @@ class GroupSample:
     """The values of two arms whose runs share no seeds."""
 
     arm: np.ndarray
-    """`(runs of the arm,)`"""
+    """The values of the arm's runs, `(runs,)`."""
     baseline: np.ndarray
-    """`(runs of the arm that it is compared with,)`"""
+    """The values of the runs of the arm that it is compared with, `(runs,)`."""
 
     def measure(self, rule: Rule, family: int, share: float) -> dict[str, Any]:
         """Make a row of the `comparisons` table. See `measure_groups`."""
@@ -41,14 +41,17 @@ class GroupSample:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What one look at one contrast rests on."""
+    """The data of one contrast at one look."""
 
     contrast: Contrast
     found: PairSample | GroupSample
     broken: Verdict | None = None
-    """The verdict if some runs did not train. Then `found` covers only the seeds where all arms trained."""
+    """The verdict if some runs did not train, else None.
+
+    If it is not None, `found` covers only the seeds in which all arms of the contrast trained.
+    """
     training: TrainingTest | None = None
-    """How often the two arms trained. None for an interaction, and for runs of which this is not known."""
+    """How often the two arms trained. None for an interaction, and if it is not known which runs trained."""
 
     @property
     def pair_values(self) -> np.ndarray:

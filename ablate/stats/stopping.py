@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # pydantic takes a quarter of a second to import
     from ablate.study.effort import Decision
 
 FUTILE = 0.1
-"""A comparison stops if its probability of a definite verdict at the last look is below this."""
+"""A comparison stops if its probability of a definite verdict at the last look is below this number."""
 SIMULATED_STUDIES = 4_000
 
 
@@ -51,9 +51,9 @@ def compute_predictive_probability(
 ) -> np.ndarray:
     """Compute the probability of a definite verdict at the last look, given the results so far.
 
-    A verdict is definite if the interval lies wholly beyond the margin or wholly inside it. The mean at the
-    last look is predicted from the pairs so far (Spiegelhalter, Freedman & Blackburn, 1986): its distribution
-    is Student's t around the mean so far. The spread at the last look is taken to be the spread so far.
+    A verdict is definite if the interval lies wholly beyond the margin or wholly inside it. The prediction of
+    the mean at the last look is Student's t distribution around the mean so far (Spiegelhalter, Freedman &
+    Blackburn, 1986). The spread at the last look is taken to be the spread so far.
 
     Args:
         mean: the mean differences so far, `(studies,)`.
@@ -125,7 +125,7 @@ def simulate(
 def estimate_bias(
     difference: float, spread: float, looks: Sequence[Look], decision: "Decision", contrasts: int
 ) -> float:
-    """Estimate the bias of the mean difference from early stopping: the mean error of simulated studies.
+    """Estimate the bias of the mean difference that early stopping causes, from simulated studies.
 
     In the simulated studies, the measured difference and spread are the true ones (parametric bootstrap). A
     study is more likely to stop early if its difference happens to look large. Its mean difference is then

@@ -29,7 +29,7 @@ def summarise(
     rows = []
     for arm in arms:
         of_arm = confirmed[confirmed["arm"] == arm]
-        # If only some runs of an arm trained, it has no mean. If all runs stayed at chance, it has a mean.
+        # An arm has no mean if only some of its runs trained. It has a mean if all its runs stayed at chance.
         at_chance = of_arm["test_accuracy"].dropna() <= ceiling
         mixed = at_chance.any() and not at_chance.all()
         if (of_arm["status"] == Status.DIVERGED).any() or mixed:

@@ -15,7 +15,7 @@ class Verdict(StrEnum):
     SIZE_UNCLEAR = "detectable, size unclear"
     INCONCLUSIVE = "inconclusive"
     DIFFERENT = "difference shown"
-    """Only without a margin, as `NO_DIFFERENCE_SHOWN`."""
+    """This verdict and `NO_DIFFERENCE_SHOWN` are used only if there is no margin."""
     NO_DIFFERENCE_SHOWN = "no difference shown"
 
 

@@ -21,13 +21,13 @@ class GroupError:
     degrees: float
     """Welch-Satterthwaite degrees of freedom."""
     degrees_per_run: float
-    """Degrees of freedom for each further run of both groups, if the groups had equally many runs."""
+    """The degrees of freedom that one more run in each group adds, if both groups have equally many runs."""
 
     @classmethod
     def compute(cls, one: np.ndarray, other: np.ndarray) -> "GroupError":
-        """Compute the error from two groups of at least two values each, of which not all are equal."""
+        """Compute the error from two groups of at least two values. One group must have unequal values."""
         spreads = [float(values.var(ddof=1)) for values in (one, other)]
-        shares = np.array(spreads) / max(spreads)  # scaled, because squares of tiny variances are zero
+        shares = np.array(spreads) / max(spreads)  # scaled, because squares of tiny variances become zero
         parts = shares / np.array([len(one), len(other)])
         degrees = parts.sum() ** 2 / (parts**2 / np.array([len(one) - 1, len(other) - 1])).sum()
         return cls(
@@ -43,8 +43,8 @@ def measure_groups(
     """Make a row of the `comparisons` table from two groups of runs, without Holm's correction and verdict.
 
     A column is None if there are too few runs for it. `effect_size_dz` and `p_sign_flip` are always None,
-    because they need pairs. `pairs` is the number of runs of the smaller group: a verdict needs as many runs
-    of each arm as it needs pairs.
+    because they need pairs. `pairs` is the number of runs of the smaller group. A verdict needs as many runs
+    of each arm as a paired comparison needs pairs.
 
     Args:
         arm: the metric of the arm's runs, `(runs,)`.
