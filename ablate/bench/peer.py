@@ -163,7 +163,7 @@ class Peer:
             ) from None
 
     def close(self) -> None:
-        """Wait until the present epoch ends, because the data loader's workers end then. End the process."""
+        """Wait until the present epoch and its data loader's workers end. Then end the process."""
         self._pipe.close()
         self._process.join(PATIENCE_SECONDS)
         self._process.kill()

@@ -8,14 +8,17 @@ from torch import Tensor
 from ablate.seeds import derive_seed
 
 CROP_PADDING = 2
-"""The number of zeros added on each side of an image. A crop then shifts the image by up to two pixels."""
+"""The number of zeros on each side of a padded image. So a crop shifts the image by up to two pixels."""
 BRIGHTNESS = 0.5
 """Brightness factors lie between 1 - 0.5 and 1 + 0.5. Dive into Deep Learning (D2L) uses the same range."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """Random numbers for the changes to a batch of `b` images. None: the recipe does not have this change."""
+    """Random numbers for the changes to a batch of `b` images.
+
+    A field is None if the recipe does not have the field's change.
+    """
 
     flipped: Tensor | None
     """Whether each image is mirrored from left to right, booleans `(b,)`."""

@@ -17,8 +17,8 @@ from ablate.engines.training import Trainer
 def choose_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
     """Choose the fastest engine that trains the run exactly as the torch loop engine does.
 
-    If the lanes engine can train the run and the network is large, a short measurement decides between lanes
-    and another engine. The measured result is stored.
+    The first choice is the lanes engine, the second is the tailored loop, and the third is the torch loop. If
+    the network is large, a short measurement decides whether lanes is faster. The measured result is stored.
 
     If the environment variable `ABLATE_ENGINE` is `loop` or `cohort`, the torch loop engine is chosen. With
     `cohort`, this function is called only for runs that cannot train in a cohort.

@@ -23,7 +23,7 @@ from ablate.engines.training import NotCovered, list_marks
 from ablate.seeds import derive_seed
 
 STEPS_PER_GRAPH = 8
-"""The number of training steps in one recorded graph. Launches are slow, and one launch starts them all."""
+"""The number of training steps in one recorded graph. One launch starts the whole graph, which saves time."""
 WARM_UP_STEPS = 3
 EVALUATED_AT_ONCE = 8_192
 """The number of images in one evaluation step, over all places of the cohort.
@@ -138,7 +138,7 @@ class Cohort:
         self._seeds[place] = derive_seed(run.seed, "dropout")
 
     def vacate(self, place: int) -> None:
-        """Empty a place, so that its parameters stay zero."""
+        """Empty a place: set its parameters and learning rates to zero."""
         self.parameters[place] = 0
         self._optimizer.reset(place, None)
         if self._rates is not None:
@@ -170,8 +170,8 @@ class Cohort:
         """Train one epoch in every place.
 
         Returns:
-            The summed loss and the number of correct predictions since the start of the epoch, at each mark
-            and for each place, `(marks, places, 2)`.
+            The summed loss and the number of correct predictions since the start of the epoch, at each of the
+            `marks` and for each place, `(marks, places, 2)`.
         """
         self._position.zero_()
         self._totals.zero_()
@@ -254,9 +254,12 @@ class Cohort:
         return self._rates.index_select(1, columns[:1] // self._batch_size)
 
     def _record_graphs(self) -> dict[tuple[int, int], graphs.Graph]:
-        """Record one graph for each batch size and number of steps. The returned keys are these two numbers.
+        """Record the graphs of training steps.
 
         Recording executes training steps. All places are still empty, so these steps change no run.
+
+        Returns:
+            A dict that maps a batch size and a number of steps to a graph.
         """
         sizes = [self._batch_size] * (self._full_batches > 0) + [self._rest] * (self._rest > 0)
         wanted = [(size, 1) for size in sizes]

@@ -104,7 +104,7 @@ class _Member:
 
     def _draw_epoch(self, epoch: int) -> tuple[Tensor, list[Draws], Sequence[float]]:
         order = self.course.draw_order()
-        # Draw for each batch, as the torch loop engine does.
+        # Draw the augmentation batch by batch, as the torch loop engine does.
         batches = order.split(self.course.run.recipe.batch_size)
         draws = [self._augmentation.draw(len(batch)) for batch in batches]
         return order, draws, self.course.list_rates(epoch)

@@ -11,7 +11,7 @@ Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
 def _make_eager(kind: type[Kind]) -> type[Kind]:
     """Make a subclass of a torch optimiser that computes the same and does not import torch's compiler.
 
-    torch decorates an optimiser's methods so that its compiler, `torch._dynamo`, leaves them out. The
+    torch decorates an optimiser's methods so that its compiler, `torch._dynamo`, does not compile them. The
     decorators import the compiler at the first call. In every process that trains, this import takes about
     as long as `import torch` itself.
 

@@ -128,7 +128,7 @@ class LanesTrainer:
         self._totals.zero_()
 
     def totals(self) -> Tensor:
-        """Return summed loss and number of correct predictions since the last reset, `(2,)`."""
+        """Return the summed loss and the number of correct predictions since the last reset, `(2,)`."""
         return self._totals.clone()
 
     def predict(self, images: Tensor) -> Tensor:

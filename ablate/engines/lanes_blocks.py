@@ -24,14 +24,17 @@ ACTIVATIONS: tuple[tuple[type[nn.Module], dict[str, Any]], ...] = (
     (nn.Mish, {}),
     (nn.Hardswish, {}),
 )
-"""The activations of lanes.cpp in the order of its numbers for them, each with the only supported options."""
+"""The activations that lanes.cpp supports, each with the only supported values of its options.
+
+The position of an activation in this tuple is its number in lanes.cpp.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A convolution or dense layer, and the layers without other weights that follow it.
+    """A convolution or dense layer, together with the layers up to the next convolution or dense layer.
 
-    These are batch norm, an activation, and pooling (after a convolution) or dropout (after a dense layer).
+    These can be batch norm, an activation, and either pooling or (after a dense layer) dropout.
     """
 
     weighted: nn.Conv2d | nn.Linear
@@ -74,7 +77,7 @@ class _Queue:
 
 
 def split_into_blocks(model: nn.Module) -> list[Block]:
-    """Split the network into blocks: first the convolution blocks, then the blocks with a dense layer.
+    """Split the network into blocks. Blocks with a dense layer come after all blocks with a convolution.
 
     Raises:
         NotCovered: the network does not consist of such blocks, or lanes.cpp does not support an option of a

@@ -19,7 +19,7 @@ FILTER_COLUMNS, FILTER_OUTS = 12, 4
 CHANNEL_FLOATS = 2 * 7
 """The size of the structure `Channel` in lanes_layer.h, in floats. The structure has seven doubles."""
 FILTER_SEGMENTS = {3: (4, 5), 5: (4, 5), 7: (2,)}
-"""Maps each kernel size that lanes.cpp computes by minimal filtering to the possible outputs per segment."""
+"""Maps each kernel size of minimal filtering to the possible numbers of outputs in a segment."""
 
 
 class Memory:
@@ -47,7 +47,7 @@ class Memory:
     def map(self, source: "_Map", slots: int = 1) -> int:
         """Allocate memory for the maps of `slots` groups of examples. Return its address.
 
-        One more vector follows the maps of each group.
+        A spare vector follows the maps of each group.
         """
         return self.vectors(slots * (source.size + 1))
 
@@ -162,7 +162,7 @@ def _describe_layer(
 
 
 def _place_parameters(layer: Layer, block: Block, to_gradient: int) -> None:
-    """Set the addresses of the layer's parameters, and of gradients, which lie `to_gradient` bytes later."""
+    """Set the addresses of the parameters and of their gradients, which lie `to_gradient` bytes later."""
     weight, bias = block.weighted.weight.data_ptr(), cast(Tensor, block.weighted.bias).data_ptr()
     layer.weight, layer.weight_gradient = weight, weight + to_gradient
     layer.bias, layer.bias_gradient = bias, bias + to_gradient
@@ -204,7 +204,7 @@ def _describe_convolution(
     padding: int,
     memory: Memory,
 ) -> tuple[Layer, _Map]:
-    """Make a convolution's tables, and the layout of its output after pooling, with `padding`."""
+    """Make a convolution's tables, and the layout of its pooled output with `padding` zeros on each side."""
     kernel, stride, dilation = conv.kernel_size[0], conv.stride[0], conv.dilation[0]
     reach = dilation * (kernel - 1) + 1
     height, width = ((n + 2 * source.padding - reach) // stride + 1 for n in (source.height, source.width))

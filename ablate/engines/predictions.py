@@ -1,4 +1,4 @@
-"""Compute a network's correct predictions, stored predictions and metrics from its class scores."""
+"""Compute predictions and metrics from a network's class scores."""
 
 from dataclasses import dataclass
 

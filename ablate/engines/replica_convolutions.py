@@ -89,11 +89,11 @@ class _Band:
     """
 
     source: Tensor
-    """For each number of the matrix, its index in one list: a replica's weights, its biases, and a zero."""
+    """For each number of the matrix, its index in the list of a replica's weights, biases and one zero."""
     places: Tensor
     """The flat positions of each weight and bias in the matrix, `(weights + biases, output width)`."""
     counts: Tensor
-    """For each entry of `places`, whether it is a position. False where the weight lies in the padding."""
+    """For each entry of `places`, whether the weight is there. False if it would multiply only padding."""
 
 
 @lru_cache(maxsize=256)

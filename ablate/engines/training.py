@@ -65,8 +65,9 @@ class Trained:
 
 
 class Course:
-    """The state of one run across its epochs, for any engine: its examples, its results, and its end.
+    """The state of one run across its epochs: its examples, its results, and whether it has ended.
 
+    All engines use this class.
     If the mean loss of an epoch is not finite, the run ends as diverged. If the validation accuracy after an
     epoch is below the run's floor for this epoch, the run ends as pruned.
     """
@@ -74,7 +75,8 @@ class Course:
     def __init__(self, run: Run, dataset: Dataset, *, validation: int) -> None:
         """Prepare the run for its first epoch.
 
-        The run's seed decides which `validation` examples are for validation, unless the dataset fixes them.
+        `validation` is the number of validation examples. The run's seed selects these examples, unless the
+        data set fixes them.
         """
         self.run = run
         self._classes = dataset.classes
@@ -251,7 +253,7 @@ def make_curve(
 
 
 def _train_epoch(trainer: Trainer, course: Course, order: Tensor) -> tuple[list[EpochPoint], float]:
-    """Train one epoch on the examples in `order`. Return its curve and its wall time in seconds."""
+    """Train one epoch on the examples in `order`. Return the epoch's curve and wall time in seconds."""
     batch_size, rates = course.run.recipe.batch_size, course.list_rates(course.epochs)
     read_at = list_marks(len(order), batch_size)
     read_after = {number for number, _ in read_at}

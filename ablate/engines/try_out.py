@@ -36,7 +36,7 @@ def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, 
         evaluated: the number of images in each evaluation of the run.
 
     Returns:
-        Warnings about random numbers that are the same at every seed, each one sentence.
+        Warnings about random numbers that are the same at every seed. Each warning is one sentence.
 
     Raises:
         ModelError: the run would fail. The error's `keyword` names the key of the study file to change, such

@@ -18,7 +18,7 @@ from ablate.models.own_networks import CHECKED_IMAGES
 from ablate.seeds import read_streams, seeded_streams
 
 FURTHER_PASSES = 16
-"""The number of additional forward passes in training mode, and the same number in evaluation mode.
+"""The number of additional forward passes in each mode (training and evaluation).
 
 Some networks draw random numbers only after several passes. For a LeNet, all passes together take 25 ms of
 processor time.

@@ -67,7 +67,7 @@ class Outcome:
     checkpoint: bytes | None = None
     """The parameters in torch.save's format. None unless the run is its arm's first confirm run."""
     predictions: bytes | None = None
-    """The result of `encode_predictions` for the test images. None unless a confirm run is complete."""
+    """The result of `encode_predictions` for the test images. None unless this is a complete confirm run."""
     more_ready: bool = False
     """Whether another outcome follows without waiting. Both outcomes can then be recorded together."""
 
@@ -80,7 +80,7 @@ def mark_ready(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
 def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = None) -> Outcome:
     """Train one run. An error inside the run is stored in the run's record.
 
-    `placed` is the data set on the device, at the recipe's image size. None: load it.
+    `placed` is the data set on the device, at the recipe's image size. If it is None, the data set is loaded.
     """
     code = dict(conditions.code).get(run.arm.model)
     imported = models.identify_code(run.arm.model) if code else None

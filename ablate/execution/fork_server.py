@@ -25,7 +25,7 @@ They import the packages that take long: torch, scikit-learn (for the image spli
 the meta device needs.
 """
 LONGEST_SOCKET_FOLDER = 60
-"""The maximum length of the temporary folder's path in bytes. The socket lies in a folder inside."""
+"""The maximum length of the temporary folder's path in bytes. The socket lies in a subfolder of it."""
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 
@@ -79,7 +79,8 @@ def choose_start_method() -> ForkServerContext | SpawnContext:
 def _make_socket_folder() -> bool:
     """Make the folder for the server's socket. Return False if no temporary folder has a short enough path.
 
-    On some systems, the path of a socket can have at most 103 bytes. On some clusters, TMPDIR is longer.
+    On some systems, the path of a socket can have at most 103 bytes. On some clusters, TMPDIR is a longer
+    path.
     """
     usual = tempfile.gettempdir()
     for folder in (usual, "/tmp", "/var/tmp", "/dev/shm"):
@@ -143,7 +144,7 @@ if HAS_FORK_SERVER:
 def ignore_interrupts() -> Iterator[None]:
     """Make processes that start in this context ignore Ctrl-C and the closing of the terminal.
 
-    A terminal sends the signals for both to every process of a command. Only the parent must handle them.
+    A terminal sends the signals for both to every process of a command, but only the parent must handle them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # Python allows only the main thread to change signal handlers

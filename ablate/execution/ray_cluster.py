@@ -135,9 +135,9 @@ class RayTasks:
 def reserve_machine(address: str) -> Iterator[None]:
     """Reserve all of the cluster's cores and GPUs on this machine while throughput is measured.
 
-    The function first waits up to LONGEST_WAIT_SECONDS until running tasks end. If a task takes longer, its
-    timing blocks are marked as disturbed. With `ray://`, this machine is outside the cluster, so nothing is
-    reserved.
+    The function first waits up to LONGEST_WAIT_SECONDS until running tasks end. If a task takes longer, the
+    blocks that are timed during this task are marked as disturbed. With `ray://`, this machine is outside the
+    cluster, so nothing is reserved.
     """
     if address.startswith("ray://"):
         yield

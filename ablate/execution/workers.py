@@ -37,10 +37,10 @@ CHECK_SECONDS = 5.0
 IDLE_CHECKS = 60
 """A worker counts as stuck if it uses no processor time during this many checks (five minutes)."""
 MOST_SLOWDOWN, LEAST_CHECKS = 100, 720
-"""The limits for a worker that uses processor time. It counts as stuck if its run exceeds both limits.
+"""The limits for a worker that uses processor time. Such a worker counts as stuck if both limits are reached.
 
-The run has lasted at least LEAST_CHECKS checks (one hour). Its time per FLOP is at least MOST_SLOWDOWN times
-that of the slowest complete run. Before any run is complete, no such worker counts as stuck.
+The worker's run has lasted at least LEAST_CHECKS checks (one hour). The run's time per FLOP is at least
+MOST_SLOWDOWN times that of the slowest complete run. Before any run is complete, no such worker is stuck.
 """
 
 

@@ -19,7 +19,7 @@ def describe_circumstances(
         plan: the plan, after all recorded waves have been taken from it.
         machine: the hardware and software that the runs were measured on.
         dataset: the study's data set, with images of their original size.
-        costs: the cost of each arm, by its name.
+        costs: maps the name of each arm to the arm's cost.
         plugins: the packages whose networks the user allowed.
     """
     records = [record for _, record in plan.find_recorded()]

@@ -178,9 +178,9 @@ class Conduct:
         return bool(self._store.find_foreign_provenance(self._machine))
 
     def replay(self) -> None:
-        """Bring the plan to its recorded state, without training or timing anything.
+        """Take all recorded waves from the plan, without training or timing anything.
 
-        The waves are taken from the plan up to the first wave that has a run without a record.
+        The function stops at the first wave that has a run without a record.
         """
         for wave in self._plan.plan_waves():
             if not all(map(self._plan.is_recorded, wave.runs)):
@@ -204,7 +204,8 @@ class Conduct:
         elsewhere = self._store.find_foreign_provenance(self._machine)
         kept = Provenance.from_dict(elsewhere) if elsewhere else self._folder.read_provenance()
         machine = describe_machine(torch.device(self._conditions.device), self._threads, self._jobs)
-        # If another host timed the arms, or if this command measured nothing, keep the recorded machine.
+        # If another host timed the arms, or if this command measured nothing, keep the description of the
+        # machine that was recorded before.
         if kept and (elsewhere or not self._worked):
             machine = kept.machine
         known = kept.arms if kept else {}

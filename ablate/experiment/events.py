@@ -7,7 +7,7 @@ from ablate.records.run_records import RunRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Advanced:
-    """Progress of a phase. Usually, one more run or timing block is done: `arm` and `detail` describe it."""
+    """The progress of a phase: `done` of `total` runs or timing blocks. The other fields are for display."""
 
     phase: str
     done: int

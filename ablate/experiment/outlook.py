@@ -19,7 +19,7 @@ class Outlook:
 
     priced: StudyPrice
     left_out: Mapping[str, str]
-    """Maps the name of each combination of factors that cannot be built to the reason."""
+    """The combinations of factors that cannot be built. Maps a combination's name to the reason."""
     expected_seeds: Sequence[str]
     """Sentences about the number of seeds, if the study can stop early. Empty if the number is fixed."""
     warnings: Sequence[str]

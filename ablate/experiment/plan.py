@@ -65,7 +65,7 @@ class Plan:
         self.study = study
         self.layout = layout
         self.choices: Mapping[str, Choice] = {}
-        """The choice of tuning for each arm. Empty until tuning ends, and if nothing is tuned."""
+        """Maps each arm to what tuning chose for it. Empty until tuning ends, and if nothing is tuned."""
         self.generations = Generations(study)
         self._records = records
         self._device = device
@@ -212,7 +212,7 @@ class Plan:
 
     @property
     def _tuned_by(self) -> str:
-        """The name of the metric by which tuning chooses settings. The score of a loss is its negative."""
+        """The name of the metric by which tuning chooses settings. If it is a loss, scores are negative."""
         metric = METRICS[self.study.decision.metric]
         return metric.tuned_by or self.study.decision.metric
 

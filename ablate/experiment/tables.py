@@ -25,7 +25,7 @@ def make_tables(plan: Plan, blocks: Sequence[TimingBlock], folder: Path) -> dict
     Records of older versions have neither. The table `agreement` is added if the report folder has
     predictions of two arms for the same seed.
     """
-    # A record that is older than a factor of the study has no value for it. So values come from the plan.
+    # A factor can be newer than a record. Then the record has no value for it. So values come from the plan.
     records = [
         replace(record, values={**run.arm.factors, **run.setting}) for run, record in plan.find_recorded()
     ]

@@ -31,7 +31,7 @@ UNTRIED = (
 
 
 def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Dataset]) -> tuple[str, ...]:
-    """Train one or two steps of every arm. Repeat this for tuned values that change its network or batches.
+    """Train one or two steps of every arm, with every tuned value that changes the network or the batches.
 
     Args:
         study: the study.
@@ -86,9 +86,9 @@ def _name_arms(names: list[str], arms: int) -> str:
 
 
 def _list_different_runs(study: StudySpec, layout: Layout) -> Iterator[Run]:
-    """Yield one run for each different combination of network, batch size and other keys that need a try.
+    """Yield one run for each different network and recipe among the arms and their tuned values.
 
-    The combinations come from the arms and their tuned values.
+    Two recipes count as equal if they differ only in keys of `UNTRIED`.
     """
     seen = set()
     for arm in layout.arms:

@@ -55,7 +55,10 @@ class ReceptiveFields:
     If the layer has no maps, there is one span for the whole layer.
     """
     columns: tuple[Span, ...]
-    """The same for the columns of the layer's maps and of the image."""
+    """For each column of the layer's maps, the image columns on which it depends.
+
+    If the layer has no maps, there is one span for the whole layer.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,8 +218,8 @@ def _find_dependent_inputs(call: Call, index: tuple[int, ...]) -> list[Tensor]:
         depends = input_gradient[0].isnan()
         others = [[other for other in range(depends.ndim) if other != axis] for axis in range(depends.ndim)]
         return [depends.amax(dims) if dims else depends for dims in others]
-    # The unit of an activation or a pooling can depend on an input with respect to which its derivative is
-    # zero. So forward passes with NaN test each index of each axis.
+    # An activation or pooling layer can have a derivative of zero for an input on which the unit depends. So
+    # backward passes do not help. Forward passes with NaN test each index of each axis instead.
     return [
         torch.cat([_probe(module, shape, axis, indices, index) for indices in _batches(count)])
         for axis, count in enumerate(shape)
@@ -226,7 +229,7 @@ def _find_dependent_inputs(call: Call, index: tuple[int, ...]) -> list[Tensor]:
 def _probe(
     module: nn.Module, shape: Sequence[int], axis: int, indices: range, unit: tuple[int, ...]
 ) -> Tensor:
-    """For each of the `indices` of an input axis, find out whether a NaN there makes the unit NaN."""
+    """For each of the `indices` of an axis, find out whether NaN inputs at this index make the unit NaN."""
     probes = torch.zeros(len(indices), *shape, dtype=EXACT)
     for probe, index in zip(probes, indices, strict=True):
         probe.select(axis, index).fill_(torch.nan)

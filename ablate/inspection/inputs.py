@@ -30,7 +30,7 @@ def choose_classes(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]
 
 
 def pick_typical_image(dataset: Dataset, label: int) -> Tensor:
-    """Pick the test image of a class that is nearest to the mean of its test images, `(c, h, w)`."""
+    """Pick the test image of a class that is nearest to the mean of all its test images, `(c, h, w)`."""
     images = dataset.test_images[dataset.test_labels == label]
     return images[find_nearest_to_mean(images)]
 
@@ -44,7 +44,7 @@ def find_nearest_to_mean(images: Tensor) -> int:
 
 
 def parse_classes(text: str, classes: Sequence[str]) -> tuple[int, ...]:
-    """Find the indices of the classes that `text` names. It has class names, separated by commas.
+    """Find the indices of the classes whose names are in `text`, separated by commas.
 
     The beginning of a name is enough if it fits only one class. Upper and lower case count as equal.
 

@@ -31,7 +31,7 @@ def look_inside(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> It
     If the folder already has the views of these runs, the function does nothing.
 
     Yields:
-        The name of each arm when its network has classified the test images.
+        The name of each arm, after its network has classified the test images.
     """
     path = folder.path / views.NAME
     try:

@@ -1,6 +1,6 @@
 """Load trained networks from the checkpoints of a report folder.
 
-Each arm has one checkpoint, which its first confirmed run has left.
+An arm's checkpoint has the trained weights of the arm's first confirmed run.
 """
 
 import json
@@ -25,7 +25,7 @@ from ablate.study.owners import belongs_to_recipe, drop_owner
 from ablate.study.spec import StudySpec
 
 FIRST_SEED = 0
-"""The confirmed run with this seed leaves its arm's checkpoint."""
+"""The seed of the confirmed run whose weights are in the arm's checkpoint."""
 
 
 class TrainedNetworks:

@@ -89,8 +89,8 @@ def trace_network(network: nn.Module, images: Tensor) -> Trace:
 
     with contextlib.ExitStack() as hooks, torch.inference_mode():
         for name, module in network.named_modules():
-            # A container is a module with child modules. A convolution is none, even if its weight is
-            # parametrised, which adds a child module.
+            # A module with child modules is a container and is left out. Convolutions are not left out: a
+            # parametrised weight gives a convolution a child module, too.
             if isinstance(module, nn.Conv2d) or not any(True for _ in module.children()):
                 hooks.callback(module.register_forward_pre_hook(before).remove)
                 hooks.callback(module.register_forward_hook(after(name)).remove)
@@ -101,9 +101,9 @@ def trace_network(network: nn.Module, images: Tensor) -> Trace:
 def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
     """Find the activation of the convolution `calls[index]`.
 
-    If the activation is a module, it takes the convolution's output. Normalisation and dropout can come
-    between the two. If the activation is a function, there is no call of it. But its output is the input of a
-    later module, and is a new tensor with the shape of the convolution's output.
+    If the activation is a module, its input is the convolution's output. Normalisation and dropout can come
+    between the two. If the activation is a function, `calls` does not contain it. But the function's output
+    is the input of a later module: a new tensor with the shape of the convolution's output.
 
     Returns:
         The activation's place in words, and the activation's output. If no activation is found, the
@@ -120,8 +120,8 @@ def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
         elif (is_current or is_new) and call.may_be_activation:
             return f"{name}, then {call.name}", call.output_values
         elif is_current or is_new:
-            # The module's input is the output of the functions that ran between the convolution and the
-            # module. They could have changed their input in place.
+            # Functions can run between the convolution and the module. They have changed the convolution's
+            # output, possibly in place, if the module's input has other values.
             changed = not torch.equal(call.input_values, values)
             return f"{name}, then its activation function" if changed else name, call.input_values
         known += [call.input, call.output]

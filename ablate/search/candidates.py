@@ -28,10 +28,7 @@ from ablate.tuning.trials import FIRST_TUNING_SEEDS
 CURVES_FOR_A_MEDIAN = 4
 """A run is stopped at an epoch only if the median at this epoch comes from at least this many curves."""
 WARM_UP_SHARE = 1 / 3
-"""The first share of its epochs in which no run is stopped.
-
-The reason for this share is that sigmoid networks stay near chance in their first epochs.
-"""
+"""No run is stopped in this first share of its epochs, because sigmoid networks first stay near chance."""
 MIN_TIMES_CHANCE = 2.0
 """A finalist must be more than this many times as accurate as guessing.
 
@@ -101,7 +98,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
         return None
     grid = make_grid(study, arm)
     setting: dict[str, float] = {}
-    # If nothing is tuned, the baseline has the recipe's values of the nuisances. So candidates have the same.
+    # If nothing is tuned, all candidates have the recipe's values of the nuisances, like the baseline.
     for name, span in grid.ranges.items() if study.tuning.active else ():
         value = draw.number(name, span)
         setting[name] = round(value) if name in grid.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
@@ -109,9 +106,9 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
 
 
 def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
-    """Make the candidate's run. After any epoch, the run stops if its accuracy is below that epoch's floor.
+    """Make the candidate's run. The run stops after an epoch if its accuracy is below the epoch's floor.
 
-    The floor is a median over the runs in `finished`.
+    A floor is the median accuracy of runs in `finished` after the same epoch.
     """
     return Run(
         phase=Phase.SEARCH,

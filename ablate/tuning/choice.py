@@ -20,9 +20,9 @@ of the curve of accuracy over learning rate were simulated. The arms should be c
 studies, which is the level of the test.
 
 - With two standard errors, the arms are called different in 5.0, 5.1 and 5.2 % of the studies.
-- With three standard errors, it is 5.0 % for all shapes. But an arm that needs its own value gets this value
-  less often.
-- With one standard error, computed from three seeds, it is up to 8.8 %.
+- With three standard errors, the share is 5.0 % for all shapes. But an arm that needs its own value gets this
+  value less often.
+- With one standard error, computed from three seeds, the share is up to 8.8 %.
 
 Another rule was tried, too: to exclude the values next to a value that failed. But chance decides in which
 arm a run fails. With this rule, two identical arms were called different in up to 28 % of the studies.
@@ -109,7 +109,7 @@ class _Pool:
     def needs_own(self, arm: str, point: Point) -> bool:
         """Whether the arm needs `point` instead of the pooled best.
 
-        It does if the pooled best fails in this arm and not in others, or if its scores are clearly worse.
+        This is the case if the pooled best fails only in this arm, or if `point` scores clearly better.
         """
         if self.best is None or point == self.best:
             return False
@@ -170,7 +170,7 @@ class _Pool:
     def _differs_from_others(self, arm: str, name: str, direction: str) -> bool:
         """Whether runs at this point fail significantly more often in this arm than in the other arms.
 
-        This is the test for the direction `greater`. The direction `less` tests for less often.
+        This is the test for the direction `greater`. For `less`, the test is whether they fail less often.
         """
         here = self._failed[arm, name]
         others = [f for (a, n), f in self._failed.items() if n == name and a != arm]

@@ -8,10 +8,10 @@ SHORTLISTED_PER_ARM = 3
 
 
 def shortlist(progress: Progress) -> dict[str, list[Point]]:
-    """List the points that each arm scores again, by arm.
+    """List for each arm the points that it scores again.
 
-    These are the best three points of all arms together. If an arm has not tried one of these points, the
-    point is left out for this arm.
+    These are all points that are among the best three of at least one arm. If an arm has not tried one of
+    these points, the point is left out for this arm.
     """
     union: set[str] = set()
     for arm in progress.arms:
