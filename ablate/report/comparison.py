@@ -1,5 +1,6 @@
 """Comparison of two report folders: which arms changed in accuracy or throughput."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +9,12 @@ import pandas as pd
 from ablate.formatting import format_margin, list_rows
 from ablate.report.evidence import Evidence
 from ablate.stats import comparison_tables, comparisons, contrasts
+from ablate.stats.comparisons import Judgement
+from ablate.stats.decision_values import DEFAULT, read_decision_values
 from ablate.stats.intervals import Interval
-from ablate.stats.throughput import compare_ratios
+from ablate.stats.throughput import measure_ratio_change
 from ablate.stats.verdicts import UNTRAINED, Verdict
+from ablate.study.effort import Decision
 from ablate.study.study_file import list_changes
 
 THROUGHPUT_MARGIN = 0.05
@@ -64,19 +68,8 @@ def compare_folders(first: Evidence, second: Evidence) -> Comparison:
     the starting values, unless the two studies define these differently. Holm's correction covers the arms
     that both folders have.
     """
-    shared = [
-        arm
-        for arm in second.arms
-        if arm in first.arms and _get_network(first, arm) == _get_network(second, arm)
-    ]
-    decision = first.study.decision
-    before = first.confirmed.assign(arm=first.confirmed["arm"] + BEFORE)
-    judgement = comparisons.judge(
-        pd.concat([before, second.confirmed]),
-        contrasts.make_contrasts((arm, arm + BEFORE) for arm in shared),
-        decision,
-        ceiling=first.ceiling,
-    )
+    shared = find_shared_arms(first, second)
+    judgement = judge_arms(first, second, shared, first.study.decision)
     compared = comparison_tables.tabulate_comparisons(judgement)
     same_hardware = all(
         getattr(first.provenance.machine, key) == getattr(second.provenance.machine, key) for key in HARDWARE
@@ -90,6 +83,35 @@ def compare_folders(first: Evidence, second: Evidence) -> Comparison:
         changes=changes,
         notes=_list_notes(first, second, same_hardware=same_hardware),
         answer=_state_answer(changes, first, second),
+    )
+
+
+def find_shared_arms(first: Evidence, second: Evidence) -> list[str]:
+    """Find the arms that have the same name and the same network in both folders."""
+    return [
+        arm
+        for arm in second.arms
+        if arm in first.arms and _get_network(first, arm) == _get_network(second, arm)
+    ]
+
+
+def judge_arms(first: Evidence, second: Evidence, arms: Sequence[str], decision: Decision) -> Judgement:
+    """Judge how each arm changed from the first folder to the second. Runs are paired by seed.
+
+    Raises:
+        MissingMetricError: a folder does not have the metric of the decision.
+    """
+    before = first.confirmed.assign(arm=first.confirmed["arm"] + BEFORE)
+    values = None
+    if decision.metric != DEFAULT:
+        was, now = (read_decision_values(e.tables, decision.metric) for e in (first, second))
+        values = pd.concat([was.rename(lambda arm: arm + BEFORE, level="arm"), now])
+    return comparisons.judge(
+        pd.concat([before, second.confirmed]),
+        contrasts.make_contrasts((arm, arm + BEFORE) for arm in arms),
+        decision,
+        ceiling=first.ceiling,
+        values=values,
     )
 
 
@@ -158,12 +180,9 @@ def _compare_throughput(first: Evidence, second: Evidence) -> dict[str, Interval
     found = {}
     for arm in second.arms[1:]:
         if arm in first.arms and first.arms[0] == second.arms[0]:
-            changed = compare_ratios(
-                first.tables["timing"],
-                second.tables["timing"],
-                arm,
-                first.arms[0],
-                1 - first.study.decision.alpha,
+            timings = first.tables["timing"], second.tables["timing"]
+            changed = measure_ratio_change(*timings, arm, first.arms[0]).compute_interval(
+                1 - first.study.decision.alpha
             )
             if changed is not None:
                 found[arm] = changed

@@ -59,12 +59,25 @@ def count_seeds_for_equivalence(
         power: the probability that both tests succeed.
         degrees_per_pair: the degrees of freedom that each further pair adds. It is 1 if runs are paired.
     """
-    miss = (1 - power) / 2
+    return _count_pairs(margin_in_sd, alpha, miss=(1 - power) / 2, degrees_per_pair=degrees_per_pair)
+
+
+def count_seeds_for_bound(distance_in_sd: float, alpha: float, power: float = POWER) -> int:
+    """Count the fewest pairs for which one one-sided t-test shows that a mean lies above a bound.
+
+    The result is at most `MOST_SEEDS`. `distance_in_sd` is the distance between the true mean and the bound,
+    in standard deviations of the pairs' differences.
+    """
+    return _count_pairs(distance_in_sd, alpha, miss=1 - power)
+
+
+def _count_pairs(distance_in_sd: float, alpha: float, *, miss: float, degrees_per_pair: float = 1.0) -> int:
+    """Count the fewest pairs for which a one-sided t-test fails with a probability of at most `miss`."""
 
     def enough(pairs: int) -> bool:
         degrees = degrees_per_pair * (pairs - 1)
         critical = special.stdtrit(degrees, 1 - alpha)
-        return bool(margin_in_sd * math.sqrt(pairs) >= special.nctdtrinc(degrees, miss, critical))
+        return bool(distance_in_sd * math.sqrt(pairs) >= special.nctdtrinc(degrees, miss, critical))
 
     above = PAIRS_FOR_A_VERDICT
     while above < MOST_SEEDS and not enough(above):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from ablate.stats.intervals import Interval, compute_mean_interval
-from ablate.stats.power import PAIRS_FOR_A_VERDICT
+from ablate.stats.power import PAIRS_FOR_A_VERDICT, count_seeds_for_bound
+
+LEAST_DISTANCE = 0.08
+"""If a mean lies fewer standard deviations than this from a bound, it takes a thousand blocks to show it."""
 
 
 def summarise_throughput(
@@ -51,24 +55,54 @@ def summarise_throughput(
     return found
 
 
-def compare_ratios(
-    before: pd.DataFrame, after: pd.DataFrame, arm: str, baseline: str, confidence: float
-) -> Interval | None:
-    """Compute the factor by which an arm's throughput ratio to the baseline changed between two timings.
+@dataclass(frozen=True, kw_only=True)
+class RatioChange:
+    """How an arm's throughput ratio to the baseline changed between two timings, on a logarithmic scale."""
 
-    The interval is that of Welch's t-test. Return None if one of the timings has fewer than three blocks with
-    undisturbed measurements of both arms.
-    """
-    logs = [
+    before: np.ndarray
+    """The logarithm of the ratio in every undisturbed block of the first timing, `(blocks,)`."""
+    after: np.ndarray
+    """The logarithm of the ratio in every undisturbed block of the second timing, `(blocks,)`."""
+
+    @property
+    def blocks(self) -> int:
+        """The number of undisturbed blocks in the timing that has fewer of them."""
+        return min(len(self.before), len(self.after))
+
+    def compute_interval(self, confidence: float) -> Interval | None:
+        """Compute the factor of the change with the interval of Welch's t-test.
+
+        Return None if a timing has fewer than three undisturbed blocks.
+        """
+        if self.blocks < PAIRS_FOR_A_VERDICT:
+            return None
+        test = stats.ttest_ind(self.after, self.before, equal_var=False)
+        low, high = test.confidence_interval(confidence)
+        middle = float(self.after.mean() - self.before.mean())
+        return Interval(mean=math.exp(middle), low=math.exp(low), high=math.exp(high))
+
+    def count_blocks(self, bound: float, alpha: float) -> int | None:
+        """Count the blocks that show on which side of a bound the factor lies, if it is as measured.
+
+        The count is for each of the two timings. Return None if the measured factor is so near the bound that
+        this would take more than a thousand blocks, or if there are too few blocks to know their spread.
+        """
+        if self.blocks < PAIRS_FOR_A_VERDICT:
+            return None
+        spread = math.sqrt(float(self.before.var(ddof=1) + self.after.var(ddof=1)))
+        distance = abs(float(self.after.mean() - self.before.mean()) - math.log(bound))
+        if spread == 0 or distance / spread < LEAST_DISTANCE:
+            return None
+        return count_seeds_for_bound(distance / spread, alpha)
+
+
+def measure_ratio_change(before: pd.DataFrame, after: pd.DataFrame, arm: str, baseline: str) -> RatioChange:
+    """Measure how an arm's throughput ratio to the baseline changed between two timings."""
+    logs = (
         np.log(_compute_ratios(_average_by_block(timing), arm, baseline).to_numpy())
         for timing in (before, after)
-    ]
-    if min(map(len, logs)) < PAIRS_FOR_A_VERDICT:
-        return None
-    test = stats.ttest_ind(logs[1], logs[0], equal_var=False)
-    low, high = test.confidence_interval(confidence)
-    middle = float(logs[1].mean() - logs[0].mean())
-    return Interval(mean=math.exp(middle), low=math.exp(low), high=math.exp(high))
+    )
+    return RatioChange(before=next(logs), after=next(logs))
 
 
 def add_speeds(timing: pd.DataFrame) -> pd.DataFrame:

@@ -24,6 +24,11 @@ MISTAKES = {
     ),
     "unknown engine": (["bench", "--engine", "lop"], "did you mean 'loop'"),
     "no study to bench": (["bench", "--study", "nowhere.yaml"], "nowhere.yaml: no such study file"),
+    "unknown requirement": (["compare", "a", "b", "--require", "no-wors"], "did you mean 'no-worse'"),
+    "metric without requirement": (
+        ["compare", "a", "b", "--metric", "brier"],
+        "--metric needs a requirement",
+    ),
     "unknown option": (["run", "small.yaml", "--sedes", "3"], "No such option"),
 }
 

@@ -164,6 +164,17 @@ def test_two_folders_are_compared_and_a_regression_exits_with_1(finished: Path, 
     fell = ablate("compare", "good", "worse", cwd=tmp_path)
     assert fell.returncode == 1, fell.stdout
     assert "less accurate, or fewer runs train: pooling=max" in fell.stdout
+    assert "Nothing was required" in fell.stdout
+    other = tmp_path / "worse" / "study.yaml"
+    for options, code, told in (
+        (("--require", "no-worse"), 1, "does not hold: no-worse: pooling=max"),
+        (("--parameters", "1"), 0, "holds: parameters: baseline and pooling=max"),
+        (("--require", "no-worse"), 3, "cannot tell: no-worse: baseline and pooling=max"),
+    ):
+        if code == 3:
+            other.write_text(other.read_text().replace("epochs: 2", "epochs: 3"))
+        gate = ablate("compare", "good", "worse", *options, cwd=tmp_path)
+        assert (gate.returncode, gate.stdout.splitlines()[-1]) == (code, told)
 
 
 def test_chosen_layers_are_drawn_on_chosen_classes_and_the_files_named(finished: Path) -> None:

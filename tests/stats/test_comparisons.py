@@ -412,7 +412,7 @@ def test_a_change_of_the_throughput_ratio_is_welchs_and_does_not_feel_the_machin
         return timing(base=base.tolist(), arm=(base * ratio * rng.lognormal(sigma=0.02, size=8)).tolist())
 
     before, after = session(100, 1.0), session(250, 0.8)
-    change = throughput.compare_ratios(before, after, "arm", "base", 0.95)
+    change = throughput.measure_ratio_change(before, after, "arm", "base").compute_interval(0.95)
     assert change is not None
     logs = []
     for table in (before, after):

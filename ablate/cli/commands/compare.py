@@ -1,33 +1,144 @@
-"""`ablate compare`: compare two report folders."""
+"""`ablate compare`: compare two report folders, or require that they compare in a certain way."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from ablate.cli.console import empty_table, out, say
+from ablate.cli.gate_options import (
+    REQUIREMENTS,
+    Arms,
+    Margin,
+    MetricName,
+    Parameters,
+    Require,
+    SettingsMayDiffer,
+    Throughput,
+)
+from ablate.errors import AblateError, did_you_mean
+
+if TYPE_CHECKING:
+    from ablate.gate.checks import Demand, Gate
+    from ablate.report.evidence import Evidence
 
 
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A", help="The report folder that is the reference.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="The report folder to compare with A.")],
+    require: Require = None,
+    metric: MetricName = None,
+    margin: Margin = None,
+    arm: Arms = None,
+    throughput: Throughput = None,
+    parameters: Parameters = None,
+    settings_may_differ: SettingsMayDiffer = False,
 ) -> None:
-    """Compare two report folders, arm by arm.
+    """Compare two report folders, arm by arm, and check what is required of B.
 
-    The exit code is 1 if any arm is less accurate or slower in B than in A.
+    With --require, --throughput or --parameters, the exit code is 0 if every requirement is shown to hold
+    for every arm, 1 if one is shown not to hold, and 3 if nobody can tell: there are too few seeds, an arm is
+    missing, a timing was disturbed, or the data, the settings or the hardware differ. Without a requirement,
+    the exit code is 1 if any arm is less accurate or slower in B than in A, and else 0.
+
+    "Low" and "high" are the ends of the interval of the mean difference B − A over paired seeds, turned so
+    that a positive value is better. Each end holds with confidence 1 − alpha / tests. There is a test for
+    each arm, and for how often an arm trains. "Significant" means that the p-value, after Holm's correction,
+    is below alpha. Alpha and the margin are those of A's study.
+
+    no-worse: holds if low is above −margin. Does not hold if B is significantly worse otherwise.
+
+    better: holds if B is significantly better and high is not below the margin. Does not hold if high is
+    below the margin, or if no-worse does not hold.
+
+    equivalent: holds if low is above −margin and high is below the margin. Does not hold if there is a
+    significant difference otherwise.
+
+    reproduced: like equivalent, and the settings of both studies must be the same.
+
+    If runs did not train, only exact tests of how often the arms train, or a significant loss, decide.
+
+    --throughput 0.95: holds if the whole interval of the ratio is at least 0.95. Does not hold if the whole
+    interval is below. Each arm's throughput is taken relative to the baseline.
+
+    --parameters 1.0: holds if B has at most 1.0 times the parameters of A.
     """
-    from ablate.report.comparison import compare_folders, format_cells
+    demand = _read_demand(require, metric, margin, arm, throughput, parameters, settings_may_differ)
     from ablate.report.evidence import gather
 
-    before = gather(first)
-    found = compare_folders(before, gather(second))
+    before, after = gather(first), gather(second)
+    if demand is None:
+        raise typer.Exit(_describe(before, after))
+    raise typer.Exit(_check(before, after, demand))
+
+
+def _read_demand(
+    require: str | None,
+    metric: str | None,
+    margin: float | None,
+    arm: list[str] | None,
+    throughput: float | None,
+    parameters: float | None,
+    settings_may_differ: bool,
+) -> "Demand | None":
+    """Make the demand from the options. None if nothing is required.
+
+    Raises:
+        AblateError: an option is wrong, or needs an option that is missing.
+    """
+    if require is not None and require not in REQUIREMENTS:
+        raise AblateError(f"--require {require}: {did_you_mean(require, REQUIREMENTS)}")
+    if require is None and throughput is None and parameters is None:
+        given = {"--metric": metric, "--margin": margin, "--arm": arm}
+        if unused := [name for name, value in given.items() if value]:
+            raise AblateError(f"{unused[0]} needs a requirement: add --require no-worse, for example")
+        return None
+    from ablate.gate.checks import Demand
+    from ablate.gate.rules import Requirement
+
+    return Demand(
+        require=None if require is None else Requirement(require),
+        metric=metric,
+        margin=margin,
+        arms=tuple(arm or ()),
+        throughput=throughput,
+        parameters=parameters,
+        settings_may_differ=settings_may_differ,
+    )
+
+
+def _describe(before: "Evidence", after: "Evidence") -> int:
+    """Print what changed from one folder to the other, and return the exit code."""
+    from ablate.gate.wording import NOTHING_REQUIRED
+    from ablate.report.comparison import compare_folders, format_cells
+
+    found = compare_folders(before, after)
     table = empty_table("arm", "verdict", "accuracy, B − A (points)", "throughput ratio, B / A")
     for change in found.changes:
         table.add_row(*map(escape, format_cells(change)))
     out.print(table)
     say(found.answer, style="bold", wrap=True)
-    for note in found.notes:
+    for note in [*found.notes, NOTHING_REQUIRED]:
         say(f"- {note}", wrap=True)
-    if found.regression:
-        raise typer.Exit(1)
+    return 1 if found.regression else 0
+
+
+def _check(before: "Evidence", after: "Evidence", demand: "Demand") -> int:
+    """Check the requirements, print each with its answer, and return the exit code."""
+    from ablate.gate.checks import check_folders
+
+    gate = check_folders(before, after, demand)
+    _show(gate)
+    return gate.exit_code
+
+
+def _show(gate: "Gate") -> None:
+    from ablate.gate.wording import explain_check, name_requirement, state_gate
+
+    for check in gate.checks:
+        say(f"{check.outcome}: {check.arm}: {name_requirement(gate, check)}", style="bold", wrap=True)
+        say(f"  {explain_check(check, gate.unit)}", wrap=True)
+    say(state_gate(gate), style="bold", wrap=True)
+    for note in gate.notes:
+        say(f"- {note}", wrap=True)

@@ -1,0 +1,35 @@
+"""The options of `ablate compare` that make it a gate."""
+
+from typing import Annotated
+
+import typer
+
+REQUIREMENTS = ("no-worse", "better", "equivalent", "reproduced")
+
+Require = Annotated[
+    str | None,
+    typer.Option(metavar="|".join(REQUIREMENTS), help="What B must be in the metric, for every arm."),
+]
+MetricName = Annotated[
+    str | None, typer.Option(help="The metric of --require. Default: the metric of A's study.")
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(help="The smallest difference that matters. Default: A's margin, or the metric's."),
+]
+Arms = Annotated[
+    list[str] | None,
+    typer.Option("--arm", metavar="NAME", help="Check only this arm; can be given several times."),
+]
+Throughput = Annotated[
+    float | None,
+    typer.Option(metavar="RATIO", min=0.01, help="Require at least this ratio of throughputs, B / A."),
+]
+Parameters = Annotated[
+    float | None,
+    typer.Option(metavar="RATIO", min=0.01, help="Require at most this ratio of parameters, B / A."),
+]
+SettingsMayDiffer = Annotated[
+    bool,
+    typer.Option("--settings-may-differ", help="Compare although recipe, tuning or networks differ."),
+]
