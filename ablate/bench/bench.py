@@ -1,4 +1,4 @@
-"""The measurement of `ablate bench`: ablate's training speed compared with Dive into Deep Learning (D2L)."""
+"""The measurement of `ablate bench`: how fast ablate trains, compared with Dive into Deep Learning (D2L)."""
 
 import json
 import tempfile

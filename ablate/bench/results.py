@@ -100,7 +100,7 @@ def compute_results(contenders: Sequence[Contender], measured: Sequence[TimingBl
 
 
 def lay_out_sections(rows: Sequence[Result]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """Yield each table's heading and rows. A table has the results with one `kind` and one `covers`."""
+    """Yield each table's heading and rows. A table has all results with the same `kind` and `covers`."""
     first = [row.beside for row in rows if row.beside]
     letters = dict(zip(dict.fromkeys(first), ascii_lowercase, strict=False))
     for kind in KINDS:

@@ -1,4 +1,4 @@
-"""The torch loop engine. The other engines are tested against it, and the timing phase uses only it."""
+"""The torch loop engine. All other engines are tested against this engine, and only it is used for timing."""
 
 from collections.abc import Sequence
 

@@ -25,9 +25,10 @@ from ablate.torch_settings import keep_torch_settings
 def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, ...]) -> tuple[str, ...]:
     """Find out whether a run can train: make one step for each of its batch sizes, and evaluate.
 
-    The steps are on a full batch, and on a batch of the size of the epoch's last batch. A user's network is
-    built and trained twice with one seed, to find out whether the seed determines its numbers. The network is
-    also built with another seed, to find out whether the seed changes anything.
+    One step uses a full batch. If the epoch's last batch is smaller, another step uses a batch of that size.
+
+    A user's network is built and trained twice with one seed, to find out whether the seed determines its
+    numbers. The network is also built with another seed, to find out whether the seed changes anything.
 
     Args:
         run: the run to try.

@@ -33,7 +33,7 @@ architectures."""
 COHORT_PLACES = (8, 16, 32)
 """The numbers of places that a new cohort can have. Each place is for one run.
 
-Rounding errors depend on the number of places, so there are only few such numbers. An empty place costs as
+Rounding errors depend on the number of places. So only these few numbers are used. An empty place costs as
 much time as an occupied place.
 """
 # If a cohort cannot be trained, torch raises one of these exceptions. The cohort's runs then train alone.

@@ -169,7 +169,7 @@ class _Worker:
 
     @property
     def end(self) -> str:
-        """Describe how the process ended, as the end of a sentence."""
+        """Describe how the process ended, in words that can follow `its worker died twice,`."""
         if self._stopped:
             return self._stopped
         code = self.process.exitcode
@@ -183,7 +183,7 @@ class _Worker:
         not seconds. So time during which the parent was suspended does not count.
         """
         self.checks += 1
-        # NoSuchProcess means that the worker has died. The parent then notices this at the worker's pipe.
+        # NoSuchProcess means that the worker has died. The parent's next read from the pipe shows this.
         with contextlib.suppress(psutil.NoSuchProcess):
             used = sum(psutil.Process(self.process.pid).cpu_times()[:2])
             self._idle = self._idle + 1 if used == self._used else 0
@@ -204,7 +204,7 @@ class _Worker:
     def send(self, task: tuple[Run, Conditions]) -> None:
         """Send a run to the worker."""
         self.checks = self._idle = 0
-        # OSError means that the worker has died. The parent notices this at its next read from the pipe.
+        # OSError means that the worker has died. The parent's next read from the pipe shows this.
         with contextlib.suppress(OSError):
             self.pipe.send(task)
 

@@ -1,4 +1,4 @@
-"""List all contrasts of a study. Unless the study is a search, they are known before any run trains."""
+"""List all contrasts of a study. A search has no contrasts until its finalists are chosen."""
 
 from ablate.design.designs import Layout
 from ablate.stats.contrasts import Contrast, list_interactions, make_contrasts

@@ -143,13 +143,13 @@ class Reader:
         )
 
     def _find_dependence(self, count: int, axis: int) -> list[Tensor]:
-        """Find the rows of the image on which each row of each layer depends.
+        """Find on which image rows (axis -2) or image columns (axis -1) each layer depends.
 
-        This is for axis -2. For axis -1, the function does the same for columns. `count` is the number of
-        rows or columns of the image.
+        `count` is the number of rows or columns of the image.
 
         Returns:
-            Booleans for each layer, `(rows or columns of the layer, count)`.
+            For each layer, whether its rows depend on the image's rows: booleans `(layer's rows, count)`. For
+            axis -1, the same for columns.
         """
         by_batch: list[list[Tensor]] = []
         exact = copy.deepcopy(self._network).to(EXACT)
@@ -180,7 +180,7 @@ def find_unit_inputs(call: Call, place: Sequence[int]) -> UnitInputs:
     """
     inputs = call.input_values[:1].clone().requires_grad_()
     index = (0, *place)
-    # The module gets a copy, because it could work in place, and autograd does not allow this on a leaf.
+    # Copy the input: a module can change its input in place, which autograd forbids for a leaf tensor.
     output = call.module(inputs.clone())
     (derivatives,) = torch.autograd.grad(output[index], inputs)
     axes = [_indices(depends) for depends in _find_dependent_inputs(call, index)]

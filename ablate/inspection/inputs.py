@@ -30,7 +30,7 @@ def choose_classes(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]
 
 
 def pick_typical_image(dataset: Dataset, label: int) -> Tensor:
-    """Pick the test image of a class that is nearest to the mean of all its test images, `(c, h, w)`."""
+    """Pick the test image `(c, h, w)` that is nearest to the mean of all test images of the class."""
     images = dataset.test_images[dataset.test_labels == label]
     return images[find_nearest_to_mean(images)]
 

@@ -19,7 +19,7 @@ EXAMPLES = 4
 """A view contains at most this many images for a pair of confused classes."""
 MOST_MAPS, MOST_FILTERS = 16, 8
 LARGEST_SIDE = 64
-"""The maximum side length of stored maps and images, in pixels. It is enough for a figure.
+"""The maximum side length of stored maps and images, in pixels. This size is enough for a figure.
 
 Larger maps and images are scaled down by averaging.
 """

@@ -176,8 +176,8 @@ def _compute_floor(candidate: Candidate, finished: Sequence[TriedCandidate]) -> 
     network can be the most accurate network for its number of FLOPs.
 
     Returns:
-        One floor for each epoch. It ends at the first epoch that too few curves reach. Empty if no floor is
-        above zero.
+        The floor of each epoch, up to the first epoch that too few curves reach. Empty if no floor is above
+        zero.
     """
     curves = [
         [point.validation_accuracy for point in t.record.epochs if point.validation_accuracy is not None]
