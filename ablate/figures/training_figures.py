@@ -39,7 +39,7 @@ MOST_LEVEL_TICKS = 8
 LOG_LOSS = 5.0
 """The loss axis is logarithmic if an arm's highest loss is more than this many times the median over arms."""
 MOST_MARKS = 24
-"""A line through more epochs than this has no marks."""
+"""A line has marks only if it has at most this many epochs."""
 LEGEND_LETTERS, LABEL_LETTERS = 60, 44
 """The maximum number of letters in a line of a legend below a figure, and of a vertical axis's label."""
 DASHES: dict[str, Any] = {"train_loss": "-", "train_accuracy": "-", "validation_accuracy": "--"}

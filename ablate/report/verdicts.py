@@ -151,7 +151,7 @@ def _list_accuracies(runs: Iterable[dict[str, Any]]) -> list[float]:
 
 
 def _list_involved(row: Mapping[str, Any], evidence: Evidence) -> list[str]:
-    """List the arms of a contrast. The first is the arm that the others are compared with."""
+    """List the arms of a contrast. The first one is the reference of the others."""
     if row["baseline"] != BOTH_ALONE:
         return [row["baseline"], row["arm"]]
     (contrast,) = (c for c in evidence.contrasts if c.name == row["arm"])

@@ -29,7 +29,7 @@ class Errors:
 
 @dataclass(frozen=True, kw_only=True)
 class NewImages:
-    """A mean difference between two arms, with what its interval and its test for new images need."""
+    """A mean difference between two arms, with the standard errors of its interval and its test."""
 
     difference: float
     seeds: int

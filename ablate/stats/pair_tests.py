@@ -68,7 +68,7 @@ def flip_signs(values: np.ndarray) -> float | None:
 
 
 def choose_verdict(row: Mapping[str, Any], rule: Rule) -> Verdict:
-    """Choose the verdict on a contrast whose runs all trained. `row` must have its `p_holm`.
+    """Choose the verdict on a contrast whose runs all trained. `row` must contain `p_holm`.
 
     Without a margin, the verdict says only whether a difference was shown.
     """

@@ -25,7 +25,7 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     from ablate.models import own
 
     own.allow(plugin or [])
-    settle_process(1)  # for a few steps of a small network, more threads only take more time
+    settle_process(1)  # for a few steps of a small network, more threads only take more processor time
     # Here Ctrl-C raises Interrupted, so only a user's own code can raise KeyboardInterrupt.
     with raise_on_interrupt():
         study = settle_names(study)
