@@ -1,5 +1,6 @@
 """The options of `ablate compare` that make it a gate."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,4 +33,14 @@ Parameters = Annotated[
 SettingsMayDiffer = Annotated[
     bool,
     typer.Option("--settings-may-differ", help="Compare although recipe, tuning or networks differ."),
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON to this file.")
+]
+SummaryFile = Annotated[
+    Path | None,
+    typer.Option("--summary", metavar="FILE", help="Append a summary in Markdown to this file."),
+]
+JunitFile = Annotated[
+    Path | None, typer.Option("--junit", metavar="FILE", help="Write the result as JUnit XML to this file.")
 ]

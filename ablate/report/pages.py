@@ -30,7 +30,7 @@ def load_templates(*, autoescape: bool) -> Environment:
         "number": _format_number,
         "p": lambda p: "–" if p is None else format_p(p).removeprefix("p = ").removeprefix("p "),
         "megabytes": lambda size: _format_number(None if size is None else size / 1e6, 1),
-        "markdown": _escape_markdown,
+        "markdown": escape_markdown,
         "first_names": _list_first,
     }
     environment.filters |= filters
@@ -61,7 +61,7 @@ def _list_first(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more (environment.json)" if more > 0 else "")
 
 
-def _escape_markdown(text: object) -> str:
+def escape_markdown(text: object) -> str:
     """Escape every character that Markdown could read as a tag, the end of a table cell, or emphasis."""
     escaped = str(text).replace("\\", "\\\\").replace("&", "&amp;")
     for character in "`*_{}[]<>|#$~":

@@ -10,11 +10,14 @@ from ablate.cli.console import empty_table, out, say
 from ablate.cli.gate_options import (
     REQUIREMENTS,
     Arms,
+    JsonFile,
+    JunitFile,
     Margin,
     MetricName,
     Parameters,
     Require,
     SettingsMayDiffer,
+    SummaryFile,
     Throughput,
 )
 from ablate.errors import AblateError, did_you_mean
@@ -34,6 +37,9 @@ def compare(
     throughput: Throughput = None,
     parameters: Parameters = None,
     settings_may_differ: SettingsMayDiffer = False,
+    json_file: JsonFile = None,
+    summary: SummaryFile = None,
+    junit: JunitFile = None,
 ) -> None:
     """Compare two report folders, arm by arm, and check what is required of B.
 
@@ -65,12 +71,23 @@ def compare(
     --parameters 1.0: holds if B has at most 1.0 times the parameters of A.
     """
     demand = _read_demand(require, metric, margin, arm, throughput, parameters, settings_may_differ)
+    if demand is None and (json_file or summary or junit):
+        raise AblateError(
+            "--json, --summary and --junit need a requirement: add --require no-worse, for example"
+        )
     from ablate.report.evidence import gather
 
     before, after = gather(first), gather(second)
     if demand is None:
         raise typer.Exit(_describe(before, after))
-    raise typer.Exit(_check(before, after, demand))
+    from ablate.gate.checks import check_folders
+    from ablate.gate.files import Subject, write_files
+
+    gate = check_folders(before, after, demand)
+    subject = Subject(study=before.study.name, first=str(first), second=str(second))
+    write_files(gate, subject, json_file=json_file, summary_file=summary, junit_file=junit)
+    _show(gate)
+    raise typer.Exit(gate.exit_code)
 
 
 def _read_demand(
@@ -124,16 +141,8 @@ def _describe(before: "Evidence", after: "Evidence") -> int:
     return 1 if found.regression else 0
 
 
-def _check(before: "Evidence", after: "Evidence", demand: "Demand") -> int:
-    """Check the requirements, print each with its answer, and return the exit code."""
-    from ablate.gate.checks import check_folders
-
-    gate = check_folders(before, after, demand)
-    _show(gate)
-    return gate.exit_code
-
-
 def _show(gate: "Gate") -> None:
+    """Print each check with its answer, and the outcome of all."""
     from ablate.gate.wording import explain_check, name_requirement, state_gate
 
     for check in gate.checks:
