@@ -16,7 +16,7 @@ ROOT = Path("/")
 def count_cores(root: Path = ROOT) -> int:
     """Count the cores to use: for parallel runs, for the threads of the timing phase, and for estimates.
 
-    The count is at least 1. Otherwise it is the smallest of three limits:
+    The count is the smallest of three limits, but at least 1:
 
     - the quota of the cgroup, rounded up
     - `OMP_NUM_THREADS`

@@ -24,12 +24,12 @@ class _Delay:
 
 @contextmanager
 def delay_interrupts() -> Iterator[None]:
-    """Delay the first signal until the end of this block. A second signal still ends the process at once.
+    """Delay the first signal until the end of this context. A second signal still ends the process at once.
 
     For example, an import must not be interrupted, because every later use of the module would then fail.
 
     Raises:
-        Interrupted: a signal arrived during the block.
+        Interrupted: a signal arrived during the context.
     """
     _Delay.on = True
     try:

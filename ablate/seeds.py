@@ -48,7 +48,7 @@ def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None
 
 
 def read_streams() -> dict[str, bytes]:
-    """Read the state of each global generator on the CPU. A key is the function that seeds the generator."""
+    """Read the state of each global generator on the CPU, by the name of the function that seeds it."""
     import numpy as np
     import torch
 

@@ -1,4 +1,4 @@
-"""Restore torch's global settings after foreign code, and prevent torch from importing its compiler."""
+"""Restore torch's global settings after a user's code, and prevent torch from importing its compiler."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def spare_compiler(function: Callable[..., Any]) -> None:
     attribute is already set. In a version of torch without this attribute, the import still happens.
     """
     plain = inspect.unwrap(function)
-    setattr(plain, "__dynamo_disable", plain)  # `setattr` works in a class, too: Python would rename the name
+    setattr(plain, "__dynamo_disable", plain)  # as a string, because a class would change the name
 
 
 def _list_settings() -> tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...]:

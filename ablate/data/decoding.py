@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SAFEST_PIXELS = 100_000_000
 """The maximum number of pixels. A larger image is refused, because its pixels might not fit into memory."""
 ANIMATED = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
-"""Formats whose frames are counted. Viewers show only the first frame of a phone's JPEG (MPO)."""
+"""Formats whose frames are counted. A phone's JPEG (MPO) is not listed: viewers show only its first frame."""
 BACKGROUNDS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255)}
 PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339
 """Numbers of tags in a TIFF file."""
@@ -39,7 +39,7 @@ class Picture:
 
 
 def decode(file: Path, background: str, content: bytes | None = None) -> Picture:
-    """Decode the first frame of an image. Turn it upright, and put transparent pixels on the background.
+    """Decode an image's first frame, turn the image upright, and put transparent pixels on the background.
 
     If `content` is given, these bytes are decoded, and `file` is only the name in error messages.
 

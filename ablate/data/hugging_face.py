@@ -55,10 +55,10 @@ def open_saved(folder: Path) -> OpenSet:
 
 
 def open_tables(path: Path, config: str | None, name: str | None = None) -> OpenSet:
-    """Open a Parquet or Arrow file, or a folder of such files. In a folder, the file names tell the splits.
+    """Open a Parquet or Arrow file, or a folder of such files. The splits of a folder follow from file names.
 
     Raises:
-        ValueError: the library is missing, a file is damaged, or the configuration is not clear.
+        ValueError: the library is missing, a file is damaged, or the study must name another configuration.
     """
     _refuse_incomplete(path, name)
     with work_offline(name or path) as library:
@@ -157,7 +157,7 @@ def _get_library_error() -> type[Exception]:
 
 
 def _shorten(error: BaseException) -> str:
-    """Write an error of the library in one line. If it has a cause, write the cause, which says more."""
+    """Write the cause of an error of the library in one line. Without a cause, write the error itself."""
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -86,7 +86,7 @@ def _explain_too_few_classes(root: Path, least: int) -> str:
 
 
 def arrange(root: Path, found: Sorted, stored: StoredImages | None = None) -> ImageFolder:
-    """Make the final list of images, with a number for each class. Without test images, hold some out.
+    """List the images with a number for each class. Without test images, hold out some training images.
 
     Raises:
         ValueError: there are fewer than two classes, or a class has too few images.
@@ -143,7 +143,7 @@ def arrange(root: Path, found: Sorted, stored: StoredImages | None = None) -> Im
 def _match_classes(
     train: Mapping[str, object], other: Mapping[str, Sequence[Path]], place: str, train_place: str
 ) -> dict[str, list[Path]]:
-    """Return the images of a held-out part by the names of the training classes.
+    """Map the names of the training classes to the images of a held-out part.
 
     A letter with an accent has two forms in Unicode, and macOS and Linux can store different forms. Names
     that differ only in these forms count as equal.

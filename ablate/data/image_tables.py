@@ -137,7 +137,7 @@ def _read(path: Path) -> "pd.DataFrame":
 
 
 def _flatten(path: Path, table: "pd.DataFrame") -> "pd.DataFrame":
-    """Convert the index of a Parquet table to columns. `set_index("path")` puts the paths into the index.
+    """Convert the index of a Parquet table to columns. For example, `set_index("path")` makes an index.
 
     Raises:
         ValueError: the column of paths contains images, as Hugging Face's datasets library writes them.

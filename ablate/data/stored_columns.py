@@ -26,7 +26,7 @@ LABELS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """The columns of images and labels, and the names of the classes. No names if the labels are names."""
+    """The columns of images and labels. `names` lists the classes if the labels are numbers, else nothing."""
 
     image: str
     label: str
@@ -74,7 +74,7 @@ def read_label(columns: Columns, value: object, place: str) -> str | None:
 
 
 def _choose(root: str, key: str, wanted: str | None, found: list[str], kinds: Mapping[str, str]) -> str:
-    """Choose the column `wanted`. If it is None, choose the only column in `found`."""
+    """Return `wanted` if it is a suitable column. If it is None, return the only column in `found`."""
     what = "images" if key == "image" else "labels (names or numbers of classes)"
     if wanted is not None and wanted in found:
         return wanted

@@ -100,7 +100,9 @@ def _read_rows(stored: StoredImages, parts: Mapping[str, str], listed: Mapping[s
 
 
 def _leave_out_unlabelled(root: str, split: str, parts: Mapping[str, str], rows: _Rows) -> str:
-    """Write that a split is left out, because none of its images has a label, as in a competition.
+    """Write that a split is left out, because none of its images has a label.
+
+    For example, the test images of a competition have no labels.
 
     Raises:
         ValueError: some images of the split have a label, or the split is for training.

@@ -91,7 +91,7 @@ class Grid:
         return own + [point for point in points if point not in own]
 
     def _round(self, name: str, value: float) -> float:
-        """Round to six significant digits, so that a setting's name shows its exact value.
+        """Round to six significant digits, because the name of a setting shows at most six.
 
         An integer nuisance is rounded to an integer.
         """

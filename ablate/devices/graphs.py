@@ -29,7 +29,7 @@ def record(
 
     `warm_up` runs before the recording, because libraries choose kernels and allocate workspaces at their
     first calls. A body must not read a tensor on the host, and must use only one stream. All graphs share one
-    memory pool, so a tensor that a body makes must not be used after the body.
+    memory pool, so a tensor that a body makes must not be used outside this body.
     """
     module = torch.get_device_module(device)
     side, current = module.Stream(), module.current_stream()

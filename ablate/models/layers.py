@@ -133,7 +133,7 @@ def spread_over_convolutions(
 ) -> list[int]:
     """Check the value of a keyword, and return one number for each convolution.
 
-    If the list is shorter than `convolutions`, its last number also holds for all further convolutions.
+    If `value` is a shorter list, its last number also holds for all further convolutions.
 
     Raises:
         ModelError: the list is empty, or it is too long for the network and not the default list.

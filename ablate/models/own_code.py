@@ -20,7 +20,7 @@ MARKS_OF_REPORT = ("study.db", "environment.json")
 LONGEST_NAME = 1_000
 """A string in the code that is longer than this cannot be the path of a file."""
 MOST_FILES_IN_FOLDER = 1_000
-"""The code can name a folder. With more files than this, the folder counts as data, not as code."""
+"""A string in the code can be the path of a folder. With more files than this, the folder is not code."""
 RECORDED_ELSEWHERE = ("torch", "ablate")
 """Packages whose versions are recorded in every report folder anyway."""
 
@@ -47,7 +47,7 @@ def identify(model: str, function: Callable[..., Any]) -> Code:
 
     - all files of the package that defines the network
     - all files of the local packages that the code imports
-    - the files that the code names in strings
+    - the files whose paths are strings in the code
     - the versions of the installed packages that the code imports
     """
     own_package = find_module(model).partition(".")[0]
@@ -171,7 +171,7 @@ def _list_texts(tree: ast.Module) -> Iterator[str]:
 
 
 def _find_named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
-    """Find the files that the code names in strings. Search the folder of the code and the current folder."""
+    """Find files whose paths are strings in the code: absolute, or below the code's or the current folder."""
     for text in _list_texts(tree):
         if not re.fullmatch(r"(?=.*[\w])[^\0\n:|<>?\[\]]{1,200}", text) or text.startswith(("/", "~")):
             if text.startswith("/") and len(text) < LONGEST_NAME and Path(text).is_file():

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 LONGEST_NAME = 50
-"""The maximum number of characters of the final name in the temporary file's name.
+"""The maximum number of characters that the temporary file's name takes from the final name.
 
 A file system allows names of at most 255 bytes.
 """

@@ -29,7 +29,7 @@ _STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNE
 STORAGE_ERRORS = (SQLAlchemyError, StorageInternalError, sqlite3.Error)
 """The errors of a storage that cannot be read or written."""
 UNREADABLE = (*STORAGE_ERRORS, RuntimeError, KeyError, TypeError, ValueError)
-"""The errors of opening a storage that is damaged or contains something else than ablate's records."""
+"""The errors of opening a storage that is damaged or contains something other than records."""
 
 
 class OptunaTrials:
@@ -173,7 +173,7 @@ def create_studies(storage: RDBStorage, name: str) -> dict[str, optuna.Study]:
 
 
 def name_confirm_study(name: str) -> str:
-    """Name the Optuna study of the confirm phase. It exists in every storage with records of the study."""
+    """Name the Optuna study of the confirm phase. Every storage with records of the study has this one."""
     return f"{name} confirm"
 
 

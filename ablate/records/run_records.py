@@ -73,7 +73,7 @@ class RunRecord:
     validation_metrics: dict[str, float] = field(default_factory=dict)
     """The metrics on the validation images, by name. Empty in older records and without such images."""
     test_metrics: dict[str, float] = field(default_factory=dict)
-    """The metrics on the test images, by name. Empty in older records and before the confirm phase."""
+    """The metrics on the test images, by name. Empty in older records and outside the confirm phase."""
     test_by_class: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Maps a class to its number of correctly classified test images and its number of test images."""
     epochs: tuple[EpochPoint, ...] = ()

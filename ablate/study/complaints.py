@@ -63,7 +63,7 @@ def _explain_first(errors: Sequence[ErrorDetails], lines: Mapping[str, str], pat
         return f"{place}: {f'{key}: ' if key else ''}{error['ctx']['error']}"
     message = error["msg"][0].lower() + error["msg"][1:]
     if any(part.startswith(branches[1:]) for part in location[1:]):
-        # Every branch of a union reports an error. If the value is a word, the branch for words helps most.
+        # Every branch of a union reports an error. For a word, the error of the branch for words is useful.
         for other in errors if isinstance(given, str) else ():
             if other["type"] == "value_error" and other["loc"][: len(keys)] == error["loc"][: len(keys)]:
                 return f"{place}: {key}: {other['ctx']['error']}"

@@ -11,7 +11,7 @@ USED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "step_epochs": ("schedule", ("step",)),
     "step_factor": ("schedule", ("step",)),
 }
-"""Maps a key to the other key on which its use depends, and to the values of that key with which it is used.
+"""Maps a key to another key and some values. The first key is used only if the other has one of the values.
 
 For example, training uses `momentum` only if `optimizer` is `sgd` or `rmsprop`. A key that is not listed is
 always used.

@@ -19,7 +19,7 @@ SeedCount = Annotated[int, Field(ge=FEWEST_SEEDS, le=MAX_SEEDS, strict=True)]
 
 
 class SeedLooks(BaseModel):
-    """The numbers of seeds after which a study looks at its results. It stops if they answer the question.
+    """The numbers of seeds after which a study looks at its results, to stop if the question is answered.
 
     Either `looks` lists these numbers, or `at_least` and `at_most` are the first and the last of them.
     """

@@ -19,9 +19,9 @@ DISTURBED_SHARE = 0.10
 REPEATS_AFTER_SLEEP = 3
 """If the machine sleeps, a measurement is repeated up to this many times. Then it counts as disturbed."""
 SLEPT_SECONDS = 0.1
-"""A gap between two clocks counts as sleep only if it is longer than this many seconds.
+"""The machine slept if the result of `read_seconds_asleep` grows by more than this many seconds.
 
-A shorter gap can come from an adjustment of the wall clock.
+A smaller growth can come from an adjustment of the wall clock.
 """
 
 Steps = Callable[[int], int]
@@ -112,7 +112,8 @@ class ProcessorLoad:
 
     @staticmethod
     def _read() -> tuple[float, float, float]:
-        # Only the cores that this process is allowed to use count: programs on other cores hardly disturb.
+        # Only the cores that this process is allowed to use are read. Programs on other cores hardly slow
+        # this process down.
         cores, every = list_cores(), psutil.cpu_times(percpu=True)
         limited = len(cores) < len(every) and cores[-1] < len(every)
         idle = total = 0.0
