@@ -125,7 +125,7 @@ static void backward(const Network &network, const Examples &examples, int group
       if (layer.pixels == 1) {
         store_for_batch(layer, group, count_groups(examples));
       } else {
-        add_weight_gradients(layer);
+        add_weight_gradients(layer, group, count_groups(examples));
       }
     });
     if (layer.input_gradient) measure(times, i, INPUTS, [&] { compute_input_gradients(layer); });

@@ -9,22 +9,26 @@ struct Span {
   int begin, end;
 };
 
-// Calls store(m, n, sum over i < terms of left(m, i) * right(n, i)) for all m and n. The function works in
-// register tiles, and in smaller tiles at the lower and the right edge. Every sum adds its terms in the order
-// of i. So equal inputs give exactly equal outputs at all positions, for example within a pooling window.
+// Calls store(m, n, sum over g < groups and i < terms of left(m, g, i) * right(n, g, i)) for all m and n. The
+// function works in register tiles, in lower tiles at the lower edge, and in narrower and taller ones at the
+// right edge. Many sums in a tile hide the latency of an addition. Every sum adds its terms in the order of g
+// and i. So equal inputs give exactly equal outputs at all positions, for example within a pooling window.
 template <int HEIGHT, int WIDTH, class Left, class Right, class Store>
-static INLINE void contract(Span rows, Span columns, int terms, Left left, Right right, Store store) {
+static INLINE void contract_groups(Span rows, Span columns, int groups, int terms, Left left, Right right,
+                                   Store store) {
   int m_edge = rows.begin + (rows.end - rows.begin) / HEIGHT * HEIGHT;
   int n_edge = columns.begin + (columns.end - columns.begin) / WIDTH * WIDTH;
   for (int n = columns.begin; n < n_edge; n += WIDTH) {
     for (int m = rows.begin; m < m_edge; m += HEIGHT) {
       V sums[HEIGHT][WIDTH] = {};
-      UNROLL_FOUR_FOR(int i = 0; i < terms; i++) {
-        V operand[WIDTH];
-        UNROLL_FOR(int b = 0; b < WIDTH; b++) operand[b] = right(n + b, i);
-        UNROLL_FOR(int a = 0; a < HEIGHT; a++) {
-          auto factor = left(m + a, i);
-          UNROLL_FOR(int b = 0; b < WIDTH; b++) sums[a][b] += factor * operand[b];
+      for (int g = 0; g < groups; g++) {
+        UNROLL_FOUR_FOR(int i = 0; i < terms; i++) {
+          V operand[WIDTH];
+          UNROLL_FOR(int b = 0; b < WIDTH; b++) operand[b] = right(n + b, g, i);
+          UNROLL_FOR(int a = 0; a < HEIGHT; a++) {
+            auto factor = left(m + a, g, i);
+            UNROLL_FOR(int b = 0; b < WIDTH; b++) sums[a][b] += factor * operand[b];
+          }
         }
       }
       UNROLL_FOR(int a = 0; a < HEIGHT; a++) {
@@ -34,14 +38,24 @@ static INLINE void contract(Span rows, Span columns, int terms, Left left, Right
   }
   if constexpr (HEIGHT > 1) {
     if (m_edge < rows.end && n_edge > columns.begin) {
-      contract<HEIGHT / 2, WIDTH>({m_edge, rows.end}, {columns.begin, n_edge}, terms, left, right, store);
+      contract_groups<HEIGHT / 2, WIDTH>({m_edge, rows.end}, {columns.begin, n_edge}, groups, terms, left,
+                                         right, store);
     }
   }
   if constexpr (WIDTH > 1) {
     if (n_edge < columns.end) {
-      contract<HEIGHT, WIDTH / 2>(rows, {n_edge, columns.end}, terms, left, right, store);
+      contract_groups<HEIGHT * WIDTH / (WIDTH / 2), WIDTH / 2>(rows, {n_edge, columns.end}, groups, terms,
+                                                               left, right, store);
     }
   }
+}
+
+// The same for a single group.
+template <int HEIGHT, int WIDTH, class Left, class Right, class Store>
+static INLINE void contract(Span rows, Span columns, int terms, Left left, Right right, Store store) {
+  contract_groups<HEIGHT, WIDTH>(
+      rows, columns, 1, terms, [&](int m, int, int i) { return left(m, i); },
+      [&](int n, int, int i) { return right(n, i); }, store);
 }
 
 // Adds the sum of a vector's lanes to a float. LANES vectors are summed at once, which is faster.

@@ -10,6 +10,9 @@
 enum { CHUNK = 2 * COLUMNS };
 // The number of output channels whose weight gradients are kept together.
 enum { OUT_BLOCK = 4 };
+// The number of segments of an output channel whose transformed gradients are kept together in the first
+// layer.
+enum { SEGMENT_BLOCK = 32 };
 
 // The two matrix products of minimal filtering. They are no templates of the kernel size, because each of
 // them takes the compiler seconds.
@@ -24,14 +27,25 @@ static void multiply_taps(int rows, Span columns, int terms, const float *factor
       [&](int m, int n, V sum) { products[m * CHUNK + n - columns.begin] = sum; });
 }
 
-// Computes products[(m * columns + n) * step] = sum over i of left[m * left_row + i] * right[start[n] + i].
-template <int WIDTH>
-static void multiply_rows(int rows, int columns, int terms, const V *left, int left_row, const V *right,
-                          const int32_t *start, V *products, int step) {
-  contract<ROWS, WIDTH>(
-      {0, rows}, {0, columns}, terms,  //
-      [&](int m, int i) { return left[m * left_row + i]; }, [&](int n, int i) { return right[start[n] + i]; },
-      [&](int m, int n, V sum) { products[(m * columns + n) * step] = sum; });
+// Transformed inputs or gradients of several groups of examples.
+struct Factors {
+  const V *begin;
+  int64_t step;  // the distance of two groups, in vectors
+};
+
+// Computes products[(m * columns + n) * step] = sum over groups g and terms i of
+// left[m * left_row + i] * right[start[n] + i]. If ADD, adds the sums to the products.
+template <bool ADD, int WIDTH>
+static void multiply_rows(int rows, int columns, int groups, int terms, Factors left, int left_row,
+                          Factors right, const int32_t *start, V *products, int step) {
+  contract_groups<ROWS, WIDTH>(
+      {0, rows}, {0, columns}, groups, terms,
+      [&](int m, int g, int i) { return left.begin[g * left.step + m * left_row + i]; },
+      [&](int n, int g, int i) { return right.begin[g * right.step + start[n] + i]; },
+      [&](int m, int n, V sum) {
+        V &product = products[(m * columns + n) * step];
+        product = ADD ? product + sum : sum;
+      });
 }
 
 // A convolution with a K x K kernel, whose rows of outputs are split into segments of M outputs.
@@ -88,10 +102,8 @@ struct Filtering {
           V m[PRODUCTS], outputs[M];
           UNROLL_FOR(int f = 0; f < PRODUCTS; f++) m[f] = products[(f * outs + o) * CHUNK + n - begin];
           Transforms::make_outputs(m, outputs);
-          V *z = layer.z + o * layer.pixels + y * width + M * t;
-          UNROLL_FOR(int j = 0; j < M; j++) {
-            if (M * t + j < width) z[j] = outputs[j] + bias;
-          }
+          UNROLL_FOR(int j = 0; j < M; j++) outputs[j] += bias;
+          store<M>(outputs, width - M * t, layer.z + o * layer.pixels + y * width + M * t);
           if (++t == segments) t = 0, y++;
         }
       }
@@ -115,28 +127,30 @@ struct Filtering {
     }
   }
 
-  void add_weight_gradients() const {
+  // Adds the weight gradients of one of `groups` groups. The products of several groups are summed before
+  // they are transformed back, so most calls only keep the transformed gradients.
+  void add_weight_gradients(int group, int groups) const {
     if (layer.input_step) transform_inputs();  // another group has used the memory since the forward pass
-    transform_gradients();
     const int columns = K * channels;
     AdjacentLaneSums lane_sums;
     lane_sums.target = layer.weight_gradient;
+    if (!layer.input_gradient) {
+      multiply_first_gradients();
+      add_transformed_weight_gradients(outs * columns, lane_sums);
+      return lane_sums.flush();
+    }
+    const int row = gradient_height * segments;
+    transform_gradients({0, outs}, {0, height}, layer.row_gradients + margin * segments, row,
+                        gradient_plane());
+    const int earlier = group % layer.kept_groups;
+    if (earlier + 1 < layer.kept_groups && group + 1 < groups) return;
+    const V *gradients = layer.row_gradients - earlier * layer.row_gradient_step + margin * segments;
+    const Factors inputs = {layer.row_inputs - earlier * layer.row_input_step, layer.row_input_step};
     for (int begin = 0; begin < outs; begin += OUT_BLOCK) {
-      const int end = begin + OUT_BLOCK < outs ? begin + OUT_BLOCK : outs;
-      for (int f = 0; f < PRODUCTS; f++) {
-        const int row = gradient_height * segments;
-        const V *gradients = layer.row_gradients + f * gradient_plane() + begin * row + margin * segments;
-        const V *inputs = layer.row_inputs + f * input_plane();
-        auto multiply = columns % COLUMNS == 1 ? multiply_rows<COLUMNS - 1> : multiply_rows<COLUMNS>;
-        multiply(end - begin, columns, height * segments, gradients, row, inputs, layer.row_start,
-                 layer.row_products + f, PRODUCTS);
-      }
-      const V *products = layer.row_products;
-      for (int r = 0; r < (end - begin) * columns; r++, products += PRODUCTS) {
-        V g[K];
-        Transforms::make_weight_gradients(products, g);
-        for (int k = 0; k < K; k++) lane_sums.add(g[k]);
-      }
+      const int count = begin + OUT_BLOCK < outs ? OUT_BLOCK : outs - begin;
+      multiply_gradients<false>(earlier + 1, {gradients + begin * row, layer.row_gradient_step}, count, row,
+                                height * segments, gradient_plane(), inputs, layer.row_products);
+      add_transformed_weight_gradients(count * columns, lane_sums);
     }
     lane_sums.flush();
   }
@@ -148,7 +162,22 @@ struct Filtering {
   // Reads COUNT vectors of a row, of which `rest` are left.
   template <int COUNT>
   static INLINE void load(const V *from, int rest, V *to) {
-    UNROLL_FOR(int j = 0; j < COUNT; j++) to[j] = j < rest ? from[j] : V{};
+    if (rest >= COUNT) {
+      UNROLL_FOR(int j = 0; j < COUNT; j++) to[j] = from[j];
+    } else {
+      UNROLL_FOR(int j = 0; j < COUNT; j++) to[j] = j < rest ? from[j] : V{};
+    }
+  }
+  // Writes COUNT vectors to a row, as far as it reaches.
+  template <int COUNT>
+  static INLINE void store(const V *from, int rest, V *to) {
+    if (rest >= COUNT) {
+      UNROLL_FOR(int j = 0; j < COUNT; j++) to[j] = from[j];
+    } else {
+      UNROLL_FOR(int j = 0; j < COUNT; j++) {
+        if (j < rest) to[j] = from[j];
+      }
+    }
   }
 
   // Layout: [product][channel, input row, segment].
@@ -166,20 +195,61 @@ struct Filtering {
     }
   }
 
-  // Layout: [product][out, row, segment], with `margin` rows of zeros above and below.
-  void transform_gradients() const {
-    const int plane = gradient_plane();
-    for (int o = 0; o < outs; o++) {
-      V *target = layer.row_gradients + (o * gradient_height + margin) * segments;
-      for (int y = 0; y < height; y++) {
+  // Writes the transformed gradients of some output channels and rows to target[product * plane + out * row +
+  // segment], where `row` is the distance of two channels.
+  void transform_gradients(Span channels, Span rows, V *target, int row, int plane) const {
+    for (int o = channels.begin; o < channels.end; o++, target += row) {
+      V *place = target;
+      for (int y = rows.begin; y < rows.end; y++) {
         const V *gradients = layer.z + o * layer.pixels + y * width;
-        for (int t = 0; t < segments; t++, target++) {
+        for (int t = 0; t < segments; t++, place++) {
           V dz[M], w[PRODUCTS];
           load<M>(gradients + M * t, width - M * t, dz);
           Transforms::transform_gradients(dz, w);
-          UNROLL_FOR(int f = 0; f < PRODUCTS; f++) target[f * plane] = w[f];
+          UNROLL_FOR(int f = 0; f < PRODUCTS; f++) place[f * plane] = w[f];
         }
       }
+    }
+  }
+
+  // Multiplies the transformed gradients of `count` output channels with the transformed inputs. Layout of
+  // the products: [out, input channel, kernel row][product].
+  template <bool ADD>
+  void multiply_gradients(int groups, Factors gradients, int count, int row, int terms, int plane,
+                          Factors inputs, V *products) const {
+    const int columns = K * channels;
+    const bool narrow = columns % COLUMNS && columns % (COLUMNS - 1) == 0;
+    auto multiply = narrow ? multiply_rows<ADD, COLUMNS - 1> : multiply_rows<ADD, COLUMNS>;
+    for (int f = 0; f < PRODUCTS; f++) {
+      multiply(count, columns, groups, terms, {gradients.begin + f * plane, gradients.step}, row,
+               {inputs.begin + f * input_plane(), inputs.step}, layer.row_start, products + f, PRODUCTS);
+    }
+  }
+
+  // The same for all output channels of the first layer, whose transformed gradients are needed for nothing
+  // else. They are made for a few rows of a few channels at a time, so they stay in the nearest cache.
+  void multiply_first_gradients() const {
+    const int block = segments < SEGMENT_BLOCK ? SEGMENT_BLOCK / segments : 1;
+    memset(layer.row_products, 0, sizeof(V) * outs * K * channels * PRODUCTS);
+    for (int y = 0; y < height; y += block) {
+      const Span rows = {y, y + block < height ? y + block : height};
+      const int terms = (rows.end - rows.begin) * segments;
+      for (int o = 0; o < outs; o += ROWS) {
+        const Span some = {o, o + ROWS < outs ? o + ROWS : outs};
+        const int count = some.end - some.begin;
+        transform_gradients(some, rows, layer.row_gradients, terms, count * terms);
+        multiply_gradients<true>(1, {layer.row_gradients, 0}, count, terms, terms, count * terms,
+                                 {layer.row_inputs + y * segments, 0},
+                                 layer.row_products + o * K * channels * PRODUCTS);
+      }
+    }
+  }
+
+  void add_transformed_weight_gradients(int rows, AdjacentLaneSums &lane_sums) const {
+    for (int r = 0; r < rows; r++) {
+      V g[K];
+      Transforms::make_weight_gradients(layer.row_products + r * PRODUCTS, g);
+      for (int k = 0; k < K; k++) lane_sums.add(g[k]);
     }
   }
 
@@ -206,9 +276,7 @@ struct Filtering {
         V *gradients = layer.input_gradient + (c * input_height + row) * input_width + M * t;
         load<PRODUCTS>(gradients, input_width - M * t, d);
         Transforms::add_input_gradients(m, d);
-        UNROLL_FOR(int j = 0; j < PRODUCTS; j++) {
-          if (M * t + j < input_width) gradients[j] = d[j];
-        }
+        store<PRODUCTS>(d, input_width - M * t, gradients);
         if (++t == segments) t = 0, row++;
       }
     }

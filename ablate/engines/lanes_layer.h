@@ -15,20 +15,21 @@ struct Channel {
 };
 
 struct Layer {
-  int32_t taps;                // products per output value: in_channels * kernel_size^2, or input features
-  int32_t outs;                // out_channels, or output features
-  int32_t pixels;              // pixels in an output channel before pooling; 1 for a dense layer
-  int32_t width;               // pixels in a row of an output channel before pooling
-  int32_t kernel;              // kernel_size if minimal filtering computes the layer, else 0
-  int32_t segment;             // minimal filtering: outputs that are computed from the same products
-  int32_t padding;             // rows of zeros above and below the input
-  int32_t windows;             // pooling windows in a channel; without pooling, each pixel is a window
-  int32_t window_size;         // pixels in a window
-  int32_t tiled;               // 1: every pixel is in exactly one window
-  int32_t max_pooled;          // 1: max pooling; 0: average pooling or none
-  int32_t activation;          // position in ACTIVATIONS of lanes_blocks.py
-  int32_t input_size;          // vectors in the input, with its padding
-  int32_t plane;               // vectors in a channel of the output, with its padding
+  int32_t taps;         // products per output value: in_channels * kernel_size^2, or input features
+  int32_t outs;         // out_channels, or output features
+  int32_t pixels;       // pixels in an output channel before pooling; 1 for a dense layer
+  int32_t width;        // pixels in a row of an output channel before pooling
+  int32_t kernel;       // kernel_size if minimal filtering computes the layer, else 0
+  int32_t segment;      // minimal filtering: outputs that are computed from the same products
+  int32_t kept_groups;  // minimal filtering: groups whose weight gradients are computed together, else 1
+  int32_t padding;      // rows of zeros above and below the input
+  int32_t windows;      // pooling windows in a channel; without pooling, each pixel is a window
+  int32_t window_size;  // pixels in a window
+  int32_t tiled;        // 1: every pixel is in exactly one window
+  int32_t max_pooled;   // 1: max pooling; 0: average pooling or none
+  int32_t activation;   // position in ACTIVATIONS of lanes_blocks.py
+  int32_t input_size;   // vectors in the input, with its padding
+  int32_t plane;        // vectors in a channel of the output, with its padding
   const int32_t *tap, *pixel;  // the tables of the contraction, see lanes.cpp
   const int32_t *window;       // window[q * window_size + j]: the j-th pixel of window q
   const int32_t *place;        // place[q]: position of window q's result in a channel of the output
@@ -58,6 +59,8 @@ struct Layer {
   // The distance from a group's memory to the next group's, in vectors. In networks without batch
   // normalisation, all groups share their memory, and the distances are 0.
   int64_t input_step, output_step, z_step, slope_step;
+  // The same for row_inputs and row_gradients, which have memory for kept_groups groups.
+  int64_t row_input_step, row_gradient_step;
 };
 
 // Returns the layer with the memory of one group.
@@ -68,5 +71,7 @@ static INLINE Layer select_group(const Layer &layer, int group) {
   selected.z += group * layer.z_step;
   if (layer.slope) selected.slope += group * layer.slope_step;
   if (layer.unnormed) selected.unnormed += group * layer.z_step;
+  selected.row_inputs += group % layer.kept_groups * layer.row_input_step;
+  selected.row_gradients += group % layer.kept_groups * layer.row_gradient_step;
   return selected;
 }

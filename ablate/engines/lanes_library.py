@@ -67,8 +67,8 @@ def _list(kind: type[Any], names: str) -> list[tuple[str, type[Any]]]:
 
 class Layer(ctypes.Structure):
     _fields_ = (
-        _list(ctypes.c_int32, "taps outs pixels width kernel segment padding windows window_size")
-        + _list(ctypes.c_int32, "tiled max_pooled activation input_size plane")
+        _list(ctypes.c_int32, "taps outs pixels width kernel segment kept_groups padding windows")
+        + _list(ctypes.c_int32, "window_size tiled max_pooled activation input_size plane")
         + _list(ctypes.c_void_p, "tap pixel window place weight bias weight_gradient bias_gradient")
         + _list(ctypes.c_void_p, "input input_gradient output output_gradient z slope")
         + _list(ctypes.c_void_p, "batch_inputs batch_gradients row_inputs row_gradients row_products")
@@ -77,7 +77,7 @@ class Layer(ctypes.Structure):
         + _list(ctypes.c_void_p, "norm_weight_gradient norm_bias_gradient running_mean running_variance")
         + _list(ctypes.c_void_p, "batches_tracked")
         + _list(ctypes.c_double, "norm_epsilon norm_momentum")
-        + _list(ctypes.c_int64, "input_step output_step z_step slope_step")
+        + _list(ctypes.c_int64, "input_step output_step z_step slope_step row_input_step row_gradient_step")
     )
 
 

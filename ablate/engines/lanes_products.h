@@ -78,9 +78,9 @@ static void add_dense_gradients(const Layer &layer, int groups) {
       });
 }
 
-// Adds one group's weight gradients of a convolution.
-static void add_weight_gradients(const Layer &layer) {
-  if (with_filtering(layer, [](auto filtering) { filtering.add_weight_gradients(); })) return;
+// Adds the weight gradients of a convolution for one of `groups` groups.
+static void add_weight_gradients(const Layer &layer, int group, int groups) {
+  if (with_filtering(layer, [&](auto filtering) { filtering.add_weight_gradients(group, groups); })) return;
   if (layer.taps % COLUMNS == 1) {  // for example, 25 taps are exactly five tiles of five columns
     add_convolution_gradients<COLUMNS - 1>(layer);
   } else {

@@ -16,6 +16,8 @@ from ablate.engines.lanes_library import Layer, Network
 IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 FILTER_COLUMNS, FILTER_OUTS = 12, 4
 """Upper bounds of CHUNK and OUT_BLOCK in lanes_filtering.h."""
+KEPT_GROUPS = 4
+"""The number of groups of examples whose weight gradients minimal filtering computes together."""
 CHANNEL_FLOATS = 2 * 7
 """The size of the structure `Channel` in lanes_layer.h, in floats. The structure has seven doubles."""
 FILTER_SEGMENTS = {3: (4, 5), 5: (4, 5), 7: (2,)}
@@ -45,11 +47,8 @@ class Memory:
         return self.floats(count * self.lanes).data_ptr()
 
     def map(self, source: "_Map", slots: int = 1) -> int:
-        """Allocate memory for the maps of `slots` groups of examples. Return its address.
-
-        A spare vector follows the maps of each group.
-        """
-        return self.vectors(slots * (source.size + 1))
+        """Allocate memory for the maps of `slots` groups of examples. Return its address."""
+        return self.vectors(slots * source.size)
 
     def table(self, values: ArrayLike) -> int:
         """Copy the values to a table of int32, which this object keeps alive. Return the table's address."""
@@ -113,17 +112,17 @@ def describe_network(
     layers: list[Layer] = []
     for block, following in zip(blocks, [*blocks[1:], None], strict=True):
         layer, output = _describe_layer(block, following, source, memory)
+        layer.input, layer.input_gradient = input_address, gradient_address
         _place_parameters(layer, block, to_gradient)
         _place_buffers(layer, groups, slots, memory)
         if block.norm is not None:
             _place_norm(layer, block.norm, slots, to_gradient, memory)
-        layer.input, layer.input_gradient = input_address, gradient_address
-        layer.input_step = (source.size + 1) * (slots > 1)
+        layer.input_step = source.size * (slots > 1)
         source = output
         kept = slots if following else 1  # the logits of one group can overwrite those of another
         input_address, gradient_address = memory.map(source, kept), memory.map(source)
         layer.output, layer.output_gradient = input_address, gradient_address
-        layer.output_step = (source.size + 1) * (kept > 1)
+        layer.output_step = source.size * (kept > 1)
         layers.append(layer)
     array = (Layer * len(layers))(*layers)
     network = Network(
@@ -178,6 +177,8 @@ def _place_buffers(layer: Layer, groups: int, slots: int, memory: Memory) -> Non
     if not layer.tiled:
         size = layer.outs * layer.windows * layer.window_size
         layer.slope, layer.slope_step = memory.vectors(slots * size), size * (slots > 1)
+    if layer.kernel:
+        _place_filtering(layer, memory)
 
 
 def _place_norm(layer: Layer, norm: Norm, slots: int, to_gradient: int, memory: Memory) -> None:
@@ -224,15 +225,16 @@ def _describe_convolution(
     corners = _grid_positions(np.arange(output.height) * step, np.arange(output.width) * step, width)
     windows = corners[:, None] + _grid_positions(np.arange(window[0]), np.arange(window[1]), width)
     plain = stride == dilation == 1 and height * width > 1
-    # With one input channel, the sums are so short that minimal filtering's transforms take more time than
-    # its fewer products save.
-    filter_size = kernel if kernel in FILTER_SEGMENTS and plain and conv.in_channels > 1 else 0
+    # With one input channel and three weights in a row, the sums are so short that minimal filtering's
+    # transforms take more time than its fewer products save.
+    filter_size = kernel if kernel in FILTER_SEGMENTS and plain and kernel * conv.in_channels > 3 else 0
     layer = Layer(
         taps=taps.size,
         outs=conv.out_channels,
         pixels=height * width,
         width=width,
         kernel=filter_size,
+        kept_groups=1,
         padding=source.padding,
         windows=len(windows),
         window_size=windows.shape[1],
@@ -245,22 +247,25 @@ def _describe_convolution(
         window=memory.table(windows),
         place=memory.table(output.places()),
     )
-    if filter_size:
-        _place_filtering(layer, conv.in_channels, memory)
     return layer, output
 
 
-def _place_filtering(layer: Layer, channels: int, memory: Memory) -> None:
+def _place_filtering(layer: Layer, memory: Memory) -> None:
     """Make the layer's tables and memory for minimal filtering. lanes_filtering.h describes the layouts."""
     kernel, outs, height, width = layer.kernel, layer.outs, layer.pixels // layer.width, layer.width
     layer.segment = min(FILTER_SEGMENTS[kernel], key=lambda size: -(-width // size) * (size + kernel - 1))
+    channels = layer.taps // kernel**2
     products, segments = layer.segment + kernel - 1, -(-width // layer.segment)
     margin = kernel - 1 - layer.padding if 0 < layer.padding < kernel - 1 else 0
     input_plane, gradient_plane = (height + kernel - 1) * segments, (height + 2 * margin) * segments
-    layer.row_inputs = memory.vectors(products * channels * input_plane)
-    layer.row_gradients = memory.vectors(products * outs * gradient_plane)
+    # The first layer has no input gradient. It computes its weight gradients in another order.
+    layer.kept_groups = KEPT_GROUPS if layer.input_gradient else 1
+    layer.row_input_step = products * channels * input_plane
+    layer.row_gradient_step = products * outs * gradient_plane
+    layer.row_inputs = memory.vectors(layer.kept_groups * layer.row_input_step)
+    layer.row_gradients = memory.vectors(layer.kept_groups * layer.row_gradient_step)
     layer.row_products = memory.vectors(
-        products * max(FILTER_COLUMNS * max(outs, channels), FILTER_OUTS * channels * kernel)
+        products * max(FILTER_COLUMNS * max(outs, channels), max(FILTER_OUTS, outs) * channels * kernel)
     )
     rows = np.arange(kernel)[:, None] * segments
     layer.row_tap = memory.table(rows + np.arange(channels) * input_plane)
@@ -279,6 +284,7 @@ def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
         outs=linear.out_features,
         pixels=1,
         width=1,
+        kept_groups=1,
         windows=1,
         window_size=1,
         tiled=True,

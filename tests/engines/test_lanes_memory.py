@@ -108,7 +108,8 @@ def scratch(trainer: LanesTrainer) -> Iterator[tuple[int, int]]:
             yield layer.row_weights, weights
             yield layer.row_weights_back, weights
             rows = layer.pixels // layer.width + layer.kernel - 1
-            yield layer.row_inputs, products * channels * rows * -(-layer.width // layer.segment) * lanes
+            segments = rows * -(-layer.width // layer.segment)
+            yield layer.row_inputs, layer.kept_groups * products * channels * segments * lanes
             yield layer.row_products, products * lanes_tables.FILTER_COLUMNS * layer.outs * lanes
         if layer.batch_inputs:
             groups = -(-37 // lanes)
