@@ -15,6 +15,7 @@ from ablate.judging.sources.files import (
     read_yaml,
 )
 from ablate.judging.sources.run_table import RunStatus, SourceRun, add_facts, make_run_table
+from ablate.judging.sources.tensorboard_events import read_metrics
 
 _OVERRIDES, _HYDRA, _CONFIG = "overrides.yaml", "hydra.yaml", "config.yaml"
 RESULT_FILES = tuple(
@@ -38,6 +39,7 @@ def read_runs(source: str) -> pd.DataFrame:
     writes no results itself. The first of these files counts, in the job's folder or in its subfolders:
     `results`, `result` or `metrics` with the ending `.json`, `.jsonl`, `.csv` or `.yaml`. Of a file with
     several rows, the last value of every column counts, and the column `result_rows` has their number.
+    Without such a file, the scalars in TensorBoard's event files count; `result_rows` is the last step + 1.
     Hydra does not record how a job ended: a job with a result counts as finished. A job without one, or with
     one that is torn, has the status `no result`. Jobs that ended early have fewer `result_rows`.
 
@@ -45,10 +47,16 @@ def read_runs(source: str) -> pd.DataFrame:
         source: the folder of a multirun, of a job, or a folder that contains several.
 
     Raises:
-        AblateError: a file is damaged.
+        AblateError: a file is damaged, or no job has results.
     """
     top = Path(source)
-    return make_run_table([_read_job(top, job, settings) for job, settings in sorted(_find_jobs(top))])
+    runs = [_read_job(top, job, settings) for job, settings in sorted(_find_jobs(top))]
+    if not any(run.metrics for run in runs):
+        raise AblateError(
+            f"{source}: none of the {len(runs)} jobs of Hydra has results: known are "
+            f"{', '.join(RESULT_FILES)} and TensorBoard's files"
+        )
+    return make_run_table(runs)
 
 
 def _find_jobs(path: Path) -> Iterator[tuple[Path, Path]]:
@@ -67,7 +75,7 @@ def _read_job(top: Path, job: Path, settings: Path) -> SourceRun:
     for name, value in _read_overrides(settings / _OVERRIDES):
         facts.setdefault(name, value)
     file = _find_result_file(job)
-    metrics, rows = _read_result_file(file) if file else ({}, None)
+    metrics, rows = _read_result_file(file) if file else _read_event_files(job)
     if rows is not None:
         add_facts(facts, "hydra", {"result_rows": rows})
     return SourceRun(
@@ -93,6 +101,12 @@ def _find_result_file(job: Path) -> Path | None:
             if found := sorted(job.glob(folder + name)):
                 return found[-1]  # of Lightning's folders version_0, version_1 … the last one
     return None
+
+
+def _read_event_files(job: Path) -> tuple[dict[str, float], int | None]:
+    """Return the scalars that the job wrote for TensorBoard, and the number of steps."""
+    metrics, last_step = read_metrics(job)
+    return metrics, last_step + 1 if metrics else None
 
 
 def _read_result_file(path: Path) -> tuple[dict[str, Any], int | None]:

@@ -67,6 +67,21 @@ def read_runs(source: str) -> pd.DataFrame:
     return make_run_table([_make_run(top, folder, run) for folder, run in sorted(runs.items())])
 
 
+def read_metrics(top: Path) -> tuple[dict[str, float], int]:
+    """Return the last value of every scalar of one run, and its last step (-1 if there is none).
+
+    Args:
+        top: the run's folder. All folders below it belong to the run.
+
+    Raises:
+        AblateError: TensorBoard is not installed, or a file is damaged.
+    """
+    run = _EventRun()
+    for folder in _find_folders(top):
+        _add_events(run, folder, f"{folder.name}." if folder.name.lower() in PARTS else "")
+    return run.metrics, run.last_step
+
+
 def _find_folders(top: Path) -> list[Path]:
     """Find the folders with event files, those above before those below. An event file is found as itself."""
     if top.is_file():

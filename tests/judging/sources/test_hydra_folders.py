@@ -10,6 +10,7 @@ import pytest
 from ablate.errors import AblateError
 from ablate.judging import sources
 from tests.judging.sources.real_tools import run_python
+from tests.judging.sources.test_tensorboard_events import write as write_events
 from tests.with_parts import needed
 
 JOB = """\
@@ -89,7 +90,28 @@ def test_of_a_file_with_rows_the_last_value_of_each_column_counts(
 
 def test_a_result_file_that_is_torn_counts_as_no_result(job: Callable[..., Path], tmp_path: Path) -> None:
     (job("0") / "results.json").write_text('{"acc": 0.')
-    assert list(read(tmp_path).status) == ["no result"]
+    (job("1") / "results.json").write_text('{"acc": 0.5}')
+    assert list(read(tmp_path).status) == ["no result", "finished"]
+
+
+def test_event_files_of_tensorboard_count_where_a_job_wrote_no_result_file(
+    job: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_events(job("0", "seed: 3\n") / "tensorboard" / "version_0", {"loss": 2.0}, {"loss": 1.0})
+    (job("1", "seed: 4\n") / "results.json").write_text('{"loss": 0.5}')
+    runs = read(tmp_path)
+    assert runs[["seed", "loss"]].to_dict("records") == [{"seed": 3, "loss": 1.0}, {"seed": 4, "loss": 0.5}]
+    assert runs.result_rows[0] == 2
+
+
+def test_jobs_without_any_results_are_refused_with_the_files_that_are_known(
+    job: Callable[..., Path], tmp_path: Path
+) -> None:
+    (job("0") / "scores.txt").write_text("0.5")
+    with pytest.raises(
+        AblateError, match=r"none of the 1 jobs of Hydra has results: known are results\.json, .*TensorBoard"
+    ):
+        read(tmp_path)
 
 
 def test_folders_of_any_depth_and_a_renamed_settings_folder_are_found(
