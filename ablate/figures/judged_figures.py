@@ -30,7 +30,9 @@ LABEL_WIDTH, AXIS_WIDTH = 32, 50
 MOST_ROWS = 40
 """A panel of differences has at most this many rows."""
 MOST_PANELS = 6
-"""A figure has at most this many panels."""
+"""A figure of differences has at most this many panels."""
+MOST_PARTS_WITH_RUNS = 4
+"""The figure of runs has at most this many panels."""
 MOST_LINES = 200
 """With more seeds than this, the runs of a seed are not joined."""
 MOST_MARKS = 300
@@ -134,11 +136,13 @@ def draw_differences_by_part(data: JudgedData) -> Figure:
     columns = min(len(arms), 3)
     height = 1.5 + 0.32 * len(parts)
     figure, panels = create_grid(len(arms), columns, width=3.9 if columns > 1 else 6.4, height=height)
-    for axes, arm in zip(panels, arms, strict=True):
+    names = [wrap_label(data.parts[part], 24) for part in parts]
+    for place, (axes, arm) in enumerate(zip(panels, arms, strict=True)):
         of_arm = here[here["arm"] == arm].set_index("part")
         rows = of_arm.reindex(parts).reset_index().dropna(subset=["difference"])
         draw_intervals(axes, rows, data.styles, data.margin)
-        axes.set_yticks(range(len(parts)), [wrap_label(data.parts[part], 24) for part in parts], fontsize=8)
+        labels = names if place % columns == 0 else [""] * len(parts)
+        axes.set_yticks(range(len(parts)), labels, fontsize=8)
         axes.set_ylim(len(parts) - 0.4, -0.6)
         axes.grid(visible=False)
         axes.set_title(wrap_label(data.arms[arm], LABEL_WIDTH), fontsize=10)
@@ -150,7 +154,7 @@ def draw_differences_by_part(data: JudgedData) -> Figure:
 
 def draw_all_runs(data: JudgedData) -> Figure:
     """Draw every run as a mark, with one panel for each part."""
-    parts = [part for part in data.parts if part in set(data.runs["part"])][:MOST_PANELS]
+    parts = [part for part in data.parts if part in set(data.runs["part"])][:MOST_PARTS_WITH_RUNS]
     styles = dict(list(data.styles.items())[:MOST_ARMS])
     width = min(11.0, max(5.0, 1.1 * len(styles) + 3)) if len(parts) == 1 else 5.2
     figure, panels = create_grid(len(parts), min(len(parts), 2), width=width, height=4.2)
@@ -236,7 +240,7 @@ KINDS = (
         caption="A mark is a run, and a dark bar is an arm's mean. A grey line joins the runs of one seed. "
         "An arm has no bar if one of its runs diverged. The figure has lines only for at most "
         f"{MOST_LINES} seeds. Otherwise it shows at most {MOST_MARKS} runs of an arm, evenly chosen by "
-        f"value. It shows at most {MOST_ARMS} arms and {MOST_PANELS} parts.",
+        f"value. It shows at most {MOST_ARMS} arms and {MOST_PARTS_WITH_RUNS} parts.",
         is_drawable=lambda data: not data.runs.empty,
         draw=draw_all_runs,
     ),
