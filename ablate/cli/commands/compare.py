@@ -71,23 +71,28 @@ def compare(
     --parameters 1.0: holds if B has at most 1.0 times the parameters of A.
     """
     demand = _read_demand(require, metric, margin, arm, throughput, parameters, settings_may_differ)
-    if demand is None and (json_file or summary or junit):
-        raise AblateError(
-            "--json, --summary and --junit need a requirement: add --require no-worse, for example"
-        )
+    raise typer.Exit(_compare(first, second, demand, (json_file, summary, junit)))
+
+
+def _compare(
+    first: Path, second: Path, demand: "Demand | None", files: tuple[Path | None, Path | None, Path | None]
+) -> int:
+    """Compare two folders, write the files that are asked for, and return the exit code."""
+    if demand is None and any(files):
+        raise AblateError("--json, --summary and --junit need a requirement, such as --require no-worse")
     from ablate.report.evidence import gather
 
     before, after = gather(first), gather(second)
     if demand is None:
-        raise typer.Exit(_describe(before, after))
+        return _describe(before, after)
     from ablate.gate.checks import check_folders
     from ablate.gate.files import Subject, write_files
 
     gate = check_folders(before, after, demand)
     subject = Subject(study=before.study.name, first=str(first), second=str(second))
-    write_files(gate, subject, json_file=json_file, summary_file=summary, junit_file=junit)
+    write_files(gate, subject, json_file=files[0], summary_file=files[1], junit_file=files[2])
     _show(gate)
-    raise typer.Exit(gate.exit_code)
+    return gate.exit_code
 
 
 def _read_demand(
