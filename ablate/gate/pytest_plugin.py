@@ -1,0 +1,174 @@
+"""The pytest fixture `ablate_study`: train a study once in a test session, and require that it compares well.
+
+pytest imports this module at every start. The module therefore imports nothing but pytest: torch, pandas and
+the rest of ablate are imported when a test uses the fixture.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+if TYPE_CHECKING:
+    from ablate.gate.checks import Gate
+    from ablate.report.evidence import Evidence
+
+WhenUnclear = Literal["fail", "skip", "xfail"]
+SOME_RUNS_FAILED = 1
+"""The exit code of `ablate run` after a report with runs that crashed. The gate says what that means."""
+
+
+class TrainedStudy:
+    """A study that was trained in this test session, with assertions that compare it with a report folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        """The report folder, which holds report.html and the tables."""
+
+    @cached_property
+    def evidence(self) -> "Evidence":
+        """Everything that the report folder holds."""
+        from ablate.report.evidence import gather
+
+        return gather(self.folder)
+
+    def assert_no_worse(self, reference: str | Path, **options: object) -> "Gate":
+        """Assert that no arm is worse than in the reference folder. See `check` for the options."""
+        __tracebackhide__ = True
+        return self.check(reference, require="no-worse", **options)  # type: ignore[arg-type]
+
+    def assert_better(self, reference: str | Path, **options: object) -> "Gate":
+        """Assert that the arms are better than in the reference folder. See `check` for the options."""
+        __tracebackhide__ = True
+        return self.check(reference, require="better", **options)  # type: ignore[arg-type]
+
+    def assert_equivalent(self, reference: str | Path, **options: object) -> "Gate":
+        """Assert that no arm differs from the reference folder. See `check` for the options."""
+        __tracebackhide__ = True
+        return self.check(reference, require="equivalent", **options)  # type: ignore[arg-type]
+
+    def assert_reproduced(self, reference: str | Path, **options: object) -> "Gate":
+        """Assert that the study reproduces the reference folder. See `check` for the options."""
+        __tracebackhide__ = True
+        return self.check(reference, require="reproduced", **options)  # type: ignore[arg-type]
+
+    def check(
+        self,
+        reference: str | Path,
+        *,
+        require: str | None = None,
+        metric: str | None = None,
+        margin: float | None = None,
+        arms: Iterable[str] = (),
+        throughput: float | None = None,
+        parameters: float | None = None,
+        settings_may_differ: bool = False,
+        cannot_tell: WhenUnclear = "fail",
+    ) -> "Gate":
+        """Check requirements as `ablate compare` does, with the reference as A and this study as B.
+
+        Args:
+            reference: the report folder that is A.
+            require: no-worse, better, equivalent or reproduced. None requires nothing of the metric.
+            metric: the metric of `require`; by default that of A's study.
+            margin: the smallest difference that matters; by default A's margin.
+            arms: the arms to check; by default all arms of A.
+            throughput: the least ratio of throughputs, B / A.
+            parameters: the highest ratio of numbers of parameters, B / A.
+            settings_may_differ: whether recipe, tuning and networks of the two studies may differ.
+            cannot_tell: what the test does if nobody can tell: fail, skip or xfail.
+
+        Raises:
+            AblateError: the reference cannot be read, or an option is wrong.
+        """
+        __tracebackhide__ = True
+        from ablate.gate.checks import Demand, check_folders
+        from ablate.gate.rules import Requirement
+        from ablate.report.evidence import gather
+
+        demand = Demand(
+            require=None if require is None else Requirement(require),
+            metric=metric,
+            margin=margin,
+            arms=tuple(arms),
+            throughput=throughput,
+            parameters=parameters,
+            settings_may_differ=settings_may_differ,
+        )
+        gate = check_folders(gather(Path(reference)), self.evidence, demand)
+        _conclude(gate, f"A is {reference}, B is {self.folder}", cannot_tell)
+        return gate
+
+
+def _conclude(gate: "Gate", folders: str, cannot_tell: WhenUnclear) -> None:
+    """End the test unless every requirement holds. The message reads like the answer of a report."""
+    __tracebackhide__ = True
+    from ablate.gate.wording import explain_check, name_requirement, state_gate
+
+    if gate.exit_code == 0:
+        return
+    lines = [state_gate(gate)]
+    lines += [
+        f"- {check.arm}, {name_requirement(gate, check)}: {explain_check(check, gate.unit)}"
+        for check in gate.checks
+        if check.outcome == gate.outcome
+    ]
+    message = "\n".join([*lines, *(f"- {note}" for note in gate.notes), folders])
+    if gate.exit_code == 1 or cannot_tell == "fail":
+        pytest.fail(message, pytrace=False)
+    if cannot_tell == "skip":
+        pytest.skip(message)
+    pytest.xfail(message)
+
+
+Trainer = Callable[..., TrainedStudy]
+
+
+@pytest.fixture(scope="session")
+def ablate_study(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    """Train a study: `ablate_study("studies/x.yaml", "seeds=5")`.
+
+    The overrides are those of `ablate run`, and `options` are its further options, such as
+    `options=["--data-dir", "data"]`. Calls with the same arguments train once in a session, also if
+    pytest-xdist spreads the tests over several processes.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if os.environ.get(
+        "PYTEST_XDIST_WORKER"
+    ):  # each worker has a folder of its own below the session's folder
+        base = base.parent
+    trained: dict[str, TrainedStudy] = {}
+
+    def train(study: str | Path, *overrides: str, options: Iterable[str] = ()) -> TrainedStudy:
+        __tracebackhide__ = True
+        given = [str(Path(study).resolve()), *overrides, *options]
+        key = hashlib.sha256("\0".join(given).encode()).hexdigest()[:12]
+        if key not in trained:
+            trained[key] = TrainedStudy(_train_once(given, base / f"ablate-{key}"))
+        return trained[key]
+
+    return train
+
+
+def _train_once(arguments: list[str], parent: Path) -> Path:
+    """Train a study in a folder unless another process of the session has, and return its report folder."""
+    __tracebackhide__ = True
+    from filelock import FileLock
+
+    parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(parent / "lock"):
+        done = parent / "done"
+        if not done.exists():
+            command = [sys.executable, "-m", "ablate", "run", *arguments, "--out", str(parent), "--quiet"]
+            ended = subprocess.run(command, capture_output=True, text=True, check=False)
+            if ended.returncode not in (0, SOME_RUNS_FAILED):
+                pytest.fail(f"the study was not trained: {ended.stderr.strip()}", pytrace=False)
+            done.touch()
+    (study,) = parent.glob("*/study.yaml")
+    return study.parent
