@@ -82,11 +82,12 @@ def start_from_nothing(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
 
 def leave_undrawn(replace: Callable[[object, str, object], object]) -> None:
     """Have reports made without figures, by a function that replaces an attribute."""
-    from ablate.figures import judged_figures, registry
+    from ablate.figures import judged_figures, paper, registry
 
     replace(judged_figures, "draw_judged", lambda _: iter(()))
     for draw in ("draw_results", "draw_inspection"):
         replace(registry, draw, lambda *_: iter(()))
+    replace(paper, "draw_for_paper", lambda *_: iter(()))
 
 
 def count_trials(folder: Path) -> Counter[str]:

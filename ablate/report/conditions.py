@@ -18,15 +18,12 @@ from ablate.study.spec import StudySpec, ValueWhen, format_value
 def list_conditions(evidence: Evidence) -> list[str]:
     """List the conditions: what was compared and fixed, how arms were trained, the data and the machine."""
     study = evidence.study
-    may_change = {*study.factor_names, *study.tuning.ranges}
-    network = _list_settings(study.baseline, may_change)
-    changing = {drop_owner(name) for name in may_change if belongs_to_recipe(name)}
-    recipe = _list_settings(_list_recipe(study), changing)
+    network = describe_network(study)
     return [
         f"Compared: {_list_factors(evidence)}.",
         f"Network: {study.model}{f' with {network}' if network else ''}. Keywords of the network that are "
         "not named in this list have their default values.",
-        f"Training: {recipe}; {_describe_tuning(evidence)}.",
+        f"Training: {describe_recipe(study)}; {describe_tuning(evidence)}.",
         *_describe_losses(study),
         *compare_verdicts_at_half(evidence),
         *([f"The arm “full” has {_list_full_values(study)}."] if study.design == "leave_one_out" else []),
@@ -37,6 +34,18 @@ def list_conditions(evidence: Evidence) -> list[str]:
         _describe_data(evidence),
         _describe_machine(evidence),
     ]
+
+
+def describe_network(study: StudySpec) -> str:
+    """List the settings of the baseline's network that no arm changes and tuning does not choose."""
+    return _list_settings(study.baseline, {*study.factor_names, *study.tuning.ranges})
+
+
+def describe_recipe(study: StudySpec) -> str:
+    """List the settings of the recipe that no arm changes and tuning does not choose."""
+    may_change = {*study.factor_names, *study.tuning.ranges}
+    changing = {drop_owner(name) for name in may_change if belongs_to_recipe(name)}
+    return _list_settings(_list_recipe(study), changing)
 
 
 def _list_recipe(study: StudySpec) -> dict[str, Any]:
@@ -146,7 +155,8 @@ def _list_settings(settings: Mapping[str, Any], leave_out: Container[str]) -> st
     )
 
 
-def _describe_tuning(evidence: Evidence) -> str:
+def describe_tuning(evidence: Evidence) -> str:
+    """Say what was tuned and over which range: `learning rate tuned for every arm over …`."""
     study, tuned = evidence.study, evidence.tables["tuning"]
     if not study.tuning.active:
         return "nothing was tuned"

@@ -1,4 +1,4 @@
-"""`ablate export`: export a trained network for other programs, or training curves for TensorBoard."""
+"""`ablate export`: a trained network for other programs, curves for TensorBoard, or a table for a paper."""
 
 import shlex
 from pathlib import Path
@@ -15,15 +15,30 @@ def export(
     *,
     arm: Annotated[str | None, typer.Option(metavar="NAME", help="Write this arm's network.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write the training curves.")] = False,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Write table, numbers and figures in LaTeX.")
+    ] = False,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="With --latex: the table shows the arms' costs.")
+    ] = False,
+    prefix: Annotated[
+        str, typer.Option(metavar="NAME", help="With --latex: the names of all macros begin with NAME.")
+    ] = "",
     to: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder to write to; default: DIR/export or DIR/tensorboard."),
+        typer.Option(
+            metavar="FOLDER", help="Folder to write to; default: DIR/export, DIR/tensorboard or DIR/latex."
+        ),
     ] = None,
     plugin: Plugins = None,
 ) -> None:
-    """Write a network as .pt and .onnx, or curves for TensorBoard."""
+    """Write a network as .pt and .onnx, curves for TensorBoard, or LaTeX for a paper."""
+    if arm is None and not tensorboard and not latex:
+        raise AblateError("nothing to export: name an arm with --arm, or add --tensorboard or --latex")
+    if latex:
+        _export_latex(folder, to or folder / "latex", costs=costs, prefix=prefix)
     if arm is None and not tensorboard:
-        raise AblateError("nothing to export: name an arm with --arm, or add --tensorboard")
+        return  # without torch, which the other exports need
     from ablate.cli import export as exporting
     from ablate.models import own
 
@@ -37,3 +52,11 @@ def export(
         runs = exporting.write_curves(folder, curves)
         say(f"written: the curves of {runs} confirmed runs; a step is one training example seen")
         say(f"  tensorboard --logdir {shlex.quote(str(curves))}")
+
+
+def _export_latex(folder: Path, to: Path, *, costs: bool, prefix: str) -> None:
+    from ablate.report.latex.writer import write_latex
+
+    files = write_latex(folder, to, costs=costs, prefix=prefix)
+    say(f"written: {', '.join(file.name for file in files if file.parent == to)} in {to}")
+    say(f"  cd {shlex.quote(str(to))} && latexmk -pdf example")
