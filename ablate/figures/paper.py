@@ -16,8 +16,8 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from ablate.figures.canvas import Styles
-from ablate.figures.kind import FigureKind, join_sentences, use_own_style
+from ablate.figures.canvas import Styles, use_own_style
+from ablate.figures.kind import FigureKind, join_sentences
 from ablate.figures.points import Tables
 from ablate.figures.registry import FIGURES, style_arms
 from ablate.study.spec import StudySpec

@@ -460,4 +460,6 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(
 def test_an_export_of_nothing_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     done = ablate("export", "reports/small", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "error: nothing to export: name an arm with --arm, or add --tensorboard or --latex\n"
+    assert (
+        done.stderr == "error: nothing to export: name an arm with --arm, or add --tensorboard or --latex\n"
+    )

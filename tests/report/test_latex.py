@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ablate.errors import FolderError
 from ablate.figures import paper
-from ablate.figures.kind import use_own_style
+from ablate.figures.canvas import use_own_style
 from ablate.figures.registry import FIGURES, style_arms
 from ablate.formatting import format_p, scale_difference
 from ablate.report.evidence import Evidence, gather
