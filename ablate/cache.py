@@ -23,7 +23,7 @@ def locate_cache() -> Path:
 
 
 def _can_make(folder: Path) -> bool:
-    """Whether this process could create the folder. Many commands only read, so it is not created here."""
+    """Whether this process could create the folder. The check does not create it."""
     there = next(parent for parent in folder.parents if parent.exists())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 

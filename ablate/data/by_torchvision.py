@@ -83,7 +83,7 @@ def import_torchvision_datasets() -> ModuleType:
         DataError: torchvision is not installed.
     """
     if not has_torchvision():
-        raise DataError("torchvision reads this data set and is not installed: pip install torchvision")
+        raise DataError("this data set needs torchvision, which is not installed: pip install torchvision")
     try:
         from torchvision import datasets
     except RuntimeError:

@@ -56,7 +56,7 @@ def decode(file: Path, background: str, content: bytes | None = None) -> Picture
         ):
             if opened.width * opened.height > SAFEST_PIXELS:
                 raise DataError(
-                    f"{show(file)}: {opened.width}×{opened.height} pixels are too many: make it smaller"
+                    f"{show(file)}: {opened.width}×{opened.height} pixels are too many: shrink the image"
                 )
             opened.load()
             frames = _count_frames(opened)

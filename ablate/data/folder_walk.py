@@ -38,7 +38,7 @@ class LeftOut:
     def describe(self) -> Iterator[str]:
         """Write sentences about what was left out."""
         if self.folders:
-            yield f"Left out, because hidden or made by a system: {show_some(self.folders)}."
+            yield f"Left out, because hidden or made by an operating system: {show_some(self.folders)}."
         if self.hidden_files:
             yield f"Left out: {format_count(self.hidden_files, 'hidden file')}."
         if self.endings:

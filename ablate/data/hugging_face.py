@@ -211,7 +211,7 @@ def _count_listed(path: Path, splits: Mapping[str, Any], name: str | None) -> di
     for split in listed:
         if split not in splits:
             raise ValueError(
-                f"{show(name or path)}: the split {split} of its README is missing{_get_remedy(name)}"
+                f"{show(name or path)}: the split {split} in its README is missing{_get_remedy(name)}"
             )
     return {split: about.num_examples for split, about in listed.items() if about.num_examples}
 

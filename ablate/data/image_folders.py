@@ -104,7 +104,7 @@ def arrange(root: Path, found: Sorted, stored: StoredImages | None = None) -> Im
     if len(train) > 1 and few:
         name, count = few[0]
         raise ValueError(
-            f"{place}: the class {show(name)} has {format_count(count, 'image')}: add more, it needs "
+            f"{place}: the class {show(name)} has {format_count(count, 'image')}: add more, each class needs "
             f"at least {least}"
         )
     if len(train) < 2:
@@ -178,7 +178,7 @@ def _find_splits(path: Path, tree: Tree) -> dict[str, str]:
         if len(splits) == len(top) > 1:
             told = " and ".join(show(name) for name in top)
             raise ValueError(
-                f"{path}: {told} hold no folders of training images by class: put the images into "
+                f"{path}: {told} contain no class folder with training images: put the images into "
                 "train/CLASS/…, or list them in a table (path: labels.csv)"
             )
         return {}
@@ -265,7 +265,7 @@ def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]
         below = {image.folders[1] for image in tree.images if len(image.folders) > 1}
         if len(below) > 1:
             raise ValueError(
-                f"{path}: holds one folder of images, {show(only)}: did you mean path: {path / show(only)}?"
+                f"{path}: contains only the folder {show(only)}: did you mean path: {path / show(only)}?"
             )
     below = {image.folders[1] if len(image.folders) > 1 else "" for image in tree.images if image.folders}
     if len(by_class) > 1 and {TRAIN} < {read_split(name) for name in below} and "" not in below:

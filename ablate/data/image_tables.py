@@ -94,12 +94,12 @@ class _Rows:
         earlier_label, earlier_split = self.seen.setdefault(file, (label, split))
         if label != earlier_label:
             raise ValueError(
-                f"{table}: {place} gives {name} the label {label}, but an earlier one gives it "
+                f"{table}: {place} gives {name} the label {label}, but an earlier row gives it "
                 f"{earlier_label}: keep one of them"
             )
         if split != earlier_split:
             raise ValueError(
-                f"{table}: {place} puts {name} into {split}, but an earlier one puts it into "
+                f"{table}: {place} puts {name} into {split}, but an earlier row puts it into "
                 f"{earlier_split}: keep one of them"
             )
         if repeated:

@@ -145,7 +145,7 @@ def _warn_of_duplicates(listed: ImageFolder, facts: Sequence[PictureFacts]) -> I
         copies = "picture is" if len(between) == 1 else "pictures are"
         yield f"{len(between):,} {copies} both among the validation and the test images."
     if mixed := [found for found in several if len({label for _, label, _ in found}) > 1]:
-        stand = "picture stands" if len(mixed) == 1 else "pictures stand"
+        stand = "picture is" if len(mixed) == 1 else "pictures are"
         first = sorted({listed.classes[label] for _, label, _ in mixed[0]})
         yield (
             f"{len(mixed):,} {stand} in more than one class, for example in {' and '.join(first[:2])}: "

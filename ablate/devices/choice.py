@@ -26,7 +26,7 @@ def choose_device(wanted: str) -> str:
     if kind not in known:
         raise AblateError(f"--device {wanted}: {did_you_mean(kind, list(known))}")
     if colon and (kind in ("auto", "cpu") or not number.isdecimal()):
-        raise AblateError(f"--device {wanted}: is no device: write one such as cuda:1, or {kind}")
+        raise AblateError(f"--device {wanted}: is no device: write a name such as cuda:1, or {kind}")
     if found is None:
         if kind == "auto":
             return "cpu"

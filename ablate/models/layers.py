@@ -115,7 +115,7 @@ def read_block_counts(keyword: str, value: object, *, default: Sequence[int], at
     if isinstance(value, Sequence) and not isinstance(value, str):
         if not 1 <= len(value) <= at_most:
             raise ModelError(
-                keyword, f"{list(value)} is not a list of 1 to {at_most} counts: {list(default)}"
+                keyword, f"{list(value)} is not a list of 1 to {at_most} counts: try {list(default)}"
             )
         return [require_whole(keyword, count, at_least=1, at_most=8) for count in value]
     blocks = require_whole(keyword, value, at_least=1, at_most=at_most)

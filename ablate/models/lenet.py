@@ -144,8 +144,8 @@ def _spread_over_layers(
 ) -> list[int]:
     """Return one number for each layer, from one number or a list.
 
-    Where `value` has no number for the third or a further layer, the number is `later`. If `later` is None,
-    it is the last number that was given.
+    Where `value` has no number for the third or a further layer, the function uses `later`. If `later` is
+    None, it repeats the last number of `value`.
 
     Raises:
         ModelError: the list is empty, or it is too long for the network and not the default list.

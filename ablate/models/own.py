@@ -23,10 +23,10 @@ ENTRY_POINTS = "ablate.models"
 """The group of entry points in which installed packages offer networks by name."""
 _allowed: list[str] = []
 _OF_SHAPE = "let the network take `input_shape` and `classes`, or resize the images by recipe.input_size"
-_ON_CPU = "remove device names and moves to a device from its code, because ablate moves the network itself"
+_ON_CPU = "remove device names and moves to a device from the code, because ablate moves the network itself"
 REMEDIES = {
     "sparse gradients": "write sparse=False in the embedding",
-    "params to be floating point": "keep parameters real, for example a complex one as two real ones",
+    "params to be floating point": "use real parameters, such as two real ones for each complex one",
     **dict.fromkeys(
         ("with CUDA enabled", "NVIDIA driver", "on device meta", "meta tensor", "same device"), _ON_CPU
     ),
@@ -180,7 +180,7 @@ def _load(model: str, load: Callable[[], Any]) -> Callable[..., nn.Module]:
     if isinstance(found, nn.Module):
         raise ModelError(
             "model",
-            f"'{model}' is a network that is built already: name what builds it, a function or class",
+            f"'{model}' is a network that is built already: name the function or class that builds it",
         )
     if not callable(found):
         raise ModelError("model", f"'{model}' cannot be called: name a function or a class")

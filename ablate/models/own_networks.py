@@ -119,7 +119,7 @@ def _materialise(model: str, network: nn.Module, input_shape: Sequence[int]) -> 
                     layer.reset_running_stats()
     network.train()
     if lazy := [name for name, tensor in _list_tensors(network) if _is_uninitialised(tensor)]:
-        raise ModelError("model", f"{model}: no pass through the network gives {lazy[0]} a shape: remove it")
+        raise ModelError("model", f"{model}: {lazy[0]} gets no shape from a forward pass: remove this layer")
 
 
 def _pass_through(network: nn.Module, images: Tensor, *, training: bool) -> Any:

@@ -73,4 +73,4 @@ def check_type(model: str, name: str, value: Any, default: Any) -> None:
         return
     told, allowed_kinds = kinds[type(default)]
     if type(value) not in allowed_kinds:
-        raise ModelError(name, f"{model}: {value!r} is not {told}, as its default {default!r} is")
+        raise ModelError(name, f"{model}: {value!r} is not {told}, but the default {default!r} is")

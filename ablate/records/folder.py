@@ -58,7 +58,7 @@ class ReportFolder:
             raise FolderError(f"{self.path}: in use by {who}: wait, or choose another --out") from None
         except NotImplementedError:
             raise FolderError(
-                f"{self.path}: its file system has no locks to keep two commands apart: choose another --out"
+                f"{self.path}: its file system has no locks against a second command: choose another --out"
             ) from None
         except OSError as error:
             self._lock.release()
@@ -88,7 +88,7 @@ class ReportFolder:
             for key, before, now in study_file.list_changes(old, study):
                 if not _only_adds(old, key, before, now):
                     raise FolderError(
-                        f"{self.path}: the study in this folder has {key} {before!r}, this one has {now!r}: "
+                        f"{self.path}: the study in this folder has {key} {before!r}, the new has {now!r}: "
                         "choose another --out, or --fresh to rename the old folder"
                     )
                 if answered and key.partition(".")[0] not in UNREPORTED_KEYS:

@@ -20,7 +20,7 @@ from ablate.records.run_records import RunRecord, TimingBlock
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 300.0
-"""A command gives up if the server is unreachable for this many seconds. A restart of a server takes less."""
+"""A command gives up if the server is unreachable for this many seconds. Restarting a server is faster."""
 LONGEST_WAIT_SECONDS = 5.0
 KEEP_ALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 """With this option, the server notices within a minute that a host has lost power, and frees its locks."""
@@ -233,7 +233,7 @@ def parse_address(url: str, place: str = "--storage") -> sqlalchemy.URL:
     except ArgumentError:
         raise AblateError(f"{place}: write postgresql://USER@HOST:PORT/DATABASE") from None
     if server.get_backend_name() != "postgresql":
-        raise AblateError(f"{place} {server.render_as_string()}: only a postgresql:// address is possible")
+        raise AblateError(f"{place} {server.render_as_string()}: must begin with postgresql://")
     if server.password is not None or "password" in server.query:
         raise AblateError(
             f"{place}: other users of this machine can see a password in the URL: put it into PGPASSWORD or "

@@ -163,7 +163,7 @@ class Provenance:
         """
         version = raw.get("version", VERSION)
         if not isinstance(version, int) or version > VERSION:
-            raise ValueError(f"{FILE} has version {version}; this ablate reads versions up to {VERSION}")
+            raise ValueError(f"{FILE} has version {version}; this ablate reads only up to version {VERSION}")
         known = {one.name for one in fields(Machine)}
         machine = {name: value for name, value in raw.items() if name in known}
         own = {name: raw[name] for name in (one.name for one in fields(cls)) if name in raw}

@@ -195,7 +195,7 @@ class StudySpec(_Part):
         if self.arms and {"design", "search"} & self.model_fields_set:
             yield "design", "named arms replace factors and design: leave the design out"
         elif "search" in self.model_fields_set and self.design != "search":
-            yield "search", "search needs `design: search`: add it, or leave search out"
+            yield "search", "search needs `design: search`: add this design, or leave search out"
         if self.design == "search" and not self.validation:
             yield "validation", "a search needs validation images: set validation above 0"
         for both in sorted(set(self.factor_names) & set(self.tuning.ranges)):

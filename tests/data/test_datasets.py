@@ -241,14 +241,18 @@ def test_torchvision_has_every_set_that_we_name(name: str, tmp_path: Path) -> No
 
 def test_a_class_with_too_few_images_is_told_before_anything_trains(leaves: Path) -> None:
     paint(leaves / "lonely" / "0.png", (1, 1, 1))
-    with pytest.raises(ValueError, match="the class lonely has 1 image: add more, it needs at least 5"):
+    with pytest.raises(
+        ValueError, match="the class lonely has 1 image: add more, each class needs at least 5"
+    ):
         list_image_folder(leaves)
 
 
 def test_beside_test_images_a_class_needs_two_training_images(tmp_path: Path) -> None:
     for place in ("train/a/0", "train/a/1", "train/b/0", "test/a/0", "test/b/0"):
         paint(tmp_path / f"{place}.png", (1, 1, 1))
-    with pytest.raises(ValueError, match=r"train: the class b has 1 image: add more, it needs at least 2$"):
+    with pytest.raises(
+        ValueError, match=r"train: the class b has 1 image: add more, each class needs at least 2$"
+    ):
         list_image_folder(tmp_path)
     paint(tmp_path / "train" / "b" / "1.png", (1, 1, 1))
     assert len(list_image_folder(tmp_path).train) == 4

@@ -120,7 +120,7 @@ def test_a_machine_without_torchvision_downloads_nothing_and_is_told_what_needs_
     monkeypatch.delenv("ABLATE_DATA", raising=False)
     monkeypatch.setattr("ablate.data.by_torchvision.find_spec", lambda name: None)
     assert sources.find_root(find_dataset("fashion_mnist"), tmp_path, download=True) is None
-    with pytest.raises(DataError, match="torchvision reads this data set and is not installed"):
+    with pytest.raises(DataError, match="this data set needs torchvision, which is not installed"):
         sources.find_root(find_dataset("cifar10"), tmp_path, download=True)
 
 

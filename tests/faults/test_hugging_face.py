@@ -243,7 +243,7 @@ WRONG_COLUMNS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     ),
     "few of a class": (
         lambda library, rows: make(library, label=[0] * 11 + [1]),
-        "the class right has 1 image: add more, it needs at least 5",
+        "the class right has 1 image: add more, each class needs at least 5",
     ),
 }
 

@@ -330,7 +330,7 @@ def test_hidden_folders_and_folders_of_systems_are_no_classes(name: str, tmp_pat
     found = list_image_folder(tmp_path)
     assert (found.classes, len(found.files)) == (("left", "right"), 10)
     told = " ".join(found.read_as)
-    assert f"hidden or made by a system: {name}" in told
+    assert f"hidden or made by an operating system: {name}" in told
     assert "1 hidden file" in told
     assert "Thumbs" not in told
 
@@ -374,7 +374,7 @@ def test_broken_images_are_named_together(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "images without classes": (["train/0.png", "test/0.png"], "hold no folders of training images by class"),
+    "images without classes": (["train/0.png", "test/0.png"], "contain no class folder with training images"),
     "two folders for one part": (["train/a/0.png", "val/a/0.png", "valid/a/0.png"], "val and valid are both for"),
     "a folder around the real one": (["photos/a/0.png", "photos/b/0.png"], "did you mean path: .*photos"),
     "parts below the classes": (["a/train/0.png", "a/test/0.png", "b/train/0.png"], "put them above the classes"),
@@ -382,7 +382,7 @@ REFUSED = {
         ["train/Cat/0.png", "train/dog/0.png", "test/cat/0.png"],
         "the class cat is called Cat in .*train: use one name",
     ),
-    "no training images": (["test/a/0.png", "val/a/0.png"], "hold no folders of training images"),
+    "no training images": (["test/a/0.png", "val/a/0.png"], "contain no class folder with training images"),
 }  # fmt: skip
 
 
@@ -419,7 +419,7 @@ def test_the_same_picture_in_training_and_test_images_is_told(tmp_path: Path) ->
     assert "1 test picture is also among the training images" in told
     assert "left/copy.bmp" in told
     assert "1 validation picture is also among the training images" in told
-    assert "1 picture stands in more than one class, for example in left and right" in told
+    assert "1 picture is in more than one class, for example in left and right" in told
 
 
 def test_names_that_are_not_utf8_or_very_long_are_shown_readably(tmp_path: Path) -> None:

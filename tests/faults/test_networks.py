@@ -254,7 +254,7 @@ REFUSED = {
     ),
     "its own device": (
         "def net(width=8):\n    torch.set_default_device('meta')\n    return dense(width)",
-        "remove device names and moves to a device from its code",
+        "remove device names and moves to a device from the code",
     ),
     "complex parameters": (
         "class net(Whole):\n"
@@ -262,7 +262,7 @@ REFUSED = {
         "        super().__init__(width)\n"
         "        self.phase = nn.Parameter(torch.randn(10, dtype=torch.complex64))\n"
         "    def forward(self, x): return self.net(x) + self.phase.real",
-        "keep parameters real",
+        "use real parameters",
     ),
     "sparse gradients": (
         "class net(nn.Module):\n"

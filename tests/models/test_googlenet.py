@@ -247,7 +247,7 @@ def test_layers_of_equal_name_and_shape_start_equal_in_every_arm() -> None:
         ({"stem_kernel": 35}, "stem_kernel", r"conv1: a 35×35 kernel does not fit its 34×34 map \(28×28 padded by 3\): a smaller stem_kernel, more stem_padding or larger images"),
         ({"stages": 0}, "stages", r"0 is not a whole number from 1 to 3"),
         ({"stages": 4}, "stages", r"4 is not a whole number from 1 to 3"),
-        ({"stages": []}, "stages", r"\[\] is not a list of 1 to 3 counts: \[2, 5, 2\]"),
+        ({"stages": []}, "stages", r"\[\] is not a list of 1 to 3 counts: try \[2, 5, 2\]"),
         ({"stages": [1, 1, 1, 1]}, "stages", r"\[1, 1, 1, 1\] is not a list of 1 to 3 counts"),
         ({"stages": [2, 0, 2]}, "stages", r"0 is not a whole number from 1 to 8"),
         ({"stages": [2, 5.0, 2]}, "stages", r"5\.0 is not a whole number"),

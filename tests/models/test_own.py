@@ -192,11 +192,11 @@ def test_a_network_that_cannot_be_is_told_at_the_line_that_names_it(
 
 
 KINDS = {
-    "yes for a truth value": ({"skip": "yes"}, "'yes' is not true or false, as its default True is"),
-    "a word for a number": ({"width": "wide"}, "'wide' is not a whole number, as its default 8 is"),
+    "yes for a truth value": ({"skip": "yes"}, "'yes' is not true or false, but the default True is"),
+    "a word for a number": ({"width": "wide"}, "'wide' is not a whole number, but the default 8 is"),
     "a part of a whole number": ({"width": 8.5}, "8.5 is not a whole number"),
     "true for a number": ({"width": True}, "True is not a whole number"),
-    "a number for a word": ({"activation": 3}, "3 is not a word, as its default 'relu' is"),
+    "a number for a word": ({"activation": 3}, "3 is not a word, but the default 'relu' is"),
 }
 
 

@@ -138,7 +138,7 @@ def test_tensors_of_equal_name_and_shape_start_equal_in_every_arm() -> None:
         ({"blocks": 6}, "blocks", r"pool6: a 2×2 kernel does not fit its 1×1 map \(1×1 padded by 0\): fewer blocks or larger images"),
         ({"blocks": 0}, "blocks", r"0 is not a whole number from 1 to 8"),
         ({"blocks": 9}, "blocks", r"9 is not a whole number from 1 to 8"),
-        ({"blocks": []}, "blocks", r"\[\] is not a list of 1 to 8 counts: \[1, 1, 2, 2, 2\]"),
+        ({"blocks": []}, "blocks", r"\[\] is not a list of 1 to 8 counts: try \[1, 1, 2, 2, 2\]"),
         ({"blocks": [1] * 9}, "blocks", r"is not a list of 1 to 8 counts"),
         ({"blocks": [1, 0]}, "blocks", r"0 is not a whole number from 1 to 8"),
         ({"blocks": [1, 9]}, "blocks", r"9 is not a whole number from 1 to 8"),

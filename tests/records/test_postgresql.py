@@ -236,7 +236,7 @@ def test_a_server_that_stays_away_gives_an_error_of_one_line(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("mysql://a@b/c", "only a postgresql:// address is possible"),
+        ("mysql://a@b/c", "must begin with postgresql://"),
         ("nothing", "write postgresql://USER@HOST:PORT/DATABASE"),
         ("postgresql://me:secret@127.0.0.1/x", "put it into PGPASSWORD"),
         ("postgresql://me@127.0.0.1/x?password=secret", "put it into PGPASSWORD"),

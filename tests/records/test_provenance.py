@@ -79,7 +79,9 @@ def test_a_folder_without_a_version_is_read(tmp_path: Path) -> None:
 
 def test_an_unknown_version_gives_an_error_of_one_line_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "environment.json").write_text(json.dumps({**PROVENANCE.to_dict(), "version": 99}))
-    with pytest.raises(FolderError, match=r"version 99; this ablate reads versions up to 1: update ablate$"):
+    with pytest.raises(
+        FolderError, match=r"version 99; this ablate reads only up to version 1: update ablate$"
+    ):
         read_provenance(tmp_path)
 
 

@@ -89,7 +89,7 @@ INVALID = {
     "true as a rate": ("0.003}", "true}", r"small\.yaml:7: recipe\.learning_rate: True"),
     "a value of two lines": ("[avg, max]", '["a\\nb"]', r"small\.yaml:6: factors\.pooling\.0: must not contain control characters"),
     "an arm like a blank": ("factors: {pooling: [avg, max]}", "arms: {a: {}, ' ': {pooling: max}}", r"must not begin or end with a blank"),
-    "search without its design": ("seeds: 3", "search: {candidates: 4}", r"search needs `design: search`: add it"),
+    "search without its design": ("seeds: 3", "search: {candidates: 4}", r"search needs `design: search`: add this design"),
     "search without validation": ("validation: 240", "validation: 0\ndesign: search\ntuning: {trials: 0}", r"duplicate key|a search needs validation images"),
     "a batch beyond all bounds": ("batch_size: 64", "batch_size: 1000000000000", r"small\.yaml:7: recipe\.batch_size"),
     "an unknown word in the fallback": ("seeds: 3", "fallback:\n  dataset: nope", r"small\.yaml:10: dataset: 'nope' is not known"),
