@@ -124,11 +124,14 @@ class DatasetSpec(BaseModel):
     If false, each seed draws its own validation images.
     """
     config: ColumnName | None = None
-    """The configuration, for a data set whose tables contain the images. None: the only or default one."""
+    """The name of the configuration to read. None means the only or default configuration.
+
+    This key and the next two are only for data sets whose tables contain the images.
+    """
     image: ColumnName | None = None
-    """The column of the images, for tables that contain the images. None: the only such column."""
+    """The name of the column with the images. None means the only column that contains images."""
     label: ColumnName | None = None
-    """The column of the labels, for tables that contain the images. None: the only such column."""
+    """The name of the column with the labels. None means the only column that can contain labels."""
     found: FolderContents | None = None
 
     @model_validator(mode="before")

@@ -11,8 +11,8 @@ class Place:
     """The path of a folder or table. With `hub`, a data set's name on Hugging Face's hub: `owner/name`."""
     hub: bool = False
     config: str | None = None
-    """The configuration of a data set that has several. None: the only or default configuration."""
+    """The name of the configuration to read. None means the only or default configuration."""
     image: str | None = None
-    """The column of the images, for tables that contain the images. None: the only such column."""
+    """The name of the column with the images. None means the only column that contains images."""
     label: str | None = None
-    """The column of the labels, for tables that contain the images. None: the only such column."""
+    """The name of the column with the labels. None means the only column that can contain labels."""
