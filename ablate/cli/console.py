@@ -15,7 +15,8 @@ from ablate.errors import escape_unprintable
 NARROWEST = 60
 """The smallest width for which Rich lays out text, in characters.
 
-A narrower terminal wraps the lines itself. Rich would break them within words.
+In a narrower terminal, Rich would break lines within words. Lines of this width are printed there, and the
+terminal wraps them.
 """
 
 

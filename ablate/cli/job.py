@@ -174,7 +174,8 @@ class _Reporting:
 def _use_cluster(address: str) -> Mapping[str, Any]:
     """Make the keyword arguments that let `Conduct` train on a Ray cluster.
 
-    `Conduct` then also reserves this machine while it measures throughput.
+    With these arguments, `Conduct` keeps other Ray tasks away from this machine during measurements of
+    throughput.
     """
     try:
         from ablate.execution.ray_cluster import RayTasks, reserve_machine

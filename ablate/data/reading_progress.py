@@ -1,4 +1,4 @@
-"""Report the progress of reading many files to a watcher function."""
+"""Tell a watcher function how many of the files have been read."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -121,7 +121,7 @@ def _make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     momentum = recipe.momentum
     match recipe.optimizer:
         case "sgd":
-            # torch refuses `nesterov` with a momentum of zero. With such a momentum, it would change nothing.
+            # torch refuses `nesterov` without momentum. Without momentum, `nesterov` would change nothing.
             nesterov = recipe.nesterov and momentum > 0
             return eager_optimizers.SGD(
                 parameters, rate, momentum=momentum, weight_decay=decay, nesterov=nesterov, fused=True

@@ -30,8 +30,8 @@ All smaller networks of the project's studies train faster with lanes.
 LEAST_GAIN = 1.2
 """Another engine is chosen only if it trains more than this many times as fast as lanes.
 
-The limit is above 1 for two reasons. On a busy machine, the measured factor varied by a tenth. The
-measurement leaves out evaluation, in which lanes can be the faster engine.
+The limit is above 1 for two reasons. On a busy machine, the measured factor varied by a tenth. Only training
+is measured, and lanes can be the faster engine in evaluation.
 """
 WARM_STEPS, TIMED_STEPS = 2, 6
 
@@ -75,7 +75,7 @@ def _make_key(run: Run, dataset: Dataset) -> str:
         torch.backends.cpu.get_cpu_capability(),
         run.arm.model,
         models.fingerprint(run.arm.model),
-        # The probability of dropout does not change the speed, and it can be tuned.
+        # The speed depends only on whether there is dropout. Tuning can change the probability of dropout.
         {name: bool(value) if name == "dropout" else value for name, value in run.keywords.items()},
         run.recipe.batch_size,
         run.recipe.optimizer,

@@ -62,7 +62,7 @@ def can_tailor(run: Run, dataset: Dataset, device: torch.device) -> bool:
 
 
 def tailor(model: nn.Module, image_shape: torch.Size) -> nn.Module:
-    """Return a network with the same parameters, in which products replace convolutions on small maps.
+    """Return a network with the same parameters that computes convolutions on small maps as matrix products.
 
     The two networks share all layers that are not replaced. So `model.eval()` changes the mode of both.
     The returned network needs images `(batch, *image_shape)` in the memory format channels_last.

@@ -1,4 +1,4 @@
-"""The data of the figures of trained networks: one pure function for each figure.
+"""Compute the data for the figures that show trained networks. Each figure has one pure function.
 
 A picture is an array `(height, width)` of values, or `(height, width, 3)` of colours from 0 to 1. Some
 figures join several pictures into one, in rows with gaps. A gap is NaN in pictures of values, and white in

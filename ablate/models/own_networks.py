@@ -59,7 +59,7 @@ def take_logits(_network: nn.Module, _inputs: object, output: Any) -> Any:
     """Replace a named tuple with its field `logits`. This function is a forward hook.
 
     In training mode, GoogLeNet and Inception of torchvision return a named tuple. The other fields are the
-    outputs of auxiliary classifiers. These outputs do not contribute to the loss.
+    outputs of auxiliary classifiers. ablate leaves these outputs out of the loss.
     """
     if isinstance(output, tuple) and "logits" in getattr(output, "_fields", ()):
         return output.logits  # type: ignore[attr-defined]

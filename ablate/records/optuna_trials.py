@@ -111,7 +111,7 @@ class OptunaTrials:
 def open_file(path: Path, *, check_version: bool = True) -> RDBStorage:
     """Open a SQLite file that contains Optuna's tables. Return it as an Optuna storage.
 
-    The path is not part of the URL, because `?`, `%`, `{` and other characters have a meaning in a URL.
+    Optuna gets a URL without the path. In Optuna's URLs, `?`, `%`, `{` and other characters have a meaning.
 
     Args:
         path: the file.

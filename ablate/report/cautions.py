@@ -1,4 +1,4 @@
-"""Cautions: what should lower a reader's trust in the answer, in sentences."""
+"""Write the cautions: sentences about what should lower a reader's trust in the answer."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -23,7 +23,7 @@ ALL_SEEDS = (Look(seeds=MAX_SEEDS, share=1.0),)
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """The results of all contrasts at all looks so far."""
+    """The results of all contrasts at each look, that is, at each interim analysis so far."""
 
     history: list[Result] = field(default_factory=list)
     """The result of each contrast at each look, the first look first."""

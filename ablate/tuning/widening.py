@@ -41,7 +41,7 @@ def widen(progress: Progress, side: Side) -> list[Trial]:
     step is added only when the first step has been scored.
 
     Returns:
-        The trials that must be scored next. Empty if no trial is missing.
+        The trials that must be scored next. Empty if all trials have been scored.
     """
     progress.widened.add(side)
     for step in range(1, EXTENSION_STEPS + 1):
