@@ -294,3 +294,15 @@ def test_lines_of_json_may_lack_keys_and_have_more(tmp_path: Path) -> None:
     (tmp_path / "runs.jsonl").write_text("\n".join(lines))
     judged = judge(tmp_path / "runs.jsonl")
     assert find(judged, FindingKind.MISSING_SEED).rows == (19,)
+
+
+def test_an_export_of_wandb_is_judged_and_its_crashed_runs_are_left_out(tmp_path: Path) -> None:
+    page = {"Name": [f"run-{i}" for i in range(18)], "State": ["finished"] * 17 + ["crashed"]}
+    FRAME.assign(**page, Created="2026", Runtime=1, Tags="", User="me").to_csv(
+        tmp_path / "export.csv", index=False
+    )
+    judged = judge(tmp_path / "export.csv")
+    assert find(judged, FindingKind.UNFINISHED).sentence.startswith(
+        "1 row left out: the run did not finish (failed)"
+    )
+    pd.testing.assert_frame_equal(judged.comparisons, judge(FRAME.head(17)).comparisons)
