@@ -306,3 +306,21 @@ def test_an_export_of_wandb_is_judged_and_its_crashed_runs_are_left_out(tmp_path
         "1 row left out: the run did not finish (failed)"
     )
     pd.testing.assert_frame_equal(judged.comparisons, judge(FRAME.head(17)).comparisons)
+
+
+def test_the_order_of_a_seeds_runs_changes_neither_its_mean_nor_the_finding() -> None:
+    again = pd.DataFrame({"method": "none", "seed": 0, "accuracy": [0.1, 0.3, 0.2, 0.1]})
+    judged = [
+        judge(pd.concat([FRAME, again.iloc[order]])) for order in ([0, 1, 2, 3], [1, 2, 3, 0], [3, 2, 1, 0])
+    ]
+    assert len({one.comparisons["difference"].iloc[1] for one in judged}) == 1
+    ends = FRAME[(FRAME["method"] == "none") & (FRAME["seed"] == 0)]
+    around = judge(pd.concat([FRAME, again.head(1), ends]))
+    assert [finding.kind for finding in around.findings] == [FindingKind.SEVERAL_RUNS]
+
+
+def test_runs_of_ablate_that_chose_settings_do_not_count() -> None:
+    tuned = FRAME.assign(phase="tune", accuracy=0.1)
+    judged = judge(pd.concat([tuned, FRAME.assign(phase="confirm")]))
+    pd.testing.assert_frame_equal(judged.comparisons, judge(FRAME).comparisons)
+    assert find(judged, FindingKind.OTHER_PHASE).count == 18
