@@ -252,28 +252,27 @@ def _describe_convolution(
 
 def _place_filtering(layer: Layer, memory: Memory) -> None:
     """Make the layer's tables and memory for minimal filtering. lanes_filtering.h describes the layouts."""
-    kernel, outs, height, width = layer.kernel, layer.outs, layer.pixels // layer.width, layer.width
+    kernel, outs, width, height = layer.kernel, layer.outs, layer.width, layer.pixels // layer.width
     layer.segment = min(FILTER_SEGMENTS[kernel], key=lambda size: -(-width // size) * (size + kernel - 1))
     channels = layer.taps // kernel**2
     products, segments = layer.segment + kernel - 1, -(-width // layer.segment)
     margin = kernel - 1 - layer.padding if 0 < layer.padding < kernel - 1 else 0
     input_plane, gradient_plane = (height + kernel - 1) * segments, (height + 2 * margin) * segments
-    # The first layer has no input gradient. It computes its weight gradients in another order.
+    # The first layer, which has no input gradient, computes its weight gradients in another order.
     layer.kept_groups = KEPT_GROUPS if layer.input_gradient else 1
     layer.row_input_step = products * channels * input_plane
     layer.row_gradient_step = products * outs * gradient_plane
     layer.row_inputs = memory.vectors(layer.kept_groups * layer.row_input_step)
     layer.row_gradients = memory.vectors(layer.kept_groups * layer.row_gradient_step)
-    layer.row_products = memory.vectors(
-        products * max(FILTER_COLUMNS * max(outs, channels), max(FILTER_OUTS, outs) * channels * kernel)
-    )
+    most = max(FILTER_COLUMNS * max(outs, channels), max(FILTER_OUTS, outs) * channels * kernel)
+    layer.row_products = memory.vectors(products * most)
     rows = np.arange(kernel)[:, None] * segments
     layer.row_tap = memory.table(rows + np.arange(channels) * input_plane)
     layer.row_start = memory.table((rows + np.arange(channels) * input_plane).T)
     layer.row_tap_back = memory.table(np.arange(outs) * gradient_plane - rows)
-    size = outs * channels * kernel * products
-    layer.row_weights = memory.floats(size).data_ptr()
-    layer.row_weights_back = memory.floats(size).data_ptr()
+    layer.row_weights, layer.row_weights_back = (
+        memory.floats(outs * channels * kernel * products).data_ptr() for _ in range(2)
+    )
 
 
 def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
