@@ -27,7 +27,10 @@ from torch import Tensor
 
 Pair = tuple[int, int]
 LARGEST_BAND = 1 << 18
-"""The maximum number of entries of a band matrix. In float32, such a matrix takes 1 MiB. Larger layers use patches."""
+"""The maximum number of entries of a band matrix. In float32, such a matrix takes 1 MiB.
+
+Larger layers use patches.
+"""
 EXTRA = 4
 """The number of columns of ones that are appended to the input rows.
 

@@ -81,7 +81,10 @@ def compare_arms(cells: Cells, question: Question) -> list[Comparison]:
             "column with fewer values"
         )
     if not places:
-        raise AblateError(f"by: no part has both '{question.baseline}' and another arm: name another column")
+        raise AblateError(
+            f"by: for no value of this column does the table have runs of both '{question.baseline}' and "
+            "another arm: name another column"
+        )
     samples = {
         i: _make_sample(cells[part, arm], cells[part, question.baseline], arm, question.baseline)
         for i, (part, arm) in enumerate(places)

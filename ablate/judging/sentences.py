@@ -176,7 +176,7 @@ def _describe_test(one: Comparison) -> str:
 
 
 def _explain_divergence(one: Comparison, judgement: RunJudgement) -> str:
-    """Say how many runs of each arm diverged, and how the arms differ over the seeds in which both trained."""
+    """Say how many runs of each arm diverged, and how the arms differ over the seeds where both trained."""
     counts = {
         judgement.shown[one.arm]: (one.arm_diverged, (one.part, one.arm)),
         judgement.shown[judgement.question.baseline]: (

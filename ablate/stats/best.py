@@ -21,7 +21,7 @@ class Best:
 
     arm: str
     level: frozenset[str]
-    """The arms that no test tells from the best one, without the best one."""
+    """The arms that no test shows to differ from the best arm. The best arm itself is not among them."""
     tests: int
     """The number of tests that Holm's correction covers: one for each pair of arms."""
 

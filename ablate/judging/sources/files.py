@@ -80,8 +80,8 @@ def read_yaml(path: Path) -> Any:
     """Return the value in a YAML file that another tool wrote. Such tools write YAML 1.1, as PyYAML reads it.
 
     Raises:
-        AblateError: the file cannot be read, is not YAML, or has aliases. Aliases are refused because a short file
-            with aliases can hold a huge value.
+        AblateError: the file cannot be read, is not YAML, or has aliases. Aliases are refused because they
+            let a short file hold a huge value.
     """
     import yaml
 
