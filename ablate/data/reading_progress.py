@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 Watcher = Callable[[str, int, int], None]
-"""A function of three arguments: the work (`decoding`, …), the number of files done, and of all files."""
+"""A function that is told the progress.
+
+Its arguments are the work (`decoding`, …), the number of files done, and the total number of files.
+"""
 _watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 

@@ -186,7 +186,10 @@ class Cohort:
         return torch.stack(readings)  # `stack` does not wait for the device, which can still be working
 
     def train(self, steps: int, size: int) -> None:
-        """Make `steps` training steps in every place, each on the place's next `size` examples."""
+        """Make `steps` training steps of the network in every place.
+
+        Each step uses the next `size` examples of the run in this place.
+        """
         use_precision(self._precision)
         while steps:
             at_once = STEPS_PER_GRAPH if steps >= STEPS_PER_GRAPH else 1

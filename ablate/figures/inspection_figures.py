@@ -1,7 +1,7 @@
 """Draw trained networks: confusions, activation maps, filters.
 
-Equal views must give equal files. For dozens of pictures, matplotlib's own layout has rounding errors that
-differ from call to call. This module therefore places every part itself, in inches.
+The same data must give the same files, byte for byte. For dozens of pictures, matplotlib's own layout has
+rounding errors that differ from call to call. This module therefore places every part itself, in inches.
 """
 
 from typing import Any

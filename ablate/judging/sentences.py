@@ -126,8 +126,8 @@ def _say_what_runs_can_show(one: Comparison, row: dict[str, Any], judgement: Run
     question, runs = judgement.question, min(one.arm_runs, one.baseline_runs)
     noun = "seeds" if one.test == PAIRED else "runs of each arm"
     detectable = row["detectable_difference"]
-    # Degrees of freedom of the paired test. Welch's test has at least as many.
     level = question.alpha / judgement.family
+    # The paired test has `runs - 1` degrees of freedom. Welch's test has at least as many.
     gain = compute_noncentrality(MORE_SEEDS * runs - 1, level) / compute_noncentrality(runs - 1, level) / 2
     written = [
         judgement.unit.format_difference(size, size / 10, signed=False)

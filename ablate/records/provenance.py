@@ -117,7 +117,7 @@ class Provenance:
     contrasts: tuple[tuple[str, str], ...]
     """All comparisons: pairs of an arm and the arm that it is compared with."""
     left_out: Mapping[str, str]
-    """Maps a combination of factor values that cannot be built to the reason."""
+    """The combinations of factor values that cannot be built. Maps each combination to the reason."""
     engines: Mapping[str, int]
     """Maps an engine (a way to train) to the number of runs that it trained."""
     causes: Mapping[str, str]

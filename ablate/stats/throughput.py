@@ -84,8 +84,9 @@ class RatioChange:
     def count_blocks(self, bound: float, alpha: float) -> int | None:
         """Count the blocks that show on which side of a bound the factor lies, if it is as measured.
 
-        The count is for each of the two timings. Return None if the measured factor is so near the bound that
-        this would take more than a thousand blocks, or if there are too few blocks to know their spread.
+        The first and the second timing each need this many blocks. Return None if the measured factor is so
+        near the bound that this would take more than a thousand blocks, or if there are too few blocks to
+        know their spread.
         """
         if self.blocks < PAIRS_FOR_A_VERDICT:
             return None

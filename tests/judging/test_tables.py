@@ -209,7 +209,10 @@ def test_a_part_without_the_baseline_is_left_out() -> None:
         "1 part left out, because the baseline has no run there: b."
         in find(judged, FindingKind.NO_BASELINE).sentence
     )
-    with pytest.raises(AblateError, match="by: for no value of this column does the table have runs of both 'ours' and another arm"):
+    with pytest.raises(
+        AblateError,
+        match="by: for no value of this column does the table have runs of both 'ours' and another arm",
+    ):
         judge(FRAME.assign(data=FRAME["method"]), by="data")
 
 
