@@ -16,6 +16,8 @@ TONES = {
     Verdict.DIFFERENT: "strong",
     Verdict.EQUIVALENT: "calm",
 }
+SHOWN = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR, Verdict.DIFFERENT)
+"""The verdicts that claim a difference. Otherwise the arm that is ahead may be ahead by chance."""
 MORE_SEEDS = 4
 
 
@@ -163,9 +165,10 @@ def _state_difference(one: Comparison, row: dict[str, Any], judgement: RunJudgem
     reach = None if row["ci_high"] is None else (row["ci_high"] - row["ci_low"]) / 2
     size = judgement.unit.format_difference(abs(difference), reach, signed=False)
     ahead = arm if (difference > 0) == question.higher_is_better else baseline
+    where = "" if one.verdict in SHOWN else " in these runs"
     return (
         f"The {metric} of {arm} is {size} {'higher' if difference > 0 else 'lower'} than that of {baseline}, "
-        f"so {ahead} is ahead"
+        f"so {ahead} is ahead{where}"
     )
 
 

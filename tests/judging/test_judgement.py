@@ -152,9 +152,10 @@ def test_the_verdict_follows_the_margin(case: str) -> None:
 
 
 def test_without_a_margin_the_answer_says_what_seeds_would_detect() -> None:
-    judged = judge(make_frame({"ours": OURS, "b": OURS[::-1]}))
+    judged = judge(make_frame({"ours": OURS, "b": OURS[::-1] + 0.0001}))
     assert "8 seeds there is 80% power to detect a difference of" in judged.answer
     assert "32 seeds would detect" in judged.answer
+    assert " is ahead in these runs (95% interval" in judged.answer
     assert "That no difference is shown does not mean that there is none." in judged.answer
     assert read_only_row(judged)["seeds_needed"] is None
 
@@ -162,7 +163,7 @@ def test_without_a_margin_the_answer_says_what_seeds_would_detect() -> None:
 @pytest.mark.parametrize(("lower", "ahead"), [(False, "b"), (True, "ours")])
 def test_the_direction_changes_who_is_ahead_and_no_sign(lower: bool, ahead: str) -> None:
     judged = judge(make_frame({"ours": OURS, "b": OURS + 0.1 + OTHER / 100}), lower_is_better=lower)
-    assert f"points higher than that of ours, so {ahead} is ahead" in judged.answer
+    assert f"points higher than that of ours, so {ahead} is ahead (95% interval" in judged.answer
     row = read_only_row(judged)
     assert row["difference"] > 0
     assert row["prob_better"] == (0 if lower else 1)
