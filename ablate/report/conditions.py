@@ -7,6 +7,7 @@ import pandas as pd
 
 from ablate.formatting import format_list, format_points, spell_keyword
 from ablate.records.provenance import Finalist
+from ablate.report.compute import describe_compute
 from ablate.report.evidence import Evidence
 from ablate.report.training_length import compare_verdicts_at_half
 from ablate.stats.chance import compute_accuracy_standard_error, describe_majority
@@ -18,7 +19,7 @@ from ablate.study.spec import StudySpec, ValueWhen, format_value
 def list_conditions(evidence: Evidence) -> list[str]:
     """List the conditions: what was compared and fixed, how arms were trained, the data and the machine."""
     study = evidence.study
-    network = describe_network(study)
+    network, compute = describe_network(study), describe_compute(evidence)
     return [
         f"Compared: {_list_factors(evidence)}.",
         f"Network: {study.model}{f' with {network}' if network else ''}. Keywords of the network that are "
@@ -33,6 +34,7 @@ def list_conditions(evidence: Evidence) -> list[str]:
         ),
         _describe_data(evidence),
         _describe_machine(evidence),
+        f"Compute: {compute[0].lower()}{compute[1:]}",
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ablate.formatting import format_margin, spell_keyword
 from ablate.report.answer import describe_difference
+from ablate.report.compute import state_hours
 from ablate.report.evidence import Evidence
 from ablate.report.latex.escape import Latex, escape_latex
 from ablate.report.latex.macros import MacroNames, join_words
@@ -54,6 +55,8 @@ def _list_study(evidence: Evidence, arms: Sequence[ArmRow]) -> Iterator[_Quantit
     yield STUDY, "Confidence", escape_latex(confidence), "confidence of the intervals in per cent"
     margin = format_margin(study.decision.margin, evidence.metric.unit)
     yield STUDY, "Margin", escape_latex(margin), "smallest difference that matters, with its unit"
+    if hours := state_hours(evidence):
+        yield STUDY, "Hours", escape_latex(hours), "time of all training, with its unit"
     images = f"{evidence.provenance.data.test_images:,}"
     yield STUDY, "TestImages", escape_latex(images), "test images"
 

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ablate.errors import FolderError
 from ablate.figures import paper
 from ablate.records.files import write_whole
+from ablate.report.compute import describe_compute
 from ablate.report.evidence import gather
 from ablate.report.latex.escape import Latex, finish_value
 from ablate.report.latex.methods import describe_methods, list_cited
@@ -70,7 +71,7 @@ def write_latex(folder: Path, to: Path, *, costs: bool = False, prefix: str = ""
         "table": make_table(evidence, arms, differences, costs=costs),
         "macros": list_macros(evidence, arms, differences, prefix),
         **describe_methods(evidence, arms),
-        "compute": "",
+        "compute": describe_compute(evidence),
     }
     texts = {name: _render(name, content) for name in ("table.tex", "numbers.tex", "methods.tex")}
     texts["references.bib"] = "\n".join(read_entries()[key] for key in list_cited(texts["methods.tex"]))

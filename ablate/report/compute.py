@@ -1,0 +1,44 @@
+"""The computing time of a study in words."""
+
+from ablate.formatting import format_count, format_list
+from ablate.report.evidence import Evidence
+from ablate.stats.compute import ComputeTime, sum_compute_time
+
+SECONDS = 3600
+
+
+def describe_compute(evidence: Evidence) -> str:
+    """Say how many hours the training took, what this includes, and that the energy is unknown.
+
+    A processor's hours are hours of one core, because a run trains on one core.
+    """
+    used, hours = _sum(evidence), state_hours(evidence)
+    if used is None:
+        return "The time of training is unknown, and the energy was not measured."
+    missing = used.runs - used.timed_runs
+    lost = (
+        f" {format_count(missing, 'run')} ended before the first epoch and left no time." if missing else ""
+    )
+    rest = ["evaluation", "loading of data"]
+    if used.timing_seconds:
+        rest.append(f"{used.timing_seconds:,.0f} seconds of throughput measurement")
+    return (
+        f"Training took {hours}: the training steps of {format_count(used.timed_runs, 'run')}, including "
+        f"tuning. Not included: {format_list(rest)}.{lost} The energy was not measured."
+    )
+
+
+def state_hours(evidence: Evidence) -> str | None:
+    """State the hours of training with their unit, such as `0.26 core hours`. None if they are unknown."""
+    used = _sum(evidence)
+    if used is None:
+        return None
+    hours = used.training_seconds / SECONDS
+    digits = 0 if hours >= 100 else 2 if hours >= 0.1 else 4
+    unit = "core" if evidence.provenance.machine.device == "cpu" else "device"
+    return f"{hours:,.{digits}f} {unit} hours"
+
+
+def _sum(evidence: Evidence) -> ComputeTime | None:
+    tables = evidence.tables
+    return sum_compute_time(tables["runs"], tables["epochs"], tables["timing"])
