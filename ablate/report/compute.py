@@ -16,9 +16,7 @@ def describe_compute(evidence: Evidence) -> str:
     if used is None:
         return "The time of training is unknown, and the energy was not measured."
     missing = used.runs - used.timed_runs
-    lost = (
-        f" {format_count(missing, 'run')} ended before the first epoch and left no time." if missing else ""
-    )
+    lost = f" The time of {format_count(missing, 'run')} is unknown." if missing else ""
     rest = ["evaluation", "loading of data"]
     if used.timing_seconds:
         rest.append(f"{used.timing_seconds:,.0f} seconds of throughput measurement")
