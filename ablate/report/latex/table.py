@@ -57,7 +57,10 @@ class _Column:
 def make_table(
     evidence: Evidence, arms: Sequence[ArmRow], differences: Sequence[Difference], *, costs: bool
 ) -> PaperTable:
-    """Make the table of the study's arms and comparisons. With `costs`, it has a column for each cost."""
+    """Make the table of the study's arms and comparisons. With `costs`, it has a block of costs.
+
+    Costs have a block of their own, because one line would be wider than a page.
+    """
     by_arm = {row.arm: row for row in differences if row.other == evidence.arms[0]}
     together = len(by_arm) == len(differences) <= len(arms) - 1
     first = [
@@ -67,12 +70,12 @@ def make_table(
     ]
     if together:
         first += _make_differences([by_arm.get(row.arm) for row in arms])
-    if costs:
-        first += _make_costs(arms)
     blocks = [_join(first)]
     if not together:
         names = [row.name for row in differences]
         blocks.append(_join([_make_names("comparison", names, names), *_make_differences(differences)]))
+    if costs:
+        blocks.append(_join([first[0], *_make_costs(arms)]))
     return PaperTable(
         blocks=tuple(blocks), notes=tuple(_list_notes(evidence, arms, differences, costs=costs))
     )

@@ -50,7 +50,7 @@ def write_latex(folder: Path, to: Path, *, costs: bool = False, prefix: str = ""
     Args:
         folder: a report folder.
         to: the folder to write to. It is made if it does not exist.
-        costs: whether the table has a column for each cost.
+        costs: whether the table shows the arms' costs.
         prefix: how the names of all macros begin.
 
     Returns:
