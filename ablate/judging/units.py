@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from ablate.formatting import Unit, format_difference, format_margin
+from ablate.formatting import Unit, format_margin
 
 MOST_DECIMALS = 12
 
@@ -36,9 +36,12 @@ class MetricUnit:
         """Format a difference with its unit: `+1.25 points`, or a number with two digits of its `reach`."""
         if value is None:
             return "–"
+        sign = "+" if signed else ""
         if self.is_share:
-            return format_difference(value, "points", signed=signed)
-        return _format_number(value, reach, sign="+" if signed else "")
+            # Two decimals, or more if they would hide the whole interval of very many runs.
+            decimals = 2 if not reach else min(max(2, -math.floor(math.log10(reach * self.scale))), 6)
+            return f"{value * self.scale:{sign}.{decimals}f} points".replace("-", "−")
+        return _format_number(value, reach, sign=sign)
 
     def format_margin(self, margin: float) -> str:
         """Format the margin with as few digits as possible: `±1 point`, `±0.02`."""

@@ -212,3 +212,10 @@ def test_nemenyis_test_follows_demsars_critical_difference() -> None:
     assert ranking.pairs.loc["a", "c"] < 0.05 < ranking.pairs.loc["a", "b"]
     distance = stats.studentized_range.sf(1.5 / np.sqrt(3 * 4 / 60) * np.sqrt(2), 3, np.inf)
     assert ranking.pairs.loc["a", "c"] == pytest.approx(distance, rel=1e-3)
+
+
+def test_a_narrow_interval_has_as_many_decimals_as_it_needs() -> None:
+    noise = np.tile([1e-5, -1e-5, 2e-5, -2e-5], 10)
+    answer = judge(make_frame({"ours": np.full(40, 0.8), "b": 0.801 + noise})).answer
+    assert "is 0.1000 points higher" in answer
+    assert "95% interval +0.0995 to +0.1005" in answer
