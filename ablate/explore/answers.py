@@ -130,10 +130,10 @@ def read_image(session: Session, request: ReadRequest) -> dict[str, Any]:
 def _encode_reading(arm: ExploredArm, image: Tensor) -> dict[str, Any]:
     reading = arm.reader.read(image)
     return {
-        "input": _encode_floats(image),
+        "input": encode_floats(image),
         "probabilities": reading.probabilities.tolist(),
         "layers": [
-            _encode_floats(values[:MOST_MAPS] if values.ndim == 3 else values) for values in reading.layers
+            encode_floats(values[:MOST_MAPS] if values.ndim == 3 else values) for values in reading.layers
         ],
     }
 
@@ -166,8 +166,8 @@ def explain_unit(session: Session, request: UnitRequest) -> dict[str, Any]:
         "columns": inputs.columns,
         "shape": list(inputs.values.shape),
         "count": products.numel(),
-        "inputs": _encode_floats(inputs.values.flatten()[:MOST_INPUTS]),
-        "weights": _encode_floats(inputs.weights.flatten()[:MOST_INPUTS]),
+        "inputs": encode_floats(inputs.values.flatten()[:MOST_INPUTS]),
+        "weights": encode_floats(inputs.weights.flatten()[:MOST_INPUTS]),
         "sum": float(products.double().sum()),
         "rest": inputs.rest,
         "weighted": inputs.weighted,
@@ -225,6 +225,6 @@ def _load_image(session: Session, arm: ExploredArm, image: int | list[list[list[
     return arm.image(drawn)
 
 
-def _encode_floats(values: Tensor) -> str:
+def encode_floats(values: Tensor) -> str:
     """Encode the values as little-endian float32 in base64."""
     return base64.b64encode(values.contiguous().numpy().astype("<f4").tobytes()).decode()

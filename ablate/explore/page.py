@@ -2,6 +2,7 @@
 
 import base64
 import importlib.util
+import secrets
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -54,12 +55,14 @@ def render_for_server(overview: dict[str, Any], nonce: str) -> str:
 
 
 def render_as_one_file(overview: dict[str, Any]) -> str:
-    """Render the page as one file that contains its scripts."""
+    """Render the page as one file that contains its scripts. The file's policy forbids all requests."""
     urls = {name: _to_data_url(read_script(name) or b"") for name in (THREE, *SCRIPTS)}
-    return _render(overview, urls, nonce="")
+    nonce = secrets.token_urlsafe(16)
+    policy = f"default-src 'none'; script-src 'nonce-{nonce}' data:; style-src 'nonce-{nonce}'; img-src data:"
+    return _render(overview, urls, nonce, policy)
 
 
-def _render(overview: dict[str, Any], urls: dict[str, str], nonce: str) -> str:
+def _render(overview: dict[str, Any], urls: dict[str, str], nonce: str, policy: str = "") -> str:
     return (
         load_templates(autoescape=True)
         .get_template("explore.html.j2")
@@ -67,6 +70,7 @@ def _render(overview: dict[str, Any], urls: dict[str, str], nonce: str) -> str:
             overview={**overview, "palette": list_diverging_colours(SHADES)},
             imports={"imports": urls},
             nonce=nonce,
+            policy=policy,
         )
     )
 

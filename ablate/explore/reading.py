@@ -100,18 +100,18 @@ class Reader:
 
     def __init__(self, network: nn.Module, image_shape: Sequence[int]) -> None:
         """List the layers of `network`. Its images have the shape `(channels, height, width)`."""
-        self._network = network
+        self.network = network
         self.image_shape = tuple(image_shape)
         self.layers = tuple(
             LayerFacts(
                 name=call.name, kind=type(call.module).__name__, shape=tuple(call.output_values.shape[1:])
             )
-            for call in _trace_layers(self._network, torch.zeros(1, *image_shape))
+            for call in _trace_layers(self.network, torch.zeros(1, *image_shape))
         )
 
     def read(self, image: Tensor) -> Reading:
         """Run the network on an image `(channels, height, width)`."""
-        trace = trace_network(self._network, image[None])
+        trace = trace_network(self.network, image[None])
         return Reading(
             probabilities=trace.output[0].softmax(0),
             layers=tuple(call.output_values[0] for call in _leave_out_dropout(trace.calls)),
@@ -120,11 +120,11 @@ class Reader:
     def probabilities(self, images: Tensor) -> Tensor:
         """Compute the class probabilities `(n, classes)` of images `(n, channels, height, width)`."""
         with torch.inference_mode():
-            return self._network(images).softmax(1)
+            return self.network(images).softmax(1)
 
     def unit(self, image: Tensor, layer: int, place: Sequence[int]) -> Unit:
         """Explain the unit at index `place` of a layer's output. Layers are counted from 0."""
-        call = _trace_layers(self._network, image[None])[layer]
+        call = _trace_layers(self.network, image[None])[layer]
         return Unit(value=float(call.output_values[0][tuple(place)]), inputs=find_unit_inputs(call, place))
 
     @cached_property
@@ -152,7 +152,7 @@ class Reader:
             axis -1, the same for columns.
         """
         by_batch: list[list[Tensor]] = []
-        exact = copy.deepcopy(self._network).to(EXACT)
+        exact = copy.deepcopy(self.network).to(EXACT)
         for indices in _batches(count):
             images = torch.zeros(len(indices), *self.image_shape, dtype=EXACT)
             for image, index in zip(images, indices, strict=True):

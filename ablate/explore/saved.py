@@ -1,10 +1,10 @@
-"""Render the explorer's page as one file, which contains test images and the networks' outputs for them."""
+"""Render the explorer's page as one file, which contains test images and the networks themselves."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from ablate.errors import FolderError
-from ablate.explore import answers, page
+from ablate.explore import answers, page, portable
 from ablate.explore.session import Session
 
 MISTAKES = 4
@@ -35,15 +35,22 @@ def render_saved_page(session: Session, arms: Sequence[str]) -> str:
         for picture in answers.list_pictures(session, valid)[:most]:
             stored = pictures.setdefault(picture["index"], {**picture, "kinds": []})
             stored["kinds"].append(kind)
+    networks = {arm: portable.pack_network(session.arms[arm], session.image_shape) for arm in arms}
     readings = {
         index: answers.read_image(session, answers.ReadRequest(image=index, arms=list(arms)))
         for index in pictures
     }
+    for reading in readings.values():
+        for arm, network in networks.items():
+            if "uncovered" not in network:
+                del reading[arm]["layers"]  # the page computes them
     overview = answers.describe_session(session, arms)
     overview["arms"] = [arm for arm in overview["arms"] if arm["name"] in arms]
     overview["saved"] = {
         "pictures": list(pictures.values()),
         "readings": readings,
+        "networks": networks,
+        "tested": session.test_images,
         "fields": {arm: answers.list_receptive_fields(session, arm) for arm in arms},
     }
     return page.render_as_one_file(overview)

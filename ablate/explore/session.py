@@ -56,9 +56,13 @@ class ExploredArm:
     @cached_property
     def answers(self) -> Tensor:
         """The class probabilities for every test image, `(n, classes)`."""
+        return self.compute_answers(self.reader)
+
+    def compute_answers(self, reader: Reader) -> Tensor:
+        """Compute the class probabilities that another network gives for every test image, `(n, classes)`."""
         with torch.inference_mode():
             batches = self._dataset.test_images.split(EVALUATION_BATCH)
-            return torch.cat([self.reader.probabilities(batch) for batch in batches])
+            return torch.cat([reader.probabilities(batch) for batch in batches])
 
     @property
     def _dataset(self) -> Dataset:

@@ -228,20 +228,32 @@ def test_every_control_has_a_name_and_can_be_reached(page: Page) -> None:
     )
 
 
-def test_a_saved_page_opens_without_a_server(
-    driver: Any, extra: None, folder: ReportFolder, tmp_path: Path
+def test_a_saved_page_reads_drawings_and_test_images_without_a_server(
+    driver: Any, folder: ReportFolder, session: Any, extra: None, tmp_path: Path
 ) -> None:
-    file = tmp_path / "page.html"
-    done = ablate("explore", folder.path, "--arms", "baseline,pooling=max", "--save", file, cwd=tmp_path)
+    file, arms = tmp_path / "page.html", ("baseline", "input_size=20")
+    done = ablate("explore", folder.path, "--arms", ",".join(arms), "--save", file, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    page = Page(driver, file.as_uri())
-    page.wait(lambda: page.all("#pictures button"))
-    page.wait(lambda: page.answered)  # the page opens on a test image
-    assert len(page.all("#answers [data-arm]")) == 2
-    before = page.answered
-    page.all("#pictures button")[0].click()
-    page.wait(lambda: page.answered > before)
-    assert len(page.all("#answers [data-arm]")) == 2
+    driver.execute_cdp_cmd("Network.enable", {})
+    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    try:
+        page = Page(driver, file.as_uri())
+        page.wait(lambda: page.answered)  # the page opens on a test image
+        index = int(page.one('#pictures [aria-pressed="true"]').get_attribute("data-index"))
+        for arm in arms:
+            assert page.guess(arm) == int(session.arms[arm].answers[index].argmax())
+        page.one("#clear").click()
+        page.draw(7)
+    finally:
+        driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**offline, "offline": False})
+    sent, found = read_state(page)
+    for name in arms:
+        arm = session.arms[name]
+        reading = arm.reader.read(arm.image(torch.tensor(sent)))
+        assert page.guess(name) == int(reading.probabilities.argmax())
+        for values, expected in zip(found[name]["layers"], reading.layers, strict=True):
+            assert values == pytest.approx(expected.flatten().tolist(), abs=1e-4)
     loaded = driver.execute_script(
         "return performance.getEntriesByType('resource').map((entry) => entry.name)"
     )
@@ -250,7 +262,15 @@ def test_a_saved_page_opens_without_a_server(
     page.all("#flat canvas")[4].click()
     page.wait(lambda: "Receptive field: rows" in page.text("#unit"))
     assert "run `ablate explore` to see them" in page.text("#unit")
-    assert not page.one("#clear").is_displayed()
+
+
+def read_state(page: Page) -> tuple[Any, Any]:
+    """The image that the networks have read, and their readings."""
+    return page.driver.execute_async_script("""
+        const [done] = arguments;
+        import("state").then(({ state: { sent, readings } }) => done([sent, Object.fromEntries(
+          Object.entries(readings).map(([arm, { layers }]) => [arm, { layers: layers.map((values) => [...values]) }]))]));
+    """)
 
 
 def test_the_network_of_the_visualiser_study_reads_drawn_digits(

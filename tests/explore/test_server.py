@@ -54,7 +54,7 @@ def test_the_answer_about_a_unit_has_its_value_field_and_weights(client, session
     assert told["value"] == arm.reader.unit(arm.test_image(0), 0, (2, 10, 11)).value
     assert told["field"] == {"rows": [8, 12], "columns": [9, 13]}
     assert told["count"] == 25
-    weights = arm.reader._network.get_submodule("conv1").weight[2].detach().flatten().numpy()
+    weights = arm.reader.network.get_submodule("conv1").weight[2].detach().flatten().numpy()
     assert numbers(told["weights"]) == pytest.approx(weights)
     assert told["sum"] + told["rest"] == pytest.approx(told["value"], abs=1e-6)
 

@@ -7,6 +7,8 @@ import { answers, part, state, study, tell } from "state";
 import { chooseUnit, closeUnit } from "unit";
 import { createViews, stack } from "view";
 
+const invitation = part("invited").textContent;
+
 function connectArms() {
   part("arm-a").append(...study.arms.map(({ name }) => makeOption(name, name)));
   part("arm-b").append(makeOption("", "none"), ...study.arms.map(({ name }) => makeOption(name, name)));
@@ -23,6 +25,7 @@ function changeArms() {
   forget();
   if (unit && state.chosen.includes(unit.arm)) state.unit = { ...unit, answers: {} };
   if (one === other) tell("Choose another network to compare with this one.");
+  offerDrawing();
   listLayers();
   listKinds();
   ask();
@@ -58,20 +61,22 @@ function connectViews() {
   });
 }
 
-// A saved page has no server, so it cannot read drawings.
-function disableDrawing() {
-  for (const id of ["how", "drawing"]) part(id).hidden = true;
-  part("invited").textContent = "Shown image";
-  Object.assign(part("pad").style, { pointerEvents: "none" });
-  part("pad").removeAttribute("tabindex");
-  tell("This is a saved page. It contains the test images below and the outputs of the networks for them. To draw, or to see the weights of a unit, run `ablate explore`.");
+// Let the user draw if the page can read drawings with the chosen networks. Otherwise say why it cannot.
+function offerDrawing() {
+  const reason = answers.whyNoDrawing(state.chosen);
+  for (const id of ["how", "drawing"]) part(id).hidden = reason !== null;
+  part("invited").textContent = reason === null ? invitation : "Shown image";
+  part("pad").style.pointerEvents = reason === null ? "" : "none";
+  part("pad").tabIndex = reason === null ? 0 : -1;
+  part("about").hidden = !answers.offline;
+  part("about").textContent = reason === null ? answers.describe(state.chosen) : `${reason} This page shows the test images below. To draw, run \`ablate explore\`.`;
 }
 
 createViews(chooseUnit);
 connectArms();
 connectPad();
 connectViews();
-if (answers.offline) disableDrawing();
+offerDrawing();
 part("choose").hidden = !study.pictures;
 part("pick").addEventListener("change", listPictures);
 hideMinorLayers();

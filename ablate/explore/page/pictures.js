@@ -57,7 +57,7 @@ function renderThumbnail({ index, label, guesses, pixels }) {
     for (const other of part("pictures").children) other.setAttribute("aria-pressed", other === button);
     pad.show(canvas);
     state.image = index;
-    tell(`Shown: test image ${index}, ${words}.${answers.offline ? "" : " You may draw over it."}`);
+    tell(`Shown: test image ${index}, ${words}.${answers.whyNoDrawing(state.chosen) ? "" : " You may draw over it."}`);
     ask();
   });
   return button;

@@ -1,7 +1,6 @@
 // Send the image to the networks, and show their predictions and layers.
 
 import { renderGuesses } from "guesses";
-import { decodeFloats } from "maps";
 import { Pad } from "pad";
 import { answers, part, showError, showProblem, state, study, tell } from "state";
 import { askUnit, clearUnit, markUnit } from "unit";
@@ -28,13 +27,8 @@ export async function ask() {
   const start = performance.now();
   try {
     const image = state.image === "drawn" ? pad.pixels() : state.image;
-    const found = await answers.read(state.chosen, image);
+    state.readings = await answers.read(state.chosen, image);
     state.sent = image;
-    state.readings = Object.fromEntries(
-      Object.entries(found).map(([arm, { input, probabilities, layers }]) => [
-        arm, { input: decodeFloats(input), probabilities, layers: layers.map(decodeFloats) },
-      ]),
-    );
     showProblem(state.remark);
     show();
     document.body.dataset.answered = Number(document.body.dataset.answered ?? 0) + 1;

@@ -1,5 +1,8 @@
 // The source of the data: the server of this page, or a copy inside a saved page.
 
+import { decodeFloats } from "maps";
+import { Network } from "network";
+
 export class RequestError extends Error {}
 
 class Server {
@@ -11,8 +14,17 @@ class Server {
     return parse(await fetch(`/pictures?${query}`));
   }
 
-  read(arms, image) {
-    return this.#post("/read", { arms, image });
+  // The readings of an image (an index or the pixels of a drawing): { arm: { input, layers: [Float32Array], probabilities } }.
+  async read(arms, image) {
+    return mapValues(await this.#post("/read", { arms, image }), decodeReading);
+  }
+
+  whyNoDrawing() {
+    return null;
+  }
+
+  describe() {
+    return "";
   }
 
   unit(arm, image, layer, place) {
@@ -28,8 +40,23 @@ class Server {
 class Saved {
   offline = true;
 
-  constructor(saved) {
+  constructor(saved, shapes) {
     this.saved = saved;
+    this.shapes = shapes;
+    this.opened = {};
+  }
+
+  // The reason why the page cannot read drawings with these networks. Null if it can.
+  whyNoDrawing(arms) {
+    const without = arms.filter((arm) => this.saved.networks[arm].uncovered);
+    return without.map((arm) => `${arm} is not in this page: ${this.saved.networks[arm].uncovered}.`).join(" ") || null;
+  }
+
+  // Say what computes the numbers on the page.
+  describe(arms) {
+    const rounded = arms.filter((arm) => this.saved.networks[arm].half);
+    const half = rounded.length ? ` The weights of ${rounded.join(" and ")} are rounded to half precision. The guesses for all ${this.saved.tested} test images stay the same.` : "";
+    return `This page contains the networks and runs them in your browser. It needs no connection.${half}`;
   }
 
   async pictures(pick, label, arms) {
@@ -37,9 +64,16 @@ class Saved {
   }
 
   async read(arms, image) {
-    const readings = this.saved.readings[image];
-    if (!readings) throw new RequestError("A saved page cannot read a drawing: run `ablate explore` to draw.");
-    return Object.fromEntries(arms.map((arm) => [arm, readings[arm]]));
+    await new Promise((done) => setTimeout(done)); // show the stroke before the networks run
+    return Object.fromEntries(arms.map((arm) => [arm, this.#read(arm, image)]));
+  }
+
+  #read(arm, image) {
+    const stored = this.saved.readings[image]?.[arm];
+    if (stored?.layers) return decodeReading(stored);
+    if (this.saved.networks[arm].uncovered) throw new RequestError(this.whyNoDrawing([arm]));
+    this.opened[arm] ??= new Network(this.saved.networks[arm], this.shapes[arm]);
+    return stored ? this.opened[arm].read(decodeFloats(stored.input)) : this.opened[arm].readDrawing(image);
   }
 
   async unit(arm, image, layer, place) {
@@ -55,6 +89,15 @@ async function parse(response) {
   return content;
 }
 
-export function createSource(saved) {
-  return saved ? new Saved(saved) : new Server();
+function decodeReading({ input, layers, probabilities }) {
+  return { input: decodeFloats(input), layers: layers.map(decodeFloats), probabilities };
+}
+
+function mapValues(object, change) {
+  return Object.fromEntries(Object.entries(object).map(([name, value]) => [name, change(value)]));
+}
+
+// shapes: the shape of each network's image.
+export function createSource(saved, shapes) {
+  return saved ? new Saved(saved, shapes) : new Server();
 }

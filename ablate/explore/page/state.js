@@ -7,7 +7,7 @@ const NARROW = "(max-width: 44rem)";
 
 export const part = (id) => document.getElementById(id);
 export const study = JSON.parse(part("overview").textContent);
-export const answers = createSource(study.saved);
+export const answers = createSource(study.saved, Object.fromEntries(study.arms.map(({ name, shape }) => [name, shape])));
 export const palette = study.palette.map((text) => packPixel(...[1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16))));
 export const arms = new Map(study.arms.map((arm) => [arm.name, arm]));
 
@@ -28,7 +28,8 @@ export function showProblem(text) {
 }
 
 export function showError(error) {
-  showProblem(error instanceof RequestError ? error.message : `The server does not answer (${error.message}): is \`ablate explore\` still running?`);
+  const other = answers.offline ? `This browser cannot run the networks (${error.message}).` : `The server does not answer (${error.message}): is \`ablate explore\` still running?`;
+  showProblem(error instanceof RequestError ? error.message : other);
 }
 
 export function tell(text) {

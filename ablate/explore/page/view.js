@@ -35,7 +35,7 @@ export function showLayers() {
 
 function chooseHint() {
   if (rows.every(({ layers }) => !layers.length)) return "All layers are hidden: tick some at the right.";
-  if (!state.readings) return `${answers.offline ? "Pick" : "Draw, or pick"} a test image, to see the numbers of the layers.`;
+  if (!state.readings) return `${answers.whyNoDrawing(state.chosen) ? "Pick" : "Draw, or pick"} a test image, to see the numbers of the layers.`;
   return state.flat
     ? "Click a square, or move with the arrow keys, to see how its number is computed."
     : "Drag to turn, wheel or pinch to zoom. Keyboard: arrows, + and −, 0. Click a square to see how its number is computed.";
