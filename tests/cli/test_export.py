@@ -461,5 +461,6 @@ def test_an_export_of_nothing_is_one_line_and_exit_code_2(tmp_path: Path) -> Non
     done = ablate("export", "reports/small", cwd=tmp_path)
     assert done.returncode == 2
     assert (
-        done.stderr == "error: nothing to export: name an arm with --arm, or add --tensorboard or --latex\n"
+        done.stderr
+        == "error: nothing to export: name an arm with --arm, or add --tensorboard, --latex or --checklist\n"
     )

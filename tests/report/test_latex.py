@@ -24,6 +24,7 @@ from ablate.report.latex.rows import list_arm_rows, list_differences
 from ablate.report.latex.writer import write_latex
 from ablate.report.sources import DATA_SOURCES, NETWORKS, read_entries
 from ablate.study import study_file
+from tests.commands import ablate
 from tests.report.test_writer import write_folder, write_small_folder
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -181,6 +182,23 @@ def test_a_figure_for_a_paper_has_its_width_real_text_and_markers_on_its_curves(
     assert b"/CIDFontType2" in pdf
     assert b"/Type3" not in pdf
     assert b"CreationDate" not in pdf
+
+
+def test_the_readme_shows_commands_and_macros_that_work(tmp_path: Path) -> None:
+    readme = (ROOT / "reports" / "README.md").read_text()
+    section = readme[readme.index("## A table in a paper") : readme.index("## What the studies found")]
+    shutil.copytree(PUBLISHED / "lenet_pooling", tmp_path / "reports" / "lenet_pooling")
+    commands = re.findall(r"(?m)^python -m ablate (.*?) +#", section)
+    assert len(commands) == 2
+    for command in commands:
+        done = ablate(*command.split(), cwd=tmp_path, drawn=False)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "reports" / "lenet_pooling" / "checklist.md").exists()
+    numbers = (tmp_path / "reports" / "lenet_pooling" / "latex" / "numbers.tex").read_text()
+    (sentence,) = re.findall(r"```tex\n(.*?)```", section, re.DOTALL)
+    used = set(re.findall(r"\\([A-Za-z]+)", sentence)) - {"input"}
+    assert len(used) == 7
+    assert all(rf"\newcommand{{\{name}}}" in numbers for name in used)
 
 
 needs_tex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")

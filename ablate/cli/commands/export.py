@@ -1,4 +1,4 @@
-"""`ablate export`: a trained network for other programs, curves for TensorBoard, or a table for a paper."""
+"""`ablate export`: a trained network for other programs, curves for TensorBoard, or what a paper needs."""
 
 import shlex
 from pathlib import Path
@@ -15,6 +15,9 @@ def export(
     *,
     arm: Annotated[str | None, typer.Option(metavar="NAME", help="Write this arm's network.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write the training curves.")] = False,
+    checklist: Annotated[
+        bool, typer.Option("--checklist", help="Answer what checklists for papers ask about experiments.")
+    ] = False,
     latex: Annotated[
         bool, typer.Option("--latex", help="Write table, numbers and figures in LaTeX.")
     ] = False,
@@ -27,14 +30,21 @@ def export(
     to: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Folder to write to; default: DIR/export, DIR/tensorboard or DIR/latex."
+            metavar="FOLDER",
+            help="Folder to write to. Default: a folder in DIR, or DIR for the checklist.",
         ),
     ] = None,
     plugin: Plugins = None,
 ) -> None:
-    """Write a network as .pt and .onnx, curves for TensorBoard, or LaTeX for a paper."""
-    if arm is None and not tensorboard and not latex:
-        raise AblateError("nothing to export: name an arm with --arm, or add --tensorboard or --latex")
+    """Write a network as .pt and .onnx, curves for TensorBoard, or LaTeX and a checklist for a paper."""
+    if arm is None and not (tensorboard or latex or checklist):
+        raise AblateError(
+            "nothing to export: name an arm with --arm, or add --tensorboard, --latex or --checklist"
+        )
+    if checklist:
+        from ablate.report.checklist import write_checklist
+
+        say(f"written: {write_checklist(folder, to or folder)}")
     if latex:
         _export_latex(folder, to or folder / "latex", costs=costs, prefix=prefix)
     if arm is None and not tensorboard:
