@@ -44,3 +44,13 @@ SummaryFile = Annotated[
 JunitFile = Annotated[
     Path | None, typer.Option("--junit", metavar="FILE", help="Write the result as JUnit XML to this file.")
 ]
+Commits = Annotated[
+    bool,
+    typer.Option("--commits", help="A and B are commits of this repository, and a study file follows."),
+]
+StudyOfCommits = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="STUDY.yaml|KEY=VALUE", help="With --commits: the study, and overrides of its keys."
+    ),
+]

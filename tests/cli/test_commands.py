@@ -29,6 +29,8 @@ MISTAKES = {
         ["compare", "a", "b", "--metric", "brier"],
         "--metric needs a requirement",
     ),
+    "commits without a study": (["compare", "--commits", "a", "b"], "--commits needs a study file"),
+    "study without commits": (["compare", "a", "b", "c.yaml"], "c.yaml: only --commits takes a study file"),
     "unknown option": (["run", "small.yaml", "--sedes", "3"], "No such option"),
 }
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from ablate.cli.console import empty_table, out, say
+from ablate.cli.commits import compare_commits, show_gate
+from ablate.cli.console import DataDir, Plugins, empty_table, out, say
 from ablate.cli.gate_options import (
     REQUIREMENTS,
     Arms,
+    Commits,
     JsonFile,
     JunitFile,
     Margin,
@@ -17,19 +19,24 @@ from ablate.cli.gate_options import (
     Parameters,
     Require,
     SettingsMayDiffer,
+    StudyOfCommits,
     SummaryFile,
     Throughput,
 )
 from ablate.errors import AblateError, did_you_mean
 
 if TYPE_CHECKING:
-    from ablate.gate.checks import Demand, Gate
+    from ablate.gate.checks import Demand
     from ablate.report.evidence import Evidence
 
 
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A", help="The report folder that is the reference.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="The report folder to compare with A.")],
+    study: StudyOfCommits = None,
+    commits: Commits = False,
+    data_dir: DataDir = None,
+    plugin: Plugins = None,
     require: Require = None,
     metric: MetricName = None,
     margin: Margin = None,
@@ -69,9 +76,16 @@ def compare(
     interval is below. Each arm's throughput is taken relative to the baseline.
 
     --parameters 1.0: holds if B has at most 1.0 times the parameters of A.
+
+    --commits BASE HEAD STUDY.yaml: train and time two commits; times are widened by this machine's noise.
     """
     demand = _read_demand(require, metric, margin, arm, throughput, parameters, settings_may_differ)
-    raise typer.Exit(_compare(first, second, demand, (json_file, summary, junit)))
+    files = (json_file, summary, junit)
+    if commits:
+        raise typer.Exit(compare_commits(first, second, study or [], demand, files, data_dir, plugin or []))
+    if study:
+        raise AblateError(f"{study[0]}: only --commits takes a study file")
+    raise typer.Exit(_compare(first, second, demand, files))
 
 
 def _compare(
@@ -91,7 +105,7 @@ def _compare(
     gate = check_folders(before, after, demand)
     subject = Subject(study=before.study.name, first=str(first), second=str(second))
     write_files(gate, subject, json_file=files[0], summary_file=files[1], junit_file=files[2])
-    _show(gate)
+    show_gate(gate)
     return gate.exit_code
 
 
@@ -144,15 +158,3 @@ def _describe(before: "Evidence", after: "Evidence") -> int:
     for note in [*found.notes, NOTHING_REQUIRED]:
         say(f"- {note}", wrap=True)
     return 1 if found.regression else 0
-
-
-def _show(gate: "Gate") -> None:
-    """Print each check with its answer, and the outcome of all."""
-    from ablate.gate.wording import explain_check, name_requirement, state_gate
-
-    for check in gate.checks:
-        say(f"{check.outcome}: {check.arm}: {name_requirement(gate, check)}", style="bold", wrap=True)
-        say(f"  {explain_check(check, gate.unit)}", wrap=True)
-    say(state_gate(gate), style="bold", wrap=True)
-    for note in gate.notes:
-        say(f"- {note}", wrap=True)

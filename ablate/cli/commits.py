@@ -1,0 +1,141 @@
+"""`ablate compare --commits`: compare two commits of a repository, and print what a gate found."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ablate.cli.console import say, tell
+from ablate.cli.studies import read_study
+from ablate.errors import AblateError
+
+if TYPE_CHECKING:
+    from ablate.gate.checks import Check, Demand, Gate
+    from ablate.gate.commit_checks import TimedArm
+    from ablate.gate.commits import Checkout, Training
+
+FEWEST_ROUNDS = 3
+Files = tuple[Path | None, Path | None, Path | None]
+"""The files for JSON, the summary and JUnit XML, as far as they are asked for."""
+
+
+def compare_commits(
+    base: Path,
+    head: Path,
+    given: Sequence[str],
+    demand: "Demand | None",
+    files: Files,
+    data_dir: Path | None,
+    plugins: Sequence[str],
+) -> int:
+    """Train and time two commits, print what differs, write the files, and return the exit code.
+
+    `given` is the study file with overrides. Without a demand, only throughput is compared.
+
+    Raises:
+        AblateError: a commit or the study cannot be used.
+    """
+    from ablate.gate.checks import Demand, Gate
+    from ablate.gate.commits import Training, check_out
+    from ablate.gate.files import Subject, write_files
+
+    if not given:
+        raise AblateError("--commits needs a study file: ablate compare --commits BASE HEAD STUDY.yaml")
+    if demand is None and any(files):
+        raise AblateError("--json, --summary and --junit need a requirement, such as --throughput 0.95")
+    study = read_study(Path(given[0]), given[1:], plugins)
+    training = Training(
+        study=Path(given[0]), overrides=tuple(given[1:]), plugins=tuple(plugins), data_dir=data_dir
+    )
+    asked = demand or Demand()
+    with check_out(str(base), str(head)) as (first, second):
+        gate = Gate(checks=[], metric=study.decision.metric, unit="points")
+        if asked.require is not None:
+            gate = _check_accuracy(first, second, training, asked)
+        if demand is None or asked.throughput is not None or asked.parameters is not None:
+            rounds = max(FEWEST_ROUNDS, study.timing.blocks)
+            timed = _time(first, second, training, asked, rounds, study.decision.alpha)
+            confidence = 1 - 2 * study.decision.alpha / max(1, len(timed))
+            gate = replace(gate, checks=[*gate.checks, *_check_times(timed, asked, confidence)])
+        subject = Subject(
+            study=study.name,
+            first=f"commit {first.commit[:12]}",
+            second=f"commit {second.commit[:12]}",
+        )
+    if demand is None:
+        return 0
+    write_files(gate, subject, json_file=files[0], summary_file=files[1], junit_file=files[2])
+    show_gate(gate)
+    return gate.exit_code
+
+
+def _check_accuracy(first: "Checkout", second: "Checkout", training: "Training", demand: "Demand") -> "Gate":
+    """Train the study in both commits, and check the requirement on the metric."""
+    from ablate.gate.checks import check_folders
+    from ablate.gate.commits import train
+    from ablate.report.evidence import gather
+
+    with tempfile.TemporaryDirectory(prefix="ablate-compare-") as parent:
+        found = []
+        for name, checkout in (("base", first), ("head", second)):
+            tell(f"training commit {checkout.commit[:12]}")
+            found.append(gather(train(checkout, training, Path(parent, name))))
+        before, after = found
+        return check_folders(before, after, replace(demand, throughput=None, parameters=None))
+
+
+def _time(
+    first: "Checkout",
+    second: "Checkout",
+    training: "Training",
+    demand: "Demand",
+    rounds: int,
+    alpha: float,
+) -> dict[str, "TimedArm"]:
+    """Time both commits, and print the noise of each arm first and then its ratio."""
+    from ablate.gate.commit_checks import time_commits
+
+    tell(f"timing commit {first.commit[:12]} against itself, then {second.commit[:12]} against it")
+    timed: dict[str, TimedArm] = {}
+    for one in time_commits(first, second, training, arms=demand.arms, rounds=rounds, alpha=alpha):
+        say(_describe_timing(one, is_noise=one.arm not in timed), wrap=True)
+        timed[one.arm] = one
+    return timed
+
+
+def _describe_timing(one: "TimedArm", *, is_noise: bool) -> str:
+    disturbed = f"; other programs disturbed {one.disturbed} of {one.rounds} rounds" if one.disturbed else ""
+    if is_noise or one.change is None:
+        noise = "unknown" if one.noise is None else f"{one.noise - 1:.1%}"
+        return f"{one.arm}: noise of this machine (A/A): {noise}{disturbed}"
+    ratio, change = one.change.ratio, one.change
+    shown = "cannot be told from noise" if change.low <= 1 <= change.high else "larger than the noise"
+    interval = f"{ratio.low:.3f} to {ratio.high:.3f}"
+    return f"{one.arm}: throughput, B / A: × {ratio.mean:.3f} ({interval}): {shown}{disturbed}"
+
+
+def _check_times(timed: dict[str, "TimedArm"], demand: "Demand", confidence: float) -> list["Check"]:
+    from ablate.gate.commit_checks import check_parameters, check_throughput, list_missing
+    from ablate.gate.rules import Requirement
+
+    checks = []
+    if demand.throughput is not None:
+        checks += [check_throughput(one, demand.throughput, confidence) for one in timed.values()]
+        checks += list_missing(demand.arms, timed, Requirement.THROUGHPUT)
+    if demand.parameters is not None:
+        checks += [check_parameters(one, demand.parameters) for one in timed.values()]
+        checks += list_missing(demand.arms, timed, Requirement.PARAMETERS)
+    return checks
+
+
+def show_gate(gate: "Gate") -> None:
+    """Print each check with its answer, and the outcome of all."""
+    from ablate.gate.wording import explain_check, name_requirement, state_gate
+
+    for check in gate.checks:
+        say(f"{check.outcome}: {check.arm}: {name_requirement(gate, check)}", style="bold", wrap=True)
+        say(f"  {explain_check(check, gate.unit)}", wrap=True)
+    say(state_gate(gate), style="bold", wrap=True)
+    for note in gate.notes:
+        say(f"- {note}", wrap=True)
