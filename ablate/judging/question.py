@@ -2,8 +2,10 @@
 
 import math
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 from ablate.errors import AblateError, did_you_mean
 from ablate.metrics import METRICS
@@ -15,6 +17,8 @@ LOSS_NAME = re.compile(
     re.IGNORECASE,
 )
 """Names of metrics for which a lower value is usually better."""
+SHOWN = 60
+"""The letters that a message shows of a value of a wrong type."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +50,8 @@ class Question:
     alpha: float = 0.05
 
     def __post_init__(self) -> None:
-        if self.margin is not None and not (math.isfinite(self.margin) and self.margin > 0):
+        self._check_types()
+        if self.margin is not None and not 0 < self.margin < math.inf:
             raise AblateError(
                 f"margin: {self.margin:g} is not possible: give a number above 0, in the unit of "
                 f"{self.metric}"
@@ -60,6 +65,27 @@ class Question:
                     f"{role}: the column '{column}' is already given as {roles[column]}: name another column"
                 )
             roles[column] = role
+
+    def _check_types(self) -> None:
+        """Check the types, because a notebook can pass any object.
+
+        Raises:
+            AblateError: a column is not named by a text, or a size is no number.
+        """
+        for role, column in self.columns.items():
+            if not isinstance(column, str):
+                remedy = f"write '{column}'" if isinstance(column, (int, float, tuple)) else "give one name"
+                raise AblateError(
+                    f"{role}: {_show(column)} is not a column's name, which is a text: {remedy}"
+                )
+        for name in ("margin", "alpha"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+                raise AblateError(f"{name}: {_show(value)} is not a number: write it as 0.01, without quotes")
+        if max(self.margin or 0, self.alpha) > sys.float_info.max:
+            raise AblateError("margin, alpha: one of these numbers is too large: give a smaller one")
+        if not isinstance(self.lower_is_better, bool):
+            raise AblateError(f"lower_is_better: {_show(self.lower_is_better)} is neither True nor False")
 
     @property
     def columns(self) -> dict[str, str]:
@@ -101,3 +127,8 @@ class Question:
                 raise AblateError(
                     f"{place}: {role}: the table has several columns '{column}': rename all but one"
                 )
+
+
+def _show(value: object) -> str:
+    """Show a value of a wrong type in a message, with its type."""
+    return f"{str(value)[:SHOWN]!r} ({type(value).__name__})"

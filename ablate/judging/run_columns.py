@@ -1,6 +1,7 @@
 """The columns that a judgement needs, as arrays of numbers: 10 million rows take some 300 MB."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -90,7 +91,10 @@ class ColumnReader:
         for column in self.text_columns:
             self._add_names(column, chunk[column])
         if self._question.seed is not None:
-            seeds, has_seed = _encode_seeds(chunk[self._question.seed])
+            try:
+                seeds, has_seed = _encode_seeds(chunk[self._question.seed])
+            except TypeError:
+                raise self._refuse_objects(self._question.seed, chunk[self._question.seed]) from None
             self._seeds.append(seeds)
             self._has_seed.append(has_seed)
         values, is_text = read_numbers(chunk[self._question.metric])
@@ -125,12 +129,26 @@ class ColumnReader:
             phases=None if self._phase is None else self._join_names(self._phase),
         )
 
+    def _refuse_objects(self, column: str, cells: pd.Series) -> AblateError:
+        """Make the error about a cell that is a list, a mapping or another collection."""
+        row = next((i for i, cell in enumerate(cells) if not isinstance(cell, Hashable)), 0)
+        kind = type(cells.iloc[row]).__name__
+        return AblateError(
+            f"{self._place}: the column '{column}' has a {kind} in row {self._rows + row + 1:,}: write one "
+            "text or number in each cell"
+        )
+
     def _join_names(self, column: str) -> Names:
         return Names(names=list(self._names[column]), codes=_join(self._codes[column]))
 
     def _add_names(self, column: str, cells: pd.Series) -> None:
         known = self._names.setdefault(column, {})
-        codes, uniques = pd.factorize(cells)
+        try:
+            codes, uniques = pd.factorize(cells)
+        except TypeError:
+            if column in self._question.columns.values():
+                raise self._refuse_objects(column, cells) from None
+            codes, uniques = pd.factorize(cells.map(str))  # a column that nobody named
         found = [str(name) for name in uniques]
         places = np.fromiter((known.setdefault(name, len(known)) for name in found), np.int32, len(found))
         if len(known) > MOST_NAMES:
@@ -154,13 +172,25 @@ def read_numbers(cells: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool
     missing = words.isna().to_numpy()
     if not (pd.api.types.is_object_dtype(cells.dtype) or pd.api.types.is_string_dtype(cells.dtype)):
         return np.full(len(cells), np.nan), ~missing  # dates, durations, categories of pandas
-    numbers = pd.to_numeric(words.where(~missing).map(_strip), errors="coerce").to_numpy(
-        float, na_value=np.nan
-    )
+    stripped = words.where(~missing).map(_strip)
+    try:
+        numbers = pd.to_numeric(stripped, errors="coerce").to_numpy(float, na_value=np.nan)
+    except OverflowError:  # an integer of more than 308 digits
+        numbers = np.array([_read_number(cell) for cell in stripped])
     is_text = ~missing & np.isnan(numbers)
     for row in np.flatnonzero(is_text):
         is_text[row] = str(words.iloc[row]).strip().lower() not in MISSING_NAMES
     return numbers, is_text
+
+
+def _read_number(cell: object) -> float:
+    """Read one number. A number that is too large is infinite, and a text that is no number is NaN."""
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def _strip(cell: object) -> object:

@@ -1,8 +1,6 @@
 """Read a table of runs: a data frame, a file (CSV, JSON lines, Parquet), or another tool's records."""
 
-import csv
 import gzip
-import io
 import itertools
 import json
 from pathlib import Path
@@ -10,22 +8,22 @@ from pathlib import Path
 import pandas as pd
 
 from ablate.errors import AblateError, format_error, install_command
+from ablate.judging.csv_header import read_header
 from ablate.judging.csv_lengths import check_lengths
-from ablate.judging.files import open_text
+from ablate.judging.files import is_compressed, open_text
 from ablate.judging.question import Question
 from ablate.judging.run_columns import ColumnReader, RunColumns
 from ablate.judging.sources import find_kind, read_runs
+from ablate.judging.table_source import is_frame
 
 CHUNK = 500_000
 """Rows that are read at a time."""
-SEPARATORS = (",", ";", "\t", "|")
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 JSON_ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")
 TABLE_ENDINGS = (*CSV_ENDINGS, *JSON_ENDINGS, *PARQUET_ENDINGS)
 MISSING = ["", "NA", "NaN", "nan", "None", "null"]
 """How CSV files write a missing number. In columns of names, `None` is a name."""
-LONGEST_HEADER = 1_000_000
 
 
 def read_columns(
@@ -43,7 +41,7 @@ def read_columns(
     Raises:
         AblateError: the table cannot be read, or a column is missing.
     """
-    if isinstance(source, pd.DataFrame):
+    if is_frame(source):
         _refuse_experiment("frame", experiment)
         return _read_frame(source, "frame", question)
     text = str(source)
@@ -84,7 +82,7 @@ def _read_frame(frame: pd.DataFrame, place: str, question: Question) -> RunColum
 
 
 def _read_csv(path: Path, question: Question) -> RunColumns:
-    separator, known = _read_header(path)
+    separator, known = read_header(path)
     reader = ColumnReader(str(path), known, question)
     texts = reader.text_columns
     check_lengths(path, separator, len(known))
@@ -100,6 +98,7 @@ def _read_csv(path: Path, question: Question) -> RunColumns:
             chunksize=CHUNK,
             low_memory=False,
             encoding="utf-8-sig",
+            compression="gzip" if is_compressed(path) else None,
         ) as chunks:
             for chunk in chunks:
                 reader.add(chunk)
@@ -108,22 +107,6 @@ def _read_csv(path: Path, question: Question) -> RunColumns:
             f"{path}: cannot be read as CSV: {format_error(error)}: every row needs the fields of the header"
         ) from None
     return reader.finish()
-
-
-def _read_header(path: Path) -> tuple[str, list[str]]:
-    """Read the separator and the names of the columns of a CSV file.
-
-    The separator is the one that splits the first line into most fields.
-    """
-    with open_text(path) as file:
-        line = file.readline(LONGEST_HEADER)
-        while line and not line.strip():
-            line = file.readline(LONGEST_HEADER)
-    if not line:
-        raise AblateError(f"{path}: the file is empty: give a table with a header")
-    split = {separator: next(csv.reader(io.StringIO(line), delimiter=separator)) for separator in SEPARATORS}
-    separator = max(SEPARATORS, key=lambda one: len(split[one]))
-    return separator, split[separator]
 
 
 def _read_json_lines(path: Path, question: Question) -> RunColumns:

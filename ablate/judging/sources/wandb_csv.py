@@ -63,7 +63,11 @@ def read_runs(source: str) -> pd.DataFrame:
 def _read_header(path: Path) -> list[str]:
     if path.suffix.lower() != ".csv":
         return []
-    return next(csv.reader([read_start(path).partition("\n")[0]]), [])
+    line = next(iter(read_start(path).splitlines()), "")
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:  # not a header of W&B: it has a NUL or a very long field
+        return []
 
 
 def _is_run_table(columns: list[str]) -> bool:

@@ -1,0 +1,40 @@
+"""Read the header of a CSV file: its separator, and the names of its columns."""
+
+import csv
+import io
+from pathlib import Path
+
+from ablate.errors import AblateError
+from ablate.judging.files import open_text
+
+SEPARATORS = (",", ";", "\t", "|")
+LONGEST_HEADER = 1_000_000
+
+
+def read_header(path: Path) -> tuple[str, list[str]]:
+    """Return the separator and the names of the columns of a CSV file.
+
+    The separator is the one that splits the first line into most fields.
+
+    Raises:
+        AblateError: the file is empty, or its first line is no header.
+    """
+    with open_text(path) as file:
+        line = file.readline(LONGEST_HEADER)
+        while line and not line.strip():
+            line = file.readline(LONGEST_HEADER)
+    if not line:
+        raise AblateError(f"{path}: the file is empty: give a table with a header")
+    split: dict[str, list[str]] = {}
+    for separator in SEPARATORS:
+        try:
+            split[separator] = next(csv.reader(io.StringIO(line, newline=""), delimiter=separator))
+        except csv.Error:  # a field is longer than `csv.field_size_limit()`, as with a wrong separator
+            continue
+    if not split:
+        raise AblateError(
+            f"{path}: the first line has a field of more than {csv.field_size_limit():,} letters: give a "
+            "table whose first line names its columns"
+        )
+    best = max(split, key=lambda separator: len(split[separator]))
+    return best, split[best]
