@@ -94,7 +94,8 @@ class JudgedRuns:
         """Write report.html, report.md, tables and figures to a folder. Return the path of report.html.
 
         Raises:
-            AblateError: the folder is the report of a study, or cannot be written.
+            AblateError: the folder is the report of a study, has other files than a report of judged runs, or
+                cannot be written.
         """
         from ablate.judging.page import write
 

@@ -14,6 +14,7 @@ from ablate.figures.judged_figures import JudgedData, JudgedFigure
 from ablate.formatting import format_count, list_rows
 from ablate.judging.audit import NOT_KNOWN
 from ablate.judging.comparisons import WELCH, sort_names
+from ablate.judging.folder import check_folder, delete_old_figures
 from ablate.judging.judgement import RunJudgement
 from ablate.judging.names import quote_formula
 from ablate.judging.sentences import describe_ranking, list_answers, state_headline
@@ -32,10 +33,9 @@ def write(judgement: RunJudgement, folder: Path) -> None:
     """Write the report into the folder, in place of an earlier one.
 
     Raises:
-        FolderError: the folder is the report of a study, or cannot be written.
+        FolderError: the folder may not be used (see `check_folder`), or it cannot be written.
     """
-    if (folder / "study.yaml").exists():
-        raise FolderError(f"{folder}: this is the report folder of a study: choose another --out")
+    check_folder(folder)
     drawn = list(judged_figures.draw_judged(collect_data(judgement)))
     try:
         _write_files(judgement, folder, drawn)
@@ -47,24 +47,23 @@ def write(judgement: RunJudgement, folder: Path) -> None:
 
 def _write_files(judgement: RunJudgement, folder: Path, drawn: Iterable[JudgedFigure]) -> None:
     figures = list(drawn)
+    content = _collect_content(judgement) | {
+        "pictures": [{"kind": one.kind, "png": base64.b64encode(one.png).decode()} for one in figures]
+    }
+    # report.md comes first. It marks the folder as a report, also if a later file cannot be written.
+    for name, is_html in (("md", False), ("html", True)):
+        template = load_templates(autoescape=is_html).get_template(f"judged.{name}.j2")
+        write_whole(folder / f"report.{name}", template.render(content).encode())
     for name, table in judgement.tables.items():
         safe = table.apply(lambda column: column.map(quote_formula) if column.dtype == "string" else column)
         write_table(safe, folder / "tables" / f"{name.removeprefix(PREFIX)}.csv")
     if "judged_ranks" not in judgement.tables:
         (folder / "tables" / "ranks.csv").unlink(missing_ok=True)
-    names = {figure.kind.name for figure in figures}
-    for stale in (folder / "figures").glob("*.*"):
-        if stale.stem not in names:
-            stale.unlink()
     for figure in figures:
         write_whole(folder / "figures" / f"{figure.kind.name}.png", figure.png)
         write_whole(folder / "figures" / f"{figure.kind.name}.svg", figure.svg)
-    content = _collect_content(judgement) | {
-        "pictures": [{"kind": one.kind, "png": base64.b64encode(one.png).decode()} for one in figures]
-    }
-    for name, is_html in (("html", True), ("md", False)):
-        template = load_templates(autoescape=is_html).get_template(f"judged.{name}.j2")
-        write_whole(folder / f"report.{name}", template.render(content).encode())
+    known = [kind.name for kind in judged_figures.KINDS]
+    delete_old_figures(folder, known, [figure.kind.name for figure in figures])
 
 
 def collect_data(judgement: RunJudgement) -> JudgedData:

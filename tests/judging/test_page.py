@@ -99,12 +99,17 @@ def test_the_figure_of_ranks_needs_the_extra_and_the_answer_says_so(judged: abla
 
 def test_a_later_judgement_replaces_an_earlier_one(folder: Path, tmp_path: Path) -> None:
     frame = FRAME[FRAME["method"].isin(ARMS[:2])].drop_duplicates(["method", "seed"])
+    (folder / "figures/mine.pdf").touch()
     ablate.judge(FRAME[FRAME["set"] == "<b>0"], **QUESTION).save(folder)
+    assert (folder / "figures/mine.pdf").exists()
     assert not (folder / "figures/differences_by_part.png").exists()
     assert (folder / "figures/differences.png").exists()
     assert not (folder / "tables/ranks.csv").exists()
     (tmp_path / "study.yaml").touch()
     with pytest.raises(AblateError, match="this is the report folder of a study: choose another --out"):
+        ablate.judge(frame, **QUESTION).save(tmp_path)
+    (tmp_path / "study.yaml").rename(tmp_path / "mine.yaml")
+    with pytest.raises(AblateError, match=r"has other files, such as 'mine\.yaml'"):
         ablate.judge(frame, **QUESTION).save(tmp_path)
 
 

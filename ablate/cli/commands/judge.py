@@ -9,6 +9,7 @@ from ablate.cli.console import say, tell
 
 if TYPE_CHECKING:
     from ablate.judging.judgement import RunJudgement
+    from ablate.judging.question import Question
 
 
 def judge(
@@ -54,8 +55,6 @@ def judge(
     arm's difference from the baseline, its interval, its test and its verdict,
     as `run` does, and says what in the table lowers trust.
     """
-    from ablate.judging.judgement import judge_runs
-    from ablate.judging.page import write
     from ablate.judging.question import Question
 
     question = Question(
@@ -68,6 +67,15 @@ def judge(
         lower_is_better=lower_is_better,
         alpha=alpha,
     )
+    _judge_table(table, question, experiment, out_dir)
+
+
+def _judge_table(table: str, question: "Question", experiment: str | None, out_dir: Path) -> None:
+    from ablate.judging.folder import check_folder
+    from ablate.judging.judgement import judge_runs
+    from ablate.judging.page import write
+
+    check_folder(out_dir)  # before the table is read, which may take long
     judgement = judge_runs(table, question, experiment=experiment)
     write(judgement, out_dir)
     _print_answer(judgement, out_dir / "report.html")

@@ -1,0 +1,57 @@
+"""The folder of a report of judged runs. It may hold files of the user, and these are never deleted."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from ablate.errors import FolderError
+
+MARK = " · judged by ablate "
+"""The first lines of the `report.md` of judged runs have these words."""
+MARKED_LINES = 5
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a report may be written into a folder: it is new, empty, or has an earlier report.
+
+    Files whose name begins with a dot do not count.
+
+    Raises:
+        FolderError: the folder is the report of a study, or it has files but no report of judged runs.
+    """
+    if (folder / "study.yaml").exists():
+        raise FolderError(f"{folder}: this is the report folder of a study: choose another --out")
+    try:
+        if not folder.exists() or has_report(folder):
+            return
+        others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise FolderError(
+            f"{folder}: cannot be read ({error.strerror or error}): choose another --out"
+        ) from None
+    if others:
+        raise FolderError(
+            f"{folder}: this folder has other files, such as '{others[0]}', and no report of judged runs: "
+            "choose a new folder with --out"
+        )
+
+
+def has_report(folder: Path) -> bool:
+    """Return whether the folder has a report of judged runs."""
+    page = folder / "report.md"
+    if not page.is_file():
+        return False
+    with page.open(encoding="utf-8", errors="replace") as file:
+        return any(MARK in line for line, _ in zip(file, range(MARKED_LINES), strict=False))
+
+
+def delete_old_figures(folder: Path, known: Collection[str], written: Collection[str]) -> None:
+    """Delete the figures of an earlier report that the new report lacks. Other files stay.
+
+    Args:
+        folder: the folder of the report.
+        known: the names of all figures that a report can have.
+        written: the names of the figures that the new report has.
+    """
+    for name in set(known) - set(written):
+        for ending in ("png", "svg"):
+            (folder / "figures" / f"{name}.{ending}").unlink(missing_ok=True)
