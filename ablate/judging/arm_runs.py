@@ -17,7 +17,7 @@ class ArmRuns:
     seeds: NDArray[np.int64]
     """`(runs,)`, all different. Without seeds in the table, the numbers of the rows."""
     values: NDArray[np.float64]
-    """`(runs,)`. The value of a run that diverged is NaN."""
+    """`(runs,)`. The value is NaN for a seed of which a run diverged."""
 
     @property
     def results(self) -> NDArray[np.float64]:
@@ -69,18 +69,14 @@ def split_runs(columns: RunColumns, rows: CleanRows) -> tuple[Cells, list[Findin
 
 
 def _average(values: NDArray[np.float64], begins: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Average the values of each seed, of which `begins` has the first places. NaN stands for a divergence.
+    """Average the values of each seed, `(seeds,)`, of which `begins` has the first places.
 
-    A seed with both results and divergences has the mean of its results. Equal values stay exactly equal.
+    NaN stands for a divergence. A seed of which any run diverged gets NaN, so that no divergence is lost.
+    Equal values stay exactly equal.
     """
-    is_result = ~np.isnan(values)
-    counts = np.add.reduceat(is_result, begins, dtype=np.int64)
-    sums = np.add.reduceat(np.where(is_result, values, 0.0), begins)
-    first = values[begins]
     lengths = np.diff(np.append(begins, len(values)))
-    last = values[begins + np.maximum(counts, 1) - 1]
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return np.where((first == last) | (lengths == 1), first, means)
+    first, last = values[begins], values[begins + lengths - 1]
+    return np.where(first == last, first, np.add.reduceat(values, begins) / lengths)
 
 
 def _find_repeats(
@@ -106,13 +102,16 @@ def _find_repeats(
     if cells := int((several & ~equal).sum()):
         count, most = int(lengths[several & ~equal].sum()), int(lengths[several & ~equal].max())
         rows = sorted(int(row) + 1 for row in places[begins[several & ~equal]])[:ROWS_NAMED]
+        some_diverged = np.isnan(values[ends[several & ~equal]]).any()
+        lost = "A pair of which a run diverged counts as diverged. " if some_diverged else ""
         findings.append(
             Finding(
                 kind=FindingKind.SEVERAL_RUNS,
                 sentence=f"{cells:,} pair{'' if cells == 1 else 's'} of arm and seed have several runs with "
-                f"different results, up to {most:,}. Each pair counts once, with the mean of its runs. If a "
-                "report shows the best of several runs as one result, this mean is what it leaves out. If "
-                "another column tells these runs apart, such as a data set, name it with --by.",
+                f"different results, up to {most:,}. Each pair counts once, with the mean of its runs. "
+                f"{lost}If a report shows the best of several runs as one result, this mean is what it "
+                "leaves out. If another column tells these runs apart, such as a data set, name it with "
+                "--by.",
                 count=count,
                 rows=tuple(rows),
             )
