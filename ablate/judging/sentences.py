@@ -7,7 +7,7 @@ from ablate.errors import escape_unprintable, install_command
 from ablate.formatting import format_count, format_list, format_p, list_rows
 from ablate.judging.comparisons import PAIRED, Comparison
 from ablate.judging.judgement import RunJudgement
-from ablate.stats.power import PAIRS_FOR_A_VERDICT, POWER, compute_noncentrality
+from ablate.stats.power import PAIRS_FOR_A_VERDICT, POWER, compute_detectable_difference
 from ablate.stats.verdicts import UNTRAINED, Verdict
 
 TONES = {
@@ -125,19 +125,26 @@ def _explain_rule(one: Comparison, row: dict[str, Any], judgement: RunJudgement)
 
 def _say_what_runs_can_show(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> str:
     """Say which difference the runs could detect, and how many more would be needed."""
-    question, runs = judgement.question, min(one.arm_runs, one.baseline_runs)
+    question, fewest = judgement.question, min(one.arm_runs, one.baseline_runs)
     noun = "seeds" if one.test == PAIRED else "runs of each arm"
-    detectable = row["detectable_difference"]
-    level = question.alpha / judgement.family
-    # The paired test has `runs - 1` degrees of freedom. Welch's test has at least as many.
-    gain = compute_noncentrality(MORE_SEEDS * runs - 1, level) / compute_noncentrality(runs - 1, level) / 2
-    written = [
-        judgement.unit.format_difference(size, size / 10, signed=False)
-        for size in (detectable, detectable * gain)
+    # With as many runs of each arm as the larger arm has, no arm has fewer runs than now.
+    more = max(MORE_SEEDS * fewest, one.arm_runs, one.baseline_runs)
+    detectable = [
+        row["detectable_difference"],
+        compute_detectable_difference(
+            more,
+            one.result.row["spread"],
+            question.alpha / judgement.family,
+            degrees_per_pair=one.result.row.get("degrees_per_run", 1.0),
+        ),
     ]
+    written = [judgement.unit.format_difference(size, size / 10, signed=False) for size in detectable]
+    now = f"{fewest:,} {noun}"
+    if one.arm_runs != one.baseline_runs:
+        now = f"{one.arm_runs:,} and {one.baseline_runs:,} runs"
     told = (
-        f"With {runs:,} {noun} there is {POWER:.0%} power to detect a difference of {written[0]}; "
-        f"{MORE_SEEDS * runs:,} {noun} would detect {written[1]}."
+        f"With {now} there is {POWER:.0%} power to detect a difference of {written[0]}; "
+        f"{more:,} {noun} would detect {written[1]}."
     )
     if row["p_value"] < question.alpha:
         told = (
@@ -146,7 +153,7 @@ def _say_what_runs_can_show(one: Comparison, row: dict[str, Any], judgement: Run
         )
     if question.margin is None:
         return f"{told} That no difference is shown does not mean that there is none."
-    if row["seeds_needed"] <= runs:
+    if row["seeds_needed"] <= fewest:
         return f"{told} The measured difference is too close to the margin to say more."
     near = judgement.unit.format_margin(question.margin)
     return (

@@ -45,6 +45,24 @@ def compute_detectable_effect(pairs: int, alpha: float, power: float = POWER) ->
     return compute_noncentrality(pairs - 1, alpha, power) / math.sqrt(pairs)
 
 
+def compute_detectable_difference(
+    pairs: int, spread: float, alpha: float, *, degrees_per_pair: float = 1.0
+) -> float:
+    """Compute the smallest true difference that a two-sided t-test detects with the power `POWER`.
+
+    It has the unit of `spread`.
+
+    Args:
+        pairs: the number of pairs, or if runs are not paired, the number of runs of each of the two arms.
+        spread: the standard deviation of the differences. Without pairs, the root of the sum of both arms'
+            variances.
+        alpha: the level of the test.
+        degrees_per_pair: the degrees of freedom that each further pair adds. It is 1 if runs are paired.
+    """
+    degrees = degrees_per_pair * (pairs - 1)
+    return compute_noncentrality(degrees, alpha) * spread / math.sqrt(pairs)
+
+
 def count_seeds_for_equivalence(
     margin_in_sd: float, alpha: float, power: float = POWER, *, degrees_per_pair: float = 1.0
 ) -> int:

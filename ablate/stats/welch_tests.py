@@ -20,6 +20,8 @@ class GroupError:
     standard_error: float
     degrees: float
     """Welch-Satterthwaite degrees of freedom."""
+    spread: float
+    """The root of the sum of both groups' variances: the standard deviation of a difference of two runs."""
     degrees_per_run: float
     """The degrees of freedom that one more run in each group adds, if both groups have equally many runs."""
 
@@ -33,6 +35,7 @@ class GroupError:
         return cls(
             standard_error=math.sqrt(spreads[0] / len(one) + spreads[1] / len(other)),
             degrees=float(degrees),
+            spread=math.sqrt(sum(spreads)),
             degrees_per_run=float(shares.sum() ** 2 / (shares**2).sum()),
         )
 
@@ -44,7 +47,8 @@ def measure_groups(
 
     A column is None if there are too few runs for it. `effect_size_dz` and `p_sign_flip` are always None,
     because they need pairs. `pairs` is the number of runs of the smaller group. A verdict needs as many runs
-    of each arm as a paired comparison needs pairs.
+    of each arm as a paired comparison needs pairs. If the values are not all equal, the row also has `spread`
+    and `degrees_per_run` of `GroupError`.
 
     Args:
         arm: the metric of the arm's runs, `(runs,)`.
@@ -75,11 +79,11 @@ def measure_groups(
         interval = test.confidence_interval(confidence)
         row |= {f"{name}_low": float(interval.low), f"{name}_high": float(interval.high)}
     error = GroupError.compute(arm, baseline)
+    row |= {"spread": error.spread, "degrees_per_run": error.degrees_per_run}
     row["detectable_difference"] = compute_noncentrality(error.degrees, alpha / family) * error.standard_error
     if rule.margin is not None:
-        spread = math.sqrt(float(arm.var(ddof=1)) + float(baseline.var(ddof=1)))
         row["seeds_needed"] = count_seeds_for_equivalence(
-            rule.margin / spread, rule.alpha / family, degrees_per_pair=error.degrees_per_run
+            rule.margin / error.spread, rule.alpha / family, degrees_per_pair=error.degrees_per_run
         )
     return row
 

@@ -1,5 +1,6 @@
 """Judged runs get the answers of scipy's tests, and those of `ablate run` for the same runs."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -71,15 +72,55 @@ def test_runs_without_common_seeds_get_welchs_test_and_the_loss_of_power_is_said
     assert any("Pairs would cancel" in finding.sentence for finding in judged.findings)
 
 
-def test_the_difference_that_welchs_test_detects_is_found_in_eighty_per_cent_of_simulated_studies() -> None:
-    frame = make_frame({"ours": OURS, "other": OTHER}, {"other": 100})
-    detectable = read_only_row(judge(frame))["detectable_difference"]
-    spreads = OURS.std(ddof=1), OTHER.std(ddof=1)
+POWER_CASES = {"equal groups": (8, 8, 1.0), "small and quiet": (3, 40, 10.0), "small and loud": (4, 40, 0.2)}
+"""The runs of each arm, and how many times larger the second arm's standard deviation is."""
+
+
+@pytest.mark.parametrize("case", POWER_CASES)
+def test_the_difference_that_welchs_test_detects_is_found_in_eighty_per_cent_of_simulated_studies(
+    case: str,
+) -> None:
+    first, second, ratio = POWER_CASES[case]
+    shapes = [stats.norm.ppf((np.arange(n) + 0.5) / n) for n in (first, second)]
+    spreads = (0.1, 0.1 * ratio)
+    groups = [5 + spread * shape / shape.std(ddof=1) for shape, spread in zip(shapes, spreads, strict=True)]
+    judged = judge(make_frame({"ours": groups[0], "other": groups[1]}, {"other": 100}))
+    more = max(4 * first, second)
+    told = re.search(
+        r"With (.*) there is 80% power to detect a difference of (.*); (.*) would detect (\S+)\. That",
+        judged.answer,
+    )
+    assert told is not None
+    now = f"{first} runs of each arm" if first == second else f"{second} and {first} runs"
+    assert (told[1], told[3]) == (now, f"{more} runs of each arm")
     rng = np.random.default_rng(0)
-    simulated = [
-        rng.normal(shift, spread, (8, 4000)) for shift, spread in zip((0, detectable), spreads, strict=True)
+    for sizes, detectable in (((first, second), float(told[2])), ((more, more), float(told[4]))):
+        simulated = [
+            rng.normal(shift, spread, (n, 4000))
+            for shift, spread, n in zip((0, detectable), spreads, sizes, strict=True)
+        ]
+        found = stats.ttest_ind(*simulated, equal_var=False).pvalue < 0.05
+        assert np.mean(found) == pytest.approx(0.8, abs=0.03)
+
+
+DIVERGENCES = {
+    "once finished, once diverged": [("finished", 0.9), ("diverged", None)],
+    "diverged with a value": [("finished", 0.9), ("diverged", 0.1)],
+    "twice finished, once diverged": [("finished", 0.9), ("diverged", None), ("finished", 0.8)],
+}
+
+
+@pytest.mark.parametrize("case", DIVERGENCES)
+def test_a_seed_of_which_any_run_diverged_counts_as_diverged(case: str) -> None:
+    frame = make_frame({"ours": OURS, "b": OTHER}).assign(status="finished")
+    again = [
+        {"method": "b", "seed": 3, "status": status, "accuracy": value} for status, value in DIVERGENCES[case]
     ]
-    assert np.mean(stats.ttest_ind(*simulated, equal_var=False).pvalue < 0.05) == pytest.approx(0.8, abs=0.03)
+    rest = frame[(frame["method"] == "ours") | (frame["seed"] != 3)]
+    judged = judge(pd.concat([rest, pd.DataFrame(again)]))
+    assert read_only_row(judged)["verdict"] == "unstable"
+    assert "1 of 8 runs of b diverged" in judged.answer
+    assert any("a run diverged counts as diverged" in finding.sentence for finding in judged.findings)
 
 
 def test_holms_correction_covers_all_arms_of_all_parts() -> None:
