@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ablate.errors import FolderError
+from ablate.errors import FolderError, escape_unprintable
 from ablate.figures import paper
 from ablate.records.files import write_whole
 from ablate.report.compute import describe_compute
@@ -24,7 +24,8 @@ from ablate.report.sources import read_entries
 def load_latex_templates() -> Environment:
     """Load the templates of LaTeX files. They escape every value that is not `Latex`.
 
-    Their marks are `<< value >>`, `<% if … %>` and `<# comment #>`, because LaTeX uses braces itself.
+    Their marks are `<< value >>`, `<% if … %>` and `<# comment #>`, because LaTeX uses braces itself. The
+    filter `comment` writes a text as it is, but in one line.
     """
     environment = Environment(
         loader=PackageLoader("ablate.report"),
@@ -41,6 +42,7 @@ def load_latex_templates() -> Environment:
         comment_end_string="#>",
     )
     environment.filters["latex"] = Latex
+    environment.filters["comment"] = lambda text: Latex(escape_unprintable(str(text)))
     return environment
 
 
