@@ -9,6 +9,7 @@ from ablate.errors import AblateError, did_you_mean
 from ablate.formatting import format_list
 from ablate.judging.findings import Finding, FindingKind, choose_rows, name_rows
 from ablate.judging.names import make_shown_names
+from ablate.judging.number_formats import name_format
 from ablate.judging.question import Question
 from ablate.judging.run_columns import Names, RunColumns
 from ablate.records.run_records import Phase
@@ -80,6 +81,7 @@ def clean(columns: RunColumns, question: Question) -> CleanRows:
             f"{columns.place}: metric: the column '{question.metric}' has text such as {told}, and no "
             "number: write plain numbers such as 0.95"
         )
+    _refuse_formatted(columns, question, kept & ~diverged)
     leave_out(is_text & ~diverged, FindingKind.TEXT_METRIC, f"text instead of a number, such as {told}")
     missing = np.isnan(columns.values) & ~diverged
     leave_out(
@@ -90,6 +92,21 @@ def clean(columns: RunColumns, question: Question) -> CleanRows:
     leave_out(np.isinf(columns.values) & ~diverged, FindingKind.INFINITE_METRIC, "the value is infinite")
     _check_rest(columns, question, kept & ~diverged)
     return CleanRows(kept=kept, diverged=diverged & kept, findings=findings)
+
+
+def _refuse_formatted(columns: RunColumns, question: Question, judged: NDArray[np.bool_]) -> None:
+    """Refuse numbers that are written as text beside plain numbers.
+
+    They are not left out, because often only the large numbers have a separator. Without them, the arm with
+    the larger values would seem to have the smaller ones.
+    """
+    for row, text in columns.formatted.items():
+        if judged[row]:
+            raise AblateError(
+                f"{columns.place}: metric: row {row + 1:,} of the column '{question.metric}' has "
+                f"{_shorten(text)!r}, {name_format(text)}, and other rows have plain numbers: write all of "
+                "them as plain numbers such as 1016.9"
+            )
 
 
 def _check_rest(columns: RunColumns, question: Question, results: NDArray[np.bool_]) -> None:

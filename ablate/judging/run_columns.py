@@ -10,14 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ablate.errors import AblateError
+from ablate.judging.number_formats import name_format
 from ablate.judging.question import Question
+from ablate.judging.seed_codes import MISSING_NAMES, encode_seeds
 
-MISSING_NAMES = ("", "nan", "-nan", "na", "n/a", "none", "null", "<na>", "#n/a")
-"""Words that stand for a missing number, in lower case."""
 MOST_NAMES = 20_000
 """A column of arms, of parts or of statuses with more different values is the wrong column."""
 EXAMPLES = 5
-SEED_BITS = np.uint64(2**62)
+MOST_FORMATTED = 100_000
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -48,6 +48,9 @@ class RunColumns:
     """The first few cells of the metric that are text, by row from 0."""
     text_rows: NDArray[np.int64]
     """All rows whose cell of the metric is text."""
+    formatted: Mapping[int, str]
+    """The cells of the metric that a person reads as a number, but that are text, such as `1,016.9`, by row.
+    At most `MOST_FORMATTED` of them."""
     statuses: Names | None
     phases: Names | None
 
@@ -71,12 +74,13 @@ class ColumnReader:
         self._has_seed: list[NDArray[np.bool_]] = []
         self._values: list[NDArray[np.float64]] = []
         self._texts: dict[int, str] = {}
+        self._formatted: dict[int, str] = {}
         self._text_rows: list[NDArray[np.int64]] = []
         self._rows = 0
 
     @property
     def text_columns(self) -> list[str]:
-        """The columns that must be read as text, so that `0.10` and `none` stay names."""
+        """The columns of names, which must be read as text, so that `0.10` and `none` stay names."""
         found = [self._question.arm, self._question.by, self._status, self._phase]
         return [column for column in found if column is not None]
 
@@ -92,7 +96,7 @@ class ColumnReader:
             self._add_names(column, chunk[column])
         if self._question.seed is not None:
             try:
-                seeds, has_seed = _encode_seeds(chunk[self._question.seed])
+                seeds, has_seed = encode_seeds(chunk[self._question.seed], self._place)
             except TypeError:
                 raise self._refuse_objects(self._question.seed, chunk[self._question.seed]) from None
             self._seeds.append(seeds)
@@ -102,8 +106,12 @@ class ColumnReader:
         if is_text.any():
             rows = np.flatnonzero(is_text)
             self._text_rows.append(rows + self._rows)
+            cells = chunk[self._question.metric]
             for row in rows[: EXAMPLES - len(self._texts)]:
-                self._texts[int(row) + self._rows] = str(chunk[self._question.metric].iloc[row])
+                self._texts[int(row) + self._rows] = str(cells.iloc[row])
+            for row in rows[: MOST_FORMATTED - len(self._formatted)]:
+                if name_format(text := str(cells.iloc[row])) is not None:
+                    self._formatted[int(row) + self._rows] = text
         self._rows += len(chunk)
 
     def finish(self) -> RunColumns:
@@ -124,6 +132,7 @@ class ColumnReader:
             has_seed=_join(self._has_seed) if paired else None,
             values=_join(self._values),
             texts=self._texts,
+            formatted=self._formatted,
             text_rows=np.concatenate(self._text_rows) if self._text_rows else np.empty(0, np.int64),
             statuses=None if self._status is None else self._join_names(self._status),
             phases=None if self._phase is None else self._join_names(self._phase),
@@ -197,35 +206,6 @@ def _strip(cell: object) -> object:
     if isinstance(cell, str):
         return cell.strip()
     return cell if isinstance(cell, (int, float)) or np.isscalar(cell) else str(cell)
-
-
-def _encode_seeds(cells: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Encode seeds as integers, `(rows,)`, and say whether each row has a seed, `(rows,)`.
-
-    An integer stays itself, also if the column has it as text or as `3.0`. Any other seed becomes a hash,
-    which lies beyond the integers that stay themselves.
-    """
-    if pd.api.types.is_integer_dtype(cells.dtype) and not cells.hasnans:
-        numbers = cells.to_numpy()
-        if numbers.dtype != np.uint64 or not len(numbers) or numbers.max() < SEED_BITS:
-            return numbers.astype(np.int64), np.ones(len(cells), bool)
-    has_seed = cells.notna().to_numpy(copy=True)
-    encoded = np.zeros(len(cells), np.int64)
-    codes, uniques = pd.factorize(cells)
-    words = [str(word).strip() for word in uniques]
-    of_word = np.array([_encode_seed(word) for word in words] or [0], dtype=np.int64)
-    encoded[has_seed] = of_word[codes[has_seed]]
-    nameless = np.array([word.lower() in MISSING_NAMES for word in words] or [False])
-    has_seed[has_seed] = ~nameless[codes[has_seed]]
-    return encoded, has_seed
-
-
-def _encode_seed(word: str) -> int:
-    whole = word.removesuffix(".0")
-    if whole.lstrip("-").isdecimal() and len(whole) <= 18 and str(int(whole)) == whole:
-        return int(whole)
-    hashed = pd.util.hash_array(np.array([word], dtype=object), categorize=False)[0]
-    return int(SEED_BITS | (hashed >> np.uint64(2)))
 
 
 def _find_column(known: Iterable[str], name: str, question: Question) -> str | None:

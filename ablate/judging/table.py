@@ -85,13 +85,15 @@ def _read_csv(path: Path, question: Question) -> RunColumns:
     separator, known = read_header(path)
     reader = ColumnReader(str(path), known, question)
     texts = reader.text_columns
+    # Seeds are text, too: an empty cell would make floating-point numbers of them, which round large seeds.
+    seed = [] if question.seed is None else [question.seed]
     check_lengths(path, separator, len(known))
     try:
         with pd.read_csv(
             path,
             sep=separator,
             usecols=reader.needed,
-            dtype=dict.fromkeys(texts, str),
+            dtype=dict.fromkeys([*texts, *seed], str),
             keep_default_na=False,
             na_values={**dict.fromkeys(reader.needed, MISSING), **{name: [""] for name in texts}},
             index_col=False,
@@ -119,8 +121,14 @@ def _read_json_lines(path: Path, question: Question) -> RunColumns:
             reader = reader or ColumnReader(
                 str(path), list(dict.fromkeys(key for row in rows for key in row)), question
             )
-            cells = {column: [row.get(column) for row in rows] for column in reader.needed}
-            reader.add(pd.DataFrame(cells).infer_objects())
+            # Without `object`, a missing cell would turn integers of arms and seeds into rounded floats.
+            cells = {
+                column: pd.Series(
+                    [row.get(column) for row in rows], dtype=None if column == question.metric else object
+                )
+                for column in reader.needed
+            }
+            reader.add(pd.DataFrame(cells))
     if reader is None:
         raise AblateError(f"{path}: the file is empty: write one JSON object in each line")
     return reader.finish()
@@ -150,7 +158,7 @@ def _read_parquet(path: Path, question: Question) -> RunColumns:
         with ParquetFile(path) as file:
             reader = ColumnReader(str(path), file.schema_arrow.names, question)
             for batch in file.iter_batches(batch_size=CHUNK, columns=reader.needed):
-                reader.add(batch.to_pandas())
+                reader.add(batch.to_pandas(integer_object_nulls=True))
     except ArrowException as error:
         raise AblateError(
             f"{path}: cannot be read as Parquet: {format_error(error)}: check the file"
