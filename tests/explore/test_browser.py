@@ -259,9 +259,9 @@ def test_a_saved_page_reads_drawings_and_test_images_without_a_server(
     )
     assert [name for name in loaded if not name.startswith("data:")] == []
     page.one("#show-flat").click()
-    page.all("#flat canvas")[4].click()
+    page.all("#flat canvas")[2].click()  # of the layer conv1
     page.wait(lambda: "Receptive field: rows" in page.text("#unit"))
-    assert "run `ablate explore` to see them" in page.text("#unit")
+    assert "each times its weight" in page.text("#unit")
 
 
 def read_state(page: Page) -> tuple[Any, Any]:

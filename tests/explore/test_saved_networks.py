@@ -42,7 +42,7 @@ def save_page(
     networks: Mapping[str, nn.Module], to: Path, input_size: Mapping[str, int] | None = None
 ) -> None:
     """Write a saved page without test images. `input_size` has the image size of networks that get another."""
-    from ablate.explore import page, portable
+    from ablate.explore import answers, page, portable
     from ablate.explore.reading import Reader
     from ablate.explore.session import ExploredArm
 
@@ -60,7 +60,8 @@ def save_page(
             for name, arm in arms.items()
         ],
         "saved": {
-            "pictures": [], "readings": {}, "tested": 0, "fields": {},
+            "pictures": [], "readings": {}, "tested": 0,
+            "fields": {name: answers.list_receptive_fields(cast(Any, SimpleNamespace(arms=arms)), name) for name in arms},
             "networks": {name: portable.pack_network(arm, SHAPE) for name, arm in arms.items()},
         },
     }  # fmt: skip
@@ -92,6 +93,31 @@ def assert_like_torch(
     for values, expected in zip(found["layers"], reading.layers, strict=True):
         np.testing.assert_allclose(values, expected.flatten().numpy(), atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(found["probabilities"], reading.probabilities.numpy(), atol=1e-4)
+
+
+def assert_units_like_torch(page: Page, arm: str, network: nn.Module, image: Tensor) -> None:
+    """The page explains a unit of each layer as the server does, for the image that it has read last."""
+    from ablate.explore.reading import Reader
+
+    reader = Reader(network, image.shape)
+    places = [[size // 3 for size in layer.shape] for layer in reader.layers]
+    found = page.driver.execute_async_script(
+        """
+        const [arm, places, done] = arguments;
+        import("state").then(({ answers }) => Promise.all(places.map((place, layer) => answers.unit(arm, null, layer, place))))
+          .then((units) => done(units.map((unit) => ({ ...unit, inputs: [...unit.inputs], weights: [...unit.weights] }))));
+        """,
+        arm,
+        places,
+    )
+    for number, (place, answer) in enumerate(zip(places, found, strict=True)):
+        unit = reader.unit(image, number, place).inputs
+        span = [None if ends is None else list(ends) for ends in (unit.rows, unit.columns)]
+        assert [answer["channels"], answer["rows"], answer["columns"]] == [list(unit.channels), *span], number
+        assert (answer["shape"], answer["weighted"]) == (list(unit.values.shape), unit.weighted)
+        np.testing.assert_allclose(answer["inputs"], unit.values.flatten().numpy(), atol=1e-4, rtol=1e-4)
+        np.testing.assert_allclose(answer["weights"], unit.weights.flatten().numpy(), atol=1e-4, rtol=1e-4)
+        assert answer["rest"] == pytest.approx(unit.rest, abs=1e-3), reader.layers[number]
 
 
 @pytest.mark.thorough
@@ -163,6 +189,7 @@ def test_other_layers_options_and_sizes_compute_torchs_numbers(
     image = torch.rand(SHAPE, generator=torch.Generator().manual_seed(2))
     for name in ("residual", "activations"):
         assert_like_torch(page, name, networks[name], image)
+        assert_units_like_torch(page, name, networks[name], image)
     for name, size in (("small", 20), ("large", 40)):
         assert_like_torch(page, name, networks[name], image, resize_images(image[None], size)[0])
 

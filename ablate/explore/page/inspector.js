@@ -1,12 +1,12 @@
 // Explain one unit: its value, its receptive field, and its inputs and weights as pictures and as a table.
 
-import { draw, findLargest, paintMaps, makeSheet, formatNumber, decodeFloats } from "maps";
+import { draw, findLargest, paintMaps, makeSheet, formatNumber } from "maps";
 
 const MOST_ROWS = 8;
 const MOST_CHANNELS = 64;
 
 // parts: [{ arm, layer, place, value, answer }], one for each network. An answer is null until the server sends the answer.
-export function renderUnit(parts, palette, offline, classes) {
+export function renderUnit(parts, palette, classes) {
   const whole = document.createDocumentFragment();
   const [first] = parts;
   const kinds = [...new Set(parts.map(({ layer }) => layer.kind))].join(" / ");
@@ -14,7 +14,7 @@ export function renderUnit(parts, palette, offline, classes) {
   heading.title = "counted from 0";
   const both = element("div");
   both.className = "both";
-  both.append(...parts.map((part) => renderPart(part, palette, offline, parts.length > 1)));
+  both.append(...parts.map((part) => renderPart(part, palette, parts.length > 1)));
   whole.append(heading, both);
   if (parts.length > 1) {
     whole.append(element("p", `Difference, ${parts[0].arm} minus ${parts[1].arm}: ${formatNumber(parts[0].value - parts[1].value)}`));
@@ -26,7 +26,7 @@ export function describePlace(layer, place) {
   return layer.shape.length === 3 ? `map ${place[0]}, row ${place[1]}, column ${place[2]}` : `unit ${place.join(", ")}`;
 }
 
-function renderPart({ arm, value, answer }, palette, offline, named) {
+function renderPart({ arm, value, answer }, palette, named) {
   const block = element("div");
   const line = element("p", named ? `${arm}: ` : "value ");
   const number = element("span", formatNumber(value));
@@ -45,11 +45,11 @@ function renderPart({ arm, value, answer }, palette, offline, named) {
   const receptive = element("p", sees);
   receptive.className = "soft";
   block.append(receptive);
-  if (offline) {
-    block.append(makeNote("A saved page does not contain the inputs and weights of units: run `ablate explore` to see them."));
+  if (!answer.inputs) {
+    block.append(makeNote("This page does not contain the inputs and weights of this network: run `ablate explore` to see them."));
     return block;
   }
-  const [inputs, weights] = [decodeFloats(answer.inputs), decodeFloats(answer.weights)];
+  const { inputs, weights } = answer;
   const products = inputs.map((input, at) => input * weights[at]);
   const inputsText = `${answer.count.toLocaleString("en")} input${answer.count === 1 ? "" : "s"}`;
   const weighted = `= ${formatNumber(answer.sum)} (${inputsText}, each times its weight) + ${formatNumber(answer.rest)} (bias)`;

@@ -65,7 +65,7 @@ export function findNearestUnit(sheet, x, y) {
 }
 
 // Convert an index into a layer's flattened values to an index into the layer, which has this shape.
-function findPlace(index, shape) {
+export function findPlace(index, shape) {
   const found = [];
   for (const size of [...shape].reverse()) {
     found.unshift(index % size);

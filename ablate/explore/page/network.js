@@ -1,5 +1,6 @@
 // A trained network inside a saved page: decode its weights, and run it on an image.
 
+import { explainUnit } from "explain";
 import { decodeBytes, decodeFloats } from "maps";
 import { operate, softmax } from "operations";
 
@@ -28,7 +29,15 @@ export class Network {
       values.push(found);
       if (operation.layer !== null) layers[operation.layer] = found.data;
     }
+    this.values = values;
     return { input, layers, probabilities: softmax(values.at(-1).data) };
+  }
+
+  // Explain the unit at index `place` of a layer, for the image that was read last.
+  explain(layer, place) {
+    const at = this.operations.findIndex((operation) => operation.layer === layer);
+    const operation = this.operations[at];
+    return explainUnit(operation, this.values[operation.from[0]], this.values[at + 1], place);
   }
 }
 

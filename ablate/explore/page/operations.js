@@ -13,7 +13,7 @@ function erf(x) {
   return Math.sign(x) * (1 - tail * Math.exp(-x * x));
 }
 
-// Functions of one number, for the options of an operation.
+// Functions of one number, for the options of an operation and the channel of the number.
 const FUNCTIONS = {
   identity: () => (x) => x,
   sigmoid: () => sigmoid,
@@ -27,6 +27,8 @@ const FUNCTIONS = {
   elu: ({ alpha }) => (x) => (x > 0 ? x : alpha * Math.expm1(x)),
   softplus: ({ beta, threshold }) => (x) => (beta * x > threshold ? x : softplus(beta * x) / beta),
   hardtanh: ({ min_val, max_val }) => (x) => clamp(x, min_val, max_val),
+  scale: ({ scale, shift }, channel) => (x) => x * scale.data[channel] + shift.data[channel],
+  prelu: ({ slope: { data } }, channel) => (x) => (x > 0 ? x : data[data.length > 1 ? channel : 0] * x),
   gelu: ({ approximate }) =>
     approximate === "tanh"
       ? (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))
@@ -41,12 +43,10 @@ const OPERATIONS = {
     multiply(weight.data, 0, outputs, inputs, data, 1, bias.data, found, 0, 1);
     return { shape: [outputs], data: found };
   },
-  scale: ({ scale, shift }, x) => byChannel(x, (channel) => (value) => value * scale.data[channel] + shift.data[channel]),
-  prelu: ({ slope }, x) => byChannel(x, (channel) => (value) => (value > 0 ? value : slope.data[slope.data.length > 1 ? channel : 0] * value)),
   average: (options, x) => pool(options, x, findAverage),
   max: (options, x) => pool(options, x, findMaximum),
-  "adaptive average": ({ size }, x) => poolToSize(size, x, findAverage),
-  "adaptive max": ({ size }, x) => poolToSize(size, x, findMaximum),
+  "adaptive average": (options, x) => pool(options, x, findAverage),
+  "adaptive max": (options, x) => pool(options, x, findMaximum),
   flatten: (_, { data }) => ({ shape: [data.length], data }),
   concatenate: (_, ...values) => {
     const data = new Float32Array(values.reduce((sum, value) => sum + value.data.length, 0));
@@ -64,15 +64,21 @@ const OPERATIONS = {
 
 // Run one operation on its inputs.
 export function operate(operation, inputs) {
-  const { op } = operation;
-  if (op in FUNCTIONS) {
-    const compute = FUNCTIONS[op](operation);
-    const [{ shape, data }] = inputs;
-    const found = new Float32Array(data.length);
-    for (let at = 0; at < data.length; at++) found[at] = compute(data[at]);
-    return { shape, data: found };
-  }
-  return OPERATIONS[op](operation, ...inputs);
+  return operation.op in FUNCTIONS ? applyFunction(operation, ...inputs) : OPERATIONS[operation.op](operation, ...inputs);
+}
+
+// The function that an operation applies to each number of a channel.
+export function getFunction(operation, channel) {
+  return FUNCTIONS[operation.op](operation, channel);
+}
+
+// The windows of pooling, one for each output row, and one for each output column: { inside: rows or columns on the map, size: with padding }.
+export function planWindows({ op, kernel, stride, padding, ceil, size, dilation = [1, 1] }, [, height, width]) {
+  return [height, width].map((length, axis) =>
+    op.startsWith("adaptive")
+      ? planAdaptive(length, size[axis])
+      : planPooling(length, kernel[axis], stride[axis], padding[axis], dilation[axis], ceil),
+  );
 }
 
 export function softmax(values) {
@@ -82,11 +88,11 @@ export function softmax(values) {
   return powers.map((power) => power / sum);
 }
 
-function byChannel({ shape, data }, choose) {
+function applyFunction(operation, { shape, data }) {
   const size = data.length / shape[0];
   const found = new Float32Array(data.length);
   for (let channel = 0; channel < shape[0]; channel++) {
-    const compute = choose(channel);
+    const compute = getFunction(operation, channel);
     for (let at = channel * size; at < (channel + 1) * size; at++) found[at] = compute(data[at]);
   }
   return { shape, data: found };
@@ -160,38 +166,31 @@ function countWindows(length, kernel, stride, padding, dilation, ceil) {
   return ceil && (count - 1) * stride >= length + padding ? count - 1 : count;
 }
 
-function pool({ kernel, stride, padding, ceil, padded, dilation = [1, 1] }, value, summarise) {
-  const [, height, width] = value.shape;
-  const plan = (length, axis) =>
-    Array.from({ length: countWindows(length, kernel[axis], stride[axis], padding[axis], dilation[axis], ceil) }, (_, at) => {
-      const first = at * stride[axis] - padding[axis];
-      const inside = [];
-      for (let i = 0; i < kernel[axis]; i++) {
-        const place = first + i * dilation[axis];
-        if (place >= 0 && place < length) inside.push(place);
-      }
-      return { inside, size: Math.min(first + kernel[axis], length + padding[axis]) - first };
-    });
-  return poolWindows(value, plan(height, 0), plan(width, 1), padded, summarise);
+function planPooling(length, kernel, stride, padding, dilation, ceil) {
+  return Array.from({ length: countWindows(length, kernel, stride, padding, dilation, ceil) }, (_, at) => {
+    const first = at * stride - padding;
+    const places = Array.from({ length: kernel }, (_, i) => first + i * dilation);
+    return { inside: places.filter((place) => place >= 0 && place < length), size: Math.min(first + kernel, length + padding) - first };
+  });
 }
 
-// Windows as in torch: from floor(at * length / size) to ceil((at + 1) * length / size) - 1.
-function poolToSize(size, value, summarise) {
-  const plan = (length, count) =>
-    Array.from({ length: count }, (_, at) => {
-      const [first, last] = [Math.floor((at * length) / count), Math.ceil(((at + 1) * length) / count)];
-      return { inside: Array.from({ length: last - first }, (_, i) => first + i), size: last - first };
-    });
-  return poolWindows(value, plan(value.shape[1], size[0]), plan(value.shape[2], size[1]), false, summarise);
+// Windows of adaptive pooling as in torch: from floor(at * length / count) to ceil((at + 1) * length / count) - 1.
+function planAdaptive(length, count) {
+  return Array.from({ length: count }, (_, at) => {
+    const [first, last] = [Math.floor((at * length) / count), Math.ceil(((at + 1) * length) / count)];
+    return { inside: Array.from({ length: last - first }, (_, i) => first + i), size: last - first };
+  });
 }
 
-function poolWindows({ shape: [channels, height, width], data }, rows, columns, padded, summarise) {
+function pool(operation, { shape, data }, summarise) {
+  const [channels, height, width] = shape;
+  const [rows, columns] = planWindows(operation, shape);
   const found = new Float32Array(channels * rows.length * columns.length);
   let to = 0;
   for (let channel = 0; channel < channels; channel++) {
     for (const row of rows) {
       for (const column of columns) {
-        const count = padded ? row.size * column.size : row.inside.length * column.inside.length;
+        const count = operation.padded ? row.size * column.size : row.inside.length * column.inside.length;
         found[to++] = summarise(data, channel * height * width, width, row.inside, column.inside, count);
       }
     }

@@ -27,8 +27,10 @@ class Server {
     return "";
   }
 
-  unit(arm, image, layer, place) {
-    return this.#post("/unit", { arm, image, layer, place });
+  // The explanation of a unit: its receptive field, and its inputs and weights if the page has them.
+  async unit(arm, image, layer, place) {
+    const { inputs, weights, ...rest } = await this.#post("/unit", { arm, image, layer, place });
+    return { ...rest, inputs: decodeFloats(inputs), weights: decodeFloats(weights) };
   }
 
   async #post(path, request) {
@@ -79,7 +81,7 @@ class Saved {
   async unit(arm, image, layer, place) {
     const { rows, columns } = this.saved.fields[arm][layer];
     const [row, column] = place.length === 3 ? place.slice(1) : [0, 0];
-    return { field: { rows: rows[row], columns: columns[column] } };
+    return { ...this.opened[arm]?.explain(layer, place), field: { rows: rows[row], columns: columns[column] } };
   }
 }
 

@@ -82,7 +82,7 @@ function showUnit() {
   close.addEventListener("click", closeUnit);
   const [{ arm, layer }] = parts;
   const isOutput = layer === arms.get(arm).layers.at(-1) && layer.shape[0] === study.classes.length;
-  part("unit").replaceChildren(close, renderUnit(parts, palette, answers.offline, isOutput ? study.classes : null));
+  part("unit").replaceChildren(close, renderUnit(parts, palette, isOutput ? study.classes : null));
   part("unit").hidden = false;
   document.body.classList.add("with-unit");
   part("unit").dataset.unit = `${state.unit.name} ${describePlace(layer, state.unit.place)}`;
