@@ -1,6 +1,6 @@
 """Check the requirements on two report folders, arm by arm."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
 from ablate.errors import AblateError, FolderError, did_you_mean
@@ -82,16 +82,20 @@ class Gate:
 
     @property
     def outcome(self) -> Outcome:
-        """Fails if one check fails; else holds if all checks hold; else nobody can tell."""
-        found = {check.outcome for check in self.checks}
-        if Outcome.FAILS in found:
-            return Outcome.FAILS
-        return Outcome.HOLDS if found == {Outcome.HOLDS} else Outcome.CANNOT_TELL
+        """The outcome of all checks together: see `combine_outcomes`."""
+        return combine_outcomes({check.outcome for check in self.checks})
 
     @property
     def exit_code(self) -> int:
         """0 if every requirement is shown to hold, 1 if one is shown not to hold, else 3."""
         return {Outcome.HOLDS: 0, Outcome.FAILS: 1, Outcome.CANNOT_TELL: 3}[self.outcome]
+
+
+def combine_outcomes(found: Set[Outcome]) -> Outcome:
+    """Combine outcomes: fails if one fails; else holds if there are any and all hold; else cannot tell."""
+    if Outcome.FAILS in found:
+        return Outcome.FAILS
+    return Outcome.HOLDS if found == {Outcome.HOLDS} else Outcome.CANNOT_TELL
 
 
 def check_folders(first: Evidence, second: Evidence, demand: Demand) -> Gate:

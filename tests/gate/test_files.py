@@ -1,17 +1,22 @@
 """The gate's files say what the gate found, to programs, to people and to CI services."""
 
 import json
+import shlex
 from pathlib import Path
 from xml.etree import ElementTree
 
 import jsonschema
 import pytest
+import typer
+from ruamel.yaml import YAML
 
 import ablate.gate
+from ablate.cli.main import app
 from ablate.errors import FolderError
 from ablate.gate.checks import Demand, Gate, check_folders
 from ablate.gate.files import VERSION, Subject, make_json, make_junit, make_summary, write_files
 from ablate.gate.rules import Outcome, Reason, Requirement
+from tests.commands import ROOT
 
 SCHEMA = json.loads((Path(ablate.gate.__file__).parent / "schema.json").read_text())
 SUBJECT = Subject(study="small", first="reports/a", second="reports/b|<b>")
@@ -94,3 +99,16 @@ def test_a_summary_is_appended_and_the_other_files_are_replaced(gates, tmp_path:
     assert "### ❔" in told
     with pytest.raises(FolderError, match=r"s\.md: cannot be written \(No such file or directory\)"):
         write_files(gates["holds"], SUBJECT, summary_file=tmp_path / "none" / "s.md")
+
+
+def test_the_commands_of_the_example_workflow_exist_with_their_options() -> None:
+    job = YAML(typ="safe").load((ROOT / "reports" / "gate_workflow.yml").read_text())["jobs"]["accuracy"]
+    lines = [shlex.split(step["run"]) for step in job["steps"] if "ablate " in step.get("run", "")]
+    assert [line[3] for line in lines] == ["run", "compare"]
+    group = typer.main.get_command(app)
+    for _python, _m, _ablate, name, *given in lines:
+        command = group.commands[name]  # type: ignore[attr-defined]
+        context = command.make_context(name, [], resilient_parsing=True)
+        values, left, _ = command.make_parser(context).parse_args(given)
+        assert left == []
+    assert (values["require"], values["summary"]) == ("no-worse", "$GITHUB_STEP_SUMMARY")
