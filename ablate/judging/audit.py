@@ -42,7 +42,7 @@ def audit(
         _check_baseline(cells, question, shown),
         _check_counts(cells, shown),
         *_check_few(comparisons),
-        *_check_pairing(comparisons, question),
+        *_check_pairing(comparisons, cells, question),
         _check_names(shown),
     ]
     return [finding for finding in found if finding is not None]
@@ -169,24 +169,27 @@ def _count(number: int, fewest: Sequence[int]) -> str:
     return f"{number:,} of {len(fewest):,} comparisons rest{'s' if number == 1 else ''} on"
 
 
-def _check_pairing(comparisons: Sequence[Comparison], question: Question) -> list[Finding]:
+def _check_pairing(comparisons: Sequence[Comparison], cells: Cells, question: Question) -> list[Finding]:
     """Find seeds without a partner, and comparisons that cannot be paired."""
     found = []
     lost = [one for one in comparisons if one.arm_left_out + one.baseline_left_out]
     if lost:
         runs = sum(one.arm_left_out + one.baseline_left_out for one in lost)
+        turned = sum(_is_turned(one, cells, question) for one in lost)
+        but = f" In {turned:,} of them, the means of all runs are in the opposite order." if turned else ""
         found.append(
             Finding(
                 kind=FindingKind.LOST_PAIRS,
                 sentence=f"{format_count(len(lost), 'comparison')} left out {format_count(runs, 'run')} "
-                "whose seed the other arm lacks. If these runs failed, say so in a column “status”.",
+                f"whose seed the other arm lacks.{but} If these runs failed, say so in a column “status”.",
             )
         )
     unpaired = [one for one in comparisons if one.test == WELCH]
     if unpaired:
+        verb = "is" if len(unpaired) == 1 else "are"
         why = (
-            f"{format_count(len(unpaired), 'comparison')} cannot be paired, because the arms share too few "
-            "seeds"
+            f"{format_count(len(unpaired), 'comparison')} {verb} not paired, because the arms share fewer "
+            f"than {PAIRS_FOR_A_VERDICT} seeds, or most of their runs have no partner with the same seed"
             if question.seed is not None
             else "No column of seeds is named, so no runs are paired"
         )
@@ -199,6 +202,14 @@ def _check_pairing(comparisons: Sequence[Comparison], question: Question) -> lis
             )
         )
     return found
+
+
+def _is_turned(one: Comparison, cells: Cells, question: Question) -> bool:
+    """Return whether the arm that is ahead in the compared runs is behind in all runs."""
+    if one.arm_mean is None or one.baseline_mean is None:
+        return False
+    arm, baseline = (cells[one.part, name].results.mean() for name in (one.arm, question.baseline))
+    return bool((one.arm_mean - one.baseline_mean) * (arm - baseline) < 0)
 
 
 def _check_names(shown: dict[str, str]) -> Finding | None:

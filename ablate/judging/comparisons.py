@@ -22,6 +22,7 @@ from ablate.stats.looks import Look
 from ablate.stats.outcomes import Outcomes, read_outcomes
 from ablate.stats.pair_tests import EXACT_SIGN_FLIPS, flip_signs
 from ablate.stats.power import PAIRS_FOR_A_VERDICT
+from ablate.stats.rounding import choose_digits
 from ablate.stats.samples import GroupSample, PairSample, Sample
 from ablate.stats.stability import count_trained
 from ablate.stats.verdicts import Verdict
@@ -32,10 +33,6 @@ MOST_FLIPS = 10**7
 many seeds, the t-test needs no check."""
 ONLY_LOOK = Look(seeds=sys.maxsize, share=1.0)
 """All runs are there. Nobody looked at some of them before."""
-DIGITS = 9
-"""Differences are rounded to as many digits after the point, as those of a study are."""
-MOST_DIGITS = 112
-"""Smaller numbers count as zero, because they cannot be squared."""
 PAIRED, WELCH = "paired", "Welch"
 
 
@@ -50,6 +47,11 @@ class Comparison:
     arm_runs: int
     """The runs of the arm that the comparison uses."""
     baseline_runs: int
+    shared: int
+    """The number of seeds that both arms have."""
+    arm_mean: float | None
+    """The mean of the arm's runs that the comparison uses. None if a run of either arm diverged."""
+    baseline_mean: float | None
     arm_left_out: int
     """The runs of the arm whose seed the baseline lacks. Only a paired comparison leaves them out."""
     baseline_left_out: int
@@ -93,8 +95,14 @@ def compare_arms(cells: Cells, question: Question) -> list[Comparison]:
     made = []
     for i, (part, arm) in enumerate(places):
         of_arm, of_baseline = cells[part, arm], cells[part, question.baseline]
-        found, shared = samples[i].found, len(_find_shared(of_arm, of_baseline)[0])
-        paired = isinstance(found, PairSample)
+        found, places_shared = samples[i].found, _find_shared(of_arm, of_baseline)
+        shared, paired = len(places_shared[0]), isinstance(found, PairSample)
+        used = [
+            each.values[place] if paired else each.values
+            for each, place in zip((of_arm, of_baseline), places_shared, strict=True)
+        ]
+        whole = all(len(values) for values in used) and not of_arm.diverged + of_baseline.diverged
+        means = [float(values.mean()) if whole else None for values in used]
         made.append(
             Comparison(
                 part=part,
@@ -102,6 +110,9 @@ def compare_arms(cells: Cells, question: Question) -> list[Comparison]:
                 test=PAIRED if paired else WELCH,
                 arm_runs=len(found.values) if isinstance(found, PairSample) else len(found.arm),
                 baseline_runs=len(found.values) if isinstance(found, PairSample) else len(found.baseline),
+                shared=shared,
+                arm_mean=means[0],
+                baseline_mean=means[1],
                 arm_left_out=len(of_arm.seeds) - shared if paired else 0,
                 baseline_left_out=len(of_baseline.seeds) - shared if paired else 0,
                 arm_diverged=of_arm.diverged,
@@ -169,11 +180,11 @@ def _find_shared(arm: ArmRuns, baseline: ArmRuns) -> tuple[np.ndarray, np.ndarra
 
 
 def _make_sample(arm: ArmRuns, baseline: ArmRuns, name: str, other: str) -> Sample:
-    """Make a comparison's sample: pairs, or if too few seeds are shared, two groups."""
+    """Make a comparison's sample: pairs, or if too few runs share a seed, two groups."""
     contrast = Contrast(name=name, reference=other, weights={name: 1.0, other: -1.0})
     of_arm, of_baseline = _find_shared(arm, baseline)
     shared, digits = len(of_arm), choose_digits(arm.results, baseline.results)
-    if shared < PAIRS_FOR_A_VERDICT and not (shared == len(arm.seeds) == len(baseline.seeds)):
+    if not _is_pairable(shared, len(arm.seeds), len(baseline.seeds)):
         diverged = bool(arm.diverged + baseline.diverged)
         return Sample(
             contrast=contrast,
@@ -192,21 +203,20 @@ def _make_sample(arm: ArmRuns, baseline: ArmRuns, name: str, other: str) -> Samp
     return Sample(contrast=contrast, found=PairSample(values=values))
 
 
+def _is_pairable(shared: int, arm: int, baseline: int) -> bool:
+    """Return whether two arms are compared by pairs. The arguments count shared seeds and each arm's runs.
+
+    There must be enough pairs for a verdict, and they must contain at least half of all runs. Otherwise the
+    pairs would throw away most of the data. The rule uses no values, so that it cannot prefer a result.
+    """
+    if shared == arm == baseline:
+        return True
+    return shared >= PAIRS_FOR_A_VERDICT and 2 * (2 * shared) >= arm + baseline
+
+
 def _choose_broken(arm: ArmRuns, baseline: ArmRuns) -> Verdict:
     runs = min(len(arm.seeds), len(baseline.seeds))
     return Verdict.NO_VERDICT if runs < PAIRS_FOR_A_VERDICT else Verdict.UNSTABLE
-
-
-def choose_digits(*groups: np.ndarray) -> int:
-    """Choose to how many digits after the point values are rounded, so that equal values are exactly equal.
-
-    Values between 0.001 and 1000 are rounded as those of a study are. Other values keep 12 digits of the
-    largest one.
-    """
-    largest = max(float(np.abs(values).max(initial=0)) for values in groups)
-    if largest == 0 or 1e-3 <= largest <= 1e3:
-        return DIGITS
-    return min(12 - math.ceil(math.log10(largest)), MOST_DIGITS)
 
 
 def _read_outcomes(arm: ArmRuns, baseline: ArmRuns, name: str, other: str) -> Outcomes:

@@ -88,20 +88,18 @@ def _explain(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> s
         return "No run of both arms can be compared."
     question = judgement.question
     measured = _state_difference(one, row, judgement)
+    test = _describe_test(one, judgement)
     if one.verdict == Verdict.NO_VERDICT:
-        return f"{measured} ({_describe_test(one)}). A verdict needs {PAIRS_FOR_A_VERDICT} runs of each arm."
+        return f"{measured} ({test}). A verdict needs {PAIRS_FOR_A_VERDICT} runs of each arm."
     if one.verdict == Verdict.CANNOT_TELL_APART:
-        return (
-            f"{measured}, the same in all runs ({_describe_test(one)}). Without any spread there is nothing "
-            "to test."
-        )
+        return f"{measured}, the same in all runs ({test}). Without any spread there is nothing to test."
     confidence = f"{(1 - question.alpha) * 100:g}%"
     corrected = f" after Holm's correction for {_count_tests(judgement)}" if judgement.family > 1 else ""
     tested = (
         f"{measured} ({confidence} interval {judgement.unit.format_interval(row['ci_low'], row['ci_high'])}; "
-        f"{format_p(row['p_holm'])}{corrected}; {_describe_test(one)})."
+        f"{format_p(row['p_holm'])}{corrected}; {test})."
     )
-    return f"{tested} {_explain_rule(one, row, judgement)}"
+    return f"{tested}{_show_means(one, judgement)} {_explain_rule(one, row, judgement)}"
 
 
 def _explain_rule(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> str:
@@ -179,10 +177,31 @@ def _state_difference(one: Comparison, row: dict[str, Any], judgement: RunJudgem
     )
 
 
-def _describe_test(one: Comparison) -> str:
+def _describe_test(one: Comparison, judgement: RunJudgement) -> str:
     if one.test == PAIRED:
         return format_count(one.arm_runs, "paired seed")
-    return f"Welch's test of {one.arm_runs:,} and {one.baseline_runs:,} runs without common seeds"
+    told = f"Welch's test of {one.arm_runs:,} and {one.baseline_runs:,} runs"
+    if judgement.question.seed is None:
+        return f"{told}, not paired"
+    return (
+        f"{told} with {format_count(one.shared, 'common seed')}"
+        if one.shared
+        else f"{told} without common seeds"
+    )
+
+
+def _show_means(one: Comparison, judgement: RunJudgement) -> str:
+    """Show the means of the compared runs beside those of all runs, if pairs leave runs out."""
+    if one.arm_mean is None or not one.arm_left_out + one.baseline_left_out:
+        return ""
+    names = (one.arm, judgement.question.baseline)
+    everything = [float(judgement.cells[one.part, name].results.mean()) for name in names]
+    used, whole = (
+        " and ".join(judgement.unit.format_value(mean) for mean in means)
+        for means in ((one.arm_mean, one.baseline_mean), everything)
+    )
+    arm, baseline = (judgement.shown[name] for name in names)
+    return f" The means of {arm} and {baseline} are {used} over the shared seeds, and {whole} over all runs."
 
 
 def _explain_divergence(one: Comparison, judgement: RunJudgement) -> str:
@@ -208,7 +227,8 @@ def _explain_divergence(one: Comparison, judgement: RunJudgement) -> str:
     return (
         f"{told}. So the arms have no means that could be compared. Among the runs that trained: "
         f"{measured[:1].lower()}{measured[1:]} "
-        f"({judgement.unit.format_interval(row['ci_low'], row['ci_high'])}; {_describe_test(one)})."
+        f"({judgement.unit.format_interval(row['ci_low'], row['ci_high'])}; "
+        f"{_describe_test(one, judgement)})."
     )
 
 

@@ -9,6 +9,7 @@ from scipy import stats
 from ablate.records.columns import TABLES
 from ablate.stats.intervals import compute_mean_interval
 from ablate.stats.power import PAIRS_FOR_A_VERDICT, compute_detectable_effect, count_seeds_for_equivalence
+from ablate.stats.rounding import clear_noise
 from ablate.stats.rule import Rule
 from ablate.stats.verdicts import Verdict
 
@@ -32,7 +33,7 @@ def measure_pairs(values: np.ndarray, rule: Rule, family: int, share: float = 1.
     n = row["pairs"] = len(values)
     if n == 0:
         return row
-    row["difference"] = float(values.mean())
+    row["difference"] = clear_noise(float(values.mean()), values)
     better = values if rule.higher_is_better else -values
     row["prob_better"] = float(np.mean(better > 0) + np.mean(better == 0) / 2)
     if n < 2:

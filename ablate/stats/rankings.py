@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from ablate.errors import AblateError, install_command
+from ablate.stats.rounding import choose_digits
 
 FEWEST_ARMS, FEWEST_PARTS = 3, 5
 """A ranking needs at least this many arms, and data sets in which all arms have a mean."""
@@ -42,6 +43,9 @@ def rank_arms(means: pd.DataFrame, *, higher_is_better: bool) -> Ranking | None:
         higher_is_better: whether the arm with the highest mean has rank 1.
     """
     whole = means.dropna()
+    # Means of the same values in another order may differ by a rounding error, which would decide a rank.
+    rounded = [row.round(choose_digits(row.to_numpy())) for _, row in whole.iterrows()]
+    whole = pd.DataFrame(rounded, index=whole.index, columns=whole.columns)
     if whole.shape[1] < FEWEST_ARMS or whole.shape[0] < FEWEST_PARTS:
         return None
     ranks = whole.rank(axis="columns", ascending=not higher_is_better)

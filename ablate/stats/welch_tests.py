@@ -10,6 +10,7 @@ from scipy import stats
 
 from ablate.records.columns import TABLES
 from ablate.stats.power import compute_noncentrality, count_seeds_for_equivalence
+from ablate.stats.rounding import clear_noise
 from ablate.stats.rule import Rule
 
 
@@ -61,7 +62,8 @@ def measure_groups(
     n = row["pairs"] = min(len(arm), len(baseline))
     if n == 0:
         return row
-    row["difference"] = float(arm.mean() - baseline.mean())
+    difference = float(arm.mean() - baseline.mean())
+    row["difference"] = clear_noise(difference, np.concatenate([arm, baseline]))
     better, worse = (arm, baseline) if rule.higher_is_better else (-arm, -baseline)
     row["prob_better"] = compute_prob_better(better, worse)
     if n < 2:
