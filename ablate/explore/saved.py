@@ -13,6 +13,8 @@ MISTAKES = 4
 The kinds are images that the first arm classifies wrongly, and images that two arms classify differently. The
 file also has the most typical image of each class.
 """
+CLASSES = 50
+"""The maximum number of classes of which the file has a test image."""
 
 
 def render_saved_page(session: Session, arms: Sequence[str]) -> str:
@@ -24,7 +26,8 @@ def render_saved_page(session: Session, arms: Sequence[str]) -> str:
     if not session.has_pictures:
         raise FolderError(f"--save: the test images of {session.study.dataset} are not on this machine")
     requests: list[tuple[str, dict[str, Any], int]] = [
-        (f"class {label}", {"pick": "class", "label": label}, 1) for label in range(len(session.classes))
+        (f"class {label}", {"pick": "class", "label": label}, 1)
+        for label in range(min(len(session.classes), CLASSES))
     ]
     requests.append(("confused 0", {"pick": "confused"}, MISTAKES))
     if len(arms) > 1:

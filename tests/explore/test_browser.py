@@ -45,8 +45,15 @@ def test_the_page_opens_on_a_test_image_on_which_the_arms_differ(
     assert page.one("#pick").get_attribute("value").split()[0] == pick
     index = int(page.one('#pictures [aria-pressed="true"]').get_attribute("data-index"))
     assert f"test image {index}" in page.text("#shown")
+    guesses = {}
     for arm in ("baseline", "pooling=max"):
-        assert page.guess(arm) == int(session.arms[arm].answers[index].argmax())
+        guesses[arm] = page.guess(arm)
+        assert guesses[arm] == int(session.arms[arm].answers[index].argmax())
+    told = ", and ".join(f"{arm} predicts “{guess}”" for arm, guess in guesses.items())
+    assert f"{told}. The true class is “{session.label(index)}”." in page.text("#seen")
+    page.one("#clear").click()
+    page.draw(1)
+    assert "The true class" not in page.text("#seen")
 
 
 def test_a_layer_is_hidden_and_shown_again(page: Page) -> None:

@@ -227,3 +227,19 @@ def test_weights_are_rounded_only_if_no_guess_changes(session: Any, monkeypatch:
     assert not portable.pack_network(arm, session.image_shape)["half"]
     monkeypatch.setattr(portable, "MOST_NUMBERS", 10)
     assert "61,706 parameters" in portable.pack_network(arm, session.image_shape)["uncovered"]
+
+
+def test_a_saved_page_has_a_limited_number_of_test_images(
+    session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ablate.explore import page, saved
+
+    monkeypatch.setattr(saved, "CLASSES", 2)
+    monkeypatch.setattr(page, "render_as_one_file", lambda overview: overview)
+    content = cast(Any, saved.render_saved_page(session, ["baseline"]))["saved"]
+    kinds = [kind for picture in content["pictures"] for kind in picture["kinds"]]
+    assert sorted(set(kinds)) == ["class 0", "class 1", "confused 0"]
+    assert len(kinds) == 2 + min(saved.MISTAKES, len(session.list_mistakes("baseline", ["baseline"])))
+    assert all(
+        set(reading["baseline"]) == {"input", "probabilities"} for reading in content["readings"].values()
+    )

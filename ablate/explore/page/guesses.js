@@ -2,6 +2,17 @@
 
 const MOST_CLASSES = 10;
 
+// A sentence that says what the networks predict, and one that says what to try. label: the true class of the image, or null.
+export function describeGuesses(chosen, readings, classes, label) {
+  const guesses = chosen.map((arm) => readings[arm].probabilities.indexOf(Math.max(...readings[arm].probabilities)));
+  const agree = guesses.every((guess) => guess === guesses[0]);
+  const who = chosen.length > 1 ? "Both networks predict" : "The network predicts";
+  const seen = agree ? `${who} “${classes[guesses[0]]}”` : `The networks disagree: ${chosen.map((arm, at) => `${arm} predicts “${classes[guesses[at]]}”`).join(", and ")}`;
+  const truth = label === null ? "." : agree && guesses[0] === label ? ", which is right." : `. The true class is “${classes[label]}”.`;
+  const next = chosen.length < 2 ? "Add a stroke, and see which layers change." : agree ? "Add strokes until the networks disagree." : "Compare the rows, to see in which layer the networks begin to differ.";
+  return `${seen}${truth} ${next}`;
+}
+
 export function renderGuesses(chosen, readings, classes) {
   return chosen.map((arm) => {
     const { probabilities } = readings[arm];

@@ -24,7 +24,7 @@ export async function listPictures() {
   try {
     const found = await answers.pictures(pick, Number(label), state.chosen);
     if (request !== lastRequest) return;
-    const none = pick === "confused" ? `${state.chosen[0]} makes no mistake on the test images.` : "There is no such test image.";
+    const none = pick === "confused" ? `${state.chosen[0]} makes no mistake on the test images.` : answers.offline ? "This page has no such test image." : "There is no such test image.";
     part("pictures").replaceChildren(...(found.length ? found.map(renderThumbnail) : [renderNote(none)]));
   } catch (error) {
     showError(error);
@@ -57,6 +57,7 @@ function renderThumbnail({ index, label, guesses, pixels }) {
     for (const other of part("pictures").children) other.setAttribute("aria-pressed", other === button);
     pad.show(canvas);
     state.image = index;
+    state.label = label;
     tell(`Shown: test image ${index}, ${words}.${answers.whyNoDrawing(state.chosen) ? "" : " You may draw over it."}`);
     ask();
   });

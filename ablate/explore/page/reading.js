@@ -1,6 +1,6 @@
 // Send the image to the networks, and show their predictions and layers.
 
-import { renderGuesses } from "guesses";
+import { describeGuesses, renderGuesses } from "guesses";
 import { Pad } from "pad";
 import { answers, part, showError, showProblem, state, study, tell } from "state";
 import { askUnit, clearUnit, markUnit } from "unit";
@@ -8,6 +8,7 @@ import { showLayers } from "view";
 
 export const pad = new Pad(part("pad"), study.shape, () => {
   state.image = pad.empty ? null : "drawn";
+  state.label = null;
   tell(pad.empty ? "Nothing is shown yet." : "Shown: your drawing.");
   if (pad.empty) forget();
   else ask();
@@ -55,5 +56,7 @@ export function forget() {
 export function show() {
   showLayers();
   markUnit();
+  part("seen").hidden = !state.readings;
+  part("seen").textContent = state.readings ? describeGuesses(state.chosen, state.readings, study.classes, state.label) : "";
   part("answers").replaceChildren(...(state.readings ? renderGuesses(state.chosen, state.readings, study.classes) : []));
 }
