@@ -59,12 +59,14 @@ class JudgedData:
     margin: float | None
     """The margin in the unit of the axis of differences. None if there is no margin."""
     paired: bool
-    """Whether runs with the same seed are paired."""
+    """Whether a comparison pairs runs with the same seed."""
     mean_ranks: pd.Series | None
     """The mean rank of each arm over the parts, the best first."""
     rank_pairs: pd.DataFrame | None
     """The p-values of Nemenyi's test, `(arms, arms)`. None if there are too few arms or parts."""
     alpha: float
+    lower_is_better: bool = False
+    """Whether a lower value of the metric is better. Labels of axes then say so."""
 
     @property
     def styles(self) -> Styles:
@@ -165,7 +167,7 @@ def draw_all_runs(data: JudgedData) -> Figure:
         set_arm_ticks(axes, [style.name for style in styles.values()], width)
         if data.is_share:
             format_accuracy_axis(axes)
-        axes.set(xlabel="", ylabel=label_column(data.metric))
+        axes.set(xlabel="", ylabel=f"{label_column(data.metric)}{_label_direction(data)}")
         if data.parts[part]:
             axes.set_title(wrap_label(data.parts[part], AXIS_WIDTH), fontsize=10)
     return figure
@@ -212,7 +214,11 @@ def _thin_out(runs: pd.DataFrame) -> pd.DataFrame:
 def _label_difference(data: JudgedData) -> str:
     baseline = wrap_label(next(iter(data.arms.values())), AXIS_WIDTH)
     unit = " (percentage points)" if data.is_share else ""
-    return f"difference in {label_column(data.metric)}{unit}\nfrom {baseline}"
+    return f"difference in {label_column(data.metric)}{unit}\nfrom {baseline}{_label_direction(data)}"
+
+
+def _label_direction(data: JudgedData) -> str:
+    return " (lower is better)" if data.lower_is_better else ""
 
 
 KINDS = (
@@ -237,10 +243,11 @@ KINDS = (
     JudgedKind(
         name="runs",
         title="Every run",
-        caption="A mark is a run, and a dark bar is an arm's mean. A grey line joins the runs of one seed. "
-        "An arm has no bar if one of its runs diverged. The figure has lines only for at most "
-        f"{MOST_LINES} seeds. Otherwise it shows at most {MOST_MARKS} runs of an arm, evenly chosen by "
-        f"value. It shows at most {MOST_ARMS} arms and {MOST_PARTS_WITH_RUNS} parts.",
+        caption="A mark is a run, or the mean of all runs with one arm and seed. A dark bar is an arm's "
+        "mean. A grey line joins the marks of one seed, if at least one comparison is paired. An arm has no "
+        f"bar if one of its runs diverged. The figure has lines only for at most {MOST_LINES} seeds. "
+        f"Otherwise it shows at most {MOST_MARKS} runs of an arm, evenly chosen by value. It shows at most "
+        f"{MOST_ARMS} arms and {MOST_PARTS_WITH_RUNS} parts.",
         is_drawable=lambda data: not data.runs.empty,
         draw=draw_all_runs,
     ),

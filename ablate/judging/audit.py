@@ -43,6 +43,7 @@ def audit(
         _check_counts(cells, shown),
         *_check_few(comparisons),
         *_check_pairing(comparisons, cells, question),
+        _check_similar_names(cells, shown),
         _check_names(shown),
     ]
     return [finding for finding in found if finding is not None]
@@ -210,6 +211,21 @@ def _is_turned(one: Comparison, cells: Cells, question: Question) -> bool:
         return False
     arm, baseline = (cells[one.part, name].results.mean() for name in (one.arm, question.baseline))
     return bool((one.arm_mean - one.baseline_mean) * (arm - baseline) < 0)
+
+
+def _check_similar_names(cells: Cells, shown: dict[str, str]) -> Finding | None:
+    """Find arms whose names differ only in upper and lower case, or in spaces."""
+    alike: dict[str, list[str]] = {}
+    for arm in sorted({arm for _, arm in cells}):
+        alike.setdefault("".join(arm.casefold().split()), []).append(shown[arm])
+    told = [format_list([f"“{name}”" for name in names]) for names in alike.values() if len(names) > 1]
+    if not told:
+        return None
+    return Finding(
+        kind=FindingKind.SIMILAR_NAMES,
+        sentence=f"Names of arms differ only in upper and lower case or in spaces, and count as different "
+        f"arms: {_name_some(told)}. If they mean one arm, write them alike.",
+    )
 
 
 def _check_names(shown: dict[str, str]) -> Finding | None:

@@ -28,7 +28,7 @@ NOT_DONE = frozenset(
         *("queued", "stopped", "interrupted", "aborted", "skipped", "no result"),
     ]
 )
-"""Words of a column `status`, in lower case. Other words say nothing, and then the column is not used."""
+"""Words of a column `status`, in lower case. A run with any other word counts as finished."""
 LARGEST, SMALLEST = 1e100, 1e-100
 """Values beyond these cannot be squared in floating-point numbers."""
 PHASES = frozenset(map(str, Phase))
@@ -190,19 +190,16 @@ def _find_tuning_seeds(columns: RunColumns, others: NDArray[np.bool_], findings:
 
 def _choose_by_status(statuses: Names, kept: NDArray[np.bool_], findings: list[Finding]) -> NDArray[np.bool_]:
     """Leave out unfinished runs, and return which rows are of runs that diverged, `(rows,)`."""
-    nothing = np.zeros(len(statuses.codes), bool)
     lower = [name.strip().lower().removeprefix("trialstate.") for name in statuses.names]
-    unknown = sorted(name for name in lower if name not in DONE | DIVERGED | NOT_DONE)
-    if unknown or not lower:
+    if unknown := sorted({*lower} - DONE - DIVERGED - NOT_DONE):
         told = format_list(list(make_shown_names(unknown[:WORDS_SHOWN]).values()))
         findings.append(
             Finding(
                 kind=FindingKind.IGNORED_COLUMN,
-                sentence=f"The column “status” is not used, because it has words that are not known "
-                f"({told}).",
+                sentence=f"The column “status” has words that are not known ({told}). Runs with such a word, "
+                "and runs without any, count as finished. If they are not, leave their rows out.",
             )
         )
-        return nothing
     not_done = kept & np.isin(statuses.codes, [i for i, name in enumerate(lower) if name in NOT_DONE])
     count, rows = choose_rows(not_done)
     if count:

@@ -35,6 +35,7 @@ class FindingKind(StrEnum):
     FEW_SEEDS = "few seeds"
     NO_BASELINE = "part without the baseline"
     DIRECTION = "direction doubtful"
+    SIMILAR_NAMES = "names alike"
     HOSTILE_NAMES = "names escaped"
     IGNORED_COLUMN = "column not used"
 

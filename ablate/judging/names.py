@@ -9,7 +9,17 @@ from ablate.errors import escape_unprintable
 LONGEST_NAME = 60
 FORMULA = re.compile(r"[=@\t\r]|[+-].*[(|!]", re.DOTALL)
 """The beginning of a cell that a spreadsheet program could run."""
+MISSING_NAMES = frozenset(["nan", "nat", "<na>"])
 RIGHT_TO_LEFT = ("R", "AL", "AN")
+
+
+def normalise_name(name: str) -> str:
+    """Write a name as all names are compared: without outer spaces, and with letters in one piece (NFC).
+
+    Words of programs that stand for a missing name, such as `nan`, become ''. `None` stays: it can be an arm.
+    """
+    written = unicodedata.normalize("NFC", name).strip()
+    return "" if written.lower() in MISSING_NAMES else written
 
 
 def is_hostile(name: str) -> bool:

@@ -13,7 +13,7 @@ from ablate.figures import judged_figures
 from ablate.figures.judged_figures import JudgedData, JudgedFigure
 from ablate.formatting import format_count, list_rows
 from ablate.judging.audit import NOT_KNOWN
-from ablate.judging.comparisons import WELCH, sort_names
+from ablate.judging.comparisons import PAIRED, WELCH, sort_names
 from ablate.judging.folder import check_folder, delete_old_figures
 from ablate.judging.judgement import RunJudgement
 from ablate.judging.names import quote_formula
@@ -94,10 +94,11 @@ def collect_data(judgement: RunJudgement) -> JudgedData:
         metric=escape_unprintable(question.metric),
         is_share=unit.is_share,
         margin=None if question.margin is None else question.margin * unit.scale,
-        paired=question.seed is not None,
+        paired=any(one.test == PAIRED for one in judgement.comparisons),
         mean_ranks=None if ranking is None else ranking.mean_ranks,
         rank_pairs=None if ranking is None else ranking.pairs,
         alpha=question.alpha,
+        lower_is_better=question.lower_is_better,
     )
 
 
@@ -187,12 +188,13 @@ def _format_arms(judgement: RunJudgement) -> list[dict[str, Any]]:
 
 def _explain_columns(judgement: RunJudgement) -> str:
     """Explain the columns of the table of comparisons in sentences."""
+    better = "lower" if judgement.question.lower_is_better else "higher"
     told = (
-        "Difference: the arm's mean minus the baseline's. “p, Holm” is p after Holm's correction for all "
-        "comparisons; the verdict rests on it. “p, sign flip” is the p-value of an exact test of pairs that "
-        "assumes no normal distribution. d_z: the mean difference of pairs divided by its standard "
-        "deviation. Ahead: the share of pairs in which the arm is better. Detectable: the smallest "
-        "difference that these runs detect with 80% power."
+        f"Difference: the arm's mean minus the baseline's. A {better} value is better. “p, Holm” is p after "
+        "Holm's correction for all comparisons; the verdict rests on it. “p, sign flip” is the p-value of an "
+        "exact test of pairs that assumes no normal distribution. d_z: the mean difference of pairs divided "
+        "by its standard deviation. Ahead: the share of pairs in which the arm is better. Detectable: the "
+        "smallest difference that these runs detect with 80% power."
     )
     if any(one.test == WELCH for one in judgement.comparisons):
         told += " Test “Welch”: the arms share too few seeds, so their groups of runs are compared."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 
 from ablate.errors import AblateError, did_you_mean
+from ablate.judging.names import normalise_name
 from ablate.metrics import METRICS
 
 SHARE_NAME = re.compile(r"acc|f1|auc|auroc|precision|recall|iou|top.?[15]\b|\bmap\b", re.IGNORECASE)
@@ -28,7 +29,7 @@ class Question:
     Attributes:
         arm: the column whose values are compared, such as a method.
         metric: the column with one number for each run.
-        baseline: the arm that all others are compared with.
+        baseline: the arm that all others are compared with. Spaces around it are dropped, as in the table.
         seed: the column of seeds. Runs of two arms with the same seed are paired. None: no runs are paired.
         by: the column that splits the table, such as a data set. Each part has its own comparisons.
         margin: the smallest difference that matters, in the unit of the metric. None: the verdicts say only
@@ -51,6 +52,7 @@ class Question:
 
     def __post_init__(self) -> None:
         self._check_types()
+        object.__setattr__(self, "baseline", normalise_name(self.baseline))
         if self.margin is not None and not 0 < self.margin < math.inf:
             raise AblateError(
                 f"margin: {self.margin:g} is not possible: give a number above 0, in the unit of "

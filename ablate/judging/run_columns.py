@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ablate.errors import AblateError
+from ablate.judging.names import normalise_name
 from ablate.judging.number_formats import name_format
 from ablate.judging.question import Question
 from ablate.judging.seed_codes import MISSING_NAMES, encode_seeds
@@ -158,14 +159,14 @@ class ColumnReader:
             if column in self._question.columns.values():
                 raise self._refuse_objects(column, cells) from None
             codes, uniques = pd.factorize(cells.map(str))  # a column that nobody named
-        found = [str(name) for name in uniques]
+        found = [normalise_name(str(name)) for name in uniques]
         places = np.fromiter((known.setdefault(name, len(known)) for name in found), np.int32, len(found))
         if len(known) > MOST_NAMES:
             raise AblateError(
                 f"{self._place}: the column '{column}' has more than {MOST_NAMES:,} different values: "
                 "name a column with few values"
             )
-        empty = np.array([not name.strip() for name in found], dtype=bool)
+        empty = np.array([not name for name in found], dtype=bool)
         places[empty] = -1
         translated = np.append(places, np.int32(-1))[codes]
         self._codes.setdefault(column, []).append(translated.astype(np.int32))

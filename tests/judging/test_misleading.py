@@ -1,0 +1,94 @@
+"""Nothing in an answer misleads: names, words of a status, directions, captions and units."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import ablate
+from ablate.figures.judged_figures import list_kinds
+from ablate.judging.findings import FindingKind
+from ablate.judging.page import collect_data
+
+QUESTION: dict[str, Any] = {"arm": "arm", "seed": "seed", "metric": "acc", "baseline": "a"}
+FRAME = pd.DataFrame(
+    [(arm, seed, 0.8 + shift + 0.01 * (seed * (1 + 4 * shift) % 5)) for arm, shift in (("a", 0.0), ("b", 0.05)) for seed in range(6)],
+    columns=["arm", "seed", "acc"],
+)  # fmt: skip
+
+
+def judge(frame: pd.DataFrame | Path, **changes: Any) -> ablate.JudgedRuns:
+    return ablate.judge(frame, **{**QUESTION, **changes})
+
+
+def tell(judged: ablate.JudgedRuns, kind: FindingKind) -> str:
+    return " ".join(finding.sentence for finding in judged.findings if finding.kind == kind)
+
+
+def add_rows(status: str, arm: str = "b", value: float | None = 0.1) -> pd.DataFrame:
+    """The frame with a column `status`, and two more rows with another word in it."""
+    more = pd.DataFrame({"arm": arm, "seed": [8, 9], "acc": value, "status": status})
+    return pd.concat([FRAME.assign(status="finished"), more])
+
+
+def test_runs_that_failed_are_left_out_even_if_other_words_of_the_status_are_not_known() -> None:
+    judged = judge(pd.concat([add_rows("failed"), add_rows("weird").tail(1).assign(acc=0.9)]))
+    assert tell(judged, FindingKind.UNFINISHED) == "2 rows left out: the run did not finish (failed)."
+    told = tell(judged, FindingKind.IGNORED_COLUMN)
+    assert told.startswith("The column “status” has words that are not known (weird). Runs with such a word")
+    assert judged.arms.set_index("arm")["runs"].to_dict() == {"a": 6, "b": 7}
+    diverged = judge(pd.concat([add_rows("diverged", value=None), add_rows("weird").tail(1)]))
+    assert list(diverged.comparisons["verdict"]) == ["unstable"]
+
+
+SAME_NAMES = {
+    "spaces": ["a", "a ", " a", "a\t", "a\xa0", "a"],
+    "accents": ["\xe9", "e\u0301"] * 3,
+}
+
+
+@pytest.mark.parametrize("kind", SAME_NAMES)
+def test_names_that_look_the_same_are_one_arm(kind: str, tmp_path: Path) -> None:
+    names = SAME_NAMES[kind]
+    frame = FRAME.assign(arm=[*names, *["b"] * 6])
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    for source in (frame, tmp_path / "runs.csv"):
+        for baseline in set(names):
+            judged = judge(source, baseline=baseline)
+            assert judged.comparisons["arm_runs"].to_list() == [6]
+            assert judged.findings == []
+
+
+def test_a_missing_name_is_no_arm_in_a_file_as_in_a_frame(tmp_path: Path) -> None:
+    more = pd.DataFrame({"arm": ["nan", "NaN", "<NA>", "NaT"], "seed": 9, "acc": 0.9})
+    frame = pd.concat([FRAME, more])
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    for source in (frame, tmp_path / "runs.csv"):
+        judged = judge(source)
+        assert list(judged.comparisons["arm"]) == ["b"]
+        assert tell(judged, FindingKind.MISSING_ARM).startswith("Rows 13, 14, 15 and 16 left out: no arm")
+
+
+def test_names_that_differ_only_in_case_are_doubted() -> None:
+    judged = judge(pd.concat([FRAME, FRAME[FRAME["arm"] == "b"].assign(arm="B")]))
+    assert "spaces, and count as different arms: “B” and “b”. If" in tell(judged, FindingKind.SIMILAR_NAMES)
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_figures_and_pages_say_which_side_is_better(lower: bool) -> None:
+    judged = judge(FRAME.rename(columns={"acc": "x"}), metric="x", lower_is_better=lower)
+    data = collect_data(judged._judgement)
+    labels = [
+        axes.get_xlabel() + axes.get_ylabel()
+        for kind in list_kinds(data).values()
+        for axes in kind.draw(data).axes
+    ]
+    assert len(labels) == 2
+    assert all(("lower is better" in label) == lower for label in labels)
+
+
+def test_a_figure_joins_the_runs_of_a_seed_only_if_a_comparison_is_paired() -> None:
+    apart = FRAME.assign(seed=FRAME["seed"] + 5 * (FRAME["arm"] == "b"))
+    assert collect_data(judge(FRAME)._judgement).paired
+    assert not collect_data(judge(apart)._judgement).paired
