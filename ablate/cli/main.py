@@ -74,5 +74,6 @@ def _run() -> int:
     except typer.Abort:
         return 130
     except typer.TyperException as error:
-        tell(f"error: {error} See python -m ablate --help")
+        told = error.format_message().rstrip(".")  # unlike str(error), it names the option
+        tell(f"error: {told}: see python -m ablate --help")
     return 2

@@ -41,7 +41,7 @@ def audit(
         _check_constant(cells, question),
         _check_baseline(cells, question, shown),
         _check_counts(cells, shown),
-        *_check_few(comparisons),
+        *_check_few(comparisons, question),
         *_check_pairing(comparisons, cells, question),
         _check_similar_names(cells, shown),
         _check_names(shown),
@@ -138,7 +138,7 @@ def _check_counts(cells: Cells, shown: dict[str, str]) -> Finding | None:
     )
 
 
-def _check_few(comparisons: Sequence[Comparison]) -> list[Finding]:
+def _check_few(comparisons: Sequence[Comparison], question: Question) -> list[Finding]:
     """Find comparisons with too few runs for an interval, for a verdict, or for a reliable one."""
     fewest = [min(one.arm_runs, one.baseline_runs) for one in comparisons]
     single, without = sum(n <= 1 for n in fewest), sum(n < PAIRS_FOR_A_VERDICT for n in fewest)
@@ -153,7 +153,8 @@ def _check_few(comparisons: Sequence[Comparison]) -> list[Finding]:
         ]
     if without or few:
         told = "A verdict needs three" if without else "With so few, an interval is wide and rests on the "
-        rest = " runs of each arm." if without else "assumption that results are distributed normally."
+        noun = "different seeds" if question.seed is not None else "runs"
+        rest = f" {noun} of each arm." if without else "assumption that results are distributed normally."
         least = PAIRS_FOR_A_VERDICT if without else FEW_SEEDS
         return [
             Finding(

@@ -1,7 +1,6 @@
 """Write the report of judged runs: report.html, report.md, tables and figures."""
 
 import base64
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ablate.judging.comparisons import PAIRED, WELCH, sort_names
 from ablate.judging.folder import check_folder, delete_old_figures
 from ablate.judging.judgement import RunJudgement
 from ablate.judging.names import quote_formula
+from ablate.judging.repetition import write_call
 from ablate.judging.sentences import describe_ranking, list_answers, state_headline
 from ablate.records.columns import COLUMNS
 from ablate.records.files import write_whole
@@ -102,22 +102,6 @@ def collect_data(judgement: RunJudgement) -> JudgedData:
     )
 
 
-def write_command(judgement: RunJudgement) -> str:
-    """Write the command that judges the table again."""
-    question = judgement.question
-    options = {"arm": question.arm, "seed": question.seed, "metric": question.metric}
-    options |= {"baseline": question.baseline, "by": question.by, "experiment": judgement.experiment}
-    words = ["python", "-m", "ablate", "judge", judgement.place]
-    words += [word for name, value in options.items() if value is not None for word in (f"--{name}", value)]
-    if question.margin is not None:
-        words += ["--margin", f"{question.margin:g}"]
-    if question.lower_is_better:
-        words.append("--lower-is-better")
-    if question.alpha != 0.05:
-        words += ["--alpha", f"{question.alpha:g}"]
-    return escape_unprintable(shlex.join(words))
-
-
 def _collect_content(judgement: RunJudgement) -> dict[str, Any]:
     question, shown = judgement.question, judgement.shown
     metric = escape_unprintable(question.metric)
@@ -143,7 +127,7 @@ def _collect_content(judgement: RunJudgement) -> dict[str, Any]:
         "comparisons": _format_comparisons(judgement),
         "explained": _explain_columns(judgement),
         "arms": _format_arms(judgement),
-        "command": write_command(judgement),
+        "command": write_call(judgement.question, judgement.place, judgement.experiment),
         "columns": COLUMNS,
         "used_columns": sorted({column for table in judgement.tables.values() for column in table.columns}),
     }

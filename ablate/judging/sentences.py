@@ -6,6 +6,7 @@ from typing import Any
 from ablate.errors import escape_unprintable, install_command
 from ablate.formatting import format_count, format_list, format_p, list_rows
 from ablate.judging.comparisons import PAIRED, Comparison
+from ablate.judging.findings import FindingKind
 from ablate.judging.judgement import RunJudgement
 from ablate.stats.power import PAIRS_FOR_A_VERDICT, POWER, compute_detectable_difference
 from ablate.stats.verdicts import UNTRAINED, Verdict
@@ -90,7 +91,7 @@ def _explain(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> s
     measured = _state_difference(one, row, judgement)
     test = _describe_test(one, judgement)
     if one.verdict == Verdict.NO_VERDICT:
-        return f"{measured} ({test}). A verdict needs {PAIRS_FOR_A_VERDICT} runs of each arm."
+        return f"{measured} ({test}). {_say_what_a_verdict_needs(judgement)}"
     if one.verdict == Verdict.CANNOT_TELL_APART:
         return f"{measured}, the same in all runs ({test}). Without any spread there is nothing to test."
     confidence = f"{(1 - question.alpha) * 100:g}%"
@@ -100,6 +101,15 @@ def _explain(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> s
         f"{format_p(row['p_holm'])}{corrected}; {test})."
     )
     return f"{tested}{_show_means(one, judgement)} {_explain_rule(one, row, judgement)}"
+
+
+def _say_what_a_verdict_needs(judgement: RunJudgement) -> str:
+    if judgement.question.seed is None:
+        return f"A verdict needs {PAIRS_FOR_A_VERDICT} runs of each arm."
+    told = f"A verdict needs {PAIRS_FOR_A_VERDICT} different seeds of each arm."
+    if any(finding.kind == FindingKind.SEVERAL_RUNS for finding in judgement.findings):
+        told += " If the rows with one seed are separate runs, leave out --seed."
+    return told
 
 
 def _explain_rule(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> str:

@@ -16,6 +16,8 @@ from ablate.judging.run_columns import ColumnReader, RunColumns
 from ablate.judging.sources import find_kind, read_runs
 from ablate.judging.table_source import is_frame
 
+FRAME = "frame"
+"""What messages call a data frame."""
 CHUNK = 500_000
 """Rows that are read at a time."""
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
@@ -42,8 +44,8 @@ def read_columns(
         AblateError: the table cannot be read, or a column is missing.
     """
     if is_frame(source):
-        _refuse_experiment("frame", experiment)
-        return _read_frame(source, "frame", question)
+        _refuse_experiment(FRAME, experiment)
+        return _read_frame(source, FRAME, question)
     text = str(source)
     ending = text.lower()
     if not ending.endswith(TABLE_ENDINGS) or find_kind(text) is not None:

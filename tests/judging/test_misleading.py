@@ -1,5 +1,6 @@
 """Nothing in an answer misleads: names, words of a status, directions, captions and units."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import ablate
 from ablate.figures.judged_figures import list_kinds
 from ablate.judging.findings import FindingKind
 from ablate.judging.page import collect_data
+from ablate.judging.repetition import write_call
+from ablate.judging.table import FRAME as PLACE_OF_A_FRAME
+from tests.commands import ablate as run_ablate
 
 QUESTION: dict[str, Any] = {"arm": "arm", "seed": "seed", "metric": "acc", "baseline": "a"}
 FRAME = pd.DataFrame(
@@ -92,3 +96,27 @@ def test_a_figure_joins_the_runs_of_a_seed_only_if_a_comparison_is_paired() -> N
     apart = FRAME.assign(seed=FRAME["seed"] + 5 * (FRAME["arm"] == "b"))
     assert collect_data(judge(FRAME)._judgement).paired
     assert not collect_data(judge(apart)._judgement).paired
+
+
+def test_rows_of_one_seed_are_not_called_too_few_runs() -> None:
+    judged = judge(FRAME.assign(seed=42))
+    assert "A verdict needs 3 different seeds of each arm. If the rows with one seed" in judged.answer
+    assert "separate runs, leave out --seed." in judged.answer
+    assert judge(FRAME, seed=None).comparisons["verdict"].to_list() == ["difference shown"]
+    apart = judge(FRAME[FRAME["seed"] < 2], seed=None)
+    assert apart.answer.endswith("A verdict needs 3 runs of each arm.")
+
+
+def test_the_call_that_a_report_shows_judges_the_table_again(tmp_path: Path) -> None:
+    names = {"arm": "-the arm", "seed": "se'ed", "acc": "$x"}
+    frame = FRAME.rename(columns=names)
+    frame.to_csv(tmp_path / "my runs.csv", index=False)
+    changes = {"arm": "-the arm", "seed": "se'ed", "metric": "$x", "margin": 0.0123456789, "alpha": 0.01}
+    changes["lower_is_better"] = True
+    judged = judge(frame, **changes)
+    again = eval(write_call(judged._judgement.question, PLACE_OF_A_FRAME), {"ablate": ablate, "frame": frame})
+    pd.testing.assert_frame_equal(again.comparisons, judged.comparisons)
+    call = shlex.split(write_call(judged._judgement.question, str(tmp_path / "my runs.csv")))
+    from_file = run_ablate(*call[3:], "--out", "out", cwd=tmp_path, drawn=False)
+    assert from_file.returncode == 0
+    assert judged.answer.splitlines()[0] in from_file.stdout

@@ -69,7 +69,7 @@ def test_no_cell_of_the_table_reaches_a_page_unescaped(
     assert "\u202e" not in judged.answer + str(judged)
     assert "!" * 100 not in judged.answer
     rows = [line for line in text.splitlines() if line.startswith("| &lt;b&gt;")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {14, 6}
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {15, 6}
 
 
 def test_a_table_quotes_what_a_spreadsheet_would_run(folder: Path) -> None:
@@ -136,7 +136,7 @@ def test_the_command_prints_the_answer_and_leaves_a_report(tmp_path: Path) -> No
     assert "\u202e" not in done.stdout + done.stderr
     assert "note: " in done.stderr
     page = (tmp_path / "reports/judged/report.md").read_text()
-    assert "python -m ablate judge 'a runs.csv' --arm method --seed seed" in page
+    assert "python -m ablate judge 'a runs.csv' --arm method --metric accuracy --seed seed" in page
     wrong = run_ablate(*words[:-1], "our", cwd=tmp_path)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert (

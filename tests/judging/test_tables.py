@@ -159,7 +159,7 @@ LEFT_OUT: dict[str, tuple[pd.DataFrame, FindingKind, str]] = {
     "unequal": (FRAME.drop(index=[17]), FindingKind.UNEQUAL_RUNS, "0.10 has 5 runs and ours has 6"),
     "lost pairs": (FRAME.drop(index=[17]), FindingKind.LOST_PAIRS, "1 comparison left out 1 run whose seed the other arm lacks"),
     "few": (FRAME[FRAME["seed"] < 4], FindingKind.FEW_SEEDS, "All comparisons rest on fewer than 5 runs"),
-    "too few": (FRAME[FRAME["seed"] < 2], FindingKind.FEW_SEEDS, "A verdict needs three runs of each arm"),
+    "too few": (FRAME[FRAME["seed"] < 2], FindingKind.FEW_SEEDS, "A verdict needs three different seeds of each arm"),
     "one run": (FRAME[FRAME["seed"] < 1], FindingKind.ONE_RUN, "All comparisons rest on at most one run of an arm"),
     "formula": (change("method", {2: "=HYPERLINK()"}), FindingKind.HOSTILE_NAMES, "1 name with unusual characters or great length: =HYPERLINK()"),
     "bidi": (change("method", {2: "\u202eabc"}), FindingKind.HOSTILE_NAMES, r"\u202eabc"),
