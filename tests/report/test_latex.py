@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ablate.cli.main import app
 from ablate.errors import FolderError
 from ablate.figures import paper
 from ablate.figures.canvas import use_own_style
@@ -24,7 +25,6 @@ from ablate.report.latex.rows import list_arm_rows, list_differences
 from ablate.report.latex.writer import write_latex
 from ablate.report.sources import DATA_SOURCES, NETWORKS, read_entries
 from ablate.study import study_file
-from tests.commands import ablate
 from tests.report.test_writer import write_folder, write_small_folder
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -184,15 +184,17 @@ def test_a_figure_for_a_paper_has_its_width_real_text_and_markers_on_its_curves(
     assert b"CreationDate" not in pdf
 
 
-def test_the_readme_shows_commands_and_macros_that_work(tmp_path: Path) -> None:
+def test_the_readme_shows_commands_and_macros_that_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     readme = (ROOT / "reports" / "README.md").read_text()
     section = readme[readme.index("## A table in a paper") : readme.index("## What the studies found")]
     shutil.copytree(PUBLISHED / "lenet_pooling", tmp_path / "reports" / "lenet_pooling")
     commands = re.findall(r"(?m)^python -m ablate (.*?) +#", section)
     assert len(commands) == 2
     for command in commands:
-        done = ablate(*command.split(), cwd=tmp_path, drawn=False)
-        assert done.returncode == 0, done.stderr
+        app(command.split(), standalone_mode=False)
     assert (tmp_path / "reports" / "lenet_pooling" / "checklist.md").exists()
     numbers = (tmp_path / "reports" / "lenet_pooling" / "latex" / "numbers.tex").read_text()
     (sentence,) = re.findall(r"```tex\n(.*?)```", section, re.DOTALL)
