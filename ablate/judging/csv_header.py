@@ -2,7 +2,9 @@
 
 import csv
 import io
+import re
 from pathlib import Path
+from typing import IO
 
 from ablate.errors import AblateError
 from ablate.judging.files import open_text
@@ -20,11 +22,12 @@ def read_header(path: Path) -> tuple[str, list[str]]:
         AblateError: the file is empty, or its first line is no header.
     """
     with open_text(path) as file:
-        line = file.readline(LONGEST_HEADER)
-        while line and not line.strip():
-            line = file.readline(LONGEST_HEADER)
+        line = _read_line(file)
+        second = _read_line(file)
     if not line:
         raise AblateError(f"{path}: the file is empty: give a table with a header")
+    if re.fullmatch(r'"?sep=."?', line.strip(), re.IGNORECASE):
+        raise AblateError(f"{path}: the first line '{line.strip()}' is no header: delete it")
     split: dict[str, list[str]] = {}
     for separator in SEPARATORS:
         try:
@@ -36,5 +39,15 @@ def read_header(path: Path) -> tuple[str, list[str]]:
             f"{path}: the first line has a field of more than {csv.field_size_limit():,} letters: give a "
             "table whose first line names its columns"
         )
+    if line.startswith("#") and not any(second.count(one) == line.count(one) > 0 for one in SEPARATORS):
+        raise AblateError(f"{path}: the first line is a comment: delete all lines before the header")
     best = max(split, key=lambda separator: len(split[separator]))
     return best, split[best]
+
+
+def _read_line(file: IO[str]) -> str:
+    """Read the next line that has a letter. At the end of the file, it is empty."""
+    line = file.readline(LONGEST_HEADER)
+    while line and not line.strip():
+        line = file.readline(LONGEST_HEADER)
+    return line

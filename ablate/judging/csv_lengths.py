@@ -26,9 +26,10 @@ def check_lengths(path: Path, separator: str, fields: int) -> None:
         try:
             for row in reader:
                 if len(row) > fields and any(cell.strip() for cell in row[fields:]):
+                    of_r = "; if R wrote the table, use row.names = FALSE" if len(row) == fields + 1 else ""
                     raise AblateError(
                         f"{path}: line {reader.line_num:,} has more than the {fields} fields of the header: "
-                        "put quotes around a text that contains the separator"
+                        f"put quotes around a text that contains the separator{of_r}"
                     )
         except csv.Error as error:
             raise AblateError(

@@ -3,7 +3,9 @@
 import gzip
 import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,7 +16,7 @@ from ablate.judging.files import is_compressed, open_text
 from ablate.judging.question import Question
 from ablate.judging.run_columns import ColumnReader, RunColumns
 from ablate.judging.sources import find_kind, read_runs
-from ablate.judging.table_source import is_frame
+from ablate.judging.table_source import WORKBOOK_ENDINGS, is_frame, refuse_download, refuse_unread
 
 FRAME = "frame"
 """What messages call a data frame."""
@@ -48,7 +50,11 @@ def read_columns(
         return _read_frame(source, FRAME, question)
     text = str(source)
     ending = text.lower()
-    if not ending.endswith(TABLE_ENDINGS) or find_kind(text) is not None:
+    refuse_download(text, (*TABLE_ENDINGS, *WORKBOOK_ENDINGS))
+    kind = find_kind(text)
+    if kind is None and not ending.endswith(TABLE_ENDINGS):
+        refuse_unread(text)
+    if kind is not None or not ending.endswith(TABLE_ENDINGS):
         return _read_frame(read_runs(text, experiment=experiment), text, question)
     _refuse_experiment(text, experiment)
     path = Path(source)
@@ -77,6 +83,9 @@ def _refuse_experiment(place: str, experiment: str | None) -> None:
 
 
 def _read_frame(frame: pd.DataFrame, place: str, question: Question) -> RunColumns:
+    inside = [name for name in frame.index.names if name in question.columns.values()]
+    if inside and not {*inside} & {*frame.columns}:
+        frame = frame.reset_index(level=inside)
     named = frame.set_axis([str(column) for column in frame.columns], axis="columns")
     reader = ColumnReader(place, list(named.columns), question)
     reader.add(named)
@@ -84,20 +93,24 @@ def _read_frame(frame: pd.DataFrame, place: str, question: Question) -> RunColum
 
 
 def _read_csv(path: Path, question: Question) -> RunColumns:
-    separator, known = read_header(path)
+    separator, written = read_header(path)
+    used = question.columns.values()
+    known = [name if name in used else name.strip() for name in written]
     reader = ColumnReader(str(path), known, question)
     texts = reader.text_columns
     # Seeds are text, too: an empty cell would make floating-point numbers of them, which round large seeds.
     seed = [] if question.seed is None else [question.seed]
     check_lengths(path, separator, len(known))
+    as_written = dict(zip(known, written, strict=True))
+    missing = {**dict.fromkeys(reader.needed, MISSING), **{name: [""] for name in texts}}
     try:
         with pd.read_csv(
             path,
             sep=separator,
-            usecols=reader.needed,
-            dtype=dict.fromkeys([*texts, *seed], str),
+            usecols=[as_written[name] for name in reader.needed],
+            dtype=dict.fromkeys([as_written[name] for name in [*texts, *seed]], str),
             keep_default_na=False,
-            na_values={**dict.fromkeys(reader.needed, MISSING), **{name: [""] for name in texts}},
+            na_values={as_written[name]: words for name, words in missing.items()},
             index_col=False,
             chunksize=CHUNK,
             low_memory=False,
@@ -105,7 +118,7 @@ def _read_csv(path: Path, question: Question) -> RunColumns:
             compression="gzip" if is_compressed(path) else None,
         ) as chunks:
             for chunk in chunks:
-                reader.add(chunk)
+                reader.add(chunk.rename(columns={as_written[name]: name for name in reader.needed}))
     except pd.errors.ParserError as error:
         raise AblateError(
             f"{path}: cannot be read as CSV: {format_error(error)}: every row needs the fields of the header"
@@ -121,12 +134,13 @@ def _read_json_lines(path: Path, question: Question) -> RunColumns:
         while lines := list(itertools.islice(numbered, CHUNK)):
             rows = [_parse_object(path, number, line) for number, line in lines]
             reader = reader or ColumnReader(
-                str(path), list(dict.fromkeys(key for row in rows for key in row)), question
+                str(path), list(dict.fromkeys(key for row in rows for key in _list_keys(row))), question
             )
             # Without `object`, a missing cell would turn integers of arms and seeds into rounded floats.
             cells = {
                 column: pd.Series(
-                    [row.get(column) for row in rows], dtype=None if column == question.metric else object
+                    [_find_cell(row, column) for row in rows],
+                    dtype=None if column == question.metric else object,
                 )
                 for column in reader.needed
             }
@@ -134,6 +148,23 @@ def _read_json_lines(path: Path, question: Question) -> RunColumns:
     if reader is None:
         raise AblateError(f"{path}: the file is empty: write one JSON object in each line")
     return reader.finish()
+
+
+def _list_keys(row: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """List the keys of an object. Those of an object inside it are joined to its own by a dot."""
+    for key, value in row.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _list_keys(value, f"{prefix}{key}.")
+
+
+def _find_cell(row: dict[str, Any], column: str) -> object:
+    """Find the value of a key, such as `config.arm`. The value is None if the object lacks the key."""
+    if column in row:
+        return row[column]
+    key, dot, rest = column.partition(".")
+    inner = row.get(key)
+    return _find_cell(inner, rest) if dot and isinstance(inner, dict) else None
 
 
 def _parse_object(path: Path, number: int, line: str) -> dict[str, object]:

@@ -6,7 +6,9 @@ from typing import Any, TypeGuard
 import pandas as pd
 
 from ablate.errors import AblateError
+from ablate.judging.sources.databases import hide_password
 
+WORKBOOK_ENDINGS = (".xlsx", ".xls", ".xlsm", ".ods")
 SHOWN = 60
 """The letters that a message shows of a text that is no path."""
 
@@ -37,6 +39,44 @@ def is_frame(source: Any) -> TypeGuard[pd.DataFrame]:
             f"runs: '{shown}' cannot be a path: save the table to a file, and give the path of the file"
         )
     return False
+
+
+def refuse_unread(source: str) -> None:
+    """Refuse a source of a kind that people often have, and that is neither a table nor a tool's records.
+
+    Raises:
+        AblateError: the source is missing, standard input, a workbook, a JSON array or a folder.
+    """
+    path, ending = Path(source), Path(source).suffix.lower()
+    if source == "-":
+        raise AblateError("-: standard input is not read: save the table to a file, and give its path")
+    if "://" in source:
+        return
+    if not path.exists():
+        raise AblateError(f"{source}: there is no such file: give a table with one row for each run")
+    if ending in WORKBOOK_ENDINGS:
+        raise AblateError(f"{source}: a workbook is not read: save the table as CSV")
+    if ending == ".json":
+        raise AblateError(
+            f"{source}: this JSON file is no record of a known tool: write a table as one object in each "
+            "line of a file that ends with .jsonl"
+        )
+    if path.is_dir():
+        raise AblateError(
+            f"{source}: the folder has no records of a known tool: give the file with the table "
+            "(.csv, .jsonl or .parquet)"
+        )
+
+
+def refuse_download(source: str, endings: tuple[str, ...]) -> None:
+    """Refuse the web address of a table. Addresses of tracking servers are allowed.
+
+    Raises:
+        AblateError: the address ends like a table's file name.
+    """
+    address = source.partition("?")[0].lower()
+    if address.startswith(("http://", "https://")) and address.endswith(endings):
+        raise AblateError(f"{hide_password(source)}: a web address is not read: download the file first")
 
 
 def _can_be_path(text: str) -> bool:

@@ -114,7 +114,7 @@ WRONG_FILES = {
     "text.jsonl": (b"hello\n", "line 1 is no JSON .*: write one object in each line"),
     "empty.jsonl": (b"", "the file is empty: write one JSON object in each line"),
     "text.parquet": (b"hello", "cannot be read as Parquet: .*: check the file"),
-    "runs.xlsx": (b"hello", "holds no runs that can be read"),
+    "runs.xlsx": (b"hello", "runs.xlsx: a workbook is not read: save the table as CSV"),
     "quotes.csv": (b'method,seed,accuracy\n"a,b",1,2\na,b,1,2\n', "line 3 has more than the 3 fields"),
     "comma.csv": (b"method;seed;accuracy\nours;1;0,95\nb;1;0,94\n", "has text such as '0,95' and '0,94', and no number"),
     "percent.csv": (b"method,seed,accuracy\nours,1,95%\nb,1,94%\n", "has text such as '95%' and '94%', and no number"),

@@ -43,6 +43,10 @@ WRONG_OBJECTS: dict[str, tuple[Callable[[], object], str]] = {
     "nothing": (lambda: None, "of type NoneType is not read: give a pandas DataFrame or a path"),
     "bytes": (lambda: b"runs.csv", "of type bytes is not read: give the path as a str"),
     "an Arrow table": (lambda: pytest.importorskip("pyarrow").table({"acc": [1]}), r"of type Table is not read: give its .to_pandas\(\)"),
+    "standard input": (lambda: "-", "-: standard input is not read: save the table to a file"),
+    "a folder": (lambda: str(Path(__file__).parent), r"the folder has no records of a known tool: give the file with the table"),
+    "a web address": (lambda: "https://x.org/runs.csv?raw=1", "a web address is not read: download the file first"),
+    "a missing file": (lambda: "runs.dat", "runs.dat: there is no such file"),
     "an empty path": (lambda: " ", "the path is empty: name a file"),
     "NUL": (lambda: "a\0.csv", r"'a\\x00.csv' cannot be a path: save the table to a file"),
     "a table's text": (lambda: CSV, "runs: 'arm,seed,acc.*…' cannot be a path: save the table to a file"),
@@ -91,6 +95,8 @@ STRANGE_FILES: dict[str, bytes] = {
         f"{line},{','.join(['c' * 10_000] * 14) if i == 0 else ',' * 13}" for i, line in enumerate(CSV.split())
     ).encode(),
     "a-status-of-lists.jsonl": write_lines([{**row, "status": [1]} for row in ROWS]),
+    "spaces-in-the-header.csv": CSV.replace("arm,seed,acc", " arm, seed,acc ").encode(),
+    "a-number-sign-in-the-header.csv": CSV.replace("arm,seed,acc", "#,arm,seed,acc").replace("\n", "\n9,")[:-2].replace("9,#", "#").encode(),
     "a-huge-integer.jsonl": write_lines([*ROWS, {"arm": "a", "seed": 9, "acc": 10**400}]),
 }  # fmt: skip
 
@@ -103,6 +109,10 @@ def test_a_strange_but_clear_file_is_read(name: str, tmp_path: Path) -> None:
 
 WRONG_FILES: dict[str, tuple[bytes, str]] = {
     "long-field.csv": (b"x" * 140_000 + b"\n1\n", "the first line has a field of more than 131,072 letters: give a"),
+    "comment.csv": (f"# written by x, y\n{CSV}".encode(), "the first line is a comment: delete all lines before"),
+    "sep.csv": (f"sep=,\n{CSV}".encode(), "the first line 'sep=,' is no header: delete it"),
+    "r.csv": (CSV.replace("\n", "\n1,").encode()[:-2], "put quotes around .*; if R wrote the table, use row.names = FALSE"),
+    "array.json": (json.dumps(ROWS).encode(), "write a table as one object in each line of a file that ends with .jsonl"),
     "dict.jsonl": (write_lines([{**row, "arm": {"x": 1}} for row in ROWS]), "the column 'arm' has a dict in row 1"),
 }  # fmt: skip
 
@@ -119,3 +129,12 @@ def test_a_workbook_with_the_ending_of_csv_is_refused_with_the_remedy(tmp_path: 
     make_workbook(tmp_path / "runs.csv")
     with pytest.raises(AblateError, match="is a zip archive or an Excel workbook: save the table as CSV"):
         judge(tmp_path / "runs.csv")
+
+
+def test_columns_of_an_index_and_keys_inside_an_object_are_found(tmp_path: Path) -> None:
+    expected = judge(FRAME).comparisons
+    for frame in (FRAME.set_index("seed"), FRAME.set_index(["arm", "seed"])):
+        pd.testing.assert_frame_equal(judge(frame).comparisons, expected)
+    nested = [{"config": {"x": {"arm": row["arm"]}}, "seed": row["seed"], "acc": row["acc"]} for row in ROWS]
+    (tmp_path / "runs.jsonl").write_bytes(write_lines([*nested, {"config": 1}]))
+    pd.testing.assert_frame_equal(judge(tmp_path / "runs.jsonl", arm="config.x.arm").comparisons, expected)
