@@ -1,22 +1,19 @@
 """Audit the runs that are judged: what a table can show, and what no table shows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from ablate.errors import AblateError
 from ablate.formatting import format_count, format_list
 from ablate.judging.arm_runs import Cells
+from ablate.judging.audit_values import check_margin, check_repeats, check_units
 from ablate.judging.comparisons import WELCH, Comparison
-from ablate.judging.findings import Finding, FindingKind
+from ablate.judging.findings import Finding, FindingKind, name_some
 from ablate.judging.names import is_hostile, is_right_to_left
 from ablate.judging.question import Question
 from ablate.stats.power import PAIRS_FOR_A_VERDICT
 
 FEW_SEEDS = 5
-NAMES_SHOWN = 4
-RATIO_OF_UNITS = (33, 300)
-"""If the larger values are about 100 times the smaller ones, some are shares and some are in per cent."""
 NOT_KNOWN = (
     "how the arms were tuned, and whether all arms had the same budget for it",
     "whether the test data chose a setting, an epoch or a seed",
@@ -33,13 +30,16 @@ def audit(
     """Audit the runs. `shown` has the name of each arm and part as a person sees it.
 
     Raises:
-        AblateError: some values are shares from 0 to 1, and others are in per cent.
+        AblateError: one arm has shares from 0 to 1 beside values in per cent.
     """
     found = [
-        _check_units(cells, question),
+        check_units(cells, question, shown),
+        check_margin(cells, question),
+        check_repeats(cells, question),
         _check_direction(question),
         _check_constant(cells, question),
         _check_baseline(cells, question, shown),
+        _check_grid(cells, question, shown),
         _check_counts(cells, shown),
         *_check_few(comparisons, question),
         *_check_pairing(comparisons, cells, question),
@@ -47,30 +47,6 @@ def audit(
         _check_names(shown),
     ]
     return [finding for finding in found if finding is not None]
-
-
-def _check_units(cells: Cells, question: Question) -> Finding | None:
-    """Find values from 0 to 1 beside values from 0 to 100."""
-    values = np.concatenate([runs.results for runs in cells.values()])
-    if values.min() < 0 or not 1 < values.max() <= 100:
-        return None
-    small, large = values[(values > 0) & (values <= 1)], values[values > 1]
-    if not len(small):
-        return None
-    ratio = float(np.median(large) / np.median(small))
-    if not RATIO_OF_UNITS[0] <= ratio <= RATIO_OF_UNITS[1]:
-        return None
-    told = (
-        f"{len(small):,} values of {question.metric} are between 0 and 1, and {len(large):,} are between 1 "
-        "and 100"
-    )
-    if question.is_share:
-        raise AblateError(f"metric: {told}: write all of them as shares, or all of them in per cent")
-    return Finding(
-        kind=FindingKind.MIXED_UNITS,
-        sentence=f"{told}. If they have different units, the answer is worthless.",
-        count=len(values),
-    )
 
 
 def _check_direction(question: Question) -> Finding | None:
@@ -113,7 +89,22 @@ def _check_baseline(cells: Cells, question: Question, shown: dict[str, str]) -> 
     return Finding(
         kind=FindingKind.NO_BASELINE,
         sentence=f"{format_count(len(without), 'part')} left out, because the baseline has no run there: "
-        f"{_name_some(shown[part] for part in without)}.",
+        f"{name_some(shown[part] for part in without)}.",
+    )
+
+
+def _check_grid(cells: Cells, question: Question, shown: dict[str, str]) -> Finding | None:
+    """Find arms without runs in a part. If the baseline has none, `_check_baseline` says it."""
+    arms = [arm for arm in dict.fromkeys(arm for _, arm in cells) if arm != question.baseline]
+    pairs = [(part, arm) for part in dict.fromkeys(part for part, _ in cells) for arm in arms]
+    missing = [f"{shown[arm]} in {shown[part]}" for part, arm in pairs if (part, arm) not in cells]
+    if not missing:
+        return None
+    return Finding(
+        kind=FindingKind.MISSING_RUNS,
+        sentence=f"{len(missing):,} of {format_count(len(pairs), 'pair')} of arm and part "
+        f"{'has' if len(missing) == 1 else 'have'} no run, and so no comparison: {name_some(missing)}. If "
+        "these runs failed, say so in a column “status”.",
     )
 
 
@@ -225,7 +216,7 @@ def _check_similar_names(cells: Cells, shown: dict[str, str]) -> Finding | None:
     return Finding(
         kind=FindingKind.SIMILAR_NAMES,
         sentence=f"Names of arms differ only in upper and lower case or in spaces, and count as different "
-        f"arms: {_name_some(told)}. If they mean one arm, write them alike.",
+        f"arms: {name_some(told)}. If they mean one arm, write them alike.",
     )
 
 
@@ -238,15 +229,9 @@ def _check_names(shown: dict[str, str]) -> Finding | None:
     if hostile:
         told.append(
             f"{format_count(len(hostile), 'name')} with unusual characters or great length: "
-            f"{_name_some(hostile)}. They are shown escaped and cut, and the tables put an apostrophe before "
+            f"{name_some(hostile)}. They are shown escaped and cut, and the tables put an apostrophe before "
             "what a spreadsheet program could run."
         )
     if turned:
-        told.append(f"{format_count(len(turned), 'name')} written from right to left: {_name_some(turned)}.")
+        told.append(f"{format_count(len(turned), 'name')} written from right to left: {name_some(turned)}.")
     return Finding(kind=FindingKind.HOSTILE_NAMES, sentence=" ".join(told))
-
-
-def _name_some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = len(listed) - NAMES_SHOWN
-    return f"{', '.join(listed[:NAMES_SHOWN])} and {more:,} more" if more > 0 else format_list(listed)

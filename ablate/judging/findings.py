@@ -9,6 +9,7 @@ import numpy as np
 from ablate.formatting import format_list
 
 ROWS_NAMED = 5
+NAMES_SHOWN = 4
 
 
 class FindingKind(StrEnum):
@@ -33,6 +34,8 @@ class FindingKind(StrEnum):
     NO_COMMON_SEEDS = "no common seeds"
     ONE_RUN = "one run"
     FEW_SEEDS = "few seeds"
+    MISSING_RUNS = "arm without runs in a part"
+    LARGE_MARGIN = "margin large"
     NO_BASELINE = "part without the baseline"
     DIRECTION = "direction doubtful"
     SIMILAR_NAMES = "names alike"
@@ -58,6 +61,13 @@ def name_rows(rows: Iterable[int], count: int) -> str:
     more = count - len(shown)
     listed = f"{', '.join(shown)} and {more:,} more" if more > 0 else format_list(shown)
     return f"row{'' if count == 1 else 's'} {listed}"
+
+
+def name_some(names: Iterable[str]) -> str:
+    """List the first few names in a sentence, and count the others: `a, b, c, d and 3 more`."""
+    listed = list(names)
+    more = len(listed) - NAMES_SHOWN
+    return f"{', '.join(listed[:NAMES_SHOWN])} and {more:,} more" if more > 0 else format_list(listed)
 
 
 def choose_rows(mask: np.ndarray) -> tuple[int, tuple[int, ...]]:

@@ -6,7 +6,7 @@ from typing import Any
 from ablate.errors import escape_unprintable, install_command
 from ablate.formatting import format_count, format_list, format_p, list_rows
 from ablate.judging.comparisons import PAIRED, Comparison
-from ablate.judging.findings import FindingKind
+from ablate.judging.findings import FindingKind, name_some
 from ablate.judging.judgement import RunJudgement
 from ablate.stats.power import PAIRS_FOR_A_VERDICT, POWER, compute_detectable_difference
 from ablate.stats.verdicts import UNTRAINED, Verdict
@@ -70,6 +70,12 @@ def describe_ranking(judgement: RunJudgement) -> list[str]:
         f"{format_p(ranking.p_value)}, so the arms {'do not all' if ranking.p_value < alpha else 'may all'} "
         "rank alike."
     ]
+    if ranking.arms_left_out:
+        named = name_some(judgement.shown[arm] for arm in ranking.arms_left_out)
+        told.append(f"Not ranked, because they have no mean in many parts: {named}.")
+    if ranking.parts_left_out:
+        named = name_some(judgement.shown[part] for part in ranking.parts_left_out)
+        told.append(f"Left out of the ranking, because an arm has no mean there: {named}.")
     if ranking.pairs is None:
         told.append(f"For Nemenyi's test of all pairs of arms and its figure: {install_command('judge')}")
     return told

@@ -24,7 +24,11 @@ class Ranking:
     mean_ranks: pd.Series
     """The mean rank of each arm, the best arm first. Rank 1 is the best; equal means share a rank."""
     parts: int
-    """The number of data sets in which all arms have a mean."""
+    """The number of data sets that are used."""
+    arms_left_out: list[str]
+    """The arms that lack a mean in too many data sets."""
+    parts_left_out: list[str]
+    """The data sets in which one of the ranked arms has no mean."""
     p_value: float
     """The p-value of Friedman's test of the hypothesis that the ranks of the arms do not differ."""
     pairs: pd.DataFrame | None
@@ -35,19 +39,21 @@ class Ranking:
 def rank_arms(means: pd.DataFrame, *, higher_is_better: bool) -> Ranking | None:
     """Rank the arms by their means in each data set (Demšar, 2006, "Statistical comparisons of classifiers").
 
-    Return None if there are fewer than `FEWEST_ARMS` arms, or if all arms have a mean in fewer than
-    `FEWEST_PARTS` data sets.
+    The ranking uses data sets in which all ranked arms have a mean. Arms that lack a mean in more than half
+    of the data sets are left out. If too few data sets are complete then, more arms are left out, first
+    those that lack most means. Return None if fewer than `FEWEST_ARMS` arms or `FEWEST_PARTS` data sets are
+    left.
 
     Args:
         means: the mean of each arm, with data sets as rows and arms as columns. NaN if there is none.
         higher_is_better: whether the arm with the highest mean has rank 1.
     """
-    whole = means.dropna()
+    whole = _choose_whole(means)
+    if whole.shape[1] < FEWEST_ARMS or whole.shape[0] < FEWEST_PARTS:
+        return None
     # Means of the same values in another order may differ by a rounding error, which would decide a rank.
     rounded = [row.round(choose_digits(row.to_numpy())) for _, row in whole.iterrows()]
     whole = pd.DataFrame(rounded, index=whole.index, columns=whole.columns)
-    if whole.shape[1] < FEWEST_ARMS or whole.shape[0] < FEWEST_PARTS:
-        return None
     ranks = whole.rank(axis="columns", ascending=not higher_is_better)
     mean_ranks = ranks.mean().sort_values(kind="stable")
     if (ranks.nunique(axis="columns") == 1).all():  # every arm ties with every other arm in every data set
@@ -58,7 +64,24 @@ def rank_arms(means: pd.DataFrame, *, higher_is_better: bool) -> Ranking | None:
         pairs = test_all_pairs(whole)
     except NemenyiError:
         pairs = None
-    return Ranking(mean_ranks=mean_ranks, parts=len(whole), p_value=p_value, pairs=pairs)
+    return Ranking(
+        mean_ranks=mean_ranks,
+        parts=len(whole),
+        arms_left_out=[str(arm) for arm in means.columns.difference(whole.columns, sort=False)],
+        parts_left_out=[str(part) for part in means.index.difference(whole.index, sort=False)],
+        p_value=p_value,
+        pairs=pairs,
+    )
+
+
+def _choose_whole(means: pd.DataFrame) -> pd.DataFrame:
+    """Choose the arms and data sets that are ranked, with a mean in every cell. See `rank_arms`."""
+    useful = means[means.notna().sum(axis="columns") > 1]
+    kept = useful.loc[:, useful.notna().mean() >= 0.5]
+    while len(kept.dropna()) < FEWEST_PARTS and kept.shape[1] > FEWEST_ARMS:
+        missing = kept.isna().sum()
+        kept = kept.drop(columns=missing[missing == missing.max()].index[-1])
+    return kept.dropna()
 
 
 def test_all_pairs(whole: pd.DataFrame) -> pd.DataFrame:
