@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ablate
@@ -59,6 +59,7 @@ def test_a_seed_is_the_same_whatever_other_rows_and_the_format_are(
         assert "6 paired seeds" in judged.answer
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**70), 2**70))
 def test_an_integer_has_one_code_however_it_is_written(number: int) -> None:
     sign, digits = ("-", str(-number)) if number < 0 else ("", str(number))

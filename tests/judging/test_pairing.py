@@ -66,7 +66,7 @@ ORDERS: dict[str, Callable[[list[float]], list[float]]] = {
 }  # fmt: skip
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(-999, 999), min_size=3, max_size=6, unique=True), st.sampled_from(list(ORDERS)))
 def test_the_same_values_in_another_order_have_the_same_mean(numbers: list[int], order: str) -> None:
     values = [number / 10 for number in numbers]
