@@ -30,6 +30,11 @@ _SHOWN = {
     Reason.SOME_DID_NOT_TRAIN: "A mean over the seeds that trained does not settle this.",
     Reason.TOO_FEW_SEEDS: "A verdict needs three paired seeds.",
 }
+_BEYOND = {
+    Reason.WORSE: "B is worse by more than the margin of {margin}.",
+    Reason.BETTER: "B is better by more than the margin of {margin}.",
+}
+"""Sentences for an interval that lies outside the margin."""
 _UNCLEAR = "The seeds show neither a {change} nor that any {change} is smaller than the margin of {margin}."
 
 
@@ -47,6 +52,10 @@ def explain_check(check: Check, unit: Unit) -> str:
 def _explain_metric(check: Check, unit: Unit) -> str:
     change = {Requirement.NO_WORSE: "loss", Requirement.BETTER: "gain"}.get(check.requirement, "difference")
     text = _UNCLEAR if check.reason == Reason.UNCLEAR else _SHOWN.get(check.reason, "")
+    if check.reason in _BEYOND and check.low is not None and check.high is not None:
+        nearest = min(abs(check.low), abs(check.high))
+        if check.low * check.high > 0 and nearest > (check.bound or 0.0):
+            text = _BEYOND[check.reason]
     shown = text.format(change=change, margin=format_margin(check.bound or 0.0, unit))
     parts = [check.detail, "" if check.reason == Reason.SAME else measure(check, unit), shown]
     return " ".join(part for part in parts if part)

@@ -27,7 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     ) -> Path:
         parent = tmp_path_factory.mktemp("gate")
         (parent / "small.yaml").write_text(SMALL)
-        spec = study_file.read(parent / "small.yaml", [f"seeds={SEEDS}", "tuning.trials=0", *overrides])
+        spec = study_file.read(
+            parent / "small.yaml", [f"seeds={SEEDS}", "tuning.trials=0", "validation=0", *overrides]
+        )
         wiggle = np.roll(NOISE, 0 if name == "a" else 3) * noise
         accuracies = {
             arm: (given + wiggle).tolist() if isinstance(given, float) else given

@@ -108,6 +108,17 @@ def test_a_small_loss_alike_in_every_seed_is_known_to_one_test_image(gate) -> No
     assert only(found).outcome == Outcome.CANNOT_TELL  # one image of 360 is 0.28 points, and the margin is 1
 
 
+def test_a_loss_that_may_be_smaller_than_the_margin_is_told_from_a_larger_one(evidence) -> None:
+    before = evidence("a", base=0.9, arm=0.93)
+    for after, told in (
+        (0.922, "its loss is not shown to be smaller than the margin"),
+        (0.90, "worse by more than"),
+    ):
+        check = only(check_folders(before, evidence("b", base=0.9, arm=after), NO_WORSE))
+        assert check.reason == Reason.WORSE
+        assert told in explain_check(check, "points")
+
+
 def test_the_same_runs_hold_but_are_not_better(evidence) -> None:
     one = evidence("a", base=0.9, arm=[0.9] * 6 + ["diverged"] * 2)
     for requirement, outcome in (("reproduced", Outcome.HOLDS), ("better", Outcome.FAILS)):
@@ -133,7 +144,7 @@ def test_runs_that_fail_are_no_means(gate, after: list, outcome: Outcome, reason
     ("overrides", "changes", "reason", "told"),
     [
         (("recipe.epochs=5",), {}, Reason.OTHER_SETTINGS, "recipe.epochs is 2 in A and 5 in B"),
-        (("validation=100",), {}, Reason.OTHER_DATA, "validation is 240 in A and 100 in B"),
+        (("validation=100",), {}, Reason.OTHER_DATA, "validation is 0 in A and 100 in B"),
         ((), {"data": {"dataset": "digits", "test_images": 360, "classes": list("0123456789"), "chance": 0.1, "sha256": {"pixels": "xyz"}}}, Reason.OTHER_DATA, "the checksum of pixels differs"),
     ],
 )  # fmt: skip

@@ -60,7 +60,7 @@ def test_the_summary_has_one_line_a_check_and_folds_the_rest(gates) -> None:
     assert "| ❌ does not hold | no worse in accuracy (margin 1 point) | arm | −3.00 points" in shown
     assert len([line for line in shown.splitlines() if line.startswith("| ✅")]) == 4
     assert "reports/b\\|&lt;b&gt;" in shown
-    assert "B is worse, and its loss is not shown to be smaller than the margin of 1 point." in folded
+    assert "B is worse by more than the margin of 1 point." in folded
     assert told.endswith("</details>\n\n")
 
 
