@@ -14,9 +14,11 @@ from ablate.gate.checks import combine_outcomes
 from ablate.gate.measuring import measure_changes
 from ablate.gate.rules import Outcome, Requirement, decide
 from ablate.report.evidence import Evidence
+from ablate.stats.power import compute_detectable_effect
 from tests.test_readme import gather_published
 
 GATES = 200
+LOSS = 0.01
 SEEDS = 10
 ARMS = ("baseline", "pooling=max")
 REQUIREMENTS = (Requirement.NO_WORSE, Requirement.BETTER, Requirement.EQUIVALENT)
@@ -77,3 +79,21 @@ def test_gates_without_a_difference_are_seldom_wrong(same_streams: bool) -> None
     assert found[Requirement.NO_WORSE][Outcome.FAILS] <= 0.05 * GATES
     assert found[Requirement.EQUIVALENT][Outcome.FAILS] <= 0.08 * GATES  # 0.05, and chance
     assert found[Requirement.BETTER][Outcome.HOLDS] <= 0.05 * GATES
+
+
+@pytest.mark.slow
+def test_a_loss_of_a_point_is_found_where_the_plan_promises_it() -> None:
+    evidence = gather_published("lenet_pooling")
+    wide = evidence.confirmed.pivot(index="seed", columns="arm", values="test_accuracy").astype(float)
+    spread = float((wide[ARMS[1]] - wide[ARMS[0]]).std(ddof=1))
+    seeds = next(n for n in range(3, 99) if compute_detectable_effect(n, 0.05 / 2) * spread <= LOSS)
+    found = count(evidence, same_streams=True, loss=LOSS, seeds=seeds)[Requirement.NO_WORSE]
+    assert found[Outcome.FAILS] >= 0.8 * GATES
+    assert found[Outcome.HOLDS] <= 0.05 * GATES  # the true loss is exactly the margin
+
+
+@pytest.mark.slow
+def test_a_loss_of_two_points_is_never_green() -> None:
+    for same_streams in (True, False):
+        found = count(gather_published("lenet_pooling"), same_streams=same_streams, loss=2 * LOSS)
+        assert found[Requirement.NO_WORSE][Outcome.HOLDS] == 0
