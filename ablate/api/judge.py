@@ -158,7 +158,8 @@ def judge(
         margin: the smallest difference that matters, in the unit of the metric. None: the verdicts say only
             whether a difference was shown.
         lower_is_better: whether a lower value of the metric is better.
-        alpha: the probability that any of the comparisons shows a difference although there is none.
+        alpha: the probability that any of the comparisons with the baseline shows a difference although there
+            is none. The tests of ranks have this level each for themselves.
         experiment: the experiment to read, if another tool's records have several.
 
     Raises:

@@ -138,16 +138,13 @@ def _format_comparisons(judgement: RunJudgement) -> list[dict[str, Any]]:
     formatted = []
     for row in list_rows(judgement.tables["judged_comparisons"]):
         reach = None if row["ci_low"] is None else (row["ci_high"] - row["ci_low"]) / 2
-        detectable = row["detectable_difference"]
         formatted.append(
             {
                 **row,
                 **{name: shown[row[name] or ""] for name in ("part", "arm", "baseline")},
                 "difference": unit.format_difference(row["difference"], reach),
                 "interval": unit.format_interval(row["ci_low"], row["ci_high"]),
-                "detectable": unit.format_difference(
-                    detectable, None if detectable is None else detectable / 10, signed=False
-                ),
+                "detectable": unit.format_detectable(row["detectable_difference"]),
                 "runs": f"{row['arm_runs']:,}"
                 if row["arm_runs"] == row["baseline_runs"]
                 else f"{row['arm_runs']:,} and {row['baseline_runs']:,}",

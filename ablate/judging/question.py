@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from numbers import Real
 
 from ablate.errors import AblateError, did_you_mean
+from ablate.judging.metric_names import guess_direction, is_share_name
 from ablate.judging.names import normalise_name
 from ablate.metrics import METRICS
 
-SHARE_NAME = re.compile(r"acc|f1|auc|auroc|precision|recall|iou|top.?[15]\b|\bmap\b", re.IGNORECASE)
-"""Names of metrics that are usually shares, from 0 to 1 or in per cent."""
-LOSS_NAME = re.compile(
-    r"loss|error|\berr\b|perplexity|\bppl\b|\brmse\b|\bmae\b|\bmse\b|\bwer\b|\bfid\b|brier|seconds|time|latency",
-    re.IGNORECASE,
-)
-"""Names of metrics for which a lower value is usually better."""
+SMALLEST_ALPHA = 1e-6
+"""With a smaller level, an interval would be shown as 100%, and could be infinite."""
 SHOWN = 60
 """The letters that a message shows of a value of a wrong type."""
 
@@ -35,7 +31,8 @@ class Question:
         margin: the smallest difference that matters, in the unit of the metric. None: the verdicts say only
             whether a difference was shown.
         lower_is_better: whether a lower value of the metric is better.
-        alpha: the probability of any false difference, over all comparisons together.
+        alpha: the probability of any false difference, over all comparisons with the baseline together. The
+            tests of ranks, Friedman's and Nemenyi's, have this level each for themselves.
 
     Raises:
         AblateError: a value is impossible.
@@ -58,8 +55,10 @@ class Question:
                 f"margin: {self.margin:g} is not possible: give a number above 0, in the unit of "
                 f"{self.metric}"
             )
-        if not 0 < self.alpha < 0.5:
-            raise AblateError(f"alpha: {self.alpha:g} is not possible: give a number between 0 and 0.5")
+        if not SMALLEST_ALPHA <= self.alpha < 0.5:
+            raise AblateError(
+                f"alpha: {self.alpha:g} is not possible: give a number from {SMALLEST_ALPHA:g} to below 0.5"
+            )
         roles: dict[str, str] = {}
         for role, column in self.columns.items():
             if column in roles:
@@ -103,7 +102,7 @@ class Question:
     @property
     def is_share(self) -> bool:
         """Whether the metric's name says that its values are shares."""
-        return bool(SHARE_NAME.search(self.metric))
+        return is_share_name(self.metric)
 
     @property
     def looks_turned(self) -> bool:
@@ -111,9 +110,7 @@ class Question:
         name = re.sub(r"^(test|val|valid|validation|eval|train)_", "", self.metric)
         if name in METRICS:
             return METRICS[name].higher_is_better == self.lower_is_better
-        if LOSS_NAME.search(self.metric):
-            return self.higher_is_better
-        return self.is_share and self.lower_is_better
+        return guess_direction(self.metric) is self.lower_is_better
 
     def check_columns(self, place: str, known: Sequence[str]) -> None:
         """Check that the table has each column once.

@@ -174,6 +174,8 @@ class ColumnReader:
 
 def read_numbers(cells: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Read a column of numbers, `(rows,)`, and whether each cell is text that is no number, `(rows,)`."""
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        cells = cells.astype(cells.cat.categories.dtype if not cells.hasnans else object)
     if pd.api.types.is_bool_dtype(cells.dtype) or (
         pd.api.types.is_numeric_dtype(cells.dtype) and not pd.api.types.is_complex_dtype(cells.dtype)
     ):
@@ -181,7 +183,7 @@ def read_numbers(cells: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool
     words = cells.astype(object)
     missing = words.isna().to_numpy()
     if not (pd.api.types.is_object_dtype(cells.dtype) or pd.api.types.is_string_dtype(cells.dtype)):
-        return np.full(len(cells), np.nan), ~missing  # dates, durations, categories of pandas
+        return np.full(len(cells), np.nan), ~missing  # dates and durations of pandas
     stripped = words.where(~missing).map(_strip)
     try:
         numbers = pd.to_numeric(stripped, errors="coerce").to_numpy(float, na_value=np.nan)

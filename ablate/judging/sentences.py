@@ -9,6 +9,7 @@ from ablate.judging.comparisons import PAIRED, Comparison
 from ablate.judging.findings import FindingKind, name_some
 from ablate.judging.judgement import RunJudgement
 from ablate.stats.power import PAIRS_FOR_A_VERDICT, POWER, compute_detectable_difference
+from ablate.stats.rounding import DIGITS
 from ablate.stats.verdicts import UNTRAINED, Verdict
 
 TONES = {
@@ -17,6 +18,8 @@ TONES = {
     Verdict.DIFFERENT: "strong",
     Verdict.EQUIVALENT: "calm",
 }
+FLOAT_ERROR = 1e-14
+"""Means that differ by a smaller share of their size are equal but for errors of floating-point numbers."""
 SHOWN = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR, Verdict.DIFFERENT)
 """The verdicts that claim a difference. Otherwise the arm that is ahead may be ahead by chance."""
 MORE_SEEDS = 4
@@ -68,7 +71,8 @@ def describe_ranking(judgement: RunJudgement) -> list[str]:
     told = [
         f"Over {ranking.parts} parts and {arms} arms, {lead} (mean rank {first:.2f}). Friedman's test: "
         f"{format_p(ranking.p_value)}, so the arms {'do not all' if ranking.p_value < alpha else 'may all'} "
-        "rank alike."
+        f"rank alike. The tests of ranks have the level {alpha:g} each for themselves. Holm's correction of "
+        "the comparisons with the baseline does not include them."
     ]
     if ranking.arms_left_out:
         named = name_some(judgement.shown[arm] for arm in ranking.arms_left_out)
@@ -152,7 +156,7 @@ def _say_what_runs_can_show(one: Comparison, row: dict[str, Any], judgement: Run
             degrees_per_pair=one.result.row.get("degrees_per_run", 1.0),
         ),
     ]
-    written = [judgement.unit.format_difference(size, size / 10, signed=False) for size in detectable]
+    written = [judgement.unit.format_detectable(size) for size in detectable]
     now = f"{fewest:,} {noun}"
     if one.arm_runs != one.baseline_runs:
         now = f"{one.arm_runs:,} and {one.baseline_runs:,} runs"
@@ -160,6 +164,8 @@ def _say_what_runs_can_show(one: Comparison, row: dict[str, Any], judgement: Run
         f"With {now} there is {POWER:.0%} power to detect a difference of {written[0]}; "
         f"{more:,} {noun} would detect {written[1]}."
     )
+    if judgement.unit.is_impossible(detectable[0]):
+        told = f"With {now} no possible difference is detected with {POWER:.0%} power: more runs are needed."
     if row["p_value"] < question.alpha:
         told = (
             f"On its own this difference would be significant ({format_p(row['p_value'])}); corrected for "
@@ -176,13 +182,26 @@ def _say_what_runs_can_show(one: Comparison, row: dict[str, Any], judgement: Run
     )
 
 
+def _say_what_was_rounded(one: Comparison) -> str:
+    """Say that a difference of 0 was rounded, if it is more than an error of floating-point numbers."""
+    if one.arm_mean is None or one.baseline_mean is None:
+        return ""
+    largest = max(abs(one.arm_mean), abs(one.baseline_mean))
+    if abs(one.arm_mean - one.baseline_mean) <= FLOAT_ERROR * largest:
+        return ""
+    return (
+        f", after rounding to 12 digits or {DIGITS} decimals (to compare smaller differences, subtract one "
+        "number from all values)"
+    )
+
+
 def _state_difference(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> str:
     """State the difference, and which arm is ahead."""
     question, difference = judgement.question, row["difference"]
     arm, baseline = judgement.shown[one.arm], judgement.shown[question.baseline]
     metric = escape_unprintable(question.metric)
     if difference == 0:
-        return f"{arm} and {baseline} have the same mean {metric}"
+        return f"{arm} and {baseline} have the same mean {metric}{_say_what_was_rounded(one)}"
     reach = None if row["ci_high"] is None else (row["ci_high"] - row["ci_low"]) / 2
     size = judgement.unit.format_difference(abs(difference), reach, signed=False)
     ahead = arm if (difference > 0) == question.higher_is_better else baseline

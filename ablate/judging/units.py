@@ -43,6 +43,16 @@ class MetricUnit:
             return f"{value * self.scale:{sign}.{decimals}f} points".replace("-", "−")
         return _format_number(value, reach, sign=sign)
 
+    def is_impossible(self, size: float | None) -> bool:
+        """Return whether no two means can differ by this size: shares differ by at most 100 points."""
+        return self.is_share and size is not None and size > 1
+
+    def format_detectable(self, size: float | None) -> str:
+        """Format the difference that runs can detect: `1.25 points`, or `none` if it is impossible."""
+        if self.is_impossible(size):
+            return "none"
+        return self.format_difference(size, None if size is None else size / 10, signed=False)
+
     def format_margin(self, margin: float) -> str:
         """Format the margin with as few digits as possible: `±1 point`, `±0.02`."""
         return f"±{format_margin(margin, self.unit)}"

@@ -10,6 +10,7 @@ import pytest
 import ablate
 from ablate.figures.judged_figures import list_kinds
 from ablate.judging.findings import FindingKind
+from ablate.judging.metric_names import guess_direction, is_share_name
 from ablate.judging.page import collect_data
 from ablate.judging.repetition import write_call
 from ablate.judging.table import FRAME as PLACE_OF_A_FRAME
@@ -120,3 +121,51 @@ def test_the_call_that_a_report_shows_judges_the_table_again(tmp_path: Path) -> 
     from_file = run_ablate(*call[3:], "--out", "out", cwd=tmp_path, drawn=False)
     assert from_file.returncode == 0
     assert judged.answer.splitlines()[0] in from_file.stdout
+
+
+DIRECTIONS = {
+    "sentiment_accuracy": True, "sentiment_f1": True, "multimetric": None, "glossy_score": None, "acceleration": None,
+    "val/top-1_Acc": True, "testAcc": True, "mIoU": True, "mAP50": True, "time_to_accuracy": None, "map": True, "AUROC": True,
+    "top1_error": False, "runtime_s": False, "test_mse": False, "valLoss": False, "val.loss": False, "latency_ms": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DIRECTIONS)
+def test_whole_words_of_a_metrics_name_say_its_direction(name: str) -> None:
+    assert guess_direction(name) is DIRECTIONS[name]
+    assert is_share_name(name) == (DIRECTIONS[name] is True or name in ("top1_error", "time_to_accuracy"))
+
+
+def test_a_categorical_column_of_numbers_is_a_metric() -> None:
+    expected = judge(FRAME).comparisons
+    for cells in (FRAME["acc"], FRAME["acc"].map(str)):
+        pd.testing.assert_frame_equal(judge(FRAME.assign(acc=cells.astype("category"))).comparisons, expected)
+    missing = judge(FRAME.assign(acc=FRAME["acc"].where(FRAME.index > 0).astype("category")))
+    assert tell(missing, FindingKind.MISSING_METRIC).startswith("Row 1 left out: no value of acc")
+
+
+@pytest.mark.parametrize(("size", "rounded"), [(1e9, True), (0.0, False)])
+def test_a_mean_that_is_the_same_only_after_rounding_is_not_called_equal(size: float, rounded: bool) -> None:
+    frame = FRAME.assign(acc=size + (FRAME["arm"] == "b") * 0.002 * rounded)
+    assert ("same mean acc, after rounding to 12 digits" in judge(frame).answer) == rounded
+
+
+def test_a_share_has_no_power_to_detect_more_than_all() -> None:
+    frame = FRAME[FRAME["seed"] < 3].assign(acc=[0.0, 1.0, 0.2, 0.9, 0.1, 0.4])
+    judged = judge(frame)
+    assert "With 3 seeds no possible difference is detected with 80% power" in judged.answer
+    assert (
+        judge(frame.rename(columns={"acc": "x"}), metric="x").answer.count(
+            " power to detect a difference of "
+        )
+        == 1
+    )
+
+
+def test_the_level_of_the_tests_of_ranks_is_said() -> None:
+    frame = pd.concat(
+        FRAME.assign(part=part, arm=FRAME["arm"] + arm, acc=FRAME["acc"] + 0.01 * part)
+        for part in range(5)
+        for arm in ("", "x")
+    )
+    assert "tests of ranks have the level 0.05 each for themselves" in judge(frame, by="part").answer

@@ -88,7 +88,7 @@ WRONG_QUESTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "a column twice": ({"by": "method"}, r"by: the column 'method' is already given as arm: name another column"),
     "a margin of zero": ({"margin": 0.0}, r"margin: 0 is not possible: give a number above 0"),
     "a margin that is no number": ({"margin": float("nan")}, r"margin: nan is not possible"),
-    "alpha": ({"alpha": 0.7}, r"alpha: 0.7 is not possible: give a number between 0 and 0.5"),
+    "alpha": ({"alpha": 0.7}, r"alpha: 0.7 is not possible: give a number from 1e-06 to below 0.5"),
     "one arm": ({"arm": "other", "baseline": "text"}, r"the column 'other' has only the arm 'text': a comparison needs two"),
     "text": ({"metric": "other", "arm": "method"}, r"metric: the column 'other' has text such as 'text'.*, and no number: write plain numbers"),
     "no experiments": ({"experiment": "x"}, r"has no experiments: leave out 'x'"),
