@@ -10,7 +10,7 @@ from ablate.judging.findings import FindingKind, name_some
 from ablate.judging.judgement import RunJudgement
 from ablate.stats.power import PAIRS_FOR_A_VERDICT, POWER, compute_detectable_difference
 from ablate.stats.rounding import DIGITS
-from ablate.stats.verdicts import UNTRAINED, Verdict
+from ablate.stats.verdicts import NO_SPREAD, UNTRAINED, Verdict
 
 TONES = {
     Verdict.MATTERS: "strong",
@@ -102,7 +102,7 @@ def _explain(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> s
     test = _describe_test(one, judgement)
     if one.verdict == Verdict.NO_VERDICT:
         return f"{measured} ({test}). {_say_what_a_verdict_needs(judgement)}"
-    if one.verdict == Verdict.CANNOT_TELL_APART:
+    if one.verdict in NO_SPREAD:
         return f"{measured}, the same in all runs ({test}). Without any spread there is nothing to test."
     confidence = f"{(1 - question.alpha) * 100:g}%"
     corrected = f" after Holm's correction for {_count_tests(judgement)}" if judgement.family > 1 else ""

@@ -13,7 +13,7 @@ from ablate.stats.comparisons import Judgement
 from ablate.stats.decision_values import DEFAULT, read_decision_values
 from ablate.stats.intervals import Interval
 from ablate.stats.throughput import measure_ratio_change
-from ablate.stats.verdicts import UNTRAINED, Verdict
+from ablate.stats.verdicts import NO_SPREAD, UNTRAINED, Verdict
 from ablate.study.effort import Decision
 from ablate.study.study_file import list_changes
 
@@ -120,7 +120,7 @@ def _judge_change(
 ) -> Change:
     margin = first.study.decision.margin
     fell = row["difference"] is not None and row["difference"] < 0
-    if row["verdict"] == Verdict.CANNOT_TELL_APART:  # every seed changed equally, so no test is needed
+    if row["verdict"] in NO_SPREAD:  # every seed changed equally, so no test is needed
         worse = row["difference"] <= -margin
     elif row["verdict"] in (*UNTRAINED, Verdict.NO_VERDICT):
         worse = _trains_less(first, second, arm)
@@ -246,7 +246,7 @@ def _state_answer(changes: list[Change], first: Evidence, second: Evidence) -> s
         return f"less accurate, or fewer runs train: {', '.join(worse)}{also}"
     if all(_is_within(change, first.study.decision.margin) for change in changes):
         return f"reproduced: the accuracy of every arm changed by less than {margin}{also}"
-    moved = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR, Verdict.CANNOT_TELL_APART)
+    moved = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR, *NO_SPREAD)
     if better := [
         c.arm for c in changes if c.verdict in moved and not _is_within(c, first.study.decision.margin)
     ]:
@@ -256,7 +256,7 @@ def _state_answer(changes: list[Change], first: Evidence, second: Evidence) -> s
 
 def _is_within(change: Change, margin: float) -> bool:
     """Whether the seeds show that an arm's accuracy changed by less than the margin."""
-    alike = change.verdict == Verdict.CANNOT_TELL_APART and abs(change.difference or 0.0) < margin
+    alike = change.verdict in NO_SPREAD and abs(change.difference or 0.0) < margin
     return alike or change.verdict == Verdict.EQUIVALENT
 
 

@@ -19,7 +19,8 @@ VERDICTS = {
     Verdict.UNSTABLE: "some runs diverged or stayed at chance. So the report says how often each arm trains, "
     "and compares accuracies only in the seeds where both arms trained",
     Verdict.NOT_TRAINED: "the median run of an arm is no better than guessing",
-    Verdict.CANNOT_TELL_APART: "the difference is the same for every seed, so there is nothing to test",
+    Verdict.CANNOT_TELL_APART: "the difference is zero in all runs, so there is nothing to test",
+    Verdict.NOT_TESTED: "there is a difference, the same in all runs. A test would need some spread",
     Verdict.NO_VERDICT: f"there are fewer than {power.PAIRS_FOR_A_VERDICT} pairs of runs",
 }
 

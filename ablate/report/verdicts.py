@@ -20,7 +20,7 @@ from ablate.report.stability import explain_stability, state_difference
 from ablate.report.stopping import explain_stop
 from ablate.stats import power
 from ablate.stats.contrasts import BOTH_ALONE
-from ablate.stats.verdicts import Verdict
+from ablate.stats.verdicts import NO_SPREAD, Verdict
 
 
 def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
@@ -61,7 +61,7 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
             f"{measured} in {format_count(pairs, 'pair')} of runs. A verdict needs "
             f"{power.PAIRS_FOR_A_VERDICT} pairs."
         )
-    if verdict == Verdict.CANNOT_TELL_APART:
+    if verdict in NO_SPREAD:
         return (
             f"The difference is the same in all {pairs} pairs of runs: "
             f"{format_difference(row['difference'], unit, signed=True)}. Without any spread there is "

@@ -76,7 +76,7 @@ def choose_verdict(row: Mapping[str, Any], rule: Rule) -> Verdict:
     if row["pairs"] < PAIRS_FOR_A_VERDICT:
         return Verdict.NO_VERDICT
     if row["p_value"] is None:
-        return Verdict.CANNOT_TELL_APART
+        return Verdict.NOT_TESTED if row["difference"] else Verdict.CANNOT_TELL_APART
     if rule.margin is None:
         return Verdict.DIFFERENT if row["p_holm"] < rule.alpha else Verdict.NO_DIFFERENCE_SHOWN
     if -rule.margin < row["equivalence_ci_low"] and row["equivalence_ci_high"] < rule.margin:

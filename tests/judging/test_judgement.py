@@ -201,6 +201,16 @@ def test_without_a_margin_the_answer_says_what_seeds_would_detect() -> None:
     assert read_only_row(judged)["seeds_needed"] is None
 
 
+@pytest.mark.parametrize(("shift", "verdict"), [(0.0, "cannot tell apart"), (0.4, "no spread, not tested")])
+@pytest.mark.parametrize("seed", ["seed", None])
+def test_arms_that_differ_without_any_spread_are_not_called_alike(
+    shift: float, verdict: str, seed: str | None
+) -> None:
+    judged = judge(make_frame({"ours": [0.5] * 5, "b": [0.5 + shift] * 5}), seed=seed, margin=0.01)
+    assert read_only_row(judged)["verdict"] == verdict
+    assert ("so b is ahead" in judged.answer) == (shift > 0)
+
+
 @pytest.mark.parametrize(("lower", "ahead"), [(False, "b"), (True, "ours")])
 def test_the_direction_changes_who_is_ahead_and_no_sign(lower: bool, ahead: str) -> None:
     judged = judge(make_frame({"ours": OURS, "b": OURS + 0.1 + OTHER / 100}), lower_is_better=lower)
