@@ -47,39 +47,13 @@ export class Pad {
   // The drawing as nested lists [channels][height][width] of values from 0 to 1.
   pixels() {
     const [channels, height, width] = this.shape;
-    const [x, y, side] = this.centred && !this.base ? this.#findBox() : [0, 0, SIDE];
-    const small = shrink(this.canvas, x, y, side, width, height);
-    const { data } = small.getContext("2d").getImageData(0, 0, width, height);
-    const grey = channels < 3;
+    const { data } = this.context.getImageData(0, 0, SIDE, SIDE); // slow, so it is called once
+    const [x, y, side] = this.centred && !this.base ? findBox(data) : [0, 0, SIDE];
+    const [rows, columns] = [spread(y, side, height), spread(x, side, width)];
+    const grey = shrink(data, 0, rows, columns);
     return Array.from({ length: channels }, (_, channel) =>
-      Array.from({ length: height }, (_, row) =>
-        Array.from({ length: width }, (_, column) => {
-          const at = (row * width + column) * 4;
-          const value = grey ? (data[at] + data[at + 1] + data[at + 2]) / 3 : data[at + Math.min(channel, 2)];
-          return Math.round((value / 255) * 1e4) / 1e4;
-        }),
-      ),
+      channels < 3 || channel === 0 ? grey : shrink(data, Math.min(channel, 2), rows, columns),
     );
-  }
-
-  // The part of the pad that becomes the image. With this part, the drawing has the size and position of MNIST's digits.
-  #findBox() {
-    const { data } = this.context.getImageData(0, 0, SIDE, SIDE);
-    let [left, right, top, bottom, mass, x, y] = [SIDE, -1, SIDE, -1, 0, 0, 0];
-    for (let row = 0; row < SIDE; row++) {
-      for (let column = 0; column < SIDE; column++) {
-        const ink = data[(row * SIDE + column) * 4];
-        if (ink < INK) continue;
-        [left, right] = [Math.min(left, column), Math.max(right, column)];
-        [top, bottom] = [Math.min(top, row), Math.max(bottom, row)];
-        mass += ink;
-        x += ink * column;
-        y += ink * row;
-      }
-    }
-    if (!mass) return [0, 0, SIDE];
-    const side = Math.max(right - left + 1, bottom - top + 1, SIDE / 10) / BOX;
-    return [x / mass - side / 2, y / mass - side / 2, side];
   }
 
   #locate(event) {
@@ -134,25 +108,50 @@ export class Pad {
   }
 }
 
-// A part of the pad, scaled to the size of the image. It is halved step by step, so that the image depends on every pixel of the part.
-function shrink(canvas, x, y, side, width, height) {
-  let size = Math.max(1, 2 ** Math.floor(Math.log2(SIDE / Math.max(width, height)))) * Math.max(width, height);
-  const start = scale(canvas, x, y, side, side, size, size);
-  let current = start;
-  while (size / 2 >= Math.max(width, height)) {
-    current = scale(current, 0, 0, size, size, size / 2, size / 2);
-    size /= 2;
+// The part of the pad that becomes the image. With this part, the drawing has the size and position of MNIST's digits.
+function findBox(data) {
+  let [left, right, top, bottom, mass, x, y] = [SIDE, -1, SIDE, -1, 0, 0, 0];
+  for (let row = 0; row < SIDE; row++) {
+    for (let column = 0; column < SIDE; column++) {
+      const ink = data[(row * SIDE + column) * 4];
+      if (ink < INK) continue;
+      [left, right] = [Math.min(left, column), Math.max(right, column)];
+      [top, bottom] = [Math.min(top, row), Math.max(bottom, row)];
+      mass += ink;
+      x += ink * column;
+      y += ink * row;
+    }
   }
-  return current.width === width && current.height === height ? current : scale(current, 0, 0, size, size, width, height);
+  if (!mass) return [0, 0, SIDE];
+  const side = Math.max(right - left + 1, bottom - top + 1, SIDE / 10) / BOX;
+  return [x / mass - side / 2, y / mass - side / 2, side];
 }
 
-function scale(from, x, y, wide, high, width, height) {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [width, height];
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.fillStyle = "#000";
-  context.fillRect(0, 0, width, height);
-  context.imageSmoothingQuality = "high";
-  context.drawImage(from, x, y, wide, high, 0, 0, width, height);
-  return canvas;
+// Divide a part of the pad, from `first` and with this `length`, into `count` cells. For each cell: [pixel, its share of the cell] of the pixels inside the pad.
+function spread(first, length, count) {
+  const size = length / count;
+  return Array.from({ length: count }, (_, at) => {
+    const [start, end] = [first + at * size, first + (at + 1) * size];
+    const cells = [];
+    for (let pixel = Math.max(0, Math.floor(start)); pixel < Math.min(SIDE, end); pixel++) {
+      cells.push([pixel, (Math.min(end, pixel + 1) - Math.max(start, pixel)) / size]);
+    }
+    return cells;
+  });
+}
+
+// The mean of one colour of the pad in each cell, as lists [row][column] of values from 0 to 1, to four decimals.
+function shrink(data, colour, rows, columns) {
+  const narrow = new Float32Array(SIDE * columns.length);
+  for (let y = 0; y < SIDE; y++) {
+    for (let x = 0; x < columns.length; x++) {
+      for (const [pixel, share] of columns[x]) narrow[y * columns.length + x] += share * data[(y * SIDE + pixel) * 4 + colour];
+    }
+  }
+  return rows.map((cells) =>
+    columns.map((_, x) => {
+      const sum = cells.reduce((total, [pixel, share]) => total + share * narrow[pixel * columns.length + x], 0);
+      return Math.round(Math.min(1, sum / 255) * 1e4) / 1e4;
+    }),
+  );
 }
