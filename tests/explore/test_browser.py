@@ -53,7 +53,8 @@ def test_the_page_opens_on_a_test_image_on_which_the_arms_differ(
     assert f"{told}. The true class is “{session.label(index)}”." in page.text("#seen")
     page.one("#clear").click()
     page.draw(1)
-    assert "The true class" not in page.text("#seen")
+    assert "true class" not in page.text("#seen")
+    assert "right" not in page.text("#seen")
 
 
 def test_a_layer_is_hidden_and_shown_again(page: Page) -> None:

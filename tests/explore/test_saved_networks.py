@@ -183,13 +183,22 @@ def test_other_layers_options_and_sizes_compute_torchs_numbers(
     spread[0].weight.data *= 20  # so that the activations see numbers from about -10 to 10
     small = models.build("mlp", {}, input_shape=(1, 20, 20), classes=10, init="default", seed=1).eval()
     large = models.build("mlp", {}, input_shape=(1, 40, 40), classes=10, init="default", seed=1).eval()
-    networks = {"residual": Residual().eval(), "activations": spread, "small": small, "large": large}
+    kinks = nn.Sequential(nn.Flatten(), nn.ReLU(), nn.LeakyReLU(), nn.ELU(0.5), nn.Linear(28 * 28, 10)).eval()
+    networks = {
+        "residual": Residual().eval(),
+        "activations": spread,
+        "kinks": kinks,
+        "small": small,
+        "large": large,
+    }
     save_page(networks, tmp_path / "page.html", {"small": 20, "large": 40})
     page = Page(driver, (tmp_path / "page.html").as_uri())
     image = torch.rand(SHAPE, generator=torch.Generator().manual_seed(2))
     for name in ("residual", "activations"):
         assert_like_torch(page, name, networks[name], image)
         assert_units_like_torch(page, name, networks[name], image)
+    assert_like_torch(page, "kinks", kinks, torch.zeros(SHAPE))
+    assert_units_like_torch(page, "kinks", kinks, torch.zeros(SHAPE))
     for name, size in (("small", 20), ("large", 40)):
         assert_like_torch(page, name, networks[name], image, resize_images(image[None], size)[0])
 
