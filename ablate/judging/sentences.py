@@ -189,10 +189,7 @@ def _say_what_was_rounded(one: Comparison) -> str:
     largest = max(abs(one.arm_mean), abs(one.baseline_mean))
     if abs(one.arm_mean - one.baseline_mean) <= FLOAT_ERROR * largest:
         return ""
-    return (
-        f", after rounding to 12 digits or {DIGITS} decimals (to compare smaller differences, subtract one "
-        "number from all values)"
-    )
+    return f", rounded to 12 digits or {DIGITS} decimals"
 
 
 def _state_difference(one: Comparison, row: dict[str, Any], judgement: RunJudgement) -> str:

@@ -147,7 +147,7 @@ def test_a_categorical_column_of_numbers_is_a_metric() -> None:
 @pytest.mark.parametrize(("size", "rounded"), [(1e9, True), (0.0, False)])
 def test_a_mean_that_is_the_same_only_after_rounding_is_not_called_equal(size: float, rounded: bool) -> None:
     frame = FRAME.assign(acc=size + (FRAME["arm"] == "b") * 0.002 * rounded)
-    assert ("same mean acc, after rounding to 12 digits" in judge(frame).answer) == rounded
+    assert ("same mean acc, rounded to 12 digits" in judge(frame).answer) == rounded
 
 
 def test_a_share_has_no_power_to_detect_more_than_all() -> None:
