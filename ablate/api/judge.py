@@ -109,7 +109,7 @@ class JudgedRuns:
         )
 
     def _repr_html_(self) -> str:
-        from io import BytesIO
+        from ablate.figures.canvas import encode_png
 
         told = "".join(
             f"<p>{escape(part).replace(chr(10), '<br>')}</p>" for part in self.answer.split("\n\n")
@@ -121,11 +121,10 @@ class JudgedRuns:
         compared = table.to_html(index=False, border=0, na_rep="–", float_format="{:.5g}".format)
         pictures = ""
         for name in [name for name in SHOWN_FIGURES if name in self.figures]:
-            png = BytesIO()
-            self.figure(name).savefig(png, format="png", dpi=110, facecolor="white")
+            png = encode_png(self.figure(name))
             pictures += (
                 f'<img alt="{name}" style="max-width: 100%; width: 40em; background: white" '
-                f'src="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}">'
+                f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
             )
         return f"<div>{told}<ul>{found}</ul>{compared}{pictures}</div>"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.cli.console import say, tell
-from ablate.cli.studies import read_study
 from ablate.errors import AblateError
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ def compare_commits(
     Raises:
         AblateError: a commit or the study cannot be used.
     """
+    from ablate.cli.studies import read_study  # imports pydantic, which `--help` does without
     from ablate.gate.checks import Demand, Gate
     from ablate.gate.commits import Training, check_out
     from ablate.gate.files import Subject, write_files

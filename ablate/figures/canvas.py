@@ -104,13 +104,17 @@ def use_own_style() -> Iterator[None]:
 
 
 class Drawing(Figure):
-    """A figure that a notebook can show without pyplot."""
+    """A figure that a notebook shows, also without pyplot."""
 
     def _repr_png_(self) -> bytes:
-        """Render the figure as a PNG for a notebook, without changing its layout."""
-        png = io.BytesIO()
-        self.savefig(png, format="png", dpi=STYLE["savefig.dpi"], facecolor="white")
-        return png.getvalue()
+        return encode_png(self)
+
+
+def encode_png(figure: Figure) -> bytes:
+    """Encode the figure as a PNG file for a notebook. The figure's layout stays as it is."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=STYLE["savefig.dpi"], facecolor="white")
+    return png.getvalue()
 
 
 def create_panel(width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:
