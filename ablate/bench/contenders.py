@@ -251,7 +251,7 @@ class CohortBlock:
         self._test = everything.expand(places, -1)
         self._orders = [course.draw_order() for course in self._courses]
         self()
-        models = 3 * self.cohort.parameters.nbytes  # parameters, gradients, and the optimiser's moments
+        models = 3 * self.cohort.parameters.nbytes  # parameters, gradients, first moments of SGD
         self.extra_bytes = measure_reserved_bytes(dataset.images.device) - reserved - models
         """The memory of the device that the cohort uses in addition to data and models, in bytes."""
         shape = dataset.images.shape[1:]

@@ -111,8 +111,8 @@ def lay_out_layers(layers: Sequence[LayerTime]) -> list[list[str]]:
     """Lay out a network's times as rows of a table. The last row has the sums over all layers.
 
     The columns are `COLUMNS` and the kilobytes for one example. A cell has the microseconds for one example.
-    For a product, an @ and the GFLOP/s follow. The GFLOP/s are those of direct computation, even if minimal
-    filtering needs fewer FLOPs.
+    For a product, an @ and the GFLOP/s follow. The GFLOP/s are the FLOPs of a direct convolution divided by
+    the measured time. Minimal filtering (Winograd) needs fewer FLOPs.
     """
     table = []
     for layer in layers:

@@ -33,7 +33,8 @@ WORST_LOSS = -1e6
 class Wave:
     """Runs that can train at the same time.
 
-    A wave is one generation of a search, one stage of tuning, or the confirmation runs up to the next look.
+    A wave is one generation of a search, one stage of tuning, or all confirmation runs
+    that the next look at the results needs.
     """
 
     phase: Phase

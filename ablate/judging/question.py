@@ -13,7 +13,7 @@ from ablate.judging.names import normalise_name
 from ablate.metrics import METRICS
 
 SMALLEST_ALPHA = 1e-6
-"""With a smaller level, an interval would be shown as 100%, and could be infinite."""
+"""With a smaller alpha, an interval's confidence is rounded to 100%, and the interval can be infinite."""
 SHOWN = 60
 """The letters that a message shows of a value of a wrong type."""
 

@@ -19,7 +19,7 @@ TONES = {
     Verdict.EQUIVALENT: "calm",
 }
 FLOAT_ERROR = 1e-14
-"""Means that differ by a smaller share of their size are equal but for errors of floating-point numbers."""
+"""If two means differ relatively by less than this, only rounding makes them differ. They count as equal."""
 SHOWN = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR, Verdict.DIFFERENT)
 """The verdicts that claim a difference. Otherwise the arm that is ahead may be ahead by chance."""
 MORE_SEEDS = 4

@@ -42,7 +42,7 @@ def is_frame(source: Any) -> TypeGuard[pd.DataFrame]:
 
 
 def refuse_unread(source: str) -> None:
-    """Refuse a source of a kind that people often have, and that is neither a table nor a tool's records.
+    """Refuse common sources that are neither a table nor a tool's records, with advice for each kind.
 
     Raises:
         AblateError: the source is missing, standard input, a workbook, a JSON array or a folder.

@@ -94,7 +94,8 @@ class ReportFolder:
                 if answered and key.partition(".")[0] not in UNREPORTED_KEYS:
                     changed.append(f"{key} from {format_value(before)} to {format_value(now)}")
             if answered and provenance:
-                # Written before the study file, because an interruption in between could lose the changes.
+                # The provenance comes first. If the study file came first, an interruption between the two
+                # files would lose the list of changes.
                 self.write_provenance(replace(provenance, changed_after_answer=tuple(changed)))
         self.write_study(study_file.dump(study))
         return tuple(changed)

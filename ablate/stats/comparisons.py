@@ -18,7 +18,7 @@ from ablate.study.effort import Decision
 from ablate.study.seed_looks import MAX_SEEDS
 
 ALL_SEEDS = (Look(seeds=MAX_SEEDS, share=1.0),)
-"""The only look of a study with a fixed number of seeds."""
+"""A study with a fixed number of seeds tests its results once, after all its seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)

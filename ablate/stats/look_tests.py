@@ -60,7 +60,8 @@ def judge_samples(
     training = [
         _make_training_test(samples[i].training if i in samples else None, earlier[i], rule) for i in every
     ]
-    # Every declared contrast counts. A contrast's training test counts only if it can be significant.
+    # The correction counts every declared contrast. It counts a contrast's training test only if the
+    # smallest p-value that this test can reach is low enough.
     family = sum(select_family([*[FamilyTest(p_value=1.0)] * len(earlier), *training], level))
     measured = {
         i: Result(

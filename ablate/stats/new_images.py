@@ -48,8 +48,8 @@ def tabulate_new_images(judgement: Judgement, agreement: pd.DataFrame, decision:
             "new_images_ci_high": new.difference + reach,
         }
         # With several looks, this correction is simpler than the study's own. So a row gets a verdict only if
-        # the simpler correction repeats the study's verdict for its own images. If some runs did not train,
-        # it never does.
+        # both corrections give the same verdict on the study's test images. They never do if some runs
+        # did not train.
         if _is_same(new, result) and _judge(result, None, these[i], decision) == result.verdict:
             row["new_images_p_holm"] = new_images[i]
             row["new_images_verdict"] = _judge(result, new, new_images[i], decision)

@@ -33,7 +33,7 @@ class MacroNames:
             if self._owners.setdefault(name, owner) == owner:
                 return name
             name = self._join(subject, _hash_letters(f"{subject}{attempt or ''}") + quantity)
-        raise AssertionError(f"no free name for {subject!r}")  # a hundred hashes of six letters were taken
+        raise AssertionError(f"no free name for {subject!r}")  # other macros have all hundred names
 
     def _join(self, subject: str, quantity: str) -> str:
         words = join_words(subject) or _hash_letters(subject).lower()
