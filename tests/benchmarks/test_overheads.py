@@ -111,7 +111,14 @@ def test_a_run_is_put_on_record(benchmark, note, in_full: bool, tmp_path: Path, 
 
 
 @pytest.mark.benchmark(group="report")
-@pytest.mark.parametrize(("arms", "seeds"), [(2, 500), (20, 50), (100, 10)])
+@pytest.mark.parametrize(
+    ("arms", "seeds"),
+    [
+        (20, 50),
+        pytest.param(2, 500, marks=pytest.mark.thorough),
+        pytest.param(100, 10, marks=pytest.mark.thorough),
+    ],
+)
 def test_a_report_of_1000_runs(
     benchmark, note, in_full: bool, tmp_path: Path, small, arms: int, seeds: int
 ) -> None:

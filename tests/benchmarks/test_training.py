@@ -69,7 +69,7 @@ def test_an_epoch_and_its_evaluation(benchmark, note, digits: Dataset, engine: s
 
 
 @pytest.mark.benchmark(group="cohort")
-@pytest.mark.parametrize("places", [1, 8])
+@pytest.mark.parametrize("places", [1, pytest.param(8, marks=pytest.mark.thorough)])
 def test_an_epoch_of_a_cohort(benchmark, note, digits: Dataset, places: int) -> None:
     """Many runs in one step, the digits; on a CPU, where it is no gain: a change of its arithmetic shows."""
     settle_process(1)

@@ -779,6 +779,7 @@ def test_a_member_that_fails_alone_too_is_recorded_with_its_own_cause(
     assert cause.startswith("RuntimeError: no such kernel (test_cohort.py, line ")
 
 
+@pytest.mark.thorough
 def test_a_whole_study_is_tuned_and_confirmed_in_cohorts(in_cohorts, small, tmp_path) -> None:
     new_keys = ("recipe.schedule=one_cycle", "recipe.gradient_clip=1.0", "recipe.label_smoothing=0.1")
     spec = small("recipe.epochs=1", "recipe.train_images=200", "timing.blocks=0", *new_keys)

@@ -152,6 +152,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.thorough
 def test_hostile_names_are_shown_as_text_in_the_report_and_the_index(hostile: Path) -> None:
     for page in (hostile / "report.html", hostile.parent / "index.html"):
         parsed = Page(page.read_text())

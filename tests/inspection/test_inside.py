@@ -383,6 +383,7 @@ def test_a_diverged_arm_gets_a_remark_and_the_others_get_views(looked: Path) -> 
     assert "its training diverged." in Page((looked / "report.html").read_text()).text
 
 
+@pytest.mark.thorough
 def test_the_report_has_a_section_on_what_is_inside_and_is_made_again_without_torch(looked: Path) -> None:
     writer.write(looked)
     html = (looked / "report.html").read_text()

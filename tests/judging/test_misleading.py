@@ -108,6 +108,7 @@ def test_rows_of_one_seed_are_not_called_too_few_runs() -> None:
     assert apart.answer.endswith("A verdict needs 3 runs of each arm.")
 
 
+@pytest.mark.thorough
 def test_the_call_that_a_report_shows_judges_the_table_again(tmp_path: Path) -> None:
     names = {"arm": "-the arm", "seed": "se'ed", "acc": "$x"}
     frame = FRAME.rename(columns=names)

@@ -270,6 +270,7 @@ class Searching(Stub):
 
 
 @pytest.mark.drawn
+@pytest.mark.thorough
 def test_a_search_tries_candidates_confirms_finalists_and_writes_a_report(small, tmp_path: Path) -> None:
     spec = small(*SPACE, "timing.blocks=2")
     _, folder = conduct(spec, tmp_path / "small", Searching())
