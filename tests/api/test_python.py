@@ -183,6 +183,7 @@ def test_the_tour_runs_from_question_to_a_look_inside(
     assert (tmp_path / "reports/tour/report.html").exists()
 
 
+@pytest.mark.thorough
 def test_the_script_of_the_readme_runs_as_it_stands(
     small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -292,6 +292,7 @@ def test_an_onnx_file_says_what_goes_in_and_what_comes_out_and_names_no_folder_o
 
 
 @pytest.mark.usefixtures("exporter")
+@pytest.mark.thorough
 def test_the_lines_that_are_printed_give_the_network_back_as_it_was_tuned(
     tuned: tuple[Path, Untrained], tmp_path: Path
 ) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from ablate.data.official import FILES
 from tests.commands import CACHE, ablate, count_trials
 from tests.conftest import SMALL
@@ -30,6 +32,7 @@ def test_without_data_or_network_the_fallback_answers_and_says_so(tmp_path: Path
     assert "name its folder with --data-dir or ABLATE_DATA" in refused.stderr
 
 
+@pytest.mark.thorough
 def test_data_that_no_fallback_replaces_is_asked_for_and_never_mistaken(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL + "fallback: {recipe: {epochs: 1}}\n")
     done = ablate("run", "small.yaml", "dataset=mnist", cwd=tmp_path)

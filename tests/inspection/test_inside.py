@@ -366,6 +366,7 @@ def test_a_finished_folder_is_not_looked_into_again_but_a_torn_or_new_one_is(
     assert len(seen_in(looked).arms) == 3
 
 
+@pytest.mark.thorough
 def test_a_diverged_arm_gets_a_remark_and_the_others_get_views(looked: Path) -> None:
     spec = gather(looked).study
     trained = network(Run(phase="confirm", arm=lay_out(spec).arms[0], setting={}, seed=0))

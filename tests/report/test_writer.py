@@ -210,6 +210,7 @@ def test_the_same_tables_give_the_same_report_byte_for_byte(folder: Path) -> Non
     assert {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()} == first
 
 
+@pytest.mark.thorough
 def test_a_report_is_made_without_torch(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file() and path.stem not in (*INPUT_TABLES, "study", "environment"):

@@ -34,12 +34,11 @@ Reports of every design are drawn elsewhere: one factor at a time in `cli/test_r
 QUICK = (
     "lenet_pooling",
     "lenet_pooling_activation",
-    "lenet_modern",
     "lenet_best",
     "lenet_vs_mlp",
     "nin_head",
 )
-"""Studies of every design, and of three families of networks. The others are thorough tests."""
+"""Studies of three designs and of three families of networks. The others are thorough tests."""
 
 
 def choose_marks(path: Path) -> list[pytest.MarkDecorator]:
