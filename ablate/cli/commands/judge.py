@@ -73,15 +73,18 @@ def judge(
 def _judge_table(table: str, question: "Question", experiment: str | None, out_dir: Path) -> None:
     from ablate.judging.folder import check_folder
     from ablate.judging.judgement import judge_runs
-    from ablate.judging.page import write
 
     check_folder(out_dir)  # before the table is read, which may take long
     judgement = judge_runs(table, question, experiment=experiment)
+    _print_answer(judgement)
+    # The import of matplotlib and the figures take as long as the answer, which is on the screen already.
+    from ablate.judging.page import write
+
     write(judgement, out_dir)
-    _print_answer(judgement, out_dir / "report.html")
+    say(f"report: {out_dir / 'report.html'}")
 
 
-def _print_answer(judgement: "RunJudgement", page: Path) -> None:
+def _print_answer(judgement: "RunJudgement") -> None:
     from ablate.judging.sentences import describe_ranking, list_answers
 
     for line in describe_ranking(judgement):
@@ -91,4 +94,3 @@ def _print_answer(judgement: "RunJudgement", page: Path) -> None:
         say(f"  {answer.sentence}", wrap=True)
     for finding in judgement.findings:
         tell(f"note: {finding.sentence}", wrap=True)
-    say(f"report: {page}")
