@@ -119,7 +119,7 @@ COLUMNS: dict[str, Column] = {
     "metric_ci_low": Column(unit="", dtype="Float64", meaning="lower end of the confidence interval of metric_mean (t-interval)"),
     "metric_ci_high": Column(unit="", dtype="Float64", meaning="upper end of the confidence interval of metric_mean (t-interval)"),
     "mean_rank": Column(unit="", dtype="Float64", meaning="mean over the parts of the arm's rank by its mean; 1 is the best"),
-    "kind": Column(unit="", dtype="string", meaning="what the audit of a table of runs found"),
+    "finding_kind": Column(unit="", dtype="string", meaning="what the audit of a table of runs found"),
     "sentence": Column(unit="", dtype="string", meaning="the finding in a sentence"),
     "count": Column(unit="", dtype="Int64", meaning="rows of the table that the finding is about; 0 if it is not about rows"),
     "first_rows": Column(unit="", dtype="string", meaning="the first few of these rows; the first row below the header is row 1"),
@@ -178,7 +178,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "new_images": ("arm", "baseline", "agreement_seeds", "difference", "new_images_ci_low", "new_images_ci_high", "new_images_p_holm", "new_images_verdict"),
     "judged_comparisons": ("part", "arm", "baseline", "test", "arm_runs", "baseline_runs", "difference", "ci_low", "ci_high", "p_value", "p_holm", "p_sign_flip", "effect_size_dz", "prob_better", "equivalence_ci_low", "equivalence_ci_high", "family_ci_low", "family_ci_high", "detectable_difference", "seeds_needed", "verdict"),
     "judged_arms": ("part", "arm", "is_baseline", "runs", "runs_diverged", "metric_mean", "metric_ci_low", "metric_ci_high"),
-    "judged_findings": ("kind", "sentence", "count", "first_rows"),
+    "judged_findings": ("finding_kind", "sentence", "count", "first_rows"),
     "judged_ranks": ("arm", "mean_rank"),
 }  # fmt: skip
 """The columns of each table. `runs` also has a column for each factor and tuned parameter, after `status`."""

@@ -294,7 +294,7 @@ def test_the_command_measures_every_kind_of_result_and_shows_it_within_100_colum
     assert (measured["kind"], measured["must"], measured["aim"]) == ("end to end", 3, 3.5)
     counted = [block["examples"] for block in kept["blocks"] if block["arm"] == "ablate run small (loop)"]
     assert counted == [2 * 2 * 1_197]  # two arms, two epochs
-    assert "random noise of its shape and size was used" in " ".join(kept["remarks"])
+    assert "Random noise of the same shape and size was used" in " ".join(kept["remarks"])
     assert kept["environment"]["hardware"].endswith("cores")
     assert not [row for row in rows.values() if row["kind"] == "aggregate"]  # runs of a study need its data
 
