@@ -6,13 +6,13 @@ from typing import Any
 
 from ablate import models
 from ablate.errors import ModelError, StudyError, did_you_mean
-from ablate.records.columns import COLUMNS
+from ablate.records.columns import STUDY_COLUMNS
 from ablate.study.owners import MODEL, RECIPE, split_owner
 from ablate.study.recipe import Recipe
 from ablate.study.spec import Range, StudySpec, ValueWhen
 
 WORDS_OF_FILES = {*StudySpec.model_fields, *Range.model_fields, *ValueWhen.model_fields, "ranges"}
-RESERVED = {name.casefold() for name in (*COLUMNS, *WORDS_OF_FILES)}
+RESERVED = {name.casefold() for name in (*STUDY_COLUMNS, *WORDS_OF_FILES)}
 """Names that mean something else in a study file or in the tables.
 
 If a network's keyword has such a name, study files write it with its owner: `model.epoch`. Upper and lower
@@ -192,7 +192,7 @@ def _explain_unknown(name: str, known: Sequence[str], of: str = "") -> str:
 
 def _explain_reserved(name: str) -> str:
     """Write what a reserved name means elsewhere."""
-    is_column = name.casefold() in {column.casefold() for column in COLUMNS}
+    is_column = name.casefold() in {column.casefold() for column in STUDY_COLUMNS}
     return "a column of the tables" if is_column else "a key of the study file"
 
 

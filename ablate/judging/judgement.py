@@ -48,7 +48,7 @@ class RunJudgement:
                 "judged_findings",
                 (
                     {
-                        "finding_kind": str(finding.kind),
+                        "kind": str(finding.kind),
                         "sentence": finding.sentence,
                         "count": finding.count,
                         "first_rows": ", ".join(map(str, finding.rows)),

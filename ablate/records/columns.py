@@ -119,7 +119,7 @@ COLUMNS: dict[str, Column] = {
     "metric_ci_low": Column(unit="", dtype="Float64", meaning="lower end of the confidence interval of metric_mean (t-interval)"),
     "metric_ci_high": Column(unit="", dtype="Float64", meaning="upper end of the confidence interval of metric_mean (t-interval)"),
     "mean_rank": Column(unit="", dtype="Float64", meaning="mean over the parts of the arm's rank by its mean; 1 is the best"),
-    "finding_kind": Column(unit="", dtype="string", meaning="what the audit of a table of runs found"),
+    "kind": Column(unit="", dtype="string", meaning="what the audit of a table of runs found"),
     "sentence": Column(unit="", dtype="string", meaning="the finding in a sentence"),
     "count": Column(unit="", dtype="Int64", meaning="rows of the table that the finding is about; 0 if it is not about rows"),
     "first_rows": Column(unit="", dtype="string", meaning="the first few of these rows; the first row below the header is row 1"),
@@ -156,7 +156,7 @@ for _name, _metric in METRICS.items():
             ),
         )
 
-TABLES: dict[str, tuple[str, ...]] = {
+STUDY_TABLES: dict[str, tuple[str, ...]] = {
     "runs": ("phase", "arm", "setting", "seed", "status", "train_loss", "train_accuracy", "validation_accuracy", "test_accuracy", "test_balanced_accuracy"),
     "epochs": ("phase", "arm", "setting", "seed", "epoch", "train_loss", "train_accuracy", "validation_accuracy", "train_seconds", "examples_per_second"),
     "arms": ("arm", "is_baseline", "seeds", "test_accuracy_mean", "test_accuracy_ci_low", "test_accuracy_ci_high", "examples_per_second", "examples_per_second_ci_low", "examples_per_second_ci_high", "examples_per_second_ratio", "examples_per_second_ratio_ci_low", "examples_per_second_ratio_ci_high", "parameters", "flops_per_example", "peak_memory_bytes", "pareto", "test_balanced_accuracy_mean", "test_balanced_accuracy_ci_low", "test_balanced_accuracy_ci_high"),
@@ -176,12 +176,21 @@ TABLES: dict[str, tuple[str, ...]] = {
     "recalls_by_class": ("arm", "baseline", "label", "test_images", "pairs", "recall_difference", "recall_ci_low", "recall_ci_high"),
     "agreement": ("arm", "baseline", "agreement_seeds", "agreement_images", "both_right", "only_arm_right", "only_baseline_right", "neither_right", "difference", "seeds_standard_error", "new_images_standard_error", "new_images_degrees"),
     "new_images": ("arm", "baseline", "agreement_seeds", "difference", "new_images_ci_low", "new_images_ci_high", "new_images_p_holm", "new_images_verdict"),
+}  # fmt: skip
+"""The columns of each table of a study. `runs` also has a column for each factor and tuned parameter, after `status`."""
+
+STUDY_COLUMNS = frozenset(column for columns in STUDY_TABLES.values() for column in columns)
+"""All columns of a study's tables, but for those of its factors and tuned parameters."""
+
+JUDGED_TABLES: dict[str, tuple[str, ...]] = {
     "judged_comparisons": ("part", "arm", "baseline", "test", "arm_runs", "baseline_runs", "difference", "ci_low", "ci_high", "p_value", "p_holm", "p_sign_flip", "effect_size_dz", "prob_better", "equivalence_ci_low", "equivalence_ci_high", "family_ci_low", "family_ci_high", "detectable_difference", "seeds_needed", "verdict"),
     "judged_arms": ("part", "arm", "is_baseline", "runs", "runs_diverged", "metric_mean", "metric_ci_low", "metric_ci_high"),
-    "judged_findings": ("finding_kind", "sentence", "count", "first_rows"),
+    "judged_findings": ("kind", "sentence", "count", "first_rows"),
     "judged_ranks": ("arm", "mean_rank"),
 }  # fmt: skip
-"""The columns of each table. `runs` also has a column for each factor and tuned parameter, after `status`."""
+"""The columns of each table of `ablate judge`. No factor of a study has a column in them."""
+
+TABLES = STUDY_TABLES | JUDGED_TABLES
 
 LATER_COLUMNS = ("test_balanced_accuracy",)
 """Columns that tables of older versions lack. Such a table is read with empty cells in these columns."""

@@ -22,6 +22,7 @@ from ablate.errors import AblateError, StudyError
 from ablate.figures.points import tabulate_interactions
 from ablate.inspection.networks import TrainedNetworks
 from ablate.models import own
+from ablate.records.columns import JUDGED_TABLES, STUDY_COLUMNS
 from ablate.report.evidence import gather
 from ablate.study import study_file
 from ablate.study.recipe import Recipe
@@ -137,6 +138,13 @@ REFUSED = {
     "a keyword that only **kwargs would take": ("open_net", "factors: {model.depth: [1, 2]}", r"unknown keyword 'depth' of the network: did you mean 'width'|known: width"),
     "a keyword that the data sets": ("open_net", "factors: {classes: [10, 11]}", r"unknown keyword 'classes': the data set sets it"),
 }  # fmt: skip
+
+
+def test_a_column_of_judged_runs_reserves_no_keyword() -> None:
+    """Adding `ablate judge` made studies with a factor called `kind` invalid."""
+    only_judged = {column for columns in JUDGED_TABLES.values() for column in columns} - STUDY_COLUMNS
+    assert "kind" in only_judged
+    assert not only_judged & RESERVED
 
 
 @pytest.mark.parametrize(("net", "factors", "message"), REFUSED.values(), ids=REFUSED)
