@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ablate.formatting import format_count
 from ablate.judging.cleaning import CleanRows
 from ablate.judging.findings import ROWS_NAMED, Finding, FindingKind
 from ablate.judging.run_columns import RunColumns
@@ -93,7 +94,7 @@ def _find_repeats(
         findings.append(
             Finding(
                 kind=FindingKind.DUPLICATES,
-                sentence=f"{count:,} row{'' if count == 1 else 's'} left out: they repeat arm, seed and "
+                sentence=f"{format_count(count, 'row')} left out: they repeat arm, seed and "
                 "value of another row.",
                 count=count,
                 rows=tuple(rows),
@@ -107,7 +108,7 @@ def _find_repeats(
         findings.append(
             Finding(
                 kind=FindingKind.SEVERAL_RUNS,
-                sentence=f"{cells:,} pair{'' if cells == 1 else 's'} of arm and seed have several runs with "
+                sentence=f"{format_count(cells, 'pair')} of arm and seed have several runs with "
                 f"different results, up to {most:,}. Each pair counts once, with the mean of its runs. "
                 f"{lost}If a report shows the best of several runs as one result, this mean is what it "
                 "leaves out. If another column tells these runs apart, such as a data set, name it with "

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablate.errors import AblateError, did_you_mean
-from ablate.formatting import format_list
+from ablate.formatting import format_count, format_list
 from ablate.judging.findings import Finding, FindingKind, choose_rows, name_rows
 from ablate.judging.names import make_shown_names
 from ablate.judging.number_formats import name_format
@@ -207,8 +207,7 @@ def _choose_by_status(statuses: Names, kept: NDArray[np.bool_], findings: list[F
         findings.append(
             Finding(
                 kind=FindingKind.UNFINISHED,
-                sentence=f"{count:,} row{'' if count == 1 else 's'} left out: the run did not finish "
-                f"({words}).",
+                sentence=f"{format_count(count, 'row')} left out: the run did not finish ({words}).",
                 count=count,
                 rows=rows,
             )
@@ -220,7 +219,7 @@ def _choose_by_status(statuses: Names, kept: NDArray[np.bool_], findings: list[F
         findings.append(
             Finding(
                 kind=FindingKind.DIVERGED,
-                sentence=f"{count:,} run{'' if count == 1 else 's'} diverged. That is a result: an arm of "
+                sentence=f"{format_count(count, 'run')} diverged. That is a result: an arm of "
                 "which runs diverge has no mean.",
                 count=count,
                 rows=rows,
