@@ -87,19 +87,22 @@ def compare_arms(cells: Cells, question: Question) -> list[Comparison]:
             f"by: for no value of this column does the table have runs of both '{question.baseline}' and "
             "another arm: name another column"
         )
+    shared_places = [_find_shared(cells[place], cells[place[0], question.baseline]) for place in places]
     samples = {
-        i: _make_sample(cells[part, arm], cells[part, question.baseline], arm, question.baseline)
+        i: _make_sample(
+            cells[part, arm], cells[part, question.baseline], arm, question.baseline, shared_places[i]
+        )
         for i, (part, arm) in enumerate(places)
     }
     results = judge_samples(samples, [None] * len(places), question, ONLY_LOOK)
     made = []
     for i, (part, arm) in enumerate(places):
         of_arm, of_baseline = cells[part, arm], cells[part, question.baseline]
-        found, places_shared = samples[i].found, _find_shared(of_arm, of_baseline)
-        shared, paired = len(places_shared[0]), isinstance(found, PairSample)
+        found, shared = samples[i].found, len(shared_places[i][0])
+        paired = isinstance(found, PairSample)
         used = [
             each.values[place] if paired else each.values
-            for each, place in zip((of_arm, of_baseline), places_shared, strict=True)
+            for each, place in zip((of_arm, of_baseline), shared_places[i], strict=True)
         ]
         whole = all(len(values) for values in used) and not of_arm.diverged + of_baseline.diverged
         means = [float(values.mean()) if whole else None for values in used]
@@ -179,10 +182,15 @@ def _find_shared(arm: ArmRuns, baseline: ArmRuns) -> tuple[np.ndarray, np.ndarra
     return of_arm, of_baseline
 
 
-def _make_sample(arm: ArmRuns, baseline: ArmRuns, name: str, other: str) -> Sample:
-    """Make a comparison's sample: pairs, or if too few runs share a seed, two groups."""
+def _make_sample(
+    arm: ArmRuns, baseline: ArmRuns, name: str, other: str, places: tuple[np.ndarray, np.ndarray]
+) -> Sample:
+    """Make a comparison's sample: pairs, or if too few runs share a seed, two groups.
+
+    `places` are those of the shared seeds in both arms. See `_find_shared`.
+    """
     contrast = Contrast(name=name, reference=other, weights={name: 1.0, other: -1.0})
-    of_arm, of_baseline = _find_shared(arm, baseline)
+    of_arm, of_baseline = places
     shared, digits = len(of_arm), choose_digits(arm.results, baseline.results)
     if not _is_pairable(shared, len(arm.seeds), len(baseline.seeds)):
         diverged = bool(arm.diverged + baseline.diverged)
