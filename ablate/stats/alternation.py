@@ -63,8 +63,7 @@ def compare_alternate(
     interval = _compute_log_interval(np.log(second) - middle, confidence)
     if interval is None:
         return None
-    ratio = Interval(mean=math.exp(interval.mean), low=math.exp(interval.low), high=math.exp(interval.high))
-    return Alternation(ratio=ratio, noise=noise, rounds=len(first))
+    return Alternation(ratio=interval.exponentiate(), noise=noise, rounds=len(first))
 
 
 def _compute_log_interval(logarithms: np.ndarray, confidence: float) -> Interval | None:

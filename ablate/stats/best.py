@@ -12,6 +12,7 @@ from scipy import stats
 from ablate.metrics import METRICS
 from ablate.stats.holm import correct_by_holm
 from ablate.stats.power import PAIRS_FOR_A_VERDICT
+from ablate.stats.rounding import DIGITS
 from ablate.study.effort import Decision
 
 
@@ -49,8 +50,7 @@ def find_best(values: pd.DataFrame, arms: Sequence[str], decision: Decision) -> 
     best = int(means.argmax() if METRICS[decision.metric].higher_is_better else means.argmin())
     pairs = list(combinations(range(len(arms)), 2))
     first, second = np.array(pairs).T
-    # Rounding to nine digits removes floating-point errors, so that equal differences are exactly equal.
-    p_values = _test_pairs(np.round(by_seed[first] - by_seed[second], 9))
+    p_values = _test_pairs(np.round(by_seed[first] - by_seed[second], DIGITS))
     corrected = correct_by_holm(p_values.tolist())
     level = {
         arms[i + j - best]

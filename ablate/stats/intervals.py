@@ -16,6 +16,10 @@ class Interval:
     low: float
     high: float
 
+    def exponentiate(self) -> "Interval":
+        """Turn the interval of a mean logarithm into that of the geometric mean."""
+        return Interval(mean=math.exp(self.mean), low=math.exp(self.low), high=math.exp(self.high))
+
 
 def compute_mean_interval(values: Sequence[float], confidence: float) -> Interval | None:
     """Compute Student's t-interval of the mean. Return None for fewer than two values."""

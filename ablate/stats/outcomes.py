@@ -11,6 +11,7 @@ import pandas as pd
 from ablate.records.run_records import Phase, Status
 from ablate.stats.contrasts import Contrast
 from ablate.stats.power import PAIRS_FOR_A_VERDICT
+from ablate.stats.rounding import DIGITS
 from ablate.stats.verdicts import Verdict
 
 
@@ -78,8 +79,7 @@ class Outcomes:
         if only_trained:
             kept &= (trained == 1).all(axis=1)
         values = by_seed[kept] @ np.array(list(contrast.weights.values()))
-        # Rounding to nine digits removes floating-point errors, so that equal differences are exactly equal.
-        return np.round(values, 9)
+        return np.round(values, DIGITS)
 
     def find_trained(self, arms: Sequence[str]) -> np.ndarray | None:
         """Return whether runs trained, `(seeds, arms)`, for the seeds in which no run is missing or crashed.

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 DIGITS = 9
-"""Differences are rounded to as many digits after the point, as those of a study are."""
+"""Differences in a study are rounded to as many digits after the point. Equal ones are then exactly equal."""
 MOST_DIGITS = 112
 """Smaller numbers count as zero, because they cannot be squared."""
 NOISE = 1e-12

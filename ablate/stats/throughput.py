@@ -47,10 +47,11 @@ def summarise_throughput(
             ratios = _compute_ratios(by_block, arm, arms[0])
             logarithm = compute_mean_interval(np.log(ratios.to_numpy()).tolist(), confidence)
             if logarithm is not None and len(ratios) >= PAIRS_FOR_A_VERDICT:
+                ratio = logarithm.exponentiate()
                 found[arm] |= {
-                    "examples_per_second_ratio": math.exp(logarithm.mean),
-                    "examples_per_second_ratio_ci_low": math.exp(logarithm.low),
-                    "examples_per_second_ratio_ci_high": math.exp(logarithm.high),
+                    "examples_per_second_ratio": ratio.mean,
+                    "examples_per_second_ratio_ci_low": ratio.low,
+                    "examples_per_second_ratio_ci_high": ratio.high,
                 }
     return found
 
@@ -79,7 +80,7 @@ class RatioChange:
         test = stats.ttest_ind(self.after, self.before, equal_var=False)
         low, high = test.confidence_interval(confidence)
         middle = float(self.after.mean() - self.before.mean())
-        return Interval(mean=math.exp(middle), low=math.exp(low), high=math.exp(high))
+        return Interval(mean=middle, low=low, high=high).exponentiate()
 
     def count_blocks(self, bound: float, alpha: float) -> int | None:
         """Count the blocks that show on which side of a bound the factor lies, if it is as measured.
