@@ -14,10 +14,7 @@ from ablate.formatting import format_count
 TEST_EVERY = 5
 """Without a folder of test images, every fifth image of a class, in order of names, is a test image."""
 LEAST_TRAINING_IMAGES = 2
-"""With a folder of test images, each class needs at least this many images in the training folder.
-
-One is for training, and one is for validation.
-"""
+"""With a folder of test images, each class needs one image for training and one for validation."""
 
 Labelled = tuple[tuple[Path, int], ...]
 
