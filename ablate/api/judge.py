@@ -1,6 +1,5 @@
 """Judge runs that others trained, from Python."""
 
-import base64
 from collections.abc import Mapping
 from functools import cached_property
 from html import escape
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ablate.api.notebooks import make_paragraphs, make_picture
 from ablate.errors import AblateError, did_you_mean
 from ablate.judging.judgement import judge_runs
 from ablate.judging.question import Question
@@ -111,22 +111,14 @@ class JudgedRuns:
     def _repr_html_(self) -> str:
         from ablate.figures.canvas import encode_png
 
-        told = "".join(
-            f"<p>{escape(part).replace(chr(10), '<br>')}</p>" for part in self.answer.split("\n\n")
-        )
         found = "".join(f"<li>{escape(finding.sentence)}</li>" for finding in self.findings)
         shown = ["part", "arm", "baseline", "difference", "ci_low", "ci_high", "p_holm", "verdict"]
         names = self._judgement.shown
         table = self.comparisons[shown].replace(dict.fromkeys(("part", "arm", "baseline"), names))
         compared = table.to_html(index=False, border=0, na_rep="–", float_format="{:.5g}".format)
-        pictures = ""
-        for name in [name for name in SHOWN_FIGURES if name in self.figures]:
-            png = encode_png(self.figure(name))
-            pictures += (
-                f'<img alt="{name}" style="max-width: 100%; width: 40em; background: white" '
-                f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-            )
-        return f"<div>{told}<ul>{found}</ul>{compared}{pictures}</div>"
+        names_drawn = [name for name in SHOWN_FIGURES if name in self.figures]
+        pictures = "".join(make_picture(name, encode_png(self.figure(name))) for name in names_drawn)
+        return f"<div>{make_paragraphs(self.answer)}<ul>{found}</ul>{compared}{pictures}</div>"
 
 
 def judge(

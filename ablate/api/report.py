@@ -1,6 +1,5 @@
 """A report folder in Python: its answer as text, its tables as data frames, and its figures."""
 
-import base64
 from collections.abc import Mapping
 from functools import cached_property
 from html import escape
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ablate.api.notebooks import make_paragraphs, make_picture
 from ablate.errors import AblateError, FolderError, did_you_mean
 
 if TYPE_CHECKING:
@@ -115,18 +115,13 @@ class Report:
         return f"{self.answer}\n\nreport: {self.path / 'report.html'}"
 
     def _repr_html_(self) -> str:
-        told = "".join(
-            f"<p>{escape(part).replace(chr(10), '<br>')}</p>" for part in self.answer.split("\n\n")
-        )
         page = escape(str(self.path / "report.html"))
         compared = "" if self._evidence.preliminary else self._tabulate_comparisons()
         pictures = [self.path / "figures" / f"{name}.png" for name in SHOWN_FIGURES]
         shown = "".join(
-            f'<img alt="{picture.stem}" style="max-width: 100%; width: 40em; background: white" '
-            f'src="data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}">'
-            for picture in pictures
-            if picture.exists()
+            make_picture(picture.stem, picture.read_bytes()) for picture in pictures if picture.exists()
         )
+        told = make_paragraphs(self.answer)
         return f"<div>{told}{compared}{shown}<p>The whole report: <code>{page}</code></p></div>"
 
 

@@ -1,6 +1,5 @@
 """Write the report of judged runs: report.html, report.md, tables and figures."""
 
-import base64
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from ablate.records.files import write_whole
 from ablate.records.tables import write_table
 from ablate.report.glossary import VERDICTS
 from ablate.report.pages import load_templates
+from ablate.report.pictures import encode_pictures, write_pictures
 
 ANSWERS_SHOWN = 12
 PREFIX = "judged_"
@@ -47,9 +47,7 @@ def write(judgement: RunJudgement, folder: Path) -> None:
 
 def _write_files(judgement: RunJudgement, folder: Path, drawn: Iterable[JudgedFigure]) -> None:
     figures = list(drawn)
-    content = _collect_content(judgement) | {
-        "pictures": [{"kind": one.kind, "png": base64.b64encode(one.png).decode()} for one in figures]
-    }
+    content = _collect_content(judgement) | {"pictures": encode_pictures(figures)}
     # report.md comes first. It marks the folder as a report, also if a later file cannot be written.
     for name, is_html in (("md", False), ("html", True)):
         template = load_templates(autoescape=is_html).get_template(f"judged.{name}.j2")
@@ -59,9 +57,7 @@ def _write_files(judgement: RunJudgement, folder: Path, drawn: Iterable[JudgedFi
         write_table(safe, folder / "tables" / f"{name.removeprefix(PREFIX)}.csv")
     if "judged_ranks" not in judgement.tables:
         (folder / "tables" / "ranks.csv").unlink(missing_ok=True)
-    for figure in figures:
-        write_whole(folder / "figures" / f"{figure.kind.name}.png", figure.png)
-        write_whole(folder / "figures" / f"{figure.kind.name}.svg", figure.svg)
+    write_pictures(figures, folder)
     known = [kind.name for kind in judged_figures.KINDS]
     delete_old_figures(folder, known, [figure.kind.name for figure in figures])
 

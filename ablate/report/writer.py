@@ -1,12 +1,9 @@
 """Write a report folder's pages, figures and derived tables from its input tables, without torch."""
 
-import base64
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ablate.figures import registry
-from ablate.figures.kind import DrawnFigure
 from ablate.formatting import list_rows
 from ablate.records.columns import COLUMNS, INPUT_TABLES, OPTIONAL_TABLES, TABLES
 from ablate.records.files import write_whole
@@ -18,6 +15,7 @@ from ablate.report.conditions import list_conditions
 from ablate.report.evidence import Evidence, gather
 from ablate.report.glossary import list_terms
 from ablate.report.pages import load_templates
+from ablate.report.pictures import encode_pictures, write_pictures
 from ablate.report.references import describe_references
 from ablate.report.remarks import list_remarks
 
@@ -47,26 +45,20 @@ def write(path: Path) -> Evidence:
         (path / "tables" / f"{name}.csv").unlink(missing_ok=True)
     drawn = list(registry.draw_results(evidence.study, evidence.tables))
     inside = list(registry.draw_inspection(evidence.study, evidence.tables, evidence.views))
-    for figure in (*drawn, *inside):
-        write_whole(path / "figures" / f"{figure.kind.name}.png", figure.png)
-        write_whole(path / "figures" / f"{figure.kind.name}.svg", figure.svg)
+    write_pictures((*drawn, *inside), path)
     names = {figure.kind.name for figure in (*drawn, *inside)}
     for stale in (path / "figures").glob("*.*"):
         if stale.stem not in names and not stale.stem.startswith(ASKED):
             stale.unlink()
     content = _collect_content(evidence) | {
-        "pictures": _encode_pictures(drawn),
-        "inside": _encode_pictures(inside),
+        "pictures": encode_pictures(drawn),
+        "inside": encode_pictures(inside),
     }
     content["explorer"] = EXPLORER if (path / EXPLORER).exists() else None
     for name, is_html in (("report.html", True), ("report.md", False)):
         template = load_templates(autoescape=is_html).get_template(f"{name}.j2")
         write_whole(path / name, template.render(content).encode())
     return evidence
-
-
-def _encode_pictures(drawn: Sequence[DrawnFigure]) -> list[dict[str, Any]]:
-    return [{"kind": d.kind, "png": base64.b64encode(d.png).decode()} for d in drawn]
 
 
 def _describe_commands(evidence: Evidence) -> dict[str, str]:
