@@ -11,6 +11,9 @@ import pytest
 from ablate.records.provenance import read_provenance
 from tests.commands import ablate, count_trials, start
 
+# `test_engines.py` runs every engine on the same device, and `tests/cli/test_run.py` the whole job, but not together.
+pytestmark = pytest.mark.thorough
+
 STUDY = """
 name: pooling
 question: Does pooling matter?

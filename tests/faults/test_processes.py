@@ -91,6 +91,7 @@ def test_a_run_whose_worker_always_dies_is_tried_twice_and_recorded_with_the_cau
     assert record.cause == f"its worker died twice, with exit code {code}{hint}"
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("short_idle_limit")
 def test_a_run_whose_worker_hangs_is_stopped_twice_and_recorded_with_the_cause(
     small, pool: LocalProcesses
