@@ -45,6 +45,13 @@ class Run:
     seed: int
     floor: tuple[float, ...] = ()
     """For each epoch, the validation accuracy below which the run is stopped. Empty except in a search."""
+    keep_epochs: bool = False
+    """Whether the outcome of the run has its parameters before training and after every epoch."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is its arm's first confirmation run, whose trained parameters are kept."""
+        return self.phase == Phase.CONFIRM and self.seed == 0
 
     @property
     def keywords(self) -> dict[str, Value]:

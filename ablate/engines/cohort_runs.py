@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -47,6 +48,7 @@ def train_together(
             if waiting and place not in members:
                 members[place] = _Member(waiting.popleft(), dataset, validation)
                 cohort.seat(place, members[place].course.run)
+                members[place].course.add_weights(partial(cohort.state, place))
                 held_out[place] = members[place].course.validation_indices.to(device)
         for place, member in members.items():
             cohort.load(place, *member.ahead)
@@ -60,6 +62,7 @@ def train_together(
         for place, course in courses.items():
             curve = make_curve(course.epochs, cohort.marks, [mark[place] for mark in values])
             course.add_epoch(curve, seconds)
+            course.add_weights(partial(cohort.state, place))
         if any(course.wants_validation for course in courses.values()):
             _validate(cohort, courses, dataset, held_out)
         tested: dict[int, Tensor] = {}

@@ -3,7 +3,7 @@
 import ctypes
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
@@ -62,6 +62,8 @@ class Trained:
     record: RunRecord
     predictions: Predictions | None
     """The predictions for the test images. None if the run is not in phase confirm, or is not complete."""
+    epoch_weights: tuple[dict[str, Tensor], ...] = ()
+    """The parameters before training and after every epoch. Empty unless the run has `keep_epochs`."""
 
 
 class Course:
@@ -88,6 +90,7 @@ class Course:
         self._points: list[EpochPoint] = []
         self._diverged = self._pruned = False
         self._validated: Measured | None = None
+        self._epoch_weights: list[dict[str, Tensor]] = []
 
     @property
     def examples_per_epoch(self) -> int:
@@ -141,6 +144,12 @@ class Course:
         elif self.epochs <= len(self.run.floor):
             self._pruned = accuracy < self.run.floor[self.epochs - 1]
 
+    def add_weights(self, read: Callable[[], Mapping[str, Tensor]]) -> None:
+        """Keep a copy of the parameters on the CPU, if the run has `keep_epochs`. `read` returns them."""
+        if self.run.keep_epochs:
+            copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in read().items()}
+            self._epoch_weights.append(copies)
+
     @property
     def ended(self) -> bool:
         """Whether the run has ended."""
@@ -180,7 +189,11 @@ class Course:
             epochs=tuple(point for point in self._points if math.isfinite(point.train_loss)),
             cause="the loss became infinite or no number" if self._diverged else None,
         )
-        return Trained(record=record, predictions=None if tested is None else tested.predictions)
+        return Trained(
+            record=record,
+            predictions=None if tested is None else tested.predictions,
+            epoch_weights=tuple(self._epoch_weights),
+        )
 
 
 def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> Trained:
@@ -189,9 +202,11 @@ def train(run: Run, trainer: Trainer, dataset: Dataset, *, validation: int) -> T
     course = Course(run, dataset, validation=validation)
     validation_indices = course.validation_indices.to(device)
     held_out, labels = dataset.images[validation_indices], dataset.labels[validation_indices]
+    course.add_weights(trainer.model.state_dict)
     with seeded_streams(run.seed, "dropout", device):
         while not course.ended:
             course.add_epoch(*_train_epoch(trainer, course, course.draw_order().to(device)))
+            course.add_weights(trainer.model.state_dict)
             if course.wants_validation:
                 scores = _evaluate(trainer, run.seed, held_out)
                 correct = int(count_correct(scores, labels).item())

@@ -24,7 +24,7 @@ from ablate.errors import format_error
 from ablate.interruption import Interrupted
 from ablate.models.own import locate_in_own_code
 from ablate.records.predictions import encode_predictions
-from ablate.records.run_records import Phase, RunRecord, Status
+from ablate.records.run_records import RunRecord, Status
 from ablate.torch_settings import keep_torch_settings
 
 MOST_RUNS_AT_ONCE = 512
@@ -66,6 +66,11 @@ class Outcome:
     record: RunRecord
     checkpoint: bytes | None = None
     """The parameters in torch.save's format. None unless the run is its arm's first confirm run."""
+    epoch_weights: bytes | None = None
+    """The parameters before training and after every epoch, as a list in torch.save's format.
+
+    None unless the run has `keep_epochs`.
+    """
     predictions: bytes | None = None
     """The result of `encode_predictions` for the test images. None unless this is a complete confirm run."""
     more_ready: bool = False
@@ -178,17 +183,18 @@ def _make_outcome(run: Run, trained: Trained, state: Mapping[str, torch.Tensor])
     return Outcome(
         run=run,
         record=trained.record,
-        checkpoint=_checkpoint(run, state),
+        checkpoint=_encode(state) if run.is_first else None,
+        epoch_weights=_encode(list(trained.epoch_weights)) if trained.epoch_weights else None,
         predictions=None if made is None else encode_predictions(made, name_setting(run.setting)),
     )
 
 
-def _checkpoint(run: Run, state: Mapping[str, torch.Tensor]) -> bytes | None:
-    """Encode the parameters by torch.save if this is the arm's first run in phase confirm. Otherwise None."""
-    if run.phase != Phase.CONFIRM or run.seed != 0:
-        return None
+def _encode(parameters: Mapping[str, torch.Tensor] | Sequence[Mapping[str, torch.Tensor]]) -> bytes:
+    """Encode the parameters of a network, or a list of them, by torch.save."""
     buffer = io.BytesIO()
-    torch.save({name: tensor.cpu() for name, tensor in state.items()}, buffer)
+    if isinstance(parameters, Mapping):
+        parameters = {name: tensor.cpu() for name, tensor in parameters.items()}
+    torch.save(parameters, buffer)
     return buffer.getvalue()
 
 

@@ -20,6 +20,7 @@ from ablate.execution.executor import Conditions, Outcome
 from ablate.execution.workers import Workers, open_workers
 from ablate.experiment.circumstances import describe_circumstances, describe_data
 from ablate.experiment.events import Advanced, Event, FirstPair, Warned, describe_run
+from ablate.experiment.kept_epochs import warn_of_unkept
 from ablate.experiment.plan import Plan, Wave
 from ablate.experiment.tables import make_tables
 from ablate.experiment.time_phase import Throughput
@@ -28,7 +29,7 @@ from ablate.inspection.look_inside import look_inside
 from ablate.records.folder import ReportFolder
 from ablate.records.provenance import ArmCost, Provenance
 from ablate.records.record import TIMING_KEY, Record
-from ablate.records.run_records import Phase, RunRecord
+from ablate.records.run_records import TRAINED, Phase, RunRecord
 from ablate.records.sqlite_record import FILE, SqliteRecord
 from ablate.stats.chance import compute_ceiling
 from ablate.study.spec import StudySpec
@@ -110,6 +111,8 @@ class Conduct:
             for wave in self._plan.plan_waves():
                 left = self._order(run for run in wave.runs if not self._plan.is_recorded(run))
                 planned[wave.phase] += len(wave.runs)
+                unkept = warn_of_unkept(self._study, wave.runs, self._lacks_epoch_weights)
+                yield from (Warned(text=text) for text in unkept)
                 if left and workers is None:
                     cautions = try_arms(self._study, self._plan.layout, self._conditions.load)
                     self._network_cautions = cautions
@@ -277,8 +280,15 @@ class Conduct:
         # The files are written before the record, because a run with a record is never trained again.
         if outcome.checkpoint is not None:
             self._folder.write_checkpoint(slug, outcome.checkpoint)
+        if outcome.epoch_weights is not None:
+            self._folder.write_epoch_weights(slug, outcome.epoch_weights)
         if outcome.predictions is not None:
             self._folder.write_predictions(slug, seed, outcome.predictions, self._read_test_labels)
+
+    def _lacks_epoch_weights(self, run: Run) -> bool:
+        record = self._store.runs.get(self._plan.key(run))
+        trained = record is not None and record.status in TRAINED
+        return trained and not self._folder.locate_epoch_weights(run.arm.slug).exists()
 
     def _read_test_labels(self) -> np.ndarray[Any, Any]:
         return self._conditions.load(None).test_labels.cpu().numpy()

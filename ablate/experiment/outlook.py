@@ -6,10 +6,13 @@ from functools import partial
 
 from ablate.data.loading import prepare_trial_images
 from ablate.design.designs import Layout
+from ablate.design.runs import Run
 from ablate.experiment.expected_seeds import describe_expected_seeds
+from ablate.experiment.kept_epochs import choose_kept
 from ablate.experiment.price import StudyPrice, price
 from ablate.experiment.seed_warnings import warn_of_seeds
 from ablate.experiment.try_arms import try_arms
+from ablate.records.run_records import Phase
 from ablate.study.spec import StudySpec
 
 
@@ -43,5 +46,8 @@ def foresee(study: StudySpec, layout: Layout, *, jobs: int) -> Outlook:
         warnings=[
             *(f"{study.locate('model')}: {caution}" for caution in cautions),
             *warn_of_seeds(study, layout),
+            *choose_kept(
+                study, [Run(phase=Phase.CONFIRM, arm=arm, setting={}, seed=0) for arm in layout.arms]
+            ).refused,
         ],
     )

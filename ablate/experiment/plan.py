@@ -13,6 +13,7 @@ from ablate.design.arms import make_grid
 from ablate.design.designs import Layout, list_confirm_runs
 from ablate.design.runs import Arm, Run, Setting
 from ablate.experiment.contrasts import list_contrasts
+from ablate.experiment.kept_epochs import mark_kept
 from ablate.metrics import METRICS
 from ablate.records.run_records import TRAINED, Phase, RunRecord
 from ablate.records.tables import make_frame
@@ -110,7 +111,7 @@ class Plan:
 
     def has_first_pair(self) -> bool:
         """Whether every arm has a recorded run of the first confirmation seed."""
-        firsts = [key for key, run in self._runs.items() if run.phase == Phase.CONFIRM and run.seed == 0]
+        firsts = [key for key, run in self._runs.items() if run.is_first]
         return bool(firsts) and all(key in self._records for key in firsts)
 
     def has_trained(self, arm: Arm) -> bool:
@@ -161,7 +162,7 @@ class Plan:
         }
         seeds = dict.fromkeys(settings, self.study.fewest_seeds)
         while True:
-            runs = list_confirm_runs(self.layout.arms, settings, seeds)
+            runs = mark_kept(self.study, list_confirm_runs(self.layout.arms, settings, seeds))
             new = [run for run in runs if self.key(run) not in self._runs]
             if not new:
                 return

@@ -20,10 +20,13 @@ from ablate.records.tables import read_table, write_table
 from ablate.study import study_file
 from ablate.study.spec import StudySpec, format_value
 
-FREE_KEYS = ("question", "references", "decision", "fallback", "timing")
+FREE_KEYS = ("question", "references", "decision", "fallback", "timing", "keep")
 """Keys of a study that can be changed freely, because no run depends on them."""
-UNREPORTED_KEYS = ("question", "references", "fallback", "timing")
+UNREPORTED_KEYS = ("question", "references", "fallback", "timing", "keep")
 """Keys of a study whose changes after an answer are not reported: no p-value or verdict depends on them."""
+
+EPOCHS = Path("checkpoints", "epochs")
+"""The folder with the parameters of every epoch, in the report folder."""
 
 
 class ReportFolder:
@@ -34,6 +37,8 @@ class ReportFolder:
 
     def lock(self, *, fresh: bool) -> None:
         """Lock the folder for this process. With `fresh`, first rename an old folder.
+
+        The renamed folder keeps all its files except the weights of every epoch, which are large.
 
         Raises:
             FolderError: another process has the lock, or the folder is not writable.
@@ -46,7 +51,9 @@ class ReportFolder:
             self._lock.acquire(timeout=0)
             if fresh and (self.path / "study.yaml").exists():
                 self._lock.release()
-                self.path.rename(self._choose_old_name())
+                old = ReportFolder(self._choose_old_name())
+                self.path.rename(old.path)
+                old.delete_epoch_weights()
                 self.lock(fresh=False)
                 return
             write_whole(self.path / ".holder", f"process {os.getpid()} on {socket.gethostname()}".encode())
@@ -132,6 +139,21 @@ class ReportFolder:
     def locate_checkpoint(self, slug: str) -> Path:
         """Return the path of the file with the parameters that an arm's first confirmed run trained."""
         return self.path / "checkpoints" / f"{slug}.pt"
+
+    def write_epoch_weights(self, slug: str, content: bytes) -> None:
+        write_whole(self.locate_epoch_weights(slug), content)
+
+    def locate_epoch_weights(self, slug: str) -> Path:
+        """Return the path of the file with an arm's parameters before training and after every epoch.
+
+        The file exists only if the study has `keep: epochs`.
+        """
+        return self.path / EPOCHS / f"{slug}.pt"
+
+    def delete_epoch_weights(self) -> None:
+        """Delete the parameters of every epoch. The last parameters of each arm stay."""
+        for path in (self.path / EPOCHS).glob("*.pt"):
+            path.unlink()
 
     def write_predictions(self, slug: str, seed: int, content: bytes, labels: Callable[[], Array]) -> None:
         """Write a confirmed run's predictions. First write the test images' `labels` if they are missing."""

@@ -154,6 +154,7 @@ class StudySpec(_Part):
     seeds: Seeds = 10
     decision: Decision = Decision()
     timing: Timing = Timing()
+    keep: Literal["last", "epochs"] = "last"
     validation: Annotated[int, Field(ge=0, strict=True)] = 10_000
     references: tuple[Reference, ...] = ()
     fallback: dict[str, Any] = {}

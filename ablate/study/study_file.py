@@ -101,8 +101,11 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 def dump(spec: StudySpec) -> str:
     """Write the study, defaults included, as YAML text. `read` turns the text back into an equal study."""
     raw = _make_raw(spec)
+    # Older versions of ablate do not know these keys. So a key with its default value is left out.
     if spec.decision.metric == "accuracy":
-        del raw["decision"]["metric"]  # older versions of ablate do not know this key
+        del raw["decision"]["metric"]
+    if spec.keep == "last":
+        del raw["keep"]
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]

@@ -36,7 +36,11 @@ def run(
     data_dir: DataDir = None,
     out_dir: OutDir = Path("reports"),
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Rename an earlier report folder and start over.")
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Rename an earlier report folder, without its weights of every epoch, and start over.",
+        ),
     ] = False,
     plugin: Plugins = None,
     fallback: Annotated[
