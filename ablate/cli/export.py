@@ -154,7 +154,7 @@ def _make_metadata(study: StudySpec, run: Run, classes: Sequence[str]) -> dict[s
     size = run.recipe.input_size
     resized = f"; resized to {size}×{size}, bilinear with antialiasing" if size else ""
     return {
-        "study": study.name,
+        "study": study.full_name,
         "dataset": str(study.dataset),
         "arm": run.arm.name,
         "seed": str(run.seed),

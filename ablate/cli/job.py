@@ -21,6 +21,7 @@ from ablate.experiment.events import Advanced, Warned
 from ablate.interruption import Interrupted, delay_interrupts, raise_on_interrupt
 from ablate.models import own
 from ablate.records.folder import ReportFolder
+from ablate.records.provenance import Registration
 from ablate.records.record import Record
 from ablate.report.evidence import Evidence
 from ablate.study import study_file
@@ -41,12 +42,14 @@ class Job:
     cluster: str | None
     storage: str | None
     quiet: bool
+    registration: Registration | None = None
+    """The commit of the study file at the start of the command. None if this is not known."""
 
     @property
     def folder(self) -> ReportFolder:
         """The report folder of the study."""
         name = f"{self.study.name}-{self.study.dataset}" if self.missing_data else self.study.name
-        return ReportFolder(self.out_dir / name)
+        return ReportFolder(self.out_dir / name / (self.study.context or ""))
 
     def answer(self, *, fresh: bool) -> Evidence:
         """Do all remaining training and timing, write the report, and return the evidence of the report.
@@ -63,6 +66,8 @@ class Job:
             stack.enter_context(raise_on_interrupt())
             store = None if self.storage is None else _open_shared_record(self.storage, study, folder)
             self._refuse_other_device(folder)
+            kept = folder.read_provenance()
+            registration = self.registration if kept is None else kept.registration
             changed = folder.adopt(study)
             if store is not None:
                 store.share_study(study_file.dump(study))
@@ -77,7 +82,7 @@ class Job:
                 **({} if self.cluster is None else _use_cluster(self.cluster)),
             )
             stack.callback(conduct.close)
-            reporting = _Reporting(self, folder, conduct, store, changed)
+            reporting = _Reporting(self, folder, conduct, store, changed, registration)
             self._follow(conduct, reporting)
             with delay_interrupts():  # a signal must wait until the report is complete
                 return reporting.write()
@@ -148,6 +153,7 @@ class _Reporting:
     conduct: Conduct
     store: Record | None
     changed_after_answer: tuple[str, ...]
+    registration: Registration | None
 
     @property
     def page(self) -> Path:
@@ -162,7 +168,8 @@ class _Reporting:
             self.conduct.make_provenance(measure_costs=measure_costs),
             fallback=self.job.missing_data,
             changed_after_answer=self.changed_after_answer,
-            test_set_readers=self.folder.list_test_set_readers(str(self.job.study.dataset)),
+            registration=self.registration,
+            test_set_readers=self.folder.list_test_set_readers(self.job.study),
         )
         self.folder.write_provenance(provenance)
         if self.store is not None and not self.conduct.is_timed_elsewhere:
@@ -191,7 +198,7 @@ def _open_shared_record(url: str, study: StudySpec, folder: ReportFolder) -> Rec
     """Open the record that several hosts share. If it has a study file, copy this file to the folder."""
     from ablate.records.postgresql_record import PostgresqlRecord
 
-    store = PostgresqlRecord(url, study.name)
+    store = PostgresqlRecord(url, study.full_name)
     if store.study is not None:
         folder.write_study(store.study)
     return store

@@ -67,7 +67,7 @@ class PicturesRequest(BaseModel):
 def describe_session(session: Session, chosen: Sequence[str]) -> dict[str, Any]:
     """Describe the study, its arms and their layers. When the page opens, it shows the arms in `chosen`."""
     return {
-        "study": session.study.name,
+        "study": session.study.full_name,
         "question": session.study.question,
         "classes": session.classes,
         "shape": session.image_shape,

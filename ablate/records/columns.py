@@ -143,6 +143,16 @@ COLUMNS: dict[str, Column] = {
     "new_images_ci_low": Column(unit="", dtype="Float64", meaning="lower end of the confidence interval of the difference for new images (t-interval)"),
     "new_images_ci_high": Column(unit="", dtype="Float64", meaning="upper end of the confidence interval of the difference for new images (t-interval)"),
     "new_images_p_holm": Column(unit="", dtype="Float64", meaning="p-value of the difference for new images, after Holm's correction for all comparisons of the study"),
+    "context": Column(unit="", dtype="string", meaning="named recipe or data set in which the study was answered"),
+    "change": Column(unit="", dtype="Float64", meaning="mean over seeds of the difference in this context minus the difference in the first context"),
+    "change_ci_low": Column(unit="", dtype="Float64", meaning="lower end of the confidence interval of the change (t-interval)"),
+    "change_ci_high": Column(unit="", dtype="Float64", meaning="upper end of the confidence interval of the change (t-interval)"),
+    "change_equivalence_ci_low": Column(unit="", dtype="Float64", meaning="lower end of the interval that decides whether the change is smaller than the margin"),
+    "change_equivalence_ci_high": Column(unit="", dtype="Float64", meaning="upper end of the interval that decides whether the change is smaller than the margin"),
+    "change_p_holm": Column(unit="", dtype="Float64", meaning="p-value of the change after Holm's correction for change_tests tests"),
+    "change_pairs": Column(unit="", dtype="Int64", meaning="number of seeds with a trained run of both arms in both contexts"),
+    "change_tests": Column(unit="", dtype="Int64", meaning="number of tests for which change_p_holm is corrected"),
+    "change_verdict": Column(unit="", dtype="string", meaning="the verdict on the change, by the rules for differences"),
     "new_images_verdict": Column(unit="", dtype="string", meaning="the answer by the rule of the verdicts, for new images; empty if predictions of some seeds are missing, or if some runs did not train"),
 }  # fmt: skip
 for _name, _metric in METRICS.items():
@@ -190,7 +200,12 @@ JUDGED_TABLES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The columns of each table of `ablate judge`. No factor of a study has a column in them."""
 
-TABLES = STUDY_TABLES | JUDGED_TABLES
+CONTEXT_TABLES: dict[str, tuple[str, ...]] = {
+    "contexts": ("arm", "baseline", "context", "difference", "ci_low", "ci_high", "p_holm", "verdict", "change", "change_ci_low", "change_ci_high", "change_equivalence_ci_low", "change_equivalence_ci_high", "change_p_holm", "change_pairs", "change_tests", "change_verdict"),
+}  # fmt: skip
+"""The table of a study with contexts. It stands beside the folders of the contexts."""
+
+TABLES = STUDY_TABLES | JUDGED_TABLES | CONTEXT_TABLES
 
 LATER_COLUMNS = ("test_balanced_accuracy",)
 """Columns that tables of older versions lack. Such a table is read with empty cells in these columns."""

@@ -107,17 +107,21 @@ class ReportFolder:
         self.write_study(study_file.dump(study))
         return tuple(changed)
 
-    def list_test_set_readers(self, dataset: str) -> tuple[str, ...]:
-        """List the report folders next to this one whose studies used the same test images."""
+    def list_test_set_readers(self, study: StudySpec) -> tuple[str, ...]:
+        """List the report folders of other studies next to this one's that used the same test images.
+
+        All contexts of a study count as one study.
+        """
+        own = self.path if study.context is None else self.path.parent
         readers = []
-        for path in sorted(self.path.parent.glob(f"*/{FILE}")):
+        for path in sorted([*own.parent.glob(f"*/{FILE}"), *own.parent.glob(f"*/*/{FILE}")]):
             try:
                 other = read_provenance(path.parent)
             except FolderError:
                 continue  # a damaged folder of another study must not stop this study
-            if path.parent != self.path and other.data.dataset == dataset:
-                readers.append(path.parent.name)
-        return tuple(readers)
+            if own not in path.parents and other.data.dataset == str(study.dataset):
+                readers.append(path.relative_to(own.parent).parts[0])
+        return tuple(dict.fromkeys(readers))
 
     def read_provenance(self) -> Provenance | None:
         """Read the provenance of the folder's results. None before the first report."""
@@ -176,6 +180,9 @@ def read_inputs(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFra
     """
     if not (path / "study.yaml").exists():
         raise FolderError(f"{path}: is not a report folder (no study.yaml): name a folder that `run` wrote")
+    if not (path / FILE).exists() and (contexts := list_contexts(path)):
+        told = ", ".join(map(str, contexts))
+        raise FolderError(f"{path}: has a report folder for each context: name one of {told}")
     try:
         provenance = read_provenance(path)
         files = {name: path / "tables" / f"{name}.csv" for name in (*INPUT_TABLES, *OPTIONAL_TABLES)}
@@ -189,6 +196,17 @@ def read_inputs(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFra
     except ValueError as error:
         raise FolderError(f"{path}: a table is damaged ({error}): run the study again") from None
     return study_file.read(path / "study.yaml"), provenance, tables
+
+
+def list_contexts(path: Path) -> list[Path]:
+    """List the folders of a study's contexts that have a report, in the order of the study file.
+
+    The list is empty for a study without contexts.
+    """
+    if not (path / "study.yaml").exists():
+        return []
+    names = study_file.read(path / "study.yaml").contexts
+    return [path / name for name in names if (path / name / FILE).exists()]
 
 
 def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:

@@ -105,6 +105,17 @@ class SearchFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Registration:
+    """The git commit that contained the study file before the first run.
+
+    Both fields are empty if there was no such commit.
+    """
+
+    commit: str
+    date: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Provenance:
     """Everything that a report needs to know about its results, except the study file and the tables."""
 
@@ -140,6 +151,8 @@ class Provenance:
     """The changes of the study that were made after its first answer had been seen."""
     test_set_readers: tuple[str, ...] = ()
     """The names of other studies in the same parent folder that used the same test images."""
+    registration: Registration | None = None
+    """The commit of the study file before the first run. None in folders of older versions."""
 
     @property
     def baseline(self) -> str:

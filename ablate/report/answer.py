@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ablate.formatting import format_difference, list_rows, spell_keyword
 from ablate.report.costs import describe_cost
 from ablate.report.evidence import Evidence
+from ablate.report.expectations import judge_prediction
 from ablate.report.verdicts import explain_verdict
 from ablate.stats.verdicts import Verdict
 
@@ -91,7 +92,9 @@ def list_findings(evidence: Evidence) -> list[Finding]:
                 subject=evidence.names.name_contrast(row["arm"], row["baseline"]),
                 verdict=row["verdict"],
                 tone=VERDICT_TONE.get(row["verdict"], "open"),
-                sentence=explain_verdict(row, evidence),
+                sentence=" ".join(
+                    filter(None, [explain_verdict(row, evidence), judge_prediction(row, evidence)])
+                ),
                 cost=describe_cost(by_arm.loc[row["arm"]], by_arm.loc[row["baseline"]], evidence)
                 if has_cost
                 else None,

@@ -35,6 +35,23 @@ def list_conditions(evidence: Evidence) -> list[str]:
         _describe_data(evidence),
         _describe_machine(evidence),
         f"Compute: {compute[0].lower()}{compute[1:]}",
+        *_describe_registration(evidence),
+    ]
+
+
+def _describe_registration(evidence: Evidence) -> list[str]:
+    """Say whether the study file was committed before the first run. Older folders do not know it."""
+    registration = evidence.provenance.registration
+    if registration is None:
+        return []
+    if not registration.commit:
+        return [
+            "Registration: none. The study file was not committed to git before the first run, or the "
+            "command line changed it. So nothing shows that the question came before the results."
+        ]
+    return [
+        "Registration: the study file, with its question, margin, ranges and seeds, was committed to git "
+        f"before the first run (commit {registration.commit[:12]} of {registration.date})."
     ]
 
 

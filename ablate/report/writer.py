@@ -71,7 +71,7 @@ def _describe_commands(evidence: Evidence) -> dict[str, str]:
     study, plugins = evidence.study, evidence.provenance.plugins
     if not plugins and not study.dataset.is_relative:
         return {"place": "in the folder of the report", "folder": ".", "study_file": "study.yaml"}
-    folder = f"reports/{study.name}"
+    folder = f"reports/{study.full_name}"
     return {
         "place": f"in the folder in which the study was run, and replace {folder} by the path of this report",
         "folder": folder,

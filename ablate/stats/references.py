@@ -7,7 +7,7 @@ import pandas as pd
 from ablate.records.run_records import Phase, Status
 from ablate.records.tables import make_frame
 from ablate.stats.intervals import compute_prediction_interval
-from ablate.study.spec import Reference
+from ablate.study.expectations import Reference
 
 
 def compare_references(

@@ -10,9 +10,10 @@ from pydantic_core import ErrorDetails
 from ablate.data.datasets import DatasetSpec
 from ablate.errors import did_you_mean
 from ablate.study.effort import Decision, Search, Timing
+from ablate.study.expectations import Reference
 from ablate.study.recipe import Recipe
 from ablate.study.seed_looks import TAG, SeedLooks
-from ablate.study.spec import Range, Reference, StudySpec, Tuning, ValueWhen
+from ablate.study.spec import Range, StudySpec, Tuning, ValueWhen
 
 BRANCHES = ("ValueWhen", "bool", "int", "float", "str", "none", "list[", "function-", "constrained-str")
 """Parts of a pydantic location that name a branch of a union, not a key, begin with one of these."""

@@ -57,13 +57,20 @@ def join_owners(raw: Mapping[str, Any]) -> dict[str, Any]:
         }
     if isinstance(raw.get("fallback"), Mapping):
         joined["fallback"] = join_owners(raw["fallback"])
+    if isinstance(raw.get("contexts"), Mapping):
+        joined["contexts"] = {
+            name: join_owners(changes) if isinstance(changes, Mapping) else changes
+            for name, changes in raw["contexts"].items()
+        }
     return joined
 
 
 def join_parts(parts: list[str]) -> list[str]:
     """Join owner and name in a split key: `factors`, `model`, `width` becomes `factors`, `model.width`."""
+    for section, depth in (("fallback", 1), ("contexts", 2)):
+        if parts[0] == section and len(parts) > depth:
+            return [*parts[:depth], *join_parts(parts[depth:])]
     at = 2 if parts[0] == "arms" else 1
-    parts = [*parts[:1], *join_parts(parts[1:])] if parts[0] == "fallback" and len(parts) > 1 else parts
     if parts[0] in ("baseline", "factors", "tuning", "arms"):
         for place in (at, *(i + 1 for i, part in enumerate(parts) if part == "when" and i > at)):
             if place + 1 < len(parts) and parts[place] in OWNERS:

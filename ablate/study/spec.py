@@ -18,7 +18,9 @@ from pydantic import (
 
 from ablate.data.cell_text import require_printable, require_table_cell
 from ablate.data.datasets import DatasetSpec, find_dataset
+from ablate.study.contexts import ContextName
 from ablate.study.effort import Decision, Search, Timing
+from ablate.study.expectations import Prediction, Reference, Text
 from ablate.study.inconsistency import InconsistencyError
 from ablate.study.recipe import Recipe
 from ablate.study.seed_looks import Seeds
@@ -44,7 +46,6 @@ Word = Annotated[
 ]
 Scalar = bool | int | float | Word | None
 Value = Scalar | Annotated[list[int | float | None], Field(max_length=100)]
-Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(require_printable)]
 ArmName = Annotated[
     str,
     Field(min_length=1, max_length=80),
@@ -128,15 +129,6 @@ class Tuning(_Part):
         return self.trials > 0 and bool(self.ranges)
 
 
-class Reference(_Part):
-    """A published value to compare with the study's result."""
-
-    name: Text
-    metric: Literal["test_accuracy", "train_accuracy", "train_loss"]
-    value: Annotated[float, Field(allow_inf_nan=False)]
-    source: Text
-
-
 class StudySpec(_Part):
     """One question and the conditions under which it is answered: the content of a study file."""
 
@@ -157,7 +149,13 @@ class StudySpec(_Part):
     keep: Literal["last", "epochs"] = "last"
     validation: Annotated[int, Field(ge=0, strict=True)] = 10_000
     references: tuple[Reference, ...] = ()
+    predicted: dict[ArmName, Prediction] = {}
+    """For each arm, the interval in which its difference was expected, written down before the first run."""
     fallback: dict[str, Any] = {}
+    contexts: Annotated[dict[ContextName, dict[str, Any]], Field(max_length=10)] = {}
+    """Named changes to this file. Each context is a study of its own; see `study/contexts.py`."""
+    context: ContextName | None = None
+    """The context that this study answers. None for a study without contexts."""
 
     _lines: dict[str, str] = PrivateAttr(default_factory=dict)
     """Maps every dotted key to its place (`file:line`). `study_file.read` fills it."""
@@ -193,6 +191,8 @@ class StudySpec(_Part):
         if bool(self.factors) == bool(self.arms):
             told = "a study has either factors or named arms: write exactly one of them"
             yield "arms" if self.arms else "factors", told
+        if self.contexts and self.context:
+            yield "context", "a study with contexts is not itself a context: remove one of the two keys"
         if self.arms and {"design", "search"} & self.model_fields_set:
             yield "design", "named arms replace factors and design: leave the design out"
         elif "search" in self.model_fields_set and self.design != "search":
@@ -215,6 +215,11 @@ class StudySpec(_Part):
         elif 0 < self.validation < classes:
             told = f"validation {self.validation} is less than one image per class: set it to {classes}"
             yield "validation", f"{told} or more"
+
+    @property
+    def full_name(self) -> str:
+        """The name with the context, `lenet_pooling/modern`. This is also the place of the report folder."""
+        return self.name if self.context is None else f"{self.name}/{self.context}"
 
     @property
     def fewest_seeds(self) -> int:

@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from ablate.data.datasets import OWN_IMAGES_HELD_OUT, DatasetSpec
 from ablate.errors import StudyError
 from ablate.study.complaints import explain
+from ablate.study.contexts import apply_context, merge
 from ablate.study.owners import WrittenTwiceError, join_owners, join_parts
 from ablate.study.seed_looks import SeedLooks
 from ablate.study.spec import PARTIAL, StudySpec
@@ -32,10 +33,13 @@ class InvalidStudyError(StudyError):
         self.partial = partial
 
 
-def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -> StudySpec:
+def read(
+    path: Path, overrides: Sequence[str] = (), *, fallback: bool = False, context: str | None = None
+) -> StudySpec:
     """Read the study in `path` and apply the `key=value` overrides.
 
-    With `fallback`, first apply the file's own `fallback` section.
+    With `context`, first apply the changes of this context. With `fallback`, then apply the file's own
+    `fallback` section.
 
     Raises:
         StudyError: for every mistake, one line with file, line, key, offending value and remedy.
@@ -48,25 +52,32 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
         raise InvalidStudyError(
             f"{at}: {error}: is written twice, once nested below its owner: write it once", partial=None
         ) from None
+    mistakes: list[str] = []
+    if isinstance(raw.get("contexts"), Mapping):
+        # Overrides of a context are applied before the context, and all others after it.
+        of_contexts = [text for text in overrides if text.startswith("contexts.")]
+        overrides = [text for text in overrides if text not in of_contexts]
+        mistakes += _apply_overrides(raw, lines, of_contexts)
+    of_parts: list[str] = []
+    """Mistakes in parts of the file that do not apply now."""
+    if context is not None:
+        raw, lines = apply_context(raw, lines, context)
+    elif isinstance(raw.get("contexts"), Mapping):
+        for name in raw["contexts"]:
+            of_parts += _list_context_mistakes(raw, lines, name, path)
     beneath = "fallback."
     in_fallback = {key.removeprefix(beneath): line for key, line in lines.items() if key.startswith(beneath)}
-    mistakes: list[str] = []
-    of_fallback: tuple[str, ...] = ()
     if fallback:
         raw, lines = _apply_fallback(raw), {**lines, **in_fallback}
     elif isinstance(raw.get("fallback"), Mapping):
         # Report an invalid fallback now, not only when the data set is missing.
-        of_fallback = _list_mistakes(_apply_fallback(raw), {**lines, **in_fallback}, path)
-    for override in overrides:
-        try:
-            _apply_override(raw, lines, override)
-        except StudyError as error:
-            mistakes += error.lines
+        of_parts += _list_mistakes(_apply_fallback(raw), {**lines, **in_fallback}, path)
+    mistakes += _apply_overrides(raw, lines, overrides)
     given = {override.partition("=")[0] for override in overrides}
     if "decision.metric" in given and "decision.margin" not in given:
         raw["decision"].pop("margin", None)  # the margin in the file belongs to another metric
     raw = join_owners(raw)
-    if not mistakes and not of_fallback:
+    if not mistakes and not of_parts:
         return _validate(raw, lines, path)
     partial = None
     try:
@@ -74,9 +85,10 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
     except InvalidStudyError as error:
         mistakes += error.lines
         partial = error.partial
-    # A mistake of the study itself also appears in the study with its fallback. Report it only once.
-    places = {line.split(": ")[0] for line in mistakes}
-    mistakes += [line for line in of_fallback if line.split(": ")[0] not in places]
+    # A mistake of the study itself also appears in its contexts and with its fallback. Report it only once.
+    for line in of_parts:
+        if line.split(": ")[0] not in {other.split(": ")[0] for other in mistakes}:
+            mistakes.append(line)
     raise InvalidStudyError(*mistakes, partial=partial)
 
 
@@ -141,6 +153,9 @@ def _make_raw(spec: StudySpec) -> dict[str, Any]:
         raw["seeds"] = spec.seeds.model_dump(mode="json", exclude_none=True)
     for unused in ["design", "search", "factors"] if spec.arms else ["arms"]:
         del raw[unused]
+    for later in ("predicted", "contexts", "context"):  # older versions of ablate do not know these keys
+        if not raw[later]:
+            del raw[later]
     if spec.design != "search":
         raw.pop("search", None)
     return raw
@@ -188,6 +203,15 @@ def _read_rest(
         return None
 
 
+def _list_context_mistakes(
+    raw: Mapping[str, Any], lines: dict[str, str], name: str, path: Path
+) -> tuple[str, ...]:
+    try:
+        return _list_mistakes(*apply_context(raw, lines, name), path)
+    except StudyError as error:
+        return error.lines
+
+
 def _list_mistakes(raw: Mapping[str, Any], lines: dict[str, str], path: Path) -> tuple[str, ...]:
     try:
         _validate(raw, lines, path)
@@ -208,7 +232,7 @@ def _list_leaves(raw: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _apply_fallback(raw: dict[str, Any]) -> dict[str, Any]:
     """Merge the study's `fallback` section into the study."""
     over = raw.get("fallback") or {}
-    merged = _merge({key: value for key, value in raw.items() if key != "fallback"}, over)
+    merged = merge({key: value for key, value in raw.items() if key != "fallback"}, over)
     if "references" not in over:
         merged.pop("references", None)  # published values hold only for the original data set
     if "validation" not in over:
@@ -230,13 +254,15 @@ def _count_training_images(dataset: Any) -> int | None:
         return None
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested mappings. If both mappings have a value for a key, use the value of `above`."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
+def _apply_overrides(raw: dict[str, Any], lines: dict[str, str], overrides: Sequence[str]) -> list[str]:
+    """Apply all `key=value` overrides, and return the mistakes in them."""
+    mistakes: list[str] = []
+    for override in overrides:
+        try:
+            _apply_override(raw, lines, override)
+        except StudyError as error:
+            mistakes += error.lines
+    return mistakes
 
 
 def _apply_override(raw: dict[str, Any], lines: dict[str, str], override: str) -> None:

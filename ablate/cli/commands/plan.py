@@ -14,18 +14,27 @@ if TYPE_CHECKING:
 
 def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None) -> None:
     """Show a study's arms, runs and minutes; train nothing."""
-    from ablate.cli.studies import read_study
+    from ablate.cli.studies import read_contexts
 
-    study = read_study(path, overrides or [], plugin or [])
-    from ablate.cores import count_cores, describe_cores
-    from ablate.design.designs import lay_out
-    from ablate.design.names import settle_names
+    studies = read_contexts(path, overrides or [], plugin or [])
     from ablate.engines.training import settle_process
-    from ablate.experiment.outlook import foresee
     from ablate.models import own
 
     own.allow(plugin or [])
     settle_process(1)  # for a few steps of a small network, more threads only take more processor time
+    for study in studies:
+        if study.context is not None:
+            say(f"context: {study.context}", style="bold")
+        _show(study)
+
+
+def _show(study: "StudySpec") -> None:
+    """Show the arms, runs and minutes of one study."""
+    from ablate.cores import count_cores, describe_cores
+    from ablate.design.designs import lay_out
+    from ablate.design.names import settle_names
+    from ablate.experiment.outlook import foresee
+
     # Here Ctrl-C raises Interrupted, so only a user's own code can raise KeyboardInterrupt.
     with raise_on_interrupt():
         study = settle_names(study)

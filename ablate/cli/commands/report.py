@@ -33,13 +33,19 @@ def report(
     says so. With --storage, the command first fetches the tables of a shared
     study from the server.
     """
+    from ablate.records.folder import list_contexts
     from ablate.report import index, writer
+    from ablate.report.contexts.writer import write_contexts
 
     if storage is not None:
         folder = _fetch_folder(storage, str(folder), out_dir, plugin or [])
-    if overrides:
-        _change_study(folder, overrides)
-    writer.write(folder)
+    contexts = list_contexts(folder)
+    for place in contexts or [folder]:
+        if overrides:
+            _change_study(place, overrides)
+        writer.write(place)
+    if contexts:
+        write_contexts(folder)
     if (folder.resolve().parent / "index.html").exists():
         index.write_index(folder.resolve().parent)
     say(f"report: {folder / 'report.html'}")

@@ -1,0 +1,85 @@
+"""The figure of a study with contexts: each comparison's difference in each context."""
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from ablate.figures.canvas import (
+    LINE_HEIGHT,
+    MARKERS,
+    NEUTRAL,
+    PALETTE,
+    Styles,
+    create_panel,
+    wrap_label,
+)
+from ablate.figures.kind import FigureKind
+from ablate.figures.points import Tables
+from ablate.formatting import format_margin, spell_keyword
+from ablate.metrics import METRICS
+from ablate.study.spec import StudySpec
+
+LETTERS = 32
+"""The maximum number of letters in a line of a label."""
+APART = 0.22
+"""The distance between the rows of two contexts of one comparison. Comparisons are 1 apart."""
+MOST_COMPARISONS = 25
+
+
+def tabulate_by_context(study: StudySpec, tables: Tables) -> pd.DataFrame:
+    """Tabulate label, context, difference and interval of each comparison that has an interval.
+
+    Differences of shares are in percentage points. `place` is the position of the comparison. If there are
+    more than `MOST_COMPARISONS`, the first ones are kept.
+    """
+    known = tables["contexts"].dropna(subset=["difference", "ci_low", "ci_high"])
+    if known.empty:
+        return pd.DataFrame()
+    scale = METRICS[study.decision.metric].axis_scale
+    numbers = known[["difference", "ci_low", "ci_high"]].astype(float) * scale
+    common = known["baseline"].nunique() == 1
+    labels = known["arm"] if common else known["arm"] + " against " + known["baseline"]
+    points = known[["context"]].assign(label=labels, **numbers)
+    places = {label: place for place, label in enumerate(points["label"].drop_duplicates())}
+    points = points.assign(place=points["label"].map(places).astype(int))
+    return points[points["place"] < MOST_COMPARISONS].reset_index(drop=True)
+
+
+def draw_by_context(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
+    """Draw one row for each comparison and context. A band shows the margin."""
+    labels = [wrap_label(label, LETTERS) for label in data["label"].drop_duplicates()]
+    contexts = list(data["context"].drop_duplicates())
+    tallest = max(label.count("\n") + 1 for label in labels)
+    row = max(0.25 + APART * 1.2 * len(contexts), LINE_HEIGHT * tallest + 0.1)
+    figure, axes = create_panel(width=7.2, height=1.7 + row * len(labels))
+    metric = METRICS[study.decision.metric]
+    margin = study.decision.margin * metric.axis_scale
+    told = f"margin ±{format_margin(study.decision.margin, metric.unit)}"
+    axes.axvspan(-margin, margin, color="0.92", zorder=0, label=told)
+    axes.axvline(0, color=NEUTRAL, linewidth=1)
+    colours = sns.color_palette(PALETTE, len(contexts))
+    for index, (context, colour) in enumerate(zip(contexts, colours, strict=True)):
+        here = data[data["context"] == context]
+        heights = here["place"] + APART * (index - (len(contexts) - 1) / 2)
+        axes.hlines(heights, here["ci_low"], here["ci_high"], color=colour, linewidth=2.5)
+        axes.plot(here["difference"], heights, MARKERS[index], color=colour, markersize=7, label=context)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.grid(visible=False)
+    measured = {"points": " (percentage points)", "nats": " (nats)", "number": ""}[metric.unit]
+    axes.set_xlabel(f"difference in test {spell_keyword(study.decision.metric)}{measured}", loc="right")
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0, ncols=min(4, len(contexts) + 1)
+    )
+    axes.margins(x=0.1)
+    return figure
+
+
+CONTEXTS = FigureKind(
+    name="contexts",
+    title="Differences in each context",
+    caption="A mark is the mean difference from the baseline in one context, paired by seed, and its line is "
+    "the confidence interval. The grey band is the margin: differences inside it are too small to matter.",
+    data=tabulate_by_context,
+    draw=draw_by_context,
+)

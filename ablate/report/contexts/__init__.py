@@ -1,0 +1,1 @@
+"""The report of a study with contexts: the answers of all contexts side by side."""

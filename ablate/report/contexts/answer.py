@@ -1,0 +1,160 @@
+"""The answer of a study with contexts: its headline, and for each comparison what the contexts say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ablate.formatting import (
+    format_count,
+    format_difference,
+    format_interval,
+    format_list,
+    format_margin,
+    format_p,
+    list_rows,
+)
+from ablate.report.contexts.evidence import ContextsEvidence
+from ablate.report.evidence import Evidence
+from ablate.report.expectations import judge_prediction
+from ablate.report.verdicts import explain_verdict
+from ablate.stats.verdicts import NO_SPREAD, UNTRAINED, Verdict
+
+DIFFERS = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR)
+"""The verdicts of a change that is significant: the difference depends on the context."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerInContext:
+    """What one context says about a comparison."""
+
+    context: str
+    verdict: str
+    difference: str
+    """The difference with its unit. A dash if it is not reported."""
+    interval: str
+    sentence: str
+    expected: str
+    """Whether the difference lies where it was predicted. Empty without a prediction."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextsFinding:
+    """The answers of all contexts to one comparison, and whether they depend on the context."""
+
+    subject: str
+    depends: bool
+    answers: Sequence[AnswerInContext]
+    changes: Sequence[str]
+    """A sentence about each change between the first context and another one."""
+
+
+def list_contexts_findings(evidence: ContextsEvidence) -> list[ContextsFinding]:
+    """List the findings in the order of the first finished context."""
+    if not evidence.finished:
+        return []
+    first, names = next(iter(evidence.finished.items()))
+    findings = []
+    for (arm, baseline), of_pair in evidence.table.groupby(["arm", "baseline"], sort=False):
+        rows = list_rows(of_pair)
+        findings.append(
+            ContextsFinding(
+                subject=names.names.name_contrast(str(arm), str(baseline)),
+                depends=any(row["change_verdict"] in DIFFERS for row in rows),
+                answers=[_answer(row, evidence.finished[row["context"]]) for row in rows],
+                changes=[
+                    _explain_change(row, first, evidence) for row in rows if row["change_verdict"] is not None
+                ],
+            )
+        )
+    return findings
+
+
+def state_contexts_headline(evidence: ContextsEvidence, findings: Sequence[ContextsFinding]) -> str:
+    """State in one line whether the answer depends on the context."""
+    if evidence.waiting:
+        done = f"{len(evidence.study.contexts) - len(evidence.waiting)} of {len(evidence.study.contexts)}"
+        return f"preliminary: {done} contexts are finished; {format_list(evidence.waiting)} will follow"
+    names = format_list(list(evidence.finished))
+    depending = [finding.subject for finding in findings if finding.depends]
+    if depending:
+        shown = format_list(depending[:3]) + (f" and {len(depending) - 3} more" if len(depending) > 3 else "")
+        return f"the answer depends on the context: {shown}"
+    verdicts = {tuple(answer.verdict for answer in finding.answers) for finding in findings}
+    if all(len(set(each)) == 1 for each in verdicts) and len(verdicts) == 1:
+        return f"the verdict is the same in every context ({names}): {next(iter(verdicts))[0]}"
+    return f"no comparison is shown to depend on the context ({names})"
+
+
+def describe_contexts(evidence: ContextsEvidence) -> list[tuple[str, str]]:
+    """Say for each context what it changes in the study file."""
+    return [
+        (name, _list_keys(changes) or "the study file without changes")
+        for name, changes in evidence.study.contexts.items()
+    ]
+
+
+def _list_keys(changes: Mapping[str, Any], prefix: str = "") -> str:
+    """List the keys of nested mappings with their values: `recipe.epochs: 20, baseline.activation: relu`."""
+    told = []
+    for key, value in changes.items():
+        if key in ("predicted", "fallback", "question"):
+            continue  # they change no run
+        if isinstance(value, Mapping) and not {"low", "high"} & value.keys():
+            told.append(_list_keys(value, f"{prefix}{key}."))
+        elif isinstance(value, Mapping):
+            told.append(f"{prefix}{key}: {value.get('low')} to {value.get('high')}")
+        else:
+            told.append(f"{prefix}{key}: {value}")
+    return ", ".join(filter(None, told))
+
+
+def _answer(row: Mapping[str, Any], evidence: Evidence) -> AnswerInContext:
+    unit, confidence = evidence.metric.unit, 1 - evidence.study.decision.alpha
+    has_interval = row["ci_low"] is not None
+    (own,) = (
+        each
+        for each in list_rows(evidence.tables["comparisons"])
+        if (each["arm"], each["baseline"]) == (row["arm"], row["baseline"])
+    )
+    return AnswerInContext(
+        context=row["context"],
+        verdict=row["verdict"],
+        difference="–"
+        if row["difference"] is None
+        else format_difference(row["difference"], unit, signed=True),
+        interval=format_interval(row["ci_low"], row["ci_high"], confidence, unit) if has_interval else "–",
+        sentence=explain_verdict(own, evidence),
+        expected=judge_prediction(own, evidence),
+    )
+
+
+def _explain_change(row: Mapping[str, Any], first: str, evidence: ContextsEvidence) -> str:
+    """Explain whether the difference in a context differs from the difference in the first context."""
+    study, unit, context = evidence.finished[first].study, evidence.metric.unit, row["context"]
+    decision, verdict, tests = study.decision, row["change_verdict"], row["change_tests"]
+    if verdict in UNTRAINED:
+        return f"{context} and {first} cannot be compared: in one of them, some runs did not train."
+    if row["change"] is None or verdict == Verdict.NO_VERDICT:
+        return f"{context} and {first} cannot be compared: too few seeds have runs of both arms in both."
+    size = format_difference(abs(row["change"]), unit)
+    told = (
+        f"The difference is {size} {'higher' if row['change'] >= 0 else 'lower'} in {context} than in {first}"
+    )
+    if verdict in NO_SPREAD:
+        return f"{told}, the same in all {row['change_pairs']} seeds."
+    interval = format_interval(row["change_ci_low"], row["change_ci_high"], 1 - decision.alpha, unit)
+    corrected = f" after Holm's correction for {format_count(tests, 'test')}" if tests > 1 else ""
+    tested = (
+        f"{told} ({interval}; {format_p(row['change_p_holm'])}{corrected}; "
+        f"{format_count(row['change_pairs'], 'paired seed')})."
+    )
+    if verdict in DIFFERS:
+        return f"{tested} So it depends on the context."
+    if verdict == Verdict.EQUIVALENT:
+        confidence = round(1 - 2 * decision.alpha / tests, 4)
+        shown = format_interval(
+            row["change_equivalence_ci_low"], row["change_equivalence_ci_high"], confidence, unit
+        )
+        margin = format_margin(decision.margin, unit)
+        return f"{tested} Any change is smaller than the margin of ±{margin} ({shown})."
+    return f"{tested} These seeds do not show whether the difference depends on the context."

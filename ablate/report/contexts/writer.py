@@ -1,0 +1,47 @@
+"""Write the page, the table and the figure of a study with contexts."""
+
+from pathlib import Path
+
+from ablate.figures.context_figures import CONTEXTS
+from ablate.figures.kind import draw_kinds
+from ablate.records.files import write_whole
+from ablate.records.tables import write_table
+from ablate.report.contexts.answer import (
+    describe_contexts,
+    list_contexts_findings,
+    state_contexts_headline,
+)
+from ablate.report.contexts.evidence import ContextsEvidence, gather_contexts
+from ablate.report.pages import load_templates
+from ablate.report.pictures import encode_pictures, write_pictures
+
+
+def write_contexts(path: Path) -> ContextsEvidence:
+    """Write report.html, report.md, the table `contexts` and its figure. Return what they show.
+
+    The reports of the contexts are read, and not written.
+
+    Raises:
+        FolderError: a table of a context is missing or damaged.
+    """
+    evidence = gather_contexts(path)
+    write_table(evidence.table, path / "tables" / "contexts.csv")
+    drawn = list(draw_kinds([CONTEXTS], evidence.first_study, {"contexts": evidence.table}, {}))
+    write_pictures(drawn, path)
+    findings = list_contexts_findings(evidence)
+    content = {
+        "study": evidence.study,
+        "preliminary": bool(evidence.waiting),
+        "headline": state_contexts_headline(evidence, findings),
+        "findings": findings,
+        "contexts": describe_contexts(evidence),
+        "linked": list(evidence.contexts),
+        "arms": max((len(each.arms) for each in evidence.contexts.values()), default=0),
+        "seeds": max((each.study.most_seeds for each in evidence.contexts.values()), default=0),
+        "datasets": list(dict.fromkeys(str(each.study.dataset) for each in evidence.contexts.values())),
+        "pictures": encode_pictures(drawn),
+    }
+    for name, is_html in (("report.html", True), ("report.md", False)):
+        template = load_templates(autoescape=is_html).get_template(f"contexts{Path(name).suffix}.j2")
+        write_whole(path / name, template.render(content).encode())
+    return evidence

@@ -1,0 +1,33 @@
+"""Whether a difference lies where it was predicted before the first run (`predicted` in the study file)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ablate.formatting import Unit, scale_difference
+from ablate.report.evidence import Evidence
+
+
+def judge_prediction(row: Mapping[str, Any], evidence: Evidence) -> str:
+    """Say whether a comparison's confidence interval lies inside the predicted interval.
+
+    `row` is a row of the comparisons table. The text is empty if nothing was predicted for this comparison.
+    Predictions are differences from the baseline.
+    """
+    predicted = evidence.study.predicted.get(row["arm"])
+    if predicted is None or row["baseline"] != evidence.arms[0]:
+        return ""
+    low, high = predicted
+    told = f"Predicted before the first run: {_spell(low, high, evidence.metric.unit)}."
+    if row["ci_low"] is None or row["ci_high"] is None:
+        return f"{told} Whether this came true is not known, because there is no interval."
+    if low <= row["ci_low"] and row["ci_high"] <= high:
+        return f"{told} This came true: the whole confidence interval lies inside the prediction."
+    if row["ci_high"] < low or high < row["ci_low"]:
+        side = "below" if row["ci_high"] < low else "above"
+        return f"{told} This did not come true: the confidence interval lies {side} the prediction."
+    return f"{told} This is open: the confidence interval lies only partly inside the prediction."
+
+
+def _spell(low: float, high: float, unit: Unit) -> str:
+    noun = {"points": " points", "nats": " nats", "number": ""}[unit]
+    return f"{scale_difference(low, unit, signed=True)} to {scale_difference(high, unit, signed=True)}{noun}"

@@ -1,0 +1,70 @@
+"""Contexts: named changes to a study file. The study is answered in each context by itself.
+
+For example, `contexts: {chapter: {}, modern: {recipe: {optimizer: adamw}}}` asks the same question with the
+recipe of the file, and with another optimiser.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from ablate.errors import StudyError, did_you_mean
+
+FOLDERS = frozenset({"checkpoints", "figures", "predictions", "tables"})
+"""Folders inside a report folder. No context can have one of these names."""
+
+
+def _refuse_taken(name: str) -> str:
+    if name in FOLDERS:
+        raise ValueError(f"'{name}' is a folder of every report: choose another name")
+    return name
+
+
+# A context's name is the name of its folder.
+ContextName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"), AfterValidator(_refuse_taken)
+]
+
+
+def apply_context(
+    raw: Mapping[str, Any], lines: Mapping[str, str], name: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Apply the changes of a context to a study file's content.
+
+    Args:
+        raw: the content of the study file.
+        lines: the place of every dotted key of the file.
+        name: the name of the context.
+
+    Returns:
+        The content of the context's study, and the place of every key of it.
+
+    Raises:
+        StudyError: the file has no such context.
+    """
+    contexts = raw.get("contexts")
+    if not isinstance(contexts, Mapping) or name not in contexts:
+        known = [str(known) for known in contexts] if isinstance(contexts, Mapping) else []
+        if not known:
+            raise StudyError(f"context '{name}': this study has no contexts: leave the context out")
+        raise StudyError(f"this study has no context '{name}': {did_you_mean(name, known)}")
+    base = {key: value for key, value in raw.items() if key != "contexts"}
+    changes = contexts[name] if isinstance(contexts[name], Mapping) else {}
+    beneath = f"contexts.{name}."
+    for key in ("name", "context", "contexts"):
+        if key in changes:
+            place = lines.get(f"{beneath}{key}", "study")
+            raise StudyError(f"{place}: {beneath}{key}: a context cannot change this key: remove it")
+    own = {key.removeprefix(beneath): line for key, line in lines.items() if key.startswith(beneath)}
+    kept = {key: line for key, line in lines.items() if not key.startswith("contexts.")}
+    return {**merge(base, changes), "context": name}, {**kept, **own}
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested mappings. If both mappings have a value for a key, use the value of `above`."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged

@@ -1,0 +1,87 @@
+"""The change of a difference between contexts is a paired t-test of the seeds' differences."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from ablate.records.tables import make_frame
+from ablate.stats.comparison_tables import tabulate_comparisons
+from ablate.stats.comparisons import judge
+from ablate.stats.contexts import InContext, tabulate_contexts
+from ablate.stats.contrasts import make_contrasts
+from ablate.study.effort import Decision
+
+DECISION = Decision(margin=0.01, alpha=0.05)
+
+
+def make_context(rng: np.random.Generator, effects: dict[str, float], seeds: int = 8) -> InContext:
+    """A context whose arms differ from the baseline by these effects, and by noise."""
+    rows = []
+    for arm, effect in {"baseline": 0.0, **effects}.items():
+        for seed in range(seeds):
+            accuracy = 0.8 + effect + rng.normal(0, 0.004)
+            rows.append({"phase": "confirm", "arm": arm, "setting": "recipe", "seed": seed, "status": "complete", "test_accuracy": accuracy})  # fmt: skip
+    runs = make_frame("runs", rows)
+    judged = judge(runs, make_contrasts([(arm, "baseline") for arm in effects]), DECISION, ceiling=0.1)
+    return InContext(runs=runs, comparisons=tabulate_comparisons(judged), ceiling=0.1)
+
+
+def read_differences(context: InContext, arm: str) -> np.ndarray:
+    by_seed = context.runs.pivot(index="seed", columns="arm", values="test_accuracy").astype(float)
+    return (by_seed[arm] - by_seed["baseline"]).to_numpy()
+
+
+def test_a_change_is_tested_as_scipy_tests_the_differences_of_the_seeds() -> None:
+    rng = np.random.default_rng(3)
+    contexts = {
+        "chapter": make_context(rng, {"a": 0.02, "b": 0.0}),
+        "modern": make_context(rng, {"a": 0.0, "b": 0.001}),
+        "mnist": make_context(rng, {"a": 0.015, "b": 0.0}, seeds=6),
+    }
+    table = tabulate_contexts(contexts, DECISION).set_index(["context", "arm"])
+    places = [("modern", "a"), ("modern", "b"), ("mnist", "a"), ("mnist", "b")]
+    tested = []
+    for name, arm in places:
+        n = 6 if name == "mnist" else 8  # only seeds of both contexts are paired
+        gaps = read_differences(contexts[name], arm)[:n] - read_differences(contexts["chapter"], arm)[:n]
+        tested.append(stats.ttest_1samp(gaps, 0))
+        row = table.loc[(name, arm)]
+        assert row["change"] == pytest.approx(gaps.mean())
+        interval = tested[-1].confidence_interval(0.95)
+        assert (row["change_ci_low"], row["change_ci_high"]) == pytest.approx((interval.low, interval.high))
+        assert row["change_pairs"] == n
+    holm = multipletests([one.pvalue for one in tested], method="holm")[1]
+    assert table.loc[places, "change_p_holm"].astype(float).tolist() == pytest.approx(holm.tolist(), rel=1e-6)
+    assert table["change"].loc["chapter"].isna().all()
+    assert table.loc[("modern", "a"), "change_verdict"] == "matters"
+
+
+def test_with_equal_contexts_a_change_is_shown_in_about_five_percent() -> None:
+    rng, shown = np.random.default_rng(0), 0
+    for _ in range(200):
+        contexts = {name: make_context(rng, {"a": 0.02}, seeds=5) for name in ("chapter", "modern")}
+        table = tabulate_contexts(contexts, DECISION)
+        shown += bool((table["change_p_holm"].dropna() < 0.05).any())
+    assert stats.binomtest(shown, 200, 0.05).pvalue > 0.001
+
+
+def test_a_context_with_runs_that_did_not_train_has_no_change() -> None:
+    rng = np.random.default_rng(1)
+    broken = make_context(rng, {"a": 0.02})
+    broken.runs.loc[0, "test_accuracy"] = 0.1
+    table = tabulate_contexts({"chapter": make_context(rng, {"a": 0.02}), "modern": broken}, DECISION)
+    row = table[table["context"] == "modern"].iloc[0]
+    assert row["change_verdict"] == "unstable"
+    assert pd.isna(row["change"])
+
+
+def test_an_arm_that_one_context_lacks_is_not_compared() -> None:
+    rng = np.random.default_rng(2)
+    contexts = {"chapter": make_context(rng, {"a": 0.0, "b": 0.0}), "modern": make_context(rng, {"a": 0.0})}
+    table = tabulate_contexts(contexts, DECISION)
+    assert table[["arm", "context"]].to_numpy().tolist() == [
+        ["a", "chapter"], ["a", "modern"], ["b", "chapter"],
+    ]  # fmt: skip
+    assert tabulate_contexts({}, None).empty

@@ -1,0 +1,85 @@
+"""A context changes a study file as its text says, and is refused in one line otherwise."""
+
+from pathlib import Path
+
+import pytest
+
+from ablate.errors import StudyError
+from ablate.study import study_file
+from tests.conftest import SMALL
+
+CONTEXTS = """
+contexts:
+  chapter: {}
+  modern:
+    baseline: {model: {activation: relu}}
+    recipe: {epochs: 3}
+    tuning: {trials: 4}
+    predicted: {pooling=max: [-0.01, 0.02]}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "small.yaml").write_text(SMALL + CONTEXTS)
+    return tmp_path / "small.yaml"
+
+
+def test_a_context_changes_what_it_names_and_nothing_else(path: Path) -> None:
+    plain, modern = study_file.read(path), study_file.read(path, context="modern")
+    assert list(plain.contexts) == ["chapter", "modern"]
+    assert (modern.full_name, modern.contexts) == ("small/modern", {})
+    changed = {key for key, *_ in study_file.list_changes(plain, modern) if not key.startswith("contexts")}
+    assert changed == {"baseline.model.activation", "recipe.epochs", "tuning.trials", "predicted.pooling=max", "context"}  # fmt: skip
+    chapter = study_file.read(path, context="chapter")
+    assert {key for key, *_ in study_file.list_changes(plain, chapter) if not key.startswith("contexts")} == {
+        "context"
+    }
+
+
+def test_overrides_change_every_context_or_the_named_one(path: Path) -> None:
+    overrides = ["recipe.epochs=7", "contexts.modern.seeds=9"]
+    assert study_file.read(path, overrides, context="modern").recipe.epochs == 7
+    assert study_file.read(path, overrides, context="modern").seeds == 9
+    assert study_file.read(path, overrides, context="chapter").seeds == study_file.read(path).seeds
+
+
+def test_a_resolved_study_reads_back_with_its_contexts(path: Path, tmp_path: Path) -> None:
+    written = tmp_path / "study.yaml"
+    written.write_text(study_file.dump(study_file.read(path)))
+    for name in (None, "chapter", "modern"):
+        again, before = study_file.read(written, context=name), study_file.read(path, context=name)
+        assert study_file.dump(again) == study_file.dump(before)
+
+
+def test_a_study_without_contexts_is_written_as_before(small) -> None:
+    assert not {"contexts:", "context:", "predicted:"} & set(study_file.dump(small()).split())
+
+
+REFUSED = {
+    "a mistake inside": ("epochs: 3", "epochs: three", r"small\.yaml:\d+: recipe\.epochs: 'three'"),
+    "an unknown key": ("epochs: 3", "epoch: 3", r"small\.yaml:\d+: unknown key 'epoch': did you mean 'epochs'\?"),
+    "another name": ("recipe: {epochs: 3}", "name: x", r"contexts\.modern\.name: a context cannot change this key"),
+    "contexts inside": ("recipe: {epochs: 3}", "contexts: {a: {}}", r"contexts\.modern\.contexts: a context cannot"),
+    "a folder's name": ("chapter:", "tables:", r"'tables' is a folder of every report"),
+    "a path": ("chapter:", "../up:", r"contexts"),
+    "a wrong interval": ("[-0.01, 0.02]", "[0.02, -0.01]", r"the lower end of the predicted interval comes first"),
+    "both forms": ("contexts:", "context: modern\ncontexts:", r"a study with contexts is not itself a context"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "told"), REFUSED.values(), ids=REFUSED)
+def test_a_wrong_context_is_one_line(path: Path, old: str, new: str, told: str) -> None:
+    head, _, tail = path.read_text().partition("\ncontexts:")
+    path.write_text(head + ("\ncontexts:" + tail).replace(old, new))
+    with pytest.raises(StudyError, match=told) as caught:
+        study_file.read(path)
+    assert all("\n" not in line for line in caught.value.lines)
+
+
+def test_an_unknown_context_names_the_nearest(path: Path) -> None:
+    with pytest.raises(StudyError, match="no context 'moderm': did you mean 'modern'"):
+        study_file.read(path, context="moderm")
+    path.write_text(SMALL)
+    with pytest.raises(StudyError, match="this study has no contexts"):
+        study_file.read(path, context="modern")
