@@ -58,8 +58,8 @@ def write_arm(folder: Path, arm: str, to: Path) -> list[WrittenFile]:
         raise AblateError(f"--arm {arm}: {did_you_mean(arm, trained.arms)}")
     if not (folder / "checkpoints").is_dir():
         raise FolderError(
-            f"{folder}: holds no checkpoints (published folders never do): run its study again, "
-            "or export its curves with --tensorboard"
+            f"{folder}: holds no checkpoints: `ablate retrain {folder}` trains one network of each arm "
+            "again. Without checkpoints, --tensorboard exports the curves"
         )
     run = trained.rebuild_run(arm)
     classes, shape = trained.classes, trained.image_shape(run)

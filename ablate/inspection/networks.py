@@ -86,7 +86,7 @@ def require_checkpoints(path: Path) -> None:
     """
     if not any((path / "checkpoints").glob("*.pt")):
         raise FolderError(
-            f"{path}: holds no checkpoints (published folders hold none): run its study again to look inside"
+            f"{path}: holds no checkpoints: `ablate retrain {path}` trains one network of each arm again"
         )
 
 

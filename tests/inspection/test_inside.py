@@ -506,7 +506,7 @@ def test_the_command_refuses_what_is_not_there(looked: Path, asked: dict[str, st
 
 
 def test_the_command_says_of_a_published_folder_that_it_holds_no_checkpoints() -> None:
-    published = Path(__file__).parents[2] / "reports" / "published" / "lenet_pooling"
+    published = Path(__file__).parents[2] / "reports" / "published" / "nin_head"
     with pytest.raises(FolderError, match="holds no checkpoints"):
         list(drawn_by_command(published))
 

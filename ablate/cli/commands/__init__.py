@@ -17,9 +17,13 @@ from ablate.cli.commands.judge import judge
 from ablate.cli.commands.models import models
 from ablate.cli.commands.plan import plan
 from ablate.cli.commands.report import report
+from ablate.cli.commands.retrain import retrain
 from ablate.cli.commands.run import run
 
-IN_ORDER = (run, plan, report, compare, judge, models, bench, export, activations, explore, dashboard, doctor)
+IN_ORDER = (
+    run, plan, report, compare, judge, models, bench, export, activations, explore, retrain, dashboard,
+    doctor,
+)  # fmt: skip
 """The order in which `--help` lists the commands."""
 
 
