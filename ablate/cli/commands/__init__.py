@@ -7,6 +7,7 @@ from collections.abc import Callable
 import typer
 
 from ablate.cli.commands.activations import activations
+from ablate.cli.commands.answers import answers
 from ablate.cli.commands.bench import bench
 from ablate.cli.commands.compare import compare
 from ablate.cli.commands.dashboard import dashboard
@@ -21,8 +22,8 @@ from ablate.cli.commands.retrain import retrain
 from ablate.cli.commands.run import run
 
 IN_ORDER = (
-    run, plan, report, compare, judge, models, bench, export, activations, explore, retrain, dashboard,
-    doctor,
+    run, plan, report, compare, answers, judge, models, bench, export, activations, explore, retrain,
+    dashboard, doctor,
 )  # fmt: skip
 """The order in which `--help` lists the commands."""
 

@@ -30,6 +30,17 @@ if TYPE_CHECKING:
     from ablate.report.evidence import Evidence
     from ablate.study.spec import StudySpec
 
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh", help="Rename an earlier report folder, without its weights of every epoch, and start over."
+    ),
+]
+ContextNames = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Answer only this context of the study; can be repeated."),
+]
+
 
 def run(
     path: StudyFile,
@@ -39,13 +50,7 @@ def run(
     jobs: Jobs = None,
     data_dir: DataDir = None,
     out_dir: OutDir = Path("reports"),
-    fresh: Annotated[
-        bool,
-        typer.Option(
-            "--fresh",
-            help="Rename an earlier report folder, without its weights of every epoch, and start over.",
-        ),
-    ] = False,
+    fresh: Fresh = False,
     plugin: Plugins = None,
     fallback: Annotated[
         bool, typer.Option("--fallback/--no-fallback", help="Use the study's fallback if data is missing.")
@@ -55,10 +60,7 @@ def run(
         typer.Option(metavar="ADDRESS", help="Train on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT."),
     ] = None,
     storage: Storage = None,
-    context: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Answer only this context of the study; can be repeated."),
-    ] = None,
+    context: ContextNames = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the answer.")] = False,
 ) -> None:
     """Answer a study's question and write its report.

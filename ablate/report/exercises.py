@@ -1,0 +1,130 @@
+"""One page for a chapter: each exercise, with the answers of the studies that ask it, in every context."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ablate.errors import AblateError
+from ablate.records.folder import list_contexts
+from ablate.report.contexts.answer import list_contexts_findings, state_contexts_headline
+from ablate.report.contexts.evidence import ContextsEvidence, gather_contexts
+from ablate.report.evidence import gather
+from ablate.report.one_line import state_answer
+from ablate.report.pages import escape_markdown
+from ablate.study.expectations import Text
+from ablate.study.yaml_text import parse
+
+BEGIN, END = "<!-- answers: begin -->", "<!-- answers: end -->"
+"""The page is written between these two lines of a Markdown file."""
+
+
+class Exercise(BaseModel):
+    """An exercise and the studies that answer it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ask: Text
+    studies: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class Exercises(BaseModel):
+    """The exercises of a chapter, in order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: Text
+    exercises: Annotated[tuple[Exercise, ...], Field(min_length=1)]
+
+
+def read_exercises(path: Path) -> Exercises:
+    """Read a YAML file of exercises.
+
+    Raises:
+        StudyError: the file cannot be read or is not YAML.
+        AblateError: a key is missing, unknown or of the wrong type.
+    """
+    raw, lines = parse(path)
+    try:
+        return Exercises.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        written = key
+        while written and written not in lines:  # a missing key has no line, but the key above it has one
+            written = written.rpartition(".")[0]
+        raise AblateError(f"{lines.get(written, path)}: {key}: {first['msg'].lower()}") from None
+
+
+def write_answers(exercises: Exercises, reports: Path, page: Path) -> int:
+    """Write the answers between the two marks of a Markdown page.
+
+    Return the number of studies without a report.
+
+    Raises:
+        AblateError: the page lacks the marks.
+        FolderError: a table of a report is missing or damaged.
+    """
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise AblateError(f"{page}: has no lines '{BEGIN}' and '{END}': add them where the answers shall be")
+    table, missing = tabulate_answers(exercises, reports, page.parent)
+    page.write_text(f"{before}{BEGIN}\n{table}{END}{after}", encoding="utf-8")
+    return missing
+
+
+def tabulate_answers(exercises: Exercises, reports: Path, origin: Path) -> tuple[str, int]:
+    """Make the heading and the table as Markdown. Links are relative to the folder `origin`.
+
+    Return also the number of studies without a report.
+    """
+    lines = [
+        f"## {exercises.title}",
+        "",
+        "| exercise | study | context | answer |",
+        "|---|---|---|---|",
+    ]
+    missing = 0
+    for exercise in exercises.exercises:
+        asked = escape_markdown(exercise.ask)
+        for name in exercise.studies:
+            rows = list(_answer_study(reports / name, origin))
+            missing += not rows
+            for study, context, answer in rows or [(f"`{name}`", "", "no report yet")]:
+                lines.append(f"| {asked} | {study} | {context} | {answer} |")
+                asked = ""
+    return "\n".join([*lines, "", ""]), missing
+
+
+def _answer_study(folder: Path, origin: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield the link, the context and the answer of a study, one row for each context."""
+    if contexts := list_contexts(folder):
+        evidence = gather_contexts(folder)
+        yield _link(folder, "contexts", origin), "all", _compare(evidence)
+        for path in contexts:
+            link = f"[{path.name}]({_locate(path / 'report.md', origin)})"
+            yield "", link, escape_markdown(state_answer(evidence.contexts[path.name]))
+    elif (folder / "report.md").exists():
+        yield _link(folder, "differences", origin), "", escape_markdown(state_answer(gather(folder)))
+
+
+def _compare(evidence: ContextsEvidence) -> str:
+    """State whether the answer depends on the context. If it does, this is the headline."""
+    findings = list_contexts_findings(evidence)
+    headline = escape_markdown(state_contexts_headline(evidence, findings))
+    return f"**{headline}**" if any(finding.depends for finding in findings) else headline
+
+
+def _link(folder: Path, figure: str, origin: Path) -> str:
+    """Link to a study's report, and to its figure if there is one."""
+    report = f"[{escape_markdown(folder.name)}]({_locate(folder / 'report.md', origin)})"
+    picture = folder / "figures" / f"{figure}.png"
+    return f"{report} ([figure]({_locate(picture, origin)}))" if picture.exists() else report
+
+
+def _locate(path: Path, origin: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), origin.resolve())).as_posix()
