@@ -43,20 +43,20 @@ PEER = "D2L's loop"
 FULL = Extent(blocks=8, images=60_000, test_images=10_000, block_seconds=1.0, runs_a_job=3, epochs_around=2)
 QUICK = Extent(blocks=3, images=2_560, test_images=512, block_seconds=0.05, runs_a_job=1, epochs_around=1)
 END_TO_END = {"auto": (15.0, 20.0), "loop": (3.0, 3.5)}
-"""Goals for the speed of a whole command, divided by the speed of D2L's loop, on two CPU cores.
+"""How many times as fast as D2L's loop a whole `ablate run` should be on two CPU cores.
 
-Maps each engine to two numbers. The first number is required, and the second is the aim.
+Maps each engine to two speed ratios. The first ratio is required. The second, higher ratio is the aim.
 """
 
 
 def choose_extent(*, quick: bool, blocks: int | None) -> Extent:
-    """Choose how much to measure. If `blocks` is None, the number of blocks is the default."""
+    """Choose how much the bench measures. If `blocks` is given, it replaces the number of timing blocks."""
     chosen = QUICK if quick else FULL
     return chosen if blocks is None else replace(chosen, blocks=blocks)
 
 
 def describe_hardware(device: torch.device) -> str:
-    """Describe the hardware in a few words. Throughputs are comparable only if these words are equal."""
+    """Name the device and count the cores. Compare two measured speeds only if this text is equal for both."""
     return f"{read_name(device)}, {count_cores()} cores"
 
 
@@ -76,9 +76,10 @@ class Bench:
         Args:
             extent: how much to measure.
             device: the device that trains.
-            data_root: the folder with Fashion-MNIST. None: measure with random noise.
-            study_file: a study to run end to end. None: run no study.
-            engine: the engine for this study, auto or loop.
+            data_root: the folder with Fashion-MNIST. If it is None, random noise replaces the images.
+            study_file: the study file with which a whole `ablate run` is measured. If it is None, this
+                measurement is left out.
+            engine: the engine (training code) for the runs of this study: `auto` or `loop`.
         """
         self._extent, self._device, self._data_root = extent, device, data_root
         self._study_file, self._engine = study_file, engine
@@ -89,7 +90,7 @@ class Bench:
         self._limit = 0.0
 
     def events(self) -> Iterator[Advanced]:
-        """Measure everything, and yield the progress.
+        """Take all measurements. Yield an event about the progress after each measurement.
 
         Raises:
             AblateError: D2L's loop, a run or the study failed.
@@ -105,7 +106,7 @@ class Bench:
         done = block = 0
         # Repeat blocks that other programs disturbed, but measure at most twice as many blocks as wanted.
         while done < wanted and block < 2 * wanted:
-            # Other programs can slow a measurement of the rate. So the highest rate so far is used.
+            # Other programs can slow down a measurement of the arithmetic rate. So the highest rate is kept.
             self._limit = max(self._limit, measure_arithmetic_rate(self._device))
             before = [len(each.measured) for each in self._rounds]
             for each in self._rounds:
@@ -124,7 +125,7 @@ class Bench:
         self._open.close()
 
     def results(self) -> list[Result]:
-        """Compute all results."""
+        """Compute the throughput of each contender (way to train), and its ratio to the reference."""
         rows = [row for each in self._rounds for row in compute_results(each.contenders, each.measured)]
         peer = self._rounds[0].contenders[0]
         epochs = [block for block in self._rounds[0].measured if block.arm == PEER]
@@ -136,7 +137,7 @@ class Bench:
         return [*rows, *compute_results([clock], steps)]
 
     def as_json(self) -> str:
-        """Return everything that was measured as JSON: environment, results, remarks and timing blocks."""
+        """Return a JSON text with the environment, the results, the remarks and the timing blocks."""
         described = asdict(machine.describe_machine(self._device, self._cores))
         data_read = str(self._data_root) if self._data_root else "noise in Fashion-MNIST's shape"
         facts = {
@@ -161,20 +162,21 @@ class Bench:
         sentences = [
             f"Measured on {describe_hardware(self._device)}, torch {described.packages['torch']}, "
             f"Python {described.python}.",
-            "Throughput is the number of training examples per second of wall time. Ratios are paired: each "
-            "block is compared with the blocks of its reference that run before and after it. "
-            f"{disturbed} of {len(blocks)} blocks were disturbed by other programs and are left out.",
+            "Throughput is the number of training examples per second of wall time. To compute a ratio, each "
+            "timing block is compared with the reference's timing blocks that run before and after it. "
+            f"Other programs disturbed {disturbed} of {len(blocks)} timing blocks. The results leave these "
+            "blocks out.",
         ]
         if self._data_root is None:
             sentences.append(
                 "Fashion-MNIST is not on this machine. Random noise of the same shape and size was used "
-                "instead, because the time of a step does not depend on the pixels. A study's runs in "
-                "workers were not measured."
+                "instead, because the time of a training step does not depend on the pixels. The runs of a "
+                "study in parallel processes were not measured."
             )
         if not has_torchvision():
             sentences.append(
-                "torchvision is not installed. For D2L's loop, ablate's own code reads each image the same "
-                "way."
+                "torchvision is not installed. So ablate's own code reads the images for D2L's loop. It "
+                "reads each image by the same steps as torchvision."
             )
         if self._extent.images < FULL.images:
             sentences.append(f"Epochs have only {self._extent.images:,} images: do not quote these results.")
@@ -186,7 +188,7 @@ class Bench:
         if shares:
             sentences.append(
                 f"One core multiplies large fp32 matrices at {self._limit / 1e9:.0f} GFLOP/s. Training steps "
-                f"reach, in GFLOP/s and as a share of this rate: {'; '.join(shares)}."
+                f"reach these GFLOP/s (the share of the matrix rate in parentheses): {'; '.join(shares)}."
             )
         reason = self._no_lanes()
         if reason:
@@ -194,7 +196,10 @@ class Bench:
         return [*sentences, *self._on_memory()]
 
     def _contenders(self) -> Iterator[list[Contender]]:
-        """Yield each round as a list of contenders. The first contender of a list is its reference."""
+        """Yield a list of contenders (ways to train) for each round of measurements.
+
+        The contenders of a round are measured alternately. The first one is the reference for the others.
+        """
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
         lay_out_files(self._data_root, folder)
         peer = Peer(folder, self._extent.images, self._extent.test_images, self._device)
@@ -237,7 +242,7 @@ class Bench:
         )
 
     def _end_to_end(self, study_file: Path) -> Iterator[Advanced]:
-        """Measure one whole `ablate run`. Measure epochs of D2L's loop before and after it."""
+        """Measure one whole `ablate run`. Measure epochs of D2L's loop before and after the command."""
         around = replace(self._rounds[0].contenders[0], name=f"{PEER} around it")
         must, aim = END_TO_END[self._engine] if not is_accelerator(self._device) else (None, None)
         out = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ablate-bench-")))
@@ -247,7 +252,7 @@ class Bench:
 
         def run_command() -> int:
             folders.append(run_study(study_file, self._data_root, self._device, self._engine, out))
-            return 1  # this number is replaced below: counting the examples must not be part of the time
+            return 1  # replaced below by the number of examples, because counting them must not be timed
 
         whole = Contender(
             name=f"ablate run {study_file.stem}{engine}",
@@ -273,13 +278,14 @@ class Bench:
         return None if is_accelerator(self._device) else reason_against(make_run(LENET), self._dataset(), CPU)
 
     def _on_memory(self) -> Iterator[str]:
-        """Yield sentences that compare each cohort's memory with the least memory that a step needs."""
+        """For each cohort (runs that train together), compare its memory with the least that a step needs."""
         for contender in self._rounds[0].contenders if is_accelerator(self._device) else ():
             if isinstance(together := contender.train, CohortBlock):
                 extra, least = together.extra_bytes, together.least_bytes
                 yield (
-                    f"{contender.name} uses {extra / 1e6:,.0f} MB of GPU memory besides data and models, "
-                    f"{extra / least:.2f} times the least memory that a step needs (limit 2, aim 1.3)."
+                    f"{contender.name} uses {extra / 1e6:,.0f} MB of GPU memory in addition to data and "
+                    f"models. This is {extra / least:.2f} times the least memory that a step needs (limit 2, "
+                    "aim 1.3)."
                 )
 
 

@@ -1,4 +1,4 @@
-"""The contenders: ways to train whose speeds `ablate bench` compares, one timing block at a time."""
+"""The contenders of `ablate bench`: ways to train. Their speeds are measured in short timing blocks."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from ablate.timing import blocks, costs
 CPU = torch.device("cpu")
 Kind = Literal["one run alone", "one run inside a cohort", "aggregate", "end to end"]
 Train = Callable[[], int]
-"""A function that trains for one timing block, waits for the device, and returns the number of examples."""
+"""A function that trains for one block, waits for the device, and returns the number of examples."""
 EPOCH = "an epoch and its evaluation"
 STEPS = "training steps only, one core"
 LENET: dict[str, Value] = {}
@@ -44,7 +44,7 @@ ONE_CORE: dict[str, tuple[dict[str, Value], dict[str, Value], float, float]] = {
 }
 """Maps the name of each network that is trained on one core to four values.
 
-They are LeNet's keywords, changes of the recipe, and `must` and `aim` of the lanes engine.
+The values are LeNet's keywords, changes of the recipe, and the goals `must` and `aim` for the lanes engine.
 """
 
 
@@ -58,38 +58,38 @@ class Extent:
     test_images: int
     """The number of test images in an evaluation."""
     block_seconds: float
-    """The time that a block of training steps on one core takes, in seconds."""
+    """The time that one timing block of training steps takes on one core, in seconds."""
     runs_a_job: int
-    """The number of runs that each worker trains in a block."""
+    """The number of runs that each worker process trains in one timing block."""
     epochs_around: int
-    """The number of epochs of D2L's loop that are measured before a whole command, and again after it."""
+    """The number of epochs of D2L's loop that are measured before an `ablate run`, and again after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
     """One way to train.
 
-    Its speed, divided by the speed of the first contender in its round, must reach `must` and should reach
-    `aim`.
+    A contender's speed is divided by the speed of the first contender that is measured in the same round.
+    This ratio must reach `must` and should reach `aim`.
     """
 
     name: str
     kind: Kind
     covers: str
-    """Describes what the measured time includes."""
+    """A text that says what the measured time includes."""
     train: Train
     must: float | None = None
     aim: float | None = None
     at_once: int = 1
     """The number of runs that train at the same time."""
     flops_per_example: int | None = None
-    """The FLOPs of the forward and the backward pass. None: the FLOPs per second are not computed."""
+    """FLOPs of one forward and backward pass. If this is None, the FLOPs per second are not computed."""
 
 
 def list_cpu_contenders(
     extent: Extent, dataset: Dataset, workers: Workers | None, jobs: int
 ) -> Iterator[Contender]:
-    """Yield the ways to train on a CPU, except D2L's loop. Only with `workers`, whole runs are among them."""
+    """Yield ablate's ways to train on a CPU. If `workers` are given, one way trains runs in parallel."""
     run = make_run(LENET)
     loop = LoopTrainer(run, dataset, CPU)
     yield Contender(
@@ -109,7 +109,7 @@ def list_cpu_contenders(
             train=make_epoch_block(lanes, run, dataset, 1),
         )
     if workers is not None:
-        # Seeds start at 1, because a worker sends the trained parameters of seed 0 back as a checkpoint.
+        # Seeds start at 1, because a worker would also send back the trained parameters of seed 0.
         runs = [make_run(LENET, 1 + i, extent.images) for i in range(extent.runs_a_job * jobs)]
         yield Contender(
             name=f"a study's runs, {jobs} at once",
@@ -121,7 +121,7 @@ def list_cpu_contenders(
 
 
 def list_one_core_contenders(network: str, extent: Extent, dataset: Dataset) -> Iterator[Contender]:
-    """Yield the engines that train `network`, a key of `ONE_CORE`, on one thread: torch loop and lanes."""
+    """Yield the torch loop and the lanes engine, each on one thread. `network` is a key of `ONE_CORE`."""
     keywords, recipe, must, aim = ONE_CORE[network]
     run = make_run(keywords, recipe=recipe)
     shape = dataset.images.shape[1:]
@@ -142,7 +142,7 @@ def list_one_core_contenders(network: str, extent: Extent, dataset: Dataset) -> 
 
 
 def list_gpu_contenders(dataset: Dataset, places: int) -> Iterator[Contender]:
-    """Yield the ways to train on a GPU, except D2L's loop: the torch loop, and cohorts of two sizes."""
+    """Yield ablate's ways to train on a GPU: the torch loop, and cohorts of one run and of `places` runs."""
     run = make_run(LENET)
     loop = LoopTrainer(run, dataset, dataset.images.device)
     yield Contender(
@@ -176,9 +176,9 @@ def make_run(
     train_images: int | None = None,
     recipe: Mapping[str, Any] = MappingProxyType({}),
 ) -> Run:
-    """Make a run that trains LeNet for one epoch, and is evaluated on the test images.
+    """Make a run that trains LeNet for one epoch, and then evaluates it on the test images.
 
-    `keywords` are keywords of LeNet. `recipe` has the keys whose values differ from D2L's recipe.
+    `keywords` are keywords of LeNet. `recipe` has only those keys that differ from D2L's recipe.
     """
     changed = Recipe(epochs=1, train_images=train_images, **recipe)
     arm = Arm(name="bench", model="lenet", keywords=keywords, recipe=changed, factors={})
@@ -186,7 +186,7 @@ def make_run(
 
 
 def make_epoch_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, threads: int) -> Train:
-    """Make a function whose block is one epoch and an evaluation, as in a run of a study."""
+    """Make a function that trains for one epoch and evaluates the network, as a run of a study does."""
 
     def block() -> int:
         settle_process(threads)
@@ -197,7 +197,7 @@ def make_epoch_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dat
 
 
 def make_step_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, seconds: float) -> Train:
-    """Make a function whose block is only training steps on one core, for about `seconds` seconds."""
+    """Make a function that only makes training steps, on one core and for about `seconds` seconds."""
     batches = repeat_batches(len(dataset.labels), run.recipe.batch_size, CPU)
     count = 0
 
@@ -219,17 +219,17 @@ def make_step_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Data
 
 
 def make_parallel_block(workers: Workers, runs: Sequence[Run], images: int) -> Train:
-    """Make a function in whose block the workers of a study train whole runs on all cores.
+    """Make a function that trains whole runs on all cores, with the worker processes of a study.
 
     Raises:
-        AblateError: a run did not end as complete.
+        AblateError: a run failed or diverged. The function that is returned raises this error.
     """
 
     def block() -> int:
         for outcome in workers.outcomes(runs):
             if outcome.record.status != "complete":
                 raise AblateError(
-                    f"a run of the bench ended as {outcome.record.status}: {outcome.record.cause}"
+                    f"a run of `ablate bench` ended as {outcome.record.status}: {outcome.record.cause}"
                 )
         return images * len(runs)
 
@@ -237,7 +237,7 @@ def make_parallel_block(workers: Workers, runs: Sequence[Run], images: int) -> T
 
 
 class CohortBlock:
-    """A cohort of runs on the device. In a block, it trains one epoch and evaluates all networks."""
+    """A cohort: runs that a GPU trains together. A call trains them for one epoch and evaluates them."""
 
     def __init__(self, dataset: Dataset, places: int) -> None:
         reserved = measure_reserved_bytes(dataset.images.device)
@@ -253,12 +253,12 @@ class CohortBlock:
         self()
         models = 3 * self.cohort.parameters.nbytes  # parameters, gradients, first moments of SGD
         self.extra_bytes = measure_reserved_bytes(dataset.images.device) - reserved - models
-        """The memory of the device that the cohort uses in addition to data and models, in bytes."""
+        """The device memory that the cohort uses in addition to data and models, in bytes."""
         shape = dataset.images.shape[1:]
         layers = models_of.list_layer_shapes(build_initial_model(runs[0], shape, len(dataset.classes)), shape)
         kept = shape.numel() + sum(prod(layer.shape) for layer in layers if layer.kind != "Flatten")
         self.least_bytes = kept * dataset.images.itemsize * runs[0].recipe.batch_size * places
-        """The least memory that a step needs, in bytes: every run's images, and the output of each layer."""
+        """The least memory for a training step, in bytes: each run's images and the output of each layer."""
 
     def __call__(self) -> int:
         for place, order in enumerate(self._orders):
@@ -272,7 +272,7 @@ class CohortBlock:
 
 
 def measure_arithmetic_rate(device: torch.device) -> float:
-    """Measure the FLOPs per second of a large fp32 matrix product. On a CPU, one core computes it."""
+    """Measure the FLOPs per second of a large fp32 matrix product. On a CPU, use one core."""
     size, tries = (8_192, 3) if is_accelerator(device) else (2_048, 3)
     settle_process(1)
     a, b = torch.rand(2, size, size, device=device)
@@ -285,15 +285,15 @@ def measure_arithmetic_rate(device: torch.device) -> float:
             synchronise(device)
             yield time.perf_counter() - started
 
-    # Use the shortest time: the rate serves as an upper limit, and the first try is slow with cold caches.
+    # The shortest time counts, because the rate is an upper limit. Cold caches make the first try slow.
     return 2 * size**3 / min(seconds())
 
 
 def count_training_flops(trainer: LoopTrainer | LanesTrainer, image_shape: Sequence[int]) -> int:
     """Count the FLOPs of the forward and the backward pass for one example.
 
-    Each layer computes three products: its output, and the gradients of its weights and of its input. Only
-    the first layer needs no gradient of its input. LeNet-5 has 3 · 833,040 − 235,200 FLOPs.
+    Each layer computes three products: its output, the gradient of its weights, and the gradient of its
+    input. The first layer leaves out the third product. LeNet-5 needs 3 · 833,040 − 235,200 FLOPs.
     """
     first = next(trainer.model.children())
     forward = costs.count_flops_per_example(trainer.model, image_shape)

@@ -1,4 +1,4 @@
-"""Measure how long each layer and part of a training step takes in the lanes engine."""
+"""Measure how long each layer takes in each part of a training step, with the lanes engine for CPUs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ NETWORKS: dict[str, dict[str, Value]] = {
     "(16, 32), 3 convs": WIDER,
 }
 BATCH = 32
-"""The number of examples in a step. Steps are short, so that other programs interrupt few of them."""
+"""The number of examples in a training step. Steps are short, so that other programs interrupt few steps."""
 STEPS = 300
 QUANTILE = 0.1
-"""The time of a part is this quantile of its times in all steps.
+"""Each part of a training step is timed in many steps. The result is this quantile of its times.
 
-A low quantile is used because other programs can only make a step longer.
+A low quantile is used, because other programs can only make a step slower.
 """
 COLUMNS = {
     "layer": (),
@@ -38,9 +38,9 @@ COLUMNS = {
     "batch norm": ("normalize",),
     "other": ("prepare", "load", "score", "update"),
 }
-"""Maps each column of the table to the parts of a step whose times are added in it.
+"""Maps each column of the table to parts of a training step. A cell shows the total time of these parts.
 
-The time of pooling is part of the column for activation.
+The column `activation` includes the time of pooling.
 """
 
 
@@ -52,22 +52,25 @@ class LayerTime:
     seconds: dict[str, float]
     """Maps each part in `PARTS` to its time for one example, in seconds."""
     flops: int
-    """The FLOPs of one product for one example.
+    """The FLOPs of one of the layer's three products, for one example.
 
-    The layer's three products have the same FLOPs: the forward pass, the gradient of the weights, and the
-    gradient of the inputs.
+    The products are the forward pass, the gradient of the weights, and the gradient of the inputs. Each of
+    them has the same FLOPs.
     """
     bytes: int
-    """The bytes of the layer's input, pre-activations and output for one example."""
+    """The size of the layer's input, pre-activations and output for one example, in bytes."""
 
     def rate(self, part: str) -> float | None:
-        """Compute the FLOPs per second of a part. None if the part is no product or took no time."""
+        """Compute the FLOPs per second in a part of a step.
+
+        Return None if the part computes no product, or if it took no time.
+        """
         multiplies = part in ("products", "weights", "inputs") and self.seconds[part] > 0
         return self.flops / self.seconds[part] if multiplies else None
 
 
 def measure_layers(dataset: Dataset) -> Iterator[tuple[str, list[LayerTime]]]:
-    """Yield the name and the layers' times of each of the `NETWORKS`, measured on one core.
+    """Measure each network of `NETWORKS` on one core. Yield its name and the times of its layers.
 
     Raises:
         AblateError: this machine cannot run the lanes engine.
@@ -87,7 +90,10 @@ def measure_layers(dataset: Dataset) -> Iterator[tuple[str, list[LayerTime]]]:
 def _describe_layers(
     model: nn.Module, image_shape: Sequence[int], seconds: Sequence[Sequence[float]]
 ) -> Iterator[LayerTime]:
-    """Describe each convolution and dense layer. The layers up to the next one count as part of it."""
+    """Describe each convolution and each dense layer.
+
+    Other layers, such as pooling, count as part of the convolution or dense layer before them.
+    """
     values = torch.zeros(1, *image_shape)
     rows: list[tuple[str, int, int, int]] = []
     model.eval()
@@ -110,9 +116,10 @@ def _describe_layers(
 def lay_out_layers(layers: Sequence[LayerTime]) -> list[list[str]]:
     """Lay out a network's times as rows of a table. The last row has the sums over all layers.
 
-    The columns are `COLUMNS` and the kilobytes for one example. A cell has the microseconds for one example.
-    For a product, an @ and the GFLOP/s follow. The GFLOP/s are the FLOPs of a direct convolution divided by
-    the measured time. Minimal filtering (Winograd) needs fewer FLOPs.
+    The columns are those of `COLUMNS`, and a last column with the kilobytes for one example. A cell shows the
+    microseconds for one example. In the columns of products, an @ and the GFLOP/s follow. The GFLOP/s are the
+    FLOPs of a direct convolution divided by the measured time. So they look higher than the real rate if a
+    layer uses minimal filtering (Winograd), which needs fewer FLOPs.
     """
     table = []
     for layer in layers:

@@ -30,29 +30,30 @@ Example = tuple[Tensor, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """The times of one epoch of D2L's loop and its evaluation on the test images."""
+    """The times of one epoch of D2L's loop. The epoch ends with an evaluation on the test images."""
 
     examples: int
-    """The number of examples that the epoch trained on."""
+    """The number of training examples in the epoch."""
     seconds: float
-    """The wall time of the epoch and its evaluation, in seconds."""
+    """The wall time of the whole epoch with its evaluation, in seconds."""
     step_seconds: float
-    """The time that D2L's own clock measures, in seconds.
+    """The time that the clock in D2L's loop measures, in seconds.
 
     This clock measures only the copy to the device, the training step and the running metrics.
     """
 
 
 def train_as_in_d2l(root: Path, images: int, test_images: int, device: torch.device) -> Iterator[Epoch]:
-    """Train LeNet-5 on the first images of Fashion-MNIST, without end. Yield the times of each epoch.
+    """Train LeNet-5 on the first `images` images of Fashion-MNIST, without end. Yield each epoch's times.
 
-    The loop does exactly what D2L's loop does. It uses a data loader, and torch's default number of threads.
-    It reads loss and accuracy at every step, and evaluates on the test images after every epoch.
+    The loop does exactly what D2L's loop does. It uses a data loader and torch's default number of threads.
+    It reads the loss and the accuracy at every step. After every epoch, it evaluates LeNet-5 on the first
+    `test_images` test images.
     """
     train_data, test_data = open_fashion_mnist(root)
     if images < DATASETS["fashion_mnist"].train_images:
         train_data, test_data = Subset(train_data, range(images)), Subset(test_data, range(test_images))
-    # D2L's data loader has four workers on every machine. With fewer cores, torch warns about this number.
+    # D2L's data loader has four workers on every machine. If a machine has fewer cores, torch would warn.
     warnings.filterwarnings("ignore", message="This DataLoader will create")
     train_loader = DataLoader(train_data, BATCH_SIZE, shuffle=True, num_workers=LOADER_WORKERS)
     test_loader = DataLoader(test_data, BATCH_SIZE, shuffle=False, num_workers=LOADER_WORKERS)
@@ -119,7 +120,7 @@ class ImagesOneByOne(Dataset[Example]):
     """
 
     def __init__(self, root: Path, part: str) -> None:
-        """Read the decompressed files of one part of the data set, "train" or "t10k"."""
+        """Read the decompressed files of one part: "train" (training images) or "t10k" (test images)."""
         raw = root / official.FOLDERS["fashion_mnist"] / "raw"
         images = official.decode_idx((raw / f"{part}-images-idx3-ubyte").read_bytes())
         labels = official.decode_idx((raw / f"{part}-labels-idx1-ubyte").read_bytes())
@@ -136,7 +137,7 @@ class ImagesOneByOne(Dataset[Example]):
 
 
 class Peer:
-    """D2L's loop in a process of its own, without ablate's settings of threads, memory and cuDNN."""
+    """Runs D2L's loop in a separate process, to which ablate's settings of threads and cuDNN do not apply."""
 
     def __init__(self, root: Path, images: int, test_images: int, device: torch.device) -> None:
         context = get_context("spawn")
@@ -159,11 +160,11 @@ class Peer:
         except (EOFError, OSError):
             self._process.join()
             raise AblateError(
-                f"D2L's loop ended with exit code {self._process.exitcode}: see its message above"
+                f"D2L's loop ended with exit code {self._process.exitcode}: see its error message above"
             ) from None
 
     def close(self) -> None:
-        """Wait until the present epoch and its data loader's workers end. Then end the process."""
+        """End the process. First, wait up to `PATIENCE_SECONDS` until its epoch and its workers end."""
         self._pipe.close()
         self._process.join(PATIENCE_SECONDS)
         self._process.kill()
@@ -190,10 +191,10 @@ def _initialise(layer: nn.Module) -> None:
 
 
 def lay_out_files(root: Path | None, folder: Path) -> None:
-    """Write Fashion-MNIST's decompressed files to the place in `folder` at which torchvision reads them.
+    """Write Fashion-MNIST's decompressed files to `folder`, in the subfolder that torchvision reads.
 
-    If `root` is None, write the same number of images of random noise in the same shape. The time of a step
-    does not depend on the pixels.
+    If `root` is None, write images of random noise instead. Their number and shape are those of
+    Fashion-MNIST. Noise is enough, because the time of a training step does not depend on the pixels.
     """
     raw = folder / official.FOLDERS["fashion_mnist"] / "raw"
     raw.mkdir(parents=True)

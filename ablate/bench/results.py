@@ -1,4 +1,4 @@
-"""Compute each contender's throughput, ratio and reached goal from timing blocks."""
+"""Compute each contender's throughput from timing blocks, its ratio to the reference, and its goal."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,29 +16,32 @@ from ablate.stats.throughput import summarise_throughput
 CONFIDENCE = 0.95
 KINDS: tuple[Kind, ...] = ("one run alone", "one run inside a cohort", "aggregate", "end to end")
 COLUMNS = {"": 32, "examples/s": 10, "quartiles": 15, "ratio (95% interval)": 21, "must/aim": 8, "reached": 7}
-"""Maps each column's heading to the column's minimum width.
+"""Maps each column's heading to the column's minimum width in characters.
 
-All sections have the same columns and widths, so that their tables align.
+All tables have the same columns and widths, so that they align.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One contender's throughput, and the ratio to the throughput of the first contender in its round."""
+    """The throughput of one contender (way to train), and its ratio to the reference's throughput.
+
+    The reference is the first contender that is measured in the same round.
+    """
 
     kind: Kind
     name: str
     covers: str
     beside: str | None
-    """The name of the first contender in the round. None if this is the first contender."""
+    """The name of the reference. None if this contender is the reference."""
     blocks: int
     undisturbed: int
     """The number of blocks that no other program disturbed.
 
-    Only these blocks are used. But if there are none, all blocks are used.
+    The results are computed from only these blocks. If there are none, all blocks are used.
     """
     examples_per_second: float
-    """The median over the blocks."""
+    """The median throughput of the timing blocks."""
     examples_per_second_q1: float
     examples_per_second_q3: float
     ratio: float | None = None
@@ -53,11 +56,12 @@ class Result:
 def compute_results(contenders: Sequence[Contender], measured: Sequence[TimingBlock]) -> Iterator[Result]:
     """Yield a result for each contender of a round.
 
-    If a contender trains several runs at once, a second result follows, for one of these runs.
+    If a contender trains several runs at once, yield a second result, for one of these runs.
 
-    Ratios are computed from pairs of blocks, as in a study's report. A ratio needs at least three pairs of
-    undisturbed blocks. But if a round has only one block, a contender's throughput is divided by the mean of
-    the first contender's measurements. This ratio has no interval.
+    A ratio needs at least three blocks in which no other program disturbed the contender and the reference.
+    It is computed from the ratios in the single blocks, as in a study's report. If a round has only one
+    block, the contender's throughput is divided by the mean throughput of the reference. Such a ratio has no
+    confidence interval.
     """
     names = [contender.name for contender in contenders]
     compared = summarise_throughput(make_frame("timing", map(vars, measured)), names, CONFIDENCE)
@@ -128,7 +132,7 @@ def _cells(row: Result, letters: dict[str, str]) -> tuple[str, ...]:
 
 
 def _speeds(blocks: Sequence[TimingBlock]) -> list[float]:
-    """List the examples per second of all undisturbed blocks. If there are none, use all blocks."""
+    """List the examples per second of each undisturbed block. If no block is undisturbed, use all blocks."""
     kept = [block for block in blocks if not block.disturbed] or blocks
     return [block.examples / block.seconds for block in kept]
 

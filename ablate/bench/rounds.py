@@ -1,4 +1,4 @@
-"""The rounds of `ablate bench`. In each block of a round, all its contenders are measured."""
+"""Measure the contenders of `ablate bench` in rounds. Each block of a round measures all its contenders."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from ablate.timing.blocks import DISTURBED_SHARE, ProcessorLoad, alternate
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """Contenders that are measured alternately, and all measurements so far.
+    """Contenders (ways to train) that are measured alternately, and their measurements so far.
 
-    The first contender is the reference.
+    The first contender is the reference, with which the others are compared.
     """
 
     contenders: list[Contender]
@@ -22,7 +22,7 @@ class Round:
 
 
 def start_round(contenders: list[Contender], blocks: int) -> Round:
-    """Make a round that can have up to `blocks` blocks."""
+    """Make a round with at most `blocks` timing blocks."""
     order = alternate([contender.name for contender in contenders], blocks)
     return Round(contenders=contenders, order=order, measured=[])
 

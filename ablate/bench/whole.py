@@ -1,4 +1,4 @@
-"""Execute a whole `ablate run` up to its report, and count the examples that it trained on."""
+"""Execute a whole `ablate run`, up to the report. Then count the examples that its runs trained on."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from ablate.study import study_file
 
 
 def run_study(study_file: Path, data_root: Path | None, device: torch.device, engine: str, out: Path) -> Path:
-    """Execute `ablate run` in a process of its own. Return the report folder that it wrote in `out`.
+    """Execute `ablate run` in a separate process. Return the report folder that the command wrote in `out`.
 
     Raises:
         AblateError: the command failed. The message ends with the last line that the command printed.
@@ -31,7 +31,7 @@ def run_study(study_file: Path, data_root: Path | None, device: torch.device, en
 
 
 def count_examples(folder: Path) -> int:
-    """Count the examples that the runs of a report folder trained on, in all complete epochs."""
+    """Count the training examples in all complete epochs of all runs of a report folder."""
     study = study_file.read(folder / "study.yaml")
     facts, held_out = study.dataset.facts, study.validation
     images = {
@@ -39,6 +39,6 @@ def count_examples(folder: Path) -> int:
         for arm in lay_out(study).arms
     }
     epochs = read_table("epochs", folder / "tables" / "epochs.csv")
-    # An epoch has five rows. Only its last row has a time, so this row stands for the epoch.
+    # The table has five rows for each epoch. Only the last of them has a time. Each such row is one epoch.
     finished = epochs[epochs["train_seconds"].notna()]
     return int(finished["arm"].map(images).sum())

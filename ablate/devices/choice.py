@@ -26,7 +26,7 @@ def choose_device(wanted: str) -> str:
     if kind not in known:
         raise AblateError(f"--device {wanted}: {did_you_mean(kind, list(known))}")
     if colon and (kind in ("auto", "cpu") or not number.isdecimal()):
-        raise AblateError(f"--device {wanted}: is no device: write a name such as cuda:1, or {kind}")
+        raise AblateError(f"--device {wanted}: no device has this name: write a name like cuda:1, or {kind}")
     if found is None:
         if kind == "auto":
             return "cpu"
@@ -34,8 +34,8 @@ def choose_device(wanted: str) -> str:
     if kind not in ("auto", found.type):
         raise AblateError(f"--device {wanted}: torch finds no {kind} device here: use --device {found.type}")
     if colon and int(number) >= (count := torch.accelerator.device_count()):
-        last = "only 0" if count == 1 else f"0 to {count - 1}"
-        raise AblateError(f"--device {wanted}: this machine has no such device: its numbers are {last}")
+        numbers = "the only number is 0" if count == 1 else f"the numbers are 0 to {count - 1}"
+        raise AblateError(f"--device {wanted}: this machine has no device with this number: {numbers}")
     return f"{found.type}{colon}{number}"
 
 

@@ -27,7 +27,10 @@ def select(device: torch.device) -> None:
 
 
 def read_name(device: torch.device) -> str:
-    """Return the product name of the processor or accelerator. The device can belong to another machine."""
+    """Return the product name of the processor or accelerator.
+
+    If the device belongs to another machine, return only its type and the words `of another machine`.
+    """
     if not is_accelerator(device):
         return _read_processor_name()
     here = torch.accelerator.current_accelerator(check_available=True)
@@ -38,7 +41,7 @@ def read_name(device: torch.device) -> str:
 
 
 def read_software(device: torch.device) -> dict[str, str]:
-    """Read the versions of CUDA or ROCm and cuDNN, by name. Empty for other devices."""
+    """Read the versions of CUDA or ROCm, and of cuDNN. The result is empty for other types of devices."""
     if device.type != "cuda":
         return {}
     found = {"cuda": torch.version.cuda, "rocm": torch.version.hip, "cudnn": torch.backends.cudnn.version()}
@@ -61,12 +64,13 @@ def choose_wide_dtype(device: torch.device) -> torch.dtype:
 
 @contextlib.contextmanager
 def keep_generator(device: torch.device | None) -> Iterator[None]:
-    """Restore the state of the accelerator's random generator afterwards. On a CPU, do nothing."""
+    """At the end of this context, restore the accelerator's random generator. On a CPU, do nothing."""
     if device is None or not is_accelerator(device):
         yield
         return
     module = _get_module(device)
-    # No device is passed, because the function of MPS takes none. Other types use the selected device.
+    # No device is passed, because the function for MPS takes none. Without it, the functions for other types
+    # use the selected device.
     state = module.get_rng_state()
     try:
         yield
@@ -75,7 +79,7 @@ def keep_generator(device: torch.device | None) -> Iterator[None]:
 
 
 def seed_generators(seed: int, device: torch.device | None) -> None:
-    """Seed torch's global generator of the CPU. If the device is an accelerator, seed its generator, too."""
+    """Seed torch's random generator of the CPU. If the device is an accelerator, also seed its generator."""
     if device is not None and is_accelerator(device):
         torch.manual_seed(seed)
     else:
@@ -85,7 +89,7 @@ def seed_generators(seed: int, device: torch.device | None) -> None:
 
 
 def settle_kernels() -> None:
-    """Let cuDNN choose the same kernels in every run. A repeated run then gives the same numbers."""
+    """Let cuDNN choose the same kernels in every run. Then a repeated run gives exactly equal results."""
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
 

@@ -21,12 +21,12 @@ def measure_peak_bytes(step: Callable[[], object], device: torch.device) -> int 
 
 
 def read_allocated_bytes(device: torch.device) -> int | None:
-    """Return the number of bytes that tensors occupy on the device now. None if torch does not count them."""
+    """Return how many bytes tensors occupy on the device now. Return None if torch does not count them."""
     return torch.accelerator.memory_allocated(device) if _has_statistics(device) else None
 
 
 def measure_reserved_bytes(device: torch.device) -> int:
-    """Return the number of bytes on the device that torch has reserved. 0 if torch does not count them."""
+    """Return how many bytes torch has reserved on the device. Return 0 if torch does not count them."""
     if not _has_statistics(device):
         return 0
     synchronise(device)

@@ -7,9 +7,9 @@ import torch
 
 
 def explain_missing(precision: str, device: torch.device) -> str | None:
-    """Explain why the device cannot compute in this precision. None if it can.
+    """Explain why the device cannot compute in this precision. Return None if it can.
 
-    Without this check, a device could ignore the chosen precision and compute in another precision.
+    Without this check, a device could ignore the chosen precision and compute in another one.
     """
     if precision == "tf32" and (device.type != "cuda" or torch.version.hip is not None):
         return f"{device.type} has no TF32: only GPUs of NVIDIA have it"
@@ -17,7 +17,9 @@ def explain_missing(precision: str, device: torch.device) -> str | None:
 
 
 def use_precision(precision: str) -> None:
-    """Let later matrix products and convolutions use TF32 if `precision` is `tf32`, else float32.
+    """Choose the number type for later matrix products and convolutions.
+
+    If `precision` is `tf32`, they use TF32, a less exact form of float32. Otherwise, they use float32.
 
     By default on NVIDIA's GPUs, torch uses TF32 for convolutions but not for matrix products. With this
     default, the torch loop and a cohort would differ in precision, because a cohort computes convolutions as

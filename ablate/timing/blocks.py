@@ -1,4 +1,4 @@
-"""Measure training speed in timing blocks, in which the arms alternate."""
+"""Measure the training speed of all arms (variants of a network or its training) alternately, in blocks."""
 
 import contextlib
 import random
@@ -14,27 +14,30 @@ from ablate.records.run_records import TimingBlock
 from ablate.seeds import derive_seed
 
 DISTURBED_SHARE = 0.10
-"""A block counts as disturbed if other programs used more than this share of the processors' time."""
+"""A measurement counts as disturbed if other programs used more than this share of the processors' time."""
 
 REPEATS_AFTER_SLEEP = 3
-"""If the machine sleeps, a measurement is repeated up to this many times. Then it counts as disturbed."""
+"""If the machine sleeps during a measurement, the measurement is repeated at most this many times.
+
+If the machine sleeps each time, the measurement counts as disturbed.
+"""
 SLEPT_SECONDS = 0.1
-"""The machine slept if the result of `read_seconds_asleep` grows by more than this many seconds.
+"""The machine has slept if the result of `read_seconds_asleep` has grown by more than this many seconds.
 
 A smaller growth can come from an adjustment of the wall clock.
 """
 
 Steps = Callable[[int], int]
-"""A function that makes the given number of training steps and returns the number of their examples.
+"""A function that makes a given number of training steps, and returns how many examples they trained on.
 
 The function does not wait for the device.
 """
 
 
 def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]]:
-    """Yield the block, position and arm of every measurement, in order.
+    """Yield the block, the position in the block, and the arm of every measurement, in their order.
 
-    Each block begins and ends with the baseline (the first arm), to show whether the machine's speed drifts.
+    Each block begins and ends with the baseline (the first arm), to show whether the machine's speed changes.
     The order of the other arms is random.
     """
     baseline, *others = arms
@@ -71,10 +74,11 @@ def measure_block(
 
 
 def read_seconds_asleep() -> float:
-    """Return the difference of two clocks in seconds. Only one of them runs while the machine sleeps.
+    """Return the difference of two clocks in seconds. While the machine sleeps, only one clock runs.
 
     Between two calls, the result grows by the time that the machine slept. If the system has no clock that
-    runs during sleep, the wall clock is used instead. Setting the wall clock forward then counts as sleep.
+    runs during sleep, the wall clock is used instead. If a user then sets the wall clock forward, this counts
+    as sleep.
     """
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -1,4 +1,4 @@
-"""Measure the cost of an arm: parameters, FLOPs, peak memory."""
+"""Measure the cost of an arm (a variant of the network or its training): parameters, FLOPs, peak memory."""
 
 import weakref
 from collections.abc import Callable, Sequence
@@ -40,8 +40,8 @@ def measure_cost(
 
     `step` makes one training step. `resident` lists the tensors of the data set. Their bytes do not count as
     memory of the arm. `before` is the number of bytes that an accelerator had in use before the network was
-    built. Besides the data set, this can include images of another size for another arm. If `before` is
-    given, these bytes are subtracted instead of those of `resident`.
+    built. These bytes include the data set, and can include resized images that another arm uses. If `before`
+    is given, these bytes are subtracted instead of the bytes of `resident`.
     """
     step()  # the first step also allocates the optimiser's state
     measured = measure_peak_bytes(step, device)
@@ -82,17 +82,17 @@ def count_arm_flops(arm: Arm, facts: DatasetFacts) -> int:
 
 
 class Work:
-    """Counts the FLOPs of runs. A run with more FLOPs takes longer."""
+    """Counts the FLOPs of runs, to compare how long the runs take."""
 
     def __init__(self, facts: DatasetFacts, validation: int) -> None:
-        """Prepare for runs on a data set. `validation` is the number of its held-out images."""
+        """Prepare for runs on a data set. `validation` is the number of training images that are held out."""
         self._facts, self._validation = facts, validation
         self._flops: dict[str, int] = {}
 
     def count_flops(self, run: Run) -> int:
         """Count the FLOPs of the run's forward passes over its training images in all epochs."""
         if run.arm.name not in self._flops:
-            # A user's network can have neither convolutions nor matrix products. 1 replaces the count 0 then.
+            # A user's network can have no convolution and no matrix product. Its count is 1 instead of 0.
             self._flops[run.arm.name] = max(1, count_arm_flops(run.arm, self._facts))
         recipe = run.recipe
         images = self._facts.count_training_images(recipe.train_images, self._validation)

@@ -1,4 +1,4 @@
-"""Describe the machine and the software of a measurement."""
+"""Describe the machine and the software on which something is measured."""
 
 import platform
 import subprocess
@@ -32,7 +32,7 @@ def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machi
 
 
 def _git_commit() -> str | None:
-    """Read the git commit of ablate's clone. Return None if ablate was installed from a wheel."""
+    """Read the git commit of ablate's code. Return None if the code is not in a git repository."""
     try:
         found = subprocess.run(
             ["git", "-C", Path(__file__).parent, "rev-parse", "HEAD"],

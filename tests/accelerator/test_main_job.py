@@ -108,7 +108,7 @@ def test_a_folder_from_the_device_opens_on_a_machine_without_it(there: Path) -> 
 
 
 def test_a_device_that_is_not_there_is_refused(there: Path) -> None:
-    for wanted, told in (("cuda", "use --device sim"), ("sim:1", "its numbers are only 0")):
+    for wanted, told in (("cuda", "use --device sim"), ("sim:1", "the only number is 0")):
         refused = ablate("run", "study.yaml", "--device", wanted, cwd=there, ABLATE_TEST_DEVICE="sim")
         assert refused.returncode == 2
         assert told in refused.stderr
