@@ -24,12 +24,16 @@ TORCHVISION: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "cifar10": ("CIFAR10", [{"train": True}, {"train": False}]),
     "cifar100": ("CIFAR100", [{"train": True}, {"train": False}]),
 }
-"""Maps a data set that torchvision downloads to a class of torchvision and its arguments for each part.
+"""Maps each data set that torchvision downloads to a class of torchvision and the arguments of this class.
 
-torchvision also reads these data sets. Only EMNIST is read by `ablate/data/emnist.py`.
+The first arguments are for the training images, the second for the test images. ablate also reads the
+downloaded files with these classes. EMNIST is the exception: `ablate/data/emnist.py` reads its files.
 """
 _KEPT_ALIVE: list[object] = []
-"""Objects that declare operators. torch forgets an operator when the object that declared it is deleted."""
+"""The objects that declared operators for torch.
+
+torch forgets an operator when the object that declared it is deleted.
+"""
 
 
 def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
@@ -47,8 +51,8 @@ def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
     for array, wanted in zip(arrays, (facts.train_images, facts.test_images), strict=True):
         if array.shape != (wanted, *facts.image_shape):
             raise DataError(
-                f"{root}: {kind} has {len(array):,} images of {array.shape[1:]}, not {wanted:,} of "
-                f"{facts.image_shape}: delete it and fetch it again"
+                f"{root}: {kind} has {len(array):,} images of shape {array.shape[1:]} instead of {wanted:,} "
+                f"images of shape {facts.image_shape}: delete it and fetch it again"
             )
     sums = [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
     return Images(
@@ -62,7 +66,10 @@ def read_by_torchvision(dataset: DatasetSpec, root: Path) -> Images:
 
 
 def has_torchvision() -> bool:
-    """Whether torchvision is installed. Fashion-MNIST, MNIST and a user's own images are read without it."""
+    """Whether torchvision is installed.
+
+    Fashion-MNIST, MNIST and a user's own images can be read without torchvision.
+    """
     return find_spec("torchvision") is not None
 
 
@@ -75,9 +82,10 @@ def import_torchvision() -> ModuleType:
 def import_torchvision_datasets() -> ModuleType:
     """Import torchvision.datasets, also with a CPU-only build of torch.
 
-    The torchvision on PyPI is built for CUDA. With a CPU-only torch, its operators are missing. The import of
-    torchvision needs two of them and fails ("operator torchvision::nms does not exist"). This function
-    declares these two operators. Reading and downloading data sets does not call them.
+    The package torchvision on PyPI is built for CUDA. If torch is a CPU-only build, the operators of
+    torchvision are missing. The import of torchvision needs two of these operators and fails ("operator
+    torchvision::nms does not exist"). This function declares the two operators. Code that reads and downloads
+    data sets does not call them.
 
     Raises:
         DataError: torchvision is not installed.

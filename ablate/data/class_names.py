@@ -9,7 +9,7 @@ from pathlib import Path
 from ablate.data.cell_text import require_printable, require_table_cell
 
 LONGEST_CLASS_NAME = 40
-"""The maximum number of characters of a class name. Longer names are shortened, so they fit into figures."""
+"""The maximum number of characters of a class name. Longer names are shortened to fit into figures."""
 KEPT_AT_END = 15
 
 
@@ -19,7 +19,9 @@ def show(name: str | Path) -> str:
 
 
 def name_classes(raw: Iterable[str]) -> dict[str, str]:
-    """Map each class's name to the name that is shown. Long names are shortened, but stay different.
+    """Map each class's name to the name that is shown. Long names are shortened.
+
+    Different classes keep different names.
 
     Raises:
         ValueError: a name has control characters, or a spreadsheet would read it as a formula.
@@ -47,12 +49,19 @@ def _shorten(text: str, room: int = 0) -> str:
 
 
 def normalise(name: str) -> str:
-    """Convert a name to Unicode's composed form. Names that look equal are then usually equal."""
+    """Convert a name to Unicode's composed form (NFC).
+
+    After the conversion, names that look the same usually compare as equal.
+    """
     return unicodedata.normalize("NFC", name)
 
 
 def list_similar(names: Iterable[str]) -> list[list[str]]:
-    """List groups of names that differ only in case, in blanks at their ends or in Unicode's normal form."""
+    """List groups of similar names.
+
+    The names of a group differ only in upper and lower case, in blanks at the start or end, or in how Unicode
+    stores their accents.
+    """
     groups: dict[str, list[str]] = defaultdict(list)
     for name in names:
         groups[normalise(name).casefold().strip()].append(name)

@@ -1,4 +1,4 @@
-"""The usual names of the columns of a table of images."""
+"""The usual names of the columns in a table that lists images."""
 
 COLUMNS = {
     "path": (
@@ -8,9 +8,10 @@ COLUMNS = {
     "label": ("label", "class", "target", "category", "classname", "labelname", "labels", "cats", "y"),
     "split": ("split", "set", "subset", "partition", "part", "phase", "usage", "isvalid", "istest"),
 }  # fmt: skip
-"""Maps the content of a column to the column's usual names, in order of preference.
+"""The usual names of three columns: paths of images, labels, and parts of the data set.
 
-The names consist of lower-case letters and digits, as `strip_name` returns them.
+The parts are training, validation and test. If a table has several of these columns, the name that comes
+first here is used. The names consist of lower-case letters and digits, as `strip_name` returns them.
 """
 
 

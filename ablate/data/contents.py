@@ -31,13 +31,16 @@ class Contents:
     checksums: tuple[str, ...]
     """The SHA-256 of every listed file, in the order of `listed.files`."""
     sha256: str
-    """One checksum over the part (training, validation, test), class, path and bytes of all images."""
+    """One SHA-256 over all images.
+
+    It covers each image's part (training, validation, test), class, path and bytes.
+    """
 
     def read_in_order(self) -> Iterator[tuple[int, Path, bytes | None]]:
-        """Yield each image's number in `listed.files`, its path, and its content.
+        """Yield each image's index in `listed.files`, the image's path, and the bytes of the image file.
 
-        The content is None if the image is a file of its own. Images inside tables are read in the order of
-        the tables, because other orders take much longer.
+        The bytes are None if the images are files of their own. Images inside tables are read in the order of
+        the tables, because reading a table in another order takes much longer.
         """
         files = self.listed.files
         if self.listed.stored is None:
@@ -50,14 +53,19 @@ class Contents:
 
 
 _latest: dict[Place, Contents] = {}
-"""Maps the last place that this process read to its contents. Listing 50,000 images again takes a second."""
+"""The place (folder, table or data set of the hub) that this process read last, with its contents.
+
+The contents are kept, because listing 50,000 images again takes a second.
+"""
 
 
 def read_contents(place: Place) -> Contents:
-    """List the images at a place, and compute their checksums. Only new and changed files are read.
+    """List the images at a place, and compute their checksums.
+
+    An image file is not read again if it has not changed since an earlier command.
 
     Raises:
-        ValueError: there is no such folder or table, or there are not two classes with enough images.
+        ValueError: the folder or table does not exist, or fewer than two classes have enough images.
         OSError: a folder or a file cannot be read.
     """
     root, listed, hashes = _list_own_images(place)
@@ -69,16 +77,19 @@ def read_contents(place: Place) -> Contents:
 
 
 def recall_contents(place: Place, sha256: str) -> Contents | None:
-    """Return the contents that this process read last, if their place and their checksum are the given ones.
+    """Return the contents that this process read last, if they have the given place and checksum.
 
-    Otherwise return None. The files on the disk can have changed since they were read.
+    Otherwise return None. The function does not read the disk, so the files can have changed in the meantime.
     """
     contents = _latest.get(place)
     return contents if contents is not None and contents.sha256 == sha256 else None
 
 
 def _list_own_images(place: Place) -> tuple[Path, ImageFolder, Mapping[Path, str]]:
-    """List the images at a place. Return their folder or table, the list, and each image file's SHA-256."""
+    """List the images at a place.
+
+    Return three things: the folder or table, the list of images, and the SHA-256 of each image file.
+    """
     if not place.hub:
         return Path(place.path), *_list_below(Path(place.path), place)
     found = open_from_hub(place.path, place.config)
@@ -104,7 +115,10 @@ def _list_below(path: Path, place: Place) -> tuple[ImageFolder, Mapping[Path, st
 
 
 def _hash_contents(root: Path, listed: ImageFolder, hashes: Mapping[Path, str]) -> str:
-    """Compute one SHA-256 over the part, class, path below the root, and content of all images."""
+    """Compute one SHA-256 over all images.
+
+    It covers each image's part, class, path below the root, and content.
+    """
     below = os.path.join(root.parent if root.is_file() else root, "")  # noqa: PTH118  # ends with a slash
     together = hashlib.sha256(repr(listed.classes).encode("utf-8", "backslashreplace"))
     parts = {"train": listed.train, "validation": listed.validation, "test": listed.test}

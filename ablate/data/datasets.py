@@ -1,4 +1,4 @@
-"""What a study must know about a data set before loading it: name, counts, shape, classes."""
+"""Facts about data sets that a study needs before it loads images: name, number of images, shape, classes."""
 
 import difflib
 import re
@@ -23,20 +23,26 @@ from ablate.data.picture_facts import DECODING
 from ablate.data.place import Place
 
 FOLDER = "folder"
-"""The data set name for a user's own images, which are in one folder per class or listed in a table."""
+"""The data set's name in a study file if the images are the user's own.
+
+Such images are in one folder per class, or a table lists them.
+"""
 HUB = "hub"
-"""The data set name for a data set of Hugging Face's hub that is in the cache of Hugging Face's libraries."""
+"""The data set's name in a study file if the data set is from Hugging Face's hub.
+
+The data set must be in the cache of Hugging Face's libraries.
+"""
 OWN = (FOLDER, HUB)
 HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
 """A data set's name on the hub: `owner/name`, or `name` alone for the oldest data sets."""
 
 OWN_IMAGES_HELD_OUT = 6
-"""By default, one of this many training images is held out for validation, in a user's own data set."""
+"""In a user's own data set, one in this many training images is held out for validation by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """The number of images and classes, and the images' shape `(channels, height, width)`."""
+    """The numbers of images and classes of a data set, and the images' shape `(channels, height, width)`."""
 
     train_images: int
     """The number of images for training and validation together. Test images are not counted."""
@@ -44,23 +50,29 @@ class DatasetFacts:
     image_shape: tuple[int, int, int] = (1, 28, 28)
     classes: int = 10
     typical_spread: float | None = None
-    """The typical standard deviation, over seeds, of the difference between two LeNets' accuracies.
+    """How much the difference between the accuracies of two LeNets typically varies with the seed.
 
-    None if it was not measured.
+    The number is a standard deviation over seeds. It is None if ablate's authors have not measured it.
     """
 
     def compute_shape(self, input_size: int | None) -> tuple[int, int, int]:
-        """Compute the images' shape after resizing to `input_size` pixels a side. None means no resizing."""
+        """Compute the images' shape after they are resized to `input_size` pixels a side.
+
+        If `input_size` is None, the images are not resized.
+        """
         channels, height, width = self.image_shape
         return (channels, height, width) if input_size is None else (channels, input_size, input_size)
 
     def count_training_images(self, train_images: int | None, validation: int) -> int:
-        """Count a run's training images: `train_images`, or by default all except validation images."""
+        """Return how many images one run trains on.
+
+        This is `train_images`, or by default the number of all images except the validation images.
+        """
         return train_images or self.train_images - validation
 
 
-# Each `typical_spread` is the median over the arms in reports/published/. For digits, it is the median over
-# the arms of the study lenet_pooling when it runs on digits.
+# Each `typical_spread` is a median over the arms (the compared networks) of the reports in
+# reports/published/. For digits, the arms are those of the study lenet_pooling, run on digits.
 DATASETS = {
     "fashion_mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.009),
     "mnist": DatasetFacts(train_images=60_000, test_images=10_000, typical_spread=0.002),
@@ -75,9 +87,12 @@ DATASETS = {
 
 
 PIXELS_VERSION = {"emnist_balanced": 2, "emnist_digits": 2}
-"""Maps a data set to the version of the pixels that ablate makes from its files. For others, it is 1.
+"""Maps a data set to the version of its pixels. Other data sets have version 1.
 
-In version 2, the images of EMNIST are upright. In version 1, they were transposed."""
+The version rises when ablate makes other pixels from the same files.
+
+In version 2, the images of EMNIST are upright. In version 1, they were transposed.
+"""
 
 ClassName = Annotated[str, AfterValidator(require_printable), AfterValidator(require_table_cell)]
 ColumnName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(require_printable)]
@@ -86,7 +101,10 @@ NEWER_KEYS = ("config", "image", "label")
 
 
 class FolderContents(BaseModel):
-    """The contents of an image folder when the study was first read. Other contents are a new data set."""
+    """What an image folder contained when ablate first read the study.
+
+    If the contents change, ablate treats the folder as a new data set.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -97,15 +115,20 @@ class FolderContents(BaseModel):
     validation_images: Annotated[int, Field(ge=0, strict=True)] = 0
     """The number of images in the validation folder. 0 if there is no such folder."""
     sha256: str
-    """One checksum over the part (training, validation, test), class, path and bytes of all images."""
+    """One SHA-256 over all images.
+
+    It covers each image's part (training, validation, test), class, path and bytes.
+    """
     decoding: int = 1
-    """The version of ablate's image decoder. Old study files lack this number and mean version 1."""
+    """The version of ablate's image decoder. Older study files lack this number. Their version is 1."""
 
 
 class DatasetSpec(BaseModel):
-    """The data set of a study: a known data set's name, or `{name: folder, path: …}` for a user's images.
+    """The data set of a study.
 
-    `{name: hub, path: owner/name}` is a data set of Hugging Face's hub that is in the cache.
+    In the study file, it is the name of a known data set, or `{name: folder, path: …}` for a user's own
+    images. For a data set of Hugging Face's hub, it is `{name: hub, path: owner/name}`. The cache of Hugging
+    Face's libraries must contain this data set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -126,7 +149,7 @@ class DatasetSpec(BaseModel):
     config: ColumnName | None = None
     """The name of the configuration to read. None means the only or default configuration.
 
-    This key and the next two are only for data sets whose tables contain the images.
+    The keys `config`, `image` and `label` are only for data sets whose tables contain the images.
     """
     image: ColumnName | None = None
     """The name of the column with the images. None means the only column that contains images."""
@@ -171,12 +194,15 @@ class DatasetSpec(BaseModel):
         if self.path is None:
             return self.name
         written = handler(self)
-        # The fields of NEWER_KEYS are left out if they have no value. So a study file from before these
-        # fields existed is written as before, and the keys of its runs stay the same.
+        # A field of NEWER_KEYS is left out if it has no value. A study file from before these fields existed
+        # is then written as before. So the keys under which its runs are stored do not change.
         return {key: value for key, value in written.items() if value is not None or key not in NEWER_KEYS}
 
     def __str__(self) -> str:
-        """The data set's name in sentences. For a user's own images, this is the name of their folder."""
+        """Return the data set's name for a sentence.
+
+        For a user's own images, this is the name of their folder or table.
+        """
         if self.path is None:
             return self.name
         if self.name == HUB:
@@ -184,13 +210,15 @@ class DatasetSpec(BaseModel):
         return Path(self.path).name
 
     def choose_validation(self, given: int | None) -> dict[str, Any]:
-        """Choose how many of a user's own images are for validation. Return the study's fields to change.
+        """Choose how many of a user's own images are for validation.
 
-        `given` is the number in the study file, or None. If the data set has a folder of validation images, 0
-        means that the folder is not used.
+        Return the fields of the study that must change, with their new values. `given` is the number of
+        validation images in the study file, or None if the file does not state a number. If the data set has
+        a folder of validation images, a `given` of 0 means that this folder is not used.
 
         Raises:
-            ValueError: the number differs from the number of images in the folder of validation images.
+            ValueError: `given` is not 0, and differs from the number of images in the folder of validation
+                images.
         """
         fixed, facts = self.fixed_validation, self.facts
         if self.path is None:
@@ -202,7 +230,7 @@ class DatasetSpec(BaseModel):
         if fixed and given != fixed:
             raise ValueError(
                 f"validation {given:,} is not possible, because {self.path} contains {fixed:,} images for "
-                "validation: remove the key to use them, or write validation: 0 to ignore them"
+                "validation: remove the key validation to use them, or write validation: 0 to ignore them"
             )
         return {}
 
@@ -221,17 +249,20 @@ class DatasetSpec(BaseModel):
 
     @property
     def uses_validation_folder(self) -> bool:
-        """Whether the data set has a folder of validation images that is used."""
+        """Whether the data set has a folder of validation images, and the study uses this folder."""
         return self.fixed_validation > 0
 
     @property
     def fixed_validation(self) -> int:
-        """The number of validation images that are the same at every seed. 0 if each seed draws its own."""
+        """The number of validation images that are the same for every seed. 0 if each seed draws others."""
         return self.found.validation_images if self.found and self.validation_folder else 0
 
     @property
     def pixels_version(self) -> int:
-        """The version of the pixels. A run's key contains this version, so changed pixels give a new key."""
+        """The version of the pixels, see `PIXELS_VERSION`.
+
+        The key under which a run is stored contains this version. So a run with changed pixels has a new key.
+        """
         return PIXELS_VERSION.get(self.name, 1)
 
     @property

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 SAFEST_PIXELS = 100_000_000
 """The maximum number of pixels. A larger image is refused, because its pixels might not fit into memory."""
 ANIMATED = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
-"""Formats whose frames are counted. A phone's JPEG (MPO) is not listed: viewers show only its first frame."""
+"""The file formats for which ablate counts the frames.
+
+MPO, a format of phones, is not listed, because image viewers show only its first frame.
+"""
 BACKGROUNDS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255)}
 PHOTOMETRIC, BITS, SAMPLE_FORMAT = 262, 258, 339
-"""Numbers of tags in a TIFF file."""
+"""The numbers of three tags in a TIFF file: the meaning of 0, the bits per pixel, and the number format."""
 WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
 
 
@@ -41,7 +44,7 @@ class Picture:
 def decode(file: Path, background: str, content: bytes | None = None) -> Picture:
     """Decode an image's first frame, turn the image upright, and put transparent pixels on the background.
 
-    If `content` is given, these bytes are decoded, and `file` is only the name in error messages.
+    If `content` is given, these bytes are decoded. Then `file` is only used as the name in error messages.
 
     Raises:
         DataError: the file is not an image, is damaged, or has too many pixels.
@@ -79,7 +82,7 @@ def decode(file: Path, background: str, content: bytes | None = None) -> Picture
 
 
 def fit(picture: Picture, size: int, *, grey: bool) -> np.ndarray[Any, Any]:
-    """Scale the shorter side of a picture to `size`, and crop its longer side.
+    """Scale the shorter side of a picture to `size` pixels, and crop the longer side to the same length.
 
     The result is uint8 `(channels, size, size)`. For a deep image (more than 8 bits), it is float32
     `(1, size, size)` in the image's own unit.
@@ -103,7 +106,10 @@ def _count_frames(opened: "Image.Image") -> int:
 
 
 def _describe(upright: "Image.Image", opened: "Image.Image", frames: int, background: str) -> Picture:
-    """Describe an upright image, and convert it to 8 bits (to floats if it has more than 8 bits)."""
+    """Collect facts about an upright image, and convert its pixels.
+
+    The result has 8 bits, or floats if the image has more than 8 bits.
+    """
     tags = getattr(opened, "tag_v2", {})
     shared: dict[str, Any] = {
         "width": upright.width,

@@ -13,7 +13,7 @@ DIGITS_SEED = 0
 
 
 def read_digits() -> Images:
-    """Read scikit-learn's 1,797 handwritten digits (8×8, 17 grey levels), enlarged to 28×28."""
+    """Read scikit-learn's 1,797 handwritten digits (8×8, 17 grey levels), enlarged to 28×28 pixels."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

@@ -22,7 +22,7 @@ EMNIST = {
     "emnist_balanced": ("balanced", (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")),
     "emnist_digits": ("digits", DIGIT_CLASSES),
 }
-"""Maps a data set to its split, which is a part of the file names, and to its classes in label order."""
+"""Maps a data set to the word for it in the file names, and to its classes in the order of their labels."""
 FOLDER = Path("EMNIST", "raw")
 _DIGIT_ONE = 1
 
@@ -35,7 +35,7 @@ def contains_emnist(root: Path, name: str) -> bool:
 
 
 def read_emnist(dataset: DatasetSpec, root: Path) -> Images:
-    """Read the data set from the files below `root`, with upright images.
+    """Read the data set from the files below `root`, and turn its images upright.
 
     Raises:
         DataError: a file is missing or damaged, or its images have an unexpected number or shape.
@@ -50,7 +50,7 @@ def read_emnist(dataset: DatasetSpec, root: Path) -> Images:
             raise DataError(
                 f"{root / FOLDER / image_file}: has images of shape {stored.shape} and labels of shape "
                 f"{of_half.shape} instead of {shape} and {shape[:1]}, or more than {len(classes)} classes: "
-                "delete this file and its file of labels, and fetch them again"
+                "delete this file and the file of its labels, and fetch both again"
             )
         pixels.append(turn_upright(stored, of_half)[:, None])
         labels.append(torch.from_numpy(of_half.astype(np.int64)))
@@ -66,7 +66,7 @@ def read_emnist(dataset: DatasetSpec, root: Path) -> Images:
 
 
 def turn_upright(pixels: Pixels, labels: Pixels) -> Pixels:
-    """Turn images `(n, height, width)` upright, unless they are upright already.
+    """Turn images `(n, height, width)` upright. Images that are upright already are not changed.
 
     An upright digit 1 is taller than wide. In the official files, it is wider than tall. So the images of the
     digit 1 show whether all images are upright. Some copies of the files contain upright images.
@@ -78,14 +78,21 @@ def turn_upright(pixels: Pixels, labels: Pixels) -> Pixels:
 
 
 def _measure_spread(ink: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    """Compute the variance of the position of the ink along one side of an image."""
+    """Measure how widely the ink is spread along one side of an image.
+
+    `ink` is the sum of the pixel values at each position. The result is the variance of the ink's position,
+    in pixels².
+    """
     places = np.arange(len(ink))
     middle = np.average(places, weights=ink)
     return float(np.average((places - middle) ** 2, weights=ink))
 
 
 def _list_files(name: str) -> list[tuple[str, str]]:
-    """List the files of images and labels, first for training, then for testing."""
+    """List two pairs of file names, for training and for testing.
+
+    Each pair has a file of images and a file of labels.
+    """
     split, _ = EMNIST[name]
     return [
         (f"emnist-{split}-{half}-images-idx3-ubyte", f"emnist-{split}-{half}-labels-idx1-ubyte")

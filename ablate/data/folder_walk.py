@@ -38,21 +38,23 @@ class LeftOut:
     def describe(self) -> Iterator[str]:
         """Write sentences about what was left out."""
         if self.folders:
-            yield f"Left out, because hidden or made by an operating system: {show_some(self.folders)}."
+            told = show_some(self.folders)
+            yield f"Left out, because they are hidden or made by an operating system: {told}."
         if self.hidden_files:
             yield f"Left out: {format_count(self.hidden_files, 'hidden file')}."
         if self.endings:
             kinds = [
                 f"{count:,} {ending or 'without ending'}" for ending, count in self.endings.most_common()
             ]
-            yield f"Left out, because Pillow does not read files with such endings: {show_some(kinds)}."
+            yield f"Left out, because Pillow does not read files with these endings: {show_some(kinds)}."
         if self.not_files:
             yield f"Left out: {format_count(self.not_files, 'broken link or special file')}."
 
     def warn(self) -> Iterator[str]:
-        """Write sentences about files that were left out, although the user probably wants them."""
+        """Write sentences about files that were left out, but that the user probably wants to use."""
         if self.links:
-            yield f"Left out, because the images are already read elsewhere: {show_some(self.links)}."
+            told = show_some(self.links)
+            yield f"Left out, because their images are already read from another folder: {told}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,7 @@ class Tree:
 
 @cache
 def list_endings() -> frozenset[str]:
-    """List the file name endings that Pillow can decode, in lower case: `.png`, `.gif`, `.tif`, …"""
+    """List the file name endings of the formats that Pillow can decode, in lower case: `.png`, `.gif`, …"""
     from PIL import Image
 
     Image.init()
@@ -85,9 +87,9 @@ def list_endings() -> frozenset[str]:
 def walk(root: Path) -> Tree:
     """Find all images below `root`.
 
-    The function first reads all folders that it reaches without a link. Then it follows links to folders,
-    unless the images of the linked folder are already listed. So an image is listed under its real folder,
-    not under a link.
+    The function first reads all folders that it reaches without a link. Then it follows each link to a
+    folder, unless the images of that folder are already listed. So an image is listed under its real folder,
+    not under a link to this folder.
     """
     tree = Tree(images=[], folders=set(), left_out=LeftOut())
     visited: set[str] = set()

@@ -12,12 +12,13 @@ def open_from_hub(name: str, config: str | None) -> OpenSet | Path:
     """Open the tables of the data set `owner/name`, or return the folder of its files.
 
     There are two caches. `load_dataset` stores a data set as Arrow tables in the cache of the `datasets`
-    library. This cache is searched first, and the tables are opened. `hf download` stores a data set's files
-    in the cache of the hub. If only this cache has the data set, the folder of the files is returned.
+    library. The function searches this cache first. If the data set is there, the function opens its tables.
+    `hf download` stores a data set's files in the cache of the hub. If only the hub's cache has the data set,
+    the function returns the folder of the files.
 
     Raises:
-        ValueError: neither cache has the data set, or the data set has several configurations and `config`
-            is none of them.
+        ValueError: neither cache has the data set, `config` does not choose one of its configurations, or the
+            data set can only be read by a script.
     """
     with work_offline(name) as library:
         prepared = _list_prepared(library, name)
@@ -71,7 +72,7 @@ def _open_prepared(library: Any, name: str, config: str, folder: Path) -> OpenSe
 
 
 def _list_prepared(library: Any, name: str) -> dict[str, Path]:
-    """List the configurations in the cache of the `datasets` library, with the newest folder of each."""
+    """Map each configuration of a data set in the cache of the `datasets` library to its newest folder."""
     from datasets.naming import camelcase_to_snakecase
 
     *owner, own = name.split("/")
@@ -80,7 +81,8 @@ def _list_prepared(library: Any, name: str) -> dict[str, Path]:
     return {
         folder.parts[-3]: folder
         for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime)
-        # Other folders contain only a part of the data set, because `load_dataset` was given `data_files`.
+        # A folder with another name contains only a part of the data set, because a user called
+        # `load_dataset` with `data_files`.
         if _read_about(folder).get("config_name") == folder.parts[-3]
     }
 
@@ -91,7 +93,10 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
 
 def _find_snapshot(name: str) -> Path | None:
-    """Find the folder of a data set's files in the cache of the hub. None if the cache lacks the data set."""
+    """Find the folder of a data set's files in the cache of the hub.
+
+    If the data set is not there, return None.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

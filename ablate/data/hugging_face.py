@@ -20,7 +20,7 @@ TABLES = (".parquet", ".arrow")
 DEEPEST = 3
 """The maximum number of folders between a data set's folder and a table."""
 SAVED = (("dataset_dict.json",), ("state.json", "dataset_info.json"))
-"""The files of a folder that `save_to_disk` wrote: of a `DatasetDict`, or of a single `Dataset`."""
+"""The files that `save_to_disk` writes: first for a `DatasetDict`, then for a single `Dataset`."""
 SHARD = re.compile(r"(?P<before>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<after>.*)")
 POINTER = b"version https://git-lfs"
 
@@ -55,10 +55,13 @@ def open_saved(folder: Path) -> OpenSet:
 
 
 def open_tables(path: Path, config: str | None, name: str | None = None) -> OpenSet:
-    """Open a Parquet or Arrow file, or a folder of such files. The splits of a folder follow from file names.
+    """Open a Parquet or Arrow file, or a folder of such files.
+
+    In a folder, the names of the files tell which split each file belongs to.
 
     Raises:
-        ValueError: the library is missing, a file is damaged, or the study must name another configuration.
+        ValueError: the library is missing, a file is damaged, or `config` does not choose one of the
+            configurations.
     """
     _refuse_incomplete(path, name)
     with work_offline(name or path) as library:
@@ -130,7 +133,7 @@ def _refuse_pattern(path: Path, signs: str = "") -> None:
     Raises:
         ValueError: the path contains `::` or one of the signs.
     """
-    whole = os.path.abspath(path)  # noqa: PTH100  # does not resolve links, and nor does the library
+    whole = os.path.abspath(path)  # noqa: PTH100  # the library does not resolve links, so neither do we
     for sign in ("::", *signs):
         if sign in whole:
             raise ValueError(
@@ -157,17 +160,23 @@ def _get_library_error() -> type[Exception]:
 
 
 def _shorten(error: BaseException) -> str:
-    """Write the cause of an error of the library in one line. Without a cause, write the error itself."""
+    """Write the first cause of an error of the library in one line.
+
+    If it has no cause, write the error itself.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _choose_config(name: str, known: list[str], config: str | None, path: Path) -> str | None:
-    """Choose the study's configuration, the only one, or the default one. None if the data set has none.
+    """Return the configuration that the study names, or else the only one or the default one.
+
+    Return None if the data set has no configurations.
 
     Raises:
-        ValueError: the study's configuration does not exist, or the study must choose one of several.
+        ValueError: the study names a configuration that does not exist, or the study must choose one of
+            several configurations.
     """
     if config in known:
         return config
@@ -211,7 +220,8 @@ def _count_listed(path: Path, splits: Mapping[str, Any], name: str | None) -> di
     for split in listed:
         if split not in splits:
             raise ValueError(
-                f"{show(name or path)}: the split {split} in its README is missing{_get_remedy(name)}"
+                f"{show(name or path)}: the split {split}, which its README lists, is missing"
+                f"{_get_remedy(name)}"
             )
     return {split: about.num_examples for split, about in listed.items() if about.num_examples}
 
@@ -221,7 +231,10 @@ def _get_remedy(name: str | None) -> str:
 
 
 def contains_tables(folder: Path) -> bool:
-    """Whether the images of a folder are inside tables, and not in folders of classes."""
+    """Whether the images of a folder are inside tables.
+
+    The alternative is one folder of image files per class.
+    """
     tables, with_images = False, set()
     for at, below, names in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
@@ -237,7 +250,7 @@ def contains_tables(folder: Path) -> bool:
 
 
 def is_table_with_images(file: Path) -> bool:
-    """Whether a file is a Parquet or Arrow table that has images inside, and not only their paths."""
+    """Whether a file is a Parquet or Arrow table that contains images, and not only the paths of images."""
     if file.suffix.lower() == ".arrow":
         return True
     if file.suffix.lower() not in (".parquet", ".pq"):

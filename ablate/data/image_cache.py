@@ -23,9 +23,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 MOST_ROWS = 1_000_000
-"""The maximum number of rows in each table of the cache. Rows used longest ago are deleted first."""
+"""The maximum number of rows in each table of the cache.
+
+The rows that were used longest ago are deleted first.
+"""
 MOST_PIXEL_BYTES = 4 << 30
-"""The maximum size in bytes of all pixels in the cache. Pixels used longest ago are deleted first."""
+"""The maximum size of all pixels in the cache, in bytes.
+
+The pixels that were used longest ago are deleted first.
+"""
 SETTLED_SECONDS = 2.0
 """A file's checksum is stored only if the file last changed at least this many seconds ago.
 
@@ -44,7 +50,9 @@ TABLES = """
 
 
 def hash_files(root: Path, files: Sequence[Path]) -> dict[Path, str]:
-    """Return the SHA-256 of every file. A file that is unchanged since an earlier command is not read.
+    """Return the SHA-256 of every file.
+
+    A file that has not changed since an earlier command is not read again.
 
     A file counts as unchanged if its size, its times of change and its inode are the same.
     """
@@ -57,7 +65,7 @@ def hash_files(root: Path, files: Sequence[Path]) -> dict[Path, str]:
     now, today = time.time(), int(time.time() // DAY_SECONDS)
     for done, file in enumerate(files):
         name = os.fsencode(file)
-        status = os.stat(name)  # noqa: PTH116  # with a Path, 50,000 files take twice as long
+        status = os.stat(name)  # noqa: PTH116  # a Path takes twice as long for 50,000 files
         stamp = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
         stored, sha256 = known.get(name, NEVER_READ)
         if stored == stamp:
@@ -92,7 +100,7 @@ def store_facts(facts: Mapping[str, PictureFacts], background: str) -> None:
 
 
 def read_pixels(key: str, shape: tuple[int, ...]) -> "np.ndarray[Any, Any] | None":
-    """Read the stored pixels of a whole data set. None if the cache has no pixels with this key and shape."""
+    """Read the stored pixels of a whole data set. Return None if none have this key and shape."""
     import numpy as np
 
     try:
@@ -105,7 +113,10 @@ def read_pixels(key: str, shape: tuple[int, ...]) -> "np.ndarray[Any, Any] | Non
 
 
 def store_pixels(key: str, pixels: "np.ndarray[Any, Any]") -> None:
-    """Store the pixels of a whole data set. If the cache is full, delete the pixels used longest ago."""
+    """Store the pixels of a whole data set.
+
+    If the cache is full, delete the pixels that were used longest ago.
+    """
     import numpy as np
 
     if pixels.nbytes > MOST_PIXEL_BYTES // 2:
@@ -129,7 +140,10 @@ def store_pixels(key: str, pixels: "np.ndarray[Any, Any]") -> None:
 
 
 def _make_room(folder: Path, wanted: int) -> None:
-    """Delete the pixels used longest ago until `wanted` bytes fit. Delete files of interrupted commands."""
+    """Delete the pixels that were used longest ago, until `wanted` bytes fit.
+
+    Also delete the temporary files that interrupted commands left behind.
+    """
     listed = [(path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("*.npy")]
     together = sum(size for _, size, _ in listed) + wanted
     for _, size, path in sorted(listed):
@@ -176,9 +190,9 @@ def _guard(action: Callable[[sqlite3.Connection], list[Any]]) -> list[Any]:
 
 
 def _ask(query: str, values: Sequence[Any]) -> list[Any]:
-    """Return the rows of a query. With `{}` in the query, `values` is a list that replaces `{}`.
+    """Return the rows of a query. If the query contains `{}`, all elements of `values` are inserted there.
 
-    Without `{}`, the query runs once for each element of `values`.
+    If the query does not contain `{}`, it runs once for each element of `values`.
     """
 
     def ask(database: sqlite3.Connection) -> list[Any]:

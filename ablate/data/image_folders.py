@@ -14,7 +14,10 @@ from ablate.formatting import format_count
 TEST_EVERY = 5
 """Without a folder of test images, every fifth image of a class, in order of names, is a test image."""
 LEAST_TRAINING_IMAGES = 2
-"""With a folder of test images, each class needs one image for training and one for validation."""
+"""The minimum number of training images of a class, if there is a folder of test images.
+
+One of these images is for training, and the other one is for validation.
+"""
 
 Labelled = tuple[tuple[Path, int], ...]
 
@@ -27,7 +30,7 @@ class ImageFolder:
     train: Labelled
     test: Labelled
     validation: Labelled = ()
-    """The images in the validation folder. Empty if there is no such folder."""
+    """The images in the validation folder. This is empty if there is no such folder."""
     read_as: tuple[str, ...] = ()
     """Sentences that say how the folder was read, and what was left out."""
     cautions: tuple[str, ...] = ()
@@ -46,7 +49,7 @@ class ImageFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class Sorted:
-    """Images by part (`train`, `validation`, `test`) and class, and the folder or table of each part."""
+    """Images by part (`train`, `validation`, `test`) and by class, and the folder or table of each part."""
 
     parts: Mapping[str, Mapping[str, Sequence[Path]]]
     places: Mapping[str, str]
@@ -62,7 +65,7 @@ def list_image_folder(path: Path) -> ImageFolder:
     `CLASS/…`. Without test images, every fifth training image of a class is for testing.
 
     Raises:
-        ValueError: there is no such folder, or there are not two classes with enough images.
+        ValueError: the folder does not exist, or fewer than two classes have enough images.
     """
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder (a relative path starts at the current directory)")
@@ -73,17 +76,22 @@ def list_image_folder(path: Path) -> ImageFolder:
 
 
 def _explain_too_few_classes(root: Path, least: int) -> str:
-    """Write the error for a table or folder that lacks two classes with at least `least` images each."""
+    """Write the error message for a table or folder with fewer than two classes.
+
+    `least` is the number of images that each class needs.
+    """
     if root.is_file():
         return f"{root}: all images for training have the same label: add images with another label"
     return (
-        f"{root}: is not a folder with a folder of images for each class: add two classes or more, each with "
+        f"{root}: does not contain a folder of images for each class: add two classes or more, each with "
         f"at least {least} images (.png, .jpg, .gif, .tif and others that Pillow reads)"
     )
 
 
 def arrange(root: Path, found: Sorted, stored: StoredImages | None = None) -> ImageFolder:
-    """List the images with a number for each class. Without test images, hold out some training images.
+    """Number the classes, and list the images of each part with the numbers of their classes.
+
+    If there are no test images, some of the training images are held out for testing.
 
     Raises:
         ValueError: there are fewer than two classes, or a class has too few images.
@@ -191,9 +199,10 @@ def _find_splits(path: Path, tree: Tree) -> dict[str, str]:
 
 
 def find_evaluation(splits: Mapping[str, str]) -> str | None:
-    """Find the one folder `eval` or `evaluation`, if no folder is for validation. Otherwise return None.
+    """Return the folder called `eval` or `evaluation`, if there is exactly one.
 
-    Such a folder is for validation if there is also a folder `test`.
+    Return None if another folder is for validation. If there is also a folder `test`, the images of `eval`
+    are for validation.
     """
     found = [name for name in splits if name.lower() in ("eval", "evaluation")]
     return found[0] if len(found) == 1 and VALIDATION not in splits.values() else None
@@ -256,7 +265,10 @@ def _sort_by_class(path: Path, tree: Tree) -> Sorted:
 
 
 def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]) -> None:
-    """Refuse a folder that contains only one folder of classes, and layouts such as `CLASS/train`."""
+    """Refuse a folder with only one folder in it that contains all classes.
+
+    Refuse layouts such as `CLASS/train`.
+    """
     if len(by_class) == 1:
         (only,) = by_class
         below = {image.folders[1] for image in tree.images if len(image.folders) > 1}
@@ -275,8 +287,8 @@ def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]
 def tell_parts(told: Mapping[str, str], order: str = "names") -> str:
     """Write a sentence that says which folder is for which part.
 
-    Without a folder for testing, the sentence says that every fifth training image in order of `order` is
-    for testing.
+    If no folder is for testing, the sentence also says that every fifth training image is for testing.
+    `order` tells how the images are ordered: by `names` or by `rows`.
     """
     return (
         f"{told[TRAIN]} is for training"
@@ -291,7 +303,7 @@ def tell_parts(told: Mapping[str, str], order: str = "names") -> str:
 
 def warn_of_empty(empty: list[str], found: str = "folders hold no image that can be read") -> list[str]:
     """Warn of folders that look like classes but contain no image that can be read."""
-    return [f"These {found}, and are no classes: {show_some(empty)}."] if empty else []
+    return [f"These {found}, and are left out: {show_some(empty)}."] if empty else []
 
 
 def _tell_every_fifth(images: str, order: str = "names") -> str:

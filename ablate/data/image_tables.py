@@ -77,7 +77,10 @@ def list_image_table(paths: Sequence[Path]) -> ImageFolder:
 
 @dataclass
 class _Rows:
-    """The images of all rows so far, by part and label, and the number of rows that repeat an earlier row."""
+    """The images of the rows that were read so far, by part and label.
+
+    `repeated` is the number of rows that repeat an earlier row.
+    """
 
     parts: dict[str, dict[str, list[Path]]]
     seen: dict[Path, tuple[str, str]]
@@ -109,7 +112,7 @@ class _Rows:
 
 
 def _read(path: Path) -> "pd.DataFrame":
-    """Read a table with all cells as text."""
+    """Read a table, and convert all cells to text."""
     import pandas as pd
 
     if path.suffix.lower() not in TABLE_ENDINGS:
@@ -137,10 +140,11 @@ def _read(path: Path) -> "pd.DataFrame":
 
 
 def _flatten(path: Path, table: "pd.DataFrame") -> "pd.DataFrame":
-    """Convert the index of a Parquet table to columns. For example, `set_index("path")` makes an index.
+    """Convert the index of a Parquet table to columns. In pandas, `set_index("path")` makes such an index.
 
     Raises:
-        ValueError: the column of paths contains images, as Hugging Face's datasets library writes them.
+        ValueError: the column of paths contains the images themselves, as Hugging Face's datasets library
+            writes them.
     """
     named = [name for name in table.index.names if name is not None]
     table = table.reset_index(level=named) if named else table
@@ -158,14 +162,17 @@ def _count_head_lines(path: Path) -> int:
 
 
 def _make_text(cell: Any) -> str:
-    """Convert a cell to text. A whole number gets no decimal point. A missing value becomes empty text."""
+    """Convert a cell to text. Whole numbers are written without a decimal point.
+
+    A missing value gives an empty text.
+    """
     if cell is None or cell != cell:  # NaN is the only value that differs from itself
         return ""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 def _find_column(table: "pd.DataFrame", kind: str) -> str | None:
-    """Find the column of a kind (a key of `COLUMNS`) by its usual names. None if there is no such column."""
+    """Find a column by its usual names. `kind` is a key of `COLUMNS`. Return None if no column is found."""
     plain = {strip_name(str(column)): str(column) for column in reversed(list(table.columns))}
     return next((plain[name] for name in COLUMNS[kind] if name in plain), None)
 
@@ -188,7 +195,7 @@ def _read_part(path: Path, place: str, cell: str, column: str | None) -> str:
 
 
 def _find_file(folder: Path, name: str) -> Path | None:
-    """Find the image file that a cell names. None if there is no such file.
+    """Find the image file that a cell names. Return None if there is no such file.
 
     The name in the cell can lack the file's ending, and can contain backslashes.
     """
@@ -217,7 +224,7 @@ def _describe(path: Path, rows: _Rows, columns: dict[str, str | None]) -> Sorted
         part: {name: sorted(files) for name, files in by_class.items()}
         for part, by_class in rows.parts.items()
     }
-    twice = [f"Listed twice: {format_count(rows.repeated, 'row')}."] if rows.repeated else []
+    twice = [f"Left out: {format_count(rows.repeated, 'row')} with a repeated path."] if rows.repeated else []
     return Sorted(
         parts=parts,
         places={part: str(path) for part in (TRAIN, VALIDATION, TEST)},

@@ -12,7 +12,10 @@ DIGIT_CLASSES = tuple("0123456789")
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """Images `(n, channels, height, width)` as float32 in [0, 1], labels `(n,)` as int64, on the CPU."""
+    """The images and labels of a data set, on the CPU.
+
+    The images `(n, channels, height, width)` are float32 from 0 to 1. The labels `(n,)` are int64.
+    """
 
     images: Tensor
     labels: Tensor
@@ -21,7 +24,7 @@ class Images:
     classes: tuple[str, ...]
     checksums: dict[str, str]
     fixed_validation: int = 0
-    """The number of images at the end of `images` that are for validation at every seed.
+    """How many images at the end of `images` are for validation, with every seed.
 
     0 if each seed draws its own validation images.
     """

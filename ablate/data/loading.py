@@ -53,7 +53,9 @@ class Dataset(images.Images):
 def load(
     dataset: DatasetSpec, root: Path | None, device: torch.device, input_size: int | None = None
 ) -> Dataset:
-    """Load the data set from `root` onto `device`. If `input_size` is given, resize the images to it.
+    """Load the data set from `root` onto `device`.
+
+    If `input_size` is given, the images are resized to this number of pixels a side.
 
     Raises:
         DataError: a file is damaged or differs from the official one.
@@ -71,7 +73,8 @@ def _load_cached(dataset: DatasetSpec, root: Path | None, device: torch.device) 
     return Dataset(name=str(dataset), **vars(read)).to(device)
 
 
-# Arms with two image sizes can alternate, so two sizes stay loaded. More sizes could fill the memory.
+# Runs of two arms (compared networks) with different image sizes can alternate. So the images stay loaded in
+# two sizes. More sizes could fill the memory.
 @lru_cache(maxsize=2)
 def _load_resized(dataset: DatasetSpec, root: Path | None, device: torch.device, input_size: int) -> Dataset:
     return _load_cached(dataset, root, device).resize(input_size)
@@ -90,7 +93,7 @@ def resize_images(images: Tensor, size: int) -> Tensor:
 def prepare_trial_images(dataset: DatasetSpec, input_size: int | None) -> Dataset:
     """Load images to try a network with: a user's own images, or noise in the shape of a known data set.
 
-    Noise replaces a known data set, because `ablate plan` must be fast and reading the data takes a second.
+    Noise replaces a known data set, because `ablate plan` must be fast. Reading the data would take a second.
     """
     if dataset.path is not None:
         return load(dataset, None, torch.device("cpu"), input_size)
@@ -99,9 +102,9 @@ def prepare_trial_images(dataset: DatasetSpec, input_size: int | None) -> Datase
 
 @lru_cache(maxsize=1)
 def make_noise(facts: DatasetFacts, input_size: int | None = None, images: int = 4_096) -> Dataset:
-    """Make random images in the shape of a data set, to time a network without the data.
+    """Make random images in the shape of a data set, so that a network can be timed without the data.
 
-    A quarter of the pixels is black and a quarter white, as in many real images.
+    A quarter of the pixels is black and a quarter is white, as in many real images.
     """
     shape = facts.compute_shape(input_size)
     images = min(images, max(1, NOISE_PIXELS // prod(shape)))
@@ -122,11 +125,12 @@ def make_noise(facts: DatasetFacts, input_size: int | None = None, images: int =
 def split(
     labels: Tensor, validation: int, seed: int, train_images: int | None = None, fixed_validation: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Draw the indices for training and for validation, `(train_images,)` and `(validation,)`.
+    """Draw the indices of the images for training and for validation.
 
-    If the data set has its own validation images, they are the last `fixed_validation` images. Otherwise
-    validation images are drawn by seed, stratified by label. With the same seed, a smaller training set
-    is a random subset of a larger one. If `train_images` is None, all remaining images are for training.
+    The shapes are `(train_images,)` and `(validation,)`. If the data set has its own validation images, they
+    are the last `fixed_validation` images. Otherwise the seed decides which images are for validation. Each
+    class gives about the same share of its images. If `train_images` is None, all remaining images are for
+    training. With the same seed, a smaller training set is a random subset of a larger one.
     """
     if fixed_validation:
         everything = torch.arange(len(labels))
@@ -144,7 +148,8 @@ def _split_stratified(labels: Tensor, validation: int, seed: int) -> tuple[Tenso
     everything = np.arange(len(labels))
     if not validation:
         return torch.from_numpy(everything), torch.empty(0, dtype=torch.int64)
-    # Imported only here, because the import takes a second and the parent process does not need it.
+    # scikit-learn is imported only here, because the import takes a second. A process that only starts other
+    # processes does not need it.
     from sklearn.model_selection import train_test_split
 
     train, held_out = train_test_split(

@@ -53,7 +53,7 @@ def read_official(name: str, root: Path) -> Images:
 
 
 def find_file(folder: Path, file: str) -> Path | None:
-    """Return the path of `file` or of `file.gz` in a folder. None if both are missing."""
+    """Return the path of `file` or of `file.gz` in a folder. Return None if both are missing."""
     return next((path for path in (folder / file, folder / f"{file}.gz") if path.is_file()), None)
 
 
@@ -87,7 +87,11 @@ def read_checked(folder: Path, file: str, sha256: str) -> bytes:
 
 
 def decode_idx(content: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Decode an IDX file (LeCun's format): two zero bytes, type, rank, big-endian sizes, data."""
+    """Decode an IDX file, the format of MNIST.
+
+    The file consists of two zero bytes, the type of the numbers, the number of dimensions, the size of each
+    dimension (big-endian), and the data.
+    """
     rank = content[3]
     shape: Sequence[int] = np.frombuffer(content, ">u4", count=rank, offset=4).tolist()
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(tuple(shape))

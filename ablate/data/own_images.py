@@ -22,13 +22,13 @@ from ablate.data.survey import survey_images
 from ablate.errors import DataError
 
 MOST_NAMED = 10
-"""An error names at most this many files that cannot be read."""
+"""An error message names at most this many files that cannot be read."""
 FULL = 65_535
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Decoded:
-    """The facts about all images and the pixels of all images, in the same order."""
+    """Facts about all images, and the pixels of all images. Both are in the same order."""
 
     facts: list[PictureFacts]
     pixels: list[np.ndarray[Any, Any]] | np.ndarray[Any, Any]
@@ -71,7 +71,7 @@ def read_own_images(dataset: DatasetSpec) -> Images:
 def _recall(dataset: DatasetSpec) -> tuple[Contents, _Decoded] | None:
     """Take the list of images from this process's memory, and their facts and pixels from the cache.
 
-    Return None if the memory or the cache lacks something. No image file is read.
+    Return None if the memory or the cache does not have all of this. No image file is read.
     """
     assert dataset.path is not None
     assert dataset.found is not None

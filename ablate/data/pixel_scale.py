@@ -1,4 +1,4 @@
-"""Scale the brightness of all images of a data set in the same way. This keeps differences between images."""
+"""Scale the brightness of all images of a data set in the same way, so that dark images stay dark."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ USUAL_BITS = (8, 10, 12, 14, 16)
 
 @dataclass(frozen=True, kw_only=True)
 class PixelScale:
-    """The pixel values of black and white, for images with more than 8 bits.
+    """The pixel values that are shown as black and as white, for images with more than 8 bits.
 
-    `integer` is for images with whole numbers, and `floating` is for images with fractions. None means that
-    the data set has no such images.
+    `integer` is for images whose pixels are whole numbers. `floating` is for images whose pixels are
+    fractions. None means that the data set has no such images.
     """
 
     integer: tuple[float, float] | None
@@ -43,10 +43,11 @@ class PixelScale:
 def choose_scale(facts: Sequence[PictureFacts]) -> PixelScale:
     """Choose the scale from the lowest and highest values of all images.
 
-    For whole numbers from 0, the scale is the range of the smallest usual number of bits that can hold all
-    values, such as 0 to 4,095 for 12 bits. If 16 bits are too few, the scale goes from 0 to the highest
-    value. Fractions from 0 to 1 are not scaled. For all other values, the scale goes from the lowest to the
-    highest value.
+    If the pixels are whole numbers and none is negative, the scale starts at 0. It ends at the largest number
+    of 8, 10, 12, 14 or 16 bits, whichever is the smallest that can hold all values. For example, it goes from
+    0 to 4,095 for 12 bits. If 16 bits are too few, the scale ends at the highest value. Fractions from 0 to 1
+    are not scaled. For all other values, the scale goes from the lowest to the highest value. Fractions from
+    0 to 1 are not scaled. For all other values, the scale goes from the lowest to the highest value.
     """
     ends: dict[str, tuple[float, float] | None] = {"integer": None, "float": None}
     for kind in ends:

@@ -8,7 +8,10 @@ class Place:
     """Where a user's own images are, and which columns of a table to use."""
 
     path: str
-    """The path of a folder or table. With `hub`, a data set's name on Hugging Face's hub: `owner/name`."""
+    """The path of a folder or table.
+
+    If `hub` is true, the name of a data set on Hugging Face's hub: `owner/name`.
+    """
     hub: bool = False
     config: str | None = None
     """The name of the configuration to read. None means the only or default configuration."""

@@ -1,13 +1,14 @@
-"""Tell a watcher function how many of the files have been read."""
+"""Report how many files have been read, by calling a function that is called the watcher."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 Watcher = Callable[[str, int, int], None]
-"""A function that is told the progress.
+"""A function that ablate calls to report progress.
 
-Its arguments are the work (`decoding`, …), the number of files done, and the total number of files.
+Its arguments are the name of the work (`decoding`, …), the number of files that are done, and the number of
+all files.
 """
 _watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 

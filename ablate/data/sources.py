@@ -30,7 +30,7 @@ DOWNLOAD_TIMEOUT_SECONDS = 30
 
 
 def find_root(dataset: DatasetSpec, data_dir: Path | None, *, download: bool) -> Path | None:
-    """Find the folder with the data set's files. None if the files are missing and cannot be downloaded.
+    """Find the folder with the data set's files. Return None if they are missing and cannot be downloaded.
 
     The function searches `data_dir`, `$ABLATE_DATA` and the user's cache. These folders have torchvision's
     layout. The result is also None for a data set that needs no such folder (see `needs_root`).
@@ -110,7 +110,7 @@ def _locate_cache() -> Path:
 
 
 def _download(name: str) -> Path | None:
-    """Download a data set into the user's cache through torchvision. None if that fails."""
+    """Download a data set into the user's cache through torchvision. Return None if the download fails."""
     if not has_torchvision():
         return None
     datasets = import_torchvision_datasets()
@@ -144,7 +144,8 @@ def _download(name: str) -> Path | None:
 def _confine_archives() -> Iterator[None]:
     """Prevent tar files from writing outside the target folder through `../` or links.
 
-    torchvision unpacks with Python's default filter, and before Python 3.14 this filter trusts the archive.
+    torchvision unpacks archives with Python's default filter. Before Python 3.14, this filter does not check
+    where the files of an archive are written.
     """
     before = tarfile.TarFile.extraction_filter
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)

@@ -11,7 +11,7 @@ WORDS = {
 
 
 def read_split(name: str) -> str | None:
-    """Return the part that a name such as `Training` or `VAL` means. None if it means no part."""
+    """Return the part that a name such as `Training` or `VAL` means. Return None for other names."""
     return next((split for split, words in WORDS.items() if name.strip().lower() in words), None)
 
 

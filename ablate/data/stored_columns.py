@@ -26,7 +26,10 @@ LABELS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """The columns of images and labels. `names` lists the classes if the labels are numbers, else nothing."""
+    """The columns of images and labels.
+
+    `names` lists the names of the classes if the labels are numbers. Otherwise `names` is empty.
+    """
 
     image: str
     label: str
@@ -37,7 +40,8 @@ def choose_columns(root: str, features: Any, image: str | None, label: str | Non
     """Choose the columns of images and labels. `image` and `label` are the study's columns, or None.
 
     Raises:
-        ValueError: there is no such column, there are several, or the study's column has other content.
+        ValueError: a column does not exist, several columns are possible, or the column that the study names
+            has another content.
     """
     if not features:
         raise ValueError(f"{root}: does not say which columns it has: save it as Parquet")
@@ -59,7 +63,7 @@ def choose_columns(root: str, features: Any, image: str | None, label: str | Non
 
 
 def read_label(columns: Columns, value: object, place: str) -> str | None:
-    """Convert a label's value to the name of its class. None if the label is missing.
+    """Convert a label's value to the name of its class. Return None if the label is missing.
 
     Raises:
         ValueError: the number is not the number of a class.
@@ -94,7 +98,7 @@ def _choose(root: str, key: str, wanted: str | None, found: list[str], kinds: Ma
 
 
 def _name_kind(feature: Any) -> str:
-    """Name the type of a column in the library's words: Image, ClassLabel, int64, List(ClassLabel), …"""
+    """Return the name of a column's type in the `datasets` library: Image, ClassLabel, int64, …"""
     if isinstance(feature, dict):
         return "Image" if set(feature) == {"bytes", "path"} else "mapping"
     if isinstance(feature, list):

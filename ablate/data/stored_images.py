@@ -19,7 +19,11 @@ from ablate.formatting import format_count
 
 @dataclass
 class _Rows:
-    """The rows so far: images by part and class, their checksums, and numbers of rows without a label."""
+    """What was found in the rows that were read so far.
+
+    `parts` groups the images by part and class. `hashes` has the checksum of each image. `unlabelled` maps
+    each split to its number of rows without a label.
+    """
 
     parts: dict[str, dict[str, list[Path]]] = field(default_factory=dict)
     hashes: dict[Path, str] = field(default_factory=dict)
@@ -39,7 +43,8 @@ def list_stored_images(place: Place, opened: OpenSet) -> tuple[ImageFolder, dict
         columns = choose_columns(root, next(iter(splits.values())).features, place.image, place.label)
     stored = StoredImages(place=root, splits=splits, columns=columns)
     rows = _read_rows(stored, parts, opened.counts)
-    cautions = [f"Left out: the split {name}, whose name means no part of a data set." for name in left_out]
+    why = "because its name does not mean training, validation or testing"
+    cautions = [f"Left out: the split {name}, {why}." for name in left_out]
     for name in [name for name, count in rows.unlabelled.items() if count]:
         caution = _leave_out_unlabelled(root, name, parts, rows)
         cautions.append(caution)
@@ -94,7 +99,7 @@ def _read_rows(stored: StoredImages, parts: Mapping[str, str], listed: Mapping[s
         if count != listed.get(split, count):
             raise ValueError(
                 f"{stored.place}: {split}: has {format_count(count, 'row')}, but its README lists "
-                f"{listed[split]:,}: get it again"
+                f"{listed[split]:,}: download it again"
             )
     return rows
 
@@ -125,7 +130,7 @@ def _find_parts(root: str, names: list[str]) -> tuple[dict[str, str], list[str]]
     if TRAIN not in parts.values():
         parts = {name: part for name in names if (part := read_long_split(name))}
     if TRAIN not in parts.values():
-        raise ValueError(f"{root}: no split is for training: it has {', '.join(map(show, names))}")
+        raise ValueError(f"{root}: no split is for training: its splits are {', '.join(map(show, names))}")
     if evaluated := find_evaluation(parts):
         parts[evaluated] = VALIDATION if TEST in (*parts.values(),) and len(parts) > 2 else parts[evaluated]
     for part in {*parts.values()}:

@@ -19,11 +19,11 @@ class StoredImages:
 
     place: str
     splits: Mapping[str, Any]
-    """Maps each used split to its data set of the `datasets` library."""
+    """Maps the name of each used split to the rows of this split, as a data set of the `datasets` library."""
     columns: Columns
 
     def read(self) -> Iterator[tuple[Path, object, bytes]]:
-        """Yield each row as a path `split/row 7 (cat.png)`, the label's value, and the image file's content.
+        """Yield for each row a path such as `split/row 7 (cat.png)`, the label, and the image file's content.
 
         Raises:
             ValueError: a row has no image, or a table is damaged.

@@ -31,7 +31,7 @@ class Survey:
 def survey_images(
     dataset: DatasetSpec, listed: ImageFolder, facts: Sequence[PictureFacts], scale: PixelScale
 ) -> Survey:
-    """Write the sentences about a user's own images. `facts` has one entry for each of the listed files.
+    """Write the sentences about a user's own images. `facts` has one entry for each file in `listed.files`.
 
     Raises:
         DataError: all images are blank, or all are the same picture.
@@ -85,7 +85,7 @@ def _describe_classes(dataset: DatasetSpec, listed: ImageFolder) -> Iterator[str
 def _describe_pictures(
     dataset: DatasetSpec, facts: Sequence[PictureFacts], scale: PixelScale
 ) -> Iterator[str]:
-    """Write which sizes and kinds of pixels the images have, and how the images are converted."""
+    """Write which sizes and types of pixels the images have, and how the images are converted."""
     sizes = Counter((one.width, one.height) for one in facts)
     (width, height), most = sizes.most_common(1)[0]
     if len(sizes) == 1:
@@ -98,14 +98,15 @@ def _describe_pictures(
         )
     colour = "one grey channel" if dataset.grey else "three colour channels"
     yield (
-        f"Sizes: {told}; the shorter side is scaled to {dataset.size}, the longer one cropped, in {colour}."
+        f"Sizes: {told}. The shorter side is scaled to {dataset.size} pixels, and the longer side is cropped "
+        f"to the same length. Each image is converted to {colour}."
     )
     modes = Counter(one.mode for one in facts)
     yield f"Kinds of pixels (Pillow's modes): {', '.join(f'{m} {n:,}' for m, n in modes.most_common())}."
     for kind, ends in (("whole numbers", scale.integer), ("fractions", scale.floating)):
         if ends:
             yield (
-                f"Deep images with {kind}: {ends[0]:,g} is black and {ends[1]:,g} is white in all of them."
+                f"Images with more than 8 bits, with {kind}: {ends[0]:,g} is black and {ends[1]:,g} is white."
             )
     if transparent := sum(one.alpha for one in facts):
         yield (
@@ -118,12 +119,12 @@ def _describe_pictures(
 
 
 def _warn_of_duplicates(listed: ImageFolder, facts: Sequence[PictureFacts]) -> Iterator[str]:
-    """Warn of pictures that are in two parts of the data set, or in two classes."""
+    """Warn of pictures that are in two classes, or in two of the parts training, validation and test."""
     places: dict[str, list[tuple[str, int, Path]]] = defaultdict(list)
     parts = {"training": listed.train, "validation": listed.validation, "test": listed.test}
     images = [(part, label, file) for part, of_part in parts.items() for file, label in of_part]
     for one, image in zip(facts, images, strict=True):
-        if one.levels > 1:  # equal blank images need not be copies
+        if one.levels > 1:  # two blank images can be equal without being copies
             places[one.sha256].append(image)
     several = [found for found in places.values() if len(found) > 1]
     for part, why in (
@@ -159,16 +160,16 @@ def _name_files(files: Sequence[Path]) -> str:
 
 
 def _warn_of_faint_pictures(facts: Sequence[PictureFacts], scale: PixelScale) -> Iterator[str]:
-    """Warn if nearly all images are blank, have only two values, have little contrast, or are equal."""
+    """Warn if nearly all images are blank, have only two pixel values, have little contrast, or are equal."""
     blank = sum(one.levels == 1 for one in facts)
     if blank >= NEARLY_ALL * len(facts):
-        yield f"{blank:,} of {len(facts):,} images are blank, of one colour: look at a few of them."
+        yield f"{blank:,} of {len(facts):,} images are blank, with only one colour: look at a few of them."
         return
     two = sum(one.levels <= 2 and one.kind != "1 bit" for one in facts)
     if two >= NEARLY_ALL * len(facts):
         yield (
-            f"{two:,} of {len(facts):,} images have only two values, although their files can hold more: "
-            "they might be masks, or wrongly converted."
+            f"{two:,} of {len(facts):,} images have only two pixel values, although their files can hold "
+            "more values: they might be masks, or wrongly converted."
         )
     faint = 0
     for one in facts:

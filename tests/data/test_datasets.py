@@ -166,7 +166,7 @@ def test_a_study_names_file_and_line_of_a_wrong_data_set(tmp_path: Path) -> None
 def test_a_folder_without_two_classes_is_refused(tmp_path: Path) -> None:
     for i in range(6):
         paint(tmp_path / "alone" / f"{i}.png", (1, 1, 1))
-    with pytest.raises(ValueError, match="is not a folder with a folder of images for each class"):
+    with pytest.raises(ValueError, match="does not contain a folder of images for each class"):
         list_image_folder(tmp_path)
 
 

@@ -204,8 +204,8 @@ def test_an_incomplete_download_is_told(case: str, library: Any, home: Path) -> 
     elif case == "damaged":
         table.write_bytes(b"PAR1")
     told = {
-        "split": "the split test in its README is missing: run hf download someone/tiny-Squares --repo-type dataset",
-        "rows": "train: has 12 rows, but its README lists 24: get it again",
+        "split": "the split test, which its README lists, is missing: run hf download someone/tiny-Squares --repo-type dataset",
+        "rows": "train: has 12 rows, but its README lists 24: download it again",
         "link": "is a broken link: run hf download",
         "damaged": r"cannot be read \(.*arquet",
     }

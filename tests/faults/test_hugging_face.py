@@ -137,7 +137,9 @@ def test_a_split_for_validation_is_for_validation_and_other_splits_are_left_out(
     found = read(tmp_path / "saved")
     assert (len(found.images), len(found.test_images), found.fixed_validation) == (8, 4, 4)
     assert "train is for training, validation for validation, test for testing." in found.read_as
-    assert found.cautions == ("Left out: the split extra, whose name means no part of a data set.",)
+    assert found.cautions == (
+        "Left out: the split extra, because its name does not mean training, validation or testing.",
+    )
 
 
 def test_images_are_decoded_as_those_of_a_folder(library: Any, tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_images_are_decoded_as_those_of_a_folder(library: Any, tmp_path: Path) -
     found = read(tmp_path / "all.parquet", grey=True)
     assert found.images[1][0].sub(found.images[0][0].rot90(-1)).abs().max() < 0.01
     told = " ".join(found.read_as)
-    assert "Deep images with whole numbers: 0 is black and 65,535 is white" in told
+    assert "Images with more than 8 bits, with whole numbers: 0 is black and 65,535 is white" in told
     assert "Transparent pixels (5 images) are put on a white background." in told
 
 

@@ -240,7 +240,7 @@ def test_images_that_show_nothing_are_refused_or_warned_of(tmp_path: Path) -> No
     masks = fill(
         tmp_path / "masks", save_as(".png", lambda image: Image.fromarray((image > 0.5).astype(np.uint8)))
     )
-    assert "only two values" in caution(masks)
+    assert "only two pixel values" in caution(masks)
     assert "cover less than 2% of the range" in caution(masks)
     drawings = fill(tmp_path / "1 bit", save_as(".png", lambda image: to_8_bit(image).convert("1")))
     assert caution(drawings) == ""
@@ -344,7 +344,7 @@ def test_a_class_that_vanishes_is_told(tmp_path: Path) -> None:
     (tmp_path / "phone").mkdir()
     (tmp_path / "phone" / "1.heic").write_bytes(b"x")
     told = caution(tmp_path)
-    assert "These folders hold no image that can be read, and are no classes: empty, phone." in told
+    assert "These folders hold no image that can be read, and are left out: empty, phone." in told
     assert "1 .heic" in survey(tmp_path)
 
 
@@ -662,4 +662,4 @@ def test_a_plan_says_how_the_images_are_read_and_warns(tmp_path: Path) -> None:
     assert "images: photos: 2 classes with 60 images: left 30, right 30." in done.stdout
     assert "images: 48 are for training and 12 for testing." in done.stdout
     assert "0 is black and 4,095 is white" in done.stdout
-    assert "warning: These folders hold no image that can be read, and are no classes: empty." in done.stderr
+    assert "warning: These folders hold no image that can be read, and are left out: empty." in done.stderr
