@@ -1,4 +1,4 @@
-"""Does this choice in a small image network matter, by how much, and what does it cost?"""
+"""Measure whether a choice in a small image network matters, by how much, and what it costs."""
 
 __version__ = "0.1.0"
 __all__ = ["AblateError", "JudgedRuns", "Plan", "Report", "Study", "judge", "load", "plan", "run"]
@@ -14,17 +14,19 @@ _PLACES = {
     "plan": "ablate.api.plan",
     "run": "ablate.api.run",
 }
-"""Maps each public name to its module. Importing torch is slow, so a module is imported only when needed.
+"""Maps each public name of ablate to the module that defines it.
 
-Type checkers read the names from `__init__.pyi`.
+A module is imported when its name is first used, because importing torch is slow. Type checkers read the
+names from `__init__.pyi`.
 """
 
 
 def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"module 'ablate' has no attribute {name!r}")
-    # Not imported at the top of this file. `python -m ablate` executes the top while the current folder comes
-    # first in `sys.path`, and a file importlib.py in that folder would hide Python's module.
+    # importlib is imported here and not at the top of this file. When `python -m ablate` executes the top of
+    # this file, the current folder comes first in `sys.path`. If that folder contained a file importlib.py,
+    # Python would import this file instead of its own module.
     from importlib import import_module
 
     found: object = getattr(import_module(_PLACES[name]), name)

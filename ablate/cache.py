@@ -12,18 +12,18 @@ from platformdirs import user_cache_path
 def locate_cache() -> Path:
     """Return the user's cache folder. If it cannot be created, return a private temporary folder.
 
-    In a container, the user often has no home folder, or a home folder in which nothing can be written.
+    In a container, the user often has no home folder, or has no permission to write into the home folder.
     """
     try:
         wanted = user_cache_path("ablate")
-    except RuntimeError:  # there is no home folder; an older platformdirs returns the following path instead
+    except RuntimeError:  # there is no home folder. Older versions of platformdirs return the path below
         wanted = Path("~/.cache/ablate")
     usable = wanted.is_absolute() and (wanted.is_dir() or _can_make(wanted))
     return wanted if usable else _make_private_folder() or wanted
 
 
 def _can_make(folder: Path) -> bool:
-    """Whether this process could create the folder. The check does not create it."""
+    """Return whether this process could create the folder. This function does not create the folder."""
     there = next(parent for parent in folder.parents if parent.exists())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
@@ -31,7 +31,7 @@ def _can_make(folder: Path) -> bool:
 def _make_private_folder() -> Path | None:
     """Create a temporary folder that only this user can write to. Return None if this is impossible.
 
-    The cache holds compiled code. If other users could write to the cache, they could replace this code.
+    The cache contains compiled code. If other users could write to the cache, they could replace this code.
     """
     if not hasattr(os, "getuid"):
         return None

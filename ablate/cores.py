@@ -14,9 +14,9 @@ ROOT = Path("/")
 
 
 def count_cores(root: Path = ROOT) -> int:
-    """Count the cores to use: for parallel runs, for the threads of the timing phase, and for estimates.
+    """Count the cores that ablate may use for parallel runs and for the threads of the timing phase.
 
-    The count is the smallest of three limits, but at least 1:
+    The result is the smallest of three limits, but at least 1:
 
     - the quota of the cgroup, rounded up
     - `OMP_NUM_THREADS`
@@ -27,7 +27,10 @@ def count_cores(root: Path = ROOT) -> int:
 
 
 def describe_cores() -> str:
-    """Describe the cores to use and the cause of a limit: `2 cores`, `1 of 2 cores (OMP_NUM_THREADS=1)`."""
+    """Describe how many cores ablate may use, and what limits this number.
+
+    Examples: `2 cores`, `1 of 2 cores (OMP_NUM_THREADS=1)`.
+    """
     used, present = count_cores(), os.cpu_count() or 1
     if used >= present:
         return f"{used} core{'' if used == 1 else 's'}"
@@ -38,14 +41,17 @@ def describe_cores() -> str:
 
 
 def list_cores() -> list[int]:
-    """List the numbers of the cores on which the system lets this process run."""
+    """List the indices (0, 1, …) of the cores on which the operating system lets this process run."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def measure_memory(root: Path = ROOT) -> int:
-    """Return the bytes of memory that this process can use: the machine's, or fewer if a cgroup limits it."""
+    """Return how much memory this process can use, in bytes.
+
+    This is the memory of the machine, or the limit of a cgroup if that limit is lower.
+    """
     import psutil  # imported here, because counting the cores does not need it
 
     limits = _read_limits("memory", ("memory.max", "memory.limit_in_bytes"), root)
@@ -53,7 +59,10 @@ def measure_memory(root: Path = ROOT) -> int:
 
 
 def read_quota(root: Path = ROOT) -> int | None:
-    """Return the smallest CPU quota of this process's cgroups, in cores, rounded up. None without a quota."""
+    """Return the smallest CPU quota of this process's cgroups as a number of cores, rounded up.
+
+    Return None if no cgroup has a quota.
+    """
     quotas = [
         -(-int(quota) // int(period))
         for quota, period in _read_limits("cpu", ("cpu.max", "cpu.cfs_quota_us"), root)
@@ -77,9 +86,9 @@ def _count_wanted_cores() -> int | None:
 
 
 def _read_number(variable: str) -> int | None:
-    """Read a positive number from an environment variable. None if the variable is not set or not a number.
+    """Read a positive whole number from an environment variable. Return None if the variable has none.
 
-    OpenMP also allows a list of numbers. The first number of a list counts.
+    OpenMP also allows a list of numbers. In this case, return the first number of the list.
     """
     first = os.environ.get(variable, "").partition(",")[0].strip()
     return int(first) if re.fullmatch("[0-9]{1,6}", first) and int(first) > 0 else None

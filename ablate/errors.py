@@ -47,14 +47,14 @@ class StudyError(AblateError):
 
 
 class ModelError(AblateError):
-    """A model's keywords describe an impossible network. `keyword` names the keyword at fault."""
+    """A model's keywords describe an impossible network. `keyword` is the name of the wrong keyword."""
 
     def __init__(self, keyword: str, message: str) -> None:
         super().__init__(message)
         self.keyword = keyword
 
     def __reduce__(self) -> tuple[type["ModelError"], tuple[str, str]]:
-        """Let pickle carry the error from a worker process to its parent."""
+        """Tell pickle how to copy this error from a worker process to its parent process."""
         return type(self), (self.keyword, str(self))
 
 
@@ -68,13 +68,13 @@ class FolderError(AblateError):
 
 def _clean(message: str) -> str:
     shown = escape_unprintable(message)
-    if len(shown) > LONGEST_MESSAGE:  # keep the beginning (the place) and the end (the remedy)
+    if len(shown) > LONGEST_MESSAGE:  # keep the beginning, which names the place, and the end, the remedy
         shown = f"{shown[: LONGEST_MESSAGE // 2]} … {shown[-LONGEST_MESSAGE // 2 :]}"
     return shown
 
 
 def _find_line(message: str) -> float:
-    """Find the line number in the message. Without a line number, return infinity, which sorts last."""
+    """Find the line number in the message. If it has none, return infinity, so that it is sorted last."""
     place = re.search(r":(\d+): ", message)
     return int(place[1]) if place else math.inf
 
@@ -98,12 +98,15 @@ def format_error(error: BaseException) -> str:
     try:
         lines = str(error).splitlines()
     except Exception:  # noqa: BLE001  # the __str__ of a user's own exception class can fail
-        lines = ["it has no message, because its own __str__ fails"]
+        lines = ["this error has no message, because its method __str__ fails"]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def install_command(extra: str) -> str:
-    """Return the pip command that installs an optional extra, in a clone of the repository or from PyPI."""
+    """Return the pip command that installs an optional extra.
+
+    If ablate runs from a clone of the repository, the command installs from the clone, otherwise from PyPI.
+    """
     if (CHECKOUT / "pyproject.toml").exists():
         return f"pip install -e '.[{extra}]'"
     return f"pip install '{DISTRIBUTION}[{extra}]'"

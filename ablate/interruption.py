@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error: a person or the system asked to stop
-    """A signal arrived. The exception carries the exit code."""
+    """A signal arrived and asks the process to stop. `code` is the exit code for the process."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -16,7 +16,7 @@ class Interrupted(Exception):  # noqa: N818  # not an error: a person or the sys
 
 
 class _Delay:
-    """Whether a signal must wait, and the number of the waiting signal."""
+    """Stores whether signals are delayed (`on`), and the number of the signal that waits (`waiting`)."""
 
     on = False
     waiting: int | None = None
@@ -24,12 +24,12 @@ class _Delay:
 
 @contextmanager
 def delay_interrupts() -> Iterator[None]:
-    """Delay the first signal until the end of this context. A second signal still ends the process at once.
+    """Delay the first signal until the end of the `with` block. A second signal ends the process at once.
 
-    For example, an import must not be interrupted, because every later use of the module would then fail.
+    For example, an import must not be interrupted. Every later use of the module would then fail.
 
     Raises:
-        Interrupted: a signal arrived during the context.
+        Interrupted: a signal arrived while the `with` block ran.
     """
     _Delay.on = True
     try:
@@ -44,7 +44,8 @@ def delay_interrupts() -> Iterator[None]:
 def raise_on_interrupt() -> Iterator[None]:
     """Raise `Interrupted` at the first SIGINT, SIGTERM or SIGHUP. A second signal ends the process at once.
 
-    The system sends SIGHUP when the terminal closes. Under `nohup`, SIGHUP is ignored.
+    The system sends SIGHUP when the terminal closes. If the command was started with `nohup`, SIGHUP does
+    nothing.
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:

@@ -1,7 +1,7 @@
-"""The registry of metrics: their direction, their unit, and the size of a difference that does not matter.
+"""A list of all metrics, with the unit of each metric and with the direction in which it is better.
 
-`ablate/stats/metric_values.py` computes the metrics from class scores. This registry imports neither torch
-nor scikit-learn, so code that only names a metric does not need them.
+`ablate/stats/metric_values.py` computes the metrics. This file does not import torch or scikit-learn, so code
+that needs only the names of the metrics starts quickly.
 """
 
 import math
@@ -33,7 +33,10 @@ class Metric:
         return 100 if self.unit == "points" else 1
 
     def guess(self, classes: int) -> float:
-        """Return the approximate score of a network that guesses. Losses are negated, so higher is better."""
+        """Return the approximate score of a network that guesses.
+
+        A loss gets a minus sign, so a higher score is better for every metric.
+        """
         if self.higher_is_better:
             return 1 / classes
         return -math.log(classes) if self.unit == "nats" else -(1 - 1 / classes)

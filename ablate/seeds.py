@@ -25,9 +25,9 @@ def derive_seed(seed: int, purpose: str) -> int:
 def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None) -> Iterator[None]:
     """Seed the global generators of `random`, numpy and torch for one purpose, and restore them afterwards.
 
-    Code that is not ablate's own, such as a user's network or nn.Dropout, can draw from any global generator.
-    In this context, the drawn numbers depend only on the seed and the purpose. If `device` is an accelerator,
-    torch's generator for this device is seeded, too.
+    A user's network or a layer of torch, such as nn.Dropout, draws random numbers from the global generators.
+    Inside the `with` block, these numbers depend only on the seed and the purpose. If `device` is an
+    accelerator, torch's generator for this device is seeded, too.
     """
     import numpy as np
     import torch
@@ -48,7 +48,10 @@ def seeded_streams(seed: int, purpose: str, device: "torch.device | None" = None
 
 
 def read_streams() -> dict[str, bytes]:
-    """Read the state of each global generator on the CPU, by the name of the function that seeds it."""
+    """Return the state of each global generator on the CPU, as bytes.
+
+    The keys of the dictionary are the names of the functions that seed the generators.
+    """
     import numpy as np
     import torch
 

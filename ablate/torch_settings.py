@@ -1,4 +1,4 @@
-"""Restore torch's global settings after a user's code, and prevent torch from importing its compiler."""
+"""Restore torch's global settings after a user's code has run, and keep torch from importing its compiler."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from typing import Any
 
 @contextmanager
 def keep_torch_settings() -> Iterator[None]:
-    """Restore torch's settings at the end of this context, even after an error.
+    """Restore torch's settings at the end of the `with` block, even after an error.
 
     The settings are: default dtype and device, gradients, inference mode, deterministic algorithms, anomaly
     detection, precision of matrix products, denormal numbers and number of threads. A setting that a user's
@@ -37,7 +37,8 @@ def spare_compiler(function: Callable[..., Any]) -> None:
     attribute is already set. In a version of torch without this attribute, the import still happens.
     """
     plain = inspect.unwrap(function)
-    setattr(plain, "__dynamo_disable", plain)  # as a string, because a class would change the name
+    # `setattr` is used because Python renames attributes with two leading underscores inside a class.
+    setattr(plain, "__dynamo_disable", plain)
 
 
 def _list_settings() -> tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...]:
@@ -72,7 +73,7 @@ def _read_determinism() -> tuple[bool, bool]:
 
 
 def _flushes_denormals() -> bool:
-    """Whether torch replaces denormal numbers with zero. torch has no function that returns this setting."""
+    """Return whether torch replaces denormal numbers with zero. torch itself has no function for this."""
     import torch
 
     smallest = torch.full((), torch.finfo(torch.float32).smallest_normal, dtype=torch.float32, device="cpu")

@@ -1,4 +1,4 @@
-"""Agreement of two arms: the shares of the test images that both, one or neither classifies correctly."""
+"""Measure how often two arms (variants of the network) classify the same test images correctly."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,18 +11,18 @@ from ablate.stats.contrasts import Contrast
 from ablate.stats.image_variance import Array, estimate_errors
 
 DIGITS = 12
-"""Numbers are rounded to this many decimals, so that equal studies give equal files on every machine."""
+"""Values are rounded to this many decimals. So the same study gives the same table on every machine."""
 
 
 def tabulate_agreement(
     right: Mapping[str, Mapping[int, Array]], contrasts: Sequence[Contrast]
 ) -> pd.DataFrame:
-    """Make the `agreement` table: a row for each contrast of two arms that have a seed in common.
+    """Make the `agreement` table. It has a row for each contrast of two arms that share at least one seed.
 
     Args:
         right: maps each arm and seed to booleans `(J,)`: whether the run classifies each of the J test images
-            correctly. It must leave out the runs that did not train.
-        contrasts: the contrasts of the study. Interactions have no row.
+            correctly. Runs that did not train must be left out.
+        contrasts: the contrasts (comparisons) of the study. Interactions of factors get no row.
     """
     rows = []
     for contrast in contrasts:
@@ -35,7 +35,10 @@ def tabulate_agreement(
 
 
 def _compare(arm: Array, baseline: Array) -> dict[str, Any]:
-    """Make the cells of a row from booleans `(n, J)`: whether each of n runs has each of J images right."""
+    """Compute the values of one row.
+
+    Both arguments are booleans `(n, J)`: whether each of n runs classifies each of J images correctly.
+    """
     seeds, images = arm.shape
     counts = {
         "both_right": arm & baseline,

@@ -1,4 +1,4 @@
-"""Statistics of two programs that were timed in alternation, with the first program timed twice."""
+"""Compare the speeds of two programs that take turns. Each round times the first program twice."""
 
 import math
 from collections.abc import Sequence
@@ -12,30 +12,31 @@ from ablate.stats.power import PAIRS_FOR_A_VERDICT
 
 @dataclass(frozen=True, kw_only=True)
 class Alternation:
-    """The ratio of two speeds, and how large a ratio this machine shows where there is no difference."""
+    """The ratio of the speeds of two programs, and the ratio of one program to itself (the noise)."""
 
     ratio: Interval
-    """The speed of the second program divided by that of the first: geometric mean over rounds."""
+    """The speed of the second program divided by the speed of the first: the geometric mean over rounds."""
     noise: float
-    """The largest ratio, above 1, in the interval of the first program against itself (A/A)."""
+    """How much faster or slower the first program can seem than itself (an A/A test), as a ratio above 1."""
     rounds: int
 
     @property
     def low(self) -> float:
-        """The lower end of the ratio's interval, lowered by the noise."""
+        """The lower end of the interval of `ratio`, divided by `noise`."""
         return self.ratio.low / self.noise
 
     @property
     def high(self) -> float:
-        """The upper end of the ratio's interval, raised by the noise."""
+        """The upper end of the interval of `ratio`, multiplied by `noise`."""
         return self.ratio.high * self.noise
 
 
 def measure_noise(first: Sequence[float], again: Sequence[float], *, confidence: float) -> float | None:
-    """Compute the largest ratio, above 1, that a program shows against itself.
+    """Compute how much faster or slower a program can seem than itself, as a ratio above 1.
 
-    This is the end farther from 1 of the t-interval of the geometric mean ratio. Return None for fewer than
-    three rounds.
+    The function computes the t-interval of the geometric mean of the rounds' ratios. It returns the end that
+    is farther from 1. If that end is below 1, it returns 1 divided by that end. The result is None for fewer
+    than three rounds.
 
     Args:
         first: the program's speed in each round.
@@ -54,10 +55,17 @@ def compare_alternate(
     noise: float,
     confidence: float,
 ) -> Alternation | None:
-    """Compare two programs that took turns: first, second, and the first again, in every round.
+    """Compare two programs that took turns. Each round timed the first, the second, and the first again.
 
-    The geometric mean of a round's two timings of the first program cancels a steady drift of the machine's
-    speed. Return None for fewer than three rounds.
+    The first program's speed in a round is the geometric mean of its two timings. This mean cancels a steady
+    drift of the machine's speed. Return None for fewer than three rounds.
+
+    Args:
+        first: the speed of the first program at the start of each round.
+        second: the speed of the second program in each round.
+        again: the speed of the first program at the end of each round.
+        noise: the result of `measure_noise`.
+        confidence: the confidence of the interval.
     """
     middle = (np.log(first) + np.log(again)) / 2
     interval = _compute_log_interval(np.log(second) - middle, confidence)

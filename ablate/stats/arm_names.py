@@ -1,4 +1,7 @@
-"""Names of arms for a reader: an arm's own name, then the factor values that this name leaves out."""
+"""Make names of arms (variants of the network) for pages and figures.
+
+Such a name is the arm's own name, followed by the factor values that the own name does not mention.
+"""
 
 from dataclasses import dataclass
 
@@ -8,12 +11,12 @@ from ablate.stats.contrasts import BOTH_ALONE
 from ablate.study.spec import FULL, StudySpec
 
 MOST_VALUES = 4
-"""The maximum number of factor values in a name. If there are more, the name shows none of them."""
+"""The maximum number of factor values that are added to a name. If there are more, none of them is added."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmNames:
-    """The names of a study's arms in pages and figures. CSV files always have the arms' own names."""
+    """Makes the names of a study's arms for pages and figures. CSV files always have the arms' own names."""
 
     baseline: str
     values: pd.DataFrame
@@ -23,11 +26,11 @@ class ArmNames:
     """
 
     def name_arm(self, arm: str, beside: str | None = None) -> str:
-        """Return an arm's name with the values that differ from the arm `beside`: `baseline (pooling=avg)`.
+        """Return an arm's name and its factor values that differ from the arm `beside`.
 
-        Without `beside`, the baseline gets all its factor values. An arm `without ...` gets the values that
-        differ from the full arm. Every other arm gets the values that differ from the baseline. Values that
-        are part of the arm's own name are not repeated.
+        An example is `baseline (pooling=avg)`. If `beside` is None, the baseline gets all its factor values.
+        An arm `without ...` gets the values that differ from the full arm. Every other arm gets the values
+        that differ from the baseline. Values that are part of the arm's own name are not repeated.
         """
         if arm not in self.values.index:
             return arm
@@ -48,7 +51,7 @@ class ArmNames:
 
 
 def read_arm_names(study: StudySpec, runs: pd.DataFrame, baseline: str) -> ArmNames:
-    """Read the arms' factor values from the runs table. Factors without a column there are left out."""
+    """Read the arms' factor values from the `runs` table. Factors that have no column in it are left out."""
     by_arm = runs.drop_duplicates("arm").set_index("arm")
     factors = [name for name in study.factor_names if name in runs]
     values = by_arm[factors].fillna("null").astype(str)

@@ -1,4 +1,4 @@
-"""The best arm, and the arms that the study cannot tell from it."""
+"""Find the best arm (variant of the network), and the arms that may be just as good."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,27 +18,28 @@ from ablate.study.effort import Decision
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """The arm with the best mean, and the arms that differ from it by no more than chance explains."""
+    """The arm with the best mean, and the arms whose difference from this arm may be due to chance."""
 
     arm: str
     level: frozenset[str]
-    """The arms that no test shows to differ from the best arm. The best arm itself is not among them."""
+    """The other arms for which the tests show no difference from the best arm."""
     tests: int
     """The number of tests that Holm's correction covers: one for each pair of arms."""
 
 
 def find_best(values: pd.DataFrame, arms: Sequence[str], decision: Decision) -> Best | None:
-    """Find the arm with the best mean, and the arms that cannot be told from it at level alpha.
+    """Find the arm with the best mean, and the arms that do not differ significantly from this arm.
 
     Each pair of arms gets a paired t-test. Holm's correction covers all pairs, because the results themselves
-    choose which arm is the best. A correction for the pairs with the best arm alone would call equal arms
-    different too often. A pair without variance, or with too few seeds, counts as not told apart.
+    choose which arm is the best. If the correction covered only the pairs with the best arm, it would call
+    equal arms different too often. A pair is not tested if it has too few seeds, or if its difference is the
+    same in all seeds. Such a pair counts as not different.
 
     Args:
-        values: each run's value of the metric on which the verdicts rest, with seeds as rows and arms as
-            columns. A missing run has NaN.
+        values: each run's value of the metric that decides the verdicts. Rows are seeds, columns are arms. A
+            missing run has NaN.
         arms: the arms that have a mean.
-        decision: the metric and alpha.
+        decision: the metric, and the significance level alpha.
 
     Returns:
         None if there are fewer than two arms, or too few seeds for a verdict.
@@ -61,7 +62,10 @@ def find_best(values: pd.DataFrame, arms: Sequence[str], decision: Decision) -> 
 
 
 def _test_pairs(differences: np.ndarray) -> np.ndarray:
-    """Test the mean of each row, `(pairs, seeds)`, against zero. A row that cannot be tested has p = 1."""
+    """Test whether the mean of each row of differences is zero, and return the p-values, `(pairs,)`.
+
+    `differences` has the shape `(pairs, seeds)`. A row that cannot be tested gets p = 1.
+    """
     seeds = (~np.isnan(differences)).sum(axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # numpy warns of rows without any value

@@ -10,12 +10,12 @@ from scipy import stats
 from ablate.records.provenance import DataFacts
 
 LUCK = float(stats.norm.sf(3))
-"""The highest probability with which guessing may exceed the chance ceiling of `compute_chance_ceiling`.
+"""Guessing exceeds the limit from `compute_chance_ceiling` with at most this probability.
 
-It is 0.13 %, the tail of a normal distribution above three standard deviations.
+The value is 0.13 %. With this probability, a normal variable exceeds its mean by three standard deviations.
 """
 UNEQUAL = 1.5
-"""Classes count as unequal if the largest has more than this many times the images of the smallest."""
+"""Classes count as unequal if the largest has more than this many times as many images as the smallest."""
 _NEGLIGIBLE = 1e-12
 
 
@@ -25,7 +25,10 @@ def compute_accuracy_standard_error(accuracy: float, images: int) -> float:
 
 
 def are_unequal(counts: Sequence[int] | None) -> bool:
-    """Whether the classes' numbers of images differ so much that the accuracy can mislead. False for None."""
+    """Return whether the classes differ so much in their numbers of images that the accuracy can mislead.
+
+    If the numbers are not known (None), return False.
+    """
     return counts is not None and max(counts) > UNEQUAL * min(counts)
 
 
@@ -51,8 +54,8 @@ def compute_chance_ceiling(chance: float, images: int, counts: Sequence[int] | N
     Args:
         chance: the share of the most frequent class among the test images.
         images: the number of test images.
-        counts: the number of test images of each class. None if an old report folder lacks these numbers. The
-            ceiling is then chance plus three standard errors, but at most 1.
+        counts: the number of test images of each class. None if the report folder is old and does not have
+            these numbers. The ceiling is then chance plus three standard errors, but at most 1.
     """
     if counts is None:
         return min(1.0, chance + 3 * compute_accuracy_standard_error(chance, images))
@@ -68,8 +71,9 @@ def compute_ceiling(data: DataFacts) -> float:
 def count_lucky_guesses(counts: tuple[int, ...]) -> int:
     """Find the number of right guesses that every guesser exceeds with a probability of at most `LUCK`.
 
-    This number is at least the size of the largest class, because a guesser who always predicts this class
-    is right that often. `counts` has the number of images of each class, the largest class first.
+    A guesser does not look at the images. The result is at least the size of the largest class, because a
+    guesser that always predicts this class is right that often. `counts` has the number of images of each
+    class, the largest class first.
     """
     low, high = counts[0], sum(counts)  # the result lies between `low` and `high`
     while low < high:
@@ -84,11 +88,11 @@ def count_lucky_guesses(counts: tuple[int, ...]) -> int:
 def find_best_guesser(counts: Sequence[int], wanted: int) -> list[float]:
     """Find the class probabilities for which it is most likely that at least `wanted` guesses are right.
 
-    The number of right guesses is a sum of binomial variables, one for each class. Its tail is largest, to
-    first order in the exponent (Chernoff's bound), if the guesser predicts class k with a probability
-    proportional to max(0, nₖ − level), where nₖ is the number of images of class k. The level is chosen so
-    that these terms add up to `wanted` − level. Classes of equal size get equal probabilities, and small
-    classes get the probability zero.
+    The number of right guesses is a sum of binomial variables, one for each class. Chernoff's bound
+    approximates how likely a large sum is. By this bound, the best guesser predicts class k with a
+    probability proportional to max(0, nₖ − level). Here nₖ is the number of images of class k. The level is
+    chosen so that these terms add up to `wanted` − level. Classes of equal size get equal probabilities, and
+    small classes get the probability zero.
 
     Args:
         counts: the number of images of each class, the largest class first.
@@ -110,7 +114,7 @@ def compute_luck(counts: Sequence[int], probabilities: Sequence[float], wanted: 
     """
     trials: dict[float, int] = {}
     for count, probability in zip(counts, probabilities, strict=True):
-        if probability > 0:  # right guesses in classes of equal probability add up to one binomial variable
+        if probability > 0:  # classes with equal probabilities are merged into one binomial variable
             trials[probability] = trials.get(probability, 0) + count
     first, shares = 0, []
     for probability, count in trials.items():

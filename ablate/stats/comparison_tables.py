@@ -1,4 +1,8 @@
-"""The tables made from a judgement: comparisons, stability, looks, and the path through the factors."""
+"""Make tables from a `Judgement`, which holds the results of all tests of a study.
+
+The tables are `comparisons`, `stability`, `looks` and `path`. A contrast is a comparison of arms (variants of
+the network). A look is an interim analysis after some of the seeds.
+"""
 
 import pandas as pd
 
@@ -14,7 +18,7 @@ def tabulate_comparisons(judgement: Judgement) -> pd.DataFrame:
     """Make the `comparisons` table. A contrast in which some runs did not train has no means or p-values."""
     rows = []
     for result in judgement.latest:
-        # A mean over only the runs that trained could mislead here. The table `stability` has that mean.
+        # If some runs did not train, a mean over the other runs could mislead. `stability` has this mean.
         row = {} if result.broken else {**result.row, "p_sign_flip": flip_signs(result.values)}
         rows.append({**row, "verdict": result.verdict, **_name(result)})
     return make_frame("comparisons", rows)
@@ -23,7 +27,8 @@ def tabulate_comparisons(judgement: Judgement) -> pd.DataFrame:
 def tabulate_stability(judgement: Judgement) -> pd.DataFrame:
     """Make the `stability` table: a row for each contrast in which some runs did not train.
 
-    A row says how often the arms train. It also has their difference in the seeds in which all arms trained.
+    A row says how often each arm trained. It also has the mean difference between the arms over the seeds in
+    which all arms of the contrast trained.
     """
     rows = []
     for result in judgement.latest:
@@ -36,7 +41,7 @@ def tabulate_stability(judgement: Judgement) -> pd.DataFrame:
 
 
 def tabulate_looks(judgement: Judgement) -> pd.DataFrame:
-    """Make the `looks` table: the result of each contrast at each look."""
+    """Make the `looks` table: the result of each contrast at each look (interim analysis)."""
     rows = (
         {
             **(r.row if r.broken is None else {}),
@@ -54,9 +59,9 @@ def tabulate_looks(judgement: Judgement) -> pd.DataFrame:
 def trace_path(comparisons: pd.DataFrame, arms: pd.DataFrame, full: str) -> pd.DataFrame:
     """Make the `path` table: one row for each step from the baseline to the full arm.
 
-    A row has the step's difference and the accuracy after the step. The last step adds the last factor. The
-    study compares the arm without this factor with the full arm. The last step is that comparison with its
-    sign reversed.
+    A row has the difference that the step makes, and the accuracy after the step. The last step adds the last
+    factor and leads to the full arm. The study tests the opposite of this step: it compares the arm without
+    this factor with the full arm. So the last row is the row of that comparison with the signs reversed.
     """
     steps = comparisons[(comparisons["baseline"] != full) & (comparisons["arm"] != full)]
     last = comparisons[(comparisons["baseline"] == full) & (comparisons["arm"] == steps["arm"].iloc[-1])]

@@ -1,4 +1,7 @@
-"""Comparisons: each contrast's mean over seeds, its intervals, its test and its verdict, at every look."""
+"""Judge comparisons: each contrast's mean over seeds, its intervals, its test and its verdict at each look.
+
+A contrast is a comparison of arms (variants of the network). A look is an interim analysis after some seeds.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,12 +21,12 @@ from ablate.study.effort import Decision
 from ablate.study.seed_looks import MAX_SEEDS
 
 ALL_SEEDS = (Look(seeds=MAX_SEEDS, share=1.0),)
-"""A study with a fixed number of seeds tests its results once, after all its seeds."""
+"""The only look of a study with a fixed number of seeds. It comes after all seeds and spends all of alpha."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """The results of all contrasts at each look, that is, at each interim analysis so far."""
+    """The results of all contrasts at all looks (interim analyses) so far."""
 
     history: list[Result] = field(default_factory=list)
     """The result of each contrast at each look, the first look first."""
@@ -45,18 +48,19 @@ def judge(
     looks: Sequence[Look] = ALL_SEEDS,
     values: pd.Series | None = None,
 ) -> Judgement:
-    """Judge the contrasts at each look whose runs exist. A look skips the contrasts that need no more seeds.
+    """Judge the contrasts at each look (interim analysis) for which enough runs exist.
 
-    The result depends only on the runs, not on the order in which they were trained.
+    A contrast that needs no more seeds is not judged at later looks. The result does not depend on the order
+    in which the runs were trained.
 
     Args:
-        runs: the `runs` table; only its confirm phase is used.
+        runs: the `runs` table. Only runs of the phase confirm are used.
         contrasts: all contrasts that the study declares.
-        decision: the margin and alpha.
+        decision: the margin, and the significance level alpha.
         ceiling: the highest accuracy that guessing can reach.
-        looks: the looks of the study.
-        values: each run's value of the metric on which the verdicts rest, by `(arm, seed)`. None uses the
-            test accuracies.
+        looks: all looks that the study plans.
+        values: each run's value of the metric that decides the verdicts, by `(arm, seed)`. If None, the test
+            accuracies decide.
     """
     history: list[Result] = []
     closed: dict[int, Result] = {}
@@ -90,10 +94,10 @@ def _judge_look(
     decision: Decision,
     look: Look,
 ) -> dict[int, Result]:
-    """Judge the open contrasts at one look.
+    """Judge the contrasts that still need seeds, at one look.
 
-    `open_` has the indices of the contrasts that still need seeds. `earlier` maps the index of each contrast
-    to its latest result from an earlier look.
+    `open_` has the indices of these contrasts. `earlier` maps the index of each contrast to its latest result
+    from an earlier look.
     """
     samples = {}
     for i in open_:
@@ -109,7 +113,7 @@ def _judge_look(
 
 
 def _choose_step(result: Result, decision: Decision, looks: Sequence[Look]) -> Step:
-    """Choose whether the contrast needs more seeds."""
+    """Decide whether the contrast needs more seeds. If it does not, the step says why."""
     row, last = result.row, looks[-1]
     if result.look is last:
         return Step.LAST_LOOK
@@ -121,8 +125,8 @@ def _choose_step(result: Result, decision: Decision, looks: Sequence[Look]) -> S
     if row["verdict"] in (Verdict.MATTERS, Verdict.EQUIVALENT):
         return Step.DECIDED
     if row["p_value"] is None:
-        # Arms with equal results in every seed are taken to be the same. A difference that is the same in
-        # every seed but not zero is a coincidence.
+        # If the arms have equal results in every seed, they are taken to be the same, and more seeds would
+        # change nothing. If the difference is not zero but the same in every seed, this is a coincidence.
         return Step.DECIDED if row["difference"] == 0 else Step.GO_ON
     further = last.seeds - result.look.seeds
     chance = compute_predictive_probability(

@@ -1,4 +1,4 @@
-"""How much computing time a study took."""
+"""Sum up how much computing time a study took."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ RUN = ["phase", "arm", "setting", "seed"]
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeTime:
-    """The time that a study's runs took to train, and the time of its throughput measurement."""
+    """The time that a study took to train its runs, and the time that it took to measure throughput."""
 
     training_seconds: float
-    """The sum of the wall-clock times of all training steps. Runs that trained together count once."""
+    """The sum of the wall-clock times of all training steps. Time in which several runs train counts once."""
     timing_seconds: float
     """The sum of the wall-clock times of all timing blocks."""
     timed_runs: int
@@ -22,15 +22,15 @@ class ComputeTime:
 
 
 def sum_compute_time(runs: pd.DataFrame, epochs: pd.DataFrame, timing: pd.DataFrame) -> ComputeTime | None:
-    """Sum the time of all runs in tables, those of tuning and search included.
+    """Sum the time of all runs, including the runs of tuning and search.
 
-    Evaluation, loading of data and the start of processes are not included.
+    The sum does not include the time to evaluate networks, to load data, or to start processes.
 
     Args:
         runs: the `runs` table.
-        epochs: the `epochs` table. Runs of a cohort train together, and each records the time of the whole
-            cohort. They record exactly equal times, so that each time counts once.
-        timing: the `timing` table.
+        epochs: the `epochs` table. Runs that train together on a GPU (a cohort) all record the same time: the
+            time of the whole cohort. Equal times therefore count once.
+        timing: the `timing` table, with one row for each timing block.
 
     Returns:
         None if no run has a recorded time.

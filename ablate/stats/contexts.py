@@ -1,8 +1,8 @@
-"""Contexts: whether the difference between two arms depends on the context in which they were trained.
+"""Contexts: test whether the difference between two arms depends on the context in which they were trained.
 
-A context trains the same arms with another recipe or on other images. The change between two contexts is the
-mean over seeds of the difference in one context minus the difference in the other. It is an interaction of
-the arm and the context, and is tested like any other contrast.
+An arm is a variant of the network. A context trains the same arms with another recipe or on other images. The
+arms' difference in one context minus their difference in another context is a change. Its mean over seeds is
+tested like any other contrast. Statisticians call this change an interaction of the arm and the context.
 """
 
 from collections.abc import Mapping
@@ -28,15 +28,15 @@ class InContext:
     ceiling: float
     """The highest test accuracy that guessing can reach."""
     values: pd.Series | None = None
-    """Each run's value of the metric on which the verdicts rest. None for the accuracy."""
+    """Each run's value of the metric that decides the verdicts. If None, the accuracy decides."""
 
 
 def tabulate_contexts(contexts: Mapping[str, InContext], decision: Decision | None) -> pd.DataFrame:
     """Make the `contexts` table: each comparison in each context, and its change from the first context.
 
     Args:
-        contexts: the finished contexts by name. Comparisons that the first context lacks are left out.
-        decision: the margin and alpha of the test of the changes. None makes no test.
+        contexts: the finished contexts by name. A comparison that the first context lacks is left out.
+        decision: the margin and the significance level alpha for the changes. If None, no change is tested.
     """
     if not contexts:
         return make_frame("contexts", [])
@@ -60,9 +60,10 @@ def _judge_changes(
     by_pair: Mapping[str, Mapping[tuple[str, str], object]],
     decision: Decision,
 ) -> dict[tuple[str, str, str], dict[str, object]]:
-    """Test the change of every comparison from the first context to each other one.
+    """Test whether each comparison changes from the first context to each of the other contexts.
 
-    The values of a seed are paired. The test is valid even if the runs share nothing but the seed's number.
+    The test pairs the runs that have the same seed. It is valid even if these runs have nothing else in
+    common.
     """
     first, *others = contexts
     keys = [
@@ -101,7 +102,7 @@ def _make_contrast(first: str, other: str, arm: str, baseline: str) -> Contrast:
 
 
 def _spell(context: str, arm: str) -> str:
-    """Name an arm in one context. No context's name contains a colon."""
+    """Make a name for an arm in one context. The name is unique, because no context's name has a colon."""
     return f"{context}: {arm}"
 
 
@@ -115,7 +116,10 @@ def _join_values(contexts: Mapping[str, InContext]) -> pd.Series | None:
 
 
 def _make_change(result: Result) -> dict[str, object]:
-    """Make the columns of a change. A change has no mean if a run of one of the four arms did not train."""
+    """Make the columns that describe a change from the first context to another one.
+
+    A change compares two arms in two contexts. If some of these runs did not train, the change has no mean.
+    """
     row = {} if result.broken else result.row
     columns = {
         "change": "difference",

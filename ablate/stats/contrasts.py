@@ -1,20 +1,26 @@
-"""Contrasts: differences between arms and interactions between factors, as weights on arms."""
+"""Contrasts: what a study tests. A contrast is a difference between arms or an interaction of factors.
+
+An arm is one variant of the network or of its training. A contrast has a weight for each of its arms.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # `plan` does not need pandas, whose import takes a quarter of a second
+if TYPE_CHECKING:  # `plan` does not need pandas, and to import it takes a quarter of a second
     import pandas as pd
 
 BOTH_ALONE = "both alone"
-"""The reference of an interaction in the tables. It means the sum of two values' separate effects."""
+"""In tables, an interaction has this text as its reference.
+
+An interaction compares the effect of two values together with the sum of their effects alone.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """A weighted sum of the arms' values of a metric. The test asks whether the sum differs from zero."""
+    """A weighted sum of several arms' values of a metric. The test asks whether the sum differs from zero."""
 
     name: str
     reference: str
@@ -35,13 +41,12 @@ def tabulate_settings(confirmed: "pd.DataFrame", factors: Iterable[str]) -> "pd.
 
 
 def list_interactions(settings: "pd.DataFrame") -> list[Contrast]:
-    """List the interactions of a factorial: a contrast for each pair of values of two factors.
+    """List the interactions of a factorial design: one contrast for each pair of values of two factors.
 
-    A pair has no value of the baseline.
-
-    The contrast is the effect of both values together minus the sum of their separate effects. It needs four
-    arms: one with both values, two with one of the values, and one with neither. The contrast is averaged
-    over all settings of the other factors for which these four arms exist.
+    Values that the baseline has are left out. The contrast is the effect of both values together minus the
+    sum of their separate effects. It needs four arms: one with both values, two with one of the values, and
+    one with neither. The contrast is averaged over all settings of the other factors for which these arms
+    exist.
 
     Args:
         settings: one row for each arm, the baseline first, and one column for each factor.
@@ -81,5 +86,8 @@ def list_interactions(settings: "pd.DataFrame") -> list[Contrast]:
 
 
 def _replace(cell: tuple[str, ...], values: Mapping[int, str]) -> tuple[str, ...]:
-    """Copy a cell (a tuple with a value for each factor), and replace the values at the given positions."""
+    """Copy a cell (a tuple with one value for each factor), and replace the values at some positions.
+
+    `values` maps each of these positions to its new value.
+    """
     return tuple(values.get(i, value) for i, value in enumerate(cell))

@@ -1,4 +1,7 @@
-"""Each confirmed run's test result in the metric on which the study's verdicts rest."""
+"""Read how well each confirmed run did on the test images, in the metric that decides the verdicts.
+
+Confirmed runs are the runs on fresh seeds that follow the tuning. Only these runs count for a verdict.
+"""
 
 import pandas as pd
 
@@ -6,24 +9,24 @@ from ablate.metrics import METRICS
 from ablate.records.run_records import Phase
 
 DEFAULT = "accuracy"
-"""The metric on which the verdicts rest if the study file names no other."""
+"""The metric that decides the verdicts if the study file names no other metric."""
 
 
 class MissingMetricError(Exception):
-    """The tables do not have the metric. The message says which metrics they have."""
+    """The tables do not have the wanted metric. The message says which metrics the tables have."""
 
 
 def read_decision_values(tables: dict[str, pd.DataFrame], metric: str) -> pd.Series:
-    """Read the metric on the test images of every confirmed run, indexed by `(arm, seed)`.
+    """Read the value of the metric on the test images for every confirmed run.
 
-    Runs without a value are left out.
+    The result is indexed by `(arm, seed)`. Runs without a value are left out.
 
     Args:
         tables: the table `runs`, and `metrics` if the folder has it.
         metric: a name of `METRICS`.
 
     Raises:
-        MissingMetricError: no run has the metric. Folders of older versions have only accuracies.
+        MissingMetricError: no run has the metric. Report folders of older versions have only accuracies.
     """
     runs, column = tables["runs"], f"test_{metric}"
     table = runs if column in runs.columns else tables.get("metrics", runs)

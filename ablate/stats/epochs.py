@@ -1,4 +1,4 @@
-"""Differences by epoch: how two arms differ in validation accuracy during training, paired by seed."""
+"""How two arms (variants of the network) differ in validation accuracy during training, epoch by epoch."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,14 +17,14 @@ from ablate.stats.verdicts import UNTRAINED
 from ablate.study.effort import Decision
 
 FEWEST_EPOCHS = 4
-"""A training with fewer epochs than this is too short to compare its middle or last third with its end."""
+"""With fewer epochs than this, training is too short to compare an earlier epoch with the last epoch."""
 
 
 def tabulate_validation(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the validation accuracies of all complete confirmed runs after each epoch.
+    """Make a table of the validation accuracies of all complete confirmed runs after each epoch.
 
-    The result has a row for each seed, and a column for each pair of an arm and an epoch. It is empty if the
-    study held out no validation images.
+    The table has a row for each seed, and a column for each pair of an arm and an epoch. The table is empty
+    if the study held out no validation images.
     """
     done = runs.loc[
         (runs["phase"] == Phase.CONFIRM) & (runs["status"] == Status.COMPLETE), ["arm", "seed"]
@@ -33,17 +33,17 @@ def tabulate_validation(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFram
     points = points.merge(done, on=["arm", "seed"]).astype(
         {"arm": object, "seed": int, "epoch": float, "validation_accuracy": float}
     )
-    # Only the last point of an epoch has a validation accuracy. Its epoch number is an integer, apart from
-    # rounding errors.
+    # An epoch can have several rows in the table. Only its last row has a validation accuracy. The epoch
+    # number in this row is an integer, apart from rounding errors.
     points = points.assign(epoch=points["epoch"].round().astype(int))
     table = points.pivot_table(index="seed", columns=["arm", "epoch"], values="validation_accuracy")
-    # Tables of other programs can lack the validation of an epoch. Such an epoch gets an empty column.
+    # In tables of other programs, an epoch can lack the validation accuracy. Its column is then empty.
     every = [(arm, epoch) for arm, last in count_epochs(table).items() for epoch in range(1, last + 1)]
     return table.reindex(columns=pd.MultiIndex.from_tuples(every)) if every else table
 
 
 def count_epochs(validation: pd.DataFrame) -> dict[str, int]:
-    """Count the epochs for which each arm was trained. `validation` is the table of `tabulate_validation`."""
+    """Return for how many epochs each arm was trained. `validation` is the table of `tabulate_validation`."""
     last: dict[str, int] = {}
     for arm, epoch in validation.columns:
         last[arm] = max(epoch, last.get(arm, 0))
@@ -53,7 +53,7 @@ def count_epochs(validation: pd.DataFrame) -> dict[str, int]:
 def tabulate_differences_by_epoch(
     validation: pd.DataFrame, comparisons: pd.DataFrame, confidence: float
 ) -> pd.DataFrame:
-    """Make the `differences_by_epoch` table: mean difference and t-interval after each epoch.
+    """Make the `differences_by_epoch` table: the mean difference after each epoch, with its t-interval.
 
     The table leaves out interactions, comparisons with runs that did not train, and comparisons of arms that
     were trained for different numbers of epochs.
@@ -68,8 +68,8 @@ def tabulate_differences_by_epoch(
         # Rounding to nine digits removes floating-point errors, as in the comparisons on the test images.
         gaps = (validation[arm] - validation[baseline]).round(9)
         pairs, mean = gaps.count(), gaps.mean()
-        # `compute_mean_interval` gives the same interval, but each call takes 0.9 ms. Here, all epochs are
-        # computed at once.
+        # `compute_mean_interval` would give the same intervals, but each call takes 0.9 ms. This code
+        # computes the intervals of all epochs at once.
         reach = stats.t.ppf((1 + confidence) / 2, pairs - 1) * gaps.sem()
         rows += [
             {
@@ -96,20 +96,20 @@ def compare_at_half(
 ) -> pd.DataFrame:
     """Compare the verdicts on the validation images after half of the epochs and after all epochs.
 
-    Both verdicts follow the rule of the `comparisons` table, with the same correction for all contrasts. All
-    seeds are judged at once, even if the study itself looked at its results several times.
+    Both verdicts follow the same rule as the verdicts of the `comparisons` table, with the same correction
+    for several tests. All seeds are judged at once, even if the study itself made several interim analyses.
 
     Args:
         runs: the `runs` table.
         validation: the table of `tabulate_validation`.
-        contrasts: all contrasts that the study declares.
-        decision: the margin and alpha.
+        contrasts: all contrasts (comparisons of arms) that the study declares.
+        decision: the margin, and the significance level alpha.
         ceiling: the highest accuracy on the validation images that guessing can reach.
 
     Returns:
         A row for each contrast of two arms with the columns arm, baseline, half, last (numbers of epochs),
         at_half and at_last (verdicts). A contrast has no row if some of its runs did not train, if its arms
-        have different numbers of epochs, or if these are below `FEWEST_EPOCHS`.
+        were trained for different numbers of epochs, or for fewer epochs than `FEWEST_EPOCHS`.
     """
     last = count_epochs(validation)
     verdicts = []
@@ -140,14 +140,15 @@ def compare_at_half(
 def find_late_changes(
     validation: pd.DataFrame, comparisons: pd.DataFrame, decision: Decision
 ) -> pd.DataFrame:
-    """Find the comparisons whose difference still changed in the last third of the epochs.
+    """Find the comparisons of two arms in which the difference still changed in the last third of the epochs.
 
-    Such a comparison's mean change over seeds is larger than half the margin. The change is also significant
-    at alpha in a t-test on the seeds' changes, with Holm's correction for all comparisons.
+    A comparison is found if two conditions hold. First, the mean change over seeds is larger than half the
+    margin. Second, a t-test of the changes is significant at level alpha, with Holm's correction for all
+    comparisons.
 
     Returns:
-        A row for each comparison with the columns arm, baseline, start and last (numbers of epochs), before
-        and after (mean differences).
+        A row for each comparison that was found. The columns `start` and `last` are the epochs between which
+        the change is measured. The columns `before` and `after` are the mean differences at these epochs.
     """
     last = count_epochs(validation)
     tested = []
@@ -162,14 +163,14 @@ def find_late_changes(
 def find_rising_arms(validation: pd.DataFrame, comparisons: pd.DataFrame, decision: Decision) -> pd.DataFrame:
     """Find the arms whose validation accuracy still rose in the last third of the epochs.
 
-    Such an arm's mean rise over seeds is larger than the margin. The rise is also significant at alpha in a
-    t-test on the seeds' rises, with Holm's correction for all arms. The limit is the whole margin, not half
-    of it, because the difference between two arms that rise together stays the same. An arm is left out if
-    each of its comparisons has runs that did not train.
+    An arm is found if two conditions hold. First, its mean rise over seeds is larger than the margin. Second,
+    a t-test of the rises is significant at level alpha, with Holm's correction for all arms. The limit is
+    twice the limit of `find_late_changes`, because the difference between two arms stays the same if both
+    rise together. An arm is left out if each of its comparisons has runs that did not train.
 
     Returns:
-        A row for each arm with the columns arm, start and last (numbers of epochs), before and after (mean
-        accuracies).
+        A row for each arm that was found. The columns `start` and `last` are the epochs between which the
+        rise is measured. The columns `before` and `after` are the mean accuracies at these epochs.
     """
     last = count_epochs(validation)
     trained = comparisons[~comparisons["verdict"].isin(UNTRAINED)]
@@ -195,7 +196,7 @@ def find_last_third(epochs: int) -> int:
 
 
 def _list_comparable(validation: pd.DataFrame, comparisons: pd.DataFrame) -> list[tuple[str, str]]:
-    """List the compared pairs `(arm, baseline)` whose runs all trained and have equal numbers of epochs.
+    """List the compared pairs `(arm, baseline)` whose runs all trained, for the same number of epochs.
 
     The names of interactions are not names of arms, so the list has no interactions.
     """
@@ -208,10 +209,10 @@ def _list_comparable(validation: pd.DataFrame, comparisons: pd.DataFrame) -> lis
 def _keep_changes(
     tested: Iterable[tuple[dict[str, Any], pd.DataFrame]], limit: float, alpha: float
 ) -> list[dict[str, Any]]:
-    """Keep the changes that exceed the limit and are significant after Holm's correction.
+    """Keep the changes that are larger than `limit` and significant after Holm's correction.
 
-    Each item of `tested` has the first cells of the row to return, and a table with the values of each seed
-    (rows) at two epochs (columns). Trainings with too few epochs or seeds are not tested.
+    Each item of `tested` is a pair: the first cells of the row to return, and a table with the values of each
+    seed (rows) at two epochs (columns). A change is not tested if there are too few epochs or seeds.
     """
     rows, p_values = [], []
     for cells, values in tested:

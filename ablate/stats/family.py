@@ -1,4 +1,4 @@
-"""The family-wise correction of all tests that a study makes at one look."""
+"""Correct the p-values of all tests that a study makes at one look (interim analysis)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,16 @@ class FamilyTest:
 
     p_value: float
     least_p_value: float = 0.0
-    """The smallest p-value that the test can give. For an exact test with few seeds it is far above zero."""
+    """The smallest p-value that the test can give. It is far above zero for an exact test with few seeds."""
 
 
 def select_family(tests: Sequence[FamilyTest], alpha: float) -> list[bool]:
-    """Return for each test whether the correction counts it.
+    """Return for each test whether the correction counts the test.
 
-    A test whose p-value cannot be small enough can never be significant, so the correction need not count it
-    (Tarone, 1990, "A modified Bonferroni method for discrete data"). K is the smallest number for which at
-    most K tests can give a p-value up to alpha/K. The correction counts these tests.
+    If a test cannot give a small enough p-value, it can never be significant. The correction then does not
+    need to count it (Tarone, 1990, "A modified Bonferroni method for discrete data"). K is the smallest
+    number for which at most K tests can give a p-value up to alpha/K. The correction counts the tests that
+    can do so.
     """
     size = 1
     while sum(test.least_p_value <= alpha / size for test in tests) > size:

@@ -1,4 +1,4 @@
-"""Confidence intervals of means, and prediction intervals."""
+"""Compute confidence intervals of means, and prediction intervals."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ class Interval:
     high: float
 
     def exponentiate(self) -> "Interval":
-        """Turn the interval of a mean logarithm into that of the geometric mean."""
+        """Turn the interval of a mean of logarithms into the interval of the geometric mean."""
         return Interval(mean=math.exp(self.mean), low=math.exp(self.low), high=math.exp(self.high))
 
 

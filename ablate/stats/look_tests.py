@@ -1,4 +1,7 @@
-"""The tests of one look: each contrast's values, its test, and the correction for all tests of the look."""
+"""Test all contrasts at one look, and correct the p-values for the number of tests.
+
+A contrast is a comparison of arms (variants of the network). A look is an interim analysis after some seeds.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +29,8 @@ class Result:
     broken: Verdict | None
     """The verdict if some runs did not train, else None.
 
-    If it is not None, `values` and `row` cover only the seeds in which all arms of the contrast trained.
+    If some runs did not train, `values` and `row` cover only the seeds in which all arms of the contrast
+    trained.
     """
     values: np.ndarray
     """The contrast's value for each seed, `(pairs,)`."""
@@ -37,7 +41,7 @@ class Result:
     training: TrainingTest | None
     """How often the two arms trained. None for an interaction, and for arms without runs."""
     p_training: float | None = None
-    """The corrected p-value of `training`. None if that test cannot be significant with so few seeds."""
+    """The corrected p-value of the test `training`. None if this test needs more seeds to be significant."""
     step: Step = Step.GO_ON
 
     @property
@@ -48,20 +52,20 @@ class Result:
 def judge_samples(
     samples: Mapping[int, Sample], earlier: Sequence[Result | None], rule: Rule, look: Look
 ) -> dict[int, Result]:
-    """Test the open contrasts at one look, and correct their p-values for all tests of the study.
+    """Test the contrasts that still need seeds, and correct their p-values for all tests of the study.
 
     Args:
         samples: maps the index of each contrast that still needs seeds to its sample.
-        earlier: the latest result of each contrast from an earlier look. None if it has no such result.
-        rule: the margin and alpha.
-        look: the look.
+        earlier: the latest result of each contrast from an earlier look. None if there is no such result.
+        rule: the margin, and the significance level alpha.
+        look: the look (interim analysis) at which the contrasts are tested.
     """
     level, every = rule.alpha * look.share, range(len(earlier))
     training = [
         _make_training_test(samples[i].training if i in samples else None, earlier[i], rule) for i in every
     ]
-    # The correction counts every declared contrast. It counts a contrast's training test only if the
-    # smallest p-value that this test can reach is low enough.
+    # The correction counts every declared contrast. A contrast also has a training test: how often do its
+    # arms train? The correction counts this test only if the smallest p-value that it can give is low enough.
     family = sum(select_family([*[FamilyTest(p_value=1.0)] * len(earlier), *training], level))
     measured = {
         i: Result(
@@ -103,10 +107,11 @@ def judge_samples(
 
 
 def _make_difference_test(now: Result | None, before: Result | None, rule: Rule) -> FamilyTest:
-    """Make the entry for a contrast's difference in the family-wise correction.
+    """Make the entry that a contrast's difference has in the correction for several tests.
 
-    A contrast that could not be tested enters with p = 1. A difference that was significant at an earlier
-    look enters with p = 0, so it does not raise the corrected p-values of other contrasts (closed testing).
+    If the contrast could not be tested, the entry has p = 1. If the difference was significant at an earlier
+    look, the entry has p = 0. It then does not raise the corrected p-values of other contrasts (closed
+    testing).
     """
     if before and (p := before.row["p_holm"]) is not None and p < rule.alpha:
         return FamilyTest(p_value=0.0)
@@ -115,7 +120,7 @@ def _make_difference_test(now: Result | None, before: Result | None, rule: Rule)
 
 
 def _make_training_test(now: TrainingTest | None, before: Result | None, rule: Rule) -> FamilyTest:
-    """Make the entry for how often a contrast's arms train, by the rules of `_make_difference_test`."""
+    """Make the entry for the test of how often a contrast's arms train. See `_make_difference_test`."""
     if before and before.p_training is not None and before.p_training < rule.alpha:
         return FamilyTest(p_value=0.0)
     if now is None:
@@ -131,11 +136,11 @@ def _correct_by_look(
     rule: Rule,
     look: Look,
 ) -> float | None:
-    """Divide a look's corrected p-value by the look's share, so that it can be compared with alpha.
+    """Divide a corrected p-value by the share of alpha that its look spends, so that alpha is its limit.
 
-    A test that was significant at an earlier look stays significant: its corrected p-value is the smaller one
-    of the two looks. Such a test enters the family-wise correction with p = 0. Its p-value at this look is
-    therefore corrected by Bonferroni's method.
+    A test that was significant at an earlier look stays significant: the function returns the smaller one of
+    the two looks' corrected p-values. Holm's correction uses p = 0 for such a test. The p-value that the test
+    has at this look is therefore corrected by Bonferroni's method.
     """
     if before is not None and before < rule.alpha:
         return before if p_value is None else min(before, p_value * family / look.share)

@@ -1,10 +1,11 @@
-"""Looks: after how many seeds a study tests its comparisons, and which share of alpha each look spends.
+"""Plan looks (interim analyses): after how many seeds a study tests its comparisons.
 
-A study with a fixed number of seeds has one look, which spends all of alpha. A study with several looks is a
-group-sequential design with alpha spending (Lan & DeMets, 1983). Each look tests at level alpha × its share,
-and the shares add up to 1. So the probability of any false claim at any look is at most alpha, however the
-looks depend on each other (Bonferroni). This bound holds even for few seeds, because each look's t-test is
-exact by itself. The boundaries that libraries compute for normal variables do not hold for few seeds.
+Alpha is the accepted probability of a false claim. Each look spends a share of alpha. A study with a fixed
+number of seeds has one look, which spends all of alpha. A study with several looks is a group-sequential
+design with alpha spending (Lan & DeMets, 1983). Each look tests at level alpha × its share, and the shares
+add up to 1. So the probability of any false claim at any look is at most alpha (Bonferroni). This is true
+even if the looks depend on each other, and for any number of seeds, because the t-test of each look is exact.
+Libraries compute other limits, which assume normal variables. These limits are wrong for few seeds.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:  # pydantic takes a quarter of a second to import
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """One look at the results."""
+    """One interim analysis of the results."""
 
     seeds: int
     """The number of seeds that each arm has at this look."""
@@ -29,7 +30,10 @@ class Look:
 
 
 def plan_looks(seeds: "int | SeedLooks", alpha: float) -> tuple[Look, ...]:
-    """Plan the looks of a study. A fixed number of seeds gives one look."""
+    """Plan the looks of a study, which has the significance level `alpha`.
+
+    A study with a fixed number of seeds has one look.
+    """
     if isinstance(seeds, int):
         return (Look(seeds=seeds, share=1.0),)
     counts = seeds.list_looks()
@@ -41,9 +45,10 @@ def plan_looks(seeds: "int | SeedLooks", alpha: float) -> tuple[Look, ...]:
 
 
 def _spend_like_obrien_fleming(fraction: np.ndarray, alpha: float) -> np.ndarray:
-    """Compute the share of alpha spent after a fraction t of the seeds: (2 − 2Φ(z/√t))/alpha.
+    """Compute the share of alpha that is spent after a fraction t of the seeds: (2 − 2Φ(z/√t))/alpha.
 
-    z is the normal quantile of 1 − alpha/2. Early looks spend very little (Lan & DeMets, 1983).
+    Φ is the normal distribution function, and z is its quantile for 1 − alpha/2. Early looks spend very
+    little of alpha (Lan & DeMets, 1983).
     """
     return np.asarray(2 * stats.norm.sf(stats.norm.isf(alpha / 2) / np.sqrt(fraction)) / alpha)
 
@@ -54,6 +59,6 @@ SPENDING: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 }
 """Maps the name of a spending rule to its function.
 
-The function takes a fraction of the largest number of seeds, and alpha. It returns the share of alpha that
-the looks up to this fraction spend together.
+The function has two arguments: a number of seeds, as a fraction of the largest number, and alpha. It returns
+the share of alpha that all looks up to this number of seeds spend together.
 """

@@ -1,4 +1,4 @@
-"""Metrics and recalls of one network on one set of images, computed from its class probabilities."""
+"""Compute metrics of one network, and its recall for each class, from its class probabilities."""
 
 from statistics import fmean
 from typing import Any
@@ -10,15 +10,16 @@ from ablate.metrics import METRICS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CALIBRATION_BINS = 15
-"""The number of confidence bins (Guo et al., On Calibration of Modern Neural Networks, ICML 2017)."""
+"""The number of bins of the calibration error (Guo et al., On Calibration of Modern Neural Networks, ICML
+2017)."""
 _TOP = {"top_2_accuracy": 2, "top_5_accuracy": 5}
 
 
 def compute_metrics(log_probabilities: Array, guesses: Array, labels: Array) -> dict[str, float]:
     """Compute the metrics of one network. The result maps names of `METRICS` to values.
 
-    A metric is left out if there are too few classes for it. If a probability is not a number, all metrics
-    that need probabilities are left out.
+    A metric is left out if there are too few classes for it. If a logarithm is infinite or not a number, all
+    metrics that need probabilities are left out.
 
     Args:
         log_probabilities: natural logarithms of the class probabilities, `(n, classes)`. Rounded values are
@@ -26,7 +27,8 @@ def compute_metrics(log_probabilities: Array, guesses: Array, labels: Array) -> 
         guesses: the predicted classes, `(n,)`.
         labels: the true classes, `(n,)`.
     """
-    # Imported only here: the import takes a second, and the process that starts the workers does not need it.
+    # scikit-learn is imported only here, because the import takes a second. The process that starts the
+    # workers does not need it.
     from sklearn.metrics import f1_score
 
     classes = log_probabilities.shape[1]
@@ -44,7 +46,10 @@ def compute_metrics(log_probabilities: Array, guesses: Array, labels: Array) -> 
 
 
 def count_by_class(guesses: Array, labels: Array, classes: int) -> list[tuple[int, int]]:
-    """Count the correct predictions and the images of each class. Their ratio is the class's recall."""
+    """Count the correct predictions and the images of each class.
+
+    The number of correct predictions divided by the number of images is the recall of the class.
+    """
     right = np.bincount(labels[guesses == labels], minlength=classes).tolist()
     return list(zip(right, np.bincount(labels, minlength=classes).tolist(), strict=True))
 
@@ -72,7 +77,7 @@ def _compute_by_probability(log_probabilities: Array, guesses: Array, labels: Ar
 
 
 def _compute_calibration_error(confidences: Array, right: Array) -> float:
-    """Compute the mean of |accuracy − confidence| over the bins, weighted by the number of images in each."""
+    """Compute the mean of |accuracy − confidence| over the bins, weighted by the images in each bin."""
     # Bin m covers ((m − 1) / 15, m / 15], as in Guo et al.
     bins = np.ceil(confidences * CALIBRATION_BINS).astype(np.int64) - 1
     gaps = np.bincount(bins.clip(0, CALIBRATION_BINS - 1), weights=right - confidences)

@@ -1,4 +1,7 @@
-"""Each comparison's interval and verdict for new test images, in addition to those for the study's own."""
+"""Compute for each comparison an interval and a verdict that hold for new test images.
+
+The intervals and verdicts of the `comparisons` table hold only for the test images that the study used.
+"""
 
 from typing import Any
 
@@ -17,7 +20,7 @@ from ablate.stats.verdicts import Verdict
 from ablate.study.effort import Decision
 
 ROUNDING = 1e-6
-"""Mean differences that are less than this apart are taken to come from the same runs."""
+"""Two mean differences that differ by less than this are taken to come from the same runs."""
 
 
 def tabulate_new_images(judgement: Judgement, agreement: pd.DataFrame, decision: Decision) -> pd.DataFrame:
@@ -47,9 +50,9 @@ def tabulate_new_images(judgement: Judgement, agreement: pd.DataFrame, decision:
             "new_images_ci_low": new.difference - reach,
             "new_images_ci_high": new.difference + reach,
         }
-        # With several looks, this correction is simpler than the study's own. So a row gets a verdict only if
-        # both corrections give the same verdict on the study's test images. They never do if some runs
-        # did not train.
+        # If a study has several looks (interim analyses), the correction here is simpler than the study's own
+        # correction. So a row gets a verdict only if both corrections give the same verdict on the study's
+        # test images. If some runs did not train, the two verdicts are never the same.
         if _is_same(new, result) and _judge(result, None, these[i], decision) == result.verdict:
             row["new_images_p_holm"] = new_images[i]
             row["new_images_verdict"] = _judge(result, new, new_images[i], decision)
@@ -68,7 +71,7 @@ def _read(row: dict[str, Any]) -> NewImages:
 
 
 def _is_same(new: NewImages, result: Result) -> bool:
-    """Whether the comparison is of accuracies, and the predictions come from the same runs."""
+    """Return whether the comparison compares accuracies, and comes from the same runs as the predictions."""
     return new.seeds == result.row["pairs"] and bool(
         np.isclose(new.difference, result.row["difference"], rtol=0, atol=ROUNDING)
     )
@@ -77,9 +80,9 @@ def _is_same(new: NewImages, result: Result) -> bool:
 def _correct(results: list[Result], measured: dict[int, NewImages], decision: Decision) -> list[float | None]:
     """Correct the p-values of all differences. The correction also counts the tests of how often arms train.
 
-    A comparison in `measured` enters with its p-value for new images. Any other comparison enters with its
-    p-value for the study's own images. Each p-value is divided by the share of alpha that its look spends, so
-    that it can be compared with alpha.
+    For a comparison in `measured`, the p-value for new images is used. For any other comparison, the p-value
+    for the study's own images is used. Each p-value is divided by the share of alpha that its look spends.
+    After this division, all p-values can be compared with alpha.
     """
     differences, training = [], []
     for i, result in enumerate(results):
@@ -96,7 +99,10 @@ def _correct(results: list[Result], measured: dict[int, NewImages], decision: De
 
 
 def _judge(result: Result, new: NewImages | None, p_holm: float | None, decision: Decision) -> Verdict:
-    """Choose the verdict by the study's rule: for new images, or for its own images if `new` is None."""
+    """Choose the verdict by the study's rule.
+
+    The verdict is for new images. If `new` is None, it is for the study's own test images.
+    """
     row = {**result.row, "p_holm": p_holm}
     if new is not None:
         alpha = decision.alpha * result.look.share

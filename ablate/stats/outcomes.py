@@ -1,4 +1,8 @@
-"""Outcomes: whether each confirmed run trained, and its value of the metric on which the verdicts rest."""
+"""Outcomes: whether each confirmed run trained, and its value of the metric that decides the verdicts.
+
+A confirmed run is a run on a fresh seed after tuning. A run trained if it did not diverge, and if its network
+is better than guessing.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +21,12 @@ from ablate.stats.verdicts import Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
-    """The outcomes of the confirmed runs. `values` and `trained` have seeds as rows and arms as columns."""
+    """The outcomes of the confirmed runs. In `values` and `trained`, rows are seeds and columns are arms."""
 
     runs: pd.DataFrame
-    """The confirmed rows of the `runs` table."""
+    """The rows of the `runs` table that belong to confirmed runs."""
     values: pd.DataFrame
-    """The values of the metric on which the verdicts rest. A missing, crashed or diverged run has NaN."""
+    """The values of the metric that decides the verdicts. A missing, crashed or diverged run has NaN."""
     trained: pd.DataFrame
     """1 if the run trained, 0 if it diverged or stayed at chance, NaN if it is missing or crashed."""
     ceiling: float
@@ -58,7 +62,7 @@ class Outcomes:
 
     @cached_property
     def _columns(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Maps each arm to its columns of `values` and `trained`, each `(seeds,)`."""
+        """Maps each arm to two arrays `(seeds,)`: its column of `values` and its column of `trained`."""
         return {
             arm: (self.values[arm].to_numpy(float), self.trained[arm].to_numpy(float))
             for arm in self.values.columns
@@ -82,9 +86,9 @@ class Outcomes:
         return np.round(values, DIGITS)
 
     def find_trained(self, arms: Sequence[str]) -> np.ndarray | None:
-        """Return whether runs trained, `(seeds, arms)`, for the seeds in which no run is missing or crashed.
+        """Return for each seed and arm whether the run trained, as booleans `(seeds, arms)`.
 
-        Return None if an arm has no run.
+        Seeds in which a run is missing or crashed are left out. Return None if an arm has no run.
         """
         if not set(arms) <= set(self._columns):
             return None
@@ -114,11 +118,11 @@ def read_outcomes(
     """Read the outcomes of the confirmed runs.
 
     Args:
-        runs: the `runs` table; only its confirm phase is used.
+        runs: the `runs` table. Only runs of the phase confirm are used.
         ceiling: the highest accuracy that guessing can reach.
         seeds: only the runs with a seed below this number are used. None uses all runs.
-        values: each run's value of the metric on which the verdicts rest, by `(arm, seed)`. None uses the
-            test accuracies.
+        values: each run's value of the metric that decides the verdicts, by `(arm, seed)`. If None, the test
+            accuracies decide.
     """
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
     if seeds is not None:

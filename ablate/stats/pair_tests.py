@@ -14,20 +14,23 @@ from ablate.stats.rule import Rule
 from ablate.stats.verdicts import Verdict
 
 EXACT_SIGN_FLIPS = 2**14
-"""The sign-flip test uses all sign patterns if there are at most this many, else a sample of this many."""
+"""If there are at most this many sign patterns, the sign-flip test uses all of them.
+
+If there are more, the test uses a random sample of this many patterns.
+"""
 
 
 def measure_pairs(values: np.ndarray, rule: Rule, family: int, share: float = 1.0) -> dict[str, Any]:
-    """Make a row of the `comparisons` table, without Holm's correction and verdict.
+    """Make a row of the `comparisons` table, but without the corrected p-value and the verdict.
 
     A column is None if there are too few pairs for it. `p_sign_flip` is always None here. The row also has
-    the number of `pairs`, and if the values are not all equal, their standard deviation `spread`.
+    `pairs`, the number of pairs. If the values are not all equal, it has `spread`, their standard deviation.
 
     Args:
         values: the contrast's value for each seed, `(pairs,)`.
-        rule: the margin, alpha, and which direction is better.
+        rule: the margin, the significance level alpha, and which direction is better.
         family: the number of tests for which the p-values are corrected.
-        share: the share of alpha that this look at the results spends.
+        share: the share of alpha that this look (interim analysis) spends.
     """
     row: dict[str, Any] = dict.fromkeys(TABLES["comparisons"])
     n = row["pairs"] = len(values)
@@ -41,7 +44,8 @@ def measure_pairs(values: np.ndarray, rule: Rule, family: int, share: float = 1.
     listed, alpha = values.tolist(), rule.alpha * share
     for name, confidence in (
         ("ci", 1 - alpha),
-        # A verdict about the margin must hold for all tests at once (Bonferroni).
+        # The probability of a false verdict about the margin must be at most alpha in all tests together. So
+        # each test gets an equal part of alpha (Bonferroni).
         ("family_ci", 1 - alpha / family),
         ("equivalence_ci", 1 - 2 * alpha / family),
     ):
@@ -53,14 +57,19 @@ def measure_pairs(values: np.ndarray, rule: Rule, family: int, share: float = 1.
         row["p_value"] = float(stats.ttest_1samp(values, 0).pvalue)
         row["effect_size_dz"] = row["difference"] / spread
         row["detectable_difference"] = compute_detectable_effect(n, alpha / family) * spread
-        whole = rule.alpha / family  # without `share`: a new study with that many seeds has one look
+        # The level is not multiplied by `share`, because a new study with that many seeds would have one
+        # look.
+        whole = rule.alpha / family
         if rule.margin is not None:
             row["seeds_needed"] = count_seeds_for_equivalence(rule.margin / spread, whole)
     return row
 
 
 def flip_signs(values: np.ndarray) -> float | None:
-    """Compute the two-sided p-value of the sign-flip permutation test, or None if all values are equal."""
+    """Compute the two-sided p-value of the sign-flip permutation test.
+
+    Return None if all values are equal, or if there are fewer than two.
+    """
     if len(values) < 2 or np.ptp(values) == 0:
         return None
     kind, most = "samples", EXACT_SIGN_FLIPS
@@ -69,9 +78,9 @@ def flip_signs(values: np.ndarray) -> float | None:
 
 
 def choose_verdict(row: Mapping[str, Any], rule: Rule) -> Verdict:
-    """Choose the verdict on a contrast whose runs all trained. `row` must contain `p_holm`.
+    """Choose the verdict for a contrast if all its runs trained. `row` must contain `p_holm`.
 
-    Without a margin, the verdict says only whether a difference was shown.
+    If the rule has no margin, the verdict says only whether a difference was shown.
     """
     if row["pairs"] < PAIRS_FOR_A_VERDICT:
         return Verdict.NO_VERDICT

@@ -1,4 +1,4 @@
-"""The Pareto front of two objectives, and the area that it dominates."""
+"""Compute the Pareto front of two objectives, and the area that the front dominates."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ Point = tuple[float, float]
 
 
 def mark_front(points: Sequence[Point | None]) -> list[bool | None]:
-    """Return for each point whether it is on the Pareto front. A point that is None gives None.
+    """Return for each point whether it is on the Pareto front. If a point is None, its result is None.
 
     A point is on the front if no other point is at least as good in both objectives and better in one.
     """
@@ -19,7 +19,10 @@ def mark_front(points: Sequence[Point | None]) -> list[bool | None]:
 
 
 def compute_hypervolume(points: Sequence[Point], reference: Point) -> float:
-    """Compute the area between the front and the reference point, in the product of both units."""
+    """Compute the area between the Pareto front of the points and the reference point.
+
+    The unit of the area is the product of the units of the two objectives.
+    """
     area, covered = 0.0, reference[1]
     for first, second in sorted(points, reverse=True):
         if first > reference[0] and second > covered:

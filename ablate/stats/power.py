@@ -1,4 +1,4 @@
-"""Power: which differences a number of seeds can detect, and how many seeds a study needs."""
+"""Compute power: which differences a study can detect with its seeds, and how many seeds a study needs."""
 
 import bisect
 import math
@@ -10,13 +10,14 @@ POWER = 0.8
 PAIRS_FOR_A_VERDICT = 3
 """The minimum number of pairs of runs for a verdict."""
 MOST_SEEDS = 10**9
-"""The highest count of needed seeds. With more degrees of freedom, scipy's distributions are not exact."""
+"""The highest number of seeds that the functions return. scipy's distributions are not exact beyond it."""
 
 
 def count_seeds_for_significance(contrasts: int, alpha: float) -> int:
-    """Compute the fewest pairs n with which a sign-flip test can be significant: 2/2ⁿ ≤ alpha/contrasts.
+    """Compute the smallest number n of pairs with which a sign-flip test can be significant.
 
-    The division by the number of contrasts is Holm's correction of the smallest p-value.
+    n must satisfy 2/2ⁿ ≤ alpha/contrasts. The division by the number of contrasts is Holm's correction of the
+    smallest p-value.
     """
     return math.ceil(1 + math.log2(contrasts / alpha))
 
@@ -24,9 +25,9 @@ def count_seeds_for_significance(contrasts: int, alpha: float) -> int:
 def compute_noncentrality(degrees: float, alpha: float, power: float = POWER) -> float:
     """Compute the true effect, in standard errors, that a two-sided t-test detects with the given power.
 
-    scipy inverts the noncentral t exactly. The result ignores the opposite tail, which is below alpha/2.
-    statsmodels' solver is not used, because for small alpha it returns the end of its bracket without a
-    warning.
+    scipy inverts the noncentral t distribution exactly. The result leaves out the probability of a
+    significant effect with the wrong sign, which is below alpha/2. The solver of statsmodels is not used. For
+    small alpha, it returns the end of its search interval without a warning.
 
     Args:
         degrees: the degrees of freedom of the test.
@@ -40,7 +41,7 @@ def compute_noncentrality(degrees: float, alpha: float, power: float = POWER) ->
 def compute_detectable_effect(pairs: int, alpha: float, power: float = POWER) -> float:
     """Compute the effect size d_z that a two-sided paired t-test at level alpha detects with the given power.
 
-    See `compute_noncentrality`.
+    d_z is the mean of the differences divided by their standard deviation. See `compute_noncentrality`.
     """
     return compute_noncentrality(pairs - 1, alpha, power) / math.sqrt(pairs)
 
@@ -50,12 +51,12 @@ def compute_detectable_difference(
 ) -> float:
     """Compute the smallest true difference that a two-sided t-test detects with the power `POWER`.
 
-    It has the unit of `spread`.
+    The result has the same unit as `spread`.
 
     Args:
-        pairs: the number of pairs, or if runs are not paired, the number of runs of each of the two arms.
-        spread: the standard deviation of the differences. Without pairs, the root of the sum of both arms'
-            variances.
+        pairs: the number of pairs. If runs are not paired, this is the number of runs of each arm.
+        spread: the standard deviation of the differences. If runs are not paired, this is the square root of
+            the sum of both arms' variances.
         alpha: the level of the test.
         degrees_per_pair: the degrees of freedom that each further pair adds. It is 1 if runs are paired.
     """
@@ -81,16 +82,16 @@ def count_seeds_for_equivalence(
 
 
 def count_seeds_for_bound(distance_in_sd: float, alpha: float, power: float = POWER) -> int:
-    """Count the fewest pairs for which one one-sided t-test shows that a mean lies above a bound.
+    """Compute how many pairs a one-sided t-test needs to show that a mean lies above a bound.
 
     The result is at most `MOST_SEEDS`. `distance_in_sd` is the distance between the true mean and the bound,
-    in standard deviations of the pairs' differences.
+    divided by the standard deviation of the pairs' differences.
     """
     return _count_pairs(distance_in_sd, alpha, miss=1 - power)
 
 
 def _count_pairs(distance_in_sd: float, alpha: float, *, miss: float, degrees_per_pair: float = 1.0) -> int:
-    """Count the fewest pairs for which a one-sided t-test fails with a probability of at most `miss`."""
+    """Compute how many pairs a one-sided t-test needs to fail with a probability of at most `miss`."""
 
     def enough(pairs: int) -> bool:
         degrees = degrees_per_pair * (pairs - 1)
@@ -105,10 +106,10 @@ def _count_pairs(distance_in_sd: float, alpha: float, *, miss: float, degrees_pe
 
 
 def compute_resolvable_spread(pairs: int, margin: float, alpha: float) -> float:
-    """Compute the largest standard deviation of differences at which this many pairs can show equivalence.
+    """Compute the largest standard deviation of differences with which this many pairs can show equivalence.
 
     The power is `POWER`, and the true difference is taken to be zero. The result has the unit of the margin.
-    It is 0 if there are too few pairs for a verdict.
+    If there are too few pairs for a verdict, the result is 0.
     """
     if pairs < PAIRS_FOR_A_VERDICT:
         return 0.0

@@ -10,7 +10,7 @@ from ablate.errors import AblateError, install_command
 from ablate.stats.rounding import choose_digits
 
 FEWEST_ARMS, FEWEST_PARTS = 3, 5
-"""A ranking needs at least this many arms, and data sets in which all arms have a mean."""
+"""A ranking needs at least this many arms, and at least this many data sets with a mean of every arm."""
 
 
 class NemenyiError(AblateError):
@@ -19,7 +19,7 @@ class NemenyiError(AblateError):
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """The mean ranks of arms over data sets, and two tests of them."""
+    """The mean ranks of arms (variants of the network) over data sets, and two tests of these ranks."""
 
     mean_ranks: pd.Series
     """The mean rank of each arm, the best arm first. Rank 1 is the best; equal means share a rank."""
@@ -40,18 +40,20 @@ def rank_arms(means: pd.DataFrame, *, higher_is_better: bool) -> Ranking | None:
     """Rank the arms by their means in each data set (Demšar, 2006, "Statistical comparisons of classifiers").
 
     The ranking uses data sets in which all ranked arms have a mean. Arms that lack a mean in more than half
-    of the data sets are left out. If too few data sets are complete then, more arms are left out, first
-    those that lack most means. Return None if fewer than `FEWEST_ARMS` arms or `FEWEST_PARTS` data sets are
-    left.
+    of the data sets are left out. If there are then still too few data sets with a mean of every arm, more
+    arms are left out. The arm that lacks most means is left out first. Return None if fewer than
+    `FEWEST_ARMS` arms or `FEWEST_PARTS` data sets are left.
 
     Args:
-        means: the mean of each arm, with data sets as rows and arms as columns. NaN if there is none.
+        means: the mean of each arm in each data set. Rows are data sets, columns are arms. NaN marks a
+            missing mean.
         higher_is_better: whether the arm with the highest mean has rank 1.
     """
     whole = _choose_whole(means)
     if whole.shape[1] < FEWEST_ARMS or whole.shape[0] < FEWEST_PARTS:
         return None
-    # Means of the same values in another order may differ by a rounding error, which would decide a rank.
+    # If the same values are averaged in another order, their mean can differ by a rounding error. Rounding
+    # prevents that such an error decides a rank.
     rounded = [row.round(choose_digits(row.to_numpy())) for _, row in whole.iterrows()]
     whole = pd.DataFrame(rounded, index=whole.index, columns=whole.columns)
     ranks = whole.rank(axis="columns", ascending=not higher_is_better)
@@ -75,7 +77,7 @@ def rank_arms(means: pd.DataFrame, *, higher_is_better: bool) -> Ranking | None:
 
 
 def _choose_whole(means: pd.DataFrame) -> pd.DataFrame:
-    """Choose the arms and data sets that are ranked, with a mean in every cell. See `rank_arms`."""
+    """Choose arms and data sets such that each arm has a mean in each data set. See `rank_arms`."""
     useful = means[means.notna().sum(axis="columns") > 1]
     kept = useful.loc[:, useful.notna().mean() >= 0.5]
     while len(kept.dropna()) < FEWEST_PARTS and kept.shape[1] > FEWEST_ARMS:

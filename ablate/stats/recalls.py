@@ -1,4 +1,4 @@
-"""Differences in recall by class: where an arm gains, and where it loses."""
+"""Compute differences in recall: in which classes an arm (a variant of the network) is better or worse."""
 
 import pandas as pd
 from scipy import stats
@@ -12,8 +12,8 @@ def tabulate_recalls_by_class(
 ) -> pd.DataFrame:
     """Make the `recalls_by_class` table: the difference in recall for each comparison and each class.
 
-    Interactions and comparisons with runs that did not train have no rows. Each interval holds for its
-    class alone.
+    Interactions have no rows. A comparison has no rows if some of its runs did not train. Each interval holds
+    for a single class: there is no correction for several classes.
 
     Args:
         recalls: the `recalls` table.

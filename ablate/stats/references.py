@@ -1,4 +1,4 @@
-"""Published values compared with this study's runs, by a prediction interval for one further run."""
+"""Compare published values with the study's runs, by a prediction interval for one further run."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,11 @@ from ablate.study.expectations import Reference
 def compare_references(
     runs: pd.DataFrame, baseline: str, references: Sequence[Reference], *, ceiling: float, confidence: float
 ) -> pd.DataFrame:
-    """Make the `references` table: is each published value inside the prediction interval of our baseline?
+    """Make the `references` table: does each published value lie in the baseline's prediction interval?
 
-    Mean, interval and `inside` are empty if a confirmed run of the baseline diverged or stayed at chance,
-    because then the other runs do not predict a further run. They are also empty for fewer than two runs.
+    Three columns can be empty: the mean, the interval and `inside`. They are empty if a confirmed run of the
+    baseline diverged or stayed at chance, because the other runs then do not predict a further run. They are
+    also empty if there are fewer than two runs.
 
     Args:
         runs: the `runs` table; only the confirmed runs of the baseline are used.

@@ -5,18 +5,24 @@ import math
 import numpy as np
 
 DIGITS = 9
-"""Differences in a study are rounded to as many digits after the point. Equal ones are then exactly equal."""
+"""Differences between runs are rounded to this many digits after the decimal point.
+
+Differences that are equal apart from rounding errors are then exactly equal.
+"""
 MOST_DIGITS = 112
-"""Smaller numbers count as zero, because they cannot be squared."""
+"""The maximum number of digits after the decimal point.
+
+A number that needs more digits becomes zero. The square of such a number is too small for a float.
+"""
 NOISE = 1e-12
-"""A mean that is smaller than this share of its largest value is a rounding error of the sum."""
+"""A mean counts as a rounding error if it is smaller than this share of the largest of its values."""
 
 
 def choose_digits(*groups: np.ndarray) -> int:
-    """Choose to how many digits after the point values are rounded, so that equal values are exactly equal.
+    """Choose to how many digits after the decimal point values are rounded.
 
-    Values between 0.001 and 1000 are rounded as those of a study are. Other values keep 12 digits of the
-    largest one.
+    If the largest value is between 0.001 and 1000, this is `DIGITS`. Otherwise, the values are rounded to 12
+    significant digits of the largest value.
     """
     largest = max(float(np.abs(values).max(initial=0)) for values in groups)
     if largest == 0 or 1e-3 <= largest <= 1e3:

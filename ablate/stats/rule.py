@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Rule(Protocol):
-    """What a verdict depends on besides the results. A study's `Decision` is a rule."""
+    """The settings that a verdict depends on, in addition to the results. A study's `Decision` is a rule."""
 
     @property
     def alpha(self) -> float:

@@ -1,4 +1,7 @@
-"""Samples: the values from which one comparison is judged, paired by seed or not."""
+"""Samples: the values from which one comparison is judged.
+
+The values are paired by seed, or they come from two groups of runs that share no seeds.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +21,7 @@ class PairSample:
     """The contrast's value for each seed. For two arms, this is the difference between their runs."""
 
     values: np.ndarray
-    """`(pairs,)`"""
+    """One value for each seed, `(pairs,)`."""
 
     def measure(self, rule: Rule, family: int, share: float) -> dict[str, Any]:
         """Make a row of the `comparisons` table. See `measure_pairs`."""
@@ -41,19 +44,19 @@ class GroupSample:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """The data of one contrast at one look."""
+    """The data of one contrast (comparison of arms) at one look (interim analysis)."""
 
     contrast: Contrast
     found: PairSample | GroupSample
     broken: Verdict | None = None
     """The verdict if some runs did not train, else None.
 
-    If it is not None, `found` covers only the seeds in which all arms of the contrast trained.
+    If some runs did not train, `found` covers only the seeds in which all arms of the contrast trained.
     """
     training: TrainingTest | None = None
     """How often the two arms trained. None for an interaction, and if it is not known which runs trained."""
 
     @property
     def pair_values(self) -> np.ndarray:
-        """The contrast's value for each seed, `(pairs,)`. It is empty if no seeds are shared."""
+        """The contrast's value for each seed, `(pairs,)`. The array is empty if the arms share no seeds."""
         return self.found.values if isinstance(self.found, PairSample) else np.array([])

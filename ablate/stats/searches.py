@@ -1,4 +1,4 @@
-"""The table of a search's candidates."""
+"""Make the table of the candidates (combinations of values) that a search tried."""
 
 import math
 
@@ -15,12 +15,13 @@ def tabulate_candidates(
 ) -> pd.DataFrame:
     """Make the `candidates` table: a row for each candidate, in the order in which they were tried.
 
-    A row says whether the candidate is on the Pareto front of all candidates. Its hypervolume is that of the
-    candidates up to this row.
+    A row says whether the candidate is on the Pareto front of all candidates. The hypervolume in a row is the
+    area that the candidates up to this row dominate.
 
     Args:
-        runs: the `runs` table; only its search phase is used.
-        search: the candidates in the order tried, and the finalists.
+        runs: the `runs` table. Only runs of the phase search are used.
+        search: the candidates in the order in which they were tried, and the finalists. The finalists are the
+            candidates that train again on fresh seeds.
         baseline: the arm that the search tried first.
         chance: the accuracy of guessing. This accuracy and the highest cost form the reference point of the
             hypervolume.

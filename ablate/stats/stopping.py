@@ -30,16 +30,16 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """How far the intervals of a look reach from the mean, in standard errors of the mean."""
+    """Half the width of the intervals at a look (interim analysis), in standard errors of the mean."""
 
     difference: float
-    """The reach for two claims: that there is a difference, and that the difference is beyond the margin."""
+    """Half the width for two claims: there is a difference, and the difference is larger than the margin."""
     equivalence: float
-    """The reach for the claim that the difference is inside the margin."""
+    """Half the width for the claim that the difference is smaller than the margin."""
 
     @classmethod
     def compute(cls, pairs: int, alpha: float) -> "Reach":
-        """Compute the reach of t-intervals for tests at level `alpha`."""
+        """Compute half the widths of the t-intervals that belong to tests at level `alpha`."""
         return cls(
             difference=float(stats.t.isf(alpha / 2, pairs - 1)),
             equivalence=float(stats.t.isf(alpha, pairs - 1)),
@@ -51,13 +51,13 @@ def compute_predictive_probability(
 ) -> np.ndarray:
     """Compute the probability of a definite verdict at the last look, given the results so far.
 
-    A verdict is definite if the interval lies wholly beyond the margin or wholly inside it. The prediction of
-    the mean at the last look is Student's t distribution around the mean so far (Spiegelhalter, Freedman &
-    Blackburn, 1986). The spread at the last look is taken to be the spread so far.
+    A verdict is definite if the whole interval lies beyond the margin, or if the whole interval lies inside
+    it. The mean at the last look is predicted by Student's t distribution around the mean so far
+    (Spiegelhalter, Freedman & Blackburn, 1986). The spread at the last look is taken to be the spread so far.
 
     Args:
-        mean: the mean differences so far, `(studies,)`.
-        spread: the standard deviations of the differences so far, `(studies,)`, above zero.
+        mean: the mean difference so far in each study, `(studies,)`.
+        spread: the standard deviation of the differences so far in each study, `(studies,)`, above zero.
         pairs: the number of pairs so far.
         last_pairs: the number of pairs at the last look.
         decision: the margin.
@@ -79,24 +79,24 @@ def compute_predictive_probability(
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """Simulated studies of one comparison: at how many seeds each stopped, and with which mean difference."""
+    """Results of simulated studies: after how many seeds each stopped, and with which mean difference."""
 
     seeds: np.ndarray
     means: np.ndarray
     errors: np.ndarray
     """The standard error of each mean."""
     reaches: np.ndarray
-    """How many standard errors the interval of each difference reaches from the mean."""
+    """Half the width of each difference's interval, in standard errors."""
 
 
 def simulate(
     effect: float, spread: float, looks: Sequence[Look], decision: "Decision", contrasts: int
 ) -> Simulation:
-    """Simulate studies with one comparison each, and stop each study by the rules of the looks.
+    """Simulate studies with one comparison each, and stop each study by the rules of its looks.
 
     Each seed's difference is drawn from a normal distribution with mean `effect` and standard deviation
     `spread`. The comparison is tested at the level alpha/contrasts (Bonferroni). A real study uses Holm's
-    correction, so it stops a little earlier. The random numbers are the same in every call.
+    correction, so a real study stops a little earlier. The random numbers are the same in every call.
     """
     rng = np.random.default_rng(0)
     values = rng.normal(effect, spread, size=(SIMULATED_STUDIES, looks[-1].seeds))
@@ -127,8 +127,8 @@ def estimate_bias(
 ) -> float:
     """Estimate the bias of the mean difference that early stopping causes, from simulated studies.
 
-    In the simulated studies, the measured difference and spread are the true ones (parametric bootstrap). A
-    study is more likely to stop early if its difference happens to look large. Its mean difference is then
-    too large on average.
+    The simulation takes the measured difference and spread as the true values (parametric bootstrap). A study
+    is more likely to stop early if its difference is large by chance. The mean difference of such a study is
+    then too large on average.
     """
     return float(simulate(difference, spread, looks, decision, contrasts).means.mean() - difference)

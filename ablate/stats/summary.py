@@ -1,4 +1,4 @@
-"""The summary of each arm: accuracy, throughput and cost."""
+"""Summarise the accuracy, the throughput and the cost of each arm (variant of the network)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def summarise(
     *,
     ceiling: float,
 ) -> pd.DataFrame:
-    """Make the `arms` table: each arm's accuracies, throughput, cost, and place on the Pareto front."""
+    """Make the `arms` table: each arm's accuracies, throughput and cost, and is it on the Pareto front?"""
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
     speeds = summarise_throughput(timing, arms, 1 - decision.alpha)
     rows = []

@@ -1,4 +1,7 @@
-"""Throughput from timing blocks: each arm's speed, its ratio to the baseline's, and changes of that ratio."""
+"""Compute throughput from timing blocks: each arm's speed, and the ratio of this speed to the baseline's.
+
+In a timing block, each arm (variant of the network) trains alone for a short time.
+"""
 
 import math
 from collections.abc import Sequence
@@ -13,21 +16,24 @@ from ablate.stats.intervals import Interval, compute_mean_interval
 from ablate.stats.power import PAIRS_FOR_A_VERDICT, count_seeds_for_bound
 
 LEAST_DISTANCE = 0.08
-"""If a mean lies fewer standard deviations than this from a bound, it takes a thousand blocks to show it."""
+"""The smallest distance between a mean and a bound, in standard deviations, that timing can resolve.
+
+With a smaller distance, it takes more than a thousand timing blocks to show on which side the mean lies.
+"""
 
 
 def summarise_throughput(
     timing: pd.DataFrame, arms: Sequence[str], confidence: float
 ) -> dict[str, dict[str, float]]:
-    """Compute each arm's examples per second, and their ratio to the baseline's examples per second.
+    """Compute each arm's examples per second, and the ratio of this speed to the baseline's speed.
 
-    Examples per second are the median over timing blocks. The ratio is the geometric mean of the blocks'
-    ratios, with a t-interval on the logarithm. A block times the baseline first and last. The mean of
-    these two measurements cancels a steady drift. Disturbed measurements are left out. An arm has no ratio
-    if fewer than three blocks have undisturbed measurements of both the arm and the baseline.
+    The speed is the median over timing blocks. The ratio is the geometric mean of the blocks' ratios. Its
+    t-interval is computed from the logarithms of the ratios. A block times the baseline first and last. The
+    mean of these two measurements cancels a steady drift. Disturbed measurements are left out. An arm has no
+    ratio if fewer than three blocks have undisturbed measurements of both the arm and the baseline.
 
     Returns:
-        By arm, the columns of the `arms` table that describe throughput.
+        For each arm, the columns of the `arms` table that describe throughput.
     """
     by_block = _average_by_block(timing)
     found: dict[str, dict[str, float]] = {}
@@ -58,7 +64,7 @@ def summarise_throughput(
 
 @dataclass(frozen=True, kw_only=True)
 class RatioChange:
-    """How an arm's throughput ratio to the baseline changed between two timings, on a logarithmic scale."""
+    """How the ratio of an arm's throughput to the baseline's throughput changed between two timings."""
 
     before: np.ndarray
     """The logarithm of the ratio in every undisturbed block of the first timing, `(blocks,)`."""
@@ -71,9 +77,9 @@ class RatioChange:
         return min(len(self.before), len(self.after))
 
     def compute_interval(self, confidence: float) -> Interval | None:
-        """Compute the factor of the change with the interval of Welch's t-test.
+        """Compute by which factor the ratio changed, with the interval of Welch's t-test.
 
-        Return None if a timing has fewer than three undisturbed blocks.
+        Return None if one of the timings has fewer than three undisturbed blocks.
         """
         if self.blocks < PAIRS_FOR_A_VERDICT:
             return None
@@ -83,11 +89,11 @@ class RatioChange:
         return Interval(mean=middle, low=low, high=high).exponentiate()
 
     def count_blocks(self, bound: float, alpha: float) -> int | None:
-        """Count the blocks that show on which side of a bound the factor lies, if it is as measured.
+        """Count the timing blocks that are needed to show on which side of a bound the factor lies.
 
-        The first and the second timing each need this many blocks. Return None if the measured factor is so
-        near the bound that this would take more than a thousand blocks, or if there are too few blocks to
-        know their spread.
+        The calculation takes the measured factor as the true factor. Both timings need this many blocks.
+        Return None if more than a thousand blocks would be needed, or if there are too few blocks to know the
+        spread.
         """
         if self.blocks < PAIRS_FOR_A_VERDICT:
             return None
@@ -99,7 +105,7 @@ class RatioChange:
 
 
 def measure_ratio_change(before: pd.DataFrame, after: pd.DataFrame, arm: str, baseline: str) -> RatioChange:
-    """Measure how an arm's throughput ratio to the baseline changed between two timings."""
+    """Measure how the ratio of an arm's throughput to the baseline's changed between two timings."""
     logs = (
         np.log(_compute_ratios(_average_by_block(timing), arm, baseline).to_numpy())
         for timing in (before, after)

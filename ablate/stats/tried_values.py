@@ -1,4 +1,4 @@
-"""The values that each arm tried in tuning, from the tables `runs` and `tuning`."""
+"""Find the values that each arm (variant of the network) tried in tuning."""
 
 import pandas as pd
 
@@ -6,13 +6,17 @@ from ablate.records.run_records import Phase
 
 COLUMNS = ["arm", "parameter", "value", "validation_accuracy", "chosen"]
 TOLERANCE = 1e-9
-"""Values count as equal within this relative tolerance: the tables `tuning` and `runs` round differently."""
+"""Two values count as equal if their relative difference is at most this small.
+
+The tables `tuning` and `runs` round their values differently.
+"""
 
 
 def tabulate_tried_values(runs: pd.DataFrame, tuning: pd.DataFrame) -> pd.DataFrame:
-    """Make a row for each tuning run and tuned parameter: value, validation accuracy, was the value chosen?
+    """Make a table with a row for each tuning run and each tuned parameter.
 
-    A run that diverged or crashed has no validation accuracy.
+    A row has the tried value, the validation accuracy, and whether the value was chosen. A run that diverged
+    or crashed has no validation accuracy.
     """
     tried = runs[runs["phase"] == Phase.TUNE]
     parts = []

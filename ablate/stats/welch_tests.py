@@ -1,4 +1,7 @@
-"""Welch's t-test of two arms whose runs share no seeds, with the columns and verdicts of the paired test."""
+"""Welch's t-test of two arms (variants of the network) whose runs share no seeds.
+
+The results have the same columns and verdicts as the paired test.
+"""
 
 import math
 import warnings
@@ -22,13 +25,19 @@ class GroupError:
     degrees: float
     """Welch-Satterthwaite degrees of freedom."""
     spread: float
-    """The root of the sum of both groups' variances: the standard deviation of a difference of two runs."""
+    """The standard deviation of the difference between a run of one group and a run of the other group.
+
+    It is the square root of the sum of both groups' variances.
+    """
     degrees_per_run: float
-    """The degrees of freedom that one more run in each group adds, if both groups have equally many runs."""
+    """How many degrees of freedom one more run in each group adds, if both groups have equally many runs."""
 
     @classmethod
     def compute(cls, one: np.ndarray, other: np.ndarray) -> "GroupError":
-        """Compute the error from two groups of at least two values. One group must have unequal values."""
+        """Compute the standard error from two groups of values.
+
+        Each group needs at least two values. In at least one group, the values must not all be equal.
+        """
         spreads = [float(values.var(ddof=1)) for values in (one, other)]
         shares = np.array(spreads) / max(spreads)  # scaled, because squares of tiny variances become zero
         parts = shares / np.array([len(one), len(other)])
@@ -44,19 +53,19 @@ class GroupError:
 def measure_groups(
     arm: np.ndarray, baseline: np.ndarray, rule: Rule, family: int, share: float = 1.0
 ) -> dict[str, Any]:
-    """Make a row of the `comparisons` table from two groups of runs, without Holm's correction and verdict.
+    """Make a row of the `comparisons` table, but without the corrected p-value and the verdict.
 
     A column is None if there are too few runs for it. `effect_size_dz` and `p_sign_flip` are always None,
-    because they need pairs. `pairs` is the number of runs of the smaller group. A verdict needs as many runs
-    of each arm as a paired comparison needs pairs. If the values are not all equal, the row also has `spread`
-    and `degrees_per_run` of `GroupError`.
+    because they need pairs. `pairs` is the number of runs of the smaller group. It must be as large as the
+    number of pairs that a paired comparison needs for a verdict. If the values are not all equal, the row
+    also has `spread` and `degrees_per_run` of `GroupError`.
 
     Args:
         arm: the metric of the arm's runs, `(runs,)`.
         baseline: the metric of the runs of the arm that it is compared with, `(runs,)`.
-        rule: the margin and alpha.
+        rule: the margin, the significance level alpha, and which direction is better.
         family: the number of tests for which the p-values are corrected.
-        share: the share of alpha that this look at the results spends.
+        share: the share of alpha that this look (interim analysis) spends.
     """
     row: dict[str, Any] = dict.fromkeys(TABLES["comparisons"])
     n = row["pairs"] = min(len(arm), len(baseline))

@@ -250,7 +250,7 @@ REFUSED = {
     ),
     "an exception that cannot be written": (
         "class Odd(Exception):\n    def __str__(self): raise ValueError\ndef net(width=8): raise Odd",
-        "failed with Odd: it has no message",
+        "failed with Odd: this error has no message",
     ),
     "its own device": (
         "def net(width=8):\n    torch.set_default_device('meta')\n    return dense(width)",
