@@ -6,6 +6,7 @@ from pathlib import Path
 from ablate.cli.console import tell
 from ablate.data import sources
 from ablate.design.designs import lay_out
+from ablate.design.expected_arms import check_predictions
 from ablate.design.names import settle_names
 from ablate.errors import DataError
 from ablate.interruption import raise_on_interrupt
@@ -25,7 +26,7 @@ def check_arms(study: StudySpec, plugins: Sequence[str]) -> StudySpec:
     # Here Ctrl-C raises Interrupted, so only a user's own code can raise KeyboardInterrupt.
     with raise_on_interrupt():
         study = settle_names(study)
-        lay_out(study)
+        check_predictions(study, lay_out(study))
     return study
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ablate.design.designs import lay_out
+from ablate.design.expected_arms import check_predictions
 from ablate.execution.workers import ThisProcess
 from ablate.report import writer
 from ablate.report.evidence import Evidence
@@ -17,6 +18,8 @@ from tests.experiment.test_conduct import conduct
 SMALLEST = ("seeds=1", "recipe.epochs=1", "recipe.train_images=200", "tuning.trials=0", "timing.blocks=0")
 SMALLEST_SEARCH = ("search.candidates=4", "search.generation=2", "search.finalists=1")
 PATHS = sorted(STUDIES.glob("*.yaml"))
+CASES = [(path, context) for path in PATHS for context in study_file.read(path).contexts or [None]]
+"""Every study, and every context of a study that has contexts."""
 
 
 def answered(spec: StudySpec, path: Path) -> Evidence:
@@ -49,15 +52,29 @@ def choose_marks(path: Path) -> list[pytest.MarkDecorator]:
     ]
 
 
+@pytest.mark.parametrize(("path", "context"), CASES)
+def test_a_prediction_of_ours_names_an_arm(path: Path, context: str | None) -> None:
+    spec = study_file.read(path, context=context)
+    check_predictions(spec, lay_out(spec))
+
+
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, marks=choose_marks(path)) for path in PATHS],
-    ids=lambda path: path.stem,
+    ("path", "context"),
+    [
+        pytest.param(
+            path, context, marks=choose_marks(path), id=f"{path.stem}-{context}" if context else path.stem
+        )
+        for path, context in CASES
+    ],
 )
-def test_a_study_of_ours_gives_a_report_at_its_smallest_size(path: Path, tmp_path: Path) -> None:
+def test_a_study_of_ours_gives_a_report_at_its_smallest_size(
+    path: Path, context: str | None, tmp_path: Path
+) -> None:
     searching = study_file.read(path).design == "search"
-    spec = study_file.read(path, [*SMALLEST, *(SMALLEST_SEARCH if searching else ())], fallback=True)
+    spec = study_file.read(
+        path, [*SMALLEST, *(SMALLEST_SEARCH if searching else ())], fallback=True, context=context
+    )
     evidence = answered(spec, tmp_path / spec.name)
     assert evidence.failed_runs == 0
     assert not evidence.preliminary

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ablate.design.designs import lay_out
+from ablate.design.expected_arms import check_predictions
 from ablate.errors import StudyError
 from ablate.study import study_file
 from tests.conftest import SMALL
@@ -83,3 +85,12 @@ def test_an_unknown_context_names_the_nearest(path: Path) -> None:
     path.write_text(SMALL)
     with pytest.raises(StudyError, match="this study has no contexts"):
         study_file.read(path, context="modern")
+
+
+def test_a_prediction_about_no_arm_is_refused(small) -> None:
+    spec = small("predicted={pooling=mx: [0, 1]}")
+    with pytest.raises(StudyError, match="no arm of this name: did you mean 'pooling=max'"):
+        check_predictions(spec, lay_out(spec))
+    spec = small("predicted={baseline: [0, 1]}")
+    with pytest.raises(StudyError, match="the baseline itself has no difference"):
+        check_predictions(spec, lay_out(spec))

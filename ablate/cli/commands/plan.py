@@ -32,6 +32,7 @@ def _show(study: "StudySpec") -> None:
     """Show the arms, runs and minutes of one study."""
     from ablate.cores import count_cores, describe_cores
     from ablate.design.designs import lay_out
+    from ablate.design.expected_arms import check_predictions
     from ablate.design.names import settle_names
     from ablate.experiment.outlook import foresee
 
@@ -39,6 +40,7 @@ def _show(study: "StudySpec") -> None:
     with raise_on_interrupt():
         study = settle_names(study)
         layout = lay_out(study)
+        check_predictions(study, layout)
         _tell_about_images(study)
         outlook = foresee(study, layout, jobs=count_cores())
     priced = outlook.priced
