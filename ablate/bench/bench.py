@@ -56,7 +56,7 @@ def choose_extent(*, quick: bool, blocks: int | None) -> Extent:
 
 
 def describe_hardware(device: torch.device) -> str:
-    """Name the device and count the cores. Compare two measured speeds only if this text is equal for both."""
+    """Name the device and count the cores. Compare two speeds only if this text is equal for both."""
     return f"{read_name(device)}, {count_cores()} cores"
 
 
