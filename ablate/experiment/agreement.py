@@ -1,4 +1,7 @@
-"""Read from the stored predictions which test images each confirmed run classified correctly."""
+"""Find out which test images each confirmed run classified correctly, from its stored predictions.
+
+A confirmed run is a training after tuning, with the chosen values.
+"""
 
 from pathlib import Path
 
@@ -15,11 +18,11 @@ from ablate.stats.chance import compute_chance_ceiling
 
 
 def read_agreement(folder: Path, plan: Plan) -> pd.DataFrame:
-    """Make the `agreement` table from the predictions in the report folder.
+    """Make the `agreement` table: how often two arms classify the same test images correctly.
 
-    The table includes each confirmed run that trained and whose predictions are in the folder. The folder
-    lacks a run's predictions if an older version or another host trained the run, or if a person deleted
-    them.
+    A confirmed run counts if its accuracy is too high for guessing, and if the report folder has its
+    predictions. The folder lacks the predictions of a run if an older version or another host trained the
+    run, or if a person deleted the file.
     """
     right: dict[str, dict[int, Array]] = {}
     try:

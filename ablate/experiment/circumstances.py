@@ -1,4 +1,7 @@
-"""Describe where a study's results come from: the machine, the data, the arms and the engines."""
+"""Describe how a study's results were made: the machine, the data, the arms and the engines.
+
+An arm is a variant of the network or of its training. An engine is the code that trains a run.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,14 +16,14 @@ from ablate.records.run_records import Phase
 def describe_circumstances(
     plan: Plan, machine: Machine, dataset: Dataset, costs: Mapping[str, ArmCost], plugins: tuple[str, ...]
 ) -> Provenance:
-    """Describe the provenance of the recorded runs.
+    """Describe how the recorded results were made.
 
     Args:
-        plan: the plan, after all recorded waves have been taken from it.
-        machine: the hardware and software that the runs were measured on.
+        plan: the plan. All waves (groups of runs) that have records must have been taken from it.
+        machine: the hardware and software with which the runs were measured.
         dataset: the study's data set, with images of their original size.
         costs: maps the name of each arm to the arm's cost.
-        plugins: the packages whose networks the user allowed.
+        plugins: the names of the packages from which the user allowed networks.
     """
     records = [record for _, record in plan.find_recorded()]
     engines = Counter(record.engine for record in records if record.engine)

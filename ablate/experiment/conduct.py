@@ -1,4 +1,4 @@
-"""Conduct a study: search, tune, confirm, time and inspect. This module yields events and prints nothing."""
+"""Conduct all phases of a study: search, tune, confirm, time, inspect. This module only yields events."""
 
 import time
 from collections import Counter
@@ -39,11 +39,11 @@ from ablate.timing.machine import describe_machine
 MOST_AT_ONCE = 100
 """The maximum number of runs that are stored in one transaction."""
 POLL_SECONDS = 1.0
-"""How long a host that has no run to train waits before it looks for new results of other hosts."""
+"""If a host has no run to train, it waits this many seconds before it reads new results of other hosts."""
 
 
 class Conduct:
-    """Conducts one study on one machine: trains and times the planned runs that have no record yet."""
+    """Conducts one study on one machine. It trains and times whatever has no record yet."""
 
     def __init__(
         self,
@@ -63,8 +63,8 @@ class Conduct:
             study: the study.
             layout: the study's arms and contrasts.
             folder: the report folder.
-            conditions: the data, device and settings that all runs share.
-            jobs: how many runs train at the same time.
+            conditions: the data, the device and the settings that all runs share.
+            jobs: the number of runs that train at the same time.
             workers: opens the workers that train the runs.
             alone: makes a context in which no other program of this study uses the machine.
             store: the record that stores results. By default, the record is a SQLite file in the folder.
@@ -89,11 +89,11 @@ class Conduct:
         self._throughput = self._make_throughput([])
         self._worked = False
         self._ended = 1
-        """The number of runs that were stored in the last transaction."""
+        """The number of runs that the last transaction stored."""
         self._network_cautions: tuple[str, ...] | None = None
 
     def run_phases(self) -> Generator[Event, None, None]:
-        """Do the work that has no record yet, phase by phase. If the study is finished, do nothing."""
+        """Do all work of the study that has no record yet, one phase after the other."""
         for event in self._measure():
             self._worked = True
             yield event
@@ -104,7 +104,7 @@ class Conduct:
         yield from self._time()
 
     def _train(self) -> Iterator[Event]:
-        """Search, tune and confirm. Each wave ends before the next one starts."""
+        """Search, tune and confirm. Each wave (group of runs) ends before the next wave starts."""
         workers: Workers | None = None
         planned: Counter[str] = Counter()
         try:
@@ -118,7 +118,7 @@ class Conduct:
                     self._network_cautions = cautions
                     yield from (Warned(text=f"{self._study.locate('model')}: {text}") for text in cautions)
                     workers = self._open_workers(self._conditions, self._jobs)
-                    # Workers need seconds to import torch. This event shows the user that the command works.
+                    # Workers need seconds to import torch. This event shows the user that they are starting.
                     done, total = planned[wave.phase] - len(left), self._count_total(wave, planned)
                     detail = {"arm": f"{self._jobs} jobs", "detail": "starting"}
                     yield Advanced(phase=wave.phase, done=done, total=total, **detail)
@@ -126,7 +126,7 @@ class Conduct:
                     yield from self._train_wave(wave, left, workers, planned)
         finally:
             if workers is not None:
-                workers.close()  # no worker is allowed to run while throughput is timed
+                workers.close()  # workers would disturb the measurement of throughput
 
     def _train_wave(
         self, wave: Wave, left: list[Run], workers: Workers, planned: Counter[str]
@@ -162,7 +162,7 @@ class Conduct:
                 for done, total, block in self._throughput.measure():
                     speed = f"{block.examples / block.seconds:,.0f} examples/s"
                     yield Advanced(phase="time", done=done, total=total, arm=block.arm, detail=speed)
-            # Other hosts' reports show these costs. So the costs are shared before those hosts continue.
+            # The reports of other hosts show the costs, too. So share the costs before other hosts continue.
             if self._store.shared:
                 self._store.share_provenance(self.make_provenance().to_dict())
         self._store.release(TIMING_KEY)
@@ -181,9 +181,9 @@ class Conduct:
         return bool(self._store.find_foreign_provenance(self._machine))
 
     def replay(self) -> None:
-        """Take all recorded waves from the plan, without training or timing anything.
+        """Go through the plan's waves (groups of runs) up to the first wave with a run that has no record.
 
-        The function stops at the first wave that has a run without a record.
+        Nothing is trained or timed.
         """
         for wave in self._plan.plan_waves():
             if not all(map(self._plan.is_recorded, wave.runs)):
@@ -195,14 +195,14 @@ class Conduct:
         self._store.close()
 
     def make_tables(self) -> dict[str, pd.DataFrame]:
-        """Make the tables from which a report is made."""
+        """Make the tables from which the report is written."""
         return make_tables(self._plan, self._throughput.list_blocks(), self._folder.path)
 
     def make_provenance(self, *, measure_costs: bool = True) -> Provenance:
-        """Describe where the recorded results come from.
+        """Describe how the recorded results were made.
 
-        With `measure_costs`, unknown costs of arms are measured, which takes two training steps for each arm.
-        Otherwise, unknown costs are left out.
+        If `measure_costs` is True, arms whose costs are unknown are measured. This takes two training steps
+        for each arm. Otherwise, unknown costs are left out.
         """
         elsewhere = self._store.find_foreign_provenance(self._machine)
         kept = Provenance.from_dict(elsewhere) if elsewhere else self._folder.read_provenance()
@@ -227,28 +227,28 @@ class Conduct:
         return replace(provenance, network_cautions=cautions)
 
     def _count_total(self, wave: Wave, planned: Counter[str]) -> int:
-        """Count the runs that the wave's phase will have in total, as far as the plan knows them already."""
+        """Count all runs of the wave's phase that are planned so far. A search has a fixed number of runs."""
         return self._study.search.candidates if wave.phase == Phase.SEARCH else planned[wave.phase]
 
     def _order(self, runs: Iterable[Run]) -> list[Run]:
-        """Sort runs by seed, so that some seeds have a run of every arm early. Sort a seed's runs by length.
+        """Sort runs by seed, so that some seeds have a run of every arm early.
 
-        The longest run of a seed comes first. Then the last runs are short, and at the end no core is idle
-        for long.
+        Among the runs of one seed, the longest run comes first. Then the last runs are short, and no core is
+        idle for long at the end.
         """
         return sorted(runs, key=lambda run: (run.seed, -self._work.count_flops(run)))
 
     def _claim(self, runs: Iterable[Run]) -> Iterator[Run]:
-        """Claim runs, and yield the runs that this host gets.
+        """Claim runs, so that no other host trains them. Yield the runs that this host gets.
 
-        When runs end, workers ask for the same number of new runs. So this number of runs is claimed at once.
+        Workers ask for as many new runs as have just ended. So this number of runs is claimed at once.
         """
         waiting = iter(runs)
         while some := {self._plan.key(run): run for run in islice(waiting, self._ended)}:
             yield from (some[key] for key in self._store.claim(*some))
 
     def _list_left_by_others(self, runs: Sequence[Run]) -> list[Run]:
-        """List the runs that no host has recorded yet. If there are any, wait a moment before returning."""
+        """List the runs that no host has recorded yet. If such runs exist, first wait for a moment."""
         self._store.refresh()
         left = [run for run in runs if not self._plan.is_recorded(run)]
         if left:
@@ -256,10 +256,10 @@ class Conduct:
         return left
 
     def _record(self, outcomes: Iterable[Outcome]) -> Iterator[RunRecord]:
-        """Store the outcomes, and yield the record of each stored outcome.
+        """Store the outcomes of runs, and yield the record of each stored outcome.
 
-        Outcomes that are ready at the same time are stored in one transaction. No outcome is kept waiting
-        for a run that still trains.
+        Outcomes that are ready at the same time are stored in one transaction. An outcome never waits for a
+        run that is still training.
         """
         ready: dict[str, RunRecord] = {}
         try:

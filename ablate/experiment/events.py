@@ -7,7 +7,10 @@ from ablate.records.run_records import RunRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Advanced:
-    """The progress of a phase: `done` of `total` runs or timing blocks. The other fields are for display."""
+    """The progress of a phase of the study. `done` of `total` runs or timing blocks are finished.
+
+    The progress display shows the other fields.
+    """
 
     phase: str
     done: int
@@ -18,12 +21,12 @@ class Advanced:
 
 @dataclass(frozen=True, kw_only=True)
 class FirstPair:
-    """Every arm has a confirmed run of the first seed. So a preliminary report can be written."""
+    """Says that every arm now has a confirmed run with the first seed. So a first report can be written."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Warned:
-    """When the arms were tried before training, something was found that makes the answer less reliable."""
+    """A warning from before the training, for example about an arm that is the same at every seed."""
 
     text: str
 
@@ -32,7 +35,7 @@ Event = Advanced | FirstPair | Warned
 
 
 def describe_run(phase: str, done: int, total: int, record: RunRecord) -> Advanced:
-    """Make the event of a finished run. It has the run's accuracy, or the reason why there is no accuracy."""
+    """Make the event that reports a finished run. Its text has the accuracy, or why there is no accuracy."""
     accuracy = record.validation_accuracy if record.test_accuracy is None else record.test_accuracy
     failure = f"{record.status}, {record.cause}" if record.cause else record.status
     outcome = failure if accuracy is None else f"accuracy {accuracy:.3f}"

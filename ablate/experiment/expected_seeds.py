@@ -1,4 +1,7 @@
-"""Estimate by simulation how many seeds a study with several looks at its results will take."""
+"""Estimate by simulation how many seeds a study needs if it can stop early.
+
+Such a study has several looks: it tests its results after some of the seeds, and then stops or trains more.
+"""
 
 from collections.abc import Iterator
 
@@ -12,13 +15,13 @@ from ablate.study.spec import StudySpec
 def describe_expected_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     """Yield sentences about the looks and the expected number of runs.
 
-    If the number of seeds is fixed, yield nothing. The simulation needs the standard deviation of differences
-    over seeds, which is unknown before the study. This standard deviation is taken from published studies of
-    LeNets on the same data set. If there are no such studies, it is assumed to be as large as the margin.
+    If the number of seeds is fixed, yield nothing. The simulation needs to know how much the difference of
+    two arms varies from seed to seed, which is unknown before the study. The standard deviation of published
+    LeNets on the same data set is used. If none is published, the margin is used instead.
     """
     if not isinstance(study.seeds, SeedLooks):
         return
-    from ablate.stats.looks import plan_looks  # late, because scipy.stats takes a third of a second to import
+    from ablate.stats.looks import plan_looks  # only here, because scipy.stats is imported, which is slow
     from ablate.stats.stopping import simulate
 
     decision = study.decision
@@ -27,21 +30,24 @@ def describe_expected_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     contrasts = study.search.finalists if searching else len(list_contrasts(study, layout))
     looks = plan_looks(study.seeds, decision.alpha)
     yield (
-        f"looks after {format_list([str(look.seeds) for look in looks])} seeds; a comparison stops when "
-        f"it is decided. At most {looks[-1].seeds * arms} confirmation runs"
+        f"looks (tests of the results) after {format_list([str(look.seeds) for look in looks])} seeds; a "
+        f"comparison stops when it is decided. The study has at most {looks[-1].seeds * arms} confirmation "
+        "runs"
     )
     typical = study.dataset.facts.typical_spread
     spread = decision.margin if typical is None else typical
-    known = "as large as the margin" if typical is None else f"{format_points(spread)}, as between LeNets"
+    known = (
+        "as large as the margin" if typical is None else f"{format_points(spread)}, as for pairs of LeNets"
+    )
     told = []
     for effect, name in (
         (0, "all true differences are zero"),
-        (1, "they equal the margin"),
-        (2, "they are twice the margin"),
+        (1, "all true differences equal the margin"),
+        (2, "all true differences are twice the margin"),
     ):
         mean = simulate(effect * decision.margin, spread, looks, decision, contrasts).seeds.mean()
         told.append(f"{mean:.0f} seeds ({mean * arms:.0f} runs) if {name}")
     yield (
-        f"on average {format_list(told)}. This assumes that the standard deviation of differences over seeds "
-        f"is {known} on {study.dataset}"
+        f"on average, the study takes {format_list(told)}. This assumes that the standard deviation of "
+        f"differences over seeds is {known} on {study.dataset}"
     )

@@ -1,4 +1,4 @@
-"""Describe before training what a study will take: its arms, runs and minutes, and warnings."""
+"""Describe before training how much work a study will be: its arms, its runs, its minutes. Also warn."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ from ablate.study.spec import StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What a study will take on this machine."""
+    """The work that a study will be on this machine, and warnings about the study."""
 
     priced: StudyPrice
     left_out: Mapping[str, str]
-    """The combinations of factors that cannot be built. Maps a combination's name to the reason."""
+    """Maps the name of each combination of factors that cannot be built to the reason."""
     expected_seeds: Sequence[str]
-    """Sentences about the number of seeds, if the study can stop early. Empty if the number is fixed."""
+    """Sentences about the expected number of seeds. Empty if the study has a fixed number of seeds."""
     warnings: Sequence[str]
-    """Warnings, one line each, for example about too few seeds."""
+    """Warnings about the study, each in one line. One example is that the study has too few seeds."""
 
 
 def foresee(study: StudySpec, layout: Layout, *, jobs: int) -> Outlook:

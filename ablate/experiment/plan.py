@@ -1,7 +1,7 @@
 """The plan: the runs that a study needs, computed only from the study and the recorded runs.
 
 This module trains nothing, and reads and writes no files. The same study and the same records always give the
-same runs, whatever the number of workers and of interruptions.
+same runs. The number of worker processes and interruptions of the study make no difference.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,15 +27,15 @@ from ablate.tuning.rule import advance
 from ablate.tuning.trials import Trial
 
 WORST_LOSS = -1e6
-"""The score of a run without a loss, if tuning chooses by a loss. It is far below every other score."""
+"""If tuning chooses by a loss, a run without a loss gets this score. It is far below every other score."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wave:
     """Runs that can train at the same time.
 
-    A wave is one generation of a search, one stage of tuning, or all confirmation runs
-    that the next look at the results needs.
+    A wave is one generation of a search, one stage of tuning, or all confirmation runs (trainings after
+    tuning) that the next test of the results needs.
     """
 
     phase: Phase
@@ -59,15 +59,16 @@ class Plan:
         Args:
             study: the study.
             layout: the study's arms and contrasts.
-            records: maps a run's key to its record. The caller adds records while the plan is in use.
+            records: maps the key of each run to the run's record. The caller adds records while the plan is
+                in use.
             device: the device on which the runs train.
-            compute_ceiling: computes the highest test accuracy that guessing can reach. It is called only
-                for a study with several looks.
+            compute_ceiling: computes the highest test accuracy that guessing can reach. This function is
+                called only for a study with several looks (tests of the results).
         """
         self.study = study
         self.layout = layout
         self.choices: Mapping[str, Choice] = {}
-        """Maps each arm to what tuning chose for it. Empty until tuning ends, and if nothing is tuned."""
+        """Maps each arm's name to the choice of tuning. Empty before tuning ends, and if nothing is tuned."""
         self.generations = Generations(study)
         self._records = records
         self._device = device
@@ -97,7 +98,7 @@ class Plan:
         return known[1]
 
     def is_recorded(self, run: Run) -> bool:
-        """Whether the run has a record. A run with a record is not trained again."""
+        """Whether the run has a record (a stored result). A run with a record is not trained again."""
         return self.key(run) in self._records
 
     def find_recorded(self, phase: Phase | None = None) -> Iterator[tuple[Run, RunRecord]]:
@@ -110,12 +111,12 @@ class Plan:
                 yield run, self._records[key]
 
     def has_first_pair(self) -> bool:
-        """Whether every arm has a recorded run of the first confirmation seed."""
+        """Whether every arm has a recorded confirmation run with the first seed."""
         firsts = [key for key, run in self._runs.items() if run.is_first]
         return bool(firsts) and all(key in self._records for key in firsts)
 
     def has_trained(self, arm: Arm) -> bool:
-        """Whether any confirmation run of the arm is complete or diverged. Only such an arm is timed."""
+        """Whether a confirmation run of the arm is complete or diverged. Other arms are not timed."""
         return any(
             run.arm == arm and record.status in TRAINED for run, record in self.find_recorded(Phase.CONFIRM)
         )
@@ -156,7 +157,10 @@ class Plan:
             self._add(runs)
 
     def _confirm(self) -> Iterator[Wave]:
-        """Yield the runs up to each look as one wave. With a fixed number of seeds, there is one look."""
+        """Yield one wave of runs for each look (test of the results).
+
+        A study with a fixed number of seeds has only one look.
+        """
         settings: dict[str, Setting] = {
             arm.name: self.make_first_run(arm).setting for arm in self.layout.arms
         }
@@ -187,9 +191,9 @@ class Plan:
         )
 
     def _read_decision_values(self) -> pd.Series | None:
-        """Read each run's value of the metric by which the study judges, with arm and seed as the index.
+        """Read each run's value of the study's decision metric. The index of the series is arm and seed.
 
-        None if this metric is the accuracy: `judge` reads accuracies from the table of runs.
+        Return None if this metric is the accuracy, because `judge` reads accuracies from the table of runs.
         """
         metric = self.study.decision.metric
         if metric == DEFAULT:

@@ -1,4 +1,4 @@
-"""Estimate a study's runs and minutes on this machine. For this, a few steps of every arm are timed."""
+"""Estimate a study's runs and minutes on this machine. To do so, time a few training steps of each arm."""
 
 import os
 import time
@@ -24,9 +24,9 @@ from ablate.tuning.trials import RESCORING_SEEDS
 from ablate.tuning.widening import EXTENSION_STEPS
 
 STEPS = range(5, 16)
-"""How many steps are timed for an arm: at least the first number, and at most the last number.
+"""The allowed numbers of training steps that are timed for an arm.
 
-After the first number, timing stops when the steps have taken `SECONDS`.
+After the smallest number of steps, the timing stops as soon as all steps together have taken `SECONDS`.
 """
 SECONDS = 0.05
 EVALUATION_SHARE = 0.35
@@ -35,7 +35,7 @@ EVALUATION_SHARE = 0.35
 Measured for LeNet: 0.33 to 0.4.
 """
 NAMED = 4
-"""A line names at most this many arms. Of further arms, it gives only the number."""
+"""A line names at most this many arms. If there are more arms, the line only says how many more."""
 START_SECONDS = 10.0
 """The estimated time to start the workers, read the data and write the report."""
 
@@ -54,15 +54,16 @@ class ArmPrice:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPrice:
-    """The runs and minutes of a study.
+    """The estimated runs and minutes of a study.
 
-    Before training, the number of tuning runs is known only as a range. So the minutes are a range, too.
+    Before training, only the smallest and the largest number of tuning runs are known. So the minutes are a
+    range, too.
     """
 
     arms: list[ArmPrice]
     runs_in_words: str
     minutes: tuple[float, float]
-    """The fewest and the most minutes that the study is expected to take."""
+    """The smallest and the largest number of minutes that the study is expected to take."""
 
     @property
     def minutes_in_words(self) -> str:
@@ -74,9 +75,9 @@ class StudyPrice:
 
     @property
     def engines_in_words(self) -> list[str]:
-        """Sentences that name the arms that the torch loop trains, one sentence for each reason.
+        """Sentences that say why the torch loop trains some arms, with one sentence for each reason.
 
-        Empty if the torch loop trains no arm.
+        The list is empty if the torch loop trains no arm.
         """
         reasons: dict[str, list[str]] = {}
         for arm in self.arms:
@@ -93,14 +94,14 @@ class StudyPrice:
 def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
     """Time a few training steps of every arm on one core, and estimate the time of the whole study.
 
-    The later candidates and the finalists of a search are not known yet. So the candidates of the first
-    generation stand for all of them.
+    A search chooses its later candidates (networks to try) and its finalists only during training. So only
+    the candidates of the first generation are timed, and the others are assumed to take as long.
     """
     settle_process(1)
     searching = study.design == "search"
     arms: Sequence[Arm] = layout.arms
     if searching:
-        from ablate.search.sampler import propose  # late, because Optuna takes half a second to import
+        from ablate.search.sampler import propose  # only here: it imports Optuna, which takes half a second
 
         first = propose(study, [], 0, study.search.generation)
         arms = list({candidate.arm.name: candidate.arm for candidate in first}.values())
@@ -124,16 +125,16 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
 
 
 def _spell_range(least: int, most: int) -> str:
-    """Format a range of runs: `12 to 36`, or `12` if both ends are equal, or `no` if both are zero."""
+    """Write a range of numbers as text: `12 to 36`, `12` if both are equal, or `no` if both are zero."""
     return f"{least} to {most}" if least < most else f"{most or 'no'}"
 
 
 Estimate = tuple[tuple[float, float], tuple[int, int], tuple[int, int]]
-"""The fewest and the most seconds on one core, tuning runs, and confirmation runs, each as a pair."""
+"""Three pairs of a smallest and a largest number: seconds on one core, tuning runs, confirmation runs."""
 
 
 def _estimate_seconds(study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]) -> Estimate:
-    """Estimate the seconds and the numbers of runs of a study that is not a search."""
+    """Estimate the seconds and the numbers of runs for a study that is not a search."""
     tuning = [0, 0]
     seconds = [0.0, 0.0]
     seeds = study.fewest_seeds, study.most_seeds
@@ -151,7 +152,7 @@ def _estimate_seconds(study: StudySpec, arms: Sequence[Arm], priced: Sequence[Ar
 
 
 def _estimate_search_seconds(study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]) -> Estimate:
-    """Estimate the seconds and the numbers of runs of a search. `arms` is a sample of its candidates."""
+    """Estimate the seconds and the numbers of runs for a search. `arms` is a sample of its candidates."""
     finals = 1 + study.search.finalists
     (least, most), tuning, _ = _estimate_seconds(study, arms, priced)
     share = finals / len(arms)
@@ -173,9 +174,9 @@ def _count_examples(study: StudySpec, arm: Arm) -> int:
 
 
 def _count_work(study: StudySpec, arm: Arm) -> float:
-    """Compute the work of a run with a validation after every epoch.
+    """Compute the work of a run that is evaluated on the validation images after every epoch.
 
-    The unit is the work of training on one example.
+    The unit is the work to train on one example.
     """
     return _count_examples(study, arm) + EVALUATION_SHARE * study.validation * arm.recipe.epochs
 
@@ -211,7 +212,7 @@ def _price_arm(arm: Arm, study: StudySpec) -> ArmPrice:
         arm=arm.name,
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
         flops_per_example=count_flops_per_example(trainer.model, dataset.images.shape[1:]),
-        # One step can be slow because of cold caches or another program. The median hardly depends on it.
+        # Cold caches or another program can slow down a single step. This hardly changes the median.
         examples_per_second=len(batch) / median(seconds),
         reason_for_loop=_explain_loop(run, dataset) if trainer.name in ("loop", "tailored") else None,
     )
@@ -222,5 +223,5 @@ def _explain_loop(run: Run, dataset: Dataset) -> str:
         return reason
     forced = os.environ.get("ABLATE_ENGINE")
     return (
-        f"ABLATE_ENGINE={forced}" if forced else "it trained so large a network faster in a short measurement"
+        f"ABLATE_ENGINE={forced}" if forced else "in a short measurement, it trained this network size faster"
     )

@@ -1,4 +1,4 @@
-"""Warn before training if a study has too few seeds for some results."""
+"""Warn before training if a study has too few seeds to give some of its results."""
 
 from collections.abc import Iterator
 
@@ -17,18 +17,18 @@ def warn_of_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     if study.most_seeds < enough:
         corrected = f" after Holm's correction for {declared} comparisons" if declared > 1 else ""
         yield (
-            f"{format_count(study.most_seeds, 'seed')} cannot bring the p-value of the exact sign-flip test "
-            f"below {decision.alpha:g}{corrected}: that takes {enough} seeds"
+            f"with {format_count(study.most_seeds, 'seed')}, the p-value of the exact sign-flip test cannot "
+            f"be below {decision.alpha:g}{corrected}: this needs at least {enough} seeds"
         )
     typical = study.dataset.facts.typical_spread
     if typical is None or any(arm.model != "lenet" for arm in layout.arms):
-        return  # for this data set or model, the standard deviation over seeds is not known
+        return  # it is not known how much accuracies of this model or data set vary over seeds
     spread = power.compute_resolvable_spread(study.most_seeds, decision.margin, decision.alpha)
     if spread < typical:
         needed = power.count_seeds_for_equivalence(decision.margin / typical, decision.alpha)
         yield (
-            f"{format_count(study.most_seeds, 'seed')} cannot resolve the margin of "
-            f"{format_points(decision.margin)}: between LeNets on {study.dataset}, differences vary by about "
-            f"{format_points(typical)} from seed to seed. To show equivalence within the margin takes about "
-            f"{needed} seeds"
+            f"with {format_count(study.most_seeds, 'seed')}, the study can hardly show that a difference is "
+            f"smaller than the margin of {format_points(decision.margin)}. For LeNets on {study.dataset}, "
+            f"the difference of two arms varies by about {format_points(typical)} from seed to seed. So the "
+            f"study needs about {needed} seeds"
         )

@@ -25,7 +25,7 @@ def make_tables(plan: Plan, blocks: Sequence[TimingBlock], folder: Path) -> dict
     Records of older versions have neither. The table `agreement` is added if the report folder has
     predictions of two arms for the same seed.
     """
-    # A factor can be newer than a record. Then the record has no value for it. So values come from the plan.
+    # A record can be older than a factor, and then has no value for the factor. So values come from the plan.
     records = [
         replace(record, values={**run.arm.factors, **run.setting}) for run, record in plan.find_recorded()
     ]
@@ -45,7 +45,7 @@ def make_tables(plan: Plan, blocks: Sequence[TimingBlock], folder: Path) -> dict
 
 
 def _list_tuning_outcomes(plan: Plan) -> Iterator[TuningOutcome]:
-    """Yield one row for each arm and tuned parameter."""
+    """Yield one row for each arm and each parameter that was tuned for the arm."""
     tuned = [record for _, record in plan.find_recorded(Phase.TUNE)]
     for arm, choice in plan.choices.items():
         of_arm = [record for record in tuned if record.arm == arm]

@@ -23,7 +23,7 @@ from ablate.torch_settings import keep_torch_settings
 
 
 class Throughput:
-    """Measures the throughput and the cost of arms. The torch loop engine trains them on all cores."""
+    """Measures the throughput and the cost of arms. To do so, the torch loop trains them on all cores."""
 
     def __init__(
         self,
@@ -33,9 +33,10 @@ class Throughput:
         store: Record,
         threads: int,
     ) -> None:
-        """Prepare the measurement of `runs`, which has one run of each arm, the baseline first.
+        """Prepare the measurement of `runs`.
 
-        `runs` is empty if nothing can be timed.
+        `runs` has one run of each arm. The run of the baseline comes first. If no arm can be timed, `runs`
+        is empty.
         """
         self._study = study
         self._runs = {run.arm.name: run for run in runs}
@@ -45,9 +46,10 @@ class Throughput:
         self._threads = threads
 
     def measure(self) -> Iterator[tuple[int, int, TimingBlock]]:
-        """Measure every missing block.
+        """Make every measurement that has no record yet.
 
-        After each block, yield the number of measured blocks, the number of all blocks, and the block.
+        After each one, yield the number of measurements that are done, the number of all measurements, and
+        the measured timing block.
         """
         order = self._list_measurements()
         wanted = [entry for entry in order if entry[0] not in self._store.blocks]
@@ -67,11 +69,11 @@ class Throughput:
             yield done, len(order), measured
 
     def is_complete(self) -> bool:
-        """Whether every block is recorded."""
+        """Whether every timing block of the study is recorded."""
         return all(key in self._store.blocks for key, *_ in self._list_measurements())
 
     def list_blocks(self) -> list[TimingBlock]:
-        """List the recorded blocks of the current arms, machine and settings."""
+        """List the recorded timing blocks that belong to the current arms, machine and settings."""
         return [self._store.blocks[key] for key, *_ in self._list_measurements() if key in self._store.blocks]
 
     def measure_cost(self, run: Run, known: ArmCost) -> ArmCost:
@@ -98,7 +100,7 @@ class Throughput:
         return ArmCost(**asdict(measured), memory_format=trainer.memory_format, measured_as=key)
 
     def _list_measurements(self) -> list[tuple[str, int, int, str]]:
-        """List every measurement in its order: its key, its block, its position in the block, and its arm."""
+        """List every measurement in order: its key in the records, its block, its position there, its arm."""
         if not self._runs:
             return []
         # Measurements are comparable only if they come from one machine and the same set of arms. So the

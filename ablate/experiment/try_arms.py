@@ -31,11 +31,13 @@ UNTRIED = (
 
 
 def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Dataset]) -> tuple[str, ...]:
-    """Train one or two steps of every arm, with every tuned value that changes the network or the batches.
+    """Train one or two steps of every arm (variant of the network or its training).
+
+    If a value to tune changes the network or the batches, try the arm with each of these values.
 
     Args:
         study: the study.
-        layout: the study's arms. The candidates of a search are not among them.
+        layout: the study's arms. The candidates of a search are not included, so they are not tried.
         load: loads images at the recipe's size onto the device that will train.
 
     Returns:
@@ -68,7 +70,7 @@ def try_arms(study: StudySpec, layout: Layout, load: Callable[[int | None], Data
 
 
 def _find_key(study: StudySpec, layout: Layout, run: Run, keyword: str) -> str:
-    """Find the key in the study file that sets the keyword's value for this run."""
+    """Find the key in the study file that gives this run its value of the keyword."""
     name = run.arm.name
     given: dict[str, Collection[str]] = {"tuning": run.setting}
     if name != layout.arms[0].name:

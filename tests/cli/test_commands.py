@@ -51,7 +51,7 @@ def test_a_plan_names_arms_runs_and_minutes_and_warns_of_too_few_seeds(small_fil
     assert done.returncode == 0, done.stderr
     assert "2 arms, 12 to 36 runs to tune, 6 to confirm: less than a minute on" in done.stdout
     assert "61,706" in done.stdout
-    assert "3 seeds cannot bring the p-value of the exact sign-flip test below 0.05" in done.stderr
+    assert "with 3 seeds, the p-value of the exact sign-flip test cannot be below 0.05" in done.stderr
     assert not (small_file.parent / "reports").exists()
 
 

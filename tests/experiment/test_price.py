@@ -24,15 +24,15 @@ def test_enough_seeds_for_a_wide_margin_are_not_warned_of(small) -> None:
     [
         (
             ("seeds=5",),
-            "5 seeds cannot bring the p-value of the exact sign-flip test below 0.05: that takes 6 seeds",
+            "with 5 seeds, the p-value of the exact sign-flip test cannot be below 0.05: this needs at least 6 seeds",
         ),
         (
             ("seeds=6", "factors={pooling: [avg, max], activation: [sigmoid, relu]}", "design=factorial"),
             "for 4 comparisons",  # three arms and their interaction
         ),
         (("seeds=6", "design=search"), "for 4 comparisons"),  # its finalists
-        (("seeds=10", "decision.margin=0.001"), "cannot resolve the margin of 0.10 points"),
-        (("seeds=1",), "1 seed cannot resolve the margin"),
+        (("seeds=10", "decision.margin=0.001"), "is smaller than the margin of 0.10 points"),
+        (("seeds=1",), "with 1 seed, the study can hardly show that a difference is smaller than the margin"),
     ],
 )
 def test_seeds_that_cannot_do_what_is_asked_are_named_beforehand(small, overrides, message: str) -> None:
