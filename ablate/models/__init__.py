@@ -62,9 +62,10 @@ def hides_keywords(model: str) -> bool:
 
 
 def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:
-    """Return the image shape `(channels, height, width)` and the number of classes to describe a model with.
+    """Choose the images and the number of classes for which a model is described.
 
-    Both are the defaults in the model's signature. Without such defaults, they are `(1, 28, 28)` and ten.
+    Return the image shape `(channels, height, width)` and the number of classes. Both are the defaults in the
+    model's signature. If the signature has no such defaults, they are `(1, 28, 28)` and 10.
     """
     named = inspect.signature(MODELS.get(model) or find_callable(model, list(MODELS))).parameters
     defaults = {name: named[name].default for name in GIVEN_BY_DATA if name in named}
@@ -73,18 +74,18 @@ def find_default_input(model: str) -> tuple[tuple[int, int, int], int]:
 
 
 def identify_code(model: str) -> Code | None:
-    """Identify all code on which a user's network depends. None for ablate's own networks."""
+    """Identify all code on which a user's network depends. Return None for ablate's own networks."""
     return None if model in MODELS else identify(model, find_callable(model, list(MODELS)))
 
 
 def fingerprint(model: str) -> str | None:
-    """Compute the SHA-256 of the code of a user's network. None for ablate's own networks."""
+    """Compute the SHA-256 of the code of a user's network. Return None for ablate's own networks."""
     code = identify_code(model)
     return code.sha256 if code else None
 
 
 def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> None:
-    """Check that the layers of a network fit together, by passing an empty batch through it.
+    """Check that the layers of a network fit together. To do so, pass an empty batch through the network.
 
     A user's network gets a batch of two images on the CPU, because its code can fail on the meta device.
 
@@ -147,7 +148,7 @@ def _construct(
 
 
 def _match_defaults(model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a list into a tuple if the keyword's default is a tuple. Study files cannot contain tuples."""
+    """Turn each list into a tuple if its keyword's default is a tuple. Study files cannot contain tuples."""
     defaults = read_keywords(model)
     return {
         name: tuple(value) if isinstance(value, list) and isinstance(defaults[name], tuple) else value

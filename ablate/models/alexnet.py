@@ -38,24 +38,24 @@ def alexnet(
     input_shape: tuple[int, int, int] = (1, 224, 224),
     classes: int = 10,
 ) -> nn.Sequential:
-    """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
+    """Build a network that takes images `(batch, *input_shape)` and returns logits `(batch, classes)`.
 
     The default network has 46,764,746 parameters. Batch norm (if chosen) and the activation follow every
     convolution. Overlapping 3×3 pooling with stride 2 follows the first, the second and the last convolution.
-    Images of 28×28 need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
+    Images of 28×28 need another first convolution: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
 
     Args:
-        conv_layers: number of convolutions, 1 to 8. Further convolutions are as wide as the fifth.
+        conv_layers: number of convolutions, 1 to 8. After the fifth, all have as many channels as the fifth.
         width: multiplies the channels of every convolution and the units of every hidden layer.
         stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
         kernel_size: odd kernel sizes of the later convolutions. Their padding keeps the size of the maps.
-        head: `dense`, or `global_average` (dropout, a 1×1 convolution with a map per class, each map's mean).
+        head: `dense`, or `global_average`: dropout, a 1×1 convolution to one map per class, mean of each map.
         hidden: widths of the dense head's hidden layers, up to eight.
         dropout: probability of zeroing a unit after each hidden layer, or before the 1×1 convolution of
             `global_average`.
 
     Raises:
-        ModelError: a value is impossible, or a kernel is too large. The error names keyword and layer.
+        ModelError: a value is impossible, or a kernel is too large. The error names the keyword.
     """
     times, share = require_multiplier("width", width), require_probability("dropout", dropout)
     convolutions = require_whole("conv_layers", conv_layers, at_least=1, at_most=8)

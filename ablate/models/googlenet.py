@@ -45,7 +45,7 @@ HIDDEN = (1024,)
 
 
 class Inception(nn.Module):
-    """Parallel paths with the same input. Their outputs are joined along the channels."""
+    """An Inception block: parallel paths with the same input. Their outputs are joined along the channels."""
 
     def __init__(self, paths: Mapping[str, nn.Module]) -> None:
         """Join the named paths. All paths must give maps of the same size."""
@@ -76,24 +76,24 @@ def googlenet(
     input_shape: tuple[int, int, int] = (1, 224, 224),
     classes: int = 10,
 ) -> nn.Sequential:
-    """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
+    """Build a network that takes images `(batch, *input_shape)` and returns logits `(batch, classes)`.
 
     The default network has 5,977,530 parameters. It has three convolutions and then stages of Inception
     blocks. 3×3 pooling with stride 2 follows the first convolution and comes before each stage. Batch norm
     (if chosen) and the activation follow every convolution. Images of 28×28 pixels need `stem_stride: 1`.
 
     Args:
-        stages: number of Inception blocks in each stage, 1 to 8, or the number of stages, 1 to 3.
+        stages: list of the numbers of Inception blocks (1 to 8) per stage, or the number of stages (1 to 3).
         without_path: the path that is left out of each block: `none`, `1x1`, `3x3`, `5x5` or `pool`.
         width: multiplies the channels of every convolution and the units of every hidden layer.
         stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
-        kernel_size: odd kernel sizes of the paths `3x3` and `5x5`. The paths keep these names in any case.
+        kernel_size: odd kernel sizes of the paths `3x3` and `5x5`. With other sizes, the names do not change.
         head: `global_average` (mean of each map, one dense layer) or `dense` (dense layers on all pixels).
         hidden: widths of the dense head's hidden layers, up to eight; 1024 as in the paper's auxiliary heads.
         dropout: probability of zeroing a unit before the last dense layer, or after each hidden layer.
 
     Raises:
-        ModelError: a value is impossible, or a kernel is too large. The error names keyword and layer.
+        ModelError: a value is impossible, or a kernel is too large. The error names the keyword.
     """
     times, share = require_multiplier("width", width), require_probability("dropout", dropout)
     kernels = spread_over_convolutions(
@@ -102,7 +102,7 @@ def googlenet(
         2,
         default=KERNELS,
         check=require_odd_kernel,
-        remedy="one for each of two paths",
+        remedy="write one for each of the paths 3x3 and 5x5",
     )
     units = [scale(times, width) for width in require_widths(hidden)]
     counts = read_block_counts("stages", stages, default=COUNTS, at_most=len(STAGES))
@@ -146,7 +146,7 @@ def _add_head(stack: Stack, head: str, hidden: Sequence[int], classes: int, drop
 
 
 def _build_paths(stack: Stack, channels: Channels, times: float, kernels: Sequence[int]) -> dict[str, Stack]:
-    """Build the four paths of an Inception block. Their input is the output of the stack."""
+    """Build the four paths of an Inception block. Each path takes the output of the stack as its input."""
     single, (before_second, second), (before_third, third), pooled = channels
     convolutions = {
         "1x1": [(single, 1)],

@@ -1,4 +1,4 @@
-"""Code that all networks share: activations, pooling, checks of keywords, map sizes, initialisation."""
+"""Code that the networks share: activations, pooling, checks of keywords, sizes of maps, initial values."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +39,7 @@ INITIALISERS: dict[str, Callable[..., Any]] = {
 LARGEST_KERNEL = 99
 HEADS = {"dense": None, "global_average": None}
 PerLayer = int | Sequence[int]
-"""The value of a keyword: one number for all layers, or a list with one number per layer."""
+"""The value of a keyword: one number for all layers, or a list with one number for each layer."""
 
 
 def choose(keyword: str, value: object, choices: dict[str, T]) -> T:
@@ -83,7 +83,7 @@ def scale(width: float, channels: int) -> int:
 
 
 def require_odd_kernel(keyword: str, value: object) -> int:
-    """Return `value` if it is an odd kernel size. With an even size, no padding keeps the size of a map.
+    """Return `value` if it is an odd kernel size. Padding can keep the size of a map only with an odd size.
 
     Raises:
         ModelError: `value` is not an odd kernel size.
@@ -106,8 +106,8 @@ def require_widths(value: object) -> list[int]:
 def read_block_counts(keyword: str, value: object, *, default: Sequence[int], at_most: int) -> list[int]:
     """Read a keyword that sets the number of layers in each block. Return a list with one number per block.
 
-    `value` is such a list, or the number of blocks. If it is a number, the layers of each block come from
-    `default`, and further blocks have as many layers as the last block of `default`.
+    `value` is either such a list or the number of blocks. If it is a number, `default` says how many layers
+    each block has. Further blocks have as many layers as the last block of `default`.
 
     Raises:
         ModelError: `value` is neither a number nor a list of up to `at_most` blocks.
@@ -182,7 +182,11 @@ def compute_size(
 def build_perceptron(
     features: int, hidden: Sequence[int], classes: int, *, activation: Callable[[], nn.Module], dropout: float
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the hidden dense layers by name, each with activation and dropout, and then the output layer."""
+    """Yield each layer of a perceptron with its name.
+
+    Each hidden dense layer is followed by its activation and by dropout, unless `dropout` is 0. The output
+    layer is the last.
+    """
     for i, width in enumerate(hidden, start=1):
         yield f"dense{i}", nn.Linear(features, width)
         yield f"dense_act{i}", activation()
@@ -223,7 +227,7 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerShape:
-    """A row in the table of a network's layers."""
+    """One row of the table that describes a network layer by layer."""
 
     name: str
     kind: str

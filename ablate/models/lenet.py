@@ -44,7 +44,7 @@ def lenet(
     input_shape: tuple[int, int, int] = (1, 28, 28),
     classes: int = 10,
 ) -> nn.Sequential:
-    """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
+    """Build a network that takes images `(batch, *input_shape)` and returns logits `(batch, classes)`.
 
     The default network has 61,706 parameters. Batch norm (if chosen) and the activation follow each
     convolution. 2×2 pooling follows the first two convolutions. A keyword of the convolutions is one number
@@ -55,13 +55,13 @@ def lenet(
         conv_layers: number of convolutions, 1 to 8.
         dense_layers: number of dense layers, including the output layer, 1 to 6.
         hidden: widths of the hidden dense layers. The last width in the list also holds for further layers.
-        head: `dense`, or `global_average`, which is a 1×1 convolution with a map per class, and the mean of
+        head: `dense`, or `global_average`: a 1×1 convolution to one map for each class, and then the mean of
             each map.
         dropout: probability of zeroing a unit after each hidden dense layer.
-        output_activation: activation of the logits, such as `tanh`; None for no activation.
+        output_activation: activation function for the logits, such as `tanh`. None: no activation function.
 
     Raises:
-        ModelError: a value is impossible, or a kernel is too large. The error names keyword and layer.
+        ModelError: a value is impossible, or a kernel is too large. The error names the keyword.
     """
     act = choose("activation", activation, ACTIVATIONS)
     pool = choose("pooling", pooling, {**POOLINGS, "none": None})
@@ -95,7 +95,7 @@ def _list_convolutions(
     padding: PerLayer,
     dilation: PerLayer,
 ) -> list[dict[str, Any]]:
-    """List the options of nn.Conv2d for each convolution, except the number of input channels."""
+    """For each convolution, make the arguments of nn.Conv2d, except the number of input channels."""
     lists = {
         "out_channels": _spread_over_layers(
             "channels", channels, count, default=CHANNELS, later=None, at_least=1
@@ -142,10 +142,10 @@ def _spread_over_layers(
     later: int | None,
     at_least: int,
 ) -> list[int]:
-    """Return one number for each layer, from one number or a list.
+    """Return one number for each layer. `value` is one number or a list of numbers.
 
-    Where `value` has no number for the third or a further layer, the function uses `later`. If `later` is
-    None, it repeats the last number of `value`.
+    If `value` has no number for the third or a later layer, this layer gets the number `later`. If `later` is
+    None, the layer gets the last number of `value`.
 
     Raises:
         ModelError: the list is empty, or it is too long for the network and not the default list.

@@ -17,9 +17,10 @@ def mlp(
     input_shape: tuple[int, int, int] = (1, 28, 28),
     classes: int = 10,
 ) -> nn.Sequential:
-    """Build a network of dense layers from images `(batch, *input_shape)` to logits `(batch, classes)`.
+    """Build a network of dense layers.
 
-    The default network has 203,530 parameters. With `hidden: []`, the network is softmax regression.
+    It takes images `(batch, *input_shape)` and returns logits `(batch, classes)`. The default network has
+    203,530 parameters. With `hidden: []`, the network is softmax regression.
 
     Args:
         hidden: widths of the hidden layers, up to eight.

@@ -41,24 +41,24 @@ def nin(
     input_shape: tuple[int, int, int] = (1, 224, 224),
     classes: int = 10,
 ) -> nn.Sequential:
-    """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
+    """Build a network that takes images `(batch, *input_shape)` and returns logits `(batch, classes)`.
 
     The default network has 1,992,166 parameters. A block has one convolution and some 1×1 convolutions. Batch
     norm (if chosen) and the activation follow every convolution. A block ends with 3×3 pooling of stride 2.
-    Images of 28×28 need a smaller stem: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
+    Images of 28×28 need another first convolution: `stem_kernel: 5, stem_stride: 1, stem_padding: 2`.
 
     Args:
         blocks: number of blocks before the head, 1 to 6. The third and later blocks have 384 channels.
         pointwise_layers: number of 1×1 convolutions in each block, 0 to 4.
         width: multiplies the channels of every block before the head and the units of every hidden layer.
         stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
-        kernel_size: odd kernel sizes of the first convolution in each later block and in the head.
-        head: `global_average` (a block with a map per class, and the mean of each map), or `dense`.
+        kernel_size: odd kernel sizes of the first convolution of each block after the first, and of the head.
+        head: `dense`, or `global_average`: a block with one map for each class, and the mean of each map.
         hidden: widths of the dense head's hidden layers, up to eight.
         dropout: probability of zeroing a unit, before the block of `global_average` or after hidden layers.
 
     Raises:
-        ModelError: a value is impossible, or a kernel is too large. The error names keyword and layer.
+        ModelError: a value is impossible, or a kernel is too large. The error names the keyword.
     """
     times, share = require_multiplier("width", width), require_probability("dropout", dropout)
     before = require_whole("blocks", blocks, at_least=1, at_most=6)
@@ -88,7 +88,7 @@ def nin(
 def _add_average_head(
     stack: Stack, block: int, classes: int, kernel: int, pointwise: int, dropout: float
 ) -> None:
-    """Add dropout, one more block with a map per class, and the mean of each map."""
+    """Add dropout, one more block with one map for each class, and the mean of each map."""
     stack.drop(dropout)
     stack.convolve(f"{block}", classes, kernel=kernel)
     _add_pointwise(stack, block, pointwise)

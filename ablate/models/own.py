@@ -1,4 +1,7 @@
-"""Find and run users' own networks, which `--plugin` allows or an installed package offers by name."""
+"""Find and run users' own networks.
+
+The option `--plugin` must allow the code of such a network, or an installed package must offer it by name.
+"""
 
 import importlib
 import signal
@@ -20,7 +23,7 @@ from ablate.seeds import seeded_streams
 from ablate.torch_settings import keep_torch_settings
 
 ENTRY_POINTS = "ablate.models"
-"""The group of entry points in which installed packages offer networks by name."""
+"""Installed packages offer networks by name in this group of entry points."""
 _allowed: list[str] = []
 _OF_SHAPE = "let the network take `input_shape` and `classes`, or resize the images by recipe.input_size"
 _ON_CPU = "remove device names and moves to a device from the code, because ablate moves the network itself"
@@ -36,7 +39,7 @@ REMEDIES = {
     "more than 1 value per channel": "choose another batch_size",
     **dict.fromkeys(("channels", "shape", "size", "stack expects", "Dimension"), _OF_SHAPE),
 }
-"""Maps a part of an error message to the remedy. If a message contains several parts, the first counts."""
+"""Maps a text that torch's error messages contain to a remedy. If several texts fit, the first one counts."""
 _LIBRARIES = tuple(
     str(Path(place).resolve())
     for place in (
@@ -48,7 +51,7 @@ _LIBRARIES = tuple(
 
 
 def allow(packages: Sequence[str]) -> None:
-    """Allow studies to run code of these packages or modules. The current folder is searched for them, too.
+    """Allow studies to run the code of these packages or modules. They can also be in the current folder.
 
     A study file alone cannot run code, because the file can come from an untrusted person.
     """
@@ -86,7 +89,9 @@ def find_callable(model: str, known: Sequence[str]) -> Callable[..., nn.Module]:
     if not any(module == package or module.startswith(f"{package}.") for package in _allowed):
         package = module.partition(".")[0]
         raise ModelError(
-            "model", f"'{model}' is code, which a study alone never runs: allow it with --plugin {package}"
+            "model",
+            f"'{model}' is code, and a study file cannot run code on its own: "
+            f"allow it with --plugin {package}",
         )
     return _load(model, lambda: _import_attribute(module, name))
 
@@ -101,7 +106,7 @@ def find_module(model: str) -> str:
 def call_foreign(model: str, work: Callable[[], Any]) -> Any:
     """Run a user's code and return its result. Any exception becomes a ModelError with a one-line message.
 
-    torch's settings are restored afterwards, because other arms train in the same process.
+    Afterwards, torch's settings are restored, because other networks train in the same process.
     """
     with keep_torch_settings():
         try:
@@ -149,7 +154,10 @@ def _import_attribute(module: str, name: str) -> Any:
 
 
 def locate_in_own_code(error: BaseException) -> str:
-    """Return where the error arose in the user's own code: ` (file, line n)`. Empty if it arose elsewhere."""
+    """Return the line of the user's own code that raised the error, as the text ` (file, line n)`.
+
+    Return an empty text if no user's own code was running.
+    """
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -20,9 +20,9 @@ MARKS_OF_REPORT = ("study.db", "environment.json")
 LONGEST_NAME = 1_000
 """A string in the code that is longer than this cannot be the path of a file."""
 MOST_FILES_IN_FOLDER = 1_000
-"""A string in the code can be the path of a folder. With more files than this, the folder is not code."""
+"""If a string in the code is the path of a folder with more files than this, the folder is ignored."""
 RECORDED_ELSEWHERE = ("torch", "ablate")
-"""Packages whose versions are recorded in every report folder anyway."""
+"""Packages that are left out here, because every report folder records their versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,11 @@ class Code:
     """The files and packages that determine the behaviour of a user's network."""
 
     sha256: str
-    """The checksum of the files and of the packages' versions. If it changes, the network is a new one."""
+    """The checksum of all files and of the packages' versions. If it changes, the network counts as new."""
     modules_sha256: str
-    """The checksum of the Python files alone. A run must not change these files, but can change others."""
+    """The checksum of the Python files. They must not change while a study runs. Other files can change."""
     files: tuple[str, ...]
-    """The files, relative to the folders in which Python finds their modules."""
+    """The paths of the files, relative to the folders in which Python finds their modules."""
     packages: tuple[str, ...]
     """The installed packages that the code imports, with their versions: `timm 1.0.9`."""
 
@@ -113,9 +113,10 @@ def _list_modules_of(function: Any) -> set[str]:
 
 
 def _find_places(top: str) -> list[Path]:
-    """Find the file of a module, or the folders of a package, without importing it. Empty if not found.
+    """Find the file of a module or the folders of a package, without importing the module or package.
 
-    `top` must not be inside another package, because Python would import that package to find `top`.
+    Return an empty list if nothing is found. `top` must not be inside another package, because Python would
+    import that package to find `top`.
     """
     try:
         spec = getattr(sys.modules.get(top), "__spec__", None) or importlib.util.find_spec(top)
@@ -153,7 +154,7 @@ def _parse(path: Path) -> ast.Module | None:
 
 
 def _list_imports(tree: ast.Module) -> Iterator[str]:
-    """List the top-level packages that a file imports. Relative imports are skipped (same package)."""
+    """List the top-level packages that a file imports. Skip relative imports, which stay in its package."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -171,7 +172,10 @@ def _list_texts(tree: ast.Module) -> Iterator[str]:
 
 
 def _find_named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
-    """Find files whose paths are strings in the code: absolute, or below the code's or the current folder."""
+    """Find the files whose paths are strings in the code.
+
+    A path is absolute, or relative to the folder of the code or to the current folder.
+    """
     for text in _list_texts(tree):
         if not re.fullmatch(r"(?=.*[\w])[^\0\n:|<>?\[\]]{1,200}", text) or text.startswith(("/", "~")):
             if text.startswith("/") and len(text) < LONGEST_NAME and Path(text).is_file():
@@ -199,7 +203,7 @@ def _match(folder: Path, text: str) -> list[Path]:
 
 
 def _find_named_modules(tree: ast.Module) -> Iterator[str]:
-    """Find local packages whose names are strings in the code. The code can import them with importlib."""
+    """Find the local packages whose names are strings in the code, because importlib can import by name."""
     for text in _list_texts(tree):
         top = text.partition(".")[0]
         if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text) and not all(

@@ -44,7 +44,7 @@ def construct(
             raise ModelError("model", f"{model} gives a {type(network).__name__}, not a torch.nn.Module")
         if isinstance(network, torch.jit.ScriptModule):
             raise ModelError(
-                "model", f"{model} gives a compiled torch.jit.ScriptModule: return the plain one"
+                "model", f"{model} gives a compiled torch.jit.ScriptModule: return it without torch.jit"
             )
         _materialise(model, network, input_shape)
     if not any(parameter.requires_grad for parameter in network.parameters()):
@@ -56,10 +56,10 @@ def construct(
 
 
 def take_logits(_network: nn.Module, _inputs: object, output: Any) -> Any:
-    """Replace a named tuple with its field `logits`. This function is a forward hook.
+    """If a network's output is a named tuple, replace it with the field `logits`. This is a forward hook.
 
     In training mode, GoogLeNet and Inception of torchvision return a named tuple. The other fields are the
-    outputs of auxiliary classifiers. ablate leaves these outputs out of the loss.
+    outputs of auxiliary classifiers. ablate does not use these outputs in the loss.
     """
     if isinstance(output, tuple) and "logits" in getattr(output, "_fields", ()):
         return output.logits  # type: ignore[attr-defined]
@@ -67,7 +67,7 @@ def take_logits(_network: nn.Module, _inputs: object, output: Any) -> Any:
 
 
 def check_output(model: str, network: nn.Module, input_shape: Sequence[int], classes: int) -> None:
-    """Pass two images through the network in training and evaluation mode, to find a wrong output shape.
+    """Pass two images through the network in both modes, to check that the output has the right shape.
 
     Raises:
         ModelError: the network failed, or did not return logits `(batch, classes)`.
@@ -80,7 +80,7 @@ def check_output(model: str, network: nn.Module, input_shape: Sequence[int], cla
 
 
 def require_logits(model: str, output: Any, images: int, classes: int, *, training: bool) -> None:
-    """Require logits: floating-point numbers `(images, classes)`.
+    """Require that an output consists of logits: floating-point numbers `(images, classes)`.
 
     Raises:
         ModelError: the output is something else. The error names the mode and a remedy.
@@ -94,7 +94,8 @@ def require_logits(model: str, output: Any, images: int, classes: int, *, traini
     if shape == (images,) or (shape == (images, 1) and classes > 1) or not output.is_floating_point():
         kind = str(output.dtype).removeprefix("torch.")
         raise ModelError(
-            "model", f"{model} gives {kind} {shape} {mode}, one number for each image or class: {wanted}"
+            "model",
+            f"{model} gives {kind} {shape} {mode}, not a floating-point number per image and class: {wanted}",
         )
     if shape != (images, classes):
         raise ModelError(

@@ -6,15 +6,16 @@ import torch
 from torch import Tensor, nn
 
 LARGEST_UNTOUCHED = 2**30
-"""The maximum number of bytes that `compute_output_shape` reserves for parameters, without using them."""
+"""The maximum memory that `compute_output_shape` reserves for parameters, in bytes. It does not use it."""
 
 
 def compute_output_shape(sketch: nn.Module, input_shape: Sequence[int]) -> torch.Size:
     """Compute the shape of a network's output for one example, by passing an empty batch through its sketch.
 
     The function moves the sketch to the CPU. On the meta device, torch would import sympy and torch._dynamo,
-    which takes two seconds. On the CPU, an empty batch costs nothing: torch neither computes nor touches the
-    parameters' memory. Only a sketch of more than `LARGEST_UNTOUCHED` bytes stays on the meta device.
+    which takes two seconds. On the CPU, an empty batch takes hardly any time, because torch computes nothing
+    and does not use the memory of the parameters. A sketch of more than `LARGEST_UNTOUCHED` bytes stays on
+    the meta device.
 
     Raises:
         RuntimeError: a layer does not fit the output of the layer before it.
@@ -22,7 +23,7 @@ def compute_output_shape(sketch: nn.Module, input_shape: Sequence[int]) -> torch
     fits = sum(parameter.nbytes for parameter in sketch.parameters()) <= LARGEST_UNTOUCHED
     if fits:
         give_memory(sketch)
-    # Evaluation mode, because batch norm refuses maps of one pixel in training mode.
+    # Use evaluation mode, because batch norm refuses maps of one pixel in training mode.
     with torch.no_grad():
         output: Tensor = sketch.eval()(torch.empty(0, *input_shape, device="cpu" if fits else "meta"))
     return output.shape[1:]

@@ -1,4 +1,4 @@
-"""A builder that adds one layer after another to a network, for AlexNet, VGG, NiN and GoogLeNet."""
+"""Build AlexNet, VGG, NiN and GoogLeNet by adding one layer after another."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -21,12 +21,14 @@ LARGER_IMAGES = "larger images (recipe.input_size)"
 
 
 class Stack:
-    """Named layers in order, and the shape `(channels, *size)` of the last layer's output."""
+    """A growing list of named layers. It knows the shape `(channels, *size)` of the last layer's output."""
 
     def __init__(
         self, input_shape: tuple[int, int, int], *, activation: object, pooling: object, batch_norm: object
     ) -> None:
-        """Start without layers, for images of `input_shape`. The keywords apply to all layers.
+        """Start without layers. The first layer will take images of `input_shape`.
+
+        The activation, the pooling and the choice of batch norm apply to all layers.
 
         Raises:
             ModelError: the activation or pooling is unknown, or batch_norm is neither true nor false.
@@ -53,7 +55,10 @@ class Stack:
         padding: int | None = None,
         kind: str = "conv",
     ) -> None:
-        """Add a convolution, batch norm (if chosen) and activation. Default padding: half the kernel size."""
+        """Add a convolution, batch norm (if chosen) and an activation.
+
+        By default, the padding is half the kernel size.
+        """
         name = f"{kind}{number}"
         around = kernel // 2 if padding is None else padding
         self.size = compute_size(
@@ -63,7 +68,7 @@ class Stack:
             stride=stride,
             padding=around,
             dilation=1,
-            # An error can only concern the first convolution, because the others keep the map's size.
+            # Only the first convolution can fail here, because the other convolutions keep the map's size.
             keyword="stem_kernel",
             remedy=f"a smaller stem_kernel, more stem_padding or {LARGER_IMAGES}",
         )

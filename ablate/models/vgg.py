@@ -34,7 +34,7 @@ def vgg(
     input_shape: tuple[int, int, int] = (1, 224, 224),
     classes: int = 10,
 ) -> nn.Sequential:
-    """Build a network from images `(batch, *input_shape)` to logits `(batch, classes)`.
+    """Build a network that takes images `(batch, *input_shape)` and returns logits `(batch, classes)`.
 
     The default network has 128,806,154 parameters. A block has some convolutions and then 2×2 pooling. Batch
     norm (if chosen) and the activation follow every convolution. Every block halves the size of the maps. So
@@ -42,18 +42,18 @@ def vgg(
 
     Args:
         blocks: a list with the number of convolutions in each block, such as `[2, 2, 3, 3, 3]` for VGG-16, or
-            the number of blocks, 1 to 8. With a number, the blocks are as in VGG-11. The first block has 64
-            channels. Each further block has twice as many as the block before, up to 512.
+            the number of blocks, 1 to 8. If it is a number, the blocks are as in VGG-11. The first block has
+            64 channels. Each further block has twice as many channels as the block before it, up to 512.
         width: multiplies the channels of every convolution and the units of every hidden layer.
         kernel_size: odd kernel size of every convolution. The padding keeps the size of the maps.
-        head: `dense`, or `global_average`, which is dropout, a 1×1 convolution with a map per class, and the
+        head: `dense`, or `global_average`: dropout, a 1×1 convolution to one map for each class, and then the
             mean of each map.
         hidden: widths of the dense head's hidden layers, up to eight.
         dropout: probability of zeroing a unit after each hidden layer, or before the 1×1 convolution of
             `global_average`.
 
     Raises:
-        ModelError: a value is impossible, or a kernel is too large. The error names keyword and layer.
+        ModelError: a value is impossible, or a kernel is too large. The error names the keyword.
     """
     times, share = require_multiplier("width", width), require_probability("dropout", dropout)
     kernel = require_odd_kernel("kernel_size", kernel_size)

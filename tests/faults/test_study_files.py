@@ -223,7 +223,7 @@ def test_code_that_a_study_names_is_not_imported(
         arguments = ["run", small_file]
     code, _, told = ablate(monkeypatch, capsys, *arguments)
     assert (code, trap.exists()) == (2, False)
-    assert "is code, which a study alone never runs: allow it with --plugin malice" in told
+    assert "is code, and a study file cannot run code on its own: allow it with --plugin malice" in told
 
 
 def test_code_named_as_an_argument_of_ablate_models_is_not_imported(

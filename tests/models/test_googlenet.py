@@ -255,7 +255,7 @@ def test_layers_of_equal_name_and_shape_start_equal_in_every_arm() -> None:
         ({"without_path": 3}, "without_path", r"3 is not known"),
         ({"without_path": None}, "without_path", r"None is not known"),
         ({"kernel_size": [3, 4]}, "kernel_size", r"4 is even, so no padding keeps the map's size"),
-        ({"kernel_size": [1, 3, 5]}, "kernel_size", r"lists 3 values for 2 convolutions: one for each of two paths"),
+        ({"kernel_size": [1, 3, 5]}, "kernel_size", r"lists 3 values for 2 convolutions: write one for each of the paths 3x3 and 5x5"),
         ({"width": "0.5"}, "width", r"'0\.5' is not a multiplier"),
         ({"activation": "rleu"}, "activation", r"did you mean 'relu'\?"),
         ({"pooling": "none"}, "pooling", r"'none' is not known"),

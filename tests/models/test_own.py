@@ -73,7 +73,8 @@ def build(model: str, *, init: str = "default", seed: int = 0, **settings: objec
 
 def test_a_study_alone_never_runs_code(nets: str) -> None:
     with pytest.raises(
-        ModelError, match="is code, which a study alone never runs: allow it with --plugin mynets"
+        ModelError,
+        match="is code, and a study file cannot run code on its own: allow it with --plugin mynets",
     ):
         models.read_keywords(nets)
     assert "mynets" not in sys.modules
