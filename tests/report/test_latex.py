@@ -226,6 +226,7 @@ def compile_example(folder: Path) -> str:
         ("convnets", False),
         ("convnets", True),
         ("lenet_modern", False),
+        ("lenet_modern", True),
     ],
 )
 def test_latex_compiles_a_published_report_without_overfull_lines(

@@ -18,6 +18,8 @@ BEST, LEVEL = Latex(r"\textsuperscript{*}"), Latex(r"\textsuperscript{\dag}")
 MISSING = Latex("{--}")
 LONGEST_NAME = 34
 """A column with a longer name has lines of a fixed width."""
+MOST_ROWS = 24
+"""A table with more rows than this, in all its blocks together, is set in small type."""
 COST_HEADINGS = {
     "throughput": "images/s",
     "ratio": r"$\times$ base",
@@ -42,6 +44,11 @@ class PaperTable:
 
     blocks: tuple[Block, ...]
     notes: tuple[Latex, ...]
+
+    @property
+    def is_tall(self) -> bool:
+        """Whether the table needs small type to fit on a page. Long names take two lines of a page each."""
+        return sum(len(block.rows) for block in self.blocks) > MOST_ROWS
 
 
 @dataclass(frozen=True, kw_only=True)
