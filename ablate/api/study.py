@@ -8,6 +8,8 @@ from typing import Any
 from ablate.api.own_source import OwnSource, extract_source, is_importable
 from ablate.cache import locate_cache
 from ablate.cli.studies import read_study
+from ablate.errors import AblateError
+from ablate.formatting import format_list
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
 
@@ -37,8 +39,16 @@ class Study:
         self._read_fallback: Callable[[], StudySpec] = partial(study_file.make, raw, fallback=True)
 
     @classmethod
-    def read(cls, path: str | Path, *overrides: str, plugins: Iterable[str] = ()) -> "Study":
+    def read(
+        cls,
+        path: str | Path,
+        *overrides: str,
+        plugins: Iterable[str] = (),
+        context: str | None = None,
+    ) -> "Study":
         """Read a study file and apply `key=value` overrides, as `ablate run` does.
+
+        A study with contexts is planned and run one context at a time: name it as `context`.
 
         `plugins` are packages or modules that define the study's own networks. Their code is executed.
 
@@ -47,8 +57,8 @@ class Study:
         """
         study = cls.__new__(cls)
         study.source, study.plugins = None, tuple(plugins)
-        study.spec = read_study(Path(path), overrides, study.plugins)
-        study._read_fallback = partial(study_file.read, Path(path), overrides, fallback=True)
+        study.spec = read_study(Path(path), overrides, study.plugins, context)
+        study._read_fallback = partial(study_file.read, Path(path), overrides, fallback=True, context=context)
         return study
 
     @property
@@ -61,7 +71,17 @@ class Study:
         return self._read_fallback()
 
     def provide_code(self) -> None:
-        """Make sure that this process and its workers can import the study's own networks."""
+        """Make sure that this process and its workers can import the study's own networks.
+
+        Raises:
+            AblateError: the study has contexts, and none of them was chosen.
+        """
+        if self.spec.contexts:
+            first = next(iter(self.spec.contexts))
+            raise AblateError(
+                f"this study has the contexts {format_list(list(self.spec.contexts))}: read one of them, for "
+                f"example with Study.read(path, context={first!r})"
+            )
         from ablate.models import own  # imports torch
 
         if self.source is not None:
