@@ -14,10 +14,7 @@ from ablate.formatting import format_count
 TEST_EVERY = 5
 """Without a folder of test images, every fifth image of a class, in order of names, is a test image."""
 LEAST_TRAINING_IMAGES = 2
-"""The minimum number of training images of a class, if there is a folder of test images.
-
-One of these images is for training, and the other one is for validation.
-"""
+"""If there are test images, each class needs one image for training and one image for validation."""
 
 Labelled = tuple[tuple[Path, int], ...]
 
@@ -76,10 +73,7 @@ def list_image_folder(path: Path) -> ImageFolder:
 
 
 def _explain_too_few_classes(root: Path, least: int) -> str:
-    """Write the error message for a table or folder with fewer than two classes.
-
-    `least` is the number of images that each class needs.
-    """
+    """Write the error message if fewer than two classes have `least` images or more."""
     if root.is_file():
         return f"{root}: all images for training have the same label: add images with another label"
     return (

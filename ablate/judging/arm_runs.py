@@ -13,12 +13,19 @@ from ablate.judging.run_columns import RunColumns
 
 @dataclass(frozen=True, kw_only=True)
 class ArmRuns:
-    """The runs of one arm in one part. All arrays are sorted by seed."""
+    """The runs of one arm in one part of the table. All arrays are sorted by seed.
+
+    An arm is one of the things that are compared, such as a method. A part is a group of rows, such as those
+    of one data set.
+    """
 
     seeds: NDArray[np.int64]
-    """`(runs,)`, all different. Without seeds in the table, the numbers of the rows."""
+    """The seed of each run, `(runs,)`. No seed occurs twice.
+
+    If the table has no column of seeds, these are the numbers of the rows.
+    """
     values: NDArray[np.float64]
-    """`(runs,)`. The value is NaN for a seed of which a run diverged."""
+    """The metric of each run, `(runs,)`. It is NaN for a seed with a run that diverged."""
 
     @property
     def results(self) -> NDArray[np.float64]:
@@ -32,21 +39,22 @@ class ArmRuns:
 
 
 Cells = dict[tuple[str, str], ArmRuns]
-"""The runs by part and arm. Without parts, the part is ''."""
+"""Maps a part and an arm to the arm's runs in this part. If the table has no parts, the part is ''."""
 
 
 def split_runs(columns: RunColumns, rows: CleanRows) -> tuple[Cells, list[Finding]]:
-    """Split the rows by part and arm, with one value for each seed.
+    """Group the rows by part and arm, and compute one value for each seed.
 
-    If a seed has several rows in an arm, their mean is its value. So a seed counts once, however often it was
-    run, and its best run counts no more than the others.
+    If an arm has several rows with the same seed, the value of this seed is their mean. So a seed counts
+    once, even if it was run several times. Its best run counts as much as each of its other runs.
     """
     places = np.flatnonzero(rows.kept)
     arms = columns.arms.codes[places]
     groups = np.zeros(len(places), np.int32) if columns.groups is None else columns.groups.codes[places]
     seeds = places if columns.seeds is None else columns.seeds[places]
     values = np.where(rows.diverged[places], np.nan, columns.values[places])
-    # Values sort last, so that the order of the rows changes no rounding error of a mean.
+    # The rows of one seed are sorted by value. So the order of the rows in the table cannot change the
+    # rounding error of their mean.
     order = np.lexsort((values, seeds, arms, groups))
     arms, groups, seeds, values = arms[order], groups[order], seeds[order], values[order]
     same_cell = (arms[1:] == arms[:-1]) & (groups[1:] == groups[:-1])
@@ -70,10 +78,11 @@ def split_runs(columns: RunColumns, rows: CleanRows) -> tuple[Cells, list[Findin
 
 
 def _average(values: NDArray[np.float64], begins: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Average the values of each seed, `(seeds,)`, of which `begins` has the first places.
+    """Compute the mean of each seed's values, `(seeds,)`.
 
-    NaN stands for a divergence. A seed of which any run diverged gets NaN, so that no divergence is lost.
-    Equal values stay exactly equal.
+    `begins` has the position of the first value of each seed. A value is NaN if its run diverged. If any run
+    of a seed diverged, the mean is NaN, so that no divergence is lost. The mean of equal values is exactly
+    this value.
     """
     lengths = np.diff(np.append(begins, len(values)))
     first, last = values[begins], values[begins + lengths - 1]
@@ -83,7 +92,7 @@ def _average(values: NDArray[np.float64], begins: NDArray[np.int64]) -> NDArray[
 def _find_repeats(
     values: NDArray[np.float64], begins: NDArray[np.int64], places: NDArray[np.int64]
 ) -> list[Finding]:
-    """Find the seeds with several rows: equal rows are repeats, different ones are several runs."""
+    """Find the seeds with several rows. Equal rows are copies of one run. Different rows are several runs."""
     lengths = np.diff(np.append(begins, len(values)))
     ends = begins + lengths - 1
     equal = (values[begins] == values[ends]) | (np.isnan(values[begins]) & np.isnan(values[ends]))
@@ -94,8 +103,8 @@ def _find_repeats(
         findings.append(
             Finding(
                 kind=FindingKind.DUPLICATES,
-                sentence=f"{format_count(count, 'row')} left out: they repeat arm, seed and "
-                "value of another row.",
+                sentence=f"{format_count(count, 'row')} left out: they have the same arm, "
+                "seed and value as another row.",
                 count=count,
                 rows=tuple(rows),
             )
@@ -104,15 +113,14 @@ def _find_repeats(
         count, most = int(lengths[several & ~equal].sum()), int(lengths[several & ~equal].max())
         rows = sorted(int(row) + 1 for row in places[begins[several & ~equal]])[:ROWS_NAMED]
         some_diverged = np.isnan(values[ends[several & ~equal]]).any()
-        lost = "A pair of which a run diverged counts as diverged. " if some_diverged else ""
+        lost = "A pair counts as diverged if one of its runs diverged. " if some_diverged else ""
         findings.append(
             Finding(
                 kind=FindingKind.SEVERAL_RUNS,
                 sentence=f"{format_count(cells, 'pair')} of arm and seed have several runs with "
-                f"different results, up to {most:,}. Each pair counts once, with the mean of its runs. "
-                f"{lost}If a report shows the best of several runs as one result, this mean is what it "
-                "leaves out. If another column tells these runs apart, such as a data set, name it with "
-                "--by.",
+                f"different results, up to {most:,} runs. Each pair counts once, with the mean of its runs. "
+                f"{lost}A report that shows only the best of these runs hides this mean. If the runs belong "
+                "to different groups, such as data sets, name the column of the groups with --by.",
                 count=count,
                 rows=tuple(rows),
             )

@@ -1,4 +1,4 @@
-"""Audit the runs that are judged: what a table can show, and what no table shows."""
+"""Check the runs that are judged for problems that a table can show, and list what no table can show."""
 
 from collections.abc import Sequence
 
@@ -15,22 +15,22 @@ from ablate.stats.power import PAIRS_FOR_A_VERDICT
 
 FEW_SEEDS = 5
 NOT_KNOWN = (
-    "how the arms were tuned, and whether all arms had the same budget for it",
-    "whether the test data chose a setting, an epoch or a seed",
+    "how the arms were tuned, and whether all arms had the same budget for tuning",
+    "whether a setting, an epoch or a seed was chosen by its results on the test data",
     "whether runs were left out before the table was written",
     "whether all arms used the same data, the same number of training steps and the same hardware",
     "whether runs with the same seed share anything, such as the split of the data",
 )
-"""What a table of runs does not show. Each of these can make a difference where there is none."""
+"""What a table of runs does not show. Each of these facts can make equal arms look different."""
 
 
 def audit(
     cells: Cells, comparisons: Sequence[Comparison], question: Question, shown: dict[str, str]
 ) -> list[Finding]:
-    """Audit the runs. `shown` has the name of each arm and part as a person sees it.
+    """Audit the runs. `shown` maps the name of each arm and part to the name that pages show.
 
     Raises:
-        AblateError: one arm has shares from 0 to 1 beside values in per cent.
+        AblateError: some values of an arm are shares from 0 to 1, and others are in per cent.
     """
     found = [
         check_units(cells, question, shown),
@@ -56,8 +56,8 @@ def _check_direction(question: Question) -> Finding | None:
     remedy = "leave out --lower-is-better" if question.lower_is_better else "add --lower-is-better"
     return Finding(
         kind=FindingKind.DIRECTION,
-        sentence=f"The name {question.metric} suggests that {other} is better, but here {given} counts as "
-        f"better. If that is wrong, {remedy}.",
+        sentence=f"The name {question.metric} suggests that {other} values are better, but here {given} "
+        f"values count as better. If that is wrong, {remedy}.",
     )
 
 
@@ -77,7 +77,7 @@ def _check_constant(cells: Cells, question: Question) -> Finding | None:
     return Finding(
         kind=FindingKind.CONSTANT,
         sentence=f"{arms} the same value of {question.metric} in every run. Runs with different seeds rarely "
-        "agree: perhaps one run was written several times.",
+        "have exactly the same value: perhaps one run was written several times.",
     )
 
 
@@ -94,7 +94,7 @@ def _check_baseline(cells: Cells, question: Question, shown: dict[str, str]) -> 
 
 
 def _check_grid(cells: Cells, question: Question, shown: dict[str, str]) -> Finding | None:
-    """Find arms without runs in a part. If the baseline has none, `_check_baseline` says it."""
+    """Find arms that have no run in some part. `_check_baseline` does the same for the baseline."""
     arms = [arm for arm in dict.fromkeys(arm for _, arm in cells) if arm != question.baseline]
     pairs = [(part, arm) for part in dict.fromkeys(part for part, _ in cells) for arm in arms]
     missing = [f"{shown[arm]} in {shown[part]}" for part, arm in pairs if (part, arm) not in cells]
@@ -125,12 +125,13 @@ def _check_counts(cells: Cells, shown: dict[str, str]) -> Finding | None:
     return Finding(
         kind=FindingKind.UNEQUAL_RUNS,
         sentence=f"The arms have different numbers of runs: {uneven[0]}{more}. If an arm was run more often "
-        "and its best runs were kept, it looks too good. If failed runs are missing, their arm does.",
+        "and only its best runs were kept, this arm looks too good. An arm also looks too good if its failed "
+        "runs are missing.",
     )
 
 
 def _check_few(comparisons: Sequence[Comparison], question: Question) -> list[Finding]:
-    """Find comparisons with too few runs for an interval, for a verdict, or for a reliable one."""
+    """Find comparisons with too few runs for an interval, for a verdict, or for a reliable verdict."""
     fewest = [min(one.arm_runs, one.baseline_runs) for one in comparisons]
     single, without = sum(n <= 1 for n in fewest), sum(n < PAIRS_FOR_A_VERDICT for n in fewest)
     few = sum(n < FEW_SEEDS for n in fewest)
@@ -143,14 +144,17 @@ def _check_few(comparisons: Sequence[Comparison], question: Question) -> list[Fi
             )
         ]
     if without or few:
-        told = "A verdict needs three" if without else "With so few, an interval is wide and rests on the "
         noun = "different seeds" if question.seed is not None else "runs"
-        rest = f" {noun} of each arm." if without else "assumption that results are distributed normally."
+        told = (
+            f"A verdict needs three {noun} of each arm."
+            if without
+            else "An interval from so few runs is wide, and it assumes that results are distributed normally."
+        )
         least = PAIRS_FOR_A_VERDICT if without else FEW_SEEDS
         return [
             Finding(
                 kind=FindingKind.FEW_SEEDS,
-                sentence=f"{_count(without or few, fewest)} fewer than {least} runs of an arm. {told}{rest}",
+                sentence=f"{_count(without or few, fewest)} fewer than {least} runs of an arm. {told}",
             )
         ]
     return []
@@ -169,12 +173,17 @@ def _check_pairing(comparisons: Sequence[Comparison], cells: Cells, question: Qu
     if lost:
         runs = sum(one.arm_left_out + one.baseline_left_out for one in lost)
         turned = sum(_is_turned(one, cells, question) for one in lost)
-        but = f" In {turned:,} of them, the means of all runs are in the opposite order." if turned else ""
+        but = (
+            f" In {turned:,} of these comparisons, the means of all runs are in the opposite order."
+            if turned
+            else ""
+        )
         found.append(
             Finding(
                 kind=FindingKind.LOST_PAIRS,
                 sentence=f"{format_count(len(lost), 'comparison')} left out {format_count(runs, 'run')} "
-                f"whose seed the other arm lacks.{but} If these runs failed, say so in a column “status”.",
+                f"because the other arm has no run with the same seed.{but} If runs failed, say so in a "
+                "column “status”.",
             )
         )
     unpaired = [one for one in comparisons if one.test == WELCH]
@@ -189,16 +198,16 @@ def _check_pairing(comparisons: Sequence[Comparison], cells: Cells, question: Qu
         found.append(
             Finding(
                 kind=FindingKind.NO_COMMON_SEEDS,
-                sentence=f"{why}. Welch's test compares the two groups. Pairs would cancel what a seed does "
-                "to both arms, such as its split of the data, so as many paired runs often show smaller "
-                "differences.",
+                sentence=f"{why}. Welch's test compares the two groups of runs. Pairs would cancel the "
+                "effect that a seed has on both arms, such as the effect of its split of the data. So the "
+                "same number of paired runs can often detect smaller differences.",
             )
         )
     return found
 
 
 def _is_turned(one: Comparison, cells: Cells, question: Question) -> bool:
-    """Return whether the arm that is ahead in the compared runs is behind in all runs."""
+    """Return whether one arm has the larger mean in the compared runs, but the smaller mean in all runs."""
     if one.arm_mean is None or one.baseline_mean is None:
         return False
     arm, baseline = (cells[one.part, name].results.mean() for name in (one.arm, question.baseline))
@@ -215,8 +224,8 @@ def _check_similar_names(cells: Cells, shown: dict[str, str]) -> Finding | None:
         return None
     return Finding(
         kind=FindingKind.SIMILAR_NAMES,
-        sentence=f"Names of arms differ only in upper and lower case or in spaces, and count as different "
-        f"arms: {name_some(told)}. If they mean one arm, write them alike.",
+        sentence="Some names differ only in upper and lower case or in spaces, but count as different arms: "
+        f"{name_some(told)}. If they mean the same arm, write them in the same way.",
     )
 
 
@@ -228,10 +237,11 @@ def _check_names(shown: dict[str, str]) -> Finding | None:
     told = []
     if hostile:
         told.append(
-            f"{format_count(len(hostile), 'name')} with unusual characters or great length: "
-            f"{name_some(hostile)}. They are shown escaped and cut, and the tables put an apostrophe before "
-            "what a spreadsheet program could run."
+            f"The table has {format_count(len(hostile), 'name')} with unusual characters or great length: "
+            f"{name_some(hostile)}. On pages, unusual characters are escaped and long names are cut. In "
+            "tables, an apostrophe precedes a text that a spreadsheet program could run as a formula."
         )
     if turned:
-        told.append(f"{format_count(len(turned), 'name')} written from right to left: {name_some(turned)}.")
+        count = format_count(len(turned), "name")
+        told.append(f"The table has {count} written from right to left: {name_some(turned)}.")
     return Finding(kind=FindingKind.HOSTILE_NAMES, sentence=" ".join(told))

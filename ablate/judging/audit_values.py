@@ -11,19 +11,19 @@ from ablate.judging.findings import Finding, FindingKind
 from ablate.judging.question import Question
 
 RATIO_OF_UNITS = (33, 300)
-"""If the larger values are about 100 times the smaller ones, some are shares and some are in per cent."""
+"""If large values are 33 to 300 times as large as small values, the units are probably mixed."""
 LARGE_SHARE = 0.5
-"""Hardly anybody accepts a difference of a share that is as large as this."""
+"""A margin of half of the range of a share is probably a mistake."""
 
 
 def check_units(cells: Cells, question: Question, shown: Mapping[str, str]) -> Finding | None:
-    """Find values from 0 to 1 beside values from 0 to 100.
+    """Find out whether some values are shares from 0 to 1 and others are in per cent.
 
-    An arm at chance may have values of about 1 per cent, so different arms may have such values. `shown` has
-    the name of each arm as a person sees it.
+    If they belong to different arms, this can be correct: an arm that guesses can have about 1 per cent.
+    `shown` maps the name of each arm to the name that pages show.
 
     Raises:
-        AblateError: one arm has both, and the metric's name says that it is a share.
+        AblateError: one arm has both kinds of values, and the metric's name says that its values are shares.
     """
     values = np.concatenate([runs.results for runs in cells.values()])
     if values.min() < 0 or not _look_mixed(values):
@@ -34,8 +34,8 @@ def check_units(cells: Cells, question: Question, shown: Mapping[str, str]) -> F
             shares = runs.results[runs.results != 1]  # 1 may be 1 per cent
             if _look_mixed(shares):
                 raise AblateError(
-                    f"metric: the arm '{shown[arm]}' has values of {metric} from 0 to 1 beside values from 1 "
-                    "to 100: write all of them as shares, or all of them in per cent"
+                    f"metric: the arm '{shown[arm]}' has some values of {metric} from 0 to 1 and others "
+                    "from 1 to 100: write all of them as shares, or all of them in per cent"
                 )
     small = int(((values > 0) & (values <= 1)).sum())
     return Finding(
@@ -47,7 +47,10 @@ def check_units(cells: Cells, question: Question, shown: Mapping[str, str]) -> F
 
 
 def _look_mixed(values: np.ndarray) -> bool:
-    """Return whether some values are at most 1 and others at most 100, with a ratio of about 100."""
+    """Return whether some values are at most 1, and all others are about 100 times as large.
+
+    No value may be above 100.
+    """
     small, large = values[(values > 0) & (values <= 1)], values[values > 1]
     if not len(small) or not len(large) or large.max() > 100:
         return False
@@ -56,7 +59,10 @@ def _look_mixed(values: np.ndarray) -> bool:
 
 
 def check_margin(cells: Cells, question: Question) -> Finding | None:
-    """Find a margin that is larger than any difference of these runs, or half of a share's whole range."""
+    """Find out whether the margin is too large.
+
+    It is too large if it exceeds the difference between any two runs, or half of the range of a share.
+    """
     if question.margin is None:
         return None
     values = np.concatenate([runs.results for runs in cells.values()])
@@ -70,8 +76,8 @@ def check_margin(cells: Cells, question: Question) -> Finding | None:
         return None
     return Finding(
         kind=FindingKind.LARGE_MARGIN,
-        sentence=f"The margin of {margin} {told}. So a difference can hardly exceed it: check that the "
-        "margin has the unit of the metric.",
+        sentence=f"The margin of {margin} {told}. So hardly any difference can exceed the margin: check "
+        "that the margin has the unit of the metric.",
     )
 
 
@@ -82,7 +88,7 @@ def check_repeats(cells: Cells, question: Question) -> Finding | None:
     counts = [
         np.unique(runs.results, return_counts=True)[1]
         for runs in cells.values()
-        if len(runs.results) > 1 and np.ptp(runs.results) > 0  # for other arms, there is another finding
+        if len(runs.results) > 1 and np.ptp(runs.results) > 0  # for constant arms, there is another finding
     ]
     repeated = sum(int((each - 1).sum()) for each in counts)
     if not repeated:
@@ -92,11 +98,12 @@ def check_repeats(cells: Cells, question: Question) -> Finding | None:
         f"Every value of every arm occurs {times:,} times or a multiple of it, so each run seems to be in "
         f"the table {times:,} times"
         if times > 1
-        else f"{repeated:,} row{' repeats' if repeated == 1 else 's repeat'} arm and value of another row"
+        else f"{repeated:,} row{' has' if repeated == 1 else 's have'} the same arm and value as another row"
     )
     return Finding(
         kind=FindingKind.DUPLICATES,
         sentence=f"{told}. All rows count as different runs, because no column of seeds is named. If some "
-        "are the same run, the p-values are too small: name the column with --seed, or leave the copies out.",
+        "are the same run, the p-values are too small: name the column of seeds with --seed, or delete the "
+        "copies.",
         count=repeated,
     )

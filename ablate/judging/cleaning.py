@@ -1,4 +1,4 @@
-"""Leave out the rows that are no results, with a finding for each reason."""
+"""Leave out the rows of a table that have no result, and write a finding for each reason."""
 
 from dataclasses import dataclass
 
@@ -28,21 +28,24 @@ NOT_DONE = frozenset(
         *("queued", "stopped", "interrupted", "aborted", "skipped", "no result"),
     ]
 )
-"""Words of a column `status`, in lower case. A run with any other word counts as finished."""
+"""Words in a column `status`, in lower case, for runs that did not finish.
+
+A run with a word that is in none of these three lists counts as finished.
+"""
 LARGEST, SMALLEST = 1e100, 1e-100
-"""Values beyond these cannot be squared in floating-point numbers."""
+"""The square of a value above or below these limits does not fit into a floating-point number."""
 PHASES = frozenset(map(str, Phase))
 WORDS_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class CleanRows:
-    """Which rows are judged, and what was found on the way."""
+    """Which rows of a table are judged, and what was found about the other rows."""
 
     kept: NDArray[np.bool_]
-    """`(rows,)`: the rows with a result, and the rows of runs that diverged."""
+    """Whether each row is judged, `(rows,)`. Such a row has a result, or its run diverged."""
     diverged: NDArray[np.bool_]
-    """`(rows,)`: the rows of runs that a column `status` calls diverged."""
+    """Whether a column `status` says that the row's run diverged, `(rows,)`."""
     findings: list[Finding]
 
 
@@ -97,8 +100,8 @@ def clean(columns: RunColumns, question: Question) -> CleanRows:
 def _refuse_formatted(columns: RunColumns, question: Question, judged: NDArray[np.bool_]) -> None:
     """Refuse numbers that are written as text beside plain numbers.
 
-    They are not left out, because often only the large numbers have a separator. Without them, the arm with
-    the larger values would seem to have the smaller ones.
+    These numbers are not left out. Often only large numbers are written with a separator of thousands.
+    Without these numbers, an arm with large values would seem to have small values.
     """
     for row, text in columns.formatted.items():
         if judged[row]:
@@ -110,7 +113,10 @@ def _refuse_formatted(columns: RunColumns, question: Question, judged: NDArray[n
 
 
 def _check_rest(columns: RunColumns, question: Question, results: NDArray[np.bool_]) -> None:
-    """Check that the results can be judged: some are left, they are in range, and the baseline is there."""
+    """Check that the results can be judged.
+
+    Some results are left, their values are in range, and the baseline and another arm have results.
+    """
     if not results.any():
         raise AblateError(
             f"{columns.place}: metric: no finished run has a number in the column '{question.metric}': "
@@ -135,12 +141,16 @@ def _check_rest(columns: RunColumns, question: Question, results: NDArray[np.boo
     if len(left) < 2:
         raise AblateError(
             f"{columns.place}: arm: the column '{question.arm}' has only the arm '{question.baseline}': "
-            "a comparison needs two"
+            "a comparison needs two arms"
         )
 
 
 def _choose_phase(columns: RunColumns, kept: NDArray[np.bool_], findings: list[Finding]) -> None:
-    """Keep only confirmed runs in a table that ablate wrote. In other tables, say that phases are mixed."""
+    """In a table that ablate wrote, keep only the runs of the phase `confirm`.
+
+    The runs of the other phases only served to choose settings. In other tables with several phases, write a
+    finding that the phases are judged together.
+    """
     if columns.phases is None:
         return
     names = columns.phases.names
@@ -153,7 +163,8 @@ def _choose_phase(columns: RunColumns, kept: NDArray[np.bool_], findings: list[F
         findings.append(
             Finding(
                 kind=FindingKind.OTHER_PHASE,
-                sentence=f"{count:,} rows left out: their phase is not “confirm”, so they chose settings.",
+                sentence=f"{count:,} rows left out: their phase is not “confirm”. Such runs only serve to "
+                "choose settings.",
                 count=count,
                 rows=rows,
             )
@@ -166,7 +177,8 @@ def _choose_phase(columns: RunColumns, kept: NDArray[np.bool_], findings: list[F
             Finding(
                 kind=FindingKind.OTHER_PHASE,
                 sentence=f"The column “phase” has several values ({told}). Runs of all phases are judged "
-                "together. If one of them chose settings, leave its rows out.",
+                "together. If settings were chosen by the runs of one phase, leave the rows of this phase "
+                "out.",
             )
         )
 
@@ -180,8 +192,8 @@ def _find_tuning_seeds(columns: RunColumns, others: NDArray[np.bool_], findings:
         findings.append(
             Finding(
                 kind=FindingKind.TUNING_SEEDS,
-                sentence=f"{count:,} rows have seeds that also chose settings. Their results can be too "
-                "good: confirm with fresh seeds.",
+                sentence=f"{count:,} rows have seeds that were also used to choose settings. Their "
+                "results can be too good: repeat the comparison with new seeds.",
                 count=count,
                 rows=rows,
             )
@@ -189,15 +201,15 @@ def _find_tuning_seeds(columns: RunColumns, others: NDArray[np.bool_], findings:
 
 
 def _choose_by_status(statuses: Names, kept: NDArray[np.bool_], findings: list[Finding]) -> NDArray[np.bool_]:
-    """Leave out unfinished runs, and return which rows are of runs that diverged, `(rows,)`."""
+    """Leave out unfinished runs. Return for each row whether its run diverged, `(rows,)`."""
     lower = [name.strip().lower().removeprefix("trialstate.") for name in statuses.names]
     if unknown := sorted({*lower} - DONE - DIVERGED - NOT_DONE):
         told = format_list(list(make_shown_names(unknown[:WORDS_SHOWN]).values()))
         findings.append(
             Finding(
                 kind=FindingKind.IGNORED_COLUMN,
-                sentence=f"The column “status” has words that are not known ({told}). Runs with such a word, "
-                "and runs without any, count as finished. If they are not, leave their rows out.",
+                sentence=f"The column “status” has words that ablate does not know ({told}). Runs with such "
+                "a word, and runs without a word, count as finished. Leave out the rows of unfinished runs.",
             )
         )
     not_done = kept & np.isin(statuses.codes, [i for i, name in enumerate(lower) if name in NOT_DONE])
@@ -219,8 +231,8 @@ def _choose_by_status(statuses: Names, kept: NDArray[np.bool_], findings: list[F
         findings.append(
             Finding(
                 kind=FindingKind.DIVERGED,
-                sentence=f"{format_count(count, 'run')} diverged. That is a result: an arm of "
-                "which runs diverge has no mean.",
+                sentence=f"{format_count(count, 'run')} diverged. Divergence is a result: an arm "
+                "has no mean if any of its runs diverged.",
                 count=count,
                 rows=rows,
             )

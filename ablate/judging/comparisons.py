@@ -29,10 +29,12 @@ from ablate.stats.verdicts import Verdict
 
 MOST_COMPARISONS = 1_000
 MOST_FLIPS = 10**7
-"""The test by sign flips is left out if it would draw more signs than this, over all comparisons. With so
-many seeds, the t-test needs no check."""
+"""The maximum number of signs that the test by sign flips may draw, over all comparisons.
+
+If the test would draw more signs, it is left out. With so many seeds, the t-test does not need this check.
+"""
 ONLY_LOOK = Look(seeds=sys.maxsize, share=1.0)
-"""All runs are there. Nobody looked at some of them before."""
+"""A look is an analysis of the runs so far. The only look of a judgement has all runs."""
 PAIRED, WELCH = "paired", "Welch"
 
 
@@ -45,7 +47,7 @@ class Comparison:
     test: str
     """`PAIRED` or `WELCH`."""
     arm_runs: int
-    """The runs of the arm that the comparison uses."""
+    """The number of runs of the arm that the comparison uses."""
     baseline_runs: int
     shared: int
     """The number of seeds that both arms have."""
@@ -53,7 +55,10 @@ class Comparison:
     """The mean of the arm's runs that the comparison uses. None if a run of either arm diverged."""
     baseline_mean: float | None
     arm_left_out: int
-    """The runs of the arm whose seed the baseline lacks. Only a paired comparison leaves them out."""
+    """The number of runs of the arm that are left out, because the baseline has no run with the same seed.
+
+    Only a paired comparison leaves runs out.
+    """
     baseline_left_out: int
     arm_diverged: int
     baseline_diverged: int
@@ -70,7 +75,7 @@ def compare_arms(cells: Cells, question: Question) -> list[Comparison]:
     Parts without the baseline have no comparison.
 
     Raises:
-        AblateError: there are more than `MOST_COMPARISONS` comparisons, or none.
+        AblateError: there are more than `MOST_COMPARISONS` comparisons, or there is no comparison.
     """
     places = [
         (part, arm)
@@ -84,8 +89,8 @@ def compare_arms(cells: Cells, question: Question) -> list[Comparison]:
         )
     if not places:
         raise AblateError(
-            f"by: for no value of this column does the table have runs of both '{question.baseline}' and "
-            "another arm: name another column"
+            f"by: no value of this column has runs of both '{question.baseline}' and another arm: name "
+            "another column"
         )
     shared_places = [_find_shared(cells[place], cells[place[0], question.baseline]) for place in places]
     samples = {
@@ -141,7 +146,7 @@ def tabulate(comparisons: Sequence[Comparison], question: Question) -> pd.DataFr
 
 
 def summarise(cells: Cells, question: Question) -> pd.DataFrame:
-    """Make the table `judged_arms`: in each part, the baseline first."""
+    """Make the table `judged_arms`. In each part, the baseline comes first."""
     rows = []
     for part, arm in sorted(sort_names(cells), key=lambda place: place[1] != question.baseline):
         of_arm = cells[part, arm]
@@ -165,7 +170,10 @@ def summarise(cells: Cells, question: Question) -> pd.DataFrame:
 
 
 def sort_names(cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Sort parts and arms by name, with numbers in names by size, whatever the order of the table."""
+    """Sort pairs of part and arm by name. Numbers in names are sorted by size.
+
+    The result does not depend on the order of the table.
+    """
     return sorted(cells, key=lambda place: [*map(_make_key, place)])
 
 
@@ -175,7 +183,10 @@ def _make_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:
 
 
 def _find_shared(arm: ArmRuns, baseline: ArmRuns) -> tuple[np.ndarray, np.ndarray]:
-    """Find the places of the shared seeds in both arms, each `(shared,)`."""
+    """Find the seeds that both arms have.
+
+    Return the positions of these seeds in each arm, both `(shared,)`.
+    """
     _, of_arm, of_baseline = np.intersect1d(
         arm.seeds, baseline.seeds, assume_unique=True, return_indices=True
     )
@@ -185,9 +196,12 @@ def _find_shared(arm: ArmRuns, baseline: ArmRuns) -> tuple[np.ndarray, np.ndarra
 def _make_sample(
     arm: ArmRuns, baseline: ArmRuns, name: str, other: str, places: tuple[np.ndarray, np.ndarray]
 ) -> Sample:
-    """Make a comparison's sample: pairs, or if too few runs share a seed, two groups.
+    """Make the sample of a comparison.
 
-    `places` are those of the shared seeds in both arms. See `_find_shared`.
+    The sample consists of pairs of runs with the same seed. If too few runs share a seed, it consists of two
+    groups of runs.
+
+    `places` are the positions of the shared seeds in both arms, as `_find_shared` returns them.
     """
     contrast = Contrast(name=name, reference=other, weights={name: 1.0, other: -1.0})
     of_arm, of_baseline = places
@@ -212,10 +226,13 @@ def _make_sample(
 
 
 def _is_pairable(shared: int, arm: int, baseline: int) -> bool:
-    """Return whether two arms are compared by pairs. The arguments count shared seeds and each arm's runs.
+    """Return whether an arm and the baseline are compared by pairs.
 
-    There must be enough pairs for a verdict, and they must contain at least half of all runs. Otherwise the
-    pairs would throw away most of the data. The rule uses no values, so that it cannot prefer a result.
+    The arguments are the number of shared seeds, and the numbers of runs of the arm and of the baseline.
+
+    There must be enough pairs for a verdict. The pairs must also contain at least half of all runs, because
+    otherwise most of the data would not be used. The rule does not look at the values of the runs, so it
+    cannot prefer a result.
     """
     if shared == arm == baseline:
         return True
@@ -228,7 +245,10 @@ def _choose_broken(arm: ArmRuns, baseline: ArmRuns) -> Verdict:
 
 
 def _read_outcomes(arm: ArmRuns, baseline: ArmRuns, name: str, other: str) -> Outcomes:
-    """Read the outcomes of two arms of which runs diverged. What guessing would reach is not known."""
+    """Read the outcomes of two arms with runs that diverged.
+
+    A table does not say which value a network reaches by guessing. So no arm counts as not trained.
+    """
     both = {name: arm, other: baseline}
     runs = pd.concat(
         [

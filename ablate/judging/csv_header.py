@@ -32,7 +32,7 @@ def read_header(path: Path) -> tuple[str, list[str]]:
     for separator in SEPARATORS:
         try:
             split[separator] = next(csv.reader(io.StringIO(line, newline=""), delimiter=separator))
-        except csv.Error:  # a field is longer than `csv.field_size_limit()`, as with a wrong separator
+        except csv.Error:  # with a wrong separator, a field can be longer than `csv.field_size_limit()`
             continue
     if not split:
         raise AblateError(
@@ -46,7 +46,7 @@ def read_header(path: Path) -> tuple[str, list[str]]:
 
 
 def _read_line(file: IO[str]) -> str:
-    """Read the next line that has a letter. At the end of the file, it is empty."""
+    """Read the next line that is not blank. Return an empty text at the end of the file."""
     line = file.readline(LONGEST_HEADER)
     while line and not line.strip():
         line = file.readline(LONGEST_HEADER)

@@ -1,7 +1,8 @@
-"""Check that no row of a CSV file is longer than its header.
+"""Check that no row of a CSV file has more fields than the header.
 
-pandas drops the last fields of such a row if it reads only some of the columns. But if a name contains the
-separator and no quotes, all fields after it are shifted, and a number from another column would be judged.
+If a name contains the separator and is not in quotes, its row has too many fields. All fields after the name
+are then in the wrong columns. If pandas reads only some of the columns, it drops the last fields of such a
+row without a message. So ablate would judge a number from another column.
 """
 
 import csv
@@ -17,7 +18,7 @@ def check_lengths(path: Path, separator: str, fields: int) -> None:
     """Check that no row has more than `fields` fields. Empty fields beyond them are allowed.
 
     Raises:
-        AblateError: a row is longer.
+        AblateError: a row has more fields, and one of them is not empty.
     """
     if _has_usual_lengths(path, separator, fields):
         return
@@ -39,9 +40,11 @@ def check_lengths(path: Path, separator: str, fields: int) -> None:
 
 
 def _has_usual_lengths(path: Path, separator: str, fields: int) -> bool:
-    """Return whether the file has no quotes, and as many separators as rows of `fields` fields have.
+    """Return whether the rows seem to have `fields` fields each.
 
-    Counting takes a tenth of the time that parsing takes.
+    This is so if the file has no quotes, and if it has as many separators as such rows have together.
+
+    To count separators takes a tenth of the time that it takes to parse the file.
     """
     separators = lines = 0
     last = "\n"

@@ -13,7 +13,7 @@ NAMES_SHOWN = 4
 
 
 class FindingKind(StrEnum):
-    """What was found, as the table `findings.csv` writes it."""
+    """The kinds of findings. The values are the words in the table `findings.csv`."""
 
     MISSING_METRIC = "metric missing"
     INFINITE_METRIC = "metric infinite"
@@ -45,14 +45,14 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that the audit found, said in a sentence."""
+    """One thing that the audit found, with a sentence about it."""
 
     kind: FindingKind
     sentence: str
     count: int = 0
-    """The number of rows concerned. 0 if the finding is not about rows."""
+    """The number of rows that the finding is about. 0 if it is not about rows."""
     rows: tuple[int, ...] = ()
-    """The first few rows concerned. The first row of the table, below its header, is row 1."""
+    """The first few rows that the finding is about. Row 1 is the first row below the header of the table."""
 
 
 def name_rows(rows: Iterable[int], count: int) -> str:
@@ -71,6 +71,9 @@ def name_some(names: Iterable[str]) -> str:
 
 
 def choose_rows(mask: np.ndarray) -> tuple[int, tuple[int, ...]]:
-    """Count the rows of a mask, `(rows,)`, and return the first few of them, counted from 1."""
+    """Count the rows that a mask `(rows,)` selects.
+
+    Also return the numbers of the first few, counted from 1.
+    """
     places = np.flatnonzero(mask)
     return len(places), tuple(int(place) + 1 for place in places[:ROWS_NAMED])

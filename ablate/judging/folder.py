@@ -1,4 +1,4 @@
-"""The folder of a report of judged runs. It may hold files of the user, and these are never deleted."""
+"""The folder of a report of judged runs. It may contain files of the user, which are never deleted."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -6,12 +6,14 @@ from pathlib import Path
 from ablate.errors import FolderError
 
 MARK = " · judged by ablate "
-"""The first lines of the `report.md` of judged runs have these words."""
+"""These words are in the first lines of each `report.md` about judged runs."""
 MARKED_LINES = 5
 
 
 def check_folder(folder: Path) -> None:
-    """Check that a report may be written into a folder: it is new, empty, or has an earlier report.
+    """Check that a report may be written into a folder.
+
+    The folder must be new or empty, or contain an earlier report of judged runs.
 
     Files whose name begins with a dot do not count.
 
@@ -45,7 +47,7 @@ def has_report(folder: Path) -> bool:
 
 
 def delete_old_figures(folder: Path, known: Collection[str], written: Collection[str]) -> None:
-    """Delete the figures of an earlier report that the new report lacks. Other files stay.
+    """Delete the figures of an earlier report that the new report does not have. Other files stay.
 
     Args:
         folder: the folder of the report.

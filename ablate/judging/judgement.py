@@ -25,18 +25,18 @@ class RunJudgement:
     """What a table of runs says about a question."""
 
     place: str
-    """What messages call the table: its path, or `frame`."""
+    """The name of the table in messages: its path, or `frame` for a data frame."""
     question: Question
     cells: Cells
     comparisons: list[Comparison]
     findings: list[Finding]
     shown: Mapping[str, str]
-    """The name of each arm and part as a person sees it."""
+    """Maps the name of each arm and part to the name that pages show."""
     rows: int
-    """The rows of the table."""
+    """The number of rows of the table."""
     unit: MetricUnit
     experiment: str | None = None
-    """What was read, if another tool's records have several experiments."""
+    """The experiment that was read, if another tool's records contain several experiments."""
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -101,8 +101,8 @@ def judge_runs(
 
     Args:
         source: a table or another tool's records. See `read_columns`.
-        question: the columns that are compared, and the rule.
-        experiment: what to read, if another tool's records have several experiments.
+        question: the columns to compare, and the rule of the comparison.
+        experiment: the experiment to read, if another tool's records contain several.
 
     Raises:
         AblateError: the table cannot be read or judged.

@@ -22,7 +22,7 @@ def is_share_name(name: str) -> bool:
 
 
 def guess_direction(name: str) -> bool | None:
-    """Return whether the metric's name says that higher values are better. None: it says nothing clear."""
+    """Return whether the metric's name says that higher values are better. Return None if it is not clear."""
     words = [word for word in _split_words(name) if not _PLACE.fullmatch(word)]
     lower = any(_LOSS_WORD.fullmatch(word) for word in words)
     higher = is_share_name(" ".join(words)) or (is_share_name(name) and not lower)
@@ -30,7 +30,7 @@ def guess_direction(name: str) -> bool | None:
 
 
 def _split_words(name: str) -> list[str]:
-    """Split a name at its signs and at capitals: `val/top-1_Acc` and `valLoss` have two words and more."""
+    """Split a name at signs and before capital letters: `valLoss` gives `val` and `loss`."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", " ", name)
     joined = re.sub(r"(?i)\btop[ _@-]?([15])(?![0-9])", r"top\1", re.sub(r"[^A-Za-z0-9@-]+", " ", apart))
     return re.findall(r"[a-z0-9]+", joined.lower())

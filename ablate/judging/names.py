@@ -1,4 +1,4 @@
-"""Names of arms and parts as a person sees them. They come from tables that anybody may have written."""
+"""Names of arms and parts as pages show them. They come from tables that anybody may have written."""
 
 import re
 import unicodedata
@@ -14,16 +14,18 @@ RIGHT_TO_LEFT = ("R", "AL", "AN")
 
 
 def normalise_name(name: str) -> str:
-    """Write a name as all names are compared: without outer spaces, and with letters in one piece (NFC).
+    """Write a name in the form in which names are compared.
 
-    Words of programs that stand for a missing name, such as `nan`, become ''. `None` stays: it can be an arm.
+    Spaces at the start and end are removed. A letter and its accent become one character (Unicode's form
+    NFC). Words such as `nan`, with which programs mark a missing name, become ''. `None` stays, because an
+    arm can have this name.
     """
     written = unicodedata.normalize("NFC", name).strip()
     return "" if written.lower() in MISSING_NAMES else written
 
 
 def is_hostile(name: str) -> bool:
-    """Return whether a name is escaped, cut or quoted before it is shown or written."""
+    """Return whether a name must be escaped, cut or quoted before ablate shows or writes it."""
     return name != escape_unprintable(name) or len(name) > LONGEST_NAME or bool(FORMULA.match(name))
 
 

@@ -10,7 +10,7 @@ FORMATTED = re.compile(
 
 
 def name_format(text: str) -> str | None:
-    """Name the format of a text that a person reads as a number. Return None if it is no such text."""
+    """Name the format of a text that a person reads as a number. Return None for other texts."""
     text = text.strip()
     if not FORMATTED.fullmatch(text):
         return None

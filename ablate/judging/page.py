@@ -26,11 +26,11 @@ from ablate.report.pictures import encode_pictures, write_pictures
 
 ANSWERS_SHOWN = 12
 PREFIX = "judged_"
-"""Prefix of the names of tables in `TABLES`. Files lack it."""
+"""The prefix of these tables' names in `TABLES`. The names of their files do not have it."""
 
 
 def write(judgement: RunJudgement, folder: Path) -> None:
-    """Write the report into the folder, in place of an earlier one.
+    """Write the report into the folder, and replace an earlier report.
 
     Raises:
         FolderError: the folder may not be used (see `check_folder`), or it cannot be written.
@@ -48,7 +48,7 @@ def write(judgement: RunJudgement, folder: Path) -> None:
 def _write_files(judgement: RunJudgement, folder: Path, drawn: Iterable[JudgedFigure]) -> None:
     figures = list(drawn)
     content = _collect_content(judgement) | {"pictures": encode_pictures(figures)}
-    # report.md comes first. It marks the folder as a report, also if a later file cannot be written.
+    # report.md comes first. It marks the folder as a report, even if a later file cannot be written.
     for name, is_html in (("md", False), ("html", True)):
         template = load_templates(autoescape=is_html).get_template(f"judged.{name}.j2")
         write_whole(folder / f"report.{name}", template.render(content).encode())
@@ -63,7 +63,7 @@ def _write_files(judgement: RunJudgement, folder: Path, drawn: Iterable[JudgedFi
 
 
 def collect_data(judgement: RunJudgement) -> JudgedData:
-    """Collect what the figures are drawn from, with names that are safe to show."""
+    """Collect the data that the figures show, with names that are safe to show."""
     question, unit, ranking = judgement.question, judgement.unit, judgement.ranking
     compared = judgement.tables["judged_comparisons"][["part", "arm", "difference", "ci_low", "ci_high"]]
     numbers = dict.fromkeys(("difference", "ci_low", "ci_high"), float)
@@ -111,8 +111,8 @@ def _collect_content(judgement: RunJudgement) -> dict[str, Any]:
         "answers": list_answers(judgement),
         "answers_shown": ANSWERS_SHOWN,
         "terms": _list_terms(judgement),
-        "counted": f"{format_count(judgement.rows, 'row')}, of which {used:,} count as runs, one for each "
-        f"arm and seed{' in each part' if question.by else ''}.",
+        "counted": f"The table has {format_count(judgement.rows, 'row')}. {used:,} of them count as runs, "
+        f"one for each arm and seed{' in each part' if question.by else ''}.",
         "findings": judgement.findings,
         "not_known": NOT_KNOWN,
         "has_parts": question.by is not None,
@@ -167,14 +167,15 @@ def _explain_columns(judgement: RunJudgement) -> str:
     """Explain the columns of the table of comparisons in sentences."""
     better = "lower" if judgement.question.lower_is_better else "higher"
     told = (
-        f"Difference: the arm's mean minus the baseline's. A {better} value is better. “p, Holm” is p after "
-        "Holm's correction for all comparisons; the verdict rests on it. “p, sign flip” is the p-value of an "
-        "exact test of pairs that assumes no normal distribution. d_z: the mean difference of pairs divided "
-        "by its standard deviation. Ahead: the share of pairs in which the arm is better. Detectable: the "
-        "smallest difference that these runs detect with 80% power."
+        f"Difference: the arm's mean minus the baseline's mean. A {better} value is better. “p, Holm”: the "
+        "p-value after Holm's correction for all comparisons. The verdict rests on this p-value. “p, sign "
+        "flip”: the p-value of an exact test of pairs, which does not assume a normal distribution. d_z: the "
+        "mean difference of pairs divided by the standard deviation of the differences. Ahead: the share "
+        "of pairs in which the arm is better. Detectable: the smallest difference that these runs detect "
+        "with 80% power."
     )
     if any(one.test == WELCH for one in judgement.comparisons):
-        told += " Test “Welch”: the arms share too few seeds, so their groups of runs are compared."
+        told += " Test “Welch”: the arms share too few seeds, so their runs are compared as two groups."
     return told
 
 
@@ -186,7 +187,7 @@ def _list_terms(judgement: RunJudgement) -> list[tuple[str, str]]:
         ("arm", f"One value of the column {escape_unprintable(question.arm)}."),
         ("run", "One row of the table, or the mean of several rows with the same arm and seed."),
         *(
-            [("seed", "Runs of two arms with the same seed make a pair. Differences are taken within pairs.")]
+            [("seed", "Runs of two arms with the same seed make a pair. Each pair has a difference.")]
             if question.seed is not None
             else []
         ),
@@ -202,8 +203,9 @@ def _list_terms(judgement: RunJudgement) -> list[tuple[str, str]]:
         ),
         (
             "Holm's correction",
-            "Raises the p-values of several comparisons. Without it, the more comparisons are made, the more "
-            "likely one of them looks like a difference by chance.",
+            "A rule that raises the p-values if there are several comparisons. Without the rule, each "
+            "further comparison would make it more likely that one of them shows a difference only by "
+            "chance.",
         ),
         *(
             [

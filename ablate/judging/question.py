@@ -15,24 +15,23 @@ from ablate.metrics import METRICS
 SMALLEST_ALPHA = 1e-6
 """With a smaller alpha, an interval's confidence is rounded to 100%, and the interval can be infinite."""
 SHOWN = 60
-"""The letters that a message shows of a value of a wrong type."""
+"""If a value has a wrong type, a message shows at most this many of its letters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """Which columns of a table are compared, and by which rule. It is a `Rule` of `ablate.stats`.
+    """The question about a table: which columns are compared, and by which rule.
 
-    Attributes:
-        arm: the column whose values are compared, such as a method.
-        metric: the column with one number for each run.
-        baseline: the arm that all others are compared with. Spaces around it are dropped, as in the table.
-        seed: the column of seeds. Runs of two arms with the same seed are paired. None: no runs are paired.
-        by: the column that splits the table, such as a data set. Each part has its own comparisons.
-        margin: the smallest difference that matters, in the unit of the metric. None: the verdicts say only
-            whether a difference was shown.
-        lower_is_better: whether a lower value of the metric is better.
-        alpha: the probability of any false difference, over all comparisons with the baseline together. The
-            tests of ranks, Friedman's and Nemenyi's, have this level each for themselves.
+    Functions of `ablate.stats` that need a `Rule` accept a `Question`.
+
+    Attributes: arm: the column whose values are compared, such as a method. metric: the column with one
+    number for each run. baseline: the arm that all others are compared with. Spaces around it are dropped, as
+    in the table. seed: the column of seeds. Runs of two arms with the same seed are paired. If it is None, no
+    runs are paired. by: the column that splits the table, such as a data set. Each part has its own
+    comparisons. margin: the smallest difference that matters, in the unit of the metric. If it is None, the
+    verdicts say only whether a difference was shown. lower_is_better: whether a lower value of the metric is
+    better. alpha: the probability that any comparison with the baseline shows a difference although there is
+    none. Friedman's test and Nemenyi's test each have this level on their own.
 
     Raises:
         AblateError: a value is impossible.
@@ -71,7 +70,7 @@ class Question:
         """Check the types, because a notebook can pass any object.
 
         Raises:
-            AblateError: a column is not named by a text, or a size is no number.
+            AblateError: the name of a column is not a text, or the margin or alpha is not a number.
         """
         for role, column in self.columns.items():
             if not isinstance(column, str):
@@ -106,14 +105,14 @@ class Question:
 
     @property
     def looks_turned(self) -> bool:
-        """Whether the metric's name suggests another direction than the question has."""
+        """Whether the metric's name suggests the opposite of `lower_is_better`."""
         name = re.sub(r"^(test|val|valid|validation|eval|train)_", "", self.metric)
         if name in METRICS:
             return METRICS[name].higher_is_better == self.lower_is_better
         return guess_direction(self.metric) is self.lower_is_better
 
     def check_columns(self, place: str, known: Sequence[str]) -> None:
-        """Check that the table has each column once.
+        """Check that the table has each column of the question exactly once.
 
         Raises:
             AblateError: a column is missing or occurs twice. The message suggests a similar name.
@@ -129,5 +128,5 @@ class Question:
 
 
 def _show(value: object) -> str:
-    """Show a value of a wrong type in a message, with its type."""
+    """Write a value of a wrong type for a message, with its type."""
     return f"{str(value)[:SHOWN]!r} ({type(value).__name__})"

@@ -1,4 +1,4 @@
-"""Write how a table is judged again."""
+"""Write the command that judges a table again."""
 
 import shlex
 
@@ -8,12 +8,12 @@ from ablate.judging.table import FRAME
 
 
 def write_call(question: Question, place: str, experiment: str | None = None) -> str:
-    """Write what judges the table again: a command, or for a data frame the call in Python.
+    """Write the command that judges the table again. For a data frame, write the call in Python.
 
     Args:
         question: the question that was put to the table.
         place: the path or the URL of the table, or `FRAME` for a data frame.
-        experiment: what was read, if another tool's records have several experiments.
+        experiment: the experiment that was read, if another tool's records contain several.
     """
     asked = question.columns | {"baseline": question.baseline}
     numbers = {} if question.margin is None else {"margin": float(question.margin)}

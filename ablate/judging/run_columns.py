@@ -1,4 +1,4 @@
-"""The columns that a judgement needs, as arrays of numbers: 10 million rows take some 300 MB."""
+"""The columns that a judgement needs, as arrays of numbers. 10 million rows take about 300 MB of memory."""
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -16,7 +16,10 @@ from ablate.judging.question import Question
 from ablate.judging.seed_codes import MISSING_NAMES, encode_seeds
 
 MOST_NAMES = 20_000
-"""A column of arms, of parts or of statuses with more different values is the wrong column."""
+"""The maximum number of different names in a column of arms, parts or statuses.
+
+If a column has more names, it is probably the wrong column.
+"""
 EXAMPLES = 5
 MOST_FORMATTED = 100_000
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -24,7 +27,10 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 @dataclass
 class Names:
-    """A column of names: for each row the position of its name, or -1 if it has none."""
+    """A column of names.
+
+    `codes` has for each row the position of its name in `names`, or -1 if the row has no name.
+    """
 
     names: list[str] = field(default_factory=list)
     codes: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
@@ -35,23 +41,25 @@ class RunColumns:
     """A table of runs. All arrays have one element for each row."""
 
     place: str
-    """What messages call the table: its path, or `frame`."""
+    """The name of the table in messages: its path, or `frame` for a data frame."""
     known: list[str]
     """The names of all columns of the table."""
     arms: Names
     groups: Names | None
-    """The parts by which the question splits the table."""
+    """The parts into which the question splits the table."""
     seeds: NDArray[np.int64] | None
     has_seed: NDArray[np.bool_] | None
     values: NDArray[np.float64]
-    """The metric. A value that is missing, or that is no number, is NaN."""
+    """The metric of each row. It is NaN if the cell is empty or is not a number."""
     texts: Mapping[int, str]
-    """The first few cells of the metric that are text, by row from 0."""
+    """The first few cells of the metric that are text. The keys are rows, counted from 0."""
     text_rows: NDArray[np.int64]
-    """All rows whose cell of the metric is text."""
+    """All rows in which the metric is text, counted from 0."""
     formatted: Mapping[int, str]
-    """The cells of the metric that a person reads as a number, but that are text, such as `1,016.9`, by row.
-    At most `MOST_FORMATTED` of them."""
+    """The cells of the metric that are text, but that a person reads as a number, such as `1,016.9`.
+
+    The keys are rows, counted from 0. There are at most `MOST_FORMATTED` cells.
+    """
     statuses: Names | None
     phases: Names | None
 
@@ -66,7 +74,7 @@ class ColumnReader:
     def __init__(self, place: str, known: Sequence[str], question: Question) -> None:
         question.check_columns(place, known)
         self._place, self._known, self._question = place, list(known), question
-        # These columns are used without being asked for: they say which rows are results.
+        # The question does not name these columns. They are used because they say which rows are results.
         self._status = _find_column(known, "status", question)
         self._phase = _find_column(known, "phase", question)
         self._names: dict[str, dict[str, int]] = {}
@@ -87,7 +95,7 @@ class ColumnReader:
 
     @property
     def needed(self) -> list[str]:
-        """All columns to read."""
+        """The names of all columns to read."""
         seed = [self._question.seed] if self._question.seed is not None else []
         return [*self.text_columns, *seed, self._question.metric]
 
@@ -158,7 +166,7 @@ class ColumnReader:
         except TypeError:
             if column in self._question.columns.values():
                 raise self._refuse_objects(column, cells) from None
-            codes, uniques = pd.factorize(cells.map(str))  # a column that nobody named
+            codes, uniques = pd.factorize(cells.map(str))  # a column that the question does not name
         found = [normalise_name(str(name)) for name in uniques]
         places = np.fromiter((known.setdefault(name, len(known)) for name in found), np.int32, len(found))
         if len(known) > MOST_NAMES:
@@ -173,7 +181,10 @@ class ColumnReader:
 
 
 def read_numbers(cells: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Read a column of numbers, `(rows,)`, and whether each cell is text that is no number, `(rows,)`."""
+    """Convert a column to numbers, `(rows,)`.
+
+    Also return for each cell whether it is text that is not a number, `(rows,)`.
+    """
     if isinstance(cells.dtype, pd.CategoricalDtype):
         cells = cells.astype(cells.cat.categories.dtype if not cells.hasnans else object)
     if pd.api.types.is_bool_dtype(cells.dtype) or (
@@ -196,7 +207,10 @@ def read_numbers(cells: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool
 
 
 def _read_number(cell: object) -> float:
-    """Read one number. A number that is too large is infinite, and a text that is no number is NaN."""
+    """Read one number. A number that is too large becomes infinite.
+
+    A text that is not a number becomes NaN.
+    """
     try:
         return float(cell)  # type: ignore[arg-type]
     except OverflowError:
@@ -212,14 +226,17 @@ def _strip(cell: object) -> object:
 
 
 def _find_column(known: Iterable[str], name: str, question: Question) -> str | None:
-    """Find a column by its name in any case, unless the question uses it already."""
+    """Find a column by its name, in upper or lower case.
+
+    Columns that the question uses are not searched. Return None if no column or several columns are found.
+    """
     used = question.columns.values()
     found = [column for column in known if column.strip().lower() == name and column not in used]
     return found[0] if len(found) == 1 else None
 
 
 def _join(parts: list[NDArray[Scalar]]) -> NDArray[Scalar]:
-    """Join the parts, and forget them, so that only the whole stays in memory."""
+    """Join the arrays, and empty their list, so that only the joined array stays in memory."""
     whole = np.concatenate(parts)
     parts.clear()
     return whole

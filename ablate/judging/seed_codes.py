@@ -1,4 +1,4 @@
-"""Encode seeds as integers. The code of a seed depends on nothing but the seed's own text."""
+"""Encode seeds as integers. The code of a seed depends only on the text of the seed."""
 
 import math
 import re
@@ -14,13 +14,13 @@ MISSING_NAMES = ("", "nan", "-nan", "na", "n/a", "none", "null", "<na>", "#n/a")
 WHOLE = re.compile(r"([+-]?\d+)(\.0*)?", re.ASCII)
 DECIMAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+|[1-9](\.\d+)?[eE][+-]?\d{1,2})", re.ASCII)
 HASH_BIT = 2**62
-"""The codes of seeds that are no small integers have this bit. Integers below it stay themselves."""
+"""A seed that is an integer below this one is its own code. The codes of all other seeds have this bit."""
 EXACT_FLOATS = 2**53
-"""A floating-point number can be any integer up to this one. Larger ones are rounded."""
+"""A floating-point number can store every integer up to this one. Larger integers are rounded."""
 
 
 def encode_seeds(cells: pd.Series, place: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Encode seeds as integers, `(rows,)`, and say whether each row has a seed, `(rows,)`.
+    """Encode seeds as integers, `(rows,)`. Also return whether each row has a seed, `(rows,)`.
 
     Seeds that are the same number are the same seed, however they are written: `1`, `01` and `1.0`. All
     other seeds are compared as texts. `place` names the table in messages.
@@ -60,7 +60,7 @@ def encode_seed(word: str) -> int:
 
 
 def _normalise(word: str) -> str:
-    """Write a number in one way only. Return any other text as it is."""
+    """Write equal numbers in the same way. Return any other text unchanged."""
     if len(word) > 1_000:
         return word
     if whole := WHOLE.fullmatch(word):

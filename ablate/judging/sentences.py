@@ -19,9 +19,12 @@ TONES = {
     Verdict.EQUIVALENT: "calm",
 }
 FLOAT_ERROR = 1e-14
-"""If two means differ relatively by less than this, only rounding makes them differ. They count as equal."""
+"""If the relative difference of two means is smaller than this, it is a rounding error.
+
+The means then count as equal.
+"""
 SHOWN = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR, Verdict.DIFFERENT)
-"""The verdicts that claim a difference. Otherwise the arm that is ahead may be ahead by chance."""
+"""The verdicts that claim a difference. With any other verdict, an arm may be ahead only by chance."""
 MORE_SEEDS = 4
 
 
@@ -36,7 +39,7 @@ class Answer:
 
 
 def list_answers(judgement: RunJudgement) -> list[Answer]:
-    """List one answer for each comparison, by part and arm."""
+    """List one answer for each comparison, sorted by part and arm."""
     rows = list_rows(judgement.tables["judged_comparisons"])
     return [
         Answer(
@@ -60,7 +63,7 @@ def state_headline(judgement: RunJudgement) -> str:
 
 
 def describe_ranking(judgement: RunJudgement) -> list[str]:
-    """Describe the ranking of the arms over the parts in sentences. The list is empty if there is none."""
+    """Describe the ranking of the arms over the parts in sentences. The list is empty without a ranking."""
     ranking = judgement.ranking
     if ranking is None:
         return []
@@ -71,8 +74,8 @@ def describe_ranking(judgement: RunJudgement) -> list[str]:
     told = [
         f"Over {ranking.parts} parts and {arms} arms, {lead} (mean rank {first:.2f}). Friedman's test: "
         f"{format_p(ranking.p_value)}, so the arms {'do not all' if ranking.p_value < alpha else 'may all'} "
-        f"rank alike. The tests of ranks have the level {alpha:g} each for themselves. Holm's correction of "
-        "the comparisons with the baseline does not include them."
+        f"rank alike. Friedman's test and Nemenyi's test each have the level {alpha:g} on their own. Holm's "
+        "correction of the comparisons with the baseline does not include these tests."
     ]
     if ranking.arms_left_out:
         named = name_some(judgement.shown[arm] for arm in ranking.arms_left_out)
@@ -145,7 +148,8 @@ def _say_what_runs_can_show(one: Comparison, row: dict[str, Any], judgement: Run
     """Say which difference the runs could detect, and how many more would be needed."""
     question, fewest = judgement.question, min(one.arm_runs, one.baseline_runs)
     noun = "seeds" if one.test == PAIRED else "runs of each arm"
-    # With as many runs of each arm as the larger arm has, no arm has fewer runs than now.
+    # `more` is at least the number of runs of the larger arm, so the sentence never suggests fewer runs than
+    # an arm has now.
     more = max(MORE_SEEDS * fewest, one.arm_runs, one.baseline_runs)
     detectable = [
         row["detectable_difference"],
@@ -168,22 +172,22 @@ def _say_what_runs_can_show(one: Comparison, row: dict[str, Any], judgement: Run
         told = f"With {now} no possible difference is detected with {POWER:.0%} power: more runs are needed."
     if row["p_value"] < question.alpha:
         told = (
-            f"On its own this difference would be significant ({format_p(row['p_value'])}); corrected for "
-            f"{_count_tests(judgement)} it is not. {told}"
+            f"Without Holm's correction, this difference would be significant ({format_p(row['p_value'])}). "
+            f"Corrected for {_count_tests(judgement)}, it is not. {told}"
         )
     if question.margin is None:
-        return f"{told} That no difference is shown does not mean that there is none."
+        return f"{told} This result does not prove that the arms are equal."
     if row["seeds_needed"] <= fewest:
         return f"{told} The measured difference is too close to the margin to say more."
     near = judgement.unit.format_margin(question.margin)
     return (
-        f"{told} Showing equivalence within {near} would take about {row['seeds_needed']:,} {noun}, if "
-        "there is no true difference."
+        f"{told} If there is no true difference, about {row['seeds_needed']:,} {noun} are needed to show "
+        f"that any difference is smaller than the margin of {near}."
     )
 
 
 def _say_what_was_rounded(one: Comparison) -> str:
-    """Say that a difference of 0 was rounded, if it is more than an error of floating-point numbers."""
+    """Say that a difference was rounded to 0, if it is larger than an error of floating-point numbers."""
     if one.arm_mean is None or one.baseline_mean is None:
         return ""
     largest = max(abs(one.arm_mean), abs(one.baseline_mean))
@@ -223,7 +227,7 @@ def _describe_test(one: Comparison, judgement: RunJudgement) -> str:
 
 
 def _show_means(one: Comparison, judgement: RunJudgement) -> str:
-    """Show the means of the compared runs beside those of all runs, if pairs leave runs out."""
+    """If pairs leave runs out, show the means of the compared runs and the means of all runs."""
     if one.arm_mean is None or not one.arm_left_out + one.baseline_left_out:
         return ""
     names = (one.arm, judgement.question.baseline)

@@ -19,28 +19,28 @@ from ablate.judging.sources import find_kind, read_runs
 from ablate.judging.table_source import WORKBOOK_ENDINGS, is_frame, refuse_download, refuse_unread
 
 FRAME = "frame"
-"""What messages call a data frame."""
+"""The name of a data frame in messages."""
 CHUNK = 500_000
-"""Rows that are read at a time."""
+"""The number of rows that are read at a time."""
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 JSON_ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")
 TABLE_ENDINGS = (*CSV_ENDINGS, *JSON_ENDINGS, *PARQUET_ENDINGS)
 MISSING = ["", "NA", "NaN", "nan", "None", "null"]
-"""How CSV files write a missing number. In columns of names, `None` is a name."""
+"""Words for a missing number in CSV files. In a column of names, `None` is a name."""
 
 
 def read_columns(
     source: str | Path | pd.DataFrame, question: Question, *, experiment: str | None = None
 ) -> RunColumns:
-    """Read the columns that the question needs, in chunks. Nothing else of the table is kept.
+    """Read the columns that the question needs, in chunks. Other columns of the table are not kept.
 
     Args:
         source: a data frame with one row for each run; the path of such a table (`.csv`, `.tsv`, `.jsonl`,
             `.parquet`; CSV and JSON lines also as `.gz`); or another tool's records, which
             `judging/sources/README.md` lists.
-        question: the columns and the rule.
-        experiment: what to read, if another tool's records have several experiments.
+        question: the columns to compare, and the rule of the comparison.
+        experiment: the experiment to read, if another tool's records contain several.
 
     Raises:
         AblateError: the table cannot be read, or a column is missing.
@@ -98,7 +98,8 @@ def _read_csv(path: Path, question: Question) -> RunColumns:
     known = [name if name in used else name.strip() for name in written]
     reader = ColumnReader(str(path), known, question)
     texts = reader.text_columns
-    # Seeds are text, too: an empty cell would make floating-point numbers of them, which round large seeds.
+    # Seeds are read as text, too. Otherwise an empty cell would turn all seeds into floating-point numbers,
+    # which round large seeds.
     seed = [] if question.seed is None else [question.seed]
     check_lengths(path, separator, len(known))
     as_written = dict(zip(known, written, strict=True))
@@ -127,7 +128,7 @@ def _read_csv(path: Path, question: Question) -> RunColumns:
 
 
 def _read_json_lines(path: Path, question: Question) -> RunColumns:
-    """Read a file with one JSON object in each line. The first chunk says which columns there are."""
+    """Read a file with one JSON object in each line. The first chunk decides which columns the table has."""
     reader: ColumnReader | None = None
     with open_text(path) as file:
         numbered = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
@@ -151,7 +152,7 @@ def _read_json_lines(path: Path, question: Question) -> RunColumns:
 
 
 def _list_keys(row: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """List the keys of an object. Those of an object inside it are joined to its own by a dot."""
+    """List the keys of an object. The keys of a nested object are joined by a dot, such as `config.arm`."""
     for key, value in row.items():
         yield f"{prefix}{key}"
         if isinstance(value, dict):

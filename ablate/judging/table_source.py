@@ -1,4 +1,4 @@
-"""Check what `judge` is given: a data frame, or the path of a table or of another tool's records."""
+"""Check the argument of `judge`: a data frame, or the path of a table or of another tool's records."""
 
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -10,7 +10,7 @@ from ablate.judging.sources.databases import hide_password
 
 WORKBOOK_ENDINGS = (".xlsx", ".xls", ".xlsm", ".ods")
 SHOWN = 60
-"""The letters that a message shows of a text that is no path."""
+"""If a text cannot be a path, a message shows at most this many of its letters."""
 
 
 def is_frame(source: Any) -> TypeGuard[pd.DataFrame]:
@@ -45,7 +45,7 @@ def refuse_unread(source: str) -> None:
     """Refuse common sources that are neither a table nor a tool's records, with advice for each kind.
 
     Raises:
-        AblateError: the source is missing, standard input, a workbook, a JSON array or a folder.
+        AblateError: the source does not exist, or is standard input, a workbook, a JSON file or a folder.
     """
     path, ending = Path(source), Path(source).suffix.lower()
     if source == "-":
@@ -80,7 +80,10 @@ def refuse_download(source: str, endings: tuple[str, ...]) -> None:
 
 
 def _can_be_path(text: str) -> bool:
-    """Return whether a file can have this path. A text of several lines is the content of a table."""
+    """Return whether a file can have this path.
+
+    A text of several lines is no path but the content of a table.
+    """
     if "\0" in text or "\n" in text:
         return False
     try:

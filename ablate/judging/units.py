@@ -1,4 +1,4 @@
-"""How a metric's values and differences are written: percentage points, or plain numbers."""
+"""Write the values and differences of a metric, in percentage points or as plain numbers."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class MetricUnit:
 
     @property
     def unit(self) -> Unit:
-        """The unit as the other reports name it."""
+        """The name of the unit in all reports."""
         return "points" if self.is_share else "number"
 
     @property
@@ -25,7 +25,10 @@ class MetricUnit:
         return 100 if self.is_share else 1
 
     def format_value(self, value: float | None, reach: float | None = None) -> str:
-        """Format a value of the metric: `91.25%`, or a number with two digits of its `reach`."""
+        """Format a value of the metric: `91.25%`, or a number.
+
+        `reach` is half the width of the value's interval. It decides how many decimals a number has.
+        """
         if value is None:
             return "–"
         return f"{value:.2%}" if self.is_share else _format_number(value, reach, sign="")
@@ -33,12 +36,16 @@ class MetricUnit:
     def format_difference(
         self, value: float | None, reach: float | None = None, *, signed: bool = True
     ) -> str:
-        """Format a difference with its unit: `+1.25 points`, or a number with two digits of its `reach`."""
+        """Format a difference with its unit: `+1.25 points`, or a number.
+
+        `reach` is half the width of the difference's interval. It decides how many decimals are shown.
+        """
         if value is None:
             return "–"
         sign = "+" if signed else ""
         if self.is_share:
-            # Two decimals, or more if they would hide the whole interval of very many runs.
+            # There are two decimals. There are more if an interval from very many runs is too narrow for two
+            # decimals.
             decimals = 2 if not reach else min(max(2, -math.floor(math.log10(reach * self.scale))), 6)
             return f"{value * self.scale:{sign}.{decimals}f} points".replace("-", "−")
         return _format_number(value, reach, sign=sign)
@@ -66,9 +73,9 @@ class MetricUnit:
 
 
 def _format_number(value: float, reach: float | None, *, sign: str) -> str:
-    """Format a number with as many decimals as show two digits of the reach of its interval.
+    """Format a number with as many decimals as two digits of `reach` need.
 
-    Without a reach, it has four digits. Very large and very small numbers have an exponent.
+    If `reach` is None, the number has four digits. Very large and very small numbers have an exponent.
     """
     if value != 0 and not 1e-6 <= abs(value) < 1e9:
         return f"{value:{sign}.3g}".replace("-", "−")

@@ -32,7 +32,7 @@ def test_an_arm_at_chance_is_judged_and_a_finding_asks_for_the_unit(chance: list
 
 
 def test_an_arm_with_shares_beside_values_in_per_cent_is_refused() -> None:
-    with pytest.raises(AblateError, match="the arm 'b' has values of accuracy from 0 to 1 beside"):
+    with pytest.raises(AblateError, match="the arm 'b' has some values of accuracy from 0 to 1 and others"):
         judge({"a": A, "b": [0.765, 76.4, 0.769, 77.0]})
 
 
@@ -56,8 +56,11 @@ def test_a_margin_that_nothing_can_exceed_is_questioned(case: str) -> None:
 
 REPEATS = {
     "written twice": ({"a": A * 2, "b": B * 2}, "Every value of every arm occurs 2 times"),
-    "one row repeats": ({"a": [*A, A[0]], "b": B}, "1 row repeats arm and value of another row"),
-    "some rows repeat": ({"a": [*A, A[0]], "b": [*B, *B]}, "5 rows repeat arm and value of another row"),
+    "one row repeats": ({"a": [*A, A[0]], "b": B}, "1 row has the same arm and value as another row"),
+    "some rows repeat": (
+        {"a": [*A, A[0]], "b": [*B, *B]},
+        "5 rows have the same arm and value as another row",
+    ),
     "no row repeats": ({"a": A, "b": B}, ""),
 }
 

@@ -87,7 +87,7 @@ def test_the_difference_that_welchs_test_detects_is_found_in_eighty_per_cent_of_
     judged = judge(make_frame({"ours": groups[0], "other": groups[1]}, {"other": 100}))
     more = max(4 * first, second)
     told = re.search(
-        r"With (.*) there is 80% power to detect a difference of (.*); (.*) would detect (\S+)\. That",
+        r"With (.*) there is 80% power to detect a difference of (.*); (.*) would detect (\S+)\. This",
         judged.answer,
     )
     assert told is not None
@@ -120,7 +120,10 @@ def test_a_seed_of_which_any_run_diverged_counts_as_diverged(case: str) -> None:
     judged = judge(pd.concat([rest, pd.DataFrame(again)]))
     assert read_only_row(judged)["verdict"] == "unstable"
     assert "1 of 8 runs of b diverged" in judged.answer
-    assert any("a run diverged counts as diverged" in finding.sentence for finding in judged.findings)
+    assert any(
+        "A pair counts as diverged if one of its runs diverged" in finding.sentence
+        for finding in judged.findings
+    )
 
 
 def test_holms_correction_covers_all_arms_of_all_parts() -> None:
@@ -197,7 +200,7 @@ def test_without_a_margin_the_answer_says_what_seeds_would_detect() -> None:
     assert "8 seeds there is 80% power to detect a difference of" in judged.answer
     assert "32 seeds would detect" in judged.answer
     assert " is ahead in these runs (95% interval" in judged.answer
-    assert "That no difference is shown does not mean that there is none." in judged.answer
+    assert "This result does not prove that the arms are equal." in judged.answer
     assert read_only_row(judged)["seeds_needed"] is None
 
 

@@ -41,7 +41,9 @@ def test_runs_that_failed_are_left_out_even_if_other_words_of_the_status_are_not
     judged = judge(pd.concat([add_rows("failed"), add_rows("weird").tail(1).assign(acc=0.9)]))
     assert tell(judged, FindingKind.UNFINISHED) == "2 rows left out: the run did not finish (failed)."
     told = tell(judged, FindingKind.IGNORED_COLUMN)
-    assert told.startswith("The column “status” has words that are not known (weird). Runs with such a word")
+    assert told.startswith(
+        "The column “status” has words that ablate does not know (weird). Runs with such a word"
+    )
     assert judged.arms.set_index("arm")["runs"].to_dict() == {"a": 6, "b": 7}
     diverged = judge(pd.concat([add_rows("diverged", value=None), add_rows("weird").tail(1)]))
     assert list(diverged.comparisons["verdict"]) == ["unstable"]
@@ -77,7 +79,7 @@ def test_a_missing_name_is_no_arm_in_a_file_as_in_a_frame(tmp_path: Path) -> Non
 
 def test_names_that_differ_only_in_case_are_doubted() -> None:
     judged = judge(pd.concat([FRAME, FRAME[FRAME["arm"] == "b"].assign(arm="B")]))
-    assert "spaces, and count as different arms: “B” and “b”. If" in tell(judged, FindingKind.SIMILAR_NAMES)
+    assert "spaces, but count as different arms: “B” and “b”. If" in tell(judged, FindingKind.SIMILAR_NAMES)
 
 
 @pytest.mark.parametrize("lower", [False, True])
@@ -169,4 +171,7 @@ def test_the_level_of_the_tests_of_ranks_is_said() -> None:
         for part in range(5)
         for arm in ("", "x")
     )
-    assert "tests of ranks have the level 0.05 each for themselves" in judge(frame, by="part").answer
+    assert (
+        "Friedman's test and Nemenyi's test each have the level 0.05 on their own"
+        in judge(frame, by="part").answer
+    )

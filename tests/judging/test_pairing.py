@@ -57,7 +57,7 @@ def test_the_means_of_the_compared_runs_are_shown_beside_those_of_all_runs() -> 
     told = r"The means of b and a are 8\.95\d* and 9\.07\d* over the shared seeds, and 8\.95\d* and 8\.03\d* over all"
     assert re.search(told, judged.answer)
     (lost,) = (finding for finding in judged.findings if finding.kind == FindingKind.LOST_PAIRS)
-    assert "In 1 of them, the means of all runs are in the opposite order" in lost.sentence
+    assert "In 1 of these comparisons, the means of all runs are in the opposite order" in lost.sentence
     assert "over the shared seeds" not in ablate.judge(make_frame(draw(5), draw(5)), **QUESTION).answer
 
 

@@ -89,7 +89,7 @@ WRONG_QUESTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "a margin of zero": ({"margin": 0.0}, r"margin: 0 is not possible: give a number above 0"),
     "a margin that is no number": ({"margin": float("nan")}, r"margin: nan is not possible"),
     "alpha": ({"alpha": 0.7}, r"alpha: 0.7 is not possible: give a number from 1e-06 to below 0.5"),
-    "one arm": ({"arm": "other", "baseline": "text"}, r"the column 'other' has only the arm 'text': a comparison needs two"),
+    "one arm": ({"arm": "other", "baseline": "text"}, r"the column 'other' has only the arm 'text': a comparison needs two arms"),
     "text": ({"metric": "other", "arm": "method"}, r"metric: the column 'other' has text such as 'text'.*, and no number: write plain numbers"),
     "no experiments": ({"experiment": "x"}, r"has no experiments: leave out 'x'"),
 }  # fmt: skip
@@ -149,15 +149,15 @@ LEFT_OUT: dict[str, tuple[pd.DataFrame, FindingKind, str]] = {
     "no arm": (change("method", {2: None, 3: " "}), FindingKind.MISSING_ARM, "Rows 3 and 4 left out: no arm in the column 'method'"),
     "no seed": (change("seed", {2: None}), FindingKind.MISSING_SEED, "Row 3 left out: no seed in the column 'seed'"),
     "failed": (FRAME.assign(Status=["FAILED"] * 2 + ["finished"] * 16), FindingKind.UNFINISHED, "2 rows left out: the run did not finish (failed)"),
-    "strange status": (FRAME.assign(status="fine"), FindingKind.IGNORED_COLUMN, "words that are not known (fine)"),
-    "repeated rows": (pd.concat([FRAME, FRAME.head(2)]), FindingKind.DUPLICATES, "2 rows left out: they repeat arm, seed and value of another row"),
+    "strange status": (FRAME.assign(status="fine"), FindingKind.IGNORED_COLUMN, "words that ablate does not know (fine)"),
+    "repeated rows": (pd.concat([FRAME, FRAME.head(2)]), FindingKind.DUPLICATES, "2 rows left out: they have the same arm, seed and value as another row"),
     "several runs": (pd.concat([FRAME, FRAME.head(2).assign(accuracy=0.9)]), FindingKind.SEVERAL_RUNS, "2 pairs of arm and seed have several runs with different results, up to 2"),
-    "tuning rows": (FRAME.assign(phase=["confirm"] * 17 + ["tune"]), FindingKind.TUNING_SEEDS, "2 rows have seeds that also chose settings"),
+    "tuning rows": (FRAME.assign(phase=["confirm"] * 17 + ["tune"]), FindingKind.TUNING_SEEDS, "2 rows have seeds that were also used to choose settings"),
     "phases": (FRAME.assign(phase=["test"] * 17 + ["valid"]), FindingKind.OTHER_PHASE, "several values (test and valid)"),
     "constant": (FRAME.assign(accuracy=0.5), FindingKind.CONSTANT, "Every run has the same value of accuracy, 0.5"),
     "one constant arm": (FRAME.assign(accuracy=FRAME["accuracy"].where(FRAME["method"] != "ours", 0.8)), FindingKind.CONSTANT, "One arm has the same value of accuracy in every run"),
     "unequal": (FRAME.drop(index=[17]), FindingKind.UNEQUAL_RUNS, "0.10 has 5 runs and ours has 6"),
-    "lost pairs": (FRAME.drop(index=[17]), FindingKind.LOST_PAIRS, "1 comparison left out 1 run whose seed the other arm lacks"),
+    "lost pairs": (FRAME.drop(index=[17]), FindingKind.LOST_PAIRS, "1 comparison left out 1 run because the other arm has no run with the same seed"),
     "few": (FRAME[FRAME["seed"] < 4], FindingKind.FEW_SEEDS, "All comparisons rest on fewer than 5 runs"),
     "too few": (FRAME[FRAME["seed"] < 2], FindingKind.FEW_SEEDS, "A verdict needs three different seeds of each arm"),
     "one run": (FRAME[FRAME["seed"] < 1], FindingKind.ONE_RUN, "All comparisons rest on at most one run of an arm"),
@@ -188,7 +188,7 @@ def test_a_metric_whose_name_says_that_lower_is_better_is_doubted() -> None:
 def test_shares_beside_per_cent_are_refused_for_a_share_and_doubted_for_another_metric() -> None:
     mixed = FRAME.assign(accuracy=FRAME["accuracy"] * np.where(FRAME["seed"] < 2, 100, 1))
     with pytest.raises(
-        AblateError, match=r"the arm 'ours' has values of accuracy from 0 to 1 beside .* to 100: write"
+        AblateError, match=r"the arm 'ours' has some values of accuracy from 0 to 1 and others .* to 100: write"
     ):
         judge(mixed)
     assert find(judge(mixed.rename(columns={"accuracy": "x"}), metric="x"), FindingKind.MIXED_UNITS)
@@ -212,7 +212,7 @@ def test_a_part_without_the_baseline_is_left_out() -> None:
     )
     with pytest.raises(
         AblateError,
-        match="by: for no value of this column does the table have runs of both 'ours' and another arm",
+        match="by: no value of this column has runs of both 'ours' and another arm",
     ):
         judge(FRAME.assign(data=FRAME["method"]), by="data")
 

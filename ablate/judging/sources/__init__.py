@@ -1,6 +1,7 @@
-"""Importers: read the runs that other tools recorded, as one table with a row per run.
+"""Read the runs that other tools recorded, as one table with one row per run.
 
-An importer is chosen by what is found at the path, not by its name. See README.md in this folder.
+Each module of this folder reads one kind of source. The module is chosen by the content of the path, not by
+the path's name. See README.md in this folder.
 """
 
 from collections.abc import Callable
@@ -18,12 +19,10 @@ from ablate.judging.sources.databases import hide_password
 class SourceKind:
     """One kind of source, and the module that reads it.
 
-    Attributes:
-        name: the kind's short name.
-        looks_like: what a person sees at the path.
-        module: the module with the functions `recognise` and `read_runs`. It is imported at first use.
-        experiments: what the tool calls an experiment, if a source of this kind can have several. Then the
-            module's `read_runs` has the keyword `experiment`.
+    Attributes: name: the kind's short name. looks_like: a description of such a source for messages. module:
+    the module with the functions `recognise` and `read_runs`. It is imported at first use. experiments: the
+    tool's word for its experiments, if a source of this kind can have several. Then the module's `read_runs`
+    has the keyword `experiment`. Otherwise the text is empty.
     """
 
     name: str
@@ -40,7 +39,7 @@ class SourceKind:
         """Return one row per run of the source.
 
         Raises:
-            AblateError: the source cannot be read, or it cannot have experiments and one is named.
+            AblateError: the source cannot be read, or `experiment` is given for a source without experiments.
         """
         read: Callable[..., pd.DataFrame] = self._import("read_runs")
         if self.experiments:
@@ -99,7 +98,7 @@ KINDS = (
         module="tensorboard_events",
     ),
 )
-"""All kinds, in the order in which they are tried."""
+"""All kinds of sources, in the order in which `find_kind` tries them."""
 
 
 def find_kind(source: str) -> SourceKind | None:
@@ -115,12 +114,12 @@ def read_runs(source: str, *, experiment: str | None = None, kind: str | None = 
 
     Args:
         source: a path or a URL.
-        experiment: what to read, if the source has several: an Optuna study, an MLflow or Ray Tune
+        experiment: the experiment to read, if the source has several: an Optuna study, an MLflow or Ray Tune
             experiment, or a W&B project.
-        kind: the name of the kind (see `KINDS`). Without it, the kind is recognised by the content.
+        kind: the name of the kind (see `KINDS`). If it is None, the kind is recognised by the content.
 
     Raises:
-        AblateError: the source is missing, of no known kind, or cannot be read.
+        AblateError: the source does not exist, is of no known kind, or cannot be read.
     """
     names = [one.name for one in KINDS]
     if kind is not None:
@@ -130,5 +129,5 @@ def read_runs(source: str, *, experiment: str | None = None, kind: str | None = 
     found = find_kind(source)
     if found is None:
         known = "; ".join(one.looks_like for one in KINDS)
-        raise AblateError(f"{hide_password(source)}: holds no runs that can be read: known are {known}")
+        raise AblateError(f"{hide_password(source)}: holds no runs that can be read: ablate reads {known}")
     return found.read_runs(source, experiment=experiment)

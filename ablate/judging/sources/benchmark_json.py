@@ -19,17 +19,20 @@ def recognise(source: str) -> bool:
 
 
 def read_runs(source: str) -> pd.DataFrame:
-    """Return one row per round, or one row per benchmark and session.
+    """Return one row per round of a benchmark, or one row per benchmark and session.
 
-    A file that has the duration of every round (`--benchmark-json`, or `--benchmark-save-data` with
-    `--benchmark-autosave`) gives one row per round. The rounds of a benchmark come from one process, so they
-    differ less than repeated sessions do. A file without them gives one row per benchmark, with the mean.
-    A folder of several files (such as `.benchmarks`) also gives one row per benchmark and file, with the
-    mean of the rounds: each file is one session, and the column `session` pairs the benchmarks.
+    A file with the duration of every round gives one row per round. Such files come from `--benchmark-json`,
+    or from `--benchmark-save-data` with `--benchmark-autosave`. The rounds of a benchmark come from one
+    process, so they differ less than repeated sessions do. A file without these durations gives one row per
+    benchmark, with the mean duration.
 
-    Columns after `source_run` and `status`: `name`, `fullname`, `group`, the benchmark's parameters and
-    `extra_info`, `session` (the file's name), `round` (from 0) or `rounds` (their number), `machine_info.*`
-    and `commit_info.*`, then `seconds`, the duration of one call.
+    A folder of several files (such as `.benchmarks`) also gives one row per benchmark and file, with the mean
+    of the rounds. Each file is one session. The column `session` pairs the benchmarks of a session.
+
+    The columns after `source_run` and `status` are: `name`, `fullname`, `group`, the benchmark's parameters
+    and `extra_info`, `session` (the name of the file), `round` (the number of the round, from 0) or `rounds`
+    (how many rounds there were), `machine_info.*` and `commit_info.*`, and `seconds`, the duration of one
+    call.
 
     Args:
         source: the file or the folder.
@@ -45,7 +48,7 @@ def read_runs(source: str) -> pd.DataFrame:
 
 
 def _find_files(path: Path) -> list[Path]:
-    """Find the files of pytest-benchmark at a path and in its subfolders, which are named after machines."""
+    """Find the files of pytest-benchmark at a path and in its subfolders, one for each machine."""
     candidates = sorted([*path.glob("*.json"), *path.glob("*/*.json")]) if path.is_dir() else [path]
     return [one for one in candidates if _is_benchmark_file(one)]
 
@@ -96,7 +99,7 @@ def _read_benchmark(
 
 
 def _drop_lists(machine: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the lists, such as the hundred flags of a processor."""
+    """Leave out lists from the facts about a machine, such as the hundred flags of a processor."""
     return {
         name: _drop_lists(value) if isinstance(value, Mapping) else value
         for name, value in machine.items()

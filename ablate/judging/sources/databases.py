@@ -1,4 +1,4 @@
-"""What a database contains, before a tool's own library opens it."""
+"""Look into a database, before the library of another tool opens it."""
 
 import re
 import sqlite3
@@ -13,7 +13,7 @@ _MAGIC = b"SQLite format 3\0"
 
 
 def find_sqlite_file(source: str) -> Path | None:
-    """Return the SQLite file that a path or a URL `sqlite:///PATH` names, or None if it is no such file."""
+    """Return the SQLite file that a path or a URL `sqlite:///PATH` names, or None for any other source."""
     path = Path(source.removeprefix(_SQLITE))
     try:
         with path.open("rb") as file:
@@ -54,7 +54,7 @@ def list_tables(source: str) -> set[str]:
 
 
 def explain(error: Exception) -> str:
-    """Return the cause of a library's error, on one line of at most 300 characters."""
+    """Write the cause of a library's error in one line of at most 300 characters."""
     return " ".join(str(error.__cause__ or error).split())[:300]
 
 

@@ -34,7 +34,9 @@ def read_json(path: Path) -> Any:
 
 
 def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the object in each line. A torn last line is left out, because its writer might have been killed.
+    """Yield the object in each line. An incomplete last line is left out.
+
+    A process that is killed while it writes leaves such a line.
 
     Raises:
         AblateError: the file cannot be read, or a line before the last one is not a JSON object.
@@ -60,9 +62,11 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_csv_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield each row of a CSV file by column. Texts that are numbers become floats, empty cells are left out.
+    """Yield each row of a CSV file as a dict from columns to cells.
 
-    A torn last row, with fewer cells than columns, is left out.
+    Texts that are numbers become floats. Empty cells are left out.
+
+    A row with fewer cells than columns is incomplete and is left out.
 
     Raises:
         AblateError: the file cannot be read.
@@ -80,12 +84,13 @@ def read_yaml(path: Path) -> Any:
     """Return the value in a YAML file that another tool wrote. Such tools write YAML 1.1, as PyYAML reads it.
 
     Raises:
-        AblateError: the file cannot be read, is not YAML, or has aliases. Aliases are refused because they
-            let a short file hold a huge value.
+        AblateError: the file cannot be read, is not YAML, or has aliases. Aliases are refused, because with
+            them a short file can contain a huge value.
     """
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML has its C part
+    # The loader in C is ten times as fast, but some installations of PyYAML do not have it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         text = path.read_text(encoding="utf-8-sig")
         has_alias = "&" in text and any(
@@ -100,7 +105,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_number(text: str) -> float | None:
-    """Return the number that a text stands for (`NaN` and `Infinity` are numbers), or None."""
+    """Return the number that a text stands for, or None. `NaN` and `Infinity` are numbers."""
     try:
         return float(text)
     except ValueError:
@@ -115,8 +120,8 @@ def _parse(cell: str) -> Any:
 def keep_last_values(rows: Iterator[dict[str, Any]]) -> tuple[dict[str, Any], int]:
     """Return the last value of every column, and the number of rows.
 
-    Lightning's CSV logger writes the metrics of training and of validation into different rows. The last row
-    alone would therefore lack some of them.
+    Lightning's CSV logger writes the metrics of training and of validation into different rows. So the last
+    row alone does not have all metrics.
     """
     last: dict[str, Any] = {}
     count = 0

@@ -23,7 +23,10 @@ RESULT_FILES = tuple(
     for suffix in ("json", "jsonl", "csv", "yaml")
     for stem in ("results", "result", "metrics")
 )
-"""The files that are looked for in a job's folder and then in its subfolders. The first one counts."""
+"""The names of result files, in the order in which ablate looks for them.
+
+ablate looks in a job's folder and then in its subfolders. The first file that it finds counts.
+"""
 
 
 def recognise(source: str) -> bool:
@@ -34,14 +37,17 @@ def recognise(source: str) -> bool:
 def read_runs(source: str) -> pd.DataFrame:
     """Return one row per job of Hydra, with the numbers that the job wrote.
 
-    Columns after `source_run` (the job's folder) and `status`: the job's configuration (`config.yaml`), the
-    overrides that choose a config group (`model=resnet`), then the numbers in the job's result file. Hydra
-    writes no results itself. The first of these files counts, in the job's folder or in its subfolders:
-    `results`, `result` or `metrics` with the ending `.json`, `.jsonl`, `.csv` or `.yaml`. Of a file with
-    several rows, the last value of every column counts, and the column `result_rows` has their number.
-    Without such a file, the scalars in TensorBoard's event files count; `result_rows` is the last step + 1.
-    Hydra does not record how a job ended: a job with a result counts as finished. A job without one, or with
-    one that is torn, has the status `no result`. Jobs that ended early have fewer `result_rows`.
+    The columns after `source_run` (the job's folder) and `status` are: the job's configuration
+    (`config.yaml`), the overrides that choose a config group (`model=resnet`), and the numbers in the job's
+    result file.
+
+    Hydra itself writes no results. ablate looks in the job's folder and in its subfolders for a file that is
+    called `results`, `result` or `metrics`, with the ending `.json`, `.jsonl`, `.csv` or `.yaml`. The first
+    file that it finds counts. If this file has several rows, the last value of every column counts, and the
+    column `result_rows` has the number of rows. If there is no such file, the scalars in TensorBoard's event
+    files count, and `result_rows` is the last step + 1. Hydra does not record how a job ended. A job with a
+    result counts as finished. A job without a result file, or with an incomplete one, has the status `no
+    result`. Jobs that ended early have a smaller value of `result_rows`.
 
     Args:
         source: the folder of a multirun, of a job, or a folder that contains several.
@@ -53,7 +59,7 @@ def read_runs(source: str) -> pd.DataFrame:
     runs = [_read_job(top, job, settings) for job, settings in sorted(_find_jobs(top))]
     if not any(run.metrics for run in runs):
         raise AblateError(
-            f"{source}: none of the {len(runs)} jobs of Hydra has results: known are "
+            f"{source}: none of the {len(runs)} jobs of Hydra has results: ablate reads "
             f"{', '.join(RESULT_FILES)} and TensorBoard's files"
         )
     return make_run_table(runs)
@@ -99,7 +105,7 @@ def _find_result_file(job: Path) -> Path | None:
     for folder in ("", "*/", "*/*/", "*/*/*/"):
         for name in RESULT_FILES:
             if found := sorted(job.glob(folder + name)):
-                return found[-1]  # of Lightning's folders version_0, version_1 … the last one
+                return found[-1]  # the last of Lightning's folders version_0, version_1 …
     return None
 
 
@@ -117,7 +123,7 @@ def _read_result_file(path: Path) -> tuple[dict[str, Any], int | None]:
         return keep_last_values(read_json_lines(path))
     try:
         content = read_json(path) if path.suffix == ".json" else read_yaml(path)
-    except AblateError:  # the job was killed while it wrote
+    except AblateError:  # the job was killed while it wrote the file
         return {}, None
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
         return keep_last_values(iter(content))

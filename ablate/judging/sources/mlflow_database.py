@@ -1,7 +1,8 @@
-"""MLflow's database: a SQLite file (`mlflow.db`) or a PostgreSQL server, read by five tables.
+"""Read runs from MLflow's database: a SQLite file (`mlflow.db`) or a PostgreSQL server.
 
-MLflow's own client refuses a database of any other version than its own and wants to change it
-(mlflow/mlflow#21053). These five tables have had the same columns since MLflow 1.3.
+ablate reads five tables of the database without MLflow's own client. This client refuses a database of
+another version of MLflow, and asks the user to change the database (mlflow/mlflow#21053). The columns of the
+five tables have been the same since MLflow 1.3.
 """
 
 import sqlite3
@@ -29,7 +30,7 @@ def is_database(source: str) -> bool:
 
 
 def list_experiments(source: str) -> dict[str, str]:
-    """Return the number of every experiment that was not deleted, by its name."""
+    """Map the name of every experiment that was not deleted to the experiment's number."""
     with _connect(source) as connection:
         return {name: str(number) for name, number in _fetch(connection, _EXPERIMENTS)}
 

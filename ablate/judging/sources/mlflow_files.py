@@ -1,7 +1,10 @@
-"""MLflow's file store: a folder `mlruns`, with a folder for each experiment and in it one for each run.
+"""Read runs from MLflow's file store, a folder `mlruns`.
 
-MLflow's own client reads such folders only with `MLFLOW_ALLOW_FILE_STORE=true`, since they are no longer
-developed. The files are plain: https://mlflow.org/docs/latest/tracking/backend-stores
+It contains a folder for each experiment. Such a folder contains a folder for each run.
+
+MLflow no longer develops this store. Its own client reads such folders only with the environment variable
+`MLFLOW_ALLOW_FILE_STORE=true`. The files are plain text:
+https://mlflow.org/docs/latest/tracking/backend-stores
 """
 
 from collections.abc import Iterator
@@ -14,7 +17,7 @@ from ablate.judging.sources.mlflow_run import MlflowRun
 
 _META = "meta.yaml"
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
-"""The numbers of MLflow's public `RunStatus`."""
+"""Maps MLflow's codes for the status of a run to the names in MLflow's public enumeration `RunStatus`."""
 _DELETED = "deleted"
 
 
@@ -24,7 +27,7 @@ def is_file_store(path: Path) -> bool:
 
 
 def list_experiments(path: Path) -> dict[str, str]:
-    """Return the name of the folder of every experiment that was not deleted, by the experiment's name."""
+    """Map the name of every experiment that was not deleted to the name of its folder."""
     found: dict[str, str] = {}
     for folder in _find_experiments(path):
         meta = _read_meta(folder)
@@ -36,8 +39,8 @@ def list_experiments(path: Path) -> dict[str, str]:
 def read_experiment(path: Path, folder: str) -> list[MlflowRun]:
     """Return the runs of an experiment that were not deleted.
 
-    A run whose `meta.yaml` is missing or torn stays, with an unknown status: MLflow empties the file for a
-    moment whenever it changes it (mlflow/mlflow#6339).
+    If the file `meta.yaml` of a run is missing or incomplete, the run is listed with an unknown status. The
+    reason is that MLflow empties this file for a moment whenever it changes the file (mlflow/mlflow#6339).
     """
     runs = []
     for params in sorted((path / folder).glob("*/params")):
@@ -77,7 +80,10 @@ def _read_run(folder: Path, meta: dict[str, Any]) -> MlflowRun:
 
 
 def _read_texts(folder: Path) -> dict[str, str]:
-    """Return the content of every file by its name. A name with slashes is a path."""
+    """Map the name of every file below a folder to the content of the file.
+
+    A name contains slashes if the file is in a subfolder.
+    """
     return {
         file.relative_to(folder).as_posix(): file.read_text(encoding="utf-8", errors="replace")
         for file in folder.rglob("*")
@@ -86,9 +92,11 @@ def _read_texts(folder: Path) -> dict[str, str]:
 
 
 def _read_metrics(folder: Path) -> Iterator[tuple[str, float]]:
-    """Yield the last value of each metric: that of the highest step, of these the one written last.
+    """Yield the name and the last value of each metric.
 
-    A line is a time, a value and a step. A line that is torn is left out (mlflow/mlflow#3052).
+    Each line of a metric's file has a time, a value and a step. The last value is the value with the highest
+    step. If several values have this step, the latest one counts. An incomplete line is left out
+    (mlflow/mlflow#3052).
     """
     for name, text in _read_texts(folder).items():
         points = []

@@ -1,4 +1,4 @@
-"""A run as MLflow recorded it, from whichever store."""
+"""A run as MLflow recorded it, from any of MLflow's stores."""
 
 import math
 import re
@@ -21,7 +21,7 @@ _STATUS = {
 }
 _OWN_TAGS = "mlflow."
 _KEPT = {"mlflow.runName": "run_name", "mlflow.parentRunId": "parent_run"}
-"""Of MLflow's own tags, those that are kept, and the names of their columns."""
+"""The tags of MLflow itself that the table keeps, and the names of their columns."""
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|inf|-inf")
 
@@ -38,10 +38,12 @@ class MlflowRun:
 
 
 def make_mlflow_table(runs: Sequence[MlflowRun]) -> pd.DataFrame:
-    """Make the table of runs, sorted by ID and with sorted columns, because stores have no order in common.
+    """Make the table of runs. The runs are sorted by ID, and the columns by name.
+
+    They are sorted, because each of MLflow's stores has another order.
 
     MLflow stores every parameter as a text. A parameter becomes a number if its texts are numbers in all
-    runs. So `1e5` stays a text where another run has `auto`.
+    runs. So `1e5` stays a text if the parameter is `auto` in another run.
     """
     parameters = _list_names(run.parameters for run in runs)
     tags = _list_names(run.tags for run in runs)
@@ -79,7 +81,7 @@ def _to_number(text: str) -> float | int:
 
 
 def _restore_infinity(value: float) -> float:
-    """MLflow's databases store infinity as the largest number that they can."""
+    """Convert the largest floating-point number to infinity, because MLflow's databases store infinity so."""
     if abs(value) == sys.float_info.max:
         return float("inf") if value > 0 else float("-inf")
     return value

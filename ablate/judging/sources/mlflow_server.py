@@ -1,4 +1,4 @@
-"""MLflow's tracking server, asked by MLflow's own client (in the extra `sources`)."""
+"""Read runs from MLflow's tracking server, with MLflow's own client (in the extra `sources`)."""
 
 import logging
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _PAGE = 1_000
-"""Runs in one answer of the server."""
+"""The maximum number of runs in one answer of the server."""
 
 
 def is_server(source: str) -> bool:
-    """Return whether the source is a web address. The server is not asked."""
+    """Return whether the source is a web address. The server is not contacted."""
     return source.startswith(("http://", "https://"))
 
 
 def list_experiments(source: str) -> dict[str, str]:
-    """Return the number of every experiment that was not deleted, by its name."""
+    """Map the name of every experiment that was not deleted to the experiment's number."""
     with _open(source) as client:
         return {one.name: one.experiment_id for one in client.search_experiments()}
 
@@ -51,10 +51,12 @@ def read_experiment(source: str, number: str) -> list[MlflowRun]:
 
 @contextmanager
 def _open(source: str) -> Iterator["MlflowClient"]:
-    """Open MLflow's client. It takes user, password or token from the environment, as MLflow documents.
+    """Open MLflow's client.
+
+    The client reads the user, password or token from environment variables, as MLflow's documentation says.
 
     Raises:
-        AblateError: MLflow is not installed, or the server does not answer or refuses.
+        AblateError: MLflow is not installed, or the server does not answer or refuses access.
     """
     place = hide_password(source)
     try:

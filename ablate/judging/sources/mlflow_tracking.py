@@ -24,17 +24,18 @@ def recognise(source: str) -> bool:
 def read_runs(source: str, *, experiment: str | None = None) -> pd.DataFrame:
     """Return one row per run of an experiment, with the last value of every metric.
 
-    Columns after `source_run` (the run's ID) and `status`: the parameters, as numbers where all runs have
-    numbers; the tags that people set; `run_name`; `parent_run` (the ID of the run that a nested run belongs
-    to); then the metrics. Deleted runs are left out.
+    The columns after `source_run` (the run's ID) and `status` are: the parameters, the tags that people set,
+    `run_name`, `parent_run` (the ID of the run that a nested run belongs to), and the metrics. A parameter is
+    a number if it is a number in all runs. Deleted runs are left out.
 
     Args:
         source: the folder `mlruns`, a SQLite file, or a URL that begins with `sqlite:///`, `postgresql://`,
-            `http://` or `https://`. Only the last two need MLflow.
+            `http://` or `https://`. Only `http://` and `https://` need MLflow.
         experiment: the experiment's name. It can be omitted if only one experiment has runs.
 
     Raises:
-        AblateError: the store cannot be read, has no such experiment, or has several and none is named.
+        AblateError: the store cannot be read, the experiment does not exist, or there are several experiments
+            and `experiment` is None.
     """
     experiments, read = _open(source)
     if experiment is not None:
@@ -54,7 +55,7 @@ def read_runs(source: str, *, experiment: str | None = None) -> pd.DataFrame:
 
 
 def _open(source: str) -> tuple[dict[str, str], Callable[[str], list[MlflowRun]]]:
-    """Return the experiments by name, and the function that reads one."""
+    """Return the experiments by name, and the function that reads the runs of one experiment."""
     if mlflow_server.is_server(source):
         return mlflow_server.list_experiments(source), partial(mlflow_server.read_experiment, source)
     path = Path(source)

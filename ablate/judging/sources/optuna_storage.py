@@ -26,7 +26,7 @@ _STATUS = {
 }
 _TABLES = {"studies", "trials", "trial_values", "trial_params"}
 _OWN_PREFIX = "ablate:"
-"""The prefix of the attributes that contain ablate's own records. They are no parameters."""
+"""The prefix of the attributes that contain ablate's own records. These attributes are no parameters."""
 
 
 def recognise(source: str) -> bool:
@@ -39,10 +39,10 @@ def recognise(source: str) -> bool:
 def read_runs(source: str, *, experiment: str | None = None) -> pd.DataFrame:
     """Return one row per trial of an Optuna study.
 
-    Columns after `source_run` (the trial's number) and `status`: the trial's parameters and user attributes
-    (such as a `seed` that was set with `set_user_attr`), then its values. A single value is called `value`,
-    several are called `value_0`, `value_1` and so on. Names that were set with `set_metric_names` replace
-    these names. A failed, pruned, running or waiting trial has no values.
+    The columns after `source_run` (the trial's number) and `status` are: the trial's parameters, its user
+    attributes (such as a `seed` that was set with `set_user_attr`), and its values. A single value is called
+    `value`. Several values are called `value_0`, `value_1` and so on. Names that were set with
+    `set_metric_names` replace these names. A failed, pruned, running or waiting trial has no values.
 
     Args:
         source: the path of a SQLite file or a journal file, or a URL that begins with `sqlite:///` or
@@ -50,7 +50,8 @@ def read_runs(source: str, *, experiment: str | None = None) -> pd.DataFrame:
         experiment: the name of the Optuna study. It can be omitted if the storage has only one.
 
     Raises:
-        AblateError: the storage cannot be read, has no such study, or has several and none is named.
+        AblateError: the storage cannot be read, the study does not exist, or there are several studies and
+            `experiment` is None.
     """
     with _open(source) as storage:
         studies = sorted(study.study_name for study in storage.get_all_studies())

@@ -24,7 +24,10 @@ _NOT_METRICS = {
     "date", "timestamp", "done", "should_checkpoint", "checkpoint_dir_name", "time_since_restore",
     "time_this_iter_s", "iterations_since_restore", "timesteps_since_restore", "warmup_time",
 }  # fmt: skip
-"""What Ray adds to every result. `training_iteration` and `time_total_s` are kept as metrics."""
+"""Entries that Ray adds to every result, and that are no metrics.
+
+Ray also adds `training_iteration` and `time_total_s`, which are kept as metrics.
+"""
 
 
 def recognise(source: str) -> bool:
@@ -33,19 +36,20 @@ def recognise(source: str) -> bool:
 
 
 def read_runs(source: str, *, experiment: str | None = None) -> pd.DataFrame:
-    """Return one row per trial, with the numbers that it reported last.
+    """Return one row per trial, with the numbers that the trial reported last.
 
-    Columns after `source_run` (the trial's folder) and `status`: the trial's `config` (`params.json`), then
-    the last line of `result.json`, or of `progress.csv` if there is no `result.json`. The status comes from
-    the newest `experiment_state-*.json`; without it, from the trial's folder. A trial that a scheduler
-    stopped early counts as finished, because Ray records it so: compare `training_iteration`.
+    The columns after `source_run` (the trial's folder) and `status` are: the trial's `config`
+    (`params.json`), and the numbers in the last line of `result.json`. If there is no `result.json`,
+    `progress.csv` is read. The status comes from the newest file `experiment_state-*.json`. If there is no
+    such file, the status follows from the trial's folder. A trial that a scheduler stopped early counts as
+    finished, because Ray records it as ended. Such a trial has a smaller `training_iteration`.
 
     Args:
         source: the folder of an experiment, or a folder of several experiments.
         experiment: the name of the experiment's folder. It can be omitted if there is only one.
 
     Raises:
-        AblateError: a file is damaged, or there are several experiments and none is named.
+        AblateError: a file is damaged, or there are several experiments and `experiment` is None.
     """
     trials = _find_trials(Path(source))
     folder = _choose(source, sorted({trial.parent for trial in trials}), experiment)
@@ -54,7 +58,7 @@ def read_runs(source: str, *, experiment: str | None = None) -> pd.DataFrame:
 
 
 def _find_trials(path: Path) -> list[Path]:
-    """Find the folders of trials: the path itself, its subfolders, or theirs."""
+    """Find the folders of trials: the path itself, or folders one or two levels below it."""
     for pattern in ("", "*/", "*/*/"):
         found = [one.parent for one in sorted(path.glob(pattern + _PARAMETERS)) if _is_trial(one.parent)]
         if found:
@@ -63,7 +67,10 @@ def _find_trials(path: Path) -> list[Path]:
 
 
 def _is_trial(folder: Path) -> bool:
-    """Return whether a folder with `params.json` is a trial's. A trial that waits has no results yet."""
+    """Return whether a folder with `params.json` is the folder of a trial.
+
+    A trial that waits has no file of results yet.
+    """
     return any((folder / name).exists() for name in (_RESULTS, _PROGRESS, _ERROR, "params.pkl"))
 
 
@@ -92,9 +99,10 @@ def _read_trial(folder: Path, states: Mapping[str, str]) -> SourceRun:
 
 
 def _read_last(folder: Path) -> tuple[int, dict[str, Any]]:
-    """Return the number of results, and the last one.
+    """Return the number of results, and the last result.
 
-    A restored trial repeats the results since its checkpoint. The last line is right in both cases.
+    A restored trial writes the results since its checkpoint a second time. The last line is the last result
+    also then.
     """
     last: dict[str, Any] = {}
     count = 0
@@ -103,7 +111,7 @@ def _read_last(folder: Path) -> tuple[int, dict[str, Any]]:
             pass
     if not count and (folder / _PROGRESS).exists():
         row, count = keep_last_values(read_csv_rows(folder / _PROGRESS))
-        last = {name.replace("/", "."): value for name, value in row.items()}  # as result.json nests them
+        last = {name.replace("/", "."): value for name, value in row.items()}  # names as from result.json
     return count, last
 
 
@@ -122,9 +130,10 @@ def _find_status(
 
 
 def _read_states(folder: Path) -> dict[str, str]:
-    """Return Ray's state of every trial, by the name of its folder and by its number.
+    """Map the folder and the ID of every trial to Ray's word for the state of the trial.
 
-    A resumed experiment writes another file of states. The newest one is read: names contain the time.
+    A resumed experiment writes another file of states. The newest file is read. It has the last name, because
+    the names contain the time.
     """
     files = sorted(folder.glob("experiment_state-*.json"))
     if not files:
@@ -139,7 +148,7 @@ def _read_states(folder: Path) -> dict[str, str]:
 
 
 def _list_trials(content: Any) -> Iterator[dict[str, Any]]:
-    """Yield the trials in a file of states. Ray 2.x has a pair of JSON texts for each trial."""
+    """Yield the trials in a file of states. Ray 2.x writes a pair of JSON texts for each trial."""
     pairs = content.get("trial_data", []) if isinstance(content, dict) else []
     for pair in pairs:
         try:

@@ -11,13 +11,16 @@ import pandas as pd
 
 RUN_COLUMN, STATUS_COLUMN = "source_run", "status"
 LONGEST_TEXT = 500
-"""Longer texts are cut. A parameter can be a whole data set (pytest-benchmark's issue 96)."""
+"""The maximum number of characters of a text in the table. Longer texts are cut.
+
+A parameter can be a whole data set (pytest-benchmark's issue 96).
+"""
 DEEPEST = 10
-"""Mappings that are nested deeper become JSON text."""
+"""The maximum number of levels of nested mappings. Deeper mappings become JSON text."""
 
 
 class RunStatus(StrEnum):
-    """What became of a run, in the same words for all tools."""
+    """The status of a run, in the same words for all tools."""
 
     FINISHED = "finished"
     FAILED = "failed"
@@ -32,12 +35,10 @@ class RunStatus(StrEnum):
 class SourceRun:
     """One run as a tool recorded it.
 
-    Attributes:
-        source_run: the tool's own name or number of the run. It is unique in the source.
-        status: what became of the run.
-        parameters: the run's settings and other facts, such as the seed. Values can be nested mappings.
-        metrics: the run's final numbers. Values can be nested mappings. Values that are not numbers are
-            left out.
+    Attributes: source_run: the tool's own name or number of the run. It is unique in the source. status:
+    whether the run finished, failed, or has not ended. parameters: the run's settings and other facts, such
+    as the seed. Values can be nested mappings. metrics: the run's final numbers. Values can be nested
+    mappings. Values that are not numbers are left out.
     """
 
     source_run: str
@@ -49,10 +50,10 @@ class SourceRun:
 def make_run_table(runs: Sequence[SourceRun]) -> pd.DataFrame:
     """Make the table of runs: one row per run, in the given order.
 
-    The columns are `source_run`, `status`, then all parameters, then all metrics. Names of nested values
-    are joined by dots. A parameter that is called like one of the first two columns becomes
-    `parameter.NAME`. A metric that is called like a parameter becomes `metric.NAME`. Only finished runs
-    have metrics, all others have NaN. A metric's column consists of float64.
+    The columns are `source_run`, `status`, then all parameters, then all metrics. Names of nested values are
+    joined by dots. If a parameter has the name of one of the first two columns, its column is called
+    `parameter.NAME`. If a metric has the name of a parameter, its column is called `metric.NAME`. Only
+    finished runs have metrics. For other runs, the metrics are NaN. Columns of metrics are float64.
     """
     parameters = [dict(flatten(run.parameters)) for run in runs]
     metrics = [dict(_choose_numbers(run)) for run in runs]
@@ -69,7 +70,7 @@ def make_run_table(runs: Sequence[SourceRun]) -> pd.DataFrame:
 
 
 def flatten(values: Mapping[Any, Any], prefix: str = "", *, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield name and value of all entries. Names of nested mappings are joined by dots.
+    """Yield the name and the value of each entry. Names of nested mappings are joined by dots.
 
     A list becomes compact JSON text, because a cell of a table holds one value.
     """

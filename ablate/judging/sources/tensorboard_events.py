@@ -16,17 +16,20 @@ if TYPE_CHECKING:
     from tensorboard.compat.proto.event_pb2 import Event
 
 _EVENT_FILE = "tfevents"
-"""TensorBoard takes every file whose name contains this for an event file."""
+"""TensorBoard reads every file with this text in its name as an event file."""
 PARTS = ("train", "training", "validation", "valid", "val", "test", "eval", "evaluation")
-"""Folders with these names are parts of the run in the folder above. Keras writes the first and the third."""
+"""Folders with these names are parts of the run in the folder above.
+
+Keras writes `train` and `validation`.
+"""
 _TIME = re.compile(r"\d{9,}\.\d+")
-"""torch's `add_hparams` makes a folder of its own, whose name is the time in seconds."""
+"""The name of the extra folder that torch's `add_hparams` makes. It is the time in seconds."""
 _START, _END = "_hparams_/session_start_info", "_hparams_/session_end_info"
 
 
 @dataclass(kw_only=True)
 class _EventRun:
-    """What the folders of one run contain. Values found later replace those found before."""
+    """What the folders of one run contain. A value that is read later replaces an earlier one."""
 
     parameters: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -42,18 +45,20 @@ def recognise(source: str) -> bool:
 def read_runs(source: str) -> pd.DataFrame:
     """Return one row per run, with the last value of every scalar.
 
-    A run is a folder with event files. Several event files in one folder belong to one run, whose training
-    was resumed: of every scalar, the value that was written last counts. The folder that torch's
-    `add_hparams` makes, and folders called `train`, `validation` or the like, belong to the run in the
-    folder above. The scalars of the latter are called `validation.NAME`.
+    A run is a folder with event files. If a folder has several event files, the training of one run was
+    resumed. The value of a scalar that was written last counts. Some folders belong to the run in the folder
+    above: the folder that torch's `add_hparams` makes, and folders with names such as `train` or
+    `validation`. The scalars in a folder `validation` are called `validation.NAME`.
 
-    Columns after `source_run` (the folder) and `status`: the parameters that were written for the HParams
-    plugin; `folder_1`, `folder_2` … (the names of the folders on the way to the run, for runs without such
-    parameters); `last_step`; then the scalars. TensorBoard does not record how a run ended. A run counts as
-    finished, unless the HParams plugin was told of a failure. Runs that ended early have a lower `last_step`.
+    The columns after `source_run` (the folder) and `status` are: the parameters that were written for the
+    HParams plugin, the columns `folder_1`, `folder_2` … (the names of the folders on the way to the run),
+    `last_step`, and the scalars. The names of the folders help if a run has no parameters.
+
+    TensorBoard does not record how a run ended. A run counts as finished, unless a failure was written for
+    the HParams plugin. Runs that ended early have a lower `last_step`.
 
     Args:
-        source: the folder that `tensorboard --logdir` gets.
+        source: the folder that you would pass to `tensorboard --logdir`.
 
     Raises:
         AblateError: TensorBoard is not installed, or a file is damaged.
@@ -83,7 +88,10 @@ def read_metrics(top: Path) -> tuple[dict[str, float], int]:
 
 
 def _find_folders(top: Path) -> list[Path]:
-    """Find the folders with event files, those above before those below. An event file is found as itself."""
+    """Find the folders with event files. A folder comes before the folders below it.
+
+    If `top` is an event file, the list contains only this file.
+    """
     if top.is_file():
         return [top] if _EVENT_FILE in top.name else []
     found = (Path(folder) for folder, _, files in os.walk(top) if any(_EVENT_FILE in name for name in files))
@@ -91,7 +99,7 @@ def _find_folders(top: Path) -> list[Path]:
 
 
 def _find_owner(folder: Path, top: Path, folders: set[Path]) -> tuple[Path, str]:
-    """Return the folder of the run that a folder belongs to, and the prefix of its scalars."""
+    """Return the folder of the run that a folder belongs to, and the prefix for the names of its scalars."""
     if folder != top and _TIME.fullmatch(folder.name) and folder.parent in folders:
         return folder.parent, ""
     if folder != top and folder.name.lower() in PARTS:
@@ -100,15 +108,17 @@ def _find_owner(folder: Path, top: Path, folders: set[Path]) -> tuple[Path, str]
 
 
 def _add_events(run: _EventRun, folder: Path, prefix: str) -> None:
-    """Add the last value of every scalar in a folder's files, in the order in which they were written.
+    """Add the last value of every scalar in the event files of a folder.
 
-    TensorBoard's `EventAccumulator` would also convert every value, and needs seven times as long.
+    The files are read in the order in which they were written. TensorBoard's own `EventAccumulator` takes
+    seven times as long, because it converts every value.
     """
     plugins: dict[str, str] = {}
     last: dict[str, Any] = {}
     for event in _read_events(folder):
         for value in event.summary.value:
-            # A tag's first value says what kind of summary it is. torch says nothing of its scalars.
+            # Only the first value of a tag names the plugin that displays the tag. torch names no plugin for
+            # scalars.
             plugin = plugins.setdefault(value.tag, value.metadata.plugin_data.plugin_name)
             if plugin == "hparams":
                 _add_session(run, value.tag, value.metadata.plugin_data.content)
@@ -119,7 +129,7 @@ def _add_events(run: _EventRun, folder: Path, prefix: str) -> None:
 
 
 def _read_events(folder: Path) -> Iterator["Event"]:
-    """Yield the events in all event files of a folder. A file's torn end is left out.
+    """Yield the events in all event files of a folder. An incomplete end of a file is left out.
 
     Raises:
         AblateError: TensorBoard is not installed, or a file is damaged.
@@ -131,16 +141,16 @@ def _read_events(folder: Path) -> Iterator["Event"]:
         raise AblateError(f"{folder}: TensorBoard is not installed: {install_command('sources')}") from None
     files = (
         [folder] if folder.is_file() else sorted(folder.glob(f"*{_EVENT_FILE}*"))
-    )  # names contain the time
+    )  # the names contain the time
     for file in files:
         try:
             yield from LegacyEventFileLoader(str(file)).Load()
         except (OSError, DecodeError) as error:
-            raise AblateError(f"{file}: TensorBoard cannot read it ({format_error(error)})") from None
+            raise AblateError(f"{file}: TensorBoard cannot read this file ({format_error(error)})") from None
 
 
 def _add_session(run: _EventRun, tag: str, content: bytes) -> None:
-    """Add what the HParams plugin was told at the start and the end of a run."""
+    """Add the parameters and the status that were written for the HParams plugin."""
     from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
     told = plugin_data_pb2.HParamsPluginData.FromString(content)
@@ -153,7 +163,7 @@ def _add_session(run: _EventRun, tag: str, content: bytes) -> None:
 
 
 def _get_number(value: Any) -> float:
-    """Return a scalar's number. TensorFlow 2 writes it as a tensor, torch does not."""
+    """Return the number of a scalar. TensorFlow 2 writes this number as a tensor, but torch does not."""
     if value.HasField("simple_value"):
         return float(value.simple_value)
     from tensorboard.util import tensor_util

@@ -36,9 +36,10 @@ def recognise(source: str) -> bool:
 def read_runs(source: str) -> pd.DataFrame:
     """Return one row per run of an exported table of runs.
 
-    Columns after `source_run` (the column `ID` if there is one, else `Name`) and `status` (from `State`):
-    all columns of the export, under their own names. The export does not tell a run's configuration from its
-    summary. Rows of unfinished runs therefore keep their numbers: they are those so far.
+    The column `source_run` comes from the column `ID`, or from `Name` if there is no `ID`. The column
+    `status` comes from `State`. Then come all columns of the export, under their own names. The export does
+    not show which columns are the configuration and which are results. So the rows of unfinished runs keep
+    their numbers, which are the latest ones at the time of the export.
 
     Args:
         source: the CSV file.
@@ -66,7 +67,7 @@ def _read_header(path: Path) -> list[str]:
     line = next(iter(read_start(path).splitlines()), "")
     try:
         return next(csv.reader([line]), [])
-    except csv.Error:  # not a header of W&B: it has a NUL or a very long field
+    except csv.Error:  # the line has a NUL or a very long field, so it is no header of W&B
         return []
 
 
@@ -79,6 +80,6 @@ def _is_chart(columns: list[str]) -> bool:
 
 
 def _number_repeated(names: "pd.Series[str]") -> "pd.Series[str]":
-    """Make names unique: W&B allows several runs of one name."""
+    """Make the names of runs unique, because W&B allows several runs with the same name."""
     count = names.groupby(names).cumcount() + 1
     return names.where(count == 1, names + " #" + count.astype(str))

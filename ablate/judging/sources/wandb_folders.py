@@ -1,4 +1,7 @@
-"""Runs from the folders that Weights & Biases (W&B) writes beside a training script. No server is asked."""
+"""Runs from the folders that Weights & Biases (W&B) writes beside a training script.
+
+No server is contacted.
+"""
 
 import math
 from collections.abc import Mapping
@@ -19,28 +22,28 @@ _OWN = ("_wandb", "wandb_version", "_timestamp")
 
 
 def recognise(source: str) -> bool:
-    """Return whether the source is a folder `wandb`, one that contains it, or a single run's folder."""
+    """Return whether the source is a folder `wandb`, the folder above it, or the folder of a single run."""
     return bool(_find_runs(Path(source)))
 
 
 def read_runs(source: str, *, experiment: str | None = None) -> pd.DataFrame:
     """Return one row per run, with its summary.
 
-    A run's folder contains `run-ID.wandb`, from which everything is read. Without this file,
+    If the folder of a run contains the file `run-ID.wandb`, only this file is read. Otherwise
     `files/config.yaml` and `files/wandb-summary.json` are read. A run that was resumed has several folders
-    with the same ID. They give one row: of every value, the one that was written last counts.
+    with the same ID. These folders give one row with the latest values.
 
-    Columns after `source_run` (the ID) and `status`: the run's `config`; `name`, `group`, `job_type` and
-    `project`; then the summary (W&B adds `_step` and `_runtime`). Images and other media are left out. A run
-    whose end was not recorded has the status `running`: it goes on, or it was killed. A run whose exit code
-    was not 0 has the status `failed`.
+    The columns after `source_run` (the ID) and `status` are: the run's `config`, `name`, `group`, `job_type`,
+    `project`, and the summary (W&B adds `_step` and `_runtime`). Images and other media are left out. If the
+    end of a run was not recorded, its status is `running`. Such a run goes on, or it was killed. If the exit
+    code of a run is not 0, its status is `failed`.
 
     Args:
         source: the folder `wandb`, the folder above it, or the folder of one run.
         experiment: the name of W&B's project. It can be omitted if there is only one.
 
     Raises:
-        AblateError: a file is damaged, or there are several projects and none is named.
+        AblateError: a file is damaged, or there are several projects and `experiment` is None.
     """
     runs: dict[str, WandbRun] = {}
     for folder in _find_runs(Path(source)):

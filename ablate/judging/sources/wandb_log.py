@@ -1,9 +1,10 @@
 """Read the file `run-ID.wandb`, in which Weights & Biases (W&B) logs all records of a run.
 
-A run in offline mode leaves only this file (wandb/wandb#9646): the summary and the configuration are written
-as JSON and YAML when the run is synchronised with a server. The file is a log in LevelDB's format after a
-header of 7 bytes (https://github.com/google/leveldb/blob/main/doc/log_format.md). Each record is a Protocol
-Buffers message `Record` of W&B's public `wandb_internal.proto`, of which few fields are read.
+A run in offline mode leaves only this file (wandb/wandb#9646). W&B writes the summary as JSON and the
+configuration as YAML only when the run is synchronised with a server. The file begins with a header of 7
+bytes. Then follows a log in LevelDB's format (https://github.com/google/leveldb/blob/main/doc/log_format.md).
+Each record is a Protocol Buffers message `Record` of W&B's public `wandb_internal.proto`. Only a few fields
+of these messages are read.
 """
 
 import json
@@ -18,7 +19,10 @@ _HEADER = b":W&B\xe1\xbe\x00"
 _BLOCK, _CHUNK_HEADER = 32_768, 7
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 _HISTORY, _SUMMARY, _CONFIG, _RUN, _EXIT = 2, 3, 5, 17, 18
-"""Numbers of the fields of `Record`. The following ones are those of the messages in these fields."""
+"""The numbers of the fields of a message `Record`.
+
+The constants below are the numbers of the fields of the messages inside a `Record`.
+"""
 _UPDATE, _REMOVE = 1, 2
 _KEY, _NESTED_KEY, _VALUE_JSON = 1, 2, 16
 _RUN_ID, _PROJECT, _RUN_CONFIG, _RUN_SUMMARY, _GROUP, _JOB_TYPE, _NAME = 1, 3, 4, 5, 6, 7, 8
@@ -28,9 +32,9 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 @dataclass(kw_only=True)
 class WandbRun:
-    """What is known of a run: its texts (`run_id`, `name` …), `config`, `summary`, and how it ended.
+    """What is known of a run: texts such as its `name`, its configuration, its summary, and how it ended.
 
-    `exit_code` is None if the end was not recorded: the run goes on, or it was killed.
+    `exit_code` is None if the end of the run was not recorded. Such a run goes on, or it was killed.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -49,7 +53,9 @@ def is_wandb_log(path: Path) -> bool:
 
 
 def read_wandb_log(path: Path) -> WandbRun:
-    """Return what a log says of its run. A torn end is left out, because its writer might have been killed.
+    """Return what a log says about its run.
+
+    An incomplete end of the log is left out. A process that is killed while it writes leaves such an end.
 
     Raises:
         AblateError: the file cannot be read, is not such a log, or is damaged before its end.
@@ -78,11 +84,14 @@ def read_wandb_log(path: Path) -> WandbRun:
 
 
 def _split_records(content: bytes) -> Iterator[bytes]:
-    """Yield each whole record. A record is one chunk, or a first, some middle and a last one."""
+    """Yield each complete record.
+
+    A record is one chunk, or it consists of a first chunk, middle chunks and a last chunk.
+    """
     place, parts = len(_HEADER), bytearray()
     while place + _CHUNK_HEADER <= len(content):
         left = _BLOCK - place % _BLOCK
-        if left < _CHUNK_HEADER:  # a chunk does not begin there: the rest of the block is filled with zeros
+        if left < _CHUNK_HEADER:  # no chunk begins so near the end of a block: the rest is filled with zeros
             place += left
             continue
         length, kind = int.from_bytes(content[place + 4 : place + 6], "little"), content[place + 6]
@@ -99,7 +108,9 @@ def _split_records(content: bytes) -> Iterator[bytes]:
 
 
 def _split_fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield number and value of each field of a Protocol Buffers message: an int, or bytes.
+    """Yield the number and the value of each field of a Protocol Buffers message.
+
+    A value is an int or bytes.
 
     Source: https://protobuf.dev/programming-guides/encoding/
     """
@@ -124,7 +135,10 @@ def _split_fields(message: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def _read_varint(message: bytes, place: int) -> tuple[int, int]:
-    """Return the number that begins at a place in 7-bit groups, and the place after it."""
+    """Read an integer that is stored in groups of 7 bits from the position `place`.
+
+    Return the integer, and the position after it.
+    """
     value = shift = 0
     while True:
         byte = message[place]
@@ -147,10 +161,13 @@ def _apply_run(run: WandbRun, message: bytes) -> None:
 
 
 def _apply_changes(values: dict[str, Any], message: bytes) -> None:
-    """Set and remove entries, as a message of the configuration, the summary or the history says."""
+    """Set and remove entries of `values`, as a message says.
+
+    The message is about the configuration, the summary or the history of a run.
+    """
     for number, item in _split_fields(message):
         if number not in (_UPDATE, _REMOVE) or not isinstance(item, bytes):
-            continue  # a history's second field is its step
+            continue  # in a message of the history, the second field is the step
         keys, text = _read_item(item)
         if not keys:
             continue
@@ -167,7 +184,7 @@ def _apply_changes(values: dict[str, Any], message: bytes) -> None:
 
 
 def _read_item(item: bytes) -> tuple[list[str], str]:
-    """Return the path of an entry's name, and its value as JSON."""
+    """Return the nested keys of an entry, and the value of the entry as JSON text."""
     key, nested, text = "", [], "null"
     for number, value in _split_fields(item):
         if number == _KEY:

@@ -109,7 +109,8 @@ def test_jobs_without_any_results_are_refused_with_the_files_that_are_known(
 ) -> None:
     (job("0") / "scores.txt").write_text("0.5")
     with pytest.raises(
-        AblateError, match=r"none of the 1 jobs of Hydra has results: known are results\.json, .*TensorBoard"
+        AblateError,
+        match=r"none of the 1 jobs of Hydra has results: ablate reads results\.json, .*TensorBoard",
     ):
         read(tmp_path)
 

@@ -144,7 +144,9 @@ def test_what_no_importer_knows_is_refused_with_all_kinds(tmp_path: Path) -> Non
     database.close()
     (tmp_path / "lines.log").write_text(json.dumps({"op_code": 1}) + "\n")
     for source in (other, tmp_path / "lines.log", tmp_path / "missing", tmp_path):
-        with pytest.raises(AblateError, match=r"holds no runs that can be read: known are an Optuna storage"):
+        with pytest.raises(
+            AblateError, match=r"holds no runs that can be read: ablate reads an Optuna storage"
+        ):
             sources.read_runs(str(source))
     with pytest.raises(AblateError, match=r"no importer is called 'optona': did you mean 'optuna'\?"):
         sources.read_runs(str(other), kind="optona")
