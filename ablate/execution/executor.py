@@ -1,6 +1,7 @@
-"""Execute runs, alone or in cohorts. An error inside a run is stored in the run's record.
+"""Execute runs, each alone or several together in a cohort.
 
-A cohort is a group of runs of one architecture that train together on a GPU.
+A cohort is a group of runs of one architecture that train together on a GPU. An error inside a run is stored
+in the run's record.
 """
 
 import io
@@ -28,13 +29,15 @@ from ablate.records.run_records import RunRecord, Status
 from ablate.torch_settings import keep_torch_settings
 
 MOST_RUNS_AT_ONCE = 512
-"""The maximum number of runs that are grouped into cohorts at once: enough to fill cohorts of about ten
-architectures."""
-COHORT_PLACES = (8, 16, 32)
-"""The numbers of places that a new cohort can have. Each place is for one run.
+"""The maximum number of runs that are grouped into cohorts in one go.
 
-Rounding errors depend on the number of places. So only these few numbers are used. An empty place costs as
-much time as an occupied place.
+This number is enough to fill cohorts of about ten architectures.
+"""
+COHORT_PLACES = (8, 16, 32)
+"""A new cohort has one of these numbers of places. Each place can have one run.
+
+The number of places changes the rounding errors of results. So only these few numbers are used. An empty
+place takes as much time as an occupied place.
 """
 # If a cohort cannot be trained, torch raises one of these exceptions. The cohort's runs then train alone.
 UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, MemoryError)
@@ -42,19 +45,19 @@ UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError,
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """The conditions that all runs of a study share. They are small, so they are sent with each run."""
+    """What all runs of a study share. This object is small, so it is sent to the workers with each run."""
 
     dataset: DatasetSpec
     data_root: Path | None
     validation: int
     device: str
     plugins: tuple[str, ...] = ()
-    """The packages whose code the study is allowed to use."""
+    """The names of the packages whose code the study is allowed to use."""
     code: tuple[tuple[str, str], ...] = ()
-    """For each user's own network: its name as a model, and the checksum that its code had at the start."""
+    """The model name of each user's own network, with the checksum of its code when the study started."""
 
     def load(self, input_size: int | None) -> loading.Dataset:
-        """Load the data set onto the device. `input_size` is the recipe's image size; None: the original."""
+        """Load the data set onto the device, with images of `input_size`. None keeps their original size."""
         return loading.load(self.dataset, self.data_root, torch.device(self.device), input_size)
 
 
@@ -65,27 +68,28 @@ class Outcome:
     run: Run
     record: RunRecord
     checkpoint: bytes | None = None
-    """The parameters in torch.save's format. None unless the run is its arm's first confirm run."""
+    """The trained parameters in torch.save's format. Only the first confirmation run of an arm has them."""
     epoch_weights: bytes | None = None
     """The parameters before training and after every epoch, as a list in torch.save's format.
 
-    None unless the run has `keep_epochs`.
+    Only a run whose field `keep_epochs` is True has them.
     """
     predictions: bytes | None = None
-    """The result of `encode_predictions` for the test images. None unless this is a complete confirm run."""
+    """The encoded predictions for the test images. Only complete confirmation runs have them."""
     more_ready: bool = False
-    """Whether another outcome follows without waiting. Both outcomes can then be recorded together."""
+    """Whether another outcome is ready, too. Then both outcomes can be stored in one transaction."""
 
 
 def mark_ready(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
-    """Yield outcomes that are ready at the same time. All except the last get `more_ready=True`."""
+    """Yield outcomes that are ready at the same time. In all except the last, set `more_ready` to True."""
     return (replace(one, more_ready=one is not outcomes[-1]) for one in outcomes)
 
 
 def execute(run: Run, conditions: Conditions, placed: loading.Dataset | None = None) -> Outcome:
     """Train one run. An error inside the run is stored in the run's record.
 
-    `placed` is the data set on the device, at the recipe's image size. If it is None, the data set is loaded.
+    `placed` is the data set on the device, with images of the size in the recipe. If it is None, the data set
+    is loaded.
     """
     code = dict(conditions.code).get(run.arm.model)
     imported = models.identify_code(run.arm.model) if code else None
@@ -120,8 +124,9 @@ def execute_group(
 def group_runs(runs: Iterable[Run], conditions: Conditions) -> Iterator[list[Run]]:
     """Yield groups of runs that train together.
 
-    If the device trains no cohorts, each run is a group of its own. A run is then taken from `runs` only when
-    it is about to begin. If the device trains cohorts, up to MOST_RUNS_AT_ONCE runs are taken together.
+    If the device does not train cohorts, each group has one run. The function then takes a run from `runs`
+    only when this run is about to begin. If the device trains cohorts, the function takes up to
+    MOST_RUNS_AT_ONCE runs together.
     """
     if not trains_in_cohorts(torch.device(conditions.device)):
         yield from ([run] for run in runs)
@@ -132,7 +137,7 @@ def group_runs(runs: Iterable[Run], conditions: Conditions) -> Iterator[list[Run
 
 
 def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
-    """Group the runs that can train in one cohort. A run that cannot train in a cohort is its own group."""
+    """Group the runs that can train in one cohort. A run that cannot do so is alone in its group."""
     covered: dict[str, bool] = {}
     by_kind: dict[str, list[Run]] = {}
     for number, run in enumerate(runs):
@@ -146,12 +151,13 @@ def _groups(runs: Sequence[Run], conditions: Conditions) -> list[list[Run]]:
 def _execute_together(
     runs: Sequence[Run], conditions: Conditions, placed: loading.Dataset | None = None
 ) -> Iterator[Outcome]:
-    """Train runs in a cohort. It has the smallest number of places that is enough for all runs.
+    """Train runs in a cohort.
 
-    If no number is enough, the cohort has the largest number, and runs wait for a free place.
+    The cohort has the smallest number of places in `COHORT_PLACES` that is enough for all runs. If there are
+    more runs than the largest number of places, some runs wait until a place is free.
 
-    If the device's memory is too small, the unfinished runs are trained again, in a cohort with half as many
-    places. If the cohort fails in another way, each of its unfinished runs is trained alone.
+    If the device has too little memory, the unfinished runs are trained again in a cohort with half as many
+    places. If the cohort fails for another reason, each of its unfinished runs is trained alone.
     """
     dataset = placed or conditions.load(runs[0].recipe.input_size)
     places = next((size for size in COHORT_PLACES if size >= len(runs)), COHORT_PLACES[-1])
@@ -168,7 +174,7 @@ def _execute_together(
             cause = f"trained alone, because its cohort of {places} failed: {format_error(error)}"
         else:
             return
-        # Memory can be freed only outside the except block. Inside, the traceback keeps the tensors alive.
+        # Inside the except block, the traceback keeps the tensors alive. So memory is freed outside of it.
         if not lacks_memory:
             break
         free_unused(dataset.images.device)
@@ -190,7 +196,7 @@ def _make_outcome(run: Run, trained: Trained, state: Mapping[str, torch.Tensor])
 
 
 def _encode(parameters: Mapping[str, torch.Tensor] | Sequence[Mapping[str, torch.Tensor]]) -> bytes:
-    """Encode the parameters of a network, or a list of them, by torch.save."""
+    """Encode the parameters of one network or of several networks with torch.save."""
     buffer = io.BytesIO()
     if isinstance(parameters, Mapping):
         parameters = {name: tensor.cpu() for name, tensor in parameters.items()}
@@ -207,7 +213,7 @@ def _lacks_memory(error: BaseException) -> bool:
 
 
 def record_failure(run: Run, cause: str, status: Status = Status.FAILED) -> Outcome:
-    """Make the outcome of a run that failed. `cause` says why."""
+    """Make the outcome of a run that failed. `cause` says why the run failed."""
     record = RunRecord(
         phase=run.phase,
         arm=run.arm.name,

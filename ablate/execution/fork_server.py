@@ -1,4 +1,4 @@
-"""Start workers from a fork server. The server imports torch once, and forks a worker in milliseconds."""
+"""Start workers from a fork server: a process that imports torch once, and forks workers in milliseconds."""
 
 import atexit
 import multiprocessing
@@ -21,21 +21,20 @@ from ablate.errors import CHECKOUT
 PRELOADED = ["ablate.execution.workers", "sklearn.model_selection", "torch.fx.experimental.symbolic_shapes"]
 """The modules that the fork server imports at its start.
 
-They import the packages that take long: torch, scikit-learn (for the image split), and a part of torch that
-the meta device needs.
+These modules import the packages whose import is slow: torch, scikit-learn (which splits the images), and a
+part of torch that the meta device needs.
 """
 LONGEST_SOCKET_FOLDER = 60
-"""The maximum length of the temporary folder's path in bytes. The socket lies in a subfolder of it."""
+"""The maximum length of the temporary folder's path, in bytes. The server's socket is in a subfolder."""
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 
 def prepare() -> None:
-    """Start the fork server if the platform has one. While it imports torch, this process continues.
+    """Start the fork server if the platform has one. This process continues while the server imports torch.
 
-    All workers inherit the server's environment. If an environment variable is set later, the workers do not
-    get it.
+    All workers inherit the environment variables of the server. They do not see variables that are set later.
     """
-    # Use huge pages. With small pages, almost every image of a shuffled batch lies on another page.
+    # Use huge memory pages. With small pages, almost every image of a shuffled batch is on another page.
     # Measured with LeNet: without huge pages, two of four processes trained 5 % slower than the other two.
     # With huge pages, none of three processes was slower than the others.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
@@ -123,11 +122,11 @@ def _leave_out_current_folder() -> Iterator[None]:
 def _stop_server() -> None:
     """Stop the fork server, and wait for its end.
 
-    After the wait, the workers' processor time counts as this command's time. Without the wait,
-    `ablate bench` would count it as the time of other programs.
+    After the wait, the workers' processor time counts as the time of this command. Without the wait,
+    `ablate bench` would count the workers' time as the time of other programs.
 
-    The server is killed, because it could still be importing torch. A command that ends early would wait
-    seconds for the import. Python has no public function that stops the server.
+    The server is killed, because it can still be importing torch. Otherwise, a command that ends early would
+    wait seconds for the import. Python has no public function that stops the server.
     """
     server: Any = forkserver._forkserver
     if server._forkserver_pid is not None:
@@ -144,7 +143,8 @@ if HAS_FORK_SERVER:
 def ignore_interrupts() -> Iterator[None]:
     """Make processes that start in this context ignore Ctrl-C and the closing of the terminal.
 
-    A terminal sends the signals for both to every process of a command, but only the parent must handle them.
+    In both cases, the terminal sends a signal to every process of a command. Only the parent process must
+    handle the signal.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # Python allows only the main thread to change signal handlers

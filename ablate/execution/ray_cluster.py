@@ -37,24 +37,24 @@ from ablate.execution.workers import ATTEMPTS, CHECK_SECONDS, IDLE_CHECKS
 from ablate.models import own
 
 PATIENCE_SECONDS = 1.0
-"""The maximum time for which this process waits for the cluster without reacting to Ctrl-C."""
+"""The longest time in seconds for which this process waits for the cluster without reacting to Ctrl-C."""
 CONNECT_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 600.0
-"""The maximum time for which the timing phase waits until the cluster's other tasks on this machine end."""
+"""The longest time in seconds for which the timing phase waits for the cluster's tasks on this machine."""
 AHEAD = 2
 """The number of tasks that are submitted for each core or GPU of the cluster.
 
-With two, a core or GPU that ends a task can begin the next one at once.
+With two tasks, a core or GPU can begin the second task as soon as it ends the first one.
 """
 ARRAYS = ("images", "labels", "test_images", "test_labels")
 
 
 class RayTasks:
-    """Workers on a Ray cluster: one task for each run, or on a GPU one task for each cohort.
+    """Trains runs on a Ray cluster. On CPUs, each run is a task. On GPUs, each cohort of runs is a task.
 
     If the worker or node of a task dies, Ray repeats the task once.
 
-    The data set is put into the cluster's object store. Each node reads the data set once from there, so the
+    The data set is put into the cluster's object store. Each node reads the data set from this store, so the
     nodes need no data files.
     """
 
@@ -118,7 +118,7 @@ class RayTasks:
         )
 
     def _count_tasks(self) -> int:
-        """Compute how many tasks should be submitted at any time, from the cluster's present size."""
+        """Compute from the cluster's current size how many tasks should be submitted at the same time."""
         wanted = "GPU" if is_accelerator(self._device) else "CPU"
         return AHEAD * max(1, int(ray.cluster_resources().get(wanted, 0)))
 
@@ -136,8 +136,8 @@ def reserve_machine(address: str) -> Iterator[None]:
     """Reserve all of the cluster's cores and GPUs on this machine while throughput is measured.
 
     The function first waits up to LONGEST_WAIT_SECONDS until running tasks end. If a task takes longer, the
-    blocks that are timed during this task are marked as disturbed. With `ray://`, this machine is outside the
-    cluster, so nothing is reserved.
+    measurements that are made during this task are marked as disturbed. If the address begins with `ray://`,
+    this machine is outside the cluster, so nothing is reserved.
     """
     if address.startswith("ray://"):
         yield
@@ -160,10 +160,13 @@ def reserve_machine(address: str) -> Iterator[None]:
 
 
 class _Holder:
-    """An idle actor that occupies cores and GPUs."""
+    """A Ray actor (a remote object) that occupies cores and GPUs, but computes nothing."""
 
     def holds(self) -> None:
-        """Return when the actor has its cores and GPUs. Ray calls an actor only then."""
+        """Do nothing. Ray calls this method only when the actor has its cores and GPUs.
+
+        So when the call ends, the cores and GPUs are reserved.
+        """
 
 
 def _join(address: str) -> None:
@@ -195,9 +198,9 @@ def _try_to_connect(address: str) -> None:
 
 @lru_cache(maxsize=1)
 def compute_code_version() -> str:
-    """Describe the versions of ablate's code and torch.
+    """Describe the versions of ablate's code and of torch in one line.
 
-    A run's results depend only on these versions and the run's key.
+    The results of a run depend only on these versions and on the run's key.
     """
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
@@ -250,10 +253,10 @@ def _serve(
 
 
 def _end_if_stuck(thread: int, done: threading.Event, check_seconds: float, idle_checks: int) -> None:
-    """End this process if `thread` uses no processor time during `idle_checks` checks.
+    """End this process if `thread` uses no processor time during `idle_checks` checks in a row.
 
-    Ray then treats the process as a dead worker. Only this thread's time is checked, because Ray's own
-    threads in the process always use some.
+    Ray then treats the process as a dead worker. Only the time of `thread` is checked, because Ray's own
+    threads in this process always use some processor time.
     """
     idle, used = 0, -1.0
     while not done.wait(check_seconds):

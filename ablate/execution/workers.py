@@ -1,4 +1,4 @@
-"""Execute runs in this process, or in long-lived local processes with one thread each."""
+"""Execute runs in this process, or in other processes on this machine (workers), with one thread each."""
 
 import contextlib
 import math
@@ -31,16 +31,17 @@ from ablate.models import own
 from ablate.timing import costs
 
 ATTEMPTS = 2
-"""A run counts as failed if its worker died in this many attempts."""
+"""The number of attempts to train a run. If the worker dies in each of them, the run counts as failed."""
 CHECK_SECONDS = 5.0
-"""The time between two checks of the workers. All time limits are counted in checks."""
+"""The time between two checks of the workers, in seconds. All time limits are counted in checks."""
 IDLE_CHECKS = 60
 """A worker counts as stuck if it uses no processor time during this many checks (five minutes)."""
 MOST_SLOWDOWN, LEAST_CHECKS = 100, 720
-"""The limits for a worker that uses processor time. Such a worker counts as stuck if both limits are reached.
+"""A worker that uses processor time counts as stuck if its run takes far too long.
 
-The worker's run has lasted at least LEAST_CHECKS checks (one hour). The run's time per FLOP is at least
-MOST_SLOWDOWN times that of the slowest complete run. Before any run is complete, no such worker is stuck.
+Both of these conditions must hold. The run has lasted at least LEAST_CHECKS checks (one hour). The run's time
+per FLOP is at least MOST_SLOWDOWN times the time per FLOP of the slowest complete run. Before a first run is
+complete, such a worker never counts as stuck.
 """
 
 
@@ -51,11 +52,11 @@ class Workers(Protocol):
         """Train all `runs`, and yield their outcomes in the order in which the runs end.
 
         Each run is taken from `runs` only when it is about to begin. Until then, another host that works on
-        the same study can take the run.
+        the same study can still take the run.
         """
 
     def close(self) -> None:
-        """Stop at once. Unfinished runs give no outcome."""
+        """Stop all workers at once. Unfinished runs have no outcome."""
 
 
 class ThisProcess:
@@ -95,7 +96,7 @@ class LocalProcesses:
         self._slowest: float | None = None
         """The number of checks per FLOP of the slowest complete run.
 
-        None if no run is complete yet. 0 if all complete runs ended before their first check.
+        It is None if no run is complete yet. It is 0 if each complete run ended before its first check.
         """
 
     def outcomes(self, runs: Iterable[Run]) -> Iterator[Outcome]:
@@ -146,7 +147,7 @@ class LocalProcesses:
             worker.close()
 
     def _most_checks(self, run: Run) -> float:
-        """Compute after how many checks a worker that still trains this run counts as stuck."""
+        """Compute after how many checks the worker that trains this run counts as stuck."""
         if self._slowest is None:
             return math.inf
         return MOST_SLOWDOWN * self._slowest * self._work.count_flops(run)
@@ -163,13 +164,13 @@ class _Worker:
             self.process.start()
         theirs.close()  # only the worker keeps this end of the pipe, so the pipe closes when the worker ends
         self.checks = 0
-        """The number of checks since the worker received its present run."""
+        """The number of checks since the worker received its current run."""
         self._idle, self._used = 0, 0.0
         self._stopped = ""
 
     @property
     def end(self) -> str:
-        """Describe how the process ended, in words that can follow `its worker died twice,`."""
+        """Describe how the process ended. The text continues the message `its worker died twice, …`."""
         if self._stopped:
             return self._stopped
         code = self.process.exitcode
@@ -177,10 +178,10 @@ class _Worker:
         return f"with exit code {code}{', as when the system is out of memory' if killed else ''}"
 
     def check(self) -> None:
-        """Stop the worker if it has been idle too long.
+        """Stop the worker if it has used no processor time for too long.
 
-        The parent calls this method every CHECK_SECONDS while the worker has a run. The method counts calls,
-        not seconds. So time during which the parent was suspended does not count.
+        The parent calls this method every CHECK_SECONDS while the worker has a run. The method counts calls
+        instead of seconds. So the time in which the parent is suspended does not count.
         """
         self.checks += 1
         # NoSuchProcess means that the worker has died. The parent's next read from the pipe shows this.
@@ -210,7 +211,7 @@ class _Worker:
 
 
 def open_workers(conditions: Conditions, jobs: int) -> Workers:
-    """Start local processes on a CPU. On a GPU, or if `ABLATE_ENGINE` is `cohort`, use this process."""
+    """Start worker processes on a CPU. On a GPU, or if `ABLATE_ENGINE` is `cohort`, use only this process."""
     device = torch.device(conditions.device)
     if not is_accelerator(device) and not trains_in_cohorts(device):
         return LocalProcesses(conditions, jobs)
@@ -218,7 +219,7 @@ def open_workers(conditions: Conditions, jobs: int) -> Workers:
 
 
 def _serve(pipe: connection.Connection) -> None:
-    """Train one run after the other. A worker executes this function until the parent closes the pipe."""
+    """Train one run after the other in a worker process, until the parent process closes the pipe."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     settle_process(threads=1)
     while True:

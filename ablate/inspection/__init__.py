@@ -1,1 +1,1 @@
-"""Load trained networks, and show what their layers compute and which classes they confuse."""
+"""Load trained networks. Show what their layers compute, and which classes they mistake for each other."""

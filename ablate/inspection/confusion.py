@@ -35,7 +35,7 @@ class Score:
 
 
 def score_network(network: nn.Module, dataset: Dataset) -> Score:
-    """Predict the class of every test image, batch by batch, and count the confusions."""
+    """Predict the class of every test image, and count the images by true and predicted class."""
     classes = len(dataset.classes)
     with torch.inference_mode():
         batches = dataset.test_images.split(EVALUATION_BATCH)
@@ -45,9 +45,9 @@ def score_network(network: nn.Module, dataset: Dataset) -> Score:
 
 
 def tabulate_confusions(scores: Mapping[str, Score], classes: Sequence[str]) -> pd.DataFrame:
-    """Make the `confusion` table. For each arm, it has one row for each pair of true and predicted class.
+    """Make the `confusion` table. It has a row for each arm and each pair of a true and a predicted class.
 
-    A pair without images has no row.
+    If no image belongs to a pair, the pair has no row.
     """
     rows = [
         {"arm": arm, "label": classes[label], "guess": classes[guess], "images": count}

@@ -1,4 +1,4 @@
-"""Choose classes, and one test image of each class, on which networks are compared."""
+"""Choose the classes, and one test image of each class, with which networks are compared."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from ablate.errors import AblateError, did_you_mean
 from ablate.inspection.confusion import Score
 
 DEFAULT_INPUTS = {"fashion_mnist": ("pullover", "coat")}
-"""Maps a data set to the classes that an exercise in Dive into Deep Learning (D2L) compares."""
+"""Maps the name of a data set to the classes that an exercise in Dive into Deep Learning (D2L) compares."""
 
 
 def choose_classes(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]:
-    """Choose the classes on which networks are compared.
+    """Choose the classes with whose images networks are compared.
 
-    For the data set of D2L's exercise, these are the classes of the exercise. For other data sets, these are
-    the two classes that the networks confuse most often.
+    If an exercise in D2L compares classes of this data set, choose the classes of the exercise. Otherwise,
+    choose the two classes that the networks confuse most often.
     """
     if names := DEFAULT_INPUTS.get(dataset.name):
         return tuple(dataset.classes.index(name) for name in names)
@@ -46,7 +46,7 @@ def find_nearest_to_mean(images: Tensor) -> int:
 def parse_classes(text: str, classes: Sequence[str]) -> tuple[int, ...]:
     """Find the indices of the classes whose names are in `text`, separated by commas.
 
-    The beginning of a name is enough if it fits only one class. Upper and lower case count as equal.
+    The beginning of a name is enough if it fits only one class. Upper and lower case make no difference.
 
     Raises:
         AblateError: a name fits no class or several classes.
@@ -63,6 +63,6 @@ def _find_class(name: str, classes: Sequence[str]) -> int:
             return matches[0]
     if candidates:
         raise AblateError(
-            f"--inputs {name}: fits {' and '.join(classes[i] for i in candidates)}: write more of the name"
+            f"--inputs {name}: fits {' and '.join(classes[i] for i in candidates)}: write more letters"
         )
     raise AblateError(f"--inputs {name}: no such class: {did_you_mean(name, list(classes))}")

@@ -1,4 +1,7 @@
-"""Make the views and the confusion table of a study's trained networks, and store them in its folder."""
+"""Make the views and the confusion table of a study's trained networks, and store them in the report folder.
+
+A view of a network has feature maps, filters and images that the network confuses.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -15,20 +18,20 @@ from ablate.records.folder import ReportFolder
 from ablate.records.views import View, Views
 
 LAYERS = ("1", "2")
-"""A report shows the feature maps of these convolutions of each network, counted from 1."""
+"""The numbers of the convolutions whose feature maps a report shows. The first convolution has number 1."""
 
 Load = Callable[[int | None], Dataset]
-"""A function that loads the study's data set. It resizes the images to the given side length in pixels.
+"""A function that loads the study's data set. Its argument is the side length of the images in pixels.
 
-With None, the images keep their size.
+If the argument is None, the images keep their size.
 """
 
 
 def look_inside(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> Iterator[str]:
     """Make and store the views and the confusion table of the arms in `runs`.
 
-    `runs` maps the key of a run to the run. It has the first confirmed run of each arm that has a checkpoint.
-    If the folder already has the views of these runs, the function does nothing.
+    `runs` maps the key of a run to the run. It has the first confirmed run of each arm with a checkpoint (a
+    file with trained weights). If the folder already has the views of these runs, the function does nothing.
 
     Yields:
         The name of each arm, after its network has classified the test images.
@@ -37,7 +40,7 @@ def look_inside(folder: ReportFolder, runs: Mapping[str, Run], load: Load) -> It
     try:
         stored = views.read(path)
     except FolderError:
-        stored = None  # a damaged file is replaced below
+        stored = None  # a missing or damaged file is replaced below
     if not runs or (stored and [view.key for view in stored.arms] == list(runs)):
         return
     scores: dict[str, Score] = {}

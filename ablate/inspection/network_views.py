@@ -38,8 +38,8 @@ def view_network(
 ) -> View:
     """Make the view of a run's network.
 
-    The view has the network's maps for a typical image of each class in `inputs`, in each of the `layers`.
-    With `score`, the view also contains test images that the network classifies wrongly.
+    The view has the feature maps of each layer in `layers`, for a typical image of each class in `inputs`. If
+    `score` is given, the view also has test images that the network classifies wrongly.
 
     Raises:
         FolderError: the run's checkpoint cannot be loaded.
@@ -73,7 +73,7 @@ def trace_inputs(
     """Pick a typical image of each class in `inputs`, and record how the network processes these images.
 
     Returns:
-        The images, `(inputs, c, h, w)`, and the calls of the network's modules.
+        The images `(inputs, c, h, w)`, and the calls of the network's modules in the forward pass.
     """
     images = torch.stack([pick_typical_image(dataset, label) for label in inputs])
     return images, trace_network(reopen_network(run, folder, dataset), images).calls
@@ -99,12 +99,12 @@ def _list_confused(dataset: Dataset, score: Score) -> Iterator[ConfusedPair]:
 
 
 def _to_bytes(images: Tensor) -> Array:
-    """Convert images with values from 0 to 1 to uint8. Large images are scaled down."""
+    """Convert images to uint8. Their values must be from 0 to 1. Large images are scaled down."""
     return (_shrink(images).clamp(0, 1) * 255).round().byte().cpu().numpy()
 
 
 def _to_halves(values: Tensor) -> Array:
-    """Convert maps or weights to float16. Large maps are scaled down, and values are clamped to the range."""
+    """Convert maps or weights to float16. Scale large maps down. Clamp the values to the range of float16."""
     return _shrink(values).clamp(HALF.min, HALF.max).half().cpu().numpy()
 
 

@@ -46,7 +46,7 @@ class TrainedNetworks:
 
     @property
     def arms(self) -> list[str]:
-        """The names of all arms, with or without a checkpoint."""
+        """The names of all arms (variants of the network or its training)."""
         return list(self.provenance.networks)
 
     @property
@@ -61,7 +61,7 @@ class TrainedNetworks:
     def rebuild_run(self, arm: str, seed: int = FIRST_SEED) -> Run:
         """Rebuild an arm's confirmed run from the tables.
 
-        The rebuilt run has no setting. Tuned values are among the keywords and the recipe of its arm instead.
+        The rebuilt run has an empty `setting`. Its arm's keywords and recipe contain the tuned values.
 
         Raises:
             FolderError: the tables have no such run, or the model's code has changed since training.
@@ -117,7 +117,7 @@ def load_network(
         raise FolderError(f"{where} is missing: the arm's first confirmed run failed or has not ended")
     try:
         if not zipfile.is_zipfile(checkpoint):  # for such files, torch.load can raise any error
-            raise EOFError("it is torn")  # noqa: TRY301
+            raise EOFError("the file is incomplete")  # noqa: TRY301
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         network.load_state_dict(state)
     except (OSError, EOFError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
@@ -171,7 +171,7 @@ def _rebuild_run(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, a
 
 
 def _parse_cell(cell: Any) -> Any:
-    """Parse a table cell that contains the value of a factor or nuisance, as JSON or as an unquoted word."""
+    """Parse a table cell with the value of a keyword. The cell has JSON or a word without quotes."""
     try:
         return json.loads(cell) if isinstance(cell, str) else cell
     except ValueError:

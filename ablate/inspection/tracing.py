@@ -1,4 +1,4 @@
-"""Record the inputs and outputs of every module in a forward pass, with forward hooks."""
+"""Record the inputs and outputs of every module in a network's forward pass, with torch's forward hooks."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -12,17 +12,17 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
 BETWEEN = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, _DropoutNd)
-"""The classes of modules that can be between a convolution and its activation."""
+"""The classes of modules that can come between a convolution and its activation."""
 NO_ACTIVATION = (_ConvNd, nn.Linear, nn.Flatten, nn.Unflatten, nn.Upsample)
-"""Classes of modules that are not activations, although their input and output can have the same shape."""
+"""More classes of modules that are not activations. Their input and output can have the same shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One call of a module: its input and output tensors, and copies of their values at the time of the call.
 
-    The tensors themselves are kept to compare them by identity. This shows which modules take the output of
-    which other module. The values are copied, because a later operation can overwrite a tensor in place.
+    The tensors are kept to find out which module takes the output of which other module: both are then the
+    same object. The values are copied, because a later operation can overwrite a tensor in place.
     """
 
     name: str
@@ -41,7 +41,8 @@ class Call:
     def may_be_activation(self) -> bool:
         """Whether the module could be an activation.
 
-        It could be if its output has the shape of its input, and if it is not of another known kind.
+        This is possible if the output has the shape of the input, and if the module's class is not known to
+        be something else, such as a pooling layer.
         """
         # torch's pooling classes have no common base class.
         is_pooling = type(self.module).__module__ == "torch.nn.modules.pooling"
@@ -62,7 +63,7 @@ class Trace:
 def trace_network(network: nn.Module, images: Tensor) -> Trace:
     """Run the network on images `(n, channels, height, width)`, and record the calls of its modules in order.
 
-    Two kinds of modules are left out: containers, and modules whose input or output is not a tensor.
+    Containers such as `nn.Sequential` are left out, and modules whose input or output is not a tensor.
     """
     calls: list[Call] = []
     input_values: dict[nn.Module, Tensor] = {}
@@ -102,12 +103,13 @@ def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
     """Find the activation of the convolution `calls[index]`.
 
     If the activation is a module, its input is the convolution's output. Normalisation and dropout can come
-    between the two. If the activation is a function, `calls` does not contain it. But the function's output
-    is the input of a later module: a new tensor with the shape of the convolution's output.
+    between the convolution and the activation. If the activation is a function, `calls` does not contain it.
+    But then a later module takes the function's output: a new tensor with the shape of the convolution's
+    output.
 
     Returns:
-        The activation's place in words, and the activation's output. If no activation is found, the
-        convolution's name and output.
+        A text that says where the activation is in the network, and the activation's output. If no
+        activation is found, the name and the output of the convolution.
     """
     convolution = calls[index]
     current, values, name = convolution.output, convolution.output_values, convolution.name
@@ -129,21 +131,21 @@ def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
 
 
 def list_layer_names(calls: Sequence[Call]) -> list[str]:
-    """List the layers that `find_maps` accepts: numbers of convolutions, and names of modules with maps."""
+    """List what `find_maps` accepts as a layer: numbers of convolutions, and names of modules with maps."""
     convolutions = filter(lambda call: call.is_convolution, calls)
     numbers = [str(number) for number, _ in enumerate(convolutions, start=1)]
     return [*numbers, *dict.fromkeys(call.name for call in calls if call.output.ndim == 4)]
 
 
 def find_maps(calls: Sequence[Call], layer: str) -> tuple[str, Tensor] | None:
-    """Find a layer's maps.
+    """Find the feature maps of a layer.
 
     If `layer` is a number, the maps are the activations of the convolution with this number, counted from 1.
     If `layer` is a name, the maps are the output of the module with this name.
 
     Returns:
-        The place of the maps in words, and the maps `(n, channels, height, width)`. None if the network has
-        no such layer, or if the layer's output has no maps.
+        A text that says where the maps are in the network, and the maps `(n, channels, height, width)`. None
+        if the network has no such layer, or if the layer's output has no maps.
     """
     if layer.isdecimal():
         indices = [i for i, call in enumerate(calls) if call.is_convolution]
