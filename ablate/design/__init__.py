@@ -1,1 +1,1 @@
-"""Make arms from a study's factors, and runs from the arms."""
+"""Make arms (variants of the network) from a study's factors, and make runs from these arms."""

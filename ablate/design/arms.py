@@ -1,4 +1,4 @@
-"""Make, check and name arms. An arm is the baseline with some changes."""
+"""Make, check and name arms. An arm is a variant of the network: the baseline with some changes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +20,10 @@ BASELINE = "baseline"
 
 
 def make_grid(study: StudySpec, arm: Arm) -> Grid:
-    """Make the tuning grid of an arm. For each nuisance, use the last range whose condition the arm meets."""
+    """Make the tuning grid of an arm: the values that the arm tries for each tuned parameter.
+
+    The study file can have several ranges for a parameter. The last range that applies to the arm is used.
+    """
     settings = collect_settings(arm)
     ranges = {}
     for name, choices in study.tuning.ranges.items():
@@ -48,7 +51,10 @@ def make_grid(study: StudySpec, arm: Arm) -> Grid:
 
 
 def list_values(study: StudySpec, name: str, settings: Mapping[str, Any]) -> list[Value]:
-    """List the values of a factor whose conditions hold for these settings."""
+    """List the values that a factor can have together with these settings.
+
+    A value can have a condition. It is listed only if the settings meet this condition.
+    """
     plain = (
         (v.value, v.applies(settings)) if isinstance(v, ValueWhen) else (v, True) for v in study.factors[name]
     )
@@ -56,15 +62,16 @@ def list_values(study: StudySpec, name: str, settings: Mapping[str, Any]) -> lis
 
 
 def collect_network(arm: Arm) -> dict[str, Any]:
-    """Collect every keyword of the arm's network with its value, defaults included."""
+    """Return the value of every keyword of the arm's network, including default values."""
     return {**models.read_keywords(arm.model), **arm.keywords}
 
 
 def collect_settings(arm: Arm) -> dict[str, Any]:
-    """Collect every keyword of the arm's network and recipe with its value, defaults included.
+    """Return the value of every keyword of the arm's network and recipe, including default values.
 
-    Each keyword is listed twice: under its plain name, and under the name with its owner. If the network and
-    the recipe share a plain name, this name gives the recipe's value.
+    Each keyword has two entries: one with its plain name, such as `width`, and one with its owner, such as
+    `model.width`. If the network and the recipe have a keyword of the same name, the plain name gives the
+    value of the recipe.
     """
     return dict(
         [*list_spellings(collect_network(arm), MODEL), *list_spellings(arm.recipe.model_dump(), RECIPE)]
@@ -72,7 +79,7 @@ def collect_settings(arm: Arm) -> dict[str, Any]:
 
 
 def make_arm(study: StudySpec, name: str, changes: Mapping[str, Value], key: str) -> Arm:
-    """Make an arm: the baseline with `changes`. Error messages name `key`, the arm's place in the file.
+    """Make an arm: the baseline with `changes`. `key` is the arm's key in the study file, for error messages.
 
     Raises:
         StudyError: a network or recipe with these changes is impossible.
@@ -111,7 +118,7 @@ def name_arm(changes: Mapping[str, Value]) -> str:
 
 
 def select_changes(study: StudySpec, settings: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the settings whose values differ from those of the baseline."""
+    """Return only those settings that have another value than the baseline."""
     own = collect_baseline_values(study)
     return {name: value for name, value in settings.items() if format_value(value) != format_value(own[name])}
 
@@ -130,12 +137,12 @@ def assemble(study: StudySpec, name: str, changes: Mapping[str, Value], key: str
     )
     arm = Arm(name=name, model=model, keywords=keywords, recipe=recipe, factors={})
     known = {"model": model, **collect_settings(arm)}
-    # If the arm's model does not have a factor, the arm's cell for this factor is empty in the tables.
+    # If a factor is no keyword of the arm's model, the arm's cell for this factor is empty in the tables.
     return replace(arm, factors={n: _convert_tuple(known.get(n)) for n in study.factor_names})
 
 
 def collect_baseline_values(study: StudySpec) -> dict[str, Value]:
-    """Collect the baseline's value of every factor."""
+    """Return the value that the baseline has for every factor."""
     return dict(assemble(study, BASELINE, {}, BASELINE).factors)
 
 
@@ -152,7 +159,7 @@ def _require_number(study: StudySpec, name: str, value: Any) -> float:
 
 
 def check_point(study: StudySpec, arm: Arm, point: Setting) -> None:
-    """Raise a StudyError if the arm cannot be trained with the tuned values of this point."""
+    """Raise a StudyError if the arm cannot be trained at this point (with these tuned values)."""
     recipe = {drop_owner(k): v for k, v in point.items() if belongs_to_recipe(k)}
     key = f"tuning.{next(iter(point), '')}"
     changed = _change_recipe(study, arm.recipe, recipe, key)

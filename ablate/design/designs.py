@@ -1,4 +1,4 @@
-"""Designs: which arms a study has, and which pairs of arms it compares."""
+"""Designs: which arms (variants of the network) a study has, and which pairs of arms it compares."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,13 +36,15 @@ class Layout:
 
     arms: tuple[Arm, ...]
     contrasts: tuple[tuple[str, str], ...]
-    """Pairs of an arm and the arm that it is compared with. They are fixed before anything trains."""
+    """Pairs of an arm and the arm that it is compared with. The pairs are fixed before training begins."""
     left_out: Mapping[str, str]
-    """Maps the name of a combination that cannot be built to the reason."""
+    """Maps the name of a combination of values that cannot be built to the reason."""
 
 
 def lay_out(study: StudySpec) -> Layout:
-    """Make the arms and comparisons of a study in file order. A search begins with only the baseline.
+    """Make the arms and comparisons of a study, in the order of the study file.
+
+    A study with `design: search` has only the baseline at first.
 
     Raises:
         StudyError: a factor, value or condition of the study is impossible.
@@ -110,13 +112,13 @@ def _refuse_ignored(study: StudySpec, arms: Sequence[Arm]) -> None:
 
 
 def _can_use(study: StudySpec, key: str) -> bool:
-    """Whether a candidate of the search can use a key of the recipe."""
+    """Return whether any candidate of the search can use a key of the recipe."""
     decider, values = USED_BY[key]
     return any(value in values for value in list_recipe_values(study, decider))
 
 
 def _refuse_equal_arms(study: StudySpec, arms: Sequence[Arm]) -> None:
-    """Raise a StudyError if two values of a factor give the same arm. Named arms are allowed to be equal."""
+    """Raise a StudyError if two values of a factor give the same arm. Arms that users name may be equal."""
     known: dict[str, Arm] = {}
     for arm in arms if study.factors else ():
         facts = study.dataset.facts
@@ -143,9 +145,9 @@ def lay_out_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
 def list_confirm_runs(
     arms: Sequence[Arm], chosen: Mapping[str, Setting], seeds: Mapping[str, int]
 ) -> list[Run]:
-    """List the confirmation runs, seed by seed: every arm with its tuned setting, on fresh seeds.
+    """List the confirmation runs, ordered by seed. They measure every arm with its tuned setting.
 
-    `seeds` maps an arm's name to its number of seeds.
+    Their seeds differ from those of tuning. `seeds` maps an arm's name to its number of seeds.
     """
     return [
         Run(phase=Phase.CONFIRM, arm=arm, setting=chosen[arm.name], seed=seed)
@@ -193,7 +195,10 @@ def _lay_out_one_at_a_time(study: StudySpec) -> Layout:
 
 
 def _lay_out_factorial(study: StudySpec) -> Layout:
-    """Make an arm for each combination of values. List the impossible combinations with their reasons."""
+    """Make an arm for each combination of values.
+
+    A combination that cannot be built is listed with the reason.
+    """
     own = collect_baseline_values(study)
     levels = {
         # The baseline is one of the combinations, even if the study file does not list its values.
@@ -240,10 +245,11 @@ def _refuse_too_many(study: StudySpec, count: int) -> None:
 
 
 def _lay_out_leave_one_out(study: StudySpec) -> Layout:
-    """Make the baseline, the steps to the full arm, the full arm, and the full arm without each factor.
+    """Make the arms of a study with `design: leave_one_out`.
 
-    Each step changes one more factor. The last step before the full arm is the same as the full arm without
-    the last factor, so only one arm is made for both.
+    These are the baseline, the full arm (with all changes), and for each factor the full arm without this
+    factor. There are also steps from the baseline to the full arm. Each step changes one more factor. The
+    last step before the full arm is the same as the full arm without the last factor, so both are one arm.
     """
     for name, listed in study.factors.items():
         if isinstance(listed[0], ValueWhen) and listed[0].when:
@@ -251,7 +257,7 @@ def _lay_out_leave_one_out(study: StudySpec) -> Layout:
         if len(listed) > 1 or not select_changes(study, {name: _drop_condition(listed[0])}):
             raise StudyError(
                 f"{study.locate(f'factors.{name}')}: leave_one_out takes exactly one value per "
-                "factor, and it must differ from the baseline's"
+                "factor, and this value must differ from the value of the baseline"
             )
     if len(study.factors) < 2:
         raise StudyError(f"{study.locate('factors')}: leave_one_out needs two factors or more")
@@ -285,7 +291,7 @@ def _drop_condition(value: ValueWhen | Value) -> Value:
 
 
 def _meets_conditions(study: StudySpec, chosen: Mapping[str, Value], baseline: Arm) -> bool:
-    """Whether the conditions of all chosen values hold."""
+    """Return whether the conditions of all chosen values hold."""
     settings = {**collect_settings(baseline), **chosen}
     own = collect_baseline_values(study)
     return all(

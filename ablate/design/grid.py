@@ -1,4 +1,7 @@
-"""The tuning grid: the points that an arm tries. They are fixed before anything trains."""
+"""The tuning grid: the points that an arm tries. A point has one value for each tuned parameter.
+
+The points are fixed before training begins.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -25,25 +28,24 @@ class Grid:
     trials: int
     ranges: Mapping[str, Range]
     own: Mapping[str, float] | None
-    """The arm's values without tuning. None if a value lies outside a range that has a condition."""
+    """The values that the arm has without tuning. None if one lies outside a range that has a condition."""
     whole: frozenset[str]
-    """The nuisances whose values are integers."""
+    """The names of the tuned parameters that are integers."""
     possible: Callable[[Setting], bool] = field(compare=False)
     """A function that returns whether the arm can be trained at a point."""
 
     def list_points(self) -> list[dict[str, float]]:
-        """List the settings to try. If nothing is tuned, this is one empty setting.
+        """List the points to try. If nothing is tuned, the list has one empty point.
 
-        A single nuisance gets evenly spaced values, on a linear or a logarithmic scale. Several nuisances get
-        scrambled Sobol points. The list includes the arm's own values, unless one lies outside a range that
-        has a condition.
+        A single tuned parameter gets evenly spaced values, on a linear or a logarithmic scale. Several tuned
+        parameters get scrambled Sobol points. If `own` is not None, the list includes it.
         """
         return [dict(point) for point in self._points]
 
     def find_point_beyond(self, side: Side, steps: int) -> dict[str, float] | None:
         """Find the point that lies `steps` grid steps outside the range.
 
-        Return None if the arm cannot be trained at this point, or if the grid has several nuisances.
+        Return None if the arm cannot be trained at this point, or if several parameters are tuned.
         """
         if len(self.ranges) != 1 or self.trials < 2:
             return None
@@ -56,7 +58,7 @@ class Grid:
         else:
             value = edge + sign * steps * (span.high - span.low) / gaps
         point = {name: self._round(name, value)}
-        # A point with a learning rate below zero or a dropout of one, for example, is impossible.
+        # Some points are impossible, for example a learning rate below zero or a dropout of one.
         return point if self.possible(point) else None
 
     @cached_property
@@ -74,11 +76,12 @@ class Grid:
         return [{name: value} for value in sorted(values)]
 
     def _scatter_points(self) -> list[dict[str, float]]:
-        from scipy.stats import qmc  # imported here, because this takes a third of a second
+        from scipy.stats import qmc  # imported here, because this import takes a third of a second
 
         wanted = self.trials - (self.own is not None)
         sampler = qmc.Sobol(d=len(self.ranges), scramble=True, rng=derive_seed(0, f"tuning {self.study}"))
-        # A Sobol sequence is balanced if its length is a power of two. Points beyond `wanted` are dropped.
+        # A Sobol sequence covers the space evenly if its length is a power of two. So more points than wanted
+        # are drawn, and the last of them are dropped.
         cube = sampler.random_base2(max(0, math.ceil(math.log2(max(1, wanted)))))
         points = [
             {
@@ -91,9 +94,9 @@ class Grid:
         return own + [point for point in points if point not in own]
 
     def _round(self, name: str, value: float) -> float:
-        """Round to six significant digits, because the name of a setting shows at most six.
+        """Round to six significant digits, because the name of a setting shows at most six digits.
 
-        An integer nuisance is rounded to an integer.
+        The value of an integer parameter is rounded to an integer.
         """
         return round(value) if name in self.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 

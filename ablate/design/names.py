@@ -13,15 +13,17 @@ from ablate.study.spec import Range, StudySpec, ValueWhen
 
 WORDS_OF_FILES = {*StudySpec.model_fields, *Range.model_fields, *ValueWhen.model_fields, "ranges"}
 RESERVED = {name.casefold() for name in (*STUDY_COLUMNS, *WORDS_OF_FILES)}
-"""Names that mean something else in a study file or in the tables.
+"""Names that mean something else in a study file or in the tables, such as `epoch`.
 
-If a network's keyword has such a name, study files write it with its owner: `model.epoch`. Upper and lower
-case count as the same, because some programs that read tables ignore case.
+If a keyword of a network has such a name, study files write it with its owner: `model.epoch`. `Epoch` counts
+as the same name as `epoch`, because some programs that read tables ignore upper and lower case.
 """
 
 
 def settle_names(study: StudySpec) -> StudySpec:
-    """Return the study with one spelling for every name: plain, or with the owner if plain is ambiguous.
+    """Return the study with one spelling for every name.
+
+    The spelling is plain, such as `width`. If the plain name is not clear, it is `model.width` instead.
 
     Raises:
         StudyError: names are unknown, have no clear owner, or are written twice. The error has a line for
@@ -87,12 +89,12 @@ class _Names:
         for name in settled.factor_names:
             if name in settled.tuning.ranges:
                 self._report(
-                    f"tuning.{name}", f"'{name}' is both a factor and tuned: remove it from one of the two"
+                    f"tuning.{name}", f"'{name}' is in factors and in tuning: remove it from one of them"
                 )
         return settled
 
     def _read_keywords(self) -> None:
-        """Read the keywords of every network. A network that cannot be found is a mistake."""
+        """Read the keywords of every network. Report each network that cannot be found."""
         study = self.study
         wanted = {study.model: "model"} if study.factors or study.baseline or not study.arms else {}
         for arm, changes in study.arms.items():
@@ -107,7 +109,7 @@ class _Names:
                 self.unknown.add(model)
 
     def _knows(self, networks: Sequence[str]) -> bool:
-        """Whether the keywords of these networks are known, so that names can be checked."""
+        """Return whether the keywords of all these networks are known. Only then can names be checked."""
         return all(model in self.keywords and model not in self.unknown for model in networks)
 
     def _spell(self, section: str, named: Mapping[str, Any], of: Sequence[str]) -> dict[str, Any]:
@@ -134,7 +136,7 @@ class _Names:
         return part.model_copy(update={"when": self._spell(f"{key}.when", part.when, of)})
 
     def _choose(self, section: str, name: str, of: Sequence[str]) -> str | None:
-        """Choose the spelling of a name for the whole study. An invalid name is reported and gives None."""
+        """Choose the spelling of a name for the whole study. Report an invalid name and return None."""
         if mistake := self._find_mistake(section, name, of):
             self._report(f"{section}.{name}", mistake)
             return None
@@ -145,14 +147,14 @@ class _Names:
         return f"{MODEL}.{plain}" if shared or plain.casefold() in RESERVED else plain
 
     def _find_mistake(self, section: str, name: str, of: Sequence[str]) -> str | None:
-        """Return what is wrong with a name: it is unknown, or has no clear owner. None if it is valid."""
+        """Return what is wrong with a name: it is unknown, or its owner is not clear. None if it is valid."""
         owner, plain = split_owner(name)
         having, in_recipe = self._list_having(plain, of), plain in Recipe.model_fields
         if owner is None and having and in_recipe:
             other = f"write {plain} under `recipe`" if section == "baseline" else f"write recipe.{plain}"
             return (
                 f"'{plain}' is a keyword of {having[0]} and of the recipe: for the network's keyword "
-                f"write {MODEL}.{plain}, for the recipe's {other}"
+                f"write {MODEL}.{plain}, for the recipe's keyword {other}"
             )
         if owner is None and having and plain.casefold() in RESERVED:
             told = f"'{plain}' is also {_explain_reserved(plain)}"
@@ -178,7 +180,7 @@ class _Names:
         self.mistakes.append(f"{self.study.locate(key)}: {message}")
 
     def _keep_places(self, written: str, spelled: str) -> None:
-        """Store the places of a key, and of the keys below it, under the key's new spelling."""
+        """Store the place of a key, and of the keys below it, under the new spelling of the key."""
         for key, place in self.study.list_places(written):
             self.places[spelled + key.removeprefix(written)] = place
 
@@ -191,7 +193,7 @@ def _explain_unknown(name: str, known: Sequence[str], of: str = "") -> str:
 
 
 def _explain_reserved(name: str) -> str:
-    """Write what a reserved name means elsewhere."""
+    """Say what a reserved name means: it is a column of the tables or a key of the study file."""
     is_column = name.casefold() in {column.casefold() for column in STUDY_COLUMNS}
     return "a column of the tables" if is_column else "a key of the study file"
 

@@ -21,7 +21,7 @@ LONGEST_SLUG = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """A variant that the study compares: a network and a recipe, with one value for each factor."""
+    """A variant that the study compares: a network and a training recipe, with one value for each factor."""
 
     name: str
     model: str
@@ -31,13 +31,13 @@ class Arm:
 
     @property
     def slug(self) -> str:
-        """The arm's name as a file name."""
+        """The arm's name in a form that file names can use."""
         return make_slug(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One training of an arm with one setting of the nuisances and one seed, in one phase."""
+    """One training of an arm with one setting of the tuned parameters and one seed, in one phase."""
 
     phase: Phase
     arm: Arm
@@ -46,7 +46,7 @@ class Run:
     floor: tuple[float, ...] = ()
     """For each epoch, the validation accuracy below which the run is stopped. Empty except in a search."""
     keep_epochs: bool = False
-    """Whether the outcome of the run has its parameters before training and after every epoch."""
+    """Whether the run keeps the network's parameters before training and after every epoch."""
 
     @property
     def is_first(self) -> bool:
@@ -55,13 +55,13 @@ class Run:
 
     @property
     def keywords(self) -> dict[str, Value]:
-        """The keywords of the arm's network, with this run's tuned values in place of the arm's own."""
+        """The keywords of the arm's network. Tuned values of this run replace values of the arm."""
         own = {drop_owner(k): v for k, v in self.setting.items() if not belongs_to_recipe(k)}
         return {**self.arm.keywords, **own}
 
     @property
     def recipe(self) -> Recipe:
-        """The arm's recipe, with this run's tuned values in place of the arm's own."""
+        """The arm's recipe. Tuned values of this run replace values of the arm."""
         return self.arm.recipe.model_copy(
             update={drop_owner(k): v for k, v in self.setting.items() if belongs_to_recipe(k)}
         )
@@ -89,7 +89,7 @@ class Run:
 
 
 def make_slug(arm: str) -> str:
-    """Make a file name of letters, digits and dashes. Add a hash if another arm could get the same name."""
+    """Make a name of letters, digits and dashes for files. Add a hash if two arms could get the same name."""
     plain = re.sub(r"[^a-z0-9]+", "-", arm.lower()).strip("-")[:LONGEST_SLUG]
     if len(arm) <= LONGEST_SLUG and re.fullmatch(r"[a-z0-9_=,]+", arm):
         return plain

@@ -1,1 +1,1 @@
-"""Run records: their stores, their tables and columns, and the report folder."""
+"""Records of finished runs: where they are stored, the tables made from them, and the report folder."""

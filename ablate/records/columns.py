@@ -190,7 +190,7 @@ STUDY_TABLES: dict[str, tuple[str, ...]] = {
 """The columns of each table of a study. `runs` also has a column for each factor and tuned parameter, after `status`."""
 
 STUDY_COLUMNS = frozenset(column for columns in STUDY_TABLES.values() for column in columns)
-"""All columns of a study's tables, but for those of its factors and tuned parameters."""
+"""All columns of a study's tables, except the columns of its factors and tuned parameters."""
 
 JUDGED_TABLES: dict[str, tuple[str, ...]] = {
     "judged_comparisons": ("part", "arm", "baseline", "test", "arm_runs", "baseline_runs", "difference", "ci_low", "ci_high", "p_value", "p_holm", "p_sign_flip", "effect_size_dz", "prob_better", "equivalence_ci_low", "equivalence_ci_high", "family_ci_low", "family_ci_high", "detectable_difference", "seeds_needed", "verdict"),
@@ -198,22 +198,25 @@ JUDGED_TABLES: dict[str, tuple[str, ...]] = {
     "judged_findings": ("kind", "sentence", "count", "first_rows"),
     "judged_ranks": ("arm", "mean_rank"),
 }  # fmt: skip
-"""The columns of each table of `ablate judge`. No factor of a study has a column in them."""
+"""The columns of each table of `ablate judge`. These tables have no columns for factors."""
 
 CONTEXT_TABLES: dict[str, tuple[str, ...]] = {
     "contexts": ("arm", "baseline", "context", "difference", "ci_low", "ci_high", "p_holm", "verdict", "change", "change_ci_low", "change_ci_high", "change_equivalence_ci_low", "change_equivalence_ci_high", "change_p_holm", "change_pairs", "change_tests", "change_verdict"),
 }  # fmt: skip
-"""The table of a study with contexts. It stands beside the folders of the contexts."""
+"""The columns of the table that compares the contexts of a study.
+
+The file of this table is in the same folder as the folders of the contexts.
+"""
 
 TABLES = STUDY_TABLES | JUDGED_TABLES | CONTEXT_TABLES
 
 LATER_COLUMNS = ("test_balanced_accuracy",)
-"""Columns that tables of older versions lack. Such a table is read with empty cells in these columns."""
+"""Columns that tables of older versions do not have. When such a table is read, these columns are empty."""
 INPUT_TABLES = ("runs", "epochs", "tuning", "timing")
 """The tables from which a report is computed. Every report folder has them."""
 OPTIONAL_TABLES = ("confusion", "metrics", "recalls", "agreement")
-"""Further tables from which a report is computed, but which a folder can lack.
+"""Further tables from which a report is computed. A report folder can lack them.
 
-For example, folders of older versions have no `metrics`, `recalls` and `agreement`. There is no `confusion`
-if no network was inspected.
+For example, report folders of older versions have no `metrics`, `recalls` and `agreement`. There is no
+`confusion` if no network was inspected.
 """

@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 
 LONGEST_NAME = 50
-"""The maximum number of characters that the temporary file's name takes from the final name.
+"""A temporary file's name begins with at most this many characters of the final file name.
 
-A file system allows names of at most 255 bytes.
+The limit is needed because a file system allows names of at most 255 bytes.
 """
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a temporary file and rename it, so that no process ever reads a half-written file."""
+    """Write a temporary file and then rename it. So no process ever reads a half-written file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name[:LONGEST_NAME]}.{os.getpid()}")
     try:

@@ -21,12 +21,15 @@ from ablate.study import study_file
 from ablate.study.spec import StudySpec, format_value
 
 FREE_KEYS = ("question", "references", "decision", "fallback", "timing", "keep")
-"""Keys of a study that can be changed freely, because no run depends on them."""
+"""Keys of a study that the user may change at any time, because no run depends on them."""
 UNREPORTED_KEYS = ("question", "references", "fallback", "timing", "keep")
-"""Keys of a study whose changes after an answer are not reported: no p-value or verdict depends on them."""
+"""Keys of a study on which no p-value or verdict depends.
+
+If the user changes another key after an answer was seen, the report says so.
+"""
 
 EPOCHS = Path("checkpoints", "epochs")
-"""The folder with the parameters of every epoch, in the report folder."""
+"""The folder, inside the report folder, with the network parameters of every epoch."""
 
 
 class ReportFolder:
@@ -36,9 +39,9 @@ class ReportFolder:
         self.path = path
 
     def lock(self, *, fresh: bool) -> None:
-        """Lock the folder for this process. With `fresh`, first rename an old folder.
+        """Lock the folder for this process. If `fresh` is true, rename an old folder first.
 
-        The renamed folder keeps all its files except the weights of every epoch, which are large.
+        The renamed folder keeps all files except the large files with the network parameters of every epoch.
 
         Raises:
             FolderError: another process has the lock, or the folder is not writable.
@@ -79,7 +82,7 @@ class ReportFolder:
         self._lock.release()
 
     def adopt(self, study: StudySpec) -> tuple[str, ...]:
-        """Store the study in the folder. Return all changes of the study since an answer was seen.
+        """Store the study in the folder. Return the changes that were made after an answer had been seen.
 
         A change is accepted if it only adds runs (seeds, arms, tuning trials), or if no run depends on it.
 
@@ -101,16 +104,16 @@ class ReportFolder:
                 if answered and key.partition(".")[0] not in UNREPORTED_KEYS:
                     changed.append(f"{key} from {format_value(before)} to {format_value(now)}")
             if answered and provenance:
-                # The provenance comes first. If the study file came first, an interruption between the two
-                # files would lose the list of changes.
+                # The provenance is written before the study file. In the opposite order, an interruption
+                # between the two files would lose the list of changes.
                 self.write_provenance(replace(provenance, changed_after_answer=tuple(changed)))
         self.write_study(study_file.dump(study))
         return tuple(changed)
 
     def list_test_set_readers(self, study: StudySpec) -> tuple[str, ...]:
-        """List the report folders of other studies next to this one's that used the same test images.
+        """List the report folders of other studies that used the same test images.
 
-        All contexts of a study count as one study.
+        Only folders with the same parent folder are listed. All contexts of a study count as one study.
         """
         own = self.path if study.context is None else self.path.parent
         readers = []
@@ -124,7 +127,7 @@ class ReportFolder:
         return tuple(dict.fromkeys(readers))
 
     def read_provenance(self) -> Provenance | None:
-        """Read the provenance of the folder's results. None before the first report."""
+        """Read where the results in the folder come from. Return None before the first report."""
         return read_provenance(self.path) if (self.path / FILE).exists() else None
 
     def write_provenance(self, provenance: Provenance) -> None:
@@ -141,21 +144,24 @@ class ReportFolder:
         write_whole(self.locate_checkpoint(slug), content)
 
     def locate_checkpoint(self, slug: str) -> Path:
-        """Return the path of the file with the parameters that an arm's first confirmed run trained."""
+        """Return the path of the file with the network parameters that an arm's first confirmed run trained.
+
+        `slug` is the arm's name in the form that file names use.
+        """
         return self.path / "checkpoints" / f"{slug}.pt"
 
     def write_epoch_weights(self, slug: str, content: bytes) -> None:
         write_whole(self.locate_epoch_weights(slug), content)
 
     def locate_epoch_weights(self, slug: str) -> Path:
-        """Return the path of the file with an arm's parameters before training and after every epoch.
+        """Return the path of the file with the network parameters before training and after every epoch.
 
         The file exists only if the study has `keep: epochs`.
         """
         return self.path / EPOCHS / f"{slug}.pt"
 
     def delete_epoch_weights(self) -> None:
-        """Delete the parameters of every epoch. The last parameters of each arm stay."""
+        """Delete the network parameters of every epoch. The parameters after the last epoch stay."""
         for path in (self.path / EPOCHS).glob("*.pt"):
             path.unlink()
 
@@ -173,7 +179,7 @@ class ReportFolder:
 
 
 def read_inputs(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFrame]]:
-    """Read what a report is made from: the study, its provenance and the input tables.
+    """Read what a report is made from: the study, where its results come from, and the input tables.
 
     Raises:
         FolderError: a file is missing or damaged.
@@ -199,7 +205,7 @@ def read_inputs(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFra
 
 
 def list_contexts(path: Path) -> list[Path]:
-    """List the folders of a study's contexts that have a report, in the order of the study file.
+    """List the folders of those contexts of a study that have a report, in the order of the study file.
 
     The list is empty for a study without contexts.
     """
@@ -210,7 +216,7 @@ def list_contexts(path: Path) -> list[Path]:
 
 
 def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
-    """Whether all finished runs stay valid if the value of a key of the study changes."""
+    """Return whether all finished runs stay valid if a key of the study changes from `before` to `now`."""
     first, _, rest = key.partition(".")
     if first in FREE_KEYS:
         return True

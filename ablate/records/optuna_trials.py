@@ -29,7 +29,7 @@ _STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNE
 STORAGE_ERRORS = (SQLAlchemyError, StorageInternalError, sqlite3.Error)
 """The errors of a storage that cannot be read or written."""
 UNREADABLE = (*STORAGE_ERRORS, RuntimeError, KeyError, TypeError, ValueError)
-"""The errors of opening a storage that is damaged or contains something other than records."""
+"""The errors that occur if a damaged storage is opened, or a storage that contains no records."""
 
 
 class OptunaTrials:
@@ -48,11 +48,11 @@ class OptunaTrials:
             self.read_new(connection, include_crashed=False)  # this command repeats crashed runs
 
     def read_attributes(self) -> Mapping[str, Any]:
-        """Return the texts that are stored in addition to the runs, by name."""
+        """Return the texts that `set_attribute` stored, by name."""
         return self._studies[Phase.CONFIRM].user_attrs
 
     def set_attribute(self, name: str, value: str) -> None:
-        """Store a text in addition to the runs."""
+        """Store a text under a name, in addition to the runs."""
         self._studies[Phase.CONFIRM].set_user_attr(name, value)
 
     def read_new(self, connection: Connection, *, include_crashed: bool) -> None:
@@ -77,7 +77,7 @@ class OptunaTrials:
         """Add finished runs and timing blocks as trials, all in one transaction.
 
         Args:
-            transaction: a context whose end commits the transaction of its connection.
+            transaction: a context for `with`. It gives a connection, and commits the transaction at its end.
             added: the records by key.
             shared: whether other processes add records, too. If so, keys that already have a record are left
                 out. Other processes wait until the transaction ends, so no key is added twice.
@@ -100,7 +100,7 @@ class OptunaTrials:
                 self.blocks[key] = one
 
     def begin(self) -> AbstractContextManager[Connection]:
-        """Begin a transaction on a connection that the storage opens."""
+        """Return a context for `with` that opens a connection and begins a transaction."""
         return self._storage.engine.begin()
 
     def close(self) -> None:
@@ -111,7 +111,8 @@ class OptunaTrials:
 def open_file(path: Path, *, check_version: bool = True) -> RDBStorage:
     """Open a SQLite file that contains Optuna's tables. Return it as an Optuna storage.
 
-    Optuna gets a URL without the path. In Optuna's URLs, `?`, `%`, `{` and other characters have a meaning.
+    The URL for Optuna does not contain the path, because `?`, `%`, `{` and other characters have a special
+    meaning in such a URL.
 
     Args:
         path: the file.
@@ -127,10 +128,10 @@ def open_file(path: Path, *, check_version: bool = True) -> RDBStorage:
 
 
 def create_file(path: Path, name: str) -> None:
-    """Create a SQLite file that contains Optuna's tables and an Optuna study of each phase, without trials.
+    """Create a SQLite file that contains Optuna's tables, and an Optuna study without trials for each phase.
 
-    The database is made in memory and then copied to the file. Optuna itself would write to the file in about
-    50 small transactions.
+    The database is made in memory and then copied to the file. Without this detour, Optuna would write to the
+    file in about 50 small transactions.
     """
     with closing(_open_memory()) as database, closing(sqlite3.connect(path.absolute())) as file:
         _make_tables().backup(database)
@@ -142,7 +143,7 @@ def create_file(path: Path, name: str) -> None:
 
 @cache
 def _make_tables() -> sqlite3.Connection:
-    """Return a database in memory that contains Optuna's tables. Optuna needs 0.1 s to make them."""
+    """Return a database in memory that contains Optuna's tables. Optuna needs 0.1 s to make these tables."""
     database = _open_memory()
     _use_memory(database).remove_session()
     return database
@@ -173,7 +174,10 @@ def create_studies(storage: RDBStorage, name: str) -> dict[str, optuna.Study]:
 
 
 def name_confirm_study(name: str) -> str:
-    """Name the Optuna study of the confirm phase. Every storage with records of the study has this one."""
+    """Return the name of the Optuna study for the phase confirm.
+
+    Every storage with records of the study `name` contains this Optuna study.
+    """
     return f"{name} confirm"
 
 

@@ -1,4 +1,4 @@
-"""The record on a PostgreSQL server. Several hosts can work on one study without repeating runs."""
+"""Store finished runs on a PostgreSQL server. Several hosts can work on one study without repeating runs."""
 
 import hashlib
 import json
@@ -20,10 +20,13 @@ from ablate.records.run_records import RunRecord, TimingBlock
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 300.0
-"""A command gives up if the server is unreachable for this many seconds. Restarting a server is faster."""
+"""A command stops if the server is unreachable for this many seconds. A server restarts in less time."""
 LONGEST_WAIT_SECONDS = 5.0
 KEEP_ALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
-"""With this option, the server notices within a minute that a host has lost power, and frees its locks."""
+"""With this option, the server notices within a minute that a host has lost power.
+
+The server then frees the locks of this host.
+"""
 _LOCK = sqlalchemy.text("select key, pg_try_advisory_lock(key) from unnest(cast(:keys as bigint[])) as key")
 _UNLOCK = sqlalchemy.text("select pg_advisory_unlock(key) from unnest(cast(:keys as bigint[])) as key")
 _STUDY, _PROVENANCE, _TIMED_ON = "ablate:study", "ablate:environment", "ablate:timed_on"
@@ -44,7 +47,7 @@ class PostgresqlRecord:
         """Open the study. If `begin` is true and the study does not exist, create it.
 
         Raises:
-            AblateError: the URL is not that of a PostgreSQL server, or it contains a password.
+            AblateError: the URL does not name a PostgreSQL server, or it contains a password.
             FolderError: the server does not answer or refuses the user, or it has no such study.
         """
         server = parse_address(url)
@@ -57,7 +60,8 @@ class PostgresqlRecord:
             reraise=True,
         )
         try:
-            # Without a pool, closing a connection ends the session on the server, and so frees its locks.
+            # Without a pool, the session on the server ends when its connection is closed. Its locks are
+            # freed.
             self._engine = sqlalchemy.create_engine(
                 server,
                 isolation_level="AUTOCOMMIT",
@@ -88,7 +92,7 @@ class PostgresqlRecord:
         return self._trials.blocks
 
     def claim(self, *keys: str) -> list[str]:
-        """Lock the keys. Return those that no other session has locked and that have no record yet."""
+        """Lock the keys. Return the keys that no other session has locked and that have no record yet."""
         return self._retry(partial(self._lock, *keys))
 
     def release(self, key: str) -> None:
@@ -100,15 +104,18 @@ class PostgresqlRecord:
         self._retry(self._read_new)
 
     def add(self, records: Mapping[str, RunRecord | TimingBlock]) -> None:
-        """Store finished runs and timing blocks under their locks, in one transaction. Then unlock the keys.
+        """Store finished runs and timing blocks in one transaction, while their keys are locked.
 
-        When this method returns, the transaction is committed.
+        When this method returns, the transaction is committed and the keys are unlocked.
         """
         self._retry(partial(self._write, records))
         self._retry(partial(self._unlock, *records))
 
     def find_timing_machine(self, machine: str) -> str:
-        """Return the host whose timing blocks are used: the host that claimed the timing, or this host."""
+        """Return the host whose timing blocks are used.
+
+        This is the host that claimed the timing. If no host has claimed it, return this host.
+        """
         return str(self._read_attributes().get(_TIMED_ON, _name_host(machine)))
 
     def set_timing_machine(self, machine: str) -> None:
@@ -116,17 +123,20 @@ class PostgresqlRecord:
         self._set(_TIMED_ON, _name_host(machine))
 
     def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:
-        """Return the provenance of another host that timed the arms. Empty if there is no such host."""
+        """If another host timed the arms, return the provenance of that host. Otherwise return nothing.
+
+        The provenance says where results come from, for example the hardware.
+        """
         return self.provenance if self.find_timing_machine(machine) != _name_host(machine) else {}
 
     @property
     def study(self) -> str | None:
-        """The study file that a host last stored for other hosts. None if no host has stored one yet."""
+        """The study file that a host has stored for the other hosts. None if no host has stored one yet."""
         return self._read_attributes().get(_STUDY)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """The provenance that the timing host stored for other hosts. Empty if it has not stored one yet."""
+        """The provenance that the host of the timing has stored. Empty if it has not stored any yet."""
         shared: dict[str, Any] = json.loads(self._read_attributes().get(_PROVENANCE, "{}"))
         return shared
 
@@ -154,7 +164,7 @@ class PostgresqlRecord:
         self._trials.read_new(self._session, include_crashed=True)
 
     def _write(self, records: Mapping[str, RunRecord | TimingBlock]) -> None:
-        """Lock keys again whose locks were lost. Write the records whose keys this session has locked."""
+        """Write the records whose keys this session has locked. First try to lock the other keys again."""
         lost = [key for key in records if key not in self._locks]
         if lost:
             self._lock(*lost)
@@ -164,7 +174,10 @@ class PostgresqlRecord:
 
     @contextmanager
     def _begin(self) -> Iterator[sqlalchemy.Connection]:
-        """Begin a transaction in the session that has the locks, so that both are lost together."""
+        """Begin a transaction in the session that has the locks.
+
+        If the session is lost, its locks and the transaction are lost together.
+        """
         self._session.exec_driver_sql("begin")
         try:
             yield self._session
@@ -175,14 +188,15 @@ class PostgresqlRecord:
         self._session.exec_driver_sql("commit")
 
     def _lock(self, *keys: str) -> list[str]:
-        """Lock the keys. Return those that no other session has locked and that have no record yet."""
+        """Lock the keys. Return the keys that no other session has locked and that have no record yet."""
         wanted = {self._lock_number(key): key for key in keys if key not in self.runs}
         asked = [number for number, key in wanted.items() if key not in self._locks]
         if asked:
             for number, locked in self._session.execute(_LOCK, {"keys": asked}):
                 if locked:
                     self._locks.add(wanted[number])
-        self._read_new()  # no other session can store the locked keys now; fails if this session is lost
+        # From here on, no other session can store a locked key. This call fails if this session is lost.
+        self._read_new()
         mine = [key for key in wanted.values() if key in self._locks]
         stored = [key for key in mine if key in self.runs or key in self.blocks]
         self._unlock(*stored)
@@ -196,12 +210,15 @@ class PostgresqlRecord:
             self._locks.difference_update(locked)
 
     def _lock_number(self, key: str) -> int:
-        """Compute PostgreSQL's lock number of a key: a signed 64-bit hash of study and key."""
+        """Compute the number that PostgreSQL uses to lock a key: a signed 64-bit hash of study and key."""
         digest = hashlib.sha256(f"{self._name} {key}".encode()).digest()
         return int.from_bytes(digest[:8], signed=True)
 
     def _retry(self, action: Callable[[], T]) -> T:
-        """Do the action. Repeat it while the server is unreachable. A new session starts without locks."""
+        """Do the action. Repeat the action while the server is unreachable.
+
+        If the session was lost, open a new session. A new session has no locks.
+        """
 
         def attempt() -> T:
             if self._session.invalidated or self._session.closed:
@@ -223,10 +240,10 @@ def parse_address(url: str, place: str = "--storage") -> sqlalchemy.URL:
 
     Args:
         url: the URL.
-        place: the name of the URL's place in error messages, such as an option.
+        place: where the user wrote the URL, such as the option `--storage`. Error messages name this place.
 
     Raises:
-        AblateError: the URL is not that of a PostgreSQL server, or it contains a password.
+        AblateError: the URL does not name a PostgreSQL server, or it contains a password.
     """
     try:
         server = sqlalchemy.make_url(url)

@@ -19,10 +19,10 @@ DAMAGED = (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFil
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predictions:
-    """A network's class scores for a set of images, in few bytes.
+    """A network's class scores and predicted classes for a set of images.
 
-    A score in half precision has a relative error of up to 0.05 %. All metrics are computed from these
-    rounded scores, so the same metrics can be computed again from the file.
+    The scores are rounded to half precision (float16), with a relative error of up to 0.05 %. All metrics are
+    computed from these rounded scores. So the same metrics can be computed again from the file.
     """
 
     log_probabilities: Array
@@ -42,7 +42,10 @@ def locate_labels(folder: Path) -> Path:
 
 
 def encode_predictions(predictions: Predictions, setting: str) -> bytes:
-    """Encode a run's predictions as a compressed NumPy file. Equal predictions give equal bytes."""
+    """Encode a run's predictions as the bytes of a compressed NumPy file.
+
+    Equal predictions give equal bytes. `setting` is the text of the run's tuned values.
+    """
     return _encode(
         log_probabilities=predictions.log_probabilities,
         guesses=predictions.guesses,
@@ -51,7 +54,7 @@ def encode_predictions(predictions: Predictions, setting: str) -> bytes:
 
 
 def encode_labels(labels: Array) -> bytes:
-    """Encode the true classes of the test images `(n,)` as a compressed NumPy file."""
+    """Encode the true classes of the test images, `(n,)`, as the bytes of a compressed NumPy file."""
     return _encode(labels=labels.astype(np.min_scalar_type(int(labels.max()))))
 
 
@@ -60,8 +63,8 @@ def read_predictions(folder: Path, slug: str, setting: str, seed: int) -> Predic
 
     Args:
         folder: the report folder.
-        slug: the arm's name as a file name.
-        setting: the run's tuned values, as the table `runs` has them.
+        slug: the arm's name in the form that file names use.
+        setting: the run's tuned values, written as in the table `runs`.
         seed: the run's seed.
 
     Raises:
@@ -77,7 +80,7 @@ def read_predictions(folder: Path, slug: str, setting: str, seed: int) -> Predic
 
 
 def read_guesses(folder: Path, slug: str, setting: str, seed: int) -> Array:
-    """Read only the predicted classes `(n,)` of an arm's confirmed run, as `read_predictions` does.
+    """Read only the predicted classes, `(n,)`, of an arm's confirmed run. See `read_predictions`.
 
     Raises:
         FolderError: the file is missing or damaged, or comes from a run with another setting.
@@ -119,7 +122,7 @@ def _read(path: Path, *names: str) -> dict[str, Array]:
             "another host or before ablate kept predictions, or the folder is a published one"
         )
     try:
-        # Open the file here, because NumPy itself would leave a damaged file open.
+        # The file is opened here, because NumPy itself would leave a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in names}
     except DAMAGED as error:

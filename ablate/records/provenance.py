@@ -1,4 +1,4 @@
-"""Provenance: where results come from. Only this module knows the keys of environment.json."""
+"""Provenance: where results come from. Only this module knows the keys of the file environment.json."""
 
 import json
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from ablate.records.files import write_whole
 
 FILE = "environment.json"
 VERSION = 1
-"""The version of the file's format. The oldest files name no version; their format is version 1."""
+"""The version of the file's format. A file that names no version has version 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """The hardware and software that throughput was measured on."""
+    """The hardware and software with which throughput was measured."""
 
     device: str
     """torch's name for the type of device: cpu, or the name of an accelerator."""
@@ -49,22 +49,22 @@ class DataFacts:
     test_images: int
     classes: tuple[str, ...]
     chance: float
-    """The accuracy of always predicting the most frequent class of the test images."""
+    """The accuracy of a network that always predicts the most frequent class of the test images."""
     sha256: Mapping[str, str]
-    """Maps a file name, or a part of the data set, to a checksum."""
+    """Maps the name of a file, or of a part of the data set, to a checksum."""
     train_images_by_class: tuple[int, ...] | None = None
     """The number of training and validation images of each class. None in folders of older versions."""
     test_images_by_class: tuple[int, ...] | None = None
     """The number of test images of each class. None in folders of older versions."""
     read_as: tuple[str, ...] = ()
-    """Sentences that say how a user's own images were read. Empty for every other data set."""
+    """Sentences that say how a user's own images were read. Empty for a built-in data set."""
     cautions: tuple[str, ...] = ()
-    """Sentences about suspicious things in a user's own images."""
+    """Sentences that warn of possible mistakes in a user's own images."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmCost:
-    """The cost of one arm. A value that was not measured is None."""
+    """The cost of one arm (variant of the network). A value that was not measured is None."""
 
     parameters: int | None = None
     flops_per_example: int | None = None
@@ -99,7 +99,7 @@ class SearchFacts:
 
     candidates: tuple[SearchedCandidate, ...]
     finalists: Mapping[str, Finalist]
-    """Maps the short name of an arm to the finalist."""
+    """Maps a short name, such as `finalist 1`, to the finalist."""
     importance: tuple[Mapping[str, Any], ...]
     """The rows of the table `importance`."""
 
@@ -117,7 +117,7 @@ class Registration:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Everything that a report needs to know about its results, except the study file and the tables."""
+    """All facts that a report needs in addition to the study file and the tables."""
 
     machine: Machine
     data: DataFacts
@@ -128,7 +128,7 @@ class Provenance:
     contrasts: tuple[tuple[str, str], ...]
     """All comparisons: pairs of an arm and the arm that it is compared with."""
     left_out: Mapping[str, str]
-    """The combinations of factor values that cannot be built. Maps each combination to the reason."""
+    """Maps each combination of factor values that cannot be built to the reason."""
     engines: Mapping[str, int]
     """Maps an engine (a way to train) to the number of runs that it trained."""
     causes: Mapping[str, str]
@@ -138,17 +138,17 @@ class Provenance:
     code_content: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Maps the name of a user's own model to the files and package versions that its fingerprint covers."""
     plugins: tuple[str, ...] = ()
-    """The packages that the user allowed the study to load networks from."""
+    """The packages from which the study may load networks. The user allowed them."""
     network_cautions: tuple[str, ...] = ()
-    """Sentences about networks whose random numbers are the same at every seed. Each names its arms."""
+    """Sentences about networks that draw the same random numbers at every seed. A sentence names the arms."""
     search: SearchFacts | None = None
-    """The facts about the search. None for every design other than `search`."""
+    """The facts about the search. None if the study has another design than `search`."""
     mixed_engines: tuple[str, ...] = ()
     """Arms whose confirmed runs were trained by more than one engine."""
     fallback: str | None = None
-    """The data set in the study file, if it was missing and the fallback replaced it. Otherwise None."""
+    """The study's data set, if it was missing and the fallback was used instead. Otherwise None."""
     changed_after_answer: tuple[str, ...] = ()
-    """The changes of the study that were made after its first answer had been seen."""
+    """The changes that the user made to the study after its first answer had been seen."""
     test_set_readers: tuple[str, ...] = ()
     """The names of other studies in the same parent folder that used the same test images."""
     registration: Registration | None = None
@@ -169,7 +169,7 @@ class Provenance:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "Provenance":
-        """Read the content of environment.json, in this version or an older version of the format.
+        """Make the provenance from the content of environment.json, in this or an older format.
 
         Raises:
             ValueError: the version is unknown, or a key is missing or has a value of the wrong type.

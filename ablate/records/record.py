@@ -6,18 +6,18 @@ from typing import Any, Protocol
 from ablate.records.run_records import RunRecord, TimingBlock
 
 TIMING_KEY = "timing"
-"""A host claims this key before it times the arms. One host times all arms, so the times are comparable."""
+"""A host claims this key before it times the arms. One host times all arms, so that times can be compared."""
 
 
 class Record(Protocol):
-    """Stores the finished runs and timing blocks of one study, each under its key.
+    """Stores the finished runs and timing blocks of one study. Each of them has a key.
 
-    Only finished runs are stored, so a killed command leaves nothing to clean up. The next command repeats
-    every run that has no record.
+    A timing block is a short measurement of an arm's speed. Only finished runs are stored, so a killed
+    command leaves nothing to clean up. The next command trains every run that has no record.
     """
 
     shared: bool
-    """Whether other hosts can also use this store."""
+    """Whether other hosts can use the same store at the same time."""
 
     @property
     def runs(self) -> Mapping[str, RunRecord]:
@@ -28,16 +28,19 @@ class Record(Protocol):
         """Timing blocks by key."""
 
     def claim(self, *keys: str) -> list[str]:
-        """Reserve keys for this process. Return the keys without a record that nobody else has reserved."""
+        """Reserve keys for this process. Return the keys that are now reserved.
+
+        A key is not reserved if it has a record, or if another process has reserved it.
+        """
 
     def release(self, key: str) -> None:
-        """Give up a claim, so that another host can claim the key."""
+        """Give up the reservation of a key, so that another host can reserve it."""
 
     def refresh(self) -> None:
         """Read the records that other hosts have stored since the last call."""
 
     def add(self, records: Mapping[str, RunRecord | TimingBlock]) -> None:
-        """Store finished runs and timing blocks by key. They are committed when this method returns."""
+        """Store finished runs and timing blocks by key. When it returns, they are committed."""
 
     def find_timing_machine(self, machine: str) -> str:
         """Return the host that times the arms. If no host has begun to time them, return `machine`."""
@@ -46,7 +49,10 @@ class Record(Protocol):
         """From now on, use the timing blocks of this machine."""
 
     def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:
-        """Return the provenance of another host that timed the arms. Empty if there is no such host."""
+        """If another host timed the arms, return the provenance of that host. Otherwise return nothing.
+
+        The provenance says where results come from, for example the hardware.
+        """
 
     def share_study(self, study: str) -> None:
         """Store the study file for other hosts."""

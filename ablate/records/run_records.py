@@ -1,4 +1,4 @@
-"""The types of records: of a run, of a timing block, and of a tuned parameter."""
+"""Three types of records: the record of a run, of a timing block, and of a tuned parameter."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -12,9 +12,9 @@ class Phase(StrEnum):
     SEARCH = "search"
     """Try a candidate of `design: search`."""
     TUNE = "tune"
-    """Score a setting by validation accuracy, to choose one for each arm."""
+    """Score a setting by its validation accuracy. The scores decide which setting an arm gets."""
     CONFIRM = "confirm"
-    """Measure an arm with its chosen setting, on a fresh seed and the test images."""
+    """Measure an arm with its chosen setting on the test images. The seed was not used before."""
 
 
 class Status(StrEnum):
@@ -34,7 +34,7 @@ class Status(StrEnum):
 CRASHED = (Status.FAILED, Status.OOM)
 """The statuses of a run that counts as missing data. Such a run says nothing about its arm."""
 TRAINED = (Status.COMPLETE, Status.DIVERGED)
-"""The statuses of a run that counts as a result. A diverged run is a result, too."""
+"""The statuses of a run that counts as a result. That a run diverged is a result, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +69,19 @@ class RunRecord:
     validation_accuracy: float | None = None
     test_accuracy: float | None = None
     test_balanced_accuracy: float | None = None
-    """None in records that were written before this value existed."""
+    """None in records of older versions of ablate, which did not compute this accuracy."""
     validation_metrics: dict[str, float] = field(default_factory=dict)
-    """The metrics on the validation images, by name. Empty in older records and without such images."""
+    """The metrics on the validation images, by name. Empty if there are no such images.
+
+    Records of older versions of ablate have no metrics.
+    """
     test_metrics: dict[str, float] = field(default_factory=dict)
-    """The metrics on the test images, by name. Empty in older records and outside the confirm phase."""
+    """The metrics on the test images, by name. Empty if the phase of the run is not confirm.
+
+    Records of older versions of ablate have no metrics.
+    """
     test_by_class: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Maps a class to its number of correctly classified test images and its number of test images."""
+    """Maps a class to two numbers: its correctly classified test images, and all its test images."""
     epochs: tuple[EpochPoint, ...] = ()
     cause: str | None = field(default=None, compare=False)
 
@@ -100,7 +106,10 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class TimingBlock:
-    """The time that one arm took for some training steps, between two synchronisations of the device."""
+    """The time that one arm took for some training steps.
+
+    The device is synchronised before and after these steps, so that the time covers all work of the device.
+    """
 
     arm: str
     block: int

@@ -1,4 +1,4 @@
-"""The record as a SQLite file in the report folder. optuna-dashboard can open the file."""
+"""Store finished runs in a SQLite file in the report folder. optuna-dashboard can open this file."""
 
 import os
 import sqlite3
@@ -68,7 +68,7 @@ class SqliteRecord:
         """Do nothing. No other host uses the file."""
 
     def add(self, records: Mapping[str, RunRecord | TimingBlock]) -> None:
-        """Store finished runs and timing blocks by key. They are committed when this method returns."""
+        """Store finished runs and timing blocks by key. When it returns, they are committed."""
         try:
             self._trials.add(self._trials.begin(), records, shared=False)
         except STORAGE_ERRORS as error:
@@ -99,7 +99,10 @@ class SqliteRecord:
 
 
 def _create(path: Path, name: str) -> None:
-    """Create an empty record and rename it into place, so that a half-made file never has the final name."""
+    """Create an empty file under a temporary name, and then rename it.
+
+    So a half-written file never has the final name.
+    """
     half = path.with_name(f".{path.name}.{os.getpid()}")
     half.unlink(missing_ok=True)
     try:
@@ -112,13 +115,13 @@ def _create(path: Path, name: str) -> None:
 
 
 def _examine(path: Path, name: str) -> None:
-    """Check the file before Optuna opens it, because Optuna would add its tables to any database.
+    """Check the file before Optuna opens it. Optuna would add its tables to any database.
 
     Raises:
         sqlite3.Error: the file is not a database, or it is damaged.
         ValueError: the file is damaged or empty, or has no records of this study.
     """
-    # Open for writing: if a killed command left a transaction unfinished, SQLite has to roll it back.
+    # The file is opened for writing. If a killed command left a transaction unfinished, SQLite must undo it.
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as database:
         (state,) = database.execute("pragma quick_check(1)").fetchone()
         if state != "ok":

@@ -1,4 +1,4 @@
-"""Make, write and read the tables of run records. Their columns have the types in `COLUMNS`."""
+"""Make, write and read tables. The columns of a table have the types that `COLUMNS` lists."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,10 @@ def make_frame(table: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[st
 
 
 def make_runs_frame(records: Iterable[RunRecord], values: Sequence[str]) -> pd.DataFrame:
-    """Make the table of runs: one row per run, sorted, without times. Equal studies give equal bytes."""
+    """Make the table `runs`, which has a row for each run.
+
+    The rows are sorted and contain no times. So the same study always gives the same file.
+    """
     rows = [
         {**vars(record), **{name: _format_cell(record.values.get(name)) for name in values}}
         for record in records
@@ -36,7 +39,7 @@ def make_runs_frame(records: Iterable[RunRecord], values: Sequence[str]) -> pd.D
 
 
 def make_epochs_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """Make the table of training curves: one row per point of a run's curve."""
+    """Make the table `epochs`, which has a row for each point of each run's training curve."""
     rows = ({**vars(record), **vars(point)} for record in records for point in record.epochs)
     return make_frame("epochs", rows).sort_values(
         ["phase", "arm", "setting", "seed", "epoch"], ignore_index=True
@@ -44,7 +47,10 @@ def make_epochs_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def make_metrics_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """Make the table of metrics: one row per run that has metrics, sorted. Equal studies give equal bytes."""
+    """Make the table `metrics`, which has a row for each run that has metrics.
+
+    The rows are sorted. So the same study always gives the same file.
+    """
     rows = (
         {
             **vars(record),
@@ -58,7 +64,7 @@ def make_metrics_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def make_recalls_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """Make the table of recalls: a row for each confirmed run and class, sorted by arm and seed."""
+    """Make the table `recalls`, which has a row for each confirmed run and class, sorted by arm and seed."""
     rows = (
         {
             "arm": record.arm,
@@ -80,7 +86,10 @@ def write_table(made: pd.DataFrame, path: Path) -> None:
 
 
 def read_table(table: str, path: Path) -> pd.DataFrame:
-    """Read a table that `write_table` wrote, in this or an older version, with the dtypes of `COLUMNS`."""
+    """Read a table that this version or an older version of ablate wrote.
+
+    The columns get the types that `COLUMNS` lists.
+    """
     raw = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
     for column in LATER_COLUMNS:
         if column in TABLES[table] and column not in raw.columns:

@@ -33,7 +33,10 @@ def lock_studies(connection: Connection, studies: Sequence[int]) -> None:
 
 
 def add_trials(connection: Connection, study: int, trials: Sequence[FrozenTrial]) -> int:
-    """Add finished trials to a locked Optuna study, in the caller's transaction. Return the last new id."""
+    """Add finished trials to a locked Optuna study, in the caller's transaction.
+
+    Return the id of the last trial that was added.
+    """
     last = select(Trial.number).where(Trial.study_id == study).order_by(Trial.trial_id.desc()).limit(1)
     number = connection.scalar(last)
     first = 0 if number is None else number + 1
@@ -79,7 +82,7 @@ def read_attributes(
     return connection.execute(_select_attributes(tuple(after), keys), last).all()
 
 
-@cache  # because SQLAlchemy needs more time to build the statement than SQLite to answer it
+@cache  # because SQLAlchemy needs more time to build the statement than SQLite needs to answer it
 def _select_attributes(studies: tuple[int, ...], keys: tuple[str, str]) -> Select[Any]:
     one, other = aliased(Attribute), aliased(Attribute)
     new = (

@@ -1,4 +1,4 @@
-"""Store views of trained networks in one file: feature maps, filters and confused classes."""
+"""Store what is inside trained networks in one file: feature maps, filters and confused classes."""
 
 import io
 import json
@@ -44,7 +44,7 @@ class Layer:
     module: str
     """The layer in words, for a caption."""
     channels: int
-    """The number of maps in the layer. `maps` can contain fewer."""
+    """The number of feature maps in the layer. `maps` can contain fewer of them."""
     maps: Array
     """The maps, `(inputs, channels, height, width)` as float16."""
 
@@ -137,7 +137,7 @@ def to_bytes(views: Views) -> bytes:
 
 
 def read(path: Path) -> Views | None:
-    """Read the views from a file that `to_bytes` made. None if the file does not exist.
+    """Read the views from a file that `to_bytes` made. Return None if the file does not exist.
 
     Raises:
         FolderError: the file is damaged, or has another format.
@@ -145,7 +145,7 @@ def read(path: Path) -> Views | None:
     if not path.exists():
         return None
     try:
-        # Open the file here, because NumPy itself would leave a damaged file open.
+        # The file is opened here, because NumPy itself would leave a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return _rebuild_views(json.loads(stored[INDEX].tobytes()), stored.__getitem__)
     except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:

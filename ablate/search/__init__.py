@@ -1,1 +1,1 @@
-"""`design: search`: candidates in generations, proposed by Optuna."""
+"""`design: search`: Optuna proposes candidates (combinations of values) in generations."""

@@ -1,4 +1,8 @@
-"""Draw the candidates of a search, decide when their runs stop, and choose the finalists."""
+"""Draw the candidates of a search, decide when their runs stop, and choose the finalists.
+
+A candidate is an arm (variant of the network) with values for its tuned parameters. The finalists are the
+candidates that train again on fresh seeds.
+"""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +32,7 @@ from ablate.tuning.trials import FIRST_TUNING_SEEDS
 CURVES_FOR_A_MEDIAN = 4
 """A run is stopped at an epoch only if the median at this epoch comes from at least this many curves."""
 WARM_UP_SHARE = 1 / 3
-"""No run is stopped in this first share of its epochs, because sigmoid networks first stay near chance."""
+"""No run is stopped before this share of its epochs, because networks with sigmoid learn late."""
 MIN_TIMES_CHANCE = 2.0
 """A finalist must be more than this many times as accurate as guessing.
 
@@ -44,12 +48,15 @@ class Draw(Protocol):
         """Choose one of the labels for the factor `name`. Return the label's position."""
 
     def number(self, name: str, span: Range) -> float:
-        """Choose a number in the range for the nuisance `name`."""
+        """Choose a number in the range for the tuned parameter `name`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An arm and a setting, which a search tries once, and the FLOPs of the arm's network."""
+    """An arm and a setting of its tuned parameters, with the FLOPs of the arm's network.
+
+    A search tries each candidate once.
+    """
 
     arm: Arm
     setting: Setting
@@ -71,14 +78,14 @@ class TriedCandidate:
 
 
 def make_baseline(study: StudySpec) -> Candidate:
-    """Make the first candidate of a search: the baseline with the recipe's own values of the nuisances."""
+    """Make the first candidate of a search: the baseline without tuning, with the values of the recipe."""
     arm = make_arm(study, BASELINE, {}, BASELINE)
     setting = dict(make_grid(study, arm).own or {}) if study.tuning.active else {}
     return Candidate(arm=arm, setting=setting, flops_per_example=count_arm_flops(arm, study.dataset.facts))
 
 
 def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
-    """Draw a candidate's factors and nuisances, in the order of the study file.
+    """Draw a candidate's factor values and tuned parameters, in the order of the study file.
 
     A value of a factor can have a condition on the values of earlier factors. If the values drawn so far do
     not meet the condition, the value is not among the choices.
@@ -98,7 +105,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
         return None
     grid = make_grid(study, arm)
     setting: dict[str, float] = {}
-    # If nothing is tuned, all candidates have the recipe's values of the nuisances, like the baseline.
+    # If nothing is tuned, all candidates have the values of the recipe, like the baseline.
     for name, span in grid.ranges.items() if study.tuning.active else ():
         value = draw.number(name, span)
         setting[name] = round(value) if name in grid.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
@@ -133,7 +140,7 @@ def choose_finalists(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[
     """Choose the finalists: candidates that are evenly spread over the Pareto front of accuracy and FLOPs.
 
     If an arm was tried with several settings, only the arm's best setting counts. The finalists are sorted by
-    FLOPs, the cheapest first.
+    FLOPs. The finalist with the fewest FLOPs is the first one.
     """
     best: dict[str, TriedCandidate] = {}
     for one in tried:
@@ -156,7 +163,7 @@ def choose_finalists(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[
 
 
 def name_finalists(finalists: Sequence[Candidate]) -> dict[str, Candidate]:
-    """Give the finalists short names by their order, because the arms' own names are too long for tables.
+    """Give the finalists short names. The arms' own names would be too long for tables.
 
     Returns:
         A dict that maps `finalist 1`, `finalist 2` and so on to a candidate whose arm has this name.
@@ -191,5 +198,5 @@ def _compute_floor(candidate: Candidate, finished: Sequence[TriedCandidate]) -> 
         if len(reached) < CURVES_FOR_A_MEDIAN:
             break
         floor.append(0.0 if epoch < warm_up else float(np.median(reached)))
-    # A run's key depends on its floor. A floor that stops nothing must not change the key.
+    # The key of a run depends on the run's floor. A floor that stops no run must not change the key.
     return tuple(floor) if any(floor) else ()

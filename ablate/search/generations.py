@@ -12,7 +12,7 @@ from ablate.study.spec import StudySpec
 
 
 class Generations:
-    """The generations of one study's search. If the study is not a search, this object stays empty."""
+    """The generations (rounds) of a study's search. If the study is not a search, this object stays empty."""
 
     def __init__(self, study: StudySpec) -> None:
         self._study = study
@@ -40,7 +40,7 @@ class Generations:
         self._finalists = choose_finalists(self._study, self._tried)
 
     def lay_out(self) -> Layout:
-        """Return the layout whose arms are the baseline and the finalists.
+        """Return the study's layout: its arms are the baseline and the finalists.
 
         Call this after all generations are recorded.
         """
@@ -49,7 +49,7 @@ class Generations:
         )
 
     def summarise(self) -> SearchFacts | None:
-        """Return the candidates in their order, the finalists, and the importance of each factor.
+        """Return the candidates in the order of their trials, the finalists, and each factor's importance.
 
         Return None if no generation has been recorded.
         """

@@ -30,9 +30,10 @@ A draw is dropped if the candidate is not new, or if its network cannot be built
 def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, size: int) -> list[Candidate]:
     """Propose the candidates of the next generation. They depend only on the study and earlier generations.
 
-    Optuna's TPE sampler proposes a value for every factor and nuisance. The sampler maximises validation
-    accuracy and minimises FLOPs per image. The baseline is the first candidate of the first generation. If
-    the draws give too few new candidates, the generation has fewer than `size` candidates.
+    Optuna's TPE sampler proposes a value for every factor and every tuned parameter. The sampler maximises
+    the validation accuracy and minimises the FLOPs per image. The baseline is the first candidate of the
+    first generation. If the draws give too few new candidates, the generation has fewer than `size`
+    candidates.
     """
     sampler = optuna.samplers.TPESampler(
         seed=derive_seed(generation, f"search {study.name}") % 2**32,
@@ -66,13 +67,15 @@ def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, 
 
 
 def estimate_importance(study: StudySpec, tried: Sequence[TriedCandidate]) -> list[dict[str, Any]]:
-    """Estimate the importance of each factor and nuisance for validation accuracy, by two methods.
+    """Estimate how important each factor and each tuned parameter is for the validation accuracy.
+
+    Two methods are used.
 
     PED-ANOVA (Watanabe et al., 2023) compares the best tenth of the candidates with the other candidates.
     fANOVA (Hutter et al., 2014) uses all candidates. Both estimates depend on which candidates the search
     tried. So they only suggest which factors to test.
     """
-    # Leave out stopped runs: their last accuracy is from an early epoch, and is not comparable.
+    # Stopped runs are left out. Their last accuracy comes from an early epoch and cannot be compared.
     scored = [
         t for t in tried if t.record.status == Status.COMPLETE and t.record.validation_accuracy is not None
     ]
@@ -112,9 +115,9 @@ class _OptunaDraw:
         self._trial = trial
 
     def choice(self, name: str, labels: Sequence[str]) -> int:
-        # The choices are strings, because Optuna does not distinguish True, 1 and 1.0. A parameter of Optuna
-        # must always have the same choices, but a factor's choices can depend on other factors. So the
-        # parameter's name contains the choices.
+        # The choices are strings, because Optuna does not distinguish True, 1 and 1.0. In Optuna, a parameter
+        # must always have the same choices, but a factor's choices can depend on other factors. So the name
+        # of the Optuna parameter contains the choices.
         return labels.index(self._trial.suggest_categorical(f"{name}: {' | '.join(labels)}", list(labels)))
 
     def number(self, name: str, span: Range) -> float:

@@ -1,4 +1,7 @@
-"""Write the error messages for an invalid study file: one line with file, line, key, value and remedy."""
+"""Write the error messages for an invalid study file.
+
+Each message is one line with the file, the line number, the key, the value and the remedy.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,16 +19,19 @@ from ablate.study.seed_looks import TAG, SeedLooks
 from ablate.study.spec import Range, StudySpec, Tuning, ValueWhen
 
 BRANCHES = ("ValueWhen", "bool", "int", "float", "str", "none", "list[", "function-", "constrained-str")
-"""Parts of a pydantic location that name a branch of a union, not a key, begin with one of these."""
+"""A pydantic error has a location with several parts. Most parts are keys of the study file.
+
+A part that begins with one of these prefixes is no key. It names a branch of a union type.
+"""
 
 
 def explain(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path) -> list[str]:
-    """Return one line for each place with an error of pydantic: the place, key, value and remedy."""
+    """Turn pydantic's errors into messages, one line for each wrong place in the study file."""
     groups: dict[tuple[str, ...], list[ErrorDetails]] = {}
     for error in errors:
         location = _list_keys(error)
         branch = next((i for i, part in enumerate(location[1:], 1) if part.startswith(BRANCHES)), None)
-        # Every branch of a union reports an error about the same value, so these errors form a group.
+        # If a value fits no branch of a union, every branch reports an error. These errors form one group.
         groups.setdefault(tuple(location[:branch]), []).append(error)
     for place in list(groups):
         below = any(other[: len(place)] == place and other != place for other in groups)
@@ -42,7 +48,7 @@ def _explain_group(errors: Sequence[ErrorDetails], lines: Mapping[str, str], pat
 
 
 def _explain_first(errors: Sequence[ErrorDetails], lines: Mapping[str, str], path: Path) -> str:
-    """Describe the first of the errors about one value."""
+    """Describe the first error in a list of errors about the same value."""
     error = errors[0]
     # Pydantic's location contains union branches and our own key 'ranges'. The study file has neither.
     branches = ("ranges", *BRANCHES)
@@ -64,7 +70,7 @@ def _explain_first(errors: Sequence[ErrorDetails], lines: Mapping[str, str], pat
         return f"{place}: {f'{key}: ' if key else ''}{error['ctx']['error']}"
     message = error["msg"][0].lower() + error["msg"][1:]
     if any(part.startswith(branches[1:]) for part in location[1:]):
-        # Every branch of a union reports an error. For a word, the error of the branch for words is useful.
+        # Every branch of a union reports an error. If the value is a word, only the branch for words matters.
         for other in errors if isinstance(given, str) else ():
             if other["type"] == "value_error" and other["loc"][: len(keys)] == error["loc"][: len(keys)]:
                 return f"{place}: {key}: {other['ctx']['error']}"

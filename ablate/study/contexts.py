@@ -1,4 +1,4 @@
-"""Contexts: named changes to a study file. The study is answered in each context by itself.
+"""Contexts: named changes to a study file. The study's question is answered separately in each context.
 
 For example, `contexts: {chapter: {}, modern: {recipe: {optimizer: adamw}}}` asks the same question with the
 recipe of the file, and with another optimiser.
@@ -12,16 +12,16 @@ from pydantic import AfterValidator, Field
 from ablate.errors import StudyError, did_you_mean
 
 FOLDERS = frozenset({"checkpoints", "figures", "predictions", "tables"})
-"""Folders inside a report folder. No context can have one of these names."""
+"""Every report folder has these folders. A context cannot have one of these names."""
 
 
 def _refuse_taken(name: str) -> str:
     if name in FOLDERS:
-        raise ValueError(f"'{name}' is a folder of every report: choose another name")
+        raise ValueError(f"every report has a folder '{name}': choose another name for the context")
     return name
 
 
-# A context's name is the name of its folder.
+# The report of a context is in a folder that has the name of the context.
 ContextName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"), AfterValidator(_refuse_taken)
 ]
@@ -34,11 +34,11 @@ def apply_context(
 
     Args:
         raw: the content of the study file.
-        lines: the place of every dotted key of the file.
+        lines: the place (`file:line`) of every dotted key in the file, such as `recipe.epochs`.
         name: the name of the context.
 
     Returns:
-        The content of the context's study, and the place of every key of it.
+        The content of the study with the changes of the context, and the place of each of its keys.
 
     Raises:
         StudyError: the file has no such context.

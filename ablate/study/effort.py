@@ -20,7 +20,10 @@ class _Part(BaseModel):
 
 
 class Search(_Part):
-    """How many candidates `design: search` tries in total and per generation, and how many it confirms."""
+    """How many candidates `design: search` tries in total and per generation, and how many it confirms.
+
+    A candidate is a combination of values. To confirm a candidate means to train it again on fresh seeds.
+    """
 
     candidates: Annotated[int, Field(ge=2, le=10_000, strict=True)] = 48
     generation: Annotated[int, Field(ge=1, le=1000, strict=True)] = 8
@@ -28,7 +31,10 @@ class Search(_Part):
 
 
 class Decision(_Part):
-    """The rule for a verdict: what is compared, the smallest difference that matters, and the error rate."""
+    """The rule for a verdict: the metric, the smallest difference that matters (margin), and alpha.
+
+    Alpha is the accepted probability of a false claim.
+    """
 
     metric: Annotated[str, AfterValidator(_require_metric)] = "accuracy"
     margin: Annotated[float, Field(gt=0, lt=1)] = METRICS["accuracy"].margin
@@ -49,7 +55,7 @@ class Decision(_Part):
 
 
 class Timing(_Part):
-    """How throughput is measured. Each arm runs alone on the machine. `blocks: 0` turns timing off."""
+    """How throughput is measured. Each arm trains alone on the machine. `blocks: 0` turns timing off."""
 
     blocks: Annotated[int, Field(ge=0, le=1000, strict=True)] = 10
     block_seconds: Annotated[float, Field(gt=0, le=60)] = 0.4

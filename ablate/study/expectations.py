@@ -1,4 +1,4 @@
-"""What is known or expected before a study runs: published values, and the predicted differences."""
+"""What the user knows or expects before a study runs: published values, and predicted differences."""
 
 from typing import Annotated, Literal
 
@@ -22,7 +22,7 @@ class Reference(BaseModel):
 
 def _require_order(interval: tuple[float, float]) -> tuple[float, float]:
     if interval[0] > interval[1]:
-        raise ValueError("the lower end of the predicted interval comes first")
+        raise ValueError("the lower end of the predicted interval must come first")
     return interval
 
 
@@ -33,4 +33,7 @@ Prediction = Annotated[
     ],
     AfterValidator(_require_order),
 ]
-"""The lowest and the highest expected difference from the baseline. 0.01 is one point of accuracy."""
+"""The smallest and the largest difference from the baseline that the user expects.
+
+For the accuracy, 0.01 is one percentage point.
+"""

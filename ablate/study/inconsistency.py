@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 
 class InconsistencyError(ValueError):
-    """Keys of a study contradict each other. `by_key` pairs the key to look at with the message about it."""
+    """Keys of a study contradict each other.
+
+    `by_key` has a pair for each contradiction: the key that the user should look at, and the message.
+    """
 
     def __init__(self, by_key: Sequence[tuple[str, str]]) -> None:
         super().__init__("; ".join(told for _, told in by_key))

@@ -1,6 +1,8 @@
-"""Names with their owner: `model.momentum` is a keyword of the network, `recipe.momentum` of the recipe.
+"""Names with an owner. The owner says whether a name belongs to the network or to the training recipe.
 
-A name without an owner belongs to the recipe if the recipe has it, and to the network otherwise.
+For example, `model.momentum` is a keyword of the network, and `recipe.momentum` is a key of the recipe. A
+name without an owner belongs to the recipe if the recipe has a key of this name. Otherwise it belongs to the
+network.
 """
 
 from collections.abc import Mapping
@@ -13,7 +15,10 @@ OWNERS = (MODEL, RECIPE)
 
 
 def split_owner(name: str) -> tuple[str | None, str]:
-    """Split `model.width` into `model` and `width`. A name without an owner gives None and the name."""
+    """Split a name into owner and plain name: `model.width` becomes `model` and `width`.
+
+    If the name has no owner, return None and the name.
+    """
     owner, dot, plain = name.partition(".")
     return (owner, plain) if dot and owner in OWNERS else (None, name)
 
@@ -24,7 +29,7 @@ def drop_owner(name: str) -> str:
 
 
 def belongs_to_recipe(name: str) -> bool:
-    """Whether a name belongs to the recipe. All other names belong to the network."""
+    """Return whether a name belongs to the recipe. All other names belong to the network."""
     owner, plain = split_owner(name)
     return owner == RECIPE or (owner is None and plain in Recipe.model_fields)
 
@@ -32,12 +37,12 @@ def belongs_to_recipe(name: str) -> bool:
 class WrittenTwiceError(ValueError):
     """A section of a study file has a key in both forms: `model.width: 3` and `model: {width: 3}`.
 
-    The argument is the key.
+    The argument of the error is the key, `model.width`.
     """
 
 
 def join_owners(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy a study file's content with nested owners joined: `model: {width: 3}` becomes `model.width: 3`.
+    """Copy a study file's content, and write `model.width: 3` where the file has `model: {width: 3}`.
 
     Owners can be nested in `baseline`, `factors`, `tuning`, every arm and every `when`.
 
@@ -66,7 +71,10 @@ def join_owners(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def join_parts(parts: list[str]) -> list[str]:
-    """Join owner and name in a split key: `factors`, `model`, `width` becomes `factors`, `model.width`."""
+    """Join an owner with the name that follows it, in a dotted key that was split at its dots.
+
+    For example, `["factors", "model", "width"]` becomes `["factors", "model.width"]`.
+    """
     for section, depth in (("fallback", 1), ("contexts", 2)):
         if parts[0] == section and len(parts) > depth:
             return [*parts[:depth], *join_parts(parts[depth:])]
@@ -92,7 +100,7 @@ def _join_names(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_range(value: Mapping[str, Any]) -> bool:
-    """Whether the mapping is a range. The name above a range is a keyword, not an owner."""
+    """Return whether the mapping is a range with `low` or `high`. A name above a range is not an owner."""
     return {"low", "high"} & value.keys() != set() and not any(
         isinstance(value.get(end), Mapping | list) for end in ("low", "high")
     )

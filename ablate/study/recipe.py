@@ -15,7 +15,7 @@ LATER_KEYS = (
     "label_smoothing",
     "gradient_clip",
 )
-"""Keys of the recipe that the first version of ablate did not have."""
+"""The keys of the recipe that the first version of ablate did not have."""
 
 
 class Recipe(BaseModel):
@@ -44,9 +44,9 @@ class Recipe(BaseModel):
         "flip_crop_brightness",
     ] = "none"
     input_size: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
-    """The side length in pixels to which images are resized once, before training. null: no resizing."""
+    """The side length, in pixels, to which images are resized before training. null means no resizing."""
     train_images: Annotated[int, Field(ge=1, strict=True)] | None = None
-    """The number of images to train on. null: all training images that are not held out for validation."""
+    """The number of images to train on. null means all images that are not held out for validation."""
     drop_last: bool = False
     """Whether to leave out an epoch's last batch if it is smaller than `batch_size`."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -66,13 +66,14 @@ class Recipe(BaseModel):
     label_smoothing: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
     """The share of the target probability that the training loss distributes evenly over all classes."""
     gradient_clip: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0
-    """The maximum norm of the gradient of all parameters. A larger gradient is scaled down. 0: no limit."""
+    """The maximum norm of the whole gradient. A larger gradient is scaled down. 0 means no limit."""
 
     def dump(self) -> dict[str, Any]:
-        """Return all keys and values, except the keys of LATER_KEYS that have their default values.
+        """Return all keys and values, but leave out each key of LATER_KEYS that has its default value.
 
-        A run's key in the record is computed from this dict. Earlier versions of ablate did not have
-        LATER_KEYS. Without these keys, the dict is as before, so runs of earlier versions are still found.
+        ablate computes from this dict under which name it stores a run. Earlier versions of ablate did not
+        have the keys of LATER_KEYS. Without these keys, the dict is the same as in earlier versions. So
+        ablate still finds the runs that an earlier version has stored.
         """
         usual = {key for key in LATER_KEYS if getattr(self, key) == type(self).model_fields[key].default}
         return self.model_dump(exclude=usual)

@@ -19,7 +19,7 @@ always used.
 
 
 def uses(recipe: Recipe, key: str) -> bool:
-    """Whether training by this recipe uses the key."""
+    """Return whether training by this recipe uses the key."""
     if key not in USED_BY:
         return True
     decider, values = USED_BY[key]
@@ -36,7 +36,7 @@ def explain_ignored(recipe: Recipe, key: str) -> str:
 
 
 def find_conflict(recipe: Recipe) -> tuple[str, str] | None:
-    """Find a key that contradicts another key of the recipe. Return it with the reason and a remedy.
+    """Find a key that contradicts another key of the recipe. Return the key, and a message with a remedy.
 
     Return None if there is no such key.
     """

@@ -1,4 +1,4 @@
-"""List the values that a key of the recipe has in a study."""
+"""List the values that a key of the training recipe has in the arms of a study."""
 
 from collections.abc import Iterator
 from typing import Any

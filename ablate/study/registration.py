@@ -1,4 +1,4 @@
-"""Registration: the git commit that contained a study file before its first run."""
+"""Registration: find the git commit that contained a study file before the first run of the study."""
 
 import subprocess
 from collections.abc import Sequence
@@ -6,10 +6,11 @@ from pathlib import Path
 
 
 def find_registration(path: Path, overrides: Sequence[str] = ()) -> tuple[str, str]:
-    """Find the commit that contains the study file as it is now. Return its hash and its date.
+    """Find the commit that contains the study file as it is now. Return the commit's hash and its date.
 
-    Both are empty if there is no such commit: the file is not in a git repository, it was changed since its
-    last commit, or `key=value` overrides change more than the timing, on which no verdict depends.
+    If there is no such commit, both are empty. This happens if the file is not in a git repository, or if the
+    file was changed after its last commit. It also happens if a `key=value` override changes the study.
+    Overrides of the timing are allowed, because no verdict depends on the timing.
     """
     changes = [text for text in overrides if not text.startswith("timing.")]
     if changes or _call_git(path, "diff", "--quiet", "HEAD", "--", path.name) is None:
@@ -20,7 +21,10 @@ def find_registration(path: Path, overrides: Sequence[str] = ()) -> tuple[str, s
 
 
 def _call_git(path: Path, *arguments: str) -> str | None:
-    """Return the output of a git command in the folder of a file. None if it fails or git is missing."""
+    """Run a git command in the folder of a file, and return its output.
+
+    Return None if the command fails or git is missing.
+    """
     try:
         done = subprocess.run(
             ["git", "-C", str(path.resolve().parent), *arguments], capture_output=True, text=True, check=False

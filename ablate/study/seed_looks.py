@@ -7,21 +7,28 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 MAX_SEEDS = 10_000
-"""Confirmation uses seeds below this number. Tuning uses the seeds from this number on."""
+"""The runs that decide the verdicts use seeds below this number. Tuning uses seeds from this number on."""
 FEWEST_SEEDS = 3
-"""The minimum number of seeds at the first look: a verdict needs three pairs of runs."""
+"""The minimum number of seeds at the first look (interim analysis). A verdict needs three pairs of runs."""
 LOOK_GROWTH = 1.7
-"""If a study does not list its looks, each look has about this many times the seeds of the look before."""
+"""If a study does not list its looks, each look has this many times as many seeds as the one before.
+
+The numbers of seeds are rounded.
+"""
 TAG = "tagged-"
-"""Parts of a pydantic location that name the form of a value, not a key, begin with this prefix."""
+"""A pydantic error has a location with several parts. Most parts are keys of the study file.
+
+A part that begins with this prefix is no key. It names the form in which a value is written.
+"""
 
 SeedCount = Annotated[int, Field(ge=FEWEST_SEEDS, le=MAX_SEEDS, strict=True)]
 
 
 class SeedLooks(BaseModel):
-    """The numbers of seeds after which a study looks at its results, to stop if the question is answered.
+    """The numbers of seeds after which a study looks at its results. It stops if its question is answered.
 
-    Either `looks` lists these numbers, or `at_least` and `at_most` are the first and the last of them.
+    The study file has either `looks`, a list of these numbers, or `at_least` and `at_most`. These two are the
+    smallest and the largest number.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,9 +39,10 @@ class SeedLooks(BaseModel):
     spending: Literal["linear", "obrien_fleming"] = "linear"
     """How alpha is divided between the looks. `stats/looks.py` has the formulas.
 
-    Simulated studies with the typical spread of LeNets needed fewer seeds than studies of equal power with a
-    fixed number of seeds. `linear` saved 35 to 51 % of the seeds, and `obrien_fleming` 3 to 38 %. With few
-    seeds, `obrien_fleming` gives the first looks so little of alpha that a t-test is hardly ever significant.
+    In simulated studies with the typical spread of LeNets, `linear` saved 35 to 51 % of the seeds, and
+    `obrien_fleming` saved 3 to 38 %. The comparison was with studies that have a fixed number of seeds and
+    the same power. `obrien_fleming` gives very little of alpha to the first looks. A t-test of few seeds is
+    hardly ever significant at such a small level.
     """
 
     @model_validator(mode="after")

@@ -1,4 +1,7 @@
-"""The specification of a study: one question and its conditions. Every part is validated."""
+"""The specification of a study: one question and its conditions. Every key is validated.
+
+A study compares arms. An arm is one variant of the network or of its training.
+"""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -26,12 +29,12 @@ from ablate.study.recipe import Recipe
 from ablate.study.seed_looks import Seeds
 
 PARTIAL = {"partial": True}
-"""The validation context for a study whose invalid keys were removed.
+"""Tells pydantic that the invalid keys of a study were removed.
 
-In this context, keys are not checked for contradictions.
+The remaining keys are then not checked for contradictions.
 """
 FULL = "full"
-"""The name of the arm that has every change, in a leave_one_out study."""
+"""In a study with `design: leave_one_out`, the arm that has all changes has this name."""
 
 
 def _refuse_blank_ends(text: str) -> str:
@@ -65,7 +68,7 @@ class Conditional(_Part):
     when: dict[str, Value] = {}
 
     def applies(self, settings: Mapping[str, Any]) -> bool:
-        """Whether an arm with these settings meets the condition. `[1, 2]` counts as equal to `(1, 2)`."""
+        """Return whether an arm with these settings meets the condition. `[1, 2]` counts as `(1, 2)`."""
         return all(
             format_value(settings.get(name)) == format_value(value) for name, value in self.when.items()
         )
@@ -78,7 +81,7 @@ class ValueWhen(Conditional):
 
 
 class Range(Conditional):
-    """The closed interval in which a nuisance parameter, such as the learning rate, is tuned."""
+    """The closed interval in which a parameter, such as the learning rate, is tuned."""
 
     low: Annotated[float, Field(allow_inf_nan=False, strict=True)]
     high: Annotated[float, Field(allow_inf_nan=False, strict=True)]
@@ -104,11 +107,11 @@ Ranges = Annotated[
     Field(min_length=1),
     BeforeValidator(lambda raw: raw if isinstance(raw, list | tuple) else (raw,)),
 ]
-"""One range, or several with conditions. An arm uses the last range that applies to it."""
+"""One range, or several ranges with conditions. An arm uses the last range that applies to it."""
 
 
 class Tuning(_Part):
-    """How many points every arm tries in tuning, and from which ranges. `trials: 0` turns tuning off."""
+    """How many values every arm tries in tuning, and from which ranges. `trials: 0` turns tuning off."""
 
     trials: Annotated[int, Field(ge=0, le=1000, strict=True)] = 0
     ranges: dict[str, Ranges] = {}
@@ -150,10 +153,13 @@ class StudySpec(_Part):
     validation: Annotated[int, Field(ge=0, strict=True)] = 10_000
     references: tuple[Reference, ...] = ()
     predicted: dict[ArmName, Prediction] = {}
-    """For each arm, the interval in which its difference was expected, written down before the first run."""
+    """For each arm, the interval in which the user expects the difference from the baseline.
+
+    The user writes this interval before the first run.
+    """
     fallback: dict[str, Any] = {}
     contexts: Annotated[dict[ContextName, dict[str, Any]], Field(max_length=10)] = {}
-    """Named changes to this file. Each context is a study of its own; see `study/contexts.py`."""
+    """Named changes to this file. ablate answers the question once in each context (`study/contexts.py`)."""
     context: ContextName | None = None
     """The context that this study answers. None for a study without contexts."""
 
@@ -192,7 +198,7 @@ class StudySpec(_Part):
             told = "a study has either factors or named arms: write exactly one of them"
             yield "arms" if self.arms else "factors", told
         if self.contexts and self.context:
-            yield "context", "a study with contexts is not itself a context: remove one of the two keys"
+            yield "context", "a study cannot have both keys context and contexts: remove one of them"
         if self.arms and {"design", "search"} & self.model_fields_set:
             yield "design", "named arms replace factors and design: leave the design out"
         elif "search" in self.model_fields_set and self.design != "search":
@@ -200,7 +206,7 @@ class StudySpec(_Part):
         if self.design == "search" and not self.validation:
             yield "validation", "a search needs validation images: set validation above 0"
         for both in sorted(set(self.factor_names) & set(self.tuning.ranges)):
-            told = f"'{both}' is both a factor and tuned: remove it from one of the two"
+            told = f"'{both}' is in factors and in tuning: remove it from one of them"
             yield f"tuning.{both}", told
         if self.tuning.active and not self.validation:
             told = "tuning needs validation images: set validation above 0 or tuning.trials to 0"
@@ -218,7 +224,10 @@ class StudySpec(_Part):
 
     @property
     def full_name(self) -> str:
-        """The name with the context, `lenet_pooling/modern`. This is also the place of the report folder."""
+        """The study's name and its context, for example `lenet_pooling/modern`.
+
+        The report folder of the study has this path inside the folder for all reports.
+        """
         return self.name if self.context is None else f"{self.name}/{self.context}"
 
     @property
@@ -233,13 +242,13 @@ class StudySpec(_Part):
 
     @property
     def factor_names(self) -> list[str]:
-        """The names of the factors. With named arms, these are all the keywords that the arms set."""
+        """The names of the factors. If the study names its arms, these are all keywords that the arms set."""
         return list(self.factors) or list(dict.fromkeys(name for arm in self.arms.values() for name in arm))
 
     def locate(self, key: str) -> str:
         """Return the place and name of a dotted key, `file:line: key`.
 
-        If the file does not contain the key, the place is that of the nearest key above it.
+        If the file does not contain the key, return the place of the nearest key above it.
         """
         written = key
         while written not in self._lines and "." in written:

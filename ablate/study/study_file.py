@@ -25,7 +25,7 @@ from ablate.study.yaml_text import parse, refuse_traps
 class InvalidStudyError(StudyError):
     """A study has invalid keys. `partial` is the study without these keys, or None if nothing is left.
 
-    The names in `partial` can still be checked.
+    ablate can then still check the rest of the study, and report all mistakes at once.
     """
 
     def __init__(self, *messages: str, partial: StudySpec | None = None) -> None:
@@ -36,30 +36,32 @@ class InvalidStudyError(StudyError):
 def read(
     path: Path, overrides: Sequence[str] = (), *, fallback: bool = False, context: str | None = None
 ) -> StudySpec:
-    """Read the study in `path` and apply the `key=value` overrides.
+    """Read the study in the file `path`, and apply the overrides `key=value` of the command line.
 
-    With `context`, first apply the changes of this context. With `fallback`, then apply the file's own
-    `fallback` section.
+    If `context` is given, first apply the changes of this context. If `fallback` is true, then apply the
+    section `fallback` of the file, which replaces a missing data set.
 
     Raises:
-        StudyError: for every mistake, one line with file, line, key, offending value and remedy.
+        StudyError: the study has mistakes. The message has one line for each, with the file, the line number,
+            the key, the value and the remedy.
     """
     raw, lines = parse(path)
     try:
         raw = join_owners(raw)
     except WrittenTwiceError as error:
         at = next((line for key, line in reversed(lines.items()) if key.endswith(f".{error}")), path)
+        nested = f"{str(error).replace('.', ': {', 1)}: …}}"
         raise InvalidStudyError(
-            f"{at}: {error}: is written twice, once nested below its owner: write it once", partial=None
+            f"{at}: {error}: is written twice, with a dot and nested ({nested}): write it once"
         ) from None
     mistakes: list[str] = []
     if isinstance(raw.get("contexts"), Mapping):
-        # Overrides of a context are applied before the context, and all others after it.
+        # Overrides that change a context are applied before the context. All others are applied after it.
         of_contexts = [text for text in overrides if text.startswith("contexts.")]
         overrides = [text for text in overrides if text not in of_contexts]
         mistakes += _apply_overrides(raw, lines, of_contexts)
     of_parts: list[str] = []
-    """Mistakes in parts of the file that do not apply now."""
+    """Mistakes in the sections `contexts` and `fallback`, which are not applied now."""
     if context is not None:
         raw, lines = apply_context(raw, lines, context)
     elif isinstance(raw.get("contexts"), Mapping):
@@ -70,7 +72,7 @@ def read(
     if fallback:
         raw, lines = _apply_fallback(raw), {**lines, **in_fallback}
     elif isinstance(raw.get("fallback"), Mapping):
-        # Report an invalid fallback now, not only when the data set is missing.
+        # An invalid fallback is reported now, even if the data set is not missing.
         of_parts += _list_mistakes(_apply_fallback(raw), {**lines, **in_fallback}, path)
     mistakes += _apply_overrides(raw, lines, overrides)
     given = {override.partition("=")[0] for override in overrides}
@@ -85,7 +87,8 @@ def read(
     except InvalidStudyError as error:
         mistakes += error.lines
         partial = error.partial
-    # A mistake of the study itself also appears in its contexts and with its fallback. Report it only once.
+    # A mistake outside the sections `contexts` and `fallback` is found again when a section is applied. It
+    # must be reported only once.
     for line in of_parts:
         if line.split(": ")[0] not in {other.split(": ")[0] for other in mistakes}:
             mistakes.append(line)
@@ -93,10 +96,10 @@ def read(
 
 
 def make(raw: Mapping[str, Any], *, fallback: bool = False) -> StudySpec:
-    """Make a study from values instead of a file. With `fallback`, apply the study's `fallback` section.
+    """Make a study from values instead of a file. If `fallback` is true, apply the section `fallback`.
 
     Raises:
-        StudyError: for every mistake, one line with key, offending value and remedy.
+        StudyError: the study has mistakes. The message has one line for each, with key, value and remedy.
     """
     whole = join_owners(copy.deepcopy(dict(raw)))
     return _validate(_apply_fallback(whole) if fallback else whole, {}, Path("Study"))
@@ -111,9 +114,9 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def dump(spec: StudySpec) -> str:
-    """Write the study, defaults included, as YAML text. `read` turns the text back into an equal study."""
+    """Return the study as YAML text, including default values. `read` makes an equal study from this text."""
     raw = _make_raw(spec)
-    # Older versions of ablate do not know these keys. So a key with its default value is left out.
+    # Older versions of ablate do not know the following keys. So a key with its default value is left out.
     if spec.decision.metric == "accuracy":
         del raw["decision"]["metric"]
     if spec.keep == "last":
@@ -129,7 +132,7 @@ def dump(spec: StudySpec) -> str:
 
 
 def list_changes(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any]]:
-    """Yield every difference between two resolved studies: dotted key, old value, new value."""
+    """Yield every difference between two studies: the dotted key, the old value and the new value."""
     if old.arms and new.arms and next(iter(old.arms)) != next(iter(new.arms)):
         yield "first of arms, the baseline,", next(iter(old.arms)), next(iter(new.arms))
     before, after = (dict(_list_leaves(_make_raw(spec))) for spec in (old, new))
@@ -139,7 +142,7 @@ def list_changes(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any
 
 
 def _make_raw(spec: StudySpec) -> dict[str, Any]:
-    """Make the content of the study file. Unused keys are left out, and a single range is not in a list."""
+    """Make the content of the study file. It has no unused keys. A single range is not put into a list."""
     raw = spec.model_dump(mode="json")
     ranges = {
         name: [_drop_if_empty(one, "when") for one in several]
@@ -177,7 +180,7 @@ def _validate(raw: Mapping[str, Any], lines: dict[str, str], path: Path) -> Stud
 def _read_rest(
     raw: Mapping[str, Any], errors: Sequence[ErrorDetails], lines: dict[str, str]
 ) -> StudySpec | None:
-    """Read a study without its invalid keys. Return None if there is nothing to read."""
+    """Read a study without its invalid keys. Return None if the rest is not a valid study."""
     kept = copy.deepcopy(dict(raw))
     for error in errors:
         trail: list[tuple[Any, Any]] = []
@@ -193,7 +196,7 @@ def _read_rest(
         if trail:
             container, part = trail[-1]
             if isinstance(container, list):
-                container[part] = f"invalid {part}"  # not deleted, so that other values keep their positions
+                container[part] = f"invalid {part}"  # not deleted, because the other values must not move
             else:
                 del container[part]
     try:
@@ -221,7 +224,7 @@ def _list_mistakes(raw: Mapping[str, Any], lines: dict[str, str], path: Path) ->
 
 
 def _list_leaves(raw: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value below nested mappings with its dotted key."""
+    """Yield the dotted key and the value of every entry of nested mappings."""
     if isinstance(raw, Mapping) and raw:
         for key, value in raw.items():
             yield from _list_leaves(value, f"{prefix}.{key}" if prefix else str(key))
@@ -239,7 +242,7 @@ def _apply_fallback(raw: dict[str, Any]) -> dict[str, Any]:
         # Hold out the same share of the images as on the original data set.
         held_out = raw.get("validation", StudySpec.model_fields["validation"].default)
         before, after = (_count_training_images(source.get("dataset")) for source in (raw, merged))
-        if "validation" not in raw and isinstance(raw.get("dataset"), Mapping):  # a person's own images
+        if "validation" not in raw and isinstance(raw.get("dataset"), Mapping):  # the user's own images
             held_out, before = 1, OWN_IMAGES_HELD_OUT
         if isinstance(held_out, int) and before and after:
             merged["validation"] = round(Fraction(held_out * after, before))
@@ -247,7 +250,7 @@ def _apply_fallback(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count_training_images(dataset: Any) -> int | None:
-    """Count a data set's training images. Return None for an invalid data set: `_validate` reports it."""
+    """Count a data set's training images. Return None for an invalid data set, which `_validate` reports."""
     try:
         return DatasetSpec.model_validate("fashion_mnist" if dataset is None else dataset).facts.train_images
     except ValueError:
@@ -266,7 +269,7 @@ def _apply_overrides(raw: dict[str, Any], lines: dict[str, str], overrides: Sequ
 
 
 def _apply_override(raw: dict[str, Any], lines: dict[str, str], override: str) -> None:
-    """Set the key of a `key=value` override in `raw`, and store its place in `lines`."""
+    """Apply one override `key=value` to `raw`, and store the place of its key in `lines`."""
     key, equals, text = override.partition("=")
     if not equals or not key or not all(key.split(".")):
         raise StudyError(f"command line: '{override}' is not KEY=VALUE: write for example recipe.epochs=2")

@@ -13,7 +13,7 @@ from ablate.errors import StudyError
 
 MAX_BYTES = 64_000
 DEEPEST = 20
-"""The maximum number of nested levels. ruamel.yaml's time grows with the square of this number."""
+"""The maximum number of nested levels. The time of ruamel.yaml grows with the square of this number."""
 
 
 def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -23,7 +23,7 @@ def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         StudyError: the file is missing, unreadable or too long, or is not a YAML mapping.
     """
     try:
-        with path.open("rb") as file:  # the read is limited, because a pipe might never end
+        with path.open("rb") as file:  # a limited number of bytes is read, because a pipe might never end
             content = file.read(MAX_BYTES + 1)
         text = content.decode("utf-8")
     except (FileNotFoundError, IsADirectoryError):
@@ -54,8 +54,8 @@ def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
     """Raise a StudyError for an alias, an anchor defined twice, a tag, a lone surrogate or deep nesting.
 
-    With aliases and deep nesting, a short file can take much memory or time. A tag can create objects other
-    than plain values. A lone surrogate is half a character, and cannot be written to a file.
+    With aliases or deep nesting, a short file can take much memory or time. A tag can create objects that are
+    not plain values. A lone surrogate is half a character and cannot be written to a file.
     """
     depth = 0
     anchors = set()
@@ -78,7 +78,10 @@ def refuse_traps(yaml: YAML, text: str, path: Path) -> None:
 
 
 def _find_invalid_line(root: Node | None) -> str:
-    """Return `:line` of the first scalar that looks like a number or date but is invalid. Otherwise empty."""
+    """Return `:line` of the first value that looks like a number or a date but is invalid.
+
+    Return an empty text if there is no such value.
+    """
     for node in _list_scalars(root):
         try:
             YAML(typ="safe", pure=True).load(node.value)
@@ -88,7 +91,7 @@ def _find_invalid_line(root: Node | None) -> str:
 
 
 def _list_scalars(node: Node | None) -> Iterator[ScalarNode]:
-    """Yield every scalar of a YAML tree."""
+    """Yield every scalar (single value) of a YAML tree."""
     if isinstance(node, ScalarNode):
         yield node
     elif isinstance(node, SequenceNode | MappingNode):

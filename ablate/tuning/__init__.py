@@ -1,1 +1,1 @@
-"""The tuning rule, which is the same for every arm."""
+"""The tuning rule, which is the same for every arm (variant of the network)."""

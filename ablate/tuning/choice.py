@@ -1,4 +1,8 @@
-"""Choose the setting for each arm's confirmation: the arm's own best, or the pooled best of all arms."""
+"""Choose the setting for each arm's confirmation: the arm's own best, or the pooled best of all arms.
+
+An arm is a variant of the network. A point is a value for each tuned parameter. The pooled best is the point
+with the best mean score over all arms.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,28 +19,28 @@ ALL_TUNING_SEEDS = (*FIRST_TUNING_SEEDS, *RESCORING_SEEDS)
 STANDARD_ERRORS = 2
 """An arm's own best is chosen only if it beats the pooled best by more than this many standard errors.
 
-The number comes from simulated studies of two identical arms (tests/tuning/test_calibration.py). Three shapes
-of the curve of accuracy over learning rate were simulated. The arms should be called different in 5 % of the
-studies, which is the level of the test.
+The number comes from simulated studies of two identical arms (tests/tuning/test_calibration.py). The accuracy
+depends on the learning rate, and three shapes of this curve were simulated. The arms should be called
+different in 5 % of the studies, which is the level of the test.
 
 - With two standard errors, the arms are called different in 5.0, 5.1 and 5.2 % of the studies.
 - With three standard errors, the share is 5.0 % for all shapes. But an arm that needs its own value gets this
   value less often.
 - With one standard error, computed from three seeds, the share is up to 8.8 %.
 
-Another rule was tried, too: to exclude the values next to a value that failed. But chance decides in which
-arm a run fails. With this rule, two identical arms were called different in up to 28 % of the studies.
+Another rule was tried, too. It excluded the values next to a value that failed. But chance decides in which
+arm a run fails. With this other rule, two identical arms were called different in up to 28 % of the studies.
 """
 UNSOUND_LEVEL = 0.2
 """The level of the test that finds unsound points. A point is unsound if its runs fail significantly more
 often than the runs of another point.
 
-The level is high, because the two possible errors differ in cost. An unreliable point that is kept costs
-runs, but a reliable point that is left out costs little. With two arms, a point with three failures in six
-runs is unsound if another point has no failure in six runs.
+The level is high for a reason. If an unreliable point is kept, some runs fail. If a reliable point is left
+out, little is lost. With two arms, a point with three failures in six runs is unsound if another point has no
+failure in six runs.
 """
 ARM_LEVEL = 0.05
-"""The level of Fisher's exact test of whether an arm fails more often, or less often, than the other arms."""
+"""The level of Fisher's exact test of whether an arm's runs fail more often, or less often, than others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +49,13 @@ class Choice:
 
     chosen: Point
     best: Point
-    """The arm's own best point. It is chosen only if it clearly beats the pooled best."""
+    """The arm's own best point. It is chosen only if it is clearly better than the pooled best."""
     tried: tuple[Point, ...]
     at_edge: bool
-    """Whether, after any widening, the arm's own best is the lowest or the highest value that it tried."""
+    """Whether the arm's own best is the lowest or the highest value that the arm has tried.
+
+    If the range was widened, the values that were added count, too.
+    """
     extended: bool
     """Whether the range of tried values was widened."""
 
@@ -56,12 +63,12 @@ class Choice:
 def choose(
     progress: Progress, shortlist: Mapping[str, Sequence[Point]], best: Mapping[str, Point]
 ) -> dict[str, Choice]:
-    """Choose each arm's own best if it clearly beats the pooled best. Otherwise choose the pooled best.
+    """Choose a setting for each arm: its own best if this is clearly better, otherwise the pooled best.
 
     Mean accuracies leave out failed runs, because one failed run changes a mean of three runs by up to 30
-    points. Exact tests compare how often runs fail. Another rule was simulated, in which the means include
-    failed runs: with eight identical arms and 5 % failed runs, a third of the studies gave the arms
-    different settings.
+    percentage points. Exact tests compare how often runs fail. Another rule was simulated, too. In that rule,
+    the means include failed runs. With eight identical arms and 5 % failed runs, a third of the studies then
+    gave the arms different settings.
 
     Args:
         progress: the points tried and their scores.
@@ -107,9 +114,9 @@ class _Pool:
         self._typical = 0.0 if self.best is None else self._find_typical_error(name_setting(self.best))
 
     def needs_own(self, arm: str, point: Point) -> bool:
-        """Whether the arm needs `point` instead of the pooled best.
+        """Return whether the arm needs `point` instead of the pooled best.
 
-        This is the case if the pooled best fails only in this arm, or if `point` scores clearly better.
+        The arm needs it if the pooled best fails only in this arm, or if `point` scores clearly better.
         """
         if self.best is None or point == self.best:
             return False
@@ -133,8 +140,8 @@ class _Pool:
     def _find_sound(self, names: Sequence[str]) -> set[str]:
         """Find the sound points.
 
-        A point is sound if its runs did not fail significantly more often than those of the point with the
-        fewest failures.
+        A point is unsound if its runs failed significantly more often than the runs of the point with the
+        fewest failures. All other points are sound.
         """
         failures = {name: sum(int(self._failed[arm, name].sum()) for arm in self._arms) for name in names}
         runs = len(self._arms) * len(ALL_TUNING_SEEDS)
@@ -157,8 +164,9 @@ class _Pool:
     def _find_typical_error(self, pooled: str) -> float:
         """Compute the typical standard error of an arm's mean gain over the pooled best.
 
-        Each other point in each arm gives one standard error, and the result is the median of these. With
-        only three seeds, a single standard error is often near zero by chance. The median varies less.
+        A point in an arm has a gain over the pooled best, and this gain has a standard error. The result is
+        the median of these standard errors. With only three seeds, a single standard error is often near zero
+        by chance. The median varies less.
         """
         gains = [
             scores - self._scores[arm, pooled]
@@ -168,9 +176,9 @@ class _Pool:
         return float(np.median(_compute_standard_error(np.array(gains)))) if gains else 0.0
 
     def _differs_from_others(self, arm: str, name: str, direction: str) -> bool:
-        """Whether runs at this point fail significantly more often in this arm than in the other arms.
+        """Return whether runs at this point fail significantly more often in this arm than in the other arms.
 
-        This is the test for the direction `greater`. For `less`, the test is whether they fail less often.
+        If `direction` is `less`, return whether they fail significantly less often.
         """
         here = self._failed[arm, name]
         others = [f for (a, n), f in self._failed.items() if n == name and a != arm]
@@ -195,6 +203,6 @@ def _test_failures(failures: int, runs: int, other_failures: int, other_runs: in
         The p-value.
     """
     table: Any = [[failures, runs - failures], [other_failures, other_runs - other_failures]]
-    # Three failures in three runs, compared with none in three, have a p-value of 1/20. Without rounding, the
-    # computed p-value could be slightly above 0.05.
+    # If three of three runs fail in one group and none of three in the other group, the p-value is 1/20.
+    # Without rounding, the computed p-value could be slightly above 0.05.
     return round(float(stats.fisher_exact(table, alternative=direction).pvalue), 9)

@@ -8,10 +8,10 @@ SHORTLISTED_PER_ARM = 3
 
 
 def shortlist(progress: Progress) -> dict[str, list[Point]]:
-    """List for each arm the points that it scores again.
+    """List for each arm the points that the arm scores again.
 
-    These are all points that are among the best three of at least one arm. If an arm has not tried one of
-    these points, the point is left out for this arm.
+    A point is listed if it is among the best three points of at least one arm. If an arm has not tried this
+    point, the point is left out for this arm.
     """
     union: set[str] = set()
     for arm in progress.arms:

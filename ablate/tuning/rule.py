@@ -1,6 +1,7 @@
 """The tuning rule: which trials are needed next, and which setting is chosen for each arm's confirmation.
 
-All arms are tuned in the same way, in this order:
+All arms (variants of the network) are tuned in the same way. A point is a value for each tuned parameter. The
+steps are:
 
 1. Every arm scores the same grid of points on one tuning seed (`design/grid.py`, `trials.py`).
 2. If an arm's best point is the lowest or highest value tried, every arm scores up to two more grid steps on
@@ -9,13 +10,13 @@ All arms are tuned in the same way, in this order:
 3. All arms share one shortlist, which has the best three points of each arm. Every arm scores the whole
    shortlist on two more seeds (`rescoring.py`). If an arm's best point over all three seeds is at an edge,
    step 2 is repeated.
-4. The pooled best is the point with the best mean over all arms. Points whose runs fail clearly more often
-   than those of another point are left out. An arm takes its own best point in two cases: this point beats
+4. The pooled best is the point with the best mean over all arms. A point is left out if its runs fail clearly
+   more often than the runs of another point. An arm takes its own best point in two cases: this point beats
    the pooled best by more than two standard errors, or the pooled best fails in this arm alone. Otherwise,
    the arm takes the pooled best (`choice.py`).
 
-The choices depend only on the study and the recorded scores, and not on the number of workers or on
-interruptions.
+The choices depend only on the study and the recorded scores. They do not depend on the number of workers or
+on interruptions.
 
 A simpler rule would give each arm its own best value on one seed. With this simpler rule, two identical arms
 were called different in 27–39 % of simulated studies.

@@ -1,4 +1,7 @@
-"""Trials: runs that score one point in one arm on one seed. This module lists the trials still to train."""
+"""Trials: runs that score one point in one arm on one seed. This module lists which trials are still missing.
+
+An arm is a variant of the network. A point is a value for each tuned parameter.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +14,7 @@ from ablate.study.seed_looks import MAX_SEEDS
 FIRST_TUNING_SEEDS = (MAX_SEEDS,)
 """The seeds on which every point is scored. Confirmation runs use other seeds."""
 RESCORING_SEEDS = (MAX_SEEDS + 1, MAX_SEEDS + 2)
-"""The further seeds on which only the points of the shortlist are scored."""
+"""The further seeds on which only the best points (the shortlist) are scored."""
 
 Point = dict[str, float]
 """Maps each nuisance to a value. A nuisance is a parameter that is tuned in every arm, such as the learning
@@ -35,7 +38,7 @@ A run that diverged or failed has the lowest possible score, for example an accu
 
 @dataclass
 class Progress:
-    """The state of tuning for arms with one grid: the points that each arm tries, and all scores so far."""
+    """The state of tuning for arms with the same grid: the points of each arm, and all scores so far."""
 
     grid: Grid
     arms: Sequence[str]
@@ -43,7 +46,7 @@ class Progress:
     guessing: float
     """The score of a network that guesses."""
     points: dict[str, list[Point]] = field(init=False)
-    """Maps each arm to its points: those of the grid, and those that widening has added."""
+    """Maps each arm to its points: the points of the grid, and the points that widening has added."""
     widened: set[Side] = field(default_factory=set)
     """The sides of the range, low or high, that have been widened."""
 
@@ -81,7 +84,7 @@ class Progress:
         return sorted(points, key=lambda p: (self.compute_mean(arm, p, seeds), self.is_own(p)), reverse=True)
 
     def is_own(self, point: Point) -> bool:
-        """Whether the point has the recipe's own values. Among equally good points, it ranks first."""
+        """Return whether the point has the values of the recipe. It ranks first among equally good points."""
         return point == self.grid.own
 
 

@@ -1,4 +1,7 @@
-"""Widening: if an arm's best value is the lowest or highest tried, all arms try values beyond it."""
+"""Widening: if an arm's best value is the lowest or highest value tried, all arms try values beyond it.
+
+An arm is a variant of the network.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,7 +11,7 @@ from ablate.tuning.trials import FIRST_TUNING_SEEDS, Point, Progress, Trial
 EXTENSION_STEPS = 2
 """A side is widened by at most this many grid steps."""
 LARGE_DROP = 0.05
-"""If a value scores this far below the arm's best, the arm tries no value beyond it."""
+"""If a value's score is this much lower than the arm's best score, the arm tries no value beyond it."""
 
 
 def find_edges(progress: Progress, arm: str, point: Point) -> Iterator[Side]:
@@ -26,7 +29,7 @@ def find_edges(progress: Progress, arm: str, point: Point) -> Iterator[Side]:
 
 
 def find_side_to_widen(progress: Progress, best: Mapping[str, Point]) -> Side | None:
-    """Find a side to widen. On this side, the best value of some arm is the outermost value that it tried.
+    """Find a side to widen. On this side, the best value of an arm is the outermost value that it tried.
 
     Return None if there is no such side, or if it has been widened before.
     """
@@ -35,7 +38,7 @@ def find_side_to_widen(progress: Progress, best: Mapping[str, Point]) -> Side | 
 
 
 def widen(progress: Progress, side: Side) -> list[Trial]:
-    """Add up to two more grid steps on a side to the points of every arm.
+    """Add up to two more grid steps, on one side of the range, to the points of every arm.
 
     If a value diverged or scored far below the arm's best, the arm gets no value beyond it. So the second
     step is added only when the first step has been scored.
@@ -57,7 +60,7 @@ def widen(progress: Progress, side: Side) -> list[Trial]:
 
 
 def _outermost_failed(progress: Progress, arm: str, side: Side) -> bool:
-    """Whether the arm's outermost value on this side diverged or scored far below the arm's best."""
+    """Return whether the arm's outermost value on this side diverged or scored far below the arm's best."""
     (name,) = progress.grid.ranges
     points = progress.points[arm]
     outermost = (min if side == "low" else max)(points, key=lambda point: point[name])

@@ -63,10 +63,10 @@ REFUSED = {
     "an unknown key": ("epochs: 3", "epoch: 3", r"small\.yaml:\d+: unknown key 'epoch': did you mean 'epochs'\?"),
     "another name": ("recipe: {epochs: 3}", "name: x", r"contexts\.modern\.name: a context cannot change this key"),
     "contexts inside": ("recipe: {epochs: 3}", "contexts: {a: {}}", r"contexts\.modern\.contexts: a context cannot"),
-    "a folder's name": ("chapter:", "tables:", r"'tables' is a folder of every report"),
+    "a folder's name": ("chapter:", "tables:", r"every report has a folder 'tables'"),
     "a path": ("chapter:", "../up:", r"contexts"),
-    "a wrong interval": ("[-0.01, 0.02]", "[0.02, -0.01]", r"the lower end of the predicted interval comes first"),
-    "both forms": ("contexts:", "context: modern\ncontexts:", r"a study with contexts is not itself a context"),
+    "a wrong interval": ("[-0.01, 0.02]", "[0.02, -0.01]", r"the lower end of the predicted interval must come first"),
+    "both forms": ("contexts:", "context: modern\ncontexts:", r"a study cannot have both keys context and contexts"),
 }  # fmt: skip
 
 

@@ -100,7 +100,7 @@ INVALID = {
     "everything held out": ("validation: 240", "validation: 1437", r"takes 1,437 of 1,437 training images: leave"),
     "the default held out": ("validation: 240", "", r"takes 10,000 \(its default\) of 1,437 .* leave at least 10 to"),
     "nothing to tune on": ("validation: 240", "validation: 0", r"tuning needs validation images"),
-    "both factor and tuned": ("{pooling: [avg, max]}", "{learning_rate: [1, 2]}", r"'learning_rate' is both"),
+    "both factor and tuned": ("{pooling: [avg, max]}", "{learning_rate: [1, 2]}", r"'learning_rate' is in factors and in tuning"),
     "duplicate key": ("seeds: 3", "seeds: 3\nseeds: 4", r"small\.yaml:10: found duplicate key"),
     "alias": ("seeds: 3", "x: &a 1\ny: *a", r"small\.yaml:10: alias '\*a' is not allowed: write the value itself"),
     "anchor twice": ("seeds: 3", "x: &a 1\ny: &a 2", r"small\.yaml:10: anchor '&a' is defined twice: remove it"),
