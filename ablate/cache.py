@@ -10,7 +10,7 @@ from platformdirs import user_cache_path
 
 
 def locate_cache() -> Path:
-    """Return the user's cache folder. If it cannot be created, return a private temporary folder.
+    """Return the user's cache folder. If this folder cannot be created, return a private temporary one.
 
     In a container, the user often has no home folder, or has no permission to write into the home folder.
     """

@@ -50,7 +50,7 @@ def list_cores() -> list[int]:
 def measure_memory(root: Path = ROOT) -> int:
     """Return how much memory this process can use, in bytes.
 
-    This is the memory of the machine, or the limit of a cgroup if that limit is lower.
+    The result is the memory of the machine, or the limit of a cgroup if that limit is lower.
     """
     import psutil  # imported here, because counting the cores does not need it
 
@@ -88,7 +88,7 @@ def _count_wanted_cores() -> int | None:
 def _read_number(variable: str) -> int | None:
     """Read a positive whole number from an environment variable. Return None if the variable has none.
 
-    OpenMP also allows a list of numbers. In this case, return the first number of the list.
+    OpenMP also allows a list of numbers. If the variable has a list, return the first number.
     """
     first = os.environ.get(variable, "").partition(",")[0].strip()
     return int(first) if re.fullmatch("[0-9]{1,6}", first) and int(first) > 0 else None

@@ -27,8 +27,8 @@ class AblateError(Exception):
 class StudyError(AblateError):
     """A study file asks for something that does not exist or is not possible.
 
-    The error's text has one line for each mistake, in the order of the study file's lines. It contains at
-    most `MOST_MISTAKES` mistakes.
+    The error's text has one line for each mistake, in the order of the study file's lines. The text contains
+    at most `MOST_MISTAKES` mistakes.
     """
 
     def __init__(self, *messages: str) -> None:
@@ -74,7 +74,7 @@ def _clean(message: str) -> str:
 
 
 def _find_line(message: str) -> float:
-    """Find the line number in the message. If it has none, return infinity, so that it is sorted last."""
+    """Find the line number in the message. If there is none, return infinity: the message is sorted last."""
     place = re.search(r":(\d+): ", message)
     return int(place[1]) if place else math.inf
 

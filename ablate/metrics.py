@@ -1,4 +1,4 @@
-"""A list of all metrics, with the unit of each metric and with the direction in which it is better.
+"""A list of all metrics. Each metric has a unit, a direction in which it is better, and a default margin.
 
 `ablate/stats/metric_values.py` computes the metrics. This file does not import torch or scikit-learn, so code
 that needs only the names of the metrics starts quickly.
@@ -21,9 +21,11 @@ class Metric:
     natural logarithms, `number` for a value without a unit."""
     meaning: str
     tuned_by: str | None = None
-    """The metric by which tuning chooses settings. None means this metric itself. The calibration error needs
-    another metric: a network that only guesses can be perfectly calibrated, so tuning by calibration could
-    choose settings with which the network does not train."""
+    """The metric by which tuning chooses settings. None means that tuning uses the metric itself.
+
+    The calibration error needs another metric for tuning. A network that only guesses can be perfectly
+    calibrated. So tuning by calibration error could choose settings with which the network does not train.
+    """
     least_classes: int = 2
     """The minimum number of classes. With fewer classes, the metric has no meaning and is not computed."""
 

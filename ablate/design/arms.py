@@ -53,7 +53,7 @@ def make_grid(study: StudySpec, arm: Arm) -> Grid:
 def list_values(study: StudySpec, name: str, settings: Mapping[str, Any]) -> list[Value]:
     """List the values that a factor can have together with these settings.
 
-    A value can have a condition. It is listed only if the settings meet this condition.
+    A value can have a condition. If the settings do not meet the condition, the value is not listed.
     """
     plain = (
         (v.value, v.applies(settings)) if isinstance(v, ValueWhen) else (v, True) for v in study.factors[name]

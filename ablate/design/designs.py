@@ -145,9 +145,9 @@ def lay_out_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
 def list_confirm_runs(
     arms: Sequence[Arm], chosen: Mapping[str, Setting], seeds: Mapping[str, int]
 ) -> list[Run]:
-    """List the confirmation runs, ordered by seed. They measure every arm with its tuned setting.
+    """List the confirmation runs, ordered by seed. These runs measure every arm with its tuned setting.
 
-    Their seeds differ from those of tuning. `seeds` maps an arm's name to its number of seeds.
+    Confirmation and tuning use different seeds. `seeds` maps an arm's name to its number of seeds.
     """
     return [
         Run(phase=Phase.CONFIRM, arm=arm, setting=chosen[arm.name], seed=seed)

@@ -28,7 +28,7 @@ class Grid:
     trials: int
     ranges: Mapping[str, Range]
     own: Mapping[str, float] | None
-    """The values that the arm has without tuning. None if one lies outside a range that has a condition."""
+    """The values that the arm has without tuning. None if a value lies outside a range with a condition."""
     whole: frozenset[str]
     """The names of the tuned parameters that are integers."""
     possible: Callable[[Setting], bool] = field(compare=False)

@@ -147,7 +147,10 @@ class _Names:
         return f"{MODEL}.{plain}" if shared or plain.casefold() in RESERVED else plain
 
     def _find_mistake(self, section: str, name: str, of: Sequence[str]) -> str | None:
-        """Return what is wrong with a name: it is unknown, or its owner is not clear. None if it is valid."""
+        """Return what is wrong with a name, or None if the name is valid.
+
+        A name is wrong if it is unknown, or if its owner is not clear.
+        """
         owner, plain = split_owner(name)
         having, in_recipe = self._list_having(plain, of), plain in Recipe.model_fields
         if owner is None and having and in_recipe:

@@ -44,7 +44,7 @@ class Run:
     setting: Setting
     seed: int
     floor: tuple[float, ...] = ()
-    """For each epoch, the validation accuracy below which the run is stopped. Empty except in a search."""
+    """For each epoch, the validation accuracy below which the run is stopped. Only used in a search."""
     keep_epochs: bool = False
     """Whether the run keeps the network's parameters before training and after every epoch."""
 

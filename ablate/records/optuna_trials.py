@@ -77,10 +77,11 @@ class OptunaTrials:
         """Add finished runs and timing blocks as trials, all in one transaction.
 
         Args:
-            transaction: a context for `with`. It gives a connection, and commits the transaction at its end.
+            transaction: a context for `with`. The context gives a connection. At its end, the transaction is
+                committed.
             added: the records by key.
-            shared: whether other processes add records, too. If so, keys that already have a record are left
-                out. Other processes wait until the transaction ends, so no key is added twice.
+            shared: whether other processes add records, too. If they do, keys that already have a record are
+                left out. Other processes wait until the transaction ends, so no key is added twice.
         """
         trials: dict[int, list[FrozenTrial]] = {}
         studies = {key: self._numbers[_name_phase(one)] for key, one in added.items()}
@@ -205,7 +206,8 @@ def _make_run_trial(key: str, record: RunRecord) -> FrozenTrial:
     state = TrialState.FAIL if value is None else _STATES.get(record.status, TrialState.FAIL)
     names = {part.partition("=")[0] for part in record.setting.split(",")}
     tuned = {k: float(v) for k, v in record.values.items() if k in names}
-    # Optuna requires a distribution that contains the value. Its bounds have no meaning here.
+    # Optuna requires a distribution that contains the value. The bounds of the distribution have no meaning
+    # here.
     distributions: dict[str, BaseDistribution] = {k: FloatDistribution(v, v) for k, v in tuned.items()}
     return create_trial(
         state=state,

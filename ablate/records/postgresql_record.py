@@ -114,7 +114,7 @@ class PostgresqlRecord:
     def find_timing_machine(self, machine: str) -> str:
         """Return the host whose timing blocks are used.
 
-        This is the host that claimed the timing. If no host has claimed it, return this host.
+        The result is the host that claimed the timing. If no host has claimed the timing, return this host.
         """
         return str(self._read_attributes().get(_TIMED_ON, _name_host(machine)))
 
@@ -131,12 +131,12 @@ class PostgresqlRecord:
 
     @property
     def study(self) -> str | None:
-        """The study file that a host has stored for the other hosts. None if no host has stored one yet."""
+        """The study file that a host has stored for the other hosts. None if there is no such file yet."""
         return self._read_attributes().get(_STUDY)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """The provenance that the host of the timing has stored. Empty if it has not stored any yet."""
+        """The provenance that the host of the timing has stored. Empty if nothing is stored yet."""
         shared: dict[str, Any] = json.loads(self._read_attributes().get(_PROVENANCE, "{}"))
         return shared
 

@@ -10,7 +10,7 @@ TIMING_KEY = "timing"
 
 
 class Record(Protocol):
-    """Stores the finished runs and timing blocks of one study. Each of them has a key.
+    """Stores the finished runs and timing blocks of one study. Each run and each block has a key.
 
     A timing block is a short measurement of an arm's speed. Only finished runs are stored, so a killed
     command leaves nothing to clean up. The next command trains every run that has no record.

@@ -71,7 +71,7 @@ class RunRecord:
     test_balanced_accuracy: float | None = None
     """None in records of older versions of ablate, which did not compute this accuracy."""
     validation_metrics: dict[str, float] = field(default_factory=dict)
-    """The metrics on the validation images, by name. Empty if there are no such images.
+    """The metrics on the validation images, by name. Empty if no validation images are held out.
 
     Records of older versions of ablate have no metrics.
     """

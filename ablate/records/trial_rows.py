@@ -1,8 +1,8 @@
 """Add many trials to Optuna's tables in one transaction, and read attributes of new trials.
 
 Optuna's `Study.add_trial` uses one transaction for each trial, and reads the database before it writes an
-attribute. It needs about 40 statements for one trial. This module writes the same rows, but needs only about
-six statements for any number of trials.
+attribute. `Study.add_trial` needs about 40 statements for one trial. This module writes the same rows, but
+needs only about six statements for any number of trials.
 """
 
 import json

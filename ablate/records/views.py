@@ -19,7 +19,7 @@ NAME = "inside.npz"
 INDEX = "index"
 """The name of the array that describes all other arrays.
 
-This array contains JSON as bytes. A pickle is not used, because reading a pickle can run code.
+The array with this name contains JSON as bytes. A pickle is not used, because reading a pickle can run code.
 """
 
 
@@ -30,9 +30,9 @@ class ConfusedPair:
     label: int
     guess: int
     images: int
-    """The number of these test images."""
+    """How many test images of class `label` the network classifies as `guess`."""
     examples: Array
-    """The first n of these images, `(n, channels, height, width)` as uint8."""
+    """The first n of these test images, `(n, channels, height, width)` as uint8."""
 
 
 @dataclass(frozen=True, kw_only=True)

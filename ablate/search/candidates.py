@@ -32,7 +32,10 @@ from ablate.tuning.trials import FIRST_TUNING_SEEDS
 CURVES_FOR_A_MEDIAN = 4
 """A run is stopped at an epoch only if the median at this epoch comes from at least this many curves."""
 WARM_UP_SHARE = 1 / 3
-"""No run is stopped before this share of its epochs, because networks with sigmoid learn late."""
+"""No run is stopped before this share of its epochs, because some networks stay near chance at first.
+
+For example, this is true for networks with sigmoid activations.
+"""
 MIN_TIMES_CHANCE = 2.0
 """A finalist must be more than this many times as accurate as guessing.
 
@@ -91,7 +94,7 @@ def draw_candidate(study: StudySpec, draw: Draw) -> Candidate | None:
     not meet the condition, the value is not among the choices.
 
     Returns:
-        The candidate. None if its network cannot be built.
+        The candidate. None if the candidate's network cannot be built.
     """
     base = assemble(study, BASELINE, {}, BASELINE)
     chosen: dict[str, Value] = {}
@@ -129,7 +132,7 @@ def make_run(candidate: Candidate, finished: Sequence[TriedCandidate]) -> Run:
 def compute_least_accuracy(classes: int) -> float:
     """Compute the accuracy that a finalist must exceed.
 
-    This is the lower of two values: twice the accuracy of guessing, and the middle between guessing and
+    The result is the lower of two values: twice the accuracy of guessing, and the middle between guessing and
     100 %.
     """
     # With two classes, twice the accuracy of guessing is 100 %. No candidate could exceed this value.

@@ -28,12 +28,12 @@ A draw is dropped if the candidate is not new, or if its network cannot be built
 
 
 def propose(study: StudySpec, tried: Sequence[TriedCandidate], generation: int, size: int) -> list[Candidate]:
-    """Propose the candidates of the next generation. They depend only on the study and earlier generations.
+    """Propose the candidates of the next generation.
 
-    Optuna's TPE sampler proposes a value for every factor and every tuned parameter. The sampler maximises
-    the validation accuracy and minimises the FLOPs per image. The baseline is the first candidate of the
-    first generation. If the draws give too few new candidates, the generation has fewer than `size`
-    candidates.
+    The candidates depend only on the study and on earlier generations. Optuna's TPE sampler proposes a value
+    for every factor and every tuned parameter. The sampler maximises the validation accuracy and minimises
+    the FLOPs per image. The baseline is the first candidate of the first generation. If the draws give too
+    few new candidates, the generation has fewer than `size` candidates.
     """
     sampler = optuna.samplers.TPESampler(
         seed=derive_seed(generation, f"search {study.name}") % 2**32,
@@ -72,10 +72,11 @@ def estimate_importance(study: StudySpec, tried: Sequence[TriedCandidate]) -> li
     Two methods are used.
 
     PED-ANOVA (Watanabe et al., 2023) compares the best tenth of the candidates with the other candidates.
-    fANOVA (Hutter et al., 2014) uses all candidates. Both estimates depend on which candidates the search
-    tried. So they only suggest which factors to test.
+    fANOVA (Hutter et al., 2014) uses all candidates. Both estimates of importance depend on which candidates
+    the search tried. So the estimates only suggest which factors to test.
     """
-    # Stopped runs are left out. Their last accuracy comes from an early epoch and cannot be compared.
+    # Stopped runs are left out. The last accuracy of a stopped run comes from an early epoch and cannot be
+    # compared.
     scored = [
         t for t in tried if t.record.status == Status.COMPLETE and t.record.validation_accuracy is not None
     ]

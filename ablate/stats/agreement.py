@@ -17,7 +17,7 @@ DIGITS = 12
 def tabulate_agreement(
     right: Mapping[str, Mapping[int, Array]], contrasts: Sequence[Contrast]
 ) -> pd.DataFrame:
-    """Make the `agreement` table. It has a row for each contrast of two arms that share at least one seed.
+    """Make the `agreement` table. The table has a row for each contrast of two arms with a common seed.
 
     Args:
         right: maps each arm and seed to booleans `(J,)`: whether the run classifies each of the J test images

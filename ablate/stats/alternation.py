@@ -34,9 +34,9 @@ class Alternation:
 def measure_noise(first: Sequence[float], again: Sequence[float], *, confidence: float) -> float | None:
     """Compute how much faster or slower a program can seem than itself, as a ratio above 1.
 
-    The function computes the t-interval of the geometric mean of the rounds' ratios. It returns the end that
-    is farther from 1. If that end is below 1, it returns 1 divided by that end. The result is None for fewer
-    than three rounds.
+    The function computes the t-interval of the geometric mean of the rounds' ratios. The function returns the
+    end that is farther from 1. If that end is below 1, the function returns 1 divided by that end. The result
+    is None for fewer than three rounds.
 
     Args:
         first: the program's speed in each round.

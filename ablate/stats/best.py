@@ -33,7 +33,7 @@ def find_best(values: pd.DataFrame, arms: Sequence[str], decision: Decision) -> 
     Each pair of arms gets a paired t-test. Holm's correction covers all pairs, because the results themselves
     choose which arm is the best. If the correction covered only the pairs with the best arm, it would call
     equal arms different too often. A pair is not tested if it has too few seeds, or if its difference is the
-    same in all seeds. Such a pair counts as not different.
+    same in all seeds. A pair that is not tested counts as not different.
 
     Args:
         values: each run's value of the metric that decides the verdicts. Rows are seeds, columns are arms. A

@@ -12,7 +12,8 @@ from ablate.records.provenance import DataFacts
 LUCK = float(stats.norm.sf(3))
 """Guessing exceeds the limit from `compute_chance_ceiling` with at most this probability.
 
-The value is 0.13 %. With this probability, a normal variable exceeds its mean by three standard deviations.
+The value is 0.13 %: the probability that a normal variable is more than three standard deviations above its
+mean.
 """
 UNEQUAL = 1.5
 """Classes count as unequal if the largest has more than this many times as many images as the smallest."""
@@ -48,8 +49,8 @@ def describe_majority(classes: Sequence[str], counts: Sequence[int]) -> str:
 def compute_chance_ceiling(chance: float, images: int, counts: Sequence[int] | None) -> float:
     """Compute the highest accuracy that guessing can plausibly reach on the test images.
 
-    A guesser does not look at the images. It predicts each class with a fixed probability. The ceiling is an
-    accuracy that every guesser exceeds with a probability of at most `LUCK`.
+    A guesser does not look at the images. A guesser predicts each class with a fixed probability. The ceiling
+    is an accuracy that every guesser exceeds with a probability of at most `LUCK`.
 
     Args:
         chance: the share of the most frequent class among the test images.
@@ -96,7 +97,7 @@ def find_best_guesser(counts: Sequence[int], wanted: int) -> list[float]:
 
     Args:
         counts: the number of images of each class, the largest class first.
-        wanted: the number of right guesses. It exceeds the number of images of the largest class.
+        wanted: the number of right guesses, which exceeds the number of images of the largest class.
     """
     total, level = counts[0], 0.0
     for used, count in enumerate(counts[1:], start=2):

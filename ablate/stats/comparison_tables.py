@@ -18,7 +18,7 @@ def tabulate_comparisons(judgement: Judgement) -> pd.DataFrame:
     """Make the `comparisons` table. A contrast in which some runs did not train has no means or p-values."""
     rows = []
     for result in judgement.latest:
-        # If some runs did not train, a mean over the other runs could mislead. `stability` has this mean.
+        # If some runs did not train, a mean over the other runs could mislead. Such a mean is in `stability`.
         row = {} if result.broken else {**result.row, "p_sign_flip": flip_signs(result.values)}
         rows.append({**row, "verdict": result.verdict, **_name(result)})
     return make_frame("comparisons", rows)
@@ -27,8 +27,8 @@ def tabulate_comparisons(judgement: Judgement) -> pd.DataFrame:
 def tabulate_stability(judgement: Judgement) -> pd.DataFrame:
     """Make the `stability` table: a row for each contrast in which some runs did not train.
 
-    A row says how often each arm trained. It also has the mean difference between the arms over the seeds in
-    which all arms of the contrast trained.
+    A row says how often each arm trained. The row also has the mean difference between the arms over the
+    seeds in which all arms of the contrast trained.
     """
     rows = []
     for result in judgement.latest:

@@ -21,7 +21,7 @@ from ablate.study.effort import Decision
 from ablate.study.seed_looks import MAX_SEEDS
 
 ALL_SEEDS = (Look(seeds=MAX_SEEDS, share=1.0),)
-"""The only look of a study with a fixed number of seeds. It comes after all seeds and spends all of alpha."""
+"""The only look of a study with a fixed number of seeds. This look comes after all seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ def _judge_look(
 
 
 def _choose_step(result: Result, decision: Decision, looks: Sequence[Look]) -> Step:
-    """Decide whether the contrast needs more seeds. If it does not, the step says why."""
+    """Decide whether the contrast needs more seeds. If it needs no more, the step says why."""
     row, last = result.row, looks[-1]
     if result.look is last:
         return Step.LAST_LOOK

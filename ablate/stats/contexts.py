@@ -1,8 +1,9 @@
 """Contexts: test whether the difference between two arms depends on the context in which they were trained.
 
 An arm is a variant of the network. A context trains the same arms with another recipe or on other images. The
-arms' difference in one context minus their difference in another context is a change. Its mean over seeds is
-tested like any other contrast. Statisticians call this change an interaction of the arm and the context.
+arms' difference in one context minus their difference in another context is a change. The mean of the change
+over seeds is tested like any other contrast. Statisticians call this change an interaction of the arm and the
+context.
 """
 
 from collections.abc import Mapping
@@ -62,7 +63,7 @@ def _judge_changes(
 ) -> dict[tuple[str, str, str], dict[str, object]]:
     """Test whether each comparison changes from the first context to each of the other contexts.
 
-    The test pairs the runs that have the same seed. It is valid even if these runs have nothing else in
+    The test pairs the runs that have the same seed. The test is valid even if these runs have nothing else in
     common.
     """
     first, *others = contexts

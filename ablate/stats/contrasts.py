@@ -44,9 +44,9 @@ def list_interactions(settings: "pd.DataFrame") -> list[Contrast]:
     """List the interactions of a factorial design: one contrast for each pair of values of two factors.
 
     Values that the baseline has are left out. The contrast is the effect of both values together minus the
-    sum of their separate effects. It needs four arms: one with both values, two with one of the values, and
-    one with neither. The contrast is averaged over all settings of the other factors for which these arms
-    exist.
+    sum of their separate effects. The contrast needs four arms: one with both values, two with one of the
+    values, and one with neither. The contrast is averaged over all settings of the other factors for which
+    these arms exist.
 
     Args:
         settings: one row for each arm, the baseline first, and one column for each factor.

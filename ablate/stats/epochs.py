@@ -33,11 +33,12 @@ def tabulate_validation(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFram
     points = points.merge(done, on=["arm", "seed"]).astype(
         {"arm": object, "seed": int, "epoch": float, "validation_accuracy": float}
     )
-    # An epoch can have several rows in the table. Only its last row has a validation accuracy. The epoch
-    # number in this row is an integer, apart from rounding errors.
+    # An epoch can have several rows in the table. Only the last row of an epoch has a validation accuracy. In
+    # this last row, the epoch number is an integer, apart from rounding errors.
     points = points.assign(epoch=points["epoch"].round().astype(int))
     table = points.pivot_table(index="seed", columns=["arm", "epoch"], values="validation_accuracy")
-    # In tables of other programs, an epoch can lack the validation accuracy. Its column is then empty.
+    # In tables of other programs, an epoch can lack the validation accuracy. The epoch's column is then
+    # empty.
     every = [(arm, epoch) for arm, last in count_epochs(table).items() for epoch in range(1, last + 1)]
     return table.reindex(columns=pd.MultiIndex.from_tuples(every)) if every else table
 

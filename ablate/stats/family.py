@@ -12,14 +12,17 @@ class FamilyTest:
 
     p_value: float
     least_p_value: float = 0.0
-    """The smallest p-value that the test can give. It is far above zero for an exact test with few seeds."""
+    """The smallest p-value that the test can give.
+
+    An exact test with few seeds cannot give a p-value near zero.
+    """
 
 
 def select_family(tests: Sequence[FamilyTest], alpha: float) -> list[bool]:
     """Return for each test whether the correction counts the test.
 
-    If a test cannot give a small enough p-value, it can never be significant. The correction then does not
-    need to count it (Tarone, 1990, "A modified Bonferroni method for discrete data"). K is the smallest
+    If a test cannot give a small enough p-value, it can never be significant. The correction does not need to
+    count such a test (Tarone, 1990, "A modified Bonferroni method for discrete data"). K is the smallest
     number for which at most K tests can give a p-value up to alpha/K. The correction counts the tests that
     can do so.
     """

@@ -74,7 +74,7 @@ class NewImages:
 
 
 def estimate_errors(cells: Array) -> Errors:
-    """Estimate the standard errors of the mean over n seeds and J images. Both are random samples.
+    """Estimate the standard errors of a mean over n seeds and J images. Seeds and images are random samples.
 
     Each cell is the sum of a mean, an effect of the seed, an effect of the image and a residual (two-way
     crossed random effects). The variance of the mean is V = V_seed + V_image − V_cell:
@@ -84,7 +84,7 @@ def estimate_errors(cells: Array) -> Errors:
     - V_cell: the variance of the residuals, divided by n·J. V_seed and V_image both contain it, so V
       subtracts it once.
 
-    This is the unbiased estimate from an analysis of variance. Owen, "The pigeonhole bootstrap" (Annals of
+    V is the unbiased estimate from an analysis of variance. Owen, "The pigeonhole bootstrap" (Annals of
     Applied Statistics, 2007), explains why resampling gives no unbiased estimate. Cameron, Gelbach & Miller,
     "Robust inference with multiway clustering" (Journal of Business & Economic Statistics, 2011), add and
     subtract the same three terms. V is at least V_seed. The degrees of freedom of V are computed by

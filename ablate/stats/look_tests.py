@@ -110,8 +110,8 @@ def _make_difference_test(now: Result | None, before: Result | None, rule: Rule)
     """Make the entry that a contrast's difference has in the correction for several tests.
 
     If the contrast could not be tested, the entry has p = 1. If the difference was significant at an earlier
-    look, the entry has p = 0. It then does not raise the corrected p-values of other contrasts (closed
-    testing).
+    look, the entry has p = 0. A contrast with p = 0 does not raise the corrected p-values of other contrasts
+    (closed testing).
     """
     if before and (p := before.row["p_holm"]) is not None and p < rule.alpha:
         return FamilyTest(p_value=0.0)

@@ -3,9 +3,10 @@
 Alpha is the accepted probability of a false claim. Each look spends a share of alpha. A study with a fixed
 number of seeds has one look, which spends all of alpha. A study with several looks is a group-sequential
 design with alpha spending (Lan & DeMets, 1983). Each look tests at level alpha × its share, and the shares
-add up to 1. So the probability of any false claim at any look is at most alpha (Bonferroni). This is true
-even if the looks depend on each other, and for any number of seeds, because the t-test of each look is exact.
-Libraries compute other limits, which assume normal variables. These limits are wrong for few seeds.
+add up to 1. So the probability of any false claim at any look is at most alpha (Bonferroni). This limit is
+true even if the looks depend on each other. It is true for any number of seeds, because the t-test of each
+look is exact. Libraries compute other limits for the tests, which assume normal variables and are wrong for
+few seeds.
 """
 
 from collections.abc import Callable
@@ -59,6 +60,6 @@ SPENDING: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 }
 """Maps the name of a spending rule to its function.
 
-The function has two arguments: a number of seeds, as a fraction of the largest number, and alpha. It returns
-the share of alpha that all looks up to this number of seeds spend together.
+The function has two arguments: a number of seeds, as a fraction of the largest number, and alpha. The
+function returns the share of alpha that all looks up to this number of seeds spend together.
 """

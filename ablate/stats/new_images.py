@@ -101,7 +101,7 @@ def _correct(results: list[Result], measured: dict[int, NewImages], decision: De
 def _judge(result: Result, new: NewImages | None, p_holm: float | None, decision: Decision) -> Verdict:
     """Choose the verdict by the study's rule.
 
-    The verdict is for new images. If `new` is None, it is for the study's own test images.
+    The verdict holds for new images. If `new` is None, the verdict holds for the study's own test images.
     """
     row = {**result.row, "p_holm": p_holm}
     if new is not None:

@@ -71,7 +71,7 @@ class Outcomes:
     def compute_contrast(self, contrast: Contrast, *, only_trained: bool) -> np.ndarray:
         """Compute the contrast's value for every seed in which all its arms have a complete run, `(pairs,)`.
 
-        With `only_trained`, leave out the seeds in which a run of these arms stayed at chance.
+        If `only_trained` is true, leave out the seeds in which a run of these arms stayed at chance.
         """
         if not set(contrast.weights) <= set(self._columns):
             return np.array([])
@@ -120,7 +120,7 @@ def read_outcomes(
     Args:
         runs: the `runs` table. Only runs of the phase confirm are used.
         ceiling: the highest accuracy that guessing can reach.
-        seeds: only the runs with a seed below this number are used. None uses all runs.
+        seeds: only the runs with a seed below this number are used. If None, all runs are used.
         values: each run's value of the metric that decides the verdicts, by `(arm, seed)`. If None, the test
             accuracies decide.
     """

@@ -10,7 +10,7 @@ POWER = 0.8
 PAIRS_FOR_A_VERDICT = 3
 """The minimum number of pairs of runs for a verdict."""
 MOST_SEEDS = 10**9
-"""The highest number of seeds that the functions return. scipy's distributions are not exact beyond it."""
+"""The highest number of seeds that a function returns. Beyond this number, scipy is not exact."""
 
 
 def count_seeds_for_significance(contrasts: int, alpha: float) -> int:
@@ -54,9 +54,9 @@ def compute_detectable_difference(
     The result has the same unit as `spread`.
 
     Args:
-        pairs: the number of pairs. If runs are not paired, this is the number of runs of each arm.
-        spread: the standard deviation of the differences. If runs are not paired, this is the square root of
-            the sum of both arms' variances.
+        pairs: the number of pairs. If runs are not paired, `pairs` is the number of runs of each arm.
+        spread: the standard deviation of the differences. If runs are not paired, `spread` is the square root
+            of the sum of both arms' variances.
         alpha: the level of the test.
         degrees_per_pair: the degrees of freedom that each further pair adds. It is 1 if runs are paired.
     """

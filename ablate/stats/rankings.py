@@ -32,8 +32,10 @@ class Ranking:
     p_value: float
     """The p-value of Friedman's test of the hypothesis that the ranks of the arms do not differ."""
     pairs: pd.DataFrame | None
-    """The p-values of Nemenyi's test, `(arms, arms)`. They are corrected for all pairs of arms. None if the
-    package for the test is not installed."""
+    """The p-values of Nemenyi's test, `(arms, arms)`, corrected for all pairs of arms.
+
+    None if the package for this test is not installed.
+    """
 
 
 def rank_arms(means: pd.DataFrame, *, higher_is_better: bool) -> Ranking | None:

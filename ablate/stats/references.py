@@ -15,9 +15,9 @@ def compare_references(
 ) -> pd.DataFrame:
     """Make the `references` table: does each published value lie in the baseline's prediction interval?
 
-    Three columns can be empty: the mean, the interval and `inside`. They are empty if a confirmed run of the
-    baseline diverged or stayed at chance, because the other runs then do not predict a further run. They are
-    also empty if there are fewer than two runs.
+    Three columns can be empty: the mean, the interval and `inside`. These columns are empty if a confirmed
+    run of the baseline diverged or stayed at chance, because the other runs then do not predict a further
+    run. The columns are also empty if there are fewer than two runs.
 
     Args:
         runs: the `runs` table; only the confirmed runs of the baseline are used.

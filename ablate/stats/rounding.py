@@ -21,8 +21,8 @@ NOISE = 1e-12
 def choose_digits(*groups: np.ndarray) -> int:
     """Choose to how many digits after the decimal point values are rounded.
 
-    If the largest value is between 0.001 and 1000, this is `DIGITS`. Otherwise, the values are rounded to 12
-    significant digits of the largest value.
+    If the largest value is between 0.001 and 1000, the result is `DIGITS`. Otherwise, the values are rounded
+    to 12 significant digits of the largest value.
     """
     largest = max(float(np.abs(values).max(initial=0)) for values in groups)
     if largest == 0 or 1e-3 <= largest <= 1e3:

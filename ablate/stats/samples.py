@@ -18,7 +18,7 @@ from ablate.stats.welch_tests import measure_groups
 
 @dataclass(frozen=True, kw_only=True)
 class PairSample:
-    """The contrast's value for each seed. For two arms, this is the difference between their runs."""
+    """The contrast's value for each seed. For two arms, the value is the difference between their runs."""
 
     values: np.ndarray
     """One value for each seed, `(pairs,)`."""

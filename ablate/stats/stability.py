@@ -22,7 +22,10 @@ class TrainingTest:
 
     @property
     def p_value(self) -> float:
-        """The two-sided p-value of McNemar's exact test. It uses the seeds in which only one arm trained."""
+        """The two-sided p-value of McNemar's exact test.
+
+        The test uses only the seeds in which one arm trained and the other did not.
+        """
         table = [[0, self.only_arm], [self.only_baseline, 0]]
         return float(mcnemar(table, exact=True).pvalue) if self.only_arm + self.only_baseline else 1.0
 

@@ -23,13 +23,17 @@ def summarise(
     *,
     ceiling: float,
 ) -> pd.DataFrame:
-    """Make the `arms` table: each arm's accuracies, throughput and cost, and is it on the Pareto front?"""
+    """Make the `arms` table, which has each arm's accuracies, throughput and cost.
+
+    The table also says whether an arm is on the Pareto front of accuracy and throughput.
+    """
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
     speeds = summarise_throughput(timing, arms, 1 - decision.alpha)
     rows = []
     for arm in arms:
         of_arm = confirmed[confirmed["arm"] == arm]
-        # An arm has no mean if only some of its runs trained. It has a mean if all its runs stayed at chance.
+        # An arm has no mean if only some of its runs trained. An arm has a mean if all its runs stayed at
+        # chance.
         at_chance = of_arm["test_accuracy"].dropna() <= ceiling
         mixed = at_chance.any() and not at_chance.all()
         if (of_arm["status"] == Status.DIVERGED).any() or mixed:

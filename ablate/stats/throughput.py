@@ -27,10 +27,10 @@ def summarise_throughput(
 ) -> dict[str, dict[str, float]]:
     """Compute each arm's examples per second, and the ratio of this speed to the baseline's speed.
 
-    The speed is the median over timing blocks. The ratio is the geometric mean of the blocks' ratios. Its
-    t-interval is computed from the logarithms of the ratios. A block times the baseline first and last. The
-    mean of these two measurements cancels a steady drift. Disturbed measurements are left out. An arm has no
-    ratio if fewer than three blocks have undisturbed measurements of both the arm and the baseline.
+    The speed is the median over timing blocks. The ratio is the geometric mean of the blocks' ratios. The
+    t-interval of the ratio is computed from logarithms. A block times the baseline first and last. The mean
+    of these two measurements cancels a steady drift. Disturbed measurements are left out. An arm has no ratio
+    if fewer than three blocks have undisturbed measurements of both the arm and the baseline.
 
     Returns:
         For each arm, the columns of the `arms` table that describe throughput.
@@ -42,7 +42,7 @@ def summarise_throughput(
             continue
         blocks = by_block.loc[arm].astype(float)
         found[arm] = {"examples_per_second": float(blocks.median())}
-        # This interval of the median holds for any distribution. At 95 % it needs six blocks.
+        # This interval of the median holds for any distribution. A 95 % interval needs at least six blocks.
         tested: Any = stats.quantile_test(blocks.to_numpy(), p=0.5)
         low, high = tested.confidence_interval(confidence)
         if math.isfinite(low) and math.isfinite(high):

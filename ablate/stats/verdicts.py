@@ -23,6 +23,6 @@ class Verdict(StrEnum):
 
 
 NO_SPREAD = (Verdict.CANNOT_TELL_APART, Verdict.NOT_TESTED)
-"""The verdicts if the difference is the same in all runs. Older versions of ablate had only the first one."""
+"""The verdicts if the difference is the same in all runs. Older tables have only `CANNOT_TELL_APART`."""
 UNTRAINED = (Verdict.UNSTABLE, Verdict.NOT_TRAINED)
 """The verdicts for a comparison if some of its runs did not train. There is then no mean difference."""

@@ -27,7 +27,7 @@ class GroupError:
     spread: float
     """The standard deviation of the difference between a run of one group and a run of the other group.
 
-    It is the square root of the sum of both groups' variances.
+    This standard deviation is the square root of the sum of both groups' variances.
     """
     degrees_per_run: float
     """How many degrees of freedom one more run in each group adds, if both groups have equally many runs."""
@@ -56,9 +56,9 @@ def measure_groups(
     """Make a row of the `comparisons` table, but without the corrected p-value and the verdict.
 
     A column is None if there are too few runs for it. `effect_size_dz` and `p_sign_flip` are always None,
-    because they need pairs. `pairs` is the number of runs of the smaller group. It must be as large as the
-    number of pairs that a paired comparison needs for a verdict. If the values are not all equal, the row
-    also has `spread` and `degrees_per_run` of `GroupError`.
+    because they need pairs. `pairs` is the number of runs of the smaller group. A verdict needs as many runs
+    of each arm as a paired comparison needs pairs. If the values are not all equal, the row also has `spread`
+    and `degrees_per_run` of `GroupError`.
 
     Args:
         arm: the metric of the arm's runs, `(runs,)`.

@@ -21,7 +21,8 @@ from ablate.study.spec import Range, StudySpec, Tuning, ValueWhen
 BRANCHES = ("ValueWhen", "bool", "int", "float", "str", "none", "list[", "function-", "constrained-str")
 """A pydantic error has a location with several parts. Most parts are keys of the study file.
 
-A part that begins with one of these prefixes is no key. It names a branch of a union type.
+A part of the location that begins with one of these prefixes is no key. Such a part names a branch of a union
+type.
 """
 
 

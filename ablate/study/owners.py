@@ -1,8 +1,8 @@
 """Names with an owner. The owner says whether a name belongs to the network or to the training recipe.
 
 For example, `model.momentum` is a keyword of the network, and `recipe.momentum` is a key of the recipe. A
-name without an owner belongs to the recipe if the recipe has a key of this name. Otherwise it belongs to the
-network.
+name without an owner belongs to the recipe if the recipe has a key of this name. Otherwise the name belongs
+to the network.
 """
 
 from collections.abc import Mapping

@@ -8,9 +8,9 @@ from pathlib import Path
 def find_registration(path: Path, overrides: Sequence[str] = ()) -> tuple[str, str]:
     """Find the commit that contains the study file as it is now. Return the commit's hash and its date.
 
-    If there is no such commit, both are empty. This happens if the file is not in a git repository, or if the
-    file was changed after its last commit. It also happens if a `key=value` override changes the study.
-    Overrides of the timing are allowed, because no verdict depends on the timing.
+    If there is no such commit, hash and date are empty. There is none if the file is not in a git repository,
+    or if the file was changed after its last commit. There is also none if a `key=value` override changes the
+    study. Overrides of the timing are allowed, because no verdict depends on the timing.
     """
     changes = [text for text in overrides if not text.startswith("timing.")]
     if changes or _call_git(path, "diff", "--quiet", "HEAD", "--", path.name) is None:

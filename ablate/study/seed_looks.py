@@ -18,17 +18,20 @@ The numbers of seeds are rounded.
 TAG = "tagged-"
 """A pydantic error has a location with several parts. Most parts are keys of the study file.
 
-A part that begins with this prefix is no key. It names the form in which a value is written.
+A part of the location that begins with this prefix is no key. Such a part names the form in which a value is
+written.
 """
 
 SeedCount = Annotated[int, Field(ge=FEWEST_SEEDS, le=MAX_SEEDS, strict=True)]
 
 
 class SeedLooks(BaseModel):
-    """The numbers of seeds after which a study looks at its results. It stops if its question is answered.
+    """The numbers of seeds after which a study looks at its results and may stop.
 
-    The study file has either `looks`, a list of these numbers, or `at_least` and `at_most`. These two are the
-    smallest and the largest number.
+    A study stops when its question is answered.
+
+    The study file has either `looks`, a list of these numbers, or `at_least` and `at_most`. `at_least` and
+    `at_most` are the smallest and the largest number.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

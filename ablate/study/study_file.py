@@ -87,8 +87,8 @@ def read(
     except InvalidStudyError as error:
         mistakes += error.lines
         partial = error.partial
-    # A mistake outside the sections `contexts` and `fallback` is found again when a section is applied. It
-    # must be reported only once.
+    # A mistake outside the sections `contexts` and `fallback` is found again when a section is applied. Such
+    # a mistake must be reported only once.
     for line in of_parts:
         if line.split(": ")[0] not in {other.split(": ")[0] for other in mistakes}:
             mistakes.append(line)
@@ -142,7 +142,7 @@ def list_changes(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any
 
 
 def _make_raw(spec: StudySpec) -> dict[str, Any]:
-    """Make the content of the study file. It has no unused keys. A single range is not put into a list."""
+    """Make the content of the study file. Unused keys are left out. A single range is not put into a list."""
     raw = spec.model_dump(mode="json")
     ranges = {
         name: [_drop_if_empty(one, "when") for one in several]

@@ -28,8 +28,9 @@ different in 5 % of the studies, which is the level of the test.
   value less often.
 - With one standard error, computed from three seeds, the share is up to 8.8 %.
 
-Another rule was tried, too. It excluded the values next to a value that failed. But chance decides in which
-arm a run fails. With this other rule, two identical arms were called different in up to 28 % of the studies.
+Another rule was tried, too. That rule excluded the values next to a value that failed. But chance decides in
+which arm a run fails. With this other rule, two identical arms were called different in up to 28 % of the
+studies.
 """
 UNSOUND_LEVEL = 0.2
 """The level of the test that finds unsound points. A point is unsound if its runs fail significantly more
@@ -49,7 +50,7 @@ class Choice:
 
     chosen: Point
     best: Point
-    """The arm's own best point. It is chosen only if it is clearly better than the pooled best."""
+    """The arm's own best point. The arm gets this point only if it is clearly better than the pooled best."""
     tried: tuple[Point, ...]
     at_edge: bool
     """Whether the arm's own best is the lowest or the highest value that the arm has tried.

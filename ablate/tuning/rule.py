@@ -15,8 +15,8 @@ steps are:
    the pooled best by more than two standard errors, or the pooled best fails in this arm alone. Otherwise,
    the arm takes the pooled best (`choice.py`).
 
-The choices depend only on the study and the recorded scores. They do not depend on the number of workers or
-on interruptions.
+The choices depend only on the study and the recorded scores. The choices do not depend on the number of
+workers or on interruptions.
 
 A simpler rule would give each arm its own best value on one seed. With this simpler rule, two identical arms
 were called different in 27–39 % of simulated studies.

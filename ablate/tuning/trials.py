@@ -84,7 +84,7 @@ class Progress:
         return sorted(points, key=lambda p: (self.compute_mean(arm, p, seeds), self.is_own(p)), reverse=True)
 
     def is_own(self, point: Point) -> bool:
-        """Return whether the point has the values of the recipe. It ranks first among equally good points."""
+        """Return whether the point has the values of the recipe. Such a point wins a tie."""
         return point == self.grid.own
 
 

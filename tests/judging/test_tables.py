@@ -188,7 +188,8 @@ def test_a_metric_whose_name_says_that_lower_is_better_is_doubted() -> None:
 def test_shares_beside_per_cent_are_refused_for_a_share_and_doubted_for_another_metric() -> None:
     mixed = FRAME.assign(accuracy=FRAME["accuracy"] * np.where(FRAME["seed"] < 2, 100, 1))
     with pytest.raises(
-        AblateError, match=r"the arm 'ours' has some values of accuracy from 0 to 1 and others .* to 100: write"
+        AblateError,
+        match=r"the arm 'ours' has some values of accuracy from 0 to 1 and others .* to 100: write",
     ):
         judge(mixed)
     assert find(judge(mixed.rename(columns={"accuracy": "x"}), metric="x"), FindingKind.MIXED_UNITS)

@@ -92,5 +92,5 @@ def test_a_prediction_about_no_arm_is_refused(small) -> None:
     with pytest.raises(StudyError, match="no arm of this name: did you mean 'pooling=max'"):
         check_predictions(spec, lay_out(spec))
     spec = small("predicted={baseline: [0, 1]}")
-    with pytest.raises(StudyError, match="the baseline itself has no difference"):
+    with pytest.raises(StudyError, match="the baseline cannot differ from itself"):
         check_predictions(spec, lay_out(spec))
