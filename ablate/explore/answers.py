@@ -29,20 +29,22 @@ class RequestError(AblateError):
     """A request asks for an arm, image, layer, class or place that does not exist."""
 
 
-class _ImageRequest(BaseModel):
+class ImageRequest(BaseModel):
+    """A request about an image."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
     image: int | Pixels
     """The index of a test image, or the pixels of a drawing, `(channels, height, width)`."""
 
 
-class ReadRequest(_ImageRequest):
+class ReadRequest(ImageRequest):
     """A request to run the networks of one or two arms on an image."""
 
     arms: Annotated[list[str], Field(min_length=1, max_length=2)]
 
 
-class UnitRequest(_ImageRequest):
+class UnitRequest(ImageRequest):
     """A request to explain one number of a layer's output."""
 
     arm: str
@@ -98,7 +100,7 @@ def list_pictures(session: Session, request: PicturesRequest) -> list[dict[str, 
             f"the test images of {session.study.dataset} are not on this machine: draw an image instead"
         )
     for arm in request.arms:
-        _find_arm(session, arm)
+        find_arm(session, arm)
     if request.label >= len(session.classes):
         raise RequestError(f"label {request.label}: there are {len(session.classes)} classes, counted from 0")
     match request.pick:
@@ -110,7 +112,7 @@ def list_pictures(session: Session, request: PicturesRequest) -> list[dict[str, 
             if len(request.arms) < 2:
                 raise RequestError("disagree: name two arms to compare")
             pictures = session.list_disagreements(request.arms[0], request.arms[1], request.arms)
-    return [_encode_picture(session, picture) for picture in pictures]
+    return [encode_picture(session, picture) for picture in pictures]
 
 
 def read_image(session: Session, request: ReadRequest) -> dict[str, Any]:
@@ -122,8 +124,8 @@ def read_image(session: Session, request: ReadRequest) -> dict[str, Any]:
         RequestError: there is no such arm or image.
     """
     return {
-        name: _encode_reading(arm, _load_image(session, arm, request.image))
-        for name, arm in _find_arms(session, request.arms)
+        name: _encode_reading(arm, load_image(session, arm, request.image))
+        for name, arm in find_arms(session, request.arms)
     }
 
 
@@ -144,7 +146,7 @@ def explain_unit(session: Session, request: UnitRequest) -> dict[str, Any]:
     Raises:
         RequestError: there is no such arm, image, layer or place.
     """
-    arm = _find_arm(session, request.arm)
+    arm = find_arm(session, request.arm)
     layers = arm.reader.layers
     if request.layer >= len(layers):
         raise RequestError(f"layer {request.layer}: {request.arm} has {len(layers)} layers, counted from 0")
@@ -155,12 +157,12 @@ def explain_unit(session: Session, request: UnitRequest) -> dict[str, Any]:
         raise RequestError(
             f"place {request.place}: the output of {layers[request.layer].name} has shape {list(shape)}"
         )
-    unit = arm.reader.unit(_load_image(session, arm, request.image), request.layer, request.place)
+    unit = arm.reader.unit(load_image(session, arm, request.image), request.layer, request.place)
     inputs = unit.inputs
     products = (inputs.values * inputs.weights).flatten()
     return {
         "value": unit.value,
-        "field": _find_field(arm.reader.receptive_fields[request.layer], request.place),
+        "field": find_field(arm.reader.receptive_fields[request.layer], request.place),
         "channels": inputs.channels,
         "rows": inputs.rows,
         "columns": inputs.columns,
@@ -180,7 +182,8 @@ def list_receptive_fields(session: Session, arm: str) -> list[dict[str, Any]]:
     return [{"rows": layer.rows, "columns": layer.columns} for layer in fields]
 
 
-def _find_field(layer: ReceptiveFields, place: Sequence[int]) -> dict[str, Span]:
+def find_field(layer: ReceptiveFields, place: Sequence[int]) -> dict[str, Span]:
+    """Find the image rows and columns on which the unit at index `place` of a layer depends."""
     row, column = place[1:] if len(place) == 3 else (0, 0)
     return {"rows": layer.rows[row], "columns": layer.columns[column]}
 
@@ -189,7 +192,8 @@ def _describe_layer(layer: LayerFacts) -> dict[str, Any]:
     return {"name": layer.name, "kind": layer.kind, "shape": layer.shape}
 
 
-def _encode_picture(session: Session, picture: Picture) -> dict[str, Any]:
+def encode_picture(session: Session, picture: Picture) -> dict[str, Any]:
+    """Encode a test image, with its pixels as bytes in base64."""
     pixels = (session.pixels(picture.index).clamp(0, 1) * 255).round().byte()
     return {
         "index": picture.index,
@@ -199,17 +203,32 @@ def _encode_picture(session: Session, picture: Picture) -> dict[str, Any]:
     }
 
 
-def _find_arms(session: Session, names: Sequence[str]) -> list[tuple[str, ExploredArm]]:
-    return [(name, _find_arm(session, name)) for name in dict.fromkeys(names)]
+def find_arms(session: Session, names: Sequence[str]) -> list[tuple[str, ExploredArm]]:
+    """Find the arms with these names. Each name is listed once.
+
+    Raises:
+        RequestError: there is no such arm.
+    """
+    return [(name, find_arm(session, name)) for name in dict.fromkeys(names)]
 
 
-def _find_arm(session: Session, name: str) -> ExploredArm:
+def find_arm(session: Session, name: str) -> ExploredArm:
+    """Find the arm with this name.
+
+    Raises:
+        RequestError: there is no such arm.
+    """
     if name not in session.arms:
         raise RequestError(f"{name!r:.80}: no such arm on this page")
     return session.arms[name]
 
 
-def _load_image(session: Session, arm: ExploredArm, image: int | list[list[list[float]]]) -> Tensor:
+def load_image(session: Session, arm: ExploredArm, image: int | list[list[list[float]]]) -> Tensor:
+    """Load a test image or a drawing as the arm's network gets it, `(channels, height, width)`.
+
+    Raises:
+        RequestError: there is no such test image, or the drawing has another shape than the study's images.
+    """
     if isinstance(image, int):
         count = session.test_images
         if not 0 <= image < count:

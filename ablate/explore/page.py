@@ -51,7 +51,7 @@ def read_script(name: str) -> bytes | None:
 
 def render_for_server(overview: dict[str, Any], nonce: str) -> str:
     """Render the page that loads its scripts and data from the server."""
-    return _render(overview, {name: f"/page/{name}" for name in (THREE, *SCRIPTS)}, nonce)
+    return _render(overview, {name: f"./page/{name}" for name in (THREE, *SCRIPTS)}, nonce)
 
 
 def render_as_one_file(overview: dict[str, Any]) -> str:

@@ -122,6 +122,10 @@ class Reader:
         with torch.inference_mode():
             return self.network(images).softmax(1)
 
+    def layer_values(self, images: Tensor, layer: int) -> Tensor:
+        """Compute a layer's output for images `(n, channels, height, width)`. Layers are counted from 0."""
+        return _trace_layers(self.network, images)[layer].output_values
+
     def unit(self, image: Tensor, layer: int, place: Sequence[int]) -> Unit:
         """Explain the unit at index `place` of a layer's output. Layers are counted from 0."""
         call = _trace_layers(self.network, image[None])[layer]

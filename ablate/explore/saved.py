@@ -5,6 +5,7 @@ from typing import Any
 
 from ablate.errors import FolderError
 from ablate.explore import answers, page, portable
+from ablate.explore.saved_questions import collect_answers
 from ablate.explore.session import Session
 
 MISTAKES = 4
@@ -50,6 +51,7 @@ def render_saved_page(session: Session, arms: Sequence[str]) -> str:
     overview = answers.describe_session(session, arms)
     overview["arms"] = [arm for arm in overview["arms"] if arm["name"] in arms]
     overview["saved"] = {
+        **collect_answers(session, arms, pictures),
         "pictures": list(pictures.values()),
         "readings": readings,
         "networks": networks,

@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import uvicorn
@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from ablate.errors import AblateError
-from ablate.explore import answers, page
+from ablate.explore import answers, page, questions
 from ablate.explore.session import Session
 
 LOOPBACK = "127.0.0.1"
@@ -28,6 +28,7 @@ LARGEST_BODY = 4_000_000
 """The maximum size of a request in bytes. A drawing of 3×224×224 pixels takes up to three million bytes."""
 
 W = TypeVar("W", bound=BaseModel)
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def build_application(session: Session, chosen: Sequence[str], hosts: Sequence[str] = OWN_NAMES) -> Starlette:
@@ -67,19 +68,23 @@ def build_application(session: Session, chosen: Sequence[str], hosts: Sequence[s
         valid = _validate(answers.PicturesRequest, {**parameters, "arms": query.getlist("arm")})
         return await answer(answers.list_pictures, valid)
 
-    async def read(request: Request) -> Response:
-        return await answer(answers.read_image, _validate(answers.ReadRequest, await _receive(request)))
+    def answer_post(kind: type[BaseModel], compute: Callable[[Session, Any], Any]) -> Endpoint:
+        async def respond(request: Request) -> Response:
+            return await answer(compute, _validate(kind, await _receive(request)))
 
-    async def unit(request: Request) -> Response:
-        return await answer(answers.explain_unit, _validate(answers.UnitRequest, await _receive(request)))
+        return respond
 
+    posts: dict[str, tuple[type[BaseModel], Callable[[Session, Any], Any]]] = {
+        "/read": (answers.ReadRequest, answers.read_image),
+        "/unit": (answers.UnitRequest, answers.explain_unit),
+        **questions.POSTS,
+    }
     return Starlette(
         routes=[
             Route("/", show),
             Route("/page/{name}", script),
             Route("/pictures", pictures),
-            Route("/read", read, methods=["POST"]),
-            Route("/unit", unit, methods=["POST"]),
+            *(Route(path, answer_post(*what), methods=["POST"]) for path, what in posts.items()),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
         exception_handlers={HTTPException: _report_http_error, answers.RequestError: _report_request_error},

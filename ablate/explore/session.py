@@ -15,6 +15,7 @@ from ablate.engines.loop import EVALUATION_BATCH
 from ablate.errors import AblateError, DataError, FolderError, did_you_mean
 from ablate.execution.executor import Conditions
 from ablate.explore.reading import Reader
+from ablate.explore.seeds import SeedGuesses
 from ablate.inspection.inputs import find_nearest_to_mean
 from ablate.inspection.look_inside import Load
 from ablate.inspection.networks import TrainedNetworks, require_checkpoints
@@ -79,8 +80,10 @@ class Session:
         provenance: Provenance,
         arms: Mapping[str, ExploredArm],
         load: Load | None,
+        seeds: SeedGuesses,
     ) -> None:
         self.study = study
+        self.seeds = seeds
         self.arms = arms
         self.classes = provenance.data.classes
         self.image_shape = study.dataset.facts.compute_shape(None)
@@ -107,6 +110,11 @@ class Session:
         """Return the true class of a test image."""
         return int(self._data.test_labels[index])
 
+    @property
+    def labels(self) -> Tensor:
+        """The true class of each test image, `(n,)`."""
+        return self._data.test_labels
+
     def list_class(self, label: int, arms: Sequence[str]) -> list[Picture]:
         """List test images of a class.
 
@@ -117,7 +125,7 @@ class Session:
         if len(indices) == 0:
             return []
         nearest = find_nearest_to_mean(self._data.test_images[indices])
-        return self._pictures([int(indices[nearest]), *indices.tolist()], arms)
+        return self.list_pictures([int(indices[nearest]), *indices.tolist()], arms)
 
     def list_mistakes(self, arm: str, arms: Sequence[str]) -> list[Picture]:
         """List test images that an arm classifies wrongly. The most confident mistake comes first."""
@@ -132,6 +140,14 @@ class Session:
         (confidence, guesses), (also, others) = (self.arms[arm].answers.max(1) for arm in (one, other))
         return self._sort(guesses != others, torch.minimum(confidence, also), arms)
 
+    def list_cell(self, arm: str, label: int, guess: int, arms: Sequence[str]) -> list[Picture]:
+        """List test images of class `label` for which an arm predicts class `guess`.
+
+        The most confident prediction comes first.
+        """
+        confidence, guesses = self.arms[arm].answers.max(1)
+        return self._sort((self._data.test_labels == label) & (guesses == guess), confidence, arms)
+
     def choose_opening(self, arms: Sequence[str]) -> str:
         """Choose the kind of test images that the page lists when it opens: disagree, confused or class.
 
@@ -145,9 +161,10 @@ class Session:
     def _sort(self, wanted: Tensor, by: Tensor, arms: Sequence[str]) -> list[Picture]:
         """List the test images for which `wanted` is true. The image with the highest `by` comes first."""
         indices = wanted.nonzero().flatten()
-        return self._pictures(indices[by[indices].argsort(descending=True, stable=True)].tolist(), arms)
+        return self.list_pictures(indices[by[indices].argsort(descending=True, stable=True)].tolist(), arms)
 
-    def _pictures(self, indices: Sequence[int], arms: Sequence[str]) -> list[Picture]:
+    def list_pictures(self, indices: Sequence[int], arms: Sequence[str]) -> list[Picture]:
+        """Return the test images at these indices with the arms' predictions, at most `MOST_PICTURES`."""
         return [
             Picture(
                 index=index,
@@ -195,7 +212,7 @@ def open_session(path: Path, *, data_dir: Path | None, tell: Callable[[str], Non
             arms[name] = ExploredArm(run, Reader(network, trained.image_shape(run)), load)
     if not arms:
         raise FolderError(f"{path}: holds no network that can be loaded")
-    return Session(study, trained.provenance, arms, load)
+    return Session(study, trained.provenance, arms, load, SeedGuesses(path, trained.tables["runs"]))
 
 
 def parse_arms(session: Session, text: str | None) -> list[str]:

@@ -381,7 +381,7 @@ def test_tensorboard_reads_the_curves_of_the_table_each_point_at_the_examples_se
 
 
 def test_a_published_folder_gives_its_curves_without_checkpoints(tmp_path: Path, tensorboard: Any) -> None:
-    published = Path(__file__).parents[2] / "reports" / "published" / "lenet_mnist"
+    published = Path(__file__).parents[2] / "reports" / "published" / "lenet_learning_rate"
     runs = pd.read_csv(published / "tables" / "runs.csv")
     count = write_curves(published, tmp_path)
     assert count == (runs.phase == "confirm").sum()

@@ -105,7 +105,7 @@ class Page:
     def last_read(self) -> dict[str, Any]:
         """The last request to read an image."""
         return json.loads(
-            self.driver.execute_script("return window.sent.findLast(([path]) => path === '/read')[1]")
+            self.driver.execute_script("return window.sent.findLast(([path]) => path === 'read')[1]")
         )
 
     def value_of_unit(self, arm_number: int = 0) -> float:

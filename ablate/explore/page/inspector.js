@@ -26,7 +26,7 @@ export function describePlace(layer, place) {
   return layer.shape.length === 3 ? `map ${place[0]}, row ${place[1]}, column ${place[2]}` : `unit ${place.join(", ")}`;
 }
 
-function renderPart({ arm, value, answer }, palette, named) {
+function renderPart({ arm, value, answer, next }, palette, named) {
   const block = element("div");
   const line = element("p", named ? `${arm}: ` : "value ");
   const number = element("span", formatNumber(value));
@@ -55,6 +55,11 @@ function renderPart({ arm, value, answer }, palette, named) {
   const weighted = `= ${formatNumber(answer.sum)} (${inputsText}, each times its weight) + ${formatNumber(answer.rest)} (bias)`;
   const sloped = `Depends on ${inputsText}. This layer has no weights; the slopes are the derivatives of the unit by its inputs.`;
   block.append(element("p", answer.weighted ? weighted : sloped));
+  for (const { name, kind, value: made } of next) {
+    const then = element("p", `→ ${name} (${kind}) makes it ${formatNumber(made)}`);
+    then.dataset.next = made;
+    block.append(then);
+  }
   const shown = element("div");
   shown.className = "row";
   shown.append(renderPictures(answer, inputs, weights, products, palette), renderTable(answer, inputs, weights, products));
@@ -90,13 +95,21 @@ function renderTable(answer, inputs, weights, products) {
     .slice(0, MOST_ROWS);
   if (!order.length) return makeNote(answer.weighted ? "All products are 0." : "All slopes are 0.");
   const made = element("table");
-  const head = element("tr");
-  for (const name of answer.weighted ? ["input", "value", "× weight", "= product"] : ["input", "value", "slope"]) head.append(element("th", name));
-  made.append(head);
-  for (const at of order) {
+  const addRow = (cell, ...texts) => {
     const line = element("tr");
-    for (const text of [describeInput(answer, at), formatNumber(inputs[at]), formatNumber(weights[at]), ...(answer.weighted ? [formatNumber(products[at])] : [])]) line.append(element("td", text));
+    line.append(...texts.map((text) => element(cell, text)));
     made.append(line);
+  };
+  addRow("th", ...(answer.weighted ? ["input", "value", "× weight", "= product", "sum so far"] : ["input", "value", "slope"]));
+  let sum = 0;
+  for (const at of order) {
+    sum += products[at];
+    addRow("td", describeInput(answer, at), formatNumber(inputs[at]), formatNumber(weights[at]), ...(answer.weighted ? [formatNumber(products[at]), formatNumber(sum)] : []));
+  }
+  if (answer.weighted) {
+    const others = answer.count - order.length;
+    if (others) addRow("td", `${others.toLocaleString("en")} other input${others === 1 ? "" : "s"}`, "", "", formatNumber(answer.sum - sum), formatNumber(answer.sum));
+    addRow("td", "bias", "", "", formatNumber(answer.rest), formatNumber(answer.sum + answer.rest));
   }
   const details = element("details");
   details.open = true;

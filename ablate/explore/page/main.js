@@ -2,6 +2,7 @@
 
 import { hideMinorLayers, listLayers, showAllLayers } from "layers";
 import { listKinds, listPictures, makeOption, openOnTestImage } from "pictures";
+import { createQuestions } from "questions";
 import { ask, forget, pad, show } from "reading";
 import { answers, part, state, study, tell } from "state";
 import { chooseUnit, closeUnit } from "unit";
@@ -76,6 +77,7 @@ createViews(chooseUnit);
 connectArms();
 connectPad();
 connectViews();
+createQuestions();
 offerDrawing();
 part("choose").hidden = !study.pictures;
 part("pick").addEventListener("change", listPictures);

@@ -14,14 +14,20 @@ export class Network {
     );
   }
 
-  // The outputs of all layers for an image [channels, height, width], which is in the size of the study's data.
-  readDrawing(pixels) {
+  // Scale an image [channels, height, width], which is in the size of the study's data, to the input of the network.
+  scale(pixels) {
     const image = Float32Array.from(pixels.flat(2));
-    return this.read(this.resize ? resizeImage(image, pixels.length, this.resize, this.shape) : image);
+    return this.resize ? resizeImage(image, pixels.length, this.resize, this.shape) : image;
   }
 
-  // input: the image as the network gets it, Float32Array.
+  // input: the image as the network gets it, Float32Array. Units are explained for the image that was read last.
   read(input) {
+    const { values, layers, probabilities } = this.run(input);
+    this.values = values;
+    return { input, layers, probabilities };
+  }
+
+  run(input) {
     const values = [{ shape: this.shape, data: input }];
     const layers = [];
     for (const operation of this.operations) {
@@ -29,8 +35,7 @@ export class Network {
       values.push(found);
       if (operation.layer !== null) layers[operation.layer] = found.data;
     }
-    this.values = values;
-    return { input, layers, probabilities: softmax(values.at(-1).data) };
+    return { values, layers, probabilities: softmax(values.at(-1).data) };
   }
 
   // Explain the unit at index `place` of a layer, for the image that was read last.

@@ -43,7 +43,7 @@ export function makeOption(value, text) {
   return option;
 }
 
-function renderThumbnail({ index, label, guesses, pixels }) {
+export function renderThumbnail({ index, label, guesses, pixels }) {
   const [, height, width] = study.shape;
   const canvas = document.createElement("canvas");
   draw(canvas, width, height, paintImage(study.shape, Float32Array.from(decodeBytes(pixels), (byte) => byte / 255)));
@@ -54,7 +54,7 @@ function renderThumbnail({ index, label, guesses, pixels }) {
   button.append(canvas, words);
   button.setAttribute("aria-label", `Test image ${index}: ${words}`);
   button.addEventListener("click", () => {
-    for (const other of part("pictures").children) other.setAttribute("aria-pressed", other === button);
+    for (const other of document.querySelectorAll("[data-index]")) other.setAttribute("aria-pressed", other === button);
     pad.show(canvas);
     state.image = index;
     state.label = label;

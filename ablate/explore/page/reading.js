@@ -32,6 +32,7 @@ export async function ask() {
     state.sent = image;
     showProblem(state.remark);
     show();
+    document.dispatchEvent(new Event("reading"));
     document.body.dataset.answered = Number(document.body.dataset.answered ?? 0) + 1;
     document.body.dataset.milliseconds = (performance.now() - start).toFixed(1);
     if (state.unit) askUnit();
@@ -50,6 +51,7 @@ export function forget() {
   state.readings = null;
   clearUnit();
   show();
+  document.dispatchEvent(new Event("reading"));
 }
 
 // Show the layers, marks and predictions of the present state.

@@ -1,5 +1,6 @@
 // The source of the data: the server of this page, or a copy inside a saved page.
 
+import { SavedAsking, ServerAsking } from "asking";
 import { decodeFloats } from "maps";
 import { Network } from "network";
 
@@ -7,16 +8,17 @@ export class RequestError extends Error {}
 
 class Server {
   offline = false;
+  asking = new ServerAsking((path, request) => this.#post(path, request));
 
   async pictures(pick, label, arms) {
     const query = new URLSearchParams({ pick, label });
     for (const arm of arms) query.append("arm", arm);
-    return parse(await fetch(`/pictures?${query}`));
+    return parse(await fetch(`pictures?${query}`));
   }
 
   // The readings of an image (an index or the pixels of a drawing): { arm: { input, layers: [Float32Array], probabilities } }.
   async read(arms, image) {
-    return mapValues(await this.#post("/read", { arms, image }), decodeReading);
+    return mapValues(await this.#post("read", { arms, image }), decodeReading);
   }
 
   whyNoDrawing() {
@@ -29,7 +31,7 @@ class Server {
 
   // The explanation of a unit: its receptive field, and its inputs and weights if the page has them.
   async unit(arm, image, layer, place) {
-    const { inputs, weights, ...rest } = await this.#post("/unit", { arm, image, layer, place });
+    const { inputs, weights, ...rest } = await this.#post("unit", { arm, image, layer, place });
     return { ...rest, inputs: decodeFloats(inputs), weights: decodeFloats(weights) };
   }
 
@@ -46,6 +48,7 @@ class Saved {
     this.saved = saved;
     this.shapes = shapes;
     this.opened = {};
+    this.asking = new SavedAsking(saved, (arm, image) => this.#read(arm, image, false), (arm) => this.#open(arm));
   }
 
   // The reason why the page cannot read drawings with these networks. Null if it can.
@@ -70,12 +73,19 @@ class Saved {
     return Object.fromEntries(arms.map((arm) => [arm, this.#read(arm, image)]));
   }
 
-  #read(arm, image) {
+  // With `keep`, the network keeps the values of this image, to explain its units.
+  #read(arm, image, keep = true) {
     const stored = this.saved.readings[image]?.[arm];
     if (stored?.layers) return decodeReading(stored);
+    const network = this.#open(arm);
+    const input = stored ? decodeFloats(stored.input) : network.scale(image);
+    return keep ? network.read(input) : { input, ...network.run(input) };
+  }
+
+  #open(arm) {
     if (this.saved.networks[arm].uncovered) throw new RequestError(this.whyNoDrawing([arm]));
     this.opened[arm] ??= new Network(this.saved.networks[arm], this.shapes[arm]);
-    return stored ? this.opened[arm].read(decodeFloats(stored.input)) : this.opened[arm].readDrawing(image);
+    return this.opened[arm];
   }
 
   async unit(arm, image, layer, place) {

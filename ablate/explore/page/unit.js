@@ -8,6 +8,7 @@ import { markLayers } from "view";
 
 const MARK = "#d55e00";
 const FIELD = "#e69f00";
+const COMBINES = /Conv|Linear|Pool|Flatten|Softmax|Response|LayerNorm|GroupNorm/; // kinds of layers in which a number depends on several inputs
 let focusBefore = null;
 
 // key: { arm (null for the difference of two networks), layer, name }; place: an index into the layer's output.
@@ -70,8 +71,19 @@ function listParts(unit) {
     const layer = arms.get(arm).layers[at];
     if (!haveSameShape(layer, wanted)) return [];
     const value = state.readings?.[arm]?.layers[at]?.[makeSheet(layer.shape, study.mostMaps).index(unit.place)];
-    return value === undefined ? [] : [{ arm, at, layer, place: unit.place, value }];
+    return value === undefined ? [] : [{ arm, at, layer, place: unit.place, value, next: listNext(arm, at, unit.place) }];
   });
+}
+
+// What the following layers make of the unit, as long as they only change each number by itself: [{ name, kind, value }].
+function listNext(arm, at, place) {
+  const { layers } = arms.get(arm);
+  const found = [];
+  for (let next = at + 1; next < layers.length && haveSameShape(layers[next], layers[at]) && !COMBINES.test(layers[next].kind); next++) {
+    const value = state.readings[arm].layers[next][makeSheet(layers[next].shape, study.mostMaps).index(place)];
+    found.push({ name: layers[next].name, kind: layers[next].kind, value });
+  }
+  return found;
 }
 
 function showUnit() {
