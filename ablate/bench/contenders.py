@@ -199,15 +199,8 @@ def make_epoch_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dat
 def make_step_block(trainer: LoopTrainer | LanesTrainer, run: Run, dataset: Dataset, seconds: float) -> Train:
     """Make a function that only makes training steps, on one core and for about `seconds` seconds."""
     batches = repeat_batches(len(dataset.labels), run.recipe.batch_size, CPU)
+    steps = blocks.make_steps(trainer.step, batches)
     count = 0
-
-    def steps(wanted: int) -> int:
-        examples = 0
-        for _ in range(wanted):
-            batch = next(batches)
-            trainer.step(batch)
-            examples += len(batch)
-        return examples
 
     def block() -> int:
         nonlocal count

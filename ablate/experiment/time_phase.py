@@ -18,7 +18,7 @@ from ablate.records.record import Record
 from ablate.records.run_records import TimingBlock
 from ablate.study.spec import StudySpec
 from ablate.timing import costs
-from ablate.timing.blocks import Steps, alternate, count_steps_per_block, measure_block
+from ablate.timing.blocks import Steps, alternate, count_steps_per_block, make_steps, measure_block
 from ablate.torch_settings import keep_torch_settings
 
 
@@ -118,13 +118,4 @@ class Throughput:
         dataset = self._conditions.load(run.recipe.input_size)
         trainer = LoopTrainer(run, dataset, self._device)
         batches = repeat_batches(len(dataset.labels), run.recipe.batch_size, self._device)
-
-        def steps(count: int) -> int:
-            examples = 0
-            for _ in range(count):
-                batch = next(batches)
-                trainer.step(batch)
-                examples += len(batch)
-            return examples
-
-        return steps
+        return make_steps(trainer.step, batches)

@@ -1,7 +1,10 @@
-"""The pytest fixture `ablate_study`: train a study once in a test session, and require that it compares well.
+"""The pytest fixtures `ablate_study` and `ablate_arm_benchmark`.
+
+`ablate_study` trains a study once in a test session, and requires that it compares well.
+`ablate_arm_benchmark` times the arms of a study with pytest-benchmark, in one test for each arm.
 
 pytest imports this module at every start. The module therefore imports nothing but pytest: torch, pandas and
-the rest of ablate are imported when a test uses the fixture.
+the rest of ablate are imported when a test uses a fixture.
 """
 
 import hashlib
@@ -11,11 +14,12 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 if TYPE_CHECKING:
+    from ablate.gate.arm_benchmarks import TimedStudy
     from ablate.gate.checks import Gate
     from ablate.report.evidence import Evidence
 
@@ -172,3 +176,64 @@ def _train_once(arguments: list[str], parent: Path) -> Path:
             done.touch()
     (study,) = parent.glob("*/study.yaml")
     return study.parent
+
+
+ARMS = "ablate_arms"
+"""The mark that names the study whose arms `ablate_arm_benchmark` times."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell pytest which mark this module reads."""
+    arguments = "study, *overrides, data_dir=None, plugins=()"
+    config.addinivalue_line(
+        "markers", f"{ARMS}({arguments}): `ablate_arm_benchmark` times every arm of this study"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one test for each arm of the study if a test uses `ablate_arm_benchmark`."""
+    if "ablate_arm_benchmark" not in metafunc.fixturenames:
+        return
+    if metafunc.config.getoption("benchmark_only", default=None) is None:
+        pytest.fail(
+            "ablate_arm_benchmark needs pytest-benchmark: pip install pytest-benchmark", pytrace=False
+        )
+    mark = metafunc.definition.get_closest_marker(ARMS)
+    if mark is None or not mark.args:
+        pytest.fail(
+            f'ablate_arm_benchmark needs a study: mark the test with @pytest.mark.{ARMS}("STUDY.yaml")',
+            pytrace=False,
+        )
+    from ablate.errors import AblateError
+    from ablate.gate.arm_benchmarks import open_study
+
+    try:
+        timed = open_study(*mark.args, **mark.kwargs)
+    except AblateError as error:
+        pytest.fail(f"@pytest.mark.{ARMS}: {error}", pytrace=False)
+    arms = [(timed, name) for name in timed.arms]
+    metafunc.parametrize("ablate_arm_benchmark", arms, indirect=True, ids=list(timed.arms))
+
+
+@pytest.fixture
+def ablate_arm_benchmark(benchmark: Any, request: pytest.FixtureRequest) -> Callable[[], float | None]:
+    """Time training steps of one arm with pytest-benchmark: `speed = ablate_arm_benchmark()`.
+
+    The test needs the mark `ablate_arms` with the arguments of `ablate run`: a study file and overrides. The
+    test runs once for each arm. The call returns examples per second, or None if pytest-benchmark is switched
+    off, as it is beside pytest-xdist.
+    """
+    timed: TimedStudy
+    timed, name = request.param
+
+    def time_arm() -> float | None:
+        __tracebackhide__ = True
+        from ablate.errors import AblateError
+        from ablate.gate.arm_benchmarks import benchmark_arm
+
+        try:
+            return benchmark_arm(benchmark, timed, name)
+        except AblateError as error:
+            pytest.fail(str(error), pytrace=False)
+
+    return time_arm

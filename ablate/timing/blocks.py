@@ -34,6 +34,20 @@ The function does not wait for the device.
 """
 
 
+def make_steps(step: Callable[[torch.Tensor], object], batches: Iterator[torch.Tensor]) -> Steps:
+    """Make the function that makes training steps: each step trains on the next batch, `(batch,)` indices."""
+
+    def steps(count: int) -> int:
+        examples = 0
+        for _ in range(count):
+            batch = next(batches)
+            step(batch)
+            examples += len(batch)
+        return examples
+
+    return steps
+
+
 def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]]:
     """Yield the block, the position in the block, and the arm of every measurement, in their order.
 
