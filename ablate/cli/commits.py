@@ -1,5 +1,6 @@
 """`ablate compare --commits`: compare two commits of a repository, and print what a gate found."""
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from ablate.gate.commit_checks import TimedArm
     from ablate.gate.commits import Checkout, Training
 
-FEWEST_ROUNDS = 3
 Files = tuple[Path | None, Path | None, Path | None]
 """The files for JSON, the summary and JUnit XML, as far as they are asked for."""
 
@@ -39,6 +39,7 @@ def compare_commits(
     from ablate.gate.checks import Demand, Gate
     from ablate.gate.commits import Training, check_out
     from ablate.gate.files import Subject, write_files
+    from ablate.stats.power import PAIRS_FOR_A_VERDICT
 
     if not given:
         raise AblateError("--commits needs a study file: ablate compare --commits BASE HEAD STUDY.yaml")
@@ -54,7 +55,7 @@ def compare_commits(
         if asked.require is not None:
             gate = _check_accuracy(first, second, training, asked)
         if demand is None or asked.throughput is not None or asked.parameters is not None:
-            rounds = max(FEWEST_ROUNDS, study.timing.blocks)
+            rounds = max(PAIRS_FOR_A_VERDICT, study.timing.blocks)
             timed = _time(first, second, training, asked, rounds, study.decision.alpha)
             confidence = 1 - 2 * study.decision.alpha / max(1, len(timed))
             gate = replace(gate, checks=[*gate.checks, *_check_times(timed, asked, confidence)])
@@ -93,26 +94,40 @@ def _time(
     rounds: int,
     alpha: float,
 ) -> dict[str, "TimedArm"]:
-    """Time both commits, and print the noise of each arm first and then its ratio."""
+    """Time both commits. Print the noise and the planned rounds of each arm first, and then its ratio."""
     from ablate.gate.commit_checks import time_commits
 
     tell(f"timing commit {first.commit[:12]} against itself, then {second.commit[:12]} against it")
     timed: dict[str, TimedArm] = {}
-    for one in time_commits(first, second, training, arms=demand.arms, rounds=rounds, alpha=alpha):
-        say(_describe_timing(one, is_noise=one.arm not in timed), wrap=True)
+    for one in time_commits(
+        first, second, training, arms=demand.arms, rounds=rounds, bound=demand.throughput, alpha=alpha
+    ):
+        say(_describe_timing(one), wrap=True)
         timed[one.arm] = one
     return timed
 
 
-def _describe_timing(one: "TimedArm", *, is_noise: bool) -> str:
-    disturbed = f"; other programs disturbed {one.disturbed} of {one.rounds} rounds" if one.disturbed else ""
-    if is_noise or one.change is None:
-        noise = "unknown" if one.noise is None else f"{one.noise - 1:.1%}"
-        return f"{one.arm}: noise of this machine (A/A): {noise}{disturbed}"
+def _describe_timing(one: "TimedArm") -> str:
+    if one.change is None:
+        return f"{one.arm}: {_describe_plan(one)}"
+    disturbed = f", {one.disturbed} of them disturbed by other programs" if one.disturbed else ""
     ratio, change = one.change.ratio, one.change
     shown = "cannot be told from noise" if change.low <= 1 <= change.high else "larger than the noise"
-    interval = f"{ratio.low:.3f} to {ratio.high:.3f}"
-    return f"{one.arm}: throughput, B / A: × {ratio.mean:.3f} ({interval}): {shown}{disturbed}"
+    interval = f"{ratio.low:.3f} to {ratio.high:.3f}; noise of the mean {change.noise - 1:.1%}"
+    rounds = f"{one.rounds} rounds{disturbed}"
+    return f"{one.arm}: throughput, B / A: × {ratio.mean:.3f} ({interval}): {shown}; {rounds}"
+
+
+def _describe_plan(one: "TimedArm") -> str:
+    from ablate.gate.commit_checks import MOST_ROUNDS
+
+    if one.spread is None:
+        return "noise of this machine (A/A): unknown"
+    noise = f"noise of this machine (A/A): {math.expm1(one.spread):.1%} in one round"
+    if one.planned is None:
+        return f"{noise}; with this noise, no number of rounds would show a slowdown of 10%"
+    most = f"; at most {MOST_ROUNDS} are made" if one.planned > MOST_ROUNDS else ""
+    return f"{noise}; with this noise, {one.planned} rounds would show a slowdown of 10%{most}"
 
 
 def _check_times(timed: dict[str, "TimedArm"], demand: "Demand", confidence: float) -> list["Check"]:

@@ -1,15 +1,27 @@
 """Check the throughput and the parameters of two commits, arm by arm."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ablate.errors import AblateError, did_you_mean
 from ablate.gate.checks import Check
 from ablate.gate.commits import Checkout, Timer, Training, time_rounds
 from ablate.gate.needs import Need
 from ablate.gate.rules import Outcome, Reason, Requirement, decide_parameters, decide_throughput
-from ablate.stats.alternation import Alternation, compare_alternate, measure_noise
+from ablate.stats.alternation import (
+    Alternation,
+    compare_alternate,
+    measure_rounds,
+    measure_spread_of_rounds,
+    plan_rounds,
+)
+
+PILOT_ROUNDS = 20
+"""The fewest rounds of base against itself, from which the noise is known well enough for a plan."""
+MOST_ROUNDS = 300
+"""The most rounds that a plan can ask for: about six minutes for an arm, with blocks of 0.4 seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +30,12 @@ class TimedArm:
 
     arm: str
     parameters: tuple[int, int]
-    noise: float | None
-    """The A/A noise as a ratio above 1. None for fewer than three rounds."""
+    spread: float | None
+    """The noise of one round, A/A, measured first (see `measure_spread_of_rounds`)."""
+    planned: int | None
+    """The number of rounds that would show a slowdown of 10 % with this noise. None: far too many."""
     rounds: int
+    """The number of rounds that were measured."""
     disturbed: int
     """The number of rounds that other programs disturbed."""
     change: Alternation | None = None
@@ -34,12 +49,15 @@ def time_commits(
     *,
     arms: Sequence[str],
     rounds: int,
+    bound: float | None,
     alpha: float,
 ) -> Iterator[TimedArm]:
     """Time the arms of two commits in alternation.
 
-    First yield each arm with the A/A noise, from two processes of the base. Then yield each arm again with
-    the ratio of the commits: base, head and base take turns. Each end of an interval has alpha/arms.
+    First yield each arm with the noise of one round, from two processes of the base, and the rounds that this
+    noise asks for. Then yield each arm again with the ratio of the commits: base, head and base take turns in
+    as many rounds as their noise asks for, at least `rounds` and at most `MOST_ROUNDS`. Each end of an
+    interval has alpha/arms.
 
     Raises:
         AblateError: a commit cannot train the study, or an arm is unknown.
@@ -55,28 +73,43 @@ def time_commits(
                 raise AblateError(f"--arm {arm}: {did_you_mean(arm, list(first))}")
         asked = [arm for arm in (arms or first) if arm in first and arm in second]
         confidence = 1 - 2 * alpha / max(1, len(asked))
-        noises: dict[str, float | None] = {}
+        pilots: list[TimedArm] = []
         for arm in asked:
-            found = time_rounds([timers[0], timers[2]], arm, rounds)
-            noises[arm] = measure_noise(*found.speeds, confidence=confidence)
-            counts = first[arm], second[arm]
-            yield TimedArm(
-                arm=arm, parameters=counts, noise=noises[arm], rounds=rounds, disturbed=found.disturbed
+            found = time_rounds([timers[0], timers[2]], arm, max(PILOT_ROUNDS, rounds))
+            spread = measure_spread_of_rounds(*found.speeds)
+            planned = None if spread is None else plan_rounds(spread, bound, confidence)
+            pilots.append(
+                TimedArm(
+                    arm=arm,
+                    parameters=(first[arm], second[arm]),
+                    spread=spread,
+                    planned=planned,
+                    rounds=len(found.speeds[0]),
+                    disturbed=found.disturbed,
+                )
             )
-        for arm in asked:
-            found = time_rounds(timers, arm, rounds)
-            noise, counts = noises[arm], (first[arm], second[arm])
-            change = None
-            if noise is not None:
-                change = compare_alternate(*found.speeds, noise=noise, confidence=confidence)
-            yield TimedArm(
-                arm=arm,
-                parameters=counts,
-                noise=noise,
-                change=change,
-                rounds=rounds,
-                disturbed=found.disturbed,
-            )
+            yield pilots[-1]
+        for pilot in pilots:
+            yield _compare(timers, pilot, rounds=rounds, bound=bound, confidence=confidence)
+
+
+def _compare(
+    timers: Sequence[Timer], pilot: TimedArm, *, rounds: int, bound: float | None, confidence: float
+) -> TimedArm:
+    """Time base, head and base in turn, and compare them."""
+    disturbed = 0
+
+    def measure(count: int) -> list[list[float]]:
+        nonlocal disturbed
+        found = time_rounds(timers, pilot.arm, count)
+        disturbed += found.disturbed
+        return found.speeds
+
+    speeds = measure_rounds(
+        measure, pilot.spread, bound=bound, confidence=confidence, fewest=rounds, most=MOST_ROUNDS
+    )
+    change = compare_alternate(*speeds, confidence=confidence)
+    return replace(pilot, change=change, rounds=len(speeds[0]), disturbed=disturbed)
 
 
 def check_throughput(timed: TimedArm, bound: float, confidence: float) -> Check:
@@ -84,23 +117,39 @@ def check_throughput(timed: TimedArm, bound: float, confidence: float) -> Check:
     change = timed.change
     low, high = (None, None) if change is None else (change.low, change.high)
     outcome, reason = decide_throughput(low, high, bound)
-    noise = "" if timed.noise is None else f"The noise of this machine (A/A) is {timed.noise - 1:.1%}."
-    if timed.disturbed:
-        noise += f" Other programs disturbed {timed.disturbed} of {timed.rounds} rounds."
+    need = None
+    if outcome == Outcome.CANNOT_TELL and change is not None:
+        needed = change.count_rounds(bound, confidence)
+        need = Need(max(needed, timed.rounds + 1), as_measured=True) if needed else None
     return Check(
         requirement=Requirement.THROUGHPUT,
         arm=timed.arm,
         outcome=outcome,
         reason=reason,
-        detail=noise,
+        detail=describe_noise(timed),
         estimate=change.ratio.mean if change else None,
         low=low,
         high=high,
         confidence=confidence,
         bound=bound,
         count=timed.rounds,
-        need=Need(3) if outcome == Outcome.CANNOT_TELL and reason == Reason.TOO_FEW_BLOCKS else None,
+        need=need,
     )
+
+
+def describe_noise(timed: TimedArm) -> str:
+    """Describe the noise of the machine: that of one round, and that of the mean if it is measured."""
+    told = []
+    if timed.change is not None:
+        told.append(
+            f"The noise of this machine (A/A) is {timed.change.noise - 1:.1%} in the mean of all rounds"
+        )
+    if timed.spread is not None:
+        told.append(f"{math.expm1(timed.spread):.1%} in one round")
+    sentences = [f"{' and '.join(told)}."] if told else []
+    if timed.disturbed:
+        sentences.append(f"Other programs disturbed {timed.disturbed} of {timed.rounds} rounds.")
+    return " ".join(sentences)
 
 
 def check_parameters(timed: TimedArm, bound: float) -> Check:
