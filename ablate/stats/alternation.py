@@ -27,7 +27,7 @@ class Alternation:
     """The ratio of the speeds of two programs, and the ratio of one program to itself (the noise)."""
 
     ratio: Interval
-    """The speed of the second program divided by the speed of the first: geometric trimmed mean over rounds."""
+    """The speed of the second program divided by the speed of the first: geometric trimmed mean."""
     noise: float
     """How much faster or slower the first program was than itself (an A/A test), as a ratio above 1.
 

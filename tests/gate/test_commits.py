@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ablate.cli.commits import compare_commits
 from ablate.errors import AblateError
 from ablate.gate import commits
+from ablate.gate.checks import Demand
 from ablate.gate.commit_checks import TimedArm, check_parameters, check_throughput
 from ablate.gate.commits import Checkout, Timer, Training, check_out, time_rounds
 from ablate.gate.rules import Outcome
@@ -198,3 +200,19 @@ def test_the_real_worker_times_every_arm(small_file: Path) -> None:
         assert isinstance(disturbed, bool)
     finally:
         timer.close()
+
+
+def test_the_command_prints_noise_and_plan_first_and_then_the_ratio(
+    repository: Path, small_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demand = Demand(throughput=0.95, arms=("arm",))
+    code = compare_commits(
+        Path("HEAD~1"), Path("HEAD"), [str(small_file)], demand, (None, None, None), None, []
+    )
+    told = " ".join(capsys.readouterr().out.split())
+    assert code == 1
+    plan = "arm: noise of this machine (A/A): 0.0% in one round; with this noise, 3 rounds would show a slowdown of 10%"
+    ratio = "arm: throughput, B / A: × 0.500 (0.500 to 0.500; noise of the mean 0.0%): larger than the noise; 3 rounds, 3 of them disturbed by other programs"
+    assert plan in told
+    assert ratio in told.split(plan)[1]
+    assert "B is less than 0.95 times as fast as A." in told
