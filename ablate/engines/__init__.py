@@ -1,1 +1,1 @@
-"""Engines: the plain torch loop, and three faster ways to train a run, which are tested against the loop."""
+"""Engines: a plain torch loop, and three faster ways to train a run. Tests compare them with the loop."""

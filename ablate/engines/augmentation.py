@@ -8,7 +8,7 @@ from torch import Tensor
 from ablate.seeds import derive_seed
 
 CROP_PADDING = 2
-"""The number of zeros on each side of a padded image. So a crop shifts the image by up to two pixels."""
+"""Before a crop, this many zeros are added on each side. So a crop shifts the image by up to two pixels."""
 BRIGHTNESS = 0.5
 """Brightness factors lie between 1 - 0.5 and 1 + 0.5. Dive into Deep Learning (D2L) uses the same range."""
 
@@ -17,7 +17,7 @@ BRIGHTNESS = 0.5
 class Draws:
     """Random numbers for the changes to a batch of `b` images.
 
-    A field is None if the recipe does not have the field's change.
+    If the recipe does not ask for a change of the images, the field for this change is None.
     """
 
     flipped: Tensor | None
@@ -40,12 +40,12 @@ class Augmentation:
     """Flips, crops and brightens images `(b, channels, height, width)` at random.
 
     The random numbers are drawn on the CPU. So a run's images change in the same way on every device.
-    torchvision's transforms are not used, because they draw one number for a whole batch, and they draw it
-    from the global generator.
+    torchvision's transforms are not used, because they draw one random number for a whole batch, and they
+    draw it from torch's global random generator.
     """
 
     def __init__(self, kind: str, seed: int) -> None:
-        """Read the changes from `kind`, the recipe's `augmentation`. The kind `none` has no changes."""
+        """Read the changes from the recipe's `augmentation`, such as `flip_crop`. `none` has no changes."""
         changes = kind.split("_")
         self._flips, self._crops = "flip" in changes, "crop" in changes
         self._brightens = "brightness" in changes

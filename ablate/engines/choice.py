@@ -17,8 +17,9 @@ from ablate.engines.training import Trainer
 def choose_trainer(run: Run, dataset: Dataset, device: torch.device) -> Trainer:
     """Choose the fastest engine that trains the run exactly as the torch loop engine does.
 
-    The first choice is the lanes engine, the second is the tailored loop, and the third is the torch loop. If
-    the network is large, a short measurement decides whether lanes is faster. The measured result is stored.
+    The first choice is the lanes engine (C++ code for small networks), the second is the tailored loop, and
+    the third is the torch loop. If the network is large, a short measurement decides whether the lanes engine
+    is faster. The result of the measurement is stored.
 
     If the environment variable `ABLATE_ENGINE` is `loop` or `cohort`, the torch loop engine is chosen. With
     `cohort`, this function is called only for runs that cannot train in a cohort.
@@ -46,7 +47,7 @@ def _make_torch_trainer(run: Run, dataset: Dataset, device: torch.device) -> Tra
 
 
 def trains_in_cohorts(device: torch.device) -> bool:
-    """Whether runs on this device train in cohorts if the cohort engine can train them.
+    """Whether runs on this device train in cohorts (several runs together), if the engine supports the runs.
 
     On an accelerator, runs train in cohorts unless `ABLATE_ENGINE` is `loop`. On a CPU, they do so only with
     `ABLATE_ENGINE=cohort`. This is slow, but it makes tests of the cohort engine possible without a GPU.

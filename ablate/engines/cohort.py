@@ -26,14 +26,14 @@ STEPS_PER_GRAPH = 8
 """The number of training steps in one recorded graph. One launch starts the whole graph, which saves time."""
 WARM_UP_STEPS = 3
 EVALUATED_AT_ONCE = 8_192
-"""The number of images in one evaluation step, over all places of the cohort.
+"""The number of images in one evaluation step, for all networks of the cohort together.
 
 A training step with 32 places and batches of 256 has the same number of images.
 """
 
 
 def reason_against(run: Run, dataset: Dataset) -> str | None:
-    """Explain why this engine cannot train the run exactly as the torch loop engine would. None if it can.
+    """Explain why this engine cannot train the run exactly as the torch loop would. Return None if it can.
 
     Dropout masks are an exception: each engine draws them with the same probability, but from its own random
     stream.
@@ -81,11 +81,11 @@ def make_cohort_key(run: Run) -> str:
 class Cohort:
     """A fixed number of places for networks of one architecture. All places make each training step together.
 
-    With another number of places, a GPU's matrix products can add numbers in another order, and results can
-    differ by rounding. So the number of places is fixed, and the engine's name in the records contains it.
-    In an empty place, all parameters and the learning rate are zero.
+    If the number of places changes, matrix products on a GPU can add numbers in another order. Then results
+    can differ by rounding. So the number is fixed, and it is part of the engine's name in the records. In an
+    empty place, all parameters and the learning rate are zero.
 
-    Whatever differs between runs is stored in tensors. So one recorded step can train all runs.
+    All values that differ between runs are stored in tensors. So one recorded step can train all runs.
     """
 
     def __init__(self, like: Run, dataset: Dataset, *, examples: int, places: int) -> None:
@@ -145,7 +145,7 @@ class Cohort:
             self._rates[place] = 0
 
     def load(self, place: int, order: Tensor, draws: Sequence[Draws], rates: Sequence[float] = ()) -> None:
-        """Load what a place needs for its next epoch.
+        """Load the examples, random numbers and rates that a place needs for its next epoch.
 
         Args:
             place: the number of the place.
@@ -170,8 +170,8 @@ class Cohort:
         """Train one epoch in every place.
 
         Returns:
-            The summed loss and the number of correct predictions since the start of the epoch, at each of the
-            `marks` and for each place, `(marks, places, 2)`.
+            A tensor `(marks, places, 2)`. For each of the `marks` and each place, it has the summed loss and
+            the number of correct predictions since the start of the epoch.
         """
         self._position.zero_()
         self._totals.zero_()
@@ -248,7 +248,7 @@ class Cohort:
             self._position.add_(size)
 
     def _find_rates(self, columns: Tensor) -> Tensor | None:
-        """Find each place's learning rate for one batch, `(places, 1)`. None if the rate never changes.
+        """Find each place's learning rate for a batch, `(places, 1)`. Return None if rates never change.
 
         `columns` has the positions of the batch's examples in the epoch.
         """

@@ -1,4 +1,4 @@
-"""Train a list of runs in one cohort. When a run ends, its place is free for the next waiting run."""
+"""Train a list of runs in one cohort. When a run ends, the next waiting run takes its place."""
 
 import time
 from collections import deque
@@ -33,8 +33,8 @@ def train_together(
 
     When a run ends, the next waiting run takes its place. So runs in one cohort can be in different epochs.
 
-    One run's share of the cohort's time is unknown. So a run's `train_seconds` is the time of the whole
-    cohort. Its `examples_per_second` is the number of its own examples divided by the same time.
+    It is unknown how much of the cohort's time one run takes. So `train_seconds` in a run's record is the
+    time of the whole cohort, and `examples_per_second` is the run's number of examples divided by this time.
     """
     waiting = deque(runs)
     members: dict[int, _Member] = {}
@@ -101,7 +101,7 @@ class _Member:
         self.ahead = self._draw_epoch(0)
 
     def draw(self) -> None:
-        """Draw the order and the augmentation of the next epoch, unless the present epoch is the last."""
+        """Draw the order and the augmentation of the next epoch, unless the current epoch is the last."""
         if (epoch := self.course.epochs + 1) < self.course.run.recipe.epochs:
             self.ahead = self._draw_epoch(epoch)
 

@@ -1,4 +1,4 @@
-"""torch's optimisers, without the import of torch's compiler, which ablate does not use."""
+"""torch's optimisers, changed so that they do not import torch's compiler, which ablate does not use."""
 
 import inspect
 from typing import TypeVar, cast
@@ -9,7 +9,7 @@ Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
 
 
 def _make_eager(kind: type[Kind]) -> type[Kind]:
-    """Make a subclass of a torch optimiser that computes the same and does not import torch's compiler.
+    """Make a subclass of a torch optimiser. It gives the same results, but does not import torch's compiler.
 
     torch decorates an optimiser's methods so that its compiler, `torch._dynamo`, does not compile them. The
     decorators import the compiler at the first call. In every process that trains, this import takes about

@@ -1,18 +1,18 @@
-// One training step of a LeNet-like network on a CPU, one group of examples at a time.
+// Makes a training step of a network like LeNet on a CPU, with one group of examples after the other.
 //
 // Every activation and gradient is a vector V with one lane for each example. So a group of LANES examples
-// passes through the whole network together, and its maps stay in the cache. Shapes are given at run time:
-// one compiled library trains every network that lanes_tables.py can describe.
+// passes through the whole network together, and its maps stay in the cache. The shapes of the layers are
+// given at run time. So one compiled library trains every network that lanes_tables.py can describe.
 //
 // Convolutions and dense layers are computed by one formula, called the contraction:
 //
 //     z[o, p] = bias[o] + sum over k of weight[o, k] * x[pixel[p] + tap[k]].
 //
-// Two integer tables describe the geometry. For output pixel p, the corner of the kernel lies on position
-// pixel[p] of the padded input; pixel accounts for the stride. tap[k] is the distance from this corner to the
-// kernel's k-th entry (channel, row, column); tap accounts for the dilation. A dense layer is a convolution
-// with one output pixel, and its taps are the input features. Let dz be the gradient of the loss with respect
-// to z. The backward pass is then two more contractions of this kind:
+// Two integer tables describe the geometry. For output pixel p, the corner of the kernel is at position
+// pixel[p] of the padded input. This table takes account of the stride. tap[k] is the distance from this
+// corner to the kernel's k-th entry (channel, row, column). This table takes account of the dilation. A dense
+// layer is a convolution with one output pixel, and its taps are the input features. Let dz be the gradient
+// of the loss with respect to z. The backward pass then consists of two more contractions of this kind:
 //   d weight[o, k] = sum over p and lanes of dz[o, p] * x[pixel[p] + tap[k]],
 //   dx[pixel[p] + tap[k]] += sum over o of weight[o, k] * dz[o, p].
 
@@ -28,7 +28,7 @@
 
 static int count_groups(const Examples &examples) { return (examples.batch_size + LANES - 1) / LANES; }
 
-// Multiplies the outputs and their slopes by the dropout masks of the group's examples.
+// Multiplies the outputs of a layer, and their slopes (derivatives), by the dropout masks of the group.
 static void apply_dropout(const Layer &layer, const Examples &examples, int group) {
   for (int o = 0; o < layer.outs; o++) {
     V mask;
@@ -41,8 +41,9 @@ static void apply_dropout(const Layer &layer, const Examples &examples, int grou
   }
 }
 
-// Computes the layers from `begin` to `end` for one group. If `begin` is not the first layer, its
-// pre-activations exist already. If there is a layer `end`, only its pre-activations are computed.
+// Computes the layers from `begin` to `end` for one group. If `begin` is -1, the function starts with the
+// images. Otherwise, the pre-activations of layer `begin` exist already, and the function starts with its
+// activation. If there is a layer `end`, only the pre-activations of this layer are computed.
 template <bool LEARN>
 static void forward(const Network &network, const Examples &examples, int group, int begin, int end) {
   const int slot = LEARN ? group : 0;  // evaluation needs no memory of earlier groups
@@ -71,7 +72,7 @@ struct Score {
 };
 
 // Finds the group's correct predictions and computes the group's summed cross-entropy. Writes the gradient of
-// the batch's mean loss to network.logits_gradient. Only this gradient has smoothed labels.
+// the batch's mean loss to network.logits_gradient. Label smoothing changes only this gradient.
 static Score compute_score(const Network &network, const Examples &examples, int group, float smoothing) {
   const int classes = network.classes;
   const V *logits = network.logits;
@@ -108,9 +109,9 @@ static Score compute_score(const Network &network, const Examples &examples, int
   return result;
 }
 
-// Computes the gradients of the layers from `end` to `begin` for one group. If there is a layer `end`, the
-// gradients with respect to its normalised pre-activations exist already. If there is a layer `begin`, only
-// the gradients with respect to its normalised pre-activations are computed.
+// Computes the gradients of the layers for one group, backwards from layer `end` to layer `begin`. If there
+// is a layer `end`, the gradients with respect to its normalised pre-activations exist already. If there is a
+// layer `begin`, only the gradients with respect to its normalised pre-activations are computed.
 static void backward(const Network &network, const Examples &examples, int group, int begin, int end) {
   const V present = find_present(examples.batch_size, group);
   int64_t *times = network.nanoseconds;
@@ -149,7 +150,7 @@ static int find_norm_before(const Network &network, int end) {
 }
 
 // Computes the pre-activations of all groups up to the last normalised layer, and the statistics of all
-// normalised layers. Returns the position of the last one, or -1 if no layer is normalised.
+// normalised layers. Returns the position of the last normalised layer, or -1 if no layer is normalised.
 static int compute_up_to_last_norm(const Network &network, const Examples &examples) {
   int begin = -1;
   for (int i = 0; i < network.count; i++) {
@@ -180,7 +181,7 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
   }
   memset(network->gradients, 0, sizeof(float) * network->parameter_count);
   const int groups = count_groups(*examples);
-  // Each group passes through the layers up to the next batch normalisation, then the next group.
+  // All groups pass through the layers up to a batch normalisation before any group passes through it.
   const int last = compute_up_to_last_norm(*network, *examples);
   for (int group = 0; group < groups; group++) {
     forward<true>(*network, *examples, group, last, network->count);
@@ -208,8 +209,8 @@ extern "C" int train_step(const Network *network, Optimizer *optimizer, const Ex
   return 1;
 }
 
-// Writes the logits of the batch's examples to logits[batch_size, classes]. Needs no labels. The caller makes
-// sure that the indices are within bounds.
+// Writes the logits of the batch's examples to logits[batch_size, classes]. The function needs no labels. The
+// caller must make sure that the indices are within bounds.
 extern "C" void compute_logits(const Network *network, const Examples *examples, float *logits) {
   const int classes = network->classes;
   FlushDenormals flush;

@@ -17,7 +17,7 @@ from ablate.engines.training import NotCovered
 
 
 def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | None:
-    """Explain why this engine cannot train the run exactly as the torch loop engine would. None if it can.
+    """Explain why this engine cannot train the run exactly as the torch loop would. Return None if it can.
 
     The first call that needs the C++ library compiles it, which takes some seconds.
     """
@@ -114,7 +114,7 @@ class LanesTrainer:
         """Make one step on each batch, and measure the parts of each step.
 
         Returns:
-            Wall time in nanoseconds, for each step, layer and part of `PARTS`: `(steps, layers, parts)`.
+            The wall time of each step, layer and part of `PARTS` in nanoseconds, `(steps, layers, parts)`.
         """
         times = torch.zeros(len(batches), len(self._layers), len(PARTS), dtype=torch.int64)
         for batch, row in zip(batches, times, strict=True):
@@ -144,7 +144,7 @@ def _describe_examples(images: Tensor, labels: Tensor | None, batch: Tensor) -> 
     # The result contains only the addresses of the tensors. So the caller must keep the tensors alive.
     if not len(batch) or batch.dtype != torch.int64 or not batch.is_contiguous():
         raise ValueError(
-            f"a batch must be a non-empty contiguous int64 tensor, not {len(batch)} of {batch.dtype}"
+            f"a batch must be a non-empty contiguous int64 tensor, not {len(batch)} values of {batch.dtype}"
         )
     return Examples(
         images=images.data_ptr(),

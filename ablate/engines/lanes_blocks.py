@@ -1,4 +1,4 @@
-"""Split a torch network into blocks that lanes.cpp can train, or say why lanes.cpp cannot train it."""
+"""Split a torch network into blocks that lanes.cpp can train, or explain why lanes.cpp cannot train it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,8 @@ The position of an activation in this tuple is its number in lanes.cpp.
 class Block:
     """A convolution or dense layer, together with the layers up to the next convolution or dense layer.
 
-    These can be batch norm, an activation, and either pooling or (after a dense layer) dropout.
+    The other layers can be batch norm, an activation, pooling (after a convolution) and dropout (after a
+    dense layer).
     """
 
     weighted: nn.Conv2d | nn.Linear

@@ -1,4 +1,4 @@
-// The contraction that computes most layers, in register tiles, and sums over the lanes of vectors.
+// Computes the contraction of most layers in register tiles. Also sums up the lanes of vectors.
 #pragma once
 
 #include <cstring>
@@ -9,10 +9,12 @@ struct Span {
   int begin, end;
 };
 
-// Calls store(m, n, sum over g < groups and i < terms of left(m, g, i) * right(n, g, i)) for all m and n. The
-// function works in register tiles, in lower tiles at the lower edge, and in narrower and taller ones at the
-// right edge. Many sums in a tile hide the latency of an addition. Every sum adds its terms in the order of g
-// and i. So equal inputs give exactly equal outputs at all positions, for example within a pooling window.
+// Calls store(m, n, sum over g < groups and i < terms of left(m, g, i) * right(n, g, i)) for all m and n.
+//
+// The sums are computed in tiles whose sums fit into the registers. At the lower edge, tiles have fewer rows.
+// At the right edge, tiles have fewer columns and more rows. A tile has many sums, so that the processor does
+// not wait for the end of an addition. Every sum adds its terms in the order of g and i. So equal inputs give
+// exactly equal outputs at all positions, for example within a pooling window.
 template <int HEIGHT, int WIDTH, class Left, class Right, class Store>
 static INLINE void contract_groups(Span rows, Span columns, int groups, int terms, Left left, Right right,
                                    Store store) {
@@ -50,7 +52,7 @@ static INLINE void contract_groups(Span rows, Span columns, int groups, int term
   }
 }
 
-// The same for a single group.
+// Calls contract_groups for a single group.
 template <int HEIGHT, int WIDTH, class Left, class Right, class Store>
 static INLINE void contract(Span rows, Span columns, int terms, Left left, Right right, Store store) {
   contract_groups<HEIGHT, WIDTH>(
@@ -58,7 +60,8 @@ static INLINE void contract(Span rows, Span columns, int terms, Left left, Right
       [&](int n, int, int i) { return right(n, i); }, store);
 }
 
-// Adds the sum of a vector's lanes to a float. LANES vectors are summed at once, which is faster.
+// Adds the sum of a vector's lanes to a float. It collects LANES vectors and sums them together, which is
+// faster.
 class LaneSums {
   V waiting[LANES] = {};
   float *target[LANES];
@@ -77,7 +80,7 @@ class LaneSums {
   }
 };
 
-// The same as LaneSums, but for target floats that are adjacent in memory.
+// Does the same as LaneSums, but adds to floats that are adjacent in memory.
 struct AdjacentLaneSums {
   float *target;
   V waiting[LANES];

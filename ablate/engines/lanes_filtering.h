@@ -5,17 +5,17 @@
 #include "lanes_layer.h"
 #include "lanes_row_filtering.h"
 
-// The number of output values whose products are kept together between the multiplication and the transform
-// back: two register tiles.
+// The products of this many output values are computed, kept, and then transformed back together. The number
+// is the width of two register tiles.
 enum { CHUNK = 2 * COLUMNS };
-// The number of output channels whose weight gradients are kept together.
+// The weight gradients of this many output channels are computed together.
 enum { OUT_BLOCK = 4 };
-// The number of segments of an output channel whose transformed gradients are kept together in the first
-// layer.
+// In the first layer, the gradients of about this many segments of an output channel are transformed
+// together.
 enum { SEGMENT_BLOCK = 32 };
 
-// The two matrix products of minimal filtering. They are no templates of the kernel size, because each of
-// them takes the compiler seconds.
+// The two matrix products of minimal filtering. They are not templates of the kernel size, because the
+// compiler would need seconds for each kernel size.
 
 // Computes products[m * CHUNK + n - columns.begin] = sum over i of factors[i * rows + m] * inputs[tap[i] +
 // n].
@@ -30,7 +30,7 @@ static void multiply_taps(int rows, Span columns, int terms, const float *factor
 // Transformed inputs or gradients of several groups of examples.
 struct Factors {
   const V *begin;
-  int64_t step;  // the distance of two groups, in vectors
+  int64_t step;  // the distance from one group to the next, in vectors
 };
 
 // Computes products[(m * columns + n) * step] = sum over groups g and terms i of
@@ -64,8 +64,8 @@ struct Filtering {
   const int width = layer.width, height = layer.pixels / layer.width;
   const int segments = (width + M - 1) / M;  // in a row
   const int input_width = width + K - 1, input_height = height + K - 1;
-  // Rows of zeros above and below the gradients, as in lanes_tables.py. With them, more rows of inputs have
-  // gradients of all kernel rows.
+  // The number of rows of zeros above and below the gradients, as in lanes_tables.py. With these zeros, more
+  // rows of inputs have gradients of all kernel rows.
   const int margin = layer.padding > 0 && layer.padding < K - 1 ? K - 1 - layer.padding : 0;
   const int gradient_height = height + 2 * margin;
 
@@ -110,7 +110,7 @@ struct Filtering {
     }
   }
 
-  // Needs the gradients that add_weight_gradients has transformed.
+  // Call add_weight_gradients first, because it transforms the gradients.
   void compute_input_gradients() const {
     memset(layer.input_gradient, 0, sizeof(V) * layer.input_size);
     const int end = input_height - layer.padding;
@@ -127,8 +127,8 @@ struct Filtering {
     }
   }
 
-  // Adds the weight gradients of one of `groups` groups. The products of several groups are summed before
-  // they are transformed back, so most calls only keep the transformed gradients.
+  // Adds the weight gradients of one group. The batch has `groups` groups. The products of several groups are
+  // summed before they are transformed back. So most calls only store the transformed gradients.
   void add_weight_gradients(int group, int groups) const {
     if (layer.input_step) transform_inputs();  // another group has used the memory since the forward pass
     const int columns = K * channels;
@@ -159,7 +159,7 @@ struct Filtering {
   int input_plane() const { return channels * input_height * segments; }
   int gradient_plane() const { return outs * gradient_height * segments; }
 
-  // Reads COUNT vectors of a row, of which `rest` are left.
+  // Reads COUNT vectors of a row. The row has only `rest` more vectors. Zeros replace the missing ones.
   template <int COUNT>
   static INLINE void load(const V *from, int rest, V *to) {
     if (rest >= COUNT) {
@@ -168,7 +168,7 @@ struct Filtering {
       UNROLL_FOR(int j = 0; j < COUNT; j++) to[j] = j < rest ? from[j] : V{};
     }
   }
-  // Writes COUNT vectors to a row, as far as it reaches.
+  // Writes COUNT vectors to a row. The row has only `rest` more vectors. The others are not written.
   template <int COUNT>
   static INLINE void store(const V *from, int rest, V *to) {
     if (rest >= COUNT) {
@@ -180,7 +180,7 @@ struct Filtering {
     }
   }
 
-  // Layout: [product][channel, input row, segment].
+  // Transforms the inputs. Layout of the result: [product][channel, input row, segment].
   void transform_inputs() const {
     const int plane = input_plane();
     V *target = layer.row_inputs;
@@ -212,7 +212,7 @@ struct Filtering {
     }
   }
 
-  // Multiplies the transformed gradients of `count` output channels with the transformed inputs. Layout of
+  // Multiplies the transformed gradients of `count` output channels by the transformed inputs. Layout of
   // the products: [out, input channel, kernel row][product].
   template <bool ADD>
   void multiply_gradients(int groups, Factors gradients, int count, int row, int terms, int plane,
@@ -226,8 +226,8 @@ struct Filtering {
     }
   }
 
-  // The same for all output channels of the first layer, whose transformed gradients are needed for nothing
-  // else. They are made for a few rows of a few channels at a time, so they stay in the nearest cache.
+  // Multiplies the gradients of all output channels of the first layer. Nothing else needs its transformed
+  // gradients. So they are made for a few rows of a few channels at a time, and stay in the nearest cache.
   void multiply_first_gradients() const {
     const int block = segments < SEGMENT_BLOCK ? SEGMENT_BLOCK / segments : 1;
     memset(layer.row_products, 0, sizeof(V) * outs * K * channels * PRODUCTS);
@@ -283,7 +283,7 @@ struct Filtering {
   }
 };
 
-// Calls a function with the Filtering of the layer. Returns false if minimal filtering does not compute it.
+// Calls a function with the layer's Filtering. Returns false if the layer does not use minimal filtering.
 template <class Function>
 static INLINE bool with_filtering(const Layer &layer, Function function) {
   switch (10 * layer.segment + layer.kernel) {

@@ -1,4 +1,4 @@
-// The network, the examples of a batch, and how the images of a group reach the network's input.
+// Describes the network and the examples of a batch. Loads the images of a group into the network's input.
 #pragma once
 
 #include <cstring>
@@ -19,7 +19,7 @@ struct Network {
   V *logits_gradient;
   float *parameters, *gradients, *first_moment, *second_moment;
   int64_t parameter_count;
-  int64_t *nanoseconds;  // [layer, part]: the time of each part of a step; null: nobody asks for it
+  int64_t *nanoseconds;  // [layer, part]: the time of each part of a step; null: nothing is timed
 };
 
 struct Examples {
@@ -28,14 +28,14 @@ struct Examples {
   int64_t count;          // n
   const int64_t *batch;   // indices of the batch's examples
   int32_t batch_size;
-  // The changes of the batch's images, by example of the batch. Null: the images do not change in this way.
+  // The random changes of each image in the batch. If one of the pointers is null, this change is not made.
   const bool *flipped;      // whether to mirror the image
   const int64_t *corners;   // [2, batch_size]: row and column of the image at which the result begins
   const float *brightness;  // factors of the pixels
 };
 
-// Finds the position in the batch of the example in a lane. Lanes past the end of the batch repeat the
-// batch's first example. The loss leaves such lanes out.
+// Finds which example of the batch is in a lane. Returns its position in the batch. Lanes past the end of the
+// batch repeat the batch's first example. The loss leaves such lanes out.
 static int find_position(const Examples &examples, int group, int lane) {
   int e = group * LANES + lane;
   return e < examples.batch_size ? e : 0;

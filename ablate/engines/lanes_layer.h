@@ -3,10 +3,9 @@
 
 #include "lanes_vectors.h"
 
-// lanes_library.py repeats this structure and those of lanes.cpp and lanes_images.h. Change both
-// together.
+// lanes_library.py repeats the structure Layer. Change both together.
 
-// Sums and statistics of a channel over the batch, for batch normalisation.
+// Sums and statistics of a channel over the batch, for batch normalisation. lanes_tables.py repeats its size.
 struct Channel {
   double shift;         // a value near the mean
   double sum, squares;  // sums of x - shift and of its square
@@ -48,7 +47,7 @@ struct Layer {
       *row_start;                         // minimal filtering: distances of the terms, see Filtering
   float *row_weights, *row_weights_back;  // minimal filtering: the transformed weights, see Filtering
   const float *dropout;  // [example, o]: factors of the outputs, 0 or 1 / (1 - p); null without dropout
-  // Batch normalisation between the contraction and the activation. All are null without it.
+  // Batch normalisation between the contraction and the activation. Without it, these pointers are null.
   V *unnormed;        // [o, p]: the pre-activations before the normalisation
   Channel *channels;  // [o]
   const float *norm_weight, *norm_bias;
@@ -56,14 +55,14 @@ struct Layer {
   float *running_mean, *running_variance;
   int64_t *batches_tracked;
   double norm_epsilon, norm_momentum;
-  // The distance from a group's memory to the next group's, in vectors. In networks without batch
+  // The distance from a group's memory to the memory of the next group, in vectors. In networks without batch
   // normalisation, all groups share their memory, and the distances are 0.
   int64_t input_step, output_step, z_step, slope_step;
-  // The same for row_inputs and row_gradients, which have memory for kept_groups groups.
+  // The same distances for row_inputs and row_gradients, which have memory for kept_groups groups.
   int64_t row_input_step, row_gradient_step;
 };
 
-// Returns the layer with the memory of one group.
+// Returns a copy of the layer in which the pointers point to the memory of one group.
 static INLINE Layer select_group(const Layer &layer, int group) {
   Layer selected = layer;
   selected.input += group * layer.input_step;

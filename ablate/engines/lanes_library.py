@@ -1,4 +1,4 @@
-"""Compile the C++ library of the lanes engine at its first use, and load it with ctypes."""
+"""Compile the C++ library of the lanes engine when it is first used, and load the library with ctypes."""
 
 import ctypes
 import hashlib
@@ -34,9 +34,9 @@ PROCESSOR_FLAGS = {
 }
 """Maps each supported platform to the compiler flags that select the processor.
 
-A platform is a pair of `sys.platform` and `platform.machine()`. A Mac with ARM needs no flag: clang selects
-the oldest such Mac by default, and every 64-bit ARM processor has NEON. Older versions of Apple's clang do
-not accept "native" there.
+A platform is a pair of `sys.platform` and `platform.machine()`. A Mac with an ARM processor needs no flag. By
+default, clang compiles for the oldest such Mac, and every 64-bit ARM processor has NEON. On these Macs, older
+versions of Apple's clang do not accept "native".
 """
 HERE = (sys.platform, platform.machine())
 FLAGS = (*COMMON_FLAGS, *PROCESSOR_FLAGS.get(HERE, ()))
@@ -141,7 +141,7 @@ def load_library() -> ctypes.CDLL | str:
 def compile_library(compiler: str) -> Path:
     """Return the path of the compiled library in the user's cache folder.
 
-    If the folder has no library for this source, compiler, CPU and these flags, compile it.
+    If the folder has no library that fits the source, the compiler, the CPU and the flags, compile one.
     """
     source = "".join(path.read_text(encoding="utf-8") for path in (SOURCE, *HEADERS))
     made_from = [source, _run(compiler, "--version"), *FLAGS, _describe_cpu()]
@@ -161,9 +161,10 @@ def compile_library(compiler: str) -> Path:
 
 
 def _describe_cpu() -> str:
-    """Describe the CPU that the flag "native" selects. Return "" if the system has no /proc/cpuinfo.
+    """Describe the CPU that the flag "native" selects, to notice that a library is for another CPU.
 
-    The description has the lines about the CPU's model and its instruction sets.
+    The text has the lines of /proc/cpuinfo about the CPU's model and its instruction sets. It is empty if
+    this file does not exist.
     """
     described = Path("/proc/cpuinfo")
     if not described.exists():

@@ -2,13 +2,13 @@
 //
 // In training, a channel is normalised with its mean and variance over the batch's examples and the pixels.
 // So lanes.cpp computes the pre-activations of all groups before it goes on. Sums over a group are vectors of
-// floats; sums over groups are doubles. Lanes past the end of the batch count in no sum.
+// floats. Sums over groups are doubles. All sums leave out lanes past the end of the batch.
 #pragma once
 
 #include "lanes_contraction.h"
 #include "lanes_layer.h"
 
-// The lanes of a group that hold an example of the batch: 1 in these lanes, 0 in the others.
+// Returns 1 in the lanes of a group that have an example of the batch, and 0 in the other lanes.
 static V find_present(int batch_size, int group) {
   V present;
   for (int lane = 0; lane < LANES; lane++) present[lane] = group * LANES + lane < batch_size ? 1.f : 0.f;
@@ -18,7 +18,7 @@ static V find_present(int batch_size, int group) {
 static double sum_present(V v, V present) { return sum_of_lanes(present != 0.f ? v : V{}); }
 
 // Adds one group's pre-activations to the sums of their channels. First subtracts a value close to the
-// channel's mean. Otherwise the variance would lose its digits by cancellation.
+// channel's mean. Without the subtraction, rounding would make the variance inexact (cancellation).
 static void add_to_statistics(const Layer &layer, int group, V present) {
   for (int o = 0; o < layer.outs; o++) {
     const V *x = layer.unnormed + o * layer.pixels;
@@ -58,8 +58,8 @@ static void finish_statistics(const Layer &layer, int batch_size) {
   ++*layer.batches_tracked;
 }
 
-// Writes the normalised pre-activations of one group to layer.z: with the batch's statistics if LEARN, else
-// with the running statistics.
+// Writes the normalised pre-activations of one group to layer.z. If LEARN is true, the batch's statistics are
+// used, otherwise the running statistics.
 template <bool LEARN>
 static void normalize(const Layer &layer) {
   for (int o = 0; o < layer.outs; o++) {
@@ -75,8 +75,8 @@ static void normalize(const Layer &layer) {
   }
 }
 
-// Adds one group's gradients with respect to the normalised pre-activations, in layer.z, to the sums of their
-// channels. In lanes past the end of the batch, these gradients are zero.
+// Reads one group's gradients with respect to the normalised pre-activations from layer.z. Adds them to the
+// sums of their channels. In lanes past the end of the batch, these gradients are zero.
 static void add_to_gradient_sums(const Layer &layer) {
   for (int o = 0; o < layer.outs; o++) {
     const V *x = layer.unnormed + o * layer.pixels, *dz = layer.z + o * layer.pixels;
@@ -92,7 +92,7 @@ static void add_to_gradient_sums(const Layer &layer) {
   }
 }
 
-// Writes the gradients of the normalisation's weights and biases, from the sums over the whole batch.
+// Writes the gradients of the normalisation's weights and biases, after all groups are in the sums.
 static void finish_gradient_sums(const Layer &layer) {
   for (int o = 0; o < layer.outs; o++) {
     const Channel &channel = layer.channels[o];
@@ -101,8 +101,8 @@ static void finish_gradient_sums(const Layer &layer) {
   }
 }
 
-// Converts one group's gradients in layer.z: from gradients with respect to the normalised pre-activations to
-// gradients with respect to the pre-activations.
+// Changes one group's gradients in layer.z. Before, they are gradients with respect to the normalised
+// pre-activations. Afterwards, they are gradients with respect to the pre-activations.
 static void propagate_through_norm(const Layer &layer, int batch_size, V present) {
   const double count = double(batch_size) * layer.pixels;
   for (int o = 0; o < layer.outs; o++) {

@@ -1,4 +1,5 @@
-// torch.optim's SGD, Adam, AdamW and RMSprop, with their default constants, and clipping of the gradient.
+// Computes the steps of torch.optim's SGD, Adam, AdamW and RMSprop, and clips the gradient. The constants of
+// the optimisers are torch's defaults.
 #pragma once
 
 #include <cstring>
@@ -17,8 +18,8 @@ struct Optimizer {
   double label_smoothing;
 };
 
-// The square root of the sum of squares. Four vectors are summed at once, because each waits for its last
-// sum.
+// Computes the square root of the sum of squares. Four sums are computed at the same time, because an
+// addition has to wait until the previous addition to the same sum is done.
 static double compute_norm(const float *values, int64_t count) {
   V sums[4] = {};
   int64_t i = 0;
@@ -34,7 +35,7 @@ static double compute_norm(const float *values, int64_t count) {
   return std::sqrt(sum);
 }
 
-// torch's clip_grad_norm_. If the norm is no number, all gradients become no numbers.
+// Clips the gradient as torch's clip_grad_norm_ does. If the norm is NaN, all gradients become NaN.
 static void clip(float *gradient, int64_t count, double limit) {
   const double kept = limit / (compute_norm(gradient, count) + 1e-6);
   if (kept >= 1) return;
@@ -42,7 +43,7 @@ static void clip(float *gradient, int64_t count, double limit) {
   for (int64_t i = 0; i < count; i++) gradient[i] *= scale;
 }
 
-// Makes one step of the optimiser. The moments are those of all steps before.
+// Makes one step of the optimiser. `first` and `second` have the moments from the previous steps.
 static void update(Optimizer &optimizer, float *__restrict parameter, float *__restrict gradient,
                    float *__restrict first, float *__restrict second, int64_t count) {
   const double beta1 = .9, beta2 = .999, alpha = .99;

@@ -1,4 +1,4 @@
-// Activation and pooling of a layer: the forward pass, and the gradient with respect to the pre-activations.
+// Computes the activation and pooling of a layer, and the gradients with respect to the pre-activations.
 #pragma once
 
 #include <cstring>
@@ -6,12 +6,14 @@
 #include "lanes_contraction.h"
 #include "lanes_layer.h"
 
-// The template parameter SIZE: if SIZE is positive, the windows tile the channel, and each window has SIZE
-// pixels. If SIZE is 0, the fields of the layer describe the windows. With the constant SIZE 4, the compiler
-// removes branches, and the forward and the backward pass take a seventh less time.
+// The functions below have a template parameter SIZE. If SIZE is positive, every pixel of a channel is in
+// exactly one window, and each window has SIZE pixels. If SIZE is 0, the fields of the layer describe the
+// windows. With the constant SIZE 4, the compiler removes branches, and the forward and the backward pass
+// take a seventh less time.
 
-// The slope of the j-th pixel of window q of channel o. The slope overwrites the pre-activation, which is no
-// longer needed. If windows overlap, a pixel has several slopes, and these are stored in layer.slope.
+// Returns the slope (derivative of the output) of the j-th pixel of window q of channel o. The slope
+// overwrites the pre-activation, which is no longer needed. If windows overlap, a pixel has several slopes,
+// and these are stored in layer.slope.
 template <int SIZE>
 static INLINE V &slope_at(const Layer &layer, int o, int q, int j) {
   int at = q * (SIZE ? SIZE : layer.window_size) + j;
@@ -63,7 +65,7 @@ static void activate_as(const Layer &layer) {
   activate_windows<A, LEARN, 0>(layer);
 }
 
-// The numbers are positions in ACTIVATIONS of lanes_blocks.py.
+// The numbers of the cases are positions in ACTIVATIONS of lanes_blocks.py.
 template <bool LEARN>
 static void activate(const Layer &layer) {
   switch (layer.activation) {
@@ -90,7 +92,7 @@ static void multiply_slopes(const Layer &layer) {
   for (int o = 0; o < layer.outs; o++) {
     V *dz = layer.z + o * layer.pixels;
     V sum = {};
-    // A pixel's gradient is the sum over its windows, and zero if the pixel is outside all windows.
+    // The gradient of a pixel is the sum over its windows. If a pixel is in no window, its gradient is zero.
     if (!SIZE && !layer.tiled) memset(dz, 0, sizeof(V) * layer.pixels);
     for (int q = 0; q < layer.windows; q++) {
       V gradient = layer.output_gradient[o * layer.plane + layer.place[q]];
@@ -108,8 +110,8 @@ static void multiply_slopes(const Layer &layer) {
   bias_gradients.flush();
 }
 
-// Computes the gradient with respect to z from the gradient with respect to the output. Writes the result
-// over the contents of layer.z, and adds its sums to the bias gradients.
+// Computes the gradient with respect to z from the gradient with respect to the output. The result
+// overwrites layer.z. The sums of the result are added to the gradients of the biases.
 static void compute_pre_activation_gradients(const Layer &layer) {
   if (layer.tiled && layer.window_size == 4) return multiply_slopes<4>(layer);
   multiply_slopes<0>(layer);

@@ -11,8 +11,8 @@
 #endif
 
 // The sizes of register tiles. ROWS * COLUMNS sums, COLUMNS operands and one factor fill the 16 registers of
-// AVX2, or the 32 registers of AVX-512 and of NEON. A tile with a single column has TALL rows, because many
-// rows hide the latency of an addition.
+// AVX2, or the 32 registers of AVX-512 and of NEON. A tile with a single column has TALL rows, so that the
+// processor does not wait for the end of an addition.
 #if defined(__AVX512F__)
 enum { LANES = 16, ROWS = 4, COLUMNS = 6, TALL = 24 };
 #elif defined(__x86_64__)
@@ -27,7 +27,7 @@ typedef int32_t I
 
 #define INLINE inline __attribute__((always_inline))
 
-// Loops whose iterations the compiler writes out, all of them or four at once.
+// Loops that the compiler unrolls. It writes out all iterations, or four at once.
 #ifdef __clang__
 #define UNROLL_FOR _Pragma("unroll") for
 #define UNROLL_FOUR_FOR _Pragma("unroll 4") for
@@ -38,8 +38,8 @@ typedef int32_t I
 
 static INLINE V splat(float value) { return V{} + value; }
 
-// at_most is the minimum of x and bound, and at_least is the maximum. If x is NaN, the result is NaN: on
-// x86-64, because x is the second operand of the instruction.
+// at_most is the minimum of x and bound, and at_least is the maximum. If x is NaN, the result is NaN. For
+// this, x must be the second operand of the instruction on x86-64.
 static INLINE V at_most(V x, float bound) {
 #if defined(__AVX512F__)
   return _mm512_min_ps(splat(bound), x);
@@ -59,8 +59,8 @@ static INLINE V at_least(V x, float bound) {
 #endif
 }
 
-// 1 / x for normal x >= 1. On x86-64, this is the processor's estimate, improved by one Newton step. It takes
-// a third of the time of a division. NEON's estimate would need two steps.
+// Computes 1 / x for normal x >= 1. On x86-64, the result is the processor's estimate, improved by one Newton
+// step. This takes a third of the time of a division. NEON's estimate would need two Newton steps.
 static INLINE V reciprocal(V x) {
 #if defined(__AVX512F__)
   V guess = _mm512_rcp14_ps(x);

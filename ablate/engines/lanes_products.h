@@ -1,4 +1,4 @@
-// The matrix products of a layer: pre-activations, weight gradients, input gradients.
+// Computes the matrix products of a layer: pre-activations, weight gradients, input gradients.
 #pragma once
 
 #include "lanes_contraction.h"
@@ -44,9 +44,9 @@ static void add_convolution_gradients(const Layer &layer) {
 
 // Stores a dense layer's inputs and gradients of one group, for add_dense_gradients.
 //
-// For one group, a weight gradient would be one vector product and the sum of its lanes. The sum would cost
-// as much as the product. So the inputs are stored in vectors with one lane for each feature. After the whole
-// batch, add_dense_gradients adds up the products of all examples without a sum of lanes.
+// For one group, a weight gradient would be one vector product and the sum of its lanes. The sum would take
+// as long as the product. So the inputs are stored in vectors with one lane for each feature. After the whole
+// batch, add_dense_gradients adds up the products of all examples, and no sum over lanes is needed.
 static void store_for_batch(const Layer &layer, int group, int groups) {
   const int blocks = (layer.taps + LANES - 1) / LANES;
   for (int k = 0; k < blocks; k++) {
@@ -78,7 +78,7 @@ static void add_dense_gradients(const Layer &layer, int groups) {
       });
 }
 
-// Adds the weight gradients of a convolution for one of `groups` groups.
+// Adds the weight gradients of a convolution for one group. The batch has `groups` groups.
 static void add_weight_gradients(const Layer &layer, int group, int groups) {
   if (with_filtering(layer, [&](auto filtering) { filtering.add_weight_gradients(group, groups); })) return;
   if (layer.taps % COLUMNS == 1) {  // for example, 25 taps are exactly five tiles of five columns

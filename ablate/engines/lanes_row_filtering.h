@@ -1,27 +1,28 @@
-// Minimal filtering of one row of a convolution: M outputs of K weights from M + K - 1 products.
+// Minimal filtering of one row of a convolution: M outputs from K weights take M + K - 1 products.
 #pragma once
 
 #include "lanes_vectors.h"
 
-// M adjacent outputs y of K weights g and M + K - 1 inputs d take M * K products if they are computed
-// directly. Minimal filtering takes M + K - 1, for convolutions without stride and dilation (Winograd 1980;
-// Lavin & Gray 2016). The outputs are coefficients of a product of two polynomials. This product is evaluated
-// at M + K - 1 points (Toom & Cook): pairs p and -p, infinity, and 0 if their number is even. Pairs share
-// terms, because the polynomials below have only even powers.
+// M adjacent outputs y depend on K weights g and M + K - 1 inputs d. To compute them directly takes M * K
+// products. Minimal filtering takes only M + K - 1 products, but it needs a convolution without stride and
+// dilation (Winograd 1980; Lavin & Gray 2016). The outputs are coefficients of a product of two polynomials.
+// This product is evaluated at M + K - 1 points (Toom & Cook). The points are pairs p and -p, infinity, and
+// also 0 if M + K - 1 is even. Pairs share terms, because the polynomials below have only even powers.
 //
-// The names follow the literature. Inputs, weights and output gradients are transformed, the transformed
-// values are multiplied, and the products m are transformed back. The products m are summed over channels and
-// kernel rows before they are transformed back. In the backward pass, one factor of each product is a
-// transformed output gradient. For a row of equal inputs, all products but the one at 1 are exactly zero, so
-// all outputs are equal, for example within a pooling window.
+// The names follow the literature. Inputs, weights and output gradients are transformed, and the transformed
+// values are multiplied. The products m are summed over channels and kernel rows. Then the sums are
+// transformed back. In the backward pass, one factor of each product is a transformed output gradient. For a
+// row of equal inputs, all products are exactly zero, except the product at point 1. So all outputs are
+// equal, for example within a pooling window.
 //
-// The points decide the rounding errors. Of about 100 sets of four pairs, the one below had the smallest
-// errors in a simulation: five outputs of five weights have 1.8 times the error of a direct computation.
-// Measured in seven networks, batches of 128: the gradients of the convolutions' weights have relative errors
-// of 3e-7 to 2e-6 to float64. Those of torch in float32 have 1e-6 to 1e-5, and in no convolution less than
-// lanes.
+// The points decide how large the rounding errors are. In a simulation of about 100 sets of four pairs, the
+// set below had the smallest errors. With it, five outputs of five weights have 1.8 times the error of a
+// direct computation. The errors of the convolutions' weight gradients were measured in seven networks with
+// batches of 128, relative to float64. They are 3e-7 to 2e-6 here, and 1e-6 to 1e-5 for torch in float32. In
+// each convolution, the error of torch is at least as large as the error here.
 
-// The points, and numbers that follow from them. PAIRS: the number of pairs. ZERO: 1 if 0 is a point, else 0.
+// The points, and numbers computed from them. PAIRS is the number of pairs. ZERO is 1 if 0 is a point, else
+// 0.
 template <int PAIRS, int ZERO>
 struct Points {
   static_assert(PAIRS >= 2 && PAIRS <= 4);
@@ -58,7 +59,8 @@ struct Points {
   }
 };
 
-// Order of the products: for each pair p and -p, then 0 if it is a point, then infinity.
+// The order of the products is that of their points: each pair p and -p, then 0 if it is a point, then
+// infinity.
 template <int M, int K>
 struct Row {
   enum { PRODUCTS = M + K - 1 };
@@ -139,7 +141,7 @@ struct Row {
   static INLINE void transform_gradients(const V *dy, V *w) { evaluate<M>(dy, w); }
   static INLINE void make_outputs(const V *m, V *y) { collect<M>(m, y); }
 
-  // Writes the factors `step` floats apart.
+  // Transforms the weights g. Writes each transformed weight to u, `step` floats after the one before.
   static INLINE void transform_weights(const float *g, float *u, int step) {
     float at[PRODUCTS];
     evaluate<K>(g, at);

@@ -1,4 +1,4 @@
-// The time that each part of a training step takes, by layer. `ablate bench --layers` reads it.
+// Measures the time that each part of a training step takes in each layer, for `ablate bench --layers`.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,8 @@ enum Part {
   PART_COUNT
 };
 
-// Adds the time of its own life to a part of a layer. Without a place for the times, it does nothing.
+// Measures the time from its construction to its destruction. Adds this time to the time of one part of a
+// layer. If `nanoseconds` is null, it does nothing.
 class Stopwatch {
   using Clock = std::chrono::steady_clock;
   int64_t *sum;

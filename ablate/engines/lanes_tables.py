@@ -15,7 +15,7 @@ from ablate.engines.lanes_library import Layer, Network
 
 IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 FILTER_COLUMNS, FILTER_OUTS = 12, 4
-"""Upper bounds of CHUNK and OUT_BLOCK in lanes_filtering.h."""
+"""These numbers must be at least as large as CHUNK and OUT_BLOCK in lanes_filtering.h."""
 KEPT_GROUPS = 4
 """The number of groups of examples whose weight gradients minimal filtering computes together."""
 CHANNEL_FLOATS = 2 * 7
@@ -149,7 +149,7 @@ def describe_network(
 def _describe_layer(
     block: Block, following: Block | None, source: _Map, memory: Memory
 ) -> tuple[Layer, _Map]:
-    """Make a block's tables, and the layout of its output with the padding that the next block needs."""
+    """Make a block's tables, and the layout of its output. The output has the padding for the next block."""
     weighted = block.weighted
     if isinstance(weighted, nn.Conv2d):
         padding = following.padding if following else 0
@@ -205,7 +205,7 @@ def _describe_convolution(
     padding: int,
     memory: Memory,
 ) -> tuple[Layer, _Map]:
-    """Make a convolution's tables, and the layout of its pooled output with `padding` zeros on each side."""
+    """Make a convolution's tables and the layout of its pooled output, with `padding` zeros on each side."""
     kernel, stride, dilation = conv.kernel_size[0], conv.stride[0], conv.dilation[0]
     reach = dilation * (kernel - 1) + 1
     height, width = ((n + 2 * source.padding - reach) // stride + 1 for n in (source.height, source.width))
@@ -276,7 +276,7 @@ def _place_filtering(layer: Layer, memory: Memory) -> None:
 
 
 def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
-    """Make a dense layer's tables and its output's layout, as for a convolution with one output pixel."""
+    """Make a dense layer's tables and the layout of its output: a convolution with one output pixel."""
     features = linear.in_features
     layer = Layer(
         taps=features,
@@ -296,5 +296,5 @@ def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
 
 
 def _grid_positions(rows: IntArray, columns: IntArray, width: int) -> IntArray:
-    """Compute `row * width + column` for every pair of one of the `rows` and one of the `columns`."""
+    """Compute `row * width + column` for every row in `rows` and every column in `columns`."""
     return (rows[:, None] * width + columns).ravel()

@@ -1,6 +1,6 @@
 // Vectors with one lane for each example, and elementary functions and activations of vectors.
 //
-// The compiler flags do not include -ffast-math: when a run diverges, NaN or infinity must reach the loss.
+// The compiler flag -ffast-math must not be used. If a run diverges, NaN or infinity must reach the loss.
 #pragma once
 
 #include <cmath>
@@ -13,8 +13,8 @@ static INLINE float sum_of_lanes(V v) {
   return sum;
 }
 
-// Exchanges lanes and vectors: lane j of v[i] becomes lane i of v[j]. Each round interleaves the first half
-// of the vectors with the second half.
+// Exchanges lanes and vectors: lane j of v[i] becomes lane i of v[j]. In each round, the first half of the
+// vectors is interleaved with the second half.
 static INLINE void transpose(V *v) {
   I low, high;
   for (int lane = 0; lane < LANES; lane++) {
@@ -48,7 +48,7 @@ static INLINE V sums_of_lanes(V *v) {
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// Elementary functions. Their error is a few units in the last place. The result for NaN is NaN.
+// Elementary functions. Their error is a few units in the last place. For NaN, they return NaN.
 
 // Splits x / ln(2) into whole + part with |part| <= 1/2. x is clamped to [-86, 88], where exp(x) is a normal
 // float.
@@ -67,8 +67,8 @@ static INLINE Exponent exponent(V x) {
   return {(I)rounded << 23, x * rest_of_log2e + (x * log2e - whole)};
 }
 
-// 2^part - 1 for |part| <= 1/2: the Taylor series. Its last coefficients are changed to minimise the relative
-// error.
+// Computes 2^part - 1 for |part| <= 1/2 by the Taylor series. The last coefficients of the series are changed
+// to minimise the relative error.
 static INLINE V exp2m1(V part) {
   V p = part * 1.545316294e-4f + 1.339086336e-3f;
   p = p * part + 9.618082557e-3f;
@@ -91,7 +91,7 @@ static INLINE V expm1(V x) {
 
 static INLINE V logistic(V x) { return reciprocal(1.f + exp(-x)); }
 
-// log(1 + u) for u in [0, 1]: the series of 2 artanh(s) with s = u / (2 + u) <= 1/3.
+// Computes log(1 + u) for u in [0, 1] by the series of 2 artanh(s) with s = u / (2 + u) <= 1/3.
 static INLINE V log1p_of_share(V u) {
   V s = u / (2.f + u), y = s * s;
   V p = y * (1.f / 13) + 1.f / 11;
@@ -102,8 +102,8 @@ static INLINE V log1p_of_share(V u) {
   return 2.f * (s + s * y * p);
 }
 
-// The rational approximation of XLA and Eigen, with an absolute error below 4e-7. x is clamped to the range
-// outside which erf is 1 or -1 as a float.
+// Computes erf by the rational approximation of XLA and Eigen, with an absolute error below 4e-7. x is
+// clamped to a range. Outside of this range, erf is 1 or -1 as a float.
 static INLINE V erf(V x) {
   const float end = 3.7439211627767994f;
   x = x > end ? end : x;
@@ -123,10 +123,11 @@ static INLINE V erf(V x) {
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// Activations: value and slope at z, with PyTorch's definitions and default constants. NaN stays NaN.
+// Activations: value and slope at z, with PyTorch's definitions and default constants. For NaN, they return
+// NaN.
 //
 // A `monotone` activation is computed after max pooling, only for the largest input. If a caller does not use
-// the value or the slope, the compiler removes its computation.
+// the value or the slope, the compiler removes the code that computes it.
 
 struct Point {
   V value, slope;

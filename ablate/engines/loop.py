@@ -1,4 +1,4 @@
-"""The torch loop engine. All other engines are tested against this engine, and only it is used for timing."""
+"""The torch loop engine. Tests compare all other engines with it. The timing phase uses only this engine."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ class LoopTrainer:
     name = "loop"
 
     def __init__(self, run: Run, dataset: Dataset, device: torch.device) -> None:
-        """Build the run's network from its seed, and its optimiser."""
+        """Build the run's network and its optimiser. The run's seed determines the initial parameters."""
         model = build_initial_model(run, dataset.images.shape[1:], len(dataset.classes))
         self.image_format = choose_memory_format(
             run.arm.model,

@@ -1,6 +1,6 @@
-"""Measure whether lanes or another engine trains a large network faster on this machine.
+"""Measure whether the lanes engine or another engine trains a large network faster on this machine.
 
-Each measurement is made once, and its result is stored.
+Each measurement is made only once, and its result is stored.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ from ablate.torch_settings import keep_torch_settings
 SMALLEST_MEASURED = 300_000
 """A network is measured only if it has at least this many parameters.
 
-All smaller networks of the project's studies train faster with lanes.
+In the studies of this project, all smaller networks train faster with the lanes engine.
 """
 LEAST_GAIN = 1.2
 """Another engine is chosen only if it trains more than this many times as fast as lanes.
 
-The limit is above 1 for two reasons. On a busy machine, the measured factor varied by a tenth. Only training
-is measured, and lanes can be the faster engine in evaluation.
+The limit is above 1 for two reasons. First, the measured factor varied by a tenth on a busy machine. Second,
+only training is measured, and the lanes engine can still be faster in evaluation.
 """
 WARM_STEPS, TIMED_STEPS = 2, 6
 
@@ -41,11 +41,11 @@ def is_lanes_slower(
 ) -> bool:
     """Whether the other engine trains the run's network more than `LEAST_GAIN` times as fast as lanes.
 
-    Lanes reads all weights again for each small group of examples. If the weights do not fit into the core's
-    cache, a matrix product of the whole batch is faster.
+    The lanes engine reads all weights again for each small group of examples. If the weights do not fit into
+    the core's cache, matrix products of the whole batch are faster.
 
-    The measured factor is stored in the user's cache folder. So all processes choose the same engine, also
-    when a study continues later. If the factor cannot be measured or stored, the result is False.
+    The measured factor is stored in the user's cache folder. So all processes choose the same engine, even if
+    a study continues later. If the factor cannot be measured or stored, the result is False.
 
     Args:
         run: a run that lanes can train.
@@ -88,7 +88,7 @@ def _make_key(run: Run, dataset: Dataset) -> str:
 def _measure_gain(
     run: Run, dataset: Dataset, make_lanes: Callable[[], Trainer], make_other: Callable[[], Trainer]
 ) -> float:
-    """Measure how many times as fast as lanes the other engine trains. The two engines step alternately."""
+    """Measure the other engine's training speed, divided by that of lanes. The engines step alternately."""
     size = min(run.recipe.batch_size, len(dataset.labels))
     batches = torch.randperm(len(dataset.labels), generator=torch.Generator().manual_seed(0)).split(size)
     seconds: dict[str, list[float]] = {}

@@ -26,7 +26,7 @@ class Optimizer:
     def __init__(self, like: Recipe, parameters: Tensor) -> None:
         """Make an optimiser for recipes that differ from `like` only in the settings that `reset` reads.
 
-        A `gradient_clip` of 0 switches off clipping. Either all rows clip gradients, or no row does.
+        If `gradient_clip` of `like` is 0, no row clips its gradient. Otherwise, every row clips its gradient.
         """
         self._rule = rule = like.optimizer
         self._nesterov, self._clips = like.nesterov, like.gradient_clip > 0
@@ -59,7 +59,7 @@ class Optimizer:
 
         Args:
             gradient: the gradient of every parameter, `(rows, parameters)`.
-            rate: each row's learning rate, `(rows, 1)`. None: the learning rate of the row's recipe.
+            rate: each row's learning rate, `(rows, 1)`. If it is None, each row uses its recipe's rate.
         """
         parameters, first, second = self._parameters, self._first, self._second
         momentum, decay, rate = self._momentum, self._decay, self._rate if rate is None else rate

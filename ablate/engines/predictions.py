@@ -18,16 +18,16 @@ class Measured:
     metrics: dict[str, float]
     """Maps the name of each metric to its value. A metric that cannot be computed is left out."""
     by_class: dict[str, tuple[int, int]]
-    """Maps a class to its number of correctly classified images and its number of images.
+    """Maps the name of a class to two counts: its correctly classified images, and all its images.
 
     A class without images is left out.
     """
 
 
 def count_correct(scores: Tensor, labels: Tensor) -> Tensor:
-    """Count the images for which the true class has the highest score. The result is `(…)` on the device.
+    """Count the images for which the true class has the highest score.
 
-    The scores are `(…, n, classes)`, and the labels `(…, n)`.
+    The scores are `(…, n, classes)`, and the labels are `(…, n)`. The result is `(…)` on the device.
     """
     return (scores.argmax(-1) == labels).sum(-1)
 
@@ -51,7 +51,8 @@ def make_predictions(scores: Tensor) -> Predictions:
 def measure(scores: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Measured:
     """Compute the predictions and metrics of class scores `(n, classes)`. The call waits for the device.
 
-    The metrics are computed from the predictions, whose log-probabilities are rounded for storage.
+    The log-probabilities in the predictions are rounded for storage. The metrics are computed from these
+    rounded values.
 
     Args:
         scores: the network's logits.

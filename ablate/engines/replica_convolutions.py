@@ -1,7 +1,8 @@
-"""Compute the convolutions of many replicas, each with its own weights, as batched matrix products.
+"""Compute the convolutions of many replicas (networks of one architecture) as batched matrix products.
 
-torch's own convolution is not used. It would need one group per replica, and torch's kernels for grouped
-convolutions are slow. This module writes a convolution as a matrix product in two ways:
+Each replica has its own weights. torch's own convolution is not used. It would need one group per replica,
+and torch's kernels for grouped convolutions are slow. This module writes a convolution as a matrix product in
+two ways:
 
 - By rows: an output row is the product of `kernel height` input rows and a band matrix. The band matrix has
   the weights along its diagonals. Each input row is copied `kernel height` times. The products have a good
@@ -92,11 +93,14 @@ class _Band:
     """
 
     source: Tensor
-    """For each number of the matrix, its index in the list of a replica's weights, biases and one zero."""
+    """For each number of the matrix, an index in the list of a replica's weights, its biases and a zero."""
     places: Tensor
     """The flat positions of each weight and bias in the matrix, `(weights + biases, output width)`."""
     counts: Tensor
-    """For each entry of `places`, whether the weight is there. False if it would multiply only padding."""
+    """For each entry of `places`, whether the matrix has the weight there.
+
+    The matrix leaves out a weight if this weight would multiply only padding.
+    """
 
 
 @lru_cache(maxsize=256)
@@ -254,6 +258,6 @@ def _copy_patches(images: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _copy_to_each(weight: Tensor, images: int) -> Tensor:
-    """Copy each replica's weights `(R, out, taps)` once for each of its images: `(images, out, taps)`."""
+    """Copy each replica's weights `(R, out, taps)` for each of its images. Return `(images, out, taps)`."""
     replicas, *shape = weight.shape
     return weight[:, None].expand(-1, images // replicas, -1, -1).reshape(images, *shape)

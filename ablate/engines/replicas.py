@@ -12,7 +12,7 @@ class Replicas:
     """`count` copies of a network, each with its own parameters."""
 
     def __init__(self, model: nn.Module, count: int) -> None:
-        """Replicate the layers of `model`. The values of its parameters are not used.
+        """Replicate the layers of `model`. The values of the model's parameters are not used.
 
         Raises:
             NotCovered: a layer cannot be replicated exactly, or the network has no trainable parameters.
@@ -43,8 +43,8 @@ class Replicas:
         Args:
             parameters: `(R, size)`. Row r has the parameters of replica r in the model's order.
             images: the images of each replica.
-            stream: the dropout seeds and the step numbers of the replicas, both int64 `(R, 1)`, for training
-                mode. None: the replicas are in evaluation mode.
+            stream: the dropout seeds and the step numbers of the replicas, both int64 `(R, 1)`. If they are
+                given, the replicas are in training mode. If `stream` is None, they are in evaluation mode.
         """
         self._model.train(stream is not None)
         keys = make_dropout_keys(*stream) if stream is not None and self._drops else None

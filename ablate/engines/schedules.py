@@ -1,8 +1,8 @@
 """Learning-rate schedules: the factor by which the recipe's learning rate is multiplied at each step.
 
-The factors are those of torch.optim.lr_scheduler, with one scheduler step after each optimiser step. A factor
-is computed from the recipe and the number of the step. So all engines train with the same factors, and no
-engine needs a scheduler.
+The factors are equal to those of torch.optim.lr_scheduler if its schedulers step after each optimiser step. A
+factor is computed from the recipe and the number of the step. So all engines train with the same factors, and
+no engine needs a scheduler.
 """
 
 import math
@@ -13,7 +13,7 @@ from ablate.study.recipe import Recipe
 WARM_UP_START = 0.01
 """The factor of the first warm-up step. torchvision's training scripts begin with the same factor."""
 RISE_SHARE = 0.3
-"""The share of a one-cycle schedule in which the rate rises: the default of OneCycleLR's `pct_start`."""
+"""A one-cycle schedule raises the rate in this share of its steps, the default `pct_start` of OneCycleLR."""
 CYCLE_START, CYCLE_END = 1 / 25, 1 / 25 / 1e4
 """The first and the last factor of a one-cycle schedule.
 
@@ -60,5 +60,5 @@ def list_rates(recipe: Recipe, epoch: int, steps_per_epoch: int) -> Sequence[flo
 
 
 def _interpolate(start: float, end: float, share: float) -> float:
-    """Interpolate between `start` (share 0) and `end` (share 1) along half a period of a cosine."""
+    """Interpolate from `start` (at share 0) to `end` (at share 1) along half a period of a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

@@ -1,7 +1,7 @@
-"""The tailored loop: the torch loop, with convolutions on small maps computed as matrix products.
+"""The tailored loop: a torch loop that computes convolutions on small maps as matrix products.
 
 The last convolutions of the large networks work on maps of 1×1 to 8×8 pixels. On such maps, torch's
-convolutions spend most of their time on preparation and on padding. A matrix product gives the same numbers,
+convolutions spend most of their time on preparation and on padding. A matrix product gives the same results,
 except for rounding. If max pooling follows a ReLU, the tailored loop computes the pooling first.
 """
 
@@ -28,7 +28,7 @@ the product takes a quarter longer.
 LARGEST_MATRIX = 1 << 20
 """The maximum number of entries of a `MapProduct`'s matrix.
 
-The matrix is made anew at every step. For a larger matrix, this takes longer than the product saves.
+The matrix is made again at every step. To make a larger matrix takes more time than the product saves.
 """
 
 
@@ -170,7 +170,7 @@ def _rectify_later(layers: Sequence[tuple[str, nn.Module]]) -> list[tuple[str, n
 
 
 def _make_product(convolution: nn.Conv2d, size: tuple[int, int]) -> nn.Module | None:
-    """Make the layer that replaces a convolution on maps of this size. None if no product is faster."""
+    """Make the layer that replaces a convolution on maps of this size. Return None if none is faster."""
     kernel = convolution.kernel_size
     keeps_size = convolution.padding == (kernel[0] // 2, kernel[1] // 2) and convolution.stride == (1, 1)
     if not keeps_size or convolution.dilation != (1, 1) or convolution.groups != 1:

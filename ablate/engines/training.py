@@ -61,17 +61,16 @@ class Trained:
 
     record: RunRecord
     predictions: Predictions | None
-    """The predictions for the test images. None if the run is not in phase confirm, or is not complete."""
+    """The predictions for the test images. Only complete confirmation runs have them."""
     epoch_weights: tuple[dict[str, Tensor], ...] = ()
-    """The parameters before training and after every epoch. Empty unless the run has `keep_epochs`."""
+    """The parameters before training and after every epoch. Only runs with `keep_epochs=True` have them."""
 
 
 class Course:
     """The state of one run across its epochs: its examples, its results, and whether it has ended.
 
-    All engines use this class.
-    If the mean loss of an epoch is not finite, the run ends as diverged. If the validation accuracy after an
-    epoch is below the run's floor for this epoch, the run ends as pruned.
+    All engines use this class. If the mean loss of an epoch is not finite, the run ends as diverged. A search
+    gives a run a smallest validation accuracy (floor) for some epochs. Below it, the run ends as pruned.
     """
 
     def __init__(self, run: Run, dataset: Dataset, *, validation: int) -> None:
@@ -94,7 +93,7 @@ class Course:
 
     @property
     def examples_per_epoch(self) -> int:
-        """The number of training examples in an epoch. With `drop_last`, a smaller last batch is left out."""
+        """The number of training examples in an epoch. `drop_last` leaves out a smaller last batch."""
         return self.run.recipe.count_examples_per_epoch(len(self.train_indices))
 
     def list_rates(self, epoch: int) -> Sequence[float]:
@@ -145,7 +144,7 @@ class Course:
             self._pruned = accuracy < self.run.floor[self.epochs - 1]
 
     def add_weights(self, read: Callable[[], Mapping[str, Tensor]]) -> None:
-        """Keep a copy of the parameters on the CPU, if the run has `keep_epochs`. `read` returns them."""
+        """If the run's `keep_epochs` is True, keep a copy of the parameters that `read` returns."""
         if self.run.keep_epochs:
             copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in read().items()}
             self._epoch_weights.append(copies)
@@ -157,7 +156,7 @@ class Course:
 
     @property
     def wants_test(self) -> bool:
-        """Whether to evaluate on the test images. Only runs in phase confirm do so, after the last epoch."""
+        """Whether to evaluate on the test images. Only confirmation runs do so, after their last epoch."""
         return self.last and self.run.phase == Phase.CONFIRM and not self._diverged
 
     def end(self, engine: str, scores: Tensor | None, test_labels: Tensor) -> Trained:

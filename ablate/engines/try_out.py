@@ -1,4 +1,4 @@
-"""Try a run before the study starts: one step for each batch size of the run, and an evaluation."""
+"""Try a run before the study starts: make one training step for each batch size, and an evaluation."""
 
 import functools
 import math
@@ -25,10 +25,11 @@ from ablate.torch_settings import keep_torch_settings
 def try_out(run: Run, dataset: Dataset, *, examples: int, evaluated: tuple[int, ...]) -> tuple[str, ...]:
     """Find out whether a run can train: make one step for each of its batch sizes, and evaluate.
 
-    One step uses a full batch. If the epoch's last batch is smaller, another step uses a batch of that size.
+    One step uses a full batch. If the last batch of an epoch is smaller, another step uses a batch of this
+    smaller size.
 
-    A user's network is built and trained twice with one seed, to find out whether the seed determines its
-    numbers. The network is also built with another seed, to find out whether the seed changes anything.
+    A user's network is built and trained twice with one seed, to find out whether equal seeds give equal
+    results. The network is also built with another seed, to find out whether the seed changes anything.
 
     Args:
         run: the run to try.

@@ -1,4 +1,4 @@
-"""Test a user's network: does a run's seed determine all its numbers, and do seeds give different numbers?"""
+"""Test a user's network: do equal seeds give equal results, and do different seeds give different results?"""
 
 import functools
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ processor time.
 
 
 class Attempt:
-    """A network that was just built for a run, and all logits that this network returns."""
+    """A network that was built for a run but not yet trained, and all logits that the network returns."""
 
     def __init__(self, run: Run, trainer: LoopTrainer) -> None:
         """Copy the initial parameters, and start to record the logits of each pass."""
@@ -86,7 +86,7 @@ def require_same_numbers(first: Attempt, again: Attempt, *, exact: bool) -> None
     if name is not None:
         raise ModelError(
             "model",
-            f"{first.run.arm.model} gives other numbers in {name} {when} with the same seed: draw random "
+            f"{first.run.arm.model} gives different numbers in {name} {when} with the same seed: draw random "
             "numbers only from the global generators of random, numpy or torch, and change no default value",
         )
 
@@ -105,9 +105,9 @@ def list_cautions(attempt: Attempt, dataset: Dataset) -> tuple[str, ...]:
     cautions = []
     if _start_equal(attempt.start, other.start):
         cautions.append(
-            f"{model} starts from the same weights at every seed, so seeds differ in the split and order of "
-            "the images only: remove calls such as torch.manual_seed from its code, unless the weights are "
-            "loaded on purpose"
+            f"{model} starts from the same weights at every seed, so the seed changes only the split and "
+            "order of the images: remove calls such as torch.manual_seed from its code, unless the code "
+            "loads these weights on purpose"
         )
     ends = [pass_again(one, dataset, passes=1) for one in (attempt, other)]
     if reset := [name for name in ends[0] if ends[0][name] == ends[1][name]]:
@@ -119,7 +119,7 @@ def list_cautions(attempt: Attempt, dataset: Dataset) -> tuple[str, ...]:
 
 
 def _find_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> str | None:
-    """Find the name of the first tensor that differs. None if all tensors are equal."""
+    """Find the name of the first tensor that differs. Return None if all tensors are equal."""
     if list(one) != list(other):
         return next((name for name in one if name not in other), "the order of its layers")
     return next((name for name in one if not _are_equal(one[name], other[name])), None)

@@ -87,7 +87,7 @@ class StudyPrice:
         for reason, names in reasons.items():
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             who = "every arm" if len(names) == len(self.arms) else f"{'; '.join(names[:NAMED])}{more}"
-            lines.append(f"the torch loop, not the lanes engine, trains {who}: {reason}")
+            lines.append(f"the torch loop trains {who}. The lanes engine is not used: {reason}")
         return lines
 
 
@@ -223,5 +223,7 @@ def _explain_loop(run: Run, dataset: Dataset) -> str:
         return reason
     forced = os.environ.get("ABLATE_ENGINE")
     return (
-        f"ABLATE_ENGINE={forced}" if forced else "in a short measurement, it trained this network size faster"
+        f"ABLATE_ENGINE={forced}"
+        if forced
+        else "in a short measurement, it was slower for a network this large"
     )

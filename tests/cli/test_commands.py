@@ -69,7 +69,7 @@ def test_a_plan_says_which_arms_the_loop_trains_and_why(small_file: Path) -> Non
     done = ablate("plan", "small.yaml", cwd=small_file.parent)
     assert done.returncode == 0, done.stderr
     assert (
-        "the torch loop, not the lanes engine, trains precision=bfloat16: it does not compute in bfloat16"
+        "the torch loop trains precision=bfloat16. The lanes engine is not used: it does not compute in bfloat16"
         in done.stdout
     )
 

@@ -9,7 +9,7 @@ NOWHERE = {"CXX": "nowhere", "COLUMNS": "200"}
 
 def test_a_plan_says_that_the_loop_trains_all_arms(small_file: Path) -> None:
     planned = ablate("plan", "small.yaml", cwd=small_file.parent, **NOWHERE)
-    assert "trains every arm: there is no C++ compiler (nowhere)" in planned.stdout
+    assert "The lanes engine is not used: there is no C++ compiler (nowhere)" in planned.stdout
 
 
 def test_without_a_compiler_a_study_is_answered_by_the_loop_and_one_line_says_so(small_file: Path) -> None:

@@ -77,8 +77,8 @@ def test_what_the_lanes_engine_trains_needs_no_word(small, monkeypatch: pytest.M
         pytest.skip("no lanes engine here")
     assert [arm.reason_for_loop is None for arm in priced.arms] == [True, True, False, False]
     assert priced.engines_in_words == [
-        "the torch loop, not the lanes engine, trains precision=bfloat16; "
-        "precision=bfloat16,pooling=max: it does not compute in bfloat16"
+        "the torch loop trains precision=bfloat16; precision=bfloat16,pooling=max. "
+        "The lanes engine is not used: it does not compute in bfloat16"
     ]
     assert replace(priced, arms=priced.arms[:1]).engines_in_words == []
 
@@ -87,4 +87,4 @@ def test_an_engine_that_was_forced_is_named(small, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("ABLATE_ENGINE", "loop")
     spec = small()
     (line,) = price(spec, lay_out(spec), jobs=1).engines_in_words
-    assert line.endswith(" trains every arm: ABLATE_ENGINE=loop")
+    assert line.endswith(" trains every arm. The lanes engine is not used: ABLATE_ENGINE=loop")
