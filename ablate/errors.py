@@ -113,6 +113,6 @@ def install_command(extra: str) -> str:
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Suggest the most similar known word. If none is similar, list all known words."""
+    """Suggest the most similar known word. If no word is similar, list all known words."""
     near = difflib.get_close_matches(word, known, n=1)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"

@@ -181,7 +181,8 @@ def _change_recipe(study: StudySpec, recipe: Recipe, changes: Mapping[str, Value
     if changed.train_images is not None and changed.train_images > left:
         at = key if "train_images" in changes else "recipe.train_images"
         raise StudyError(
-            f"{study.locate(at)}: {changed.train_images:,} are too many: validation leaves only {left:,}"
+            f"{study.locate(at)}: {changed.train_images:,} images are too many: "
+            f"validation leaves only {left:,}"
         )
     images = changed.train_images or left
     if not changed.count_examples_per_epoch(images):

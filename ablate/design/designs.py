@@ -70,7 +70,7 @@ def lay_out(study: StudySpec) -> Layout:
             raise StudyError(f"{study.locate('factors')}: two arms have the name '{name}': remove one")
     for name in study.tuning.ranges if study.design != "search" else ():
         if not any(name in make_grid(study, arm).ranges for arm in layout.arms):
-            raise StudyError(f"{study.locate(f'tuning.{name}')}: no arm meets the condition of its range")
+            raise StudyError(f"{study.locate(f'tuning.{name}')}: no arm meets the condition `when`")
     _refuse_ignored(study, layout.arms)
     _refuse_equal_arms(study, layout.arms)
     for arm in layout.arms:

@@ -14,7 +14,7 @@ from ablate.study.recipe import Recipe
 from ablate.study.spec import StudySpec, Value
 
 Setting = Mapping[str, float]
-"""A value for each nuisance. A nuisance is a parameter that every arm tunes, such as the learning rate."""
+"""A value for each tuned parameter, for example for the learning rate."""
 LONGEST_SLUG = 60
 """The maximum number of characters of an arm's name in a file name."""
 

@@ -68,7 +68,7 @@ class ReportFolder:
             raise FolderError(f"{self.path}: in use by {who}: wait, or choose another --out") from None
         except NotImplementedError:
             raise FolderError(
-                f"{self.path}: its file system has no locks against a second command: choose another --out"
+                f"{self.path}: its file system cannot lock a folder for one command: choose another --out"
             ) from None
         except OSError as error:
             self._lock.release()
@@ -98,8 +98,8 @@ class ReportFolder:
             for key, before, now in study_file.list_changes(old, study):
                 if not _only_adds(old, key, before, now):
                     raise FolderError(
-                        f"{self.path}: the study in this folder has {key} {before!r}, the new has {now!r}: "
-                        "choose another --out, or --fresh to rename the old folder"
+                        f"{self.path}: the study in this folder has {key} {before!r}, the new study has "
+                        f"{now!r}: choose another --out, or --fresh to rename the old folder"
                     )
                 if answered and key.partition(".")[0] not in UNREPORTED_KEYS:
                     changed.append(f"{key} from {format_value(before)} to {format_value(now)}")

@@ -35,7 +35,7 @@ def make_contrasts(pairs: Iterable[Sequence[str]]) -> list[Contrast]:
 def tabulate_settings(confirmed: "pd.DataFrame", factors: Iterable[str]) -> "pd.DataFrame":
     """Tabulate the confirmed arms' factor values by arm (rows) and factor (columns).
 
-    An arm without a value of a factor gets the text `null`.
+    If an arm has no value of a factor, the cell has the text `null`.
     """
     return confirmed.drop_duplicates("arm").set_index("arm")[list(factors)].fillna("null")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 Point = tuple[float, float]
-"""The values of two objectives. Higher is better for both."""
+"""The values of two objectives. For both objectives, higher values are better."""
 
 
 def mark_front(points: Sequence[Point | None]) -> list[bool | None]:

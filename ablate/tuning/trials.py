@@ -17,8 +17,7 @@ RESCORING_SEEDS = (MAX_SEEDS + 1, MAX_SEEDS + 2)
 """The further seeds on which only the best points (the shortlist) are scored."""
 
 Point = dict[str, float]
-"""Maps each nuisance to a value. A nuisance is a parameter that is tuned in every arm, such as the learning
-rate."""
+"""Maps each tuned parameter, such as the learning rate, to a value."""
 
 
 class Trial(NamedTuple):

@@ -217,10 +217,10 @@ def test_named_arms_that_cannot_be_built_are_refused(small_file, arms: str, mess
             ],
             "no conditions",
         ),
-        (["tuning.learning_rate.when={optimizer: sgd}"], "no arm meets the condition of its range"),
+        (["tuning.learning_rate.when={optimizer: sgd}"], "no arm meets the condition `when`"),
         (
             ["recipe.train_images=1300"],
-            "recipe.train_images: 1,300 are too many: validation leaves only 1,197",
+            "recipe.train_images: 1,300 images are too many: validation leaves only 1,197",
         ),
         (
             [

@@ -182,7 +182,7 @@ def test_more_seeds_at_most_continue_a_study_with_looks(small, tmp_path: Path) -
     _, grown = conduct(long, tmp_path / "grown", more)
     _, whole = conduct(long, tmp_path / "whole", Stub())
     assert runs_csv(grown) == runs_csv(whole)
-    with pytest.raises(FolderError, match=r"has seeds\.looks \[3, 6\], the new has \[3, 4\]"):
+    with pytest.raises(FolderError, match=r"has seeds\.looks \[3, 6\], the new study has \[3, 4\]"):
         conduct(short, tmp_path / "grown", Stub())
 
 

@@ -257,10 +257,10 @@ def test_code_that_a_report_folder_names_is_not_imported(
 
 
 CHANGES = {
-    "another recipe": ("epochs: 2", "epochs: 3", r"recipe\.epochs 2, the new has 3"),
-    "other data": ("dataset: digits", "dataset: mnist", "dataset 'digits', the new has 'mnist'"),
-    "another model": ("model: lenet\nbaseline: {pooling: avg}", "model: vgg\nbaseline: {pooling: avg}", "model 'lenet', the new has 'vgg'"),
-    "another share held out": ("validation: 240", "validation: 120", "validation 240, the new has 120"),
+    "another recipe": ("epochs: 2", "epochs: 3", r"recipe\.epochs 2, the new study has 3"),
+    "other data": ("dataset: digits", "dataset: mnist", "dataset 'digits', the new study has 'mnist'"),
+    "another model": ("model: lenet\nbaseline: {pooling: avg}", "model: vgg\nbaseline: {pooling: avg}", "model 'lenet', the new study has 'vgg'"),
+    "another share held out": ("validation: 240", "validation: 120", "validation 240, the new study has 120"),
     "another question asked of the same numbers": ("beat average pooling?", "beat it?", None),
     "more seeds": ("seeds: 3", "seeds: 4", None),
     "another value": ("[avg, max]", "[avg, max, none]", None),

@@ -61,10 +61,10 @@ def test_a_folder_whose_older_study_file_names_the_metric_continues(folder: Repo
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("recipe.epochs=3", r"recipe\.epochs 2, the new has 3"),
-        ("validation=100", r"validation 240, the new has 100"),
-        ("baseline.kernel_size=3", r"baseline\.kernel_size None, the new has 3"),
-        ("seeds=2", r"seeds 3, the new has 2"),
+        ("recipe.epochs=3", r"recipe\.epochs 2, the new study has 3"),
+        ("validation=100", r"validation 240, the new study has 100"),
+        ("baseline.kernel_size=3", r"baseline\.kernel_size None, the new study has 3"),
+        ("seeds=2", r"seeds 3, the new study has 2"),
         ("factors.pooling=[avg, none]", r"factors\.pooling \['avg', 'max'\]"),
         ("tuning.learning_rate.high=0.1", r"tuning\.learning_rate\.high"),
     ],
