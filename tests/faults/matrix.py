@@ -1,4 +1,4 @@
-"""Writes README.md, the list of tested faults, from the tests: `python tests/faults/matrix.py`.
+"""Write README.md, the list of tested faults, from the tests: `python tests/faults/matrix.py`.
 
 A test's name says what holds. A test that came from public bug reports lists them in its docstring, one
 `- LINK: what went wrong there. Outcome here.` for each.
@@ -16,7 +16,7 @@ def make_page() -> str:
     """The content of README.md for the tests of this folder."""
     parts = [
         "# Tested faults\n",
-        "`python tests/faults/matrix.py` writes this page from the tests in this folder. To change the page, rename a test or edit its docstring. A link is a public report of the fault in another project. After the link stands what went wrong there, and whether ablate had the fault, too.\n",
+        '`python tests/faults/matrix.py` writes this page from the tests in this folder. To change the page, rename a test or edit its docstring. Each line without a link says what a test checks. A link is a public report of a similar fault in another project. The text after the link says what went wrong there. "Mended" means that ablate had the fault, too, and was corrected. "Right before" means that ablate did not have it.\n',
     ]
     for path in sorted(HERE.glob("test_*.py")):
         tree = ast.parse(path.read_text())
