@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ablate.errors import AblateError
+from ablate.records.files import write_whole
 from ablate.records.folder import list_contexts
 from ablate.report.contexts.answer import list_contexts_findings, state_contexts_headline
 from ablate.report.contexts.evidence import ContextsEvidence, gather_contexts
@@ -73,7 +74,7 @@ def write_answers(exercises: Exercises, reports: Path, page: Path) -> int:
     if not begin or not end:
         raise AblateError(f"{page}: has no lines '{BEGIN}' and '{END}': add them where the answers shall be")
     table, missing = tabulate_answers(exercises, reports, page.parent)
-    page.write_text(f"{before}{BEGIN}\n{table}{END}{after}", encoding="utf-8")
+    write_whole(page, f"{before}{BEGIN}\n{table}{END}{after}".encode())
     return missing
 
 
