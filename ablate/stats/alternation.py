@@ -1,4 +1,8 @@
-"""Compare the speeds of two programs that take turns. Each round times the first program twice."""
+"""Compare the speeds of two programs that take turns. Each round times the first program twice.
+
+A is the first program, and B is the second. An A/A ratio compares the first program with itself, and an A/B
+ratio compares the second program with the first.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,15 +15,16 @@ from ablate.stats.intervals import TRIMMED, Interval, compute_trimmed_interval, 
 from ablate.stats.power import PAIRS_FOR_A_VERDICT
 
 SLOWDOWN = 0.10
-"""The slowdown that the rounds are planned for: 10 %."""
+"""The plan has enough rounds to show a slowdown of this size: 10 %."""
 PLANNED_POWER = 0.95
-"""The power with which rounds are planned.
+"""The power for which rounds are planned.
 
-The plan rests on a roughly known noise, and does not know that each process has a speed of its own. With 95 %
-in the plan, at least 80 % of slowdowns are found (measured by `tests/gate/test_timing_calibration.py`).
+The true power is lower. The noise is known only roughly, and the plan ignores that two processes of the same
+program can differ in speed. With a planned power of 95 %, at least 80 % of slowdowns are found (measured by
+`tests/gate/test_timing_calibration.py`).
 """
 MOST_COUNTED = 100_000
-"""More rounds than this are not counted. Nobody would wait for them."""
+"""If more rounds than this are needed, they are not counted, because nobody would wait for so many rounds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +39,7 @@ class Alternation:
     This is a geometric trimmed mean over the same rounds.
     """
     spread: float
-    """The standard deviation of the logarithm of a round's ratio, for the trimmed mean."""
+    """The standard deviation of the logarithms of the rounds' ratios, computed for the trimmed mean."""
     rounds: int
 
     @property
@@ -48,17 +53,18 @@ class Alternation:
         return self.ratio.high * self.noise
 
     def count_rounds(self, bound: float, confidence: float) -> int | None:
-        """Count the rounds that show on which side of a bound the ratio lies, if it is as measured.
+        """Count the rounds that are needed to show on which side of a bound the ratio lies.
 
-        Return None if this takes more than `MOST_COUNTED` rounds.
+        The measured ratio is taken as the true ratio. Return None if more than `MOST_COUNTED` rounds are
+        needed.
         """
         return _count_rounds(self.spread, abs(math.log(self.ratio.mean / bound)), confidence)
 
 
 def measure_spread_of_rounds(first: Sequence[float], again: Sequence[float]) -> float | None:
-    """Measure the noise of one round from the speeds of one program in two processes (A/A).
+    """Measure the noise of one round from the speeds of the same program in two processes (A/A).
 
-    This is the standard deviation of the logarithm of the ratio of `again` to `first`, for the trimmed mean.
+    The noise is the standard deviation of log(again / first) over the rounds, computed for the trimmed mean.
     Return None for fewer than three rounds.
 
     Args:
@@ -71,18 +77,20 @@ def measure_spread_of_rounds(first: Sequence[float], again: Sequence[float]) -> 
 
 
 def plan_rounds(spread: float, bound: float | None, confidence: float) -> int | None:
-    """Count the rounds that would show a slowdown of 10 %, or no difference, on this machine.
+    """Count the rounds that are needed to tell a slowdown of 10 %, or equal speeds, from the bound.
 
-    Of these two, the one that is farther from the bound decides. Return None for more than `MOST_COUNTED`.
+    Two true ratios are considered: 0.9 (the slowdown) and 1 (equal speeds). The plan uses the ratio that is
+    farther from the bound. Return None if more than `MOST_COUNTED` rounds are needed.
 
     Args:
         spread: the noise of one round, as `measure_spread_of_rounds` returns it.
-        bound: the least ratio that is required. None: a ratio of 1.
+        bound: the smallest ratio that the user accepts. None means a ratio of 1.
         confidence: the confidence of the interval of the ratio.
     """
     bound = 1.0 if bound is None else bound
     distance = max(abs(math.log(bound)), abs(math.log((1 - SLOWDOWN) / bound)))
-    # A round's A/A ratio has two speeds. Its A/B ratio has one speed, and the mean of two others.
+    # The A/A ratio of a round has the noise of two speeds. The A/B ratio has less: the noise of one speed and
+    # of a mean of two speeds.
     return _count_rounds(spread * math.sqrt(1.5 / 2), distance, confidence)
 
 
@@ -95,19 +103,20 @@ def measure_rounds(
     fewest: int,
     most: int,
 ) -> list[list[float]]:
-    """Measure as many rounds as their noise asks for, and return the speeds of each program in every round.
+    """Measure as many rounds as the noise requires, and return the speeds of each program in every round.
 
-    A first plan comes from `spread`. Then the plan is made again from the noise of the measured rounds, and
-    rounds are added until the noise asks for no more. The plan reads only the ratio of the first program to
-    itself, so that it does not depend on the ratio of the two programs.
+    The first plan is made from `spread`. Later plans are made from the noise of the rounds that were
+    measured. Rounds are added until the plan requires no more. A plan uses only the ratio of the first
+    program to itself. So the number of rounds does not depend on the ratio of the two programs.
 
     Args:
-        measure: measures the given number of rounds of the first program, the second, and the first again.
-        spread: the noise of one round, measured before. None: unknown.
-        bound: the least ratio that is required, as in `plan_rounds`.
+        measure: a function that measures a number of rounds. It returns the speeds of the first program, of
+            the second, and of the first again.
+        spread: the noise of one round, from an earlier measurement. None if it is not known.
+        bound: the smallest ratio that the user accepts, as in `plan_rounds`.
         confidence: the confidence of the interval of the ratio.
-        fewest: the fewest rounds.
-        most: the most rounds.
+        fewest: the minimum number of rounds.
+        most: the maximum number of rounds.
     """
     speeds: list[list[float]] = [[], [], []]
     while True:
@@ -126,8 +135,8 @@ def compare_alternate(
     """Compare two programs that took turns. Each round timed the first, the second, and the first again.
 
     The first program's speed in a round is the geometric mean of its two timings. This mean cancels a steady
-    drift of the machine's speed. The trimmed mean over rounds hardly depends on rounds that other programs
-    disturbed. Return None for fewer than three rounds.
+    drift of the machine's speed. If other programs disturb some rounds, the trimmed mean over rounds hardly
+    changes. Return None for fewer than three rounds.
 
     Args:
         first: the speed of the first program at the start of each round.
@@ -151,8 +160,10 @@ def compare_alternate(
 def _count_rounds(spread: float, distance: float, confidence: float) -> int | None:
     """Count the rounds after which the interval, widened by the noise, excludes a bound at this distance.
 
-    Measured in standard errors of the ratio, the error of the ratio plus the absolute A/A ratio is
-    Z + a·|Z'| with a = √(2 / 1.5), which has a skew normal distribution (Azzalini, 1985).
+    `distance` is the distance between the true ratio and the bound, as logarithms. Two errors add up: the
+    error of the ratio, and the absolute A/A ratio. In standard errors of the ratio, their sum is Z + a·|Z'|
+    with a = √(2 / 1.5). Z and Z' are standard normal variables, so this sum has a skew normal distribution
+    (Azzalini, 1985).
     """
     shape = math.sqrt(2 / 1.5)
     reach = float(stats.skewnorm.ppf(PLANNED_POWER, shape)) * math.hypot(1, shape)

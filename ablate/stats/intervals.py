@@ -49,9 +49,10 @@ def compute_prediction_interval(values: Sequence[float], confidence: float) -> I
 
 
 def compute_trimmed_interval(values: Sequence[float], confidence: float) -> Interval:
-    """Compute the interval of the trimmed mean, which leaves out the lowest and the highest fifth.
+    """Compute the interval of the trimmed mean.
 
-    Values far from the others hardly change it (Tukey & McLaughlin, 1963). There must be at least two values.
+    A trimmed mean leaves out the lowest and the highest fifth of the values. A few very low or very high values hardly
+    change its interval (Tukey & McLaughlin, 1963). At least two values are needed.
     """
     mean = float(stats.trim_mean(values, TRIMMED))
     if np.ptp(values) == 0:
@@ -61,9 +62,9 @@ def compute_trimmed_interval(values: Sequence[float], confidence: float) -> Inte
 
 
 def compute_trimmed_spread(values: Sequence[float]) -> float:
-    """Compute the standard error of the trimmed mean, times the root of the number of values.
+    """Compute the standard error of the trimmed mean, and multiply it by the root of the number of values.
 
-    For the plain mean, this would be the standard deviation of the values.
+    With the plain mean instead of the trimmed mean, the result would be the standard deviation of the values.
     """
     if np.ptp(values) == 0:
         return 0.0
