@@ -51,8 +51,8 @@ def compute_prediction_interval(values: Sequence[float], confidence: float) -> I
 def compute_trimmed_interval(values: Sequence[float], confidence: float) -> Interval:
     """Compute the interval of the trimmed mean.
 
-    A trimmed mean leaves out the lowest and the highest fifth of the values. A few very low or very high values hardly
-    change its interval (Tukey & McLaughlin, 1963). At least two values are needed.
+    A trimmed mean leaves out the lowest and the highest fifth of the values. A few very low or very high
+    values hardly change its interval (Tukey & McLaughlin, 1963). At least two values are needed.
     """
     mean = float(stats.trim_mean(values, TRIMMED))
     if np.ptp(values) == 0:
