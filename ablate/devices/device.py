@@ -69,8 +69,8 @@ def keep_generator(device: torch.device | None) -> Iterator[None]:
         yield
         return
     module = _get_module(device)
-    # No device is passed, because the function for MPS takes none. Without it, the functions for other types
-    # use the selected device.
+    # No device is passed, because the function for MPS takes none. If no device is passed, the functions for
+    # other types use the selected device.
     state = module.get_rng_state()
     try:
         yield

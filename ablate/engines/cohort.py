@@ -89,7 +89,7 @@ class Cohort:
     """
 
     def __init__(self, like: Run, dataset: Dataset, *, examples: int, places: int) -> None:
-        """Make empty places for runs that have the same `make_cohort_key` as `like`.
+        """Make empty places for runs. `make_cohort_key` must return the same for each run as for `like`.
 
         An epoch of each run has `examples` examples.
 

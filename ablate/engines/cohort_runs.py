@@ -29,7 +29,9 @@ class FinishedRun(Trained):
 def train_together(
     runs: Sequence[Run], dataset: Dataset, *, validation: int, places: int
 ) -> Iterator[FinishedRun]:
-    """Train runs that have the same `make_cohort_key`, up to `places` at once. Yield each run when it ends.
+    """Train runs together, at most `places` at the same time. Yield each run when it ends.
+
+    `make_cohort_key` must return the same for all runs.
 
     When a run ends, the next waiting run takes its place. So runs in one cohort can be in different epochs.
 

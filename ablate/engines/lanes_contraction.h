@@ -11,10 +11,10 @@ struct Span {
 
 // Calls store(m, n, sum over g < groups and i < terms of left(m, g, i) * right(n, g, i)) for all m and n.
 //
-// The sums are computed in tiles whose sums fit into the registers. At the lower edge, tiles have fewer rows.
-// At the right edge, tiles have fewer columns and more rows. A tile has many sums, so that the processor does
-// not wait for the end of an addition. Every sum adds its terms in the order of g and i. So equal inputs give
-// exactly equal outputs at all positions, for example within a pooling window.
+// The sums are computed in tiles. All sums of a tile fit into the registers. At the lower edge, tiles have
+// fewer rows. At the right edge, tiles have fewer columns and more rows. A tile has many sums, so that the
+// processor does not wait for the end of an addition. Every sum adds its terms in the order of g and i. So
+// equal inputs give exactly equal outputs at all positions, for example within a pooling window.
 template <int HEIGHT, int WIDTH, class Left, class Right, class Store>
 static INLINE void contract_groups(Span rows, Span columns, int groups, int terms, Left left, Right right,
                                    Store store) {

@@ -150,8 +150,8 @@ def compile_library(compiler: str) -> Path:
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One process compiles while others wait. The compiling process could be killed, so the library gets its
-    # final name only when it is complete.
+    # One process compiles while other processes wait. The compiling process could be killed. So the library
+    # gets its final name only when it is complete.
     with FileLock(path.with_suffix(".lock")), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         if not path.exists():
             whole = Path(scratch, path.name)

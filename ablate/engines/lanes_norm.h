@@ -75,8 +75,8 @@ static void normalize(const Layer &layer) {
   }
 }
 
-// Reads one group's gradients with respect to the normalised pre-activations from layer.z. Adds them to the
-// sums of their channels. In lanes past the end of the batch, these gradients are zero.
+// Reads one group's gradients with respect to the normalised pre-activations from layer.z. Adds these
+// gradients to the sums of their channels. In lanes past the end of the batch, these gradients are zero.
 static void add_to_gradient_sums(const Layer &layer) {
   for (int o = 0; o < layer.outs; o++) {
     const V *x = layer.unnormed + o * layer.pixels, *dz = layer.z + o * layer.pixels;

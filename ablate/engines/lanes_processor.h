@@ -27,7 +27,7 @@ typedef int32_t I
 
 #define INLINE inline __attribute__((always_inline))
 
-// Loops that the compiler unrolls. It writes out all iterations, or four at once.
+// Loops that the compiler unrolls: all iterations, or four at a time.
 #ifdef __clang__
 #define UNROLL_FOR _Pragma("unroll") for
 #define UNROLL_FOUR_FOR _Pragma("unroll 4") for

@@ -97,7 +97,7 @@ def _measure_gain(
         trainers = {"lanes": make_lanes(), "other": make_other()}
         for number in range(WARM_STEPS + TIMED_STEPS):
             for name, trainer in trainers.items():
-                # Measure processor time. It does not grow while other processes use the core.
+                # Measure processor time, because it does not grow while other processes use the core.
                 started = time.thread_time()
                 trainer.step(batches[number % max(1, len(batches) - 1)])
                 seconds.setdefault(name, []).append(time.thread_time() - started)

@@ -55,7 +55,7 @@ def _takes_channels_last(
     usual = _compute_logits(build, image_shape, torch.contiguous_format)
     if usual is None:
         return True  # the network fails even with contiguous tensors: the try-out will report its error
-    # Code that depends on the memory layout, such as `as_strided`, gives wrong numbers without an error.
+    # Code that depends on the memory layout, such as `as_strided`, gives wrong results without an error.
     return last is not None and torch.allclose(last, usual, rtol=1e-3, atol=1e-4, equal_nan=True)
 
 

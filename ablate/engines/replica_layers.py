@@ -21,7 +21,7 @@ EACH_ALONE: tuple[type[nn.Module], ...] = (
     nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LocalResponseNorm,
     nn.ZeroPad2d,
 )  # fmt: skip
-"""Layers whose output for an example depends on that example alone."""
+"""Layers that compute the output for an example from this example alone."""
 WHOLE_BATCH = (nn.modules.batchnorm._BatchNorm,)
 AT_RANDOM = (
     nn.modules.dropout._DropoutNd,
@@ -142,7 +142,7 @@ class _Vectorised:
 
 @dataclass(frozen=True, kw_only=True)
 class Dropout:
-    """Dropout whose mask is a hash of the replica's key, the layer's number and the unit's number.
+    """Dropout. Its mask is a hash of the replica's key, the layer's number and the unit's number.
 
     torch's generator would draw the masks of all replicas from one random stream. The hash gives each replica
     its own random stream, independent of the other replicas. A CUDA graph can record the hash, because it

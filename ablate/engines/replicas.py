@@ -1,4 +1,4 @@
-"""Compute many replicas of a network at once. Each replica has its own parameters and its own batch."""
+"""Compute many replicas of a network together. Each replica has its own parameters and its own batch."""
 
 from collections.abc import Iterator
 

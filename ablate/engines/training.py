@@ -287,7 +287,7 @@ def _train_epoch(trainer: Trainer, course: Course, order: Tensor) -> tuple[list[
 
 
 def repeat_batches(examples: int, batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield endless shuffled batches for timing, all of the same size: indices `(batch,)` on the device."""
+    """Yield shuffled batches for timing, without end: indices `(batch,)` on the device, all of one size."""
     generator = torch.Generator().manual_seed(derive_seed(0, "timing order"))
     size = min(batch_size, examples)
     while True:

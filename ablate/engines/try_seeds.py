@@ -126,7 +126,7 @@ def _find_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> str | 
 
 
 def _are_equal(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have the same numbers. NaNs count as equal."""
+    """Whether two tensors have equal shapes and values. NaN counts as equal to NaN."""
     return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 

@@ -57,7 +57,7 @@ class Conditions:
     """The model name of each user's own network, with the checksum of its code when the study started."""
 
     def load(self, input_size: int | None) -> loading.Dataset:
-        """Load the data set onto the device, with images of `input_size`. None keeps their original size."""
+        """Load the data set onto the device. If `input_size` is None, the images keep their size."""
         return loading.load(self.dataset, self.data_root, torch.device(self.device), input_size)
 
 
@@ -77,7 +77,7 @@ class Outcome:
     predictions: bytes | None = None
     """The encoded predictions for the test images. Only complete confirmation runs have them."""
     more_ready: bool = False
-    """Whether another outcome is ready, too. Then both outcomes can be stored in one transaction."""
+    """Whether one more outcome is ready now. Then both outcomes can be stored in one transaction."""
 
 
 def mark_ready(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
@@ -174,7 +174,7 @@ def _execute_together(
             cause = f"trained alone, because its cohort of {places} failed: {format_error(error)}"
         else:
             return
-        # Inside the except block, the traceback keeps the tensors alive. So memory is freed outside of it.
+        # Inside the except block, the traceback keeps tensors alive. So memory is freed after this block.
         if not lacks_memory:
             break
         free_unused(dataset.images.device)

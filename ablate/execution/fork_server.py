@@ -21,7 +21,7 @@ from ablate.errors import CHECKOUT
 PRELOADED = ["ablate.execution.workers", "sklearn.model_selection", "torch.fx.experimental.symbolic_shapes"]
 """The modules that the fork server imports at its start.
 
-These modules import the packages whose import is slow: torch, scikit-learn (which splits the images), and a
+These modules import packages that take long to import: torch, scikit-learn (which splits the images), and a
 part of torch that the meta device needs.
 """
 LONGEST_SOCKET_FOLDER = 60
@@ -32,7 +32,8 @@ HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 def prepare() -> None:
     """Start the fork server if the platform has one. This process continues while the server imports torch.
 
-    All workers inherit the environment variables of the server. They do not see variables that are set later.
+    All workers inherit the environment variables of the server. Variables that are set later do not reach the
+    workers.
     """
     # Use huge memory pages. With small pages, almost every image of a shuffled batch is on another page.
     # Measured with LeNet: without huge pages, two of four processes trained 5 % slower than the other two.

@@ -43,7 +43,7 @@ POLL_SECONDS = 1.0
 
 
 class Conduct:
-    """Conducts one study on one machine. It trains and times whatever has no record yet."""
+    """Conducts one study on one machine: trains all runs and makes all measurements without a record."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class Conduct:
 
     @property
     def is_timed_elsewhere(self) -> bool:
-        """Whether another host timed the arms. If so, the record has that host's provenance."""
+        """Whether another host timed the arms. Then the record has that host's description of the results."""
         return bool(self._store.find_foreign_provenance(self._machine))
 
     def replay(self) -> None:

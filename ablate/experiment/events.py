@@ -26,7 +26,7 @@ class FirstPair:
 
 @dataclass(frozen=True, kw_only=True)
 class Warned:
-    """A warning from before the training, for example about an arm that is the same at every seed."""
+    """A warning from before the training, for example that a network ignores the seed."""
 
     text: str
 
@@ -35,7 +35,7 @@ Event = Advanced | FirstPair | Warned
 
 
 def describe_run(phase: str, done: int, total: int, record: RunRecord) -> Advanced:
-    """Make the event that reports a finished run. Its text has the accuracy, or why there is no accuracy."""
+    """Make the event that reports a finished run: its accuracy, or the reason why it has no accuracy."""
     accuracy = record.validation_accuracy if record.test_accuracy is None else record.test_accuracy
     failure = f"{record.status}, {record.cause}" if record.cause else record.status
     outcome = failure if accuracy is None else f"accuracy {accuracy:.3f}"

@@ -16,8 +16,8 @@ def describe_expected_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
     """Yield sentences about the looks and the expected number of runs.
 
     If the number of seeds is fixed, yield nothing. The simulation needs to know how much the difference of
-    two arms varies from seed to seed, which is unknown before the study. The standard deviation of published
-    LeNets on the same data set is used. If none is published, the margin is used instead.
+    two arms varies from seed to seed, which is unknown before the study. So it uses the standard deviation
+    from published studies of LeNets on the same data set. If there is none, it uses the margin.
     """
     if not isinstance(study.seeds, SeedLooks):
         return

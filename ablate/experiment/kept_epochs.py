@@ -24,7 +24,7 @@ class KeptEpochs:
 
     arms: frozenset[str]
     refused: tuple[str, ...]
-    """A sentence about each arm whose parameters of all epochs are too large."""
+    """A sentence about each arm that has too many parameters to keep them after every epoch."""
 
 
 def choose_kept(study: StudySpec, firsts: Sequence[Run]) -> KeptEpochs:

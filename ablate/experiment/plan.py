@@ -68,7 +68,7 @@ class Plan:
         self.study = study
         self.layout = layout
         self.choices: Mapping[str, Choice] = {}
-        """Maps each arm's name to the choice of tuning. Empty before tuning ends, and if nothing is tuned."""
+        """Maps each arm's name to the choice of tuning. It is empty before tuning ends, or without tuning."""
         self.generations = Generations(study)
         self._records = records
         self._device = device

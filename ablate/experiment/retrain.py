@@ -26,7 +26,7 @@ from ablate.records.run_records import Phase, Status
 ABOUT = "README.md"
 """The file in the folder `checkpoints` that says how the weights were made."""
 LARGEST_DIFFERENCE = 0.05
-"""If training again gives a test accuracy that differs by more than this, it was not the same run."""
+"""If the second training gives a test accuracy that differs by more than this, it trained something else."""
 INTRODUCTION = """\
 # Trained networks
 
@@ -40,7 +40,7 @@ processors and other versions of torch round differently. No number in the repor
 
 @dataclass(frozen=True, kw_only=True)
 class Retrained:
-    """A network that was trained again, and how well it agrees with the run on record."""
+    """A network that was trained again, and how well it agrees with the recorded run of the report folder."""
 
     arm: str
     slug: str
@@ -48,20 +48,20 @@ class Retrained:
     recorded_accuracy: float
     """The test accuracy in `tables/runs.csv`."""
     accuracy: float
-    """The test accuracy after training again, before the weights were rounded."""
+    """The test accuracy of the network that was trained again, before its weights were rounded."""
     changed: int
-    """The number of test images whose predicted class changed when the weights were rounded."""
+    """The number of test images for which rounding the weights changed the predicted class."""
     test_images: int
 
 
 def retrain(path: Path, data_dir: Path | None) -> Iterator[Retrained]:
     """Train the first confirmed run of each arm again. Write all checkpoints after the last run has ended.
 
-    Arms with a checkpoint are left out, as are arms whose first confirmed run did not end. The tables and
-    pages of the folder stay as they are.
+    An arm is left out if it has a checkpoint, or if its first confirmed run is not complete. The tables and
+    pages of the folder do not change.
 
     Raises:
-        FolderError: the folder is damaged, or a run ended otherwise than the run on record.
+        FolderError: the folder is damaged, or a run did not end in the same way as the recorded run.
         DataError: the data set is not on this machine.
     """
     networks = TrainedNetworks(path)
@@ -94,7 +94,7 @@ def describe(made: Sequence[Retrained]) -> str:
 
 
 def _read_accuracies(networks: TrainedNetworks) -> dict[str, float]:
-    """Read the test accuracy of each arm's first confirmed run. Runs that did not end are left out."""
+    """Read the test accuracy of each arm's first confirmed run. Leave out runs that are not complete."""
     runs = networks.tables["runs"]
     first = runs[
         (runs["phase"] == Phase.CONFIRM) & (runs["seed"] == FIRST_SEED) & (runs["status"] == Status.COMPLETE)
@@ -138,7 +138,7 @@ def _compare(outcome: Outcome, recorded_accuracy: float, conditions: Conditions)
 def shrink_checkpoint(content: bytes) -> bytes:
     """Round a checkpoint's weights to float16, and compress the file. `torch.load` reads the result.
 
-    Biases and the statistics of batch norm stay in float32. They are few.
+    Biases and the statistics of batch norm stay in float32, because they take little memory.
     """
     state = torch.load(io.BytesIO(content), weights_only=True)
     rounded = io.BytesIO()
@@ -156,4 +156,4 @@ def _round_weights(tensor: Tensor) -> Tensor:
     if not tensor.is_floating_point() or tensor.ndim < 2:
         return kept
     rounded = tensor.half()
-    return rounded if rounded.isfinite().all() else kept  # float16 ends at 65,504
+    return rounded if rounded.isfinite().all() else kept  # the largest number in float16 is 65,504

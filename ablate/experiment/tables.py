@@ -22,8 +22,8 @@ def make_tables(plan: Plan, blocks: Sequence[TimingBlock], folder: Path) -> dict
     """Make the tables `runs`, `epochs`, `tuning` and `timing` from all records so far.
 
     The table `metrics` is added if some records have metrics, and `recalls` if some records have recalls.
-    Records of older versions have neither. The table `agreement` is added if the report folder has
-    predictions of two arms for the same seed.
+    Records of older versions have no metrics and no recalls. The table `agreement` is added if the report
+    folder has predictions of two arms for the same seed.
     """
     # A record can be older than a factor, and then has no value for the factor. So values come from the plan.
     records = [

@@ -14,7 +14,7 @@ DEFAULT_INPUTS = {"fashion_mnist": ("pullover", "coat")}
 
 
 def choose_classes(dataset: Dataset, scores: Sequence[Score]) -> tuple[int, ...]:
-    """Choose the classes with whose images networks are compared.
+    """Choose the classes that are used to compare networks. Their images are shown to each network.
 
     If an exercise in D2L compares classes of this data set, choose the classes of the exercise. Otherwise,
     choose the two classes that the networks confuse most often.

@@ -18,7 +18,7 @@ from ablate.records.folder import ReportFolder
 from ablate.records.views import View, Views
 
 LAYERS = ("1", "2")
-"""The numbers of the convolutions whose feature maps a report shows. The first convolution has number 1."""
+"""A report shows the feature maps of the convolutions with these numbers. The first one has number 1."""
 
 Load = Callable[[int | None], Dataset]
 """A function that loads the study's data set. Its argument is the side length of the images in pixels.

@@ -21,8 +21,8 @@ NO_ACTIVATION = (_ConvNd, nn.Linear, nn.Flatten, nn.Unflatten, nn.Upsample)
 class Call:
     """One call of a module: its input and output tensors, and copies of their values at the time of the call.
 
-    The tensors are kept to find out which module takes the output of which other module: both are then the
-    same object. The values are copied, because a later operation can overwrite a tensor in place.
+    The tensors are kept to find out how modules are connected: if a module takes the output of another one,
+    its input is the same object. The values are copied, because later operations can overwrite a tensor.
     """
 
     name: str
@@ -63,7 +63,8 @@ class Trace:
 def trace_network(network: nn.Module, images: Tensor) -> Trace:
     """Run the network on images `(n, channels, height, width)`, and record the calls of its modules in order.
 
-    Containers such as `nn.Sequential` are left out, and modules whose input or output is not a tensor.
+    Containers such as `nn.Sequential` are left out. A module is also left out if its input or output is not a
+    tensor.
     """
     calls: list[Call] = []
     input_values: dict[nn.Module, Tensor] = {}
@@ -122,8 +123,8 @@ def find_activation(calls: Sequence[Call], index: int) -> tuple[str, Tensor]:
         elif (is_current or is_new) and call.may_be_activation:
             return f"{name}, then {call.name}", call.output_values
         elif is_current or is_new:
-            # Functions can run between the convolution and the module. They have changed the convolution's
-            # output, possibly in place, if the module's input has other values.
+            # Functions can run between the convolution and the module. If the module's input has other values
+            # than the convolution's output, such a function has changed the output, possibly in place.
             changed = not torch.equal(call.input_values, values)
             return f"{name}, then its activation function" if changed else name, call.input_values
         known += [call.input, call.output]

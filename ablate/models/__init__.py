@@ -57,7 +57,7 @@ def read_keywords(model: str) -> dict[str, Any]:
 
 
 def hides_keywords(model: str) -> bool:
-    """Whether a user's network takes `**kwargs`, so that its signature does not name all its keywords."""
+    """Whether a user's network takes `**kwargs`. Then its signature does not name all its keywords."""
     return model not in MODELS and own_signature.hides_keywords(find_callable(model, list(MODELS)))
 
 
@@ -103,9 +103,9 @@ def check(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int]
 
 
 def sketch(model: str, settings: Mapping[str, Any], *, input_shape: Sequence[int], classes: int) -> nn.Module:
-    """Build a network whose parameters have shapes but no values (on the meta device).
+    """Build a network on the meta device. Its parameters have shapes but no values.
 
-    A user's network is built on the CPU, with values.
+    A user's network is built on the CPU instead, and its parameters have values.
     """
     if model not in MODELS:
         return build(model, settings, input_shape=input_shape, classes=classes, init="default", seed=0)

@@ -172,7 +172,7 @@ def _list_texts(tree: ast.Module) -> Iterator[str]:
 
 
 def _find_named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
-    """Find the files whose paths are strings in the code.
+    """Find files that the code names: a string in the code is the path of the file.
 
     A path is absolute, or relative to the folder of the code or to the current folder.
     """
@@ -203,7 +203,7 @@ def _match(folder: Path, text: str) -> list[Path]:
 
 
 def _find_named_modules(tree: ast.Module) -> Iterator[str]:
-    """Find the local packages whose names are strings in the code, because importlib can import by name."""
+    """Find local packages that a string in the code names, because importlib can import them by name."""
     for text in _list_texts(tree):
         top = text.partition(".")[0]
         if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text) and not all(

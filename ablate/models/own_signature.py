@@ -9,7 +9,7 @@ from torch import nn
 from ablate.errors import ModelError
 
 GIVEN_BY_DATA = ("input_shape", "classes")
-"""The parameters whose values come from the data set. A study cannot set them."""
+"""The data set gives these parameters their values. A study cannot set them."""
 
 
 def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def read_signature(model: str, function: Callable[..., nn.Module]) -> dict[str, 
 
 
 def hides_keywords(function: Callable[..., nn.Module]) -> bool:
-    """Whether the callable takes `**kwargs`, so that its signature does not name all its keywords."""
+    """Whether the callable takes `**kwargs`. Then its signature does not name all its keywords."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):

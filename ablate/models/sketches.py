@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 LARGEST_UNTOUCHED = 2**30
-"""The maximum memory that `compute_output_shape` reserves for parameters, in bytes. It does not use it."""
+"""The maximum memory in bytes that `compute_output_shape` reserves for parameters, without using it."""
 
 
 def compute_output_shape(sketch: nn.Module, input_shape: Sequence[int]) -> torch.Size:
@@ -30,7 +30,7 @@ def compute_output_shape(sketch: nn.Module, input_shape: Sequence[int]) -> torch
 
 
 def give_memory(sketch: nn.Module) -> None:
-    """Move a sketch to the CPU. Afterwards its parameters and buffers have arbitrary values.
+    """Move a sketch to the CPU. Afterwards, the sketch's parameters and buffers have arbitrary values.
 
     `torch.nn.Module.to_empty` does the same, but it imports sympy.
     """

@@ -42,7 +42,7 @@ class Stack:
         self._keywords = {"activation": activation, "pooling": pooling, "batch_norm": batch_norm}
 
     def branch(self) -> "Stack":
-        """Make an empty stack with the same keywords. Its input is the output of this stack."""
+        """Make an empty stack with the same keywords. It continues from the output of this stack."""
         return Stack((self.channels, *self.size), **self._keywords)
 
     def convolve(

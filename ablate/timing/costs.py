@@ -38,7 +38,7 @@ def measure_cost(
 ) -> Cost:
     """Measure the parameters, the forward FLOPs of one example, and the peak memory of a training step.
 
-    `step` makes one training step. `resident` lists the tensors of the data set. Their bytes do not count as
+    `step` makes one training step. `resident` lists the tensors of the data set, and these do not count as
     memory of the arm. `before` is the number of bytes that an accelerator had in use before the network was
     built. These bytes include the data set, and can include resized images that another arm uses. If `before`
     is given, these bytes are subtracted instead of the bytes of `resident`.
@@ -92,7 +92,7 @@ class Work:
     def count_flops(self, run: Run) -> int:
         """Count the FLOPs of the run's forward passes over its training images in all epochs."""
         if run.arm.name not in self._flops:
-            # A user's network can have no convolution and no matrix product. Its count is 1 instead of 0.
+            # If a user's network has no convolution and no matrix product, use 1 FLOP instead of 0.
             self._flops[run.arm.name] = max(1, count_arm_flops(run.arm, self._facts))
         recipe = run.recipe
         images = self._facts.count_training_images(recipe.train_images, self._validation)
