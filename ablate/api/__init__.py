@@ -1,1 +1,1 @@
-"""The Python interface: `ablate.Study`, `ablate.plan`, `ablate.run` and `ablate.load`."""
+"""The Python interface: `ablate.Study`, `ablate.plan`, `ablate.run`, `ablate.load` and `ablate.judge`."""

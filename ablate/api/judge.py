@@ -94,8 +94,8 @@ class JudgedRuns:
         """Write report.html, report.md, tables and figures to a folder. Return the path of report.html.
 
         Raises:
-            AblateError: the folder is the report of a study, has other files than a report of judged runs, or
-                cannot be written.
+            AblateError: the folder is the report of a study, contains files that are not from a report of
+                judged runs, or cannot be written.
         """
         from ablate.judging.page import write
 
@@ -143,15 +143,15 @@ def judge(
         arm: the name of the column whose values are compared, such as a method.
         metric: the name of the column with the number by which runs are judged.
         baseline: the value of the column `arm` with which all other arms are compared.
-        seed: the name of the column of seeds. Runs of two arms with the same seed are paired. None: runs are
-            not paired, and Welch's test compares the arms.
+        seed: the name of the column of seeds. Runs of two arms with the same seed are paired. If it is None,
+            runs are not paired, and Welch's test compares the arms.
         by: the name of a column that splits the table, such as a data set. Each part has its own comparisons.
-        margin: the smallest difference that matters, in the unit of the metric. None: the verdicts say only
-            whether a difference was shown.
+        margin: the smallest difference that matters, in the unit of the metric. If it is None, the verdicts
+            say only whether a difference was shown.
         lower_is_better: whether a lower value of the metric is better.
         alpha: the probability that any of the comparisons with the baseline shows a difference although there
-            is none. The tests of ranks have this level each for themselves.
-        experiment: the experiment to read, if another tool's records have several.
+            is none. Friedman's test and Nemenyi's test each have this level on their own.
+        experiment: the experiment to read, if another tool's records contain several.
 
     Raises:
         AblateError: the table cannot be read or judged. The message is one line and ends with the remedy.

@@ -85,9 +85,9 @@ def extract_source(network: Callable[..., Any]) -> OwnSource:
 
 
 def _collect(name: str, value: Any, parts: dict[str, str], begun: set[str]) -> None:
-    """Add to `parts` the source that defines `name`. The source of each name that it uses is added before.
+    """Add the source that defines `name` to `parts`, after the source of every name that it uses.
 
-    `begun` has the names that are done or in progress.
+    `begun` contains the names that were already added or are being added.
     """
     if name in begun:
         return
@@ -134,8 +134,8 @@ def _read_source(value: FunctionType | type) -> str:
 def _read_class(cls: type) -> str:
     """Read the source of a class.
 
-    For a class of a notebook, Python 3.11 does not know in which file the class is defined. But it knows the
-    file of the class's methods.
+    If a class is defined in a notebook, Python 3.11 does not know the file of the class. But Python knows the
+    file in which the methods of the class are defined.
     """
     files = [part.__code__.co_filename for part in vars(cls).values() if isinstance(part, FunctionType)]
     if not files:
@@ -149,7 +149,7 @@ def _read_class(cls: type) -> str:
 
 
 def _find_globals(source: str, value: FunctionType | type) -> Iterator[tuple[str, Any]]:
-    """Yield the names that the source reads from its notebook, with their values."""
+    """Yield the names that the source uses from its notebook, with their values."""
     scope = value.__globals__ if isinstance(value, FunctionType) else vars(sys.modules[value.__module__])
     tables = [symtable.symtable(source, value.__name__, "exec")]
     while tables:

@@ -1,4 +1,4 @@
-"""Describe in Python what a study will take: its arms, runs and minutes, and warnings."""
+"""Estimate in Python what a study needs: its arms, runs and minutes, with warnings."""
 
 from dataclasses import asdict, dataclass
 from html import escape
@@ -12,10 +12,10 @@ from ablate.cores import count_cores, describe_cores
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Plan:
-    """What a study will take on this machine, estimated before any training."""
+    """The runs and minutes that a study needs on this machine, estimated before the training."""
 
     arms: pd.DataFrame
-    """One row for each arm, with its speed on one core.
+    """A table with one row for each arm (each compared network), with its speed on one core.
 
     The columns are `arm`, `parameters`, `flops_per_example`, `examples_per_second` and `reason_for_loop`. The
     last column says why the torch loop trains the arm. It is None if a faster engine trains the arm.
@@ -44,7 +44,7 @@ class Plan:
 
 
 def plan(study: Study) -> Plan:
-    """Try a few steps of every arm with real images, and estimate the study's runs and minutes.
+    """Train every arm for a few steps, and estimate the study's runs and minutes.
 
     Raises:
         AblateError: an arm cannot be trained, or the data cannot be read.

@@ -61,7 +61,10 @@ class Report:
 
     @property
     def tables(self) -> Mapping[str, pd.DataFrame]:
-        """Maps the name of each table in the folder to the table. `reports/README.md` explains columns."""
+        """Maps the name of each table in the folder to the table.
+
+        `reports/README.md` explains the columns.
+        """
         return self._evidence.tables
 
     @property

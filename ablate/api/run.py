@@ -21,14 +21,14 @@ def run(
     fallback: bool = True,
     quiet: bool = False,
 ) -> Report:
-    """Answer a study's question: tune, confirm and time every arm, and write the report folder `out/<name>`.
+    """Answer a study's question: tune, train and time every arm, and write the report folder `out/<name>`.
 
     Args:
         study: the study.
         out: the parent of the report folder.
         device: auto, cpu, cuda, mps or xpu.
-        jobs: how many runs train at the same time on a CPU. None: one for each core.
-        data_dir: the folder of the data sets. None: the usual folder.
+        jobs: how many runs train at the same time on a CPU. None means one for each core.
+        data_dir: the folder of the data sets. None means the usual folders.
         fresh: rename an existing report folder, and start from the beginning.
         fallback: use the study's `fallback` section if its data is missing.
         quiet: hide the progress.

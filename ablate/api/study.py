@@ -48,7 +48,7 @@ class Study:
     ) -> "Study":
         """Read a study file and apply `key=value` overrides, as `ablate run` does.
 
-        A study with contexts is planned and run one context at a time: name it as `context`.
+        If the study has several contexts, `context` names the one to plan or run.
 
         `plugins` are packages or modules that define the study's own networks. Their code is executed.
 
