@@ -1,1 +1,1 @@
-"""A gate for pipelines: requirements on two report folders, and whether the folders show that they hold."""
+"""A gate for pipelines: check whether two report folders show that requirements hold."""

@@ -27,40 +27,43 @@ from ablate.study.effort import Decision
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What is required of B relative to A."""
+    """What is required of the report folder B, compared with the report folder A."""
 
     require: Requirement | None = None
-    """One of the requirements on the metric. None requires nothing of the metric."""
+    """One of the requirements on the metric. None means that the metric is not checked."""
     metric: str | None = None
-    """The metric of `require`. None means the metric on which A's verdicts rest."""
+    """The metric of `require`. None means the metric of A's study."""
     margin: float | None = None
     """The smallest difference that matters. None means A's margin, or the default margin of `metric`."""
     arms: tuple[str, ...] = ()
     """The arms that are checked. An empty tuple means all arms of A."""
     throughput: float | None = None
-    """The least ratio of B's throughput to A's."""
+    """The smallest allowed ratio of throughputs, B / A. None means that the throughput is not checked."""
     parameters: float | None = None
-    """The highest ratio of B's number of parameters to A's."""
+    """The largest allowed ratio of numbers of parameters, B / A. None means that it is not checked."""
     settings_may_differ: bool = False
     """Whether the recipe, the tuning and the networks of the two studies may differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One requirement on one arm: what was measured, and what it shows."""
+    """The check of one requirement on one arm (one of the compared networks)."""
 
     requirement: Requirement
     arm: str
     outcome: Outcome
     reason: Reason
     detail: str = ""
-    """A sentence about the obstacle, if something else than the numbers decided."""
+    """A further sentence, for example about an obstacle to the comparison. It can be empty."""
     estimate: float | None = None
     """The mean difference B − A of the metric, or the ratio B / A of the throughput or the parameters."""
     low: float | None = None
     high: float | None = None
     confidence: float | None = None
-    """The confidence of the interval from `low` to `high`. Each of its two ends decides at half the rest."""
+    """The confidence of the interval from `low` to `high`.
+
+    Each end alone has the error probability (1 − confidence) / 2.
+    """
     p_value: float | None = None
     """The two-sided p-value of the difference after Holm's correction for all arms that are checked."""
     bound: float | None = None
@@ -68,7 +71,10 @@ class Check:
     count: int | None = None
     """The number of paired seeds, or of timing blocks."""
     need: Need | None = None
-    """How many seeds or blocks would settle the requirement. None if it is settled or nobody can know."""
+    """How many seeds or blocks would settle the requirement.
+
+    None if the requirement is settled, or if the number is not known.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +93,16 @@ class Gate:
 
     @property
     def exit_code(self) -> int:
-        """0 if every requirement is shown to hold, 1 if one is shown not to hold, else 3."""
+        """0 if all requirements are shown to hold, 1 if one is shown not to hold, 3 otherwise."""
         return {Outcome.HOLDS: 0, Outcome.FAILS: 1, Outcome.CANNOT_TELL: 3}[self.outcome]
 
 
 def combine_outcomes(found: Set[Outcome]) -> Outcome:
-    """Combine outcomes: fails if one fails; else holds if there are any and all hold; else cannot tell."""
+    """Combine the outcomes of checks.
+
+    If one check fails, all together fail. If all checks hold, all together hold. Otherwise, or if there are
+    no checks, the outcome is `CANNOT_TELL`.
+    """
     if Outcome.FAILS in found:
         return Outcome.FAILS
     return Outcome.HOLDS if found == {Outcome.HOLDS} else Outcome.CANNOT_TELL
@@ -125,7 +135,7 @@ def check_folders(first: Evidence, second: Evidence, demand: Demand) -> Gate:
 
 
 def _choose_decision(first: Evidence, demand: Demand) -> Decision:
-    """Choose metric, margin and alpha: those of the demand, else those of the first study."""
+    """Choose metric, margin and alpha. The first study decides what the demand leaves open."""
     own = first.study.decision
     if demand.require == Requirement.REPRODUCED and demand.settings_may_differ:
         raise AblateError(
@@ -231,10 +241,13 @@ def _check_throughput(
     bound: float,
     obstacle: Obstacle | None,
 ) -> Iterator[Check]:
-    """Check each arm's throughput relative to the baseline. Each end of an interval has alpha/arms."""
+    """Check the throughput of each arm, divided by the throughput of the baseline.
+
+    Each end of an interval has the error probability alpha / arms.
+    """
     obstacle = obstacle or find_timing_obstacle(first, second)
     baseline = first.arms[0]
-    # A machine is faster on one day than on another, so the baseline's own throughput says nothing.
+    # A machine is faster on one day than on another, so the throughput of the baseline itself is not checked.
     timed = [arm for arm in arms if arm != baseline] or list(arms)
     alpha = first.study.decision.alpha / len(timed)
     for arm in timed:

@@ -31,15 +31,18 @@ class TimedArm:
     arm: str
     parameters: tuple[int, int]
     spread: float | None
-    """The noise of one round, A/A, measured first (see `measure_spread_of_rounds`)."""
+    """The noise of one round. It is measured first, by timing the base commit against itself (A/A).
+
+    See `measure_spread_of_rounds`.
+    """
     planned: int | None
-    """The number of rounds that would show a slowdown of 10 % with this noise. None: far too many."""
+    """The number of rounds that would show a slowdown of 10 % with this noise. None if far too many."""
     rounds: int
     """The number of rounds that were measured."""
     disturbed: int
     """The number of rounds that other programs disturbed."""
     change: Alternation | None = None
-    """The ratio of the two commits. None before it is measured."""
+    """The ratio of the throughputs of the two commits. None if it is not measured yet."""
 
 
 def time_commits(
@@ -54,17 +57,18 @@ def time_commits(
 ) -> Iterator[TimedArm]:
     """Time the arms of two commits in alternation.
 
-    First yield each arm with the noise of one round, from two processes of the base, and the rounds that this
-    noise asks for. Then yield each arm again with the ratio of the commits: base, head and base take turns in
-    as many rounds as their noise asks for, at least `rounds` and at most `MOST_ROUNDS`. Each end of an
-    interval has alpha/arms.
+    First yield each arm with the noise of one round, and the number of rounds that this noise requires. The
+    noise is measured with two processes that both run the base commit. Then yield each arm again with the
+    ratio of the commits. For this ratio, processes of base, head and base take turns. They do as many rounds
+    as the noise of these rounds requires, at least `rounds` and at most `MOST_ROUNDS`. Each end of an
+    interval has the error probability alpha / arms.
 
     Raises:
         AblateError: a commit cannot train the study, or an arm is unknown.
     """
     with ExitStack() as stack:
         timers = []
-        for checkout in (base, head, base):  # one after another, so that three imports do not share memory
+        for checkout in (base, head, base):  # not all at once, because three imports need much memory
             timers.append(Timer(checkout, training))
             stack.callback(timers[-1].close)
         first, second, _ = (timer.list_arms() for timer in timers)
@@ -113,7 +117,7 @@ def _compare(
 
 
 def check_throughput(timed: TimedArm, bound: float, confidence: float) -> Check:
-    """Check the throughput of an arm. The interval is widened by the A/A noise on both sides."""
+    """Check the throughput of an arm. The noise of this machine widens the interval on both sides."""
     change = timed.change
     low, high = (None, None) if change is None else (change.low, change.high)
     outcome, reason = decide_throughput(low, high, bound)
@@ -168,7 +172,7 @@ def check_parameters(timed: TimedArm, bound: float) -> Check:
 
 
 def list_missing(arms: Sequence[str], timed: Mapping[str, TimedArm], requirement: Requirement) -> list[Check]:
-    """List a check that cannot tell for each arm that only one of the commits has."""
+    """Make a check with the outcome `CANNOT_TELL` for each arm that only one commit has."""
     return [
         Check(
             requirement=requirement,

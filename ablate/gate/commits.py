@@ -36,7 +36,7 @@ class Checkout:
     """The full hash of the commit."""
     path: Path
     root: Path
-    """The repository that it comes from."""
+    """The repository that the commit comes from."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -46,7 +46,10 @@ class Checkout:
         return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
     def locate(self, study: Path) -> Path:
-        """Locate the study file in this commit. A file that the commit lacks is read where it is."""
+        """Locate the study file in this commit.
+
+        If the commit does not have the file, return its path as it is.
+        """
         here = study.resolve()
         if here.is_relative_to(self.root) and (own := self.path / here.relative_to(self.root)).is_file():
             return own
@@ -55,10 +58,10 @@ class Checkout:
 
 @contextlib.contextmanager
 def check_out(base: str, head: str) -> Iterator[tuple[Checkout, Checkout]]:
-    """Check out two commits of the current folder's repository in temporary folders, and remove them later.
+    """Check out two commits of the current repository in temporary folders. Remove the folders at the end.
 
     Raises:
-        AblateError: there is no repository, a commit is unknown, or the two need different packages.
+        AblateError: there is no repository, a commit is unknown, or the two commits need different packages.
     """
     root = Path(_git("rev-parse", "--show-toplevel").strip())
     commits = [_git("rev-parse", "--verify", f"{name}^{{commit}}").strip() for name in (base, head)]
@@ -98,7 +101,7 @@ def _list_differing_dependencies(base: str, head: str) -> list[str]:
 
 
 def _read_dependencies(commit: str) -> object:
-    """Read the dependencies from a commit's pyproject.toml. None if the commit has no such file."""
+    """Read the dependencies from the pyproject.toml of a commit. Return None if there is no such file."""
     try:
         project = tomllib.loads(_git("show", f"{commit}:pyproject.toml")).get("project", {})
     except (AblateError, tomllib.TOMLDecodeError):
@@ -110,7 +113,7 @@ def train(checkout: Checkout, training: Training, out: Path) -> Path:
     """Train the study with a commit's code, without timing, and return the report folder.
 
     Raises:
-        AblateError: the study cannot be trained. The message is that of `ablate run`.
+        AblateError: the study cannot be trained. The message is the message of `ablate run`.
     """
     options = [f"--plugin={plugin}" for plugin in training.plugins]
     if training.data_dir is not None:
@@ -137,10 +140,10 @@ def _last_line(text: str) -> str:
 
 
 class Timer:
-    """A process that times arms with the code of one commit. It measures one arm at a time when asked."""
+    """A process that times arms with the code of one commit. `measure` asks for one measurement."""
 
     def __init__(self, checkout: Checkout, training: Training) -> None:
-        """Start the process. `list_arms` waits until it is ready."""
+        """Start the process. `list_arms` waits until the process is ready."""
         self._commit = checkout.commit
         arguments: dict[str, Any] = {
             "study": str(checkout.locate(training.study)),
@@ -160,7 +163,7 @@ class Timer:
         )
 
     def list_arms(self) -> Mapping[str, int]:
-        """List the arms of the study with their numbers of parameters, the baseline first."""
+        """Map the arms of the study to their numbers of parameters. The baseline comes first."""
         arms: Mapping[str, int] = self._read()["arms"]
         return arms
 
@@ -195,11 +198,14 @@ class Rounds:
     speeds: list[list[float]]
     """For each timer, examples per second in every round."""
     disturbed: int
-    """The number of rounds that other programs disturbed. They count: the A/A noise has them, too."""
+    """The number of rounds that other programs disturbed.
+
+    These rounds are not left out, because the measured noise contains such rounds, too.
+    """
 
 
 def time_rounds(timers: Sequence[Timer], arm: str, rounds: int) -> Rounds:
-    """Time an arm with every timer in turn, in each round. Every second round goes backwards."""
+    """In each round, time an arm once with every timer. Every second round has the reverse order."""
     speeds: list[list[float]] = [[] for _ in timers]
     disturbed = 0
     for place in range(rounds):

@@ -17,7 +17,10 @@ from ablate.records.files import write_whole
 from ablate.report.pages import escape_markdown
 
 VERSION = 1
-"""The version of the JSON file. `schema.json` describes it. It changes if a key is renamed or removed."""
+"""The version of the format of the JSON file, which `schema.json` describes.
+
+The version changes if a key is renamed or removed.
+"""
 MARKS = {Outcome.HOLDS: "✅", Outcome.FAILS: "❌", Outcome.CANNOT_TELL: "❔"}
 
 
@@ -68,7 +71,7 @@ def _make_row(check: Check, gate: Gate) -> dict[str, Any]:
 
 
 def make_summary(gate: Gate, subject: Subject) -> str:
-    """Make the Markdown for a pull request: one line for each check, and the details folded."""
+    """Make the Markdown for a pull request: one line for each check, and details that a reader can unfold."""
     lines = [
         f"### {MARKS[gate.outcome]} {escape_markdown(subject.study)}: {escape_markdown(state_gate(gate))}",
         "",
@@ -81,7 +84,7 @@ def make_summary(gate: Gate, subject: Subject) -> str:
         measured = measure(check, gate.unit).removesuffix(".") or check.reason.value
         cells = f"{MARKS[check.outcome]} {check.outcome}", name_requirement(gate, check), check.arm, measured
         lines.append(f"| {' | '.join(map(escape_markdown, cells))} |")
-    lines += ["", "<details><summary>Why, and what it would take to know more</summary>", ""]
+    lines += ["", "<details><summary>The reasons, and how many seeds would settle open checks</summary>", ""]
     lines += [
         f"- **{escape_markdown(check.arm)}**, {name_requirement(gate, check)}: {check.outcome}. "
         f"{escape_markdown(explain_check(check, gate.unit))}"
@@ -96,8 +99,8 @@ def make_summary(gate: Gate, subject: Subject) -> str:
 def make_junit(gate: Gate, subject: Subject) -> bytes:
     """Make JUnit XML: one test case for each check.
 
-    A requirement that does not hold is a failure. "Cannot tell" is an error, not skipped: a CI service counts
-    a skipped test as passed.
+    A requirement that does not hold is a failure. "Cannot tell" is an error and not a skipped test, because a
+    CI service counts a skipped test as passed.
     """
     counts = {outcome: sum(check.outcome == outcome for check in gate.checks) for outcome in Outcome}
     suite = ElementTree.Element(

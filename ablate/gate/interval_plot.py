@@ -1,4 +1,4 @@
-"""A plot of intervals as plain text: a code host shows no pictures that a summary carries inside."""
+"""Draw intervals as plain text, because GitHub and similar sites show no pictures inside a summary."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,9 @@ LONGEST_NAME = 32
 
 
 def draw_intervals(gate: Gate) -> Sequence[str]:
-    """Draw the interval of each difference in the metric as a line of text. Empty if there is no interval.
+    """Draw the interval of each difference in the metric as a line of text.
+
+    The list is empty if there is no interval.
 
     Zero is `│`, the margin on both sides is `┊`, and `●` is the mean.
     """

@@ -1,4 +1,4 @@
-"""How the metric of each arm changed from A to B, measured by the statistics of a report."""
+"""Measure how the metric of each arm changed from A to B, with the same statistics as a report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class MetricChange:
     """How the metric of one arm changed, B − A. A negative change of a loss is an improvement."""
 
     measured: Measured
-    """The same numbers as the rules read them: positive means better."""
+    """The same numbers for the rules of the gate. Here, a positive number means that B is better."""
     difference: float | None
     low: float | None
     high: float | None
@@ -38,13 +38,13 @@ class MetricChange:
     """The number of tests for which the interval and the p-value are corrected."""
     obstacle: Obstacle | None = None
     told: str = ""
-    """A sentence about runs that did not train. Empty if all trained."""
+    """A sentence about runs that did not train. It is empty if all runs trained."""
 
 
 def measure_changes(
     first: Evidence, second: Evidence, arms: Sequence[str], decision: Decision
 ) -> dict[str, MetricChange]:
-    """Measure how each arm changed, paired by seed, for the seeds that both folders have.
+    """Measure how the metric of each arm changed. Runs with the same seed in both folders are paired.
 
     Raises:
         MissingMetricError: a folder does not have the metric.
@@ -61,7 +61,7 @@ def measure_changes(
 
 
 def _read_runs(evidence: Evidence, metric: str) -> dict[str, pd.DataFrame]:
-    """Read status and value of every confirmed run: for each arm a table by seed."""
+    """Read the status and the metric of every confirmed run. Return a table for each arm, indexed by seed."""
     types = {"arm": object, "seed": int, "status": object}
     runs = evidence.confirmed[list(types)].astype(types)
     if metric == DEFAULT:
@@ -84,7 +84,8 @@ def _measure(
     low, high = row["equivalence_ci_low"], row["equivalence_ci_high"]
     significant = row["p_holm"] is not None and row["p_holm"] < decision.alpha
     if row["pairs"] >= PAIRS_FOR_A_VERDICT and row["p_value"] is None and row["difference"] != 0:
-        # The difference is the same in every seed. A share of the test images is known to one image.
+        # The difference is the same for every seed, so there is no spread. The precision of a share of the
+        # test images is one image.
         step = 1 / images if metric.unit == "points" else 0.0
         low, high = low - step, high + step
         significant = abs(row["difference"]) >= decision.margin
@@ -115,13 +116,16 @@ def _measure(
 
 
 def _turn(measured: Measured) -> Measured:
-    """Turn the sign of the differences. How often the arms train keeps its sign."""
+    """Change the sign of the differences. The sign of `trains` does not change."""
     swapped = measured.swap()
     return Measured(**{**vars(swapped), "trains": measured.trains})
 
 
 def _are_same(before: pd.DataFrame | None, after: pd.DataFrame | None) -> bool:
-    """Whether both folders have the same status and value in every common seed, and at least three seeds."""
+    """Whether the results of all common seeds are equal in both folders.
+
+    There must be at least three such seeds.
+    """
     if before is None or after is None:
         return False
     seeds = before.index.intersection(after.index)
@@ -129,7 +133,7 @@ def _are_same(before: pd.DataFrame | None, after: pd.DataFrame | None) -> bool:
 
 
 def _find_crashes(before: pd.DataFrame | None, after: pd.DataFrame | None) -> Obstacle | None:
-    """Find runs that crashed. The seeds that are left would be a selection."""
+    """Find runs that crashed. The other seeds cannot be compared, because they may not be typical."""
     told = []
     for runs, name in ((before, "A"), (after, "B")):
         crashed = 0 if runs is None else int(runs["status"].isin(CRASHED).sum())
@@ -137,7 +141,7 @@ def _find_crashes(before: pd.DataFrame | None, after: pd.DataFrame | None) -> Ob
             told.append(f"{crashed} of {format_count(len(runs), 'run')} crashed in {name}")
     if not told:
         return None
-    return Obstacle(Reason.CRASHED, f"{' and '.join(told)}, so the seeds that are left are a selection.")
+    return Obstacle(Reason.CRASHED, f"{' and '.join(told)}, so the other seeds may not be typical.")
 
 
 def _count_trained(result: Result) -> str:

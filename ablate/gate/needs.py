@@ -1,4 +1,4 @@
-"""How many seeds would settle a requirement that the folders leave open."""
+"""Count the seeds that would settle a requirement that the two folders leave open."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,10 @@ from ablate.stats.power import PAIRS_FOR_A_VERDICT, count_seeds_for_bound, count
 from ablate.study.effort import Decision
 
 LEAST_DISTANCE = 0.03
-"""A mean that lies fewer standard deviations than this from a bound takes thousands of seeds to settle."""
+"""The smallest distance between a mean and a bound for which seeds are counted, in standard deviations.
+
+A smaller distance would need thousands of seeds.
+"""
 
 
 class Need(NamedTuple):
@@ -16,13 +19,13 @@ class Need(NamedTuple):
 
     number: int
     as_measured: bool = False
-    """Whether the true difference is taken to be the measured one. Else it is taken to be zero."""
+    """Whether the number assumes that the true difference is the measured one. Otherwise it assumes zero."""
 
 
 def count_needed(
     requirement: Requirement, reason: Reason, change: MetricChange, decision: Decision
 ) -> Need | None:
-    """Count the seeds that would settle a requirement. None if no number of seeds is known to."""
+    """Count the seeds that would settle a requirement. Return None if this number is not known."""
     if reason not in (Reason.UNCLEAR, Reason.TOO_FEW_SEEDS):
         return None
     pairs, difference, spread = change.measured.pairs, change.measured.difference, change.spread

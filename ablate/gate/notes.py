@@ -1,4 +1,4 @@
-"""Notes on a gate: facts that decide nothing but that a reader should know."""
+"""Notes on a gate: facts that a reader should know, but that do not change the outcome."""
 
 from collections.abc import Sequence
 
@@ -32,6 +32,9 @@ def list_notes(
 
 
 def _read_setting(evidence: Evidence, arm: str) -> str:
-    """Read the tuned values with which an arm was confirmed. Empty if nothing was tuned."""
+    """Read the tuned values with which an arm's confirmed runs trained.
+
+    The text is empty if nothing was tuned.
+    """
     settings = evidence.confirmed.loc[evidence.confirmed["arm"] == arm, "setting"].dropna()
     return "" if settings.empty else str(settings.iloc[0])

@@ -1,4 +1,4 @@
-"""Obstacles: why two folders cannot be compared at all, whatever their numbers are."""
+"""Obstacles: reasons why two report folders cannot be compared, whatever their results are."""
 
 from typing import NamedTuple
 
@@ -14,33 +14,33 @@ MOST_SHOWN = 3
 
 
 class Obstacle(NamedTuple):
-    """Why nobody can tell, and a sentence with what is in the way and the remedy."""
+    """The reason why two folders cannot be compared, and a sentence with the obstacle and its remedy."""
 
     reason: Reason
     sentence: str
 
 
 def find_obstacle(first: Evidence, second: Evidence, *, settings_may_differ: bool) -> Obstacle | None:
-    """Find what keeps the accuracies of two folders from being compared. None means nothing does."""
+    """Find a reason why the accuracies of two folders cannot be compared. Return None if there is none."""
     if differences := _list_data_differences(first, second):
         told = f"The folders have different data: {format_list(differences[:MOST_SHOWN])}."
         return Obstacle(Reason.OTHER_DATA, told)
     for evidence, name in ((first, "A"), (second, "B")):
         if evidence.missing_runs:
             told = f"The study of {name} is not finished: {evidence.missing_runs} runs are missing."
-            return Obstacle(Reason.UNFINISHED, f"{told} `ablate run` continues it.")
+            return Obstacle(Reason.UNFINISHED, f"{told} `ablate run` continues the study.")
     if not settings_may_differ and (changes := _list_setting_differences(first, second)):
         more = len(changes) - MOST_SHOWN
         told = format_list([*changes[:MOST_SHOWN], *([f"{more} more"] if more > 0 else [])])
         return Obstacle(
             Reason.OTHER_SETTINGS,
-            f"The settings differ: {told}. To compare all the same, add --settings-may-differ.",
+            f"The settings differ: {told}. To compare the folders anyway, add --settings-may-differ.",
         )
     return None
 
 
 def find_timing_obstacle(first: Evidence, second: Evidence) -> Obstacle | None:
-    """Find what keeps the throughputs of two folders from being compared. None means nothing does."""
+    """Find a reason why the throughputs of two folders cannot be compared. Return None if there is none."""
     for key in HARDWARE:
         was, now = (getattr(evidence.provenance.machine, key) for evidence in (first, second))
         if was != now:
@@ -50,13 +50,13 @@ def find_timing_obstacle(first: Evidence, second: Evidence) -> Obstacle | None:
         return Obstacle(Reason.NO_COMMON_ARM, "The folders have different baselines.")
     for evidence, name in ((first, "A"), (second, "B")):
         if evidence.missing_blocks:
-            told = f"The throughput of {name} is not measured completely. `ablate run` continues it."
+            told = f"Timing blocks of {name} are missing. `ablate run` continues the measurement."
             return Obstacle(Reason.UNFINISHED, told)
     return None
 
 
 def _list_data_differences(first: Evidence, second: Evidence) -> list[str]:
-    """List what differs in the images. Checksums are compared where both folders have them."""
+    """List differences in the images. Checksums are compared only if both folders have them."""
     was, now = first.provenance.data, second.provenance.data
     found = [
         f"{key} is {before!r} in A and {after!r} in B"

@@ -1,10 +1,10 @@
 """The pytest fixtures `ablate_study` and `ablate_arm_benchmark`.
 
-`ablate_study` trains a study once in a test session, and requires that it compares well.
+`ablate_study` trains a study once in a test session, and checks requirements on it.
 `ablate_arm_benchmark` times the arms of a study with pytest-benchmark, in one test for each arm.
 
-pytest imports this module at every start. The module therefore imports nothing but pytest: torch, pandas and
-the rest of ablate are imported when a test uses a fixture.
+pytest imports this module at every start. So this module imports only pytest. A test that uses a fixture
+imports torch, pandas and the rest of ablate.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 WhenUnclear = Literal["fail", "skip", "xfail"]
 SOME_RUNS_FAILED = 1
-"""The exit code of `ablate run` after a report with runs that crashed. The gate says what that means."""
+"""The exit code of `ablate run` if some runs crashed. There is a report, so the gate can check it."""
 
 
 class TrainedStudy:
@@ -37,7 +37,7 @@ class TrainedStudy:
 
     @cached_property
     def evidence(self) -> "Evidence":
-        """Everything that the report folder holds."""
+        """The contents of the report folder."""
         from ablate.report.evidence import gather
 
         return gather(self.folder)
@@ -79,14 +79,14 @@ class TrainedStudy:
 
         Args:
             reference: the report folder that is A.
-            require: no-worse, better, equivalent or reproduced. None requires nothing of the metric.
-            metric: the metric of `require`; by default that of A's study.
+            require: no-worse, better, equivalent or reproduced. None means that the metric is not checked.
+            metric: the metric of `require`; by default the metric of A's study.
             margin: the smallest difference that matters; by default A's margin.
             arms: the arms to check; by default all arms of A.
-            throughput: the least ratio of throughputs, B / A.
-            parameters: the highest ratio of numbers of parameters, B / A.
+            throughput: the smallest allowed ratio of throughputs, B / A.
+            parameters: the largest allowed ratio of numbers of parameters, B / A.
             settings_may_differ: whether recipe, tuning and networks of the two studies may differ.
-            cannot_tell: what the test does if nobody can tell: fail, skip or xfail.
+            cannot_tell: what the test does if the results do not decide: fail, skip or xfail.
 
         Raises:
             AblateError: the reference cannot be read, or an option is wrong.
@@ -138,9 +138,9 @@ Trainer = Callable[..., TrainedStudy]
 def ablate_study(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     """Train a study: `ablate_study("studies/x.yaml", "seeds=5")`.
 
-    The overrides are those of `ablate run`, and `options` are its further options, such as
-    `options=["--data-dir", "data"]`. Calls with the same arguments train once in a session, also if
-    pytest-xdist spreads the tests over several processes.
+    The overrides are written as for `ablate run`. `options` are further options of this command, such as
+    `options=["--data-dir", "data"]`. Calls with the same arguments train only once in a session. This is also
+    true if pytest-xdist spreads the tests over several processes.
     """
     base = tmp_path_factory.getbasetemp()
     if os.environ.get(
@@ -161,7 +161,7 @@ def ablate_study(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
 
 
 def _train_once(arguments: list[str], parent: Path) -> Path:
-    """Train a study in a folder unless another process of the session has, and return its report folder."""
+    """Train a study in a folder, unless another process of the session did. Return the report folder."""
     __tracebackhide__ = True
     from filelock import FileLock
 

@@ -1,7 +1,7 @@
 """The rules of the gate: whether measured numbers show that a requirement holds, or that it does not hold.
 
-The functions are pure: numbers in, an outcome and its reason out. `ablate compare --help` and
-`reports/README.md` state the same rules in words.
+The functions take numbers, and return an outcome with its reason. They do nothing else. `ablate compare
+--help` and `reports/README.md` state the same rules in words.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ class Requirement(StrEnum):
 
 
 OF_THE_METRIC = (Requirement.NO_WORSE, Requirement.BETTER, Requirement.EQUIVALENT, Requirement.REPRODUCED)
-"""The requirements on the metric. The other two have a bound of their own."""
+"""The requirements on the metric. The other two requirements have a bound of their own."""
 
 
 class Outcome(StrEnum):
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a check has its outcome, as files for machines spell it."""
+    """Why a check has its outcome. The values are the words in the JSON file and the JUnit file."""
 
     SAME = "same results in every seed"
     WITHIN_MARGIN = "any difference is smaller than the margin"
@@ -65,15 +65,24 @@ class Measured:
     """How one arm changed from A to B. Positive values mean that B is better, also for a loss."""
 
     pairs: int
-    """The number of seeds with a run of both folders; with `broken`, the seeds in which both trained."""
+    """The number of seeds with a run in both folders.
+
+    If `broken` is true, only seeds count for which the runs of both folders trained.
+    """
     difference: float | None
     low: float | None
-    """The lower bound of the difference. Each of the two bounds holds with confidence 1 − alpha/tests."""
+    """The lower bound of the difference.
+
+    Each of the bounds `low` and `high` holds with confidence 1 − alpha/tests.
+    """
     high: float | None
     significant: bool = False
     """Whether the corrected p-value is below alpha."""
     same: bool = False
-    """Whether every run of B ended as A's run with the same seed, in at least three seeds."""
+    """Whether every run of B has the same result as the run of A with the same seed.
+
+    There must be at least three such seeds.
+    """
     broken: bool = False
     """Whether some runs diverged or stayed at chance."""
     trains: int = 0
@@ -87,19 +96,19 @@ class Measured:
 
 
 class Loss(StrEnum):
-    """What is shown about a loss from A to B."""
+    """What the results show about a loss: whether B is worse than A."""
 
     SMALL = auto()
     """Any loss is smaller than the margin."""
     REAL = auto()
-    """There is a loss, and it is not shown to be smaller than the margin."""
+    """There is a loss, and it may be larger than the margin."""
     LESS_OFTEN = auto()
     """B trains less often than A."""
     UNCLEAR = auto()
 
 
 def find_loss(measured: Measured, margin: float) -> Loss:
-    """Find what is shown about a loss from A to B.
+    """Find what the results show about a loss from A to B.
 
     The margin is positive and in the unit of the differences.
     """
@@ -108,7 +117,7 @@ def find_loss(measured: Measured, margin: float) -> Loss:
     if measured.difference is None or measured.low is None or measured.pairs < PAIRS_FOR_A_VERDICT:
         return Loss.UNCLEAR
     if measured.low > -margin:
-        # Where runs failed, the seeds that trained do not show that nothing is lost.
+        # If some runs did not train, the runs that trained cannot show that any loss is small.
         return Loss.UNCLEAR if measured.broken and measured.trains <= 0 else Loss.SMALL
     return Loss.REAL if measured.significant and measured.difference < 0 else Loss.UNCLEAR
 
@@ -132,7 +141,7 @@ def decide(requirement: Requirement, measured: Measured, margin: float) -> tuple
     if requirement == Requirement.BETTER:
         if lost in failing:
             return failing[lost]
-        # B may lose more by failing than it gains where it trains.
+        # B may lose more by runs that do not train than it gains by the others.
         if measured.broken and gained == Loss.REAL:
             return Outcome.CANNOT_TELL, Reason.SOME_DID_NOT_TRAIN
         found = {
@@ -160,7 +169,10 @@ def _doubt(measured: Measured) -> tuple[Outcome, Reason]:
 
 
 def decide_throughput(low: float | None, high: float | None, bound: float) -> tuple[Outcome, Reason]:
-    """Decide whether B is at least `bound` times as fast as A. `low` and `high` are the ratio's interval."""
+    """Decide whether B is at least `bound` times as fast as A.
+
+    `low` and `high` are the ends of the interval of the ratio of throughputs, B / A.
+    """
     if low is None or high is None:
         return Outcome.CANNOT_TELL, Reason.TOO_FEW_BLOCKS
     if low >= bound:
@@ -169,7 +181,7 @@ def decide_throughput(low: float | None, high: float | None, bound: float) -> tu
 
 
 def decide_parameters(before: int | None, after: int | None, bound: float) -> tuple[Outcome, Reason]:
-    """Decide whether B has at most `bound` times the parameters of A. Nothing is estimated here."""
+    """Decide whether B has at most `bound` times the parameters of A. Both numbers are exact."""
     if before is None or after is None:
         return Outcome.CANNOT_TELL, Reason.NOT_MEASURED
     if after <= bound * before:

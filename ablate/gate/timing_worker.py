@@ -1,8 +1,9 @@
 """A program that times training steps of a study's arms, one measurement for each line that it reads.
 
-`--commits` runs this file as a script, with a commit's checkout first in PYTHONPATH: the code of the checkout
-trains, and three such programs take turns. The first line that the program writes lists the arms; after
-that, it answers the name of an arm with a measurement. All lines are JSON.
+`ablate compare --commits` runs this file as a script. The checkout of a commit is the first folder in
+PYTHONPATH, so the code of this commit trains. Three such programs take turns. The first line that the program
+writes lists the arms of the study. Then the program reads the name of an arm from each line, and answers with
+a measurement. All lines are JSON.
 """
 
 import json
@@ -14,7 +15,9 @@ from typing import Any, TextIO
 
 
 def open_study(arguments: Mapping[str, Any]) -> Generator[dict[str, Any], str, None]:
-    """Yield the arms of a study with their numbers of parameters, then a measurement for each arm sent.
+    """Yield the arms of a study with their numbers of parameters.
+
+    Then yield a measurement for each name sent.
 
     Args:
         arguments: `study` (path), `overrides`, `plugins` and `data_dir` as in `ablate run`.
@@ -96,5 +99,5 @@ if __name__ == "__main__":
     # What a network prints must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    sys.path.pop(0)  # the folder of this file, whose modules could hide others
+    sys.path.pop(0)  # the folder of this file: its modules could hide others of the same name
     serve(sys.argv[1:], sys.stdin, answers)

@@ -1,4 +1,4 @@
-"""Sentences of the gate: what a requirement means, what was measured, and what it would take to know more."""
+"""Sentences of the gate: what a requirement means, what was measured, and how many seeds would help."""
 
 from ablate.formatting import (
     Unit,
@@ -14,8 +14,8 @@ from ablate.gate.checks import Check, Gate
 from ablate.gate.rules import OF_THE_METRIC, Outcome, Reason, Requirement
 
 NOTHING_REQUIRED = (
-    "Nothing was required, so this is a description and not a gate. Add --require no-worse, better, "
-    "equivalent or reproduced."
+    "Nothing was required, so this output only describes the difference. To check a requirement, add "
+    "--require no-worse, better, equivalent or reproduced."
 )
 
 _SHOWN = {
@@ -23,11 +23,11 @@ _SHOWN = {
     Reason.WITHIN_MARGIN: "Any difference is smaller than the margin of {margin}.",
     Reason.NO_LOSS_BEYOND_MARGIN: "Any loss is smaller than the margin of {margin}.",
     Reason.NO_GAIN_BEYOND_MARGIN: "Any gain is smaller than the margin of {margin}.",
-    Reason.WORSE: "B is worse, and its loss is not shown to be smaller than the margin of {margin}.",
-    Reason.BETTER: "B is better, and its gain is not shown to be smaller than the margin of {margin}.",
+    Reason.WORSE: "B is worse, and its loss may be larger than the margin of {margin}.",
+    Reason.BETTER: "B is better, and its gain may be larger than the margin of {margin}.",
     Reason.TRAINS_LESS_OFTEN: "B trains less often than A.",
     Reason.TRAINS_MORE_OFTEN: "B trains more often than A.",
-    Reason.SOME_DID_NOT_TRAIN: "A mean over the seeds that trained does not settle this.",
+    Reason.SOME_DID_NOT_TRAIN: "Some runs did not train. A mean over the other runs does not settle this.",
     Reason.TOO_FEW_SEEDS: "A verdict needs three paired seeds.",
 }
 _BEYOND = {
@@ -35,11 +35,14 @@ _BEYOND = {
     Reason.BETTER: "B is better by more than the margin of {margin}.",
 }
 """Sentences for an interval that lies outside the margin."""
-_UNCLEAR = "The seeds show neither a {change} nor that any {change} is smaller than the margin of {margin}."
+_UNCLEAR = (
+    "These seeds do not show a {change}. They also do not show that any {change} is smaller than the margin "
+    "of {margin}."
+)
 
 
 def explain_check(check: Check, unit: Unit) -> str:
-    """Explain the outcome of one check: what was measured, what it shows, and what would settle it."""
+    """Explain the outcome of one check: what was measured, what it shows, and how many seeds would help."""
     if check.requirement == Requirement.PARAMETERS:
         told = _explain_parameters(check)
     elif check.requirement == Requirement.THROUGHPUT:
@@ -62,7 +65,10 @@ def _explain_metric(check: Check, unit: Unit) -> str:
 
 
 def measure(check: Check, unit: Unit) -> str:
-    """Write what was measured: the difference with its interval and p-value, or the ratio. May be empty."""
+    """Write what was measured: the difference with its interval and p-value, or the ratio.
+
+    The text is empty if nothing was measured.
+    """
     if check.estimate is None:
         return ""
     if check.requirement == Requirement.PARAMETERS:
@@ -82,7 +88,9 @@ def measure(check: Check, unit: Unit) -> str:
 def _explain_throughput(check: Check) -> str:
     if check.reason == Reason.TOO_FEW_BLOCKS:
         blocks = format_count(check.count or 0, "timing block")
-        return f"Other programs left only {blocks} undisturbed. The rule needs three of each folder."
+        return (
+            f"Other programs left only {blocks} undisturbed. The rule needs three such blocks of each folder."
+        )
     if check.estimate is None:
         return check.detail
     shown = {
@@ -96,7 +104,7 @@ def _explain_throughput(check: Check) -> str:
 def _explain_parameters(check: Check) -> str:
     if check.estimate is None:
         return check.detail or "The number of parameters was not measured."
-    return f"{check.detail} That is × {check.estimate:.6g}; the bound is × {check.bound:g}."
+    return f"{check.detail} The ratio is × {check.estimate:.6g}, and the bound is × {check.bound:g}."
 
 
 def _explain_need(check: Check) -> str:
@@ -104,11 +112,11 @@ def _explain_need(check: Check) -> str:
         return ""
     noun = "timing block" if check.requirement == Requirement.THROUGHPUT else "seed"
     if check.count is None or check.estimate is None:
-        return f"It takes at least {format_count(check.need.number, noun)}."
+        return f"At least {format_count(check.need.number, noun)} would be needed."
     assumed = "the true difference is the measured one"
     if not check.need.as_measured:
         assumed = "there is no true difference"
-    return f"It would take about {format_count(check.need.number, noun)} if {assumed}."
+    return f"About {format_count(check.need.number, noun)} would settle the requirement if {assumed}."
 
 
 def name_requirement(gate: Gate, check: Check) -> str:
@@ -137,6 +145,6 @@ def state_gate(gate: Gate) -> str:
 
 
 def count_seeds_to_train(gate: Gate) -> int | None:
-    """Count the seeds that would settle every requirement on the metric. None if that is not known."""
+    """Count the seeds that would settle every requirement on the metric. Return None if no count is known."""
     counts = [c.need.number for c in gate.checks if c.need is not None and c.requirement in OF_THE_METRIC]
     return max(counts, default=None)

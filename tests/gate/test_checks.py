@@ -72,8 +72,9 @@ def test_noise_is_not_green_and_the_seeds_it_takes_are_told(gate) -> None:
     assert check.need is not None
     assert check.need.number > 8
     assert not check.need.as_measured
-    assert f"It would take about {check.need.number} seeds if there is no true difference." in explain_check(
-        check, "points"
+    assert (
+        f"About {check.need.number} seeds would settle the requirement if there is no true difference."
+        in explain_check(check, "points")
     )
 
 
@@ -111,7 +112,7 @@ def test_a_small_loss_alike_in_every_seed_is_known_to_one_test_image(gate) -> No
 def test_a_loss_that_may_be_smaller_than_the_margin_is_told_from_a_larger_one(evidence) -> None:
     before = evidence("a", base=0.9, arm=0.93)
     for after, told in (
-        (0.922, "its loss is not shown to be smaller than the margin"),
+        (0.922, "its loss may be larger than the margin"),
         (0.90, "worse by more than"),
     ):
         check = only(check_folders(before, evidence("b", base=0.9, arm=after), NO_WORSE))
@@ -193,7 +194,7 @@ def test_parameters_are_counted_in_every_arm(evidence) -> None:
     found = check_folders(few, more, Demand(parameters=1.0))
     assert found.exit_code == 1
     told = explain_check(found.checks[0], "points")
-    assert told == "B has 61,707 parameters and A has 61,706. That is × 1.00002; the bound is × 1."
+    assert told == "B has 61,707 parameters and A has 61,706. The ratio is × 1.00002, and the bound is × 1."
 
 
 def test_a_loss_counts_the_other_way_round(evidence) -> None:
