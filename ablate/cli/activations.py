@@ -1,4 +1,4 @@
-"""Draw what chosen layers of trained arms compute for images of chosen classes."""
+"""Draw what chosen layers of trained networks compute for images of chosen classes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,24 +24,25 @@ from ablate.records.views import View, Views
 from ablate.report.writer import ASKED
 
 LONGEST_NAME = 100
-"""The maximum number of letters in the part of a file name that lists classes and arm."""
+"""The maximum number of letters in the part of a file name that lists the classes and the arm."""
 
 
 def draw(
     path: Path, *, arm: str | None, inputs: str | None, layers: str, data_dir: Path | None
 ) -> Iterator[Path]:
-    """Draw the feature maps of the chosen layers, and the first convolution's filters, into `path`/figures.
+    """Draw the feature maps of the chosen layers and the filters of the first convolution.
 
-    Each figure is written as a PNG and as an SVG file. Then the path of the PNG file is yielded.
+    Each figure is written into the folder `path`/figures, as a PNG and as an SVG file. Then the path of the
+    PNG file is yielded.
 
     Args:
         path: the report folder.
-        arm: the arm to draw. None draws all arms with a checkpoint, four per figure.
-        inputs: names of classes or their beginnings, separated by commas. None takes the classes
-            that the report shows.
-        layers: numbers of convolutions (drawn after their activation function) or names of modules,
-            separated by commas.
-        data_dir: the folder with the data; None searches the usual folders.
+        arm: the arm to draw. None draws all arms with a file of weights, four per figure.
+        inputs: names of classes, or the beginnings of names, separated by commas. None means the classes that
+            the report shows.
+        layers: numbers of convolutions (drawn after their activation function) or names of modules, separated
+            by commas.
+        data_dir: the folder with the data. None means that the usual folders are searched.
 
     Raises:
         AblateError: there is no such arm, class or layer.
@@ -97,7 +98,10 @@ class _Networks:
         return choose_classes(dataset, scores)
 
     def make_views(self, classes: tuple[str, ...], inputs: tuple[int, ...], layers: Sequence[str]) -> Views:
-        """Make a view of each network. If one of several networks is damaged, its view has only a remark."""
+        """Make a view of each network.
+
+        If one of several files of weights is damaged, its view has only a remark.
+        """
         arms = []
         for run in self.runs:
             try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ablate.gate.commits import Checkout, Training
 
 Files = tuple[Path | None, Path | None, Path | None]
-"""The files for JSON, the summary and JUnit XML, as far as they are asked for."""
+"""The paths of the JSON file, the summary and the JUnit XML file. None for a file that is not wanted."""
 
 
 def compare_commits(
@@ -30,7 +30,7 @@ def compare_commits(
 ) -> int:
     """Train and time two commits, print what differs, write the files, and return the exit code.
 
-    `given` is the study file with overrides. Without a demand, only throughput is compared.
+    `given` is the path of the study file, and overrides. Without a demand, only throughput is compared.
 
     Raises:
         AblateError: a commit or the study cannot be used.
@@ -94,10 +94,16 @@ def _time(
     rounds: int,
     alpha: float,
 ) -> dict[str, "TimedArm"]:
-    """Time both commits. Print the noise and the planned rounds of each arm first, and then its ratio."""
+    """Time both commits.
+
+    First print the noise and the planned rounds of each arm, then the ratio of its throughputs.
+    """
     from ablate.gate.commit_checks import time_commits
 
-    tell(f"timing commit {first.commit[:12]} against itself, then {second.commit[:12]} against it")
+    tell(
+        f"timing commit {first.commit[:12]} against itself, then commit {second.commit[:12]} against the "
+        "first"
+    )
     timed: dict[str, TimedArm] = {}
     for one in time_commits(
         first, second, training, arms=demand.arms, rounds=rounds, bound=demand.throughput, alpha=alpha
@@ -145,7 +151,7 @@ def _check_times(timed: dict[str, "TimedArm"], demand: "Demand", confidence: flo
 
 
 def show_gate(gate: "Gate") -> None:
-    """Print each check with its answer, and the outcome of all."""
+    """Print each check with its answer, and the outcome of all checks together."""
     from ablate.gate.wording import explain_check, name_requirement, state_gate
 
     for check in gate.checks:

@@ -13,10 +13,10 @@ from ablate.devices.choice import HELP
 from ablate.errors import escape_unprintable
 
 NARROWEST = 60
-"""The smallest width for which Rich lays out text, in characters.
+"""The smallest width for which the library Rich lays out text, in characters.
 
-In a narrower terminal, Rich would break lines within words. Lines of this width are printed there, and the
-terminal wraps them.
+In a narrower terminal, Rich would break lines within words. So ablate prints lines of this width there, and
+the terminal wraps these lines.
 """
 
 
@@ -41,11 +41,17 @@ Overrides = Annotated[
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="Folder that contains FashionMNIST/raw, MNIST/raw."),
+    typer.Option(
+        metavar="FOLDER", help="Folder of the data sets, which contains FashionMNIST/raw or MNIST/raw."
+    ),
 ]
 Plugins = Annotated[
     list[str] | None,
-    typer.Option("--plugin", metavar="PACKAGE", help="Allow networks of this package; this runs its code."),
+    typer.Option(
+        "--plugin",
+        metavar="PACKAGE",
+        help="Allow networks of this package; ablate then runs the package's code.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help=HELP)]
 OutDir = Annotated[
@@ -53,11 +59,13 @@ OutDir = Annotated[
 ]
 Storage = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Server with the record: postgresql://USER@HOST:PORT/DATABASE."),
+    typer.Option(metavar="URL", help="Server that stores the runs: postgresql://USER@HOST:PORT/DATABASE."),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Number of runs at a time on a CPU; default: one per core."),
+    typer.Option(
+        metavar="N", min=1, help="Number of runs that train at the same time on a CPU; default: one per core."
+    ),
 ]
 
 
@@ -71,7 +79,7 @@ def say(text: str, *, style: str | None = None, wrap: bool = False) -> None:
 
 
 def tell(text: str, *, wrap: bool = False) -> None:
-    """Print a line about the progress of the command to stderr. For `wrap` see `say`."""
+    """Print a line about the progress of the command to stderr. `wrap` has the same meaning as in `say`."""
     _print(err, text, None, wrap=wrap)
 
 

@@ -1,4 +1,4 @@
-"""Serve a study's record with optuna-dashboard."""
+"""Serve the record of a study, the database of its runs, with optuna-dashboard."""
 
 from pathlib import Path
 

@@ -19,13 +19,13 @@ from ablate.timing import machine
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A row of the table: an engine, a data set or a fact about the machine."""
+    """One row of the table that `ablate doctor` prints: an engine, a data set or a fact about the machine."""
 
     name: str
     there: bool
-    """Whether this machine has it."""
+    """Whether this machine has the engine or the data set."""
     told: str
-    """A remark: what it is for, where it is, or why it is missing."""
+    """What the engine is for, where the data set is, or why it is missing."""
 
 
 def examine(data_dir: Path | None) -> Iterator[Finding]:

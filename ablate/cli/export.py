@@ -130,7 +130,10 @@ def _require(*packages: str) -> None:
 
 
 def _count_examples_seen(study: StudySpec, recipe: Recipe, epoch: float) -> int:
-    """Count the training examples up to a point of a curve. The last batch of an epoch can be smaller."""
+    """Count the training examples that a run has seen at a point of its curve.
+
+    `epoch` can be a fraction. The last batch of an epoch can be smaller than the others.
+    """
     available = study.dataset.facts.count_training_images(recipe.train_images, study.validation)
     images = recipe.count_examples_per_epoch(available)
     batches = -(-images // recipe.batch_size)
@@ -183,14 +186,19 @@ def _make_onnx(
         raise AblateError(f"{run.arm.model} cannot be written as ONNX: {_summarise_error(error)}") from None
     assert program is not None  # only the deprecated exporter returns None
     for node in program.model.graph:
-        node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)  # it contains paths of this machine
+        node.metadata_props.pop(
+            "pkg.torch.onnx.stack_trace", None
+        )  # this trace contains paths of this machine
     program.model.metadata_props.update(metadata)
     return program.model_proto.SerializeToString()
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Suppress the exporter's messages: warnings about its own code, and dumps of graphs it cannot export."""
+    """Suppress the messages of the exporter.
+
+    They are warnings about its own code, and dumps of graphs that it cannot export.
+    """
     before = logging.root.manager.disable
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore", FutureWarning)

@@ -1,4 +1,4 @@
-"""The options of `ablate compare` that make it a gate."""
+"""The options of `ablate compare` with which the command checks requirements in a pipeline."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,14 +9,18 @@ REQUIREMENTS = ("no-worse", "better", "equivalent", "reproduced")
 
 Require = Annotated[
     str | None,
-    typer.Option(metavar="|".join(REQUIREMENTS), help="What B must be in the metric, for every arm."),
+    typer.Option(
+        metavar="|".join(REQUIREMENTS), help="What every arm of B must be in the metric, compared with A."
+    ),
 ]
 MetricName = Annotated[
     str | None, typer.Option(help="The metric of --require. Default: the metric of A's study.")
 ]
 Margin = Annotated[
     float | None,
-    typer.Option(help="The smallest difference that matters. Default: A's margin, or the metric's."),
+    typer.Option(
+        help="The smallest difference that matters. Default: the margin of A's study or of the metric."
+    ),
 ]
 Arms = Annotated[
     list[str] | None,
@@ -32,7 +36,7 @@ Parameters = Annotated[
 ]
 SettingsMayDiffer = Annotated[
     bool,
-    typer.Option("--settings-may-differ", help="Compare although recipe, tuning or networks differ."),
+    typer.Option("--settings-may-differ", help="Compare A and B even if recipe, tuning or networks differ."),
 ]
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON to this file.")
@@ -51,6 +55,6 @@ Commits = Annotated[
 StudyOfCommits = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="STUDY.yaml|KEY=VALUE", help="With --commits: the study, and overrides of its keys."
+        metavar="STUDY.yaml|KEY=VALUE", help="With --commits: the study file, and overrides of its keys."
     ),
 ]

@@ -35,7 +35,7 @@ class Job:
     study: StudySpec
     data_root: Path | None
     missing_data: str | None
-    """The data set that the study's fallback replaces, because it is missing. None without a fallback."""
+    """The name of the missing data set that the study's fallback replaces. None if no data is replaced."""
     out_dir: Path
     device: str
     jobs: int | None
@@ -52,7 +52,7 @@ class Job:
         return ReportFolder(self.out_dir / name / (self.study.context or ""))
 
     def answer(self, *, fresh: bool) -> Evidence:
-        """Do all remaining training and timing, write the report, and return the evidence of the report.
+        """Do all training and timing that is left, write the report, and return what the report rests on.
 
         Raises:
             AblateError: the folder, the data or the record cannot be used.
@@ -146,7 +146,7 @@ class Job:
 
 @dataclass(frozen=True)
 class _Reporting:
-    """Writes reports of all records so far."""
+    """Writes reports of all runs that are recorded so far."""
 
     job: Job
     folder: ReportFolder
@@ -160,8 +160,9 @@ class _Reporting:
         return self.folder.path / "report.html"
 
     def write(self, *, measure_costs: bool = True) -> Evidence:
-        """Write the tables, the provenance and the report of all records so far."""
-        # Imported only here. The import takes a second or two, and by now the workers are already training.
+        """Write the tables, the provenance and the report of all runs that are recorded so far."""
+        # This module is imported only here, because the import takes a second or two. By now, the workers are
+        # already training.
         from ablate.report import writer
 
         provenance = replace(

@@ -15,8 +15,11 @@ from ablate.errors import AblateError, ModelError
 from ablate.interruption import Interrupted
 
 RARE_COLLECTIONS = (50_000, 20, 100)
-"""Thresholds of Python's garbage collector, higher than the defaults. With the defaults, collections take a
-tenth of a command's time and find almost nothing, because a million imported objects stay in memory."""
+"""Thresholds of Python's garbage collector. They are higher than the defaults.
+
+A million imported objects stay in memory. With the default thresholds, collections of garbage would take a
+tenth of the time of a command, and would find almost nothing.
+"""
 
 app = typer.Typer(
     name="ablate",
@@ -46,7 +49,10 @@ def main() -> NoReturn:
 
 
 def _is_current_folder_there() -> bool:
-    """Whether the current folder exists. Without it, libraries end the process with their own messages."""
+    """Whether the current folder exists.
+
+    If it does not, libraries end the process with their own messages.
+    """
     try:
         Path.cwd()
     except OSError as error:

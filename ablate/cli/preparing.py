@@ -15,7 +15,7 @@ from ablate.study.spec import StudySpec
 
 
 def check_arms(study: StudySpec, plugins: Sequence[str]) -> StudySpec:
-    """Check every arm, and return the study with every name in its settled spelling (see `settle_names`).
+    """Check every arm. Return the study with each keyword written in one fixed way (see `settle_names`).
 
     `plugins` are the packages whose code the arms are allowed to run.
 
@@ -35,9 +35,9 @@ def find_data(
 ) -> tuple[StudySpec, Path | None, str | None]:
     """Find the study's data. If the data is missing, choose the study's fallback.
 
-    `read_fallback` reads the study with its fallback. None forbids the fallback. Return the study to answer,
-    the folder with its data (None for data without a folder), and the name of the missing data set (None if
-    no data set is missing).
+    `read_fallback` reads the study with its fallback. If it is None, the fallback is not allowed. Return
+    three things: the study to answer, the folder with its data (None for data without a folder), and the name
+    of the missing data set (None if no data set is missing).
 
     Raises:
         DataError: neither the data nor the fallback's data is on this machine.

@@ -21,7 +21,7 @@ from ablate.errors import escape_unprintable
 from ablate.experiment.events import Advanced
 
 PLAIN_LINE_SECONDS = 10.0
-"""The shortest time between two lines of a phase, except for its last line."""
+"""The shortest time between two lines of a phase. The last line of a phase can come sooner."""
 WIDE_TERMINAL, WIDE_BAR, NARROW_BAR = 100, 24, 12
 """A bar has WIDE_BAR columns in a terminal with at least WIDE_TERMINAL columns, otherwise NARROW_BAR."""
 
@@ -54,7 +54,8 @@ class _Bars:
     """A display with one bar per phase, which also shows the latest result and the remaining time."""
 
     def __init__(self, console: Console) -> None:
-        # In a narrow terminal only the latest result is cut: it gets the width that the other columns leave.
+        # In a narrow terminal, only the latest result is cut. It has the width that the other columns leave
+        # free.
         bar = WIDE_BAR if console.width >= WIDE_TERMINAL else NARROW_BAR
         rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         self._progress = Progress(

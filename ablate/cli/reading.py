@@ -9,7 +9,10 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class ReadingLines:
-    """Prints a line every five seconds while images are read. Reading in less time prints nothing."""
+    """Prints a line every five seconds while images are read.
+
+    If reading takes less time, nothing is printed.
+    """
 
     def __init__(self) -> None:
         self._last: float | None = None

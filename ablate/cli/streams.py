@@ -1,4 +1,4 @@
-"""Make standard output and error accept every character and never stop a command."""
+"""Make standard output and standard error accept every character, and never stop a command."""
 
 import codecs
 import os
@@ -11,9 +11,9 @@ READABLE = {
     "←": "<-", "≤": "<=", "≥": ">=", "≈": "~", "±": "+-", "“": '"', "”": '"', "„": '"', "‘": "'", "’": "'",
     "µ": "u", "μ": "u", "²": "^2", "ß": "ss", "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ",
 }  # fmt: skip
-"""Replacements for characters that the encoding of a stream lacks."""
+"""Replacements for characters that the encoding of a stream does not have."""
 REPLACE = "ablate.replace"
-"""The name of the error handler that replaces characters that the encoding of a stream lacks."""
+"""The name of the error handler that makes these replacements."""
 
 
 class _Stream:
@@ -61,7 +61,7 @@ def prepare() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the smallest free descriptor: this one
+            os.open(os.devnull, os.O_RDWR)  # opens the smallest free descriptor, which is `number`
             os.set_inheritable(number, True)
         if name == "stdin":
             continue
@@ -72,7 +72,7 @@ def prepare() -> None:
 
 
 def find_error() -> OSError | None:
-    """Flush both streams. Return the error that lost a part of standard output, or None if nothing is lost.
+    """Flush both streams. Return the error by which output to standard output was lost, or None.
 
     A pipe that its reader has closed, for example `head`, is not an error.
     """

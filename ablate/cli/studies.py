@@ -11,7 +11,9 @@ from ablate.study.spec import StudySpec
 def read_contexts(
     path: Path, overrides: Sequence[str], plugins: Sequence[str], chosen: Sequence[str] = ()
 ) -> list[StudySpec]:
-    """Read the study of each context, or of the `chosen` ones. A study without contexts is one study.
+    """Read the study of each context, or only of the contexts in `chosen`.
+
+    If the file has no contexts, the list has one study.
 
     Raises:
         StudyError: the study has mistakes, or no such context.

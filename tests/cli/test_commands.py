@@ -17,7 +17,7 @@ MISTAKES = {
     "no data folder": (["run", "small.yaml", "dataset=mnist", "--data-dir", "nowhere"], "no such folder"),
     "no report": (["report", "nowhere"], "nowhere: is not a report folder"),
     "unknown model": (["models", "lenett"], "did you mean 'lenet'"),
-    "size of no model": (["models", "--size", 32], "--size: name a model too"),
+    "size of no model": (["models", "--size", 32], "--size: also name a model"),
     "size too small": (
         ["models", "vgg", "--size", 28],
         "blocks: pool5: a 2×2 kernel does not fit its 1×1 map",

@@ -1,4 +1,4 @@
-"""The commands, one file each."""
+"""The commands. Each command has a file of its own."""
 
 import ast
 import inspect

@@ -1,4 +1,4 @@
-"""`ablate activations`: draw what the layers of trained arms compute."""
+"""`ablate activations`: draw what the layers of trained networks compute."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ def activations(
         str | None,
         typer.Option(
             metavar="CLASS,CLASS",
-            help="Classes to show, or beginnings of their names; default: those of the report.",
+            help="Classes to show, or beginnings of their names; default: the classes that the report shows.",
         ),
     ] = None,
     layers: Annotated[
@@ -24,7 +24,7 @@ def activations(
     data_dir: DataDir = None,
     plugin: Plugins = None,
 ) -> None:
-    """Draw layer activations of trained arms into DIR/figures."""
+    """Draw what the layers of trained networks compute. The figures are in DIR/figures."""
     from ablate.cli import activations as drawing
     from ablate.models import own
 

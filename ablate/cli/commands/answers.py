@@ -15,10 +15,10 @@ def answers(
     reports: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the reports.")],
     *,
     into: Annotated[
-        Path, typer.Option(metavar="PAGE.md", help="Write between the marks of this Markdown page.")
+        Path, typer.Option(metavar="PAGE.md", help="The Markdown page into which the table is written.")
     ],
 ) -> None:
-    """Write a table of exercises and their answers into a Markdown page.
+    """Write a table of exercises and answers into a Markdown page.
 
     The page must have the lines <!-- answers: begin --> and <!-- answers: end -->.
     The command needs no torch.

@@ -36,7 +36,11 @@ def bench(
     ] = Path("studies/lenet_pooling.yaml"),
     engine: Annotated[str, typer.Option(help="Engine that trains the study: auto or loop.")] = "auto",
     layers: Annotated[
-        bool, typer.Option("--layers", help="Only print where the lanes engine spends its time, by layer.")
+        bool,
+        typer.Option(
+            "--layers",
+            help="Only print the time of each layer in the lanes engine (the fast engine on a CPU).",
+        ),
     ] = False,
     end_to_end: Annotated[
         bool,
@@ -45,10 +49,9 @@ def bench(
 ) -> None:
     """Compare this machine's training speed with D2L's loop.
 
-    D2L is the book Dive into Deep Learning. The command takes about seven
-    minutes, plus the time of one study. --no-end-to-end skips the study.
-    With --engine loop, the study takes about four times as long. Do not use
-    the machine for anything else meanwhile. --layers takes half a minute.
+    D2L is the book Dive into Deep Learning. The command takes about seven minutes, plus the time of one
+    study. --no-end-to-end skips the study. With --engine loop, the study takes about four times as long. Do
+    not use the machine for anything else during the measurement. --layers takes half a minute.
     """
     if layers:
         _print_layers()
@@ -107,7 +110,7 @@ def _print_layers() -> None:
     from ablate.data.datasets import DATASETS
 
     cpu = torch.device("cpu")
-    # The values of pixels do not change the time of a step, so noise will do.
+    # The values of the pixels do not change the time of a step, so random images are enough.
     dataset = loading.make_noise(DATASETS["fashion_mnist"], images=10_000)
     limit = 0.0
     for name, times in measure_layers(dataset):
@@ -122,8 +125,8 @@ def _print_layers() -> None:
         out.print(table, width=max(out.width, TABLE_WIDTH), crop=False)
     say(
         "- Times are microseconds per example on one core. The number after an @ is the rate in GFLOP/s, "
-        "counted as for a direct computation. The activation includes pooling. kB: the size of a layer's "
-        "input, pre-activations and output for one example. "
+        "counted as for a direct computation. The time of the activation includes pooling. kB: the size "
+        "of a layer's input, pre-activations and output for one example. "
         f"The core multiplies large fp32 matrices at {limit / 1e9:.0f} GFLOP/s."
     )
 

@@ -1,4 +1,4 @@
-"""`ablate compare`: compare two report folders, or require that they compare in a certain way."""
+"""`ablate compare`: compare two report folders, and check requirements on the second one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,36 +48,40 @@ def compare(
     summary: SummaryFile = None,
     junit: JunitFile = None,
 ) -> None:
-    """Compare two report folders, arm by arm, and check what is required of B.
+    """Compare two report folders, and check what is required of B.
 
-    With --require, --throughput or --parameters, the exit code is 0 if every requirement is shown to hold
-    for every arm, 1 if one is shown not to hold, and 3 if nobody can tell: there are too few seeds, an arm is
-    missing, a timing was disturbed, or the data, the settings or the hardware differ. Without a requirement,
-    the exit code is 1 if any arm is less accurate or slower in B than in A, and else 0.
+    With --require, --throughput or --parameters, the exit code is 0 if the results show that every arm meets
+    every requirement. It is 1 if they show that an arm does not meet a requirement. It is 3 if the results
+    decide neither. The causes are: too few seeds, a missing arm, a disturbed timing, or different data,
+    settings or hardware. Without a requirement, the exit code is 1 if any arm is less accurate or slower in B
+    than in A. Otherwise it is 0.
 
-    "Low" and "high" are the ends of the interval of the mean difference B − A over paired seeds, turned so
-    that a positive value is better. Each end holds with confidence 1 − alpha / tests. There is a test for
-    each arm, and for how often an arm trains. "Significant" means that the p-value, after Holm's correction,
-    is below alpha. Alpha and the margin are those of A's study.
+    The rules below use the mean difference B − A over paired seeds. Its sign is chosen so that a positive
+    value means that B is better. "Low" and "high" are the ends of the interval of this difference. Each end
+    holds with confidence 1 − alpha / tests. The number of tests counts one test for each arm, and the tests
+    of how often an arm trains. "Significant" means that the p-value, after Holm's correction, is below alpha.
+    Alpha and the margin come from A's study.
 
-    no-worse: holds if low is above −margin. Does not hold if B is significantly worse otherwise.
+    no-worse: holds if low is above −margin. Otherwise it does not hold if B is significantly worse.
 
-    better: holds if B is significantly better and high is not below the margin. Does not hold if high is
+    better: holds if B is significantly better and high is at least the margin. It does not hold if high is
     below the margin, or if no-worse does not hold.
 
-    equivalent: holds if low is above −margin and high is below the margin. Does not hold if there is a
-    significant difference otherwise.
+    equivalent: holds if low is above −margin and high is below the margin. Otherwise it does not hold if
+    there is a significant difference.
 
-    reproduced: like equivalent, and the settings of both studies must be the same.
+    reproduced: the same rule as equivalent. The settings of both studies must also be the same.
 
-    If runs did not train, only exact tests of how often the arms train, or a significant loss, decide.
+    If some runs did not train, the answer rests only on exact tests of how often the arms train, or on a
+    significant loss.
 
-    --throughput 0.95: holds if the whole interval of the ratio is at least 0.95. Does not hold if the whole
-    interval is below. Each arm's throughput is taken relative to the baseline.
+    --throughput 0.95: holds if the whole interval of the ratio B / A is at least 0.95. It does not hold if
+    the whole interval is below 0.95. The throughput of each arm is divided by the throughput of the baseline.
 
     --parameters 1.0: holds if B has at most 1.0 times the parameters of A.
 
-    --commits BASE HEAD STUDY.yaml: train and time two commits; times are widened by this machine's noise.
+    --commits BASE HEAD STUDY.yaml: A and B are two commits, which are trained and timed. The intervals of the
+    throughput are widened by the noise of this machine.
     """
     demand = _read_demand(require, metric, margin, arm, throughput, parameters, settings_may_differ)
     files = (json_file, summary, junit)
@@ -118,7 +122,7 @@ def _read_demand(
     parameters: float | None,
     settings_may_differ: bool,
 ) -> "Demand | None":
-    """Make the demand from the options. None if nothing is required.
+    """Make the demand from the options. Return None if the options require nothing.
 
     Raises:
         AblateError: an option is wrong, or needs an option that is missing.

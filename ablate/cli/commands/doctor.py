@@ -6,7 +6,7 @@ from ablate.cli.console import DataDir, empty_table, out
 
 
 def doctor(data_dir: DataDir = None) -> None:
-    """List this machine's engines and data; train nothing."""
+    """List this machine's engines and data sets; train nothing."""
     from ablate.cli import doctor as doctors
 
     table = empty_table("", "", "")

@@ -1,4 +1,4 @@
-"""`ablate explore`: serve a page on which trained arms classify what a user draws."""
+"""`ablate explore`: serve a page on which trained networks classify what a user draws."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,15 +20,15 @@ def explore(
         Path | None, typer.Option(metavar="PAGE.html", help="Write one file that opens without a server.")
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to serve the page at; the default is for this machine only.")
+        str, typer.Option(help="Address of the page; the default can be opened only on this machine.")
     ] = LOOPBACK,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one.")] = 8050,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free port.")] = 8050,
     data_dir: DataDir = None,
     plugin: Plugins = None,
 ) -> None:
-    """Draw in your browser and watch trained arms read the drawing.
+    """Show how trained networks classify what you draw.
 
-    The page shows what each layer computes.
+    The page opens in your browser. It also shows what each layer computes.
     """
     from ablate.models import own
 

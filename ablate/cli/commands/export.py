@@ -1,4 +1,4 @@
-"""`ablate export`: a trained network for other programs, curves for TensorBoard, or what a paper needs."""
+"""`ablate export`: write a trained network, curves for TensorBoard, or the files that a paper needs."""
 
 import shlex
 from pathlib import Path
@@ -60,7 +60,7 @@ def export(
     if tensorboard:
         curves = to or folder / "tensorboard"
         runs = exporting.write_curves(folder, curves)
-        say(f"written: the curves of {runs} confirmed runs; a step is one training example seen")
+        say(f"written: the curves of {runs} confirmed runs; one step of a curve is one training example")
         say(f"  tensorboard --logdir {shlex.quote(str(curves))}")
 
 

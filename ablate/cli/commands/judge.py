@@ -17,7 +17,9 @@ def judge(
         str, typer.Argument(metavar="TABLE", help="A table with one row for each run, or a tool's records.")
     ],
     *,
-    arm: Annotated[str, typer.Option(metavar="COLUMN", help="The column whose values are compared.")],
+    arm: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The column of what is compared, such as a method.")
+    ],
     metric: Annotated[str, typer.Option(metavar="COLUMN", help="The column with one number for each run.")],
     baseline: Annotated[str, typer.Option(metavar="ARM", help="The arm that all others are compared with.")],
     seed: Annotated[
@@ -36,12 +38,12 @@ def judge(
         bool, typer.Option("--lower-is-better", help="A lower value of the metric is better.")
     ] = False,
     alpha: Annotated[
-        float, typer.Option(help="The probability of any false difference, over all comparisons.")
+        float, typer.Option(help="The probability that any comparison shows a difference by chance.")
     ] = 0.05,
     experiment: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="What to read, if another tool's records have several experiments."
+            metavar="NAME", help="The experiment to read, if another tool's records contain several."
         ),
     ] = None,
     out_dir: Annotated[
@@ -50,10 +52,10 @@ def judge(
 ) -> None:
     """Judge finished runs that others trained.
 
-    TABLE is a CSV, Parquet or JSON lines file, or what Optuna, MLflow, W&B, Ray Tune,
-    Hydra, TensorBoard or pytest-benchmark recorded. The command gives each
-    arm's difference from the baseline, its interval, its test and its verdict,
-    as `run` does, and says what in the table lowers trust.
+    TABLE is a CSV, Parquet or JSON lines file, or the records of Optuna, MLflow, W&B, Ray Tune, Hydra,
+    TensorBoard or pytest-benchmark. For each arm, the command prints the difference from the baseline, its
+    interval, its test and its verdict, as `run` does. It also prints what in the table lowers the trust in
+    the answer.
     """
     from ablate.judging.question import Question
 
@@ -74,10 +76,11 @@ def _judge_table(table: str, question: "Question", experiment: str | None, out_d
     from ablate.judging.folder import check_folder
     from ablate.judging.judgement import judge_runs
 
-    check_folder(out_dir)  # before the table is read, which may take long
+    check_folder(out_dir)  # checked first, because reading the table may take long
     judgement = judge_runs(table, question, experiment=experiment)
     _print_answer(judgement)
-    # The import of matplotlib and the figures take as long as the answer, which is on the screen already.
+    # The answer is printed first, because the import of matplotlib and the figures take as long as the
+    # answer.
     from ablate.judging.page import write
 
     write(judgement, out_dir)

@@ -16,7 +16,9 @@ def models(
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEYWORD=VALUE]...", help="Keywords of the model: pooling=max conv_layers=3"),
+        typer.Argument(
+            metavar="[KEYWORD=VALUE]...", help="Keywords of the model, such as pooling=max conv_layers=3"
+        ),
     ] = None,
     *,
     size: Annotated[
@@ -24,13 +26,13 @@ def models(
     ] = None,
     plugin: Plugins = None,
 ) -> None:
-    """List the models, or show the layers of one.
+    """List the models, or show the layers of one model.
 
     The command shows output shapes, parameters and FLOPs. Without --size, the
     image sizes are those of Dive into Deep Learning (D2L).
     """
     if size is not None and name is None:
-        raise AblateError("--size: name a model too, as in `models vgg --size 32`")
+        raise AblateError("--size: also name a model, as in `models vgg --size 32`")
     from ablate import models as registry
     from ablate.models import own
     from ablate.study import study_file

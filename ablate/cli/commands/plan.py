@@ -21,7 +21,7 @@ def plan(path: StudyFile, overrides: Overrides = None, *, plugin: Plugins = None
     from ablate.models import own
 
     own.allow(plugin or [])
-    settle_process(1)  # for a few steps of a small network, more threads only take more processor time
+    settle_process(1)  # more threads would not make a few steps of a small network faster
     for study in studies:
         if study.context is not None:
             say(f"context: {study.context}", style="bold")
@@ -66,7 +66,7 @@ def _show(study: "StudySpec") -> None:
 
 
 def _tell_about_images(study: "StudySpec") -> None:
-    """If the data set is a folder of the user's own images, read the images and say how they were read."""
+    """If the data set is a folder of the user's own images, read them and print how they were read."""
     if study.dataset.path is not None:
         from ablate.data.loading import prepare_trial_images
         from ablate.stats.chance import describe_majority

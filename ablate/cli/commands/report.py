@@ -18,7 +18,8 @@ def report(
         list[str] | None,
         typer.Argument(
             metavar="[KEY=VALUE]...",
-            help="Read the results in another way: decision.metric=log_loss decision.margin=0.005",
+            help="Change keys of the study on which no run depends: decision.metric=log_loss "
+            "decision.margin=0.005",
         ),
     ] = None,
     *,
@@ -52,7 +53,10 @@ def report(
 
 
 def _change_study(path: Path, overrides: list[str]) -> None:
-    """Change keys on which no run depends in the folder's study. If no report can be made, change nothing."""
+    """Change keys of the folder's study on which no run depends.
+
+    If no report can be made with the changed keys, nothing is changed.
+    """
     from ablate.records.folder import FREE_KEYS, ReportFolder
     from ablate.report.evidence import gather
     from ablate.study import study_file
@@ -74,7 +78,7 @@ def _change_study(path: Path, overrides: list[str]) -> None:
 
 
 def _fetch_folder(url: str, name: str, out_dir: Path, plugins: list[str]) -> Path:
-    """Make a folder with the tables of a shared study, from all records on the server so far."""
+    """Make a folder with the tables of a shared study, from all runs that are on the server so far."""
     from ablate.design.designs import lay_out
     from ablate.execution.executor import Conditions
     from ablate.experiment.conduct import Conduct

@@ -4,7 +4,7 @@ from ablate.cli.console import DataDir, Plugins, ReportDir, say, tell
 
 
 def retrain(folder: ReportDir, *, data_dir: DataDir = None, plugin: Plugins = None) -> None:
-    """Train the networks of a folder without checkpoints again.
+    """Train networks again for a folder without weights.
 
     The first confirmed run of each arm is trained. Its weights are rounded to
     float16, so that the files are small enough for Git. No table changes.
@@ -24,4 +24,4 @@ def retrain(folder: ReportDir, *, data_dir: DataDir = None, plugin: Plugins = No
         size = max(len(one.checkpoint) for one in made) / 1000
         say(f"written: {len(made)} files in {folder / 'checkpoints'}, each at most {size:,.0f} kB")
     else:
-        say(f"{folder}: nothing is missing")
+        say(f"{folder}: no weights are missing")

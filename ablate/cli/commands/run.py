@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Fresh = Annotated[
     bool,
     typer.Option(
-        "--fresh", help="Rename an earlier report folder, without its weights of every epoch, and start over."
+        "--fresh", help="Rename an earlier report folder, delete its weights of every epoch, and start over."
     ),
 ]
 ContextNames = Annotated[
@@ -65,7 +65,7 @@ def run(
 ) -> None:
     """Answer a study's question and write its report.
 
-    Every arm is tuned, confirmed and timed. The report is reports/<name>/report.html.
+    Every arm is tuned, trained on all seeds and timed. The report is reports/<name>/report.html.
     """
     from ablate.cli.studies import read_contexts
     from ablate.execution import fork_server
