@@ -29,11 +29,11 @@ from ablate.torch_settings import keep_torch_settings
 
 @dataclass(frozen=True, kw_only=True)
 class TimedStudy:
-    """A study whose arms are timed, and where its data is searched."""
+    """A study with arms that are timed, and the folder in which its data is searched."""
 
     study: StudySpec
     arms: dict[str, Arm]
-    """The arms by name, the baseline first."""
+    """Maps the name of each arm to the arm. The baseline comes first."""
     data_dir: Path | None
     plugins: tuple[str, ...]
 
@@ -41,7 +41,7 @@ class TimedStudy:
         """Find the data set, and choose the device.
 
         Raises:
-            DataError: the data set is neither here nor can it be downloaded.
+            DataError: the data set is not on this machine, and cannot be downloaded.
         """
         dataset = self.study.dataset
         return Conditions(
@@ -56,7 +56,7 @@ class TimedStudy:
 def open_study(
     path: str | Path, *overrides: str, data_dir: str | Path | None = None, plugins: tuple[str, ...] = ()
 ) -> TimedStudy:
-    """Read a study and list its arms. The arguments are those of the mark `ablate_arms`.
+    """Read a study and list its arms. The mark `ablate_arms` of pytest has the same arguments.
 
     Raises:
         AblateError: the study has mistakes.
@@ -72,12 +72,11 @@ def open_study(
 
 
 def benchmark_arm(benchmark: Any, timed: TimedStudy, name: str) -> float | None:
-    """Time training steps of one arm with the torch loop on all cores, as the timing phase of a study does.
+    """Time training steps of one arm with the torch loop on all cores, like the timing phase of a study.
 
-    The benchmark's time is that of one training step. Each of its rounds is a block of
-    `timing.block_seconds`, and there are `timing.blocks` rounds. `extra_info` has the arm, its number of
-    parameters, its examples per second, the engine, the number of threads, and the hardware with the
-    versions of libraries.
+    The benchmark reports the time of one training step. There are `timing.blocks` rounds. Each round is a
+    block of `timing.block_seconds`. `extra_info` has the arm, its number of parameters, its examples per
+    second, the engine, the number of threads, and the hardware with the versions of libraries.
 
     Args:
         benchmark: the fixture of pytest-benchmark.
@@ -85,8 +84,8 @@ def benchmark_arm(benchmark: Any, timed: TimedStudy, name: str) -> float | None:
         name: the name of the arm.
 
     Returns:
-        Examples per second, the median over rounds. None if pytest-benchmark is switched off: the arm then
-        makes a single step.
+        Examples per second, the median over rounds. None if pytest-benchmark is switched off. Then the arm
+            makes a single step.
     """
     conditions = timed.make_conditions()
     device, threads = torch.device(conditions.device), count_cores()

@@ -19,9 +19,12 @@ from ablate.stats.alternation import (
 )
 
 PILOT_ROUNDS = 20
-"""The fewest rounds of base against itself, from which the noise is known well enough for a plan."""
+"""The minimum number of rounds in which the base commit is timed against itself.
+
+From so many rounds, the noise is known well enough to plan the other rounds.
+"""
 MOST_ROUNDS = 300
-"""The most rounds that a plan can ask for: about six minutes for an arm, with blocks of 0.4 seconds."""
+"""The maximum number of planned rounds. They take about six minutes per arm, with blocks of 0.4 seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +60,8 @@ def time_commits(
 ) -> Iterator[TimedArm]:
     """Time the arms of two commits in alternation.
 
-    First yield each arm with the noise of one round, and the number of rounds that this noise requires. The
-    noise is measured with two processes that both run the base commit. Then yield each arm again with the
+    First yield each arm with the noise of one round, and with the number of rounds that this noise requires.
+    The noise is measured with two processes that both run the base commit. Then yield each arm again with the
     ratio of the commits. For this ratio, processes of base, head and base take turns. They do as many rounds
     as the noise of these rounds requires, at least `rounds` and at most `MOST_ROUNDS`. Each end of an
     interval has the error probability alpha / arms.
@@ -100,7 +103,7 @@ def time_commits(
 def _compare(
     timers: Sequence[Timer], pilot: TimedArm, *, rounds: int, bound: float | None, confidence: float
 ) -> TimedArm:
-    """Time base, head and base in turn, and compare them."""
+    """Time processes of base, head and base in turn, and compare the throughputs."""
     disturbed = 0
 
     def measure(count: int) -> list[list[float]]:
@@ -142,7 +145,7 @@ def check_throughput(timed: TimedArm, bound: float, confidence: float) -> Check:
 
 
 def describe_noise(timed: TimedArm) -> str:
-    """Describe the noise of the machine: that of one round, and that of the mean if it is measured."""
+    """Describe the noise of the machine in one round, and in the mean of all rounds if it is measured."""
     told = []
     if timed.change is not None:
         told.append(

@@ -179,11 +179,11 @@ def _train_once(arguments: list[str], parent: Path) -> Path:
 
 
 ARMS = "ablate_arms"
-"""The mark that names the study whose arms `ablate_arm_benchmark` times."""
+"""The name of the mark that names a study. `ablate_arm_benchmark` times the arms of this study."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell pytest which mark this module reads."""
+    """Register the mark of this module, so that pytest knows it."""
     arguments = "study, *overrides, data_dir=None, plugins=()"
     config.addinivalue_line(
         "markers", f"{ARMS}({arguments}): `ablate_arm_benchmark` times every arm of this study"
@@ -221,7 +221,7 @@ def ablate_arm_benchmark(benchmark: Any, request: pytest.FixtureRequest) -> Call
 
     The test needs the mark `ablate_arms` with the arguments of `ablate run`: a study file and overrides. The
     test runs once for each arm. The call returns examples per second, or None if pytest-benchmark is switched
-    off, as it is beside pytest-xdist.
+    off. With pytest-xdist, it is always switched off.
     """
     timed: TimedStudy
     timed, name = request.param
