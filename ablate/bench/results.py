@@ -59,9 +59,9 @@ def compute_results(contenders: Sequence[Contender], measured: Sequence[TimingBl
     If a contender trains several runs at once, yield a second result, for one of these runs.
 
     A ratio needs at least three blocks in which no other program disturbed the contender and the reference.
-    It is computed from the ratios in the single blocks, as in a study's report. If a round has only one
-    block, the contender's throughput is divided by the mean throughput of the reference. Such a ratio has no
-    confidence interval.
+    One ratio is computed for each block. Their geometric mean is the result, as in a study's report. If a
+    round has only one block, the contender's throughput is divided by the mean throughput of the reference.
+    Such a ratio has no confidence interval.
     """
     names = [contender.name for contender in contenders]
     compared = summarise_throughput(make_frame("timing", map(vars, measured)), names, CONFIDENCE)

@@ -199,7 +199,7 @@ struct Silu {
 struct Mish {
   static constexpr bool monotone = false;
   static INLINE Point at(V z) {
-    // tanh(softplus(z)) = (n^2 + 2n) / (n^2 + 2n + 2) with n = e^z. As a float, it is 1 from z = 20 on.
+    // tanh(softplus(z)) = (n^2 + 2n) / (n^2 + 2n + 2) with n = e^z. If z >= 20, the float is 1.
     V n = exp(z > 20.f ? 20.f : z);
     V m = n * (n + 2.f);
     V t = m / (m + 2.f);

@@ -70,7 +70,7 @@ class Course:
     """The state of one run across its epochs: its examples, its results, and whether it has ended.
 
     All engines use this class. If the mean loss of an epoch is not finite, the run ends as diverged. A search
-    gives a run a smallest validation accuracy (floor) for some epochs. Below it, the run ends as pruned.
+    sets a smallest validation accuracy (floor) for some epochs. A run below its floor ends as pruned.
     """
 
     def __init__(self, run: Run, dataset: Dataset, *, validation: int) -> None:

@@ -69,8 +69,8 @@ def pass_again(attempt: Attempt, dataset: Dataset, passes: int = FURTHER_PASSES)
 def require_same_numbers(first: Attempt, again: Attempt, *, exact: bool) -> None:
     """Require that two networks with the same seed are equal at the start, in training and in evaluation.
 
-    If `exact` is false, the function compares only the initial parameters. On a GPU, later numbers can differ
-    by rounding.
+    If `exact` is False, the function compares only the initial parameters. This is used on a GPU, because the
+    results of training can differ there by rounding.
 
     Raises:
         ModelError: two numbers differ that should be equal.

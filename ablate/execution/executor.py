@@ -45,7 +45,7 @@ UNTRAINABLE = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError,
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What all runs of a study share. This object is small, so it is sent to the workers with each run."""
+    """The data and settings that all runs of a study share. They are small, so each run is sent with them."""
 
     dataset: DatasetSpec
     data_root: Path | None

@@ -17,11 +17,12 @@ def describe_expected_seeds(study: StudySpec, layout: Layout) -> Iterator[str]:
 
     If the number of seeds is fixed, yield nothing. The simulation needs to know how much the difference of
     two arms varies from seed to seed, which is unknown before the study. So it uses the standard deviation
-    from published studies of LeNets on the same data set. If there is none, it uses the margin.
+    from published studies of LeNets on the same data set. If there are no such studies, it uses the margin.
     """
     if not isinstance(study.seeds, SeedLooks):
         return
-    from ablate.stats.looks import plan_looks  # only here, because scipy.stats is imported, which is slow
+    # Import these modules only here, because they import scipy.stats, which takes a third of a second.
+    from ablate.stats.looks import plan_looks
     from ablate.stats.stopping import simulate
 
     decision = study.decision

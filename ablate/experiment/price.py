@@ -101,7 +101,8 @@ def price(study: StudySpec, layout: Layout, *, jobs: int) -> StudyPrice:
     searching = study.design == "search"
     arms: Sequence[Arm] = layout.arms
     if searching:
-        from ablate.search.sampler import propose  # only here: it imports Optuna, which takes half a second
+        # Import this module only here, because it imports Optuna, which takes half a second.
+        from ablate.search.sampler import propose
 
         first = propose(study, [], 0, study.search.generation)
         arms = list({candidate.arm.name: candidate.arm for candidate in first}.values())

@@ -83,7 +83,7 @@ def scale(width: float, channels: int) -> int:
 
 
 def require_odd_kernel(keyword: str, value: object) -> int:
-    """Return `value` if it is an odd kernel size. Padding can keep the size of a map only with an odd size.
+    """Return `value` if it is an odd kernel size. With an even kernel size, no padding keeps a map's size.
 
     Raises:
         ModelError: `value` is not an odd kernel size.
