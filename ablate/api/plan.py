@@ -18,7 +18,7 @@ class Plan:
     """A table with one row for each arm (each compared network), with its speed on one core.
 
     The columns are `arm`, `parameters`, `flops_per_example`, `examples_per_second` and `reason_for_loop`. The
-    last column says why the torch loop trains the arm. It is None if a faster engine trains the arm.
+    last column says why the torch loop trains the arm. The reason is None if a faster engine trains the arm.
     """
     runs: str
     """The number of runs, in words."""

@@ -1,4 +1,4 @@
-"""A study in Python. It is read from a study file, or made from Python values and a user's own network."""
+"""A study in Python, read from a study file, or made from Python values and a user's own network."""
 
 from collections.abc import Callable, Iterable
 from functools import partial

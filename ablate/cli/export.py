@@ -99,7 +99,7 @@ def write_curves(folder: Path, to: Path) -> int:
 
     Raises:
         AblateError: a package is missing.
-        FolderError: no run is confirmed yet.
+        FolderError: the folder has no confirmed run yet (a run with the tuned values).
     """
     _require("tensorboard")
     from torch.utils.tensorboard import SummaryWriter
@@ -197,7 +197,7 @@ def _make_onnx(
 def _silence() -> Iterator[None]:
     """Suppress the messages of the exporter.
 
-    They are warnings about its own code, and dumps of graphs that it cannot export.
+    These messages are warnings about the exporter's own code, and dumps of graphs that it cannot export.
     """
     before = logging.root.manager.disable
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):

@@ -15,7 +15,7 @@ from ablate.errors import AblateError, ModelError
 from ablate.interruption import Interrupted
 
 RARE_COLLECTIONS = (50_000, 20, 100)
-"""Thresholds of Python's garbage collector. They are higher than the defaults.
+"""Thresholds of Python's garbage collector, which are higher than the defaults.
 
 A million imported objects stay in memory. With the default thresholds, collections of garbage would take a
 tenth of the time of a command, and would find almost nothing.
@@ -76,7 +76,7 @@ def _run() -> int:
         for line in str(error).split("\n"):
             tell(f"error: {line}")
     except OSError as error:
-        tell(f"error: {error}: finished runs are kept, and the same command continues with the rest")
+        tell(f"error: {error}: finished runs are kept, and the same command continues with the other runs")
     except typer.Abort:
         return 130
     except typer.TyperException as error:

@@ -17,7 +17,7 @@ from ablate.study.spec import StudySpec
 def check_arms(study: StudySpec, plugins: Sequence[str]) -> StudySpec:
     """Check every arm. Return the study with each keyword written in one fixed way (see `settle_names`).
 
-    `plugins` are the packages whose code the arms are allowed to run.
+    `plugins` are packages with networks of the user. The arms are allowed to run the code of these packages.
 
     Raises:
         AblateError: an arm cannot be built.

@@ -54,8 +54,8 @@ class _Bars:
     """A display with one bar per phase, which also shows the latest result and the remaining time."""
 
     def __init__(self, console: Console) -> None:
-        # In a narrow terminal, only the latest result is cut. It has the width that the other columns leave
-        # free.
+        # In a narrow terminal, only the latest result is cut. The column of this result has the width that
+        # the other columns leave free.
         bar = WIDE_BAR if console.width >= WIDE_TERMINAL else NARROW_BAR
         rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         self._progress = Progress(

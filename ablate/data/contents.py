@@ -31,10 +31,7 @@ class Contents:
     checksums: tuple[str, ...]
     """The SHA-256 of every listed file, in the order of `listed.files`."""
     sha256: str
-    """One SHA-256 over all images.
-
-    It covers each image's part (training, validation, test), class, path and bytes.
-    """
+    """One SHA-256 over the part (training, validation, test), class, path and bytes of each image."""
 
     def read_in_order(self) -> Iterator[tuple[int, Path, bytes | None]]:
         """Yield each image's index in `listed.files`, the image's path, and the bytes of the image file.
@@ -115,10 +112,7 @@ def _list_below(path: Path, place: Place) -> tuple[ImageFolder, Mapping[Path, st
 
 
 def _hash_contents(root: Path, listed: ImageFolder, hashes: Mapping[Path, str]) -> str:
-    """Compute one SHA-256 over all images.
-
-    It covers each image's part, class, path below the root, and content.
-    """
+    """Compute one SHA-256 over the part, class, path below the root, and content of each image."""
     below = os.path.join(root.parent if root.is_file() else root, "")  # noqa: PTH118  # ends with a slash
     together = hashlib.sha256(repr(listed.classes).encode("utf-8", "backslashreplace"))
     parts = {"train": listed.train, "validation": listed.validation, "test": listed.test}

@@ -52,7 +52,8 @@ class DatasetFacts:
     typical_spread: float | None = None
     """How much the difference between the accuracies of two LeNets typically varies with the seed.
 
-    The number is a standard deviation over seeds. It is None if ablate's authors have not measured it.
+    The number is a standard deviation over seeds. `typical_spread` is None if ablate's authors have not
+    measured this variation.
     """
 
     def compute_shape(self, input_size: int | None) -> tuple[int, int, int]:
@@ -115,10 +116,7 @@ class FolderContents(BaseModel):
     validation_images: Annotated[int, Field(ge=0, strict=True)] = 0
     """The number of images in the validation folder. 0 if there is no such folder."""
     sha256: str
-    """One SHA-256 over all images.
-
-    It covers each image's part (training, validation, test), class, path and bytes.
-    """
+    """One SHA-256 over the part (training, validation, test), class, path and bytes of each image."""
     decoding: int = 1
     """The version of ablate's image decoder. Older study files lack this number. Their version is 1."""
 
@@ -138,7 +136,10 @@ class DatasetSpec(BaseModel):
     size: Annotated[int, Field(ge=1, le=1024, strict=True)] = 32
     """The side length in pixels to which a user's own images are scaled."""
     grey: bool = False
-    """Whether a user's own images are converted to one grey channel. Otherwise they have three channels."""
+    """Whether a user's own images are converted to one grey channel.
+
+    Otherwise these images have three channels.
+    """
     background: Literal["white", "black"] = "white"
     """The colour behind the transparent pixels of a user's own images."""
     validation_folder: bool = True
@@ -149,7 +150,7 @@ class DatasetSpec(BaseModel):
     config: ColumnName | None = None
     """The name of the configuration to read. None means the only or default configuration.
 
-    The keys `config`, `image` and `label` are only for data sets whose tables contain the images.
+    The keys `config`, `image` and `label` are only for data sets with images inside tables.
     """
     image: ColumnName | None = None
     """The name of the column with the images. None means the only column that contains images."""

@@ -68,8 +68,9 @@ def read_emnist(dataset: DatasetSpec, root: Path) -> Images:
 def turn_upright(pixels: Pixels, labels: Pixels) -> Pixels:
     """Turn images `(n, height, width)` upright. Images that are upright already are not changed.
 
-    An upright digit 1 is taller than wide. In the official files, it is wider than tall. So the images of the
-    digit 1 show whether all images are upright. Some copies of the files contain upright images.
+    An upright digit 1 is taller than wide. In the official files, the digit 1 is wider than tall. So the
+    images of the digit 1 show whether all images are upright. Some copies of the files contain upright
+    images.
     """
     ones = pixels[labels == _DIGIT_ONE].sum(axis=0, dtype=np.float64)
     if ones.any() and _measure_spread(ones.sum(axis=1)) > _measure_spread(ones.sum(axis=0)):

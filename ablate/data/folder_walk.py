@@ -17,7 +17,10 @@ SYSTEM_FOLDERS = frozenset(
 )
 """Folders that archives, file servers and operating systems add. The names are in lower case."""
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", "icon\r"})
-"""Files that operating systems add. They are left out without a message. The names are in lower case."""
+"""Files that operating systems add. These files are left out without a message.
+
+The names are in lower case.
+"""
 SHOWN_AT_MOST = 5
 
 
@@ -28,7 +31,7 @@ class LeftOut:
     folders: list[str] = field(default_factory=list)
     """Hidden folders, and folders that operating systems add."""
     links: list[str] = field(default_factory=list)
-    """Links to folders whose images are already counted."""
+    """Links to folders with images that are already counted."""
     hidden_files: int = 0
     endings: Counter[str] = field(default_factory=Counter)
     """Maps an unknown file name ending to the number of files with this ending."""

@@ -25,8 +25,8 @@ YES, NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "")
 def find_metadata(folder: Path) -> list[Path]:
     """Find the tables of an image folder in Hugging Face's layout.
 
-    The tables are called `metadata.csv` (or .jsonl, .parquet). They are in the folder, or in subfolders such
-    as `train`. The list is empty if there is no such table, or if a table has no label column.
+    The tables are called `metadata.csv` (or .jsonl, .parquet). The tables are in the folder, or in subfolders
+    such as `train`. The list is empty if there is no such table, or if a table has no label column.
     """
     below = sorted(one for one in folder.iterdir() if one.is_dir() and read_split(one.name))
     tables = [

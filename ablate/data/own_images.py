@@ -120,7 +120,7 @@ def _list_unchanged(dataset: DatasetSpec) -> Contents:
 
 
 def _decode_all(dataset: DatasetSpec, contents: Contents, *, with_pixels: bool) -> _Decoded:
-    """Decode the images whose facts are not in the cache. With `with_pixels`, decode all images.
+    """Decode the images without facts in the cache. With `with_pixels`, decode all images.
 
     Raises:
         DataError: some images cannot be read. The error names up to ten of them.

@@ -18,7 +18,7 @@ class PictureFacts(NamedTuple):
     mode: str
     """Pillow's name for the type of the pixels: L, RGB, I;16, …"""
     frames: int
-    """The number of frames or pages in the file. Only the first one is used."""
+    """The number of frames or pages in the file. Only the first frame or page is used."""
     alpha: bool
     """Whether some pixels are transparent."""
     kind: str

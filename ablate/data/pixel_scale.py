@@ -16,7 +16,7 @@ USUAL_BITS = (8, 10, 12, 14, 16)
 class PixelScale:
     """The pixel values that are shown as black and as white, for images with more than 8 bits.
 
-    `integer` is for images whose pixels are whole numbers. `floating` is for images whose pixels are
+    `integer` is for images with pixels that are whole numbers. `floating` is for images with pixels that are
     fractions. None means that the data set has no such images.
     """
 
@@ -43,11 +43,12 @@ class PixelScale:
 def choose_scale(facts: Sequence[PictureFacts]) -> PixelScale:
     """Choose the scale from the lowest and highest values of all images.
 
-    If the pixels are whole numbers and none is negative, the scale starts at 0. It ends at the largest number
-    of 8, 10, 12, 14 or 16 bits, whichever is the smallest that can hold all values. For example, it goes from
-    0 to 4,095 for 12 bits. If 16 bits are too few, the scale ends at the highest value. Fractions from 0 to 1
-    are not scaled. For all other values, the scale goes from the lowest to the highest value. Fractions from
-    0 to 1 are not scaled. For all other values, the scale goes from the lowest to the highest value.
+    If the pixels are whole numbers and none is negative, the scale starts at 0. The scale ends at the largest
+    number of 8, 10, 12, 14 or 16 bits. Of these, ablate chooses the smallest number of bits that can hold all
+    values. For example, the scale goes from 0 to 4,095 for 12 bits. If 16 bits are too few, the scale ends at
+    the highest value. Fractions from 0 to 1 are not scaled. For all other values, the scale goes from the
+    lowest to the highest value. Fractions from 0 to 1 are not scaled. For all other values, the scale goes
+    from the lowest to the highest value.
     """
     ends: dict[str, tuple[float, float] | None] = {"integer": None, "float": None}
     for kind in ends:

@@ -7,8 +7,8 @@ from contextvars import ContextVar
 Watcher = Callable[[str, int, int], None]
 """A function that ablate calls to report progress.
 
-Its arguments are the name of the work (`decoding`, …), the number of files that are done, and the number of
-all files.
+The arguments of this function are the name of the work (`decoding`, …), the number of files that are done,
+and the number of all files.
 """
 _watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 

@@ -1,4 +1,4 @@
-"""Read the rows of a data set whose tables contain the images."""
+"""Read the rows of a data set with images inside tables."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ROWS_AT_ONCE = 100
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredImages:
-    """The rows of a data set whose tables contain the images."""
+    """The rows of a data set with images inside tables."""
 
     place: str
     splits: Mapping[str, Any]

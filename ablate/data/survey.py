@@ -52,7 +52,7 @@ def survey_images(
 
 
 def _refuse_nothing(dataset: DatasetSpec, facts: Sequence[PictureFacts]) -> None:
-    """Refuse a data set whose images are all equal, because a network can learn nothing from it."""
+    """Refuse a data set with only equal images, because a network can learn nothing from such images."""
     other = "black" if dataset.background == "white" else "white"
     transparent = any(one.alpha for one in facts)
     remedy = (

@@ -71,7 +71,7 @@ class Check:
     count: int | None = None
     """The number of paired seeds, or of timing blocks."""
     need: Need | None = None
-    """How many seeds or blocks would settle the requirement.
+    """How many seeds, or how many timing blocks, would settle the requirement.
 
     None if the requirement is settled, or if the number is not known.
     """
@@ -162,7 +162,7 @@ def _choose_arms(first: Evidence, second: Evidence, demand: Demand) -> list[str]
 
 
 def _find_common_arms(first: Evidence, second: Evidence, arms: Sequence[str], demand: Demand) -> list[str]:
-    """Find the arms of both folders. Their networks must be equal, unless the settings may differ."""
+    """Find the arms of both folders. The networks of an arm must be equal, unless the settings may differ."""
     if demand.settings_may_differ:
         return [arm for arm in arms if arm in first.arms and arm in second.arms]
     return [arm for arm in arms if arm in find_shared_arms(first, second)]

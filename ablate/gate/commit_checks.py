@@ -24,7 +24,10 @@ PILOT_ROUNDS = 20
 From so many rounds, the noise is known well enough to plan the other rounds.
 """
 MOST_ROUNDS = 300
-"""The maximum number of planned rounds. They take about six minutes per arm, with blocks of 0.4 seconds."""
+"""The maximum number of planned rounds.
+
+So many rounds take about six minutes per arm, with blocks of 0.4 seconds.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class TimedArm:
     arm: str
     parameters: tuple[int, int]
     spread: float | None
-    """The noise of one round. It is measured first, by timing the base commit against itself (A/A).
+    """The noise of one round. The noise is measured first, by timing the base commit against itself (A/A).
 
     See `measure_spread_of_rounds`.
     """
@@ -45,7 +48,7 @@ class TimedArm:
     disturbed: int
     """The number of rounds that other programs disturbed."""
     change: Alternation | None = None
-    """The ratio of the throughputs of the two commits. None if it is not measured yet."""
+    """The ratio of the throughputs of the two commits. None if this ratio is not measured yet."""
 
 
 def time_commits(
@@ -62,9 +65,9 @@ def time_commits(
 
     First yield each arm with the noise of one round, and with the number of rounds that this noise requires.
     The noise is measured with two processes that both run the base commit. Then yield each arm again with the
-    ratio of the commits. For this ratio, processes of base, head and base take turns. They do as many rounds
-    as the noise of these rounds requires, at least `rounds` and at most `MOST_ROUNDS`. Each end of an
-    interval has the error probability alpha / arms.
+    ratio of the commits. For this ratio, processes of base, head and base take turns. The processes do as
+    many rounds as the noise of the rounds requires, at least `rounds` and at most `MOST_ROUNDS`. Each end of
+    an interval has the error probability alpha / arms.
 
     Raises:
         AblateError: a commit cannot train the study, or an arm is unknown.

@@ -33,12 +33,15 @@ class MetricChange:
     """The confidence of the interval from `low` to `high`: 1 − 2·alpha/tests."""
     p_value: float | None
     spread: float | None
-    """The standard deviation of the differences over seeds. None if it is zero or unknown."""
+    """The standard deviation of the differences over seeds.
+
+    None if this standard deviation is zero or unknown.
+    """
     tests: int
     """The number of tests for which the interval and the p-value are corrected."""
     obstacle: Obstacle | None = None
     told: str = ""
-    """A sentence about runs that did not train. It is empty if all runs trained."""
+    """A sentence about runs that did not train. The text is empty if all runs trained."""
 
 
 def measure_changes(
@@ -61,7 +64,10 @@ def measure_changes(
 
 
 def _read_runs(evidence: Evidence, metric: str) -> dict[str, pd.DataFrame]:
-    """Read the status and the metric of every confirmed run. Return a table for each arm, indexed by seed."""
+    """Read the status and the metric of every confirmed run (a run with the tuned values).
+
+    Return a table for each arm, indexed by seed.
+    """
     types = {"arm": object, "seed": int, "status": object}
     runs = evidence.confirmed[list(types)].astype(types)
     if metric == DEFAULT:
@@ -124,7 +130,7 @@ def _turn(measured: Measured) -> Measured:
 def _are_same(before: pd.DataFrame | None, after: pd.DataFrame | None) -> bool:
     """Whether the results of all common seeds are equal in both folders.
 
-    There must be at least three such seeds.
+    Both folders must have at least three common seeds.
     """
     if before is None or after is None:
         return False

@@ -12,7 +12,7 @@ def list_notes(
     """List sentences about the two folders."""
     told = []
     if only_second := [arm for arm in second.arms if arm not in first.arms]:
-        told.append(f"Only B has {format_list(only_second)}. Such an arm is not checked.")
+        told.append(f"Only B has {format_list(only_second)}. An arm that only B has is not checked.")
     for arm in shared:
         was, now = (_read_setting(evidence, arm) for evidence in (first, second))
         if was and now and was != now:

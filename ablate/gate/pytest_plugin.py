@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 WhenUnclear = Literal["fail", "skip", "xfail"]
 SOME_RUNS_FAILED = 1
-"""The exit code of `ablate run` if some runs crashed. There is a report, so the gate can check it."""
+"""The exit code of `ablate run` if some runs crashed.
+
+The study then has a report, so the gate can check the other runs.
+"""
 
 
 class TrainedStudy:

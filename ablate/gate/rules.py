@@ -81,10 +81,10 @@ class Measured:
     same: bool = False
     """Whether every run of B has the same result as the run of A with the same seed.
 
-    There must be at least three such seeds.
+    Both folders must have at least three such seeds.
     """
     broken: bool = False
-    """Whether some runs diverged or stayed at chance."""
+    """Whether some runs diverged, or stayed at the accuracy of guessing."""
     trains: int = 0
     """1 if B is shown to train more often than A, −1 if it is shown to train less often, else 0."""
 
@@ -101,7 +101,7 @@ class Loss(StrEnum):
     SMALL = auto()
     """Any loss is smaller than the margin."""
     REAL = auto()
-    """There is a loss, and it may be larger than the margin."""
+    """There is a loss, and the loss may be larger than the margin."""
     LESS_OFTEN = auto()
     """B trains less often than A."""
     UNCLEAR = auto()

@@ -36,8 +36,8 @@ _BEYOND = {
 }
 """Sentences for an interval that lies outside the margin."""
 _UNCLEAR = (
-    "These seeds do not show a {change}. They also do not show that any {change} is smaller than the margin "
-    "of {margin}."
+    "These seeds do not show a {change}. These seeds also do not show that any {change} is smaller than "
+    "the margin of {margin}."
 )
 
 

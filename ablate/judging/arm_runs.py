@@ -25,7 +25,7 @@ class ArmRuns:
     If the table has no column of seeds, these are the numbers of the rows.
     """
     values: NDArray[np.float64]
-    """The metric of each run, `(runs,)`. It is NaN for a seed with a run that diverged."""
+    """The metric of each run, `(runs,)`. The metric is NaN for a seed with a run that diverged."""
 
     @property
     def results(self) -> NDArray[np.float64]:
@@ -46,7 +46,8 @@ def split_runs(columns: RunColumns, rows: CleanRows) -> tuple[Cells, list[Findin
     """Group the rows by part and arm, and compute one value for each seed.
 
     If an arm has several rows with the same seed, the value of this seed is their mean. So a seed counts
-    once, even if it was run several times. Its best run counts as much as each of its other runs.
+    once, even if it was run several times. The best run of a seed counts as much as each other run of this
+    seed.
     """
     places = np.flatnonzero(rows.kept)
     arms = columns.arms.codes[places]

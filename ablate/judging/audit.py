@@ -67,8 +67,8 @@ def _check_constant(cells: Cells, question: Question) -> Finding | None:
         (value,) = found
         return Finding(
             kind=FindingKind.CONSTANT,
-            sentence=f"Every run has the same value of {question.metric}, {value:g}. There is nothing to "
-            "compare: check the column.",
+            sentence=f"Every run has the same value of {question.metric}, {value:g}. The arms cannot "
+            "be compared: check the column.",
         )
     constant = sum(len(runs.results) > 1 and np.ptp(runs.results) == 0 for runs in cells.values())
     if not constant:
@@ -215,7 +215,7 @@ def _is_turned(one: Comparison, cells: Cells, question: Question) -> bool:
 
 
 def _check_similar_names(cells: Cells, shown: dict[str, str]) -> Finding | None:
-    """Find arms whose names differ only in upper and lower case, or in spaces."""
+    """Find arms with names that differ only in upper and lower case, or in spaces."""
     alike: dict[str, list[str]] = {}
     for arm in sorted({arm for _, arm in cells}):
         alike.setdefault("".join(arm.casefold().split()), []).append(shown[arm])

@@ -61,7 +61,7 @@ def _look_mixed(values: np.ndarray) -> bool:
 def check_margin(cells: Cells, question: Question) -> Finding | None:
     """Find out whether the margin is too large.
 
-    It is too large if it exceeds the difference between any two runs, or half of the range of a share.
+    A margin is too large if it exceeds the difference between any two runs, or half of the range of a share.
     """
     if question.margin is None:
         return None

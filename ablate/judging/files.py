@@ -11,7 +11,7 @@ GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
 def open_text(path: Path) -> IO[str]:
-    """Open a text file in UTF-8. It can be compressed by gzip, and can begin with a byte order mark.
+    """Open a text file in UTF-8. The file can be compressed by gzip, and can begin with a byte order mark.
 
     Raises:
         AblateError: the file is a zip archive, such as an Excel workbook.

@@ -1,4 +1,7 @@
-"""The folder of a report of judged runs. It may contain files of the user, which are never deleted."""
+"""The folder of a report of judged runs.
+
+The folder may contain files of the user, which are never deleted.
+"""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -15,7 +18,7 @@ def check_folder(folder: Path) -> None:
 
     The folder must be new or empty, or contain an earlier report of judged runs.
 
-    Files whose name begins with a dot do not count.
+    Files with a name that begins with a dot are ignored.
 
     Raises:
         FolderError: the folder is the report of a study, or it has files but no report of judged runs.

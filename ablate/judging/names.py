@@ -1,4 +1,4 @@
-"""Names of arms and parts as pages show them. They come from tables that anybody may have written."""
+"""Names of arms and parts as pages show them. The names come from tables that anybody may have written."""
 
 import re
 import unicodedata

@@ -48,7 +48,7 @@ def write(judgement: RunJudgement, folder: Path) -> None:
 def _write_files(judgement: RunJudgement, folder: Path, drawn: Iterable[JudgedFigure]) -> None:
     figures = list(drawn)
     content = _collect_content(judgement) | {"pictures": encode_pictures(figures)}
-    # report.md comes first. It marks the folder as a report, even if a later file cannot be written.
+    # report.md comes first. This file marks the folder as a report, even if a later file cannot be written.
     for name, is_html in (("md", False), ("html", True)):
         template = load_templates(autoescape=is_html).get_template(f"judged.{name}.j2")
         write_whole(folder / f"report.{name}", template.render(content).encode())

@@ -24,14 +24,14 @@ class Question:
 
     Functions of `ablate.stats` that need a `Rule` accept a `Question`.
 
-    Attributes: arm: the column whose values are compared, such as a method. metric: the column with one
-    number for each run. baseline: the arm that all others are compared with. Spaces around it are dropped, as
-    in the table. seed: the column of seeds. Runs of two arms with the same seed are paired. If it is None, no
-    runs are paired. by: the column that splits the table, such as a data set. Each part has its own
-    comparisons. margin: the smallest difference that matters, in the unit of the metric. If it is None, the
-    verdicts say only whether a difference was shown. lower_is_better: whether a lower value of the metric is
-    better. alpha: the probability that any comparison with the baseline shows a difference although there is
-    none. Friedman's test and Nemenyi's test each have this level on their own.
+    Attributes: arm: the column of what is compared, such as a method. metric: the column with one number for
+    each run. baseline: the arm that all others are compared with. Spaces around it are dropped, as in the
+    table. seed: the column of seeds. Runs of two arms with the same seed are paired. If it is None, no runs
+    are paired. by: the column that splits the table, such as a data set. Each part has its own comparisons.
+    margin: the smallest difference that matters, in the unit of the metric. If it is None, the verdicts say
+    only whether a difference was shown. lower_is_better: whether a lower value of the metric is better.
+    alpha: the probability that any comparison with the baseline shows a difference although there is none.
+    Friedman's test and Nemenyi's test each have this level on their own.
 
     Raises:
         AblateError: a value is impossible.

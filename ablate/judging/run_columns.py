@@ -50,7 +50,7 @@ class RunColumns:
     seeds: NDArray[np.int64] | None
     has_seed: NDArray[np.bool_] | None
     values: NDArray[np.float64]
-    """The metric of each row. It is NaN if the cell is empty or is not a number."""
+    """The metric of each row. The metric is NaN if the cell is empty or is not a number."""
     texts: Mapping[int, str]
     """The first few cells of the metric that are text. The keys are rows, counted from 0."""
     text_rows: NDArray[np.int64]
@@ -74,7 +74,8 @@ class ColumnReader:
     def __init__(self, place: str, known: Sequence[str], question: Question) -> None:
         question.check_columns(place, known)
         self._place, self._known, self._question = place, list(known), question
-        # The question does not name these columns. They are used because they say which rows are results.
+        # The question does not name these columns. These columns are used because they say which rows are
+        # results.
         self._status = _find_column(known, "status", question)
         self._phase = _find_column(known, "phase", question)
         self._names: dict[str, dict[str, int]] = {}

@@ -27,7 +27,7 @@ class MetricUnit:
     def format_value(self, value: float | None, reach: float | None = None) -> str:
         """Format a value of the metric: `91.25%`, or a number.
 
-        `reach` is half the width of the value's interval. It decides how many decimals a number has.
+        `reach` is half the width of the value's interval. The number of decimals depends on `reach`.
         """
         if value is None:
             return "–"
@@ -38,7 +38,7 @@ class MetricUnit:
     ) -> str:
         """Format a difference with its unit: `+1.25 points`, or a number.
 
-        `reach` is half the width of the difference's interval. It decides how many decimals are shown.
+        `reach` is half the width of the difference's interval. The number of decimals depends on `reach`.
         """
         if value is None:
             return "–"

@@ -62,7 +62,7 @@ def test_one_arm_that_cannot_be_seen_keeps_the_gate_from_green(gate) -> None:
     assert (
         explain_check(gone, "points") == "Only A has this arm. To leave it out, name the other arms by --arm."
     )
-    assert found.notes == ["Only B has new. Such an arm is not checked."]
+    assert found.notes == ["Only B has new. An arm that only B has is not checked."]
 
 
 def test_noise_is_not_green_and_the_seeds_it_takes_are_told(gate) -> None:

@@ -51,32 +51,33 @@ def compare(
     """Compare two report folders, and check what is required of B.
 
     With --require, --throughput or --parameters, the exit code is 0 if the results show that every arm meets
-    every requirement. It is 1 if they show that an arm does not meet a requirement. It is 3 if the results
-    decide neither. The causes are: too few seeds, a missing arm, a disturbed timing, or different data,
-    settings or hardware. Without a requirement, the exit code is 1 if any arm is less accurate or slower in B
-    than in A. Otherwise it is 0.
+    every requirement. The exit code is 1 if the results show that an arm does not meet a requirement. The
+    exit code is 3 if the results cannot decide: because of too few seeds, a missing arm, a disturbed timing,
+    or different data, settings or hardware. Without a requirement, the exit code is 1 if any arm is less
+    accurate or slower in B than in A. Otherwise the exit code is 0.
 
-    The rules below use the mean difference B − A over paired seeds. Its sign is chosen so that a positive
-    value means that B is better. "Low" and "high" are the ends of the interval of this difference. Each end
-    holds with confidence 1 − alpha / tests. The number of tests counts one test for each arm, and the tests
-    of how often an arm trains. "Significant" means that the p-value, after Holm's correction, is below alpha.
-    Alpha and the margin come from A's study.
+    The rules below use the mean difference B − A over paired seeds. The sign of this difference is chosen so
+    that a positive value means that B is better. "Low" and "high" are the ends of the interval of this
+    difference. Each end holds with confidence 1 − alpha / tests. The number of tests counts one test for each
+    arm, and the tests of how often an arm trains. "Significant" means that the p-value, after Holm's
+    correction, is below alpha. Alpha and the margin come from A's study.
 
     no-worse: holds if low is above −margin. Otherwise it does not hold if B is significantly worse.
 
-    better: holds if B is significantly better and high is at least the margin. It does not hold if high is
-    below the margin, or if no-worse does not hold.
+    better: holds if B is significantly better and high is at least the margin. The requirement does not hold
+    if high is below the margin, or if no-worse does not hold.
 
     equivalent: holds if low is above −margin and high is below the margin. Otherwise it does not hold if
     there is a significant difference.
 
     reproduced: the same rule as equivalent. The settings of both studies must also be the same.
 
-    If some runs did not train, the answer rests only on exact tests of how often the arms train, or on a
-    significant loss.
+    If some runs did not train (they diverged, or stayed at the level of guessing), the answer rests only on
+    exact tests of how often the arms train, or on a significant loss.
 
-    --throughput 0.95: holds if the whole interval of the ratio B / A is at least 0.95. It does not hold if
-    the whole interval is below 0.95. The throughput of each arm is divided by the throughput of the baseline.
+    --throughput 0.95: holds if the whole interval of the ratio B / A is at least 0.95. The requirement does
+    not hold if the whole interval is below 0.95. The throughput of each arm is divided by the throughput of
+    the baseline.
 
     --parameters 1.0: holds if B has at most 1.0 times the parameters of A.
 

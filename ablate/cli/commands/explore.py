@@ -28,7 +28,7 @@ def explore(
 ) -> None:
     """Show how trained networks classify what you draw.
 
-    The page opens in your browser. It also shows what each layer computes.
+    The page opens in your browser. The page also shows what each layer computes.
     """
     from ablate.models import own
 

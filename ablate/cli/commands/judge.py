@@ -54,8 +54,8 @@ def judge(
 
     TABLE is a CSV, Parquet or JSON lines file, or the records of Optuna, MLflow, W&B, Ray Tune, Hydra,
     TensorBoard or pytest-benchmark. For each arm, the command prints the difference from the baseline, its
-    interval, its test and its verdict, as `run` does. It also prints what in the table lowers the trust in
-    the answer.
+    interval, its test and its verdict, as `run` does. The command also prints what in the table lowers the
+    trust in the answer.
     """
     from ablate.judging.question import Question
 

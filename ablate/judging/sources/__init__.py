@@ -20,9 +20,9 @@ class SourceKind:
     """One kind of source, and the module that reads it.
 
     Attributes: name: the kind's short name. looks_like: a description of such a source for messages. module:
-    the module with the functions `recognise` and `read_runs`. It is imported at first use. experiments: the
-    tool's word for its experiments, if a source of this kind can have several. Then the module's `read_runs`
-    has the keyword `experiment`. Otherwise the text is empty.
+    the module with the functions `recognise` and `read_runs`. The module is imported at first use.
+    experiments: the tool's word for its experiments, if a source of this kind can have several. Then the
+    module's `read_runs` has the keyword `experiment`. Otherwise the text is empty.
     """
 
     name: str

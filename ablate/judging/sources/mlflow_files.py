@@ -1,9 +1,10 @@
 """Read runs from MLflow's file store, a folder `mlruns`.
 
-It contains a folder for each experiment. Such a folder contains a folder for each run.
+The folder `mlruns` contains a folder for each experiment. The folder of an experiment contains a folder for
+each run.
 
-MLflow no longer develops this store. Its own client reads such folders only with the environment variable
-`MLFLOW_ALLOW_FILE_STORE=true`. The files are plain text:
+MLflow no longer develops this store. MLflow's own client reads such folders only with the environment
+variable `MLFLOW_ALLOW_FILE_STORE=true`. The files are plain text:
 https://mlflow.org/docs/latest/tracking/backend-stores
 """
 

@@ -40,7 +40,7 @@ class MlflowRun:
 def make_mlflow_table(runs: Sequence[MlflowRun]) -> pd.DataFrame:
     """Make the table of runs. The runs are sorted by ID, and the columns by name.
 
-    They are sorted, because each of MLflow's stores has another order.
+    Without sorting, each of MLflow's stores would give another order.
 
     MLflow stores every parameter as a text. A parameter becomes a number if its texts are numbers in all
     runs. So `1e5` stays a text if the parameter is `auto` in another run.

@@ -31,7 +31,7 @@ def read_runs(source: str, *, experiment: str | None = None) -> pd.DataFrame:
     Args:
         source: the folder `mlruns`, a SQLite file, or a URL that begins with `sqlite:///`, `postgresql://`,
             `http://` or `https://`. Only `http://` and `https://` need MLflow.
-        experiment: the experiment's name. It can be omitted if only one experiment has runs.
+        experiment: the experiment's name. This name can be omitted if only one experiment has runs.
 
     Raises:
         AblateError: the store cannot be read, the experiment does not exist, or there are several experiments

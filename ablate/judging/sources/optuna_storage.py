@@ -47,7 +47,7 @@ def read_runs(source: str, *, experiment: str | None = None) -> pd.DataFrame:
     Args:
         source: the path of a SQLite file or a journal file, or a URL that begins with `sqlite:///` or
             `postgresql://`. The storage is only read.
-        experiment: the name of the Optuna study. It can be omitted if the storage has only one.
+        experiment: the name of the Optuna study. This name can be omitted if the storage has only one study.
 
     Raises:
         AblateError: the storage cannot be read, the study does not exist, or there are several studies and

@@ -46,7 +46,8 @@ def read_runs(source: str, *, experiment: str | None = None) -> pd.DataFrame:
 
     Args:
         source: the folder of an experiment, or a folder of several experiments.
-        experiment: the name of the experiment's folder. It can be omitted if there is only one.
+        experiment: the name of the experiment's folder. This name can be omitted if there is only one
+            experiment.
 
     Raises:
         AblateError: a file is damaged, or there are several experiments and `experiment` is None.
@@ -132,8 +133,8 @@ def _find_status(
 def _read_states(folder: Path) -> dict[str, str]:
     """Map the folder and the ID of every trial to Ray's word for the state of the trial.
 
-    A resumed experiment writes another file of states. The newest file is read. It has the last name, because
-    the names contain the time.
+    A resumed experiment writes another file of states. The newest file is read. The newest file has the last
+    name, because the names contain the time.
     """
     files = sorted(folder.glob("experiment_state-*.json"))
     if not files:

@@ -35,10 +35,10 @@ class RunStatus(StrEnum):
 class SourceRun:
     """One run as a tool recorded it.
 
-    Attributes: source_run: the tool's own name or number of the run. It is unique in the source. status:
-    whether the run finished, failed, or has not ended. parameters: the run's settings and other facts, such
-    as the seed. Values can be nested mappings. metrics: the run's final numbers. Values can be nested
-    mappings. Values that are not numbers are left out.
+    Attributes: source_run: the tool's own name or number of the run. This name is unique in the source.
+    status: whether the run finished, failed, or has not ended. parameters: the run's settings and other
+    facts, such as the seed. Values can be nested mappings. metrics: the run's final numbers. Values can be
+    nested mappings. Values that are not numbers are left out.
     """
 
     source_run: str

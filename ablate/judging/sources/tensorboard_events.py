@@ -23,7 +23,7 @@ PARTS = ("train", "training", "validation", "valid", "val", "test", "eval", "eva
 Keras writes `train` and `validation`.
 """
 _TIME = re.compile(r"\d{9,}\.\d+")
-"""The name of the extra folder that torch's `add_hparams` makes. It is the time in seconds."""
+"""The name of the extra folder that torch's `add_hparams` makes: the time in seconds."""
 _START, _END = "_hparams_/session_start_info", "_hparams_/session_end_info"
 
 

@@ -40,7 +40,7 @@ def read_runs(source: str, *, experiment: str | None = None) -> pd.DataFrame:
 
     Args:
         source: the folder `wandb`, the folder above it, or the folder of one run.
-        experiment: the name of W&B's project. It can be omitted if there is only one.
+        experiment: the name of W&B's project. This name can be omitted if there is only one project.
 
     Raises:
         AblateError: a file is damaged, or there are several projects and `experiment` is None.
