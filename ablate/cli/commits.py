@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ablate.cli.console import say, tell
 from ablate.errors import AblateError
+from ablate.formatting import format_list
 
 if TYPE_CHECKING:
     from ablate.gate.checks import Check, Demand, Gate
@@ -27,10 +29,13 @@ def compare_commits(
     files: Files,
     data_dir: Path | None,
     plugins: Sequence[str],
+    *,
+    own_environments: bool = False,
 ) -> int:
     """Train and time two commits, print what differs, write the files, and return the exit code.
 
-    `given` is the path of the study file, and overrides. Without a demand, only throughput is compared.
+    `given` is the path of the study file, and overrides. Without a demand, only throughput is compared. Each
+    commit has its own environment with `own_environments`, or if the commits ask for different packages.
 
     Raises:
         AblateError: a commit or the study cannot be used.
@@ -51,6 +56,7 @@ def compare_commits(
     )
     asked = demand or Demand()
     with check_out(str(base), str(head)) as (first, second):
+        first, second = _prepare(first, second, own_environments=own_environments)
         gate = Gate(checks=[], metric=study.decision.metric, unit="points")
         if asked.require is not None:
             gate = _check_accuracy(first, second, training, asked)
@@ -69,6 +75,27 @@ def compare_commits(
     write_files(gate, subject, json_file=files[0], summary_file=files[1], junit_file=files[2])
     show_gate(gate)
     return gate.exit_code
+
+
+def _prepare(
+    first: "Checkout", second: "Checkout", *, own_environments: bool
+) -> tuple["Checkout", "Checkout"]:
+    """Make an environment for each commit if it is asked for, or if the packages of the commits differ."""
+    from ablate.gate.commits import list_differing_dependencies
+    from ablate.gate.environments import make_environment
+
+    differing = list_differing_dependencies(first.commit, second.commit)
+    if differing:
+        tell(f"{format_list(differing)} differ between the commits, so each gets an environment of its own")
+    elif not own_environments:
+        return first, second
+    made = []
+    for checkout in (first, second):
+        tell(f"installing the packages of commit {checkout.commit[:12]}; downloads can take minutes")
+        started = time.monotonic()
+        made.append(make_environment(checkout))
+        tell(f"installed in {time.monotonic() - started:.0f} seconds")
+    return made[0], made[1]
 
 
 def _check_accuracy(first: "Checkout", second: "Checkout", training: "Training", demand: "Demand") -> "Gate":

@@ -52,6 +52,14 @@ Commits = Annotated[
     bool,
     typer.Option("--commits", help="A and B are commits of this repository, and a study file follows."),
 ]
+Environments = Annotated[
+    bool,
+    typer.Option(
+        "--environments",
+        help="With --commits: install each commit's packages in an environment of its own, as happens anyway "
+        "if the two commits ask for different packages.",
+    ),
+]
 StudyOfCommits = Annotated[
     list[str] | None,
     typer.Argument(

@@ -37,11 +37,14 @@ class Checkout:
     path: Path
     root: Path
     """The repository that the commit comes from."""
+    python: str = sys.executable
+    """The interpreter that runs the commit. Its environment has the packages that the commit uses."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of programs that import the code of this commit. Installed packages are shared."""
-        earlier = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        """The environment variables of programs that import the code of this commit."""
+        shared = self.python == sys.executable
+        earlier = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and shared]
         paths = [str(self.path), str(self.path / "src"), *earlier]
         return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
@@ -61,15 +64,10 @@ def check_out(base: str, head: str) -> Iterator[tuple[Checkout, Checkout]]:
     """Check out two commits of the current repository in temporary folders. Remove the folders at the end.
 
     Raises:
-        AblateError: there is no repository, a commit is unknown, or the two commits need different packages.
+        AblateError: there is no repository, or a commit is unknown.
     """
     root = Path(_git("rev-parse", "--show-toplevel").strip())
     commits = [_git("rev-parse", "--verify", f"{name}^{{commit}}").strip() for name in (base, head)]
-    if differing := _list_differing_dependencies(*commits):
-        raise AblateError(
-            f"--commits: {', '.join(differing)} differ, and both commits are run with the packages that are "
-            "installed here: run the study in an environment for each commit, and compare the report folders"
-        )
     with tempfile.TemporaryDirectory(prefix="ablate-commits-") as parent:
         made = []
         try:
@@ -91,8 +89,8 @@ def _git(*arguments: str) -> str:
     return done.stdout
 
 
-def _list_differing_dependencies(base: str, head: str) -> list[str]:
-    """List the files that say which packages are needed, and that differ between the commits."""
+def list_differing_dependencies(base: str, head: str) -> list[str]:
+    """List the files that say which packages are needed, and that differ between the commits (hashes)."""
     changed = _git("diff", "--name-only", base, head).split("\n")
     found = [name for name in changed if name in DEPENDENCY_FILES]
     if "pyproject.toml" in changed and _read_dependencies(base) != _read_dependencies(head):
@@ -119,7 +117,7 @@ def train(checkout: Checkout, training: Training, out: Path) -> Path:
     if training.data_dir is not None:
         options.append(f"--data-dir={training.data_dir.resolve()}")
     study = str(checkout.locate(training.study))
-    command = [sys.executable, "-m", "ablate", "run", study, *training.overrides, "timing.blocks=0"]
+    command = [checkout.python, "-m", "ablate", "run", study, *training.overrides, "timing.blocks=0"]
     done = subprocess.run(
         [*command, *options, "--out", str(out), "--quiet"],
         cwd=checkout.path,
@@ -153,7 +151,7 @@ class Timer:
         }
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by `close`
         self._process = subprocess.Popen(
-            [sys.executable, str(WORKER), json.dumps(arguments)],
+            [checkout.python, str(WORKER), json.dumps(arguments)],
             cwd=checkout.path,
             env=checkout.environment,
             stdin=subprocess.PIPE,

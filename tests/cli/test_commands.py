@@ -31,6 +31,10 @@ MISTAKES = {
     ),
     "commits without a study": (["compare", "--commits", "a", "b"], "--commits needs a study file"),
     "study without commits": (["compare", "a", "b", "c.yaml"], "c.yaml: only --commits takes a study file"),
+    "environments without commits": (
+        ["compare", "a", "b", "--environments"],
+        "--environments needs --commits",
+    ),
     "unknown option": (["run", "small.yaml", "--sedes", "3"], "No such option"),
     "a wrong number": (["judge", "x.csv", "--margin", "0,01"], "error: Invalid value for '--margin': "),
     "a missing option": (["judge", "x.csv", "--arm", "a"], "error: Missing option '--metric': see python -m"),

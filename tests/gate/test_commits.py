@@ -80,18 +80,6 @@ def test_each_commit_runs_its_own_code_and_its_own_study(repository: Path) -> No
     assert len(git("worktree", "list", cwd=repository).splitlines()) == 1
 
 
-def test_commits_with_other_dependencies_are_refused(repository: Path) -> None:
-    (repository / "pyproject.toml").write_text('[project]\ndependencies = ["torch", "timm"]\n')
-    (repository / "requirements.txt").write_text("timm\n")
-    git("add", "-A", cwd=repository)
-    git("commit", "-qm", "more", cwd=repository)
-    with (
-        pytest.raises(AblateError, match=r"requirements\.txt, the dependencies in pyproject\.toml differ"),
-        check_out("HEAD~1", "HEAD"),
-    ):
-        pass
-
-
 def test_an_unknown_commit_is_named(repository: Path) -> None:
     with (
         pytest.raises(AblateError, match="--commits: git rev-parse: fatal: Needed a single revision"),

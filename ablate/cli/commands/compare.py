@@ -12,6 +12,7 @@ from ablate.cli.gate_options import (
     REQUIREMENTS,
     Arms,
     Commits,
+    Environments,
     JsonFile,
     JunitFile,
     Margin,
@@ -35,6 +36,7 @@ def compare(
     second: Annotated[Path, typer.Argument(metavar="B", help="The report folder to compare with A.")],
     study: StudyOfCommits = None,
     commits: Commits = False,
+    environments: Environments = False,
     data_dir: DataDir = None,
     plugin: Plugins = None,
     require: Require = None,
@@ -87,10 +89,21 @@ def compare(
     demand = _read_demand(require, metric, margin, arm, throughput, parameters, settings_may_differ)
     files = (json_file, summary, junit)
     if commits:
-        raise typer.Exit(compare_commits(first, second, study or [], demand, files, data_dir, plugin or []))
+        code = compare_commits(
+            first, second, study or [], demand, files, data_dir, plugin or [], own_environments=environments
+        )
+    else:
+        _refuse(study, environments)
+        code = _compare(first, second, demand, files)
+    raise typer.Exit(code)
+
+
+def _refuse(study: list[str] | None, environments: bool) -> None:
+    """Refuse arguments that mean nothing for two folders."""
     if study:
         raise AblateError(f"{study[0]}: only --commits takes a study file")
-    raise typer.Exit(_compare(first, second, demand, files))
+    if environments:
+        raise AblateError("--environments needs --commits")
 
 
 def _compare(
