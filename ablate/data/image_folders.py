@@ -33,10 +33,7 @@ class ImageFolder:
     cautions: tuple[str, ...] = ()
     """Warnings about what the user probably did not intend, as sentences."""
     stored: StoredImages | None = None
-    """The tables that contain the images. None if each image is a file of its own.
-
-    With tables, the path of an image is `split/row 7`, which is not a path of a file.
-    """
+    """The tables that contain the images, with paths such as `split/row 7`. None if each image is a file."""
 
     @property
     def files(self) -> list[Path]:
@@ -259,10 +256,7 @@ def _sort_by_class(path: Path, tree: Tree) -> Sorted:
 
 
 def _refuse_other_layouts(path: Path, tree: Tree, by_class: Mapping[str, object]) -> None:
-    """Refuse a folder with only one folder in it that contains all classes.
-
-    Refuse layouts such as `CLASS/train`.
-    """
+    """Refuse layouts in which one folder contains all classes, and layouts such as `CLASS/train`."""
     if len(by_class) == 1:
         (only,) = by_class
         below = {image.folders[1] for image in tree.images if len(image.folders) > 1}

@@ -60,10 +60,7 @@ class Check:
     low: float | None = None
     high: float | None = None
     confidence: float | None = None
-    """The confidence of the interval from `low` to `high`.
-
-    Each end alone has the error probability (1 − confidence) / 2.
-    """
+    """The confidence of the interval. Each end alone has the error probability (1 − confidence) / 2."""
     p_value: float | None = None
     """The two-sided p-value of the difference after Holm's correction for all arms that are checked."""
     bound: float | None = None
@@ -71,10 +68,7 @@ class Check:
     count: int | None = None
     """The number of paired seeds, or of timing blocks."""
     need: Need | None = None
-    """How many seeds, or how many timing blocks, would settle the requirement.
-
-    None if the requirement is settled, or if the number is not known.
-    """
+    """How many seeds or timing blocks would settle the requirement. None if settled or not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,15 +54,15 @@ def compare(
 
     With --require, --throughput or --parameters, the exit code is 0 if the results show that every arm meets
     every requirement. The exit code is 1 if the results show that an arm does not meet a requirement. The
-    exit code is 3 if the results cannot decide: because of too few seeds, a missing arm, a disturbed timing,
-    or different data, settings or hardware. Without a requirement, the exit code is 1 if any arm is less
-    accurate or slower in B than in A. Otherwise the exit code is 0.
+    exit code is 3 if the results cannot decide (few seeds, a missing arm, a disturbed timing, or other data,
+    settings or hardware). Without a requirement, the exit code is 1 if any arm is less accurate or slower in
+    B, and otherwise 0.
 
-    The rules below use the mean difference B − A over paired seeds. The sign of this difference is chosen so
-    that a positive value means that B is better. "Low" and "high" are the ends of the interval of this
-    difference. Each end holds with confidence 1 − alpha / tests. The number of tests counts one test for each
-    arm, and the tests of how often an arm trains. "Significant" means that the p-value, after Holm's
-    correction, is below alpha. Alpha and the margin come from A's study.
+    The rules below use the mean difference B − A over paired seeds. If a lower metric is better, the sign is
+    turned. So a positive difference means that B is better. "Low" and "high" are the ends of the interval of
+    this difference. Each end holds with confidence 1 − alpha / tests. There is a test for each arm, and for
+    how often an arm trains. "Significant" means that the p-value, after Holm's correction, is below alpha.
+    Alpha and the margin come from A's study.
 
     no-worse: holds if low is above −margin. Otherwise it does not hold if B is significantly worse.
 
@@ -83,8 +83,7 @@ def compare(
 
     --parameters 1.0: holds if B has at most 1.0 times the parameters of A.
 
-    --commits BASE HEAD STUDY.yaml: A and B are two commits, which are trained and timed. The intervals of the
-    throughput are widened by the noise of this machine.
+    --commits BASE HEAD STUDY.yaml: train and time two commits. This machine's noise widens the intervals.
     """
     demand = _read_demand(require, metric, margin, arm, throughput, parameters, settings_may_differ)
     files = (json_file, summary, junit)
