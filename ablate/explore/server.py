@@ -1,16 +1,13 @@
 """Serve the explorer's page over HTTP, and answer its requests. By default, only this machine can connect."""
 
-import asyncio
-import json
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import uvicorn
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -20,12 +17,12 @@ from starlette.routing import Route
 
 from ablate.errors import AblateError
 from ablate.explore import answers, page, questions
+from ablate.explore.receiving import MOST_CONNECTIONS, Receiver, validate
 from ablate.explore.session import Session
+from ablate.explore.turns import Turns
 
 LOOPBACK = "127.0.0.1"
 OWN_NAMES = (LOOPBACK, "localhost", "[::1]")
-LARGEST_BODY = 4_000_000
-"""The maximum size of a request in bytes. A drawing of 3×224×224 pixels takes up to three million bytes."""
 
 W = TypeVar("W", bound=BaseModel)
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -37,17 +34,14 @@ def build_application(session: Session, chosen: Sequence[str], hosts: Sequence[s
     This check prevents DNS rebinding. In this attack, the page of another site makes its own host name point
     to this machine.
     """
-    # Answer one request at a time, because torch uses all cores, and requests share the session's cache.
-    one_at_a_time = asyncio.Lock()
+    turns, receiver = Turns(session), Receiver(session.image_shape)
 
     async def answer(compute: Callable[[Session, W], Any], request: W) -> Response:
-        async with one_at_a_time:
-            return JSONResponse(await run_in_threadpool(compute, session, request))
+        return JSONResponse(await turns.compute(compute, session, request))
 
     async def show(_: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
-        async with one_at_a_time:
-            overview = await run_in_threadpool(answers.describe_session, session, chosen)
+        overview = await turns.compute(answers.describe_session, session, chosen)
         text = page.render_for_server(overview, nonce)
         policy = (
             f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
@@ -65,12 +59,12 @@ def build_application(session: Session, chosen: Sequence[str], hosts: Sequence[s
     async def pictures(request: Request) -> Response:
         query = request.query_params
         parameters: dict[str, Any] = {name: query[name] for name in query if name != "arm"}
-        valid = _validate(answers.PicturesRequest, {**parameters, "arms": query.getlist("arm")})
+        valid = validate(answers.PicturesRequest, {**parameters, "arms": query.getlist("arm")})
         return await answer(answers.list_pictures, valid)
 
     def answer_post(kind: type[BaseModel], compute: Callable[[Session, Any], Any]) -> Endpoint:
         async def respond(request: Request) -> Response:
-            return await answer(compute, _validate(kind, await _receive(request)))
+            return await answer(compute, await receiver.receive(request, kind))
 
         return respond
 
@@ -104,42 +98,16 @@ def serve(session: Session, chosen: Sequence[str], host: str, port: int, tell: C
         raise AblateError(f"--port {port} of {host}: {error.strerror}: choose another with --port") from None
     # On a network, this machine can have names that ablate does not know. So every host name is accepted.
     hosts = OWN_NAMES if host in (LOOPBACK, "localhost", "::1") else ("*",)
-    settings = uvicorn.Config(build_application(session, chosen, hosts), log_level="warning", lifespan="off")
+    settings = uvicorn.Config(
+        build_application(session, chosen, hosts),
+        log_level="warning",
+        lifespan="off",
+        limit_concurrency=MOST_CONNECTIONS,
+    )
     with listener:
         name = f"[{host}]" if ":" in host else host
         tell(f"http://{name}:{listener.getsockname()[1]}")
         uvicorn.Server(settings).run(sockets=[listener])
-
-
-async def _receive(request: Request) -> Any:
-    """Read the JSON in a request from this server's own page.
-
-    Raises:
-        HTTPException: the request comes from another page, is too large, or is not JSON.
-    """
-    origin = request.headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-        raise HTTPException(403, "the request comes from a page of another origin")
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise HTTPException(415, "send application/json")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise HTTPException(413, f"more than {LARGEST_BODY:,} bytes", headers={"connection": "close"})
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise HTTPException(400, "the body is not JSON") from None
-
-
-def _validate(kind: type[W], content: Any) -> W:
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise HTTPException(422, f"{where}: {first['msg']}" if where else first["msg"]) from None
 
 
 async def _report_http_error(_: Request, error: Exception) -> Response:

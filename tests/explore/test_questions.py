@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from ablate.explore import questions
 from ablate.explore.attribution import find_saliency, list_patches, occlude
 from ablate.explore.excitation import rank_images
 from ablate.explore.reading import Reader
@@ -98,6 +99,16 @@ def test_the_cells_of_the_confusion_matrix_open_their_images(client: Any, sessio
     assert count == int(cell.sum()) == max(count for *_, count in told["mistakes"])
     assert {picture["index"] for picture in pictures} <= set(cell.nonzero().flatten().tolist())
     assert len(pictures) == min(count, 24)
+
+
+def test_a_study_of_many_classes_gets_its_mistakes_instead_of_a_matrix(
+    client: Any, session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ask(client, "/confusion", arm="baseline")
+    monkeypatch.setattr(questions, "WHOLE_MATRIX", 9)
+    told = ask(client, "/confusion", arm="baseline")
+    assert whole["cells"]
+    assert told == {**whole, "cells": None}
 
 
 def test_the_images_that_excite_a_map_are_of_the_class_and_framed(client: Any, session: Any) -> None:

@@ -1,6 +1,6 @@
 """The networks inside a saved page: in chromium, each layer's output equals torch's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -39,7 +39,10 @@ def build(model: str, settings: Mapping[str, Any]) -> nn.Module:
 
 
 def save_page(
-    networks: Mapping[str, nn.Module], to: Path, input_size: Mapping[str, int] | None = None
+    networks: Mapping[str, nn.Module],
+    to: Path,
+    input_size: Mapping[str, int] | None = None,
+    classes: Sequence[str] = tuple("0123456789"),
 ) -> None:
     """Write a saved page without test images. `input_size` has the image size of networks that get another."""
     from ablate.explore import answers, page, portable
@@ -53,7 +56,7 @@ def save_page(
         shape = (1, sizes[name], sizes[name]) if name in sizes else SHAPE
         arms[name] = ExploredArm(run, Reader(network, shape), None)
     overview = {
-        "study": "s", "question": "?", "classes": [str(i) for i in range(10)], "shape": SHAPE, "centred": False,
+        "study": "s", "question": "?", "classes": classes, "shape": SHAPE, "centred": False,
         "pictures": False, "opening": None, "mostMaps": 64, "chosen": list(arms)[:2],
         "arms": [
             {"name": name, "shape": arm.reader.image_shape, "layers": [vars(layer) for layer in arm.reader.layers]}
