@@ -157,4 +157,4 @@ def _describe_examples(images: Tensor, labels: Tensor | None, batch: Tensor) -> 
 
 def _require_in_bounds(in_bounds: int) -> None:
     if not in_bounds:
-        raise IndexError("the batch has an index outside the images or a label outside the classes")
+        raise IndexError("the batch has an index for which there is no image, or a label without a class")

@@ -73,7 +73,7 @@ class _Queue:
         """Remove the next layer if it is nn.Flatten. Return whether a layer was removed."""
         flatten = self.take(nn.Flatten)
         if flatten is not None and (flatten.start_dim, flatten.end_dim) != (1, -1):
-            raise NotCovered("it supports Flatten only for whole examples")
+            raise NotCovered("it supports Flatten only with its default dimensions")
         return flatten is not None
 
 

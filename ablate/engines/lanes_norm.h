@@ -101,8 +101,8 @@ static void finish_gradient_sums(const Layer &layer) {
   }
 }
 
-// Changes one group's gradients in layer.z. Before, they are gradients with respect to the normalised
-// pre-activations. Afterwards, they are gradients with respect to the pre-activations.
+// Changes one group's gradients in layer.z. Before the call, they are gradients with respect to the
+// normalised pre-activations. After the call, they are gradients with respect to the pre-activations.
 static void propagate_through_norm(const Layer &layer, int batch_size, V present) {
   const double count = double(batch_size) * layer.pixels;
   for (int o = 0; o < layer.outs; o++) {

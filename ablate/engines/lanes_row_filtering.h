@@ -18,8 +18,8 @@
 // The points decide how large the rounding errors are. In a simulation of about 100 sets of four pairs, the
 // set below had the smallest errors. Five outputs of five weights then have 1.8 times the error of a direct
 // computation. The errors of the convolutions' weight gradients were measured in seven networks with
-// batches of 128, relative to float64. They are 3e-7 to 2e-6 here, and 1e-6 to 1e-5 for torch in float32. In
-// each convolution, the error of torch is at least as large as the error here.
+// batches of 128, relative to float64. These errors are 3e-7 to 2e-6 here, and 1e-6 to 1e-5 for torch in
+// float32. In each convolution, the error of torch is at least as large as the error here.
 
 // The points, and numbers computed from them. PAIRS is the number of pairs. ZERO is 1 if 0 is a point, else
 // 0.

@@ -276,7 +276,7 @@ def _place_filtering(layer: Layer, memory: Memory) -> None:
 
 
 def _describe_dense(linear: nn.Linear, memory: Memory) -> tuple[Layer, _Map]:
-    """Make a dense layer's tables and the layout of its output: a convolution with one output pixel."""
+    """Describe a dense layer as a convolution with one output pixel. Return its tables and output layout."""
     features = linear.in_features
     layer = Layer(
         taps=features,

@@ -153,7 +153,7 @@ def _estimate_seconds(study: StudySpec, arms: Sequence[Arm], priced: Sequence[Ar
 
 
 def _estimate_search_seconds(study: StudySpec, arms: Sequence[Arm], priced: Sequence[ArmPrice]) -> Estimate:
-    """Estimate the seconds and the numbers of runs for a search. `arms` is a sample of its candidates."""
+    """Estimate the seconds and the numbers of runs for a search. `arms` is a sample of the candidates."""
     finals = 1 + study.search.finalists
     (least, most), tuning, _ = _estimate_seconds(study, arms, priced)
     share = finals / len(arms)
