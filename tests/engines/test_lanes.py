@@ -334,9 +334,13 @@ def test_a_diverged_run_is_recorded_as_diverged():
     [
         (torch.arange(17), ValueError, "1 to 16 examples, not 17"),
         (torch.arange(0), ValueError, "not 0"),
-        (torch.arange(4, dtype=torch.int32), ValueError, "not 4 of torch.int32"),
-        (torch.tensor([0, 1_437]), IndexError, "an index outside the images or a label outside the classes"),
-        (torch.tensor([-1]), IndexError, "an index outside the images or a label outside the classes"),
+        (torch.arange(4, dtype=torch.int32), ValueError, "not 4 values of torch.int32"),
+        (
+            torch.tensor([0, 1_437]),
+            IndexError,
+            "an index for which there is no image, or a label without a class",
+        ),
+        (torch.tensor([-1]), IndexError, "an index for which there is no image, or a label without a class"),
     ],
 )
 def test_a_batch_that_cannot_be_is_refused_and_nothing_is_trained(batch, error, message):
@@ -390,7 +394,7 @@ def network(*first: nn.Module) -> nn.Sequential:
         (network(nn.Conv2d(1, 4, 3), nn.Dropout()), "not support Dropout in this position of the network"),
         (network(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(2)), "adaptive pooling only to a single pixel"),
         (nn.Sequential(nn.Conv2d(1, 4, 3)), "must end with a flat vector of logits"),
-        (nn.Sequential(nn.Flatten(0), nn.Linear(4, 10)), "Flatten only for whole examples"),
+        (nn.Sequential(nn.Flatten(0), nn.Linear(4, 10)), "Flatten only with its default dimensions"),
         (network(nn.Conv2d(1, 4, 3)).double(), "float32"),
     ],
 )
