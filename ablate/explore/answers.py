@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from ablate.errors import AblateError
-from ablate.explore.reading import LayerFacts, ReceptiveFields, Span
+from ablate.explore.reading import LayerFacts, Reader, ReceptiveFields, Span
 from ablate.explore.session import ExploredArm, Picture, Session
 
 MOST_MAPS = 64
@@ -23,6 +23,9 @@ Pixels = Annotated[
     list[list[list[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]]],
     Field(min_length=1, max_length=4),
 ]
+
+Epoch = Annotated[int, Field(ge=0)] | None
+"""The number of epochs after which networks are shown. None, and any number above the last: all epochs."""
 
 
 class RequestError(AblateError):
@@ -42,6 +45,7 @@ class ReadRequest(ImageRequest):
     """A request to run the networks of one or two arms on an image."""
 
     arms: Annotated[list[str], Field(min_length=1, max_length=2)]
+    epoch: Epoch = None
 
 
 class UnitRequest(ImageRequest):
@@ -50,6 +54,7 @@ class UnitRequest(ImageRequest):
     arm: str
     layer: Annotated[int, Field(ge=0)]
     place: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=4)]
+    epoch: Epoch = None
 
 
 class PicturesRequest(BaseModel):
@@ -81,6 +86,8 @@ def describe_session(session: Session, chosen: Sequence[str]) -> dict[str, Any]:
         "arms": [
             {
                 "name": name,
+                "title": arm.title,
+                "training": arm.epochs and {"last": arm.epochs.last, "validation": arm.epochs.validation},
                 "shape": arm.reader.image_shape,
                 "layers": [_describe_layer(layer) for layer in arm.reader.layers],
             }
@@ -124,13 +131,13 @@ def read_image(session: Session, request: ReadRequest) -> dict[str, Any]:
         RequestError: there is no such arm or image.
     """
     return {
-        name: _encode_reading(arm, load_image(session, arm, request.image))
+        name: _encode_reading(arm.find_reader(request.epoch), load_image(session, arm, request.image))
         for name, arm in find_arms(session, request.arms)
     }
 
 
-def _encode_reading(arm: ExploredArm, image: Tensor) -> dict[str, Any]:
-    reading = arm.reader.read(image)
+def _encode_reading(reader: Reader, image: Tensor) -> dict[str, Any]:
+    reading = reader.read(image)
     return {
         "input": encode_floats(image),
         "probabilities": reading.probabilities.tolist(),
@@ -157,7 +164,8 @@ def explain_unit(session: Session, request: UnitRequest) -> dict[str, Any]:
         raise RequestError(
             f"place {request.place}: the output of {layers[request.layer].name} has shape {list(shape)}"
         )
-    unit = arm.reader.unit(load_image(session, arm, request.image), request.layer, request.place)
+    reader = arm.find_reader(request.epoch)
+    unit = reader.unit(load_image(session, arm, request.image), request.layer, request.place)
     inputs = unit.inputs
     products = (inputs.values * inputs.weights).flatten()
     return {

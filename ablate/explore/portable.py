@@ -34,7 +34,7 @@ def pack_network(arm: ExploredArm, image_shape: Sequence[int]) -> dict[str, Any]
     count = sum(parameter.numel() for parameter in network.parameters())
     if count > MOST_NUMBERS:
         return {"uncovered": f"it has {count:,} parameters, and a saved page has room for {MOST_NUMBERS:,}"}
-    half = count > EXACT_NUMBERS and _guesses_alike_in_half(arm)
+    half = count > EXACT_NUMBERS and guesses_alike_in_half(arm, arm.reader)
     try:
         operations = write_operations(
             network, arm.reader.image_shape, arm.reader.layers, torch.float16 if half else torch.float32
@@ -48,15 +48,19 @@ def pack_network(arm: ExploredArm, image_shape: Sequence[int]) -> dict[str, Any]
     }
 
 
-def _guesses_alike_in_half(arm: ExploredArm) -> bool:
-    """Whether rounding the weights to float16 leaves the predicted class of each test image as it is."""
-    rounded = copy.deepcopy(arm.reader.network)
+def guesses_alike_in_half(arm: ExploredArm, reader: Reader, answers: Tensor | None = None) -> bool:
+    """Whether rounding the weights to float16 leaves the predicted class of each test image as it is.
+
+    `reader` has one of the arm's networks, and `answers` its class probabilities `(n, classes)`. By default,
+    these are the answers of the arm at the end of training.
+    """
+    rounded = copy.deepcopy(reader.network)
     for module in rounded.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.weight.data = module.weight.data.half().float()
-    return torch.equal(
-        arm.compute_answers(Reader(rounded, arm.reader.image_shape)).argmax(1), arm.answers.argmax(1)
-    )
+    found = arm.compute_answers(Reader(rounded, reader.image_shape))
+    expected = arm.answers if answers is None else answers
+    return torch.equal(found.argmax(1), expected.argmax(1))
 
 
 def _pack_resizing(image_shape: Sequence[int], size: int | None) -> dict[str, str] | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ablate.errors import FolderError
-from ablate.explore import answers, page, portable
+from ablate.explore import answers, page, portable, saved_epochs
 from ablate.explore.saved_questions import collect_answers
 from ablate.explore.session import Session
 
@@ -55,6 +55,10 @@ def render_saved_page(session: Session, arms: Sequence[str]) -> str:
         "pictures": list(pictures.values()),
         "readings": readings,
         "networks": networks,
+        "training": {
+            arm: None if "uncovered" in network else saved_epochs.pack_epochs(session.arms[arm])
+            for arm, network in networks.items()
+        },
         "tested": session.test_images,
         "fields": {arm: answers.list_receptive_fields(session, arm) for arm in arms},
     }

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from ablate.errors import AblateError
-from ablate.explore import answers, page, questions
+from ablate.explore import answers, page, questions, training_answers
 from ablate.explore.receiving import MOST_CONNECTIONS, Receiver, validate
 from ablate.explore.session import Session
 from ablate.explore.turns import Turns
@@ -71,6 +71,7 @@ def build_application(session: Session, chosen: Sequence[str], hosts: Sequence[s
     posts: dict[str, tuple[type[BaseModel], Callable[[Session, Any], Any]]] = {
         "/read": (answers.ReadRequest, answers.read_image),
         "/unit": (answers.UnitRequest, answers.explain_unit),
+        **training_answers.POSTS,
         **questions.POSTS,
     }
     return Starlette(

@@ -14,12 +14,14 @@ from ablate.design.runs import Run
 from ablate.engines.loop import EVALUATION_BATCH
 from ablate.errors import AblateError, DataError, FolderError, did_you_mean
 from ablate.execution.executor import Conditions
+from ablate.explore.epochs import EpochNetworks, open_epochs
 from ablate.explore.reading import Reader
 from ablate.explore.seeds import SeedGuesses
 from ablate.inspection.inputs import find_nearest_to_mean
 from ablate.inspection.look_inside import Load
 from ablate.inspection.networks import TrainedNetworks, require_checkpoints
 from ablate.records.provenance import Provenance
+from ablate.stats.arm_names import read_arm_names
 from ablate.study.spec import StudySpec
 
 MOST_PICTURES = 24
@@ -40,10 +42,48 @@ class Picture:
 class ExploredArm:
     """One arm, represented by the network of its first confirmed run."""
 
-    def __init__(self, run: Run, reader: Reader, load: Load | None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        reader: Reader,
+        load: Load | None,
+        *,
+        title: str | None = None,
+        epochs: EpochNetworks | None = None,
+    ) -> None:
+        """Make the arm. `reader` has its trained network, and `epochs` its networks during training.
+
+        `title` is the arm's name for a reader, by default the arm's own name.
+        """
         self.run = run
+        self.title = title or run.arm.name
         self.reader = reader
+        self.epochs = epochs
         self._load = load
+        self._accuracies: dict[int, float] = {}
+
+    def find_reader(self, epoch: int | None) -> Reader:
+        """Return the network after this number of epochs. None means the end of training.
+
+        If the arm has fewer epochs, or if its networks during training are not kept, the result is the
+        network at the end of training.
+        """
+        return self.reader if epoch is None or self.epochs is None else self.epochs.read(epoch)
+
+    def compute_accuracy(self, epoch: int) -> float:
+        """Compute the share of the test images that the network classifies correctly after some epochs.
+
+        A network's accuracy is computed at most once.
+        """
+        if epoch not in self._accuracies:
+            reader = self.find_reader(epoch)
+            answers = self.answers if reader is self.reader else self.compute_answers(reader)
+            self._accuracies[epoch] = self.score(answers)
+        return self._accuracies[epoch]
+
+    def score(self, answers: Tensor) -> float:
+        """Compute the share of the test images whose most probable class in `answers` is the true class."""
+        return float((answers.argmax(1) == self._dataset.test_labels).double().mean())
 
     def image(self, original: Tensor) -> Tensor:
         """Scale an image from the size of the study's data to the size of the network's input."""
@@ -202,6 +242,7 @@ def open_session(path: Path, *, data_dir: Path | None, tell: Callable[[str], Non
     else:
         tell(f"{study.dataset} is not on this machine: the page has no test images, but you can draw")
     arms: dict[str, ExploredArm] = {}
+    names = read_arm_names(study, trained.tables["runs"], trained.arms[0])
     for name in trained.arms_with_checkpoint:
         run = trained.rebuild_run(name)
         try:
@@ -209,7 +250,13 @@ def open_session(path: Path, *, data_dir: Path | None, tell: Callable[[str], Non
         except FolderError as error:
             tell(f"left out: {error}")
         else:
-            arms[name] = ExploredArm(run, Reader(network, trained.image_shape(run)), load)
+            reader = Reader(network, trained.image_shape(run))
+            try:
+                epochs = open_epochs(trained, run, reader)
+            except FolderError as error:
+                tell(f"only the end of its training is shown: {error}")
+                epochs = None
+            arms[name] = ExploredArm(run, reader, load, title=names.name_arm(name), epochs=epochs)
     if not arms:
         raise FolderError(f"{path}: holds no network that can be loaded")
     return Session(study, trained.provenance, arms, load, SeedGuesses(path, trained.tables["runs"]))

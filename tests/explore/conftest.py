@@ -22,7 +22,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
     path = tmp_path_factory.mktemp("explored")
     (path / "small.yaml").write_text(SMALL.replace("factors: {", "factors: {input_size: [null, 20], "))
     spec = study_file.read(
-        path / "small.yaml", ["seeds=1", "tuning.trials=0", "timing.blocks=0", "recipe.epochs=8"]
+        path / "small.yaml",
+        ["seeds=1", "tuning.trials=0", "timing.blocks=0", "recipe.epochs=8", "keep=epochs"],
     )
     with conducting(spec, path / "small", lambda conditions, _: ThisProcess(conditions, 1)) as (
         conducted,

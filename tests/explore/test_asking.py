@@ -17,12 +17,19 @@ pytestmark = pytest.mark.explore
 
 def open_question(page: Page, name: str) -> None:
     summary = page.one(f"#ask-{name} summary")
-    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", summary)
-    summary.click()
+    # A click with the mouse could miss, because an answer that arrives now moves the questions down.
+    page.driver.execute_script("arguments[0].click()", summary)
 
 
 def press(page: Page, css: str) -> None:
     page.driver.execute_script("arguments[0].click()", page.one(css))
+
+
+def show_picture(page: Page) -> None:
+    """Choose the first test image of the list, and wait until the networks have read it."""
+    before = page.answered
+    press(page, "#pictures button")
+    page.settle(before)
 
 
 def shown_image(page: Page) -> int:
@@ -32,8 +39,7 @@ def shown_image(page: Page) -> int:
 def test_what_matters_is_shown_for_each_network_and_again_for_the_next_image(
     page: Page, session: Any
 ) -> None:
-    press(page, "#pictures button")
-    page.wait(lambda: page.answered)
+    show_picture(page)
     open_question(page, "heat")
     index = shown_image(page)
     for words, method in (("occlusion", occlude), ("gradient saliency", None)):
@@ -70,8 +76,7 @@ def test_a_cell_of_the_confusion_matrix_lists_images_and_an_image_is_read(page: 
 
 
 def test_a_chosen_unit_chooses_the_map_whose_images_are_listed(page: Page, session: Any) -> None:
-    press(page, "#pictures button")
-    page.wait(lambda: page.answered)
+    show_picture(page)
     page.driver.execute_async_script(
         "const done = arguments[0]; import('unit').then(({ chooseUnit }) => {"
         " chooseUnit({ key: { arm: 'pooling=max', layer: 0, name: 'conv1' }, unit: [4, 3, 3] }); done(); });"
@@ -88,8 +93,7 @@ def test_a_chosen_unit_chooses_the_map_whose_images_are_listed(page: Page, sessi
 
 
 def test_a_unit_is_followed_to_its_sum_its_bias_and_its_activation(page: Page, session: Any) -> None:
-    press(page, "#pictures button")
-    page.wait(lambda: page.answered)
+    show_picture(page)
     page.driver.execute_async_script(
         "const done = arguments[0]; import('unit').then(({ chooseUnit }) => {"
         " chooseUnit({ key: { arm: 'baseline', layer: 0, name: 'conv1' }, unit: [2, 10, 11] }); done(); });"
@@ -112,7 +116,7 @@ def test_a_unit_is_followed_to_its_sum_its_bias_and_its_activation(page: Page, s
 
 def test_the_dots_of_the_seeds_say_who_is_right(page: Page, session: Any) -> None:
     open_question(page, "seeds")
-    assert "Pick a test image" in page.text("#ask-seeds")
+    page.wait(lambda: "Pick a test image" in page.text("#ask-seeds"))
     press(page, "#pictures button")
     page.wait(lambda: page.all("#ask-seeds .dots i"))
     index = shown_image(page)

@@ -49,7 +49,7 @@ def test_the_page_opens_on_a_test_image_on_which_the_arms_differ(
     for arm in ("baseline", "pooling=max"):
         guesses[arm] = page.guess(arm)
         assert guesses[arm] == int(session.arms[arm].answers[index].argmax())
-    told = ", and ".join(f"{arm} predicts “{guess}”" for arm, guess in guesses.items())
+    told = ", and ".join(f"{session.arms[arm].title} predicts “{guess}”" for arm, guess in guesses.items())
     assert f"{told}. The true class is “{session.label(index)}”." in page.text("#seen")
     page.one("#clear").click()
     page.draw(1)
@@ -81,7 +81,7 @@ def test_a_unit_clicked_in_the_flat_view_shows_torchs_numbers_in_both_arms(page:
     sheet = next(
         canvas
         for canvas in page.all("#flat canvas")
-        if "baseline, conv1 " in canvas.get_attribute("aria-label")
+        if "pooling=avg), conv1 " in canvas.get_attribute("aria-label")
     )
     page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", sheet)
     # Click row 10, column 12 of map 1. It is to the right of map 0, and each map has a border of one square.
@@ -157,10 +157,11 @@ def test_three_dimensions_turn_zoom_and_reset(page: Page) -> None:
 
 
 def test_test_images_are_picked_by_class_mistake_or_disagreement(page: Page, session) -> None:
+    baseline = "baseline (input_size=null, pooling=avg)"
     for words in (
         "of class 4",
-        "most confident mistakes of baseline",
-        "baseline and pooling=max disagree",
+        f"most confident mistakes of {baseline}",
+        f"{baseline} and pooling=max disagree",
     ):
         page.choose("#pick", words)
         page.wait(lambda: "Loading" not in page.text("#pictures") and page.all("#pictures > *"))

@@ -54,16 +54,16 @@ def save_page(
     for name, network in networks.items():
         run = cast(Any, SimpleNamespace(recipe=SimpleNamespace(input_size=sizes.get(name))))
         shape = (1, sizes[name], sizes[name]) if name in sizes else SHAPE
-        arms[name] = ExploredArm(run, Reader(network, shape), None)
+        arms[name] = ExploredArm(run, Reader(network, shape), None, title=name)
     overview = {
         "study": "s", "question": "?", "classes": classes, "shape": SHAPE, "centred": False,
         "pictures": False, "opening": None, "mostMaps": 64, "chosen": list(arms)[:2],
         "arms": [
-            {"name": name, "shape": arm.reader.image_shape, "layers": [vars(layer) for layer in arm.reader.layers]}
+            {"name": name, "title": name, "training": None, "shape": arm.reader.image_shape, "layers": [vars(layer) for layer in arm.reader.layers]}
             for name, arm in arms.items()
         ],
         "saved": {
-            "pictures": [], "readings": {}, "tested": 0,
+            "pictures": [], "readings": {}, "tested": 0, "training": {},
             "fields": {name: answers.list_receptive_fields(cast(Any, SimpleNamespace(arms=arms)), name) for name in arms},
             "networks": {name: portable.pack_network(arm, SHAPE) for name, arm in arms.items()},
         },
@@ -207,7 +207,7 @@ def test_other_layers_options_and_sizes_compute_torchs_numbers(
 
     # Rounded weights, and a layer that the page does not have.
     monkeypatch.setattr(portable, "EXACT_NUMBERS", 0)
-    monkeypatch.setattr(portable, "_guesses_alike_in_half", lambda arm: True)
+    monkeypatch.setattr(portable, "guesses_alike_in_half", lambda *_: True)
     odd = nn.Sequential(
         nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2), nn.Flatten(), nn.Linear(2 * 26 * 26, 10)
     ).eval()

@@ -2,7 +2,7 @@
 
 import { element, makeNote } from "elements";
 import { renderThumbnail } from "pictures";
-import { answers, palette, showError, state, study } from "state";
+import { answers, palette, showError, state, study, titleOf } from "state";
 
 export function createConfusion(holder) {
   const tables = element("div", "both");
@@ -43,7 +43,7 @@ export function createConfusion(holder) {
 
 function renderConfusion(arm, { images, right, cells, mistakes }, open) {
   const block = element("div");
-  block.append(element("h3", "", arm), makeNote(`${right.toLocaleString("en")} of ${images.toLocaleString("en")} test images are right.`));
+  block.append(element("h3", "", titleOf(arm)), makeNote(`${right.toLocaleString("en")} of ${images.toLocaleString("en")} test images are right.`));
   if (!cells) {
     const list = element("ul", "mistakes");
     for (const [label, guess, count] of mistakes) {

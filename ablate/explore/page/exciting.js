@@ -3,7 +3,7 @@
 import { element, makeChoice, makeNote } from "elements";
 import { formatNumber } from "maps";
 import { renderThumbnail } from "pictures";
-import { answers, arms, showError, state, study } from "state";
+import { answers, arms, showError, state, study, titleOf } from "state";
 
 const MOST_MAPS = 256; // a longer list of maps would be hard to use
 
@@ -48,7 +48,7 @@ export function createExciting(holder) {
     if (!study.pictures) return words.replaceChildren("The test images are not on this machine.");
     if (state.unit && state.unit !== refresh.unit && arms.has(state.unit.arm)) {
       refresh.unit = state.unit;
-      arm.set(state.chosen.map((name) => [name, name]));
+      arm.set(state.chosen.map((name) => [name, titleOf(name)]));
       arm.value = state.unit.arm;
       offerLayers();
       layer.value = state.unit.layer;
@@ -58,7 +58,7 @@ export function createExciting(holder) {
     }
     if (refresh.shown === String(state.chosen)) return;
     refresh.shown = String(state.chosen);
-    arm.set(state.chosen.map((name) => [name, name]));
+    arm.set(state.chosen.map((name) => [name, titleOf(name)]));
     offerLayers();
   };
 }

@@ -1,14 +1,18 @@
 // Draw layers as flat pictures, one below the other. Arrow keys move from unit to unit.
 
 import { draw, findNearestUnit } from "maps";
+import { makeScale, setScale } from "scales";
 
 const LARGEST_WIDTH = 520; // the largest width of a sheet, in CSS pixels
 
 export class Flat {
-  constructor(holder, choose) {
+  // `choose` and `hover` are called with the unit that the user clicks, and with the unit below the mouse (or null).
+  constructor(holder, choose, hover) {
     this.holder = holder;
     this.choose = choose;
+    this.hover = hover;
     this.figures = new Map();
+    this.scales = new Map();
   }
 
   // rows: the same structure as for Stack. The sheets that different rows have for one layer are side by side.
@@ -19,7 +23,8 @@ export class Flat {
       this.#build(rows);
     }
     rows.forEach(({ layers }, row) =>
-      layers.forEach(({ key, sheet, pixels, range }) => {
+      layers.forEach(({ key, sheet, pixels, range, largest }) => {
+        setScale(this.scales.get(key.name), largest ?? null);
         const { canvas, note } = this.figures.get(`${row} ${key.layer}`);
         draw(canvas, sheet.width, sheet.height, pixels);
         note.textContent = range ?? "";
@@ -48,6 +53,7 @@ export class Flat {
 
   #build(rows) {
     this.figures.clear();
+    this.scales.clear();
     const layers = new Map();
     rows.forEach(({ title, layers: sheets }, row) =>
       sheets.forEach(({ key, label, sheet }) => {
@@ -61,6 +67,9 @@ export class Flat {
         section.className = "layer";
         const heading = document.createElement("h3");
         heading.textContent = [...new Set(figures.map(({ label }) => label))].join(" / ");
+        const scale = makeScale(1);
+        this.scales.set(name, scale);
+        heading.append(" ", scale);
         const sheets = document.createElement("div");
         sheets.className = "sheets";
         sheets.style.setProperty("--columns", rows.length);
@@ -94,14 +103,22 @@ export class Flat {
       const unit = findNearestUnit(sheet, ...at);
       if (unit) this.choose({ key, unit });
     };
-    canvas.addEventListener("click", (event) => {
+    const locate = (event) => {
       const box = canvas.getBoundingClientRect();
-      at = [
+      return [
         Math.min(sheet.width - 1, Math.floor(((event.clientX - box.left) / box.width) * sheet.width)),
         Math.min(sheet.height - 1, Math.floor(((event.clientY - box.top) / box.height) * sheet.height)),
       ];
+    };
+    canvas.addEventListener("click", (event) => {
+      at = locate(event);
       choose();
     });
+    canvas.addEventListener("pointermove", (event) => {
+      const unit = sheet.unit(...locate(event));
+      this.hover(event, unit && { key, unit });
+    });
+    canvas.addEventListener("pointerleave", (event) => this.hover(event, null));
     canvas.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], Enter: [0, 0] }[event.key];
       if (!step) return;

@@ -1,4 +1,5 @@
 // The predictions of each network: its first and second guess, and the probabilities of the classes.
+import { titleOf } from "state";
 
 const MOST_CLASSES = 10;
 
@@ -7,7 +8,7 @@ export function describeGuesses(chosen, readings, classes, label) {
   const guesses = chosen.map((arm) => readings[arm].probabilities.indexOf(Math.max(...readings[arm].probabilities)));
   const agree = guesses.every((guess) => guess === guesses[0]);
   const who = chosen.length > 1 ? "Both networks predict" : "The network predicts";
-  const seen = agree ? `${who} “${classes[guesses[0]]}”` : `The networks disagree: ${chosen.map((arm, at) => `${arm} predicts “${classes[guesses[at]]}”`).join(", and ")}`;
+  const seen = agree ? `${who} “${classes[guesses[0]]}”` : `The networks disagree: ${chosen.map((arm, at) => `${titleOf(arm)} predicts “${classes[guesses[at]]}”`).join(", and ")}`;
   const truth = label === null ? "." : agree && guesses[0] === label ? ", which is right." : `. The true class is “${classes[label]}”.`;
   const next = chosen.length < 2 ? "Add a stroke, and see which layers change." : agree ? "Add strokes until the networks disagree." : "Compare the rows, to see in which layer the networks begin to differ.";
   return `${seen}${truth} ${next}`;
@@ -33,7 +34,7 @@ export function renderGuesses(chosen, readings, classes) {
       bar.append(filled);
       bars.append(element("dt", weight, classes[at]), bar, element("dd", weight, percent(probabilities[at])));
     }
-    block.append(element("h2", "", arm), guess, bars);
+    block.append(element("h2", "", titleOf(arm)), guess, bars);
     return block;
   });
 }

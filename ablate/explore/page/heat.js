@@ -1,7 +1,7 @@
 // The question which part of the image matters: an image for each network, coloured by occlusion or by gradient saliency.
 
 import { draw, findLargest, formatNumber } from "maps";
-import { answers, arms, palette, showError, state, study } from "state";
+import { answers, arms, palette, showError, state, study, titleOf } from "state";
 import { element, makeChoice, makeNote } from "elements";
 
 const METHODS = [["occlusion", "occlusion"], ["saliency", "gradient saliency"]];
@@ -50,7 +50,7 @@ function renderHeat(arm, { label, probability, heat }, input, scale) {
   canvas.setAttribute("role", "img");
   draw(canvas, width, height, paintHeat(shape, input, heat, scale));
   const most = heat.reduce((best, value, at) => (value > heat[best] ? at : best), 0);
-  const told = `${arm}, ${study.classes[label]} (${(100 * probability).toFixed(1)}%): the largest value is ${formatNumber(heat[most])}, at row ${Math.floor(most / width)}, column ${most % width}`;
+  const told = `${titleOf(arm)}, ${study.classes[label]} (${(100 * probability).toFixed(1)}%): the largest value is ${formatNumber(heat[most])}, at row ${Math.floor(most / width)}, column ${most % width}`;
   canvas.setAttribute("aria-label", told);
   const figure = element("figure", "sheet");
   figure.dataset.largest = heat[most];

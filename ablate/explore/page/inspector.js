@@ -1,6 +1,7 @@
 // Explain one unit: its value, its receptive field, and its inputs and weights as pictures and as a table.
 
 import { draw, findLargest, paintMaps, makeSheet, formatNumber } from "maps";
+import { titleOf } from "state";
 
 const MOST_ROWS = 8;
 const MOST_CHANNELS = 64;
@@ -17,7 +18,7 @@ export function renderUnit(parts, palette, classes) {
   both.append(...parts.map((part) => renderPart(part, palette, parts.length > 1)));
   whole.append(heading, both);
   if (parts.length > 1) {
-    whole.append(element("p", `Difference, ${parts[0].arm} minus ${parts[1].arm}: ${formatNumber(parts[0].value - parts[1].value)}`));
+    whole.append(element("p", `Difference, ${titleOf(parts[0].arm)} minus ${titleOf(parts[1].arm)}: ${formatNumber(parts[0].value - parts[1].value)}`));
   }
   return whole;
 }
@@ -28,7 +29,7 @@ export function describePlace(layer, place) {
 
 function renderPart({ arm, value, answer, next }, palette, named) {
   const block = element("div");
-  const line = element("p", named ? `${arm}: ` : "value ");
+  const line = element("p", named ? `${titleOf(arm)}: ` : "value ");
   const number = element("span", formatNumber(value));
   number.className = "value";
   number.dataset.value = value;

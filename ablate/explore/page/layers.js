@@ -1,6 +1,7 @@
 // The list of layers, in which the user ticks the layers to show.
 
 import { show } from "reading";
+import { makeScale, setScale } from "scales";
 import { arms, part, state } from "state";
 
 const MINOR = /Flatten|Identity|BatchNorm/; // kinds of layers that only rearrange or rescale numbers
@@ -31,6 +32,12 @@ function collectLayers() {
   return layers;
 }
 
+// Write the numbers of each layer's scale beside the layer.
+export function showScales(rows) {
+  const largest = new Map(rows.flatMap(({ layers }) => layers.map((layer) => [layer.key.name, layer.largest ?? null])));
+  for (const scale of part("layers").querySelectorAll(".scale")) setScale(scale, largest.get(scale.dataset.of) ?? null);
+}
+
 function renderItem(name, facts) {
   const [item, label, box, text, small] = ["li", "label", "input", "span", "small"].map((tag) => document.createElement(tag));
   box.type = "checkbox";
@@ -41,7 +48,9 @@ function renderItem(name, facts) {
     show();
   });
   small.textContent = ` ${[...new Set(facts.map(({ kind, shape }) => `${kind} ${shape.join("×")}`))].join(" / ")}`;
-  text.append(name, small);
+  const scale = makeScale(1);
+  scale.dataset.of = name;
+  text.append(name, small, document.createElement("br"), scale);
   label.append(box, text);
   item.append(label);
   return item;

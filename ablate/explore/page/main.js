@@ -1,18 +1,21 @@
 // The page: connect its controls with the functions that they call.
 
+import { showKernels } from "kernels";
 import { hideMinorLayers, listLayers, showAllLayers } from "layers";
+import { connectNumbers } from "numbers";
 import { listKinds, listPictures, makeOption, openOnTestImage } from "pictures";
 import { createQuestions } from "questions";
 import { ask, forget, pad, show } from "reading";
 import { answers, part, state, study, tell } from "state";
+import { offerTraining } from "training";
 import { chooseUnit, closeUnit } from "unit";
 import { createViews, stack } from "view";
 
 const invitation = part("invited").textContent;
 
 function connectArms() {
-  part("arm-a").append(...study.arms.map(({ name }) => makeOption(name, name)));
-  part("arm-b").append(makeOption("", "none"), ...study.arms.map(({ name }) => makeOption(name, name)));
+  part("arm-a").append(...study.arms.map(({ name, title }) => makeOption(name, title)));
+  part("arm-b").append(makeOption("", "none"), ...study.arms.map(({ name, title }) => makeOption(name, title)));
   [part("arm-a").value, part("arm-b").value] = [study.chosen[0], study.chosen[1] ?? ""];
   part("beside").hidden = study.arms.length < 2;
   for (const id of ["arm-a", "arm-b"]) part(id).addEventListener("change", changeArms);
@@ -29,6 +32,8 @@ function changeArms() {
   offerDrawing();
   listLayers();
   listKinds();
+  offerTraining();
+  showKernels();
   ask();
 }
 
@@ -82,4 +87,7 @@ offerDrawing();
 part("choose").hidden = !study.pictures;
 part("pick").addEventListener("change", listPictures);
 hideMinorLayers();
+offerTraining();
+showKernels();
+connectNumbers();
 openOnTestImage();

@@ -4,13 +4,16 @@ import { explainUnit } from "explain";
 import { decodeBytes, decodeFloats } from "maps";
 import { operate, softmax } from "operations";
 
+const MOST_KERNELS = 64; // as on the server
+
 export class Network {
   // operations: as `ablate.explore.operations` writes them. shape: the image of the network. resize: how to scale an image to it, or null.
-  constructor({ operations, resize }, shape) {
+  // tensors: the tensors of each operation for an earlier epoch, in place of those in `operations`.
+  constructor({ operations, resize }, shape, tensors = []) {
     this.shape = shape;
     this.resize = resize && { rows: decodeFloats(resize.rows), columns: decodeFloats(resize.columns) };
-    this.operations = operations.map((operation) =>
-      Object.fromEntries(Object.entries(operation).map(([name, option]) => [name, decodeTensor(option)])),
+    this.operations = operations.map((operation, at) =>
+      Object.fromEntries(Object.entries({ ...operation, ...tensors[at] }).map(([name, option]) => [name, decodeTensor(option)])),
     );
   }
 
@@ -36,6 +39,18 @@ export class Network {
       if (operation.layer !== null) layers[operation.layer] = found.data;
     }
     return { values, layers, probabilities: softmax(values.at(-1).data) };
+  }
+
+  // The weights of the first layer, with one kernel for each output. null if the layer does not read the image's pixels in their order.
+  kernels(layers) {
+    const first = this.operations.find(({ weight }) => weight);
+    if (!first) return null;
+    const { data, shape } = first.weight;
+    const [channels, height, width] = this.shape;
+    if (first.op === "dense" && shape[1] !== channels * height * width) return null;
+    const kernel = first.op === "dense" ? this.shape : shape.slice(1);
+    const shown = Math.min(shape[0], MOST_KERNELS);
+    return { layer: layers[first.layer].name, outputs: shape[0], shape: [shown, ...kernel], weights: data.slice(0, shown * (data.length / shape[0])) };
   }
 
   // Explain the unit at index `place` of a layer, for the image that was read last.

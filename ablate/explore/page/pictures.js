@@ -2,7 +2,7 @@
 
 import { decodeBytes, draw, paintImage } from "maps";
 import { ask, pad } from "reading";
-import { answers, part, showError, state, study, tell } from "state";
+import { answers, part, showError, state, study, tell, titleOf } from "state";
 
 let lastRequest = 0;
 
@@ -11,8 +11,8 @@ export function listKinds(wanted = part("pick").value) {
   const [one, other] = state.chosen;
   part("pick").replaceChildren(
     ...study.classes.map((name, label) => makeOption(`class ${label}`, `of class ${name}`)),
-    makeOption("confused 0", `most confident mistakes of ${one}`),
-    ...(other ? [makeOption("disagree 0", `${one} and ${other} disagree`)] : []),
+    makeOption("confused 0", `most confident mistakes of ${titleOf(one)}`),
+    ...(other ? [makeOption("disagree 0", `${titleOf(one)} and ${titleOf(other)} disagree`)] : []),
   );
   if ([...part("pick").options].some(({ value }) => value === wanted)) part("pick").value = wanted;
   return study.pictures ? listPictures() : null;
@@ -24,7 +24,7 @@ export async function listPictures() {
   try {
     const found = await answers.pictures(pick, Number(label), state.chosen);
     if (request !== lastRequest) return;
-    const none = pick === "confused" ? `${state.chosen[0]} makes no mistake on the test images.` : answers.offline ? "This page has no such test image." : "There is no such test image.";
+    const none = pick === "confused" ? `${titleOf(state.chosen[0])} makes no mistake on the test images.` : answers.offline ? "This page has no such test image." : "There is no such test image.";
     part("pictures").replaceChildren(...(found.length ? found.map(renderThumbnail) : [renderNote(none)]));
   } catch (error) {
     showError(error);

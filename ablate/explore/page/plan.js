@@ -11,22 +11,24 @@ export function haveSameShape(one, other) {
   return Boolean(one && other) && String(one.shape) === String(other.shape);
 }
 
-// Rows [{ title, arm, layers: [{ key: { arm, layer, name }, label, range, sheet, pixels }] }]. For the row of differences, arm is null.
+// Rows [{ title, arm, layers: [{ key: { arm, layer, name }, label, largest (the largest absolute value of its scale), range, sheet, pixels }] }]. For the row of differences, arm is null.
 export function planRows(arms, { chosen, readings, hidden }, mostMaps, palette) {
   const shown = chosen.map((arm) => ({ arm, facts: arms.get(arm), values: readings?.[arm]?.layers, input: readings?.[arm]?.input }));
   const layer = (arm, at, facts, values, ...compared) => {
     const sheet = makeSheet(facts.shape, mostMaps);
+    const largest = findLargest(...compared);
     const some = facts.shape.length === 3 && sheet.shown < sheet.maps ? `, ${sheet.shown} of ${sheet.maps} maps` : "";
     return {
       key: { arm, layer: at, name: facts.name },
       label: `${facts.name} ${facts.shape.join("×")}${some}`,
+      largest: values ? largest : null,
       range: values ? describeRange(values) : "",
       sheet,
-      pixels: values ? paintMaps(sheet, values, findLargest(...compared), palette) : paintBlank(sheet),
+      pixels: values ? paintMaps(sheet, values, largest, palette) : paintBlank(sheet),
     };
   };
   const rows = shown.map(({ arm, facts, values, input }) => ({
-    title: shown.length > 1 ? arm : "",
+    title: shown.length > 1 ? facts.title : "",
     arm,
     layers: [
       planImage(arm, facts, input),

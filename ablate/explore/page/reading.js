@@ -1,6 +1,7 @@
 // Send the image to the networks, and show their predictions and layers.
 
 import { describeGuesses, renderGuesses } from "guesses";
+import { showNumbers } from "numbers";
 import { Pad } from "pad";
 import { answers, part, showError, showProblem, state, study, tell } from "state";
 import { askUnit, clearUnit, markUnit } from "unit";
@@ -28,7 +29,7 @@ export async function ask() {
   const start = performance.now();
   try {
     const image = state.image === "drawn" ? pad.pixels() : state.image;
-    state.readings = await answers.read(state.chosen, image);
+    state.readings = await answers.read(state.chosen, image, state.epoch);
     state.sent = image;
     showProblem(state.remark);
     show();
@@ -57,6 +58,7 @@ export function forget() {
 // Show the layers, marks and predictions of the present state.
 export function show() {
   showLayers();
+  showNumbers();
   markUnit();
   part("seen").hidden = !state.readings;
   part("seen").textContent = state.readings ? describeGuesses(state.chosen, state.readings, study.classes, state.label) : "";

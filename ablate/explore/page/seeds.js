@@ -1,7 +1,7 @@
 // The question how the networks of the other seeds classify the test image: a dot for each seed of each arm.
 
 import { element, makeNote } from "elements";
-import { answers, showError, state, study } from "state";
+import { answers, showError, state, study, titleOf } from "state";
 
 export function createSeeds(holder) {
   const words = makeNote("");
@@ -45,7 +45,7 @@ function renderTable(known, label) {
     const counts = new Map();
     for (const [, guess] of guesses) counts.set(guess, (counts.get(guess) ?? 0) + 1);
     const told = [...counts].sort((a, b) => b[1] - a[1]).map(([guess, count]) => `${study.classes[guess]} ${count}×`);
-    row.append(Object.assign(element("th", "name", arm), { scope: "row" }), dots, element("td", "", `${right} of ${guesses.length} right`), element("td", "", told.join(", ")));
+    row.append(Object.assign(element("th", "name", titleOf(arm)), { scope: "row" }), dots, element("td", "", `${right} of ${guesses.length} right`), element("td", "", told.join(", ")));
     table.append(row);
   }
   return table;

@@ -17,8 +17,28 @@ class Server {
   }
 
   // The readings of an image (an index or the pixels of a drawing): { arm: { input, layers: [Float32Array], probabilities } }.
-  async read(arms, image) {
-    return mapValues(await this.#post("read", { arms, image }), decodeReading);
+  // epoch: the number of epochs that the networks have trained. null: all epochs.
+  async read(arms, image, epoch = null) {
+    return mapValues(await this.#post("read", { arms, image, epoch }), decodeReading);
+  }
+
+  // The epochs after which an arm's network can be shown. Empty if only the end of training is kept.
+  epochs({ training }) {
+    return training ? Array.from({ length: training.last + 1 }, (_, epoch) => epoch) : [];
+  }
+
+  // The test accuracies that need no request: [[epoch, accuracy]].
+  accuracies() {
+    return [];
+  }
+
+  async accuracy(arm, epoch) {
+    return (await this.#post("accuracy", { arm, epoch })).accuracy;
+  }
+
+  // The kernels of the first layer: { arm: { layer, outputs, shape, weights } or null }.
+  async kernels(arms, epoch) {
+    return mapValues(await this.#post("kernels", { arms, epoch }), (found) => found && { ...found, weights: decodeFloats(found.weights) });
   }
 
   whyNoDrawing() {
@@ -30,8 +50,8 @@ class Server {
   }
 
   // The explanation of a unit: its receptive field, and its inputs and weights if the page has them.
-  async unit(arm, image, layer, place) {
-    const { inputs, weights, ...rest } = await this.#post("unit", { arm, image, layer, place });
+  async unit(arm, image, layer, place, epoch = null) {
+    const { inputs, weights, ...rest } = await this.#post("unit", { arm, image, layer, place, epoch });
     return { ...rest, inputs: decodeFloats(inputs), weights: decodeFloats(weights) };
   }
 
@@ -44,23 +64,25 @@ class Server {
 class Saved {
   offline = true;
 
-  constructor(saved, shapes) {
+  constructor(saved, arms) {
     this.saved = saved;
-    this.shapes = shapes;
+    this.titles = Object.fromEntries(arms.map(({ name, title }) => [name, title]));
+    this.shapes = Object.fromEntries(arms.map(({ name, shape }) => [name, shape]));
+    this.layers = Object.fromEntries(arms.map(({ name, layers }) => [name, layers]));
     this.opened = {};
-    this.asking = new SavedAsking(saved, (arm, image) => this.#read(arm, image, false), (arm) => this.#open(arm));
+    this.asking = new SavedAsking(saved, (arm, image) => this.#read(arm, image, null, false), (arm) => this.#open(arm));
   }
 
   // The reason why the page cannot read drawings with these networks. Null if it can.
   whyNoDrawing(arms) {
     const without = arms.filter((arm) => this.saved.networks[arm].uncovered);
-    return without.map((arm) => `${arm} is not in this page: ${this.saved.networks[arm].uncovered}.`).join(" ") || null;
+    return without.map((arm) => `${this.titles[arm]} is not in this page: ${this.saved.networks[arm].uncovered}.`).join(" ") || null;
   }
 
   // Say what computes the numbers on the page.
   describe(arms) {
     const rounded = arms.filter((arm) => this.saved.networks[arm].half);
-    const half = rounded.length ? ` The weights of ${rounded.join(" and ")} are rounded to half precision. The guesses for all ${this.saved.tested} test images stay the same.` : "";
+    const half = rounded.length ? ` The weights of ${rounded.map((arm) => this.titles[arm]).join(" and ")} are rounded to half precision. The guesses for all ${this.saved.tested} test images stay the same.` : "";
     return `This page contains the networks and runs them in your browser. It needs no connection.${half}`;
   }
 
@@ -68,30 +90,46 @@ class Saved {
     return this.saved.pictures.filter(({ kinds }) => kinds.includes(`${pick} ${label}`));
   }
 
-  async read(arms, image) {
+  async read(arms, image, epoch = null) {
     await new Promise((done) => setTimeout(done)); // show the stroke before the networks run
-    return Object.fromEntries(arms.map((arm) => [arm, this.#read(arm, image)]));
+    return Object.fromEntries(arms.map((arm) => [arm, this.#read(arm, image, epoch)]));
+  }
+
+  epochs({ name }) {
+    return this.saved.training[name]?.epochs ?? [];
+  }
+
+  accuracies(arm) {
+    const { epochs, accuracies } = this.saved.training[arm] ?? { epochs: [] };
+    return epochs.map((epoch, at) => [epoch, accuracies[at]]);
+  }
+
+  async kernels(arms, epoch) {
+    return Object.fromEntries(arms.map((arm) => [arm, this.saved.networks[arm].uncovered ? null : this.#open(arm, epoch).kernels(this.layers[arm])]));
   }
 
   // With `keep`, the network keeps the values of this image, to explain its units.
-  #read(arm, image, keep = true) {
+  #read(arm, image, epoch = null, keep = true) {
     const stored = this.saved.readings[image]?.[arm];
     if (stored?.layers) return decodeReading(stored);
-    const network = this.#open(arm);
+    const network = this.#open(arm, epoch);
     const input = stored ? decodeFloats(stored.input) : network.scale(image);
     return keep ? network.read(input) : { input, ...network.run(input) };
   }
 
-  #open(arm) {
+  // The arm's network after a number of epochs. null: after all epochs.
+  #open(arm, epoch = null) {
     if (this.saved.networks[arm].uncovered) throw new RequestError(this.whyNoDrawing([arm]));
-    this.opened[arm] ??= new Network(this.saved.networks[arm], this.shapes[arm]);
-    return this.opened[arm];
+    const shown = epoch === null ? undefined : this.epochs({ name: arm }).findLast((one) => one <= epoch);
+    const tensors = this.saved.training[arm]?.tensors[shown];
+    return (this.opened[`${arm} ${tensors ? shown : "end"}`] ??= new Network(this.saved.networks[arm], this.shapes[arm], tensors));
   }
 
-  async unit(arm, image, layer, place) {
+  async unit(arm, image, layer, place, epoch = null) {
     const { rows, columns } = this.saved.fields[arm][layer];
     const [row, column] = place.length === 3 ? place.slice(1) : [0, 0];
-    return { ...this.opened[arm]?.explain(layer, place), field: { rows: rows[row], columns: columns[column] } };
+    const found = this.saved.networks[arm].uncovered ? {} : this.#open(arm, epoch).explain(layer, place);
+    return { ...found, field: { rows: rows[row], columns: columns[column] } };
   }
 }
 
@@ -109,7 +147,7 @@ function mapValues(object, change) {
   return Object.fromEntries(Object.entries(object).map(([name, value]) => [name, change(value)]));
 }
 
-// shapes: the shape of each network's image.
-export function createSource(saved, shapes) {
-  return saved ? new Saved(saved, shapes) : new Server();
+// arms: each network's name, image shape and layers.
+export function createSource(saved, arms) {
+  return saved ? new Saved(saved, arms) : new Server();
 }

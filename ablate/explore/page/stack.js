@@ -9,9 +9,11 @@ const APART = 1.5;
 const BETWEEN_ROWS = 4.4;
 const DIRECTION = new THREE.Vector3(-0.62, 0.3, 1).normalize();
 const WIDEST = 2.6; // the largest width of a row, divided by its height; the layers of a longer row are pushed together
+const MOST_SPREAD = 1.8; // the largest factor by which the layers of a row are put farther apart
 
 export class Stack {
-  constructor(holder, choose) {
+  // `choose` and `hover` are called with the unit that the user clicks, and with the unit below the mouse (or null).
+  constructor(holder, choose, hover) {
     this.holder = holder;
     this.scene = new THREE.Scene();
     this.camera = new THREE.PerspectiveCamera(16, 1, 0.1, 2000);
@@ -34,16 +36,19 @@ export class Stack {
       const unit = moved < 5 ? this.#findUnit(event) : null;
       if (unit) choose(unit);
     });
+    canvas.addEventListener("pointermove", (event) => hover(event, event.buttons ? null : this.#findUnit(event)));
+    canvas.addEventListener("pointerleave", (event) => hover(event, null));
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#recolour());
     holder.addEventListener("keydown", (event) => this.#handleKey(event));
   }
 
   // rows: [{ title, layers: [{ key, label, sheet, pixels }] }]. If the layout is the same, only the pixels change.
   show(rows) {
+    this.rows = rows;
     const plan = JSON.stringify(rows.map(({ title, layers }) => [title, layers.map(({ key, label, sheet }) => [key, label, sheet])]));
     if (plan !== this.plan) {
       this.plan = plan;
-      this.#build(rows);
-      this.reset();
+      this.#arrange(rows);
     }
     rows.forEach(({ layers }, row) =>
       layers.forEach(({ pixels }, at) => {
@@ -71,10 +76,24 @@ export class Stack {
     this.draw();
   }
 
+  // Look at the middle of all sheets, from the smallest distance at which every corner of a sheet is visible.
   reset() {
+    const half = this.#turnToMiddle();
+    if (!half) return;
+    const { camera, controls } = this;
+    const tall = Math.tan((camera.fov * Math.PI) / 360);
+    const away = half.z + Math.max(half.y / tall, half.x / (tall * camera.aspect));
+    camera.position.copy(controls.target).addScaledVector(DIRECTION, away);
+    [controls.minDistance, controls.maxDistance] = [away / 8, away * 2];
+    controls.update();
+    this.turned = false;
+    this.draw();
+  }
+
+  // Turn the camera to the middle of all sheets. Returns half the size of what it sees. null without sheets.
+  #turnToMiddle() {
     const corners = this.sheets.children.flatMap((part) => this.#findCorners(part));
-    if (!corners.length) return;
-    // Look at the middle of all corners of the sheets, from the smallest distance at which every corner is visible.
+    if (!corners.length) return null;
     const { camera, controls } = this;
     controls.target.copy(new THREE.Box3().setFromPoints(corners).getCenter(new THREE.Vector3()));
     camera.position.copy(controls.target).addScaledVector(DIRECTION, 10);
@@ -83,14 +102,7 @@ export class Stack {
     const seen = new THREE.Box3().setFromPoints(corners.map((corner) => corner.clone().applyMatrix4(camera.matrixWorldInverse)));
     const middle = seen.getCenter(new THREE.Vector3());
     controls.target.copy(middle.clone().applyMatrix4(camera.matrixWorld));
-    const half = seen.getSize(new THREE.Vector3()).multiplyScalar(0.5);
-    const tall = Math.tan((camera.fov * Math.PI) / 360);
-    const away = half.z + Math.max(half.y / tall, half.x / (tall * camera.aspect));
-    camera.position.copy(controls.target).addScaledVector(DIRECTION, away);
-    [controls.minDistance, controls.maxDistance] = [away / 8, away * 2];
-    controls.update();
-    this.turned = false;
-    this.draw();
+    return seen.getSize(new THREE.Vector3()).multiplyScalar(0.5);
   }
 
   zoom(factor) {
@@ -103,6 +115,19 @@ export class Stack {
   draw() {
     if (this.holder.hidden) return;
     this.renderer.render(this.scene, this.camera);
+  }
+
+  // Build the sheets. If there is more room at the sides than above, put the layers of a row farther apart.
+  #arrange(rows) {
+    this.spread = 1;
+    this.#build(rows);
+    const half = this.#turnToMiddle();
+    const room = half ? (this.camera.aspect * half.y) / half.x : 1;
+    if (room > 1.05) {
+      this.spread = Math.min(MOST_SPREAD, room);
+      this.#build(rows);
+    }
+    this.reset();
   }
 
   #build(rows) {
@@ -126,7 +151,7 @@ export class Stack {
       const middle = above - heights[row] / 2;
       above -= heights[row] + BETWEEN_ROWS;
       if (title && layers.length) {
-        const name = makeLabel([title], 1.3, "#1b1f24");
+        const name = makeLabel([title], 1.3, readColour("--ink"));
         name.center.set(0, 0);
         name.position.set(-LARGEST / 4, middle + heights[row] / 2 + 1.7, 0);
         this.sheets.add(name);
@@ -150,7 +175,7 @@ export class Stack {
       before = width;
     }
     const together = Math.min(1, Math.max(0.75, (WIDEST * height) / (end || 1)));
-    return new Map([...places].map(([name, at]) => [name, at * together]));
+    return new Map([...places].map(([name, at]) => [name, at * together * this.spread]));
   }
 
   #makeSheet(key, label, sheet, scale, x, middle) {
@@ -166,7 +191,7 @@ export class Stack {
     mesh.position.set(x, middle, 0);
     mesh.userData = { key, sheet };
     mesh.updateMatrixWorld();
-    const name = makeLabel(label.split(/ (.*)/s, 2), 0.75, "#5a6472");
+    const name = makeLabel(label.split(/ (.*)/s, 2), 0.75, readColour("--soft"));
     name.center.set(0.5, 1);
     name.position.set(x, middle - high / 2 - 0.3, 0);
     this.sheets.add(mesh, name);
@@ -208,8 +233,16 @@ export class Stack {
     this.renderer.setSize(clientWidth, clientHeight, false);
     this.camera.aspect = clientWidth / clientHeight;
     this.camera.updateProjectionMatrix();
-    if (this.built && !this.turned) this.reset();
-    else this.draw();
+    if (!this.rows || this.turned) return this.draw();
+    this.plan = null;
+    this.show(this.rows);
+  }
+
+  // Draw the labels again, in the colours of the other theme.
+  #recolour() {
+    if (!this.rows) return;
+    this.plan = null;
+    this.show(this.rows);
   }
 
   #handleKey(event) {
@@ -230,6 +263,10 @@ export class Stack {
     else return;
     event.preventDefault();
   }
+}
+
+function readColour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
 // Lines of text that always face the camera.

@@ -10,12 +10,15 @@ export const part = (id) => document.getElementById(id);
 export const study = JSON.parse(part("overview").textContent);
 // Keep the direction of a name inside the name, so that it does not reorder the words and numbers beside it.
 study.classes = study.classes.map((name) => (RIGHT_TO_LEFT.test(name) ? `\u2068${name}\u2069` : name));
-export const answers = createSource(study.saved, Object.fromEntries(study.arms.map(({ name, shape }) => [name, shape])));
+export const answers = createSource(study.saved, study.arms);
 export const palette = study.palette.map((text) => packPixel(...[1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16))));
 export const arms = new Map(study.arms.map((arm) => [arm.name, arm]));
 
+export const titleOf = (arm) => arms.get(arm)?.title ?? arm; // the name of an arm with its values; a saved page lacks the values of arms that it does not show
+
 export const state = {
   chosen: study.chosen, // names of the arms on the page: one, or two to compare
+  epoch: null, // the number of epochs after which the networks are shown; null: the end of training
   image: null, // the index of a test image, "drawn", or null
   label: null, // the true class of the test image. Null for a drawing, also for a drawing over a test image.
   sent: null, // the image of the present readings: an index, or the pixels of a drawing

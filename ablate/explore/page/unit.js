@@ -1,8 +1,9 @@
 // The unit that the user has chosen: how its number is computed, and its frames on the layers.
 
+import { listParts } from "hover";
 import { describePlace, renderUnit } from "inspector";
 import { makeSheet } from "maps";
-import { findTwin, haveSameShape } from "plan";
+import { haveSameShape } from "plan";
 import { answers, arms, palette, part, showError, state, study } from "state";
 import { markLayers } from "view";
 
@@ -25,7 +26,7 @@ export async function askUnit() {
   if (!parts.length) return;
   showUnit();
   try {
-    const found = await Promise.all(parts.map(({ arm, at, place }) => answers.unit(arm, state.sent, at, place)));
+    const found = await Promise.all(parts.map(({ arm, at, place }) => answers.unit(arm, state.sent, at, place, state.epoch)));
     if (state.unit !== unit) return;
     parts.forEach(({ arm }, index) => (unit.answers[arm] = found[index]));
     showUnit();
@@ -63,20 +64,8 @@ export function markUnit() {
   markLayers(marks);
 }
 
-// The same unit in each network that has it: [{ arm, at (the layer's number), layer, place, value }].
-function listParts(unit) {
-  const wanted = arms.get(unit.arm)?.layers[unit.layer];
-  return state.chosen.flatMap((arm) => {
-    const at = arm === unit.arm ? unit.layer : findTwin(arms.get(arm), wanted);
-    const layer = arms.get(arm).layers[at];
-    if (!haveSameShape(layer, wanted)) return [];
-    const value = state.readings?.[arm]?.layers[at]?.[makeSheet(layer.shape, study.mostMaps).index(unit.place)];
-    return value === undefined ? [] : [{ arm, at, layer, place: unit.place, value, next: listNext(arm, at, unit.place) }];
-  });
-}
-
 // What the following layers make of the unit, as long as they only change each number by itself: [{ name, kind, value }].
-function listNext(arm, at, place) {
+function listNext({ arm, at, place }) {
   const { layers } = arms.get(arm);
   const found = [];
   for (let next = at + 1; next < layers.length && haveSameShape(layers[next], layers[at]) && !COMBINES.test(layers[next].kind); next++) {
@@ -87,7 +76,7 @@ function listNext(arm, at, place) {
 }
 
 function showUnit() {
-  const parts = listParts(state.unit).map((found) => ({ ...found, answer: state.unit.answers[found.arm] ?? null }));
+  const parts = listParts(state.unit).map((found) => ({ ...found, next: listNext(found), answer: state.unit.answers[found.arm] ?? null }));
   const close = document.createElement("button");
   close.type = "button";
   close.textContent = "Close";

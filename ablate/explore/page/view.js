@@ -1,6 +1,8 @@
 // The layers of the chosen networks, in three dimensions or flat, and marks on them.
 
 import { Flat } from "flat";
+import { hoverUnit } from "hover";
+import { showScales } from "layers";
 import { planRows } from "plan";
 import { Stack } from "stack";
 import { answers, arms, palette, part, showProblem, state, study } from "state";
@@ -11,9 +13,9 @@ export let stack = null; // null if this browser cannot draw in three dimensions
 
 // `choose` is called with { key, unit } when the user clicks a square of a layer.
 export function createViews(choose) {
-  flat = new Flat(part("flat"), choose);
+  flat = new Flat(part("flat"), choose, hoverUnit);
   try {
-    stack = new Stack(part("stack"), choose);
+    stack = new Stack(part("stack"), choose, hoverUnit);
   } catch (error) {
     state.flat = true;
     for (const id of ["show-stack", "turning"]) part(id).hidden = true;
@@ -31,10 +33,11 @@ export function showLayers() {
   for (const [id, on] of [["show-stack", !state.flat], ["show-flat", state.flat]]) part(id).setAttribute("aria-pressed", on);
   if (state.flat) flat.show(rows);
   else stack.show(rows);
+  showScales(rows);
 }
 
 function chooseHint() {
-  if (rows.every(({ layers }) => !layers.length)) return "All layers are hidden: tick some at the right.";
+  if (rows.every(({ layers }) => !layers.length)) return "All layers are hidden: tick some below.";
   if (!state.readings) return `${answers.whyNoDrawing(state.chosen) ? "Pick" : "Draw, or pick"} a test image, to see the numbers of the layers.`;
   return state.flat
     ? "Click a square, or move with the arrow keys, to see how its number is computed."
