@@ -35,7 +35,8 @@ def compare_commits(
     """Train and time two commits, print what differs, write the files, and return the exit code.
 
     `given` is the path of the study file, and overrides. Without a demand, only throughput is compared. Each
-    commit has its own environment with `own_environments`, or if the commits ask for different packages.
+    commit has an environment of its own if `own_environments` is true, or if the commits ask for different
+    packages.
 
     Raises:
         AblateError: a commit or the study cannot be used.
@@ -80,13 +81,13 @@ def compare_commits(
 def _prepare(
     first: "Checkout", second: "Checkout", *, own_environments: bool
 ) -> tuple["Checkout", "Checkout"]:
-    """Make an environment for each commit if it is asked for, or if the packages of the commits differ."""
+    """Make an environment for each commit if this is asked for, or if the commits need different packages."""
     from ablate.gate.commits import list_differing_dependencies
     from ablate.gate.environments import make_environment
 
     differing = list_differing_dependencies(first.commit, second.commit)
     if differing:
-        tell(f"{format_list(differing)} differ between the commits, so each gets an environment of its own")
+        tell(f"{format_list(differing)} differ between the commits, so each commit has its own environment")
     elif not own_environments:
         return first, second
     made = []

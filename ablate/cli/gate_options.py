@@ -56,8 +56,8 @@ Environments = Annotated[
     bool,
     typer.Option(
         "--environments",
-        help="With --commits: install each commit's packages in an environment of its own, as happens anyway "
-        "if the two commits ask for different packages.",
+        help="With --commits: install each commit's packages in an environment of its own. Without this "
+        "option, this is done only if the two commits ask for different packages.",
     ),
 ]
 StudyOfCommits = Annotated[

@@ -90,7 +90,10 @@ def _git(*arguments: str) -> str:
 
 
 def list_differing_dependencies(base: str, head: str) -> list[str]:
-    """List the files that say which packages are needed, and that differ between the commits (hashes)."""
+    """List the files that say which packages are needed, and that differ between the commits.
+
+    `base` and `head` are the hashes of the commits.
+    """
     changed = _git("diff", "--name-only", base, head).split("\n")
     found = [name for name in changed if name in DEPENDENCY_FILES]
     if "pyproject.toml" in changed and _read_dependencies(base) != _read_dependencies(head):

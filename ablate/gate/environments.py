@@ -18,11 +18,14 @@ DISTRIBUTION = "ablate-studies"
 
 
 def make_environment(checkout: Checkout) -> Checkout:
-    """Make a virtual environment beside the checkout, install what the commit needs, and return both.
+    """Make a virtual environment beside the checkout, and install the packages that the commit needs.
 
-    If `uv` is installed, it makes the environment, because it downloads nothing twice. Otherwise, `venv` and
-    `pip` make it. A commit of another repository gets the ablate that runs now. If the commit itself asks for
-    another version of ablate, that version replaces it.
+    Return the checkout with the interpreter of this environment.
+
+    If `uv` is installed, `uv` makes the environment, because it downloads nothing twice. Otherwise, `venv`
+    and `pip` make the environment. If the commit is from another repository than ablate's, the version of
+    ablate that runs now is installed. If the commit itself asks for another version of ablate, that version
+    is used.
 
     Raises:
         AblateError: something cannot be installed.
@@ -42,10 +45,14 @@ def make_environment(checkout: Checkout) -> Checkout:
 
 
 def _list_packages(path: Path) -> Iterator[Sequence[str]]:
-    """Yield the arguments of each call of `pip install` for a commit's folder, in order."""
+    """Yield the arguments for several calls of `pip install`, in the order of the calls.
+
+    `path` is the folder of a commit.
+    """
     project = _read_project_name(path)
     if project != DISTRIBUTION:
-        # ablate comes first, so that it need not be on the package index for a package that depends on it.
+        # ablate is installed first. So a package that depends on ablate can be installed even if ablate is
+        # not on the package index.
         source = Path(ablate.__file__).parents[1]
         has_source = _read_project_name(source) == DISTRIBUTION
         yield [str(source) if has_source else f"{DISTRIBUTION}=={ablate.__version__}"]
@@ -56,7 +63,7 @@ def _list_packages(path: Path) -> Iterator[Sequence[str]]:
 
 
 def _read_project_name(path: Path) -> str | None:
-    """Read the name of the package in a folder. None if its pyproject.toml describes no package."""
+    """Read the name of the package in a folder. Return None if no pyproject.toml describes a package."""
     try:
         name = tomllib.loads((path / "pyproject.toml").read_text()).get("project", {}).get("name")
     except FileNotFoundError:
@@ -67,7 +74,8 @@ def _read_project_name(path: Path) -> str | None:
 
 
 def _run(checkout: Checkout, command: Sequence[str]) -> None:
-    # Packages in PYTHONPATH would count as installed, and are not there when the commit runs.
+    # PYTHONPATH is removed here. Packages in PYTHONPATH would count as installed, but the commit runs without
+    # them.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         command,

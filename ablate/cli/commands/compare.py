@@ -53,10 +53,9 @@ def compare(
     """Compare two report folders, and check what is required of B.
 
     With --require, --throughput or --parameters, the exit code is 0 if the results show that every arm meets
-    every requirement. The exit code is 1 if the results show that an arm does not meet a requirement. The
-    exit code is 3 if the results cannot decide (few seeds, a missing arm, a disturbed timing, or other data,
-    settings or hardware). Without a requirement, the exit code is 1 if any arm is less accurate or slower in
-    B, and otherwise 0.
+    every requirement. It is 1 if the results show that an arm does not meet a requirement. It is 3 if the
+    results cannot decide (few seeds, a missing arm, a disturbed timing, other data, settings or hardware).
+    Without a requirement, the exit code is 1 if any arm is less accurate or slower in B, and otherwise 0.
 
     The rules below use the mean difference B − A over paired seeds. If a lower metric is better, the sign is
     turned. So a positive difference means that B is better. "Low" and "high" are the ends of the interval of
@@ -69,17 +68,14 @@ def compare(
     better: holds if B is significantly better and high is at least the margin. The requirement does not hold
     if high is below the margin, or if no-worse does not hold.
 
-    equivalent: holds if low is above −margin and high is below the margin. Otherwise it does not hold if
-    there is a significant difference.
-
-    reproduced: the same rule as equivalent. The settings of both studies must also be the same.
+    equivalent, reproduced: holds if low is above −margin and high is below the margin. Otherwise it does not
+    hold if there is a significant difference. For reproduced, both studies must also have the same settings.
 
     If some runs did not train (they diverged, or stayed at the level of guessing), the answer rests only on
     exact tests of how often the arms train, or on a significant loss.
 
-    --throughput 0.95: holds if the whole interval of the ratio B / A is at least 0.95. The requirement does
-    not hold if the whole interval is below 0.95. The throughput of each arm is divided by the throughput of
-    the baseline.
+    --throughput 0.95: holds if the whole interval of the ratio B / A is at least 0.95, and does not hold if
+    the whole interval is below 0.95. Each throughput is divided by the throughput of the baseline.
 
     --parameters 1.0: holds if B has at most 1.0 times the parameters of A.
 
@@ -98,7 +94,7 @@ def compare(
 
 
 def _refuse(study: list[str] | None, environments: bool) -> None:
-    """Refuse arguments that mean nothing for two folders."""
+    """Refuse arguments that have no meaning if two folders are compared."""
     if study:
         raise AblateError(f"{study[0]}: only --commits takes a study file")
     if environments:
