@@ -16,7 +16,7 @@ from ablate.judging.question import Question
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ablate.figures.judged_figures import JudgedData
+    from ablate.figures.judged_data import JudgedData
     from ablate.judging.findings import Finding
     from ablate.judging.judgement import RunJudgement
 

@@ -60,7 +60,7 @@ def draw_accuracy_throughput(data: pd.DataFrame, study: StudySpec, styles: Style
         )
     axes.margins(x=0.25, y=0.2)
     format_accuracy_axis(axes)
-    low, high = widen_limits(axes.get_xlim(), _least_span(data))
+    low, high = widen_limits(axes.get_xlim(), find_least_span(data))
     axes.set_xlim(max(0.0, low), high)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(NUMBERS)
@@ -69,8 +69,8 @@ def draw_accuracy_throughput(data: pd.DataFrame, study: StudySpec, styles: Style
     return figure
 
 
-def _least_span(data: pd.DataFrame) -> float:
-    """Compute the smallest span of the throughput axis. On a shorter axis, noise would look large."""
+def find_least_span(data: pd.DataFrame) -> float:
+    """Find the smallest span of the throughput axis. On a shorter axis, noise would look large."""
     widest = (data["examples_per_second_ci_high"] - data["examples_per_second_ci_low"]).max()
     least = LEAST_SHARE * float(data["examples_per_second"].median())
     return least if pd.isna(widest) else max(least, INTERVALS_ACROSS * float(widest))

@@ -1,77 +1,44 @@
 """The figures of judged runs: differences, runs, and the ranks of many arms over many parts."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ablate.figures.canvas import (
     LINE_HEIGHT,
     MOST_ARMS,
-    Styles,
     create_grid,
     create_panel,
     escape_dollars,
     format_accuracy_axis,
     label_column,
-    make_styles,
     render,
     set_arm_ticks,
     use_own_style,
     wrap_label,
 )
+from ablate.figures.judged_data import (
+    MOST_LINES,
+    MOST_MARKS,
+    MOST_PANELS,
+    MOST_PARTS_WITH_RUNS,
+    MOST_ROWS,
+    JudgedData,
+    choose_rows,
+    choose_runs,
+    label_direction,
+    split_by_arm,
+)
 from ablate.figures.marks import draw_intervals, draw_runs
+from ablate.figures.plots.judged_plots import plot_all_runs, plot_differences, plot_differences_by_part
+from ablate.figures.plots.plot import Plot
 
 LABEL_WIDTH, AXIS_WIDTH = 32, 50
 """The maximum number of letters in a line of a label beside an axis, and of a label below an axis."""
-MOST_ROWS = 40
-"""A panel of differences has at most this many rows."""
-MOST_PANELS = 6
-"""A figure of differences has at most this many panels."""
-MOST_PARTS_WITH_RUNS = 4
-"""The figure of runs has at most this many panels."""
-MOST_LINES = 200
-"""With more seeds than this, the runs of a seed are not joined."""
-MOST_MARKS = 300
-"""At most this many runs of an arm are drawn, evenly chosen from all runs sorted by value."""
 FEWEST_FOR_RANKS = 3
 """The figure of ranks needs at least this many arms."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgedData:
-    """The data of the figures of judged runs."""
-
-    comparisons: pd.DataFrame
-    """Columns part, arm, difference, ci_low and ci_high; all differences in the unit of the axis."""
-    runs: pd.DataFrame
-    """Columns part, arm, seed, value and mean. `mean` is NaN for an arm of which a run diverged."""
-    arms: Mapping[str, str]
-    """Maps every arm to its name in figures, the baseline first."""
-    parts: Mapping[str, str]
-    """Maps every part of the table to its name in figures. An undivided table has the one part ''."""
-    metric: str
-    is_share: bool
-    """Whether values are drawn in per cent, and differences in percentage points."""
-    margin: float | None
-    """The margin in the unit of the axis of differences. None if there is no margin."""
-    paired: bool
-    """Whether a comparison pairs runs with the same seed."""
-    mean_ranks: pd.Series | None
-    """The mean rank of each arm over the parts, the best first."""
-    rank_pairs: pd.DataFrame | None
-    """The p-values of Nemenyi's test, `(arms, arms)`. None if there are too few arms or parts."""
-    alpha: float
-    lower_is_better: bool = False
-    """Whether a lower value of the metric is better. Labels of axes then say so."""
-
-    @property
-    def styles(self) -> Styles:
-        """The style of each arm."""
-        return make_styles(self.arms)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +50,18 @@ class JudgedKind:
     caption: str
     is_drawable: Callable[[JudgedData], bool]
     draw: Callable[[JudgedData], Figure]
+    plot: Callable[[JudgedData], Plot] | None = None
+    """Makes the interactive version. Without it, a page shows only the drawing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedFigure:
-    """A figure as the contents of a PNG and an SVG file."""
+    """A figure as the contents of a PNG and an SVG file, and its interactive version."""
 
     kind: JudgedKind
     png: bytes
     svg: bytes
+    plot: Plot | None = None
 
 
 def list_kinds(data: JudgedData) -> dict[str, JudgedKind]:
@@ -104,7 +74,8 @@ def draw_judged(data: JudgedData) -> Iterator[JudgedFigure]:
     with use_own_style():
         for kind in list_kinds(data).values():
             png, svg = render(kind.draw(data))
-            yield JudgedFigure(kind=kind, png=png, svg=svg)
+            plot = kind.plot(data) if kind.plot is not None else None
+            yield JudgedFigure(kind=kind, png=png, svg=svg, plot=plot)
 
 
 def draw_one(kind: JudgedKind, data: JudgedData) -> Figure:
@@ -115,7 +86,7 @@ def draw_one(kind: JudgedKind, data: JudgedData) -> Figure:
 
 def draw_differences(data: JudgedData) -> Figure:
     """Draw one row for each arm with its difference from the baseline and its interval."""
-    rows = _choose_rows(data.comparisons)
+    rows = choose_rows(data.comparisons)
     labels = [wrap_label(data.arms[arm], LABEL_WIDTH) for arm in rows["arm"]]
     tallest = max(label.count("\n") + 1 for label in labels)
     figure, axes = create_panel(height=1.6 + max(0.4, LINE_HEIGHT * tallest + 0.1) * len(rows))
@@ -132,16 +103,12 @@ def draw_differences(data: JudgedData) -> Figure:
 
 def draw_differences_by_part(data: JudgedData) -> Figure:
     """Draw one panel for each arm, with one row for each part."""
-    arms = list(dict.fromkeys(data.comparisons["arm"]))[:MOST_PANELS]
-    here = data.comparisons[data.comparisons["arm"].isin(arms)]
-    parts = [part for part in data.parts if part in set(here["part"])][:MOST_ROWS]
-    columns = min(len(arms), 3)
+    parts, by_arm = split_by_arm(data)
+    columns = min(len(by_arm), 3)
     height = 1.5 + 0.32 * len(parts)
-    figure, panels = create_grid(len(arms), columns, width=3.9 if columns > 1 else 6.4, height=height)
+    figure, panels = create_grid(len(by_arm), columns, width=3.9 if columns > 1 else 6.4, height=height)
     names = [wrap_label(data.parts[part], 24) for part in parts]
-    for place, (axes, arm) in enumerate(zip(panels, arms, strict=True)):
-        of_arm = here[here["arm"] == arm].set_index("part")
-        rows = of_arm.reindex(parts).reset_index().dropna(subset=["difference"])
+    for place, (axes, (arm, rows)) in enumerate(zip(panels, by_arm.items(), strict=True)):
         draw_intervals(axes, rows, data.styles, data.margin)
         labels = names if place % columns == 0 else [""] * len(parts)
         axes.set_yticks(range(len(parts)), labels, fontsize=8)
@@ -156,18 +123,15 @@ def draw_differences_by_part(data: JudgedData) -> Figure:
 
 def draw_all_runs(data: JudgedData) -> Figure:
     """Draw every run as a mark, with one panel for each part."""
-    parts = [part for part in data.parts if part in set(data.runs["part"])][:MOST_PARTS_WITH_RUNS]
-    styles = dict(list(data.styles.items())[:MOST_ARMS])
-    width = min(11.0, max(5.0, 1.1 * len(styles) + 3)) if len(parts) == 1 else 5.2
-    figure, panels = create_grid(len(parts), min(len(parts), 2), width=width, height=4.2)
-    for axes, part in zip(panels, parts, strict=True):
-        here = data.runs[(data.runs["part"] == part) & data.runs["arm"].isin(list(styles))]
-        joined = data.paired and here["seed"].nunique() <= MOST_LINES
-        draw_runs(axes, here if joined else _thin_out(here).drop(columns="seed"), styles)
+    styles, by_part = choose_runs(data)
+    width = min(11.0, max(5.0, 1.1 * len(styles) + 3)) if len(by_part) == 1 else 5.2
+    figure, panels = create_grid(len(by_part), min(len(by_part), 2), width=width, height=4.2)
+    for axes, (part, here) in zip(panels, by_part.items(), strict=True):
+        draw_runs(axes, here, styles)
         set_arm_ticks(axes, [style.name for style in styles.values()], width)
         if data.is_share:
             format_accuracy_axis(axes)
-        axes.set(xlabel="", ylabel=f"{label_column(data.metric)}{_label_direction(data)}")
+        axes.set(xlabel="", ylabel=f"{label_column(data.metric)}{label_direction(data)}")
         if data.parts[part]:
             axes.set_title(wrap_label(data.parts[part], AXIS_WIDTH), fontsize=10)
     return figure
@@ -193,32 +157,10 @@ def draw_ranks(data: JudgedData) -> Figure:
     return figure
 
 
-def _choose_rows(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """Choose the rows with an interval. If there are too many, keep those with the largest differences."""
-    rows = comparisons.dropna(subset=["difference", "ci_low", "ci_high"])
-    if len(rows) > MOST_ROWS:
-        rows = rows.loc[rows["difference"].abs().nlargest(MOST_ROWS).sort_index().index]
-    return rows.reset_index(drop=True)
-
-
-def _thin_out(runs: pd.DataFrame) -> pd.DataFrame:
-    """Keep at most `MOST_MARKS` runs of each arm, evenly chosen from all runs sorted by value."""
-    kept = []
-    for _, of_arm in runs.groupby("arm", sort=False):
-        ordered = of_arm.sort_values("value", kind="stable")
-        count = min(len(ordered), MOST_MARKS)
-        kept.append(ordered.iloc[np.linspace(0, len(ordered) - 1, count).astype(int)])
-    return pd.concat(kept) if kept else runs
-
-
 def _label_difference(data: JudgedData) -> str:
     baseline = wrap_label(next(iter(data.arms.values())), AXIS_WIDTH)
     unit = " (percentage points)" if data.is_share else ""
-    return f"difference in {label_column(data.metric)}{unit}\nfrom {baseline}{_label_direction(data)}"
-
-
-def _label_direction(data: JudgedData) -> str:
-    return " (lower is better)" if data.lower_is_better else ""
+    return f"difference in {label_column(data.metric)}{unit}\nfrom {baseline}{label_direction(data)}"
 
 
 KINDS = (
@@ -228,8 +170,9 @@ KINDS = (
         caption="A dot is the mean difference, and its line is the confidence interval of this comparison by "
         f"itself. A grey band is the margin. Of more than {MOST_ROWS} comparisons, the figure shows those "
         "with the largest differences.",
-        is_drawable=lambda data: len(data.parts) == 1 and not _choose_rows(data.comparisons).empty,
+        is_drawable=lambda data: len(data.parts) == 1 and not choose_rows(data.comparisons).empty,
         draw=draw_differences,
+        plot=plot_differences,
     ),
     JudgedKind(
         name="differences_by_part",
@@ -237,8 +180,9 @@ KINDS = (
         caption="Each panel is an arm, and each row a part of the table. A dot is the mean difference, and "
         "its line is the confidence interval of this comparison by itself. A grey band is the margin. The "
         f"figure shows at most {MOST_PANELS} arms and {MOST_ROWS} parts.",
-        is_drawable=lambda data: len(data.parts) > 1 and not _choose_rows(data.comparisons).empty,
+        is_drawable=lambda data: len(data.parts) > 1 and not choose_rows(data.comparisons).empty,
         draw=draw_differences_by_part,
+        plot=plot_differences_by_part,
     ),
     JudgedKind(
         name="runs",
@@ -250,6 +194,7 @@ KINDS = (
         f"{MOST_ARMS} arms and {MOST_PARTS_WITH_RUNS} parts.",
         is_drawable=lambda data: not data.runs.empty,
         draw=draw_all_runs,
+        plot=plot_all_runs,
     ),
     JudgedKind(
         name="ranks",

@@ -65,40 +65,44 @@ def tabulate_differences_by_epoch(study: StudySpec, tables: Tables) -> pd.DataFr
 
 
 def tabulate_paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate arm, seed and value of every complete confirmed run, and the arm's mean.
+    """Tabulate arm, seed, setting and value of every complete confirmed run, and the arm's mean.
 
     The value is that of the metric on which the verdicts rest, usually the test accuracy. If only some runs
     of an arm trained, the arm has no mean.
     """
     runs, metric = tables["runs"], study.decision.metric
     done = runs[(runs["phase"] == Phase.CONFIRM) & (runs["status"] == Status.COMPLETE)]
-    points = done[["arm", "seed", "test_accuracy"]].rename(columns={"test_accuracy": "value"}).dropna()
+    points = (
+        done[["arm", "seed", "setting", "test_accuracy"]].rename(columns={"test_accuracy": "value"}).dropna()
+    )
     means = tables["arms"].set_index("arm")["test_accuracy_mean"].astype("Float64")
     if metric != DEFAULT:
         values = read_decision_values(dict(tables), metric).rename("value").reset_index()
-        points = points[["arm", "seed"]].astype({"arm": object, "seed": int}).merge(values)
+        points = points.drop(columns="value").astype({"arm": object, "seed": int}).merge(values)
         means = points.groupby("arm")["value"].mean().astype("Float64").where(means.notna())
     points = points.assign(mean=points["arm"].map(means).to_numpy(float, na_value=float("nan")))
-    return _sort_by_arm(points.astype({"value": float, "seed": int, "arm": str}), study, tables)
+    kinds = {"value": float, "seed": int, "arm": str, "setting": str}
+    return _sort_by_arm(points.astype(kinds), study, tables)
 
 
 def tabulate_tuning_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate arm, parameter, tried value, validation accuracy, and whether the value was chosen."""
+    """Tabulate arm, parameter, seed, tried value, validation accuracy, and whether the value was chosen."""
     tried = tabulate_tried_values(tables["runs"], tables["tuning"]).dropna(subset=["validation_accuracy"])
     return tried.astype({"validation_accuracy": float}).reset_index(drop=True)
 
 
 def tabulate_training_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate arm, seed, epoch, quantity and value for the confirmed runs. An epoch has five points."""
+    """Tabulate arm, setting, seed, epoch, quantity and value of confirmed runs. An epoch has five points."""
     epochs = tables["epochs"]
     confirmed = epochs[epochs["phase"] == Phase.CONFIRM]
     long = confirmed.melt(
-        id_vars=["arm", "seed", "epoch"],
+        id_vars=["arm", "setting", "seed", "epoch"],
         value_vars=["train_loss", "train_accuracy", "validation_accuracy"],
         var_name="quantity",
     ).dropna(subset=["value"])
     # The epoch of a point is a fraction with rounding errors. Rounding makes it equal for all seeds.
-    long = long.astype({"arm": str, "seed": int, "epoch": float, "value": float}).round({"epoch": 3})
+    kinds = {"arm": str, "setting": str, "seed": int, "epoch": float, "value": float}
+    long = long.astype(kinds).round({"epoch": 3})
     return _sort_by_arm(long, study, tables)
 
 

@@ -21,6 +21,13 @@ from ablate.figures.cost_figures import (
 )
 from ablate.figures.inspection_registry import list_inspection
 from ablate.figures.kind import DrawnFigure, FigureKind, draw_kinds
+from ablate.figures.plots.comparison_plots import plot_differences, plot_paired_seeds
+from ablate.figures.plots.cost_plots import plot_accuracy_throughput, plot_candidates, plot_timing_blocks
+from ablate.figures.plots.training_plots import (
+    plot_differences_by_epoch,
+    plot_training_curves,
+    plot_tuning_curves,
+)
 from ablate.figures.points import Tables
 from ablate.figures.recall_figures import (
     draw_recall_differences,
@@ -78,6 +85,7 @@ FIGURES = (
         "inside it are too small to matter.",
         data=points.tabulate_differences,
         draw=draw_differences,
+        plot=plot_differences,
         notes=notes.explain_differences,
     ),
     FigureKind(
@@ -88,6 +96,7 @@ FIGURES = (
         "is an arm's mean. An arm has no bar if some of its runs did not train.",
         data=points.tabulate_paired_seeds,
         draw=draw_paired_seeds,
+        plot=plot_paired_seeds,
         notes=notes.list_runs_without_accuracy,
     ),
     FigureKind(
@@ -129,6 +138,7 @@ FIGURES = (
         "this front (hypervolume) after each generation.",
         data=points.tabulate_candidates,
         draw=draw_candidates,
+        plot=plot_candidates,
     ),
     FigureKind(
         name="importance",
@@ -157,6 +167,7 @@ FIGURES = (
         "front).",
         data=points.tabulate_accuracy_throughput,
         draw=draw_accuracy_throughput,
+        plot=plot_accuracy_throughput,
         notes=notes.list_arms_without_mark,
     ),
     FigureKind(
@@ -167,6 +178,7 @@ FIGURES = (
         "diverged have no dot.",
         data=points.tabulate_tuning_curves,
         draw=draw_tuning_curves,
+        plot=plot_tuning_curves,
         notes=notes.explain_missing_legend,
     ),
     FigureKind(
@@ -176,6 +188,7 @@ FIGURES = (
         "on training data are running means since the start of the epoch.",
         data=points.tabulate_training_curves,
         draw=draw_training_curves,
+        plot=plot_training_curves,
         notes=notes.explain_missing_legend,
     ),
     FigureKind(
@@ -188,6 +201,7 @@ FIGURES = (
         "outside it.",
         data=points.tabulate_differences_by_epoch,
         draw=draw_differences_by_epoch,
+        plot=plot_differences_by_epoch,
         notes=notes.explain_differences_by_epoch,
     ),
     FigureKind(
@@ -199,6 +213,7 @@ FIGURES = (
         "measurements that other programs disturbed; the results leave them out.",
         data=points.tabulate_timing_blocks,
         draw=draw_timing_blocks,
+        plot=plot_timing_blocks,
         notes=notes.explain_missing_legend,
     ),
 )

@@ -84,17 +84,15 @@ def _label_ticks(values: Sequence[float]) -> list[str]:
 def draw_training_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
     """Draw loss at the left and accuracies at the right, as means over seeds with the range of all seeds."""
     figure, (loss, accuracy) = create_panels(2)
-    # pandas summarises all groups at once. seaborn takes one group at a time: too slow for a hundred arms.
-    curves = data.groupby(["arm", "quantity", "epoch"], sort=False)["value"].agg(["mean", "min", "max"])
-    for (arm, quantity), curve in curves.reset_index().groupby(["arm", "quantity"], sort=False):
+    curves = summarise_curves(data)
+    for (arm, quantity), curve in curves.groupby(["arm", "quantity"], sort=False):
         axes, colour = loss if quantity == "train_loss" else accuracy, styles[arm].colour
         axes.plot(curve["epoch"], curve["mean"], DASHES[quantity], color=colour)
         axes.fill_between(curve["epoch"], curve["min"], curve["max"], color=colour, alpha=0.15, linewidth=0)
     for axes in (loss, accuracy):
         axes.set_xlabel("epoch")
     loss.set_ylabel("training loss (nats)")
-    losses = curves.loc[curves.index.get_level_values("quantity") == "train_loss", "mean"]
-    if len(losses) and losses.max() > LOG_LOSS * losses.groupby("arm").max().median():
+    if needs_log_loss(curves):
         loss.set_yscale("log")
         loss.set_ylabel("training loss (nats, log scale)")
         loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -104,6 +102,19 @@ def draw_training_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -
     format_accuracy_axis(accuracy)
     _draw_common_legend(figure, data, styles)
     return figure
+
+
+def summarise_curves(data: pd.DataFrame) -> pd.DataFrame:
+    """Summarise each quantity of each arm after each epoch: the mean over seeds, the minimum, the maximum."""
+    # pandas summarises all groups at once. seaborn takes one group at a time: too slow for a hundred arms.
+    by_epoch = data.groupby(["arm", "quantity", "epoch"], sort=False)["value"]
+    return by_epoch.agg(["mean", "min", "max"]).reset_index()
+
+
+def needs_log_loss(curves: pd.DataFrame) -> bool:
+    """Say whether the axis of the loss is logarithmic. `curves` comes from `summarise_curves`."""
+    losses = curves[curves["quantity"] == "train_loss"]
+    return bool(losses["mean"].max() > LOG_LOSS * losses.groupby("arm")["mean"].max().median())
 
 
 def draw_differences_by_epoch(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
@@ -153,13 +164,13 @@ def _prepare_epoch_panel(axes: Axes, here: pd.DataFrame, study: StudySpec) -> No
     told = f"margin ±{format_margin(study.decision.margin)}"
     axes.axhspan(-margin, margin, color="0.92", zorder=0, label=told)
     axes.axhline(0, color=NEUTRAL, linewidth=1)
-    axes.set_ylim(_find_scale(here, margin))
+    axes.set_ylim(find_scale(here, margin))
     axes.grid(visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(8, steps=ROUND_STEPS))
 
 
-def _find_scale(here: pd.DataFrame, margin: float) -> tuple[float, float]:
+def find_scale(here: pd.DataFrame, margin: float) -> tuple[float, float]:
     """Find the ends of the vertical axis: the second half of the epochs and the margin fit between them.
 
     In the first epochs, runs can still be at chance, and differences can be fifty times the margin.

@@ -8,7 +8,8 @@ import pandas as pd
 
 from ablate.errors import FolderError, escape_unprintable
 from ablate.figures import judged_figures
-from ablate.figures.judged_figures import JudgedData, JudgedFigure
+from ablate.figures.judged_data import JudgedData
+from ablate.figures.judged_figures import JudgedFigure
 from ablate.formatting import format_count, list_rows
 from ablate.judging.audit import NOT_KNOWN
 from ablate.judging.comparisons import PAIRED, WELCH, sort_names
@@ -23,6 +24,7 @@ from ablate.records.tables import write_table
 from ablate.report.glossary import VERDICTS
 from ablate.report.pages import load_templates
 from ablate.report.pictures import encode_pictures, write_pictures
+from ablate.report.plots import choose_plots
 
 ANSWERS_SHOWN = 12
 PREFIX = "judged_"
@@ -47,7 +49,9 @@ def write(judgement: RunJudgement, folder: Path) -> None:
 
 def _write_files(judgement: RunJudgement, folder: Path, drawn: Iterable[JudgedFigure]) -> None:
     figures = list(drawn)
-    content = _collect_content(judgement) | {"pictures": encode_pictures(figures)}
+    pictures = encode_pictures(figures)
+    shown = {"pictures": pictures, "library": choose_plots(pictures, [])}
+    content = _collect_content(judgement) | shown
     # report.md comes first. This file marks the folder as a report, even if a later file cannot be written.
     for name, is_html in (("md", False), ("html", True)):
         template = load_templates(autoescape=is_html).get_template(f"judged.{name}.j2")

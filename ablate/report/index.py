@@ -24,12 +24,12 @@ def write_index(parent: Path) -> Path | None:
     If another tool wrote the index.html in `parent`, leave it as it is and return None.
     """
     page = parent / "index.html"
-    if page.exists() and _read_description(page).get("generator") != GENERATOR:
+    if page.exists() and read_description(page).get("generator") != GENERATOR:
         return None
     entries = [
         Entry(folder=path.parent.name, description=description)
         for path in sorted(parent.glob("*/report.html"))
-        if (description := _read_description(path)).get("generator") == GENERATOR
+        if (description := read_description(path)).get("generator") == GENERATOR
     ]
     html = load_templates(autoescape=True).get_template("index.html.j2").render(entries=entries)
     write_whole(page, html.encode())
@@ -49,7 +49,8 @@ class _Head(HTMLParser):
             self.meta[str(given["name"])] = given.get("content") or ""
 
 
-def _read_description(page: Path) -> dict[str, str]:
+def read_description(page: Path) -> dict[str, str]:
+    """Read the meta elements of a page, by name."""
     # A report contains megabytes of pictures, so only the head of its page is read.
     with page.open(encoding="utf-8", errors="replace") as file:
         head = file.read(20_000).partition("</head>")[0]

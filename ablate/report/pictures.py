@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.records.files import write_whole
+from ablate.report.plots import encode_plot
 
 if TYPE_CHECKING:  # `ablate judge` imports no pydantic, which the figures of studies need
     from ablate.figures.judged_figures import JudgedFigure
@@ -19,6 +20,15 @@ def write_pictures(drawn: "Iterable[DrawnFigure | JudgedFigure]", folder: Path) 
         write_whole(folder / "figures" / f"{figure.kind.name}.svg", figure.svg)
 
 
-def encode_pictures(drawn: "Iterable[DrawnFigure | JudgedFigure]") -> list[dict[str, Any]]:
-    """Encode each figure for the templates: its `kind`, and its PNG file in base64."""
-    return [{"kind": figure.kind, "png": base64.b64encode(figure.png).decode()} for figure in drawn]
+def encode_pictures(
+    drawn: "Iterable[DrawnFigure | JudgedFigure]", *, static: bool = False
+) -> list[dict[str, Any]]:
+    """Encode each figure for the templates: its `kind`, its PNG file in base64, its interactive version."""
+    return [
+        {
+            "kind": figure.kind,
+            "png": base64.b64encode(figure.png).decode(),
+            "plot": None if static or figure.plot is None else encode_plot(figure.plot),
+        }
+        for figure in drawn
+    ]

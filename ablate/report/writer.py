@@ -14,8 +14,10 @@ from ablate.report.cautions import list_cautions, list_tuning_rows
 from ablate.report.conditions import list_conditions
 from ablate.report.evidence import Evidence, gather
 from ablate.report.glossary import list_terms
+from ablate.report.index import read_description
 from ablate.report.pages import load_templates
 from ablate.report.pictures import encode_pictures, write_pictures
+from ablate.report.plots import choose_plots
 from ablate.report.references import describe_references
 from ablate.report.remarks import list_remarks
 
@@ -31,8 +33,11 @@ ASKED = "asked-"
 """Prefix of the figures that `ablate activations` draws. Writing a report does not delete them."""
 
 
-def write(path: Path) -> Evidence:
+def write(path: Path, *, static: bool | None = None) -> Evidence:
     """Write report.html, report.md, figures and derived tables. Return the evidence that they show.
+
+    If `static` is true, the figures in report.html are only pictures. If it is None, they stay as they are in
+    the present report.html. A new report.html has interactive figures.
 
     Raises:
         FolderError: an input table is missing or damaged.
@@ -50,15 +55,25 @@ def write(path: Path) -> Evidence:
     for stale in (path / "figures").glob("*.*"):
         if stale.stem not in names and not stale.stem.startswith(ASKED):
             stale.unlink()
+    static = _is_static(path) if static is None else static
+    pictures, more = encode_pictures(drawn, static=static), encode_pictures(inside, static=static)
     content = _collect_content(evidence) | {
-        "pictures": encode_pictures(drawn),
-        "inside": encode_pictures(inside),
+        "pictures": pictures,
+        "inside": more,
+        "library": choose_plots(pictures, more),
+        "static": static,
     }
     content["explorer"] = EXPLORER if (path / EXPLORER).exists() else None
     for name, is_html in (("report.html", True), ("report.md", False)):
         template = load_templates(autoescape=is_html).get_template(f"{name}.j2")
         write_whole(path / name, template.render(content).encode())
     return evidence
+
+
+def _is_static(path: Path) -> bool:
+    """Read from the present page whether its figures are static. Without a page, they are not."""
+    page = path / "report.html"
+    return page.exists() and read_description(page).get("figures") == "static"
 
 
 def _describe_commands(evidence: Evidence) -> dict[str, str]:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from ablate.records.run_records import Phase
 
-COLUMNS = ["arm", "parameter", "value", "validation_accuracy", "chosen"]
+COLUMNS = ["arm", "parameter", "seed", "value", "validation_accuracy", "chosen"]
 TOLERANCE = 1e-9
 """Two values count as equal if their relative difference is at most this small.
 
@@ -15,8 +15,8 @@ The tables `tuning` and `runs` round their values differently.
 def tabulate_tried_values(runs: pd.DataFrame, tuning: pd.DataFrame) -> pd.DataFrame:
     """Make a table with a row for each tuning run and each tuned parameter.
 
-    A row has the tried value, the validation accuracy, and whether the value was chosen. A run that diverged
-    or crashed has no validation accuracy.
+    A row has the seed, the tried value, the validation accuracy, and whether the value was chosen. A run that
+    diverged or crashed has no validation accuracy.
     """
     tried = runs[runs["phase"] == Phase.TUNE]
     parts = []
@@ -28,6 +28,7 @@ def tabulate_tried_values(runs: pd.DataFrame, tuning: pd.DataFrame) -> pd.DataFr
                 {
                     "arm": row.arm,
                     "parameter": row.parameter,
+                    "seed": of_arm["seed"].astype(int),
                     "value": value,
                     "validation_accuracy": of_arm["validation_accuracy"].astype("Float64"),
                     "chosen": (value - float(row.chosen)).abs() <= TOLERANCE * value.abs(),

@@ -35,6 +35,15 @@ STROKES = {
 PATIENCE = 60.0
 
 
+def wait_until(ready: Callable[[], Any], describe: Callable[[], str]) -> Any:
+    """Wait until something is true, and return it. After too long a time, fail with a description."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := ready()):
+        assert time.monotonic() < deadline, describe()
+        time.sleep(0.05)
+    return found
+
+
 class Page:
     """The page in a browser, with the actions of a user."""
 
@@ -48,11 +57,7 @@ class Page:
         )
 
     def wait(self, ready: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + PATIENCE
-        while not (found := ready()):
-            assert time.monotonic() < deadline, self.text("body")
-            time.sleep(0.05)
-        return found
+        return wait_until(ready, lambda: self.text("body"))
 
     def all(self, css: str) -> list[Any]:
         return self.driver.find_elements("css selector", css)

@@ -23,6 +23,14 @@ def report(
         ),
     ] = None,
     *,
+    static: Annotated[
+        bool | None,
+        typer.Option(
+            "--static/--interactive",
+            help="Write report.html with pictures only, or with interactive figures. By default, a page "
+            "stays as it is, and a new page has interactive figures.",
+        ),
+    ] = None,
     storage: Storage = None,
     out_dir: OutDir = Path("reports"),
     plugin: Plugins = None,
@@ -44,7 +52,7 @@ def report(
     for place in contexts or [folder]:
         if overrides:
             _change_study(place, overrides)
-        writer.write(place)
+        writer.write(place, static=static)
     if contexts:
         write_contexts(folder)
     if (folder.resolve().parent / "index.html").exists():
