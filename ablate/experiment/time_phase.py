@@ -19,6 +19,7 @@ from ablate.records.run_records import TimingBlock
 from ablate.study.spec import StudySpec
 from ablate.timing import costs
 from ablate.timing.blocks import Steps, alternate, count_steps_per_block, make_steps, measure_block
+from ablate.timing.energy import find_counter
 from ablate.torch_settings import keep_torch_settings
 
 
@@ -60,10 +61,17 @@ class Throughput:
         block_seconds = self._study.timing.block_seconds
         with keep_torch_settings():  # a network must not change torch's settings for the next network
             counts = {name: count_steps_per_block(steps[name], block_seconds, self._device) for name in steps}
+        counter = find_counter(self._device)
         for done, (key, block, position, name) in enumerate(wanted, start=len(order) - len(wanted) + 1):
             with keep_torch_settings():
                 measured = measure_block(
-                    name, steps[name], counts[name], self._device, block=block, position=position
+                    name,
+                    steps[name],
+                    counts[name],
+                    self._device,
+                    block=block,
+                    position=position,
+                    counter=counter,
                 )
             self._store.add({key: measured})
             yield done, len(order), measured

@@ -117,6 +117,8 @@ class TimingBlock:
     examples: int
     seconds: float
     disturbed: bool
+    joules: float | None = None
+    """The energy that the processors and the GPU used meanwhile. None if it was not counted."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from ablate.formatting import format_count, format_list, spell_keyword
 from ablate.metrics import METRICS
 from ablate.records.files import write_whole
 from ablate.records.run_records import Phase, Status
-from ablate.report.compute import describe_compute, state_hours
+from ablate.report.compute import describe_compute, describe_energy, state_hours
 from ablate.report.conditions import describe_network, describe_recipe, describe_tuning
 from ablate.report.evidence import Evidence, gather
 from ablate.report.pages import load_templates
@@ -72,7 +72,7 @@ def list_questions(evidence: Evidence, *, has_networks: bool) -> Iterator[Questi
         "looks": _describe_looks(evidence),
         "hardware": _describe_hardware(evidence),
         "hours": describe_compute(evidence) if state_hours(evidence) else None,
-        "energy": None,
+        "energy": describe_energy(evidence),
         "code": _describe_code(evidence),
         "software": _list_software(evidence),
         "networks": "One trained network for each arm is in the folder checkpoints."

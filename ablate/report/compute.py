@@ -5,10 +5,11 @@ from ablate.report.evidence import Evidence
 from ablate.stats.compute import ComputeTime, sum_compute_time
 
 SECONDS = 3600
+UNKNOWN_ENERGY = "The energy was not measured."
 
 
 def describe_compute(evidence: Evidence) -> str:
-    """Say how many hours the training took, what this includes, and that the energy is unknown.
+    """Say how many hours the training took, what this includes, and what is known of the energy.
 
     A processor's hours are hours of one core, because a run trains on one core.
     """
@@ -22,7 +23,23 @@ def describe_compute(evidence: Evidence) -> str:
         rest.append(f"{used.timing_seconds:,.0f} seconds of throughput measurement")
     return (
         f"Training took {hours}: the training steps of {format_count(used.timed_runs, 'run')}, including "
-        f"tuning. Not included: {format_list(rest)}.{lost} The energy was not measured."
+        f"tuning. Not included: {format_list(rest)}.{lost} {describe_energy(evidence) or UNKNOWN_ENERGY}"
+    )
+
+
+def describe_energy(evidence: Evidence) -> str | None:
+    """Say how much energy a training image takes, by arm. None if the machine counted no energy."""
+    arms = evidence.tables["arms"].dropna(subset=["joules_per_example"])
+    if arms.empty:
+        return None
+    names = map(evidence.names.name_arm, arms["arm"])
+    told = [
+        f"{1000 * joules:.3g} mJ ({name})"
+        for name, joules in zip(names, arms["joules_per_example"], strict=True)
+    ]
+    return (
+        f"In the timing blocks, the energy for one training image was {format_list(told)}. The energy of the "
+        "whole training was not measured."
     )
 
 

@@ -29,6 +29,7 @@ def load_templates(*, autoescape: bool) -> Environment:
         "whole_percent": lambda share: "–" if share is None else f"{share:.0%}",
         "number": _format_number,
         "p": lambda p: "–" if p is None else format_p(p).removeprefix("p = ").removeprefix("p "),
+        "millijoules": lambda joules: _format_number(None if joules is None else 1000 * joules, 3),
         "megabytes": lambda size: _format_number(None if size is None else size / 1e6, 1),
         "markdown": escape_markdown,
         "first_names": _list_first,

@@ -7,7 +7,7 @@ from ablate.figures import registry
 from ablate.formatting import list_rows
 from ablate.records.columns import COLUMNS, INPUT_TABLES, OPTIONAL_TABLES, TABLES
 from ablate.records.files import write_whole
-from ablate.records.tables import write_table
+from ablate.records.tables import list_written, write_table
 from ablate.report.answer import describe_difference, list_findings, say_what_is_missing, state_headline
 from ablate.report.causes import list_causes
 from ablate.report.cautions import list_cautions, list_tuning_rows
@@ -106,6 +106,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
         "remarks": list_remarks(evidence),
         "arms": _name_arms(evidence, "arms"),
         "unequal_classes": evidence.unequal_classes,
+        "energy": bool(evidence.tables["arms"]["joules_per_example"].notna().any()),
         "findings": list_findings(evidence),
         "findings_shown": FINDINGS_SHOWN,
         "terms": list_terms(evidence),
@@ -128,7 +129,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
         "runs_total": len(runs),
         "columns": COLUMNS,
         "used_columns": sorted(
-            {c for name in tables.keys() - {"metrics"} for c in tables[name].columns if c in COLUMNS}
+            {c for name in tables.keys() - {"metrics"} for c in list_written(tables[name]) if c in COLUMNS}
         ),
     }
 

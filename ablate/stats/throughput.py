@@ -35,13 +35,15 @@ def summarise_throughput(
     Returns:
         For each arm, the columns of the `arms` table that describe throughput.
     """
-    by_block = _average_by_block(timing)
+    by_block, energies = _average_by_block(timing), _compute_energies(timing)
     found: dict[str, dict[str, float]] = {}
     for arm in arms:
         if arm not in by_block.index.get_level_values("arm"):
             continue
         blocks = by_block.loc[arm].astype(float)
         found[arm] = {"examples_per_second": float(blocks.median())}
+        if arm in energies.index:
+            found[arm]["joules_per_example"] = float(energies[arm])
         # This interval of the median holds for any distribution. A 95 % interval needs at least six blocks.
         tested: Any = stats.quantile_test(blocks.to_numpy(), p=0.5)
         low, high = tested.confidence_interval(confidence)
@@ -116,6 +118,12 @@ def measure_ratio_change(before: pd.DataFrame, after: pd.DataFrame, arm: str, ba
 def add_speeds(timing: pd.DataFrame) -> pd.DataFrame:
     """Add the column `examples_per_second` to a table of timing blocks."""
     return timing.assign(examples_per_second=(timing["examples"] / timing["seconds"]).astype(float))
+
+
+def _compute_energies(timing: pd.DataFrame) -> pd.Series:
+    """Compute joules per example by arm: the median over undisturbed measurements with counted energy."""
+    clean = timing[~timing["disturbed"].astype(bool) & timing["joules"].notna()]
+    return (clean["joules"] / clean["examples"]).astype(float).groupby(clean["arm"]).median()
 
 
 def _average_by_block(timing: pd.DataFrame) -> pd.Series:

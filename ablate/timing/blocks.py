@@ -12,6 +12,7 @@ from ablate.cores import list_cores
 from ablate.devices.device import synchronise
 from ablate.records.run_records import TimingBlock
 from ablate.seeds import derive_seed
+from ablate.timing.energy import EnergyCounter
 
 DISTURBED_SHARE = 0.10
 """A measurement counts as disturbed if other programs used more than this share of the processors' time."""
@@ -62,7 +63,14 @@ def alternate(arms: Sequence[str], blocks: int) -> Iterator[tuple[int, int, str]
 
 
 def measure_block(
-    arm: str, steps: Steps, count: int, device: torch.device, *, block: int, position: int
+    arm: str,
+    steps: Steps,
+    count: int,
+    device: torch.device,
+    *,
+    block: int,
+    position: int,
+    counter: EnergyCounter | None = None,
 ) -> TimingBlock:
     """Measure the time of `count` steps. If the machine sleeps during the steps, measure again.
 
@@ -70,10 +78,13 @@ def measure_block(
     """
     for _ in range(1 + REPEATS_AFTER_SLEEP):
         synchronise(device)
+        if counter is not None:
+            counter.start()
         asleep, load, started = read_seconds_asleep(), ProcessorLoad(), time.perf_counter()
         examples = steps(count)
         synchronise(device)
         seconds = time.perf_counter() - started
+        joules = None if counter is None else counter.stop()
         slept = read_seconds_asleep() - asleep > SLEPT_SECONDS
         if not slept:
             break
@@ -84,6 +95,7 @@ def measure_block(
         examples=examples,
         seconds=seconds,
         disturbed=slept or load.share_of_others() > DISTURBED_SHARE,
+        joules=joules,
     )
 
 

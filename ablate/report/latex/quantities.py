@@ -78,6 +78,7 @@ COST_MEANINGS = {
     "parameters": "parameters",
     "flops": "floating-point operations of the forward pass per image",
     "memory": "largest memory of tensors in a training step, in megabytes",
+    "energy": "energy for one training image, in millijoules",
 }
 
 

@@ -64,6 +64,7 @@ COSTS: dict[str, tuple[str, str, float]] = {
     "parameters": ("parameters", ",.0f", 1),
     "flops": ("flops_per_example", ",.0f", 1),
     "memory": ("peak_memory_bytes", ",.1f", 1e6),
+    "energy": ("joules_per_example", ",.3g", 1e-3),
 }
 """For each cost: its column in the table `arms`, how the report writes it, and its unit there."""
 

@@ -26,6 +26,7 @@ COST_HEADINGS = {
     "parameters": "parameters",
     "flops": "FLOP/image",
     "memory": "MB",
+    "energy": "mJ/image",
 }
 
 
@@ -247,6 +248,7 @@ def _describe_costs(arms: Sequence[ArmRow]) -> str:
         "ratio": "× base: throughput relative to the baseline, geometric mean over timing blocks",
         "flops": "FLOP/image: floating-point operations of the forward pass",
         "memory": "MB: largest memory of tensors in a training step",
+        "energy": "mJ/image: energy for one training image, alone on the machine, median over blocks",
     }
     known = [text for cost, text in told.items() if any(row.costs[cost] is not None for row in arms)]
     return "; ".join(known) + "."
