@@ -8,8 +8,6 @@ from typing import Any
 from ablate.api.own_source import OwnSource, extract_source, is_importable
 from ablate.cache import locate_cache
 from ablate.cli.studies import read_study
-from ablate.errors import AblateError
-from ablate.formatting import format_list
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
 
@@ -39,13 +37,7 @@ class Study:
         self._read_fallback: Callable[[], StudySpec] = partial(study_file.make, raw, fallback=True)
 
     @classmethod
-    def read(
-        cls,
-        path: str | Path,
-        *overrides: str,
-        plugins: Iterable[str] = (),
-        context: str | None = None,
-    ) -> "Study":
+    def read(cls, path: str | Path, *overrides: str, plugins: Iterable[str] = ()) -> "Study":
         """Read a study file and apply `key=value` overrides, as `ablate run` does.
 
         If the study has several contexts, `context` names the one to plan or run.
@@ -57,8 +49,8 @@ class Study:
         """
         study = cls.__new__(cls)
         study.source, study.plugins = None, tuple(plugins)
-        study.spec = read_study(Path(path), overrides, study.plugins, context)
-        study._read_fallback = partial(study_file.read, Path(path), overrides, fallback=True, context=context)
+        study.spec = read_study(Path(path), overrides, study.plugins)
+        study._read_fallback = partial(study_file.read, Path(path), overrides, fallback=True)
         return study
 
     @property
@@ -76,12 +68,7 @@ class Study:
         Raises:
             AblateError: the study has contexts, and none of them was chosen.
         """
-        if self.spec.contexts:
-            first = next(iter(self.spec.contexts))
-            raise AblateError(
-                f"this study has the contexts {format_list(list(self.spec.contexts))}: read one of them, for "
-                f"example with Study.read(path, context={first!r})"
-            )
+        study_file.require_one_context(self.spec)
         from ablate.models import own  # imports torch
 
         if self.source is not None:

@@ -46,12 +46,13 @@ def compare_commits(
     from ablate.gate.commits import Training, check_out
     from ablate.gate.files import Subject, write_files
     from ablate.stats.power import PAIRS_FOR_A_VERDICT
+    from ablate.study.study_file import require_one_context
 
     if not given:
         raise AblateError("--commits needs a study file: ablate compare --commits BASE HEAD STUDY.yaml")
     if demand is None and any(files):
         raise AblateError("--json, --summary and --junit need a requirement, such as --throughput 0.95")
-    study = read_study(Path(given[0]), given[1:], plugins)
+    study = require_one_context(read_study(Path(given[0]), given[1:], plugins))
     training = Training(
         study=Path(given[0]), overrides=tuple(given[1:]), plugins=tuple(plugins), data_dir=data_dir
     )

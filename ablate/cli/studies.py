@@ -5,13 +5,12 @@ from pathlib import Path
 
 from ablate.errors import StudyError
 from ablate.study import study_file
+from ablate.study.contexts import CHOICE
 from ablate.study.spec import StudySpec
 
 
-def read_contexts(
-    path: Path, overrides: Sequence[str], plugins: Sequence[str], chosen: Sequence[str] = ()
-) -> list[StudySpec]:
-    """Read the study of each context, or only of the contexts in `chosen`.
+def read_contexts(path: Path, overrides: Sequence[str], plugins: Sequence[str]) -> list[StudySpec]:
+    """Read the study of every context, or only that of the override `context=NAME`.
 
     If the file has no contexts, the list has one study.
 
@@ -19,23 +18,20 @@ def read_contexts(
         StudyError: the study has mistakes, or no such context.
     """
     study = read_study(path, overrides, plugins)
-    names = list(dict.fromkeys(chosen)) or list(study.contexts)
-    if not names:
+    if not study.contexts:
         return [study]
-    return [read_study(path, overrides, plugins, name) for name in names]
+    return [read_study(path, [*overrides, f"{CHOICE}{name}"], plugins) for name in study.contexts]
 
 
-def read_study(
-    path: Path, overrides: Sequence[str], plugins: Sequence[str], context: str | None = None
-) -> StudySpec:
-    """Read a study, or the study of one context. A valid study is read without torch, which imports slowly.
+def read_study(path: Path, overrides: Sequence[str], plugins: Sequence[str]) -> StudySpec:
+    """Read a study. A valid study is read without torch, which imports slowly.
 
     Raises:
         StudyError: the study has mistakes. The error also lists wrong names of keywords in the valid parts of
             the file.
     """
     try:
-        return study_file.read(path, overrides, context=context)
+        return study_file.read(path, overrides)
     except study_file.InvalidStudyError as error:
         if error.partial is None:
             raise

@@ -62,7 +62,7 @@ def open_study(
         AblateError: the study has mistakes.
     """
     own.allow(tuple(plugins))
-    study = settle_names(study_file.read(Path(path), overrides))
+    study = settle_names(study_file.read_one(Path(path), overrides))
     return TimedStudy(
         study=study,
         arms={arm.name: arm for arm in lay_out(study).arms},

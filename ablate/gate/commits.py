@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import AblateError
+from ablate.records.folder import find_only_report
 
 WORKER = Path(__file__).with_name("timing_worker.py")
 DEPENDENCY_FILES = ("requirements.txt", "uv.lock", "poetry.lock", "environment.yml", "setup.cfg", "setup.py")
@@ -131,8 +132,7 @@ def train(checkout: Checkout, training: Training, out: Path) -> Path:
     )
     if done.returncode not in (0, 1):  # 1: some runs crashed, which the gate reports
         raise AblateError(f"commit {checkout.commit[:12]}: {_last_line(done.stderr)}")
-    (found,) = out.glob("*/study.yaml")
-    return found.parent
+    return find_only_report(out)
 
 
 def _last_line(text: str) -> str:

@@ -168,6 +168,8 @@ def _train_once(arguments: list[str], parent: Path) -> Path:
     __tracebackhide__ = True
     from filelock import FileLock
 
+    from ablate.records.folder import find_only_report
+
     parent.mkdir(parents=True, exist_ok=True)
     with FileLock(parent / "lock"):
         done = parent / "done"
@@ -177,8 +179,7 @@ def _train_once(arguments: list[str], parent: Path) -> Path:
             if ended.returncode not in (0, SOME_RUNS_FAILED):
                 pytest.fail(f"the study was not trained: {ended.stderr.strip()}", pytrace=False)
             done.touch()
-    (study,) = parent.glob("*/study.yaml")
-    return study.parent
+    return find_only_report(parent)
 
 
 ARMS = "ablate_arms"

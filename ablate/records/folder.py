@@ -215,6 +215,19 @@ def list_contexts(path: Path) -> list[Path]:
     return [path / name for name in names if (path / name / FILE).exists()]
 
 
+def find_only_report(parent: Path) -> Path:
+    """Return the one report folder in `parent`: that of a study, or of the chosen context of a study.
+
+    Raises:
+        FolderError: there is no report folder, or more than one.
+    """
+    found = [*parent.glob(f"*/{FILE}"), *parent.glob(f"*/*/{FILE}")]
+    if len(found) != 1:
+        told = ", ".join(str(path.parent) for path in found) or "none"
+        raise FolderError(f"{parent}: must have one report folder: found {told}")
+    return found[0].parent
+
+
 def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:
     """Return whether all finished runs stay valid if a key of the study changes from `before` to `now`."""
     first, _, rest = key.partition(".")

@@ -4,13 +4,15 @@ For example, `contexts: {chapter: {}, modern: {recipe: {optimizer: adamw}}}` ask
 recipe of the file, and with another optimiser.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from ablate.errors import StudyError, did_you_mean
 
+CHOICE = "context="
+"""The beginning of the override that chooses a context."""
 FOLDERS = frozenset({"checkpoints", "figures", "predictions", "tables"})
 """Every report folder has these folders. A context cannot have one of these names."""
 
@@ -25,6 +27,12 @@ def _refuse_taken(name: str) -> str:
 ContextName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"), AfterValidator(_refuse_taken)
 ]
+
+
+def split_context(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Split the override `context=NAME` from all other overrides. The name is None without this override."""
+    names = [text.removeprefix(CHOICE) for text in overrides if text.startswith(CHOICE)]
+    return (names[-1] if names else None), [text for text in overrides if not text.startswith(CHOICE)]
 
 
 def apply_context(

@@ -4,6 +4,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from ablate.study.contexts import CHOICE
+
 
 def find_registration(path: Path, overrides: Sequence[str] = ()) -> tuple[str, str]:
     """Find the commit that contains the study file as it is now. Return the commit's hash and its date.
@@ -12,7 +14,7 @@ def find_registration(path: Path, overrides: Sequence[str] = ()) -> tuple[str, s
     or if the file was changed after its last commit. There is also none if a `key=value` override changes the
     study. Overrides of the timing are allowed, because no verdict depends on the timing.
     """
-    changes = [text for text in overrides if not text.startswith("timing.")]
+    changes = [text for text in overrides if not text.startswith(("timing.", CHOICE))]
     if changes or _call_git(path, "diff", "--quiet", "HEAD", "--", path.name) is None:
         return "", ""
     found = _call_git(path, "log", "-1", "--format=%H %cs", "HEAD", "--", path.name)

@@ -10,16 +10,17 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from ablate.data.datasets import OWN_IMAGES_HELD_OUT, DatasetSpec
 from ablate.errors import StudyError
+from ablate.formatting import format_list
 from ablate.study.complaints import explain
-from ablate.study.contexts import apply_context, merge
-from ablate.study.owners import WrittenTwiceError, join_owners, join_parts
+from ablate.study.contexts import apply_context, merge, split_context
+from ablate.study.overrides import apply_overrides
+from ablate.study.owners import WrittenTwiceError, join_owners
 from ablate.study.seed_looks import SeedLooks
 from ablate.study.spec import PARTIAL, StudySpec
-from ablate.study.yaml_text import parse, refuse_traps
+from ablate.study.yaml_text import parse
 
 
 class InvalidStudyError(StudyError):
@@ -33,13 +34,11 @@ class InvalidStudyError(StudyError):
         self.partial = partial
 
 
-def read(
-    path: Path, overrides: Sequence[str] = (), *, fallback: bool = False, context: str | None = None
-) -> StudySpec:
+def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -> StudySpec:
     """Read the study in the file `path`, and apply the overrides `key=value` of the command line.
 
-    If `context` is given, first apply the changes of this context. If `fallback` is true, then apply the
-    section `fallback` of the file, which replaces a missing data set.
+    The override `context=NAME` chooses a context: its changes are applied first. If `fallback` is true, then
+    apply the section `fallback` of the file, which replaces a missing data set.
 
     Raises:
         StudyError: the study has mistakes. The message has one line for each, with the file, the line number,
@@ -59,10 +58,11 @@ def read(
         # Overrides that change a context are applied before the context. All others are applied after it.
         of_contexts = [text for text in overrides if text.startswith("contexts.")]
         overrides = [text for text in overrides if text not in of_contexts]
-        mistakes += _apply_overrides(raw, lines, of_contexts)
+        mistakes += apply_overrides(raw, lines, of_contexts)
     of_parts: list[str] = []
     """Mistakes in the sections `contexts` and `fallback`, which are not applied now."""
-    if context is not None:
+    context, overrides = split_context(overrides)
+    if context is not None and context != raw.get("context"):
         raw, lines = apply_context(raw, lines, context)
     elif isinstance(raw.get("contexts"), Mapping):
         for name in raw["contexts"]:
@@ -74,7 +74,7 @@ def read(
     elif isinstance(raw.get("fallback"), Mapping):
         # An invalid fallback is reported now, even if the data set is not missing.
         of_parts += _list_mistakes(_apply_fallback(raw), {**lines, **in_fallback}, path)
-    mistakes += _apply_overrides(raw, lines, overrides)
+    mistakes += apply_overrides(raw, lines, overrides)
     given = {override.partition("=")[0] for override in overrides}
     if "decision.metric" in given and "decision.margin" not in given:
         raw["decision"].pop("margin", None)  # the margin in the file belongs to another metric
@@ -95,6 +95,30 @@ def read(
     raise InvalidStudyError(*mistakes, partial=partial)
 
 
+def read_one(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
+    """Read a study that is answered in one context, as `read` does.
+
+    Raises:
+        StudyError: the study has mistakes, or it has contexts and the overrides choose none of them.
+    """
+    return require_one_context(read(path, overrides))
+
+
+def require_one_context(study: StudySpec) -> StudySpec:
+    """Return the study.
+
+    Raises:
+        StudyError: the study has contexts, and none of them was chosen.
+    """
+    if study.contexts:
+        first, names = next(iter(study.contexts)), format_list(list(study.contexts))
+        raise StudyError(
+            f"{study.locate('contexts')}: this study is answered in {names}: choose one of them with the "
+            f"override context={first}"
+        )
+    return study
+
+
 def make(raw: Mapping[str, Any], *, fallback: bool = False) -> StudySpec:
     """Make a study from values instead of a file. If `fallback` is true, apply the section `fallback`.
 
@@ -103,14 +127,6 @@ def make(raw: Mapping[str, Any], *, fallback: bool = False) -> StudySpec:
     """
     whole = join_owners(copy.deepcopy(dict(raw)))
     return _validate(_apply_fallback(whole) if fallback else whole, {}, Path("Study"))
-
-
-def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
-    """Parse `key=value` pairs into a mapping. The values are YAML."""
-    raw: dict[str, Any] = {}
-    for override in overrides:
-        _apply_override(raw, {}, override)
-    return raw
 
 
 def dump(spec: StudySpec) -> str:
@@ -255,38 +271,3 @@ def _count_training_images(dataset: Any) -> int | None:
         return DatasetSpec.model_validate("fashion_mnist" if dataset is None else dataset).facts.train_images
     except ValueError:
         return None
-
-
-def _apply_overrides(raw: dict[str, Any], lines: dict[str, str], overrides: Sequence[str]) -> list[str]:
-    """Apply all `key=value` overrides, and return the mistakes in them."""
-    mistakes: list[str] = []
-    for override in overrides:
-        try:
-            _apply_override(raw, lines, override)
-        except StudyError as error:
-            mistakes += error.lines
-    return mistakes
-
-
-def _apply_override(raw: dict[str, Any], lines: dict[str, str], override: str) -> None:
-    """Apply one override `key=value` to `raw`, and store the place of its key in `lines`."""
-    key, equals, text = override.partition("=")
-    if not equals or not key or not all(key.split(".")):
-        raise StudyError(f"command line: '{override}' is not KEY=VALUE: write for example recipe.epochs=2")
-    yaml = YAML(typ="safe", pure=True)
-    try:
-        refuse_traps(yaml, text, Path(key))
-        value = yaml.load(text)
-    except (YAMLError, ValueError, StudyError):
-        raise StudyError(f"command line: {key}: '{text}' is not a YAML value") from None
-    *parents, last = join_parts(key.split("."))
-    place = raw
-    for parent in parents:
-        nested = place.setdefault(parent, {})
-        if not isinstance(nested, dict):
-            raise StudyError(f"command line: {key}: '{parent}' is a value and has no keys below it")
-        place = nested
-    place[last] = value
-    for below in [other for other in lines if other.startswith(f"{key}.")]:
-        del lines[below]  # the override's value replaces all keys nested below its key
-    lines[key] = "command line"

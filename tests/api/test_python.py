@@ -150,11 +150,11 @@ def test_a_plan_lists_arms_and_leaves_torch_as_it_was(small_file: Path) -> None:
 
 def test_a_study_with_contexts_is_read_one_context_at_a_time(small_file: Path) -> None:
     small_file.write_text(SMALL + "contexts: {chapter: {}, modern: {recipe: {epochs: 3}}}\n")
-    modern = ablate.Study.read(small_file, context="modern")
+    modern = ablate.Study.read(small_file, "context=modern")
     assert (modern.spec.recipe.epochs, modern.spec.full_name) == (3, "small/modern")
     assert modern.read_fallback().recipe.epochs == 3
     for refuse in (ablate.plan, ablate.run):
-        with pytest.raises(ablate.AblateError, match=r"the contexts chapter and modern: .*context='chapter'"):
+        with pytest.raises(ablate.AblateError, match="choose one of them with the override context=chapter"):
             refuse(ablate.Study.read(small_file))
 
 

@@ -30,7 +30,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("contexts")
     (folder / "small.yaml").write_text(SMALL + CONTEXTS)
     (folder / "commit").write_text(commit(folder))
-    first = ablate("run", "small.yaml", "--context", "modern", cwd=folder)
+    first = ablate("run", "small.yaml", "context=modern", cwd=folder)
     assert first.returncode == 0, first.stderr
     assert "preliminary: 1 of 2 contexts are finished; chapter will follow" in first.stdout
     second = ablate("run", "small.yaml", cwd=folder)

@@ -33,7 +33,7 @@ def make_study(path: Path, gains: dict[str, list[float]]) -> Path:
             "baseline": BASE,
             "a": [base + gain for base, gain in zip(BASE, of_context, strict=True)],
         }
-        spec = study_file.read(path / "study.yaml", context=name)
+        spec = study_file.read(path / "study.yaml", [f"context={name}"])
         writer.write(write_folder(path / name, study_file.dump(spec), accuracies))
     return path
 

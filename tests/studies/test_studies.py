@@ -18,8 +18,12 @@ from tests.experiment.test_conduct import conduct
 SMALLEST = ("seeds=1", "recipe.epochs=1", "recipe.train_images=200", "tuning.trials=0", "timing.blocks=0")
 SMALLEST_SEARCH = ("search.candidates=4", "search.generation=2", "search.finalists=1")
 PATHS = sorted(STUDIES.glob("*.yaml"))
-CASES = [(path, context) for path in PATHS for context in study_file.read(path).contexts or [None]]
-"""Every study, and every context of a study that has contexts."""
+CASES = [
+    (path, [f"context={name}"] if name else [])
+    for path in PATHS
+    for name in study_file.read(path).contexts or [None]
+]
+"""Every study, and every context of a study that has contexts, as an override."""
 
 
 def answered(spec: StudySpec, path: Path) -> Evidence:
@@ -53,8 +57,8 @@ def choose_marks(path: Path) -> list[pytest.MarkDecorator]:
 
 
 @pytest.mark.parametrize(("path", "context"), CASES)
-def test_a_prediction_of_ours_names_an_arm(path: Path, context: str | None) -> None:
-    spec = study_file.read(path, context=context)
+def test_a_prediction_of_ours_names_an_arm(path: Path, context: list[str]) -> None:
+    spec = study_file.read(path, context)
     check_predictions(spec, lay_out(spec))
 
 
@@ -62,18 +66,16 @@ def test_a_prediction_of_ours_names_an_arm(path: Path, context: str | None) -> N
 @pytest.mark.parametrize(
     ("path", "context"),
     [
-        pytest.param(
-            path, context, marks=choose_marks(path), id=f"{path.stem}-{context}" if context else path.stem
-        )
+        pytest.param(path, context, marks=choose_marks(path), id="-".join([path.stem, *context]))
         for path, context in CASES
     ],
 )
 def test_a_study_of_ours_gives_a_report_at_its_smallest_size(
-    path: Path, context: str | None, tmp_path: Path
+    path: Path, context: list[str], tmp_path: Path
 ) -> None:
     searching = study_file.read(path).design == "search"
     spec = study_file.read(
-        path, [*SMALLEST, *(SMALLEST_SEARCH if searching else ())], fallback=True, context=context
+        path, [*context, *SMALLEST, *(SMALLEST_SEARCH if searching else ())], fallback=True
     )
     evidence = answered(spec, tmp_path / spec.name)
     assert evidence.failed_runs == 0

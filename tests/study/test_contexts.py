@@ -28,12 +28,12 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_context_changes_what_it_names_and_nothing_else(path: Path) -> None:
-    plain, modern = study_file.read(path), study_file.read(path, context="modern")
+    plain, modern = study_file.read(path), study_file.read(path, ["context=modern"])
     assert list(plain.contexts) == ["chapter", "modern"]
     assert (modern.full_name, modern.contexts) == ("small/modern", {})
     changed = {key for key, *_ in study_file.list_changes(plain, modern) if not key.startswith("contexts")}
     assert changed == {"baseline.model.activation", "recipe.epochs", "tuning.trials", "predicted.pooling=max", "context"}  # fmt: skip
-    chapter = study_file.read(path, context="chapter")
+    chapter = study_file.read(path, ["context=chapter"])
     assert {key for key, *_ in study_file.list_changes(plain, chapter) if not key.startswith("contexts")} == {
         "context"
     }
@@ -41,17 +41,31 @@ def test_a_context_changes_what_it_names_and_nothing_else(path: Path) -> None:
 
 def test_overrides_change_every_context_or_the_named_one(path: Path) -> None:
     overrides = ["recipe.epochs=7", "contexts.modern.seeds=9"]
-    assert study_file.read(path, overrides, context="modern").recipe.epochs == 7
-    assert study_file.read(path, overrides, context="modern").seeds == 9
-    assert study_file.read(path, overrides, context="chapter").seeds == study_file.read(path).seeds
+    assert study_file.read(path, [*overrides, "context=modern"]).recipe.epochs == 7
+    assert study_file.read(path, [*overrides, "context=modern"]).seeds == 9
+    assert study_file.read(path, [*overrides, "context=chapter"]).seeds == study_file.read(path).seeds
 
 
 def test_a_resolved_study_reads_back_with_its_contexts(path: Path, tmp_path: Path) -> None:
     written = tmp_path / "study.yaml"
     written.write_text(study_file.dump(study_file.read(path)))
-    for name in (None, "chapter", "modern"):
-        again, before = study_file.read(written, context=name), study_file.read(path, context=name)
-        assert study_file.dump(again) == study_file.dump(before)
+    for chosen in ([], ["context=chapter"], ["context=modern"]):
+        assert study_file.dump(study_file.read(written, chosen)) == study_file.dump(
+            study_file.read(path, chosen)
+        )
+    again = tmp_path / "modern.yaml"  # as in the folder of a context
+    again.write_text(study_file.dump(study_file.read(path, ["context=modern"])))
+    assert study_file.read(again, ["context=modern"]).full_name == "small/modern"
+    with pytest.raises(StudyError, match="this study has no contexts"):
+        study_file.read(again, ["context=chapter"])
+
+
+def test_where_one_study_is_needed_a_context_must_be_chosen(path: Path) -> None:
+    with pytest.raises(
+        StudyError, match=r"small\.yaml:\d+: contexts: this study is answered in chapter and modern"
+    ):
+        study_file.read_one(path)
+    assert study_file.read_one(path, ["context=modern"]).context == "modern"
 
 
 def test_a_study_without_contexts_is_written_as_before(small) -> None:
@@ -81,10 +95,10 @@ def test_a_wrong_context_is_one_line(path: Path, old: str, new: str, told: str) 
 
 def test_an_unknown_context_names_the_nearest(path: Path) -> None:
     with pytest.raises(StudyError, match="no context 'moderm': did you mean 'modern'"):
-        study_file.read(path, context="moderm")
+        study_file.read(path, ["context=moderm"])
     path.write_text(SMALL)
     with pytest.raises(StudyError, match="this study has no contexts"):
-        study_file.read(path, context="modern")
+        study_file.read(path, ["context=modern"])
 
 
 def test_a_prediction_about_no_arm_is_refused(small) -> None:

@@ -35,10 +35,10 @@ def models(
         raise AblateError("--size: also name a model, as in `models vgg --size 32`")
     from ablate import models as registry
     from ablate.models import own
-    from ablate.study import study_file
+    from ablate.study.overrides import parse_overrides
 
     own.allow(plugin or [])
-    settings = study_file.parse_overrides(overrides or [])
+    settings = parse_overrides(overrides or [])
     for model in registry.MODELS if name is None else [name]:
         (channels, *pixels), classes = registry.find_default_input(model)
         shape = (channels, *([size] * 2 if size else pixels))

@@ -68,8 +68,9 @@ def _change_study(path: Path, overrides: list[str]) -> None:
     from ablate.records.folder import FREE_KEYS, ReportFolder
     from ablate.report.evidence import gather
     from ablate.study import study_file
+    from ablate.study.overrides import parse_overrides
 
-    for key in study_file.parse_overrides(overrides):
+    for key in parse_overrides(overrides):
         if key not in FREE_KEYS:
             raise AblateError(
                 f"command line: {key}: a report cannot change this key, because the runs depend on it: "

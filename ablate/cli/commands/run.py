@@ -36,10 +36,6 @@ Fresh = Annotated[
         "--fresh", help="Rename an earlier report folder, delete its weights of every epoch, and start over."
     ),
 ]
-ContextNames = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME", help="Answer only this context of the study; can be repeated."),
-]
 
 
 def run(
@@ -60,7 +56,6 @@ def run(
         typer.Option(metavar="ADDRESS", help="Train on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT."),
     ] = None,
     storage: Storage = None,
-    context: ContextNames = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the answer.")] = False,
 ) -> None:
     """Answer a study's question and write its report.
@@ -72,7 +67,7 @@ def run(
 
     if quiet:
         stop_watching()
-    studies = read_contexts(path, overrides or [], plugin or [], context or [])
+    studies = read_contexts(path, overrides or [], plugin or [])
     if storage is not None and fresh:
         raise AblateError("--fresh: records on a server cannot be renamed: choose another name=…")
     if cluster is None:
@@ -117,8 +112,11 @@ class _Source:
 
     def read(self, *, fallback: bool = False, context: str | None = None) -> "StudySpec":
         from ablate.study import study_file
+        from ablate.study.contexts import CHOICE, split_context
 
-        return study_file.read(self.path, self.overrides, fallback=fallback, context=context)
+        _, others = split_context(self.overrides)
+        chosen = [] if context is None else [f"{CHOICE}{context}"]
+        return study_file.read(self.path, [*others, *chosen], fallback=fallback)
 
 
 def _answer(
