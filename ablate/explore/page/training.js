@@ -54,6 +54,7 @@ export function offerTraining() {
   button.addEventListener("click", () => (REDUCED.matches ? goTo((Number(slider.value) + 1) % epochs.length) : playing ? stop() : play()));
   stop();
   showEpoch();
+  for (const arm of state.chosen) askAccuracy(arm);
 }
 
 async function play() {
@@ -84,9 +85,12 @@ async function goTo(at) {
   const { slider, epochs } = shown;
   slider.value = at;
   state.epoch = at === epochs.length - 1 ? null : epochs[at];
+  const player = shown;
   showEpoch();
-  showKernels();
   await ask();
+  await showKernels();
+  // The accuracies come last, because the server computes them for a second, and answers nothing else meanwhile.
+  for (const arm of state.chosen) if (player === shown && Number(slider.value) === at) await askAccuracy(arm);
 }
 
 // Say which epoch is shown, and the accuracies after it.
@@ -100,7 +104,6 @@ function showEpoch() {
   slider.setAttribute("aria-valuetext", `${words}. ${rows.map(({ title, test }) => (test ? `${title}: test accuracy ${test}` : title)).join(". ")}`);
   table.replaceChildren(makeRow("th", ["seed 0", `test accuracy, ${COMPUTED}`, "validation accuracy, stored during training"]), ...rows.map(({ title, test, validation }, at) => makeRow("td", [title, test, validation], at)));
   drawCurves(curves, state.chosen.map(listCurve), epoch, epochs.at(-1));
-  for (const arm of state.chosen) askAccuracy(arm, epoch);
 }
 
 function describeArm(arm, epoch) {
@@ -114,8 +117,9 @@ function findShown(arm, epoch) {
   return answers.epochs(arms.get(arm)).findLast((one) => one <= epoch);
 }
 
-async function askAccuracy(arm, epoch) {
-  const found = findShown(arm, epoch);
+// Ask for the test accuracy of an arm at the shown epoch, unless it is known.
+async function askAccuracy(arm) {
+  const found = findShown(arm, state.epoch ?? Infinity);
   if (!study.pictures || found === undefined || known.has(`${arm} ${found}`)) return;
   known.set(`${arm} ${found}`, "…"); // the answer is on its way
   try {
