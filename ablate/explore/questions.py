@@ -6,6 +6,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from ablate.explore.answers import (
+    Epoch,
     ImageRequest,
     RequestError,
     encode_floats,
@@ -41,6 +42,7 @@ class AttributionRequest(ImageRequest):
     arms: Arms
     method: Annotated[str, Field(pattern="^(occlusion|saliency)$")]
     label: Label | None = None
+    epoch: Epoch = None
 
 
 class _Question(BaseModel):
@@ -90,13 +92,14 @@ def attribute(session: Session, request: AttributionRequest) -> dict[str, Any]:
     answer = {}
     for name, arm in find_arms(session, request.arms):
         image = load_image(session, arm, request.image)
-        probabilities = arm.reader.probabilities(image[None])[0]
+        reader = arm.find_reader(request.epoch)
+        probabilities = reader.probabilities(image[None])[0]
         label = int(probabilities.argmax()) if request.label is None else request.label
         compute = occlude if request.method == "occlusion" else find_saliency
         answer[name] = {
             "label": label,
             "probability": float(probabilities[label]),
-            "heat": encode_floats(compute(arm.reader, image, label)),
+            "heat": encode_floats(compute(reader, image, label)),
         }
     return answer
 

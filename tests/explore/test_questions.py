@@ -88,6 +88,20 @@ def test_the_answer_about_what_matters_is_about_the_predicted_or_the_chosen_clas
             assert heat == pytest.approx(compute(arm.reader, arm.test_image(3), wanted).flatten().numpy())
 
 
+def test_the_answer_about_what_matters_is_about_the_shown_epoch(client: Any, session: Any) -> None:
+    arm, heats = session.arms["baseline"], []
+    for epoch in (0, None):
+        told = ask(
+            client, "/attribution", arms=["baseline"], image=3, method="occlusion", label=4, epoch=epoch
+        )
+        heat = np.frombuffer(base64.b64decode(told["baseline"]["heat"]), "<f4")
+        assert heat == pytest.approx(
+            occlude(arm.find_reader(epoch), arm.test_image(3), 4).flatten().numpy(), abs=1e-6
+        )
+        heats.append(heat)
+    assert np.abs(heats[0] - heats[1]).max() > 1e-3
+
+
 def test_the_cells_of_the_confusion_matrix_open_their_images(client: Any, session: Any) -> None:
     told = ask(client, "/confusion", arm="baseline")
     guesses = session.arms["baseline"].answers.argmax(1)

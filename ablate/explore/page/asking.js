@@ -15,8 +15,8 @@ export class ServerAsking {
   }
 
   // For each arm: { label, probability, heat: a number for each pixel }. label: a class, or null for the predicted class.
-  async attribution(arms, image, method, label) {
-    const found = await this.post("attribution", { arms, image, method, label });
+  async attribution(arms, image, method, label, epoch = null) {
+    const found = await this.post("attribution", { arms, image, method, label, epoch });
     for (const answer of Object.values(found)) answer.heat = decodeFloats(answer.heat);
     return found;
   }
@@ -40,7 +40,7 @@ export class ServerAsking {
 }
 
 export class SavedAsking {
-  // saved: the saved data. read: a function that returns an arm's reading of a stored image. open: a function that returns an arm's Network, or throws.
+  // saved: the saved data. read: a function that returns an arm's reading of an image after an epoch (null: after training). open: a function that returns an arm's Network after an epoch, or throws.
   constructor(saved, read, open) {
     Object.assign(this, { saved, read, open });
   }
@@ -49,12 +49,12 @@ export class SavedAsking {
     return method === "saliency" ? "Gradient saliency needs a backward pass, which this page cannot compute. `ablate explore` shows it." : null;
   }
 
-  async attribution(arms, image, method, label) {
+  async attribution(arms, image, method, label, epoch = null) {
     await new Promise((done) => setTimeout(done, 20)); // show that the page is busy before the networks run
     return Object.fromEntries(
       arms.map((arm) => {
-        const { input, probabilities } = this.read(arm, image);
-        const network = this.open(arm);
+        const { input, probabilities } = this.read(arm, image, epoch);
+        const network = this.open(arm, epoch);
         const chosen = label ?? probabilities.indexOf(Math.max(...probabilities));
         const heat = occlude((covered) => network.run(covered).probabilities, input, network.shape, chosen);
         return [arm, { label: chosen, probability: probabilities[chosen], heat }];
@@ -65,7 +65,7 @@ export class SavedAsking {
   // Only the images of this page are searched, whatever their class.
   async exciting(arm, layer, map, label, arms, shape) {
     const found = this.saved.pictures.map((picture) => {
-      const values = this.read(arm, picture.index).layers[layer];
+      const values = this.read(arm, picture.index, null).layers[layer];
       const size = shape.length === 3 ? shape[1] * shape[2] : 1;
       const of = values.subarray(map * size, (map + 1) * size);
       const value = of.reduce((most, one) => Math.max(most, one), -Infinity);

@@ -15,7 +15,7 @@ export function createConfusion(holder) {
   async function open(arm, label, guess, count) {
     try {
       const found = await answers.asking.cell(arm, label, guess, state.chosen);
-      const shown = found.length < count ? (answers.offline ? `This page has ${found.length} of them. \`ablate explore\` shows all kinds.` : `Here are the ${found.length} of which the network is most certain.`) : "";
+      const shown = found.length < count ? (answers.offline ? `This page has ${found.length} of them. \`ablate explore\` shows more.` : `Here are the ${found.length} of which the network is most certain.`) : "";
       told.textContent = `${arm} predicts “${study.classes[guess]}” for ${count} image${count === 1 ? "" : "s"} of class “${study.classes[label]}”. ${shown}`;
       pictures.replaceChildren(...found.map(renderThumbnail));
     } catch (error) {
@@ -43,7 +43,7 @@ export function createConfusion(holder) {
 
 function renderConfusion(arm, { images, right, cells, mistakes }, open) {
   const block = element("div");
-  block.append(element("h3", "", titleOf(arm)), makeNote(`${right.toLocaleString("en")} of ${images.toLocaleString("en")} test images are right.`));
+  block.append(element("h3", "", titleOf(arm)), makeNote(`${right.toLocaleString("en")} of ${images.toLocaleString("en")} test images are right after training.`));
   if (!cells) {
     const list = element("ul", "mistakes");
     for (const [label, guess, count] of mistakes) {

@@ -37,7 +37,7 @@ export function createExciting(holder) {
       const found = await answers.asking.exciting(arm.value, Number(layer.value), Number(map.value), Number(label.value), state.chosen, shape);
       if (request !== last) return;
       const among = answers.offline ? `among the ${found.searched} test images of this page. \`ablate explore\` searches all images of a class` : `among ${found.searched.toLocaleString("en")} test images of class “${study.classes[label.value]}”`;
-      words.textContent = found.searched ? `The images with the largest values of this map, ${among}. The frame is the part of the image on which the largest value depends.` : "There is no test image of this class.";
+      words.textContent = found.searched ? `The images with the largest values of this map after training, ${among}. The frame is the part of the image on which the largest value depends.` : "There is no test image of this class.";
       pictures.replaceChildren(...found.pictures.map((picture) => renderExcited(picture, arms.get(arm.value).shape)));
     } catch (error) {
       showError(error);

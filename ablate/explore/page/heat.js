@@ -26,11 +26,10 @@ export function createHeat(holder) {
     const { chosen, sent, readings } = state;
     holder.setAttribute("aria-busy", "true");
     try {
-      const found = await answers.asking.attribution(chosen, sent, method.value, label.value === "" ? null : Number(label.value));
+      const found = await answers.asking.attribution(chosen, sent, method.value, label.value === "" ? null : Number(label.value), state.epoch);
       if (request !== last || state.readings !== readings) return;
       const scale = findLargest(...Object.values(found).map(({ heat }) => heat));
       figures.replaceChildren(...chosen.map((arm) => renderHeat(arm, found[arm], readings[arm].input, scale)));
-      holder.dataset.found = Number(holder.dataset.found ?? 0) + 1;
     } catch (error) {
       showError(error);
     } finally {

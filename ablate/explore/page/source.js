@@ -70,7 +70,7 @@ class Saved {
     this.shapes = Object.fromEntries(arms.map(({ name, shape }) => [name, shape]));
     this.layers = Object.fromEntries(arms.map(({ name, layers }) => [name, layers]));
     this.opened = {};
-    this.asking = new SavedAsking(saved, (arm, image) => this.#read(arm, image, null, false), (arm) => this.#open(arm));
+    this.asking = new SavedAsking(saved, (arm, image, epoch) => this.#read(arm, image, epoch, false), (arm, epoch) => this.#open(arm, epoch));
   }
 
   // The reason why the page cannot read drawings with these networks. Null if it can.
