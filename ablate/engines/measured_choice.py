@@ -39,7 +39,9 @@ WARM_STEPS, TIMED_STEPS = 2, 6
 def is_lanes_slower(
     run: Run, dataset: Dataset, make_lanes: Callable[[], Trainer], make_other: Callable[[], Trainer]
 ) -> bool:
-    """Whether the other engine trains the run's network more than `LEAST_GAIN` times as fast as lanes.
+    """Whether another engine trains the run's network clearly faster than the lanes engine.
+
+    Clearly faster means by a factor of more than `LEAST_GAIN`.
 
     The lanes engine reads all weights again for each small group of examples. If the weights do not fit into
     the core's cache, matrix products of the whole batch are faster.

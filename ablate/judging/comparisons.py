@@ -89,7 +89,8 @@ def compare_arms(cells: Cells, question: Question) -> list[Comparison]:
         )
     if not places:
         raise AblateError(
-            f"by: no value of this column has runs of both '{question.baseline}' and another arm: name "
+            f"by: in this column, runs of '{question.baseline}' and of other arms never have the same value: "
+            "name "
             "another column"
         )
     shared_places = [_find_shared(cells[place], cells[place[0], question.baseline]) for place in places]

@@ -145,7 +145,7 @@ class PostgresqlRecord:
         self._set(_STUDY, study)
 
     def share_provenance(self, provenance: Mapping[str, Any]) -> None:
-        """Store the provenance for other hosts."""
+        """Store the provenance of the results where other hosts can read it."""
         self._set(_PROVENANCE, json.dumps(provenance))
 
     def close(self) -> None:

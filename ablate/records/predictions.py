@@ -104,8 +104,8 @@ def _check_setting(path: Path, stored: Array, setting: str) -> None:
     trained = stored.tobytes().decode(errors="replace")
     if trained != setting:
         raise FolderError(
-            f"{path}: comes from a run with {trained}, but the run on record has {setting}: the predictions "
-            "of the run on record are on the host that trained it"
+            f"{path}: comes from a run with {trained}, but the run on record has {setting}: copy "
+            "this file from the host that trained the run on record"
         )
 
 

@@ -58,7 +58,7 @@ class Record(Protocol):
         """Store the study file for other hosts."""
 
     def share_provenance(self, provenance: Mapping[str, Any]) -> None:
-        """Store the provenance for other hosts."""
+        """Store the provenance of the results where other hosts can read it."""
 
     def close(self) -> None:
         """Close the file or the connection."""

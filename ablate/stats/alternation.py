@@ -36,7 +36,7 @@ class Alternation:
     noise: float
     """How much faster or slower the first program was than itself (an A/A test), as a ratio above 1.
 
-    This is a geometric trimmed mean over the same rounds.
+    This is a geometric trimmed mean over the rounds in which the two programs were compared.
     """
     spread: float
     """The standard deviation of the logarithms of the rounds' ratios, computed for the trimmed mean."""

@@ -256,7 +256,7 @@ class StudySpec(_Part):
         return f"{self._lines.get(written, 'study')}: {key}"
 
     def list_places(self, key: str) -> list[tuple[str, str]]:
-        """List the places of a dotted key and of all keys below it."""
+        """List where a dotted key and all keys below it stand: pairs of a key and its `file:line`."""
         return [(k, place) for k, place in self._lines.items() if k == key or k.startswith(f"{key}.")]
 
     def add_places(self, lines: Mapping[str, str]) -> "StudySpec":

@@ -213,7 +213,7 @@ def test_a_part_without_the_baseline_is_left_out() -> None:
     )
     with pytest.raises(
         AblateError,
-        match="by: no value of this column has runs of both 'ours' and another arm",
+        match="by: in this column, runs of 'ours' and of other arms never have the same value",
     ):
         judge(FRAME.assign(data=FRAME["method"]), by="data")
 

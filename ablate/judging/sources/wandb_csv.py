@@ -38,8 +38,8 @@ def read_runs(source: str) -> pd.DataFrame:
 
     The column `source_run` comes from the column `ID`, or from `Name` if there is no `ID`. The column
     `status` comes from `State`. Then come all columns of the export, under their own names. The export does
-    not show which columns are the configuration and which are results. So the rows of unfinished runs keep
-    their numbers, which are the latest ones at the time of the export.
+    not show which columns are the configuration and which are results. So ablate
+    cannot remove only the results of unfinished runs. Their rows keep all numbers of the time of the export.
 
     Args:
         source: the CSV file.
