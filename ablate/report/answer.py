@@ -1,4 +1,4 @@
-"""The answer: its headline, one finding for each comparison, and what a preliminary report still lacks."""
+"""State the answer of a report: a headline, one finding for each comparison, and what is still missing."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ VERDICT_TONE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The answer to one comparison: the verdict, what was measured, and what the arm costs."""
+    """The answer of one comparison: its verdict, a sentence about the difference, and the cost of the arm."""
 
     subject: str
     verdict: str
@@ -69,7 +69,7 @@ def describe_difference(evidence: Evidence) -> str:
 
 
 def say_what_is_missing(evidence: Evidence) -> str:
-    """Say in a sentence what a preliminary report still lacks. Return an empty text for a complete report."""
+    """Say in a sentence which runs are missing in a preliminary report. For a complete report, return ""."""
     wanted = len(evidence.confirmed) + evidence.missing_runs
     if evidence.missing_runs:
         return f"{evidence.missing_runs} of {wanted} confirmation runs are still missing."

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ablate.formatting import format_count
 
 MOST_CAUSES = 10
-"""The maximum number of causes that are listed. The last line counts the others."""
+"""The maximum number of causes that are listed. One more line counts the causes that are left out."""
 
 
 def list_causes(causes: Mapping[str, str]) -> list[str]:

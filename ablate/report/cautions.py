@@ -19,21 +19,22 @@ DRIFT_WORTH_SAYING = 0.05
 SPREAD_WORTH_SAYING = 0.15
 """The report warns if the baseline's throughput varies by more than this between timing blocks.
 
-The variation is the interquartile range divided by the median. It is a few per cent if no other program runs.
+The variation is the interquartile range divided by the median. If no other program runs, the variation is a
+few per cent.
 """
 HARDLY_ANY_DISTURBANCE = 0.25
 """The report warns if other programs disturbed more than this share of the timing measurements."""
 NEAR_THE_MAJORITY = 0.05
 """If the classes are unequal, the report warns of an arm that is hardly better than guessing.
 
-Such an arm's accuracy exceeds the share of the most frequent class by less than this.
+The warning is given if the arm's accuracy exceeds the share of the most frequent class by less than this.
 """
 MANY_READERS = 5
 """The report warns if at least this many other studies used the same test images."""
 
 
 def list_cautions(evidence: Evidence) -> list[str]:
-    """List what should lower the reader's trust in the answer, the gravest caution first."""
+    """List what should lower the reader's trust in the answer. The most serious caution comes first."""
     return [
         *_warn_of_circumstances(evidence),
         *_warn_of_unequal_classes(evidence),
@@ -72,13 +73,13 @@ def _warn_of_circumstances(evidence: Evidence) -> Iterator[str]:
         yield "Nothing was tuned. An arm that would need a different learning rate is at a disadvantage."
     if changed := provenance.changed_after_answer:
         yield (
-            f"Changed in the study after its first answer had been seen: {'; '.join(changed)}. The p-values "
+            f"The study was changed after its first answer had been seen: {'; '.join(changed)}. The p-values "
             "and verdicts assume that these choices were made before the first result."
         )
     if mixed := provenance.mixed_engines:
         yield (
-            f"The runs of {format_list(mixed)} were trained by more than one engine. Engines round "
-            "differently, so these runs differ in more than their seeds."
+            f"The runs of {format_list(mixed)} were trained by more than one engine (program that "
+            "trains). Engines round numbers differently, so these runs differ in more than their seeds."
         )
     readers = provenance.test_set_readers
     if len(readers) >= MANY_READERS:
@@ -124,19 +125,19 @@ def _warn_of_doubtful_runs(evidence: Evidence) -> Iterator[str]:
         if 0 < len(stuck) < len(of_arm):
             seeds = f"seed{'s' if len(stuck) > 1 else ''} {format_list([str(seed) for seed in stuck])}"
             yield (
-                f"{len(stuck)} of {len(of_arm)} runs of {evidence.names.name_arm(arm)} ended at chance "
-                f"({seeds}). The other runs trained. A mean over both kinds of runs would mislead, so the "
-                "report has no mean for this arm."
+                f"{len(stuck)} of {len(of_arm)} runs of {evidence.names.name_arm(arm)} stayed at chance "
+                f"({seeds}): they are no better than guessing. The other runs trained. A mean over runs that "
+                "trained and runs that did not would mislead, so the report has no mean for this arm."
             )
     compared = [] if evidence.preliminary else list_rows(evidence.tables["comparisons"])
     for row in compared:
         if 2 / 2 ** evidence.count_seeds(row) > alpha:
-            continue  # so few seeds cannot make the sign-flip test significant: see `_warn_of_few_seeds`
+            continue  # too few seeds for a significant sign-flip test: see `_warn_of_few_seeds`
         if row["p_value"] is not None and (row["p_value"] < alpha) != (row["p_sign_flip"] < alpha):
             yield (
                 f"For {row['arm']} the paired t-test ({format_p(row['p_value'])}) and the exact sign-flip "
-                f"test ({format_p(row['p_sign_flip'])}) disagree at the level {alpha:g}. The result might "
-                "depend on a few seeds: look at the figure of paired seeds."
+                f"test ({format_p(row['p_sign_flip'])}) disagree: only one of them is below {alpha:g}. The "
+                "result might depend on a few seeds: look at the figure of paired seeds."
             )
 
 
@@ -160,7 +161,7 @@ def _warn_of_tuning(evidence: Evidence) -> Iterator[str]:
             yield (
                 f"The best {spell_keyword(row['parameter'])} of {evidence.names.name_arm(row['arm'])} "
                 f"({row['best']:g}) is the {'lowest' if row['best'] == row['low'] else 'highest'} value "
-                "tried. A value outside the range may be better."
+                "tried. A value outside the range of these values may be better."
             )
         if row["failed"] or row["diverged"]:
             share = (row["failed"] + row["diverged"]) / row["trials"]
@@ -224,7 +225,7 @@ def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
         return
     disturbed = float(timing["disturbed"].astype(bool).mean())
     if disturbed > HARDLY_ANY_DISTURBANCE:
-        yield f"Other programs disturbed {disturbed:.0%} of the timings. Disturbed timings are left out."
+        yield f"Other programs disturbed {disturbed:.0%} of the timing measurements. These are left out."
     moved = measure_drift(timing)
     if moved is not None and abs(moved) > DRIFT_WORTH_SAYING:
         change = f"{moved:+.0%}".replace("-", "−")
@@ -242,7 +243,7 @@ def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
 
 
 def _read_tuning_runs(evidence: Evidence, arm: str) -> pd.DataFrame:
-    """Read the arm's tuning runs. A run that diverged or crashed counts as accuracy zero, as in tuning."""
+    """Read the arm's tuning runs. A run that diverged or crashed has the accuracy zero, as in tuning."""
     runs = evidence.tables["runs"]
     of_arm = runs[(runs["phase"] == Phase.TUNE) & (runs["arm"] == arm)]
     return of_arm.assign(validation_accuracy=of_arm["validation_accuracy"].astype(float).fillna(0.0))

@@ -1,7 +1,7 @@
-"""What checklists for papers ask about experiments, answered from a report folder.
+"""Answer from a report folder what checklists for papers ask about experiments.
 
 The questions are those of the NeurIPS Paper Checklist (2025, questions 4 to 8 and 12) and of the Machine
-Learning Reproducibility Checklist (Pineau et al., version 2.0, 2020), in our own short words.
+Learning Reproducibility Checklist (Pineau et al., version 2.0, 2020). They are shortened here.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from ablate.study.seed_looks import SeedLooks
 
 FILE = "checklist.md"
 CHECKSUM_LETTERS = 16
-"""The checklist shows this many letters of a checksum. environment.json has the whole checksum."""
+"""The checklist shows this many characters of a checksum. environment.json has the whole checksum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ ASKED = {
     "measure": ("Results", "What exactly is measured?", MLRC),
     "error_bars": ("Results", "What do the error bars mean, and what do they cover?", f"{NEURIPS} 7; {MLRC}"),
     "tests": ("Results", "Which tests were made, under which assumptions?", f"{NEURIPS} 7"),
-    "exclusions": ("Results", "Did runs fail or stay out of the results?", f"{NEURIPS} 8; {MLRC}"),
+    "exclusions": ("Results", "Did runs fail, or were runs left out of the results?", f"{NEURIPS} 8; {MLRC}"),
     "looks": ("Results", "Was anything changed after results had been seen?", f"{NEURIPS} 4"),
     "hardware": ("Compute", "On which hardware did it run?", f"{NEURIPS} 8; {MLRC}"),
     "hours": ("Compute", "How much computing time did it take?", f"{NEURIPS} 8; {MLRC}"),
@@ -106,7 +106,7 @@ ASKED = {
     "code": ("Code", "Which version of the code was it?", f"{NEURIPS} 5; {MLRC}"),
     "software": ("Code", "Which packages does the code need?", f"{NEURIPS} 5; {MLRC}"),
     "networks": ("Code", "Are the trained networks available?", MLRC),
-    "again": ("Code", "Which command makes the results again?", f"NeurIPS 2025, questions 4 and 5; {MLRC}"),
+    "again": ("Code", "Which command repeats the study?", f"NeurIPS 2025, questions 4 and 5; {MLRC}"),
 }  # fmt: skip
 """For each question: the heading above it, its words, and the checklists that ask it."""
 
@@ -127,16 +127,14 @@ def _describe_splits(evidence: Evidence) -> str:
         held_out = f"{study.validation:,} images of a separate folder are for validation."
     elif study.validation:
         held_out = (
-            f"Each seed draws {study.validation:,} of the training images for validation; all arms of a "
-            f"seed have "
-            "the same split."
+            f"For each seed, {study.validation:,} of the training images are drawn for validation. All arms "
+            "have the same split at the same seed."
         )
     else:
         held_out = "All training images are used for training; none is held out for validation."
     return (
-        f"{held_out} The {evidence.provenance.data.test_images:,} test images are fixed. They are read once "
-        f"for "
-        "each confirmed run, after its last epoch."
+        f"{held_out} The {evidence.provenance.data.test_images:,} test images are fixed. Each confirmed run "
+        "reads them once, after its last epoch."
     )
 
 
@@ -156,8 +154,7 @@ def _describe_hyperparameters(evidence: Evidence) -> str:
     return (
         f"Recipe: {describe_recipe(study)}. Network: {study.model}{f' with {network}' if network else ''}. "
         f"Factors: {format_list([spell_keyword(name) for name in study.factor_names])}. Every value of "
-        f"every arm "
-        "is in study.yaml and environment.json."
+        "every arm is in study.yaml and environment.json."
     )
 
 
@@ -166,11 +163,10 @@ def _describe_tuning(evidence: Evidence) -> str:
         return "Nothing was tuned."
     told = describe_tuning(evidence)
     return (
-        f"{told[0].upper()}{told[1:]}, by the accuracy on validation images and on seeds that no confirmed "
-        f"run "
-        "uses. An arm takes its own best value only if this value beats the best value of all arms together "
-        "by "
-        "more than two standard errors; otherwise it takes the latter. The table tuning.csv has every choice."
+        f"{told[0].upper()}{told[1:]}. A value is judged by the accuracy on validation images, on seeds that "
+        "no confirmed run uses. An arm takes its own best value only if this value beats the value that is "
+        "best for all arms together by more than two standard errors. Otherwise it takes the value that is "
+        "best for all arms together. The table tuning.csv has every choice."
     )
 
 
@@ -182,10 +178,8 @@ def _count_runs(evidence: Evidence) -> str:
     others = [f"{counted[phase]:,} to {phase}" for phase in (Phase.SEARCH, Phase.TUNE) if counted[phase]]
     return (
         f"{len(runs):,} training runs: {format_list([*others, f'{counted[Phase.CONFIRM]:,} to confirm'])}. "
-        f"Each "
-        f"of the {len(evidence.arms)} arms has {shown} completed confirmation seeds. Each of these runs is "
-        f"evaluated "
-        "once on the test images."
+        f"Each of the {len(evidence.arms)} arms has {shown} completed confirmation runs. Each of these runs "
+        "is evaluated once on the test images."
     )
 
 
@@ -196,14 +190,12 @@ def _describe_measure(evidence: Evidence) -> str:
 
 def _describe_error_bars(evidence: Evidence) -> str:
     return (
-        f"{(1 - evidence.study.decision.alpha) * 100:g}% intervals of Student's t for the mean over seeds, "
-        f"not "
-        "standard deviations. They cover the split into training and validation images, the order of the "
-        "images "
-        "and the starting values. They do not cover another sample of test images. Differences are taken "
-        "within "
-        "seeds. The intervals assume that differences are roughly normal; an exact sign-flip test checks the "
-        "p-values without this assumption."
+        f"The error bars are {(1 - evidence.study.decision.alpha) * 100:g}% intervals of Student's t for the "
+        "mean over seeds, not standard deviations. They cover the variation from the split into training and "
+        "validation images, from the order of the images and from the starting values. They do not cover "
+        "another sample of test images. Differences are taken between runs of the same seed. The intervals "
+        "assume that differences are roughly normal; an exact sign-flip test checks the p-values without "
+        "this assumption."
     )
 
 
@@ -211,8 +203,7 @@ def _describe_tests(evidence: Evidence) -> str:
     corrected = f", with Holm's correction for {evidence.family} tests" if evidence.family > 1 else ""
     return (
         f"Two-sided paired t-tests over seeds at level {evidence.study.decision.alpha:g}{corrected}. "
-        f"Equivalence is "
-        "claimed if two one-sided tests find the difference inside the margin of the study."
+        "Equivalence is claimed if two one-sided tests find the difference inside the margin of the study."
     )
 
 
@@ -222,19 +213,20 @@ def _describe_exclusions(evidence: Evidence) -> str:
     stopped = f" The search stopped {format_count(pruned, 'run')} early." if pruned else ""
     return (
         f"{format_count(diverged, 'run')} diverged and {format_count(evidence.failed_runs, 'run')} "
-        f"crashed.{stopped} "
-        "An arm with a confirmed run that diverged or stayed at chance has no mean. Crashed runs are "
-        "missing data."
+        f"crashed.{stopped} If a confirmed run of an arm diverged or stayed at chance (no better than "
+        "guessing), the arm has no mean. Crashed runs are missing data."
     )
 
 
 def _describe_looks(evidence: Evidence) -> str:
     changed = evidence.provenance.changed_after_answer
-    told = f"Changed after an answer had been seen: {format_list(changed)}." if changed else "No."
+    told = f"Yes. Changed after an answer had been seen: {format_list(changed)}." if changed else "No."
     if isinstance(evidence.study.seeds, SeedLooks):
         told += " The study looked at its results several times; its tests allow for these looks."
     readers = evidence.provenance.test_set_readers
-    return f"{told} Other studies of the same folder that read the same test images: {len(readers)}."
+    return (
+        f"{told} Number of other studies in the same folder that used the same test images: {len(readers)}."
+    )
 
 
 def _describe_hardware(evidence: Evidence) -> str:

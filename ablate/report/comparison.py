@@ -1,4 +1,4 @@
-"""Comparison of two report folders: which arms changed in accuracy or throughput."""
+"""Compare two report folders: find the arms that changed in accuracy or throughput."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ablate.study.study_file import list_changes
 THROUGHPUT_MARGIN = 0.05
 """An arm counts as slower if its throughput ratio to the baseline fell by more than this share.
 
-The whole confidence interval of the change must show such a fall.
+The whole confidence interval of the change must lie below this limit.
 """
 HARDWARE = ("device", "device_name", "cores", "timing_threads")
 CONDITIONS = ("design", "dataset", "model", "baseline", "recipe", "tuning", "validation", "seeds")
@@ -62,7 +62,7 @@ class Comparison:
 
 
 def compare_folders(first: Evidence, second: Evidence) -> Comparison:
-    """Find what changed from the first folder to the second, judged by the first study's margin and alpha.
+    """Find what changed from the first folder to the second. The first study's margin and alpha decide.
 
     Accuracies are paired by seed. Runs of one seed share the split of the data, the order of the examples and
     the starting values, unless the two studies define these differently. Holm's correction covers the arms
@@ -142,7 +142,7 @@ def _judge_change(
 
 
 def _trains_less(first: Evidence, second: Evidence, arm: str) -> bool:
-    """Whether fewer of the shared seeds train in the second folder, or the accuracy fell beyond the margin.
+    """Whether an arm trains in fewer of the shared seeds, or its accuracy fell by more than the margin.
 
     The fall in accuracy is the median over the seeds that trained in both folders.
     """
@@ -171,7 +171,7 @@ def _get_network(evidence: Evidence, arm: str) -> Any:
 
 
 def _compare_throughput(first: Evidence, second: Evidence) -> dict[str, Interval]:
-    """Compute for each arm how its throughput ratio to the baseline changed.
+    """Compute for each arm the change of its throughput ratio to the baseline, with an interval.
 
     A machine's speed differs more from day to day than during one measurement. Throughputs that were measured
     at different times are therefore not compared. The ratio of two arms that were measured together does not
@@ -204,7 +204,7 @@ def _list_notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> li
     else:
         told.append(
             "throughput is compared as each arm's ratio to the baseline, because a machine's speed differs "
-            "from one measurement to the next; the baseline's own throughput is therefore not compared"
+            "from one measurement to the next. The baseline's own throughput is not compared"
         )
     if first.provenance.machine.device != second.provenance.machine.device:
         told.append(

@@ -1,4 +1,4 @@
-"""The computing time of a study in words."""
+"""Describe the computing time of a study in words."""
 
 from ablate.formatting import format_count, format_list
 from ablate.report.evidence import Evidence
@@ -11,7 +11,7 @@ UNKNOWN_ENERGY = "The energy was not measured."
 def describe_compute(evidence: Evidence) -> str:
     """Say how many hours the training took, what this includes, and what is known of the energy.
 
-    A processor's hours are hours of one core, because a run trains on one core.
+    On a CPU these are hours of one core, because a run trains on one core.
     """
     used, hours = _sum(evidence), state_hours(evidence)
     if used is None:
@@ -22,13 +22,14 @@ def describe_compute(evidence: Evidence) -> str:
     if used.timing_seconds:
         rest.append(f"{used.timing_seconds:,.0f} seconds of throughput measurement")
     return (
-        f"Training took {hours}: the training steps of {format_count(used.timed_runs, 'run')}, including "
-        f"tuning. Not included: {format_list(rest)}.{lost} {describe_energy(evidence) or UNKNOWN_ENERGY}"
+        f"Training took {hours}. This time covers the training steps of "
+        f"{format_count(used.timed_runs, 'run')}, including tuning. Not included: {format_list(rest)}.{lost} "
+        f"{describe_energy(evidence) or UNKNOWN_ENERGY}"
     )
 
 
 def describe_energy(evidence: Evidence) -> str | None:
-    """Say how much energy a training image takes, by arm. None if the machine counted no energy."""
+    """Say how much energy one training image takes in each arm. Return None if no energy was measured."""
     arms = evidence.tables["arms"].dropna(subset=["joules_per_example"])
     if arms.empty:
         return None

@@ -1,4 +1,4 @@
-"""The conditions under which the answer holds, in sentences."""
+"""Write sentences about the conditions under which the answer holds."""
 
 from collections.abc import Container, Mapping
 from typing import Any
@@ -40,14 +40,15 @@ def list_conditions(evidence: Evidence) -> list[str]:
 
 
 def _describe_registration(evidence: Evidence) -> list[str]:
-    """Say whether the study file was committed before the first run. Older folders do not know it."""
+    """Say whether the study file was committed before the first run. Older folders do not have this fact."""
     registration = evidence.provenance.registration
     if registration is None:
         return []
     if not registration.commit:
         return [
-            "Registration: none. The study file was not committed to git before the first run, or the "
-            "command line changed it. So nothing shows that the question came before the results."
+            "Registration: none. Either the study file was not committed to git before the first run, or "
+            "keys were changed on the command line, so that the study differs from the committed file. "
+            "Therefore no commit shows that the question came before the results."
         ]
     return [
         "Registration: the study file, with its question, margin, ranges and seeds, was committed to git "
@@ -122,10 +123,11 @@ def _describe_majority(evidence: Evidence) -> str:
 def _describe_machine(evidence: Evidence) -> str:
     machine = evidence.provenance.machine
     return (
-        f"Machine: {machine.device} ({machine.device_name}). Throughput is measured with the plain torch "
-        f"loop, {machine.timing_threads} threads, one run alone on the machine. The time covers fetching a "
-        "batch of images from memory, forward pass, backward pass, optimiser step and running metrics. It "
-        f"does not cover loading, decoding or evaluation.{_describe_memory_format(evidence)}"
+        f"Machine: {machine.device} ({machine.device_name}). Throughput is measured with a plain training "
+        f"loop in torch, with {machine.timing_threads} threads. During the measurement, no other run uses "
+        "the machine. The measured time covers fetching a batch of images from memory, forward pass, "
+        "backward pass, optimiser step and running metrics. The "
+        f"measured time does not cover loading, decoding or evaluation.{_describe_memory_format(evidence)}"
     )
 
 
@@ -136,9 +138,12 @@ def _describe_memory_format(evidence: Evidence) -> str:
         if cost.memory_format is not None:
             used.setdefault(cost.memory_format, []).append(name)
     if len(used) < 2:
-        return "".join(f" Image tensors are {kind} for all arms." for kind in used)
+        return "".join(f" Image tensors have the memory format {kind} in all arms." for kind in used)
     parts = [f"{kind} for {format_list(names)}" for kind, names in used.items()]
-    return f" Image tensors are {format_list(parts)}; this can cause part of a difference in throughput."
+    return (
+        f" The memory format of image tensors is {format_list(parts)}. This can cause part of a difference "
+        "in throughput."
+    )
 
 
 def _get_finalists(evidence: Evidence) -> Mapping[str, Finalist]:
@@ -154,7 +159,7 @@ def _list_full_values(study: StudySpec) -> str:
 
 
 def _list_factors(evidence: Evidence) -> str:
-    """List every factor as `pooling (baseline: avg)`. If the study file names its arms, list the arms."""
+    """List the factors, such as `pooling (baseline: avg)`. List the arms if the study file names them."""
     study = evidence.study
     if study.arms:
         settings = format_list([spell_keyword(name) for name in study.factor_names])

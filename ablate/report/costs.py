@@ -1,4 +1,4 @@
-"""What an arm costs compared with the baseline, in words."""
+"""Describe in words what an arm costs, compared with the baseline."""
 
 import pandas as pd
 
@@ -6,7 +6,7 @@ from ablate.report.evidence import Evidence
 
 
 def describe_cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> str:
-    """Describe the arm's cost next to the baseline's: training speed, parameters and FLOPs."""
+    """Describe the arm's training speed, parameters and FLOPs, and compare them with the baseline's."""
     told = []
     if pd.notna(arm["examples_per_second_ratio_ci_low"]):
         confidence = 1 - evidence.study.decision.alpha

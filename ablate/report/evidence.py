@@ -1,4 +1,4 @@
-"""Evidence: everything that a report folder holds, with the tables computed from it."""
+"""Read the evidence of a report: the content of a report folder, and the tables computed from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class Evidence:
 
     @property
     def decides_by_accuracy(self) -> bool:
-        """Whether the verdicts rest on accuracy. Only then do validation accuracies bear on the answer."""
+        """Whether verdicts rest on accuracy. If not, validation accuracies say nothing about the answer."""
         return self.study.decision.metric == DEFAULT
 
     def find_rows(self, table: str, row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -96,11 +96,11 @@ class Evidence:
         return {}
 
     def list_looks(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """List the looks at one comparison in order. The list is empty if the number of seeds was fixed."""
+        """List the looks (interim analyses) at one comparison. Empty if the study fixed the seeds."""
         return self.find_rows("looks", row)
 
     def count_seeds(self, row: Mapping[str, Any]) -> int:
-        """Count the seeds of one comparison. Its arms have more seeds if other comparisons needed more."""
+        """Count the seeds of one comparison. An arm can have more, because another comparison needed them."""
         looks = self.list_looks(row)
         return int(looks[-1]["look_seeds"]) if looks else self.study.most_seeds
 
@@ -111,12 +111,12 @@ class Evidence:
 
     @property
     def unequal_classes(self) -> bool:
-        """Whether the classes' numbers of test images differ so much that the accuracy can mislead."""
+        """Whether some classes have so many more test images than others that the accuracy can mislead."""
         return are_unequal(self.provenance.data.test_images_by_class)
 
     @property
     def failed_runs(self) -> int:
-        """How many runs crashed. A diverged run is an outcome, not a failure."""
+        """The number of runs that crashed. A run that diverged is a result, and does not count."""
         return int(self.tables["runs"]["status"].isin(CRASHED).sum())
 
     @cached_property
@@ -140,9 +140,9 @@ class Evidence:
 
 
 def gather(path: Path, changed: StudySpec | None = None) -> Evidence:
-    """Read the folder's study, provenance and input tables, and compute the derived tables.
+    """Read a report folder's study, provenance and input tables, and compute the derived tables.
 
-    A `changed` study takes the place of the folder's study, for example one with another margin.
+    If `changed` is given, it replaces the study of the folder. For example, it can have another margin.
 
     Raises:
         FolderError: an input table is missing or damaged.
@@ -194,7 +194,7 @@ def _read_values(path: Path, given: dict[str, pd.DataFrame], metric: str) -> pd.
 def _count_blocks(study: StudySpec, baseline: str, confirmed: pd.DataFrame, timed: pd.DataFrame) -> int:
     """Count the rows that the `timing` table will have when the study is finished."""
     each_round = timed["arm"].nunique() + 1  # a block times the baseline twice: first and last
-    # Reports show throughput as a ratio to the baseline's. So nothing is timed without a trained baseline.
+    # Reports show throughput as a ratio to the baseline's. If no baseline run trained, nothing is timed.
     trained = confirmed.loc[confirmed["status"].isin(TRAINED), "arm"]
     return study.timing.blocks * each_round if baseline in set(trained) else 0
 
@@ -236,7 +236,7 @@ def _tabulate_predictions(
     if "recalls" in given:
         confidence = 1 - study.decision.alpha
         made["recalls_by_class"] = tabulate_recalls_by_class(given["recalls"], comparisons, confidence)
-    if "agreement" in given and study.decision.metric == DEFAULT:  # it is about accuracy
+    if "agreement" in given and study.decision.metric == DEFAULT:  # `agreement` is about accuracy
         made["new_images"] = tabulate_new_images(judgement, given["agreement"], study.decision)
     return {name: table for name, table in made.items() if not table.empty}
 

@@ -1,4 +1,4 @@
-"""One page for a chapter: each exercise, with the answers of the studies that ask it, in every context."""
+"""Write a table of exercises: for each exercise, the answers of the studies that ask it, in every context."""
 
 import os
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from ablate.study.expectations import Text
 from ablate.study.yaml_text import parse
 
 BEGIN, END = "<!-- answers: begin -->", "<!-- answers: end -->"
-"""The page is written between these two lines of a Markdown file."""
+"""The table is written between these two lines of a Markdown file."""
 
 
 class Exercise(BaseModel):
@@ -60,28 +60,28 @@ def read_exercises(path: Path) -> Exercises:
 
 
 def write_answers(exercises: Exercises, reports: Path, page: Path) -> int:
-    """Write the answers between the two marks of a Markdown page.
+    """Write the table of answers between the lines `BEGIN` and `END` of a Markdown page.
 
     Return the number of studies without a report.
 
     Raises:
-        AblateError: the page lacks the marks.
+        AblateError: the page lacks one of these lines.
         FolderError: a table of a report is missing or damaged.
     """
     text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise AblateError(f"{page}: has no lines '{BEGIN}' and '{END}': add them where the answers shall be")
+        raise AblateError(f"{page}: has no lines '{BEGIN}' and '{END}': add them where the table should be")
     table, missing = tabulate_answers(exercises, reports, page.parent)
     write_whole(page, f"{before}{BEGIN}\n{table}{END}{after}".encode())
     return missing
 
 
 def tabulate_answers(exercises: Exercises, reports: Path, origin: Path) -> tuple[str, int]:
-    """Make the heading and the table as Markdown. Links are relative to the folder `origin`.
+    """Make a heading and the table of answers as Markdown. Links are relative to the folder `origin`.
 
-    Return also the number of studies without a report.
+    The second value is the number of studies without a report.
     """
     lines = [
         f"## {exercises.title}",
@@ -114,7 +114,7 @@ def _answer_study(folder: Path, origin: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _compare(evidence: ContextsEvidence) -> str:
-    """State whether the answer depends on the context. If it does, this is the headline."""
+    """State whether the answer depends on the context, in bold if it does."""
     findings = list_contexts_findings(evidence)
     headline = escape_markdown(state_contexts_headline(evidence, findings))
     return f"**{headline}**" if any(finding.depends for finding in findings) else headline

@@ -1,4 +1,4 @@
-"""Whether a difference lies where it was predicted before the first run (`predicted` in the study file)."""
+"""Say whether a difference lies in its predicted interval (the key `predicted` of the study file)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,11 +21,11 @@ def judge_prediction(row: Mapping[str, Any], evidence: Evidence) -> str:
     if row["ci_low"] is None or row["ci_high"] is None:
         return f"{told} Whether this came true is not known, because there is no interval."
     if low <= row["ci_low"] and row["ci_high"] <= high:
-        return f"{told} This came true: the whole confidence interval lies inside the prediction."
+        return f"{told} This came true: the whole confidence interval lies inside the predicted interval."
     if row["ci_high"] < low or high < row["ci_low"]:
         side = "below" if row["ci_high"] < low else "above"
-        return f"{told} This did not come true: the confidence interval lies {side} the prediction."
-    return f"{told} This is open: the confidence interval lies only partly inside the prediction."
+        return f"{told} This did not come true: the confidence interval lies {side} the predicted interval."
+    return f"{told} Whether this came true is open: only a part of the confidence interval is predicted."
 
 
 def _spell(low: float, high: float, unit: Unit) -> str:

@@ -1,4 +1,4 @@
-"""Terms that a report uses, each explained in one or two sentences with this study's own values."""
+"""Explain the terms of a report in one or two sentences each, with the values of this study."""
 
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,13 @@ VERDICTS = {
     Verdict.SIZE_UNCLEAR: "there is a difference, but it may be smaller than the margin",
     Verdict.EQUIVALENT: "any difference is smaller than the margin",
     Verdict.INCONCLUSIVE: "these seeds show neither a difference nor equivalence",
-    Verdict.DIFFERENT: "there is a difference. No margin was named, so nothing says whether it matters",
-    Verdict.NO_DIFFERENCE_SHOWN: "these runs show no difference, which does not show that the arms are equal",
+    Verdict.DIFFERENT: "there is a difference. No margin was given, so it is not known whether it matters",
+    Verdict.NO_DIFFERENCE_SHOWN: "these runs show no difference. The arms can still be different",
     Verdict.UNSTABLE: "some runs diverged or stayed at chance. So the report says how often each arm trains, "
     "and compares accuracies only in the seeds where both arms trained",
     Verdict.NOT_TRAINED: "the median run of an arm is no better than guessing",
     Verdict.CANNOT_TELL_APART: "the difference is zero in all runs, so there is nothing to test",
-    Verdict.NOT_TESTED: "there is a difference, the same in all runs. A test would need some spread",
+    Verdict.NOT_TESTED: "the difference is not zero, and the same in all runs. So a test is not possible",
     Verdict.NO_VERDICT: f"there are fewer than {power.PAIRS_FOR_A_VERDICT} pairs of runs",
 }
 
@@ -33,6 +33,7 @@ def list_terms(evidence: "Evidence") -> list[tuple[str, str]]:
     return [
         ("arm", "One variant of the network or of its training. Every arm is compared with another arm."),
         ("baseline", "The arm that the others are compared with."),
+        *_explain_changes(evidence),
         ("run", "One training of one arm, from its starting values to its last epoch."),
         (
             "seed",
@@ -59,6 +60,23 @@ def list_terms(evidence: "Evidence") -> list[tuple[str, str]]:
         ),
         ("margin", f"The smallest difference that matters, chosen in the study file: {margin}."),
         *((str(verdict), f"Verdict: {VERDICTS[verdict]}.") for verdict in verdicts),
+    ]
+
+
+def _explain_changes(evidence: "Evidence") -> list[tuple[str, str]]:
+    """Explain the names of arms in a study that adds changes one by one and leaves each of them out once."""
+    from ablate.study.spec import FULL  # not at the top, because `ablate judge` imports no pydantic
+
+    if evidence.study.design != "leave_one_out":
+        return []
+    return [
+        (FULL, "The arm with all changes of the study."),
+        (
+            f"{FULL} with …",
+            f"The arm “{FULL}”, but one factor has the value of the baseline. The files in `tables` call "
+            "this arm “without …”.",
+        ),
+        ("up to …", "The arm with the first changes of the study, up to and including the named one."),
     ]
 
 

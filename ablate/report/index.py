@@ -1,4 +1,4 @@
-"""The index page of a folder of reports: each study with its question and its one-line answer."""
+"""Write the index page of a folder of reports. It lists each study's question and its answer in one line."""
 
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -12,7 +12,7 @@ GENERATOR = "ablate"
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One report, as the meta elements of its page describe it."""
+    """One report, described by the meta elements of its page."""
 
     folder: str
     description: dict[str, str]

@@ -1,4 +1,4 @@
-"""Sentences about one comparison: what to expect on new test images, and how often the two arms agree."""
+"""Write sentences about one comparison: what to expect on new images, and how often both arms are right."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from ablate.stats.verdicts import UNTRAINED
 
 
 def explain_new_images(row: Mapping[str, Any], evidence: Evidence) -> str:
-    """Say what a comparison tells about new images, and on which images its two arms agree.
+    """Say what to expect from a comparison on new images, and on how many test images its arms are right.
 
     The text is empty for an interaction, and if the folder lacks the predictions of an arm. Any other text
     begins with a space.
@@ -25,13 +25,13 @@ def explain_new_images(row: Mapping[str, Any], evidence: Evidence) -> str:
 
 
 def _state_interval(new: Mapping[str, Any], row: Mapping[str, Any], evidence: Evidence) -> str:
-    """State the interval for new images, and the verdict for them if it differs from the comparison's."""
+    """State the interval for new images. State the verdict for new images if it is a different one."""
     confidence, verdict = 1 - evidence.study.decision.alpha, new["new_images_verdict"]
     pairs = f", from {format_count(new['agreement_seeds'], 'pair')} of runs{_say_trained(row)}"
     told = (
         f"Difference on new images of the same kind: {new['new_images_ci_low'] * 100:+.2f} to "
-        f"{new['new_images_ci_high'] * 100:+.2f} points ({confidence * 100:g}% interval"
-        f"{'' if verdict else pairs}; it allows for the choice of test images)."
+        f"{new['new_images_ci_high'] * 100:+.2f} points ({confidence * 100:g}% interval that allows for the "
+        f"choice of test images{'' if verdict else pairs})."
     ).replace("-", "−")
     if verdict is None or verdict == row["verdict"]:
         return told
@@ -44,7 +44,7 @@ def _say_trained(row: Mapping[str, Any]) -> str:
 
 
 def _state_agreement(found: Mapping[str, Any], row: Mapping[str, Any], evidence: Evidence) -> str:
-    """State on which shares of the test images both arms, one arm or neither arm is right."""
+    """State the shares of the test images on which both arms, one arm or neither arm is right."""
     arm = evidence.names.name_arm(found["arm"], found["baseline"])
     baseline = evidence.names.name_arm(found["baseline"], found["arm"])
     seeds = found["agreement_seeds"]

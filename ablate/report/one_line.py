@@ -1,4 +1,4 @@
-"""The answer of a report in one sentence: which arm is ahead, by how much, and which arms did not train."""
+"""State a report's answer in one sentence: the best arm, its difference, and the arms that did not train."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def state_answer(evidence: Evidence) -> str:
 
 
 def _is_plain(row: dict[str, Any], evidence: Evidence) -> bool:
-    """Whether a comparison is that of an arm with the baseline."""
+    """Whether a comparison is between an arm and the baseline."""
     return row["baseline"] != BOTH_ALONE and row["baseline"] == evidence.arms[0]
 
 

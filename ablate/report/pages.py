@@ -1,4 +1,4 @@
-"""The templates of all pages, with filters that format numbers and escape Markdown."""
+"""Load the templates of all pages. Their filters format numbers and escape Markdown."""
 
 import math
 import shlex
@@ -45,14 +45,14 @@ NAMES_SHOWN = 20
 
 
 def _format_number(value: Any, digits: int = 2) -> str:
-    """Format a table's number: an integer as `12,500`, a float with `digits` decimals, None as `–`."""
+    """Format a number for a table: an integer as `12,500`, a float with `digits` decimals, None as `–`."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return (f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}").replace("-", "−")
 
 
 def _format_difference(value: float | None, unit: Unit, *, signed: bool) -> str:
-    """Format a table's difference in its unit. The heading or the text below the table names the unit."""
+    """Format a difference for a table. The heading or the text below the table names the unit."""
     return "–" if value is None else scale_difference(value, unit, signed=signed)
 
 

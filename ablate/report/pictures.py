@@ -1,4 +1,4 @@
-"""Drawn figures as files of a report folder, and as data inside its pages."""
+"""Write drawn figures as files of a report folder, or encode them for its pages."""
 
 import base64
 from collections.abc import Iterable

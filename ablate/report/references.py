@@ -1,4 +1,4 @@
-"""Published results compared with this study's results, formatted for a reader."""
+"""Compare published results with the results of this study, formatted for a reader."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from ablate.report.evidence import Evidence
 
 
 def describe_references(evidence: Evidence) -> list[dict[str, Any]]:
-    """List each published value, this study's interval for one further run, and whether the value is inside.
+    """List each published value, the study's interval for one further run, and whether the value is in it.
 
     A published value is left out if the table has no interval for it: see `compare_references`.
     """

@@ -1,4 +1,4 @@
-"""Remarks: results that no single comparison shows, such as a best value that depends on another factor."""
+"""Write remarks on all arms together, for example that a best value depends on another factor."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from ablate.stats.verdicts import Verdict
 from ablate.study.spec import FULL
 
 SETTLED = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR)
-"""The verdicts that state a difference."""
+"""The verdicts that say that there is a difference."""
 
 
 def list_remarks(evidence: Evidence) -> list[str]:
@@ -77,7 +77,7 @@ def _interact(evidence: Evidence, one: str, other: str) -> bool:
 
 
 def _describe_steps(evidence: Evidence) -> str:
-    """Describe the steps from the baseline to the full arm, with the difference that each step made."""
+    """Describe the steps from the baseline to the full arm, with the difference of each step."""
     told = []
     for row in list_rows(evidence.tables["path"]):
         gap = (

@@ -1,4 +1,4 @@
-"""What a paper cites: publications of data sets, networks, programs and statistics; licences of data sets."""
+"""List the publications that a paper cites, and the licences of known data sets."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class DataSource:
     cited: tuple[str, ...]
     """Keys of publications.bib."""
     licence: str | None = None
-    """The licence as the publisher states it. None: the publisher states none that is known here."""
+    """The licence as the publisher states it. None if no licence is known."""
 
 
 DATA_SOURCES: dict[str, DataSource] = {
@@ -47,7 +47,7 @@ NETWORKS: dict[str, tuple[str, str]] = {
 
 @cache
 def read_entries() -> dict[str, str]:
-    """Read the publications as entries of BibTeX, by key."""
+    """Read the publications. Return a mapping from a publication's key to its BibTeX entry."""
     text = files("ablate.report").joinpath("publications.bib").read_text(encoding="utf-8")
     entries = re.findall(r"^(@\w+\{(\w+),\n(?:  .*\n)+\}\n)", text, re.MULTILINE)
     return {key: entry for entry, key in entries}

@@ -42,15 +42,16 @@ def _compare_training(found: Mapping[str, Any], evidence: Evidence) -> str:
     )
     unequal = found["only_arm"] + found["only_baseline"]
     if not unequal:
-        return f"{told}, always in the same seeds."
+        return f"{told}. Both arms train in the same seeds."
     if found["p_training_holm"] is None:
         return (
-            f"{told}. Only one of the two arms trained in {format_count(unequal, 'seed')}: so few seeds "
-            "cannot show, after Holm's correction, that one arm trains more often."
+            f"{told}. In {format_count(unequal, 'seed')} only one of the two arms trained. After Holm's "
+            f"correction, {unequal} {'seed is' if unequal == 1 else 'seeds are'} too few to show that one "
+            "arm trains more often."
         )
     p = f"{format_p(found['p_training_holm'])}, McNemar's exact test after Holm's correction"
     if found["p_training_holm"] >= evidence.study.decision.alpha:
-        return f"{told}. This does not show that one arm trains more often ({p})."
+        return f"{told}. These seeds do not show that one arm trains more often ({p})."
     more = arm if found["only_arm"] > found["only_baseline"] else baseline
     return f"{told}. So {more} trains more often ({p})."
 
@@ -81,7 +82,7 @@ def _compare_trained(found: Mapping[str, Any], evidence: Evidence) -> str:
 
 
 def state_difference(row: Mapping[str, Any], evidence: Evidence) -> str:
-    """State a comparison's difference in a sentence without a full stop."""
+    """State the difference of a comparison as a sentence. The sentence has no full stop."""
     metric, name = evidence.metric, evidence.study.decision.metric
     amount, rose = format_difference(abs(row["difference"]), metric.unit), row["difference"] > 0
     if row["baseline"] == BOTH_ALONE:

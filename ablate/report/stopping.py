@@ -1,4 +1,4 @@
-"""Sentences that say after how many seeds a comparison stopped, and why."""
+"""Write sentences that say after how many seeds a comparison stopped, and why."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,8 +32,8 @@ def explain_stop(row: Mapping[str, Any], evidence: Evidence) -> str:
     looks = plan_looks(study.seeds, study.decision.alpha)
     told = (
         f"This comparison stopped after {format_count(last['look_seeds'], 'seed')} of at most "
-        f"{looks[-1].seeds} (look {len(taken)} of {len(looks)}), because {REASONS[Step(last['step'])]}. "
-        "Its interval and p-value allow for the repeated looks."
+        f"{looks[-1].seeds} (look {len(taken)} of {len(looks)} at the results), because "
+        f"{REASONS[Step(last['step'])]}. Its interval and p-value allow for the repeated looks."
     )
     if row["effect_size_dz"] is None or last["step"] == Step.LAST_LOOK:
         return told

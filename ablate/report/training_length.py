@@ -1,4 +1,4 @@
-"""Sentences about the length of training: the verdicts after half of the epochs, and late changes."""
+"""Write sentences about the length of training: verdicts after half of the epochs, and late changes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ MOST_NAMED = 8
 
 
 def compare_verdicts_at_half(evidence: Evidence) -> Iterator[str]:
-    """Say whether the verdicts on the validation images would have been different after half of the epochs.
+    """Say whether the verdicts on validation images would have been different after half of the epochs.
 
     Both verdicts rest on the validation images, so they differ only in the length of training. There is no
     sentence if the study is unfinished, has no validation images, or has fewer than four epochs.
@@ -121,7 +121,7 @@ def _tell_verdicts_at_half(judged: pd.DataFrame, evidence: Evidence) -> str:
     answer = evidence.tables["comparisons"].set_index(["arm", "baseline"])["verdict"]
     if all(answer[row["arm"], row["baseline"]] == row["at_last"] for row in rows):
         return told
-    return f"{told} The answer rests on the test images, so its verdicts can differ from these."
+    return f"{told} The answer of this report rests on the test images, so its verdicts can be different."
 
 
 def _tell_both_verdicts(row: Mapping[str, Any], evidence: Evidence) -> str:

@@ -50,7 +50,7 @@ def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
 
 
 def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> str:
-    """Explain a verdict that rests on the mean difference of `pairs` pairs of runs."""
+    """Explain a verdict that rests on the mean difference over `pairs` pairs of runs."""
     decision, verdict, family = evidence.study.decision, row["verdict"], evidence.family
     unit = evidence.metric.unit
     measured = state_difference(row, evidence)
@@ -64,8 +64,8 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
     if verdict in NO_SPREAD:
         return (
             f"The difference is the same in all {pairs} pairs of runs: "
-            f"{format_difference(row['difference'], unit, signed=True)}. Without any spread there is "
-            "nothing to test."
+            f"{format_difference(row['difference'], unit, signed=True)}. A test is not "
+            "possible, because the difference does not vary."
         )
     margin = f"±{format_margin(decision.margin, unit)}"
     corrected = f" after Holm's correction for {_count_tests(evidence)}" if family > 1 else ""
@@ -74,8 +74,8 @@ def _explain_difference(row: dict[str, Any], pairs: int, evidence: Evidence) -> 
         f"{format_p(row['p_holm'])}{corrected}; {pairs} paired seeds)."
     )
     if verdict == Verdict.MATTERS:
-        whole = f"Even if widened to cover {_count_tests(evidence)}, the whole" if family > 1 else "The whole"
-        return f"{tested} {whole} interval lies outside the margin of {margin}."
+        even = f", even if it is widened to cover {_count_tests(evidence)}" if family > 1 else ""
+        return f"{tested} The whole interval lies outside the margin of {margin}{even}."
     if verdict == Verdict.SIZE_UNCLEAR:
         return f"{tested} There is a difference, but it may be smaller than the margin of {margin}."
     if verdict == Verdict.EQUIVALENT:
@@ -107,14 +107,17 @@ def _say_what_seeds_can_show(row: Mapping[str, Any], pairs: int, evidence: Evide
     alone = row["p_value"] / (looks[-1]["alpha_share"] if looks else 1)
     if alone < decision.alpha:
         return (
-            f"On its own this difference would be significant ({format_p(alone)}); "
-            f"corrected for {_count_tests(evidence)} it is not. {detectable}"
+            f"As the only comparison of a study, this difference would be significant ({format_p(alone)}). "
+            f"After Holm's correction for {_count_tests(evidence)} it is not. {detectable}"
         )
     if row["seeds_needed"] <= pairs:
-        return f"{detectable} The measured difference is too close to the margin of {margin} to say more."
+        return (
+            f"{detectable} The measured difference is so close to the margin of {margin} that these seeds "
+            "show neither a difference nor equivalence."
+        )
     return (
-        f"{detectable} Showing equivalence within {margin} would take about {row['seeds_needed']:,} seeds, "
-        "if there is no true difference."
+        f"{detectable} If the arms are truly equal, about {row['seeds_needed']:,} seeds are needed to show "
+        f"that any difference is smaller than the margin of {margin}."
     )
 
 
@@ -126,8 +129,8 @@ def _explain_not_trained(both: Mapping[str, list[dict[str, Any]]], evidence: Evi
     ]
     return (
         f"Median test accuracy: {format_list(told)}. On these test images guessing reaches up to "
-        f"{evidence.ceiling:.1%} (always predicting their most frequent class: "
-        f"{evidence.provenance.data.chance:.1%}). An arm that is no better than guessing has not trained."
+        f"{evidence.ceiling:.1%}. Always predicting the most frequent class has the accuracy "
+        f"{evidence.provenance.data.chance:.1%}. An arm that is no better than guessing has not trained."
     )
 
 
@@ -151,7 +154,7 @@ def _list_accuracies(runs: Iterable[dict[str, Any]]) -> list[float]:
 
 
 def _list_involved(row: Mapping[str, Any], evidence: Evidence) -> list[str]:
-    """List the arms of a contrast. The first one is the reference of the others."""
+    """List the arms of a contrast (comparison). The other arms are compared with the first one."""
     if row["baseline"] != BOTH_ALONE:
         return [row["baseline"], row["arm"]]
     (contrast,) = (c for c in evidence.contrasts if c.name == row["arm"])

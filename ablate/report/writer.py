@@ -24,17 +24,17 @@ from ablate.report.remarks import list_remarks
 RUNS_SHOWN = 500
 """The maximum number of runs that report.html lists."""
 FINDINGS_SHOWN = 12
-"""The maximum number of findings that report.html shows before the reader asks for more."""
+"""The maximum number of findings that report.html shows at first. A click shows the others."""
 EXPLORER = "explore.html"
 """The report links to this page if it exists. `ablate explore DIR --save DIR/explore.html` writes it."""
 DERIVED_SOMETIMES = {"stability", "looks", "new_images", "recalls_by_class"}
-"""Computed tables that only some reports have. If a report no longer has one, its file is deleted."""
+"""Names of computed tables that only some reports have. If a report lacks one, its old file is deleted."""
 ASKED = "asked-"
 """Prefix of the figures that `ablate activations` draws. Writing a report does not delete them."""
 
 
 def write(path: Path, *, static: bool | None = None) -> Evidence:
-    """Write report.html, report.md, figures and derived tables. Return the evidence that they show.
+    """Write report.html, report.md, figures and derived tables. Return the evidence for them.
 
     If `static` is true, the figures in report.html are only pictures. If it is None, they stay as they are in
     the present report.html. A new report.html has interactive figures.

@@ -29,19 +29,27 @@ class ArmNames:
         """Return an arm's name and its factor values that differ from the arm `beside`.
 
         An example is `baseline (pooling=avg)`. If `beside` is None, the baseline gets all its factor values.
-        An arm `without ...` gets the values that differ from the full arm. Every other arm gets the values
-        that differ from the baseline. Values that are part of the arm's own name are not repeated.
+        Every other arm gets the values that differ from the baseline. Values that are part of the arm's own
+        name are not repeated.
+
+        The arm `without pooling` is the full arm (all changes) with the baseline's pooling. It is called
+        `full with pooling=avg`, because "without" could mean that it has no pooling. If `beside` is None, it
+        gets no further values.
         """
         if arm not in self.values.index:
             return arm
         own = self.values.loc[arm]
-        if beside is None and arm != self.baseline:
-            beside = FULL if FULL in self.values.index and arm.startswith("without ") else self.baseline
+        _, _, kept = arm.partition("without ")
+        if kept in own.index:
+            beside = beside or FULL
+        elif beside is None and arm != self.baseline:
+            beside = self.baseline
+        shown = f"{FULL} with {kept}={own[kept]}" if kept in own.index else arm
         if beside in self.values.index:
             own = own[own != self.values.loc[beside]]
-        named = {part.partition("=")[0] for part in arm.split(",") if "=" in part}
+        named = {part.partition("=")[0] for part in arm.split(",") if "=" in part} | {kept}
         told = [f"{factor}={value}" for factor, value in own.items() if factor not in named]
-        return f"{arm} ({', '.join(told)})" if 0 < len(told) <= MOST_VALUES else arm
+        return f"{shown} ({', '.join(told)})" if 0 < len(told) <= MOST_VALUES else shown
 
     def name_contrast(self, arm: str, other: str) -> str:
         """Name a comparison: `pooling=max against baseline (pooling=avg)`, or `interaction of A and B`."""

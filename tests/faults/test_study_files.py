@@ -299,7 +299,7 @@ def test_the_report_says_which_runs_were_added_after_an_answer_was_seen(
     small_file.write_text(QUICK.replace("seeds: 3", "seeds: 4"))
     conduct(study_file.read(small_file), answered, Stub())
     told = " ".join(list_cautions(gather(answered)))
-    assert "Changed in the study after its first answer had been seen: seeds from 3 to 4" in told
+    assert "The study was changed after its first answer had been seen: seeds from 3 to 4" in told
 
 
 def test_a_fresh_start_renames_the_old_folder_and_keeps_every_byte_of_it(

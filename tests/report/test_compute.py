@@ -43,7 +43,7 @@ def test_the_report_says_what_the_hours_include(tmp_path: Path, small) -> None:
     hours = sum(epochs["train_seconds"]) / 3600
     told = describe_compute(gather(folder))
     assert told.startswith(
-        f"Training took {hours:.2f} core hours: the training steps of 6 runs, including tuning."
+        f"Training took {hours:.2f} core hours. This time covers the training steps of 6 runs, including tuning."
     )
     assert "The time of 4 runs is unknown." in told
     assert told.endswith("The energy was not measured.")

@@ -46,9 +46,9 @@ def test_an_answer_that_depends_on_the_context_is_the_headline(tmp_path: Path) -
     page = Page((path / "report.html").read_text())
     assert "The answer depends on the context: a against baseline" in page.text
     assert "The difference is 4.99 points lower in modern than in chapter" in page.text
-    assert "So it depends on the context." in page.text
-    assert "This came true: the whole confidence interval lies inside the prediction." in page.text
-    assert "This did not come true: the confidence interval lies below the prediction." in page.text
+    assert "So the difference depends on the context." in page.text
+    assert "This came true: the whole confidence interval lies inside the predicted interval." in page.text
+    assert "This did not come true: the confidence interval lies below the predicted interval." in page.text
     assert "recipe.epochs: 3, recipe.schedule: cosine" in page.text
     assert {"chapter/report.html", "modern/report.html"} <= set(page.fetched)
     assert all((path / link).exists() for link in page.fetched)

@@ -167,7 +167,7 @@ def test_the_page_opens_with_the_answer_and_fetches_nothing(folder: Path) -> Non
 def test_the_page_says_what_lowers_trust(written: tuple[Path, Evidence]) -> None:
     folder, _ = written
     text = Page((folder / "report.html").read_text()).text
-    assert "is the highest value tried. A value outside the range may be better." in text
+    assert "is the highest value tried. A value outside the range of these values may be better." in text
     assert (
         "With 3 seeds the p-value of the exact sign-flip test cannot fall below 0.05, however large" in text
     )
@@ -243,7 +243,7 @@ def test_a_study_whose_every_block_was_disturbed_still_has_a_report(folder: Path
     path.write_text(path.read_text().replace("False", "True"))
     writer.write(folder)
     text = Page((folder / "report.html").read_text()).text
-    assert "Other programs disturbed 100% of the timings" in text
+    assert "Other programs disturbed 100% of the timing measurements" in text
     assert "Throughput was not compared: fewer than three timing blocks were undisturbed." in text
 
 
@@ -265,11 +265,11 @@ EDGES: dict[str, tuple[dict[str, list[float | str]], str]] = {
     "an arm that crashed": ({"baseline": [0.9, 0.91, 0.92], "a": ["failed", "oom", "failed"]}, "No seed has a completed run of both arms. 3 of 6 runs crashed"),
     "a crash among successes": ({"baseline": [0.9, 0.91, 0.92, 0.9], "a": [0.95, 0.97, 0.96, "failed"]}, "1 of 8 runs crashed; crashed runs are left out"),
     "an arm that diverged": ({"baseline": [0.9, 0.91, 0.92], "a": [0.95, "diverged", 0.96]}, "1 of 3 runs of a diverged"),
-    "a run at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.93, 0.95]}, "1 of 3 runs of a stayed at chance. How often the arms train: a in 2 of 3 seeds, baseline in 3. Only one of the two arms trained in 1 seed: so few seeds cannot show, after Holm's correction, that one arm trains more often. Both arms trained in only 2 seeds; a comparison needs 3 seeds."),
+    "a run at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.93, 0.95]}, "1 of 3 runs of a stayed at chance. How often the arms train: a in 2 of 3 seeds, baseline in 3. In 1 seed only one of the two arms trained. After Holm's correction, 1 seed is too few to show that one arm trains more often. Both arms trained in only 2 seeds; a comparison needs 3 seeds."),
     "an arm that trains less often": ({"baseline": [0.9, 0.91, 0.92, 0.9, 0.93, 0.9, 0.91, 0.92, 0.94, 0.9], "a": [0.1] * 7 + [0.95, 0.96, 0.93]}, "How often the arms train: a in 3 of 10 seeds, baseline in 10. So baseline trains more often (p = 0.031, McNemar's exact test after Holm's correction). In the 3 seeds where both arms trained: a is 2.67 points more accurate than baseline on the test images (95% interval +1.23 to +4.10; p = 0.031 after Holm's correction): detectable, size unclear. This difference is not the mean over all seeds, because it leaves out the seeds in which a run did not train."),
     "an arm at chance": ({"baseline": [0.9, 0.91, 0.92], "a": [0.1, 0.1, 0.11]}, "91.0% for baseline and 10.0% for a"),
-    "equal arms": ({"baseline": [0.9, 0.91, 0.92], "a": [0.9, 0.91, 0.92]}, "Without any spread there is nothing to test"),
-    "nothing found": ({"baseline": [0.9, 0.91, 0.95], "a": [0.93, 0.9, 0.96]}, "Showing equivalence within ±1 point would take about"),
+    "equal arms": ({"baseline": [0.9, 0.91, 0.92], "a": [0.9, 0.91, 0.92]}, "A test is not possible, because the difference does not vary."),
+    "nothing found": ({"baseline": [0.9, 0.91, 0.95], "a": [0.93, 0.9, 0.96]}, "seeds are needed to show that any difference is smaller than the margin of ±1 point."),
     "equivalent": ({"baseline": [0.9, 0.91, 0.92], "a": [0.901, 0.911, 0.9205]}, "Any difference is smaller than the margin of ±1 point (90% interval"),
 }  # fmt: skip
 
@@ -651,9 +651,9 @@ def test_an_arm_of_a_leave_one_out_study_is_named_with_the_value_that_it_puts_ba
     runs.insert(5, "pooling", ["max" if arm in maxed else "avg" for arm in runs["arm"]])
     runs.to_csv(runs_path, index=False)
     evidence = gather(path)
-    assert evidence.names.name_arm("without pooling") == "without pooling (pooling=avg)"
+    assert evidence.names.name_arm("without pooling") == "full with pooling=avg"
     assert evidence.names.name_contrast("without pooling", "full") == (
-        "without pooling (pooling=avg) against full (pooling=max)"
+        "full with pooling=avg against full (pooling=max)"
     )
     assert (
         evidence.names.name_contrast("pooling=max", "baseline")

@@ -1,1 +1,1 @@
-"""The report of a study with contexts: the answers of all contexts side by side."""
+"""Write the report of a study with contexts. It compares the answers of all contexts."""

@@ -1,4 +1,4 @@
-"""The answer of a study with contexts: its headline, and for each comparison what the contexts say."""
+"""State the answer of a study with contexts: a headline, and the answers of all contexts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from ablate.report.verdicts import explain_verdict
 from ablate.stats.verdicts import NO_SPREAD, UNTRAINED, Verdict
 
 DIFFERS = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR)
-"""The verdicts of a change that is significant: the difference depends on the context."""
+"""The verdicts of a significant change. They mean that the difference depends on the context."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerInContext:
-    """What one context says about a comparison."""
+    """The answer of one context to a comparison."""
 
     context: str
     verdict: str
@@ -34,7 +34,7 @@ class AnswerInContext:
     interval: str
     sentence: str
     expected: str
-    """Whether the difference lies where it was predicted. Empty without a prediction."""
+    """Says whether the difference lies in its predicted interval. Empty without a prediction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ def state_contexts_headline(evidence: ContextsEvidence, findings: Sequence[Conte
     verdicts = {tuple(answer.verdict for answer in finding.answers) for finding in findings}
     if all(len(set(each)) == 1 for each in verdicts) and len(verdicts) == 1:
         return f"the verdict is the same in every context ({names}): {next(iter(verdicts))[0]}"
-    return f"no comparison is shown to depend on the context ({names})"
+    return f"the seeds do not show that a comparison depends on the context ({names})"
 
 
 def describe_contexts(evidence: ContextsEvidence) -> list[tuple[str, str]]:
@@ -135,7 +135,10 @@ def _explain_change(row: Mapping[str, Any], first: str, evidence: ContextsEviden
     if verdict in UNTRAINED:
         return f"{context} and {first} cannot be compared: in one of them, some runs did not train."
     if row["change"] is None or verdict == Verdict.NO_VERDICT:
-        return f"{context} and {first} cannot be compared: too few seeds have runs of both arms in both."
+        return (
+            f"{context} and {first} cannot be compared: too few seeds have runs of both arms in both "
+            "contexts."
+        )
     size = format_difference(abs(row["change"]), unit)
     told = (
         f"The difference is {size} {'higher' if row['change'] >= 0 else 'lower'} in {context} than in {first}"
@@ -149,7 +152,7 @@ def _explain_change(row: Mapping[str, Any], first: str, evidence: ContextsEviden
         f"{format_count(row['change_pairs'], 'paired seed')})."
     )
     if verdict in DIFFERS:
-        return f"{tested} So it depends on the context."
+        return f"{tested} So the difference depends on the context."
     if verdict == Verdict.EQUIVALENT:
         confidence = round(1 - 2 * decision.alpha / tests, 4)
         shown = format_interval(

@@ -1,4 +1,4 @@
-"""Evidence of a study with contexts: the evidence of each context, and the table that compares them."""
+"""Read the evidence of a study with contexts: that of each context, and the table that compares them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,12 +37,12 @@ class ContextsEvidence:
 
     @property
     def finished(self) -> dict[str, Evidence]:
-        """The contexts with a complete report. The changes are relative to the first of them."""
+        """The contexts with a complete report. Changes are measured from the first of these contexts."""
         return {name: each for name, each in self.contexts.items() if not each.preliminary}
 
     @property
     def first_study(self) -> StudySpec:
-        """The study of the first finished context, whose margin and alpha judge the changes."""
+        """The study of the first finished context. Its margin and alpha are used to judge the changes."""
         return next((each.study for each in self.finished.values()), self.study)
 
     @property

@@ -17,9 +17,9 @@ from ablate.report.pictures import encode_pictures, write_pictures
 
 
 def write_contexts(path: Path) -> ContextsEvidence:
-    """Write report.html, report.md, the table `contexts` and its figure. Return what they show.
+    """Write report.html, report.md, the table `contexts` and its figure. Return the evidence for them.
 
-    The reports of the contexts are read, and not written.
+    The reports of the single contexts are read, and stay as they are.
 
     Raises:
         FolderError: a table of a context is missing or damaged.

@@ -1,1 +1,1 @@
-"""A study's results for a paper: a table, numbers, a description of the methods, sources and figures."""
+"""Write a study's results for a paper: a table, numbers, the methods in words, references and figures."""

@@ -1,4 +1,4 @@
-"""Any text as LaTeX that every engine can print, with the commands of LaTeX's kernel alone."""
+"""Write any text as LaTeX. It uses only commands of LaTeX's kernel, so every LaTeX engine can print it."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Latex(str):
-    """LaTeX code. Templates print it as it is; they escape every other value."""
+    """LaTeX code. Templates print it without changes. They escape every other value."""
 
     __slots__ = ()
 
@@ -27,18 +27,18 @@ ASCII = {
     "|": r"\textbar{}",
     "`": r"\textasciigrave{}",
     '"': r"\textquotedblright{}",
-    # At the start of a table's row, LaTeX would read these as an argument of the row before.
+    # At the start of a table's row, LaTeX would read these as an argument of the line break before it.
     "[": "{[}",
     "]": "{]}",
     "*": "{*}",
 }
-"""The ASCII characters that have a meaning in LaTeX, or that its first font encoding (OT1) lacks."""
+"""The ASCII characters with a special meaning in LaTeX, or missing in its default font encoding (OT1)."""
 LIGATURES = re.compile(r"([-,'])(?=\1)")
-"""Two of these in a row would become a dash or a quotation mark."""
+"""Finds a character that LaTeX would join with the next one into a dash or a quotation mark."""
 BREAKS = re.compile(r"(=|/|\\_|,(?=[A-Za-z]))(?=[A-Za-z0-9])")
-"""A line may end after these, though rather at a blank.
+"""A line may end after these characters, if it cannot end at a space.
 
-Names such as `activation=tanh,learning_rate=0.3` have no blanks.
+Names such as `activation=tanh,learning_rate=0.3` have no spaces.
 """
 SYMBOLS = {
     "\N{NO-BREAK SPACE}": "~",
@@ -118,8 +118,8 @@ def escape_latex(text: object) -> Latex:
     """Write any text as LaTeX. Line breaks and tabs become spaces.
 
     The result needs no package and no special font, so it compiles with pdfLaTeX, XeLaTeX and LuaLaTeX. A
-    character that LaTeX's own fonts lack, such as an emoji, becomes its number: `[U+1F600]`. A control
-    character, such as one that turns the direction of reading, becomes its number too.
+    character that LaTeX's own fonts lack, such as an emoji, is replaced by its Unicode number: `[U+1F600]`.
+    Control characters, such as those that change the direction of reading, are replaced in the same way.
     """
     if isinstance(text, Latex):
         return text

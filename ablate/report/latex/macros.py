@@ -10,22 +10,22 @@ HASH_LETTERS = 6
 
 
 class MacroNames:
-    """Gives each quantity of each subject a macro name of its own.
+    """Gives a separate macro name to each quantity (such as a difference) of each subject (such as an arm).
 
-    A name has letters alone, because LaTeX allows nothing else in the name of a macro. It depends on the
-    subject's own name, so that it stays the same when a study gets more arms.
+    A name consists of letters only, because LaTeX allows nothing else in the name of a macro. It is made from
+    the subject's name, so it stays the same when a study gets more arms.
     """
 
     def __init__(self, prefix: str = "") -> None:
-        """Begin without names. Every name starts with `prefix`, so that two studies fit into one paper."""
+        """Start without names. Every name begins with `prefix`, so that one paper can use two studies."""
         self._prefix = join_words(prefix) if prefix else ""
         self._owners: dict[str, tuple[str, str]] = {}
 
     def name(self, subject: str, quantity: str) -> str:
         """Return the macro's name without its backslash. `quantity` is one capitalised word.
 
-        If another subject or quantity has the same letters, a few letters computed from the subject's name
-        are added.
+        If another subject or quantity has the same name already, a few letters are added. They are computed
+        from the subject's name.
         """
         plain, owner = self._join(subject, quantity), (subject, quantity)
         name = plain
@@ -33,7 +33,7 @@ class MacroNames:
             if self._owners.setdefault(name, owner) == owner:
                 return name
             name = self._join(subject, _hash_letters(f"{subject}{attempt or ''}") + quantity)
-        raise AssertionError(f"no free name for {subject!r}")  # other macros have all hundred names
+        raise AssertionError(f"no free name for {subject!r}")  # other macros have taken all hundred names
 
     def _join(self, subject: str, quantity: str) -> str:
         words = join_words(subject) or _hash_letters(subject).lower()
@@ -57,7 +57,7 @@ def join_words(text: str) -> str:
 
 
 def _hash_letters(text: str) -> str:
-    """Compute a few letters from a text: the same for the same text on every machine."""
+    """Compute a few letters from a text. The same text gives the same letters on every machine."""
     number = int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8])
     letters = ""
     for _ in range(HASH_LETTERS):

@@ -1,4 +1,4 @@
-"""What a paper says about the methods of a study, in two paragraphs, and which publications it cites."""
+"""Collect what two paragraphs about the methods of a study say, and which publications they cite."""
 
 import re
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from ablate.report.sources import DATA_SOURCES, NETWORKS
 from ablate.study.seed_looks import SeedLooks
 
 COMMIT_LETTERS = 12
-"""This many letters of a commit name it; a longer word would stand out of the line."""
+"""This many letters of a commit are shown. A longer word could stick out of its line."""
 MOST_NAMED = 12
 """The paragraphs name at most this many arms."""
 
 
 def describe_methods(evidence: Evidence, arms: Sequence[ArmRow]) -> dict[str, Any]:
-    """Collect what the paragraphs about the methods say: texts for their template."""
+    """Collect the texts that the template of the two paragraphs needs."""
     study, machine = evidence.study, evidence.provenance.machine
     tuned = evidence.tables["tuning"]
     runs = sorted(set(tuned["trials"].dropna().astype(int))) if study.tuning.active else []
@@ -68,7 +68,7 @@ def _cite_networks(evidence: Evidence) -> Latex:
 
 
 def _list_names(arms: Sequence[ArmRow]) -> str:
-    """List the names of the arms, or only the first ones of many."""
+    """List the names of the arms. If there are many, list the first ones and count the others."""
     names = [row.name for row in arms[:MOST_NAMED]]
     more = len(arms) - len(names)
     return format_list(names) if not more else f"{', '.join(names)} and {more} more"

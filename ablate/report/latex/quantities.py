@@ -1,4 +1,4 @@
-"""The numbers of a study as LaTeX macros, so that a sentence of a paper has the same numbers as its table."""
+"""Write the results of a study as LaTeX macros. A sentence with them has the same numbers as the table."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Macro:
     """The name without its backslash."""
     value: Latex
     meaning: str
-    """What the macro's value is, with its unit."""
+    """What the value of the macro is, with its unit. It is written as a comment."""
 
 
 def list_macros(
@@ -42,7 +42,7 @@ def list_macros(
 
 
 _Quantity = tuple[str, str, Latex, str]
-"""A subject, its quantity, the value, and what the value means."""
+"""A subject (such as an arm), the name of a quantity, its value, and what the value means."""
 
 
 def _list_study(evidence: Evidence, arms: Sequence[ArmRow]) -> Iterator[_Quantity]:
@@ -98,7 +98,7 @@ def _list_difference(row: Difference, evidence: Evidence) -> Iterator[_Quantity]
 def _list_measured(
     subject: str, quantity: str, measured: Measured | None, meaning: str
 ) -> Iterator[_Quantity]:
-    """List a mean and the ends of its interval. There are none if some runs did not train."""
+    """List a mean and the ends of its interval. The list is empty if some runs did not train."""
     if measured is None:
         return
     parts = {

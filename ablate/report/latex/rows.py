@@ -1,4 +1,4 @@
-"""The rows of the table for a paper, with every number written as in the report."""
+"""Make the rows of the table for a paper. Every number is written as in the report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Measured:
     low: str | None = None
     high: str | None = None
     half_width: str | None = None
-    """Half the length of the interval, which lies evenly around the mean."""
+    """Half the length of the interval. The mean is the middle of the interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Difference:
     other: str
     """The arm that this arm is compared with."""
     name: str
-    """The comparison as a reader sees it."""
+    """The name of the comparison in the table, such as `pooling=max against baseline (pooling=avg)`."""
     measured: Measured | None
     """None if some runs did not train."""
     p: str | None
@@ -47,13 +47,13 @@ class ArmRow:
 
     arm: str
     name: str
-    """The arm as a reader sees it."""
+    """The name of the arm in the table."""
     seeds: int
     measured: Measured | None
     """None if some runs of the arm did not train."""
     is_best: bool
     is_level: bool
-    """Whether the study cannot tell the arm from the best one."""
+    """Whether the test shows no difference between this arm and the best one."""
     costs: Mapping[str, str | None]
     """The cost columns by their names in `COSTS`."""
 
@@ -66,7 +66,7 @@ COSTS: dict[str, tuple[str, str, float]] = {
     "memory": ("peak_memory_bytes", ",.1f", 1e6),
     "energy": ("joules_per_example", ",.3g", 1e-3),
 }
-"""For each cost: its column in the table `arms`, how the report writes it, and its unit there."""
+"""For each cost: its column in `arms.csv`, its number format, and the number by which it is divided."""
 
 
 def list_arm_rows(evidence: Evidence) -> list[ArmRow]:
@@ -107,13 +107,13 @@ def list_differences(evidence: Evidence) -> list[Difference]:
 
 
 def format_seeds(arms: Sequence[ArmRow]) -> str:
-    """Format the number of completed seeds of the arms: `10`, or `5 to 10` if it differs."""
+    """Format the number of completed seeds of each arm: `10`, or `5 to 10` if the arms differ."""
     seeds = sorted({row.seeds for row in arms})
     return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
 
 
 def name_arm(evidence: Evidence, arm: str) -> str:
-    """Name an arm by what sets it apart: by the value of the study's only factor, or by its own name."""
+    """Name an arm by its value of the study's only factor. With several factors, use the arm's own name."""
     names = evidence.names
     if len(names.values.columns) != 1 or arm not in names.values.index:
         return names.name_arm(arm)
@@ -122,15 +122,16 @@ def name_arm(evidence: Evidence, arm: str) -> str:
 
 
 def name_arm_column(evidence: Evidence) -> str:
-    """Name the column of arms: by the study's only factor, or "arm"."""
+    """Return the heading of the column of arms: the study's only factor, or "arm" with several factors."""
     values = evidence.names.values
     return spell_keyword(str(values.columns[0])) if len(values) and len(values.columns) == 1 else "arm"
 
 
 def find_best_arm(evidence: Evidence) -> Best | None:
-    """Find the best arm and the arms level with it.
+    """Find the best arm, and the arms without a significant difference from it.
 
-    None if the study looked at its results repeatedly: its p-values would need a correction for the looks.
+    Return None if the study looked at its results several times. The p-values would need a correction for the
+    repeated looks.
     """
     if isinstance(evidence.study.seeds, SeedLooks):
         return None
@@ -153,7 +154,7 @@ def _read_outcomes(evidence: Evidence) -> pd.DataFrame:
 
 
 def _measure_arms(evidence: Evidence) -> dict[str, Measured]:
-    """Write the mean of each arm that has one. An arm in which only some runs trained has none."""
+    """Write the mean of each arm. An arm is left out if some of its runs did not train."""
     alpha, rows = evidence.study.decision.alpha, list_rows(evidence.tables["arms"])
     kept = [row for row in rows if row["test_accuracy_mean"] is not None]
     if evidence.decides_by_accuracy:

@@ -1,4 +1,4 @@
-"""The table for a paper: which columns it has, what is in its cells, and what its notes say."""
+"""Make the table for a paper: its columns, its cells, and the notes below it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from ablate.report.latex.rows import (
 BEST, LEVEL = Latex(r"\textsuperscript{*}"), Latex(r"\textsuperscript{\dag}")
 MISSING = Latex("{--}")
 LONGEST_NAME = 34
-"""A column with a longer name has lines of a fixed width."""
+"""If a name has more characters than this, the column of names has a fixed width and breaks lines."""
 MOST_ROWS = 24
-"""A table with more rows than this, in all its blocks together, is set in small type."""
+"""A table is set in small type if all its blocks together have more rows than this."""
 COST_HEADINGS = {
     "throughput": "images/s",
     "ratio": r"$\times$ base",
@@ -32,7 +32,7 @@ COST_HEADINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A tabular: the specification of its columns, its heading, and its rows of cells."""
+    """A LaTeX tabular: the specification of its columns, its heading, and its rows of cells."""
 
     columns: Latex
     heading: tuple[Latex, ...]
@@ -41,7 +41,7 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class PaperTable:
-    """The table of a study. Comparisons that are not all with the baseline have a block of their own."""
+    """The table of a study. If some comparisons are not with the baseline, they have a separate block."""
 
     blocks: tuple[Block, ...]
     notes: tuple[Latex, ...]
@@ -54,7 +54,7 @@ class PaperTable:
 
 @dataclass(frozen=True, kw_only=True)
 class _Column:
-    """A column of a block. It can take several places of the tabular."""
+    """A column of a block. It can consist of several columns of the LaTeX tabular (`places`)."""
 
     specification: str
     heading: str
@@ -65,9 +65,9 @@ class _Column:
 def make_table(
     evidence: Evidence, arms: Sequence[ArmRow], differences: Sequence[Difference], *, costs: bool
 ) -> PaperTable:
-    """Make the table of the study's arms and comparisons. With `costs`, it has a block of costs.
+    """Make the table of the study's arms and comparisons. If `costs` is true, add a block of costs.
 
-    Costs have a block of their own, because one line would be wider than a page.
+    Costs have a separate block, because a row with all columns would be wider than a page.
     """
     by_arm = {row.arm: row for row in differences if row.other == evidence.arms[0]}
     together = len(by_arm) == len(differences) <= len(arms) - 1
@@ -186,7 +186,7 @@ def _make_costs(arms: Sequence[ArmRow]) -> list[_Column]:
 def _align(numbers: Iterable[str | None], *, left: bool = False) -> str:
     """Specify a column of siunitx that aligns the numbers at their decimal points.
 
-    The numbers stand in the middle of the column, or with `left` at its left.
+    The numbers are in the middle of the column, or at its left edge if `left` is true.
     """
     known = [_number(number) for number in numbers if number is not None] or ["0.0"]
     sign = "+" if any(number[0] in "+-" for number in known) else ""
@@ -226,7 +226,7 @@ def _list_notes(
         yield Latex(rf"{BEST}\,{escape_latex('Best mean.')}")
         if best.level:
             tests = (
-                f"a paired t-test does not tell it from the best arm (p ≥ {alpha:g}"
+                f"a paired t-test shows no difference from the best arm (p ≥ {alpha:g}"
                 + (f" after Holm's correction for all {best.tests} pairs of arms" if best.tests > 1 else "")
                 + "). This does not show that the two are equal."
             )
