@@ -90,8 +90,7 @@ def compare_arms(cells: Cells, question: Question) -> list[Comparison]:
     if not places:
         raise AblateError(
             f"by: in this column, runs of '{question.baseline}' and of other arms never have the same value: "
-            "name "
-            "another column"
+            "name another column"
         )
     shared_places = [_find_shared(cells[place], cells[place[0], question.baseline]) for place in places]
     samples = {
