@@ -61,8 +61,14 @@ def _compare_trained(found: Mapping[str, Any], evidence: Evidence) -> str:
     all_arms = "all arms" if found["baseline"] == BOTH_ALONE else "both arms"
     pairs = found["trained_pairs"]
     if pairs < PAIRS_FOR_A_VERDICT:
-        only = f"only {format_count(pairs, 'seed')}" if pairs else "no seed"
-        return f"{all_arms.capitalize()} trained in {only}; a comparison needs {PAIRS_FOR_A_VERDICT} seeds."
+        there = (
+            "There is no seed"
+            if not pairs
+            else "There is only 1 seed"
+            if pairs == 1
+            else f"There are only {pairs} seeds"
+        )
+        return f"{there} in which {all_arms} trained; a comparison needs {PAIRS_FOR_A_VERDICT} such seeds."
     among = {**found, "difference": found["trained_difference"]}
     measured = f"In the {pairs} seeds where {all_arms} trained: {state_difference(among, evidence)}"
     if found["trained_p_value"] is None:

@@ -12,7 +12,10 @@ class ComputeTime:
     """The time that a study took to train its runs, and the time that it took to measure throughput."""
 
     training_seconds: float
-    """The sum of the wall-clock times of all training steps. Time in which several runs train counts once."""
+    """The wall-clock time that the study spent on training steps.
+
+    If several runs train at the same time, this time counts once, not once for each run.
+    """
     timing_seconds: float
     """The sum of the wall-clock times of all timing blocks."""
     timed_runs: int
