@@ -1,4 +1,4 @@
-"""Parts that all figures share: size, the style of each arm, labels, legends and axes."""
+"""Functions that all figures use: for size, the style of each arm, labels, legends and axes."""
 
 import io
 import re
@@ -32,7 +32,7 @@ LINES_INSIDE = 5
 MOST_ARMS = 14
 """A figure with more arms than this has no legend, and the labels below its axis are vertical."""
 MARKERS = ["o", "s", "D", "^", "v", "P", "X", "<", ">", "*"]
-"""The shapes of the arms' marks. They tell arms apart in a print without colours."""
+"""The shapes of the arms' marks. They distinguish arms in a print without colours."""
 ROUND_STEPS = [1, 2, 5, 10]
 MOST_LEVEL = 4
 """A figure with more arms than this has tilted labels below its axis."""
@@ -61,7 +61,7 @@ class ArmStyle:
     """The colour and the marker of one arm, the same in every figure of a report."""
 
     name: str
-    """The arm's name as figures and pages show it."""
+    """The arm's name in figures and pages."""
     colour: Colour
     marker: str
 
@@ -94,7 +94,7 @@ def list_diverging_colours(steps: int) -> list[str]:
 
 @contextmanager
 def use_own_style() -> Iterator[None]:
-    """Draw in the style of reports, whatever the user's own settings of matplotlib are."""
+    """Draw in the style of reports, and ignore the user's own settings of matplotlib."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()  # the user's `matplotlibrc` could set LaTeX, other fonts or other sizes
         mpl.rcParams.update(STYLE)

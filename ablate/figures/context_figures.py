@@ -1,4 +1,4 @@
-"""The figure of a study with contexts: each comparison's difference in each context."""
+"""Draw the figure of a study with contexts: the difference of each comparison in each context."""
 
 import pandas as pd
 import seaborn as sns
@@ -78,8 +78,9 @@ def draw_by_context(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fig
 CONTEXTS = FigureKind(
     name="contexts",
     title="Differences in each context",
-    caption="A mark is the mean difference from the baseline in one context, paired by seed, and its line is "
-    "the confidence interval. The grey band is the margin: differences inside it are too small to matter.",
+    caption="A mark is the mean difference from the baseline in one context, over pairs of runs with the "
+    "same seed. The line through a mark is the confidence interval. The grey band is the margin: "
+    "differences inside it are too small to matter.",
     data=tabulate_by_context,
     draw=draw_by_context,
 )

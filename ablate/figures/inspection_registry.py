@@ -1,4 +1,4 @@
-"""The figures of trained networks in the order of the report, each with its title and caption."""
+"""List the figures of trained networks in the order of the report, each with its title and caption."""
 
 import re
 from collections.abc import Callable, Iterator

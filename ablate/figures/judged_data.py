@@ -1,4 +1,4 @@
-"""The data of the figures of judged runs, and which of them a figure shows."""
+"""Hold the data of the figures of judged runs, and choose the rows that a figure shows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ class JudgedData:
     comparisons: pd.DataFrame
     """Columns part, arm, difference, ci_low and ci_high; all differences in the unit of the axis."""
     runs: pd.DataFrame
-    """Columns part, arm, seed, value and mean. `mean` is NaN for an arm of which a run diverged."""
+    """Columns part, arm, seed, value and mean. `mean` is NaN if a run of the arm diverged."""
     arms: Mapping[str, str]
-    """Maps every arm to its name in figures, the baseline first."""
+    """Maps every arm to its name in figures. The baseline comes first."""
     parts: Mapping[str, str]
-    """Maps every part of the table to its name in figures. An undivided table has the one part ''."""
+    """Maps every part of the table to its name in figures. Without `by`, the only part is ''."""
     metric: str
     is_share: bool
     """Whether values are drawn in per cent, and differences in percentage points."""
@@ -40,7 +40,7 @@ class JudgedData:
     paired: bool
     """Whether a comparison pairs runs with the same seed."""
     mean_ranks: pd.Series | None
-    """The mean rank of each arm over the parts, the best first."""
+    """The mean rank of each arm over the parts. The best arm comes first."""
     rank_pairs: pd.DataFrame | None
     """The p-values of Nemenyi's test, `(arms, arms)`. None if there are too few arms or parts."""
     alpha: float

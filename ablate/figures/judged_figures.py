@@ -1,4 +1,4 @@
-"""The figures of judged runs: differences, runs, and the ranks of many arms over many parts."""
+"""Draw the figures of judged runs: differences, runs, and the ranks of many arms over many parts."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -167,9 +167,9 @@ KINDS = (
     JudgedKind(
         name="differences",
         title="Differences from the baseline",
-        caption="A dot is the mean difference, and its line is the confidence interval of this comparison by "
-        f"itself. A grey band is the margin. Of more than {MOST_ROWS} comparisons, the figure shows those "
-        "with the largest differences.",
+        caption="A dot is the mean difference. The line through a dot is the confidence interval of this "
+        f"comparison alone. A grey band is the margin. If there are more than {MOST_ROWS} comparisons, the "
+        "figure shows those with the largest differences.",
         is_drawable=lambda data: len(data.parts) == 1 and not choose_rows(data.comparisons).empty,
         draw=draw_differences,
         plot=plot_differences,
@@ -177,9 +177,9 @@ KINDS = (
     JudgedKind(
         name="differences_by_part",
         title="Differences from the baseline in every part",
-        caption="Each panel is an arm, and each row a part of the table. A dot is the mean difference, and "
-        "its line is the confidence interval of this comparison by itself. A grey band is the margin. The "
-        f"figure shows at most {MOST_PANELS} arms and {MOST_ROWS} parts.",
+        caption="Each panel is an arm, and each row is a part of the table. A dot is the mean difference. "
+        "The line through a dot is the confidence interval of this comparison alone. A grey band is the "
+        f"margin. The figure shows at most {MOST_PANELS} arms and {MOST_ROWS} parts.",
         is_drawable=lambda data: len(data.parts) > 1 and not choose_rows(data.comparisons).empty,
         draw=draw_differences_by_part,
         plot=plot_differences_by_part,

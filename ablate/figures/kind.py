@@ -1,4 +1,4 @@
-"""One kind of figure: how its data are made from the tables, and how it is drawn."""
+"""Describe a kind of figure: how its data are made from the tables, and how it is drawn."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ def _add_nothing(study: StudySpec, tables: Tables) -> Iterable[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class FigureKind:
-    """One kind of figure: its file name, title and caption, the step that makes its data, and its drawing."""
+    """A kind of figure: its file name, title and caption, and functions that make its data and draw it."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""Sentences of captions that depend on the tables: what a figure leaves out, and why."""
+"""Write sentences of captions that depend on the tables: what a figure leaves out, and why."""
 
 from collections.abc import Iterable, Iterator
 
@@ -26,7 +26,7 @@ WITHOUT_INTERVAL = {
     Verdict.UNSTABLE: "because some of the runs did not train",
     Verdict.NOT_TRAINED: "because an arm is no better than guessing",
 }
-"""Maps a verdict to the reason why its comparison has no interval. Preliminary reports use it, too."""
+"""Maps a verdict to the reason why a comparison with this verdict has no interval."""
 TOO_FEW_PAIRS = "because fewer than two pairs of runs are complete"
 NO_RUN = "because none of their runs is complete"
 NOT_TIMED = "because their throughput was not measured"

@@ -130,8 +130,9 @@ def explain_left_out(
 ) -> list[str]:
     """Say which arms a figure leaves out: those with nothing to show, and those for which it has no room.
 
-    `shows` says whether an arm has something to show. If not, a sentence such as `ARM has no such layer` says
-    so, in which `otherwise` is the part after the arm's name. `elsewhere` says where all arms can be seen.
+    `shows` says whether an arm has something to show. If not, a sentence says so, such as `ARM has no such
+    layer`. `otherwise` is the part of this sentence after the arm's name. `elsewhere` says where a reader can
+    see all arms.
     """
     told = [f"{view.remark or f'{view.arm} {otherwise}'}." for view in views.arms if not shows(view)]
     count = sum(map(shows, views.arms))
@@ -163,7 +164,9 @@ def _make_shades(images: Array) -> Array:
 
 
 def _find_scale(maps: Array) -> tuple[float, float]:
-    """Find the ends of the colour scale: the extremes; with negative values, ± the largest absolute value."""
+    """Find the ends of the colour scale: the lowest and the highest value, or ± the largest absolute value.
+
+    The scale is symmetric if a value is negative."""
     low, high = float(maps.min()), float(maps.max())
     return (-_find_reach(maps), _find_reach(maps)) if low < 0 else (low, max(high, low + 1e-6))
 

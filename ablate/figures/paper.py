@@ -25,10 +25,10 @@ from ablate.study.spec import StudySpec
 COLUMN, PAGE = 3.25, 6.75
 """The widths of one and of two columns of a paper, in inches."""
 TALLEST = 7.5
-"""In inches. A page has room for a figure of this height and its caption."""
+"""The largest height of a figure, in inches. A page has room for such a figure and its caption."""
 TEXT_SIZE = 8
 SMALLEST_TEXT = 6
-"""In points. Text of a figure that is narrower than its report's version shrinks to these sizes."""
+"""Sizes of text, in points. The text of a figure shrinks to them if it is narrower than in the report."""
 ROW_HEIGHT = 0.14
 """The height of a row of a legend, in inches."""
 NARROWEST_PANEL = 2.0
@@ -41,7 +41,7 @@ LEGEND_LETTERS, LABEL_LETTERS, TITLE_LETTERS, NAME_LETTERS = 26, 30, 26, 22
 """The most letters in a line of a legend, a vertical axis's label, a panel's title and an arm's name, if the
 figure is one column wide."""
 MOST_TILTED = 1.3
-"""More names below an axis than this for each inch are upright instead of tilted."""
+"""If an axis has more names for each inch than this, the names are upright instead of tilted."""
 
 
 WIDTHS = {"column": COLUMN, "page": PAGE}
@@ -53,7 +53,7 @@ class PaperFigure:
     """A figure as the content of a PDF file."""
 
     kind: FigureKind
-    """Its caption includes all notes."""
+    """The kind of the figure. Its caption includes all notes."""
     width: str
     """A key of `WIDTHS`."""
     pdf: bytes

@@ -1,4 +1,4 @@
-"""The data of the figures, from a report's tables: one pure function for each figure."""
+"""Make the data of the figures from the tables of a report. Each figure has one pure function."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -24,7 +24,7 @@ MOST_BY_EPOCH = 12
 
 
 def read_names(study: StudySpec, tables: Tables) -> ArmNames:
-    """Read the names of the arms as figures and pages show them."""
+    """Read the names of the arms that figures and pages show."""
     return read_arm_names(study, tables["runs"], tables["arms"]["arm"].iloc[0])
 
 
@@ -46,9 +46,9 @@ def tabulate_differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
 def tabulate_differences_by_epoch(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Tabulate each comparison's difference and interval after each epoch, in percentage points.
 
-    `label` and `beside` are those of `tabulate_differences`. If there are more than `MOST_BY_EPOCH`
-    comparisons, the result keeps those whose difference changed most in the last third of the epochs. The
-    result is empty if no arm was trained for more than one epoch.
+    The columns `label` and `beside` are made as in `tabulate_differences`. If there are more than
+    `MOST_BY_EPOCH` comparisons, the result keeps those whose difference changed most in the last third of the
+    epochs. The result is empty if no arm was trained for more than one epoch.
     """
     table = tables.get("differences_by_epoch", pd.DataFrame(columns=["epoch", "ci_low"]))
     curves = table.dropna(subset=["ci_low"])
@@ -67,7 +67,7 @@ def tabulate_differences_by_epoch(study: StudySpec, tables: Tables) -> pd.DataFr
 def tabulate_paired_seeds(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Tabulate arm, seed, setting and value of every complete confirmed run, and the arm's mean.
 
-    The value is that of the metric on which the verdicts rest, usually the test accuracy. If only some runs
+    The value is the metric on which the verdicts rest, usually the test accuracy. If only some runs
     of an arm trained, the arm has no mean.
     """
     runs, metric = tables["runs"], study.decision.metric
@@ -107,7 +107,7 @@ def tabulate_training_curves(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_accuracy_throughput(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate each arm's throughput and accuracy with intervals, and its place on the Pareto front."""
+    """Tabulate each arm's throughput and accuracy with intervals, and whether it is on the Pareto front."""
     arms = tables["arms"]
     columns = [
         "arm",
@@ -164,8 +164,8 @@ def tabulate_references(study: StudySpec, tables: Tables) -> pd.DataFrame:
 def tabulate_interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Tabulate for each pair of factors: arm, values of both factors, accuracy and interval.
 
-    The figure draws one line for each value of the second factor. An arm without a mean accuracy has no
-    numbers, and the line has a gap at this arm.
+    The figure draws one line for each value of the second factor. For an arm without a mean
+    accuracy, the accuracy and the interval are missing, and the line has a gap.
     """
     if study.design != "factorial":
         return pd.DataFrame()
@@ -203,8 +203,8 @@ def tabulate_interactions(study: StudySpec, tables: Tables) -> pd.DataFrame:
 def tabulate_path(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Tabulate arm, accuracy, the difference from the previous arm, and the interval of this difference.
 
-    The interval is moved up or down, so that it surrounds the arm's accuracy. An arm whose runs did not train
-    has a row without numbers.
+    The interval is moved up or down, so that it surrounds the arm's accuracy. If runs of an arm did not
+    train, the row of this arm has no accuracy and no interval.
     """
     if "path" not in tables:
         return pd.DataFrame()
@@ -242,7 +242,7 @@ def tabulate_candidates(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_importance(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate factor, evaluator, and the share of the variation that the evaluator gives to the factor."""
+    """Tabulate factor, evaluator (PED-ANOVA or fANOVA), and the factor's estimated share of the variation."""
     if "importance" not in tables or tables["importance"].empty:
         return pd.DataFrame()
     names = {"ped_anova": "PED-ANOVA", "fanova": "fANOVA"}

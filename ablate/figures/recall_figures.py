@@ -1,4 +1,4 @@
-"""The figure of differences in recall by class: its data, its drawing and the sentences of its caption."""
+"""Make the figure of differences in recall by class: its data, its drawing, its notes."""
 
 from collections.abc import Iterator
 
@@ -31,9 +31,10 @@ CLASS_LETTERS, TITLE_LETTERS, LABEL_LETTERS = 20, 28, 36
 def tabulate_recall_differences(study: StudySpec, tables: Tables) -> pd.DataFrame:
     """Tabulate each comparison's difference in recall and its interval by class, in percentage points.
 
-    The column `label` names the comparison, and the column `class` names the class. `beside` is that of
-    `tabulate_differences`. If there are too many comparisons or classes to draw, the result keeps those with
-    the largest differences. All comparisons keep the same classes, sorted by their largest difference.
+    The column `label` names the comparison, and the column `class` names the class. The column `beside` is
+    made as in `tabulate_differences`. If there are too many comparisons or classes to draw, the result keeps
+    the ones with the largest differences. All comparisons keep the same classes, sorted by their largest
+    difference.
     """
     if "recalls_by_class" not in tables:
         return pd.DataFrame()

@@ -1,4 +1,4 @@
-"""The figures of results in the order of the report, each with its title, caption, data step and drawing."""
+"""List the figures of results in the order of the report, with their captions and functions."""
 
 from collections.abc import Iterator
 
@@ -63,7 +63,7 @@ def draw_kind(kind: FigureKind, study: StudySpec, tables: Tables) -> Figure:
 def draw_inspection(study: StudySpec, tables: Tables, views: Views) -> Iterator[DrawnFigure]:
     """Draw every figure of the arms' trained networks: confusions, activation maps and filters.
 
-    If there are no tables, figures show the arms' names as the study file has them.
+    If there are no tables, figures show the names that arms have in the study file.
     """
     own_names = make_styles({view.arm: view.arm for view in views.arms})
     styles = style_arms(study, tables) if "arms" in tables else own_names
@@ -80,9 +80,9 @@ FIGURES = (
     FigureKind(
         name="differences",
         title="Differences between arms on the test images",
-        caption="An arm is one variant of the network or of its training. A dot is the mean difference, "
-        "paired by seed, and its line is the confidence interval. The grey band is the margin: differences "
-        "inside it are too small to matter.",
+        caption="An arm is one variant of the network or of its training. A dot is the mean difference over "
+        "pairs of runs with the same seed. The line through a dot is the confidence interval. The grey band "
+        "is the margin: differences inside it are too small to matter.",
         data=points.tabulate_differences,
         draw=draw_differences,
         plot=plot_differences,
@@ -91,9 +91,9 @@ FIGURES = (
     FigureKind(
         name="paired_seeds",
         title="Test result of every seed in every arm",
-        caption="A grey line joins the runs of one seed. These runs share the training and validation split, "
-        "the order of the examples, and the starting values of the parameters that all arms have. A dark bar "
-        "is an arm's mean. An arm has no bar if some of its runs did not train.",
+        caption="A grey line joins the runs of one seed. These runs share the training and validation "
+        "split, the order of the examples, and the starting values of the parameters that all arms have. A "
+        "dark bar is an arm's mean. An arm has no bar if some of its runs did not train.",
         data=points.tabulate_paired_seeds,
         draw=draw_paired_seeds,
         plot=plot_paired_seeds,
@@ -103,9 +103,10 @@ FIGURES = (
         name="recall_differences",
         title="Differences in recall by class",
         caption="The recall of a class is the share of its test images that a network classifies correctly. "
-        "A dot is the mean difference in recall of one class, paired by seed, and its line is the confidence "
-        "interval of this class by itself. These intervals are not corrected for the number of classes, so "
-        "some of them exclude zero by chance. The classes with the largest differences come first.",
+        "A dot is the mean difference in recall of one class, over pairs of runs with the same seed. The "
+        "line through a dot is a confidence interval for this class alone. These intervals are not "
+        "corrected for the number of classes, so some of them exclude zero by chance. The classes with the "
+        "largest differences come first.",
         data=tabulate_recall_differences,
         draw=draw_recall_differences,
         notes=explain_recall_differences,
@@ -114,8 +115,8 @@ FIGURES = (
         name="interactions",
         title="Interactions between two factors",
         caption="A mark is the mean test accuracy over seeds, with its confidence interval. Parallel lines "
-        "mean that the effect of one factor does not depend on the other. All other factors keep "
-        "the baseline's values.",
+        "mean that the effect of one factor does not depend on the other. All other factors keep the "
+        "baseline's values.",
         data=points.tabulate_interactions,
         draw=draw_interactions,
         notes=notes.list_interactions_without_mean,
@@ -132,10 +133,10 @@ FIGURES = (
     FigureKind(
         name="candidates",
         title="What the search tried",
-        caption="Left: each mark is a candidate, trained with one tuning seed. Rings are finalists, which "
-        "were trained again with fresh seeds. The line joins the candidates that no other "
-        "candidate beats in both accuracy and FLOPs (the Pareto front). Right: the area under "
-        "this front (hypervolume) after each generation.",
+        caption="Left: each mark is a candidate (a combination of values), trained with one tuning seed. "
+        "Rings are finalists, which were trained again with fresh seeds. The line joins the candidates that "
+        "no other candidate beats in both accuracy and FLOPs (the Pareto front). Right: the area under this "
+        "front (hypervolume) after each generation.",
         data=points.tabulate_candidates,
         draw=draw_candidates,
         plot=plot_candidates,
@@ -143,10 +144,9 @@ FIGURES = (
     FigureKind(
         name="importance",
         title="Screening: how much each factor mattered in the search",
-        caption="A bar is a factor's share of the variation in validation accuracy, by one of two estimates. "
-        "PED-ANOVA uses the best tenth of the candidates. fANOVA uses all candidates "
-        "that were not stopped early. The estimates suggest which factors to test; they are not tests "
-        "themselves.",
+        caption="A bar is a factor's share of the variation in validation accuracy, by one of two "
+        "estimates. PED-ANOVA uses the best tenth of the candidates. fANOVA uses all candidates that were "
+        "not stopped early. The estimates suggest which factors to test; they are not tests themselves.",
         data=points.tabulate_importance,
         draw=draw_importance,
     ),
@@ -173,9 +173,9 @@ FIGURES = (
     FigureKind(
         name="tuning_curves",
         title="How every arm was tuned",
-        caption="Each small dot is one training run with one tuning seed. Lines join the means over these "
-        "seeds. A ring marks the value with which the arm was then confirmed on fresh seeds. Runs that "
-        "diverged have no dot.",
+        caption="Each small dot is one training run with one of the seeds for tuning. A line joins the "
+        "means over the tuning seeds. A ring marks the value with which the arm was then trained on fresh "
+        "seeds. Runs that diverged have no dot.",
         data=points.tabulate_tuning_curves,
         draw=draw_tuning_curves,
         plot=plot_tuning_curves,
@@ -184,8 +184,8 @@ FIGURES = (
     FigureKind(
         name="training_curves",
         title="How the confirmed runs trained",
-        caption="Lines are means over seeds, and bands reach from the lowest to the highest seed. Values "
-        "on training data are running means since the start of the epoch.",
+        caption="A line is the mean over seeds, and its band reaches from the lowest to the highest value "
+        "of a seed. Values on training data are running means since the start of the epoch.",
         data=points.tabulate_training_curves,
         draw=draw_training_curves,
         plot=plot_training_curves,
@@ -194,11 +194,11 @@ FIGURES = (
     FigureKind(
         name="differences_by_epoch",
         title="Differences in validation accuracy after every epoch",
-        caption="A line is the mean difference between two arms on the validation images, paired by seed. "
-        "Its band is the confidence interval for each epoch by itself. The grey band is the margin. If a "
-        "line is still rising or falling at the last epoch, longer training may change the answer. The "
-        "vertical axis is chosen for the second half of the epochs, so values of earlier epochs can lie "
-        "outside it.",
+        caption="A line is the mean difference between two arms in validation accuracy, over pairs of runs "
+        "with the same seed. The band of a line is a separate confidence interval for each epoch. The grey "
+        "band is the margin. If a line is still rising or falling at the last epoch, longer training may "
+        "change the answer. The vertical axis is chosen for the second half of the epochs, so values of "
+        "earlier epochs can lie outside it.",
         data=points.tabulate_differences_by_epoch,
         draw=draw_differences_by_epoch,
         plot=plot_differences_by_epoch,
@@ -208,9 +208,9 @@ FIGURES = (
         name="timing_blocks",
         title="Throughput in every timing block",
         caption="In each block the baseline is timed first and last, and the figure shows the mean of these "
-        "two measurements. Between them, every other arm is timed once, in random order. Each arm is "
-        "timed alone on the machine. Horizontal lines mean that the machine's speed was steady. Crosses are "
-        "measurements that other programs disturbed; the results leave them out.",
+        "two measurements. Between them, every other arm is timed once, in random order. Each arm is timed "
+        "alone on the machine. Horizontal lines mean that the machine's speed was steady. Crosses are "
+        "measurements that other programs disturbed. These are left out of the results.",
         data=points.tabulate_timing_blocks,
         draw=draw_timing_blocks,
         plot=plot_timing_blocks,
