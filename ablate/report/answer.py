@@ -47,7 +47,7 @@ def state_headline(evidence: Evidence) -> str:
         return f"verdicts of {len(compared)} comparisons: {told}"
     best = str(means.astype(float).idxmax())
     return (
-        f"the most accurate arm is {evidence.names.name_arm(best)}, with {means[best]:.1%}. "
+        f"the most accurate arm is {evidence.names.name_arm(best)} (mean test accuracy {means[best]:.1%}). "
         f"Verdicts of {len(compared)} comparisons: {told}"
     )
 

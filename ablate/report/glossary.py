@@ -73,8 +73,8 @@ def _explain_changes(evidence: "Evidence") -> list[tuple[str, str]]:
         (FULL, "The arm with all changes of the study."),
         (
             f"{FULL} with …",
-            f"The arm “{FULL}”, but one factor has the value of the baseline. The files in `tables` call "
-            "this arm “without …”.",
+            f"The arm “{FULL}”, but one factor has the value of the baseline. The files in the folder "
+            "tables call this arm “without …”.",
         ),
         ("up to …", "The arm with the first changes of the study, up to and including the named one."),
     ]

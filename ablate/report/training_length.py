@@ -121,7 +121,10 @@ def _tell_verdicts_at_half(judged: pd.DataFrame, evidence: Evidence) -> str:
     answer = evidence.tables["comparisons"].set_index(["arm", "baseline"])["verdict"]
     if all(answer[row["arm"], row["baseline"]] == row["at_last"] for row in rows):
         return told
-    return f"{told} The answer of this report rests on the test images, so its verdicts can be different."
+    return (
+        f"{told} The answer of this report rests on the test images, so its verdicts can differ from those "
+        "on the validation images."
+    )
 
 
 def _tell_both_verdicts(row: Mapping[str, Any], evidence: Evidence) -> str:

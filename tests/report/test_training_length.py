@@ -142,7 +142,7 @@ def test_the_sentence_says_that_the_answer_is_about_other_images(study) -> None:
     curves = {"baseline": FLAT, "a": raised(0.05)}
     (sentence,) = compare_verdicts_at_half(study(curves, tested={"a": [0.8, 0.801, 0.8]}))
     assert sentence.endswith(
-        "The answer of this report rests on the test images, so its verdicts can be different."
+        "The answer of this report rests on the test images, so its verdicts can differ from those on the validation images."
     )
 
 

@@ -567,7 +567,7 @@ def test_a_rate_that_would_have_turned_the_sign_is_named(folder: Path) -> None:
     writer.write(folder)
     text = Page((folder / "report.html").read_text()).text
     assert (
-        "The ranking depends on the learning rate: at 0.006, baseline is ahead of pooling=max by 10.00 points (validation accuracy in tuning)."
+        "The ranking depends on the learning rate: at 0.006, baseline is ahead of pooling=max by 10.00 points (validation accuracy in tuning). On the test images, pooling=max is ahead."
         in text
     )
     runs.loc[worse, "validation_accuracy"] = "0.795"  # turned, but by less than the margin: noise
