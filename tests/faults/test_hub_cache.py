@@ -81,7 +81,7 @@ def test_a_data_set_that_load_dataset_prepared_is_read(library: Any, home: Path)
 def test_a_cache_is_only_read(library: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     - https://github.com/huggingface/datasets/issues/6589: a shared cache could not be read, because of its lock. Mended.
-    - https://github.com/huggingface/datasets/issues/7900: the same, for caches of several users. Mended.
+    - https://github.com/huggingface/datasets/issues/7900: a cache of several users could not be read, because of its lock. Mended.
     - https://github.com/unslothai/unsloth/pull/6148: a run ended, because another user owned a part of the cache. Mended.
     """
     prepare(library, home, "plain", train=make(library))
@@ -189,8 +189,8 @@ dataset_info:
 @pytest.mark.parametrize("case", ["split", "rows", "link", "damaged"])
 def test_an_incomplete_download_is_told(case: str, library: Any, home: Path) -> None:
     """
-    - https://github.com/huggingface/datasets/issues/5264: a broken download in the cache was told without its file. Mended.
-    - https://github.com/huggingface/lerobot/issues/2268: a damaged table in the cache was told without its cause. Mended.
+    - https://github.com/huggingface/datasets/issues/5264: the error about a broken download did not name the file. Mended.
+    - https://github.com/huggingface/lerobot/issues/2268: the error about a damaged table did not name the cause. Mended.
     """
     snapshot = lay_out_snapshot(home)
     splits = {"train": make(library)} | ({} if case == "split" else {"test": make(library, 2, first=9)})
@@ -217,7 +217,7 @@ def test_an_incomplete_download_is_told(case: str, library: Any, home: Path) -> 
 def test_a_data_set_that_is_not_in_the_cache_is_told_in_one_line(case: str, library: Any, home: Path) -> None:
     """
     - https://github.com/huggingface/datasets/issues/4760: a part that was chosen by `data_files` was not found again. Mended.
-    - https://github.com/huggingface/datasets/issues/1939: without network, the library waited for it. Right before.
+    - https://github.com/huggingface/datasets/issues/1939: without a network, the library waited for the network. Right before.
     """
     if case == "script":
         (lay_out_snapshot(home) / "tiny-Squares.py").write_text("raise SystemExit('the script ran')")

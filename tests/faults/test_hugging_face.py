@@ -128,7 +128,7 @@ def test_without_a_split_for_testing_every_fifth_training_image_is_taken(
 def test_a_split_for_validation_is_for_validation_and_other_splits_are_left_out(
     library: Any, tmp_path: Path
 ) -> None:
-    """- https://github.com/huggingface/datasets/issues/5021: splits were found by words in names, and others left out silently. Mended."""
+    """- https://github.com/huggingface/datasets/issues/5021: splits were found by words in names, and other splits were left out silently. Mended."""
     splits = {
         name: make(library, 2, first=10 * i)
         for i, name in enumerate(("train", "validation", "test", "extra"))
@@ -166,7 +166,7 @@ def test_images_are_decoded_as_those_of_a_folder(library: Any, tmp_path: Path) -
 
 
 def test_a_broken_image_is_named_with_its_row(library: Any, tmp_path: Path) -> None:
-    """- https://github.com/microsoft/Biodiversity/pull/658: one image that cannot be read ended the reading of all. Right before."""
+    """- https://github.com/microsoft/Biodiversity/pull/658: one image that cannot be read stopped the reading of all images. Right before."""
     files = [{"bytes": encode(to_8_bit(draw(0, i))), "path": f"{i}.png"} for i in range(12)]
     files[3] = {"bytes": files[3]["bytes"][:60], "path": "torn.png"}
     make(library, image=files).to_parquet(tmp_path / "all.parquet")
@@ -192,7 +192,7 @@ def test_a_changed_picture_is_another_data_set(library: Any, tmp_path: Path) -> 
 def test_a_test_split_without_labels_is_left_out(library: Any, tmp_path: Path) -> None:
     """
     - https://github.com/huggingface/datasets/issues/245: all labels of the images for testing are -1. Mended.
-    - https://github.com/huggingface/datasets/issues/5624: the same in other data sets. Mended.
+    - https://github.com/huggingface/datasets/issues/5624: the labels of the images for testing are -1 in other data sets. Mended.
     """
     test = make(library, 2, label=[-1] * 4)
     library.DatasetDict(train=make(library), test=test).save_to_disk(tmp_path / "saved")
@@ -254,7 +254,7 @@ WRONG_COLUMNS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
 def test_wrong_columns_are_told_in_one_line(case: str, library: Any, tmp_path: Path) -> None:
     """
     - https://github.com/YimianDai/open-aff/issues/14: of two kinds of labels, the wrong one was chosen silently. Mended.
-    - https://github.com/huggingface/datasets/issues/4621: no label was found, and a KeyError was the answer. Mended.
+    - https://github.com/huggingface/datasets/issues/4621: no label was found, and the program stopped with a KeyError. Mended.
     """
     change, told = WRONG_COLUMNS[case]
     change(library, make(library)).save_to_disk(tmp_path / "saved")
@@ -280,7 +280,7 @@ def test_columns_can_be_chosen(library: Any, tmp_path: Path) -> None:
 
 
 def test_a_table_whose_features_were_lost_is_still_read(library: Any, tmp_path: Path) -> None:
-    """- https://github.com/huggingface/lerobot/issues/2715: a merge made of the column of images one of bytes and path. Mended."""
+    """- https://github.com/huggingface/lerobot/issues/2715: a merge turned the column of images into a column of bytes and path. Mended."""
     import pandas as pd
 
     files = [{"bytes": encode(to_8_bit(draw(i % 2, i))), "path": None} for i in range(10)]
@@ -295,9 +295,9 @@ def test_a_table_whose_features_were_lost_is_still_read(library: Any, tmp_path: 
 
 def test_missing_parts_of_a_data_set_are_told(library: Any, tmp_path: Path) -> None:
     """
-    - https://github.com/huggingface/datasets/issues/6979: only some parts of a data set were downloaded. Mended.
-    - https://github.com/huggingface/datasets/issues/4077: a table that is not one was refused without a remedy. Mended.
-    - https://github.com/InertExpert2911/Mutual_Fund_Data/issues/1: a clone without Git LFS has pointers, not tables. Mended.
+    - https://github.com/huggingface/datasets/issues/6979: only some files of a data set were downloaded. Mended.
+    - https://github.com/huggingface/datasets/issues/4077: a file that is no table was refused without a remedy. Mended.
+    - https://github.com/InertExpert2911/Mutual_Fund_Data/issues/1: a clone without Git LFS has pointer files in place of tables. Mended.
     """
     rows = make(library)
     rows.to_parquet(tmp_path / "train-00001-of-00002.parquet")
@@ -318,7 +318,7 @@ def test_missing_parts_of_a_data_set_are_told(library: Any, tmp_path: Path) -> N
 @pytest.mark.parametrize("odd", ["a b", "50% #1", "q?", "x[1]", "a::b"])
 def test_signs_in_paths_are_read_as_they_are_or_refused(odd: str, library: Any, tmp_path: Path) -> None:
     """
-    - https://github.com/huggingface/datasets/issues/7468: brackets in a path were a pattern. Mended.
+    - https://github.com/huggingface/datasets/issues/7468: brackets in a path were read as a pattern. Mended.
     """
     folder = save_tables(tmp_path / "other", train=make(library)).rename(tmp_path / odd)
     save_tables(tmp_path / "qa", train=make(library, 7))
@@ -343,7 +343,7 @@ def test_signs_in_paths_are_read_as_they_are_or_refused(odd: str, library: Any, 
 def test_images_that_are_not_inside_are_never_downloaded(
     path: str, told: str, library: Any, tmp_path: Path
 ) -> None:
-    """- https://github.com/huggingface/datasets/issues/4196: only paths of the machine that saved them were in the tables. Mended."""
+    """- https://github.com/huggingface/datasets/issues/4196: the tables had only image paths of the machine that saved them. Mended."""
     from pyarrow import parquet
 
     rows = make(library, image=[{"bytes": None, "path": path}] * 12)

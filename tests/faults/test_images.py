@@ -162,7 +162,7 @@ def test_images_of_any_depth_and_colour_are_read_as_a_person_sees_them(form: str
 
     - https://github.com/pytorch/vision/issues/2218: images of 16 bits were loaded all white. Mended.
     - https://github.com/python-pillow/Pillow/issues/3011: the conversion to grey cut off all values above 255. Mended.
-    - https://github.com/python-pillow/Pillow/issues/2574: the same happened in the conversion to RGB. Mended.
+    - https://github.com/python-pillow/Pillow/issues/2574: the conversion to RGB cut off all values above 255. Mended.
     - https://github.com/python-pillow/Pillow/issues/5991: a spectrogram in 16 bits lost nearly all of its grey
       values. Mended.
     - https://github.com/python-pillow/Pillow/issues/274: values of a 12-bit camera were cut to 255. Mended.
@@ -264,7 +264,7 @@ LAYOUTS = {
 def test_the_usual_layouts_are_understood(layout: str, tmp_path: Path) -> None:
     """- https://github.com/huggingface/datasets/issues/4839: a folder `val` was not understood. Mended.
     - https://github.com/huggingface/datasets/issues/4895: a folder `validation` was not understood. Mended.
-    - https://github.com/huggingface/datasets/pull/8188: train and test were taken for classes. Mended.
+    - https://github.com/huggingface/datasets/pull/8188: the folders train and test were read as classes. Mended.
     - https://github.com/huggingface/datasets/issues/5021: `test` within a file's name moved the image to the
       test images. Right before.
     """
@@ -474,7 +474,7 @@ TABLES = {
 @pytest.mark.parametrize("form", TABLES)
 def test_a_table_lists_images_by_path_and_label(form: str, tmp_path: Path) -> None:
     """- https://github.com/fastai/fastai/issues/1169: a table with usual columns could not be read. Mended.
-    - https://github.com/fastai/fastai/pull/2236: only commas separated columns. Mended.
+    - https://github.com/fastai/fastai/pull/2236: a table could have only commas between its columns. Mended.
     """
     fill(tmp_path / "pictures")
     head, row = TABLES[form]
@@ -511,7 +511,7 @@ def test_a_table_may_name_the_parts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("split_by", ["folder", "column"])
 def test_a_hugging_face_folder_with_metadata_is_read(split_by: str, tmp_path: Path) -> None:
-    """- https://github.com/huggingface/datasets/issues/5021: metadata beside the images was ignored. Mended."""
+    """- https://github.com/huggingface/datasets/issues/5021: a file of metadata in the folder of images was ignored. Mended."""
     for number, part in enumerate(("train", "validation", "test")):
         fill(tmp_path / part, counts=(3, 3), first=10 * number)
         rows = [

@@ -66,7 +66,7 @@ def test_a_network_that_calls_view_gets_contiguous_images(people: ForeignCode) -
 
     - https://github.com/pytorch/examples/issues/836: a view of a tensor in another order fails. Mended.
     - https://github.com/eladhoffer/convNet.pytorch/issues/22: training fails at a view. Mended.
-    - https://github.com/denisyarats/drq/pull/27: view fails on channels_last tensors. Mended.
+    - https://github.com/denisyarats/drq/pull/27: `view` fails on channels_last tensors. Mended.
     """
     plan(people, VIEWED)
 
@@ -106,8 +106,8 @@ def test_batch_norm_with_a_last_batch_of_one_is_refused_with_its_remedies(people
 def test_a_squeezed_batch_of_one_is_refused(people: ForeignCode) -> None:
     """A network that removes the dimension of the batch fails only at a batch of one.
 
-    - https://github.com/bentrevett/pytorch-sentiment-analysis/issues/17: fails at the last batch. Mended.
-    - https://github.com/layumi/Person_reID_baseline_pytorch/issues/77: squeeze removes the batch. Mended.
+    - https://github.com/bentrevett/pytorch-sentiment-analysis/issues/17: the program fails at the last batch. Mended.
+    - https://github.com/layumi/Person_reID_baseline_pytorch/issues/77: `squeeze` removes the batch dimension of a single image. Mended.
     - https://github.com/vqdang/hover_net/pull/109: evaluation fails at its last batch. Mended.
     """
     code = "class net(Whole):\n    def forward(self, x):\n        return self.net(x).squeeze()"
@@ -183,9 +183,9 @@ def test_every_way_to_write_a_network_works(people: ForeignCode, code: str) -> N
     """Whatever can be called and builds a network is a model.
 
     - https://github.com/open-mmlab/mmengine/issues/594: a partial function cannot be registered. Mended.
-    - https://github.com/adriangb/scikeras/pull/279: a partial function is no function. Mended.
+    - https://github.com/adriangb/scikeras/pull/279: a partial function is not accepted as a function. Mended.
     - https://github.com/pytorch/pytorch/issues/102981: weight norm cannot be copied. Right before.
-    - https://github.com/pytorch/vision/issues/680: images change in place from use to use. Mended.
+    - https://github.com/pytorch/vision/issues/680: images are changed in place each time they are used. Mended.
     - https://github.com/huggingface/transformers/issues/47741: networks change their input. Mended.
     - https://github.com/cics-nd/gptorch/issues/22: an import changes torch's default type. Mended.
     """

@@ -106,7 +106,7 @@ def test_a_network_that_draws_from_global_generators_is_determined_by_its_seed(
     - https://github.com/pytorch/pytorch/issues/5059: workers of one process share numpy's state. Mended.
     - https://github.com/facebookresearch/fairseq/issues/1383: workers draw the same from numpy. Mended.
     - https://github.com/Lightning-AI/pytorch-lightning/pull/6960: numpy is not seeded in workers. Mended.
-    - https://github.com/seffnet/seffnet/issues/20: does a project need numpy's and Python's seed? Mended.
+    - https://github.com/seffnet/seffnet/issues/20: a user asks whether a project also needs numpy's and Python's seed. Mended.
     - https://github.com/albumentations-team/albumentations/issues/93: numpy is seeded, Python's random is not. Mended.
     - https://github.com/INET-Complexity/macro-main/issues/102: numpy is seeded, Python's random is not. Mended.
     """
@@ -336,7 +336,7 @@ def test_a_run_leaves_torchs_settings_as_they_were(people: ForeignCode, more: st
 
     - https://github.com/cics-nd/gptorch/pull/14: modules set the default dtype. Mended for the forward pass.
     - https://github.com/rballester/tntorch/issues/4: an import sets the default dtype. Right before.
-    - https://github.com/isaac-sim/IsaacLab/pull/7266: deterministic algorithms stay on for what follows. Mended.
+    - https://github.com/isaac-sim/IsaacLab/pull/7266: deterministic algorithms stay on for the code that follows. Mended.
     """
     name = next(NAMES)
     people.write(f"{name}.py", f"{HEAD}{CHANGING}            {more}\n        return self.net(x)\n")
@@ -358,7 +358,7 @@ def test_every_process_hashes_words_alike(tmp_path: Path, monkeypatch: pytest.Mo
 
     - https://github.com/ihmeuw/vivarium/pull/442: results depend on the hash seed of the process. Mended.
     - https://github.com/dedupeio/dedupe/issues/541: results depend on the order of a set. Mended.
-    - https://github.com/ASPP/pelita/issues/689: nothing can be repeated without a fixed hash seed. Mended.
+    - https://github.com/ASPP/pelita/issues/689: results cannot be repeated without a fixed hash seed. Mended.
     """
     # The first import of a command stands for all that follows. The set is made when the code runs: the order
     # of a set that is written out also depends on whether Python compiles the module or loads it compiled.
