@@ -23,7 +23,7 @@ def write_pictures(drawn: "Iterable[DrawnFigure | JudgedFigure]", folder: Path) 
 def encode_pictures(
     drawn: "Iterable[DrawnFigure | JudgedFigure]", *, static: bool = False
 ) -> list[dict[str, Any]]:
-    """Encode each figure for the templates: its `kind`, its PNG file in base64, its interactive version."""
+    """Encode each figure for the templates: its kind, its PNG file in base64, and its interactive version."""
     return [
         {
             "kind": figure.kind,

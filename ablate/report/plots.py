@@ -1,4 +1,4 @@
-"""Interactive figures inside the pages: what the templates and the page's script need of them."""
+"""Encode interactive figures for the templates and the script of a page."""
 
 import base64
 import json
@@ -44,9 +44,10 @@ def encode_plot(plot: Plot) -> dict[str, Any]:
 
 
 def choose_plots(pictures: Iterable[dict[str, Any]], rest: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-    """Choose which of the pictures stay interactive, so that the page has at most `PAGE_LIMIT` bytes.
+    """Choose the pictures that stay interactive, so that the page has at most `PAGE_LIMIT` bytes.
 
-    Pictures without enough room lose their plot. `rest` are the pictures that have no plot.
+    If a plot is larger than the room that is left, its value in `pictures` becomes None. `rest` lists the
+    pictures without a plot.
 
     Returns:
         The library for the page. None if no picture is interactive.
