@@ -89,9 +89,8 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
         partial = error.partial
     # A mistake outside the sections `contexts` and `fallback` is found again when a section is applied. Such
     # a mistake must be reported only once.
-    for line in of_parts:
-        if line.split(": ")[0] not in {other.split(": ")[0] for other in mistakes}:
-            mistakes.append(line)
+    places = {line.split(": ")[0] for line in mistakes}
+    mistakes += [line for line in dict.fromkeys(of_parts) if line.split(": ")[0] not in places]
     raise InvalidStudyError(*mistakes, partial=partial)
 
 
