@@ -83,7 +83,7 @@ def googlenet(
     (if chosen) and the activation follow every convolution. Images of 28×28 pixels need `stem_stride: 1`.
 
     Args:
-        stages: number of Inception blocks (1 to 8) of each stage, or number of default stages to keep (1 to 3).
+        stages: number of Inception blocks (1 to 8) of each stage, or number of default stages kept (1 to 3).
         without_path: the path that is left out of each block: `none`, `1x1`, `3x3`, `5x5` or `pool`.
         width: multiplies the channels of every convolution and the units of every hidden layer.
         stem_kernel, stem_stride, stem_padding: kernel size, stride and padding of the first convolution.
