@@ -65,7 +65,7 @@ def test_a_study_is_trained_once_for_equal_arguments(tmp_path: Path, monkeypatch
         commands.append(command)
         made = Path(command[command.index("--out") + 1], "small")
         made.mkdir()
-        (made / "study.yaml").touch()
+        (made / "environment.json").touch()
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(pytest_plugin.subprocess, "run", run)
