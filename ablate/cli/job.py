@@ -68,6 +68,8 @@ class Job:
             self._refuse_other_device(folder)
             kept = folder.read_provenance()
             registration = self.registration if kept is None else kept.registration
+            if kept is not None and registration is not None and folder.differs_before_answer(study):
+                registration = Registration(commit="", date="")  # the committed file is no longer the study
             changed = folder.adopt(study)
             if store is not None:
                 store.share_study(study_file.dump(study))

@@ -60,7 +60,8 @@ def draw_by_context(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fig
     colours = sns.color_palette(PALETTE, len(contexts))
     for index, (context, colour) in enumerate(zip(contexts, colours, strict=True)):
         here = data[data["context"] == context]
-        heights = here["place"] + APART * (index - (len(contexts) - 1) / 2)
+        apart = min(APART, 0.8 / len(contexts))
+        heights = here["place"] + apart * (index - (len(contexts) - 1) / 2)
         axes.hlines(heights, here["ci_low"], here["ci_high"], color=colour, linewidth=2.5)
         axes.plot(here["difference"], heights, MARKERS[index], color=colour, markersize=7, label=context)
     axes.set_yticks(range(len(labels)), labels)

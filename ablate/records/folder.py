@@ -54,7 +54,7 @@ class ReportFolder:
             self._lock.acquire(timeout=0)
             if fresh and (self.path / "study.yaml").exists():
                 self._lock.release()
-                old = ReportFolder(self._choose_old_name())
+                old = ReportFolder(_choose_old_name(self.path))
                 self.path.rename(old.path)
                 old.delete_epoch_weights()
                 self.lock(fresh=False)
@@ -110,6 +110,17 @@ class ReportFolder:
         self.write_study(study_file.dump(study))
         return tuple(changed)
 
+    def differs_before_answer(self, study: StudySpec) -> bool:
+        """Whether the study differs from the folder's study in a key that verdicts depend on.
+
+        False if there is an answer already: then `adopt` lists the changes.
+        """
+        kept = self.path / "study.yaml"
+        if not kept.exists() or (self.path / "tables" / "comparisons.csv").exists():
+            return False
+        changes = study_file.list_changes(study_file.read(kept), study)
+        return any(key.partition(".")[0] not in UNREPORTED_KEYS for key, *_ in changes)
+
     def list_test_set_readers(self, study: StudySpec) -> tuple[str, ...]:
         """List the report folders of other studies that used the same test images.
 
@@ -117,7 +128,10 @@ class ReportFolder:
         """
         own = self.path if study.context is None else self.path.parent
         readers = []
-        for path in sorted([*own.parent.glob(f"*/{FILE}"), *own.parent.glob(f"*/*/{FILE}")]):
+        places = [*own.parent.glob(f"*/{FILE}"), *own.parent.glob(f"*/*/{FILE}")]
+        for path in sorted(places):
+            if path.parents[2] == own.parent and not (path.parents[1] / "study.yaml").exists():
+                continue  # a folder of reports, such as `published`, and not a study with contexts
             try:
                 other = read_provenance(path.parent)
             except FolderError:
@@ -171,12 +185,6 @@ class ReportFolder:
             write_whole(path, encode_labels(labels()))
         write_whole(locate_predictions(self.path, slug, seed), content)
 
-    def _choose_old_name(self) -> Path:
-        number = 1
-        while (aside := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
-            number += 1
-        return aside
-
 
 def read_inputs(path: Path) -> tuple[StudySpec, Provenance, dict[str, pd.DataFrame]]:
     """Read what a report is made from: the study, where its results come from, and the input tables.
@@ -215,6 +223,22 @@ def list_contexts(path: Path) -> list[Path]:
     return [path / name for name in names if (path / name / FILE).exists()]
 
 
+def make_room_for_contexts(path: Path, *, fresh: bool) -> None:
+    """Check that a folder can hold the folders of contexts. With `fresh`, rename a folder that cannot.
+
+    Raises:
+        FolderError: the folder has the results of the study without contexts.
+    """
+    if not (path / FILE).exists():
+        return
+    if not fresh:
+        raise FolderError(
+            f"{path}: has results of this study without contexts: choose another --out, or rename the folder "
+            "with --fresh"
+        )
+    path.rename(_choose_old_name(path))
+
+
 def find_only_report(parent: Path) -> Path:
     """Return the one report folder in `parent`: that of a study, or of the chosen context of a study.
 
@@ -226,6 +250,13 @@ def find_only_report(parent: Path) -> Path:
         told = ", ".join(str(path.parent) for path in found) or "none"
         raise FolderError(f"{parent}: must have one report folder: found {told}")
     return found[0].parent
+
+
+def _choose_old_name(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
+        number += 1
+    return aside
 
 
 def _only_adds(study: StudySpec, key: str, before: Any, now: Any) -> bool:

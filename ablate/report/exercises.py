@@ -103,13 +103,13 @@ def tabulate_answers(exercises: Exercises, reports: Path, origin: Path) -> tuple
 
 def _answer_study(folder: Path, origin: Path) -> Iterator[tuple[str, str, str]]:
     """Yield the link, the context and the answer of a study, one row for each context."""
-    if contexts := list_contexts(folder):
+    if list_contexts(folder):
         evidence = gather_contexts(folder)
         yield _link(folder, "contexts", origin), "all", _compare(evidence)
-        for path in contexts:
-            link = f"[{path.name}]({_locate(path / 'report.md', origin)})"
-            yield "", link, escape_markdown(state_answer(evidence.contexts[path.name]))
-    elif (folder / "report.md").exists():
+        for name, of_context in evidence.contexts.items():
+            link = f"[{name}]({_locate(folder / name / 'report.md', origin)})"
+            yield "", link, escape_markdown(state_answer(of_context))
+    elif (folder / "environment.json").exists():
         yield _link(folder, "differences", origin), "", escape_markdown(state_answer(gather(folder)))
 
 

@@ -17,7 +17,9 @@ def judge_prediction(row: Mapping[str, Any], evidence: Evidence) -> str:
     if predicted is None or row["baseline"] != evidence.arms[0]:
         return ""
     low, high = predicted
-    told = f"Predicted before the first run: {_spell(low, high, evidence.metric.unit)}."
+    registration = evidence.provenance.registration
+    when = " before the first run" if registration is not None and registration.commit else ""
+    told = f"Predicted{when}: {_spell(low, high, evidence.metric.unit)}."
     if row["ci_low"] is None or row["ci_high"] is None:
         return f"{told} Whether this came true is not known, because there is no interval."
     if low <= row["ci_low"] and row["ci_high"] <= high:

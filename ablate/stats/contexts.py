@@ -14,6 +14,7 @@ import pandas as pd
 from ablate.records.tables import make_frame
 from ablate.stats.comparisons import judge
 from ablate.stats.contrasts import Contrast
+from ablate.stats.decision_values import DEFAULT, read_decision_values
 from ablate.stats.look_tests import Result
 from ablate.study.effort import Decision
 
@@ -77,16 +78,11 @@ def _judge_changes(
     if not contrasts:
         return {}
     judgement = judge(
-        pd.concat(
-            [
-                each.runs.assign(arm=each.runs["arm"].map(lambda arm, name=name: _spell(name, arm)))
-                for name, each in contexts.items()
-            ]
-        ),
+        pd.concat([_take_above_chance(name, each) for name, each in contexts.items()]),
         contrasts,
         decision,
-        ceiling=max(each.ceiling for each in contexts.values()),
-        values=_join_values(contexts),
+        ceiling=0.0,
+        values=pd.concat([_read_values(name, each) for name, each in contexts.items()]),
     )
     return {key: _make_change(result) for key, result in zip(keys, judgement.latest, strict=True)}
 
@@ -107,13 +103,22 @@ def _spell(context: str, arm: str) -> str:
     return f"{context}: {arm}"
 
 
-def _join_values(contexts: Mapping[str, InContext]) -> pd.Series | None:
-    joined = [
-        each.values.rename(lambda arm, name=name: _spell(name, arm), level="arm")
-        for name, each in contexts.items()
-        if each.values is not None
-    ]
-    return pd.concat(joined) if joined else None
+def _take_above_chance(name: str, context: InContext) -> pd.DataFrame:
+    """Return the runs of a context with the difference of their accuracies to that of guessing.
+
+    Contexts can differ in the accuracy of guessing. A run stayed at chance if its difference is not positive.
+    """
+    runs = context.runs
+    above = runs["test_accuracy"] - context.ceiling
+    return runs.assign(arm=[_spell(name, arm) for arm in runs["arm"]], test_accuracy=above)
+
+
+def _read_values(name: str, context: InContext) -> pd.Series:
+    """Read each confirmed run's value of the metric on which the verdicts rest, by `(arm, seed)`."""
+    values = context.values
+    if values is None:
+        values = read_decision_values({"runs": context.runs}, DEFAULT)
+    return values.rename(lambda arm: _spell(name, arm), level="arm")
 
 
 def _make_change(result: Result) -> dict[str, object]:

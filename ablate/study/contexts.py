@@ -58,7 +58,7 @@ def apply_context(
             raise StudyError(f"context '{name}': this study has no contexts: leave the context out")
         raise StudyError(f"this study has no context '{name}': {did_you_mean(name, known)}")
     base = {key: value for key, value in raw.items() if key != "contexts"}
-    changes = contexts[name] if isinstance(contexts[name], Mapping) else {}
+    changes = contexts[name]
     beneath = f"contexts.{name}."
     for key in ("name", "context", "contexts"):
         if key in changes:
@@ -66,7 +66,53 @@ def apply_context(
             raise StudyError(f"{place}: {beneath}{key}: a context cannot change this key: remove it")
     own = {key.removeprefix(beneath): line for key, line in lines.items() if key.startswith(beneath)}
     kept = {key: line for key, line in lines.items() if not key.startswith("contexts.")}
-    return {**merge(base, changes), "context": name}, {**kept, **own}
+    return {**merge(_drop_what_depends(base, changes), changes), "context": name}, {**kept, **own}
+
+
+def require_known_contexts(
+    raw: Mapping[str, Any], lines: Mapping[str, str], overrides: Sequence[str]
+) -> None:
+    """Check that contexts are named by words and have keys, and that no override changes an unknown context.
+
+    Raises:
+        StudyError: a name is a number or a date, a context is empty, or an override has a context that the
+            file lacks.
+    """
+    contexts = raw.get("contexts")
+    if contexts is None and "contexts" in raw:
+        raise StudyError("contexts: is empty: list the contexts below it, or remove the key")
+    contexts = contexts if isinstance(contexts, Mapping) else {}
+    names = list(contexts)
+    for name in names:
+        if not isinstance(name, str):
+            raise StudyError(f"contexts: {name}: the name of a context must be a word: write it in quotes")
+        if not isinstance(contexts[name], Mapping):
+            place = lines.get(f"contexts.{name}", "study")
+            raise StudyError(
+                f"{place}: contexts.{name}: must be a mapping of keys: write {{}} to change nothing"
+            )
+    for text in overrides:
+        parts = text.partition("=")[0].split(".")
+        if parts[0] == "contexts" and len(parts) > 1 and parts[1] not in names:
+            raise StudyError(
+                f"command line: this study has no context '{parts[1]}': {did_you_mean(parts[1], names)}"
+            )
+
+
+def _drop_what_depends(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop keys of the file that hold only for its own data set or metric, if a context changes these."""
+    kept = dict(base)
+    for whole in ("dataset", "seeds"):  # the parts of these keys belong together
+        if whole in changes:
+            kept.pop(whole, None)
+    if "dataset" in changes:
+        kept.pop("references", None)  # published values hold only for one data set
+        kept.pop("predicted", None)
+    metric = changes["decision"].get("metric") if isinstance(changes.get("decision"), Mapping) else None
+    if metric is not None and isinstance(kept.get("decision"), Mapping):
+        kept["decision"] = {key: value for key, value in kept["decision"].items() if key != "margin"}
+        kept.pop("predicted", None)
+    return kept
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ def find_registration(path: Path, overrides: Sequence[str] = ()) -> tuple[str, s
     or if the file was changed after its last commit. There is also none if a `key=value` override changes the
     study. Overrides of the timing are allowed, because no verdict depends on the timing.
     """
+    path = path.resolve()  # of a link, the file that it points to is read
     changes = [text for text in overrides if not text.startswith(("timing.", CHOICE))]
     if changes or _call_git(path, "diff", "--quiet", "HEAD", "--", path.name) is None:
         return "", ""
@@ -29,7 +30,10 @@ def _call_git(path: Path, *arguments: str) -> str | None:
     """
     try:
         done = subprocess.run(
-            ["git", "-C", str(path.resolve().parent), *arguments], capture_output=True, text=True, check=False
+            ["git", "--literal-pathspecs", "-C", str(path.parent), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except OSError:
         return None

@@ -15,7 +15,7 @@ from ablate.data.datasets import OWN_IMAGES_HELD_OUT, DatasetSpec
 from ablate.errors import StudyError
 from ablate.formatting import format_list
 from ablate.study.complaints import explain
-from ablate.study.contexts import apply_context, merge, split_context
+from ablate.study.contexts import apply_context, merge, require_known_contexts, split_context
 from ablate.study.overrides import apply_overrides
 from ablate.study.owners import WrittenTwiceError, join_owners
 from ablate.study.seed_looks import SeedLooks
@@ -54,6 +54,7 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
             f"{at}: {error}: is written twice, with a dot and nested ({nested}): write it once"
         ) from None
     mistakes: list[str] = []
+    require_known_contexts(raw, lines, overrides)
     if isinstance(raw.get("contexts"), Mapping):
         # Overrides that change a context are applied before the context. All others are applied after it.
         of_contexts = [text for text in overrides if text.startswith("contexts.")]
@@ -78,6 +79,7 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
     given = {override.partition("=")[0] for override in overrides}
     if "decision.metric" in given and "decision.margin" not in given:
         raw["decision"].pop("margin", None)  # the margin in the file belongs to another metric
+        raw.pop("predicted", None)
     raw = join_owners(raw)
     if not mistakes and not of_parts:
         return _validate(raw, lines, path)
@@ -103,12 +105,28 @@ def read_one(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
     return require_one_context(read(path, overrides))
 
 
-def require_one_context(study: StudySpec) -> StudySpec:
-    """Return the study.
+def copy_whole(path: Path, overrides: Sequence[str] = ()) -> str:
+    """Return the file of a study with contexts as YAML text, with the overrides and without default values.
+
+    Some defaults depend on other keys, which a context can change. An override applies after the contexts.
 
     Raises:
-        StudyError: the study has contexts, and none of them was chosen.
+        StudyError: the file cannot be read, or an override is wrong.
     """
+    raw, lines = parse(path)
+    raw = join_owners(raw)
+    _, others = split_context(overrides)
+    for override in others:
+        mistakes = apply_overrides(raw, lines, [override])
+        for name in [] if override.startswith("contexts.") else raw["contexts"]:
+            mistakes += apply_overrides(raw, lines, [f"contexts.{name}.{override}"])
+        if mistakes:
+            raise StudyError(*mistakes)
+    return _write_yaml(raw)
+
+
+def require_one_context(study: StudySpec) -> StudySpec:
+    """Return the study. If it has contexts, and none of them was chosen, raise a StudyError."""
     if study.contexts:
         first, names = next(iter(study.contexts)), format_list(list(study.contexts))
         raise StudyError(
@@ -136,6 +154,10 @@ def dump(spec: StudySpec) -> str:
         del raw["decision"]["metric"]
     if spec.keep == "last":
         del raw["keep"]
+    return _write_yaml(raw)
+
+
+def _write_yaml(raw: Mapping[str, Any]) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
@@ -180,7 +202,7 @@ def _make_raw(spec: StudySpec) -> dict[str, Any]:
 
 
 def _drop_if_empty(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the mapping. If the value of `key` is empty, leave this key out."""
+    """Return the mapping without `key` if its value is empty."""
     return {name: value for name, value in raw.items() if name != key or value}
 
 
@@ -251,8 +273,12 @@ def _apply_fallback(raw: dict[str, Any]) -> dict[str, Any]:
     """Merge the study's `fallback` section into the study."""
     over = raw.get("fallback") or {}
     merged = merge({key: value for key, value in raw.items() if key != "fallback"}, over)
-    if "references" not in over:
-        merged.pop("references", None)  # published values hold only for the original data set
+    for key in (
+        "references",
+        "predicted",
+    ):  # published and expected values hold only for the original data set
+        if key not in over:
+            merged.pop(key, None)
     if "validation" not in over:
         # Hold out the same share of the images as on the original data set.
         held_out = raw.get("validation", StudySpec.model_fields["validation"].default)

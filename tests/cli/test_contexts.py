@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ablate.records.provenance import read_provenance
+from ablate.study import study_file
 from tests.commands import ablate
 from tests.conftest import SMALL
 
@@ -84,8 +85,34 @@ def test_a_changed_study_file_is_not_registered(tmp_path: Path) -> None:
     assert find_registration(path)[0] == made
     assert find_registration(path, ["timing.blocks=0"])[0] == made
     assert find_registration(path, ["timing.blocks=0", "seeds=4"]) == ("", "")
+    link = tmp_path / "links" / "small.yaml"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "other.yaml")
+    (tmp_path / "other.yaml").write_text(SMALL)
+    assert find_registration(link) == ("", "")  # the file that the link points to is not committed
     path.write_text(SMALL + "\n# later\n")
     assert find_registration(path) == ("", "")
+
+
+def test_a_study_that_changes_before_its_answer_is_no_longer_registered(tmp_path: Path, small) -> None:
+    from ablate.records.folder import ReportFolder
+
+    folder = ReportFolder(tmp_path / "small")
+    folder.path.mkdir()
+    assert not folder.differs_before_answer(small())
+    folder.write_study(study_file.dump(small()))
+    assert not folder.differs_before_answer(small("timing.blocks=1"))
+    assert folder.differs_before_answer(small("decision.margin=0.05"))
+
+
+@pytest.mark.thorough
+def test_a_folder_of_the_study_without_contexts_is_not_overwritten(finished: Path) -> None:
+    plain = finished / "plain" / "small"
+    plain.mkdir(parents=True)
+    (plain / "environment.json").write_text("{}")
+    done = ablate("run", "small.yaml", "--out", "plain", cwd=finished)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: plain/small: has results of this study without contexts")
 
 
 @pytest.mark.thorough

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.routing import Mount
 
 from ablate import models
-from ablate.explore import receiving
 from tests.explore.browsing import Page
 from tests.explore.conftest import SHOWN
 from tests.explore.test_saved_networks import save_page
+from tests.with_parts import needed
 
 pytestmark = pytest.mark.explore
 NAMES = ["🦋 butterfly", "👩‍👩‍👧 family", "חתול", "قطة صغيرة", "x" * 70, "<b>bold</b>", "日本語の名前", ""]
@@ -43,6 +40,9 @@ def serving(application: Any) -> Iterator[str]:
 def test_the_page_works_below_the_path_of_a_proxy_and_asks_for_no_weights_before_a_click(
     driver: Any, session: Any
 ) -> None:
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
     from ablate.explore import server
 
     with serving(Starlette(routes=[Mount("/lab/7", server.build_application(session, SHOWN))])) as address:
@@ -58,6 +58,11 @@ def test_the_page_works_below_the_path_of_a_proxy_and_asks_for_no_weights_before
 
 
 def test_a_request_that_does_not_arrive_in_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed("starlette")
+    from starlette.requests import Request
+
+    from ablate.explore import receiving
+
     monkeypatch.setattr(receiving, "BODY_SECONDS", 0.05)
     headers = [(b"content-type", b"application/json")]
 
@@ -74,6 +79,9 @@ def test_a_request_that_does_not_arrive_in_time_is_refused(monkeypatch: pytest.M
 
 
 def test_the_largest_request_follows_from_the_size_of_a_drawing() -> None:
+    needed("starlette")
+    from ablate.explore import receiving
+
     drawing = receiving.Receiver((1, 28, 28))
     assert len(str([[[0.12345678901234567] * 28] * 28])) < drawing.largest < 30_000
     assert receiving.Receiver((3, 224, 224)).largest < 4_000_000

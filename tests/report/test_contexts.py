@@ -1,5 +1,6 @@
 """The page of a study with contexts says what each context answers and whether the answers differ."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,15 +25,19 @@ contexts:
 BASE = [0.9, 0.91, 0.92, 0.905]
 
 
-def make_study(path: Path, gains: dict[str, list[float]]) -> Path:
-    """The folder of a study with two contexts, in which arm `a` gains so much in every seed."""
+def make_study(path: Path, gains: dict[str, list[float | str]], arms: dict[str, str] | None = None) -> Path:
+    """The folder of a study with two contexts, in which arm `a` gains so much in every seed, or diverges.
+
+    `arms` gives the arm of a context another name.
+    """
     path.mkdir()
     (path / "study.yaml").write_text(SMALL + CONTEXTS)
     for name, of_context in gains.items():
-        accuracies = {
-            "baseline": BASE,
-            "a": [base + gain for base, gain in zip(BASE, of_context, strict=True)],
-        }
+        values = [
+            gain if isinstance(gain, str) else base + gain
+            for base, gain in zip(BASE, of_context, strict=True)
+        ]
+        accuracies = {"baseline": BASE, (arms or {}).get(name, "a"): values}
         spec = study_file.read(path / "study.yaml", [f"context={name}"])
         writer.write(write_folder(path / name, study_file.dump(spec), accuracies))
     return path
@@ -84,3 +89,44 @@ def test_a_command_for_one_folder_names_the_folders_of_the_contexts(tmp_path: Pa
         FolderError, match=r"has a report folder for each context: name one of .*small/chapter"
     ):
         gather(path)
+
+
+GAINS = [0.05, 0.051, 0.049, 0.05]
+
+
+def read_page(path: Path) -> str:
+    write_contexts(path)
+    return Page((path / "report.html").read_text()).text
+
+
+def test_an_arm_that_trains_in_one_context_only_is_the_headline(tmp_path: Path) -> None:
+    path = make_study(tmp_path / "small", {"chapter": ["diverged"] * 4, "modern": GAINS})
+    text = read_page(path)
+    assert "Some arms train only in some contexts: a against baseline" in text
+    assert "modern and chapter cannot be compared: in one of them, some runs did not train." in text
+
+
+def test_opposite_differences_are_not_called_the_same(tmp_path: Path) -> None:
+    path = make_study(tmp_path / "small", {"chapter": GAINS, "modern": [-gain for gain in GAINS]})
+    assert "The answer depends on the context" in read_page(path)
+
+
+def test_an_arm_that_the_first_context_lacks_is_named(tmp_path: Path) -> None:
+    path = make_study(tmp_path / "small", {"chapter": GAINS, "modern": GAINS}, {"modern": "b"})
+    text = read_page(path)
+    assert "Only modern has these comparisons, which are not shown here: b." in text
+    assert "No comparison of these contexts with each other is possible" in text
+
+
+def test_a_damaged_or_foreign_context_is_named_and_the_page_is_written(tmp_path: Path) -> None:
+    path = make_study(tmp_path / "small", {"chapter": GAINS, "modern": GAINS})
+    (path / "modern" / "tables" / "runs.csv").unlink()
+    text = read_page(path)
+    assert "Preliminary: 1 of 2 contexts are finished; modern will follow." in text
+    assert "runs.csv: is missing" in text
+    shutil.rmtree(path)
+    path = make_study(tmp_path / "small", {"chapter": GAINS, "modern": GAINS})
+    (path / "study.yaml").write_text(SMALL + CONTEXTS.replace("epochs: 3", "epochs: 30"))
+    text = read_page(path)
+    assert "modern: its results come from another version of the study file (recipe.epochs differs)." in text
+    assert "Preliminary: 1 of 2 contexts are finished" in text

@@ -16,16 +16,23 @@ from ablate.study.effort import Decision
 DECISION = Decision(margin=0.01, alpha=0.05)
 
 
-def make_context(rng: np.random.Generator, effects: dict[str, float], seeds: int = 8) -> InContext:
+def make_context(
+    rng: np.random.Generator,
+    effects: dict[str, float],
+    seeds: int = 8,
+    *,
+    level: float = 0.8,
+    ceiling: float = 0.1,
+) -> InContext:
     """A context whose arms differ from the baseline by these effects, and by noise."""
     rows = []
     for arm, effect in {"baseline": 0.0, **effects}.items():
         for seed in range(seeds):
-            accuracy = 0.8 + effect + rng.normal(0, 0.004)
+            accuracy = level + effect + rng.normal(0, 0.004)
             rows.append({"phase": "confirm", "arm": arm, "setting": "recipe", "seed": seed, "status": "complete", "test_accuracy": accuracy})  # fmt: skip
     runs = make_frame("runs", rows)
-    judged = judge(runs, make_contrasts([(arm, "baseline") for arm in effects]), DECISION, ceiling=0.1)
-    return InContext(runs=runs, comparisons=tabulate_comparisons(judged), ceiling=0.1)
+    judged = judge(runs, make_contrasts([(arm, "baseline") for arm in effects]), DECISION, ceiling=ceiling)
+    return InContext(runs=runs, comparisons=tabulate_comparisons(judged), ceiling=ceiling)
 
 
 def read_differences(context: InContext, arm: str) -> np.ndarray:
@@ -85,3 +92,14 @@ def test_an_arm_that_one_context_lacks_is_not_compared() -> None:
         ["a", "chapter"], ["a", "modern"], ["b", "chapter"],
     ]  # fmt: skip
     assert tabulate_contexts({}, None).empty
+
+
+def test_each_context_has_its_own_accuracy_of_guessing() -> None:
+    rng = np.random.default_rng(4)
+    contexts = {
+        "ten classes": make_context(rng, {"a": 0.02}, level=0.86, ceiling=0.14),
+        "two classes": make_context(rng, {"a": 0.0}, level=0.955, ceiling=0.942),
+    }
+    table = tabulate_contexts(contexts, DECISION).set_index("context")
+    assert table.loc["two classes", "change_verdict"] == "matters"
+    assert table.loc["two classes", "change"] == pytest.approx(-0.02, abs=0.01)

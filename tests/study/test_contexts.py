@@ -7,6 +7,7 @@ import pytest
 from ablate.design.designs import lay_out
 from ablate.design.expected_arms import check_predictions
 from ablate.errors import StudyError
+from ablate.metrics import METRICS
 from ablate.study import study_file
 from tests.conftest import SMALL
 
@@ -80,6 +81,8 @@ REFUSED = {
     "a folder's name": ("chapter:", "tables:", r"every report has a folder 'tables'"),
     "a path": ("chapter:", "../up:", r"contexts"),
     "a wrong interval": ("[-0.01, 0.02]", "[0.02, -0.01]", r"the lower end of the predicted interval must come first"),
+    "a number as a name": ("chapter:", "1:", r"contexts: 1: the name of a context must be a word: write it in quotes"),
+    "nothing inside": ("chapter: {}", "chapter:", r"small\.yaml:\d+: contexts\.chapter: must be a mapping of keys: write \{\}"),
     "both forms": ("contexts:", "context: modern\ncontexts:", r"a study cannot have both keys context and contexts"),
 }  # fmt: skip
 
@@ -108,3 +111,34 @@ def test_a_prediction_about_no_arm_is_refused(small) -> None:
     spec = small("predicted={baseline: [0, 1]}")
     with pytest.raises(StudyError, match="the baseline cannot differ from itself"):
         check_predictions(spec, lay_out(spec))
+
+
+def test_the_copy_of_a_whole_file_is_read_as_the_file_with_its_overrides(path: Path, tmp_path: Path) -> None:
+    overrides = ["recipe.epochs=7", "contexts.modern.seeds=9", "recipe.batch_size=16"]
+    copy = tmp_path / "study.yaml"
+    copy.write_text(study_file.copy_whole(path, [*overrides, "context=modern"]))
+    for name in ("chapter", "modern"):
+        expected = study_file.read(path, [*overrides, f"context={name}"])
+        assert study_file.dump(study_file.read(copy, [f"context={name}"])) == study_file.dump(expected)
+
+
+def test_an_override_of_an_unknown_context_is_refused(path: Path) -> None:
+    with pytest.raises(
+        StudyError, match="command line: this study has no context 'moderm': did you mean 'modern'"
+    ):
+        study_file.read(path, ["contexts.moderm.seeds=5"])
+
+
+def test_a_context_does_not_inherit_what_holds_for_other_images_or_another_metric(small_file: Path) -> None:
+    small_file.write_text(
+        SMALL
+        + "references: [{name: x, metric: test_accuracy, value: 0.9, source: y}]\n"
+        + "predicted: {pooling=max: [0, 0.1]}\ndecision: {margin: 0.03}\n"
+        + "contexts: {images: {dataset: mnist, validation: 500}, loss: {decision: {metric: log_loss}}, same: {}}\n"
+    )
+    images, loss, same = (
+        study_file.read(small_file, [f"context={name}"]) for name in ("images", "loss", "same")
+    )
+    assert (images.references, images.predicted) == ((), {})
+    assert (loss.decision.margin, loss.predicted) == (METRICS["log_loss"].margin, {})
+    assert (len(same.references), len(same.predicted), same.decision.margin) == (1, 1, 0.03)

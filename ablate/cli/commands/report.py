@@ -2,12 +2,15 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ablate.cli.console import OutDir, Plugins, Storage, say
 from ablate.errors import AblateError
+
+if TYPE_CHECKING:
+    from ablate.study.spec import StudySpec
 
 
 def report(
@@ -49,9 +52,11 @@ def report(
     if storage is not None:
         folder = _fetch_folder(storage, str(folder), out_dir, plugin or [])
     contexts = list_contexts(folder)
-    for place in contexts or [folder]:
-        if overrides:
-            _change_study(place, overrides)
+    places = contexts or [folder]
+    changed = [_read_changed(place, overrides) for place in places] if overrides else []
+    for place, study in zip(places, changed, strict=False):
+        _store_changed(place, study)
+    for place in places:
         writer.write(place, static=static)
     if contexts:
         write_contexts(folder)
@@ -60,12 +65,13 @@ def report(
     say(f"report: {folder / 'report.html'}")
 
 
-def _change_study(path: Path, overrides: list[str]) -> None:
-    """Change keys of the folder's study on which no run depends.
+def _read_changed(path: Path, overrides: list[str]) -> "StudySpec":
+    """Read the folder's study with changed keys on which no run depends.
 
-    If no report can be made with the changed keys, nothing is changed.
+    Raises:
+        AblateError: runs depend on a key, or no report can be made with the changed keys.
     """
-    from ablate.records.folder import FREE_KEYS, ReportFolder
+    from ablate.records.folder import FREE_KEYS
     from ablate.report.evidence import gather
     from ablate.study import study_file
     from ablate.study.overrides import parse_overrides
@@ -78,6 +84,13 @@ def _change_study(path: Path, overrides: list[str]) -> None:
             )
     changed = study_file.read(path / "study.yaml", overrides)
     gather(path, changed)
+    return changed
+
+
+def _store_changed(path: Path, changed: "StudySpec") -> None:
+    """Store the changed study in the report folder."""
+    from ablate.records.folder import ReportFolder
+
     folder = ReportFolder(path)
     folder.lock(fresh=False)
     try:

@@ -1,6 +1,5 @@
 """`ablate run`: answer a study's question."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -86,10 +85,15 @@ def run(
         quiet=quiet,
         registration=_find_registration(path, overrides or []),
     )
-    # Report an impossible arm of any context before the search for the data.
+    # Report an impossible arm of any context, and missing data, before the first run.
     studies = [check_arms(study, plugin or []) for study in studies]
     source = _Source(path, tuple(overrides or []))
-    failed = [_answer(study, source, make_job, data_dir, fallback=fallback, fresh=fresh) for study in studies]
+    jobs_to_do = [
+        make_job(study=study, data_root=root, missing_data=missing)
+        for study, root, missing in _find_all_data(studies, source, data_dir, fallback=fallback)
+    ]
+    whole = source.copy_whole() if len(studies) > 1 or studies[0].context is not None else None
+    failed = [_answer(job, whole, fresh=fresh) for job in jobs_to_do]
     if any(failed):
         raise typer.Exit(1)
 
@@ -118,44 +122,75 @@ class _Source:
         chosen = [] if context is None else [f"{CHOICE}{context}"]
         return study_file.read(self.path, [*others, *chosen], fallback=fallback)
 
+    def copy_whole(self) -> str | None:
+        """Return the file with all its contexts. None if the file has no contexts."""
+        from ablate.study import study_file
 
-def _answer(
-    study: "StudySpec",
-    source: _Source,
-    make_job: "Callable[..., Job]",
-    data_dir: Path | None,
-    *,
-    fallback: bool,
-    fresh: bool,
-) -> bool:
-    """Answer one study or context, print the answer, and return whether runs failed."""
+        return study_file.copy_whole(self.path, self.overrides) if self.read().contexts else None
+
+
+def _find_all_data(
+    studies: "list[StudySpec]", source: _Source, data_dir: Path | None, *, fallback: bool
+) -> "list[tuple[StudySpec, Path | None, str | None]]":
+    """Find the data of every context, as `find_data` does.
+
+    If the fallback makes two contexts equal, only the first of them is kept.
+
+    Raises:
+        DataError: the data of some contexts is missing, and that of others is not.
+    """
     from ablate.cli.preparing import find_data
+    from ablate.errors import DataError
+    from ablate.study.study_file import list_changes
+
+    found: list[tuple[StudySpec, Path | None, str | None]] = []
+    for study in studies:
+        read_fallback = partial(source.read, fallback=True, context=study.context) if fallback else None
+        one = find_data(study, read_fallback, data_dir)
+        equal = [
+            kept for kept, *_ in found if all(key == "context" for key, *_ in list_changes(kept, one[0]))
+        ]
+        if equal:
+            tell(f"context {study.context}: is the same as {equal[0].context} here, so it is left out")
+        else:
+            found.append(one)
+    lacking = [str(study.context) for study, _, missing in found if missing is not None]
+    if 0 < len(lacking) < len(found):
+        raise DataError(
+            f"the data of {lacking[0]} is not on this machine, and that of other contexts is: answer one "
+            "context at a time with the override context=NAME"
+        )
+    return found
+
+
+def _answer(job: "Job", whole: str | None, *, fresh: bool) -> bool:
+    """Answer one study or context, print the answer, and return whether runs failed.
+
+    `whole` is the text of the file with all contexts. None if the study has no contexts.
+    """
+    from ablate.records.folder import make_room_for_contexts
     from ablate.report import index
 
-    read_fallback = partial(source.read, fallback=True, context=study.context) if fallback else None
-    study, data_root, missing = find_data(study, read_fallback, data_dir)
-    job = make_job(study=study, data_root=data_root, missing_data=missing)
-    if study.context is not None and not job.quiet:
-        say(f"context: {study.context}", style="bold")
+    above = job.folder.path.parent
+    if whole is not None:
+        make_room_for_contexts(above, fresh=fresh)
+        if not job.quiet:
+            say(f"context: {job.study.context}", style="bold")
     evidence = job.answer(fresh=fresh)
     _print_answer(evidence, job.folder.path / "report.html")
-    if study.context is not None and (whole := source.read()).contexts:
-        _compare_contexts(job.folder.path.parent, whole)
+    if whole is not None:
+        _compare_contexts(above, whole)
     index.write_index(job.out_dir)
     return _tell_failures(evidence)
 
 
-def _compare_contexts(folder: Path, whole: "StudySpec") -> None:
-    """Write the page that compares the contexts that are finished so far, and print its headline.
-
-    `whole` is the study file with all its contexts.
-    """
+def _compare_contexts(folder: Path, whole: str) -> None:
+    """Write the page that compares the contexts that are finished so far, and print its headline."""
     from ablate.records.folder import ReportFolder
     from ablate.report.contexts.answer import list_contexts_findings, state_contexts_headline
     from ablate.report.contexts.writer import write_contexts
-    from ablate.study import study_file
 
-    ReportFolder(folder).write_study(study_file.dump(whole))
+    ReportFolder(folder).write_study(whole)
     evidence = write_contexts(folder)
     say(state_contexts_headline(evidence, list_contexts_findings(evidence)), style="bold", wrap=True)
     say(f"all contexts: {folder / 'report.html'}")

@@ -1,6 +1,6 @@
 """State the answer of a study with contexts: a headline, and the answers of all contexts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,9 @@ from ablate.report.contexts.evidence import ContextsEvidence
 from ablate.report.evidence import Evidence
 from ablate.report.expectations import judge_prediction
 from ablate.report.verdicts import explain_verdict
+from ablate.stats.contrasts import BOTH_ALONE
 from ablate.stats.verdicts import NO_SPREAD, UNTRAINED, Verdict
+from ablate.study.spec import format_value
 
 DIFFERS = (Verdict.MATTERS, Verdict.SIZE_UNCLEAR)
 """The verdicts of a significant change. They mean that the difference depends on the context."""
@@ -43,6 +45,11 @@ class ContextsFinding:
 
     subject: str
     depends: bool
+    """Whether a change between two contexts is significant."""
+    trains_in_some: bool
+    """Whether all runs of the comparison trained in some contexts only."""
+    is_alike: bool
+    """Whether every context has this comparison, all signs agree, and every change was tested."""
     answers: Sequence[AnswerInContext]
     changes: Sequence[str]
     """A sentence about each change between the first context and another one."""
@@ -60,6 +67,8 @@ def list_contexts_findings(evidence: ContextsEvidence) -> list[ContextsFinding]:
             ContextsFinding(
                 subject=names.names.name_contrast(str(arm), str(baseline)),
                 depends=any(row["change_verdict"] in DIFFERS for row in rows),
+                trains_in_some=len({row["verdict"] in UNTRAINED for row in rows}) == 2,
+                is_alike=_is_alike(rows, len(evidence.finished)),
                 answers=[_answer(row, evidence.finished[row["context"]]) for row in rows],
                 changes=[
                     _explain_change(row, first, evidence) for row in rows if row["change_verdict"] is not None
@@ -75,14 +84,56 @@ def state_contexts_headline(evidence: ContextsEvidence, findings: Sequence[Conte
         done = f"{len(evidence.study.contexts) - len(evidence.waiting)} of {len(evidence.study.contexts)}"
         return f"preliminary: {done} contexts are finished; {format_list(evidence.waiting)} will follow"
     names = format_list(list(evidence.finished))
-    depending = [finding.subject for finding in findings if finding.depends]
-    if depending:
-        shown = format_list(depending[:3]) + (f" and {len(depending) - 3} more" if len(depending) > 3 else "")
-        return f"the answer depends on the context: {shown}"
-    verdicts = {tuple(answer.verdict for answer in finding.answers) for finding in findings}
-    if all(len(set(each)) == 1 for each in verdicts) and len(verdicts) == 1:
-        return f"the verdict is the same in every context ({names}): {next(iter(verdicts))[0]}"
-    return f"the seeds do not show that a comparison depends on the context ({names})"
+    if depending := [finding.subject for finding in findings if finding.depends]:
+        return f"the answer depends on the context: {_shorten(depending)}"
+    if broken := [finding.subject for finding in findings if finding.trains_in_some]:
+        return f"some arms train only in some contexts: {_shorten(broken)}"
+    verdicts = {answer.verdict for finding in findings for answer in finding.answers}
+    if len(verdicts) == 1 and all(finding.is_alike for finding in findings):
+        return f"the verdict is the same in every context ({names}): {next(iter(verdicts))}"
+    if any(finding.changes for finding in findings):
+        return f"the seeds do not show that a comparison depends on the context ({names})"
+    return f"no comparison of these contexts with each other is possible ({names})"
+
+
+def _is_alike(rows: Sequence[Mapping[str, Any]], contexts: int) -> bool:
+    signs = {row["difference"] > 0 for row in rows if row["difference"]}
+    tested = all(row["change"] is not None for row in rows[1:])
+    return len(rows) == contexts and len(signs) < 2 and tested
+
+
+def _shorten(names: Sequence[str]) -> str:
+    return format_list(list(names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def list_remarks_on_contexts(evidence: ContextsEvidence) -> list[str]:
+    """List sentences about what the page does not compare, and why."""
+    told = [f"{name}: {reason}." for name, reason in evidence.unusable.items()]
+    told += [
+        f"{missing} was not on the machine. The fallback of the study file replaced it."
+        for missing in evidence.fallbacks
+    ]
+    studies = [each.study for each in evidence.finished.values()]
+    if len({study.decision.metric for study in studies}) > 1:
+        told.append("The contexts are judged by different metrics, so their differences are not compared.")
+    if any(study.design == "search" for study in studies):
+        told.append("Each context has found other arms, so the arms of the contexts are not compared.")
+    if BOTH_ALONE in set(evidence.table["baseline"]) and len(studies) > 1:
+        told.append("Interactions of two factors are shown, but they are not compared between contexts.")
+    return told + list(_list_missing_comparisons(evidence))
+
+
+def _list_missing_comparisons(evidence: ContextsEvidence) -> Iterator[str]:
+    """Yield a sentence for each context with comparisons that the first finished context lacks."""
+    pairs = {
+        name: list(zip(table["arm"], table["baseline"], strict=True))
+        for name, each in evidence.finished.items()
+        for table in [each.tables["comparisons"]]
+    }
+    first = next(iter(pairs.values()), [])
+    for name, of_context in pairs.items():
+        if own := [arm for arm, other in of_context if (arm, other) not in first]:
+            yield f"Only {name} has these comparisons, which are not shown here: {_shorten(own)}."
 
 
 def describe_contexts(evidence: ContextsEvidence) -> list[tuple[str, str]]:
@@ -104,8 +155,17 @@ def _list_keys(changes: Mapping[str, Any], prefix: str = "") -> str:
         elif isinstance(value, Mapping):
             told.append(f"{prefix}{key}: {value.get('low')} to {value.get('high')}")
         else:
-            told.append(f"{prefix}{key}: {value}")
+            told.append(f"{prefix}{key}: {_spell(value)}")
     return ", ".join(filter(None, told))
+
+
+def _spell(value: Any) -> str:
+    """Write a value as the study file does."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_spell(inner)}" for key, inner in value.items())
+    if isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+        return "; ".join(map(_spell, value))
+    return format_value(value)
 
 
 def _answer(row: Mapping[str, Any], evidence: Evidence) -> AnswerInContext:

@@ -1,17 +1,19 @@
 """Read the evidence of a study with contexts: that of each context, and the table that compares them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from ablate.errors import FolderError
 from ablate.metrics import METRICS, Metric
-from ablate.records.folder import list_contexts
+from ablate.records.folder import FREE_KEYS, list_contexts
 from ablate.report.evidence import Evidence, gather
 from ablate.stats.contexts import InContext, tabulate_contexts
 from ablate.stats.decision_values import DEFAULT, read_decision_values
 from ablate.study import study_file
+from ablate.study.contexts import CHOICE
 from ablate.study.spec import StudySpec
 
 
@@ -22,18 +24,34 @@ class ContextsEvidence:
     study: StudySpec
     """The study file as it was written, with the changes of every context."""
     contexts: Mapping[str, Evidence]
-    """The contexts that have a report, in the order of the study file."""
+    """The contexts that have a readable report of this study, in the order of the study file."""
+    unusable: Mapping[str, str]
+    """Maps a context whose report folder cannot be used to the reason."""
     table: pd.DataFrame
     """The `contexts` table. It covers the finished contexts."""
 
     @property
     def waiting(self) -> list[str]:
-        """The contexts without a complete report."""
+        """The contexts without a complete report of this study."""
         return [
             name
             for name in self.study.contexts
             if name not in self.contexts or self.contexts[name].preliminary
         ]
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether the contexts have the same metric, and arms that mean the same."""
+        studies = [each.study for each in self.finished.values()]
+        same_metric = len({study.decision.metric for study in studies}) == 1
+        # The finalists of two searches have the same names, and are different networks.
+        return same_metric and all(study.design != "search" for study in studies)
+
+    @property
+    def fallbacks(self) -> list[str]:
+        """The data sets that were missing and replaced by the fallback of the study file."""
+        missing = (each.provenance.fallback for each in self.contexts.values())
+        return list(dict.fromkeys(name for name in missing if name is not None))
 
     @property
     def finished(self) -> dict[str, Evidence]:
@@ -54,19 +72,42 @@ class ContextsEvidence:
 def gather_contexts(path: Path) -> ContextsEvidence:
     """Read the folders of all contexts of a study, and compare the finished ones.
 
-    Raises:
-        FolderError: a table of a context is missing or damaged.
+    A folder that is damaged, or that belongs to another version of the study file, is named as unusable.
     """
     study = study_file.read(path / "study.yaml")
-    contexts = {place.name: gather(place) for place in list_contexts(path)}
-    finished = {name: each for name, each in contexts.items() if not each.preliminary}
-    metrics = {each.study.decision.metric for each in finished.values()}
+    contexts: dict[str, Evidence] = {}
+    unusable: dict[str, str] = {}
+    for place in list_contexts(path):
+        try:
+            found = gather(place)
+        except FolderError as error:
+            unusable[place.name] = str(
+                error
+            )  # the page shows it, and the other contexts can still be compared
+            continue
+        if key := _find_other_study(path / "study.yaml", found.study):
+            unusable[place.name] = f"its results come from another version of the study file ({key} differs)"
+        else:
+            contexts[place.name] = found
+    made = ContextsEvidence(study=study, contexts=contexts, unusable=unusable, table=pd.DataFrame())
     table = tabulate_contexts(
-        {name: _collect(each) for name, each in finished.items()},
-        # Differences in different metrics cannot be subtracted.
-        next(iter(finished.values())).study.decision if len(metrics) == 1 else None,
+        {name: _collect(each) for name, each in made.finished.items()},
+        made.first_study.decision if made.is_comparable else None,
     )
-    return ContextsEvidence(study=study, contexts=contexts, table=table)
+    return replace(made, table=table)
+
+
+def _find_other_study(whole: Path, found: StudySpec) -> str | None:
+    """Find a key by which the study of a context's folder differs from the file of all contexts.
+
+    Keys on which no run depends do not count. None if the folder belongs to the file, or to its fallback.
+    """
+    keys = []
+    for fallback in (False, True):
+        expected = study_file.read(whole, [f"{CHOICE}{found.context}"], fallback=fallback)
+        changed = [key for key, *_ in study_file.list_changes(expected, found)]
+        keys.append([key for key in changed if key.partition(".")[0] not in (*FREE_KEYS, "predicted")])
+    return None if [] in keys else str(keys[0][0])
 
 
 def _collect(evidence: Evidence) -> InContext:

@@ -9,6 +9,7 @@ from ablate.records.tables import write_table
 from ablate.report.contexts.answer import (
     describe_contexts,
     list_contexts_findings,
+    list_remarks_on_contexts,
     state_contexts_headline,
 )
 from ablate.report.contexts.evidence import ContextsEvidence, gather_contexts
@@ -26,7 +27,8 @@ def write_contexts(path: Path) -> ContextsEvidence:
     """
     evidence = gather_contexts(path)
     write_table(evidence.table, path / "tables" / "contexts.csv")
-    drawn = list(draw_kinds([CONTEXTS], evidence.first_study, {"contexts": evidence.table}, {}))
+    kinds = [CONTEXTS] if evidence.is_comparable else []
+    drawn = list(draw_kinds(kinds, evidence.first_study, {"contexts": evidence.table}, {}))
     write_pictures(drawn, path)
     findings = list_contexts_findings(evidence)
     content = {
@@ -34,6 +36,7 @@ def write_contexts(path: Path) -> ContextsEvidence:
         "preliminary": bool(evidence.waiting),
         "headline": state_contexts_headline(evidence, findings),
         "findings": findings,
+        "remarks": list_remarks_on_contexts(evidence),
         "contexts": describe_contexts(evidence),
         "linked": list(evidence.contexts),
         "arms": max((len(each.arms) for each in evidence.contexts.values()), default=0),
