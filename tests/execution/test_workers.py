@@ -53,7 +53,15 @@ def workers_of(parent: psutil.Process) -> list[psutil.Process]:
     servers = [
         child for child in parent.children() if any(name in " ".join(_command(child)) for name in names)
     ]
-    return [worker for server in servers for worker in server.children() if is_alive(worker)]
+    return [worker for server in servers for worker in list_children(server) if is_alive(worker)]
+
+
+def list_children(process: psutil.Process) -> list[psutil.Process]:
+    """The children of a process, which may end at any moment."""
+    try:
+        return process.children()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def is_alive(process: psutil.Process) -> bool:
