@@ -85,7 +85,7 @@ def test_a_run_that_ends_otherwise_than_on_record_leaves_no_checkpoint(finished:
 
 
 def test_published_networks_are_small_and_load() -> None:
-    folders = sorted({path.parents[1] for path in PUBLISHED.glob("*/checkpoints/*.pt")})
+    folders = sorted({path.parents[1] for path in PUBLISHED.glob("**/checkpoints/*.pt")})
     assert PUBLISHED / "lenet_pooling" in folders
     for folder in folders:
         networks = TrainedNetworks(folder)

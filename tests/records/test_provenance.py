@@ -57,7 +57,10 @@ def test_provenance_is_read_back_as_it_was_written(tmp_path: Path, provenance: P
     assert read_provenance(tmp_path) == provenance
 
 
-@pytest.mark.parametrize("folder", sorted(path.parent.name for path in PUBLISHED.glob("*/environment.json")))
+@pytest.mark.parametrize(
+    "folder",
+    sorted(path.parent.relative_to(PUBLISHED).as_posix() for path in PUBLISHED.rglob("environment.json")),
+)
 def test_every_published_folder_is_read_without_loss(folder: str) -> None:
     raw = json.loads((PUBLISHED / folder / "environment.json").read_text())
     kept = json.loads(json.dumps(read_provenance(PUBLISHED / folder).to_dict()))
