@@ -117,7 +117,11 @@ def _compare(evidence: ContextsEvidence) -> str:
     """State whether the answer depends on the context, in bold if it does."""
     findings = list_contexts_findings(evidence)
     headline = escape_markdown(state_contexts_headline(evidence, findings))
-    return f"**{headline}**" if any(finding.depends for finding in findings) else headline
+    return (
+        f"**{headline}**"
+        if any(finding.depends or finding.trains_in_some for finding in findings)
+        else headline
+    )
 
 
 def _link(folder: Path, figure: str, origin: Path) -> str:

@@ -84,10 +84,13 @@ def state_contexts_headline(evidence: ContextsEvidence, findings: Sequence[Conte
         done = f"{len(evidence.study.contexts) - len(evidence.waiting)} of {len(evidence.study.contexts)}"
         return f"preliminary: {done} contexts are finished; {format_list(evidence.waiting)} will follow"
     names = format_list(list(evidence.finished))
+    told = []
     if depending := [finding.subject for finding in findings if finding.depends]:
-        return f"the answer depends on the context: {_shorten(depending)}"
+        told.append(f"the answer depends on the context: {_shorten(depending)}")
     if broken := [finding.subject for finding in findings if finding.trains_in_some]:
-        return f"some arms train only in some contexts: {_shorten(broken)}"
+        told.append(f"some arms train only in some contexts: {_shorten(broken)}")
+    if told:
+        return "; ".join(told)
     verdicts = {answer.verdict for finding in findings for answer in finding.answers}
     if len(verdicts) == 1 and all(finding.is_alike for finding in findings):
         return f"the verdict is the same in every context ({names}): {next(iter(verdicts))}"
