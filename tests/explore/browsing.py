@@ -71,6 +71,7 @@ class Page:
     def choose(self, css: str, words: str) -> None:
         from selenium.webdriver.support.select import Select
 
+        self.wait(lambda: self.all(css))  # a part of the page can be made after a click
         Select(self.one(css)).select_by_visible_text(words)
 
     @property
