@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ablate.formatting import list_rows
 from ablate.records.tables import make_frame
 from ablate.stats.comparisons import judge
 from ablate.stats.contrasts import Contrast
-from ablate.stats.decision_values import DEFAULT, read_decision_values
 from ablate.stats.look_tests import Result
 from ablate.study.effort import Decision
 
@@ -29,8 +29,8 @@ class InContext:
     """The `comparisons` table."""
     ceiling: float
     """The highest test accuracy that guessing can reach."""
-    values: pd.Series | None = None
-    """Each run's value of the metric that decides the verdicts. If None, the accuracy decides."""
+    values: pd.Series
+    """The value of the metric that decides the verdicts for each confirmed run, by `(arm, seed)`."""
 
 
 def tabulate_contexts(contexts: Mapping[str, InContext], decision: Decision | None) -> pd.DataFrame:
@@ -44,7 +44,7 @@ def tabulate_contexts(contexts: Mapping[str, InContext], decision: Decision | No
         return make_frame("contexts", [])
     first = next(iter(contexts))
     by_pair = {
-        name: {(row["arm"], row["baseline"]): row for row in context.comparisons.to_dict("records")}
+        name: {(row["arm"], row["baseline"]): row for row in list_rows(context.comparisons)}
         for name, context in contexts.items()
     }
     changes = {} if decision is None else _judge_changes(contexts, by_pair, decision)
@@ -52,8 +52,7 @@ def tabulate_contexts(contexts: Mapping[str, InContext], decision: Decision | No
     for pair in by_pair[first]:
         for name, of_context in by_pair.items():
             if pair in of_context:
-                row = {key: None if pd.isna(value) else value for key, value in of_context[pair].items()}
-                rows.append({**row, "context": name, **changes.get((name, *pair), {})})
+                rows.append({**of_context[pair], "context": name, **changes.get((name, *pair), {})})
     return make_frame("contexts", rows)
 
 
@@ -82,7 +81,12 @@ def _judge_changes(
         contrasts,
         decision,
         ceiling=0.0,
-        values=pd.concat([_read_values(name, each) for name, each in contexts.items()]),
+        values=pd.concat(
+            [
+                each.values.rename(lambda arm, name=name: _spell(name, arm), level="arm")
+                for name, each in contexts.items()
+            ]
+        ),
     )
     return {key: _make_change(result) for key, result in zip(keys, judgement.latest, strict=True)}
 
@@ -111,14 +115,6 @@ def _take_above_chance(name: str, context: InContext) -> pd.DataFrame:
     runs = context.runs
     above = runs["test_accuracy"] - context.ceiling
     return runs.assign(arm=[_spell(name, arm) for arm in runs["arm"]], test_accuracy=above)
-
-
-def _read_values(name: str, context: InContext) -> pd.Series:
-    """Read each confirmed run's value of the metric on which the verdicts rest, by `(arm, seed)`."""
-    values = context.values
-    if values is None:
-        values = read_decision_values({"runs": context.runs}, DEFAULT)
-    return values.rename(lambda arm: _spell(name, arm), level="arm")
 
 
 def _make_change(result: Result) -> dict[str, object]:

@@ -31,7 +31,8 @@ def read_decision_values(tables: dict[str, pd.DataFrame], metric: str) -> pd.Ser
     runs, column = tables["runs"], f"test_{metric}"
     table = runs if column in runs.columns else tables.get("metrics", runs)
     confirmed = table[table["phase"] == Phase.CONFIRM]
-    if column not in confirmed.columns or (len(confirmed) and confirmed[column].isna().all()):
+    lacking = column not in confirmed.columns or (len(confirmed) and confirmed[column].isna().all())
+    if lacking and metric != DEFAULT:  # every folder has accuracies, even if no run has one
         known = [
             name.removeprefix("test_")
             for given in (runs, tables.get("metrics", runs))

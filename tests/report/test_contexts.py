@@ -1,5 +1,6 @@
 """The page of a study with contexts says what each context answers and whether the answers differ."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -104,6 +105,22 @@ def test_an_arm_that_trains_in_one_context_only_is_the_headline(tmp_path: Path) 
     text = read_page(path)
     assert "Some arms train only in some contexts: a against baseline" in text
     assert "modern and chapter cannot be compared: in one of them, some runs did not train." in text
+
+
+def test_a_context_in_which_no_run_ended_with_an_accuracy_is_shown_as_not_trained(tmp_path: Path) -> None:
+    path = make_study(tmp_path / "small", {"chapter": GAINS, "modern": ["diverged"] * 4})
+    runs = path / "modern" / "tables" / "runs.csv"
+    runs.write_text(
+        re.sub(
+            r"^(confirm,baseline,.*),complete,.*$",
+            r"\1,diverged,0.003,,,,,",
+            runs.read_text(),
+            flags=re.MULTILINE,
+        )
+    )
+    assert "modern and chapter cannot be compared: in one of them, some runs did not train." in read_page(
+        path
+    )
 
 
 def test_opposite_differences_are_not_called_the_same(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from ablate.stats.comparison_tables import tabulate_comparisons
 from ablate.stats.comparisons import judge
 from ablate.stats.contexts import InContext, tabulate_contexts
 from ablate.stats.contrasts import make_contrasts
+from ablate.stats.decision_values import DEFAULT, read_decision_values
 from ablate.study.effort import Decision
 
 DECISION = Decision(margin=0.01, alpha=0.05)
@@ -32,7 +33,12 @@ def make_context(
             rows.append({"phase": "confirm", "arm": arm, "setting": "recipe", "seed": seed, "status": "complete", "test_accuracy": accuracy})  # fmt: skip
     runs = make_frame("runs", rows)
     judged = judge(runs, make_contrasts([(arm, "baseline") for arm in effects]), DECISION, ceiling=ceiling)
-    return InContext(runs=runs, comparisons=tabulate_comparisons(judged), ceiling=ceiling)
+    return InContext(
+        runs=runs,
+        comparisons=tabulate_comparisons(judged),
+        ceiling=ceiling,
+        values=read_decision_values({"runs": runs}, DEFAULT),
+    )
 
 
 def read_differences(context: InContext, arm: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from ablate.metrics import METRICS, Metric
 from ablate.records.folder import FREE_KEYS, list_contexts
 from ablate.report.evidence import Evidence, gather
 from ablate.stats.contexts import InContext, tabulate_contexts
-from ablate.stats.decision_values import DEFAULT, read_decision_values
+from ablate.stats.decision_values import read_decision_values
 from ablate.study import study_file
 from ablate.study.contexts import CHOICE
 from ablate.study.spec import StudySpec
@@ -111,10 +111,9 @@ def _find_other_study(whole: Path, found: StudySpec) -> str | None:
 
 
 def _collect(evidence: Evidence) -> InContext:
-    metric = evidence.study.decision.metric
     return InContext(
         runs=evidence.tables["runs"],
         comparisons=evidence.tables["comparisons"],
         ceiling=evidence.ceiling,
-        values=None if metric == DEFAULT else read_decision_values(evidence.tables, metric),
+        values=read_decision_values(evidence.tables, evidence.study.decision.metric),
     )
