@@ -1,8 +1,9 @@
 """Read a study file with overrides and fallback, write a study file, and compare two studies."""
 
 import copy
+import functools
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,14 @@ def read(path: Path, overrides: Sequence[str] = (), *, fallback: bool = False) -
         raw, lines = apply_context(raw, lines, context)
     elif isinstance(raw.get("contexts"), Mapping):
         for name in raw["contexts"]:
-            of_parts += _list_context_mistakes(raw, lines, name, path)
+            of_parts += _list_mistakes(functools.partial(apply_context, raw, lines, name), path)
     beneath = "fallback."
     in_fallback = {key.removeprefix(beneath): line for key, line in lines.items() if key.startswith(beneath)}
     if fallback:
         raw, lines = _apply_fallback(raw), {**lines, **in_fallback}
     elif isinstance(raw.get("fallback"), Mapping):
         # An invalid fallback is reported now, even if the data set is not missing.
-        of_parts += _list_mistakes(_apply_fallback(raw), {**lines, **in_fallback}, path)
+        of_parts += _list_mistakes(lambda: (_apply_fallback(raw), {**lines, **in_fallback}), path)
     mistakes += apply_overrides(raw, lines, overrides)
     given = {override.partition("=")[0] for override in overrides}
     if "decision.metric" in given and "decision.margin" not in given:
@@ -105,16 +106,19 @@ def read_one(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
     return require_one_context(read(path, overrides))
 
 
-def copy_whole(path: Path, overrides: Sequence[str] = ()) -> str:
-    """Return the file of a study with contexts as YAML text, with the overrides and without default values.
+def copy_whole(path: Path, overrides: Sequence[str] = ()) -> str | None:
+    """Return the file of a study as YAML text, with the overrides and without default values.
 
-    Some defaults depend on other keys, which a context can change. An override applies after the contexts.
+    None if the file has no contexts. A default can depend on a key that a context changes. An override
+    applies after the contexts.
 
     Raises:
         StudyError: the file cannot be read, or an override is wrong.
     """
     raw, lines = parse(path)
     raw = join_owners(raw)
+    if not raw.get("contexts"):
+        return None
     _, others = split_context(overrides)
     for override in others:
         mistakes = apply_overrides(raw, lines, [override])
@@ -243,18 +247,12 @@ def _read_rest(
         return None
 
 
-def _list_context_mistakes(
-    raw: Mapping[str, Any], lines: dict[str, str], name: str, path: Path
+def _list_mistakes(
+    make: Callable[[], tuple[Mapping[str, Any], dict[str, str]]], path: Path
 ) -> tuple[str, ...]:
+    """List the mistakes of a study. `make` returns its content, and the place of each key."""
     try:
-        return _list_mistakes(*apply_context(raw, lines, name), path)
-    except StudyError as error:
-        return error.lines
-
-
-def _list_mistakes(raw: Mapping[str, Any], lines: dict[str, str], path: Path) -> tuple[str, ...]:
-    try:
-        _validate(raw, lines, path)
+        _validate(*make(), path)
     except StudyError as error:
         return error.lines
     return ()

@@ -1,6 +1,6 @@
 """`ablate run`: answer a study's question."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -63,6 +63,7 @@ def run(
     """
     from ablate.cli.studies import read_contexts
     from ablate.execution import fork_server
+    from ablate.study import study_file
 
     if quiet:
         stop_watching()
@@ -87,12 +88,12 @@ def run(
     )
     # Report an impossible arm of any context, and missing data, before the first run.
     studies = [check_arms(study, plugin or []) for study in studies]
-    source = _Source(path, tuple(overrides or []))
+    read_fallback = partial(_read_fallback, path, overrides or []) if fallback else None
     jobs_to_do = [
         make_job(study=study, data_root=root, missing_data=missing)
-        for study, root, missing in _find_all_data(studies, source, data_dir, fallback=fallback)
+        for study, root, missing in _find_all_data(studies, read_fallback, data_dir)
     ]
-    whole = source.copy_whole() if len(studies) > 1 or studies[0].context is not None else None
+    whole = study_file.copy_whole(path, overrides or [])
     failed = [_answer(job, whole, fresh=fresh) for job in jobs_to_do]
     if any(failed):
         raise typer.Exit(1)
@@ -107,34 +108,24 @@ def _find_registration(path: Path, overrides: list[str]) -> "Registration":
     return Registration(commit=commit, date=date)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """The study file with the overrides of the command line."""
+def _read_fallback(path: Path, overrides: list[str], context: str | None) -> "StudySpec":
+    """Read a study, or the study of one context, with its fallback."""
+    from ablate.study import study_file
+    from ablate.study.contexts import CHOICE
 
-    path: Path
-    overrides: tuple[str, ...]
-
-    def read(self, *, fallback: bool = False, context: str | None = None) -> "StudySpec":
-        from ablate.study import study_file
-        from ablate.study.contexts import CHOICE, split_context
-
-        _, others = split_context(self.overrides)
-        chosen = [] if context is None else [f"{CHOICE}{context}"]
-        return study_file.read(self.path, [*others, *chosen], fallback=fallback)
-
-    def copy_whole(self) -> str | None:
-        """Return the file with all its contexts. None if the file has no contexts."""
-        from ablate.study import study_file
-
-        return study_file.copy_whole(self.path, self.overrides) if self.read().contexts else None
+    chosen = [] if context is None else [f"{CHOICE}{context}"]
+    return study_file.read(path, [*overrides, *chosen], fallback=True)
 
 
 def _find_all_data(
-    studies: "list[StudySpec]", source: _Source, data_dir: Path | None, *, fallback: bool
+    studies: "list[StudySpec]",
+    read_fallback: "Callable[[str | None], StudySpec] | None",
+    data_dir: Path | None,
 ) -> "list[tuple[StudySpec, Path | None, str | None]]":
     """Find the data of every context, as `find_data` does.
 
-    If the fallback makes two contexts equal, only the first of them is kept.
+    `read_fallback` reads the study of a context with the fallback. None forbids the fallback. If the fallback
+    makes two contexts equal, only the first of them is kept.
 
     Raises:
         DataError: the data of some contexts is missing, and that of others is not.
@@ -145,8 +136,8 @@ def _find_all_data(
 
     found: list[tuple[StudySpec, Path | None, str | None]] = []
     for study in studies:
-        read_fallback = partial(source.read, fallback=True, context=study.context) if fallback else None
-        one = find_data(study, read_fallback, data_dir)
+        own_fallback = partial(read_fallback, study.context) if read_fallback else None
+        one = find_data(study, own_fallback, data_dir)
         equal = [
             kept for kept, *_ in found if all(key == "context" for key, *_ in list_changes(kept, one[0]))
         ]
@@ -187,12 +178,10 @@ def _answer(job: "Job", whole: str | None, *, fresh: bool) -> bool:
 def _compare_contexts(folder: Path, whole: str) -> None:
     """Write the page that compares the contexts that are finished so far, and print its headline."""
     from ablate.records.folder import ReportFolder
-    from ablate.report.contexts.answer import list_contexts_findings, state_contexts_headline
     from ablate.report.contexts.writer import write_contexts
 
     ReportFolder(folder).write_study(whole)
-    evidence = write_contexts(folder)
-    say(state_contexts_headline(evidence, list_contexts_findings(evidence)), style="bold", wrap=True)
+    say(write_contexts(folder), style="bold", wrap=True)
     say(f"all contexts: {folder / 'report.html'}")
 
 

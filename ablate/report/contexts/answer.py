@@ -116,12 +116,8 @@ def list_remarks_on_contexts(evidence: ContextsEvidence) -> list[str]:
         f"{missing} was not on the machine. The fallback of the study file replaced it."
         for missing in evidence.fallbacks
     ]
-    studies = [each.study for each in evidence.finished.values()]
-    if len({study.decision.metric for study in studies}) > 1:
-        told.append("The contexts are judged by different metrics, so their differences are not compared.")
-    if any(study.design == "search" for study in studies):
-        told.append("Each context has found other arms, so the arms of the contexts are not compared.")
-    if BOTH_ALONE in set(evidence.table["baseline"]) and len(studies) > 1:
+    told += evidence.obstacles
+    if BOTH_ALONE in set(evidence.table["baseline"]) and len(evidence.finished) > 1:
         told.append("Interactions of two factors are shown, but they are not compared between contexts.")
     return told + list(_list_missing_comparisons(evidence))
 
@@ -174,11 +170,7 @@ def _spell(value: Any) -> str:
 def _answer(row: Mapping[str, Any], evidence: Evidence) -> AnswerInContext:
     unit, confidence = evidence.metric.unit, 1 - evidence.study.decision.alpha
     has_interval = row["ci_low"] is not None
-    (own,) = (
-        each
-        for each in list_rows(evidence.tables["comparisons"])
-        if (each["arm"], each["baseline"]) == (row["arm"], row["baseline"])
-    )
+    (own,) = evidence.find_rows("comparisons", row)
     return AnswerInContext(
         context=row["context"],
         verdict=row["verdict"],

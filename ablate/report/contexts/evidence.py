@@ -40,12 +40,18 @@ class ContextsEvidence:
         ]
 
     @property
-    def is_comparable(self) -> bool:
-        """Whether the contexts have the same metric, and arms that mean the same."""
+    def obstacles(self) -> list[str]:
+        """Say why the differences of the finished contexts cannot be compared. Empty if they can."""
         studies = [each.study for each in self.finished.values()]
-        same_metric = len({study.decision.metric for study in studies}) == 1
-        # The finalists of two searches have the same names, and are different networks.
-        return same_metric and all(study.design != "search" for study in studies)
+        told = []
+        if len({study.decision.metric for study in studies}) > 1:
+            told.append(
+                "The contexts are judged by different metrics, so their differences are not compared."
+            )
+        if any(study.design == "search" for study in studies):
+            # The finalists of two searches have the same names, and are different networks.
+            told.append("Each context has found other arms, so the arms of the contexts are not compared.")
+        return told
 
     @property
     def fallbacks(self) -> list[str]:
@@ -81,9 +87,7 @@ def gather_contexts(path: Path) -> ContextsEvidence:
         try:
             found = gather(place)
         except FolderError as error:
-            unusable[place.name] = str(
-                error
-            )  # the page shows it, and the other contexts can still be compared
+            unusable[place.name] = str(error)  # the page shows it, and compares the other contexts
             continue
         if key := _find_other_study(path / "study.yaml", found.study):
             unusable[place.name] = f"its results come from another version of the study file ({key} differs)"
@@ -92,7 +96,7 @@ def gather_contexts(path: Path) -> ContextsEvidence:
     made = ContextsEvidence(study=study, contexts=contexts, unusable=unusable, table=pd.DataFrame())
     table = tabulate_contexts(
         {name: _collect(each) for name, each in made.finished.items()},
-        made.first_study.decision if made.is_comparable else None,
+        None if made.obstacles else made.first_study.decision,
     )
     return replace(made, table=table)
 
@@ -102,12 +106,15 @@ def _find_other_study(whole: Path, found: StudySpec) -> str | None:
 
     Keys on which no run depends do not count. None if the folder belongs to the file, or to its fallback.
     """
-    keys = []
+    differing = None
     for fallback in (False, True):
         expected = study_file.read(whole, [f"{CHOICE}{found.context}"], fallback=fallback)
-        changed = [key for key, *_ in study_file.list_changes(expected, found)]
-        keys.append([key for key in changed if key.partition(".")[0] not in (*FREE_KEYS, "predicted")])
-    return None if [] in keys else str(keys[0][0])
+        changed = (key for key, *_ in study_file.list_changes(expected, found))
+        key = next((key for key in changed if key.partition(".")[0] not in (*FREE_KEYS, "predicted")), None)
+        if key is None:
+            return None
+        differing = differing or key
+    return differing
 
 
 def _collect(evidence: Evidence) -> InContext:

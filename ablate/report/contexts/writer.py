@@ -12,29 +12,27 @@ from ablate.report.contexts.answer import (
     list_remarks_on_contexts,
     state_contexts_headline,
 )
-from ablate.report.contexts.evidence import ContextsEvidence, gather_contexts
+from ablate.report.contexts.evidence import gather_contexts
 from ablate.report.pages import load_templates
 from ablate.report.pictures import encode_pictures, write_pictures
 
 
-def write_contexts(path: Path) -> ContextsEvidence:
-    """Write report.html, report.md, the table `contexts` and its figure. Return the evidence for them.
+def write_contexts(path: Path) -> str:
+    """Write report.html, report.md, the table `contexts` and its figure. Return the headline.
 
     The reports of the single contexts are read, and stay as they are.
-
-    Raises:
-        FolderError: a table of a context is missing or damaged.
     """
     evidence = gather_contexts(path)
     write_table(evidence.table, path / "tables" / "contexts.csv")
-    kinds = [CONTEXTS] if evidence.is_comparable else []
+    kinds = [] if evidence.obstacles else [CONTEXTS]
     drawn = list(draw_kinds(kinds, evidence.first_study, {"contexts": evidence.table}, {}))
     write_pictures(drawn, path)
     findings = list_contexts_findings(evidence)
+    headline = state_contexts_headline(evidence, findings)
     content = {
         "study": evidence.study,
         "preliminary": bool(evidence.waiting),
-        "headline": state_contexts_headline(evidence, findings),
+        "headline": headline,
         "findings": findings,
         "remarks": list_remarks_on_contexts(evidence),
         "contexts": describe_contexts(evidence),
@@ -47,4 +45,4 @@ def write_contexts(path: Path) -> ContextsEvidence:
     for name, is_html in (("report.html", True), ("report.md", False)):
         template = load_templates(autoescape=is_html).get_template(f"contexts{Path(name).suffix}.j2")
         write_whole(path / name, template.render(content).encode())
-    return evidence
+    return headline
