@@ -34,6 +34,11 @@ class Metric:
         """The factor by which figures multiply a difference: 100 for percentage points, otherwise 1."""
         return 100 if self.unit == "points" else 1
 
+    @property
+    def axis_unit(self) -> str:
+        """The unit of differences, as it follows the label of an axis or of a column."""
+        return {"points": " (percentage points)", "nats": " (nats)", "number": ""}[self.unit]
+
     def guess(self, classes: int) -> float:
         """Return the approximate score of a network that guesses.
 

@@ -44,8 +44,7 @@ def draw_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fi
     axes.grid(visible=False)
     beside = data["beside"].iloc[0]
     other = f"\nfrom {wrap_label(beside, AXIS_WIDTH)}" if beside else ""
-    measured = {"points": " (percentage points)", "nats": " (nats)", "number": ""}[unit]
-    axes.set_xlabel(f"difference in {_name_metric(study)}{measured}{other}", loc="right")
+    axes.set_xlabel(f"difference in {_name_metric(study)}{metric.axis_unit}{other}", loc="right")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0)
     axes.margins(x=0.1)
     return figure

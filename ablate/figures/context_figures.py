@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 from ablate.figures.canvas import (
     LINE_HEIGHT,
     MARKERS,
-    NEUTRAL,
     PALETTE,
     Styles,
     create_panel,
     wrap_label,
 )
 from ablate.figures.kind import FigureKind
+from ablate.figures.marks import draw_margin
 from ablate.figures.points import Tables
 from ablate.formatting import format_margin, spell_keyword
 from ablate.metrics import METRICS
@@ -55,20 +55,19 @@ def draw_by_context(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fig
     metric = METRICS[study.decision.metric]
     margin = study.decision.margin * metric.axis_scale
     told = f"margin ±{format_margin(study.decision.margin, metric.unit)}"
-    axes.axvspan(-margin, margin, color="0.92", zorder=0, label=told)
-    axes.axvline(0, color=NEUTRAL, linewidth=1)
-    colours = sns.color_palette(PALETTE, len(contexts))
+    draw_margin(axes, margin, told)
+    colours, apart = sns.color_palette(PALETTE, len(contexts)), min(APART, 0.8 / len(contexts))
     for index, (context, colour) in enumerate(zip(contexts, colours, strict=True)):
         here = data[data["context"] == context]
-        apart = min(APART, 0.8 / len(contexts))
         heights = here["place"] + apart * (index - (len(contexts) - 1) / 2)
         axes.hlines(heights, here["ci_low"], here["ci_high"], color=colour, linewidth=2.5)
         axes.plot(here["difference"], heights, MARKERS[index], color=colour, markersize=7, label=context)
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.grid(visible=False)
-    measured = {"points": " (percentage points)", "nats": " (nats)", "number": ""}[metric.unit]
-    axes.set_xlabel(f"difference in test {spell_keyword(study.decision.metric)}{measured}", loc="right")
+    axes.set_xlabel(
+        f"difference in test {spell_keyword(study.decision.metric)}{metric.axis_unit}", loc="right"
+    )
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0, ncols=min(4, len(contexts) + 1)
     )

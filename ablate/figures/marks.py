@@ -6,6 +6,13 @@ from matplotlib.axes import Axes
 from ablate.figures.canvas import DARK, NEUTRAL, Styles
 
 
+def draw_margin(axes: Axes, margin: float | None, told: str | None = None) -> None:
+    """Draw a line at zero, and a band for the margin. `told` is the legend's entry for the band."""
+    if margin is not None:
+        axes.axvspan(-margin, margin, color="0.92", zorder=0, label=told)
+    axes.axvline(0, color=NEUTRAL, linewidth=1)
+
+
 def draw_intervals(
     axes: Axes, data: pd.DataFrame, styles: Styles, margin: float | None, told: str | None = None
 ) -> None:
@@ -13,9 +20,7 @@ def draw_intervals(
 
     `data` has the columns arm, difference, ci_low and ci_high. `told` is the legend's entry for the band.
     """
-    if margin is not None:
-        axes.axvspan(-margin, margin, color="0.92", zorder=0, label=told)
-    axes.axvline(0, color=NEUTRAL, linewidth=1)
+    draw_margin(axes, margin, told)
     for row in data.itertuples():
         colour = styles[row.arm].colour if row.arm in styles else DARK
         axes.plot([row.ci_low, row.ci_high], [row.Index, row.Index], color=colour, linewidth=2.5)

@@ -19,10 +19,9 @@ from ablate.judging.names import quote_formula
 from ablate.judging.repetition import write_call
 from ablate.judging.sentences import describe_ranking, list_answers, state_headline
 from ablate.records.columns import COLUMNS
-from ablate.records.files import write_whole
 from ablate.records.tables import write_table
 from ablate.report.glossary import VERDICTS
-from ablate.report.pages import load_templates
+from ablate.report.pages import write_pages
 from ablate.report.pictures import encode_pictures, write_pictures
 from ablate.report.plots import choose_plots
 
@@ -53,9 +52,7 @@ def _write_files(judgement: RunJudgement, folder: Path, drawn: Iterable[JudgedFi
     shown = {"pictures": pictures, "library": choose_plots(pictures, [])}
     content = _collect_content(judgement) | shown
     # report.md comes first. This file marks the folder as a report, even if a later file cannot be written.
-    for name, is_html in (("md", False), ("html", True)):
-        template = load_templates(autoescape=is_html).get_template(f"judged.{name}.j2")
-        write_whole(folder / f"report.{name}", template.render(content).encode())
+    write_pages(folder, "judged", content)
     for name, table in judgement.tables.items():
         safe = table.apply(lambda column: column.map(quote_formula) if column.dtype == "string" else column)
         write_table(safe, folder / "tables" / f"{name.removeprefix(PREFIX)}.csv")

@@ -16,7 +16,7 @@ from ablate.report.evidence import gather
 from ablate.report.one_line import state_answer
 from ablate.report.pages import escape_markdown
 from ablate.study.expectations import Text
-from ablate.study.yaml_text import parse
+from ablate.study.yaml_text import find_line, parse
 
 BEGIN, END = "<!-- answers: begin -->", "<!-- answers: end -->"
 """The table is written between these two lines of a Markdown file."""
@@ -53,10 +53,7 @@ def read_exercises(path: Path) -> Exercises:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        written = key
-        while written and written not in lines:  # a missing key has no line, but the key above it has one
-            written = written.rpartition(".")[0]
-        raise AblateError(f"{lines.get(written, path)}: {key}: {first['msg'].lower()}") from None
+        raise AblateError(f"{find_line(lines, key) or path}: {key}: {first['msg'].lower()}") from None
 
 
 def write_answers(exercises: Exercises, reports: Path, page: Path) -> int:

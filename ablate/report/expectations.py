@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ablate.formatting import Unit, scale_difference
+from ablate.formatting import format_difference, scale_difference
 from ablate.report.evidence import Evidence
 
 
@@ -16,10 +16,11 @@ def judge_prediction(row: Mapping[str, Any], evidence: Evidence) -> str:
     predicted = evidence.study.predicted.get(row["arm"])
     if predicted is None or row["baseline"] != evidence.arms[0]:
         return ""
-    low, high = predicted
+    (low, high), unit = predicted, evidence.metric.unit
     registration = evidence.provenance.registration
     when = " before the first run" if registration is not None and registration.commit else ""
-    told = f"Predicted{when}: {_spell(low, high, evidence.metric.unit)}."
+    ends = [scale_difference(low, unit, signed=True), format_difference(high, unit, signed=True)]
+    told = f"Predicted{when}: {' to '.join(ends)}."
     if row["ci_low"] is None or row["ci_high"] is None:
         return f"{told} Whether this came true is not known, because there is no interval."
     if low <= row["ci_low"] and row["ci_high"] <= high:
@@ -28,8 +29,3 @@ def judge_prediction(row: Mapping[str, Any], evidence: Evidence) -> str:
         side = "below" if row["ci_high"] < low else "above"
         return f"{told} This did not come true: the confidence interval lies {side} the predicted interval."
     return f"{told} Whether this came true is open: only a part of the confidence interval is predicted."
-
-
-def _spell(low: float, high: float, unit: Unit) -> str:
-    noun = {"points": " points", "nats": " nats", "number": ""}[unit]
-    return f"{scale_difference(low, unit, signed=True)} to {scale_difference(high, unit, signed=True)}{noun}"

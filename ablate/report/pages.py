@@ -2,14 +2,16 @@
 
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ablate import __version__
 from ablate.formatting import Unit, format_p, scale_difference
+from ablate.records.files import write_whole
 
 
 @cache  # because compiling the templates takes half of the time to write a page
@@ -38,6 +40,13 @@ def load_templates(*, autoescape: bool) -> Environment:
     environment.filters["difference"] = partial(_format_difference, signed=True)
     environment.filters["size"] = partial(_format_difference, signed=False)
     return environment
+
+
+def write_pages(folder: Path, kind: str, content: Mapping[str, Any]) -> None:
+    """Write report.md and then report.html into a folder, from the templates of this `kind` of report."""
+    for name, is_html in (("md", False), ("html", True)):
+        template = load_templates(autoescape=is_html).get_template(f"{kind}.{name}.j2")
+        write_whole(folder / f"report.{name}", template.render(content).encode())
 
 
 NAMES_SHOWN = 20

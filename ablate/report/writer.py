@@ -6,7 +6,6 @@ from typing import Any
 from ablate.figures import registry
 from ablate.formatting import list_rows
 from ablate.records.columns import COLUMNS, INPUT_TABLES, OPTIONAL_TABLES, TABLES
-from ablate.records.files import write_whole
 from ablate.records.tables import list_written, write_table
 from ablate.report.answer import describe_difference, list_findings, say_what_is_missing, state_headline
 from ablate.report.causes import list_causes
@@ -15,7 +14,7 @@ from ablate.report.conditions import list_conditions
 from ablate.report.evidence import Evidence, gather
 from ablate.report.glossary import list_terms
 from ablate.report.index import read_description
-from ablate.report.pages import load_templates
+from ablate.report.pages import write_pages
 from ablate.report.pictures import encode_pictures, write_pictures
 from ablate.report.plots import choose_plots
 from ablate.report.references import describe_references
@@ -64,9 +63,7 @@ def write(path: Path, *, static: bool | None = None) -> Evidence:
         "static": static,
     }
     content["explorer"] = EXPLORER if (path / EXPLORER).exists() else None
-    for name, is_html in (("report.html", True), ("report.md", False)):
-        template = load_templates(autoescape=is_html).get_template(f"{name}.j2")
-        write_whole(path / name, template.render(content).encode())
+    write_pages(path, "report", content)
     return evidence
 
 

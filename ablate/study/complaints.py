@@ -17,6 +17,7 @@ from ablate.study.expectations import Reference
 from ablate.study.recipe import Recipe
 from ablate.study.seed_looks import TAG, SeedLooks
 from ablate.study.spec import Range, StudySpec, Tuning, ValueWhen
+from ablate.study.yaml_text import find_line
 
 BRANCHES = ("ValueWhen", "bool", "int", "float", "str", "none", "list[", "function-", "constrained-str")
 """A pydantic error has a location with several parts. Most parts are keys of the study file.
@@ -58,10 +59,7 @@ def _explain_first(errors: Sequence[ErrorDetails], lines: Mapping[str, str], pat
     if ".".join(keys[:3]) not in lines:  # in the file, a single range is not inside a list
         keys = keys[:2] + keys[3:] if location[:2] == ["tuning", "ranges"] else keys
     key = ".".join(keys)
-    written = key
-    while written and written not in lines:
-        written = written.rpartition(".")[0]
-    place = lines.get(written, str(path))
+    place = find_line(lines, key) or str(path)
     given = error.get("input")
     if error["type"] == "extra_forbidden":
         return f"{place}: unknown key '{keys[-1]}': {did_you_mean(keys[-1], _list_known_keys(keys[:-1]))}"

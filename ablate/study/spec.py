@@ -27,6 +27,7 @@ from ablate.study.expectations import Prediction, Reference, Text
 from ablate.study.inconsistency import InconsistencyError
 from ablate.study.recipe import Recipe
 from ablate.study.seed_looks import Seeds
+from ablate.study.yaml_text import find_line
 
 PARTIAL = {"partial": True}
 """Tells pydantic that the invalid keys of a study were removed.
@@ -250,10 +251,7 @@ class StudySpec(_Part):
 
         If the file does not contain the key, return the place of the nearest key above it.
         """
-        written = key
-        while written not in self._lines and "." in written:
-            written = written.rpartition(".")[0]
-        return f"{self._lines.get(written, 'study')}: {key}"
+        return f"{find_line(self._lines, key) or 'study'}: {key}"
 
     def list_places(self, key: str) -> list[tuple[str, str]]:
         """List where a dotted key and all keys below it stand: pairs of a key and its `file:line`."""

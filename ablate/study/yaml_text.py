@@ -1,6 +1,6 @@
 """Parse YAML text into plain values, and find the line of every key."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,13 @@ def parse(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     if not isinstance(raw, dict) or root is None:
         raise StudyError(f"{path}: is not a study: write a mapping that begins with 'name:'")
     return raw, {key: f"{path}:{line}" for key, line in _number_lines(root)}
+
+
+def find_line(lines: Mapping[str, str], key: str) -> str | None:
+    """Find the place of a dotted key. If the file lacks the key, find that of the nearest key above it."""
+    while key and key not in lines:
+        key = key.rpartition(".")[0]
+    return lines.get(key)
 
 
 def refuse_traps(yaml: YAML, text: str, path: Path) -> None:

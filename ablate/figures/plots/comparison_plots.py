@@ -14,14 +14,13 @@ def plot_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Pl
     """Plot one row for each comparison with its difference and interval. A band shows the margin."""
     metric = METRICS[study.decision.metric]
     written = "+.2f" if metric.unit == "points" else "+.4f"
-    unit = {"points": " (percentage points)", "nats": " (nats)", "number": ""}[metric.unit]
     quantity = f"difference in test {spell_keyword(study.decision.metric)}"
     beside = f" from {data['beside'].iloc[0]}" if data["beside"].iloc[0] else ""
     margin = format_margin(study.decision.margin, metric.unit)
     rows = name_arms(data, styles).assign(place=range(len(data)))
     columns = (
         Column(field="label", heading="comparison"),
-        Column(field="difference", heading=f"{quantity}{unit}", format=written),
+        Column(field="difference", heading=f"{quantity}{metric.axis_unit}", format=written),
         Column(field="ci_low", heading="lower end of the interval", format=written),
         Column(field="ci_high", heading="upper end of the interval", format=written),
     )
@@ -29,7 +28,7 @@ def plot_differences(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Pl
         layers=layer_differences(len(rows), study.decision.margin * metric.axis_scale, styles),
         data={"rows": rows[["label", "difference", "ci_low", "ci_high", "name", "place"]]},
         above="",
-        below=f"{quantity}{beside}{unit}",
+        below=f"{quantity}{beside}{metric.axis_unit}",
         height=ROW * len(rows) + AXIS,
     )
     return Plot(

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from ablate.figures.context_figures import CONTEXTS
 from ablate.figures.kind import draw_kinds
-from ablate.records.files import write_whole
 from ablate.records.tables import write_table
 from ablate.report.contexts.answer import (
     describe_contexts,
@@ -13,7 +12,7 @@ from ablate.report.contexts.answer import (
     state_contexts_headline,
 )
 from ablate.report.contexts.evidence import gather_contexts
-from ablate.report.pages import load_templates
+from ablate.report.pages import write_pages
 from ablate.report.pictures import encode_pictures, write_pictures
 
 
@@ -42,7 +41,5 @@ def write_contexts(path: Path) -> str:
         "datasets": list(dict.fromkeys(str(each.study.dataset) for each in evidence.contexts.values())),
         "pictures": encode_pictures(drawn),
     }
-    for name, is_html in (("report.html", True), ("report.md", False)):
-        template = load_templates(autoescape=is_html).get_template(f"contexts{Path(name).suffix}.j2")
-        write_whole(path / name, template.render(content).encode())
+    write_pages(path, "contexts", content)
     return headline
