@@ -32,10 +32,14 @@ class RequestError(AblateError):
     """A request asks for an arm, image, layer, class or place that does not exist."""
 
 
-class ImageRequest(BaseModel):
-    """A request about an image."""
+class StrictRequest(BaseModel):
+    """A request whose keys and types must be exactly as declared."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ImageRequest(StrictRequest):
+    """A request about an image."""
 
     image: int | Pixels
     """The index of a test image, or the pixels of a drawing, `(channels, height, width)`."""

@@ -1,8 +1,6 @@
 """The networks of an arm before training and after every epoch, if the study has `keep: epochs`."""
 
 import copy
-import pickle
-import zipfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -13,7 +11,7 @@ from torch import Tensor
 from ablate.design.runs import Run
 from ablate.errors import FolderError
 from ablate.explore.reading import Reader
-from ablate.inspection.networks import TrainedNetworks
+from ablate.inspection.networks import TORN_WEIGHTS, TrainedNetworks, read_weights
 from ablate.records.run_records import Phase
 
 OPENED = 64
@@ -72,10 +70,8 @@ def open_epochs(trained: TrainedNetworks, run: Run, reader: Reader) -> EpochNetw
         return None
     where = f"{run.arm.name}: checkpoints/epochs/{path.name}"
     try:
-        if not zipfile.is_zipfile(path):  # for such files, torch.load can raise any error
-            raise EOFError("it is torn")  # noqa: TRY301
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        weights = read_weights(path, torch.device("cpu"))
+    except TORN_WEIGHTS as error:
         raise FolderError(f"{where} is damaged ({str(error).splitlines()[0]})") from None
     validation = _list_validation(trained.tables["epochs"], run, len(weights))
     try:

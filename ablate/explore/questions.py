@@ -3,12 +3,13 @@
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from ablate.explore.answers import (
     Epoch,
     ImageRequest,
     RequestError,
+    StrictRequest,
     encode_floats,
     encode_picture,
     find_arm,
@@ -45,11 +46,7 @@ class AttributionRequest(ImageRequest):
     epoch: Epoch = None
 
 
-class _Question(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class ExcitingRequest(_Question):
+class ExcitingRequest(StrictRequest):
     """A request to find the test images of a class that excite a map of a layer most."""
 
     arm: str
@@ -60,13 +57,13 @@ class ExcitingRequest(_Question):
     """The arms whose predictions for the images are in the answer."""
 
 
-class ConfusionRequest(_Question):
+class ConfusionRequest(StrictRequest):
     """A request to count how often a network predicts which class for which."""
 
     arm: str
 
 
-class CellRequest(_Question):
+class CellRequest(StrictRequest):
     """A request to list the test images of one class for which a network predicts one class."""
 
     arm: str
@@ -75,7 +72,7 @@ class CellRequest(_Question):
     arms: Arms
 
 
-class SeedsRequest(_Question):
+class SeedsRequest(StrictRequest):
     """A request to say what the networks of all seeds predict for a test image."""
 
     image: Annotated[int, Field(ge=0)]
@@ -144,10 +141,10 @@ def count_confusions(session: Session, request: ConfusionRequest) -> dict[str, A
     """
     arm = find_arm(session, request.arm)
     labels = _require_labels(session)
-    return tabulate_confusions(arm, labels, len(session.classes))
+    return list_confusions(arm, labels, len(session.classes))
 
 
-def tabulate_confusions(arm: ExploredArm, labels: torch.Tensor, classes: int) -> dict[str, Any]:
+def list_confusions(arm: ExploredArm, labels: torch.Tensor, classes: int) -> dict[str, Any]:
     """Count predictions by true class and predicted class. A study of many classes gets only its mistakes."""
     guesses = arm.answers.argmax(1)
     cells, counts = (labels * classes + guesses).unique(return_counts=True)

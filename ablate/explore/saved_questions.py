@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ablate.explore.questions import tabulate_confusions
+from ablate.explore.questions import SeedsRequest, compare_seeds, list_confusions
 from ablate.explore.session import Session
 
 
@@ -13,15 +13,7 @@ def collect_answers(session: Session, arms: Sequence[str], pictures: Iterable[in
     `pictures` are the indices of the test images in the page.
     """
     classes = len(session.classes)
-    missing = session.seeds.missing
     return {
-        "confusions": {arm: tabulate_confusions(session.arms[arm], session.labels, classes) for arm in arms},
-        "seeds": {
-            index: {
-                "label": session.label(index),
-                "arms": session.seeds.list_guesses(index),
-                "missing": missing,
-            }
-            for index in pictures
-        },
+        "confusions": {arm: list_confusions(session.arms[arm], session.labels, classes) for arm in arms},
+        "seeds": {index: compare_seeds(session, SeedsRequest(image=index)) for index in pictures},
     }

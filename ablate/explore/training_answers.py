@@ -4,27 +4,31 @@ import math
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from torch import nn
 
-from ablate.explore.answers import MOST_MAPS, Epoch, RequestError, encode_floats, find_arm, find_arms
+from ablate.explore.answers import (
+    MOST_MAPS,
+    Epoch,
+    RequestError,
+    StrictRequest,
+    encode_floats,
+    find_arm,
+    find_arms,
+)
 from ablate.explore.reading import Reader
 from ablate.explore.session import Session
 
 
-class AccuracyRequest(BaseModel):
+class AccuracyRequest(StrictRequest):
     """A request for the test accuracy of an arm's network after a number of epochs."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     arm: str
     epoch: Annotated[int, Field(ge=0)]
 
 
-class KernelsRequest(BaseModel):
+class KernelsRequest(StrictRequest):
     """A request for the kernels of the first layer of one or two arms."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     arms: Annotated[list[str], Field(min_length=1, max_length=2)]
     epoch: Epoch = None

@@ -71,6 +71,7 @@ def open_study(arguments: Mapping[str, Any]) -> Generator[dict[str, Any], str, N
 
 
 def _make_steps(trainer: Any, batches: Iterator[Any]) -> Any:
+    # As `timing.blocks.make_steps`, which checkouts of older commits do not have.
     def make_steps(count: int) -> int:
         examples = 0
         for _ in range(count):

@@ -26,6 +26,8 @@ from ablate.study.spec import StudySpec
 
 FIRST_SEED = 0
 """The seed of the confirmed run whose weights are in the arm's checkpoint."""
+TORN_WEIGHTS = (OSError, EOFError, RuntimeError, pickle.UnpicklingError)
+"""What `read_weights` raises for a damaged file."""
 
 
 class TrainedNetworks:
@@ -116,17 +118,26 @@ def load_network(
     if not checkpoint.exists():
         raise FolderError(f"{where} is missing: the arm's first confirmed run failed or has not ended")
     try:
-        if not zipfile.is_zipfile(checkpoint):  # for such files, torch.load can raise any error
-            raise EOFError("the file is incomplete")  # noqa: TRY301
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        state = read_weights(checkpoint, device)
         network.load_state_dict(state)
-    except (OSError, EOFError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
+    except (*TORN_WEIGHTS, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FolderError(f"{where} does not hold the weights of its network ({reason})") from None
     if not all(tensor.isfinite().all() for tensor in state.values()):
         raise FolderError(f"{where} holds weights that are not finite: its training diverged")
     network.to(device).eval()
     return network
+
+
+def read_weights(path: Path, device: torch.device) -> Any:
+    """Read what `torch.save` wrote: tensors, in mappings or lists.
+
+    Raises:
+        OSError, EOFError, RuntimeError or UnpicklingError (`TORN_WEIGHTS`): the file is damaged.
+    """
+    if not zipfile.is_zipfile(path):  # for such files, torch.load can raise any error
+        raise EOFError("the file is incomplete")
+    return torch.load(path, map_location=device, weights_only=True)
 
 
 def _rebuild_run(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, arm: str, seed: int) -> Run:

@@ -11,10 +11,12 @@ from ablate.figures.plots.plot import (
     INK,
     SHAPES,
     TOLD,
+    YES_NO,
     Column,
     Entry,
     Panel,
     Plot,
+    list_present,
     make_colour,
     make_layer,
     make_legend,
@@ -25,7 +27,6 @@ from ablate.figures.plots.plot import (
 from ablate.records.run_records import Status
 from ablate.study.spec import StudySpec
 
-YES_NO = {True: "yes", False: "no"}
 CROSSED = {"filled": False, "strokeWidth": 2, "size": 50}
 """The options of marks that are crosses."""
 ROOM = 0.25
@@ -38,7 +39,7 @@ def plot_accuracy_throughput(data: pd.DataFrame, study: StudySpec, styles: Style
     rows = name_arms(data, styles)
     on_front = rows["pareto"].fillna(value=False).astype(bool)
     rows = rows.assign(front=on_front.map(YES_NO)).drop(columns=["arm", "pareto"])
-    arms = [style for arm, style in styles.items() if arm in set(data["arm"])]
+    arms = list_present(data, styles)
     speeds = data[[speed, f"{speed}_ci_low", f"{speed}_ci_high"]]
     low, high = float(speeds.min(axis=None)), float(speeds.max(axis=None))
     room = ROOM * (high - low)
@@ -95,7 +96,7 @@ def plot_timing_blocks(data: pd.DataFrame, study: StudySpec, styles: Styles) -> 
     rows = name_arms(data, styles).drop(columns="arm")
     rows["disturbed"] = data["disturbed"].map(YES_NO)
     disturbed = data["disturbed"].to_numpy()
-    arms = [style for arm, style in styles.items() if arm in set(data["arm"])]
+    arms = list_present(data, styles)
     means = rows[~disturbed].groupby(["name", "block"], as_index=False, sort=False)[speed].mean()
     x = make_quantity("block", format="d", ticks=sorted(set(data["block"])), grid=False, pad=True)
     y, colour = make_quantity(speed, format=",f", from_zero=True), make_colour(arms)

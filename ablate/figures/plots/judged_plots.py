@@ -83,7 +83,7 @@ def plot_all_runs(data: JudgedData) -> Plot:
         Column(field="mean", heading="mean of the arm", format=form),
     ]
     return Plot(
-        rows=named, columns=columns, table="", panels=panels, legend=make_legend(list(styles.values()))
+        rows=named, columns=columns, table=None, panels=panels, legend=make_legend(list(styles.values()))
     )
 
 

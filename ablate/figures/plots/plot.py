@@ -165,6 +165,12 @@ def make_seen_on_hover(layer: Layer) -> Layer:
     }
 
 
+def list_present(data: pd.DataFrame, styles: Styles) -> list[ArmStyle]:
+    """List the styles of the arms that have data, in the study's order."""
+    present = set(data["arm"])
+    return [style for arm, style in styles.items() if arm in present]
+
+
 def name_arms(data: pd.DataFrame, styles: Styles) -> pd.DataFrame:
     """Add the column `name`: each arm's name as figures show it, or an empty text if `arm` is no arm."""
     return data.assign(name=[styles[arm].name if arm in styles else "" for arm in data["arm"]])
@@ -241,6 +247,8 @@ def make_legend(styles: Sequence[ArmStyle], kind: Literal["mark", "line"] = "mar
     ]
 
 
+YES_NO = {True: "yes", False: "no"}
+"""How a table shows whether something holds."""
 BARE = {"tooltip": None, "color": INK}
 """The options of marks that have no tooltip and belong to no arm."""
 TOLD: dict[str, Any] = {"tooltip": {"content": "data"}}

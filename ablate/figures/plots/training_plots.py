@@ -8,11 +8,13 @@ from ablate.figures.plots.plot import (
     BARE,
     INK,
     TOLD,
+    YES_NO,
     Column,
     Entry,
     Layer,
     Panel,
     Plot,
+    list_present,
     make_colour,
     make_layer,
     make_legend,
@@ -36,17 +38,11 @@ QUANTITIES = {
 }
 
 
-def list_present(data: pd.DataFrame, styles: Styles) -> list[ArmStyle]:
-    """List the styles of the arms that have data, in the study's order."""
-    present = set(data["arm"])
-    return [style for arm, style in styles.items() if arm in present]
-
-
 def plot_tuning_curves(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Plot:
     """Plot validation accuracy over each tuned parameter, a line per arm. A ring marks the chosen value."""
     arms = list_present(data, styles)
     rows = name_arms(data, styles).drop(columns="arm")
-    rows["taken"] = data["chosen"].map({True: "yes", False: "no"})
+    rows["taken"] = data["chosen"].map(YES_NO)
     rows["spelled"] = data["parameter"].map(spell_keyword)
     rows["written"] = [f"{value:.4g}" for value in data["value"]]
     panels = [
