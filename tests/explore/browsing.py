@@ -57,7 +57,16 @@ class Page:
         )
 
     def wait(self, ready: Callable[[], Any]) -> Any:
-        return wait_until(ready, lambda: self.text("body"))
+        """Wait until something is true. Meanwhile the page may replace what is looked at."""
+        from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+
+        def look() -> Any:
+            try:
+                return ready()
+            except (NoSuchElementException, StaleElementReferenceException):
+                return False
+
+        return wait_until(look, lambda: self.text("body"))
 
     def all(self, css: str) -> list[Any]:
         return self.driver.find_elements("css selector", css)
@@ -71,8 +80,11 @@ class Page:
     def choose(self, css: str, words: str) -> None:
         from selenium.webdriver.support.select import Select
 
-        self.wait(lambda: self.all(css))  # a part of the page can be made after a click
-        Select(self.one(css)).select_by_visible_text(words)
+        def select() -> bool:
+            Select(self.one(css)).select_by_visible_text(words)
+            return True
+
+        self.wait(select)
 
     @property
     def answered(self) -> int:
