@@ -1,9 +1,9 @@
 """Registration: find the git commit that contained a study file before the first run of the study."""
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from ablate.git import call_git
 from ablate.study.contexts import CHOICE
 
 
@@ -16,25 +16,8 @@ def find_registration(path: Path, overrides: Sequence[str] = ()) -> tuple[str, s
     """
     path = path.resolve()  # of a link, the file that it points to is read
     changes = [text for text in overrides if not text.startswith(("timing.", CHOICE))]
-    if changes or _call_git(path, "diff", "--quiet", "HEAD", "--", path.name) is None:
+    if changes or call_git(path.parent, "diff", "--quiet", "HEAD", "--", path.name) is None:
         return "", ""
-    found = _call_git(path, "log", "-1", "--format=%H %cs", "HEAD", "--", path.name)
+    found = call_git(path.parent, "log", "-1", "--format=%H %cs", "HEAD", "--", path.name)
     commit, _, date = (found or "").strip().partition(" ")
     return commit, date
-
-
-def _call_git(path: Path, *arguments: str) -> str | None:
-    """Run a git command in the folder of a file, and return its output.
-
-    Return None if the command fails or git is missing.
-    """
-    try:
-        done = subprocess.run(
-            ["git", "--literal-pathspecs", "-C", str(path.parent), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
-        return None
-    return None if done.returncode else done.stdout

@@ -1,7 +1,6 @@
 """Describe the machine and the software on which something is measured."""
 
 import platform
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from ablate import __version__
 from ablate.cores import count_cores, measure_memory
 from ablate.devices.device import read_name, read_software
+from ablate.git import call_git
 from ablate.records.provenance import Machine
 
 
@@ -33,13 +33,5 @@ def describe_machine(device: torch.device, threads: int, jobs: int = 1) -> Machi
 
 def _git_commit() -> str | None:
     """Read the git commit of ablate's code. Return None if the code is not in a git repository."""
-    try:
-        found = subprocess.run(
-            ["git", "-C", Path(__file__).parent, "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
+    found = call_git(Path(__file__).parent, "rev-parse", "HEAD")
+    return None if found is None else found.strip()
