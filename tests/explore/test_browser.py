@@ -286,11 +286,11 @@ def test_the_network_of_the_visualiser_study_reads_drawn_digits(
     driver: Any, extra: None, real_data: Path, tmp_path: Path
 ) -> None:
     done = ablate(
-        "run", ROOT / "studies" / "lenet_visualiser.yaml", "seeds=1", "tuning.trials=0", "timing.blocks=0",
+        "run", ROOT / "studies" / "lenet_visualiser.yaml", "context=chapter", "seeds=1", "tuning.trials=0", "timing.blocks=0",
         "--data-dir", real_data, cwd=tmp_path, drawn=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    with served(tmp_path / "reports" / "lenet_visualiser", "--data-dir", str(real_data)) as where:
+    with served(tmp_path / "reports" / "lenet_visualiser" / "chapter", "--data-dir", str(real_data)) as where:
         page = Page(driver, where)
         page.wait(lambda: page.answered)
         arm = page.one("#arm-a").get_attribute("value")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.commands import ROOT
 from tests.explore.browsing import Page
 
 pytestmark = pytest.mark.explore
@@ -29,9 +30,8 @@ def test_the_server_answers_a_stroke_of_two_networks(benchmark, client: Any) -> 
     assert benchmark(lambda: client.post("/read", json=wish)).status_code == 200
 
 
-@pytest.mark.parametrize("view", ["flat", "stack"])
-def test_a_stroke_is_answered_and_drawn(benchmark, page: Page, view: str) -> None:
-    page.one(f"#show-{view}").click()
+def draw_strokes(benchmark, page: Page) -> None:
+    """Measure a short stroke. The places of the strokes are spread over the pad."""
     places = iter([0.05 + 0.9 * (i * 0.618 % 1) for i in range(1_000)])
     benchmark.pedantic(
         lambda: page.driver.execute_async_script(STROKE, next(places)),
@@ -40,3 +40,24 @@ def test_a_stroke_is_answered_and_drawn(benchmark, page: Page, view: str) -> Non
         warmup_rounds=3,
     )
     assert page.answered
+
+
+@pytest.mark.parametrize("view", ["flat", "stack"])
+def test_a_stroke_is_answered_and_drawn(benchmark, page: Page, view: str) -> None:
+    page.one(f"#show-{view}").click()
+    draw_strokes(benchmark, page)
+
+
+@pytest.mark.parametrize("slower", [1, 4])
+@pytest.mark.parametrize("view", ["flat", "stack"])
+def test_the_saved_page_answers_a_stroke(benchmark, driver: Any, view: str, slower: int) -> None:
+    """The page of two LeNets that README links to. Chromium slows its own processor down."""
+    page = Page(driver, (ROOT / "reports/published/lenet_pooling/explore.html").as_uri())
+    page.wait(lambda: page.answered)
+    page.one(f"#show-{view}").click()
+    page.one("#clear").click()
+    driver.execute_cdp_cmd("Emulation.setCPUThrottlingRate", {"rate": slower})
+    try:
+        draw_strokes(benchmark, page)
+    finally:
+        driver.execute_cdp_cmd("Emulation.setCPUThrottlingRate", {"rate": 1})

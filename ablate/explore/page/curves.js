@@ -1,5 +1,7 @@
 // Draw the accuracies of the chosen networks by epoch, as lines. The table beside them has the numbers of the shown epoch.
 
+import { makeNote } from "elements";
+
 const [WIDTH, HEIGHT] = [320, 84];
 const [LEFT, RIGHT, TOP, BOTTOM] = [34, 6, 6, 16];
 
@@ -22,10 +24,7 @@ export function drawCurves(holder, curves, epoch, last) {
     const here = curve.points.find(([one]) => one === epoch);
     if (here) svg.append(make("circle", { cx: x(here[0]), cy: y(here[1]), r: 3.5, class: `line-${at}` }));
   });
-  const caption = document.createElement("p");
-  caption.className = "soft";
-  caption.textContent = `${[...new Set(curves.map(({ kind }) => kind))].join(" and ")} accuracy by epoch`;
-  holder.replaceChildren(svg, caption);
+  holder.replaceChildren(svg, makeNote(`${[...new Set(curves.map(({ kind }) => kind))].join(" and ")} accuracy by epoch`));
 }
 
 function make(tag, attributes, text = "") {

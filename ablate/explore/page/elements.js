@@ -7,6 +7,36 @@ export function element(tag, name = "", text = "") {
   return made;
 }
 
+// A row of a table. The cells have the tag "td" or "th", and the first of them can have another one.
+export function makeRow(tag, texts, first = tag) {
+  const row = element("tr");
+  row.append(...texts.map((text, at) => element(at ? tag : first, "", text)));
+  return row;
+}
+
+// A table with a caption. It scrolls if it does not fit into the page.
+export function makeTable(title, rows) {
+  const table = element("table");
+  table.append(element("caption", "", title), ...rows);
+  const wide = element("div", "wide");
+  wide.tabIndex = 0;
+  wide.setAttribute("role", "group");
+  wide.setAttribute("aria-label", title);
+  wide.append(table);
+  return wide;
+}
+
+export function makeOption(value, text) {
+  const option = element("option", "", text);
+  option.value = value;
+  return option;
+}
+
+// Change a text only if it is another one: the browser lays the page out again after each change.
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
 export function makeNote(text) {
   return element("p", "soft", text);
 }
@@ -23,13 +53,7 @@ export function makeChoice(text, options, onChange) {
   block.append(label, " ", select);
   const set = (wanted) => {
     const before = select.value;
-    select.replaceChildren(
-      ...wanted.map(([value, words]) => {
-        const option = document.createElement("option");
-        [option.value, option.textContent] = [value, words];
-        return option;
-      }),
-    );
+    select.replaceChildren(...wanted.map(([value, words]) => makeOption(value, words)));
     if (wanted.some(([value]) => String(value) === before)) select.value = before;
   };
   set(options);

@@ -1,5 +1,6 @@
 // Draw layers as flat pictures, one below the other. Arrow keys move from unit to unit.
 
+import { element, setText } from "elements";
 import { draw, findNearestUnit } from "maps";
 import { makeScale, setScale } from "scales";
 
@@ -27,7 +28,7 @@ export class Flat {
         setScale(this.scales.get(key.name), largest ?? null);
         const { canvas, note } = this.figures.get(`${row} ${key.layer}`);
         draw(canvas, sheet.width, sheet.height, pixels);
-        note.textContent = range ?? "";
+        setText(note, range ?? "");
       }),
     );
     this.mark(this.squares ?? []);
@@ -41,7 +42,7 @@ export class Flat {
       if (!found) continue;
       const { frames, sheet } = found;
       const [x, y, width, height] = box;
-      const frame = document.createElement("span");
+      const frame = element("span");
       Object.assign(frame.style, {
         position: "absolute", pointerEvents: "none", outline: `2px solid ${colour}`, outlineOffset: "0",
         left: `${(100 * x) / sheet.width}%`, top: `${(100 * y) / sheet.height}%`,
@@ -63,15 +64,12 @@ export class Flat {
     );
     this.holder.replaceChildren(
       ...[...layers].map(([name, figures]) => {
-        const section = document.createElement("section");
-        section.className = "layer";
-        const heading = document.createElement("h3");
-        heading.textContent = [...new Set(figures.map(({ label }) => label))].join(" / ");
+        const section = element("section", "layer");
+        const heading = element("h3", "", [...new Set(figures.map(({ label }) => label))].join(" / "));
         const scale = makeScale(1);
         this.scales.set(name, scale);
         heading.append(" ", scale);
-        const sheets = document.createElement("div");
-        sheets.className = "sheets";
+        const sheets = element("div", "sheets");
         sheets.style.setProperty("--columns", rows.length);
         sheets.append(...figures.map(({ figure }) => figure));
         section.append(heading, sheets);
@@ -81,12 +79,9 @@ export class Flat {
   }
 
   #makeFigure(row, title, key, label, sheet) {
-    const figure = document.createElement("figure");
-    figure.className = "sheet";
+    const figure = element("figure", "sheet");
     figure.style.setProperty("--column", row + 1);
-    const canvas = document.createElement("canvas");
-    const frames = document.createElement("span");
-    const picture = document.createElement("div");
+    const [canvas, frames, picture, caption, note] = ["canvas", "span", "div", "figcaption", "span"].map((tag) => element(tag));
     Object.assign(picture.style, { position: "relative", display: "inline-block", maxWidth: "100%" });
     picture.append(canvas, frames);
     const square = Math.max(2, Math.min(sheet.shape.length === 3 ? 8 : 22, Math.floor(LARGEST_WIDTH / sheet.width)));
@@ -94,8 +89,6 @@ export class Flat {
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "application");
     canvas.setAttribute("aria-label", `${title ? `${title}, ` : ""}${label}. Arrow keys move from unit to unit.`);
-    const caption = document.createElement("figcaption");
-    const note = document.createElement("span");
     caption.append(title ? `${title} ` : "", note);
     figure.append(picture, caption);
     let at = [sheet.shape.length === 3 ? 1 : 0, sheet.shape.length === 3 ? 1 : 0];

@@ -1,4 +1,5 @@
 // The predictions of each network: its first and second guess, and the probabilities of the classes.
+import { element } from "elements";
 import { titleOf } from "state";
 
 const MOST_CLASSES = 10;
@@ -41,10 +42,4 @@ export function renderGuesses(chosen, readings, classes) {
 
 function percent(share) {
   return `${(100 * share).toFixed(1)}%`;
-}
-
-function element(tag, name = "", text = "") {
-  const made = document.createElement(tag);
-  [made.className, made.textContent] = [name, text];
-  return made;
 }

@@ -43,7 +43,7 @@ export function createHeat(holder) {
 function renderHeat(arm, { label, probability, heat }, input, scale) {
   const { shape } = arms.get(arm);
   const [, height, width] = shape;
-  const canvas = document.createElement("canvas");
+  const canvas = element("canvas");
   const size = Math.max(1, Math.floor(220 / width));
   canvas.style.width = `${width * size}px`;
   canvas.setAttribute("role", "img");

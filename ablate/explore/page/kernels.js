@@ -1,5 +1,6 @@
 // The kernels of the first layer of each network, as pictures and as tables.
 
+import { element, makeRow, makeTable } from "elements";
 import { hideTip, showTip } from "hover";
 import { draw, findLargest, formatNumber, makeSheet, paintMaps } from "maps";
 import { makeScale } from "scales";
@@ -23,17 +24,12 @@ function render(kernels) {
   part("kernels").hidden = !kernels.length;
   if (!kernels.length) return;
   const largest = findLargest(...kernels.map(({ weights }) => weights));
-  const line = document.createElement("div");
-  line.className = "row";
-  const heading = document.createElement("h2");
-  heading.textContent = `Kernels of ${[...new Set(kernels.map(({ layer }) => layer))].join(" and ")}`;
-  line.append(heading, makeScale(largest));
-  const row = document.createElement("div");
-  row.className = "kernels";
+  const line = element("div", "row");
+  line.append(element("h2", "", `Kernels of ${[...new Set(kernels.map(({ layer }) => layer))].join(" and ")}`), makeScale(largest));
+  const row = element("div", "kernels");
   row.append(...kernels.map((one, at) => renderArm(one, at, largest)));
-  const details = document.createElement("details");
-  const summary = document.createElement("summary");
-  summary.textContent = "The same weights as tables";
+  const details = element("details");
+  const summary = element("summary", "", "The same weights as tables");
   details.append(summary);
   details.open = open;
   const fill = () => details.replaceChildren(summary, ...(details.open ? kernels.map(renderTable) : []));
@@ -50,8 +46,7 @@ function renderArm(kernels, at, largest) {
   const { arm, shape, outputs, weights } = kernels;
   const [shown, channels, height, width] = shape;
   const sheet = makeSheet([shown * channels, height, width], shown * channels);
-  const [figure, canvas, caption] = ["figure", "canvas", "figcaption"].map((tag) => document.createElement(tag));
-  figure.className = "sheet";
+  const canvas = element("canvas");
   draw(canvas, sheet.width, sheet.height, paintMaps(sheet, weights, largest, palette));
   canvas.style.width = `${sheet.width * Math.max(2, Math.min(14, Math.floor(300 / sheet.width)))}px`;
   canvas.setAttribute("role", "img");
@@ -64,8 +59,8 @@ function renderArm(kernels, at, largest) {
     else hideTip();
   });
   canvas.addEventListener("pointerleave", hideTip);
-  caption.textContent = `${titleOf(arm)}${shown < outputs ? `, ${shown} of ${outputs} kernels` : ""}`;
-  figure.append(canvas, caption);
+  const figure = element("figure", "sheet");
+  figure.append(canvas, element("figcaption", "", `${titleOf(arm)}${shown < outputs ? `, ${shown} of ${outputs} kernels` : ""}`));
   return figure;
 }
 
@@ -74,22 +69,10 @@ function describeKernel(map, channels) {
 }
 
 function renderTable({ arm, shape: [shown, channels, height, width], weights }) {
-  const table = document.createElement("table");
-  const caption = document.createElement("caption");
-  caption.textContent = titleOf(arm);
-  table.append(caption, renderRow("th", ["kernel", "row", ...Array.from({ length: width }, (_, column) => `column ${column}`)]));
+  const rows = [makeRow("th", ["kernel", "row", ...Array.from({ length: width }, (_, column) => `column ${column}`)])];
   for (let line = 0; line < shown * channels * height; line++) {
     const numbers = weights.slice(line * width, (line + 1) * width);
-    table.append(renderRow("td", [describeKernel(Math.floor(line / height), channels), line % height, ...Array.from(numbers, formatNumber)]));
+    rows.push(makeRow("td", [describeKernel(Math.floor(line / height), channels), line % height, ...Array.from(numbers, formatNumber)]));
   }
-  const wide = document.createElement("div");
-  wide.className = "wide";
-  wide.append(table);
-  return wide;
-}
-
-function renderRow(tag, texts) {
-  const row = document.createElement("tr");
-  row.append(...texts.map((text) => Object.assign(document.createElement(tag), { textContent: text })));
-  return row;
+  return makeTable(titleOf(arm), rows);
 }

@@ -1,5 +1,6 @@
 // The list of layers, in which the user ticks the layers to show.
 
+import { element } from "elements";
 import { show } from "reading";
 import { makeScale, setScale } from "scales";
 import { arms, part, state } from "state";
@@ -39,7 +40,7 @@ export function showScales(rows) {
 }
 
 function renderItem(name, facts) {
-  const [item, label, box, text, small] = ["li", "label", "input", "span", "small"].map((tag) => document.createElement(tag));
+  const [item, label, box, text, small] = ["li", "label", "input", "span", "small"].map((tag) => element(tag));
   box.type = "checkbox";
   box.checked = !state.hidden.has(name);
   box.dataset.layer = name;
@@ -50,7 +51,7 @@ function renderItem(name, facts) {
   small.textContent = ` ${[...new Set(facts.map(({ kind, shape }) => `${kind} ${shape.join("×")}`))].join(" / ")}`;
   const scale = makeScale(1);
   scale.dataset.of = name;
-  text.append(name, small, document.createElement("br"), scale);
+  text.append(name, small, element("br"), scale);
   label.append(box, text);
   item.append(label);
   return item;

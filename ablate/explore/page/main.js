@@ -1,9 +1,10 @@
 // The page: connect its controls with the functions that they call.
 
+import { makeOption } from "elements";
 import { showKernels } from "kernels";
 import { hideMinorLayers, listLayers, showAllLayers } from "layers";
 import { connectNumbers } from "numbers";
-import { listKinds, listPictures, makeOption, openOnTestImage } from "pictures";
+import { listKinds, listPictures, openOnTestImage } from "pictures";
 import { createQuestions } from "questions";
 import { ask, forget, pad, show } from "reading";
 import { answers, part, state, study, tell } from "state";

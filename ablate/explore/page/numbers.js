@@ -1,7 +1,8 @@
 // The numbers of a layer as a table, for readers who do not see the pictures.
 
-import { findPlace, formatNumber } from "maps";
+import { element, makeOption, makeRow, makeTable } from "elements";
 import { describePlace } from "inspector";
+import { findPlace, formatNumber } from "maps";
 import { findTwin, haveSameShape } from "plan";
 import { arms, part, state, study, titleOf } from "state";
 
@@ -20,17 +21,16 @@ export function showNumbers() {
   const layer = layers.find(({ name }) => name === chosen.layer) ?? layers[0];
   const maps = layer.shape.length === 3 ? Math.min(layer.shape[0], study.mostMaps) : 0;
   chosen = { layer: layer.name, map: Math.min(chosen.map, Math.max(0, maps - 1)) };
-  const row = document.createElement("div");
-  row.className = "row";
+  const row = element("div", "row");
   row.append(makeSelect("layer", layers.map(({ name, shape }) => [name, `${name} ${shape.join("×")}`]), layer.name));
   if (maps) row.append(makeSelect("map", Array.from({ length: maps }, (_, map) => [map, `map ${map}`]), chosen.map));
   holder.replaceChildren(row, ...(maps ? renderMaps(layer) : [renderFeatures(layer)]));
 }
 
 function makeSelect(what, options, value) {
-  const select = document.createElement("select");
+  const select = element("select");
   select.setAttribute("aria-label", what === "layer" ? "Layer of the table" : "Map of the table");
-  select.append(...options.map(([name, text]) => Object.assign(document.createElement("option"), { value: name, textContent: text })));
+  select.append(...options.map(([name, text]) => makeOption(name, text)));
   select.value = value;
   select.addEventListener("change", () => {
     chosen[what] = what === "map" ? Number(select.value) : select.value;
@@ -71,20 +71,5 @@ function renderFeatures(layer) {
 }
 
 function renderTable(title, heads, lines) {
-  const table = document.createElement("table");
-  const caption = document.createElement("caption");
-  caption.textContent = title;
-  const makeRow = (texts, tag) => {
-    const row = document.createElement("tr");
-    row.append(...texts.map((text, at) => Object.assign(document.createElement(at ? tag : "th"), { textContent: text })));
-    return row;
-  };
-  table.append(caption, makeRow(heads, "th"), ...lines.map((line) => makeRow(line, "td")));
-  const wide = document.createElement("div");
-  wide.className = "wide";
-  wide.tabIndex = 0;
-  wide.setAttribute("role", "group");
-  wide.setAttribute("aria-label", title);
-  wide.append(table);
-  return wide;
+  return makeTable(title, [makeRow("th", heads), ...lines.map((line) => makeRow("td", line, "th"))]);
 }

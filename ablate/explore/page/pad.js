@@ -1,9 +1,12 @@
 // The drawing pad: white strokes on black, or on a test image.
 
+import { packPixel } from "maps";
+
 const SIDE = 280;
-const PEN = 1 / 14;
+const RADIUS = SIDE / 28; // half the width of a line
 const BOX = 20 / 28; // In MNIST, digits are scaled to 20 of an image's 28 pixels. Their centre of mass is in the middle.
 const INK = 24;
+const BLACK = packPixel(0, 0, 0);
 
 export class Pad {
   constructor(canvas, [channels, height, width], onChange) {
@@ -12,7 +15,9 @@ export class Pad {
     this.onChange = onChange;
     this.centred = false;
     canvas.width = canvas.height = SIDE;
-    this.context = canvas.getContext("2d", { willReadFrequently: true });
+    this.context = canvas.getContext("2d", { alpha: false });
+    // The pad computes its pixels itself. To read them from the canvas, the page would wait for the graphics processor, up to 20 ms for each stroke.
+    this.image = new ImageData(SIDE, SIDE);
     this.pen = { x: SIDE / 2, y: SIDE / 2, down: false };
     this.clear();
     canvas.addEventListener("pointerdown", (event) => {
@@ -30,16 +35,17 @@ export class Pad {
   }
 
   clear() {
-    this.context.fillStyle = "#000";
-    this.context.fillRect(0, 0, SIDE, SIDE);
+    new Uint32Array(this.image.data.buffer).fill(BLACK);
+    this.context.putImageData(this.image, 0, 0);
     this.base = false;
     this.empty = true;
   }
 
-  // Show a test image, on which the user can draw.
+  // Show a test image, on which the user can draw. image: a canvas with the image in its own size.
   show(image) {
     this.context.imageSmoothingEnabled = false;
     this.context.drawImage(image, 0, 0, SIDE, SIDE);
+    this.image = this.context.getImageData(0, 0, SIDE, SIDE);
     this.base = true;
     this.empty = false;
   }
@@ -47,7 +53,7 @@ export class Pad {
   // The drawing as nested lists [channels][height][width] of values from 0 to 1.
   pixels() {
     const [channels, height, width] = this.shape;
-    const { data } = this.context.getImageData(0, 0, SIDE, SIDE); // slow, so it is called once
+    const { data } = this.image;
     const [x, y, side] = this.centred && !this.base ? findBox(data) : [0, 0, SIDE];
     const [rows, columns] = [spread(y, side, height), spread(x, side, width)];
     const grey = shrink(data, 0, rows, columns);
@@ -61,16 +67,25 @@ export class Pad {
     return { x: ((event.clientX - box.left) / box.width) * SIDE, y: ((event.clientY - box.top) / box.height) * SIDE };
   }
 
+  // Draw a line with round ends from the last position of the pen.
   #drawLine(to) {
-    const { context } = this;
     const from = this.last ?? to;
-    context.strokeStyle = "#fff";
-    context.lineCap = context.lineJoin = "round";
-    context.lineWidth = SIDE * PEN;
-    context.beginPath();
-    context.moveTo(from.x, from.y);
-    context.lineTo(to.x + 0.01, to.y);
-    context.stroke();
+    const [left, right] = findSpan(from.x, to.x);
+    const [top, bottom] = findSpan(from.y, to.y);
+    const { data } = this.image;
+    const [wide, tall] = [to.x - from.x, to.y - from.y];
+    const squared = wide * wide + tall * tall || 1;
+    for (let row = top; row < bottom; row++) {
+      for (let column = left; column < right; column++) {
+        const [x, y] = [column + 0.5 - from.x, row + 0.5 - from.y];
+        const along = Math.max(0, Math.min(1, (x * wide + y * tall) / squared));
+        const ink = Math.min(1, RADIUS + 0.5 - Math.hypot(x - along * wide, y - along * tall)); // the share of this pixel that the line covers
+        if (ink <= 0) continue;
+        const at = (row * SIDE + column) * 4;
+        for (let colour = at; colour < at + 3; colour++) data[colour] += ink * (255 - data[colour]);
+      }
+    }
+    this.context.putImageData(this.image, 0, 0, left, top, right - left, bottom - top);
     this.last = to;
     this.empty = false;
     this.onChange();
@@ -108,6 +123,12 @@ export class Pad {
   }
 }
 
+// The pixels from one end of a line to the other, in one direction: [first, last + 1].
+function findSpan(one, other) {
+  const inside = (at) => Math.max(0, Math.min(SIDE, at));
+  return [inside(Math.floor(Math.min(one, other) - RADIUS - 1)), inside(Math.ceil(Math.max(one, other) + RADIUS + 1))];
+}
+
 // The part of the pad that becomes the image. With this part, the drawing has the size and position of MNIST's digits.
 function findBox(data) {
   let [left, right, top, bottom, mass, x, y] = [SIDE, -1, SIDE, -1, 0, 0, 0];
@@ -127,16 +148,14 @@ function findBox(data) {
   return [x / mass - side / 2, y / mass - side / 2, side];
 }
 
-// Divide a part of the pad, from `first` and with this `length`, into `count` cells. For each cell: [pixel, its share of the cell] of the pixels inside the pad.
+// Divide a part of the pad, from `first` and with this `length`, into `count` cells. Each cell has the pixels inside the pad from `start` on, and their shares of the cell.
 function spread(first, length, count) {
   const size = length / count;
   return Array.from({ length: count }, (_, at) => {
-    const [start, end] = [first + at * size, first + (at + 1) * size];
-    const cells = [];
-    for (let pixel = Math.max(0, Math.floor(start)); pixel < Math.min(SIDE, end); pixel++) {
-      cells.push([pixel, (Math.min(end, pixel + 1) - Math.max(start, pixel)) / size]);
-    }
-    return cells;
+    const [low, high] = [first + at * size, first + (at + 1) * size];
+    const start = Math.max(0, Math.floor(low));
+    const end = Math.max(start, Math.min(SIDE, Math.ceil(high)));
+    return { start, shares: Array.from({ length: end - start }, (_, i) => (Math.min(high, start + i + 1) - Math.max(low, start + i)) / size) };
   });
 }
 
@@ -145,13 +164,15 @@ function shrink(data, colour, rows, columns) {
   const narrow = new Float32Array(SIDE * columns.length);
   for (let y = 0; y < SIDE; y++) {
     for (let x = 0; x < columns.length; x++) {
-      for (const [pixel, share] of columns[x]) narrow[y * columns.length + x] += share * data[(y * SIDE + pixel) * 4 + colour];
+      narrow[y * columns.length + x] = weigh(columns[x], data, y * SIDE * 4 + colour, 4);
     }
   }
-  return rows.map((cells) =>
-    columns.map((_, x) => {
-      const sum = cells.reduce((total, [pixel, share]) => total + share * narrow[pixel * columns.length + x], 0);
-      return Math.round(Math.min(1, sum / 255) * 1e4) / 1e4;
-    }),
-  );
+  return rows.map((cell) => columns.map((_, x) => Math.round(Math.min(1, weigh(cell, narrow, x, columns.length) / 255) * 1e4) / 1e4));
+}
+
+// The sum of a cell's values, times their shares. Pixel 0 is at `from` in `values`, and each next one `step` later.
+function weigh({ start, shares }, values, from, step) {
+  let sum = 0;
+  for (let i = 0; i < shares.length; i++) sum += shares[i] * values[from + (start + i) * step];
+  return sum;
 }

@@ -1,5 +1,6 @@
 // The lists of test images that the user can pick: images of a class, or images that networks classify wrongly or differently.
 
+import { element, makeNote, makeOption } from "elements";
 import { decodeBytes, draw, paintImage } from "maps";
 import { ask, pad } from "reading";
 import { answers, part, showError, state, study, tell, titleOf } from "state";
@@ -25,7 +26,7 @@ export async function listPictures() {
     const found = await answers.pictures(pick, Number(label), state.chosen);
     if (request !== lastRequest) return;
     const none = pick === "confused" ? `${titleOf(state.chosen[0])} makes no mistake on the test images.` : answers.offline ? "This page has no such test image." : "There is no such test image.";
-    part("pictures").replaceChildren(...(found.length ? found.map(renderThumbnail) : [renderNote(none)]));
+    part("pictures").replaceChildren(...(found.length ? found.map(renderThumbnail) : [makeNote(none)]));
   } catch (error) {
     showError(error);
   }
@@ -37,17 +38,11 @@ export async function openOnTestImage() {
   if (state.image === null) part("pictures").querySelector("button")?.click();
 }
 
-export function makeOption(value, text) {
-  const option = document.createElement("option");
-  [option.value, option.textContent] = [value, text];
-  return option;
-}
-
 export function renderThumbnail({ index, label, guesses, pixels }) {
   const [, height, width] = study.shape;
-  const canvas = document.createElement("canvas");
+  const canvas = element("canvas");
   draw(canvas, width, height, paintImage(study.shape, Float32Array.from(decodeBytes(pixels), (byte) => byte / 255)));
-  const button = document.createElement("button");
+  const button = element("button");
   button.type = "button";
   button.dataset.index = index;
   const words = describeGuesses(label, guesses);
@@ -72,11 +67,4 @@ function describeGuesses(label, guesses) {
   const isShared = wrong.length === state.chosen.length && predicted.size === 1;
   const mistakes = isShared ? `predicted ${[...predicted][0]}` : wrong.map((arm) => `${arm}: ${study.classes[guesses[arm]]}`).join(", ");
   return `${study.classes[label]}; ${mistakes}`;
-}
-
-function renderNote(text) {
-  const note = document.createElement("p");
-  note.className = "soft";
-  note.textContent = text;
-  return note;
 }

@@ -65,7 +65,10 @@ function planImage(arm, { shape }, input) {
 
 function describeRange(values) {
   let [low, high] = [Infinity, -Infinity];
-  for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  for (let at = 0; at < values.length; at++) {
+    if (values[at] < low) low = values[at];
+    if (values[at] > high) high = values[at];
+  }
   return `${formatNumber(low)} to ${formatNumber(high)}`;
 }
 

@@ -1,5 +1,6 @@
 // Send the image to the networks, and show their predictions and layers.
 
+import { setText } from "elements";
 import { describeGuesses, renderGuesses } from "guesses";
 import { showNumbers } from "numbers";
 import { Pad } from "pad";
@@ -28,6 +29,8 @@ export async function ask() {
   asking = true;
   const start = performance.now();
   try {
+    await new Promise((done) => setTimeout(done)); // show the stroke before the networks run; the other events of this moment belong to it
+    if (state.image === null) return;
     const image = state.image === "drawn" ? pad.pixels() : state.image;
     state.readings = await answers.read(state.chosen, image, state.epoch);
     state.sent = image;
@@ -61,6 +64,6 @@ export function show() {
   showNumbers();
   markUnit();
   part("seen").hidden = !state.readings;
-  part("seen").textContent = state.readings ? describeGuesses(state.chosen, state.readings, study.classes, state.label) : "";
+  setText(part("seen"), state.readings ? describeGuesses(state.chosen, state.readings, study.classes, state.label) : "");
   part("answers").replaceChildren(...(state.readings ? renderGuesses(state.chosen, state.readings, study.classes) : []));
 }

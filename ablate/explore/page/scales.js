@@ -1,13 +1,12 @@
 // Colour bars with their numbers.
 
+import { element, setText } from "elements";
 import { formatNumber } from "maps";
 
 // A bar from minus to plus the largest absolute value of what it belongs to.
 export function makeScale(largest) {
-  const [scale, bar, high] = ["span", "i", "span"].map((tag) => document.createElement(tag));
-  scale.className = "scale";
-  const low = document.createElement("span");
-  scale.append(low, bar, high);
+  const scale = element("span", "scale");
+  scale.append(element("span"), element("i"), element("span"));
   setScale(scale, largest);
   return scale;
 }
@@ -16,6 +15,7 @@ export function makeScale(largest) {
 export function setScale(scale, largest) {
   scale.hidden = largest === null;
   if (largest === null) return;
-  [scale.firstChild.textContent, scale.lastChild.textContent] = [formatNumber(-largest), `+${formatNumber(largest)}`];
+  setText(scale.firstChild, formatNumber(-largest));
+  setText(scale.lastChild, `+${formatNumber(largest)}`);
   scale.title = "0 is the middle colour";
 }

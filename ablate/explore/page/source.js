@@ -91,7 +91,6 @@ class Saved {
   }
 
   async read(arms, image, epoch = null) {
-    await new Promise((done) => setTimeout(done)); // show the stroke before the networks run
     return Object.fromEntries(arms.map((arm) => [arm, this.#read(arm, image, epoch)]));
   }
 

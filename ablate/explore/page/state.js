@@ -1,5 +1,6 @@
 // The state that all parts of the page share: the study, the present choices and readings, and messages to the user.
 
+import { setText } from "elements";
 import { packPixel } from "maps";
 import { createSource, RequestError } from "source";
 
@@ -31,7 +32,7 @@ export const state = {
 
 export function showProblem(text) {
   part("problem").hidden = !text;
-  part("problem").textContent = text ?? "";
+  setText(part("problem"), text ?? "");
 }
 
 export function showError(error) {
@@ -40,5 +41,5 @@ export function showError(error) {
 }
 
 export function tell(text) {
-  part("shown").textContent = text;
+  setText(part("shown"), text);
 }

@@ -1,6 +1,7 @@
 // Play the training: show the networks as they were before training or after an epoch.
 
 import { drawCurves } from "curves";
+import { element, makeRow } from "elements";
 import { showKernels } from "kernels";
 import { ask } from "reading";
 import { answers, arms, part, showError, state, study, titleOf } from "state";
@@ -29,22 +30,17 @@ export function offerTraining() {
   part("training").replaceChildren();
   shown = null;
   if (epochs.length < 2) return;
-  const [heading, button, slider, label, table, curves] = ["h2", "button", "input", "p", "table", "div"].map((tag) => document.createElement(tag));
-  heading.textContent = "Through training";
+  const [button, slider, label, table, curves] = [element("button"), element("input"), element("p", "epoch"), element("table"), element("div", "curves")];
   button.type = "button";
   Object.assign(slider, { type: "range", min: 0, max: epochs.length - 1, step: 1, value: epochs.length - 1 });
   slider.setAttribute("aria-label", "Epoch");
-  curves.className = "curves";
-  label.className = "epoch";
-  const line = document.createElement("div");
-  line.className = "row";
-  line.append(heading, button, slider, label);
-  const [details, summary, below] = ["details", "summary", "div"].map((tag) => document.createElement(tag));
-  summary.textContent = "Accuracies by epoch";
-  details.open = !NARROW.matches;
-  below.className = "row accuracies";
+  const line = element("div", "row");
+  line.append(element("h2", "", "Through training"), button, slider, label);
+  const below = element("div", "row accuracies");
   below.append(table, curves);
-  details.append(summary, below);
+  const details = element("details");
+  details.open = !NARROW.matches;
+  details.append(element("summary", "", "Accuracies by epoch"), below);
   part("training").append(line, details);
   shown = { slider, button, label, table, curves, epochs };
   slider.addEventListener("input", () => {
@@ -102,7 +98,7 @@ function showEpoch() {
   part("at-end").hidden = state.epoch === null;
   const rows = state.chosen.map((arm) => describeArm(arm, epoch));
   slider.setAttribute("aria-valuetext", `${words}. ${rows.map(({ title, test }) => (test ? `${title}: test accuracy ${test}` : title)).join(". ")}`);
-  table.replaceChildren(makeRow("th", ["seed 0", `test accuracy, ${COMPUTED}`, "validation accuracy, stored during training"]), ...rows.map(({ title, test, validation }, at) => makeRow("td", [title, test, validation], at)));
+  table.replaceChildren(makeRow("th", ["seed 0", `test accuracy, ${COMPUTED}`, "validation accuracy, stored during training"]), ...rows.map(({ title, test, validation }, at) => makeArmRow([title, test, validation], at)));
   drawCurves(curves, state.chosen.map(listCurve), epoch, epochs.at(-1));
 }
 
@@ -144,15 +140,9 @@ function percent(share) {
   return typeof share === "number" ? `${(100 * share).toFixed(2)}%` : (share ?? "–");
 }
 
-function makeRow(tag, texts, at) {
-  const row = document.createElement("tr");
-  row.append(
-    ...texts.map((text, column) => {
-      const cell = document.createElement(column === 0 && at !== undefined ? "th" : tag);
-      cell.textContent = text;
-      if (column === 0 && at !== undefined) cell.className = `line-${at}`;
-      return cell;
-    }),
-  );
+// The first cell shows the line of this arm in the curves.
+function makeArmRow(texts, at) {
+  const row = makeRow("td", texts, "th");
+  row.firstChild.className = `line-${at}`;
   return row;
 }

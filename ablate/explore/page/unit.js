@@ -1,5 +1,6 @@
 // The unit that the user has chosen: how its number is computed, and its frames on the layers.
 
+import { element } from "elements";
 import { listParts } from "hover";
 import { describePlace, renderUnit } from "inspector";
 import { makeSheet } from "maps";
@@ -77,9 +78,8 @@ function listNext({ arm, at, place }) {
 
 function showUnit() {
   const parts = listParts(state.unit).map((found) => ({ ...found, next: listNext(found), answer: state.unit.answers[found.arm] ?? null }));
-  const close = document.createElement("button");
+  const close = element("button", "", "Close");
   close.type = "button";
-  close.textContent = "Close";
   close.addEventListener("click", closeUnit);
   const [{ arm, layer }] = parts;
   const isOutput = layer === arms.get(arm).layers.at(-1) && layer.shape[0] === study.classes.length;

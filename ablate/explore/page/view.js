@@ -1,5 +1,6 @@
 // The layers of the chosen networks, in three dimensions or flat, and marks on them.
 
+import { setText } from "elements";
 import { Flat } from "flat";
 import { hoverUnit } from "hover";
 import { showScales } from "layers";
@@ -29,7 +30,7 @@ export function showLayers() {
   part("stack").hidden = state.flat;
   part("flat").hidden = !state.flat;
   part("turning").hidden = state.flat;
-  part("hint").textContent = chooseHint();
+  setText(part("hint"), chooseHint());
   for (const [id, on] of [["show-stack", !state.flat], ["show-flat", state.flat]]) part(id).setAttribute("aria-pressed", on);
   if (state.flat) flat.show(rows);
   else stack.show(rows);
