@@ -33,8 +33,9 @@ def spare_compiler(function: Callable[..., Any]) -> None:
 
     `torch._disable_dynamo` decorates the functions that the compiler must not compile. At the first call, the
     decorator imports the compiler and stores a function in an attribute of the decorated function. The import
-    takes about as long as `import torch`, and ablate compiles nothing. The decorator imports nothing if the
-    attribute is already set. In a version of torch without this attribute, the import still happens.
+    takes about as long as `import torch`, and only recipes with `compile: true` need the compiler.
+    The decorator imports nothing if the attribute is already set. In a version of torch without this
+    attribute, the import still happens.
     """
     plain = inspect.unwrap(function)
     # `setattr` is used because Python renames attributes with two leading underscores inside a class.

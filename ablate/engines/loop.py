@@ -1,6 +1,7 @@
 """The torch loop engine. Tests compare all other engines with it. The timing phase uses only this engine."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +13,13 @@ from ablate.design.runs import Run
 from ablate.devices.precision import compute_in
 from ablate.engines import eager_optimizers
 from ablate.engines.augmentation import Augmentation
+from ablate.engines.compiling import compile_network
 from ablate.engines.memory_format import choose_memory_format
 from ablate.study.recipe import Recipe
 
 EVALUATION_BATCH = 1_000
+FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+"""The memory formats that a recipe can name."""
 
 
 class LoopTrainer:
@@ -26,7 +30,7 @@ class LoopTrainer:
     def __init__(self, run: Run, dataset: Dataset, device: torch.device) -> None:
         """Build the run's network and its optimiser. The run's seed determines the initial parameters."""
         model = build_initial_model(run, dataset.images.shape[1:], len(dataset.classes))
-        self.image_format = choose_memory_format(
+        self.image_format = FORMATS.get(run.recipe.memory_format) or choose_memory_format(
             run.arm.model,
             run.keywords,
             image_shape=dataset.images.shape[1:],
@@ -36,7 +40,7 @@ class LoopTrainer:
         """The memory format of the image tensors that are passed to the network."""
         self.model: nn.Module = model.to(device, memory_format=self.image_format)  # type: ignore[call-overload]
         self.model.train()  # a user's own `train` can return None
-        self._network = self.model
+        self._network = compile_network(self.model) if run.recipe.compile else self.model
         self._optimizer = _make_optimizer(run.recipe, self.model)
         self._smoothing, self._clip = run.recipe.label_smoothing, run.recipe.gradient_clip
         self._precision = run.recipe.precision
@@ -90,16 +94,31 @@ class LoopTrainer:
 
     def predict(self, images: Tensor) -> Tensor:
         """Compute the logits of `images` in evaluation mode, `(n, classes)` on the device."""
-        self.model.eval()
-        with torch.inference_mode(), compute_in(self._precision, images.device):
+        with self.evaluating(images.device) as network:
             # Copy images and logits: a user's network can change its input, or return the same tensor for
             # every chunk.
             logits = [
-                self._network(chunk.clone(memory_format=self.image_format)).clone()
+                network(chunk.clone(memory_format=self.image_format)).clone()
                 for chunk in images.split(EVALUATION_BATCH)
             ]
-        self.model.train()
         return torch.cat(logits)
+
+    @contextmanager
+    def evaluating(self, device: torch.device) -> Iterator[nn.Module]:
+        """Yield the network in evaluation mode, without gradients and with the precision of the recipe."""
+        self.model.eval()
+        with torch.inference_mode(), compute_in(self._precision, device):
+            yield self._network
+        self.model.train()
+
+
+def reason_for_loop(recipe: Recipe) -> str | None:
+    """Say why only the torch loop engine can train with this recipe. None if other engines can train, too."""
+    if recipe.compile:
+        return "the recipe compiles the network with torch.compile"
+    if recipe.memory_format != "auto":
+        return f"the recipe names the memory format {recipe.memory_format}"
+    return None
 
 
 def build_initial_model(run: Run, image_shape: Sequence[int], classes: int) -> nn.Module:

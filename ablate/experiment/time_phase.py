@@ -13,7 +13,7 @@ from ablate.devices.memory import read_allocated_bytes
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.training import repeat_batches, settle_process
 from ablate.execution.executor import Conditions
-from ablate.records.provenance import ArmCost
+from ablate.records.provenance import LARGE_BATCH, ArmCost
 from ablate.records.record import Record
 from ablate.records.run_records import TimingBlock
 from ablate.study.spec import StudySpec
@@ -85,18 +85,27 @@ class Throughput:
         return [self._store.blocks[key] for key, *_ in self._list_measurements() if key in self._store.blocks]
 
     def measure_cost(self, run: Run, known: ArmCost) -> ArmCost:
-        """Measure an arm's number of parameters, FLOPs and peak memory.
+        """Measure an arm's number of parameters, FLOPs and peak memory, and how long it lets a user wait.
 
-        If `known` was measured for the same run, return `known` instead.
+        The delays are measured only if the study measures throughput. If `known` was measured for the same
+        run, return `known` instead.
         """
         key = run.key(self._study, self._conditions.device)
-        if known.measured_as == key:
+        timed = self._study.timing.blocks > 0
+        if known.measured_as == key and (known.inference_seconds is not None or not timed):
             return known
         dataset = self._conditions.load(run.recipe.input_size)
         before = read_allocated_bytes(self._device)
         trainer = LoopTrainer(run, dataset, self._device)
         batch = torch.arange(min(run.recipe.batch_size, len(dataset.labels)), device=self._device)
         with keep_torch_settings():
+            first = latency = rate = None
+            if timed:
+                settle_process(self._threads)
+                first = costs.measure_call(lambda: trainer.step(batch), self._device)
+                images = dataset.test_images[:LARGE_BATCH].contiguous(memory_format=trainer.image_format)
+                with trainer.evaluating(self._device) as network:
+                    latency, rate = costs.measure_inference(network, images)
             measured = costs.measure_cost(
                 trainer.model,
                 dataset.images.shape[1:],
@@ -104,8 +113,16 @@ class Throughput:
                 resident=[dataset.images, dataset.labels, dataset.test_images, dataset.test_labels],
                 device=self._device,
                 before=before,
+                compiled=run.recipe.compile,
             )
-        return ArmCost(**asdict(measured), memory_format=trainer.memory_format, measured_as=key)
+        return ArmCost(
+            **asdict(measured),
+            first_step_seconds=first,
+            inference_seconds=latency,
+            inference_examples_per_second=rate,
+            memory_format=trainer.memory_format,
+            measured_as=key,
+        )
 
     def _list_measurements(self) -> list[tuple[str, int, int, str]]:
         """List every measurement in order: its key in the records, its block, its position there, its arm."""

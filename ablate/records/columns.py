@@ -46,6 +46,9 @@ COLUMNS: dict[str, Column] = {
     "parameters": Column(unit="", dtype="Int64", meaning="number of trainable parameters of the network"),
     "flops_per_example": Column(unit="FLOP", dtype="Int64", meaning="floating-point operations of the forward pass for one image, in convolutions and matrix products; a multiply-add counts as 2"),
     "peak_memory_bytes": Column(unit="B", dtype="Int64", meaning="largest amount of memory that tensors use at once during a training step"),
+    "first_step_seconds": Column(unit="s", dtype="Float64", meaning="wall-clock time of the first training step of the timing phase; it includes compilation by torch.compile; the column is missing if throughput was not measured"),
+    "inference_seconds": Column(unit="s", dtype="Float64", meaning="latency: wall-clock time to classify one image, median of many calls; the column is missing if throughput was not measured"),
+    "inference_examples_per_second": Column(unit="1/s", dtype="Float64", meaning="images classified per second in batches of 1,024, median of several calls; the column is missing if throughput was not measured"),
     "joules_per_example": Column(unit="J", dtype="Float64", meaning="energy for one training image: median over undisturbed timing blocks; the column is missing if no energy was counted"),
     "pareto": Column(unit="", dtype="boolean", meaning="whether no other arm is at least as good in both accuracy and speed, and better in one of them; for candidates of a search, accuracy and FLOPs"),
     "pairs": Column(unit="", dtype="Int64", meaning="number of seeds with a completed run of both arms"),
@@ -171,7 +174,7 @@ for _name, _metric in METRICS.items():
 STUDY_TABLES: dict[str, tuple[str, ...]] = {
     "runs": ("phase", "arm", "setting", "seed", "status", "train_loss", "train_accuracy", "validation_accuracy", "test_accuracy", "test_balanced_accuracy"),
     "epochs": ("phase", "arm", "setting", "seed", "epoch", "train_loss", "train_accuracy", "validation_accuracy", "train_seconds", "examples_per_second"),
-    "arms": ("arm", "is_baseline", "seeds", "test_accuracy_mean", "test_accuracy_ci_low", "test_accuracy_ci_high", "examples_per_second", "examples_per_second_ci_low", "examples_per_second_ci_high", "examples_per_second_ratio", "examples_per_second_ratio_ci_low", "examples_per_second_ratio_ci_high", "parameters", "flops_per_example", "peak_memory_bytes", "pareto", "test_balanced_accuracy_mean", "test_balanced_accuracy_ci_low", "test_balanced_accuracy_ci_high", "joules_per_example"),
+    "arms": ("arm", "is_baseline", "seeds", "test_accuracy_mean", "test_accuracy_ci_low", "test_accuracy_ci_high", "examples_per_second", "examples_per_second_ci_low", "examples_per_second_ci_high", "examples_per_second_ratio", "examples_per_second_ratio_ci_low", "examples_per_second_ratio_ci_high", "parameters", "flops_per_example", "peak_memory_bytes", "pareto", "test_balanced_accuracy_mean", "test_balanced_accuracy_ci_low", "test_balanced_accuracy_ci_high", "joules_per_example", "first_step_seconds", "inference_seconds", "inference_examples_per_second"),
     "comparisons": ("arm", "baseline", "difference", "ci_low", "ci_high", "p_value", "p_holm", "p_sign_flip", "effect_size_dz", "prob_better", "equivalence_ci_low", "equivalence_ci_high", "family_ci_low", "family_ci_high", "detectable_difference", "seeds_needed", "verdict"),
     "differences_by_epoch": ("epoch", "arm", "baseline", "pairs", "difference", "ci_low", "ci_high"),
     "stability": ("arm", "baseline", "compared_seeds", "arm_trained", "baseline_trained", "only_arm", "only_baseline", "p_training", "p_training_holm", "trained_pairs", "trained_difference", "trained_ci_low", "trained_ci_high", "trained_p_value", "trained_p_holm", "trained_verdict"),
@@ -214,7 +217,7 @@ TABLES = STUDY_TABLES | JUDGED_TABLES | CONTEXT_TABLES
 
 LATER_COLUMNS = ("test_balanced_accuracy",)
 """Columns that tables of older versions do not have. When such a table is read, these columns are empty."""
-COUNTED_COLUMNS = ("joules", "joules_per_example")
+OPTIONAL_COLUMNS = ("joules", "joules_per_example", "first_step_seconds", "inference_seconds", "inference_examples_per_second")  # fmt: skip
 """Columns that a file has only if some of their cells have values. When a table is read, they can be empty."""
 INPUT_TABLES = ("runs", "epochs", "tuning", "timing")
 """The tables from which a report is computed. Every report folder has them."""

@@ -62,6 +62,14 @@ class DataFacts:
     """Sentences that warn of possible mistakes in a user's own images."""
 
 
+LATENCY_CALLS = 50
+"""The number of calls with one image whose median is the latency."""
+LARGE_BATCH = 1_024
+"""The number of images per call with which the throughput of inference is measured."""
+LARGE_CALLS = 5
+"""The number of these calls."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ArmCost:
     """The cost of one arm (variant of the network). A value that was not measured is None."""
@@ -69,6 +77,12 @@ class ArmCost:
     parameters: int | None = None
     flops_per_example: int | None = None
     peak_memory_bytes: int | None = None
+    first_step_seconds: float | None = None
+    """The time of the network's first training step, which includes compilation."""
+    inference_seconds: float | None = None
+    """The time to classify one image (latency)."""
+    inference_examples_per_second: float | None = None
+    """The throughput of inference in large batches."""
     memory_format: str | None = None
     """The order in memory of the image tensors that the network receives: channels_last or contiguous."""
     measured_as: str | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.records.columns import COLUMNS, COUNTED_COLUMNS, LATER_COLUMNS, TABLES
+from ablate.records.columns import COLUMNS, LATER_COLUMNS, OPTIONAL_COLUMNS, TABLES
 from ablate.records.files import write_whole
 from ablate.records.run_records import RunRecord
 
@@ -81,14 +81,14 @@ def make_recalls_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def list_written(made: pd.DataFrame) -> list[str]:
-    """List the columns that the file of a table has: all except empty columns of `COUNTED_COLUMNS`."""
-    return [c for c in made.columns if c not in COUNTED_COLUMNS or made[c].notna().any()]
+    """List the columns that the file of a table has: all except empty columns of `OPTIONAL_COLUMNS`."""
+    return [c for c in made.columns if c not in OPTIONAL_COLUMNS or made[c].notna().any()]
 
 
 def write_table(made: pd.DataFrame, path: Path) -> None:
     """Write the table as CSV in SI units. The file is written completely or not at all.
 
-    Empty columns of `COUNTED_COLUMNS` are left out.
+    Empty columns of `OPTIONAL_COLUMNS` are left out.
     """
     made = made[list_written(made)]
     write_whole(path, made.to_csv(index=False, lineterminator="\n").encode())
@@ -100,7 +100,7 @@ def read_table(table: str, path: Path) -> pd.DataFrame:
     The columns get the types that `COLUMNS` lists.
     """
     raw = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
-    for column in (*LATER_COLUMNS, *COUNTED_COLUMNS):
+    for column in (*LATER_COLUMNS, *OPTIONAL_COLUMNS):
         if column in TABLES[table] and column not in raw.columns:
             raw[column] = pd.Series(pd.NA, index=raw.index, dtype="string")
     extra = [column for column in raw.columns if column not in TABLES[table]]

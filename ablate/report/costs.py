@@ -1,7 +1,8 @@
-"""Describe in words what an arm costs, compared with the baseline."""
+"""Describe in words what an arm costs, and how its waiting times were measured."""
 
 import pandas as pd
 
+from ablate.records.provenance import LARGE_BATCH, LARGE_CALLS, LATENCY_CALLS
 from ablate.report.evidence import Evidence
 
 
@@ -32,3 +33,17 @@ def describe_cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> st
             else "Throughput was not compared: fewer than three timing blocks were undisturbed."
         )
     return " ".join(costs)
+
+
+def describe_delays(evidence: Evidence) -> str:
+    """Say how the first step and the inference were measured. Empty if they were not measured."""
+    if evidence.tables["arms"]["inference_seconds"].isna().all():
+        return ""
+    return (
+        f"One image: the median time of {LATENCY_CALLS} calls, each with one image. Large batches: "
+        f"{LARGE_BATCH:,} images per call, median of {LARGE_CALLS} calls. As many calls came first, as a "
+        "warm-up. Each network was alone on the machine, in the plain torch loop, with all threads. Each "
+        "value was measured once and not in alternation, so it has no interval: do not rely on small "
+        "differences. With torch.compile, the first step includes the compilation. This is faster if torch "
+        "still has the code of an earlier process in its cache."
+    )

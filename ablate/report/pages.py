@@ -31,6 +31,7 @@ def load_templates(*, autoescape: bool) -> Environment:
         "whole_percent": lambda share: "–" if share is None else f"{share:.0%}",
         "number": _format_number,
         "p": lambda p: "–" if p is None else format_p(p).removeprefix("p = ").removeprefix("p "),
+        "milliseconds": lambda seconds: _format_number(None if seconds is None else 1000 * seconds, 3),
         "millijoules": lambda joules: _format_number(None if joules is None else 1000 * joules, 3),
         "megabytes": lambda size: _format_number(None if size is None else size / 1e6, 1),
         "markdown": escape_markdown,

@@ -14,6 +14,8 @@ LATER_KEYS = (
     "nesterov",
     "label_smoothing",
     "gradient_clip",
+    "memory_format",
+    "compile",
 )
 """The keys of the recipe that the first version of ablate did not have."""
 
@@ -67,6 +69,11 @@ class Recipe(BaseModel):
     """The share of the target probability that the training loss distributes evenly over all classes."""
     gradient_clip: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0
     """The maximum norm of the whole gradient. A larger gradient is scaled down. 0 means no limit."""
+
+    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    """The order of image tensors in memory. `auto`: the order with which the network trains faster."""
+    compile: bool = False
+    """Whether `torch.compile` compiles the network."""
 
     def dump(self) -> dict[str, Any]:
         """Return all keys and values, but leave out each key of LATER_KEYS that has its default value.

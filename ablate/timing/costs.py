@@ -1,5 +1,7 @@
-"""Measure the cost of an arm (a variant of the network or its training): parameters, FLOPs, peak memory."""
+"""Measure the cost of an arm (a variant of the network or its training): size, FLOPs, memory and delays."""
 
+import statistics
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode, _FlopCounterMode
 from ablate import models
 from ablate.data.datasets import DatasetFacts
 from ablate.design.runs import Arm, Run
+from ablate.devices.device import synchronise
 from ablate.devices.memory import measure_peak_bytes
+from ablate.records.provenance import LARGE_BATCH, LARGE_CALLS, LATENCY_CALLS
 from ablate.torch_settings import spare_compiler
 
 
@@ -24,7 +28,36 @@ class Cost:
 
     parameters: int
     flops_per_example: int
-    peak_memory_bytes: int
+    peak_memory_bytes: int | None
+    """None if it cannot be measured."""
+
+
+def measure_call(call: Callable[[], object], device: torch.device) -> float:
+    """Measure the wall-clock time of one call in seconds, until the device has finished."""
+    synchronise(device)
+    started = time.perf_counter()
+    call()
+    synchronise(device)
+    return time.perf_counter() - started
+
+
+def measure_inference(network: Callable[[torch.Tensor], object], images: torch.Tensor) -> tuple[float, float]:
+    """Measure how fast a network classifies images.
+
+    `network` computes the class scores of a batch of `images`, `(n, channels, height, width)`. If there are
+    fewer than 1,024 images, they are repeated.
+
+    Returns:
+        The latency of one image in seconds, and the number of images per second in batches of 1,024. Both are
+        medians. As many calls as are measured come first, as a warm-up.
+    """
+    large = images[torch.arange(LARGE_BATCH, device=images.device) % len(images)]
+
+    def measure(batch: torch.Tensor, calls: int) -> float:
+        seconds = [measure_call(lambda: network(batch), batch.device) for _ in range(2 * calls)]
+        return statistics.median(seconds[calls:])
+
+    return measure(large[:1], LATENCY_CALLS), LARGE_BATCH / measure(large, LARGE_CALLS)
 
 
 def measure_cost(
@@ -35,21 +68,25 @@ def measure_cost(
     resident: Sequence[torch.Tensor],
     device: torch.device,
     before: int | None = None,
+    compiled: bool = False,
 ) -> Cost:
     """Measure the parameters, the forward FLOPs of one example, and the peak memory of a training step.
 
     `step` makes one training step. `resident` lists the tensors of the data set, and these do not count as
     memory of the arm. `before` is the number of bytes that an accelerator had in use before the network was
     built. These bytes include the data set, and can include resized images that another arm uses. If `before`
-    is given, these bytes are subtracted instead of the bytes of `resident`.
+    is given, these bytes are subtracted instead of the bytes of `resident`. `compiled` says that
+    `torch.compile` compiled the network. On a CPU, the memory of such a network is unknown, because torch
+    does not use the compiled code while tensors are tracked.
     """
     step()  # the first step also allocates the optimiser's state
     measured = measure_peak_bytes(step, device)
-    if measured is None:
+    peak: int | None = None
+    if measured is None and not compiled:
         with _TensorBytes(model, resident) as tracker:
             step()
         peak = tracker.peak
-    else:
+    elif measured is not None:
         peak = measured - (before if before is not None else sum(tensor.nbytes for tensor in resident))
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),

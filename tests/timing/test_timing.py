@@ -82,6 +82,22 @@ def test_peak_memory_is_that_of_the_tensors_alive_at_once() -> None:
     assert cost.peak_memory_bytes == pytest.approx(12e6, rel=0.01)
 
 
+def test_inference_is_measured_with_one_image_and_with_1024(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that takes a second for each call and a millisecond for each image; its first calls take longer."""
+    clock, calls = [0.0], []
+    monkeypatch.setattr(costs.time, "perf_counter", lambda: clock[0])
+
+    def network(images: torch.Tensor) -> None:
+        calls.append(len(images))
+        slow = 10.0 if calls.count(len(images)) <= 3 else 0.0
+        clock[0] += 1 + 0.001 * len(images) + slow
+
+    latency, rate = costs.measure_inference(network, torch.zeros(7, 1, 2, 2))
+    assert latency == pytest.approx(1.001)
+    assert rate == pytest.approx(1_024 / 2.024)
+    assert calls == [1] * 100 + [1_024] * 10
+
+
 def test_the_environment_names_hardware_versions_and_settings() -> None:
     described = machine.describe_machine(CPU, threads=2)
     assert described.device == "cpu"
