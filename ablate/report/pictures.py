@@ -23,11 +23,16 @@ def write_pictures(drawn: "Iterable[DrawnFigure | JudgedFigure]", folder: Path) 
 def encode_pictures(
     drawn: "Iterable[DrawnFigure | JudgedFigure]", *, static: bool = False
 ) -> list[dict[str, Any]]:
-    """Encode each figure for the templates: its kind, its PNG file in base64, and its interactive version."""
+    """Describe each figure for the templates: its kind, the address of its picture, and its plot.
+
+    A static page shows the files in the folder `figures`. Other pages contain the pictures.
+    """
     return [
         {
             "kind": figure.kind,
-            "png": base64.b64encode(figure.png).decode(),
+            "address": f"figures/{figure.kind.name}.png"
+            if static
+            else f"data:image/png;base64,{base64.b64encode(figure.png).decode()}",
             "plot": None if static or figure.plot is None else encode_plot(figure.plot),
         }
         for figure in drawn

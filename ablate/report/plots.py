@@ -56,7 +56,7 @@ def choose_plots(pictures: Iterable[dict[str, Any]], rest: Iterable[dict[str, An
     if not any(picture["plot"] for picture in pictures):
         return None
     library = read_library()
-    fixed = sum(len(picture["png"]) for picture in (*pictures, *rest))
+    fixed = sum(len(picture["address"]) for picture in (*pictures, *rest))
     room = PAGE_LIMIT - ROOM_FOR_TEXT - fixed - sum(map(len, library["parts"].values()))
     for picture in pictures:
         if picture["plot"]:

@@ -36,8 +36,8 @@ ASKED = "asked-"
 def write(path: Path, *, static: bool | None = None) -> Evidence:
     """Write report.html, report.md, figures and derived tables. Return the evidence for them.
 
-    If `static` is true, the figures in report.html are only pictures. If it is None, they stay as they are in
-    the present report.html. A new report.html has interactive figures.
+    If `static` is true, report.html shows only pictures, from the folder `figures`. If it is None, the page
+    stays as it is. A new report.html has interactive figures and needs no other file.
 
     Raises:
         FolderError: an input table is missing or damaged.

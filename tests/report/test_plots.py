@@ -152,7 +152,7 @@ def test_hostile_names_cannot_leave_the_data_of_a_figure(tmp_path: Path, small) 
 
 
 def make_pictures(*sizes: int) -> list[dict[str, Any]]:
-    return [{"png": "", "plot": {"json": "x" * size, "cells": []}} for size in sizes]
+    return [{"address": "", "plot": {"json": "x" * size, "cells": []}} for size in sizes]
 
 
 def test_figures_without_room_in_the_page_stay_pictures() -> None:
@@ -162,7 +162,7 @@ def test_figures_without_room_in_the_page_stay_pictures() -> None:
     assert plots.choose_plots(pictures, []) is not None
     assert [picture["plot"] is not None for picture in pictures] == [True, False, True]
     pictures = make_pictures(100)
-    assert plots.choose_plots(pictures, [{"png": "x" * room}]) is None
+    assert plots.choose_plots(pictures, [{"address": "x" * room}]) is None
     assert pictures[0]["plot"] is None
 
 

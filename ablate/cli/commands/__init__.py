@@ -17,12 +17,13 @@ from ablate.cli.commands.export import export
 from ablate.cli.commands.judge import judge
 from ablate.cli.commands.models import models
 from ablate.cli.commands.plan import plan
+from ablate.cli.commands.publish import publish
 from ablate.cli.commands.report import report
 from ablate.cli.commands.retrain import retrain
 from ablate.cli.commands.run import run
 
 IN_ORDER = (
-    run, plan, report, compare, answers, judge, models, bench, export, activations, explore, retrain,
+    run, plan, report, compare, answers, judge, models, bench, export, activations, explore, retrain, publish,
     dashboard, doctor,
 )  # fmt: skip
 """The order in which `--help` lists the commands."""

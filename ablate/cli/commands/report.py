@@ -30,8 +30,9 @@ def report(
         bool | None,
         typer.Option(
             "--static/--interactive",
-            help="Write report.html with pictures only, or with interactive figures. By default, a page "
-            "stays as it is, and a new page has interactive figures.",
+            help="Write a small report.html that shows the pictures in the folder figures, or one with "
+            "interactive figures, which needs no other file. By default, a page stays as it is, and a new "
+            "page has interactive figures.",
         ),
     ] = None,
     storage: Storage = None,

@@ -1,0 +1,67 @@
+"""Copy a report folder without its large files, so that the copy is small enough for Git."""
+
+from pathlib import Path
+
+from ablate.errors import FolderError
+from ablate.experiment.retrain import shrink_checkpoint
+from ablate.records.columns import INPUT_TABLES, OPTIONAL_TABLES
+from ablate.records.files import write_whole
+from ablate.records.folder import list_contexts, read_inputs
+from ablate.records.provenance import FILE
+from ablate.records.tables import read_table, write_table
+from ablate.report import writer
+from ablate.report.contexts.writer import write_contexts
+
+COPIED = ("study.yaml", FILE, "inside.npz", *(f"tables/{name}.csv" for name in OPTIONAL_TABLES))
+"""The files that are copied as they are, if the folder has them."""
+ABOUT = """\
+# Trained networks
+
+`ablate publish` made these files from the networks of the first confirmed run (seed 0) of each arm. To make
+the files small, the weights are rounded to float16. No number in the report comes from these files.
+"""
+
+
+def publish(source: Path, into: Path) -> Path:
+    """Copy a report folder into the folder `into`, and write its report again with pictures only.
+
+    These parts are left out: the records of all runs, the class scores, the points of the training curves
+    within an epoch, the SVG files of the figures, and the weights of earlier epochs. The weights are rounded
+    to float16. If the copy exists, its files are replaced.
+
+    Returns:
+        The path of the copy.
+
+    Raises:
+        FolderError: the folder is damaged, or is in `into`.
+    """
+    copy = into / source.resolve().name
+    if copy.resolve() == source.resolve():
+        raise FolderError(f"{source}: is in {into}: choose another folder with --into")
+    contexts = list_contexts(source)
+    for place in contexts or [source]:
+        _copy_report(place, copy / place.name if contexts else copy)
+    if contexts:
+        write_whole(copy / "study.yaml", (source / "study.yaml").read_bytes())
+        write_contexts(copy)
+    return copy
+
+
+def _copy_report(source: Path, copy: Path) -> None:
+    read_inputs(source)  # refuses a damaged folder before anything is written
+    for name in COPIED:
+        if (source / name).exists():
+            write_whole(copy / name, (source / name).read_bytes())
+    for name in INPUT_TABLES:
+        table = read_table(name, source / "tables" / f"{name}.csv")
+        if name == "epochs":
+            table = table[table["epoch"] % 1 == 0]
+        write_table(table, copy / "tables" / f"{name}.csv")
+    checkpoints = sorted((source / "checkpoints").glob("*.pt"))
+    for path in checkpoints:
+        write_whole(copy / "checkpoints" / path.name, shrink_checkpoint(path.read_bytes()))
+    if checkpoints:
+        write_whole(copy / "checkpoints" / "README.md", ABOUT.encode())
+    writer.write(copy, static=True)
+    for path in (copy / "figures").glob("*.svg"):
+        path.unlink()

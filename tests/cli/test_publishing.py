@@ -1,0 +1,74 @@
+"""`ablate publish` copies a report folder without its large files. The copy has the same answer."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from ablate.cli.publishing import publish
+from ablate.errors import FolderError
+from ablate.report import writer
+from tests.report.test_writer import write_small_folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, small) -> Path:
+    """A report folder with two networks, and with files that a copy lacks."""
+    made = write_small_folder(tmp_path / "mine" / "small", small())
+    writer.write(made)
+    for name in ("study.db", "predictions/baseline_0.npz", "checkpoints/epochs/baseline_1.pt"):
+        (made / name).parent.mkdir(parents=True, exist_ok=True)
+        (made / name).write_bytes(b"large")
+    weights = {"layer.weight": torch.tensor([[1 / 3, 2.0]]), "layer.bias": torch.tensor([1 / 3])}
+    for arm in ("baseline", "pooling-max"):
+        torch.save(weights, made / "checkpoints" / f"{arm}.pt")
+    return made
+
+
+def test_the_copy_has_the_same_answer_without_the_large_files(folder: Path, tmp_path: Path) -> None:
+    epochs = pd.read_csv(folder / "tables" / "epochs.csv")
+    within = epochs.assign(epoch=epochs["epoch"] - 0.4)
+    pd.concat([within, epochs]).to_csv(folder / "tables" / "epochs.csv", index=False)
+    copy = publish(folder, tmp_path / "published")
+
+    assert copy == tmp_path / "published" / "small"
+    assert (copy / "report.md").read_bytes() == (folder / "report.md").read_bytes()
+    for name in ("runs", "comparisons", "arms", "timing", "tuning"):
+        assert (copy / "tables" / f"{name}.csv").read_bytes() == (
+            folder / "tables" / f"{name}.csv"
+        ).read_bytes()
+    assert len(pd.read_csv(copy / "tables" / "epochs.csv")) == len(epochs)
+    kept = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
+    assert not any(name.endswith((".db", ".npz", ".svg")) or "epochs/" in name for name in kept)
+    assert {"checkpoints/baseline.pt", "checkpoints/pooling-max.pt", "checkpoints/README.md"} <= kept
+    state = torch.load(copy / "checkpoints" / "baseline.pt", weights_only=True)
+    assert state["layer.weight"].dtype == torch.float16
+    assert state["layer.bias"].dtype == torch.float32
+
+
+@pytest.mark.drawn
+def test_the_page_of_a_copy_shows_the_pictures_beside_it(folder: Path, tmp_path: Path) -> None:
+    copy = publish(folder, tmp_path / "published")
+    page = (copy / "report.html").read_text()
+    pictures = sorted(path.name for path in (copy / "figures").iterdir())
+    assert pictures
+    assert all(f'src="figures/{name}"' in page for name in pictures)
+    assert "data:image/png" not in page
+    before = {path: path.read_bytes() for path in copy.rglob("*.*") if path.is_file()}
+    writer.write(copy)
+    assert {path: path.read_bytes() for path in before} == before
+    publish(folder, tmp_path / "published")  # a second copy replaces the first
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_folder_is_not_copied_onto_itself_and_a_damaged_one_not_at_all(
+    folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(FolderError, match="choose another folder with --into"):
+        publish(folder, folder.parent)
+    shutil.rmtree(folder / "tables")
+    with pytest.raises(FolderError, match=r"runs\.csv: is missing"):
+        publish(folder, tmp_path / "published")
+    assert not (tmp_path / "published").exists()
