@@ -1,5 +1,6 @@
 """Copy a report folder without its large files, so that the copy is small enough for Git."""
 
+import shutil
 from pathlib import Path
 
 from ablate.errors import FolderError
@@ -14,7 +15,7 @@ from ablate.report.contexts.writer import write_contexts
 
 COPIED = ("study.yaml", FILE, "inside.npz", *(f"tables/{name}.csv" for name in OPTIONAL_TABLES))
 """The files that are copied as they are, if the folder has them."""
-ABOUT = """\
+ABOUT_NETWORKS = """\
 # Trained networks
 
 `ablate publish` made these files from the networks of the first confirmed run (seed 0) of each arm. To make
@@ -27,28 +28,37 @@ def publish(source: Path, into: Path) -> Path:
 
     These parts are left out: the records of all runs, the class scores, the points of the training curves
     within an epoch, the SVG files of the figures, and the weights of earlier epochs. The weights are rounded
-    to float16. If the copy exists, its files are replaced.
+    to float16. If the copy exists, it is deleted first.
 
     Returns:
         The path of the copy.
 
     Raises:
-        FolderError: the folder is damaged, or is in `into`.
+        FolderError: the folder is damaged, or is only one context of a study. Or the copy would replace a
+            folder that is no such copy.
     """
     copy = into / source.resolve().name
-    if copy.resolve() == source.resolve():
-        raise FolderError(f"{source}: is in {into}: choose another folder with --into")
     contexts = list_contexts(source)
+    for place in contexts or [source]:
+        study, *_ = read_inputs(place)  # refuses a damaged folder before anything is written
+        if study.context is not None and not contexts:
+            raise FolderError(f"{source}: is one context of {study.name}: publish the folder above it")
+    if copy.exists():
+        is_copy = (copy / "study.yaml").exists() and not list(copy.rglob("study.db"))
+        if not is_copy or copy.resolve() == source.resolve():
+            raise FolderError(f"{copy}: is not a copy by `ablate publish`: choose another folder with --into")
+        shutil.rmtree(copy)
     for place in contexts or [source]:
         _copy_report(place, copy / place.name if contexts else copy)
     if contexts:
         write_whole(copy / "study.yaml", (source / "study.yaml").read_bytes())
         write_contexts(copy)
+    for path in copy.rglob("figures/*.svg"):
+        path.unlink()
     return copy
 
 
 def _copy_report(source: Path, copy: Path) -> None:
-    read_inputs(source)  # refuses a damaged folder before anything is written
     for name in COPIED:
         if (source / name).exists():
             write_whole(copy / name, (source / name).read_bytes())
@@ -61,7 +71,7 @@ def _copy_report(source: Path, copy: Path) -> None:
     for path in checkpoints:
         write_whole(copy / "checkpoints" / path.name, shrink_checkpoint(path.read_bytes()))
     if checkpoints:
-        write_whole(copy / "checkpoints" / "README.md", ABOUT.encode())
+        about = source / "checkpoints" / "README.md"  # written by `ablate retrain`
+        told = about.read_bytes() if about.exists() else ABOUT_NETWORKS.encode()
+        write_whole(copy / "checkpoints" / "README.md", told)
     writer.write(copy, static=True)
-    for path in (copy / "figures").glob("*.svg"):
-        path.unlink()

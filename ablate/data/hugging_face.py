@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -15,6 +14,7 @@ from typing import Any
 
 from ablate.data.class_names import show
 from ablate.data.folder_walk import list_endings
+from ablate.tqdm_lock import avoid_semaphores
 
 TABLES = (".parquet", ".arrow")
 DEEPEST = 3
@@ -107,7 +107,7 @@ def work_offline(place: str | Path) -> Iterator[Any]:
     config = datasets.config
     offline = {config: ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"), constants: ("HF_HUB_OFFLINE",)}
     before = [(module, name, getattr(module, name)) for module, names in offline.items() for name in names]
-    _avoid_semaphores()
+    avoid_semaphores()
     bars, level = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
     try:
         for module, name, _ in before:
@@ -140,18 +140,6 @@ def _refuse_pattern(path: Path, signs: str = "") -> None:
                 f"{show(path)}: the datasets library cannot read folders with {sign} in their path: "
                 "rename the folder"
             )
-
-
-def _avoid_semaphores() -> None:
-    """Give the progress bars of tqdm a lock for threads only.
-
-    tqdm's own lock also works across processes, with a semaphore. At the end of `ablate run`, Python would
-    warn about this semaphore.
-    """
-    from tqdm import tqdm
-
-    if not hasattr(tqdm, "_lock"):
-        tqdm.set_lock(threading.RLock())
 
 
 def _get_library_error() -> type[Exception]:

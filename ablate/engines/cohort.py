@@ -15,7 +15,7 @@ from ablate.devices import graphs
 from ablate.devices.device import choose_wide_dtype
 from ablate.devices.precision import use_precision
 from ablate.engines.augmentation import Augmentation, Draws, apply_draws
-from ablate.engines.loop import build_initial_model, reason_for_loop
+from ablate.engines.loop import build_initial_model, explain_loop_only
 from ablate.engines.optimizers import RULES, Optimizer
 from ablate.engines.replicas import Replicas
 from ablate.engines.schedules import is_scheduled
@@ -40,7 +40,7 @@ def reason_against(run: Run, dataset: Dataset) -> str | None:
     """
     if run.recipe.precision == "bfloat16":
         return "it does not compute in bfloat16"
-    if reason := reason_for_loop(run.recipe):
+    if reason := explain_loop_only(run.recipe):
         return reason
     if run.recipe.optimizer not in RULES:
         return f"it does not have the optimizer {run.recipe.optimizer}"

@@ -1,20 +1,34 @@
 """Compile networks with `torch.compile` (the key `compile` of a recipe)."""
 
-import threading
 from typing import cast
 
-import torch
 from torch import nn
-from tqdm import tqdm
+
+from ablate.tqdm_lock import avoid_semaphores
+
+MOST_COMPILATIONS = 1_000
+"""torch compiles the code of a class of networks at most this many times. After that, it does not compile it.
+
+torch's default is 8. All networks of a process share the limit, and each is compiled several times: for
+training, for evaluation, and for another batch size.
+"""
 
 
 def compile_network(network: nn.Module) -> nn.Module:
     """Return a compiled network that shares the parameters of `network`.
 
-    torch compiles it at its first call, and again in another mode or for another size of batches. This needs
-    a C++ compiler on a CPU, and Triton on a GPU.
+    torch compiles it at the first call. It compiles again for another mode (training or evaluation) or batch
+    size. Networks that were compiled before are compiled again at their next call. So the first step of each
+    network includes its compilation. Compilation needs a C++ compiler on a CPU, and Triton on a GPU.
     """
-    # The compiler uses tqdm. If tqdm makes its own lock, which processes share, the lock stays behind when
-    # the process ends, and Python warns about this.
-    tqdm.set_lock(threading.RLock())
+    import torch._dynamo
+
+    avoid_semaphores()
+    torch.compiler.reset()
+    torch._dynamo.config.recompile_limit = MOST_COMPILATIONS
     return cast("nn.Module", torch.compile(network))
+
+
+def is_compiler_error(error: BaseException) -> bool:
+    """Whether torch's compiler raised an error, for example because there is no C++ compiler."""
+    return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))

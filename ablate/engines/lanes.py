@@ -11,7 +11,7 @@ from ablate.engines.augmentation import CROP_PADDING, Augmentation
 from ablate.engines.lanes_blocks import split_into_blocks
 from ablate.engines.lanes_library import PARTS, Examples, Optimizer, load_library
 from ablate.engines.lanes_tables import Memory, describe_network
-from ablate.engines.loop import build_initial_model, reason_for_loop
+from ablate.engines.loop import build_initial_model, explain_loop_only
 from ablate.engines.optimizers import RULES
 from ablate.engines.training import NotCovered
 
@@ -27,7 +27,7 @@ def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | No
         return "the images are not contiguous float32"
     if run.recipe.precision != "float32":
         return f"it does not compute in {run.recipe.precision}"
-    if reason := reason_for_loop(run.recipe):
+    if reason := explain_loop_only(run.recipe):
         return reason
     if run.recipe.optimizer not in RULES:
         return f"it does not have the optimizer {run.recipe.optimizer}"

@@ -112,8 +112,8 @@ class LoopTrainer:
         self.model.train()
 
 
-def reason_for_loop(recipe: Recipe) -> str | None:
-    """Say why only the torch loop engine can train with this recipe. None if other engines can train, too."""
+def explain_loop_only(recipe: Recipe) -> str | None:
+    """Say why only the torch loop can train with this recipe. None if other engines can, too."""
     if recipe.compile:
         return "the recipe compiles the network with torch.compile"
     if recipe.memory_format != "auto":

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ablate import models
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
-from ablate.engines.loop import LoopTrainer, reason_for_loop
+from ablate.engines.loop import LoopTrainer, explain_loop_only
 from ablate.models.googlenet import Inception
 
 LARGEST_POINTWISE_MAP = 64
@@ -53,7 +53,7 @@ def can_tailor(run: Run, dataset: Dataset, device: torch.device) -> bool:
     """
     if device.type != "cpu" or run.arm.model not in models.MODELS or run.recipe.precision != "float32":
         return False
-    if reason_for_loop(run.recipe):
+    if explain_loop_only(run.recipe):
         return False
     shape = dataset.images.shape[1:]
     model = models.build(

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,9 +13,10 @@ from ablate.data.loading import Dataset
 from ablate.design.runs import Run
 from ablate.devices.device import is_accelerator
 from ablate.devices.precision import explain_missing
+from ablate.engines.compiling import is_compiler_error
 from ablate.engines.loop import EVALUATION_BATCH, LoopTrainer
 from ablate.engines.try_seeds import Attempt, list_cautions, pass_again, require_same_numbers
-from ablate.errors import ModelError
+from ablate.errors import ModelError, format_error
 from ablate.formatting import format_count
 from ablate.models.own import call_foreign
 from ablate.models.own_networks import require_logits
@@ -74,7 +76,7 @@ def _try_training(run: Run, dataset: Dataset, examples: int) -> Attempt:
     trainer.model.register_forward_hook(functools.partial(_check_output, model, len(dataset.classes)))
     first, *last = _list_sizes(examples, run.recipe.batch_size)
     with seeded_streams(run.seed, "dropout", device):
-        call_foreign(model, lambda: trainer.step(order[torch.arange(first) % len(order)].to(device)))
+        _require_compiler(run, lambda: trainer.step(order[torch.arange(first) % len(order)].to(device)))
         loss = trainer.totals()[0].item()
         if not math.isfinite(loss):
             raise ModelError(
@@ -90,6 +92,18 @@ def _try_training(run: Run, dataset: Dataset, examples: int) -> Attempt:
                     f"{first:,}) and fails: {error}: choose another batch_size, or write drop_last: true",
                 ) from None
     return attempt
+
+
+def _require_compiler(run: Run, step: Callable[[], None]) -> None:
+    """Make a step. If torch cannot compile the network, name the key `compile`, and not the network."""
+    try:
+        call_foreign(run.arm.model, step)
+    except ModelError as error:
+        cause = error.__context__
+        if run.recipe.compile and cause is not None and is_compiler_error(cause):
+            told = f"torch.compile failed ({format_error(cause)}): write compile: false"
+            raise ModelError("recipe.compile", told) from None
+        raise
 
 
 def _list_sizes(examples: int, batch_size: int) -> list[int]:

@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 
@@ -45,9 +46,11 @@ class Throughput:
         self._device = torch.device(conditions.device)
         self._store = store
         self._threads = threads
+        self._waits: dict[str, dict[str, Any]] = {}
+        """The waiting times of each arm, as keyword arguments of `ArmCost`."""
 
     def measure(self) -> Iterator[tuple[int, int, TimingBlock]]:
-        """Make every measurement that has no record yet.
+        """Make every measurement that has no record yet, and measure the waiting times.
 
         After each one, yield the number of measurements that are done, the number of all measurements, and
         the measured timing block.
@@ -57,7 +60,9 @@ class Throughput:
         if not wanted:
             return
         settle_process(self._threads)
-        steps = {name: self._make_steps(self._runs[name]) for name in {name for *_, name in wanted}}
+        names = [name for name in self._runs if name in {name for *_, name in wanted}]
+        self._warm_up(self._runs[names[0]])
+        steps = {name: self._prepare(self._runs[name]) for name in names}
         block_seconds = self._study.timing.block_seconds
         with keep_torch_settings():  # a network must not change torch's settings for the next network
             counts = {name: count_steps_per_block(steps[name], block_seconds, self._device) for name in steps}
@@ -85,27 +90,20 @@ class Throughput:
         return [self._store.blocks[key] for key, *_ in self._list_measurements() if key in self._store.blocks]
 
     def measure_cost(self, run: Run, known: ArmCost) -> ArmCost:
-        """Measure an arm's number of parameters, FLOPs and peak memory, and how long it lets a user wait.
+        """Measure an arm's number of parameters, FLOPs and peak memory, and add its waiting times.
 
-        The delays are measured only if the study measures throughput. If `known` was measured for the same
-        run, return `known` instead.
+        The waiting times are those that `measure` measured. If it did not run, they are those in `known`. If
+        `known` was measured for the same run, nothing is measured again.
         """
         key = run.key(self._study, self._conditions.device)
-        timed = self._study.timing.blocks > 0
-        if known.measured_as == key and (known.inference_seconds is not None or not timed):
-            return known
+        waits = self._waits.get(run.arm.name, {})
+        if known.measured_as == key:
+            return replace(known, **waits)
         dataset = self._conditions.load(run.recipe.input_size)
         before = read_allocated_bytes(self._device)
         trainer = LoopTrainer(run, dataset, self._device)
         batch = torch.arange(min(run.recipe.batch_size, len(dataset.labels)), device=self._device)
         with keep_torch_settings():
-            first = latency = rate = None
-            if timed:
-                settle_process(self._threads)
-                first = costs.measure_call(lambda: trainer.step(batch), self._device)
-                images = dataset.test_images[:LARGE_BATCH].contiguous(memory_format=trainer.image_format)
-                with trainer.evaluating(self._device) as network:
-                    latency, rate = costs.measure_inference(network, images)
             measured = costs.measure_cost(
                 trainer.model,
                 dataset.images.shape[1:],
@@ -115,14 +113,7 @@ class Throughput:
                 before=before,
                 compiled=run.recipe.compile,
             )
-        return ArmCost(
-            **asdict(measured),
-            first_step_seconds=first,
-            inference_seconds=latency,
-            inference_examples_per_second=rate,
-            memory_format=trainer.memory_format,
-            measured_as=key,
-        )
+        return ArmCost(**asdict(measured), **waits, memory_format=trainer.memory_format, measured_as=key)
 
     def _list_measurements(self) -> list[tuple[str, int, int, str]]:
         """List every measurement in order: its key in the records, its block, its position there, its arm."""
@@ -139,8 +130,26 @@ class Throughput:
             order.append((hashlib.sha256(identity.encode()).hexdigest()[:32], block, position, name))
         return order
 
-    def _make_steps(self, run: Run) -> Steps:
+    def _warm_up(self, run: Run) -> None:
+        """Make one step, so that the first measured step does not include the start of torch's libraries."""
+        dataset = self._conditions.load(run.recipe.input_size)
+        with keep_torch_settings():
+            LoopTrainer(run, dataset, self._device).step(torch.arange(1, device=self._device))
+
+    def _prepare(self, run: Run) -> Steps:
+        """Build a run's network, measure its waiting times, and return a function that makes steps."""
         dataset = self._conditions.load(run.recipe.input_size)
         trainer = LoopTrainer(run, dataset, self._device)
         batches = repeat_batches(len(dataset.labels), run.recipe.batch_size, self._device)
-        return make_steps(trainer.step, batches)
+        steps = make_steps(trainer.step, batches)
+        with keep_torch_settings():
+            first = costs.measure_call(lambda: steps(1), self._device)
+            images = dataset.test_images[:LARGE_BATCH].contiguous(memory_format=trainer.image_format)
+            with trainer.evaluating(self._device) as network:
+                latency, rate = costs.measure_inference(network, images)
+        self._waits[run.arm.name] = {
+            "first_step_seconds": first,
+            "inference_seconds": latency,
+            "inference_examples_per_second": rate,
+        }
+        return steps

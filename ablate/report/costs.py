@@ -35,15 +35,15 @@ def describe_cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> st
     return " ".join(costs)
 
 
-def describe_delays(evidence: Evidence) -> str:
+def describe_waiting_times(evidence: Evidence) -> str:
     """Say how the first step and the inference were measured. Empty if they were not measured."""
     if evidence.tables["arms"]["inference_seconds"].isna().all():
         return ""
     return (
         f"One image: the median time of {LATENCY_CALLS} calls, each with one image. Large batches: "
-        f"{LARGE_BATCH:,} images per call, median of {LARGE_CALLS} calls. As many calls came first, as a "
-        "warm-up. Each network was alone on the machine, in the plain torch loop, with all threads. Each "
-        "value was measured once and not in alternation, so it has no interval: do not rely on small "
-        "differences. With torch.compile, the first step includes the compilation. This is faster if torch "
-        "still has the code of an earlier process in its cache."
+        f"{LARGE_BATCH:,} images per call, median of {LARGE_CALLS} calls. Before each measurement, the same "
+        "number of calls warmed the network up. Each network was alone on the machine, in the plain torch "
+        "loop, with all threads. Each value was measured once and not in alternation, so it has no interval: "
+        "do not rely on small differences. With torch.compile, the first step includes the compilation. "
+        "Compilation is faster if torch finds the code of an earlier process in its cache."
     )

@@ -31,7 +31,7 @@ def load_templates(*, autoescape: bool) -> Environment:
         "whole_percent": lambda share: "–" if share is None else f"{share:.0%}",
         "number": _format_number,
         "p": lambda p: "–" if p is None else format_p(p).removeprefix("p = ").removeprefix("p "),
-        "milliseconds": lambda seconds: _format_number(None if seconds is None else 1000 * seconds, 3),
+        "milliseconds": _format_milliseconds,
         "millijoules": lambda joules: _format_number(None if joules is None else 1000 * joules, 3),
         "megabytes": lambda size: _format_number(None if size is None else size / 1e6, 1),
         "markdown": escape_markdown,
@@ -59,6 +59,11 @@ def _format_number(value: Any, digits: int = 2) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return (f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}").replace("-", "−")
+
+
+def _format_milliseconds(seconds: float | None, digits: int = 3) -> str:
+    """Format a time in seconds as milliseconds, without the unit."""
+    return _format_number(None if seconds is None else 1000 * seconds, digits)
 
 
 def _format_difference(value: float | None, unit: Unit, *, signed: bool) -> str:

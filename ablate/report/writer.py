@@ -11,7 +11,7 @@ from ablate.report.answer import describe_difference, list_findings, say_what_is
 from ablate.report.causes import list_causes
 from ablate.report.cautions import list_cautions, list_tuning_rows
 from ablate.report.conditions import list_conditions
-from ablate.report.costs import describe_delays
+from ablate.report.costs import describe_waiting_times
 from ablate.report.evidence import Evidence, gather
 from ablate.report.glossary import list_terms
 from ablate.report.index import read_description
@@ -105,7 +105,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
         "arms": _name_arms(evidence, "arms"),
         "unequal_classes": evidence.unequal_classes,
         "energy": bool(evidence.tables["arms"]["joules_per_example"].notna().any()),
-        "delays": describe_delays(evidence),
+        "waiting_times": describe_waiting_times(evidence),
         "findings": list_findings(evidence),
         "findings_shown": FINDINGS_SHOWN,
         "terms": list_terms(evidence),

@@ -1,4 +1,4 @@
-"""Measure the cost of an arm (a variant of the network or its training): size, FLOPs, memory and delays."""
+"""Measure the cost of an arm (a variant of the network or its training): size, FLOPs, memory and times."""
 
 import statistics
 import time
@@ -49,7 +49,7 @@ def measure_inference(network: Callable[[torch.Tensor], object], images: torch.T
 
     Returns:
         The latency of one image in seconds, and the number of images per second in batches of 1,024. Both are
-        medians. As many calls as are measured come first, as a warm-up.
+        medians. Before them, the same number of calls is made as a warm-up.
     """
     large = images[torch.arange(LARGE_BATCH, device=images.device) % len(images)]
 

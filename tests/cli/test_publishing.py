@@ -59,8 +59,10 @@ def test_the_page_of_a_copy_shows_the_pictures_beside_it(folder: Path, tmp_path:
     before = {path: path.read_bytes() for path in copy.rglob("*.*") if path.is_file()}
     writer.write(copy)
     assert {path: path.read_bytes() for path in before} == before
+    (copy / "checkpoints").mkdir(exist_ok=True)
+    (copy / "checkpoints" / "stale.pt").write_bytes(b"old")
     publish(folder, tmp_path / "published")  # a second copy replaces the first
-    assert {path: path.read_bytes() for path in before} == before
+    assert {path: path.read_bytes() for path in copy.rglob("*.*") if path.is_file()} == before
 
 
 def test_a_folder_is_not_copied_onto_itself_and_a_damaged_one_not_at_all(
@@ -68,6 +70,10 @@ def test_a_folder_is_not_copied_onto_itself_and_a_damaged_one_not_at_all(
 ) -> None:
     with pytest.raises(FolderError, match="choose another folder with --into"):
         publish(folder, folder.parent)
+    other = tmp_path / "other" / "small"
+    shutil.copytree(folder, other)
+    with pytest.raises(FolderError, match="is not a copy by"):  # it has records
+        publish(folder, other.parent)
     shutil.rmtree(folder / "tables")
     with pytest.raises(FolderError, match=r"runs\.csv: is missing"):
         publish(folder, tmp_path / "published")

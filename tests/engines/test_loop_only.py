@@ -9,6 +9,8 @@ from ablate.engines import cohort, lanes
 from ablate.engines.choice import choose_trainer
 from ablate.engines.loop import LoopTrainer
 from ablate.engines.tailored import can_tailor
+from ablate.engines.try_out import try_out
+from ablate.errors import ModelError
 from ablate.records.run_records import Phase
 from ablate.study.recipe import Recipe
 from tests.cpu import CPU
@@ -80,3 +82,33 @@ def test_compilation_changes_no_result(digits: Dataset) -> None:
 def test_runs_of_older_versions_keep_their_keys() -> None:
     assert {"memory_format", "compile"}.isdisjoint(Recipe().dump())
     assert Recipe(compile=True).dump()["compile"] is True
+
+
+@pytest.mark.thorough
+def test_every_compiled_network_is_compiled_again_for_its_first_step(digits: Dataset) -> None:
+    import torch._dynamo.utils
+
+    def count_graphs(run: Run) -> int:
+        torch._dynamo.utils.counters.clear()
+        train(run, digits, steps=1)
+        return torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+    # torch's own limit of compilations would be reached after four networks.
+    assert [count_graphs(make_run(compile=True)) for _ in range(6)] == [2] * 6
+
+
+def test_without_a_compiler_the_key_compile_is_named(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CompilerError(RuntimeError):
+        __module__ = "torch._inductor.exc"
+
+    def fail(*_: object) -> None:
+        raise CompilerError("No working C++ compiler found\nmore")
+
+    monkeypatch.setattr(LoopTrainer, "step", fail)
+    with pytest.raises(ModelError, match=r"torch\.compile failed \(.*No working C\+\+ compiler") as caught:
+        try_out(make_run(compile=True), digits, examples=32, evaluated=(10,))
+    assert caught.value.keyword == "recipe.compile"
+    with pytest.raises(ModelError, match="'lenet' failed with"):
+        try_out(make_run(), digits, examples=32, evaluated=(10,))

@@ -34,26 +34,30 @@ def test_a_report_has_the_table_only_if_the_times_were_measured(tmp_path: Path, 
     write(folder)
     told = (folder / "report.md").read_text()
     assert HEADING in told
-    assert "| baseline | 7,250.000 | 0.210 | 40,123 |" in told
+    assert "| baseline | 7,250.0 | 0.210 | 40,123 |" in told
     assert "| pooling=max | – | – | – |" in told
-    assert "<td>7,250.000</td><td>0.210</td><td>40,123</td>" in (folder / "report.html").read_text()
+    assert "<td>7,250.0</td><td>0.210</td><td>40,123</td>" in (folder / "report.html").read_text()
     assert "inference_seconds" in (folder / "tables" / "arms.csv").read_text().splitlines()[0]
 
 
-def test_the_times_are_measured_when_throughput_is_measured_later(small) -> None:
+def test_the_times_are_measured_in_the_timing_phase_alone(small) -> None:
+    """Not when a preliminary report needs the costs, because other runs then train beside it."""
     conditions = Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu")
+    study = small("timing.blocks=1", "timing.block_seconds=0.01")
+    runs = [Run(phase=Phase.CONFIRM, arm=arm, setting={}, seed=0) for arm in lay_out(study).arms]
+    record = Mock(blocks={}, find_timing_machine=lambda machine: machine)
+    record.add = record.blocks.update
+    throughput = Throughput(study, runs, conditions, record, threads=1)
 
-    def measure(known: ArmCost, blocks: int) -> ArmCost:
-        study = small(f"timing.blocks={blocks}")
-        run = Run(phase=Phase.CONFIRM, arm=lay_out(study).arms[0], setting={}, seed=0)
-        return Throughput(study, [run], conditions, Mock(), threads=1).measure_cost(run, known)
-
-    untimed = measure(ArmCost(), 0)
-    assert untimed.parameters == 61_706
-    assert untimed.inference_seconds is untimed.first_step_seconds is None
-    assert measure(untimed, 0) is untimed
-    timed = measure(untimed, 3)
+    early = throughput.measure_cost(runs[0], ArmCost())
+    assert early.parameters == 61_706
+    assert early.inference_seconds is early.first_step_seconds is None
+    assert throughput.measure_cost(runs[0], early) == early
+    assert len(list(throughput.measure())) == 3
+    timed = throughput.measure_cost(runs[0], early)
     assert timed.first_step_seconds > 0
     assert 0 < 1 / timed.inference_examples_per_second < timed.inference_seconds
-    assert measure(timed, 3) is timed
-    assert measure(timed, 0) is timed
+    # A later command measures nothing, and keeps the times.
+    later = Throughput(study, runs, conditions, record, threads=1)
+    assert list(later.measure()) == []
+    assert later.measure_cost(runs[0], timed) == timed

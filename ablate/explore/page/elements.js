@@ -7,7 +7,7 @@ export function element(tag, name = "", text = "") {
   return made;
 }
 
-// A row of a table. The cells have the tag "td" or "th", and the first of them can have another one.
+// A row of a table. All cells have the tag `tag`, but the first cell has the tag `first`.
 export function makeRow(tag, texts, first = tag) {
   const row = element("tr");
   row.append(...texts.map((text, at) => element(at ? tag : first, "", text)));
@@ -32,7 +32,7 @@ export function makeOption(value, text) {
   return option;
 }
 
-// Change a text only if it is another one: the browser lays the page out again after each change.
+// Write a text only if it differs. After each change, the browser lays out the page again.
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }

@@ -27,7 +27,8 @@ export class Pad {
     });
     canvas.addEventListener("pointermove", (event) => {
       if (!this.last) return;
-      for (const part of event.getCoalescedEvents?.() ?? [event]) this.#drawLine(this.#locate(part));
+      const parts = event.getCoalescedEvents?.() ?? [];
+      for (const part of parts.length ? parts : [event]) this.#drawLine(this.#locate(part));
     });
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (this.last = null));
     canvas.addEventListener("keydown", (event) => this.#handleKey(event));
@@ -148,7 +149,7 @@ function findBox(data) {
   return [x / mass - side / 2, y / mass - side / 2, side];
 }
 
-// Divide a part of the pad, from `first` and with this `length`, into `count` cells. Each cell has the pixels inside the pad from `start` on, and their shares of the cell.
+// Divide a part of the pad, from `first` and with this `length`, into `count` cells. A cell has `start`, its first pixel inside the pad, and `shares`: for each pixel from there on, the share of the cell that it fills.
 function spread(first, length, count) {
   const size = length / count;
   return Array.from({ length: count }, (_, at) => {

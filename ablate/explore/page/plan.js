@@ -66,8 +66,8 @@ function planImage(arm, { shape }, input) {
 function describeRange(values) {
   let [low, high] = [Infinity, -Infinity];
   for (let at = 0; at < values.length; at++) {
-    if (values[at] < low) low = values[at];
-    if (values[at] > high) high = values[at];
+    low = Math.min(low, values[at]);
+    high = Math.max(high, values[at]);
   }
   return `${formatNumber(low)} to ${formatNumber(high)}`;
 }

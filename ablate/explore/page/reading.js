@@ -29,10 +29,13 @@ export async function ask() {
   asking = true;
   const start = performance.now();
   try {
-    await new Promise((done) => setTimeout(done)); // show the stroke before the networks run; the other events of this moment belong to it
+    await new Promise((done) => setTimeout(done)); // wait, so that the browser shows the stroke first
+    askAgain = false; // this request has the other events of this moment
     if (state.image === null) return;
     const image = state.image === "drawn" ? pad.pixels() : state.image;
-    state.readings = await answers.read(state.chosen, image, state.epoch);
+    const readings = await answers.read(state.chosen, image, state.epoch);
+    if (state.image === null) return; // the user cleared the pad in the meantime
+    state.readings = readings;
     state.sent = image;
     showProblem(state.remark);
     show();
