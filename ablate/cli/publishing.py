@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ablate.errors import FolderError
 from ablate.experiment.retrain import shrink_checkpoint
+from ablate.formatting import format_list
 from ablate.records.columns import INPUT_TABLES, OPTIONAL_TABLES
 from ablate.records.files import write_whole
 from ablate.records.folder import list_contexts, read_inputs
@@ -15,6 +16,8 @@ from ablate.report.contexts.writer import write_contexts
 
 COPIED = ("study.yaml", FILE, "inside.npz", *(f"tables/{name}.csv" for name in OPTIONAL_TABLES))
 """The files that are copied as they are, if the folder has them."""
+LARGEST_NETWORK = 300_000
+"""A network whose file has more bytes is left out."""
 ABOUT_NETWORKS = """\
 # Trained networks
 
@@ -27,8 +30,8 @@ def publish(source: Path, into: Path) -> Path:
     """Copy a report folder into the folder `into`, and write its report again with pictures only.
 
     These parts are left out: the records of all runs, the class scores, the points of the training curves
-    within an epoch, the SVG files of the figures, and the weights of earlier epochs. The weights are rounded
-    to float16. If the copy exists, it is deleted first.
+    within an epoch, the SVG files of the figures, the weights of earlier epochs, and networks larger than 300
+    kB. The weights are rounded to float16. If the copy exists, it is deleted first.
 
     Returns:
         The path of the copy.
@@ -67,11 +70,20 @@ def _copy_report(source: Path, copy: Path) -> None:
         if name == "epochs":
             table = table[table["epoch"] % 1 == 0]
         write_table(table, copy / "tables" / f"{name}.csv")
-    checkpoints = sorted((source / "checkpoints").glob("*.pt"))
-    for path in checkpoints:
-        write_whole(copy / "checkpoints" / path.name, shrink_checkpoint(path.read_bytes()))
-    if checkpoints:
-        about = source / "checkpoints" / "README.md"  # written by `ablate retrain`
-        told = about.read_bytes() if about.exists() else ABOUT_NETWORKS.encode()
-        write_whole(copy / "checkpoints" / "README.md", told)
+    _copy_networks(source / "checkpoints", copy / "checkpoints")
     writer.write(copy, static=True)
+
+
+def _copy_networks(source: Path, copy: Path) -> None:
+    small = {path.name: shrink_checkpoint(path.read_bytes()) for path in sorted(source.glob("*.pt"))}
+    if not small:
+        return
+    kept = {name: content for name, content in small.items() if len(content) <= LARGEST_NETWORK}
+    for name, content in kept.items():
+        write_whole(copy / name, content)
+    about = source / "README.md"  # written by `ablate retrain`
+    told = about.read_text() if about.exists() else ABOUT_NETWORKS
+    if left_out := [name for name in small if name not in kept]:
+        limit = f"{LARGEST_NETWORK // 1000} kB"
+        told += f"\nLeft out, because they are larger than {limit}: {format_list(left_out)}.\n"
+    write_whole(copy / "README.md", told.encode())

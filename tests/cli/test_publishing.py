@@ -43,9 +43,18 @@ def test_the_copy_has_the_same_answer_without_the_large_files(folder: Path, tmp_
     kept = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
     assert not any(name.endswith((".db", ".npz", ".svg")) or "epochs/" in name for name in kept)
     assert {"checkpoints/baseline.pt", "checkpoints/pooling-max.pt", "checkpoints/README.md"} <= kept
+    assert "larger than" not in (copy / "checkpoints" / "README.md").read_text()
     state = torch.load(copy / "checkpoints" / "baseline.pt", weights_only=True)
     assert state["layer.weight"].dtype == torch.float16
     assert state["layer.bias"].dtype == torch.float32
+
+
+def test_a_large_network_is_left_out_by_name(folder: Path, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    torch.save({"weight": torch.rand(600, 600, generator=generator)}, folder / "checkpoints" / "baseline.pt")
+    copy = publish(folder, tmp_path / "published") / "checkpoints"
+    assert sorted(path.name for path in copy.iterdir()) == ["README.md", "pooling-max.pt"]
+    assert "larger than 300 kB: baseline.pt." in (copy / "README.md").read_text()
 
 
 @pytest.mark.drawn
