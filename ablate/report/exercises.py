@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ablate.errors import AblateError
 from ablate.records.files import write_whole
@@ -23,12 +23,21 @@ BEGIN, END = "<!-- answers: begin -->", "<!-- answers: end -->"
 
 
 class Exercise(BaseModel):
-    """An exercise and the studies that answer it."""
+    """An exercise, and the studies that answer it, or a text in Markdown that does."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    heading: Text | None = None
+    """A heading above this exercise. It begins a new table."""
     ask: Text
-    studies: Annotated[tuple[Text, ...], Field(min_length=1)]
+    studies: tuple[Text, ...] = ()
+    answer: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _check_answered(self) -> "Exercise":
+        if not self.studies and self.answer is None:
+            raise ValueError("name studies or write an answer")
+        return self
 
 
 class Exercises(BaseModel):
@@ -80,15 +89,17 @@ def tabulate_answers(exercises: Exercises, reports: Path, origin: Path) -> tuple
 
     The second value is the number of studies without a report.
     """
-    lines = [
-        f"## {exercises.title}",
-        "",
-        "| exercise | study | context | answer |",
-        "|---|---|---|---|",
-    ]
+    lines = [f"## {exercises.title}"]
     missing = 0
-    for exercise in exercises.exercises:
+    for at, exercise in enumerate(exercises.exercises):
+        if exercise.heading is not None:
+            lines += ["", f"### {exercise.heading}"]
+        if exercise.heading is not None or at == 0:
+            lines += ["", "| exercise | study | context | answer |", "|---|---|---|---|"]
         asked = escape_markdown(exercise.ask)
+        if exercise.answer is not None:
+            lines.append(f"| {asked} |  |  | {exercise.answer} |")
+            asked = ""
         for name in exercise.studies:
             rows = list(_answer_study(reports / name, origin))
             missing += not rows

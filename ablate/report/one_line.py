@@ -1,22 +1,23 @@
-"""State a report's answer in one sentence: the best arm, its difference, and the arms that did not train."""
+"""State a report's answer in one line: the differences of the arms, and the arms that did not train."""
 
 from typing import Any
 
-from ablate.formatting import format_interval, format_list, list_rows
+import pandas as pd
+
+from ablate.formatting import format_difference, format_interval, format_list, list_rows, scale_difference
 from ablate.report.evidence import Evidence
 from ablate.report.stability import state_difference
 from ablate.stats.contrasts import BOTH_ALONE
 from ablate.stats.verdicts import UNTRAINED
 
-MOST_NAMED = 4
-"""At most this many arms that did not train are named."""
+MOST_NAMED = 8
+"""At most this many arms are named: of those with a difference, and of those that did not train."""
 
 
 def state_answer(evidence: Evidence) -> str:
-    """State the answer in one sentence, with the difference, its interval and the verdict.
+    """State the answer in one line, with the differences, their intervals and the verdicts.
 
-    With several arms, the sentence is about the arm with the best difference from the baseline. It counts the
-    verdicts of the other arms.
+    A sentence states the best difference from the baseline. The other arms follow, the better ones first.
     """
     if evidence.preliminary:
         return "not finished"
@@ -27,13 +28,19 @@ def state_answer(evidence: Evidence) -> str:
     sign = 1 if evidence.metric.higher_is_better else -1
     told.sort(key=lambda row: sign * row["difference"], reverse=True)
     parts = [_describe(told[0], evidence)] if told else []
-    if len(told) > 1:
-        others = "the other arm" if len(told) == 2 else f"the other {len(told) - 1} arms"
-        parts.append(f"{others}: {_count_verdicts(told[1:])}")
+    parts += [_list_difference(row, evidence) for row in told[1:MOST_NAMED]]
+    if len(told) > MOST_NAMED:
+        parts.append(f"and {len(told) - MOST_NAMED} more")
     if untrained := [row for row in rows if row["verdict"] in UNTRAINED]:
         names = [evidence.names.name_arm(row["arm"], row["baseline"]) for row in untrained]
         shown = format_list(names[:MOST_NAMED]) if len(names) <= MOST_NAMED else f"{len(names)} comparisons"
-        parts.append(f"some runs did not train: {shown}")
+        only_baseline = _is_only_the_baseline(untrained, evidence)
+        told_first = (
+            "some runs of the baseline did not train, so there is no difference for"
+            if only_baseline
+            else "some runs did not train:"
+        )
+        parts.append(f"{told_first} {shown}")
     return "; ".join(parts) or "no seed has completed runs of two arms"
 
 
@@ -45,11 +52,27 @@ def _is_plain(row: dict[str, Any], evidence: Evidence) -> bool:
 def _describe(row: dict[str, Any], evidence: Evidence) -> str:
     unit, confidence = evidence.metric.unit, 1 - evidence.study.decision.alpha
     interval = format_interval(row["ci_low"], row["ci_high"], confidence, unit)
-    return f"{state_difference(row, evidence)} ({interval}): {row['verdict']}"
+    return f"{state_difference(row, evidence)} ({interval}): {row['verdict']}{_state_speed(row, evidence)}"
 
 
-def _count_verdicts(rows: list[dict[str, Any]]) -> str:
-    verdicts = [row["verdict"] for row in rows]
-    if len(verdicts) == 1:
-        return f"“{verdicts[0]}”"
-    return ", ".join(f"{verdicts.count(verdict)} × “{verdict}”" for verdict in dict.fromkeys(verdicts))
+def _list_difference(row: dict[str, Any], evidence: Evidence) -> str:
+    """State a difference in brief: `kernel_size=3: −2.49 points (−3.48 to −1.50), matters, speed ×0.98`."""
+    unit = evidence.metric.unit
+    name = evidence.names.name_arm(row["arm"], row["baseline"])
+    difference = format_difference(row["difference"], unit, signed=True)
+    ends = " to ".join(scale_difference(row[end], unit, signed=True) for end in ("ci_low", "ci_high"))
+    return f"{name}: {difference} ({ends}), {row['verdict']}{_state_speed(row, evidence)}"
+
+
+def _state_speed(row: dict[str, Any], evidence: Evidence) -> str:
+    """State the arm's throughput relative to the baseline's: `, speed ×0.97`. Empty if it is unknown."""
+    arms = evidence.tables["arms"].set_index("arm")
+    ratio = arms["examples_per_second_ratio"].get(row["arm"])
+    return "" if ratio is None or pd.isna(ratio) else f", speed ×{ratio:.2f}"
+
+
+def _is_only_the_baseline(untrained: list[dict[str, Any]], evidence: Evidence) -> bool:
+    """Whether all failed runs of these comparisons are runs of the baseline."""
+    names = {row["arm"] for row in untrained}
+    rows = [row for row in list_rows(evidence.tables["stability"]) if row["arm"] in names]
+    return bool(rows) and all(row["arm_trained"] == row["compared_seeds"] for row in rows)
