@@ -89,8 +89,11 @@ def test_published_networks_are_small_and_load() -> None:
     assert PUBLISHED / "lenet_pooling" in folders
     for folder in folders:
         networks = TrainedNetworks(folder)
-        assert networks.arms_with_checkpoint == networks.arms
-        for arm in networks.arms:
+        # `ablate publish` leaves large networks out, and names them.
+        left_out = set(networks.arms) - set(networks.arms_with_checkpoint)
+        told = (folder / "checkpoints" / "README.md").read_text()
+        assert all(f"{networks.rebuild_run(arm).arm.slug}.pt" in told for arm in left_out)
+        for arm in networks.arms_with_checkpoint:
             run = networks.rebuild_run(arm)
             networks.reopen(run)
             assert networks.folder.locate_checkpoint(run.arm.slug).stat().st_size <= MOST_BYTES
