@@ -27,7 +27,7 @@ from ablate.experiment.time_phase import Throughput
 from ablate.experiment.try_arms import try_arms
 from ablate.inspection.look_inside import look_inside
 from ablate.records.folder import ReportFolder
-from ablate.records.provenance import ArmCost, Provenance
+from ablate.records.provenance import ArmCost, Provenance, add_waiting_times
 from ablate.records.record import TIMING_KEY, Record
 from ablate.records.run_records import TRAINED, Phase, RunRecord
 from ablate.records.sqlite_record import FILE, SqliteRecord
@@ -218,6 +218,7 @@ class Conduct:
                 costs[arm.name] = self._throughput.measure_cost(
                     self._plan.make_first_run(arm), costs[arm.name]
                 )
+        costs = add_waiting_times(costs, self._store.read_shared_costs())
         cautions = self._network_cautions
         if cautions is None:  # nothing was left to train, so no arm was tried
             cautions = kept.network_cautions if kept else ()

@@ -16,6 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from ablate.errors import AblateError, FolderError, install_command
 from ablate.records.optuna_trials import STORAGE_ERRORS, UNREADABLE, OptunaTrials, explain, name_confirm_study
+from ablate.records.provenance import ArmCost, Provenance
 from ablate.records.run_records import RunRecord, TimingBlock
 
 T = TypeVar("T")
@@ -128,6 +129,11 @@ class PostgresqlRecord:
         The provenance says where results come from, for example the hardware.
         """
         return self.provenance if self.find_timing_machine(machine) != _name_host(machine) else {}
+
+    def read_shared_costs(self) -> Mapping[str, ArmCost]:
+        """Return the costs of the arms that a host has stored for other hosts, or nothing."""
+        shared = self.provenance
+        return Provenance.from_dict(shared).arms if shared else {}
 
     @property
     def study(self) -> str | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,23 @@ class ArmCost:
     """The order in memory of the image tensors that the network receives: channels_last or contiguous."""
     measured_as: str | None = None
     """The key of the run whose network was measured. A later command does not measure the same run again."""
+
+
+def add_waiting_times(own: Mapping[str, ArmCost], shared: Mapping[str, ArmCost]) -> dict[str, ArmCost]:
+    """Add the waiting times that another process measured for the same runs, if the own costs have none."""
+    return {
+        arm: replace(
+            cost,
+            first_step_seconds=other.first_step_seconds,
+            inference_seconds=other.inference_seconds,
+            inference_examples_per_second=other.inference_examples_per_second,
+        )
+        if cost.inference_seconds is None
+        and (other := shared.get(arm)) is not None
+        and other.measured_as == cost.measured_as
+        else cost
+        for arm, cost in own.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

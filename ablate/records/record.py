@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from ablate.records.provenance import ArmCost
 from ablate.records.run_records import RunRecord, TimingBlock
 
 TIMING_KEY = "timing"
@@ -53,6 +54,9 @@ class Record(Protocol):
 
         The provenance says where results come from, for example the hardware.
         """
+
+    def read_shared_costs(self) -> Mapping[str, ArmCost]:
+        """Return the costs of the arms that a host has stored for other hosts, or nothing."""
 
     def share_study(self, study: str) -> None:
         """Store the study file for other hosts."""

@@ -17,6 +17,7 @@ from ablate.records.optuna_trials import (
     name_confirm_study,
     open_file,
 )
+from ablate.records.provenance import ArmCost
 from ablate.records.run_records import RunRecord, TimingBlock
 
 FILE = "study.db"
@@ -85,6 +86,10 @@ class SqliteRecord:
 
     def find_foreign_provenance(self, machine: str) -> Mapping[str, Any]:  # noqa: ARG002  # required by Record
         """Return an empty mapping, because no other machine does the timing."""
+        return {}
+
+    def read_shared_costs(self) -> Mapping[str, ArmCost]:
+        """Return an empty mapping, because there are no other hosts."""
         return {}
 
     def share_study(self, study: str) -> None:

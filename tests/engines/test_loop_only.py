@@ -15,9 +15,6 @@ from ablate.records.run_records import Phase
 from ablate.study.recipe import Recipe
 from tests.cpu import CPU
 
-# torch's compiler imports a function of torch that torch itself calls deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
-
 
 def make_run(model: str = "lenet", **recipe: object) -> Run:
     arm = Arm(
