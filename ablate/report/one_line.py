@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.formatting import format_difference, format_interval, format_list, list_rows, scale_difference
+from ablate.formatting import format_difference, format_interval, format_list, list_rows
 from ablate.report.evidence import Evidence
 from ablate.report.stability import state_difference
 from ablate.stats.contrasts import BOTH_ALONE
@@ -50,18 +50,21 @@ def _is_plain(row: dict[str, Any], evidence: Evidence) -> bool:
 
 
 def _describe(row: dict[str, Any], evidence: Evidence) -> str:
-    unit, confidence = evidence.metric.unit, 1 - evidence.study.decision.alpha
-    interval = format_interval(row["ci_low"], row["ci_high"], confidence, unit)
-    return f"{state_difference(row, evidence)} ({interval}): {row['verdict']}{_state_speed(row, evidence)}"
+    told = f"{state_difference(row, evidence)} ({_state_interval(row, evidence)})"
+    return f"{told}: {row['verdict']}{_state_speed(row, evidence)}"
 
 
 def _list_difference(row: dict[str, Any], evidence: Evidence) -> str:
     """State a difference in brief: `kernel_size=3: −2.49 points (−3.48 to −1.50), matters, speed ×0.98`."""
-    unit = evidence.metric.unit
     name = evidence.names.name_arm(row["arm"], row["baseline"])
-    difference = format_difference(row["difference"], unit, signed=True)
-    ends = " to ".join(scale_difference(row[end], unit, signed=True) for end in ("ci_low", "ci_high"))
-    return f"{name}: {difference} ({ends}), {row['verdict']}{_state_speed(row, evidence)}"
+    difference = format_difference(row["difference"], evidence.metric.unit, signed=True)
+    _, _, interval = _state_interval(row, evidence).rpartition("% interval ")
+    return f"{name}: {difference} ({interval}), {row['verdict']}{_state_speed(row, evidence)}"
+
+
+def _state_interval(row: dict[str, Any], evidence: Evidence) -> str:
+    confidence = 1 - evidence.study.decision.alpha
+    return format_interval(row["ci_low"], row["ci_high"], confidence, evidence.metric.unit)
 
 
 def _state_speed(row: dict[str, Any], evidence: Evidence) -> str:

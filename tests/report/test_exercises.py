@@ -64,6 +64,18 @@ def test_a_row_names_every_arm_the_best_first(reports: Path, small) -> None:
     assert re.search(r"; c: −9.93 points \(−1\d\.\d\d to −9\.\d\d\), matters", row)
 
 
+def test_arms_of_one_seed_have_no_interval(tmp_path: Path, small) -> None:
+    accuracies = {"baseline": [0.9], "a": [0.95], "c": [0.8]}
+    writer.write(
+        write_folder(tmp_path / "plain", study_file.dump(small("name=plain", "seeds=1")), accuracies)
+    )
+    told = state_answer(gather(tmp_path / "plain"))
+    assert (
+        "a is 5.00 points more accurate than baseline on the test images (no interval from one pair)" in told
+    )
+    assert "; c: −10.00 points (no interval from one pair), no verdict" in told
+
+
 def test_a_baseline_that_fails_is_named(tmp_path: Path, small) -> None:
     accuracies = {"baseline": [0.9, "diverged", 0.92], "a": [0.95, 0.961, 0.97]}
     writer.write(write_folder(tmp_path / "plain", study_file.dump(small("name=plain")), accuracies))
