@@ -107,9 +107,11 @@ class LoopTrainer:
     def evaluating(self, device: torch.device) -> Iterator[nn.Module]:
         """Yield the network in evaluation mode, without gradients and with the precision of the recipe."""
         self.model.eval()
-        with torch.inference_mode(), compute_in(self._precision, device):
-            yield self._network
-        self.model.train()
+        try:
+            with torch.inference_mode(), compute_in(self._precision, device):
+                yield self._network
+        finally:
+            self.model.train()
 
 
 def explain_loop_only(recipe: Recipe) -> str | None:

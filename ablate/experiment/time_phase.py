@@ -1,5 +1,6 @@
 """The timing phase: measure the throughput of the arms in alternating blocks, and the cost of each arm."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -134,7 +135,8 @@ class Throughput:
         """Make one step, so that the first measured step does not include the start of torch's libraries."""
         dataset = self._conditions.load(run.recipe.input_size)
         with keep_torch_settings():
-            LoopTrainer(run, dataset, self._device).step(torch.arange(1, device=self._device))
+            trainer = LoopTrainer(run, dataset, self._device)
+            trainer.step(next(repeat_batches(len(dataset.labels), run.recipe.batch_size, self._device)))
 
     def _prepare(self, run: Run) -> Steps:
         """Build a run's network, measure its waiting times, and return a function that makes steps."""
@@ -145,7 +147,9 @@ class Throughput:
         with keep_torch_settings():
             first = costs.measure_call(lambda: steps(1), self._device)
             images = dataset.test_images[:LARGE_BATCH].contiguous(memory_format=trainer.image_format)
-            with trainer.evaluating(self._device) as network:
+            latency = rate = None
+            # A user's network can fail with 1 or 1,024 images, although it trains. It has no such times.
+            with contextlib.suppress(Exception), trainer.evaluating(self._device) as network:
                 latency, rate = costs.measure_inference(network, images)
         self._waits[run.arm.name] = {
             "first_step_seconds": first,

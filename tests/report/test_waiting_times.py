@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from unittest.mock import Mock
 
+from torch import Tensor
+
 from ablate.data.datasets import find_dataset
 from ablate.design.designs import lay_out
 from ablate.design.runs import Run
+from ablate.engines.loop import LoopTrainer
 from ablate.execution.executor import Conditions
 from ablate.experiment.time_phase import Throughput
 from ablate.records.provenance import ArmCost
@@ -61,3 +64,40 @@ def test_the_times_are_measured_in_the_timing_phase_alone(small) -> None:
     later = Throughput(study, runs, conditions, record, threads=1)
     assert list(later.measure()) == []
     assert later.measure_cost(runs[0], timed) == timed
+
+
+def test_a_network_that_needs_several_images_is_timed_without_a_latency(small, monkeypatch) -> None:
+    """As a network with `BatchNorm1d` trains only on two images or more, and others cannot classify one."""
+    sizes = []
+
+    def forward(self: LoopTrainer, images: Tensor) -> None:
+        sizes.append(len(images))
+        assert len(images) > 1, "one image"
+
+    monkeypatch.setattr(
+        LoopTrainer,
+        "__init__",
+        spy(
+            LoopTrainer.__init__,
+            lambda made: made.model.register_forward_pre_hook(lambda _, given: forward(made, given[0])),
+        ),
+    )
+    conditions = Conditions(dataset=find_dataset("digits"), data_root=None, validation=240, device="cpu")
+    study = small("timing.blocks=1", "timing.block_seconds=0.01")
+    runs = [Run(phase=Phase.CONFIRM, arm=arm, setting={}, seed=0) for arm in lay_out(study).arms]
+    record = Mock(blocks={}, find_timing_machine=lambda machine: machine)
+    record.add = record.blocks.update
+    throughput = Throughput(study, runs, conditions, record, threads=1)
+    assert len(list(throughput.measure())) == 3
+    cost = throughput.measure_cost(runs[0], ArmCost(measured_as=runs[0].key(study, "cpu")))
+    assert cost.first_step_seconds > 0
+    assert cost.inference_seconds is cost.inference_examples_per_second is None
+    assert sizes.count(1) == 2  # one attempt for each arm
+
+
+def spy(init, after):
+    def wrapped(self, *given, **named) -> None:
+        init(self, *given, **named)
+        after(self)
+
+    return wrapped
