@@ -3,21 +3,31 @@
 import shutil
 from pathlib import Path
 
+import pandas as pd
+
+from ablate.design.runs import make_slug
 from ablate.errors import FolderError
-from ablate.experiment.retrain import shrink_checkpoint
+from ablate.experiment.retrain import ABOUT, shrink_checkpoint
 from ablate.formatting import format_list
+from ablate.inspection.networks import TrainedNetworks
 from ablate.records.columns import INPUT_TABLES, OPTIONAL_TABLES
 from ablate.records.files import write_whole
 from ablate.records.folder import list_contexts, read_inputs
 from ablate.records.provenance import FILE
-from ablate.records.tables import read_table, write_table
+from ablate.records.run_records import Phase, Status
+from ablate.records.tables import write_table
 from ablate.report import writer
 from ablate.report.contexts.writer import write_contexts
 
-COPIED = ("study.yaml", FILE, "inside.npz", *(f"tables/{name}.csv" for name in OPTIONAL_TABLES))
+COPIED_TABLES = [name for name in (*INPUT_TABLES, *OPTIONAL_TABLES) if name != "epochs"]
+COPIED = ("study.yaml", FILE, "inside.npz", *(f"tables/{name}.csv" for name in COPIED_TABLES))
 """The files that are copied as they are, if the folder has them."""
-LARGEST_NETWORK = 300_000
-"""A network whose file has more bytes is left out."""
+NETWORKS_SIZE = 250_000
+"""The networks of a copy have at most this many bytes together."""
+DIGITS = 4
+"""The significant digits of the measured values in a copy's table of training curves."""
+ROUNDED = ("train_loss", "train_accuracy", "examples_per_second")
+"""The columns with these values. No sentence of the report depends on them."""
 ABOUT_NETWORKS = """\
 # Trained networks
 
@@ -30,8 +40,10 @@ def publish(source: Path, into: Path) -> Path:
     """Copy a report folder into the folder `into`, and write its report again with pictures only.
 
     These parts are left out: the records of all runs, the class scores, the points of the training curves
-    within an epoch, the SVG files of the figures, the weights of earlier epochs, and networks larger than 300
-    kB. The weights are rounded to float16. If the copy exists, it is deleted first.
+    within an epoch, the SVG files of the figures, and the weights of earlier epochs. Of the networks, the
+    baseline's and the most accurate ones are kept, as many as fit into 250 kB. Weights are rounded to
+    float16. Training losses, training accuracies and speeds of the curves are rounded to four digits. If
+    the copy exists, it is deleted first.
 
     Returns:
         The path of the copy.
@@ -65,25 +77,48 @@ def _copy_report(source: Path, copy: Path) -> None:
     for name in COPIED:
         if (source / name).exists():
             write_whole(copy / name, (source / name).read_bytes())
-    for name in INPUT_TABLES:
-        table = read_table(name, source / "tables" / f"{name}.csv")
-        if name == "epochs":
-            table = table[table["epoch"] % 1 == 0]
-        write_table(table, copy / "tables" / f"{name}.csv")
-    _copy_networks(source / "checkpoints", copy / "checkpoints")
+    trained = TrainedNetworks(source)
+    epochs = trained.tables["epochs"]
+    write_table(_round_curves(epochs[epochs["epoch"] % 1 == 0]), copy / "tables" / "epochs.csv")
+    _copy_networks(trained, copy / "checkpoints")
     writer.write(copy, static=True)
 
 
-def _copy_networks(source: Path, copy: Path) -> None:
-    small = {path.name: shrink_checkpoint(path.read_bytes()) for path in sorted(source.glob("*.pt"))}
-    if not small:
-        return
-    kept = {name: content for name, content in small.items() if len(content) <= LARGEST_NETWORK}
-    for name, content in kept.items():
-        write_whole(copy / name, content)
-    about = source / "README.md"  # written by `ablate retrain`
-    told = about.read_text() if about.exists() else ABOUT_NETWORKS
-    if left_out := [name for name in small if name not in kept]:
-        limit = f"{LARGEST_NETWORK // 1000} kB"
-        told += f"\nLeft out, because they are larger than {limit}: {format_list(left_out)}.\n"
-    write_whole(copy / "README.md", told.encode())
+def _round_curves(epochs: pd.DataFrame) -> pd.DataFrame:
+    return epochs.assign(
+        **{
+            name: epochs[name].map(lambda value: float(f"{value:.{DIGITS}g}"), na_action="ignore")
+            for name in ROUNDED
+        }
+    )
+
+
+def _copy_networks(networks: TrainedNetworks, copy: Path) -> None:
+    left_out: list[str] = []
+    size = 0
+    for arm in _rank_arms(networks):
+        path = networks.folder.locate_checkpoint(make_slug(arm))
+        small = shrink_checkpoint(path.read_bytes())
+        if size + len(small) > NETWORKS_SIZE:
+            left_out.append(arm)
+            continue
+        size += len(small)
+        write_whole(copy / path.name, small)
+    if size or left_out:
+        about = networks.folder.path / "checkpoints" / ABOUT  # written by `ablate retrain`
+        told = about.read_text() if about.exists() else ABOUT_NETWORKS
+        if left_out:
+            told += (
+                f"\nThese networks are left out, because a folder has at most {NETWORKS_SIZE // 1000} kB of "
+                f"networks: {format_list(left_out)}. `ablate retrain` trains them again.\n"
+            )
+        write_whole(copy / ABOUT, told.encode())
+
+
+def _rank_arms(networks: TrainedNetworks) -> list[str]:
+    """List the arms that have a network: first the baseline, then the most accurate arm."""
+    runs = networks.tables["runs"]
+    confirmed = runs[(runs["phase"] == Phase.CONFIRM) & (runs["status"] == Status.COMPLETE)]
+    accuracy = confirmed.groupby("arm")["test_accuracy"].mean().fillna(0.0)
+    baseline = networks.arms[0]
+    return sorted(networks.arms_with_checkpoint, key=lambda arm: (arm != baseline, -accuracy.get(arm, 0.0)))

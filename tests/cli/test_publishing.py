@@ -1,5 +1,6 @@
 """`ablate publish` copies a report folder without its large files. The copy has the same answer."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from ablate.cli.publishing import publish
+from ablate.cli.publishing import _copy_networks, publish
 from ablate.errors import FolderError
+from ablate.inspection.networks import TrainedNetworks
 from ablate.report import writer
 from tests.report.test_writer import write_small_folder
 
@@ -29,6 +31,7 @@ def folder(tmp_path: Path, small) -> Path:
 
 def test_the_copy_has_the_same_answer_without_the_large_files(folder: Path, tmp_path: Path) -> None:
     epochs = pd.read_csv(folder / "tables" / "epochs.csv")
+    epochs["train_loss"] = epochs["train_loss"] + 1 / 3
     within = epochs.assign(epoch=epochs["epoch"] - 0.4)
     pd.concat([within, epochs]).to_csv(folder / "tables" / "epochs.csv", index=False)
     copy = publish(folder, tmp_path / "published")
@@ -39,22 +42,46 @@ def test_the_copy_has_the_same_answer_without_the_large_files(folder: Path, tmp_
         assert (copy / "tables" / f"{name}.csv").read_bytes() == (
             folder / "tables" / f"{name}.csv"
         ).read_bytes()
-    assert len(pd.read_csv(copy / "tables" / "epochs.csv")) == len(epochs)
+    copied = pd.read_csv(copy / "tables" / "epochs.csv")
+    assert len(copied) == len(epochs)
+    assert copied["train_loss"].tolist() == pytest.approx(epochs["train_loss"].tolist(), rel=1e-3)
+    assert copied["train_loss"].astype(str).str.len().max() <= len("0.1234")
+    assert copied["validation_accuracy"].tolist() == epochs["validation_accuracy"].tolist()
     kept = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
     assert not any(name.endswith((".db", ".npz", ".svg")) or "epochs/" in name for name in kept)
     assert {"checkpoints/baseline.pt", "checkpoints/pooling-max.pt", "checkpoints/README.md"} <= kept
-    assert "larger than" not in (copy / "checkpoints" / "README.md").read_text()
+    assert "left out" not in (copy / "checkpoints" / "README.md").read_text()
     state = torch.load(copy / "checkpoints" / "baseline.pt", weights_only=True)
     assert state["layer.weight"].dtype == torch.float16
     assert state["layer.bias"].dtype == torch.float32
 
 
-def test_a_large_network_is_left_out_by_name(folder: Path, tmp_path: Path) -> None:
+def test_networks_that_do_not_fit_are_left_out_by_name(folder: Path, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     torch.save({"weight": torch.rand(600, 600, generator=generator)}, folder / "checkpoints" / "baseline.pt")
     copy = publish(folder, tmp_path / "published") / "checkpoints"
     assert sorted(path.name for path in copy.iterdir()) == ["README.md", "pooling-max.pt"]
-    assert "larger than 300 kB: baseline.pt." in (copy / "README.md").read_text()
+    assert "at most 250 kB of networks: baseline." in (copy / "README.md").read_text()
+
+
+def test_the_baseline_and_the_most_accurate_arm_come_first(folder: Path, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for name in ("baseline", "pooling-max", "zoom-low", "zoom-high"):
+        weights = {"weight": torch.rand(230, 230, generator=generator)}  # about 107 kB in float16
+        torch.save(weights, folder / "checkpoints" / f"{name}.pt")
+    runs = pd.read_csv(folder / "tables" / "runs.csv")
+    changed = runs[runs["arm"] == "pooling=max"]
+    extra = [
+        changed.assign(arm=f"zoom={name}", test_accuracy=value)
+        for name, value in (("low", 0.1), ("high", 1.0))
+    ]
+    pd.concat([runs, *extra]).to_csv(folder / "tables" / "runs.csv", index=False)
+    about = json.loads((folder / "environment.json").read_text())
+    about["networks"] |= {f"zoom={name}": about["networks"]["pooling=max"] for name in ("low", "high")}
+    (folder / "environment.json").write_text(json.dumps(about))
+    _copy_networks(TrainedNetworks(folder), tmp_path / "copy")
+    assert sorted(path.stem for path in (tmp_path / "copy").glob("*.pt")) == ["baseline", "zoom-high"]
+    assert "of networks: pooling=max and zoom=low." in (tmp_path / "copy" / "README.md").read_text()
 
 
 @pytest.mark.drawn
