@@ -31,7 +31,7 @@ ROUNDED = ("train_loss", "train_accuracy", "examples_per_second")
 ABOUT_NETWORKS = """\
 # Trained networks
 
-`ablate publish` made these files from the networks of the first confirmed run (seed 0) of each arm. To make
+`ablate publish` made these files from the networks of the first confirmed run of each arm. To make
 the files small, the weights are rounded to float16. No number in the report comes from these files.
 """
 

@@ -96,17 +96,23 @@ def lay_out_finalists(study: StudySpec, finalists: Sequence[Arm]) -> Layout:
 
 
 def list_confirm_runs(
-    arms: Sequence[Arm], chosen: Mapping[str, Setting], seeds: Mapping[str, int]
+    arms: Sequence[Arm], chosen: Mapping[str, Setting], seeds: Mapping[str, int], first_seed: int = 0
 ) -> list[Run]:
     """List the confirmation runs, ordered by seed. These runs measure every arm with its tuned setting.
 
     Confirmation and tuning use different seeds. `seeds` maps an arm's name to its number of seeds.
     """
     return [
-        Run(phase=Phase.CONFIRM, arm=arm, setting=chosen[arm.name], seed=seed)
-        for seed in range(max(seeds.values()))
+        Run(
+            phase=Phase.CONFIRM,
+            arm=arm,
+            setting=chosen[arm.name],
+            seed=first_seed + place,
+            first_seed=first_seed,
+        )
+        for place in range(max(seeds.values()))
         for arm in arms
-        if seed < seeds[arm.name]
+        if place < seeds[arm.name]
     ]
 
 

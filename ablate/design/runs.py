@@ -45,13 +45,15 @@ class Run:
     seed: int
     floor: tuple[float, ...] = ()
     """For each epoch, the validation accuracy below which the run is stopped. Only used in a search."""
+    first_seed: int = 0
+    """The first seed of the study's confirmation runs."""
     keep_epochs: bool = False
     """Whether the run keeps the network's parameters before training and after every epoch."""
 
     @property
     def is_first(self) -> bool:
         """Whether this is its arm's first confirmation run, whose trained parameters are kept."""
-        return self.phase == Phase.CONFIRM and self.seed == 0
+        return self.phase == Phase.CONFIRM and self.seed == self.first_seed
 
     @property
     def keywords(self) -> dict[str, Value]:

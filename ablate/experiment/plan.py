@@ -128,7 +128,9 @@ class Plan:
     def make_first_run(self, arm: Arm) -> Run:
         """Make the arm's first confirmation run. The network of this run is timed and inspected."""
         choice = self.choices.get(arm.name)
-        return Run(phase=Phase.CONFIRM, arm=arm, setting=choice.chosen if choice else {}, seed=0)
+        setting = choice.chosen if choice else {}
+        (first,) = list_confirm_runs([arm], {arm.name: setting}, {arm.name: 1}, self.study.first_seed)
+        return first
 
     def _search(self) -> Iterator[Wave]:
         if self.study.design != "search":
@@ -166,7 +168,8 @@ class Plan:
         }
         seeds = dict.fromkeys(settings, self.study.fewest_seeds)
         while True:
-            runs = mark_kept(self.study, list_confirm_runs(self.layout.arms, settings, seeds))
+            listed = list_confirm_runs(self.layout.arms, settings, seeds, self.study.first_seed)
+            runs = mark_kept(self.study, listed)
             new = [run for run in runs if self.key(run) not in self._runs]
             if not new:
                 return

@@ -18,7 +18,7 @@ from ablate.errors import DataError, FolderError
 from ablate.execution.executor import Conditions, Outcome
 from ablate.execution.workers import ThisProcess
 from ablate.inspection.confusion import score_network
-from ablate.inspection.networks import FIRST_SEED, TrainedNetworks, reopen_network
+from ablate.inspection.networks import TrainedNetworks, reopen_network
 from ablate.records.files import write_whole
 from ablate.records.folder import ReportFolder
 from ablate.records.run_records import Phase, Status
@@ -30,7 +30,7 @@ LARGEST_DIFFERENCE = 0.05
 INTRODUCTION = """\
 # Trained networks
 
-`ablate retrain` made these files. It trained the first confirmed run (seed 0) of each arm again. To make the
+`ablate retrain` made these files. It trained the first confirmed run of each arm again. To make the
 files small, the weights are rounded to float16. The two accuracies can differ a little, because other
 processors and other versions of torch round differently. No number in the report comes from these files.
 
@@ -96,9 +96,8 @@ def describe(made: Sequence[Retrained]) -> str:
 def _read_accuracies(networks: TrainedNetworks) -> dict[str, float]:
     """Read the test accuracy of each arm's first confirmed run. Leave out runs that are not complete."""
     runs = networks.tables["runs"]
-    first = runs[
-        (runs["phase"] == Phase.CONFIRM) & (runs["seed"] == FIRST_SEED) & (runs["status"] == Status.COMPLETE)
-    ]
+    is_first = (runs["phase"] == Phase.CONFIRM) & (runs["seed"] == networks.study.first_seed)
+    first = runs[is_first & (runs["status"] == Status.COMPLETE)]
     return dict(zip(first["arm"], first["test_accuracy"].astype(float), strict=True))
 
 

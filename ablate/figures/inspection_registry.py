@@ -37,9 +37,9 @@ def _describe_confusion(views: Views, tables: Tables) -> FigureKind:
         title="Which classes each arm confuses",
         caption=join_sentences(
             "A row is the true class of the test images. A column is the class that the arm's network of "
-            "seed 0 predicts. The number in a cell counts the images. The colour shows their share of the "
-            "row, on a square-root scale, so that small shares can be seen. Every image off the diagonal is "
-            "an error.",
+            "the first seed predicts. The number in a cell counts the images. The colour shows their share "
+            "of the row, on a square-root scale, so that small shares can be seen. Every image off the "
+            "diagonal is an error.",
             panels.explain_left_out(
                 views,
                 lambda view: bool(len(view.images)),

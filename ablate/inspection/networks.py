@@ -24,8 +24,6 @@ from ablate.records.run_records import Phase
 from ablate.study.owners import belongs_to_recipe, drop_owner
 from ablate.study.spec import StudySpec
 
-FIRST_SEED = 0
-"""The seed of the confirmed run whose weights are in the arm's checkpoint."""
 TORN_WEIGHTS = (OSError, EOFError, RuntimeError, pickle.UnpicklingError)
 """What `read_weights` raises for a damaged file."""
 
@@ -60,14 +58,15 @@ class TrainedNetworks:
         """Return the channels, height and width of the images that the run's network takes."""
         return self.study.dataset.facts.compute_shape(run.recipe.input_size)
 
-    def rebuild_run(self, arm: str, seed: int = FIRST_SEED) -> Run:
-        """Rebuild an arm's confirmed run from the tables.
+    def rebuild_run(self, arm: str, seed: int | None = None) -> Run:
+        """Rebuild an arm's confirmed run from the tables. If `seed` is None, it is the arm's first run.
 
         The rebuilt run has an empty `setting`. Its arm's keywords and recipe contain the tuned values.
 
         Raises:
             FolderError: the tables have no such run, or the model's code has changed since training.
         """
+        seed = self.study.first_seed if seed is None else seed
         return _rebuild_run(self.study, self.provenance, self.tables["runs"], arm, seed)
 
     def reopen(self, run: Run) -> nn.Module:
@@ -178,6 +177,7 @@ def _rebuild_run(study: StudySpec, provenance: Provenance, runs: pd.DataFrame, a
         ),
         setting={},
         seed=seed,
+        first_seed=study.first_seed,
     )
 
 

@@ -129,7 +129,7 @@ COLUMNS: dict[str, Column] = {
     "count": Column(unit="", dtype="Int64", meaning="rows of the table that the finding is about; 0 if it is not about rows"),
     "first_rows": Column(unit="", dtype="string", meaning="the first few of these rows; the first row below the header is row 1"),
     "label": Column(unit="", dtype="string", meaning="true class of the images"),
-    "guess": Column(unit="", dtype="string", meaning="class that the arm's network of seed 0 predicts for the images"),
+    "guess": Column(unit="", dtype="string", meaning="class that the arm's network of the first seed predicts for the images"),
     "recall": Column(unit="", dtype="Float64", meaning="share of the test images of this true class that the trained network classifies correctly"),
     "test_images": Column(unit="", dtype="Int64", meaning="number of test images with this true class"),
     "images": Column(unit="", dtype="Int64", meaning="number of test images with this true class and this prediction; pairs of classes without such images have no row"),

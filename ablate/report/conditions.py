@@ -26,6 +26,7 @@ def list_conditions(evidence: Evidence) -> list[str]:
         "not named in this list have their default values.",
         f"Training: {describe_recipe(study)}; {describe_tuning(evidence)}.",
         *_describe_losses(study),
+        *_describe_first_seed(study),
         *compare_verdicts_at_half(evidence),
         *([f"The arm “full” has {_list_full_values(study)}."] if study.design == "leave_one_out" else []),
         *(
@@ -54,6 +55,12 @@ def _describe_registration(evidence: Evidence) -> list[str]:
         "Registration: the study file, with its question, margin, ranges and seeds, was committed to git "
         f"before the first run (commit {registration.commit[:12]} of {registration.date})."
     ]
+
+
+def _describe_first_seed(study: StudySpec) -> list[str]:
+    if not study.first_seed:
+        return []
+    return [f"Seeds: the runs that decide the verdicts have the seeds from {study.first_seed:,} on."]
 
 
 def describe_network(study: StudySpec) -> str:

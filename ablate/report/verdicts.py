@@ -27,9 +27,9 @@ def explain_verdict(row: dict[str, Any], evidence: Evidence) -> str:
     """Explain why a row of the comparisons table has its verdict, in sentences with numbers."""
     involved = _list_involved(row, evidence)
     seeds = evidence.count_seeds(row)
+    end = evidence.study.first_seed + seeds
     both = {
-        arm: [run for run in evidence.confirmed_by_arm.get(arm, []) if run["seed"] < seeds]
-        for arm in involved
+        arm: [run for run in evidence.confirmed_by_arm.get(arm, []) if run["seed"] < end] for arm in involved
     }
     runs = [run for of_arm in both.values() for run in of_arm]
     verdict = row["verdict"]

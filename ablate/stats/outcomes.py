@@ -120,13 +120,13 @@ def read_outcomes(
     Args:
         runs: the `runs` table. Only runs of the phase confirm are used.
         ceiling: the highest accuracy that guessing can reach.
-        seeds: only the runs with a seed below this number are used. If None, all runs are used.
+        seeds: only the runs of the first so many seeds are used. If None, all runs are used.
         values: each run's value of the metric that decides the verdicts, by `(arm, seed)`. If None, the test
             accuracies decide.
     """
     confirmed = runs[runs["phase"] == Phase.CONFIRM]
     if seeds is not None:
-        confirmed = confirmed[confirmed["seed"] < seeds]
+        confirmed = confirmed[confirmed["seed"] < confirmed["seed"].min() + seeds]
     accuracy = _read_accuracies(confirmed)
     complete = confirmed["status"] == Status.COMPLETE
     diverged = confirmed["status"] == Status.DIVERGED

@@ -21,12 +21,13 @@ from pydantic import (
 
 from ablate.data.cell_text import require_printable, require_table_cell
 from ablate.data.datasets import DatasetSpec, find_dataset
+from ablate.formatting import format_count
 from ablate.study.contexts import ContextName
 from ablate.study.effort import Decision, Search, Timing
 from ablate.study.expectations import Prediction, Reference, Text
 from ablate.study.inconsistency import InconsistencyError
 from ablate.study.recipe import Recipe
-from ablate.study.seed_looks import Seeds
+from ablate.study.seed_looks import MAX_SEEDS, Seeds
 from ablate.study.yaml_text import find_line
 
 PARTIAL = {"partial": True}
@@ -148,6 +149,12 @@ class StudySpec(_Part):
     recipe: Recipe = Recipe()
     tuning: Tuning = Tuning()
     seeds: Seeds = 10
+    first_seed: Annotated[int, Field(ge=0, lt=MAX_SEEDS, strict=True)] = 0
+    """The first seed of the runs that decide the verdicts.
+
+    With another first seed, a study that has been run is repeated with new random choices. Tuning has seeds
+    of its own, so it tries the same points and takes the same values.
+    """
     decision: Decision = Decision()
     timing: Timing = Timing()
     keep: Literal["last", "epochs"] = "last"
@@ -212,6 +219,11 @@ class StudySpec(_Part):
         if self.tuning.active and not self.validation:
             told = "tuning needs validation images: set validation above 0 or tuning.trials to 0"
             yield "validation", told
+        if (highest := MAX_SEEDS - self.most_seeds) < self.first_seed:
+            told = (
+                f"first_seed {self.first_seed:,} and {format_count(self.most_seeds, 'seed')} end above seed "
+            )
+            yield "first_seed", f"{told}{MAX_SEEDS - 1:,}: lower it to {highest:,}"
         images, classes = self.dataset.facts.train_images, self.dataset.facts.classes
         if images - self.validation < classes:
             taken = f"{self.validation:,}" + (

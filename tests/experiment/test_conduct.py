@@ -19,6 +19,7 @@ from ablate.records.record import Record
 from ablate.records.run_records import RunRecord
 from ablate.report import writer
 from ablate.report.cautions import list_cautions
+from ablate.report.conditions import list_conditions
 from ablate.report.evidence import gather
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
@@ -184,6 +185,30 @@ def test_more_seeds_at_most_continue_a_study_with_looks(small, tmp_path: Path) -
     assert runs_csv(grown) == runs_csv(whole)
     with pytest.raises(FolderError, match=r"has seeds\.looks \[3, 6\], the new study has \[3, 4\]"):
         conduct(short, tmp_path / "grown", Stub())
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_first_seed_moves_the_runs_that_decide_and_nothing_else(small, tmp_path: Path) -> None:
+    """The stub's accuracies repeat every ten seeds. So the same looks and verdicts follow from seed 20 on."""
+    options = (WITH_LOOKS[0], "timing.blocks=0")
+    usual, moved = Stub(), Stub()
+    _, old = conduct(small(*options), tmp_path / "old", usual)
+    _, new = conduct(small(*options, "first_seed=20"), tmp_path / "new", moved)
+
+    def list_seeds(stub: Stub, phase: str) -> list[int]:
+        return [int(ran.split()[-1]) for ran in stub.ran if ran.startswith(phase)]
+
+    assert list_seeds(moved, "confirm") == [seed + 20 for seed in list_seeds(usual, "confirm")]
+    assert list_seeds(moved, "tune") == list_seeds(usual, "tune") != []
+    before, after = (writer.write(folder.path) for folder in (old, new))
+    for name in ("comparisons", "looks"):
+        assert before.tables[name].to_csv() == after.tables[name].to_csv()
+    verdict = (old.path / "report.md").read_text().split("## ")[0]
+    assert verdict == (new.path / "report.md").read_text().split("## ")[0]
+    assert "Seeds: the runs that decide the verdicts have the seeds from 20 on." in list_conditions(after)
+    assert "Seeds:" not in " ".join(list_conditions(before))
+    with pytest.raises(FolderError, match="has first_seed 20, the new study has 0"):
+        conduct(small(*options), tmp_path / "new", Stub())
 
 
 @pytest.mark.thorough

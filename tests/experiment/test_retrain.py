@@ -22,11 +22,12 @@ MOST_BYTES = 300_000
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a study on the digits."""
+    """The folder of a study on the digits. Its networks are of the first seed, 7."""
     path = tmp_path_factory.mktemp("trained")
     (path / "small.yaml").write_text(SMALL)
     spec = study_file.read(
-        path / "small.yaml", ["seeds=1", "tuning.trials=0", "timing.blocks=0", "recipe.epochs=4"]
+        path / "small.yaml",
+        ["seeds=1", "first_seed=7", "tuning.trials=0", "timing.blocks=0", "recipe.epochs=4"],
     )
     with conducting(spec, path / "small", lambda conditions, _: ThisProcess(conditions, 1)) as (
         conducted,
@@ -92,7 +93,7 @@ def test_published_networks_are_small_and_load() -> None:
         # `ablate publish` leaves large networks out, and names them.
         left_out = set(networks.arms) - set(networks.arms_with_checkpoint)
         told = (folder / "checkpoints" / "README.md").read_text()
-        assert all(f"{networks.rebuild_run(arm).arm.slug}.pt" in told for arm in left_out)
+        assert all(arm in told for arm in left_out)
         for arm in networks.arms_with_checkpoint:
             run = networks.rebuild_run(arm)
             networks.reopen(run)

@@ -97,6 +97,7 @@ INVALID = {
     "another metric": ("seeds: 3", "decision: {metric: loss}", r"small\.yaml:9: decision\.metric: 'loss' is not known: did you mean 'log_loss'"),
     "unknown design": ("seeds: 3", "design: factrial", r"'factrial' is not known: did you mean 'factorial'\?"),
     "no seeds": ("seeds: 3", "seeds: 0", r"small\.yaml:9: seeds: 0"),
+    "a first seed too high": ("seeds: 3", "seeds: 3\nfirst_seed: 9998", r"small\.yaml:10: first_seed 9,998 and 3 seeds end above seed 9,999: lower it to 9,997"),
     "everything held out": ("validation: 240", "validation: 1437", r"takes 1,437 of 1,437 training images: leave"),
     "the default held out": ("validation: 240", "", r"takes 10,000 \(its default\) of 1,437 .* leave at least 10 to"),
     "nothing to tune on": ("validation: 240", "validation: 0", r"tuning needs validation images"),
