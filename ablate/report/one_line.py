@@ -1,52 +1,59 @@
 """State a report's answer in one line: the differences of the arms, and the arms that did not train."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
-from ablate.formatting import format_difference, format_interval, format_list, list_rows
+from ablate.formatting import format_count, format_difference, format_interval, format_list, list_rows
 from ablate.report.evidence import Evidence
 from ablate.report.stability import state_difference
 from ablate.stats.contrasts import BOTH_ALONE
+from ablate.stats.power import PAIRS_FOR_A_VERDICT
 from ablate.stats.verdicts import UNTRAINED
+from ablate.study.spec import FULL
 
 MOST_NAMED = 8
-"""At most this many arms are named: of those with a difference, and of those that did not train."""
+"""At most this many comparisons of each kind are told."""
 
 
 def state_answer(evidence: Evidence) -> str:
     """State the answer in one line, with the differences, their intervals and the verdicts.
 
-    A sentence states the best difference from the baseline. The other arms follow, the better ones first.
+    In a factorial design, the interactions come first. Then a sentence states the best difference from the
+    baseline. The other arms follow, the better ones first. Last come the comparisons with the arm that has
+    all changes, the most harmful one first, and the comparisons with runs that did not train.
     """
     if evidence.preliminary:
         return "not finished"
-    rows = [row for row in list_rows(evidence.tables["comparisons"]) if _is_plain(row, evidence)]
-    told = [row for row in rows if row["difference"] is not None]
+    rows = list_rows(evidence.tables["comparisons"])
     if not rows:
         return "the search found no candidate to compare with the baseline"
     sign = 1 if evidence.metric.higher_is_better else -1
+    told = [row for row in rows if row["difference"] is not None]
     told.sort(key=lambda row: sign * row["difference"], reverse=True)
-    parts = [_describe(told[0], evidence)] if told else []
-    parts += [_list_difference(row, evidence) for row in told[1:MOST_NAMED]]
-    if len(told) > MOST_NAMED:
-        parts.append(f"and {len(told) - MOST_NAMED} more")
-    if untrained := [row for row in rows if row["verdict"] in UNTRAINED]:
-        names = [evidence.names.name_arm(row["arm"], row["baseline"]) for row in untrained]
-        shown = format_list(names[:MOST_NAMED]) if len(names) <= MOST_NAMED else f"{len(names)} comparisons"
-        only_baseline = _is_only_the_baseline(untrained, evidence)
-        told_first = (
-            "some runs of the baseline did not train, so there is no difference for"
-            if only_baseline
-            else "some runs did not train:"
-        )
-        parts.append(f"{told_first} {shown}")
+    interactions = [row for row in told if row["baseline"] == BOTH_ALONE]
+    plain = [row for row in told if row["baseline"] == evidence.arms[0]]
+    against_full = [row for row in reversed(told) if row["baseline"] == FULL]
+    parts = [
+        *_tell_most(_describe, interactions, evidence),
+        *_tell_most(_describe, plain[:1], evidence),
+        *_tell_most(_list_difference, plain[1:], evidence),
+        *_tell_most(_list_difference, against_full, evidence),
+    ]
+    untrained = [row for row in rows if row["verdict"] in UNTRAINED]
+    if named := list(filter(None, (_describe_untrained(row, evidence) for row in untrained))):
+        shown = format_list(named) if len(named) <= MOST_NAMED else f"{len(named)} comparisons"
+        parts.append(f"some runs did not train: {shown}")
     return "; ".join(parts) or "no seed has completed runs of two arms"
 
 
-def _is_plain(row: dict[str, Any], evidence: Evidence) -> bool:
-    """Whether a comparison is between an arm and the baseline."""
-    return row["baseline"] != BOTH_ALONE and row["baseline"] == evidence.arms[0]
+def _tell_most(
+    tell: Callable[[dict[str, Any], Evidence], str], rows: list[dict[str, Any]], evidence: Evidence
+) -> list[str]:
+    """Tell the first rows, and how many more there are."""
+    parts = [tell(row, evidence) for row in rows[:MOST_NAMED]]
+    return [*parts, f"and {len(rows) - len(parts)} more"] if len(rows) > len(parts) else parts
 
 
 def _describe(row: dict[str, Any], evidence: Evidence) -> str:
@@ -56,10 +63,43 @@ def _describe(row: dict[str, Any], evidence: Evidence) -> str:
 
 def _list_difference(row: dict[str, Any], evidence: Evidence) -> str:
     """State a difference in brief: `kernel_size=3: −2.49 points (−3.48 to −1.50), matters, speed ×0.98`."""
-    name = evidence.names.name_arm(row["arm"], row["baseline"])
     difference = format_difference(row["difference"], evidence.metric.unit, signed=True)
-    _, _, interval = _state_interval(row, evidence).rpartition("% interval ")
-    return f"{name}: {difference} ({interval}), {row['verdict']}{_state_speed(row, evidence)}"
+    told = f"{_name(row, evidence)}: {difference} ({_state_bounds(row, evidence)}), {row['verdict']}"
+    return f"{told}{_state_speed(row, evidence)}"
+
+
+def _describe_untrained(row: dict[str, Any], evidence: Evidence) -> str:
+    """State how often the arms trained, and their difference in the seeds where all of them trained.
+
+    Empty if there is nothing to state, and for steps from one change to the next.
+    """
+    if row["baseline"] not in (BOTH_ALONE, evidence.arms[0], FULL):
+        return ""
+    (found,) = evidence.find_rows("stability", row)
+    parts = []
+    if (seeds := found["compared_seeds"]) is not None:
+        often = f"trained in {found['arm_trained']} of {format_count(seeds, 'seed')}"
+        other = "the baseline" if row["baseline"] == evidence.arms[0] else row["baseline"]
+        parts.append(f"{often}, {other} in {found['baseline_trained']}")
+    if found["trained_pairs"] >= PAIRS_FOR_A_VERDICT:
+        among = {**row, **{name: found[f"trained_{name}"] for name in ("difference", "ci_low", "ci_high")}}
+        difference = format_difference(among["difference"], evidence.metric.unit, signed=True)
+        every = "all" if row["baseline"] == BOTH_ALONE else "both"
+        parts.append(f"{difference}, {_state_bounds(among, evidence)}, where {every} trained")
+    return f"{_name(row, evidence)} ({'; '.join(parts)})" if parts else ""
+
+
+def _name(row: dict[str, Any], evidence: Evidence) -> str:
+    if row["baseline"] == BOTH_ALONE:
+        return evidence.names.name_contrast(row["arm"], row["baseline"])
+    name = evidence.names.name_arm(row["arm"], row["baseline"])
+    return f"{name} against {FULL}" if row["baseline"] == FULL else name
+
+
+def _state_bounds(row: dict[str, Any], evidence: Evidence) -> str:
+    """State the interval without its level of confidence: `−3.48 to −1.50`."""
+    _, _, bounds = _state_interval(row, evidence).rpartition("% interval ")
+    return bounds
 
 
 def _state_interval(row: dict[str, Any], evidence: Evidence) -> str:
@@ -69,13 +109,8 @@ def _state_interval(row: dict[str, Any], evidence: Evidence) -> str:
 
 def _state_speed(row: dict[str, Any], evidence: Evidence) -> str:
     """State the arm's throughput relative to the baseline's: `, speed ×0.97`. Empty if it is unknown."""
+    if row["baseline"] != evidence.arms[0]:
+        return ""
     arms = evidence.tables["arms"].set_index("arm")
     ratio = arms["examples_per_second_ratio"].get(row["arm"])
     return "" if ratio is None or pd.isna(ratio) else f", speed ×{ratio:.2f}"
-
-
-def _is_only_the_baseline(untrained: list[dict[str, Any]], evidence: Evidence) -> bool:
-    """Whether all failed runs of these comparisons are runs of the baseline."""
-    names = {row["arm"] for row in untrained}
-    rows = [row for row in list_rows(evidence.tables["stability"]) if row["arm"] in names]
-    return bool(rows) and all(row["arm_trained"] == row["compared_seeds"] for row in rows)

@@ -10,11 +10,11 @@ from ablate.report import writer
 from ablate.report.contexts.writer import write_contexts
 from ablate.report.evidence import gather
 from ablate.report.exercises import read_exercises, tabulate_answers, write_answers
-from ablate.report.one_line import state_answer
+from ablate.report.one_line import MOST_NAMED, state_answer
 from ablate.study import study_file
 from tests.commands import ROOT
 from tests.report.test_contexts import make_study
-from tests.report.test_writer import write_folder
+from tests.report.test_writer import factorial_folder, leave_one_out_folder, write_folder
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -45,7 +45,9 @@ def test_a_row_is_the_answer_of_a_study_or_of_a_context(reports: Path) -> None:
     heading, _, _, _, plain, *of_contexts, later = table.strip().splitlines()
     assert heading == "## Answers"
     assert plain.startswith("| Does a\\|b matter? | [plain](plain/report.md) |  | a is 5.03 points more accurate than baseline on the test images (95% interval ")  # fmt: skip
-    assert plain.endswith("): matters, speed ×0.99; some runs did not train: b |")
+    assert plain.endswith(
+        "): matters, speed ×0.99; some runs did not train: b (trained in 1 of 3 seeds, the baseline in 3) |"
+    )
     together, chapter, modern = of_contexts
     assert "**the answer depends on the context: a against baseline**" in together
     assert chapter.startswith("|  |  | [chapter](small/chapter/report.md) | a is 5.00 points more accurate")
@@ -80,7 +82,49 @@ def test_a_baseline_that_fails_is_named(tmp_path: Path, small) -> None:
     accuracies = {"baseline": [0.9, "diverged", 0.92], "a": [0.95, 0.961, 0.97]}
     writer.write(write_folder(tmp_path / "plain", study_file.dump(small("name=plain")), accuracies))
     told = state_answer(gather(tmp_path / "plain"))
-    assert told == "some runs of the baseline did not train, so there is no difference for a"
+    assert told == "some runs did not train: a (trained in 3 of 3 seeds, the baseline in 2)"
+
+
+def test_the_seeds_that_trained_are_compared(tmp_path: Path, small) -> None:
+    accuracies = {"baseline": [0.9, "diverged", 0.92, 0.91], "a": [0.95, 0.961, 0.971, 0.96]}
+    spec = small("name=plain", "seeds=4")
+    writer.write(write_folder(tmp_path / "plain", study_file.dump(spec), accuracies))
+    told = state_answer(gather(tmp_path / "plain"))
+    assert re.fullmatch(
+        r"some runs did not train: a \(trained in 4 of 4 seeds, the baseline in 3; "
+        r"\+5\.03 points, \+4\.\d\d to \+5\.\d\d, where both trained\)",
+        told,
+    )
+
+
+def test_interactions_come_first(tmp_path: Path, small) -> None:
+    path = factorial_folder(tmp_path / "small", small, 2)
+    writer.write(path)
+    first, *others = state_answer(gather(path)).split("; ")
+    assert "together change the test accuracy by" in first
+    assert "than the sum of their separate effects (95% interval" in first
+    assert "accurate than baseline" in others[0]
+
+
+def test_of_many_interactions_the_first_are_told(tmp_path: Path, small) -> None:
+    path = factorial_folder(tmp_path / "small", small, 4)
+    writer.write(path)
+    told = state_answer(gather(path))
+    assert told.count("together change") == MOST_NAMED
+    assert "; and 1 more; " in told
+
+
+def test_changes_that_hurt_most_when_they_are_missing_come_first(tmp_path: Path, small) -> None:
+    path = leave_one_out_folder(tmp_path / "small", small)
+    writer.write(path)
+    told = state_answer(gather(path)).split("; ")
+    against_full = [part for part in told if " against full: " in part]
+    assert [part.partition(" against full: ")[0] for part in against_full] == [
+        "without pooling",
+        "without activation",
+        "without dropout",
+    ]
+    assert not any("speed" in part for part in against_full)  # speeds are relative to the baseline
 
 
 def test_headings_begin_a_table_and_an_answer_can_be_a_text(reports: Path) -> None:
