@@ -6,7 +6,7 @@ from ablate.study.spec import StudySpec
 
 
 def check_predictions(study: StudySpec, layout: Layout) -> None:
-    """Check that every prediction is about an arm that is compared with the baseline.
+    """Check that every prediction is about an arm other than the baseline.
 
     Raises:
         StudyError: a prediction has the name of no such arm. The message suggests the most similar name.

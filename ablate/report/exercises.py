@@ -15,6 +15,7 @@ from ablate.report.contexts.evidence import ContextsEvidence, gather_contexts
 from ablate.report.evidence import gather
 from ablate.report.one_line import state_answer
 from ablate.report.pages import escape_markdown
+from ablate.report.predictions import tabulate_predictions
 from ablate.study.expectations import Text
 from ablate.study.yaml_text import find_line, parse
 
@@ -85,7 +86,9 @@ def write_answers(exercises: Exercises, reports: Path, page: Path) -> int:
 
 
 def tabulate_answers(exercises: Exercises, reports: Path, origin: Path) -> tuple[str, int]:
-    """Make a heading and the table of answers as Markdown. Links are relative to the folder `origin`.
+    """Make a heading and the tables of answers and predictions as Markdown.
+
+    Links are relative to the folder `origin`.
 
     The second value is the number of studies without a report.
     """
@@ -106,6 +109,9 @@ def tabulate_answers(exercises: Exercises, reports: Path, origin: Path) -> tuple
             for study, context, answer in rows or [(f"`{name}`", "", "no report yet")]:
                 lines.append(f"| {asked} | {study} | {context} | {answer} |")
                 asked = ""
+    studies = dict.fromkeys(name for exercise in exercises.exercises for name in exercise.studies)
+    if predicted := tabulate_predictions([reports / name for name in studies]):
+        lines += ["", "### What was predicted", "", *predicted]
     return "\n".join([*lines, "", ""]), missing
 
 

@@ -33,7 +33,7 @@ Prediction = Annotated[
     ],
     AfterValidator(_require_order),
 ]
-"""The smallest and the largest difference from the baseline that the user expects.
+"""The smallest and the largest difference that the user expects in the first comparison of an arm.
 
-For the accuracy, 0.01 is one percentage point.
+In most designs, this is the comparison with the baseline. For the accuracy, 0.01 is one percentage point.
 """

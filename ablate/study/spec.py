@@ -161,9 +161,10 @@ class StudySpec(_Part):
     validation: Annotated[int, Field(ge=0, strict=True)] = 10_000
     references: tuple[Reference, ...] = ()
     predicted: dict[ArmName, Prediction] = {}
-    """For each arm, the interval in which the user expects the difference from the baseline.
+    """For each arm, the interval in which the user expects the difference in its first comparison.
 
-    The user writes this interval before the first run.
+    In most designs, this is the comparison with the baseline. The user writes this interval before the
+    first run.
     """
     fallback: dict[str, Any] = {}
     contexts: Annotated[dict[ContextName, dict[str, Any]], Field(max_length=10)] = {}

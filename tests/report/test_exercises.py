@@ -11,6 +11,7 @@ from ablate.report.contexts.writer import write_contexts
 from ablate.report.evidence import gather
 from ablate.report.exercises import read_exercises, tabulate_answers, write_answers
 from ablate.report.one_line import MOST_NAMED, state_answer
+from ablate.report.predictions import tabulate_predictions
 from ablate.study import study_file
 from tests.commands import ROOT
 from tests.report.test_contexts import make_study
@@ -42,7 +43,9 @@ def reports(tmp_path: Path, small) -> Path:
 def test_a_row_is_the_answer_of_a_study_or_of_a_context(reports: Path) -> None:
     (reports / "exercises.yaml").write_text(FILE)
     table, missing = tabulate_answers(read_exercises(reports / "exercises.yaml"), reports, reports)
-    heading, _, _, _, plain, *of_contexts, later = table.strip().splitlines()
+    answers, _, predictions = table.partition("\n\n### What was predicted\n\n")
+    assert predictions.startswith("Of 2 differences that were predicted")
+    heading, _, _, _, plain, *of_contexts, later = answers.splitlines()
     assert heading == "## Answers"
     assert plain.startswith("| Does a\\|b matter? | [plain](plain/report.md) |  | a is 5.03 points more accurate than baseline on the test images (95% interval ")  # fmt: skip
     assert plain.endswith(
@@ -61,7 +64,7 @@ def test_a_row_names_every_arm_the_best_first(reports: Path, small) -> None:
     writer.write(write_folder(reports / "later", study_file.dump(small("name=later")), accuracies))
     (reports / "exercises.yaml").write_text(FILE)
     table, _ = tabulate_answers(read_exercises(reports / "exercises.yaml"), reports, reports)
-    *_, row = table.strip().splitlines()
+    *_, row = table.partition("\n\n### What was predicted")[0].splitlines()
     assert "a is 5.03 points more accurate" in row
     assert re.search(r"; c: −9.93 points \(−1\d\.\d\d to −9\.\d\d\), matters", row)
 
@@ -127,6 +130,44 @@ def test_changes_that_hurt_most_when_they_are_missing_come_first(tmp_path: Path,
     assert not any("speed" in part for part in against_full)  # speeds are relative to the baseline
 
 
+def test_predictions_are_counted_and_told_with_what_was_found(tmp_path: Path, small) -> None:
+    make_study(
+        tmp_path / "small",
+        {"chapter": [0.05, 0.051, 0.049, 0.05], "modern": [0.0, 0.001, -0.001, 0.0005]},
+    )
+    accuracies = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.961, 0.97], "b": [0.5, "diverged", 0.92]}
+    spec = small("name=plain", "predicted={a: [0, 0.05], b: [0, 0.1]}")
+    writer.write(write_folder(tmp_path / "plain", study_file.dump(spec), accuracies))
+    told, _, _, _, *rows = tabulate_predictions(
+        [tmp_path / "plain", tmp_path / "small", tmp_path / "missing"]
+    )
+    assert told == (
+        "Of 4 differences that were predicted before the first run, 1 came true and 1 did not. Open: 1, because only "
+        "a part of the confidence interval was predicted. Not known: 1, because some runs did not train."
+    )
+    a, b, chapter, modern = rows
+    assert re.fullmatch(
+        r"\| plain \|  \| a \| \+0\.00 to \+5\.00 points \| \+5\.03 points \(\+4\.\d\d to \+5\.\d\d\) \| open \|",
+        a,
+    )
+    assert b == "| plain |  | b | +0.00 to +10.00 points | unstable | not known |"
+    assert chapter.startswith("| small | chapter | a | +4.00 to +6.00 points | +5.00 points (")
+    assert chapter.endswith(" | yes |")
+    assert modern.endswith(" | **no, it is lower** |")
+    assert tabulate_predictions([tmp_path / "missing"]) == []
+
+
+def test_a_prediction_without_one_change_is_about_the_comparison_with_full(tmp_path: Path, small) -> None:
+    path = leave_one_out_folder(tmp_path / "small", small)
+    text = (
+        path / "study.yaml"
+    ).read_text() + "predicted: {without pooling: [-0.1, 0], without dropout: [0, 0.1]}\n"
+    (path / "study.yaml").write_text(text)
+    rows = tabulate_predictions([path])[4:]
+    assert [row.split("|")[3].strip() for row in rows] == ["without pooling", "without dropout"]
+    assert [row.split("|")[5].split()[0][:2] for row in rows] == ["−3", "+0"]
+
+
 def test_headings_begin_a_table_and_an_answer_can_be_a_text(reports: Path) -> None:
     (reports / "exercises.yaml").write_text(
         FILE.replace("- ask", "- heading: First\n    ask")
@@ -134,7 +175,7 @@ def test_headings_begin_a_table_and_an_answer_can_be_a_text(reports: Path) -> No
     )
     table, _ = tabulate_answers(read_exercises(reports / "exercises.yaml"), reports, reports)
     assert table.startswith("## Answers\n\n### First\n\n| exercise | study |")
-    assert table.strip().endswith(
+    assert table.partition("\n\n### What was predicted")[0].endswith(
         "### Then\n\n| exercise | study | context | answer |\n|---|---|---|---|\n| Look. |  |  | [Maps](maps.png) |"
     )
 

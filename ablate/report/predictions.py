@@ -1,0 +1,72 @@
+"""Write a table of the predictions of several studies, and whether they came true."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ablate.formatting import format_count, format_difference, list_rows, scale_difference
+from ablate.records.folder import list_contexts
+from ablate.report.evidence import Evidence, gather
+from ablate.report.expectations import (
+    PredictionOutcome,
+    compare_with_prediction,
+    format_prediction,
+    is_predicted,
+)
+from ablate.report.pages import escape_markdown
+
+HEAD = [
+    "| study | context | arm | predicted | found, 95 % interval | came true |",
+    "|---|---|---|---:|---:|---|",
+]
+FAILED = (PredictionOutcome.BELOW, PredictionOutcome.ABOVE)
+
+
+def tabulate_predictions(folders: Sequence[Path]) -> list[str]:
+    """Make the lines of a Markdown table of all predictions, with a sentence that counts them.
+
+    `folders` are report folders, also of studies with contexts. Folders without a report, and studies
+    without a prediction, have no row. There are no lines if there is no row.
+    """
+    found = [(evidence, row) for evidence in _gather_all(folders) for row in _list_predicted(evidence)]
+    if not found:
+        return []
+    counted = Counter(compare_with_prediction(row, evidence) for evidence, row in found)
+    failed = sum(counted[outcome] for outcome in FAILED)
+    told = (
+        f"Of {format_count(len(found), 'difference')} that were predicted before the first run, "
+        f"{counted[PredictionOutcome.TRUE]} came true and {failed} did not. "
+        f"Open: {counted[PredictionOutcome.OPEN]}, because only a part of the confidence interval was "
+        f"predicted. Not known: {counted[PredictionOutcome.UNKNOWN]}, because some runs did not train."
+    )
+    return [told, "", *HEAD, *(_format_row(evidence, row) for evidence, row in found)]
+
+
+def _gather_all(folders: Iterable[Path]) -> Iterator[Evidence]:
+    for folder in folders:
+        for place in list_contexts(folder) or [folder]:
+            if (place / "environment.json").exists():
+                yield gather(place)
+
+
+def _list_predicted(evidence: Evidence) -> Iterator[dict[str, Any]]:
+    if not evidence.preliminary:
+        yield from (row for row in list_rows(evidence.tables["comparisons"]) if is_predicted(row, evidence))
+
+
+def _format_row(evidence: Evidence, row: dict[str, Any]) -> str:
+    outcome, unit = compare_with_prediction(row, evidence), evidence.metric.unit
+    measured = row["verdict"]
+    if outcome != PredictionOutcome.UNKNOWN:
+        low, high = (scale_difference(row[name], unit, signed=True) for name in ("ci_low", "ci_high"))
+        measured = f"{format_difference(row['difference'], unit, signed=True)} ({low} to {high})"
+    cells = [
+        evidence.study.name,
+        evidence.study.context or "",
+        evidence.names.name_arm(row["arm"]),
+        format_prediction(row, evidence),
+        measured,
+    ]
+    told = f"**{outcome}**" if outcome in FAILED else outcome
+    return f"| {' | '.join(map(escape_markdown, cells))} | {told} |"
