@@ -7,9 +7,8 @@ import pandas as pd
 
 from ablate.formatting import format_count, format_difference, format_interval, format_list, list_rows
 from ablate.report.evidence import Evidence
-from ablate.report.stability import state_difference
+from ablate.report.stability import find_trained_difference, state_difference
 from ablate.stats.contrasts import BOTH_ALONE
-from ablate.stats.power import PAIRS_FOR_A_VERDICT
 from ablate.stats.verdicts import UNTRAINED
 from ablate.study.spec import FULL
 
@@ -81,11 +80,9 @@ def _describe_untrained(row: dict[str, Any], evidence: Evidence) -> str:
         often = f"trained in {found['arm_trained']} of {format_count(seeds, 'seed')}"
         other = "the baseline" if row["baseline"] == evidence.arms[0] else row["baseline"]
         parts.append(f"{often}, {other} in {found['baseline_trained']}")
-    if found["trained_pairs"] >= PAIRS_FOR_A_VERDICT:
-        among = {**row, **{name: found[f"trained_{name}"] for name in ("difference", "ci_low", "ci_high")}}
+    if (among := find_trained_difference(row, evidence)) is not None:
         difference = format_difference(among["difference"], evidence.metric.unit, signed=True)
-        every = "all" if row["baseline"] == BOTH_ALONE else "both"
-        parts.append(f"{difference}, {_state_bounds(among, evidence)}, where {every} trained")
+        parts.append(f"{difference}, {_state_bounds(among, evidence)}, {among['where']}")
     return f"{_name(row, evidence)} ({'; '.join(parts)})" if parts else ""
 
 

@@ -87,6 +87,20 @@ def _compare_trained(found: Mapping[str, Any], evidence: Evidence) -> str:
     )
 
 
+def find_trained_difference(row: Mapping[str, Any], evidence: Evidence) -> dict[str, Any] | None:
+    """Find the row's difference and interval over the seeds in which all its arms trained.
+
+    Returns:
+        The row with this difference and interval, and with the key `where`: "where both trained". None if
+        too few seeds are left, or if the row's verdict is not about training.
+    """
+    (found,) = evidence.find_rows("stability", row) or (None,)
+    if found is None or found["trained_pairs"] < PAIRS_FOR_A_VERDICT:
+        return None
+    among = {name: found[f"trained_{name}"] for name in ("difference", "ci_low", "ci_high")}
+    return {**row, **among, "where": f"where {'all' if row['baseline'] == BOTH_ALONE else 'both'} trained"}
+
+
 def state_difference(row: Mapping[str, Any], evidence: Evidence) -> str:
     """State the difference of a comparison as a sentence. The sentence has no full stop."""
     metric, name = evidence.metric, evidence.study.decision.metric

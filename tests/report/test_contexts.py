@@ -26,13 +26,15 @@ contexts:
 BASE = [0.9, 0.91, 0.92, 0.905]
 
 
-def make_study(path: Path, gains: dict[str, list[float | str]], arms: dict[str, str] | None = None) -> Path:
+def make_study(
+    path: Path, gains: dict[str, list[float | str]], arms: dict[str, str] | None = None, seeds: int = 3
+) -> Path:
     """The folder of a study with two contexts, in which arm `a` gains so much in every seed, or diverges.
 
     `arms` gives the arm of a context another name.
     """
     path.mkdir()
-    (path / "study.yaml").write_text(SMALL + CONTEXTS)
+    (path / "study.yaml").write_text(SMALL.replace("seeds: 3", f"seeds: {seeds}") + CONTEXTS)
     for name, of_context in gains.items():
         values = [
             gain if isinstance(gain, str) else base + gain
@@ -105,6 +107,16 @@ def test_an_arm_that_trains_in_one_context_only_is_the_headline(tmp_path: Path) 
     text = read_page(path)
     assert "Some arms train only in some contexts: a against baseline" in text
     assert "modern and chapter cannot be compared: in one of them, some runs did not train." in text
+
+
+def test_an_unstable_context_shows_the_difference_of_the_seeds_that_trained(tmp_path: Path) -> None:
+    gains = {"chapter": [0.05, "diverged", 0.049, 0.052], "modern": ["diverged"] * 3 + [0.05]}
+    path = make_study(tmp_path / "small", gains, seeds=4)
+    text = read_page(path)
+    assert re.search(
+        r"chapter\s*unstable\s*\+5\.03 points where both trained \(95% interval \+4\.\d\d to ", text
+    )
+    assert re.search(r"modern\s*unstable\s*–", text)  # one pair is too few
 
 
 def test_a_context_in_which_no_run_ended_with_an_accuracy_is_shown_as_not_trained(tmp_path: Path) -> None:

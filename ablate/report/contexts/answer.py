@@ -16,6 +16,7 @@ from ablate.formatting import (
 from ablate.report.contexts.evidence import ContextsEvidence
 from ablate.report.evidence import Evidence
 from ablate.report.expectations import judge_prediction
+from ablate.report.stability import find_trained_difference
 from ablate.report.verdicts import explain_verdict
 from ablate.stats.contrasts import BOTH_ALONE
 from ablate.stats.verdicts import NO_SPREAD, UNTRAINED, Verdict
@@ -32,7 +33,10 @@ class AnswerInContext:
     context: str
     verdict: str
     difference: str
-    """The difference with its unit. A dash if it is not reported."""
+    """The difference with its unit. A dash if it is not reported.
+
+    If runs did not train, it is the difference over the seeds in which all arms trained, and says so.
+    """
     interval: str
     sentence: str
     expected: str
@@ -169,15 +173,19 @@ def _spell(value: Any) -> str:
 
 def _answer(row: Mapping[str, Any], evidence: Evidence) -> AnswerInContext:
     unit, confidence = evidence.metric.unit, 1 - evidence.study.decision.alpha
-    has_interval = row["ci_low"] is not None
     (own,) = evidence.find_rows("comparisons", row)
+    shown = find_trained_difference(own, evidence) or row
+    has_interval = shown["ci_low"] is not None
+    where = f" {shown['where']}" if "where" in shown else ""
     return AnswerInContext(
         context=row["context"],
         verdict=row["verdict"],
         difference="–"
-        if row["difference"] is None
-        else format_difference(row["difference"], unit, signed=True),
-        interval=format_interval(row["ci_low"], row["ci_high"], confidence, unit) if has_interval else "–",
+        if shown["difference"] is None
+        else format_difference(shown["difference"], unit, signed=True) + where,
+        interval=format_interval(shown["ci_low"], shown["ci_high"], confidence, unit)
+        if has_interval
+        else "–",
         sentence=explain_verdict(own, evidence),
         expected=judge_prediction(own, evidence),
     )
