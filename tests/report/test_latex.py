@@ -147,6 +147,21 @@ def test_an_export_has_one_file_for_each_part_and_its_table_is_that_of_the_repor
     assert all(f"{{{key},\n" in entries for key in list_cited(methods))
 
 
+def test_waiting_times_have_a_block_where_they_were_measured(tmp_path: Path) -> None:
+    write_latex(PUBLISHED / "lenet_throughput", tmp_path / "with", costs=True)
+    arm = read("lenet_throughput").tables["arms"].set_index("arm").loc["compile=true"]
+    waits = (
+        1e3 * arm["first_step_seconds"],
+        1e3 * arm["inference_seconds"],
+        arm["inference_examples_per_second"],
+    )
+    table = (tmp_path / "with" / "table.tex").read_text()
+    assert "{first step (ms)} & {one image (ms)} & {inference (images/s)} \\\\\n" in table
+    assert "true & {:,.1f} & {:,.2f} & {:,.0f} \\\\\n".format(*waits) in table
+    write_latex(PUBLISHED / "nin_head", tmp_path / "without", costs=True)  # is older than these measurements
+    assert "first step" not in (tmp_path / "without" / "table.tex").read_text()
+
+
 def test_comparisons_among_arms_have_a_table_of_their_own(tmp_path: Path) -> None:
     write_latex(PUBLISHED / "lenet_modern", tmp_path)
     table = (tmp_path / "table.tex").read_text()
@@ -227,6 +242,7 @@ def compile_example(folder: Path) -> str:
         ("convnets", True),
         ("lenet_modern", False),
         ("lenet_modern", True),
+        ("lenet_throughput", True),
     ],
 )
 def test_latex_compiles_a_published_report_without_overfull_lines(

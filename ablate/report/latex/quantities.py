@@ -79,6 +79,9 @@ COST_MEANINGS = {
     "flops": "floating-point operations of the forward pass per image",
     "memory": "largest memory of tensors in a training step, in megabytes",
     "energy": "energy for one training image, in millijoules",
+    "start": "wall-clock time of the first training step, in milliseconds",
+    "latency": "wall-clock time to classify one image, in milliseconds",
+    "inference": "images classified per second, in batches of 1,024",
 }
 
 

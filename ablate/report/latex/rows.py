@@ -65,6 +65,9 @@ COSTS: dict[str, tuple[str, str, float]] = {
     "flops": ("flops_per_example", ",.0f", 1),
     "memory": ("peak_memory_bytes", ",.1f", 1e6),
     "energy": ("joules_per_example", ",.3g", 1e-3),
+    "start": ("first_step_seconds", ",.1f", 1e-3),
+    "latency": ("inference_seconds", ",.2f", 1e-3),
+    "inference": ("inference_examples_per_second", ",.0f", 1),
 }
 """For each cost: its column in `arms.csv`, its number format, and the number by which it is divided."""
 

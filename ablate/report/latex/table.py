@@ -1,6 +1,6 @@
 """Make the table for a paper: its columns, its cells, and the notes below it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ablate.formatting import format_count, spell_keyword
@@ -27,6 +27,11 @@ COST_HEADINGS = {
     "flops": "FLOP/image",
     "memory": "MB",
     "energy": "mJ/image",
+}
+WAITING_HEADINGS = {
+    "start": "first step (ms)",
+    "latency": "one image (ms)",
+    "inference": "inference (images/s)",
 }
 
 
@@ -65,9 +70,9 @@ class _Column:
 def make_table(
     evidence: Evidence, arms: Sequence[ArmRow], differences: Sequence[Difference], *, costs: bool
 ) -> PaperTable:
-    """Make the table of the study's arms and comparisons. If `costs` is true, add a block of costs.
+    """Make the table of the study's arms and comparisons. If `costs` is true, add blocks of costs.
 
-    Costs have a separate block, because a row with all columns would be wider than a page.
+    Costs and waiting times have separate blocks, because a row with all columns would be wider than a page.
     """
     by_arm = {row.arm: row for row in differences if row.other == evidence.arms[0]}
     together = len(by_arm) == len(differences) <= len(arms) - 1
@@ -83,7 +88,8 @@ def make_table(
         names = [row.name for row in differences]
         blocks.append(_join([_make_names("comparison", names, names), *_make_differences(differences)]))
     if costs:
-        blocks.append(_join([first[0], *_make_costs(arms)]))
+        made = (_make_costs(arms, headings) for headings in (COST_HEADINGS, WAITING_HEADINGS))
+        blocks += [_join([first[0], *columns]) for columns in made if columns]
     return PaperTable(
         blocks=tuple(blocks), notes=tuple(_list_notes(evidence, arms, differences, costs=costs))
     )
@@ -172,10 +178,10 @@ def _make_differences(rows: Sequence[Difference | None]) -> list[_Column]:
     ]
 
 
-def _make_costs(arms: Sequence[ArmRow]) -> list[_Column]:
-    """Make a column for each cost that was measured for some arm."""
+def _make_costs(arms: Sequence[ArmRow], headings: Mapping[str, str]) -> list[_Column]:
+    """Make a column for each cost in `headings` that was measured for some arm."""
     made = []
-    for cost, heading in COST_HEADINGS.items():
+    for cost, heading in headings.items():
         values = [row.costs[cost] for row in arms]
         if any(value is not None for value in values):
             cells = [MISSING if value is None else escape_latex(value) for value in values]
@@ -249,6 +255,9 @@ def _describe_costs(arms: Sequence[ArmRow]) -> str:
         "flops": "FLOP/image: floating-point operations of the forward pass",
         "memory": "MB: largest memory of tensors in a training step",
         "energy": "mJ/image: energy for one training image, alone on the machine, median over blocks",
+        "start": "first step: wall-clock time of the first training step",
+        "latency": "one image: wall-clock time to classify one image, median",
+        "inference": "inference: images classified per second in batches of 1,024, median",
     }
     known = [text for cost, text in told.items() if any(row.costs[cost] is not None for row in arms)]
     return "; ".join(known) + "."
