@@ -28,7 +28,7 @@ _SHOWN = {
     Reason.TRAINS_LESS_OFTEN: "B trains less often than A.",
     Reason.TRAINS_MORE_OFTEN: "B trains more often than A.",
     Reason.SOME_DID_NOT_TRAIN: "Some runs did not train. A mean over the other runs does not settle this.",
-    Reason.TOO_FEW_SEEDS: "A verdict needs three paired seeds.",
+    Reason.TOO_FEW_SEEDS: "A verdict needs three seeds that A and B have in common.",
 }
 _BEYOND = {
     Reason.WORSE: "B is worse by more than the margin of {margin}.",

@@ -206,6 +206,11 @@ def _list_notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> li
             "throughput is compared as each arm's ratio to the baseline, because a machine's speed differs "
             "from one measurement to the next. The baseline's own throughput is not compared"
         )
+    if _have_no_common_seed(first, second):
+        told.append(
+            "no run of the second folder has a seed of the first folder, so no runs can be paired. If the "
+            "second study is a repetition on new seeds, compare the intervals in the two reports"
+        )
     if first.provenance.machine.device != second.provenance.machine.device:
         told.append(
             "the runs were trained on different devices: runs of one seed share the data split and the "
@@ -251,7 +256,13 @@ def _state_answer(changes: list[Change], first: Evidence, second: Evidence) -> s
         c.arm for c in changes if c.verdict in moved and not _is_within(c, first.study.decision.margin)
     ]:
         return f"changed, but not for the worse: {', '.join(better)}{also}"
+    if _have_no_common_seed(first, second):
+        return f"not compared: the two folders have no seed in common{also}"
     return f"inconclusive: these seeds show neither a change nor its absence; add seeds{also}"
+
+
+def _have_no_common_seed(first: Evidence, second: Evidence) -> bool:
+    return not set(first.confirmed["seed"]) & set(second.confirmed["seed"])
 
 
 def _is_within(change: Change, margin: float) -> bool:

@@ -120,6 +120,17 @@ def test_other_conditions_and_arms_of_one_folder_only_are_named(made) -> None:
     assert [change.arm for change in found.changes] == ["base", "arm"]
 
 
+def test_folders_without_a_common_seed_are_not_compared(made) -> None:
+    first, second = made("one", baseline=0.9, arm=0.93), made("other", baseline=0.9, arm=0.93)
+    second.tables["runs"]["seed"] += 100
+    vars(second).pop("confirmed", None)  # is computed from the runs once
+    found = compare_folders(first, second)
+    assert found.answer == "not compared: the two folders have no seed in common"
+    assert not found.regression
+    assert any("no run of the second folder has a seed of the first folder" in note for note in found.notes)
+    assert not any("no seed" in note for note in compare_folders(first, first).notes)
+
+
 def test_folders_without_a_common_arm_have_nothing_to_compare(made) -> None:
     found = compare_folders(made("first", base=0.9), made("second!", other=0.9))
     assert found.answer == "the two folders share no arm"
