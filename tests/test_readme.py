@@ -21,7 +21,7 @@ from ablate.report.evidence import Evidence, gather
 from ablate.study import study_file
 from tests.commands import ROOT, ablate
 
-PUBLISHED = ("lenet_pooling", "lenet_pooling_activation/chapter", "lenet_activation", "lenet_kernel_size", "lenet_channels", "lenet_conv_layers/chapter", "lenet_conv_layers/modern", "lenet_dense_layers/chapter", "lenet_dense_layers/modern", "lenet_learning_rate", "lenet_training", "lenet_regularisation/sgd", "lenet_regularisation/momentum", "lenet_modern", "lenet_vs_mlp/chapter", "lenet_vs_mlp/modern", "lenet_mnist", "lenet_visualiser/chapter", "lenet_throughput", "convnets", "alexnet_dropout", "nin_head", "inception_paths")  # fmt: skip
+PUBLISHED = ("lenet_pooling", "lenet_pooling_recipes/chapter", "lenet_pooling_activation/chapter", "lenet_activation", "lenet_kernel_size", "lenet_channels", "lenet_conv_layers/chapter", "lenet_conv_layers/modern", "lenet_dense_layers/chapter", "lenet_dense_layers/modern", "lenet_depth_width/sgd", "lenet_learning_rate", "lenet_training", "lenet_regularisation/sgd", "lenet_regularisation/momentum", "lenet_modern", "lenet_vs_mlp/chapter", "lenet_vs_mlp/modern", "lenet_mnist", "lenet_visualiser/chapter", "lenet_throughput", "convnets", "alexnet_dropout", "nin_head", "inception_paths")  # fmt: skip
 README = (ROOT / "README.md").read_text()
 ANSWERS = (ROOT / "reports" / "README.md").read_text()
 FILES = subprocess.run(
