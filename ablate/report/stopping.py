@@ -35,11 +35,12 @@ def explain_stop(row: Mapping[str, Any], evidence: Evidence) -> str:
         f"{looks[-1].seeds} (look {len(taken)} of {len(looks)} at the results), because "
         f"{REASONS[Step(last['step'])]}. Its interval and p-value allow for the repeated looks."
     )
-    if row["effect_size_dz"] is None or last["step"] == Step.LAST_LOOK:
+    # The effect size is None without a spread. It is 0 if the mean difference is 0, which has no bias.
+    if not row["effect_size_dz"] or last["step"] == Step.LAST_LOOK:
         return told
-    spread = abs(row["difference"] / row["effect_size_dz"]) if row["effect_size_dz"] else 0.0
+    spread = abs(row["difference"] / row["effect_size_dz"])
     bias = estimate_bias(row["difference"], spread, looks, study.decision, evidence.family)
-    if spread and abs(bias) >= WORTH_SAYING * study.decision.margin:
+    if abs(bias) >= WORTH_SAYING * study.decision.margin:
         direction = "over" if bias * row["difference"] > 0 else "under"
         told += (
             f" Because the comparison stopped early, this difference is probably {direction}stated: in "
