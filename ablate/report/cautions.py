@@ -220,6 +220,12 @@ def _spell_setting(setting: str, parameters: list[str]) -> str:
     return setting.partition("=")[2] if len(parameters) == 1 else spell_keyword(setting)
 
 
+def is_timing_unsteady(evidence: Evidence) -> bool:
+    """Whether the baseline's throughput varied so much that no throughput of the study is reliable."""
+    wide = measure_spread(evidence.tables["timing"])
+    return wide is not None and wide > SPREAD_WORTH_SAYING
+
+
 def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
     timing = evidence.tables["timing"]
     if timing.empty:
@@ -234,11 +240,10 @@ def _warn_of_timing(evidence: Evidence) -> Iterator[str]:
             f"From the beginning to the end of a timing block, the baseline's throughput changed by {change} "
             "(median over the blocks)."
         )
-    wide = measure_spread(timing)
-    if wide is not None and wide > SPREAD_WORTH_SAYING:
+    if is_timing_unsteady(evidence):
         yield (
             "The baseline's throughput varied between timing blocks: its interquartile range is "
-            f"{wide:.0%} of its median. "
+            f"{measure_spread(timing):.0%} of its median. "
             "Other programs probably used the machine, so the throughputs are unreliable."
         )
 

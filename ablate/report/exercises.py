@@ -12,8 +12,8 @@ from ablate.records.files import write_whole
 from ablate.records.folder import list_contexts
 from ablate.report.contexts.answer import list_contexts_findings, state_contexts_headline
 from ablate.report.contexts.evidence import ContextsEvidence, gather_contexts
-from ablate.report.evidence import gather
-from ablate.report.one_line import state_answer
+from ablate.report.evidence import Evidence, gather
+from ablate.report.one_line import list_statements, state_baseline
 from ablate.report.pages import escape_markdown
 from ablate.report.predictions import tabulate_predictions
 from ablate.study.expectations import Text
@@ -98,16 +98,16 @@ def tabulate_answers(exercises: Exercises, reports: Path, origin: Path) -> tuple
         if exercise.heading is not None:
             lines += ["", f"### {exercise.heading}"]
         if exercise.heading is not None or at == 0:
-            lines += ["", "| exercise | study | context | answer |", "|---|---|---|---|"]
+            lines += ["", "| exercise | study | context | baseline | answer |", "|---|---|---|---|---|"]
         asked = escape_markdown(exercise.ask)
         if exercise.answer is not None:
-            lines.append(f"| {asked} |  |  | {exercise.answer} |")
+            lines.append(f"| {asked} |  |  |  | {exercise.answer} |")
             asked = ""
         for name in exercise.studies:
             rows = list(_answer_study(reports / name, origin))
             missing += not rows
-            for study, context, answer in rows or [(f"`{name}`", "", "no report yet")]:
-                lines.append(f"| {asked} | {study} | {context} | {answer} |")
+            for cells in rows or [(f"`{name}`", "", "", "no report yet")]:
+                lines.append(f"| {' | '.join((asked, *cells))} |")
                 asked = ""
     studies = dict.fromkeys(name for exercise in exercises.exercises for name in exercise.studies)
     if predicted := tabulate_predictions([reports / name for name in studies]):
@@ -115,16 +115,23 @@ def tabulate_answers(exercises: Exercises, reports: Path, origin: Path) -> tuple
     return "\n".join([*lines, "", ""]), missing
 
 
-def _answer_study(folder: Path, origin: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield the link, the context and the answer of a study, one row for each context."""
+def _answer_study(folder: Path, origin: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the link, the context, the baseline and the answer of a study, one row for each context."""
     if list_contexts(folder):
         evidence = gather_contexts(folder)
-        yield _link(folder, "contexts", origin), "all", _compare(evidence)
+        yield _link(folder, "contexts", origin), "all", "", _compare(evidence)
         for name, of_context in evidence.contexts.items():
             link = f"[{name}]({_locate(folder / name / 'report.md', origin)})"
-            yield "", link, escape_markdown(state_answer(of_context))
+            yield "", link, *_answer(of_context)
     elif (folder / "environment.json").exists():
-        yield _link(folder, "differences", origin), "", escape_markdown(state_answer(gather(folder)))
+        yield _link(folder, "differences", origin), "", *_answer(gather(folder))
+
+
+def _answer(evidence: Evidence) -> tuple[str, str]:
+    """State the baseline, and the answer with each statement in a line of its own."""
+    return escape_markdown(state_baseline(evidence)), "<br>".join(
+        map(escape_markdown, list_statements(evidence))
+    )
 
 
 def _compare(evidence: ContextsEvidence) -> str:

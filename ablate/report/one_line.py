@@ -1,13 +1,16 @@
-"""State a report's answer in one line: the differences of the arms, and the arms that did not train."""
+"""State a report's answer in brief: the differences of the arms, and the arms that did not train."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
-from ablate.formatting import format_count, format_difference, format_interval, format_list, list_rows
+from ablate.formatting import format_count, format_difference, format_interval, list_rows
+from ablate.report.cautions import is_timing_unsteady
 from ablate.report.evidence import Evidence
+from ablate.report.remarks import describe_steps
 from ablate.report.stability import find_trained_difference, state_difference
+from ablate.report.training_length import warn_of_short_training
 from ablate.stats.contrasts import BOTH_ALONE
 from ablate.stats.verdicts import UNTRAINED
 from ablate.study.spec import FULL
@@ -16,18 +19,19 @@ MOST_NAMED = 8
 """At most this many comparisons of each kind are told."""
 
 
-def state_answer(evidence: Evidence) -> str:
-    """State the answer in one line, with the differences, their intervals and the verdicts.
+def list_statements(evidence: Evidence) -> list[str]:
+    """List the statements of the answer, with the differences, their intervals and the verdicts.
 
     In a factorial design, the interactions come first. Then a sentence states the best difference from the
-    baseline. The other arms follow, the better ones first. Last come the comparisons with the arm that has
-    all changes, the most harmful one first, and the comparisons with runs that did not train.
+    baseline. The other arms follow, the better ones first. In the design `leave_one_out`, the steps to the
+    arm with all changes come next, and what this arm loses without each change, the largest loss first. Last
+    come the comparisons with runs that did not train.
     """
     if evidence.preliminary:
-        return "not finished"
+        return ["not finished"]
     rows = list_rows(evidence.tables["comparisons"])
     if not rows:
-        return "the search found no candidate to compare with the baseline"
+        return ["the search found no candidate to compare with the baseline"]
     sign = 1 if evidence.metric.higher_is_better else -1
     told = [row for row in rows if row["difference"] is not None]
     told.sort(key=lambda row: sign * row["difference"], reverse=True)
@@ -38,13 +42,41 @@ def state_answer(evidence: Evidence) -> str:
         *_tell_most(_describe, interactions, evidence),
         *_tell_most(_describe, plain[:1], evidence),
         *_tell_most(_list_difference, plain[1:], evidence),
-        *_tell_most(_list_difference, against_full, evidence),
     ]
+    if evidence.study.design == "leave_one_out":
+        steps = describe_steps(evidence).removesuffix(".")
+        parts += [f"{steps[0].lower()}{steps[1:]}", *_tell_most(_list_difference, against_full, evidence)]
     untrained = [row for row in rows if row["verdict"] in UNTRAINED]
     if named := list(filter(None, (_describe_untrained(row, evidence) for row in untrained))):
-        shown = format_list(named) if len(named) <= MOST_NAMED else f"{len(named)} comparisons"
-        parts.append(f"some runs did not train: {shown}")
-    return "; ".join(parts) or "no seed has completed runs of two arms"
+        more = [f"and {len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
+        parts += ["some runs did not train:", *named[:MOST_NAMED], *more]
+    if any(warn_of_short_training(evidence)):
+        parts.append("longer training may change this answer")
+    return parts or ["no seed has completed runs of two arms"]
+
+
+def state_baseline(evidence: Evidence) -> str:
+    """State the baseline's mean test accuracy and how it is trained, in one line.
+
+    For example: `79.5% on fashion_mnist; sigmoid, sgd, 10 epochs, learning rate tuned`.
+    """
+    study, baseline = evidence.study, evidence.arms[0]
+    recipe = study.recipe
+    mean = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].get(baseline)
+    activation = evidence.provenance.networks[baseline].get("activation")
+    parts = [
+        *([str(activation)] if activation else []),
+        recipe.optimizer + (f" with momentum {recipe.momentum:g}" if recipe.momentum else ""),
+        format_count(recipe.epochs, "epoch"),
+        *([f"{recipe.train_images:,} images"] if recipe.train_images else []),
+        *([f"schedule {recipe.schedule}"] if recipe.schedule != "constant" else []),
+        *([f"augmentation {recipe.augmentation}"] if recipe.augmentation != "none" else []),
+        "learning rate tuned"
+        if study.tuning.active and "learning_rate" in study.tuning.ranges
+        else f"learning rate {recipe.learning_rate:g}",
+    ]
+    where = f"on {study.dataset}; {', '.join(parts)}"
+    return where if mean is None or pd.isna(mean) else f"{mean:.1%} {where}"
 
 
 def _tell_most(
@@ -77,13 +109,19 @@ def _describe_untrained(row: dict[str, Any], evidence: Evidence) -> str:
     (found,) = evidence.find_rows("stability", row)
     parts = []
     if (seeds := found["compared_seeds"]) is not None:
-        often = f"trained in {found['arm_trained']} of {format_count(seeds, 'seed')}"
         other = "the baseline" if row["baseline"] == evidence.arms[0] else row["baseline"]
-        parts.append(f"{often}, {other} in {found['baseline_trained']}")
+        often = f"trained in {found['arm_trained']} of {format_count(seeds, 'seed')}"
+        parts.append(
+            f"{evidence.names.name_arm(row['arm'])} {often} and {other} in {found['baseline_trained']}"
+        )
     if (among := find_trained_difference(row, evidence)) is not None:
         difference = format_difference(among["difference"], evidence.metric.unit, signed=True)
-        parts.append(f"{difference}, {_state_bounds(among, evidence)}, {among['where']}")
-    return f"{_name(row, evidence)} ({'; '.join(parts)})" if parts else ""
+        about = "" if parts else f"{_name(row, evidence)}: "
+        parts.append(
+            f"{about}{difference} ({_state_bounds(among, evidence)}) in the {found['trained_pairs']} seeds "
+            f"{among['where']}, {found['trained_verdict']}"
+        )
+    return ", ".join(parts)
 
 
 def _name(row: dict[str, Any], evidence: Evidence) -> str:
@@ -105,8 +143,8 @@ def _state_interval(row: dict[str, Any], evidence: Evidence) -> str:
 
 
 def _state_speed(row: dict[str, Any], evidence: Evidence) -> str:
-    """State the arm's throughput relative to the baseline's: `, speed ×0.97`. Empty if it is unknown."""
-    if row["baseline"] != evidence.arms[0]:
+    """State the arm's throughput relative to the baseline's: `, speed ×0.97`. Empty if it is unreliable."""
+    if row["baseline"] != evidence.arms[0] or is_timing_unsteady(evidence):
         return ""
     arms = evidence.tables["arms"].set_index("arm")
     ratio = arms["examples_per_second_ratio"].get(row["arm"])

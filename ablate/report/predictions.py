@@ -15,6 +15,7 @@ from ablate.report.expectations import (
     is_predicted,
 )
 from ablate.report.pages import escape_markdown
+from ablate.stats.verdicts import UNTRAINED
 
 HEAD = [
     "| study | context | arm | predicted | found, 95 % interval | came true |",
@@ -57,7 +58,7 @@ def _list_predicted(evidence: Evidence) -> Iterator[dict[str, Any]]:
 
 def _format_row(evidence: Evidence, row: dict[str, Any]) -> str:
     outcome, unit = compare_with_prediction(row, evidence), evidence.metric.unit
-    measured = row["verdict"]
+    measured = "some runs did not train" if row["verdict"] in UNTRAINED else row["verdict"]
     if outcome != PredictionOutcome.UNKNOWN:
         low, high = (scale_difference(row[name], unit, signed=True) for name in ("ci_low", "ci_high"))
         measured = f"{format_difference(row['difference'], unit, signed=True)} ({low} to {high})"

@@ -116,6 +116,9 @@ def state_difference(row: Mapping[str, Any], evidence: Evidence) -> str:
         )
     arm = evidence.names.name_arm(row["arm"], row["baseline"])
     baseline = evidence.names.name_arm(row["baseline"], row["arm"])
+    if amount == format_difference(0.0, metric.unit):
+        alike = "as accurate as" if evidence.decides_by_accuracy else f"has the same {spell_keyword(name)} as"
+        return f"{arm} {'is ' if evidence.decides_by_accuracy else ''}{alike} {baseline} on the test images"
     if evidence.decides_by_accuracy:
         how = "more" if rose else "less"
         return f"{arm} is {amount} {how} accurate than {baseline} on the test images"

@@ -8,9 +8,9 @@ import pytest
 from ablate.errors import AblateError
 from ablate.report import writer
 from ablate.report.contexts.writer import write_contexts
-from ablate.report.evidence import gather
+from ablate.report.evidence import Evidence, gather
 from ablate.report.exercises import read_exercises, tabulate_answers, write_answers
-from ablate.report.one_line import MOST_NAMED, state_answer
+from ablate.report.one_line import MOST_NAMED, list_statements, state_baseline
 from ablate.report.predictions import tabulate_predictions
 from ablate.study import study_file
 from tests.commands import ROOT
@@ -18,6 +18,11 @@ from tests.report.test_contexts import make_study
 from tests.report.test_writer import factorial_folder, leave_one_out_folder, write_folder
 
 pytestmark = pytest.mark.usefixtures("undrawn")
+
+
+def state_answer(evidence: Evidence) -> str:
+    return "; ".join(list_statements(evidence))
+
 
 FILE = """
 title: Answers
@@ -47,15 +52,18 @@ def test_a_row_is_the_answer_of_a_study_or_of_a_context(reports: Path) -> None:
     assert predictions.startswith("Of 2 differences that were predicted")
     heading, _, _, _, plain, *of_contexts, later = answers.splitlines()
     assert heading == "## Answers"
-    assert plain.startswith("| Does a\\|b matter? | [plain](plain/report.md) |  | a is 5.03 points more accurate than baseline on the test images (95% interval ")  # fmt: skip
+    assert plain.startswith("| Does a\\|b matter? | [plain](plain/report.md) |  | 91.0% on digits; adam, 2 epochs, learning rate tuned | a is 5.03 points more accurate than baseline on the test images (95% interval ")  # fmt: skip
     assert plain.endswith(
-        "): matters, speed ×0.99; some runs did not train: b (trained in 1 of 3 seeds, the baseline in 3) |"
+        "): matters, speed ×0.99<br>some runs did not train:<br>b trained in 1 of 3 seeds and the baseline in 3 |"
     )
     together, chapter, modern = of_contexts
     assert "**the answer depends on the context: a against baseline**" in together
-    assert chapter.startswith("|  |  | [chapter](small/chapter/report.md) | a is 5.00 points more accurate")
+    setting = "90.9% on digits; adam, 2 epochs, learning rate tuned"
+    assert chapter.startswith(
+        f"|  |  | [chapter](small/chapter/report.md) | {setting} | a is 5.00 points more accurate"
+    )
     assert modern.endswith(": practically equivalent, speed ×0.98 |")
-    assert later == "|  | `later` |  | no report yet |"
+    assert later == "|  | `later` |  |  | no report yet |"
     assert missing == 1
 
 
@@ -66,7 +74,7 @@ def test_a_row_names_every_arm_the_best_first(reports: Path, small) -> None:
     table, _ = tabulate_answers(read_exercises(reports / "exercises.yaml"), reports, reports)
     *_, row = table.partition("\n\n### What was predicted")[0].splitlines()
     assert "a is 5.03 points more accurate" in row
-    assert re.search(r"; c: −9.93 points \(−1\d\.\d\d to −9\.\d\d\), matters", row)
+    assert re.search(r"<br>c: −9.93 points \(−1\d\.\d\d to −9\.\d\d\), matters", row)
 
 
 def test_arms_of_one_seed_have_no_interval(tmp_path: Path, small) -> None:
@@ -85,7 +93,7 @@ def test_a_baseline_that_fails_is_named(tmp_path: Path, small) -> None:
     accuracies = {"baseline": [0.9, "diverged", 0.92], "a": [0.95, 0.961, 0.97]}
     writer.write(write_folder(tmp_path / "plain", study_file.dump(small("name=plain")), accuracies))
     told = state_answer(gather(tmp_path / "plain"))
-    assert told == "some runs did not train: a (trained in 3 of 3 seeds, the baseline in 2)"
+    assert told == "some runs did not train:; a trained in 3 of 3 seeds and the baseline in 2"
 
 
 def test_the_seeds_that_trained_are_compared(tmp_path: Path, small) -> None:
@@ -94,9 +102,23 @@ def test_the_seeds_that_trained_are_compared(tmp_path: Path, small) -> None:
     writer.write(write_folder(tmp_path / "plain", study_file.dump(spec), accuracies))
     told = state_answer(gather(tmp_path / "plain"))
     assert re.fullmatch(
-        r"some runs did not train: a \(trained in 4 of 4 seeds, the baseline in 3; "
-        r"\+5\.03 points, \+4\.\d\d to \+5\.\d\d, where both trained\)",
+        r"some runs did not train:; a trained in 4 of 4 seeds and the baseline in 3, \+5\.03 points "
+        r"\(\+4\.\d\d to \+5\.\d\d\) in the 3 seeds where both trained, matters",
         told,
+    )
+
+
+def test_the_baseline_is_described_with_what_its_recipe_adds(tmp_path: Path, small) -> None:
+    recipe = (
+        "{epochs: 4, optimizer: sgd, momentum: 0.9, schedule: cosine, augmentation: crop, train_images: 700}"
+    )
+    spec = small("name=plain", f"recipe={recipe}", "tuning.trials=0")
+    accuracies = {"baseline": [0.9, "diverged", 0.92], "a": [0.95, 0.961, 0.97]}
+    path = write_folder(tmp_path / "plain", study_file.dump(spec), accuracies)
+    writer.write(path)
+    assert state_baseline(gather(path)) == (  # without a mean, because a run of the baseline diverged
+        "on digits; sgd with momentum 0.9, 4 epochs, 700 images, schedule cosine, augmentation crop, "
+        "learning rate 0.9"
     )
 
 
@@ -150,7 +172,7 @@ def test_predictions_are_counted_and_told_with_what_was_found(tmp_path: Path, sm
         r"\| plain \|  \| a \| \+0\.00 to \+5\.00 points \| \+5\.03 points \(\+4\.\d\d to \+5\.\d\d\) \| open \|",
         a,
     )
-    assert b == "| plain |  | b | +0.00 to +10.00 points | unstable | not known |"
+    assert b == "| plain |  | b | +0.00 to +10.00 points | some runs did not train | not known |"
     assert chapter.startswith("| small | chapter | a | +4.00 to +6.00 points | +5.00 points (")
     assert chapter.endswith(" | yes |")
     assert modern.endswith(" | **no, it is lower** |")
@@ -176,7 +198,7 @@ def test_headings_begin_a_table_and_an_answer_can_be_a_text(reports: Path) -> No
     table, _ = tabulate_answers(read_exercises(reports / "exercises.yaml"), reports, reports)
     assert table.startswith("## Answers\n\n### First\n\n| exercise | study |")
     assert table.partition("\n\n### What was predicted")[0].endswith(
-        "### Then\n\n| exercise | study | context | answer |\n|---|---|---|---|\n| Look. |  |  | [Maps](maps.png) |"
+        "### Then\n\n| exercise | study | context | baseline | answer |\n|---|---|---|---|---|\n| Look. |  |  |  | [Maps](maps.png) |"
     )
 
 
