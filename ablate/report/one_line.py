@@ -89,14 +89,14 @@ def _tell_most(
 
 def _describe(row: dict[str, Any], evidence: Evidence) -> str:
     told = f"{state_difference(row, evidence)} ({_state_interval(row, evidence)})"
-    return f"{told}: {row['verdict']}{_state_speed(row, evidence)}"
+    return f"{told}: {row['verdict']}{_state_costs(row, evidence)}"
 
 
 def _list_difference(row: dict[str, Any], evidence: Evidence) -> str:
     """State a difference in brief: `kernel_size=3: −2.49 points (−3.48 to −1.50), matters, speed ×0.98`."""
     difference = format_difference(row["difference"], evidence.metric.unit, signed=True)
     told = f"{_name(row, evidence)}: {difference} ({_state_bounds(row, evidence)}), {row['verdict']}"
-    return f"{told}{_state_speed(row, evidence)}"
+    return f"{told}{_state_costs(row, evidence)}"
 
 
 def _describe_untrained(row: dict[str, Any], evidence: Evidence) -> str:
@@ -142,10 +142,23 @@ def _state_interval(row: dict[str, Any], evidence: Evidence) -> str:
     return format_interval(row["ci_low"], row["ci_high"], confidence, evidence.metric.unit)
 
 
-def _state_speed(row: dict[str, Any], evidence: Evidence) -> str:
-    """State the arm's throughput relative to the baseline's: `, speed ×0.97`. Empty if it is unreliable."""
-    if row["baseline"] != evidence.arms[0] or is_timing_unsteady(evidence):
+def _state_costs(row: dict[str, Any], evidence: Evidence) -> str:
+    """State what the arm costs, divided by what the baseline costs: `, speed ×0.97, parameters ×1.32`.
+
+    Parameters and FLOPs are left out if they are equal, and the speed if it is unknown or unreliable.
+    """
+    if row["baseline"] != evidence.arms[0]:
         return ""
     arms = evidence.tables["arms"].set_index("arm")
-    ratio = arms["examples_per_second_ratio"].get(row["arm"])
-    return "" if ratio is None or pd.isna(ratio) else f", speed ×{ratio:.2f}"
+    arm, baseline = arms.loc[row["arm"]], arms.loc[row["baseline"]]
+    ratios = {
+        "speed": None if is_timing_unsteady(evidence) else arm["examples_per_second_ratio"],
+        "parameters": arm["parameters"] / baseline["parameters"],
+        "FLOP": arm["flops_per_example"] / baseline["flops_per_example"],
+    }
+    told = (
+        f", {name} ×{ratio:.2f}"
+        for name, ratio in ratios.items()
+        if ratio is not None and not pd.isna(ratio) and (name == "speed" or ratio != 1)
+    )
+    return "".join(told)

@@ -108,6 +108,14 @@ def test_the_seeds_that_trained_are_compared(tmp_path: Path, small) -> None:
     )
 
 
+def test_costs_are_told_where_they_differ() -> None:
+    told = state_answer(gather(ROOT / "reports" / "published" / "lenet_kernel_size"))
+    assert re.search(r"kernel_size=3: .*, speed ×0\.\d\d, parameters ×1\.32, FLOP ×0\.66", told)
+    told = state_answer(gather(ROOT / "reports" / "published" / "lenet_pooling"))
+    assert "speed ×" in told
+    assert not re.search("parameters|FLOP", told)
+
+
 def test_the_baseline_is_described_with_what_its_recipe_adds(tmp_path: Path, small) -> None:
     recipe = (
         "{epochs: 4, optimizer: sgd, momentum: 0.9, schedule: cosine, augmentation: crop, train_images: 700}"
