@@ -1,5 +1,7 @@
 """Draw the figure of a study with contexts: the difference of each comparison in each context."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -14,9 +16,11 @@ from ablate.figures.canvas import (
 )
 from ablate.figures.kind import FigureKind
 from ablate.figures.marks import draw_margin
+from ablate.figures.notes import explain_missing_interval, say_not_drawn
 from ablate.figures.points import Tables
 from ablate.formatting import format_margin, spell_keyword
 from ablate.metrics import METRICS
+from ablate.stats.contrasts import BOTH_ALONE
 from ablate.study.spec import StudySpec
 
 LETTERS = 32
@@ -75,6 +79,18 @@ def draw_by_context(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fig
     return figure
 
 
+def list_not_drawn(study: StudySpec, tables: Tables) -> Iterator[str]:
+    """Say which comparisons have no mark in a context, and why."""
+    known = tables["contexts"]
+    missing = known[known[["difference", "ci_low", "ci_high"]].isna().any(axis=1)]
+    for reason, rows in missing.groupby(missing["verdict"].map(explain_missing_interval), sort=False):
+        told = [
+            f"{'interaction of ' if other == BOTH_ALONE else ''}{arm} in {context}"
+            for arm, other, context in zip(rows["arm"], rows["baseline"], rows["context"], strict=True)
+        ]
+        yield say_not_drawn(told, reason)
+
+
 CONTEXTS = FigureKind(
     name="contexts",
     title="Differences in each context",
@@ -83,4 +99,5 @@ CONTEXTS = FigureKind(
     "differences inside it are too small to matter.",
     data=tabulate_by_context,
     draw=draw_by_context,
+    notes=list_not_drawn,
 )

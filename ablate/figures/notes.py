@@ -47,7 +47,7 @@ def explain_differences(study: StudySpec, tables: Tables) -> Iterator[str]:
             names.name_arm(arm, other) if other == names.baseline else names.name_contrast(arm, other)
             for arm, other in zip(rows["arm"], rows["baseline"], strict=True)
         ]
-        yield _say_not_drawn(told, WITHOUT_INTERVAL.get(verdict, TOO_FEW_PAIRS))
+        yield say_not_drawn(told, explain_missing_interval(verdict))
 
 
 def explain_differences_by_epoch(study: StudySpec, tables: Tables) -> Iterator[str]:
@@ -77,7 +77,7 @@ def explain_differences_by_epoch(study: StudySpec, tables: Tables) -> Iterator[s
             reason = TOO_FEW_PAIRS
         by_reason.setdefault(reason, []).append(names.name_contrast(row.arm, row.baseline))
     for reason, told in by_reason.items():
-        yield _say_not_drawn(told, reason)
+        yield say_not_drawn(told, reason)
 
 
 def list_runs_without_accuracy(study: StudySpec, tables: Tables) -> Iterator[str]:
@@ -128,10 +128,16 @@ def _group_missing(study: StudySpec, tables: Tables, arms: Iterable[str]) -> Ite
         reason = without if arm in trained else NO_RUN
         by_reason.setdefault(reason, []).append(names.name_arm(arm))
     for reason, told in by_reason.items():
-        yield _say_not_drawn(told, reason)
+        yield say_not_drawn(told, reason)
 
 
-def _say_not_drawn(told: list[str], reason: str) -> str:
+def explain_missing_interval(verdict: str) -> str:
+    """Return the reason why a comparison with this verdict has no interval."""
+    return WITHOUT_INTERVAL.get(Verdict(verdict), TOO_FEW_PAIRS)
+
+
+def say_not_drawn(told: list[str], reason: str) -> str:
+    """Say which arms or comparisons are not drawn. Of many, the first ones are named."""
     return f"Not drawn, {reason}: {_shorten(told)}."
 
 

@@ -106,6 +106,7 @@ def test_an_arm_that_trains_in_one_context_only_is_the_headline(tmp_path: Path) 
     path = make_study(tmp_path / "small", {"chapter": ["diverged"] * 4, "modern": GAINS})
     text = read_page(path)
     assert "Some arms train only in some contexts: a against baseline" in text
+    assert "Not drawn, because some of the runs did not train: a in chapter." in text
     assert "modern and chapter cannot be compared: in one of them, some runs did not train." in text
 
 
