@@ -204,7 +204,7 @@ def test_the_readme_shows_commands_and_macros_that_work(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     readme = (ROOT / "reports" / "README.md").read_text()
-    section = readme[readme.index("## A table in a paper") : readme.index("## What the studies found")]
+    section = readme[readme.index("## A table in a paper") : readme.index("## Published folders")]
     shutil.copytree(PUBLISHED / "lenet_pooling", tmp_path / "reports" / "lenet_pooling")
     commands = re.findall(r"(?m)^python -m ablate (.*?) +#", section)
     assert len(commands) == 2
