@@ -145,7 +145,7 @@ def _state_interval(row: dict[str, Any], evidence: Evidence) -> str:
 def _state_costs(row: dict[str, Any], evidence: Evidence) -> str:
     """State what the arm costs, divided by what the baseline costs: `, speed ×0.97, parameters ×1.32`.
 
-    Parameters and FLOPs are left out if they are equal, and the speed if it is unknown or unreliable.
+    Parameters and FLOPs are left out if they are nearly equal, and the speed if it is unknown or unreliable.
     """
     if row["baseline"] != evidence.arms[0]:
         return ""
@@ -159,6 +159,6 @@ def _state_costs(row: dict[str, Any], evidence: Evidence) -> str:
     told = (
         f", {name} ×{ratio:.2f}"
         for name, ratio in ratios.items()
-        if ratio is not None and not pd.isna(ratio) and (name == "speed" or ratio != 1)
+        if ratio is not None and not pd.isna(ratio) and (name == "speed" or round(ratio, 2) != 1)
     )
     return "".join(told)
