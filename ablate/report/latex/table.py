@@ -20,6 +20,8 @@ LONGEST_NAME = 34
 """If a name has more characters than this, the column of names has a fixed width and breaks lines."""
 MOST_ROWS = 24
 """A table is set in small type if all its blocks together have more rows than this."""
+PAGE_ROWS = 32
+"""A table with more rows than this can be taller than a page."""
 COST_HEADINGS = {
     "throughput": "images/s",
     "ratio": r"$\times$ base",
@@ -72,6 +74,7 @@ def make_table(
 ) -> PaperTable:
     """Make the table of the study's arms and comparisons. If `costs` is true, add blocks of costs.
 
+    If a block of waiting times would make the table taller than a page, only `numbers.tex` has these times.
     Costs and waiting times have separate blocks, because a row with all columns would be wider than a page.
     """
     by_arm = {row.arm: row for row in differences if row.other == evidence.arms[0]}
@@ -87,12 +90,15 @@ def make_table(
     if not together:
         names = [row.name for row in differences]
         blocks.append(_join([_make_names("comparison", names, names), *_make_differences(differences)]))
+    shown: list[str] = []
     if costs:
-        made = (_make_costs(arms, headings) for headings in (COST_HEADINGS, WAITING_HEADINGS))
-        blocks += [_join([first[0], *columns]) for columns in made if columns]
-    return PaperTable(
-        blocks=tuple(blocks), notes=tuple(_list_notes(evidence, arms, differences, costs=costs))
-    )
+        shown += COST_HEADINGS
+        blocks.append(_join([first[0], *_make_costs(arms, COST_HEADINGS)]))
+        waiting = _make_costs(arms, WAITING_HEADINGS)
+        if waiting and sum(len(block.rows) for block in blocks) + len(arms) <= PAGE_ROWS:
+            shown += WAITING_HEADINGS
+            blocks.append(_join([first[0], *waiting]))
+    return PaperTable(blocks=tuple(blocks), notes=tuple(_list_notes(evidence, arms, differences, shown)))
 
 
 def _join(columns: Sequence[_Column]) -> Block:
@@ -208,9 +214,9 @@ def _number(text: str | None) -> str:
 
 
 def _list_notes(
-    evidence: Evidence, arms: Sequence[ArmRow], differences: Sequence[Difference], *, costs: bool
+    evidence: Evidence, arms: Sequence[ArmRow], differences: Sequence[Difference], costs: Sequence[str]
 ) -> Iterable[Latex]:
-    """List the sentences below the table: what its columns and marks mean."""
+    """List the sentences below the table: what its columns and marks mean. `costs` has the costs shown."""
     alpha = evidence.study.decision.alpha
     confidence = f"{(1 - alpha) * 100:g}% interval"
     same = len({row.seeds for row in arms}) == 1
@@ -240,7 +246,7 @@ def _list_notes(
     if any(row.measured is None for row in arms) or any(row.measured is None for row in differences):
         yield Latex("--: " + escape_latex("no mean, because some or all runs of an arm did not train."))
     if costs:
-        yield escape_latex(_describe_costs(arms))
+        yield escape_latex(_describe_costs(arms, costs))
 
 
 def describe_unit(evidence: Evidence) -> str:
@@ -248,7 +254,7 @@ def describe_unit(evidence: Evidence) -> str:
     return {"points": "percentage points", "nats": "nats", "number": "no unit"}[evidence.metric.unit]
 
 
-def _describe_costs(arms: Sequence[ArmRow]) -> str:
+def _describe_costs(arms: Sequence[ArmRow], shown: Sequence[str]) -> str:
     told = {
         "throughput": "images/s: training images per second, alone on the machine, median over blocks",
         "ratio": "× base: throughput relative to the baseline, geometric mean over timing blocks",
@@ -259,5 +265,9 @@ def _describe_costs(arms: Sequence[ArmRow]) -> str:
         "latency": "one image: wall-clock time to classify one image, median",
         "inference": "inference: images classified per second in batches of 1,024, median",
     }
-    known = [text for cost, text in told.items() if any(row.costs[cost] is not None for row in arms)]
+    known = [
+        text
+        for cost, text in told.items()
+        if cost in shown and any(row.costs[cost] is not None for row in arms)
+    ]
     return "; ".join(known) + "."
