@@ -13,9 +13,9 @@ from ablate.records.folder import list_contexts
 from ablate.report.contexts.answer import list_contexts_findings, state_contexts_headline
 from ablate.report.contexts.evidence import ContextsEvidence, gather_contexts
 from ablate.report.evidence import Evidence, gather
-from ablate.report.one_line import list_statements, state_baseline
 from ablate.report.pages import escape_markdown
 from ablate.report.predictions import tabulate_predictions
+from ablate.report.statements import list_statements, state_baseline
 from ablate.study.expectations import Text
 from ablate.study.yaml_text import find_line, parse
 

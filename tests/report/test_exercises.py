@@ -10,8 +10,8 @@ from ablate.report import writer
 from ablate.report.contexts.writer import write_contexts
 from ablate.report.evidence import Evidence, gather
 from ablate.report.exercises import read_exercises, tabulate_answers, write_answers
-from ablate.report.one_line import MOST_NAMED, list_statements, state_baseline
 from ablate.report.predictions import tabulate_predictions
+from ablate.report.statements import MOST_NAMED, list_statements, state_baseline
 from ablate.study import study_file
 from tests.commands import ROOT
 from tests.report.test_contexts import make_study
