@@ -52,6 +52,12 @@ def format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def keep_first(told: Sequence[str], most: int) -> list[str]:
+    """Keep at most the first `most` texts. If there are more, say how many: `and 3 more`."""
+    more = [f"and {len(told) - most} more"] if len(told) > most else []
+    return [*told[:most], *more]
+
+
 def format_list(names: Sequence[str]) -> str:
     """Join names for a sentence: `a`, `a and b`, `a, b and c`."""
     *most, last = names or [""]

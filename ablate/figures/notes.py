@@ -13,6 +13,7 @@ from ablate.figures.points import (
     tabulate_differences_by_epoch,
     tabulate_interactions,
 )
+from ablate.formatting import keep_first
 from ablate.records.run_records import TRAINED, Phase, Status
 from ablate.stats.contrasts import BOTH_ALONE
 from ablate.stats.epochs import count_epochs, tabulate_validation
@@ -143,5 +144,4 @@ def say_not_drawn(told: list[str], reason: str) -> str:
 
 def _shorten(told: list[str]) -> str:
     """Join names into one text. Of many names, write the first ones and the number of the others."""
-    more = [f"and {len(told) - MOST_NAMED} more"] if len(told) > MOST_NAMED else []
-    return "; ".join([*told[:MOST_NAMED], *more])
+    return "; ".join(keep_first(told, MOST_NAMED))

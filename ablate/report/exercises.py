@@ -1,7 +1,8 @@
 """Write a table of exercises: for each exercise, the answers of the studies that ask it, in every context."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ablate.errors import AblateError
 from ablate.records.files import write_whole
 from ablate.records.folder import list_contexts
+from ablate.records.provenance import FILE
 from ablate.report.contexts.answer import list_contexts_findings, state_contexts_headline
 from ablate.report.contexts.evidence import ContextsEvidence, gather_contexts
 from ablate.report.evidence import Evidence, gather
@@ -92,8 +94,9 @@ def tabulate_answers(exercises: Exercises, reports: Path, origin: Path) -> tuple
 
     The second value is the number of studies without a report.
     """
+    names = dict.fromkeys(name for exercise in exercises.exercises for name in exercise.studies)
+    found = {name: read_report(reports / name) for name in names}  # each is read once, which takes long
     lines = [f"## {exercises.title}"]
-    missing = 0
     for at, exercise in enumerate(exercises.exercises):
         if exercise.heading is not None:
             lines += ["", f"### {exercise.heading}"]
@@ -104,27 +107,40 @@ def tabulate_answers(exercises: Exercises, reports: Path, origin: Path) -> tuple
             lines.append(f"| {asked} |  |  |  | {exercise.answer} |")
             asked = ""
         for name in exercise.studies:
-            rows = list(_answer_study(reports / name, origin))
-            missing += not rows
+            rows = list(_answer_study(reports / name, found[name], origin))
             for cells in rows or [(f"`{name}`", "", "", "no report yet")]:
                 lines.append(f"| {' | '.join((asked, *cells))} |")
                 asked = ""
-    studies = dict.fromkeys(name for exercise in exercises.exercises for name in exercise.studies)
-    if predicted := tabulate_predictions([reports / name for name in studies]):
+    if predicted := tabulate_predictions(chain.from_iterable(map(list_evidence, found.values()))):
         lines += ["", "### What was predicted", "", *predicted]
-    return "\n".join([*lines, "", ""]), missing
+    return "\n".join([*lines, "", ""]), list(found.values()).count(None)
 
 
-def _answer_study(folder: Path, origin: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Yield the link, the context, the baseline and the answer of a study, one row for each context."""
+def read_report(folder: Path) -> Evidence | ContextsEvidence | None:
+    """Read the report of a study, with or without contexts. None if the folder has no report."""
     if list_contexts(folder):
-        evidence = gather_contexts(folder)
-        yield _link(folder, "contexts", origin), "all", "", _compare(evidence)
-        for name, of_context in evidence.contexts.items():
+        return gather_contexts(folder)
+    return gather(folder) if (folder / FILE).exists() else None
+
+
+def list_evidence(report: Evidence | ContextsEvidence | None) -> Iterable[Evidence]:
+    """List the evidence of all contexts of a report, or of the report itself if it has no contexts."""
+    if isinstance(report, ContextsEvidence):
+        return report.contexts.values()
+    return () if report is None else (report,)
+
+
+def _answer_study(
+    folder: Path, report: Evidence | ContextsEvidence | None, origin: Path
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the link, the context, the baseline and the answer of a study, one row for each context."""
+    if isinstance(report, ContextsEvidence):
+        yield _link(folder, "contexts", origin), "all", "", _compare(report)
+        for name, of_context in report.contexts.items():
             link = f"[{name}]({_locate(folder / name / 'report.md', origin)})"
             yield "", link, *_answer(of_context)
-    elif (folder / "environment.json").exists():
-        yield _link(folder, "differences", origin), "", *_answer(gather(folder))
+    elif report is not None:
+        yield _link(folder, "differences", origin), "", *_answer(report)
 
 
 def _answer(evidence: Evidence) -> tuple[str, str]:

@@ -1,13 +1,11 @@
 """Write a table of the predictions of several studies, and whether they came true."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ablate.formatting import format_count, format_difference, list_rows, scale_difference
-from ablate.records.folder import list_contexts
-from ablate.report.evidence import Evidence, gather
+from ablate.report.evidence import Evidence
 from ablate.report.expectations import (
     PredictionOutcome,
     compare_with_prediction,
@@ -24,13 +22,12 @@ HEAD = [
 FAILED = (PredictionOutcome.BELOW, PredictionOutcome.ABOVE)
 
 
-def tabulate_predictions(folders: Sequence[Path]) -> list[str]:
+def tabulate_predictions(reports: Iterable[Evidence]) -> list[str]:
     """Make the lines of a Markdown table of all predictions, with a sentence that counts them.
 
-    `folders` are report folders, also of studies with contexts. Folders without a report, and studies
-    without a prediction, have no row. There are no lines if there is no row.
+    Reports without a prediction have no row. There are no lines if there is no row.
     """
-    found = [(evidence, row) for evidence in _gather_all(folders) for row in _list_predicted(evidence)]
+    found = [(evidence, row) for evidence in reports for row in _list_predicted(evidence)]
     if not found:
         return []
     counted = Counter(compare_with_prediction(row, evidence) for evidence, row in found)
@@ -42,13 +39,6 @@ def tabulate_predictions(folders: Sequence[Path]) -> list[str]:
         f"predicted. Not known: {counted[PredictionOutcome.UNKNOWN]}, because some runs did not train."
     )
     return [told, "", *HEAD, *(_format_row(evidence, row) for evidence, row in found)]
-
-
-def _gather_all(folders: Iterable[Path]) -> Iterator[Evidence]:
-    for folder in folders:
-        for place in list_contexts(folder) or [folder]:
-            if (place / "environment.json").exists():
-                yield gather(place)
 
 
 def _list_predicted(evidence: Evidence) -> Iterator[dict[str, Any]]:

@@ -1,11 +1,10 @@
 """State a report's answer in brief: the differences of the arms, and the arms that did not train."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
-from ablate.formatting import format_count, format_difference, format_interval, list_rows
+from ablate.formatting import format_count, format_difference, format_interval, keep_first, list_rows
 from ablate.report.cautions import is_timing_unsteady
 from ablate.report.evidence import Evidence
 from ablate.report.remarks import describe_steps
@@ -39,17 +38,17 @@ def list_statements(evidence: Evidence) -> list[str]:
     plain = [row for row in told if row["baseline"] == evidence.arms[0]]
     against_full = [row for row in reversed(told) if row["baseline"] == FULL]
     parts = [
-        *_tell_most(_describe, interactions, evidence),
-        *_tell_most(_describe, plain[:1], evidence),
-        *_tell_most(_list_difference, plain[1:], evidence),
+        *keep_first([_describe(row, evidence) for row in interactions], MOST_NAMED),
+        *[_describe(row, evidence) for row in plain[:1]],
+        *keep_first([_list_difference(row, evidence) for row in plain[1:]], MOST_NAMED),
     ]
     if evidence.study.design == "leave_one_out":
         steps = describe_steps(evidence).removesuffix(".")
-        parts += [f"{steps[0].lower()}{steps[1:]}", *_tell_most(_list_difference, against_full, evidence)]
+        lost = [_list_difference(row, evidence) for row in against_full]
+        parts += [f"{steps[0].lower()}{steps[1:]}", *keep_first(lost, MOST_NAMED)]
     untrained = [row for row in rows if row["verdict"] in UNTRAINED]
     if named := list(filter(None, (_describe_untrained(row, evidence) for row in untrained))):
-        more = [f"and {len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
-        parts += ["some runs did not train:", *named[:MOST_NAMED], *more]
+        parts += ["some runs did not train:", *keep_first(named, MOST_NAMED)]
     if any(warn_of_short_training(evidence)):
         parts.append("longer training may change this answer")
     return parts or ["no seed has completed runs of two arms"]
@@ -77,14 +76,6 @@ def state_baseline(evidence: Evidence) -> str:
     ]
     where = f"on {study.dataset}; {', '.join(parts)}"
     return where if mean is None or pd.isna(mean) else f"{mean:.1%} {where}"
-
-
-def _tell_most(
-    tell: Callable[[dict[str, Any], Evidence], str], rows: list[dict[str, Any]], evidence: Evidence
-) -> list[str]:
-    """Tell the first rows, and how many more there are."""
-    parts = [tell(row, evidence) for row in rows[:MOST_NAMED]]
-    return [*parts, f"and {len(rows) - len(parts)} more"] if len(rows) > len(parts) else parts
 
 
 def _describe(row: dict[str, Any], evidence: Evidence) -> str:

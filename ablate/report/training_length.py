@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.formatting import format_margin, format_points, list_rows
+from ablate.formatting import format_margin, format_points, keep_first, list_rows
 from ablate.report.evidence import Evidence
 from ablate.stats import epochs
 from ablate.stats.chance import compute_chance_ceiling
@@ -160,5 +160,4 @@ def _tell_change(before: float, after: float) -> str:
 
 
 def _join(told: Sequence[str]) -> str:
-    more = [f"and {len(told) - MOST_NAMED} more"] if len(told) > MOST_NAMED else []
-    return "; ".join([*told[:MOST_NAMED], *more])
+    return "; ".join(keep_first(told, MOST_NAMED))

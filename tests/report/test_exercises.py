@@ -1,6 +1,7 @@
 """The page of exercises says what the reports say, and every mistake in its file is one line."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,13 @@ from ablate.errors import AblateError
 from ablate.report import writer
 from ablate.report.contexts.writer import write_contexts
 from ablate.report.evidence import Evidence, gather
-from ablate.report.exercises import read_exercises, tabulate_answers, write_answers
+from ablate.report.exercises import (
+    list_evidence,
+    read_exercises,
+    read_report,
+    tabulate_answers,
+    write_answers,
+)
 from ablate.report.predictions import tabulate_predictions
 from ablate.report.statements import MOST_NAMED, list_statements, state_baseline
 from ablate.study import study_file
@@ -22,6 +29,10 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 
 def state_answer(evidence: Evidence) -> str:
     return "; ".join(list_statements(evidence))
+
+
+def predict(folders: Iterable[Path]) -> list[str]:
+    return tabulate_predictions(one for folder in folders for one in list_evidence(read_report(folder)))
 
 
 FILE = """
@@ -168,9 +179,7 @@ def test_predictions_are_counted_and_told_with_what_was_found(tmp_path: Path, sm
     accuracies = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.961, 0.97], "b": [0.5, "diverged", 0.92]}
     spec = small("name=plain", "predicted={a: [0, 0.05], b: [0, 0.1]}")
     writer.write(write_folder(tmp_path / "plain", study_file.dump(spec), accuracies))
-    told, _, _, _, *rows = tabulate_predictions(
-        [tmp_path / "plain", tmp_path / "small", tmp_path / "missing"]
-    )
+    told, _, _, _, *rows = predict([tmp_path / "plain", tmp_path / "small", tmp_path / "missing"])
     assert told == (
         "Of 4 differences that were predicted before the first run, 1 came true and 1 did not. Open: 1, because only "
         "a part of the confidence interval was predicted. Not known: 1, because some runs did not train."
@@ -184,7 +193,7 @@ def test_predictions_are_counted_and_told_with_what_was_found(tmp_path: Path, sm
     assert chapter.startswith("| small | chapter | a | +4.00 to +6.00 points | +5.00 points (")
     assert chapter.endswith(" | yes |")
     assert modern.endswith(" | **no, it is lower** |")
-    assert tabulate_predictions([tmp_path / "missing"]) == []
+    assert predict([tmp_path / "missing"]) == []
 
 
 def test_a_prediction_without_one_change_is_about_the_comparison_with_full(tmp_path: Path, small) -> None:
@@ -193,7 +202,7 @@ def test_a_prediction_without_one_change_is_about_the_comparison_with_full(tmp_p
         path / "study.yaml"
     ).read_text() + "predicted: {without pooling: [-0.1, 0], without dropout: [0, 0.1]}\n"
     (path / "study.yaml").write_text(text)
-    rows = tabulate_predictions([path])[4:]
+    rows = predict([path])[4:]
     assert [row.split("|")[3].strip() for row in rows] == ["without pooling", "without dropout"]
     assert [row.split("|")[5].split()[0][:2] for row in rows] == ["−3", "+0"]
 
