@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
-from ablate.engines.augmentation import CROP_PADDING, Augmentation
-from ablate.engines.lanes_blocks import split_into_blocks
+from ablate.engines.augmentation import CROP_PADDING, Augmentation, Draws, apply_draws
+from ablate.engines.lanes_blocks import split_into_blocks, split_off_input_norm
 from ablate.engines.lanes_library import PARTS, Examples, Optimizer, load_library
 from ablate.engines.lanes_tables import Memory, describe_network
 from ablate.engines.loop import build_initial_model, explain_loop_only
@@ -31,8 +31,11 @@ def reason_against(run: Run, dataset: Dataset, device: torch.device) -> str | No
         return reason
     if run.recipe.optimizer not in RULES:
         return f"it does not have the optimizer {run.recipe.optimizer}"
+    _, network = split_off_input_norm(
+        build_initial_model(run, dataset.images.shape[1:], len(dataset.classes))
+    )
     try:
-        split_into_blocks(build_initial_model(run, dataset.images.shape[1:], len(dataset.classes)))
+        split_into_blocks(network)
     except NotCovered as reason:
         return str(reason)
     compiled = load_library()
@@ -62,8 +65,9 @@ class LanesTrainer:
         self._capacity = groups * lanes
         self._memory = Memory(lanes)
         self.model = build_initial_model(run, image_shape, len(dataset.classes)).train()
-        self._network, layers = describe_network(self.model, image_shape, groups, self._memory)
-        self._layers = list(zip(layers, split_into_blocks(self.model), strict=True))
+        self._input_norm, network = split_off_input_norm(self.model)
+        self._network, layers = describe_network(network, image_shape, groups, self._memory)
+        self._layers = list(zip(layers, split_into_blocks(network), strict=True))
         self._optimizer = Optimizer(
             rule=RULES.index(recipe.optimizer),
             nesterov=recipe.nesterov,
@@ -89,10 +93,17 @@ class LanesTrainer:
             raise ValueError(f"a batch must have 1 to {self._capacity} examples, not {len(batch)}")
         if len(batch) == 1 and any(block.norm and layer.pixels == 1 for layer, block in self._layers):
             raise ValueError("batch norm needs more than 1 value per channel when training")
+        # `examples` contains only the addresses of the tensors. So these tensors must stay alive until the
+        # C++ call returns.
         examples = _describe_examples(self._images, self._labels, batch)
-        # The torch loop engine draws the same random numbers. `examples` contains only the addresses of the
-        # tensors, so these tensors must stay alive until the C++ call returns.
-        draws = self._augment.draw(len(batch))
+        draws = self._augment.draw(len(batch))  # the torch loop engine draws the same random numbers
+        if self._input_norm is not None:
+            # No gradient flows back to the images. So torch can change and normalise them before the call.
+            images = apply_draws(self._images.index_select(0, batch), draws)
+            labels = self._labels.index_select(0, batch)
+            normed, everyone = self._input_norm(images).contiguous(), torch.arange(len(batch))
+            examples = _describe_examples(normed, labels, everyone)
+            draws = Draws(flipped=None, corners=None, brightness=None)
         shifts = None if draws.corners is None else draws.corners - CROP_PADDING
         examples.flipped = None if draws.flipped is None else draws.flipped.data_ptr()
         examples.corners = None if shifts is None else shifts.data_ptr()
@@ -135,6 +146,9 @@ class LanesTrainer:
 
     def predict(self, images: Tensor) -> Tensor:
         """Compute the logits of these images in evaluation mode, `(n, classes)`."""
+        if self._input_norm is not None:
+            images = self._input_norm.eval()(images)
+            self._input_norm.train()
         images, everyone = images.contiguous(), torch.arange(len(images))
         logits = torch.empty(len(images), self._network.classes)
         examples = _describe_examples(images, None, everyone)

@@ -77,6 +77,19 @@ class _Queue:
         return flatten is not None
 
 
+def split_off_input_norm(model: nn.Module) -> tuple[nn.BatchNorm2d | None, nn.Module]:
+    """Split the network into a batch norm that normalises the images, and the layers after it.
+
+    If the network does not begin with a batch norm without parameters, the result is None and the network.
+    """
+    if type(model) is not nn.Sequential or not len(model):
+        return None, model
+    first = model[0]
+    if type(first) is nn.BatchNorm2d and not first.affine and first.track_running_stats:
+        return first, model[1:]
+    return None, model
+
+
 def split_into_blocks(model: nn.Module) -> list[Block]:
     """Split the network into blocks. Blocks with a dense layer come after all blocks with a convolution.
 

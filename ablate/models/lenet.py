@@ -40,6 +40,7 @@ def lenet(
     head: str = "dense",
     dropout: float = 0.0,
     batch_norm: bool = False,
+    input_norm: bool = False,
     output_activation: str | None = None,
     input_shape: tuple[int, int, int] = (1, 28, 28),
     classes: int = 10,
@@ -58,6 +59,9 @@ def lenet(
         head: `dense`, or `global_average`: a 1×1 convolution to one map for each class, and then the mean of
             each map.
         dropout: probability of zeroing a unit after each hidden dense layer.
+        input_norm: whether the first layer shifts and scales each channel of the images to mean 0 and
+            standard deviation 1. The layer is batch norm without parameters. In training, it uses the mean
+            and standard deviation of the batch. In evaluation, it uses running averages of those.
         output_activation: activation function for the logits, such as `tanh`. None: no activation function.
 
     Raises:
@@ -68,9 +72,12 @@ def lenet(
     choose("head", head, HEADS)
     share = require_probability("dropout", dropout)
     normed = require_truth("batch_norm", batch_norm)
+    input_normed = require_truth("input_norm", input_norm)
     count = require_whole("conv_layers", conv_layers, at_least=1, at_most=8)
     convolutions = _list_convolutions(count, channels, kernel_size, stride, padding, dilation)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if input_normed:
+        layers["input_norm"] = nn.BatchNorm2d(input_shape[0], affine=False)
     maps, size = _add_convolutions(layers, input_shape, convolutions, act, pool, normed=normed)
     if head == "global_average":
         layers["classes"] = nn.Conv2d(maps, classes, 1)

@@ -34,7 +34,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "relu": {"batch_norm": True, "dropout": 0.5},
     "selu": {"head": "global_average", "batch_norm": True, "pooling": "max", "kernel_size": [5, 3]},
     "gelu": {"input_size": 20, "output_activation": "tanh"},
-    "silu": {"conv_layers": 3},
+    "silu": {"conv_layers": 3, "input_norm": True},
     "hardswish": {"pooling": "none", "stride": 2, "dense_layers": 1},
     "perceptron": {"model": "mlp", "activation": "relu", "dropout": 0.2, "hidden": [64, 32]},
 }

@@ -349,6 +349,11 @@ def test_a_batch_that_cannot_be_is_refused_and_nothing_is_trained(batch, error, 
     with pytest.raises(error, match=message):
         lanes.step(batch)
     assert torch.equal(flat(lanes.model), start)
+    normed = LanesTrainer(run_of({"input_norm": True}, batch_size=16), DIGITS, CPU)
+    before = [value.clone() for value in normed.model.state_dict().values()]
+    with pytest.raises(error):
+        normed.step(batch)
+    assert all(map(torch.equal, before, normed.model.state_dict().values()))
 
 
 def test_what_is_not_covered_says_why_and_gets_the_loop():

@@ -83,9 +83,33 @@ def test_a_networks_own_batch_norm_leaves_the_loops_parameters_and_statistics(mo
 
 
 @needs_compiler
-def test_evaluating_between_steps_changes_nothing() -> None:
+@pytest.mark.parametrize("augmentation", ["none", "flip_crop_brightness"])
+@pytest.mark.parametrize("keywords", [{}, {"batch_norm": True}, {"pooling": "max", "activation": "relu"}])
+def test_normalised_images_are_the_loops(keywords: dict[str, Any], augmentation: str) -> None:
+    run = run_of(
+        {**keywords, "input_norm": True}, batch_size=40, learning_rate=0.1, augmentation=augmentation
+    )
+    assert choose_trainer(run, DIGITS, CPU).name == "lanes"
+    by_loop, by_lanes = LoopTrainer(run, DIGITS, CPU), LanesTrainer(run, DIGITS, CPU)
+    start = flat(by_loop.model)
+    for batch in random_batches(12, [40, 13, 2]):
+        for trainer in (by_loop, by_lanes):
+            trainer.step(batch)
+    assert (flat(by_lanes.model) - flat(by_loop.model)).norm() <= 1e-3 * (flat(by_loop.model) - start).norm()
+    assert torch.allclose(by_lanes.totals(), by_loop.totals().double(), rtol=1e-4)
+    for name in ("running_mean", "running_var"):
+        assert torch.equal(
+            *(trainer.model.get_buffer(f"input_norm.{name}") for trainer in (by_loop, by_lanes))
+        )
+    scores = by_loop.predict(DIGITS.test_images)
+    assert (by_lanes.predict(DIGITS.test_images) - scores).norm() <= 1e-3 * scores.norm()
+
+
+@needs_compiler
+@pytest.mark.parametrize("keywords", [{"batch_norm": True, "conv_layers": 3}, {"input_norm": True}])
+def test_evaluating_between_steps_changes_nothing(keywords: dict[str, Any]) -> None:
     def train(*, evaluated: bool) -> list[torch.Tensor]:
-        trainer = LanesTrainer(run_of({"batch_norm": True, "conv_layers": 3}, batch_size=20), DIGITS, CPU)
+        trainer = LanesTrainer(run_of(keywords, batch_size=20), DIGITS, CPU)
         for batch in random_batches(4, [20, 3]):
             trainer.step(batch)
             if evaluated:

@@ -19,7 +19,14 @@ pytestmark = pytest.mark.explore
 SHAPE = (1, 28, 28)
 STEM = {"stem_stride": 1, "stem_padding": 3, "width": 0.05}
 FAMILIES: dict[str, dict[str, Any]] = {
-    "lenet": {"dilation": 2, "padding": 4, "stride": [2, 1], "head": "global_average", "batch_norm": True},
+    "lenet": {
+        "dilation": 2,
+        "padding": 4,
+        "stride": [2, 1],
+        "head": "global_average",
+        "batch_norm": True,
+        "input_norm": True,
+    },
     "mlp": {"hidden": [9, 7], "dropout": 0.5},
     "alexnet": STEM,
     "vgg": {"width": 0.05, "batch_norm": True, "blocks": 3},
@@ -33,7 +40,7 @@ def build(model: str, settings: Mapping[str, Any]) -> nn.Module:
     network = models.build(model, settings, input_shape=SHAPE, classes=10, init="xavier_uniform", seed=1)
     for norm in network.modules():
         if isinstance(norm, nn.BatchNorm2d):
-            for values in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
+            for values in (*norm.parameters(), norm.running_mean, norm.running_var):
                 cast(Tensor, values).data.uniform_(0.3, 1.5)
     return network.eval()
 

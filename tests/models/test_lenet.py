@@ -101,6 +101,7 @@ def test_pooling_computes_the_worked_examples(pooling: str, expected: list[list[
         ({"channels": 8}, 8 * 26 + 8 * 201 + 201 * 120 + 121 * 84 + 85 * 10),
         ({"hidden": 50}, 156 + 2416 + 401 * 50 + 51 * 50 + 51 * 10),
         ({"batch_norm": True}, 61_706 + 2 * 6 + 2 * 16),
+        ({"input_norm": True}, 61_706),
         ({"dropout": 0.5}, 61_706),
         ({"head": "global_average"}, 156 + 2416 + 17 * 10),
         ({"conv_layers": 3, "channels": [6, 16, 32], "kernel_size": [5, 5, 3]}, 156 + 2416 + 145 * 32 + (32 * 25 + 1) * 120 + 121 * 84 + 85 * 10),
@@ -111,6 +112,20 @@ def test_every_keyword_changes_the_size_it_should(settings: dict[str, object], c
     network = lenet(**settings)
     assert parameters(network) == count
     assert network(torch.zeros(3, *SHAPE)).shape == (3, 10)
+
+
+def test_input_norm_gives_every_channel_mean_0_and_deviation_1() -> None:
+    images = torch.randn(64, 3, 28, 28) * torch.tensor([0.1, 2, 5]).view(3, 1, 1) + 7
+    network = models.build(
+        "lenet", {"input_norm": True}, input_shape=(3, 28, 28), classes=10, init="default", seed=0
+    )
+    first, second = network[0], network[1]
+    assert second.in_channels == 3
+    for _ in range(200):  # as in training: the running averages approach the values of the batches
+        seen = first(images)
+    for normed in (seen, first.eval()(images)):
+        assert torch.allclose(normed.mean((0, 2, 3)), torch.zeros(3), atol=1e-3)
+        assert torch.allclose(normed.std((0, 2, 3)), torch.ones(3), atol=1e-3)
 
 
 def test_convolutions_from_the_third_on_keep_their_map() -> None:
@@ -137,6 +152,7 @@ def test_convolutions_from_the_third_on_keep_their_map() -> None:
         ({"conv_layers": 0}, "conv_layers", r"0 is not a whole number from 1 to 8"),
         ({"dropout": 1.0}, "dropout", r"1\.0 is not a probability"),
         ({"batch_norm": "yes"}, "batch_norm", r"neither true nor false"),
+        ({"input_norm": 1}, "input_norm", r"neither true nor false"),
         ({"pool": "max"}, "pool", r"did you mean 'pooling'\?"),
     ],
     ids=str,
