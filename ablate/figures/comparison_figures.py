@@ -72,21 +72,22 @@ def _name_metric(study: StudySpec) -> str:
 
 
 def draw_references(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Figure:
-    """Draw one panel for each metric: the baseline's runs, their prediction interval, published values."""
+    """Draw one panel for each metric: an arm's runs, their prediction interval, published values."""
     metrics = list(dict.fromkeys(data["metric"]))
-    baseline = next(iter(styles.values()))
     figure, panels = create_panels(len(metrics), height=3.4, width=3.8)
     for axes, metric in zip(panels, metrics, strict=True):
         here = data[data["metric"] == metric]
         low, high = here.loc[here["kind"] == "interval", "value"]
         published = here[here["kind"] == "published"]
         axes.axvspan(low, high, color="0.92", zorder=0)
-        ours = here.loc[here["kind"] == "ours", "value"]
-        axes.plot(ours, [0] * len(ours), "o", color=baseline.colour, alpha=0.6)
+        ours = here[here["kind"] == "ours"]
+        arm = ours["who"].iloc[0]
+        label = "our runs" if arm == next(iter(styles)) else f"our runs of {styles[arm].name}"
+        axes.plot(ours["value"], [0] * len(ours), "o", color=styles[arm].colour, alpha=0.6)
         for line, row in enumerate(published.itertuples(), start=1):
             axes.plot(row.value, line, MARKERS[line % len(MARKERS)], color=DARK, markersize=8)
         # Panels have different rows, because some sources publish only one of the metrics.
-        axes.set_yticks(range(len(published) + 1), ["our runs", *map(wrap_label, published["who"])])
+        axes.set_yticks(range(len(published) + 1), [*map(wrap_label, [label, *published["who"]])])
         axes.set_ylim(len(published) + 0.5, -0.5)
         axes.grid(visible=False)
         axes.set_xlabel(label_column(metric))

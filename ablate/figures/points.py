@@ -132,7 +132,7 @@ def tabulate_timing_blocks(study: StudySpec, tables: Tables) -> pd.DataFrame:
 
 
 def tabulate_references(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate for each metric the baseline's runs, the interval for one further run, and published values.
+    """Tabulate for each metric our runs, the interval for one further run, and published values.
 
     The result is empty if the table `references` has no interval.
     """
@@ -142,15 +142,13 @@ def tabulate_references(study: StudySpec, tables: Tables) -> pd.DataFrame:
     if known.empty:
         return pd.DataFrame()
     runs = tables["runs"]
-    first = tables["arms"]["arm"].iloc[0]
-    ours = runs[
-        (runs["phase"] == Phase.CONFIRM) & (runs["arm"] == first) & (runs["status"] == Status.COMPLETE)
-    ]
+    arm = known["arm"].iloc[0]
+    ours = runs[(runs["phase"] == Phase.CONFIRM) & (runs["arm"] == arm) & (runs["status"] == Status.COMPLETE)]
     rows: list[dict[str, object]] = []
     for metric, published in known.groupby("metric", sort=False):
         ends = published.iloc[0][["prediction_low", "prediction_high"]].astype(float)
         rows += [
-            {"metric": metric, "kind": "ours", "who": "", "value": value}
+            {"metric": metric, "kind": "ours", "who": arm, "value": value}
             for value in ours[metric].dropna().astype(float)
         ]
         rows += [{"metric": metric, "kind": "interval", "who": "", "value": end} for end in ends]

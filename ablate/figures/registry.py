@@ -152,9 +152,10 @@ FIGURES = (
     ),
     FigureKind(
         name="references",
-        title="The baseline compared with published values",
-        caption="Dots are the runs of the baseline. The grey band is their prediction interval: one further "
-        "run of the baseline should fall in it. A published value inside the band is reproduced.",
+        title="Our runs compared with published values",
+        caption="Dots are runs of the baseline or, after a search, of the finalist with the highest "
+        "validation accuracy. The grey band is their prediction interval: one further run should fall in it. "
+        "A published value inside the band is reproduced.",
         data=points.tabulate_references,
         draw=draw_references,
     ),

@@ -184,7 +184,7 @@ STUDY_TABLES: dict[str, tuple[str, ...]] = {
     "importance": ("factor", "ped_anova", "fanova"),
     "tuning": ("arm", "parameter", "best", "chosen", "low", "high", "at_edge", "extended", "trials", "failed", "diverged"),
     "timing": ("arm", "block", "position", "examples", "seconds", "disturbed", "joules"),
-    "references": ("reference", "metric", "published", "source", "mean", "prediction_low", "prediction_high", "inside"),
+    "references": ("reference", "metric", "published", "source", "arm", "mean", "prediction_low", "prediction_high", "inside"),
     "confusion": ("arm", "label", "guess", "images"),
     "metrics": ("phase", "arm", "setting", "seed", *(f"validation_{name}" for name in METRICS), *(f"test_{name}" for name in METRICS)),
     "recalls": ("arm", "seed", "label", "recall", "test_images"),

@@ -214,8 +214,10 @@ def _derive_tables(
         derived["looks"] = tabulate_looks(judgement)
     if study.references:
         confidence = 1 - study.decision.alpha
+        # A search's last finalist has the highest validation accuracy. Test images did not choose it.
+        compared = arms[-1] if provenance.search else arms[0]
         derived["references"] = compare_references(
-            runs, arms[0], study.references, ceiling=ceiling, confidence=confidence
+            runs, compared, study.references, ceiling=ceiling, confidence=confidence
         )
     if study.design == "leave_one_out":
         derived["path"] = trace_path(comparisons, summary, FULL)

@@ -9,13 +9,16 @@ from ablate.report.evidence import Evidence
 def describe_references(evidence: Evidence) -> list[dict[str, Any]]:
     """List each published value, the study's interval for one further run, and whether the value is in it.
 
-    A published value is left out if the table has no interval for it: see `compare_references`.
+    The interval is the baseline's. After a search, it is the interval of the finalist with the highest
+    validation accuracy. A published value is left out if the table has no interval for it: see
+    `compare_references`.
     """
     if "references" not in evidence.tables:
         return []
     table = evidence.tables["references"]
     return [
         {
+            "arm": evidence.names.name_arm(row["arm"]),
             "name": row["reference"],
             "metric": row["metric"].replace("_", " "),
             "value": f"{row['published']:.3f}",

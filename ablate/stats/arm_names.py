@@ -11,7 +11,10 @@ from ablate.stats.contrasts import BOTH_ALONE
 from ablate.study.spec import FULL, StudySpec
 
 MOST_VALUES = 4
-"""The maximum number of factor values that are added to a name. If there are more, none of them is added."""
+"""The maximum number of factor values that are added to a name. If there are more, none of them is added.
+
+The name of a finalist of a search always gets its values, because nobody could know otherwise what it is.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,8 @@ class ArmNames:
 
     The table is empty if the study file names its arms itself.
     """
+    searched: bool = False
+    """Whether the arms other than the baseline are the finalists of a search."""
 
     def name_arm(self, arm: str, beside: str | None = None) -> str:
         """Return an arm's name and its factor values that differ from the arm `beside`.
@@ -49,7 +54,8 @@ class ArmNames:
             own = own[own != self.values.loc[beside]]
         named = {part.partition("=")[0] for part in arm.split(",") if "=" in part} | {kept}
         told = [f"{factor}={value}" for factor, value in own.items() if factor not in named]
-        return f"{shown} ({', '.join(told)})" if 0 < len(told) <= MOST_VALUES else shown
+        few = len(told) <= MOST_VALUES or (self.searched and arm != self.baseline)
+        return f"{shown} ({', '.join(told)})" if told and few else shown
 
     def name_contrast(self, arm: str, other: str) -> str:
         """Name a comparison: `pooling=max against baseline (pooling=avg)`, or `interaction of A and B`."""
@@ -63,4 +69,8 @@ def read_arm_names(study: StudySpec, runs: pd.DataFrame, baseline: str) -> ArmNa
     by_arm = runs.drop_duplicates("arm").set_index("arm")
     factors = [name for name in study.factor_names if name in runs]
     values = by_arm[factors].fillna("null").astype(str)
-    return ArmNames(baseline=baseline, values=values.iloc[:0] if study.arms else values)
+    return ArmNames(
+        baseline=baseline,
+        values=values.iloc[:0] if study.arms else values,
+        searched=study.design == "search",
+    )

@@ -10,6 +10,8 @@ from ablate.design.designs import lay_out
 from ablate.design.runs import Arm, Run, name_setting
 from ablate.records.run_records import EpochPoint, RunRecord
 from ablate.report import writer
+from ablate.report.evidence import gather
+from ablate.report.references import describe_references
 from ablate.search.candidates import (
     Candidate,
     TriedCandidate,
@@ -320,6 +322,31 @@ def test_without_tuning_candidates_and_finalists_have_the_recipes_own_setting(sm
     evidence = writer.write(folder.path)
     assert set(evidence.tables["runs"]["setting"]) == {"recipe"}
     assert len(evidence.arms) > 1
+
+
+def test_published_values_are_compared_with_the_finalist_of_the_highest_validation_accuracy(
+    small, tmp_path: Path
+) -> None:
+    references = "references=[{name: Known, metric: test_accuracy, value: 0.5, source: x}]"
+    _, folder = conduct(small(*SHORT, references), tmp_path / "small", Searching())
+    evidence = gather(folder.path)
+    table = evidence.tables["candidates"]
+    best = table[table["finalist"]].sort_values("validation_accuracy").iloc[-1]
+    compared = evidence.tables["references"]["arm"].item()
+    assert evidence.provenance.search is not None
+    assert evidence.provenance.search.finalists[compared].arm == best["arm"]
+    assert describe_references(evidence)[0]["arm"] == evidence.names.name_arm(compared)
+
+
+def test_a_finalist_is_never_named_without_what_it_is(small, tmp_path: Path) -> None:
+    _, folder = conduct(small(*SHORT), tmp_path / "small", Searching())
+    names = gather(folder.path).names
+    many = names.values.copy()
+    many.loc[names.baseline] = "other"  # each finalist now differs from the baseline in all five factors
+    names = replace(names, values=many)
+    for arm in many.index.drop(names.baseline):
+        assert names.name_arm(arm).count("=") == 5
+        assert names.name_arm(names.baseline, arm) == names.baseline
 
 
 def test_runs_that_were_stopped_early_do_not_count_for_the_importance(spec, searched) -> None:
