@@ -10,9 +10,12 @@ from ablate.errors import FolderError
 from ablate.records.folder import list_contexts
 from ablate.records.tables import read_table
 from ablate.report import writer
+from ablate.report.contexts.answer import list_contexts_findings, state_contexts_headline
+from ablate.report.contexts.evidence import gather_contexts
 from ablate.report.contexts.writer import write_contexts
 from ablate.report.evidence import gather
 from ablate.study import study_file
+from tests.commands import ROOT
 from tests.conftest import SMALL
 from tests.report.test_writer import Page, write_folder
 
@@ -24,6 +27,7 @@ contexts:
   modern: {recipe: {epochs: 3, schedule: cosine}, predicted: {a: [0.02, 0.03]}}
 """
 BASE = [0.9, 0.91, 0.92, 0.905]
+GAINS = [0.05, 0.051, 0.049, 0.05]
 
 
 def make_study(
@@ -77,6 +81,30 @@ def test_equal_answers_are_called_the_same(tmp_path: Path) -> None:
     assert "Any change is smaller than the margin of ±1 point" in text
 
 
+def test_an_arm_that_is_another_network_in_each_context_is_named_without_values(tmp_path: Path) -> None:
+    path = make_study(tmp_path / "small", {"chapter": GAINS, "modern": GAINS})
+    for context, pooling in {"chapter": "max", "modern": "none"}.items():
+        runs = path / context / "tables" / "runs.csv"
+        table = read_table("runs", runs)
+        table["pooling"] = table["arm"].map({"baseline": "avg", "a": pooling})
+        table.to_csv(runs, index=False)
+    text = read_page(path)
+    assert "a against baseline" in text
+    for pooling in ("max", "none"):
+        assert f"a (pooling={pooling}) is 5.00 points more accurate" in text
+        assert f"a (pooling={pooling}) against" not in text
+
+
+def test_the_headline_of_searches_names_the_best_network_of_each_context() -> None:
+    evidence = gather_contexts(ROOT / "reports" / "published" / "lenet_best")
+    headline = state_contexts_headline(evidence, list_contexts_findings(evidence))
+    assert set(evidence.finished) == {"fashion_mnist", "mnist"}
+    for context, each in evidence.finished.items():
+        best = each.tables["arms"].sort_values("test_accuracy_mean").iloc[-1]
+        told = f"{each.names.name_arm(best['arm'])} (mean test accuracy {best['test_accuracy_mean']:.1%})"
+        assert f"{told} in {context}" in headline
+
+
 def test_an_unfinished_context_is_named(tmp_path: Path) -> None:
     path = make_study(tmp_path / "small", {"chapter": [0.05, 0.051, 0.049, 0.05]})
     write_contexts(path)
@@ -92,9 +120,6 @@ def test_a_command_for_one_folder_names_the_folders_of_the_contexts(tmp_path: Pa
         FolderError, match=r"has a report folder for each context: name one of .*small/chapter"
     ):
         gather(path)
-
-
-GAINS = [0.05, 0.051, 0.049, 0.05]
 
 
 def read_page(path: Path) -> str:
