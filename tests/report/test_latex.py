@@ -245,6 +245,7 @@ def compile_example(folder: Path) -> str:
         ("lenet_modern", False),
         ("lenet_modern", True),
         ("lenet_throughput", True),
+        ("lenet_best/mnist", True),
     ],
 )
 def test_latex_compiles_a_published_report_without_overfull_lines(
