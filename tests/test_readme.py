@@ -69,6 +69,16 @@ def test_the_readme_tells_how_the_learning_rate_turned_the_ranking() -> None:
     assert told in README
 
 
+def test_the_readme_tells_how_the_recipe_changes_the_answer() -> None:
+    for context, told in {
+        "chapter": "max pooling leads by {:.1f} points",
+        "modern": "average pooling leads by {:.1f} points (95 % interval {} to {})",
+    }.items():
+        row = gather_published(f"lenet_pooling_recipes/{context}").tables["comparisons"].iloc[0]
+        low, high = (f"{-100 * end:.1f}".replace("-", "−") for end in (row.ci_high, row.ci_low))
+        assert told.format(100 * abs(row.difference), low, high) in " ".join(README.split())
+
+
 def blocks(text: str = README) -> dict[str, str]:
     """The files that a page shows, by the name in their first line."""
     return dict(re.findall(r"```(?:python|yaml)\n# (\w+\.\w+)\n(.*?)```", text, re.DOTALL))

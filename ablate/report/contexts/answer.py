@@ -1,7 +1,7 @@
 """State the answer of a study with contexts: a headline, and the answers of all contexts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ablate.formatting import (
@@ -13,6 +13,7 @@ from ablate.formatting import (
     format_p,
     list_rows,
 )
+from ablate.report.answer import name_most_accurate_arm
 from ablate.report.contexts.evidence import ContextsEvidence
 from ablate.report.evidence import Evidence
 from ablate.report.expectations import judge_prediction
@@ -63,13 +64,13 @@ def list_contexts_findings(evidence: ContextsEvidence) -> list[ContextsFinding]:
     """List the findings in the order of the first finished context."""
     if not evidence.finished:
         return []
-    first, names = next(iter(evidence.finished.items()))
+    first = next(iter(evidence.finished))
     findings = []
     for (arm, baseline), of_pair in evidence.table.groupby(["arm", "baseline"], sort=False):
         rows = list_rows(of_pair)
         findings.append(
             ContextsFinding(
-                subject=names.names.name_contrast(str(arm), str(baseline)),
+                subject=_name_subject(str(arm), str(baseline), evidence),
                 depends=any(row["change_verdict"] in DIFFERS for row in rows),
                 trains_in_some=len({row["verdict"] in UNTRAINED for row in rows}) == 2,
                 is_alike=_is_alike(rows, len(evidence.finished)),
@@ -82,11 +83,29 @@ def list_contexts_findings(evidence: ContextsEvidence) -> list[ContextsFinding]:
     return findings
 
 
+def _name_subject(arm: str, baseline: str, evidence: ContextsEvidence) -> str:
+    """Name a comparison with its factor values, if they are the same in every context."""
+    having = (each for each in evidence.finished.values() if {arm, baseline} <= set(each.arms))
+    named = {each.names.name_contrast(arm, baseline) for each in having}
+    if len(named) == 1:
+        return named.pop()
+    first = next(iter(evidence.finished.values()))
+    # Without factor values in the table of names, no value is added.
+    return replace(first.names, values=first.names.values.iloc[:0]).name_contrast(arm, baseline)
+
+
 def state_contexts_headline(evidence: ContextsEvidence, findings: Sequence[ContextsFinding]) -> str:
-    """State in one line whether the answer depends on the context."""
+    """State in one line whether the answer depends on the context.
+
+    Searches find other networks in each context. Then the line names the most accurate one of each context.
+    """
     if evidence.waiting:
         done = f"{len(evidence.study.contexts) - len(evidence.waiting)} of {len(evidence.study.contexts)}"
         return f"preliminary: {done} contexts are finished; {format_list(evidence.waiting)} will follow"
+    if any(each.study.design == "search" for each in evidence.finished.values()):
+        found = ((context, name_most_accurate_arm(each)) for context, each in evidence.finished.items())
+        told = [f"{best or 'not known'} in {context}" for context, best in found]
+        return f"the most accurate arm is {format_list(told)}"
     names = format_list(list(evidence.finished))
     told = []
     if depending := [finding.subject for finding in findings if finding.depends]:
