@@ -42,6 +42,8 @@ failure in six runs.
 """
 ARM_LEVEL = 0.05
 """The level of Fisher's exact test of whether an arm's runs fail more often, or less often, than others."""
+RESAMPLES = 9_999
+"""The number of random tables in Fisher's test of all arms. Its random numbers are always the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +133,7 @@ class _Pool:
         gain = self._scores[arm, own] - self._scores[arm, pooled]
         error = max(self._typical, float(_compute_standard_error(gain)))
         clear = gain.mean() > STANDARD_ERRORS * error
-        return bool(clear) and (own in self._sound or self._differs_from_others(arm, own, "less"))
+        return bool(clear) and (own in self._sound or self._suits_only_some_arms(arm, own))
 
     @staticmethod
     def _mark_failures(scores: np.ndarray, limit: float) -> np.ndarray:
@@ -175,6 +177,18 @@ class _Pool:
             if name != pooled and not (self._failed[arm, name] | self._failed[arm, pooled]).any()
         ]
         return float(np.median(_compute_standard_error(np.array(gains)))) if gains else 0.0
+
+    def _suits_only_some_arms(self, arm: str, name: str) -> bool:
+        """Return whether the failures at this point come from other arms, and so say nothing about this arm.
+
+        They do if no other arm has tried the point, or if the share of failed runs depends on the arm.
+        """
+        failed = [failed for (_, tried), failed in self._failed.items() if tried == name]
+        if len(failed) == 1 or self._differs_from_others(arm, name, "less"):
+            return True
+        counts = [[int(of_arm.sum()), len(of_arm) - int(of_arm.sum())] for of_arm in failed]
+        method = stats.PermutationMethod(n_resamples=RESAMPLES, rng=0)
+        return bool(stats.fisher_exact(counts, method=method).pvalue <= ARM_LEVEL)
 
     def _differs_from_others(self, arm: str, name: str, direction: str) -> bool:
         """Return whether runs at this point fail significantly more often in this arm than in the other arms.

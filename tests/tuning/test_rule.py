@@ -68,6 +68,47 @@ def test_an_arm_takes_its_own_best_if_that_is_clearly_better(spec) -> None:
     assert {arm: choice.chosen["learning_rate"] for arm, choice in choices.items()} == at
 
 
+def test_an_arm_takes_its_own_best_although_it_fails_in_other_arms(spec) -> None:
+    """Sigmoid networks need a high learning rate, at which ReLU networks stay at chance."""
+    arms = ("sigmoid avg", "sigmoid max", "relu avg", "relu max")
+
+    def score(arm: str, rate: float, seed: int) -> float:
+        if arm.startswith("relu"):
+            return 0.1 if rate > 0.05 else peak(0.02)(arm, rate, seed)
+        return peak(0.16, height=0.8)(arm, rate, seed)
+
+    choices, scores = tune(spec, score, arms)
+    assert 0.16 in rates(scores, "relu max", RESCORING_SEEDS[0])
+    assert [choices[arm].chosen["learning_rate"] for arm in arms] == [0.16, 0.16, 0.02, 0.02]
+
+
+def test_an_arm_does_not_take_its_own_best_where_runs_of_all_arms_now_and_then_fail(spec) -> None:
+    arms = tuple(f"arm{i}" for i in range(4))
+    lucky = {arm: [False, True, True] for arm in arms} | {"arm0": [True, True, True]}
+
+    def score(arm: str, rate: float, seed: int) -> float:
+        seeds = [*FIRST_TUNING_SEEDS, *RESCORING_SEEDS]
+        if rate < 0.16:
+            return peak(0.04)(arm, rate, seed)
+        return 0.95 if lucky[arm][seeds.index(seed)] else 0.1
+
+    choices, _ = tune(spec, score, arms)
+    assert choices["arm0"].best == {"learning_rate": 0.16}
+    assert choices["arm0"].chosen == {"learning_rate": 0.04}
+
+
+def test_an_arm_takes_its_own_best_that_other_arms_could_not_reach(spec) -> None:
+    def score(arm: str, rate: float, seed: int) -> float:
+        if arm == "other" and rate > 0.1:
+            return 0.1
+        return peak({"baseline": 0.64, "other": 0.04}[arm])(arm, rate, seed)
+
+    choices, scores = tune(spec, score)
+    assert max(rates(scores, "other", FIRST_TUNING_SEEDS[0])) == 0.16
+    chosen = {arm: choice.chosen["learning_rate"] for arm, choice in choices.items()}
+    assert chosen == {"baseline": 0.64, "other": 0.04}
+
+
 def test_an_arm_takes_the_pooled_best_if_its_own_is_within_two_standard_errors(spec) -> None:
     def noisy(arm: str, rate: float, seed: int) -> float:
         lucky = arm == "other" and rate == 0.08
