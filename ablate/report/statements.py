@@ -4,9 +4,17 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.formatting import format_count, format_difference, format_interval, keep_first, list_rows
+from ablate.formatting import (
+    format_count,
+    format_difference,
+    format_interval,
+    format_list,
+    keep_first,
+    list_rows,
+)
 from ablate.report.cautions import is_timing_unsteady
 from ablate.report.evidence import Evidence
+from ablate.report.references import describe_references
 from ablate.report.remarks import describe_steps
 from ablate.report.stability import find_trained_difference, state_difference
 from ablate.report.training_length import warn_of_short_training
@@ -16,6 +24,8 @@ from ablate.study.spec import FULL
 
 MOST_NAMED = 8
 """At most this many comparisons of each kind are told."""
+FEWEST_TRAINED = 5
+"""If runs did not train, a difference is told only if both arms trained in at least this many seeds."""
 
 
 def list_statements(evidence: Evidence) -> list[str]:
@@ -24,7 +34,7 @@ def list_statements(evidence: Evidence) -> list[str]:
     In a factorial design, the interactions come first. Then a sentence states the best difference from the
     baseline. The other arms follow, the better ones first. In the design `leave_one_out`, the steps to the
     arm with all changes come next, and what this arm loses without each change, the largest loss first. Last
-    come the comparisons with runs that did not train.
+    come the comparisons with runs that did not train, and the published test accuracies.
     """
     if evidence.preliminary:
         return ["not finished"]
@@ -49,6 +59,7 @@ def list_statements(evidence: Evidence) -> list[str]:
     untrained = [row for row in rows if row["verdict"] in UNTRAINED]
     if named := list(filter(None, (_describe_untrained(row, evidence) for row in untrained))):
         parts += ["some runs did not train:", *keep_first(named, MOST_NAMED)]
+    parts += _compare_with_published(evidence)
     if any(warn_of_short_training(evidence)):
         parts.append("longer training may change this answer")
     return parts or ["no seed has completed runs of two arms"]
@@ -105,7 +116,8 @@ def _describe_untrained(row: dict[str, Any], evidence: Evidence) -> str:
         parts.append(
             f"{evidence.names.name_arm(row['arm'])} {often} and {other} in {found['baseline_trained']}"
         )
-    if (among := find_trained_difference(row, evidence)) is not None:
+    among = find_trained_difference(row, evidence)
+    if among is not None and found["trained_pairs"] >= FEWEST_TRAINED:
         difference = format_difference(among["difference"], evidence.metric.unit, signed=True)
         about = "" if parts else f"{_name(row, evidence)}: "
         parts.append(
@@ -113,6 +125,18 @@ def _describe_untrained(row: dict[str, Any], evidence: Evidence) -> str:
             f"{among['where']}, {found['trained_verdict']}"
         )
     return ", ".join(parts)
+
+
+def _compare_with_published(evidence: Evidence) -> list[str]:
+    """Say which published test accuracies lie in the interval for one further run, if there are any."""
+    rows = [row for row in describe_references(evidence) if row["metric"] == "test accuracy"]
+    told = [f"{row['name']} {row['value']} ({'inside' if row['inside'] else 'outside'})" for row in rows]
+    confidence = f"{1 - evidence.study.decision.alpha:.0%}"
+    return [
+        f"one further run of {row['arm']} should have a test accuracy of {row['interval']} ({confidence} "
+        f"interval). Published: {format_list(told)}"
+        for row in rows[:1]
+    ]
 
 
 def _name(row: dict[str, Any], evidence: Evidence) -> str:

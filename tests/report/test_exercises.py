@@ -107,16 +107,24 @@ def test_a_baseline_that_fails_is_named(tmp_path: Path, small) -> None:
     assert told == "some runs did not train:; a trained in 3 of 3 seeds and the baseline in 2"
 
 
-def test_the_seeds_that_trained_are_compared(tmp_path: Path, small) -> None:
-    accuracies = {"baseline": [0.9, "diverged", 0.92, 0.91], "a": [0.95, 0.961, 0.971, 0.96]}
-    spec = small("name=plain", "seeds=4")
+@pytest.mark.parametrize("seeds", [5, 6])
+def test_at_least_five_seeds_that_trained_are_compared(tmp_path: Path, small, seeds: int) -> None:
+    base = [0.9, "diverged", 0.92, 0.91, 0.9, 0.91][:seeds]
+    accuracies = {"baseline": base, "a": [0.95, 0.961, 0.971, 0.96, 0.951, 0.96][:seeds]}
+    spec = small("name=plain", f"seeds={seeds}")
     writer.write(write_folder(tmp_path / "plain", study_file.dump(spec), accuracies))
     told = state_answer(gather(tmp_path / "plain"))
-    assert re.fullmatch(
-        r"some runs did not train:; a trained in 4 of 4 seeds and the baseline in 3, \+5\.03 points "
-        r"\(\+4\.\d\d to \+5\.\d\d\) in the 3 seeds where both trained, matters",
-        told,
-    )
+    often = f"some runs did not train:; a trained in {seeds} of {seeds} seeds and the baseline in {seeds - 1}"
+    compared = r", \+5\.0\d points \(\+4\.\d\d to \+5\.\d\d\) in the 5 seeds where both trained, matters"
+    assert re.fullmatch(often + (compared if seeds == 6 else ""), told)
+
+
+def test_published_accuracies_are_compared_with_one_further_run() -> None:
+    evidence = gather(ROOT / "reports" / "published" / "lenet_published")
+    (told,) = [each for each in list_statements(evidence) if "further run" in each]
+    row = evidence.tables["references"].iloc[0]
+    assert f"test accuracy of {row.prediction_low:.3f} to {row.prediction_high:.3f} (95% interval)" in told
+    assert "PyTorch 0.823 (inside)" in told
 
 
 def test_costs_are_told_where_they_differ() -> None:
