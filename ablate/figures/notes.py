@@ -37,8 +37,8 @@ def explain_differences(study: StudySpec, tables: Tables) -> Iterator[str]:
     """Say what an interaction is, and which comparisons have no interval."""
     if set(tabulate_differences(study, tables)["arm"]) - set(tables["arms"]["arm"]):
         yield (
-            "The interaction of A and B is the effect of both together on the accuracy, minus the sum of "
-            "their separate effects."
+            "The interaction of A and B is the effect of B on the accuracy with A, minus its effect "
+            "without A."
         )
     names = read_names(study, tables)
     compared = tables["comparisons"]

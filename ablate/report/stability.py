@@ -111,8 +111,8 @@ def state_difference(row: Mapping[str, Any], evidence: Evidence) -> str:
             "test accuracy" if evidence.decides_by_accuracy else f"{spell_keyword(name)} on the test images"
         )
         return (
-            f"{one} and {other} together change the {what} by {amount} "
-            f"{'more' if rose else 'less'} than the sum of their separate effects"
+            f"the effect of {other} on the {what} is {amount} {'higher' if rose else 'lower'} "
+            f"with {one} than without it"
         )
     arm = evidence.names.name_arm(row["arm"], row["baseline"])
     baseline = evidence.names.name_arm(row["baseline"], row["arm"])
