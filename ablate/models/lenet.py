@@ -59,9 +59,7 @@ def lenet(
         head: `dense`, or `global_average`: a 1×1 convolution to one map for each class, and then the mean of
             each map.
         dropout: probability of zeroing a unit after each hidden dense layer.
-        input_norm: whether the first layer shifts and scales each channel of the images to mean 0 and
-            standard deviation 1. The layer is batch norm without parameters. In training, it uses the mean
-            and standard deviation of the batch. In evaluation, it uses running averages of those.
+        input_norm: whether batch norm without parameters normalises the channels of the images.
         output_activation: activation function for the logits, such as `tanh`. None: no activation function.
 
     Raises:
@@ -71,31 +69,32 @@ def lenet(
     pool = choose("pooling", pooling, {**POOLINGS, "none": None})
     choose("head", head, HEADS)
     share = require_probability("dropout", dropout)
-    normed = require_truth("batch_norm", batch_norm)
-    input_normed = require_truth("input_norm", input_norm)
-    count = require_whole("conv_layers", conv_layers, at_least=1, at_most=8)
-    convolutions = _list_convolutions(count, channels, kernel_size, stride, padding, dilation)
+    convolutions = _list_convolutions(conv_layers, channels, kernel_size, stride, padding, dilation)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    if input_normed:
+    if require_truth("input_norm", input_norm):
         layers["input_norm"] = nn.BatchNorm2d(input_shape[0], affine=False)
-    maps, size = _add_convolutions(layers, input_shape, convolutions, act, pool, normed=normed)
+    maps, size = _add_convolutions(layers, input_shape, convolutions, act, pool, batch_norm=batch_norm)
     if head == "global_average":
         layers["classes"] = nn.Conv2d(maps, classes, 1)
         layers["average"] = nn.AdaptiveAvgPool2d(1)
         layers["flatten"] = nn.Flatten()
     else:
         layers["flatten"] = nn.Flatten()
-        features = maps * size[0] * size[1]
-        dense = require_whole("dense_layers", dense_layers, at_least=1, at_most=6)
-        units = _spread_over_layers("hidden", hidden, dense - 1, default=HIDDEN, later=None, at_least=1)
+        features, units = maps * size[0] * size[1], _list_widths(dense_layers, hidden)
         layers.update(build_perceptron(features, units, classes, activation=act, dropout=share))
     if output_activation is not None:
         layers["output_act"] = choose("output_activation", output_activation, ACTIVATIONS)()
     return nn.Sequential(layers)
 
 
+def _list_widths(dense_layers: int, hidden: PerLayer) -> list[int]:
+    """List the widths of the hidden dense layers."""
+    count = require_whole("dense_layers", dense_layers, at_least=1, at_most=6) - 1
+    return _spread_over_layers("hidden", hidden, count, default=HIDDEN, later=None, at_least=1)
+
+
 def _list_convolutions(
-    count: int,
+    conv_layers: int,
     channels: PerLayer,
     kernel_size: PerLayer,
     stride: PerLayer,
@@ -103,6 +102,7 @@ def _list_convolutions(
     dilation: PerLayer,
 ) -> list[dict[str, Any]]:
     """For each convolution, make the arguments of nn.Conv2d, except the number of input channels."""
+    count = require_whole("conv_layers", conv_layers, at_least=1, at_most=8)
     lists = {
         "out_channels": _spread_over_layers(
             "channels", channels, count, default=CHANNELS, later=None, at_least=1
@@ -122,9 +122,10 @@ def _add_convolutions(
     activation: Callable[[], nn.Module],
     pool: Callable[..., nn.Module] | None,
     *,
-    normed: bool,
+    batch_norm: bool,
 ) -> tuple[int, tuple[int, int]]:
     """Add the convolutions with activation and pooling. Return the number and the size of the last maps."""
+    normed = require_truth("batch_norm", batch_norm)
     in_channels, size = input_shape[0], (input_shape[1], input_shape[2])
     for n, options in enumerate(convolutions, start=1):
         geometry = {key: options[key] for key in ("stride", "padding", "dilation")}
