@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ablate.data.loading import Dataset
 from ablate.design.runs import Run
-from ablate.engines.augmentation import CROP_PADDING, Augmentation, Draws, apply_draws
+from ablate.engines.augmentation import CROP_PADDING, Augmentation, apply_draws
 from ablate.engines.lanes_blocks import split_into_blocks, split_off_input_norm
 from ablate.engines.lanes_library import PARTS, Examples, Optimizer, load_library
 from ablate.engines.lanes_tables import Memory, describe_network
@@ -97,17 +97,17 @@ class LanesTrainer:
         # C++ call returns.
         examples = _describe_examples(self._images, self._labels, batch)
         draws = self._augment.draw(len(batch))  # the torch loop engine draws the same random numbers
-        if self._input_norm is not None:
+        if self._input_norm is None:
+            shifts = None if draws.corners is None else draws.corners - CROP_PADDING
+            examples.flipped = None if draws.flipped is None else draws.flipped.data_ptr()
+            examples.corners = None if shifts is None else shifts.data_ptr()
+            examples.brightness = None if draws.brightness is None else draws.brightness.data_ptr()
+        else:
             # No gradient flows back to the images. So torch can change and normalise them before the call.
             images = apply_draws(self._images.index_select(0, batch), draws)
             labels = self._labels.index_select(0, batch)
             normed, everyone = self._input_norm(images).contiguous(), torch.arange(len(batch))
             examples = _describe_examples(normed, labels, everyone)
-            draws = Draws(flipped=None, corners=None, brightness=None)
-        shifts = None if draws.corners is None else draws.corners - CROP_PADDING
-        examples.flipped = None if draws.flipped is None else draws.flipped.data_ptr()
-        examples.corners = None if shifts is None else shifts.data_ptr()
-        examples.brightness = None if draws.brightness is None else draws.brightness.data_ptr()
         masks = []
         for layer, block in self._layers:
             if block.dropout:

@@ -102,7 +102,7 @@ def state_contexts_headline(evidence: ContextsEvidence, findings: Sequence[Conte
     if evidence.waiting:
         done = f"{len(evidence.study.contexts) - len(evidence.waiting)} of {len(evidence.study.contexts)}"
         return f"preliminary: {done} contexts are finished; {format_list(evidence.waiting)} will follow"
-    if any(each.study.design == "search" for each in evidence.finished.values()):
+    if evidence.searched:
         found = ((context, name_most_accurate_arm(each)) for context, each in evidence.finished.items())
         told = [f"{best or 'not known'} in {context}" for context, best in found]
         return f"the most accurate arm is {format_list(told)}"

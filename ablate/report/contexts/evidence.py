@@ -40,6 +40,11 @@ class ContextsEvidence:
         ]
 
     @property
+    def searched(self) -> bool:
+        """Whether a finished context searched for its arms."""
+        return any(each.study.design == "search" for each in self.finished.values())
+
+    @property
     def obstacles(self) -> list[str]:
         """Say why the differences of the finished contexts cannot be compared. Empty if they can."""
         studies = [each.study for each in self.finished.values()]
@@ -48,7 +53,7 @@ class ContextsEvidence:
             told.append(
                 "The contexts are judged by different metrics, so their differences are not compared."
             )
-        if any(study.design == "search" for study in studies):
+        if self.searched:
             # The finalists of two searches have the same names, and are different networks.
             told.append("Each context has found other arms, so the arms of the contexts are not compared.")
         return told
