@@ -131,7 +131,7 @@ def _compare_with_published(evidence: Evidence) -> list[str]:
     """Say which published test accuracies lie in the interval for one further run, if there are any."""
     rows = [row for row in describe_references(evidence) if row["metric"] == "test accuracy"]
     told = [f"{row['name']} {row['value']} ({'inside' if row['inside'] else 'outside'})" for row in rows]
-    confidence = f"{1 - evidence.study.decision.alpha:.0%}"
+    confidence = f"{(1 - evidence.study.decision.alpha) * 100:g}%"
     return [
         f"one further run of {row['arm']} should have a test accuracy of {row['interval']} ({confidence} "
         f"interval). Published: {format_list(told)}"
