@@ -1,5 +1,6 @@
 """Thousands of runs, hundreds of arms. The last run costs as much as the first, and no run is lost."""
 
+import gc
 import random
 import subprocess
 import sys
@@ -34,7 +35,10 @@ timing: {{blocks: 0}}
 
 
 class Calls:
-    """Counts calls of Python and C functions. Other programs cannot disturb this measure of work."""
+    """Counts calls of Python and C functions. Other programs cannot disturb this measure of work.
+
+    Objects that earlier tests left behind are collected first. Otherwise, their finalizers would be counted.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -43,11 +47,14 @@ class Calls:
         def counted(_frame: object, event: str, _argument: object) -> None:
             self.count += event in ("call", "c_call")
 
+        gc.collect()
+        gc.disable()
         sys.setprofile(counted)
         return self
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
+        gc.enable()
 
 
 def make_study(small, arms: int, seeds: int):
