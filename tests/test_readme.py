@@ -63,7 +63,7 @@ def test_the_readme_tells_how_the_learning_rate_turned_the_ranking() -> None:
     lead = accuracy["activation=tanh,learning_rate=0.3"] - accuracy["learning_rate=0.3"]
     assert f"tanh leads by {100 * lead:.1f} points" in README
     assert accuracy["activation=tanh"] == pytest.approx(0.1, abs=0.001)
-    tuned = gather_published("lenet_activation").tables["comparisons"].set_index("arm")
+    tuned = gather_published("lenet_activation/chapter").tables["comparisons"].set_index("arm")
     row = tuned.loc["activation=tanh"]
     told = f"tanh leads by {100 * row.difference:.1f} points, 95 % interval {100 * row.ci_low:.1f} to {100 * row.ci_high:.1f}"
     assert told in README
