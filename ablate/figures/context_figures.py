@@ -21,6 +21,7 @@ from ablate.figures.points import Tables
 from ablate.formatting import format_margin, spell_keyword
 from ablate.metrics import METRICS
 from ablate.stats.contrasts import BOTH_ALONE
+from ablate.stats.verdicts import UNTRAINED
 from ablate.study.spec import StudySpec
 
 LETTERS = 32
@@ -31,19 +32,25 @@ MOST_COMPARISONS = 25
 
 
 def tabulate_by_context(study: StudySpec, tables: Tables) -> pd.DataFrame:
-    """Tabulate label, context, difference and interval of each comparison that has an interval.
+    """Tabulate label, context, difference and interval of each comparison that has an interval in a context.
 
     Differences of shares are in percentage points. `place` is the position of the comparison. If there are
-    more than `MOST_COMPARISONS`, the first ones are kept.
+    more than `MOST_COMPARISONS`, the first ones are kept. If some runs of a comparison did not train in one
+    context, its difference there is missing, and `untrained` is true.
     """
-    known = tables["contexts"].dropna(subset=["difference", "ci_low", "ci_high"])
+    given = tables["contexts"]
+    pairs = given["arm"] + " against " + given["baseline"]
+    drawn = given[["difference", "ci_low", "ci_high"]].notna().all(axis=1)
+    untrained = given["verdict"].isin(UNTRAINED)
+    known = given[pairs.isin(pairs[drawn]) & (drawn | untrained)]
     if known.empty:
         return pd.DataFrame()
     scale = METRICS[study.decision.metric].axis_scale
-    numbers = known[["difference", "ci_low", "ci_high"]].astype(float) * scale
+    numbers = known[["difference", "ci_low", "ci_high"]].astype(float).where(drawn) * scale
     common = known["baseline"].nunique() == 1
-    labels = known["arm"] if common else known["arm"] + " against " + known["baseline"]
-    points = known[["context"]].assign(label=labels, **numbers)
+    points = known[["context", "baseline"]].assign(
+        label=known["arm"] if common else pairs, untrained=untrained, **numbers
+    )
     places = {label: place for place, label in enumerate(points["label"].drop_duplicates())}
     points = points.assign(place=points["label"].map(places).astype(int))
     return points[points["place"] < MOST_COMPARISONS].reset_index(drop=True)
@@ -66,11 +73,26 @@ def draw_by_context(data: pd.DataFrame, study: StudySpec, styles: Styles) -> Fig
         heights = here["place"] + apart * (index - (len(contexts) - 1) / 2)
         axes.hlines(heights, here["ci_low"], here["ci_high"], color=colour, linewidth=2.5)
         axes.plot(here["difference"], heights, MARKERS[index], color=colour, markersize=7, label=context)
+        for height in heights[here["untrained"]]:
+            axes.text(
+                0.99,
+                height,
+                f"{context}: some runs did not train",
+                transform=axes.get_yaxis_transform(),
+                color=colour,
+                fontsize=8,
+                horizontalalignment="right",
+                verticalalignment="center",
+            )
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.grid(visible=False)
+    baselines = data["baseline"].unique()
+    beside = f" from {baselines[0]}" if len(baselines) == 1 else ""
     axes.set_xlabel(
-        f"difference in test {spell_keyword(study.decision.metric)}{metric.axis_unit}", loc="right"
+        f"difference{beside} in test {spell_keyword(study.decision.metric)}{metric.axis_unit}, "
+        f"{(1 - study.decision.alpha) * 100:g} % interval",
+        loc="right",
     )
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderaxespad=0, ncols=min(4, len(contexts) + 1)

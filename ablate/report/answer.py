@@ -44,16 +44,18 @@ def state_headline(evidence: Evidence) -> str:
     told = ", ".join(f'{verdicts.count(verdict)} × "{verdict}"' for verdict in dict.fromkeys(verdicts))
     if (best := name_most_accurate_arm(evidence)) is None:
         return f"verdicts of {len(compared)} comparisons: {told}"
-    return f"the most accurate arm is {best}. Verdicts of {len(compared)} comparisons: {told}"
+    return (
+        f"the highest mean test accuracy belongs to {best}. Verdicts of {len(compared)} comparisons: {told}"
+    )
 
 
 def name_most_accurate_arm(evidence: Evidence) -> str | None:
-    """Name the most accurate arm: `pooling=max (mean test accuracy 81.0%)`. None if no arm has a mean."""
+    """Name the arm with the highest mean test accuracy: `pooling=max (81.0%)`. None if no arm has a mean."""
     means = evidence.tables["arms"].set_index("arm")["test_accuracy_mean"].dropna()
     if means.empty:
         return None
     best = str(means.astype(float).idxmax())
-    return f"{evidence.names.name_arm(best)} (mean test accuracy {means[best]:.1%})"
+    return f"{evidence.names.name_arm(best)} ({means[best]:.1%})"
 
 
 def _spell_gap(difference: float, evidence: Evidence) -> str:

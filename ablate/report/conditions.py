@@ -206,8 +206,9 @@ def describe_tuning(evidence: Evidence) -> str:
         else:
             (span,) = ranges
             beyond = ", widened because a best value lay at the edge" if of_name["extended"].any() else ""
+            same = "the same" if (of_name[["low", "high"]].nunique() == 1).all() else "a"
             parts.append(
-                f"{spell_keyword(name)} tuned for every arm over the same range ({span.low:g} to "
+                f"{spell_keyword(name)} tuned for every arm over {same} range ({span.low:g} to "
                 f"{span.high:g}{beyond})"
             )
     return ", ".join(parts) or ("tuning is not finished" if evidence.preliminary else "nothing was tuned")

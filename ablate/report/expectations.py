@@ -24,8 +24,8 @@ EXPLANATIONS = {
     "interval.",
     PredictionOutcome.BELOW: f"{FAILED} below the predicted interval.",
     PredictionOutcome.ABOVE: f"{FAILED} above the predicted interval.",
-    PredictionOutcome.OPEN: "Whether this came true is open: only a part of the confidence interval is "
-    "predicted.",
+    PredictionOutcome.OPEN: "Whether this came true is open: the confidence interval lies only partly inside "
+    "the predicted interval.",
     PredictionOutcome.UNKNOWN: "Whether this came true is not known, because there is no interval.",
 }
 

@@ -35,8 +35,9 @@ def tabulate_predictions(reports: Iterable[Evidence]) -> list[str]:
     told = (
         f"Of {format_count(len(found), 'difference')} that were predicted before the first run, "
         f"{counted[PredictionOutcome.TRUE]} came true and {failed} did not. "
-        f"Open: {counted[PredictionOutcome.OPEN]}, because only a part of the confidence interval was "
-        f"predicted. Not known: {counted[PredictionOutcome.UNKNOWN]}, because some runs did not train."
+        f"Open: {counted[PredictionOutcome.OPEN]}, because the confidence interval lies only partly "
+        f"inside the predicted one. Not known: {counted[PredictionOutcome.UNKNOWN]}, because some runs did "
+        "not train."
     )
     return [told, "", *HEAD, *(_format_row(evidence, row) for evidence, row in found)]
 

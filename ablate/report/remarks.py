@@ -85,5 +85,5 @@ def describe_steps(evidence: Evidence) -> str:
             if row["difference"] is None
             else f" {format_difference(row['difference'], evidence.metric.unit, signed=True)}"
         )
-        told.append(f"{evidence.names.name_arm(row['arm'], row['baseline'])}{gap} ({row['verdict']})")
+        told.append(f"{evidence.names.name_change(row['arm'], row['baseline'])}{gap} ({row['verdict']})")
     return f"From {evidence.arms[0]} to {FULL}, one change at a time: {', then '.join(told)}."

@@ -90,14 +90,16 @@ def state_baseline(evidence: Evidence) -> str:
 
 
 def _describe(row: dict[str, Any], evidence: Evidence) -> str:
-    told = f"{state_difference(row, evidence)} ({_state_interval(row, evidence)})"
-    return f"{told}: {row['verdict']}{_state_costs(row, evidence)}"
+    found = f"{_state_interval(row, evidence)}{_state_seeds(row, evidence)}"
+    told = f"{state_difference(row, evidence)} ({found}): {row['verdict']}"
+    return f"{told}{_state_costs(row, evidence)}"
 
 
 def _list_difference(row: dict[str, Any], evidence: Evidence) -> str:
-    """State a difference in brief: `kernel_size=3: −2.49 points (−3.48 to −1.50), matters, speed ×0.98`."""
+    """State a difference in brief: `kernel_size=3: −2.49 points (−3.48 to −1.50, 5 seeds), matters`."""
     difference = format_difference(row["difference"], evidence.metric.unit, signed=True)
-    told = f"{_name(row, evidence)}: {difference} ({_state_bounds(row, evidence)}), {row['verdict']}"
+    found = f"{_state_bounds(row, evidence)}{_state_seeds(row, evidence)}"
+    told = f"{_name(row, evidence)}: {difference} ({found}), {row['verdict']}"
     return f"{told}{_state_costs(row, evidence)}"
 
 
@@ -155,6 +157,11 @@ def _state_bounds(row: dict[str, Any], evidence: Evidence) -> str:
 def _state_interval(row: dict[str, Any], evidence: Evidence) -> str:
     confidence = 1 - evidence.study.decision.alpha
     return format_interval(row["ci_low"], row["ci_high"], confidence, evidence.metric.unit)
+
+
+def _state_seeds(row: dict[str, Any], evidence: Evidence) -> str:
+    """State on how many seeds an interval rests: `, 10 seeds`. Empty if there is no interval."""
+    return "" if row["ci_low"] is None else f", {format_count(evidence.count_seeds(row), 'seed')}"
 
 
 def _state_costs(row: dict[str, Any], evidence: Evidence) -> str:

@@ -57,6 +57,17 @@ class ArmNames:
         few = len(told) <= MOST_VALUES or (self.searched and arm != self.baseline)
         return f"{shown} ({', '.join(told)})" if told and few else shown
 
+    def name_change(self, arm: str, other: str) -> str:
+        """Name what an arm changes in the arm `other`, for example `optimizer=adam`.
+
+        If the factor values do not tell, return the arm's name.
+        """
+        if not {arm, other} <= set(self.values.index):
+            return self.name_arm(arm, other)
+        own, others = self.values.loc[arm], self.values.loc[other]
+        changed = [f"{factor}={value}" for factor, value in own[own != others].items()]
+        return ", ".join(changed) or self.name_arm(arm, other)
+
     def name_contrast(self, arm: str, other: str) -> str:
         """Name a comparison: `pooling=max against baseline (pooling=avg)`, or `interaction of A and B`."""
         if other == BOTH_ALONE:
@@ -65,10 +76,13 @@ class ArmNames:
 
 
 def read_arm_names(study: StudySpec, runs: pd.DataFrame, baseline: str) -> ArmNames:
-    """Read the arms' factor values from the `runs` table. Factors that have no column in it are left out."""
+    """Read the arms' factor values from the `runs` table. Factors that have no column in it are left out.
+
+    A list is written as in the names of arms: `[3 8]`.
+    """
     by_arm = runs.drop_duplicates("arm").set_index("arm")
     factors = [name for name in study.factor_names if name in runs]
-    values = by_arm[factors].fillna("null").astype(str)
+    values = by_arm[factors].fillna("null").astype(str).replace(r"(?<=\d), (?=[\d\[])", " ", regex=True)
     return ArmNames(
         baseline=baseline,
         values=values.iloc[:0] if study.arms else values,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.report.conditions import list_conditions
+from ablate.report.conditions import describe_tuning, list_conditions
 from ablate.report.evidence import gather
 from ablate.study import study_file
 from ablate.study.spec import StudySpec
@@ -35,3 +35,16 @@ def test_conditions_name_steps_and_smoothing_only_where_an_arm_has_them(
         assert words in conditions
     for words in not_said:
         assert words not in conditions
+
+
+def test_arms_whose_ranges_were_widened_differently_are_not_said_to_have_the_same_range(
+    tmp_path: Path, small: Callable[..., StudySpec]
+) -> None:
+    text = study_file.dump(small())
+    folder = write_folder(tmp_path / "small", text, {"baseline": [0.8, 0.81], "other": [0.8, 0.82]})
+    assert "tuned for every arm over the same range (" in describe_tuning(gather(folder))
+    table = folder / "tables" / "tuning.csv"
+    kept, _, last = table.read_text().rstrip().rpartition("\n")
+    assert last.startswith("other,")
+    table.write_text(f"{kept}\n{last.replace(',0.006,True,', ',0.012,True,')}\n")
+    assert "tuned for every arm over a range (" in describe_tuning(gather(folder))

@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 
 from ablate.errors import FolderError
+from ablate.figures.context_figures import CONTEXTS as DRAWN
 from ablate.records.folder import list_contexts
 from ablate.records.tables import read_table
 from ablate.report import writer
-from ablate.report.contexts.answer import list_contexts_findings, state_contexts_headline
+from ablate.report.contexts.answer import (
+    describe_contexts,
+    list_contexts_findings,
+    state_contexts_headline,
+)
 from ablate.report.contexts.evidence import gather_contexts
 from ablate.report.contexts.writer import write_contexts
 from ablate.report.evidence import gather
@@ -101,7 +106,7 @@ def test_the_headline_of_searches_names_the_best_network_of_each_context() -> No
     assert set(evidence.finished) == {"fashion_mnist", "mnist"}
     for context, each in evidence.finished.items():
         best = each.tables["arms"].sort_values("test_accuracy_mean").iloc[-1]
-        told = f"{each.names.name_arm(best['arm'])} (mean test accuracy {best['test_accuracy_mean']:.1%})"
+        told = f"{each.names.name_arm(best['arm'])} ({best['test_accuracy_mean']:.1%})"
         assert f"{told} in {context}" in headline
 
 
@@ -130,9 +135,33 @@ def read_page(path: Path) -> str:
 def test_an_arm_that_trains_in_one_context_only_is_the_headline(tmp_path: Path) -> None:
     path = make_study(tmp_path / "small", {"chapter": ["diverged"] * 4, "modern": GAINS})
     text = read_page(path)
-    assert "Some arms train only in some contexts: a against baseline" in text
+    assert "Some runs did not train in chapter: a against baseline" in text
     assert "Not drawn, because some of the runs did not train: a in chapter." in text
     assert "modern and chapter cannot be compared: in one of them, some runs did not train." in text
+
+
+def test_the_figure_says_in_which_context_runs_did_not_train(tmp_path: Path) -> None:
+    path = make_study(tmp_path / "small", {"chapter": ["diverged"] * 4, "modern": GAINS})
+    evidence = gather_contexts(path)
+    figure = DRAWN.draw(
+        DRAWN.data(evidence.first_study, {"contexts": evidence.table}), evidence.first_study, {}
+    )
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["chapter: some runs did not train"]
+    assert axes.get_xlabel() == "difference from baseline in test accuracy (percentage points), 95 % interval"
+
+
+def test_a_change_over_some_of_the_seeds_says_so(tmp_path: Path) -> None:
+    path = make_study(tmp_path / "small", {"chapter": GAINS, "modern": [0.01, 0.012, 0.011, "oom"]}, seeds=4)
+    assert (
+        "In the seeds that both contexts share, the difference is 3.90 points lower in modern"
+        in read_page(path)
+    )
+
+
+def test_a_context_that_changes_nothing_is_described_by_its_recipe() -> None:
+    (_, told), *_ = describe_contexts(gather_contexts(ROOT / "reports" / "published" / "lenet_channels"))
+    assert told.startswith("the study file without changes (baseline: 79.5% on fashion_mnist; sigmoid, sgd, ")
 
 
 def test_an_unstable_context_shows_the_difference_of_the_seeds_that_trained(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_row_names_every_arm_the_best_first(reports: Path, small) -> None:
     table, _ = tabulate_answers(read_exercises(reports / "exercises.yaml"), reports, reports)
     *_, row = table.partition("\n\n### What was predicted")[0].splitlines()
     assert "a is 5.03 points more accurate" in row
-    assert re.search(r"<br>c: −9.93 points \(−1\d\.\d\d to −9\.\d\d\), matters", row)
+    assert re.search(r"<br>c: −9.93 points \(−1\d\.\d\d to −9\.\d\d, 3 seeds\), matters", row)
 
 
 def test_arms_of_one_seed_have_no_interval(tmp_path: Path, small) -> None:
@@ -190,8 +190,8 @@ def test_predictions_are_counted_and_told_with_what_was_found(tmp_path: Path, sm
     writer.write(write_folder(tmp_path / "plain", study_file.dump(spec), accuracies))
     told, _, _, _, *rows = predict([tmp_path / "plain", tmp_path / "small", tmp_path / "missing"])
     assert told == (
-        "Of 4 differences that were predicted before the first run, 1 came true and 1 did not. Open: 1, because only "
-        "a part of the confidence interval was predicted. Not known: 1, because some runs did not train."
+        "Of 4 differences that were predicted before the first run, 1 came true and 1 did not. Open: 1, because the "
+        "confidence interval lies only partly inside the predicted one. Not known: 1, because some runs did not train."
     )
     a, b, chapter, modern = rows
     assert re.fullmatch(

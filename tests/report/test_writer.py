@@ -652,6 +652,8 @@ def test_an_arm_of_a_leave_one_out_study_is_named_with_the_value_that_it_puts_ba
     runs.to_csv(runs_path, index=False)
     evidence = gather(path)
     assert evidence.names.name_arm("without pooling") == "full with pooling=avg"
+    assert evidence.names.name_change("full", "without pooling") == "pooling=max"
+    assert evidence.names.name_change("full", "without activation") == "full"
     assert evidence.names.name_contrast("without pooling", "full") == (
         "full with pooling=avg against full (pooling=max)"
     )

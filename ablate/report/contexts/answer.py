@@ -18,6 +18,7 @@ from ablate.report.contexts.evidence import ContextsEvidence
 from ablate.report.evidence import Evidence
 from ablate.report.expectations import judge_prediction
 from ablate.report.stability import find_trained_difference
+from ablate.report.statements import state_baseline
 from ablate.report.verdicts import explain_verdict
 from ablate.stats.contrasts import BOTH_ALONE
 from ablate.stats.verdicts import NO_SPREAD, UNTRAINED, Verdict
@@ -105,13 +106,12 @@ def state_contexts_headline(evidence: ContextsEvidence, findings: Sequence[Conte
     if evidence.searched:
         found = ((context, name_most_accurate_arm(each)) for context, each in evidence.finished.items())
         told = [f"{best or 'not known'} in {context}" for context, best in found]
-        return f"the most accurate arm is {format_list(told)}"
+        return f"the highest mean test accuracy belongs to {format_list(told)}"
     names = format_list(list(evidence.finished))
     told = []
     if depending := [finding.subject for finding in findings if finding.depends]:
         told.append(f"the answer depends on the context: {_shorten(depending)}")
-    if broken := [finding.subject for finding in findings if finding.trains_in_some]:
-        told.append(f"some arms train only in some contexts: {_shorten(broken)}")
+    told += _list_broken(findings)
     if told:
         return "; ".join(told)
     verdicts = {answer.verdict for finding in findings for answer in finding.answers}
@@ -120,6 +120,17 @@ def state_contexts_headline(evidence: ContextsEvidence, findings: Sequence[Conte
     if any(finding.changes for finding in findings):
         return f"the seeds do not show that a comparison depends on the context ({names})"
     return f"no comparison of these contexts with each other is possible ({names})"
+
+
+def _list_broken(findings: Sequence[ContextsFinding]) -> Iterator[str]:
+    """Name the contexts in which some runs did not train, with the comparisons that did train elsewhere."""
+    broken: dict[tuple[str, ...], list[str]] = {}
+    for finding in findings:
+        if finding.trains_in_some:
+            where = tuple(answer.context for answer in finding.answers if answer.verdict in UNTRAINED)
+            broken.setdefault(where, []).append(finding.subject)
+    for where, subjects in broken.items():
+        yield f"some runs did not train in {format_list(list(where))}: {_shorten(subjects)}"
 
 
 def _is_alike(rows: Sequence[Mapping[str, Any]], contexts: int) -> bool:
@@ -161,9 +172,15 @@ def _list_missing_comparisons(evidence: ContextsEvidence) -> Iterator[str]:
 def describe_contexts(evidence: ContextsEvidence) -> list[tuple[str, str]]:
     """Say for each context what it changes in the study file."""
     return [
-        (name, _list_keys(changes) or "the study file without changes")
+        (name, _list_keys(changes) or _describe_unchanged(evidence.contexts.get(name)))
         for name, changes in evidence.study.contexts.items()
     ]
+
+
+def _describe_unchanged(evidence: Evidence | None) -> str:
+    """Describe a context that changes nothing in the study file."""
+    unchanged = "the study file without changes"
+    return unchanged if evidence is None else f"{unchanged} (baseline: {state_baseline(evidence)})"
 
 
 def _list_keys(changes: Mapping[str, Any], prefix: str = "") -> str:
@@ -222,8 +239,14 @@ def _explain_change(row: Mapping[str, Any], first: str, evidence: ContextsEviden
             "contexts."
         )
     size = format_difference(abs(row["change"]), unit)
+    seeds = max(
+        len(each.confirmed["seed"].unique())
+        for each in (evidence.finished[first], evidence.finished[context])
+    )
+    shared = row["change_pairs"] < seeds
     told = (
-        f"The difference is {size} {'higher' if row['change'] >= 0 else 'lower'} in {context} than in {first}"
+        f"{'In the seeds that both contexts share, the' if shared else 'The'} difference is "
+        f"{size} {'higher' if row['change'] >= 0 else 'lower'} in {context} than in {first}"
     )
     if verdict in NO_SPREAD:
         return f"{told}, the same in all {row['change_pairs']} seeds."
