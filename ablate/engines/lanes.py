@@ -95,9 +95,9 @@ class LanesTrainer:
             raise ValueError("batch norm needs more than 1 value per channel when training")
         # `examples` contains only the addresses of the tensors. So these tensors must stay alive until the
         # C++ call returns.
-        examples = _describe_examples(self._images, self._labels, batch)
         draws = self._augment.draw(len(batch))  # the torch loop engine draws the same random numbers
         if self._input_norm is None:
+            examples = _describe_examples(self._images, self._labels, batch)
             shifts = None if draws.corners is None else draws.corners - CROP_PADDING
             examples.flipped = None if draws.flipped is None else draws.flipped.data_ptr()
             examples.corners = None if shifts is None else shifts.data_ptr()

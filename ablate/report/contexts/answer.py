@@ -239,10 +239,7 @@ def _explain_change(row: Mapping[str, Any], first: str, evidence: ContextsEviden
             "contexts."
         )
     size = format_difference(abs(row["change"]), unit)
-    seeds = max(
-        len(each.confirmed["seed"].unique())
-        for each in (evidence.finished[first], evidence.finished[context])
-    )
+    seeds = max(evidence.finished[name].count_seeds(row) for name in (first, context))
     shared = row["change_pairs"] < seeds
     told = (
         f"{'In the seeds that both contexts share, the' if shared else 'The'} difference is "
