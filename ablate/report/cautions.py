@@ -11,7 +11,7 @@ from ablate.report.evidence import Evidence
 from ablate.report.training_length import warn_of_short_training
 from ablate.stats import power
 from ablate.stats.throughput import measure_drift, measure_spread
-from ablate.stats.tried_values import tabulate_tried_values
+from ablate.stats.tried_values import list_uneven_ranges, tabulate_tried_values
 from ablate.stats.verdicts import UNTRAINED
 
 DRIFT_WORTH_SAYING = 0.05
@@ -169,8 +169,7 @@ def _warn_of_tuning(evidence: Evidence) -> Iterator[str]:
                 f"In tuning {evidence.names.name_arm(row['arm'])}, {row['diverged']} of {row['trials']} runs "
                 f"diverged and {row['failed']} failed ({share:.0%} together)."
             )
-    ranges = evidence.tables["tuning"].groupby("parameter")[["low", "high"]].nunique()
-    for parameter in ranges.index[(ranges > 1).any(axis=1)]:
+    for parameter in list_uneven_ranges(evidence.tables["tuning"]):
         yield (
             f"Not all arms were tuned over the same range of the {spell_keyword(parameter)}. The study gives "
             "some arms another range, or an arm's range was not widened beyond a value that failed."

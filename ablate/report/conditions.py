@@ -11,6 +11,7 @@ from ablate.report.compute import describe_compute
 from ablate.report.evidence import Evidence
 from ablate.report.training_length import compare_verdicts_at_half
 from ablate.stats.chance import compute_accuracy_standard_error, describe_majority
+from ablate.stats.tried_values import list_uneven_ranges
 from ablate.study.owners import belongs_to_recipe, drop_owner
 from ablate.study.recipe_values import list_recipe_values
 from ablate.study.spec import StudySpec, ValueWhen, format_value
@@ -206,7 +207,7 @@ def describe_tuning(evidence: Evidence) -> str:
         else:
             (span,) = ranges
             beyond = ", widened because a best value lay at the edge" if of_name["extended"].any() else ""
-            same = "the same" if (of_name[["low", "high"]].nunique() == 1).all() else "a"
+            same = "a" if list_uneven_ranges(of_name) else "the same"
             parts.append(
                 f"{spell_keyword(name)} tuned for every arm over {same} range ({span.low:g} to "
                 f"{span.high:g}{beyond})"

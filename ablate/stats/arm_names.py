@@ -3,12 +3,13 @@
 Such a name is the arm's own name, followed by the factor values that the own name does not mention.
 """
 
+import json
 from dataclasses import dataclass
 
 import pandas as pd
 
 from ablate.stats.contrasts import BOTH_ALONE
-from ablate.study.spec import FULL, StudySpec
+from ablate.study.spec import FULL, StudySpec, format_value
 
 MOST_VALUES = 4
 """The maximum number of factor values that are added to a name. If there are more, none of them is added.
@@ -82,9 +83,19 @@ def read_arm_names(study: StudySpec, runs: pd.DataFrame, baseline: str) -> ArmNa
     """
     by_arm = runs.drop_duplicates("arm").set_index("arm")
     factors = [name for name in study.factor_names if name in runs]
-    values = by_arm[factors].fillna("null").astype(str).replace(r"(?<=\d), (?=[\d\[])", " ", regex=True)
+    values = by_arm[factors].fillna("null").astype(str).map(_spell)
     return ArmNames(
         baseline=baseline,
         values=values.iloc[:0] if study.arms else values,
         searched=study.design == "search",
     )
+
+
+def _spell(cell: str) -> str:
+    """Write a cell of the `runs` table as in the names of arms. The table has lists as JSON."""
+    if not cell.startswith("["):
+        return cell
+    try:
+        return format_value(json.loads(cell))
+    except ValueError:  # a text that begins with a bracket
+        return cell

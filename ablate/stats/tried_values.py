@@ -36,3 +36,9 @@ def tabulate_tried_values(runs: pd.DataFrame, tuning: pd.DataFrame) -> pd.DataFr
             )
         )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def list_uneven_ranges(tuning: pd.DataFrame) -> list[str]:
+    """List the tuned parameters whose range of values is not the same for all arms."""
+    ranges = tuning.groupby("parameter")[["low", "high"]].nunique()
+    return list(ranges.index[(ranges > 1).any(axis=1)])

@@ -22,4 +22,6 @@ def test_lists_of_the_baseline_and_of_arms_are_written_alike(small: Callable[...
         "channels=[3 8] against baseline (channels=[6 16])"
     )
     assert names.name_change("channels=[3 8],kernel_size=3", "channels=[3 8]") == "kernel_size=3"
+    words = read_arm_names(study, runs.assign(channels='["a", "b"]', kernel_size="[x"), "baseline")
+    assert words.name_arm("baseline") == "baseline (channels=[a b], kernel_size=[x)"
     assert names.name_arm("baseline") == "baseline (channels=[6 16], kernel_size=5)"
