@@ -91,6 +91,7 @@ class LanesTrainer:
         """
         if len(batch) > self._capacity:
             raise ValueError(f"a batch must have 1 to {self._capacity} examples, not {len(batch)}")
+        _require_indices(batch)
         if len(batch) == 1 and any(block.norm and layer.pixels == 1 for layer, block in self._layers):
             raise ValueError("batch norm needs more than 1 value per channel when training")
         # `examples` contains only the addresses of the tensors. So these tensors must stay alive until the
@@ -158,10 +159,6 @@ class LanesTrainer:
 
 def _describe_examples(images: Tensor, labels: Tensor | None, batch: Tensor) -> Examples:
     # The result contains only the addresses of the tensors. So the caller must keep the tensors alive.
-    if not len(batch) or batch.dtype != torch.int64 or not batch.is_contiguous():
-        raise ValueError(
-            f"a batch must be a non-empty contiguous int64 tensor, not {len(batch)} values of {batch.dtype}"
-        )
     return Examples(
         images=images.data_ptr(),
         labels=None if labels is None else labels.data_ptr(),
@@ -169,6 +166,13 @@ def _describe_examples(images: Tensor, labels: Tensor | None, batch: Tensor) -> 
         batch=batch.data_ptr(),
         batch_size=len(batch),
     )
+
+
+def _require_indices(batch: Tensor) -> None:
+    if not len(batch) or batch.dtype != torch.int64 or not batch.is_contiguous():
+        raise ValueError(
+            f"a batch must be a non-empty contiguous int64 tensor, not {len(batch)} values of {batch.dtype}"
+        )
 
 
 def _require_in_bounds(in_bounds: int) -> None:
