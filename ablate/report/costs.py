@@ -1,9 +1,14 @@
 """Describe in words what an arm costs, and how its waiting times were measured."""
 
+from typing import Any
+
 import pandas as pd
 
+from ablate.formatting import format_difference, list_rows
 from ablate.records.provenance import LARGE_BATCH, LARGE_CALLS, LATENCY_CALLS
+from ablate.report.cautions import is_timing_unsteady
 from ablate.report.evidence import Evidence
+from ablate.stats.verdicts import UNTRAINED
 
 
 def describe_cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> str:
@@ -33,6 +38,54 @@ def describe_cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> st
             else "Throughput was not compared: fewer than three timing blocks were undisturbed."
         )
     return " ".join(costs)
+
+
+def list_speeds(evidence: Evidence) -> list[str]:
+    """State in brief how fast each arm trains, its size and its accuracy, the fastest arm first."""
+    if evidence.preliminary:
+        return ["not finished"]
+    if evidence.tables["timing"].empty:
+        return ["the speed was not measured"]
+    if is_timing_unsteady(evidence):
+        return ["the speeds are unreliable, because other programs disturbed their measurement"]
+    confidence = f"{(1 - evidence.study.decision.alpha) * 100:g}%"
+    arms = evidence.tables["arms"].set_index("arm")
+    rows = [row for row in list_rows(evidence.tables["comparisons"]) if row["baseline"] == evidence.arms[0]]
+    rows.sort(key=lambda row: arms.at[row["arm"], "examples_per_second_ratio"], reverse=True)
+    told = []
+    for row in rows:
+        arm, baseline = arms.loc[row["arm"]], arms.loc[row["baseline"]]
+        low, high = arm["examples_per_second_ratio_ci_low"], arm["examples_per_second_ratio_ci_high"]
+        if pd.notna(low):
+            told.append(
+                f"{evidence.names.name_arm(row['arm'], row['baseline'])} trains "
+                f"{arm['examples_per_second_ratio']:.2f} times as fast as "
+                f"{evidence.names.name_arm(row['baseline'], row['arm'])} ({confidence} interval {low:.2f} to "
+                f"{high:.2f}){compare_size(arm, baseline)}; test accuracy {_state_accuracy(row, evidence)}"
+            )
+    return told or ["the speeds were not compared, because other programs disturbed their measurement"]
+
+
+def _state_accuracy(row: dict[str, Any], evidence: Evidence) -> str:
+    if row["difference"] is None or row["verdict"] in UNTRAINED:
+        return row["verdict"]
+    return f"{format_difference(row['difference'], evidence.metric.unit, signed=True)}, {row['verdict']}"
+
+
+def compare_size(arm: pd.Series, baseline: pd.Series) -> str:
+    """Divide the arm's parameters and FLOPs by the baseline's: `, parameters ×1.32, FLOP ×0.66`.
+
+    What is nearly equal or unknown is left out.
+    """
+    ratios = {
+        "parameters": arm["parameters"] / baseline["parameters"],
+        "FLOP": arm["flops_per_example"] / baseline["flops_per_example"],
+    }
+    return "".join(
+        f", {name} ×{ratio:.2f}"
+        for name, ratio in ratios.items()
+        if not pd.isna(ratio) and round(ratio, 2) != 1
+    )
 
 
 def describe_waiting_times(evidence: Evidence) -> str:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -14,6 +14,7 @@ from ablate.records.folder import list_contexts
 from ablate.records.provenance import FILE
 from ablate.report.contexts.answer import list_contexts_findings, state_contexts_headline
 from ablate.report.contexts.evidence import ContextsEvidence, gather_contexts
+from ablate.report.costs import list_speeds
 from ablate.report.evidence import Evidence, gather
 from ablate.report.pages import escape_markdown
 from ablate.report.predictions import tabulate_predictions
@@ -34,6 +35,8 @@ class Exercise(BaseModel):
     """A heading above this exercise. It begins a new table."""
     ask: Text
     studies: tuple[Text, ...] = ()
+    about: Literal["difference", "speed"] = "difference"
+    """What the answers state: the difference in the metric and then the cost, or how fast each arm trains."""
     answer: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
@@ -107,7 +110,7 @@ def tabulate_answers(exercises: Exercises, reports: Path, origin: Path) -> tuple
             lines.append(f"| {asked} |  |  |  | {exercise.answer} |")
             asked = ""
         for name in exercise.studies:
-            rows = list(_answer_study(reports / name, found[name], origin))
+            rows = list(_answer_study(reports / name, found[name], exercise.about, origin))
             for cells in rows or [(f"`{name}`", "", "", "no report yet")]:
                 lines.append(f"| {' | '.join((asked, *cells))} |")
                 asked = ""
@@ -131,23 +134,25 @@ def list_evidence(report: Evidence | ContextsEvidence | None) -> Iterable[Eviden
 
 
 def _answer_study(
-    folder: Path, report: Evidence | ContextsEvidence | None, origin: Path
+    folder: Path, report: Evidence | ContextsEvidence | None, about: str, origin: Path
 ) -> Iterator[tuple[str, str, str, str]]:
     """Yield the link, the context, the baseline and the answer of a study, one row for each context."""
+    speed = about == "speed"
     if isinstance(report, ContextsEvidence):
-        yield _link(folder, "contexts", origin), "all", "", _compare(report)
+        compared = "the speed is measured in each context" if speed else _compare(report)
+        yield _link(folder, None if speed else "contexts", origin), "all", "", compared
         for name, of_context in report.contexts.items():
             link = f"[{name}]({_locate(folder / name / 'report.md', origin)})"
-            yield "", link, *_answer(of_context)
+            yield "", link, *_answer(of_context, speed)
     elif report is not None:
-        yield _link(folder, "differences", origin), "", *_answer(report)
+        figure = "accuracy_throughput" if speed else "differences"
+        yield _link(folder, figure, origin), "", *_answer(report, speed)
 
 
-def _answer(evidence: Evidence) -> tuple[str, str]:
+def _answer(evidence: Evidence, speed: bool) -> tuple[str, str]:
     """State the baseline, and the answer with each statement in a line of its own."""
-    return escape_markdown(state_baseline(evidence)), "<br>".join(
-        map(escape_markdown, list_statements(evidence))
-    )
+    statements = list_speeds(evidence) if speed else list_statements(evidence)
+    return escape_markdown(state_baseline(evidence)), "<br>".join(map(escape_markdown, statements))
 
 
 def _compare(evidence: ContextsEvidence) -> str:
@@ -161,10 +166,10 @@ def _compare(evidence: ContextsEvidence) -> str:
     )
 
 
-def _link(folder: Path, figure: str, origin: Path) -> str:
+def _link(folder: Path, figure: str | None, origin: Path) -> str:
     """Link to a study's report, and to its figure if there is one."""
     report = f"[{escape_markdown(folder.name)}]({_locate(folder / 'report.md', origin)})"
-    picture = folder / "figures" / f"{figure}.png"
+    picture = folder / "figures" / f"{figure}.png"  # without a figure, there is no such file
     return f"{report} ([figure]({_locate(picture, origin)}))" if picture.exists() else report
 
 

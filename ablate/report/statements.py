@@ -13,6 +13,7 @@ from ablate.formatting import (
     list_rows,
 )
 from ablate.report.cautions import is_timing_unsteady
+from ablate.report.costs import compare_size
 from ablate.report.evidence import Evidence
 from ablate.report.references import describe_references
 from ablate.report.remarks import describe_steps
@@ -173,14 +174,6 @@ def _state_costs(row: dict[str, Any], evidence: Evidence) -> str:
         return ""
     arms = evidence.tables["arms"].set_index("arm")
     arm, baseline = arms.loc[row["arm"]], arms.loc[row["baseline"]]
-    ratios = {
-        "speed": None if is_timing_unsteady(evidence) else arm["examples_per_second_ratio"],
-        "parameters": arm["parameters"] / baseline["parameters"],
-        "FLOP": arm["flops_per_example"] / baseline["flops_per_example"],
-    }
-    told = (
-        f", {name} ×{ratio:.2f}"
-        for name, ratio in ratios.items()
-        if ratio is not None and not pd.isna(ratio) and (name == "speed" or round(ratio, 2) != 1)
-    )
-    return "".join(told)
+    ratio = None if is_timing_unsteady(evidence) else arm["examples_per_second_ratio"]
+    speed = "" if ratio is None or pd.isna(ratio) else f", speed ×{ratio:.2f}"
+    return f"{speed}{compare_size(arm, baseline)}"

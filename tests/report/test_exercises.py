@@ -1,14 +1,17 @@
 """The page of exercises says what the reports say, and every mistake in its file is one line."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ablate.errors import AblateError
+from ablate.records.tables import read_table, write_table
 from ablate.report import writer
 from ablate.report.contexts.writer import write_contexts
+from ablate.report.costs import list_speeds
 from ablate.report.evidence import Evidence, gather
 from ablate.report.exercises import (
     list_evidence,
@@ -147,6 +150,63 @@ def test_the_baseline_is_described_with_what_its_recipe_adds(tmp_path: Path, sma
         "on digits; sgd with momentum 0.9, 4 epochs, 700 images, schedule cosine, augmentation crop, "
         "learning rate 0.9"
     )
+
+
+def change_timing(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Change the timing blocks of a report folder, as if the machine had been slower, busier or not used."""
+    path = folder / "tables" / "timing.csv"
+    write_table(change(read_table("timing", path)), path)
+    writer.write(folder)
+
+
+def test_an_exercise_about_speed_is_answered_with_speeds_the_fastest_first(reports: Path, small) -> None:
+    accuracies = {"baseline": [0.9, 0.91, 0.92], "slow": [0.95, 0.961, 0.97], "b": [0.5, "diverged", 0.92]}
+    folder = write_folder(reports / "later", study_file.dump(small("name=later")), accuracies)
+    change_timing(folder, lambda t: t.assign(seconds=t.seconds.where(t.arm != "slow", 2 * t.seconds)))
+    (reports / "exercises.yaml").write_text(FILE.replace("    studies", "    about: speed\n    studies"))
+    table, _ = tabulate_answers(read_exercises(reports / "exercises.yaml"), reports, reports)
+    _, _, _, _, _, together, chapter, _, row = table.partition("\n\n### What was predicted")[0].splitlines()
+    assert together.endswith(" | all |  | the speed is measured in each context |")
+    assert re.search(
+        r"\| a trains 0\.98 times as fast as baseline .*; test accuracy \+5\.00 points, matters \|$", chapter
+    )
+    assert re.search(
+        r"\| b trains (0\.9|1\.0)\d times as fast as baseline \(95% interval \d\.\d\d to \d\.\d\d\); test accuracy unstable<br>"
+        r"slow trains 0\.(4|5)\d times as fast as baseline \(.*\); test accuracy \+5\.03 points, matters \|$",
+        row,
+    )
+
+
+def test_the_size_of_an_arm_is_told_with_its_speed() -> None:
+    told = list_speeds(gather(ROOT / "reports" / "published" / "lenet_kernel_size" / "chapter"))
+    assert re.search(
+        r"^kernel_size=3 trains .* to 1\.\d\d\), parameters ×1\.32, FLOP ×0\.66; test accuracy −2", told[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("blocks", "change", "told"),
+    [
+        (0, lambda timing: timing.iloc[:0], "the speed was not measured"),
+        (
+            4,
+            lambda timing: timing.assign(disturbed=True),
+            "the speeds were not compared, because other programs",
+        ),
+        (
+            4,
+            lambda timing: timing.assign(seconds=timing.seconds * 3**timing.block),
+            "the speeds are unreliable, because other programs",
+        ),
+    ],
+)
+def test_a_speed_that_is_not_known_is_not_told(tmp_path: Path, small, blocks: int, change, told: str) -> None:
+    accuracies = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.961, 0.97]}
+    spec = small("name=plain", f"timing.blocks={blocks}")
+    folder = write_folder(tmp_path / "plain", study_file.dump(spec), accuracies)
+    change_timing(folder, change)
+    (stated,) = list_speeds(gather(folder))
+    assert stated.startswith(told)
 
 
 def test_interactions_come_first(tmp_path: Path, small) -> None:
