@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ablate.formatting import format_count, format_difference, list_rows, scale_difference
+from ablate.formatting import format_count, format_difference, format_list, list_rows, scale_difference
 from ablate.report.evidence import Evidence
 from ablate.report.expectations import (
     PredictionOutcome,
@@ -25,9 +25,10 @@ FAILED = (PredictionOutcome.BELOW, PredictionOutcome.ABOVE)
 def tabulate_predictions(reports: Iterable[Evidence]) -> list[str]:
     """Make the lines of a Markdown table of all predictions, with a sentence that counts them.
 
-    Reports without a prediction have no row. There are no lines if there is no row.
+    Reports without a prediction are named in a sentence. There are no lines if no report has a prediction.
     """
-    found = [(evidence, row) for evidence in reports for row in _list_predicted(evidence)]
+    finished = [evidence for evidence in reports if not evidence.preliminary]
+    found = [(evidence, row) for evidence in finished for row in _list_predicted(evidence)]
     if not found:
         return []
     counted = Counter(compare_with_prediction(row, evidence) for evidence, row in found)
@@ -39,12 +40,20 @@ def tabulate_predictions(reports: Iterable[Evidence]) -> list[str]:
         f"inside the predicted one. Not known: {counted[PredictionOutcome.UNKNOWN]}, because some runs did "
         "not train."
     )
+    silent = [_name_study(evidence) for evidence in finished if not any(_list_predicted(evidence))]
+    if silent:
+        told += f" Nothing was predicted in {escape_markdown(format_list(silent))}."
     return [told, "", *HEAD, *(_format_row(evidence, row) for evidence, row in found)]
 
 
 def _list_predicted(evidence: Evidence) -> Iterator[dict[str, Any]]:
-    if not evidence.preliminary:
-        yield from (row for row in list_rows(evidence.tables["comparisons"]) if is_predicted(row, evidence))
+    return (row for row in list_rows(evidence.tables["comparisons"]) if is_predicted(row, evidence))
+
+
+def _name_study(evidence: Evidence) -> str:
+    """Name the study and its context: `lenet_pooling_recipes (modern)`."""
+    context = evidence.study.context
+    return f"{evidence.study.name} ({context})" if context else evidence.study.name
 
 
 def _format_row(evidence: Evidence, row: dict[str, Any]) -> str:

@@ -248,10 +248,13 @@ def test_predictions_are_counted_and_told_with_what_was_found(tmp_path: Path, sm
     accuracies = {"baseline": [0.9, 0.91, 0.92], "a": [0.95, 0.961, 0.97], "b": [0.5, "diverged", 0.92]}
     spec = small("name=plain", "predicted={a: [0, 0.05], b: [0, 0.1]}")
     writer.write(write_folder(tmp_path / "plain", study_file.dump(spec), accuracies))
-    told, _, _, _, *rows = predict([tmp_path / "plain", tmp_path / "small", tmp_path / "missing"])
+    quiet = write_folder(tmp_path / "quiet", study_file.dump(small("name=quiet")), accuracies)
+    writer.write(quiet)
+    told, _, _, _, *rows = predict([tmp_path / "plain", quiet, tmp_path / "small", tmp_path / "missing"])
     assert told == (
         "Of 4 differences that were predicted before the first run, 1 came true and 1 did not. Open: 1, because the "
-        "confidence interval lies only partly inside the predicted one. Not known: 1, because some runs did not train."
+        "confidence interval lies only partly inside the predicted one. Not known: 1, because some runs did not train. "
+        "Nothing was predicted in quiet."
     )
     a, b, chapter, modern = rows
     assert re.fullmatch(
@@ -262,7 +265,7 @@ def test_predictions_are_counted_and_told_with_what_was_found(tmp_path: Path, sm
     assert chapter.startswith("| small | chapter | a | +4.00 to +6.00 points | +5.00 points (")
     assert chapter.endswith(" | yes |")
     assert modern.endswith(" | **no, it is lower** |")
-    assert predict([tmp_path / "missing"]) == []
+    assert predict([quiet, tmp_path / "missing"]) == []
 
 
 def test_a_prediction_without_one_change_is_about_the_comparison_with_full(tmp_path: Path, small) -> None:
