@@ -1,12 +1,12 @@
-"""Contexts: test whether the difference between two arms depends on the context in which they were trained.
+"""Contexts: test whether a contrast of arms depends on the context in which they were trained.
 
-An arm is a variant of the network. A context trains the same arms with another recipe or on other images. The
-arms' difference in one context minus their difference in another context is a change. The mean of the change
-over seeds is tested like any other contrast. Statisticians call this change an interaction of the arm and the
-context.
+An arm is a variant of the network. A contrast is a difference between two arms or an interaction of two
+factors. A context trains the same arms with another recipe or on other images. The contrast in one context
+minus the contrast in another context is a change. The mean of the change over seeds is tested like any other
+contrast. Statisticians call this change an interaction with the context.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -25,8 +25,10 @@ class InContext:
 
     runs: pd.DataFrame
     """The `runs` table."""
+    contrasts: Sequence[Contrast]
+    """What the context tests, in terms of its own arms."""
     comparisons: pd.DataFrame
-    """The `comparisons` table."""
+    """The `comparisons` table. It has a row for each contrast."""
     ceiling: float
     """The highest test accuracy that guessing can reach."""
     values: pd.Series
@@ -47,7 +49,7 @@ def tabulate_contexts(contexts: Mapping[str, InContext], decision: Decision | No
         name: {(row["arm"], row["baseline"]): row for row in list_rows(context.comparisons)}
         for name, context in contexts.items()
     }
-    changes = {} if decision is None else _judge_changes(contexts, by_pair, decision)
+    changes = {} if decision is None else _judge_changes(contexts, decision)
     rows = []
     for pair in by_pair[first]:
         for name, of_context in by_pair.items():
@@ -57,28 +59,29 @@ def tabulate_contexts(contexts: Mapping[str, InContext], decision: Decision | No
 
 
 def _judge_changes(
-    contexts: Mapping[str, InContext],
-    by_pair: Mapping[str, Mapping[tuple[str, str], object]],
-    decision: Decision,
+    contexts: Mapping[str, InContext], decision: Decision
 ) -> dict[tuple[str, str, str], dict[str, object]]:
-    """Test whether each comparison changes from the first context to each of the other contexts.
+    """Test whether each contrast changes from the first context to each of the other contexts.
 
     The test pairs the runs that have the same seed. The test is valid even if these runs have nothing else in
     common.
     """
     first, *others = contexts
-    keys = [
-        (name, *pair)
-        for name in others
-        for pair in by_pair[first]
-        if pair in by_pair[name] and set(pair) <= set(contexts[name].runs["arm"])
-    ]
-    contrasts = [_make_contrast(first, *key) for key in keys]
-    if not contrasts:
+    by_name = {
+        context: {(contrast.name, contrast.reference): contrast for contrast in each.contrasts}
+        for context, each in contexts.items()
+    }
+    changes = {
+        (other, *key): _make_contrast(first, contrast, other, by_name[other][key])
+        for other in others
+        for key, contrast in by_name[first].items()
+        if key in by_name[other]
+    }
+    if not changes:
         return {}
     judgement = judge(
         pd.concat([_take_above_chance(name, each) for name, each in contexts.items()]),
-        contrasts,
+        list(changes.values()),
         decision,
         ceiling=0.0,
         values=pd.concat(
@@ -88,18 +91,17 @@ def _judge_changes(
             ]
         ),
     )
-    return {key: _make_change(result) for key, result in zip(keys, judgement.latest, strict=True)}
+    return {key: _make_change(result) for key, result in zip(changes, judgement.latest, strict=True)}
 
 
-def _make_contrast(first: str, other: str, arm: str, baseline: str) -> Contrast:
-    weights = {
-        _spell(other, arm): 1.0,
-        _spell(other, baseline): -1.0,
-        _spell(first, arm): -1.0,
-        _spell(first, baseline): 1.0,
-    }
-    pair = f"{arm} − {baseline}"
-    return Contrast(name=_spell(other, pair), reference=_spell(first, pair), weights=weights)
+def _make_contrast(first: str, there: Contrast, other: str, here: Contrast) -> Contrast:
+    """Subtract a contrast in the first context from the same contrast in another context."""
+    return Contrast(
+        name=_spell(other, f"{here.name} − {here.reference}"),
+        reference=_spell(first, f"{there.name} − {there.reference}"),
+        weights={_spell(other, arm): weight for arm, weight in here.weights.items()}
+        | {_spell(first, arm): -weight for arm, weight in there.weights.items()},
+    )
 
 
 def _spell(context: str, arm: str) -> str:
@@ -120,7 +122,8 @@ def _take_above_chance(name: str, context: InContext) -> pd.DataFrame:
 def _make_change(result: Result) -> dict[str, object]:
     """Make the columns that describe a change from the first context to another one.
 
-    A change compares two arms in two contexts. If some of these runs did not train, the change has no mean.
+    A change compares the same arms in two contexts. If some of their runs did not train, the change has no
+    mean.
     """
     row = {} if result.broken else result.row
     columns = {

@@ -110,6 +110,20 @@ def test_the_headline_of_searches_names_the_best_network_of_each_context() -> No
         assert f"{told} in {context}" in headline
 
 
+def test_an_interaction_that_depends_on_the_context_comes_first_in_the_headline() -> None:
+    evidence = gather_contexts(ROOT / "reports" / "published" / "lenet_activation_init")
+    findings = list_contexts_findings(evidence)
+    headline = state_contexts_headline(evidence, findings)
+    named = "interaction of activation=relu and init=kaiming_uniform"
+    assert headline.startswith(f"the answer depends on the context: {named}, init=kaiming_uniform against")
+    (told,) = [finding.changes for finding in findings if finding.subject == named]
+    assert re.fullmatch(
+        r"The interaction is 3\.\d\d points higher in modern than in chapter \(95% interval .*; 24 paired seeds\)\. "
+        r"So the interaction depends on the context\.",
+        told[0],
+    )
+
+
 def test_an_unfinished_context_is_named(tmp_path: Path) -> None:
     path = make_study(tmp_path / "small", {"chapter": [0.05, 0.051, 0.049, 0.05]})
     write_contexts(path)

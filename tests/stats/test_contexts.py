@@ -10,11 +10,14 @@ from ablate.records.tables import make_frame
 from ablate.stats.comparison_tables import tabulate_comparisons
 from ablate.stats.comparisons import judge
 from ablate.stats.contexts import InContext, tabulate_contexts
-from ablate.stats.contrasts import make_contrasts
+from ablate.stats.contrasts import BOTH_ALONE, Contrast, make_contrasts
 from ablate.stats.decision_values import DEFAULT, read_decision_values
 from ablate.study.effort import Decision
 
 DECISION = Decision(margin=0.01, alpha=0.05)
+INTERACTION = Contrast(
+    name="a × b", reference=BOTH_ALONE, weights={"a,b": 1.0, "a": -1.0, "b": -1.0, "baseline": 1.0}
+)
 
 
 def make_context(
@@ -32,9 +35,13 @@ def make_context(
             accuracy = level + effect + rng.normal(0, 0.004)
             rows.append({"phase": "confirm", "arm": arm, "setting": "recipe", "seed": seed, "status": "complete", "test_accuracy": accuracy})  # fmt: skip
     runs = make_frame("runs", rows)
-    judged = judge(runs, make_contrasts([(arm, "baseline") for arm in effects]), DECISION, ceiling=ceiling)
+    contrasts = make_contrasts([(arm, "baseline") for arm in effects])
+    if "a,b" in effects:
+        contrasts.append(INTERACTION)
+    judged = judge(runs, contrasts, DECISION, ceiling=ceiling)
     return InContext(
         runs=runs,
+        contrasts=contrasts,
         comparisons=tabulate_comparisons(judged),
         ceiling=ceiling,
         values=read_decision_values({"runs": runs}, DEFAULT),
@@ -69,6 +76,25 @@ def test_a_change_is_tested_as_scipy_tests_the_differences_of_the_seeds() -> Non
     assert table.loc[places, "change_p_holm"].astype(float).tolist() == pytest.approx(holm.tolist(), rel=1e-6)
     assert table["change"].loc["chapter"].isna().all()
     assert table.loc[("modern", "a"), "change_verdict"] == "matters"
+
+
+def test_a_change_of_an_interaction_is_tested_as_scipy_tests_it() -> None:
+    rng = np.random.default_rng(5)
+    contexts = {
+        "chapter": make_context(rng, {"a": 0.02, "b": 0.03, "a,b": 0.01}),
+        "modern": make_context(rng, {"a": 0.02, "b": 0.0, "a,b": 0.02}),
+    }
+    table = tabulate_contexts(contexts, DECISION).set_index(["context", "baseline"])
+    row = table.loc[("modern", BOTH_ALONE)]
+    chapter, modern = (
+        read_differences(each, "a,b") - read_differences(each, "a") - read_differences(each, "b")
+        for each in contexts.values()
+    )
+    tested = stats.ttest_1samp(modern - chapter, 0)
+    interval = tested.confidence_interval(0.95)
+    assert row["change"] == pytest.approx((modern - chapter).mean())
+    assert (row["change_ci_low"], row["change_ci_high"]) == pytest.approx((interval.low, interval.high))
+    assert (row["change_tests"], row["change_verdict"]) == (4, "matters")
 
 
 def test_with_equal_contexts_a_change_is_shown_in_about_five_percent() -> None:

@@ -50,6 +50,8 @@ class ContextsFinding:
     """The answers of all contexts to one comparison, and whether they depend on the context."""
 
     subject: str
+    is_interaction: bool
+    """Whether it is about two factors. If not, it compares two arms."""
     depends: bool
     """Whether a change between two contexts is significant."""
     trains_in_some: bool
@@ -72,6 +74,7 @@ def list_contexts_findings(evidence: ContextsEvidence) -> list[ContextsFinding]:
         findings.append(
             ContextsFinding(
                 subject=_name_subject(str(arm), str(baseline), evidence),
+                is_interaction=baseline == BOTH_ALONE,
                 depends=any(row["change_verdict"] in DIFFERS for row in rows),
                 trains_in_some=len({row["verdict"] in UNTRAINED for row in rows}) == 2,
                 is_alike=_is_alike(rows, len(evidence.finished)),
@@ -109,9 +112,10 @@ def state_contexts_headline(evidence: ContextsEvidence, findings: Sequence[Conte
         return f"the highest mean test accuracy belongs to {format_list(told)}"
     names = format_list(list(evidence.finished))
     told = []
-    if depending := [finding.subject for finding in findings if finding.depends]:
+    ordered = sorted(findings, key=lambda finding: not finding.is_interaction)
+    if depending := [finding.subject for finding in ordered if finding.depends]:
         told.append(f"the answer depends on the context: {_shorten(depending)}")
-    told += _list_broken(findings)
+    told += _list_broken(ordered)
     if told:
         return "; ".join(told)
     verdicts = {answer.verdict for finding in findings for answer in finding.answers}
@@ -151,8 +155,6 @@ def list_remarks_on_contexts(evidence: ContextsEvidence) -> list[str]:
         for missing in evidence.fallbacks
     ]
     told += evidence.obstacles
-    if BOTH_ALONE in set(evidence.table["baseline"]) and len(evidence.finished) > 1:
-        told.append("Interactions of two factors are shown, but they are not compared between contexts.")
     return told + list(_list_missing_comparisons(evidence))
 
 
@@ -239,10 +241,11 @@ def _explain_change(row: Mapping[str, Any], first: str, evidence: ContextsEviden
             "contexts."
         )
     size = format_difference(abs(row["change"]), unit)
+    what = "interaction" if row["baseline"] == BOTH_ALONE else "difference"
     seeds = max(evidence.finished[name].count_seeds(row) for name in (first, context))
     shared = row["change_pairs"] < seeds
     told = (
-        f"{'In the seeds that both contexts share, the' if shared else 'The'} difference is "
+        f"{'In the seeds that both contexts share, the' if shared else 'The'} {what} is "
         f"{size} {'higher' if row['change'] >= 0 else 'lower'} in {context} than in {first}"
     )
     if verdict in NO_SPREAD:
@@ -254,7 +257,7 @@ def _explain_change(row: Mapping[str, Any], first: str, evidence: ContextsEviden
         f"{format_count(row['change_pairs'], 'paired seed')})."
     )
     if verdict in DIFFERS:
-        return f"{tested} So the difference depends on the context."
+        return f"{tested} So the {what} depends on the context."
     if verdict == Verdict.EQUIVALENT:
         confidence = round(1 - 2 * decision.alpha / tests, 4)
         shown = format_interval(
@@ -262,4 +265,4 @@ def _explain_change(row: Mapping[str, Any], first: str, evidence: ContextsEviden
         )
         margin = format_margin(decision.margin, unit)
         return f"{tested} Any change is smaller than the margin of ±{margin} ({shown})."
-    return f"{tested} These seeds do not show whether the difference depends on the context."
+    return f"{tested} These seeds do not show whether the {what} depends on the context."

@@ -125,6 +125,7 @@ def _find_other_study(whole: Path, found: StudySpec) -> str | None:
 def _collect(evidence: Evidence) -> InContext:
     return InContext(
         runs=evidence.tables["runs"],
+        contrasts=evidence.contrasts,
         comparisons=evidence.tables["comparisons"],
         ceiling=evidence.ceiling,
         values=read_decision_values(evidence.tables, evidence.study.decision.metric),
