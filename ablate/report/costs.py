@@ -1,10 +1,11 @@
 """Describe in words what an arm costs, and how its waiting times were measured."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from ablate.formatting import format_difference, list_rows
+from ablate.formatting import format_difference, format_list, list_rows
 from ablate.records.provenance import LARGE_BATCH, LARGE_CALLS, LATENCY_CALLS
 from ablate.report.cautions import is_timing_unsteady
 from ablate.report.evidence import Evidence
@@ -50,20 +51,46 @@ def list_speeds(evidence: Evidence) -> list[str]:
         return ["the speeds are unreliable, because other programs disturbed their measurement"]
     confidence = f"{(1 - evidence.study.decision.alpha) * 100:g}%"
     arms = evidence.tables["arms"].set_index("arm")
-    rows = [row for row in list_rows(evidence.tables["comparisons"]) if row["baseline"] == evidence.arms[0]]
+    timed = arms[arms["examples_per_second_ratio_ci_low"].notna()].index
+    rows = [
+        row
+        for row in list_rows(evidence.tables["comparisons"])
+        if row["baseline"] == evidence.arms[0] and row["arm"] in timed
+    ]
     rows.sort(key=lambda row: arms.at[row["arm"], "examples_per_second_ratio"], reverse=True)
     told = []
     for row in rows:
         arm, baseline = arms.loc[row["arm"]], arms.loc[row["baseline"]]
         low, high = arm["examples_per_second_ratio_ci_low"], arm["examples_per_second_ratio_ci_high"]
-        if pd.notna(low):
-            told.append(
-                f"{evidence.names.name_arm(row['arm'], row['baseline'])} trains "
-                f"{arm['examples_per_second_ratio']:.2f} times as fast as "
-                f"{evidence.names.name_arm(row['baseline'], row['arm'])} ({confidence} interval {low:.2f} to "
-                f"{high:.2f}){compare_size(arm, baseline)}; test accuracy {_state_accuracy(row, evidence)}"
-            )
+        told.append(
+            f"{evidence.names.name_arm(row['arm'], row['baseline'])} trains "
+            f"{arm['examples_per_second_ratio']:.2f} times as fast as "
+            f"{evidence.names.name_arm(row['baseline'], row['arm'])} ({confidence} interval {low:.2f} to "
+            f"{high:.2f}){compare_size(arm, baseline)}; test accuracy {_state_accuracy(row, evidence)}"
+        )
     return told or ["the speeds were not compared, because other programs disturbed their measurement"]
+
+
+def compare_speeds(contexts: Mapping[str, Evidence]) -> str:
+    """State which arms train faster or slower than the baseline in all of these contexts."""
+    first = next(iter(contexts.values()))
+    told = []
+    for word, sign in (("faster", 1), ("slower", -1)):
+        arms = [
+            arm for arm in first.arms[1:] if all(_is_ahead(arm, sign, each) for each in contexts.values())
+        ]
+        if arms:
+            told.append(f"{word} in every context: {format_list(list(map(first.names.name_arm, arms)))}")
+    return "; ".join(told) or "no arm trains faster or slower than the baseline in every context"
+
+
+def _is_ahead(name: str, sign: int, evidence: Evidence) -> bool:
+    """Whether the interval of an arm's relative speed lies above 1, or below 1 if `sign` is negative."""
+    arms = evidence.tables["arms"].set_index("arm")
+    if name not in arms.index or is_timing_unsteady(evidence):
+        return False
+    low, high = arms.loc[name, ["examples_per_second_ratio_ci_low", "examples_per_second_ratio_ci_high"]]
+    return bool(pd.notna(low) and (low > 1 if sign > 0 else high < 1))
 
 
 def _state_accuracy(row: dict[str, Any], evidence: Evidence) -> str:

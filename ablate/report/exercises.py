@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ablate.errors import AblateError
+from ablate.formatting import format_margin
 from ablate.records.files import write_whole
 from ablate.records.folder import list_contexts
 from ablate.records.provenance import FILE
 from ablate.report.contexts.answer import list_contexts_findings, state_contexts_headline
 from ablate.report.contexts.evidence import ContextsEvidence, gather_contexts
-from ablate.report.costs import list_speeds
+from ablate.report.costs import compare_speeds, list_speeds
 from ablate.report.evidence import Evidence, gather
 from ablate.report.pages import escape_markdown
 from ablate.report.predictions import tabulate_predictions
@@ -34,6 +35,8 @@ class Exercise(BaseModel):
     heading: Text | None = None
     """A heading above this exercise. It begins a new table."""
     ask: Text
+    note: Annotated[str, Field(min_length=1)] | None = None
+    """What a reader must know about the studies to understand the answers, in plain text."""
     studies: tuple[Text, ...] = ()
     about: Literal["difference", "speed"] = "difference"
     """What the answers state: the difference in the metric and then the cost, or how fast each arm trains."""
@@ -105,7 +108,7 @@ def tabulate_answers(exercises: Exercises, reports: Path, origin: Path) -> tuple
             lines += ["", f"### {exercise.heading}"]
         if exercise.heading is not None or at == 0:
             lines += ["", "| exercise | study | context | baseline | answer |", "|---|---|---|---|---|"]
-        asked = escape_markdown(exercise.ask)
+        asked = "<br>".join(map(escape_markdown, filter(None, (exercise.ask, exercise.note))))
         if exercise.answer is not None:
             lines.append(f"| {asked} |  |  |  | {exercise.answer} |")
             asked = ""
@@ -139,7 +142,7 @@ def _answer_study(
     """Yield the link, the context, the baseline and the answer of a study, one row for each context."""
     speed = about == "speed"
     if isinstance(report, ContextsEvidence):
-        compared = "the speed is measured in each context" if speed else _compare(report)
+        compared = escape_markdown(compare_speeds(report.finished)) if speed else _compare(report)
         yield _link(folder, None if speed else "contexts", origin), "all", "", compared
         for name, of_context in report.contexts.items():
             link = f"[{name}]({_locate(folder / name / 'report.md', origin)})"
@@ -150,9 +153,11 @@ def _answer_study(
 
 
 def _answer(evidence: Evidence, speed: bool) -> tuple[str, str]:
-    """State the baseline, and the answer with each statement in a line of its own."""
+    """State the baseline and the margin, and the answer with each statement in a line of its own."""
     statements = list_speeds(evidence) if speed else list_statements(evidence)
-    return escape_markdown(state_baseline(evidence)), "<br>".join(map(escape_markdown, statements))
+    margin = format_margin(evidence.study.decision.margin, evidence.metric.unit)
+    baseline = escape_markdown(f"{state_baseline(evidence)}; margin {margin}")
+    return baseline, "<br>".join(map(escape_markdown, statements))
 
 
 def _compare(evidence: ContextsEvidence) -> str:

@@ -33,12 +33,13 @@ def tabulate_predictions(reports: Iterable[Evidence]) -> list[str]:
         return []
     counted = Counter(compare_with_prediction(row, evidence) for evidence, row in found)
     failed = sum(counted[outcome] for outcome in FAILED)
+    count, was = len(found), "was" if len(found) == 1 else "were"
     told = (
-        f"Of {format_count(len(found), 'difference')} that were predicted before the first run, "
-        f"{counted[PredictionOutcome.TRUE]} came true and {failed} did not. "
-        f"Open: {counted[PredictionOutcome.OPEN]}, because the confidence interval lies only partly "
-        f"inside the predicted one. Not known: {counted[PredictionOutcome.UNKNOWN]}, because some runs did "
-        "not train."
+        f"{format_count(count, 'difference')} {was} predicted before the first run. Came true: "
+        f"{counted[PredictionOutcome.TRUE]}, because the whole confidence interval lies inside the predicted "
+        f"interval. Did not come true: {failed}, because it lies wholly outside. Open: "
+        f"{counted[PredictionOutcome.OPEN]}, because it lies partly inside. Not known: "
+        f"{counted[PredictionOutcome.UNKNOWN]}, because some runs did not train."
     )
     silent = [_name_study(evidence) for evidence in finished if not any(_list_predicted(evidence))]
     if silent:

@@ -21,11 +21,14 @@ def describe_references(evidence: Evidence) -> list[dict[str, Any]]:
             "arm": evidence.names.name_arm(row["arm"]),
             "name": row["reference"],
             "metric": row["metric"].replace("_", " "),
-            "value": f"{row['published']:.3f}",
+            "value": f"{row['published']:.4f}".removesuffix("0"),
             "source": row["source"],
             "interval": f"{row['prediction_low']:.3f} to {row['prediction_high']:.3f}",
             "mean": f"{row['mean']:.3f}",
             "inside": row["inside"],
+            "place": "inside"
+            if row["inside"]
+            else f"ours is {'higher' if row['mean'] > row['published'] else 'lower'}",
         }
         for row in list_rows(table.dropna(subset=["prediction_low"]))
     ]

@@ -16,7 +16,6 @@ from ablate.report.cautions import is_timing_unsteady
 from ablate.report.costs import compare_size
 from ablate.report.evidence import Evidence
 from ablate.report.references import describe_references
-from ablate.report.remarks import describe_steps
 from ablate.report.stability import find_trained_difference, state_difference
 from ablate.report.training_length import warn_of_short_training
 from ablate.stats.contrasts import BOTH_ALONE
@@ -35,13 +34,16 @@ def list_statements(evidence: Evidence) -> list[str]:
     In a factorial design, the interactions come first. Then a sentence states the best difference from the
     baseline. The other arms follow, the better ones first. In the design `leave_one_out`, the steps to the
     arm with all changes come next, and what this arm loses without each change, the largest loss first. Last
-    come the comparisons with runs that did not train, and the published test accuracies.
+    come the other comparisons with runs that did not train, and the published test accuracies.
     """
     if evidence.preliminary:
         return ["not finished"]
     rows = list_rows(evidence.tables["comparisons"])
     if not rows:
         return ["the search found no candidate to compare with the baseline"]
+    steps = _list_steps(evidence) if evidence.study.design == "leave_one_out" else []
+    if steps:  # the first step is also a comparison with the baseline
+        rows = [row for row in rows if row["baseline"] != evidence.arms[0] or row["arm"] == FULL]
     sign = 1 if evidence.metric.higher_is_better else -1
     told = [row for row in rows if row["difference"] is not None]
     told.sort(key=lambda row: sign * row["difference"], reverse=True)
@@ -52,11 +54,9 @@ def list_statements(evidence: Evidence) -> list[str]:
         *keep_first([_describe(row, evidence) for row in interactions], MOST_NAMED),
         *[_describe(row, evidence) for row in plain[:1]],
         *keep_first([_list_difference(row, evidence) for row in plain[1:]], MOST_NAMED),
+        *steps,
+        *keep_first([_list_difference(row, evidence) for row in against_full], MOST_NAMED),
     ]
-    if evidence.study.design == "leave_one_out":
-        steps = describe_steps(evidence).removesuffix(".")
-        lost = [_list_difference(row, evidence) for row in against_full]
-        parts += [f"{steps[0].lower()}{steps[1:]}", *keep_first(lost, MOST_NAMED)]
     untrained = [row for row in rows if row["verdict"] in UNTRAINED]
     if named := list(filter(None, (_describe_untrained(row, evidence) for row in untrained))):
         parts += ["some runs did not train:", *keep_first(named, MOST_NAMED)]
@@ -69,7 +69,7 @@ def list_statements(evidence: Evidence) -> list[str]:
 def state_baseline(evidence: Evidence) -> str:
     """State the baseline's mean test accuracy and how it is trained, in one line.
 
-    For example: `79.5% on fashion_mnist; sigmoid, sgd, 10 epochs, learning rate tuned`.
+    For example: `79.5% on fashion_mnist; sigmoid, sgd, 10 epochs, learning rate 1.27 (tuned)`.
     """
     study, baseline = evidence.study, evidence.arms[0]
     recipe = study.recipe
@@ -82,12 +82,31 @@ def state_baseline(evidence: Evidence) -> str:
         *([f"{recipe.train_images:,} images"] if recipe.train_images else []),
         *([f"schedule {recipe.schedule}"] if recipe.schedule != "constant" else []),
         *([f"augmentation {recipe.augmentation}"] if recipe.augmentation != "none" else []),
-        "learning rate tuned"
-        if study.tuning.active and "learning_rate" in study.tuning.ranges
-        else f"learning rate {recipe.learning_rate:g}",
+        _state_rate(evidence),
     ]
     where = f"on {study.dataset}; {', '.join(parts)}"
     return where if mean is None or pd.isna(mean) else f"{mean:.1%} {where}"
+
+
+def _state_rate(evidence: Evidence) -> str:
+    """State the baseline's learning rate, and whether tuning chose it."""
+    tuning = evidence.tables["tuning"]
+    chosen = tuning[(tuning["arm"] == evidence.arms[0]) & (tuning["parameter"] == "learning_rate")]["chosen"]
+    if chosen.empty or not evidence.study.tuning.active:
+        return f"learning rate {evidence.study.recipe.learning_rate:g}"
+    return f"learning rate {chosen.iloc[0]:.3g} (tuned)"
+
+
+def _list_steps(evidence: Evidence) -> list[str]:
+    """List the steps from the baseline to the arm with all changes, with the difference of each step."""
+    steps = [f"from {evidence.arms[0]} to {FULL}, one change at a time:"]
+    for row in list_rows(evidence.tables["path"]):
+        change = f"{len(steps)}. {evidence.names.name_change(row['arm'], row['baseline'])}"
+        if row["verdict"] in UNTRAINED:
+            steps.append(f"{change}{_tell_untrained(row, evidence, 'without it')}")
+        else:
+            steps.append(f"{change}: {_tell_difference(row, evidence)}")
+    return steps if len(steps) > 1 else []
 
 
 def _describe(row: dict[str, Any], evidence: Evidence) -> str:
@@ -98,42 +117,51 @@ def _describe(row: dict[str, Any], evidence: Evidence) -> str:
 
 def _list_difference(row: dict[str, Any], evidence: Evidence) -> str:
     """State a difference in brief: `kernel_size=3: −2.49 points (−3.48 to −1.50, 5 seeds), matters`."""
+    return f"{_name(row, evidence)}: {_tell_difference(row, evidence)}{_state_costs(row, evidence)}"
+
+
+def _tell_difference(row: dict[str, Any], evidence: Evidence) -> str:
     difference = format_difference(row["difference"], evidence.metric.unit, signed=True)
     found = f"{_state_bounds(row, evidence)}{_state_seeds(row, evidence)}"
-    told = f"{_name(row, evidence)}: {difference} ({found}), {row['verdict']}"
-    return f"{told}{_state_costs(row, evidence)}"
+    return f"{difference} ({found}), {row['verdict']}"
 
 
 def _describe_untrained(row: dict[str, Any], evidence: Evidence) -> str:
-    """State how often the arms trained, and their difference in the seeds where all of them trained.
+    """State how often the arms trained, their difference where all of them trained, and the costs.
 
     Empty if there is nothing to state, and for steps from one change to the next.
     """
     if row["baseline"] not in (BOTH_ALONE, evidence.arms[0], FULL):
         return ""
+    other = "the baseline" if row["baseline"] == evidence.arms[0] else row["baseline"]
+    told = _tell_untrained(row, evidence, other)
+    name = _name(row, evidence) if told.startswith(":") else evidence.names.name_arm(row["arm"])
+    return f"{name}{told}{_state_costs(row, evidence)}" if told else ""
+
+
+def _tell_untrained(row: dict[str, Any], evidence: Evidence, other: str) -> str:
+    """State how often an arm and the arm `other` trained, and their difference where both did."""
     (found,) = evidence.find_rows("stability", row)
-    parts = []
+    often = gap = ""
     if (seeds := found["compared_seeds"]) is not None:
-        other = "the baseline" if row["baseline"] == evidence.arms[0] else row["baseline"]
-        often = f"trained in {found['arm_trained']} of {format_count(seeds, 'seed')}"
-        parts.append(
-            f"{evidence.names.name_arm(row['arm'])} {often} and {other} in {found['baseline_trained']}"
+        often = (
+            f" trained in {found['arm_trained']} of {format_count(seeds, 'seed')} and {other} in "
+            f"{found['baseline_trained']}"
         )
     among = find_trained_difference(row, evidence)
     if among is not None and found["trained_pairs"] >= FEWEST_TRAINED:
         difference = format_difference(among["difference"], evidence.metric.unit, signed=True)
-        about = "" if parts else f"{_name(row, evidence)}: "
-        parts.append(
-            f"{about}{difference} ({_state_bounds(among, evidence)}) in the {found['trained_pairs']} seeds "
-            f"{among['where']}, {found['trained_verdict']}"
+        gap = (
+            f"{', ' if often else ': '}{difference} ({_state_bounds(among, evidence)}) in the "
+            f"{found['trained_pairs']} seeds {among['where']}, {found['trained_verdict']}"
         )
-    return ", ".join(parts)
+    return f"{often}{gap}"
 
 
 def _compare_with_published(evidence: Evidence) -> list[str]:
     """Say which published test accuracies lie in the interval for one further run, if there are any."""
     rows = [row for row in describe_references(evidence) if row["metric"] == "test accuracy"]
-    told = [f"{row['name']} {row['value']} ({'inside' if row['inside'] else 'outside'})" for row in rows]
+    told = [f"“{row['name']}” {row['value']} ({row['place']})" for row in rows]
     confidence = f"{(1 - evidence.study.decision.alpha) * 100:g}%"
     return [
         f"one further run of {row['arm']} should have a test accuracy of {row['interval']} ({confidence} "

@@ -10,8 +10,9 @@ import pytest
 from ablate.errors import AblateError
 from ablate.records.tables import read_table, write_table
 from ablate.report import writer
+from ablate.report.contexts.evidence import gather_contexts
 from ablate.report.contexts.writer import write_contexts
-from ablate.report.costs import list_speeds
+from ablate.report.costs import compare_speeds, list_speeds
 from ablate.report.evidence import Evidence, gather
 from ablate.report.exercises import (
     list_evidence,
@@ -63,16 +64,16 @@ def test_a_row_is_the_answer_of_a_study_or_of_a_context(reports: Path) -> None:
     (reports / "exercises.yaml").write_text(FILE)
     table, missing = tabulate_answers(read_exercises(reports / "exercises.yaml"), reports, reports)
     answers, _, predictions = table.partition("\n\n### What was predicted\n\n")
-    assert predictions.startswith("Of 2 differences that were predicted")
+    assert predictions.startswith("2 differences were predicted")
     heading, _, _, _, plain, *of_contexts, later = answers.splitlines()
     assert heading == "## Answers"
-    assert plain.startswith("| Does a\\|b matter? | [plain](plain/report.md) |  | 91.0% on digits; adam, 2 epochs, learning rate tuned | a is 5.03 points more accurate than baseline on the test images (95% interval ")  # fmt: skip
+    assert plain.startswith("| Does a\\|b matter? | [plain](plain/report.md) |  | 91.0% on digits; adam, 2 epochs, learning rate 0.003 (tuned); margin 1 point | a is 5.03 points more accurate than baseline on the test images (95% interval ")  # fmt: skip
     assert plain.endswith(
-        "): matters, speed ×0.99<br>some runs did not train:<br>b trained in 1 of 3 seeds and the baseline in 3 |"
+        "): matters, speed ×0.99<br>some runs did not train:<br>b trained in 1 of 3 seeds and the baseline in 3, speed ×0.99 |"
     )
     together, chapter, modern = of_contexts
     assert "**the answer depends on the context: a against baseline**" in together
-    setting = "90.9% on digits; adam, 2 epochs, learning rate tuned"
+    setting = "90.9% on digits; adam, 2 epochs, learning rate 0.003 (tuned); margin 1 point"
     assert chapter.startswith(
         f"|  |  | [chapter](small/chapter/report.md) | {setting} | a is 5.00 points more accurate"
     )
@@ -107,7 +108,7 @@ def test_a_baseline_that_fails_is_named(tmp_path: Path, small) -> None:
     accuracies = {"baseline": [0.9, "diverged", 0.92], "a": [0.95, 0.961, 0.97]}
     writer.write(write_folder(tmp_path / "plain", study_file.dump(small("name=plain")), accuracies))
     told = state_answer(gather(tmp_path / "plain"))
-    assert told == "some runs did not train:; a trained in 3 of 3 seeds and the baseline in 2"
+    assert told == "some runs did not train:; a trained in 3 of 3 seeds and the baseline in 2, speed ×0.98"
 
 
 @pytest.mark.parametrize("seeds", [5, 6])
@@ -119,7 +120,7 @@ def test_at_least_five_seeds_that_trained_are_compared(tmp_path: Path, small, se
     told = state_answer(gather(tmp_path / "plain"))
     often = f"some runs did not train:; a trained in {seeds} of {seeds} seeds and the baseline in {seeds - 1}"
     compared = r", \+5\.0\d points \(\+4\.\d\d to \+5\.\d\d\) in the 5 seeds where both trained, matters"
-    assert re.fullmatch(often + (compared if seeds == 6 else ""), told)
+    assert re.fullmatch(rf"{often}{compared if seeds == 6 else ''}, speed ×0\.98", told)
 
 
 def test_published_accuracies_are_compared_with_one_further_run() -> None:
@@ -127,7 +128,7 @@ def test_published_accuracies_are_compared_with_one_further_run() -> None:
     (told,) = [each for each in list_statements(evidence) if "further run" in each]
     row = evidence.tables["references"].iloc[0]
     assert f"test accuracy of {row.prediction_low:.3f} to {row.prediction_high:.3f} (95% interval)" in told
-    assert "PyTorch 0.823 (inside)" in told
+    assert "“PyTorch” 0.823 (inside)" in told
 
 
 def test_costs_are_told_where_they_differ() -> None:
@@ -166,7 +167,9 @@ def test_an_exercise_about_speed_is_answered_with_speeds_the_fastest_first(repor
     (reports / "exercises.yaml").write_text(FILE.replace("    studies", "    about: speed\n    studies"))
     table, _ = tabulate_answers(read_exercises(reports / "exercises.yaml"), reports, reports)
     _, _, _, _, _, together, chapter, _, row = table.partition("\n\n### What was predicted")[0].splitlines()
-    assert together.endswith(" | all |  | the speed is measured in each context |")
+    assert together.endswith(
+        " | all |  | no arm trains faster or slower than the baseline in every context |"
+    )
     assert re.search(
         r"\| a trains 0\.98 times as fast as baseline .*; test accuracy \+5\.00 points, matters \|$", chapter
     )
@@ -182,6 +185,17 @@ def test_the_size_of_an_arm_is_told_with_its_speed() -> None:
     assert re.search(
         r"^kernel_size=3 trains .* to 1\.\d\d\), parameters ×1\.32, FLOP ×0\.66; test accuracy −2", told[0]
     )
+
+
+def test_an_arm_that_is_slower_in_every_context_is_named(reports: Path) -> None:
+    for context in ("chapter", "modern"):
+        slower = lambda t: t.assign(seconds=t.seconds.where(t.arm != "a", 2 * t.seconds))  # noqa: E731
+        change_timing(reports / "small" / context, slower)
+    contexts = gather_contexts(reports / "small").finished
+    assert compare_speeds(contexts) == "slower in every context: a"
+    change_timing(reports / "small" / "modern", lambda t: t.assign(disturbed=t.arm == "a"))
+    contexts = gather_contexts(reports / "small").finished
+    assert compare_speeds(contexts) == "no arm trains faster or slower than the baseline in every context"
 
 
 @pytest.mark.parametrize(
@@ -240,6 +254,23 @@ def test_changes_that_hurt_most_when_they_are_missing_come_first(tmp_path: Path,
     assert not any("speed" in part for part in against_full)  # speeds are relative to the baseline
 
 
+def test_each_step_to_full_is_told_in_a_line_also_if_runs_did_not_train(tmp_path: Path, small) -> None:
+    path = leave_one_out_folder(tmp_path / "small", small)
+    table = path / "tables" / "runs.csv"
+    runs = read_table("runs", table)
+    fails = (runs["phase"] == "confirm") & (runs["arm"] == "pooling=max") & (runs["seed"] == 2)
+    runs.loc[fails, ["status", "test_accuracy"]] = ["diverged", None]
+    write_table(runs, table)
+    writer.write(path)
+    told = list_statements(gather(path))
+    start = told.index("from baseline to full, one change at a time:")
+    first, second, third = told[start + 1 : start + 4]
+    assert first == "1. pooling=max trained in 2 of 3 seeds and without it in 3"
+    assert second == "2. without dropout trained in 3 of 3 seeds and without it in 2"
+    assert re.fullmatch(r"3\. full: [+−]0\.\d\d points \(.*, 3 seeds\), .*", third)
+    assert not any(part.startswith("pooling=max") for part in told)  # the first step has told it
+
+
 def test_predictions_are_counted_and_told_with_what_was_found(tmp_path: Path, small) -> None:
     make_study(
         tmp_path / "small",
@@ -252,8 +283,9 @@ def test_predictions_are_counted_and_told_with_what_was_found(tmp_path: Path, sm
     writer.write(quiet)
     told, _, _, _, *rows = predict([tmp_path / "plain", quiet, tmp_path / "small", tmp_path / "missing"])
     assert told == (
-        "Of 4 differences that were predicted before the first run, 1 came true and 1 did not. Open: 1, because the "
-        "confidence interval lies only partly inside the predicted one. Not known: 1, because some runs did not train. "
+        "4 differences were predicted before the first run. Came true: 1, because the whole confidence interval lies "
+        "inside the predicted interval. Did not come true: 1, because it lies wholly outside. Open: 1, because it lies "
+        "partly inside. Not known: 1, because some runs did not train. "
         "Nothing was predicted in quiet."
     )
     a, b, chapter, modern = rows
