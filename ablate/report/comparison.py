@@ -88,11 +88,7 @@ def compare_folders(first: Evidence, second: Evidence) -> Comparison:
 
 def find_shared_arms(first: Evidence, second: Evidence) -> list[str]:
     """Find the arms that have the same name and the same network in both folders."""
-    return [
-        arm
-        for arm in second.arms
-        if arm in first.arms and _get_network(first, arm) == _get_network(second, arm)
-    ]
+    return [arm for arm in second.arms if arm in first.arms and _have_same_network(first, second, arm)]
 
 
 def judge_arms(first: Evidence, second: Evidence, arms: Sequence[str], decision: Decision) -> Judgement:
@@ -161,13 +157,24 @@ def _trains_less(first: Evidence, second: Evidence, arm: str) -> bool:
     return trained[1] < trained[0] or bool(gap < -first.study.decision.margin)
 
 
-def _get_network(evidence: Evidence, arm: str) -> Any:
-    """Get the model and the keywords of an arm's network.
+def _have_same_network(first: Evidence, second: Evidence, arm: str) -> bool:
+    """Whether an arm's network has the same model and the same keywords in both folders.
 
     Two folders can have different networks under the same arm's name. For example, the finalists of two
     searches have the same names.
+
+    A keyword that only one folder has does not count, unless the study of this folder sets it. The version of
+    ablate that wrote the other folder did not have this keyword, and its default value changes nothing.
     """
-    return evidence.provenance.networks[arm]
+    one, other = first.provenance.networks[arm], second.provenance.networks[arm]
+    set_by_study = {
+        *first.study.baseline,
+        *first.study.factor_names,
+        *second.study.baseline,
+        *second.study.factor_names,
+    }
+    compared = (one.keys() & other.keys()) | ((one.keys() ^ other.keys()) & set_by_study)
+    return all(key in one and key in other and one[key] == other[key] for key in compared)
 
 
 def _compare_throughput(first: Evidence, second: Evidence) -> dict[str, Interval]:
@@ -221,7 +228,7 @@ def _list_notes(first: Evidence, second: Evidence, *, same_hardware: bool) -> li
         if missing := [arm for arm in evidence.arms if arm not in beside.arms]:
             told.append(f"only in the {where} folder: {', '.join(missing)}")
         elsewhere = [
-            a for a in evidence.arms if a in beside.arms and _get_network(first, a) != _get_network(second, a)
+            a for a in evidence.arms if a in beside.arms and not _have_same_network(first, second, a)
         ]
         if evidence is first and elsewhere:
             told.append(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ablate.records.tables import read_table, write_table
-from ablate.report.comparison import compare_folders, format_cells
+from ablate.report.comparison import compare_folders, find_shared_arms, format_cells
 from ablate.report.evidence import Evidence, gather
 from ablate.study import study_file
 from tests.report.test_writer import write_folder
@@ -148,6 +148,21 @@ def test_an_arm_of_the_same_name_but_another_network_is_not_compared(made) -> No
     assert not found.regression
     assert [change.arm for change in found.changes] == ["base"]
     assert "not compared, because the two folders have different networks under one name: arm" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("factors", "compared"), [("{pooling: [max]}", ["base", "arm"]), ("{input_norm: [true]}", [])]
+)
+def test_a_keyword_of_a_later_version_makes_another_network_only_if_the_study_sets_it(
+    made, factors: str, compared: list[str]
+) -> None:
+    before = made("first", base=0.9, arm=0.93)
+    later = {arm: {**keywords, "input_norm": False} for arm, keywords in before.provenance.networks.items()}
+    after = made(
+        "second!", overrides=(f"factors={factors}",), changes={"networks": later}, base=0.9, arm=0.93
+    )
+    for one, other in ((before, after), (after, before)):
+        assert find_shared_arms(one, other) == compared
 
 
 def test_a_fall_alike_in_every_seed_is_a_fall(made) -> None:
