@@ -167,15 +167,14 @@ def find_rising_arms(validation: pd.DataFrame, comparisons: pd.DataFrame, decisi
     An arm is found if two conditions hold. First, its mean rise over seeds is larger than the margin. Second,
     a t-test of the rises is significant at level alpha, with Holm's correction for all arms. The limit is
     twice the limit of `find_late_changes`, because the difference between two arms stays the same if both
-    rise together. An arm is left out if each of its comparisons has runs that did not train.
+    rise together. Runs that did not train count, too, because a longer training could help them.
 
     Returns:
         A row for each arm that was found. The columns `start` and `last` are the epochs between which the
         rise is measured. The columns `before` and `after` are the mean accuracies at these epochs.
     """
     last = count_epochs(validation)
-    trained = comparisons[~comparisons["verdict"].isin(UNTRAINED)]
-    compared = dict.fromkeys(trained[["baseline", "arm"]].to_numpy().ravel())  # in the study's order
+    compared = dict.fromkeys(comparisons[["baseline", "arm"]].to_numpy().ravel())  # in the study's order
     tested = [
         ({"arm": arm}, validation[arm][[find_last_third(last[arm]), last[arm]]].dropna().round(9))
         for arm in compared

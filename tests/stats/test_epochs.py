@@ -22,7 +22,7 @@ from ablate.stats.epochs import (
     tabulate_validation,
 )
 from ablate.stats.intervals import compute_mean_interval
-from ablate.stats.verdicts import Verdict
+from ablate.stats.verdicts import UNTRAINED, Verdict
 from ablate.study.effort import Decision
 
 DECISION = Decision(margin=0.01, alpha=0.05)
@@ -253,11 +253,14 @@ def test_noise_in_many_comparisons_is_no_late_change() -> None:
     assert sum(map(len, alone)) > 0
 
 
-def test_an_arm_that_did_not_train_is_no_rising_arm() -> None:
-    curves = make_curves({"base": FLAT, "arm": FLAT, "late": [0.1, 0.1, 0.1, 0.1, 0.3, 0.6]})
+def test_an_arm_that_begins_late_rises_and_one_that_never_trains_does_not() -> None:
+    late, never = [0.1, 0.1, 0.1, 0.1, 0.3, 0.6], [0.1] * 6
+    curves = make_curves({"base": FLAT, "arm": FLAT, "late": late, "never": never})
     runs, epochs = write_tables(curves, {"late": "diverged"})
-    known = compare(runs, [("arm", "base"), ("late", "base")])
-    assert find_rising_arms(tabulate_validation(runs, epochs), known, DECISION).empty
+    known = compare(runs, [("arm", "base"), ("late", "base"), ("never", "base")])
+    assert known.set_index("arm").loc[["late", "never"], "verdict"].isin(UNTRAINED).all()
+    risen = find_rising_arms(tabulate_validation(runs, epochs), known, DECISION)
+    assert risen["arm"].tolist() == ["late"]
 
 
 @pytest.mark.parametrize(
