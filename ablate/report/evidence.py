@@ -101,7 +101,8 @@ class Evidence:
 
     def count_seeds(self, row: Mapping[str, Any]) -> int:
         """Count the seeds of one comparison. An arm can have more, because another comparison needed them."""
-        looks = self.list_looks(row)
+        reverse = {"arm": row["baseline"], "baseline": row["arm"]}  # a step can be a comparison turned round
+        looks = self.list_looks(row) or self.list_looks(reverse)
         return int(looks[-1]["look_seeds"]) if looks else self.study.most_seeds
 
     @property

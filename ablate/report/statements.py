@@ -90,11 +90,24 @@ def state_baseline(evidence: Evidence) -> str:
 
 def _state_rate(evidence: Evidence) -> str:
     """State the baseline's learning rate, and whether tuning chose it."""
-    tuning = evidence.tables["tuning"]
-    chosen = tuning[(tuning["arm"] == evidence.arms[0]) & (tuning["parameter"] == "learning_rate")]["chosen"]
-    if chosen.empty or not evidence.study.tuning.active:
+    chosen = _read_rates(evidence).get(evidence.arms[0])
+    if chosen is None:
         return f"learning rate {evidence.study.recipe.learning_rate:g}"
-    return f"learning rate {chosen.iloc[0]:.3g} (tuned)"
+    return f"learning rate {chosen:.3g} (tuned)"
+
+
+def _state_own_rate(row: dict[str, Any], evidence: Evidence) -> str:
+    """State the arm's learning rate, if tuning chose another one for the arm than for the other arm."""
+    rates = _read_rates(evidence)
+    own = rates.get(row["arm"])
+    return "" if own in (None, rates.get(row["baseline"])) else f", learning rate {own:.3g}"
+
+
+def _read_rates(evidence: Evidence) -> dict[str, float]:
+    """Read the learning rate that tuning chose for each arm. Empty if it was not tuned."""
+    tuning = evidence.tables["tuning"]
+    rates = tuning[tuning["parameter"] == "learning_rate"].set_index("arm")["chosen"].dropna()
+    return dict(rates) if evidence.study.tuning.active else {}
 
 
 def _list_steps(evidence: Evidence) -> list[str]:
@@ -103,9 +116,10 @@ def _list_steps(evidence: Evidence) -> list[str]:
     for row in list_rows(evidence.tables["path"]):
         change = f"{len(steps)}. {evidence.names.name_change(row['arm'], row['baseline'])}"
         if row["verdict"] in UNTRAINED:
-            steps.append(f"{change}{_tell_untrained(row, evidence, 'without it')}")
+            told = _tell_untrained(row, evidence, "without it")
         else:
-            steps.append(f"{change}: {_tell_difference(row, evidence)}")
+            told = f": {_tell_difference(row, evidence)}"
+        steps.append(f"{change}{told}{_state_own_rate(row, evidence)}")
     return steps if len(steps) > 1 else []
 
 
@@ -194,14 +208,16 @@ def _state_seeds(row: dict[str, Any], evidence: Evidence) -> str:
 
 
 def _state_costs(row: dict[str, Any], evidence: Evidence) -> str:
-    """State what the arm costs, divided by what the baseline costs: `, speed ×0.97, parameters ×1.32`.
+    """State the arm's own learning rate and its costs: `, learning rate 0.2, speed ×0.97, FLOP ×1.32`.
 
+    The costs are divided by the baseline's.
     Parameters and FLOPs are left out if they are nearly equal, and the speed if it is unknown or unreliable.
     """
+    own_rate = _state_own_rate(row, evidence)
     if row["baseline"] != evidence.arms[0]:
-        return ""
+        return own_rate
     arms = evidence.tables["arms"].set_index("arm")
     arm, baseline = arms.loc[row["arm"]], arms.loc[row["baseline"]]
     ratio = None if is_timing_unsteady(evidence) else arm["examples_per_second_ratio"]
     speed = "" if ratio is None or pd.isna(ratio) else f", speed ×{ratio:.2f}"
-    return f"{speed}{compare_size(arm, baseline)}"
+    return f"{own_rate}{speed}{compare_size(arm, baseline)}"

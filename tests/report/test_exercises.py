@@ -254,6 +254,25 @@ def test_changes_that_hurt_most_when_they_are_missing_come_first(tmp_path: Path,
     assert not any("speed" in part for part in against_full)  # speeds are relative to the baseline
 
 
+def test_a_step_rests_on_the_seeds_of_the_comparison_that_it_turns_round() -> None:
+    told = list_statements(gather(ROOT / "reports" / "published" / "lenet_visualiser" / "chapter"))
+    pattern = r"^%s: [+−]0\.40 points \(.*, (\d+) seeds\)"
+    seeds = {
+        next(filter(None, (re.search(pattern % re.escape(name), line) for line in told)))[1]
+        for name in ("4. output_activation=tanh", "full with output_activation=null against full")
+    }
+    assert seeds == {"8"}
+
+
+def test_an_arm_that_has_a_learning_rate_of_its_own_says_so() -> None:
+    published = ROOT / "reports" / "published"
+    told = state_answer(gather(published / "lenet_channels" / "modern"))
+    assert "channels=[3 8]: −1.38 points (−1.70 to −1.05, 24 seeds), matters, learning rate 0.012, " in told
+    assert told.count("learning rate") == 1  # the other arm has the baseline's
+    against_full = state_answer(gather(published / "lenet_visualiser" / "chapter"))
+    assert "detectable, size unclear, learning rate 0.714" in against_full
+
+
 def test_each_step_to_full_is_told_in_a_line_also_if_runs_did_not_train(tmp_path: Path, small) -> None:
     path = leave_one_out_folder(tmp_path / "small", small)
     table = path / "tables" / "runs.csv"
