@@ -100,6 +100,23 @@ def test_a_stopped_kit_stops_its_part_and_keeps_the_earlier_ones(tmp_path, monke
     assert "first     passed" in capsys.readouterr().out
 
 
+def test_a_signal_while_a_part_starts_leaves_no_process(tmp_path, monkeypatch) -> None:
+    """As in test_a_stopped_kit, but the signal arrives before the kit knows the process of its part."""
+    begun = []
+
+    class StruckPopen(subprocess.Popen):
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)
+            begun.append(self)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(subprocess, "Popen", StruckPopen)
+    with pytest.raises(SystemExit, match=str(128 + signal.SIGTERM)):
+        run_kit([make_part("part", "import time; time.sleep(60)")], tmp_path, monkeypatch)
+    (process,) = begun
+    assert process.returncode == -signal.SIGTERM
+
+
 def test_what_a_stopped_part_has_written_is_kept(tmp_path) -> None:
     results = tmp_path / "epochs.jsonl"
     results.write_text('{"epoch": 1}\n{"epoch": 2}\n{"epo')

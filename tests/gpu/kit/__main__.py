@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.gpu.kit.parts import SECONDS, list_parts
 from tests.gpu.kit.places import CARRIED_FOLDER, ROOT
 from tests.gpu.kit.results import Results
-from tests.gpu.kit.running import exit_on_sigterm, run_part
+from tests.gpu.kit.running import exit_on_signals, run_part
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     device = "cpu" if options.dry_run else options.device
-    with tempfile.TemporaryDirectory(prefix="ablate-kit-") as work, exit_on_sigterm():
+    with tempfile.TemporaryDirectory(prefix="ablate-kit-") as work, exit_on_signals():
         every = list(list_parts(Path(work), options.carried, device=device, full=not options.dry_run))
         if unknown := set(options.only) - {part.name for part in every}:
             sys.exit(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ablate.interruption import Interrupted, delay_interrupts, raise_on_interrupt
 from tests.gpu.kit.parts import Part
 from tests.gpu.kit.places import ROOT
 
@@ -35,22 +36,25 @@ def run_part(part: Part, environment: Mapping[str, str], log: Path, seconds: flo
     if seconds <= GRACE_SECONDS:
         return Outcome(status="not started", seconds=0.0)
     started = time.monotonic()
+    process: subprocess.Popen[bytes] | None = None
+    code: int | None = None
     with log.open("ab") as stream:
-        process = subprocess.Popen(
-            list(map(str, part.command)),
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        code: int | None = None
         try:
+            with delay_interrupts():  # a signal inside Popen would leave a process that nobody knows
+                process = subprocess.Popen(
+                    list(map(str, part.command)),
+                    cwd=ROOT,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(seconds - GRACE_SECONDS)
         finally:
-            _end_group(process)
+            if process is not None:
+                _end_group(process)
     status: Status = "out of time" if code is None else "failed" if code else "passed"
     return Outcome(status=status, seconds=time.monotonic() - started, exit_code=code)
 
@@ -67,14 +71,10 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def exit_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM raise SystemExit, so that the kit ends its part and writes its summary."""
-
-    def leave(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
+def exit_on_signals() -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGHUP end the kit, after it ended its part and wrote its summary."""
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        with raise_on_interrupt():
+            yield
+    except Interrupted as stopped:
+        raise SystemExit(stopped.code) from None
