@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.formatting import format_difference, format_list, list_rows
+from ablate.formatting import format_difference, format_list, list_rows, spell_keyword
 from ablate.records.provenance import LARGE_BATCH, LARGE_CALLS, LATENCY_CALLS
 from ablate.report.cautions import is_timing_unsteady
 from ablate.report.evidence import Evidence
@@ -42,7 +42,7 @@ def describe_cost(arm: pd.Series, baseline: pd.Series, evidence: Evidence) -> st
 
 
 def list_speeds(evidence: Evidence) -> list[str]:
-    """State in brief how fast each arm trains, its size and its accuracy, the fastest arm first."""
+    """State in brief how fast each arm trains, its size and its difference, the fastest arm first."""
     if evidence.preliminary:
         return ["not finished"]
     if evidence.tables["timing"].empty:
@@ -66,7 +66,7 @@ def list_speeds(evidence: Evidence) -> list[str]:
             f"{evidence.names.name_arm(row['arm'], row['baseline'])} trains "
             f"{arm['examples_per_second_ratio']:.2f} times as fast as "
             f"{evidence.names.name_arm(row['baseline'], row['arm'])} ({confidence} interval {low:.2f} to "
-            f"{high:.2f}){compare_size(arm, baseline)}; test accuracy {_state_accuracy(row, evidence)}"
+            f"{high:.2f}){compare_size(arm, baseline)}; {_state_found(row, evidence)}"
         )
     return told or ["the speeds were not compared, because other programs disturbed their measurement"]
 
@@ -93,10 +93,15 @@ def _is_ahead(name: str, sign: int, evidence: Evidence) -> bool:
     return bool(pd.notna(low) and (low > 1 if sign > 0 else high < 1))
 
 
-def _state_accuracy(row: dict[str, Any], evidence: Evidence) -> str:
+def _state_found(row: dict[str, Any], evidence: Evidence) -> str:
+    """State the difference in the metric of the verdicts: `test accuracy +0.31 points, matters`."""
+    metric = (
+        "test accuracy" if evidence.decides_by_accuracy else spell_keyword(evidence.study.decision.metric)
+    )
     if row["difference"] is None or row["verdict"] in UNTRAINED:
-        return row["verdict"]
-    return f"{format_difference(row['difference'], evidence.metric.unit, signed=True)}, {row['verdict']}"
+        return f"{metric} {row['verdict']}"
+    difference = format_difference(row["difference"], evidence.metric.unit, signed=True)
+    return f"{metric} {difference}, {row['verdict']}"
 
 
 def compare_size(arm: pd.Series, baseline: pd.Series) -> str:
