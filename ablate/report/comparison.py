@@ -163,18 +163,26 @@ def _have_same_network(first: Evidence, second: Evidence, arm: str) -> bool:
     Two folders can have different networks under the same arm's name. For example, the finalists of two
     searches have the same names.
 
-    A keyword that only one folder has does not count, unless the study of this folder sets it. The version of
-    ablate that wrote the other folder did not have this keyword, and its default value changes nothing.
+    A keyword that only one folder has does not count, unless this folder sets it. The version of ablate that
+    wrote the other folder did not have this keyword yet, and its default value changes nothing. In a user's
+    own network it can change something, so there it counts.
     """
     one, other = first.provenance.networks[arm], second.provenance.networks[arm]
-    set_by_study = {
-        *first.study.baseline,
-        *first.study.factor_names,
-        *second.study.baseline,
-        *second.study.factor_names,
-    }
-    compared = (one.keys() & other.keys()) | ((one.keys() ^ other.keys()) & set_by_study)
-    return all(key in one and key in other and one[key] == other[key] for key in compared)
+    if any(one[key] != other[key] for key in one.keys() & other.keys()):
+        return False
+    alone = [(first, key) for key in one.keys() - other.keys()]
+    alone += [(second, key) for key in other.keys() - one.keys()]
+    is_own = one["model"] in {*first.provenance.code, *second.provenance.code}
+    return not alone or not (is_own or any(_sets(evidence, arm, key) for evidence, key in alone))
+
+
+def _sets(evidence: Evidence, arm: str, key: str) -> bool:
+    """Whether the study of a folder sets a keyword of an arm's network, or tunes it."""
+    study, networks = evidence.study, evidence.provenance.networks
+    if key in study.baseline or key in study.tuning.ranges or key in study.arms.get(arm, {}):
+        return True
+    default = networks[evidence.arms[0]].get(key)
+    return key in study.factors and networks[arm][key] != default
 
 
 def _compare_throughput(first: Evidence, second: Evidence) -> dict[str, Interval]:

@@ -151,18 +151,32 @@ def test_an_arm_of_the_same_name_but_another_network_is_not_compared(made) -> No
 
 
 @pytest.mark.parametrize(
-    ("factors", "compared"), [("{pooling: [max]}", ["base", "arm"]), ("{input_norm: [true]}", [])]
+    ("override", "compared"),
+    [
+        ("factors={pooling: [max]}", ["base", "arm"]),
+        (
+            "factors={input_norm: [true]}",
+            ["base", "arm"],
+        ),  # a factor adds arms, and these arms keep its default
+        ("baseline={input_norm: true}", []),
+    ],
 )
 def test_a_keyword_of_a_later_version_makes_another_network_only_if_the_study_sets_it(
-    made, factors: str, compared: list[str]
+    made, override: str, compared: list[str]
 ) -> None:
     before = made("first", base=0.9, arm=0.93)
     later = {arm: {**keywords, "input_norm": False} for arm, keywords in before.provenance.networks.items()}
-    after = made(
-        "second!", overrides=(f"factors={factors}",), changes={"networks": later}, base=0.9, arm=0.93
-    )
+    after = made("second!", overrides=(override,), changes={"networks": later}, base=0.9, arm=0.93)
     for one, other in ((before, after), (after, before)):
         assert find_shared_arms(one, other) == compared
+
+
+def test_a_new_keyword_of_an_own_network_makes_another_network(made) -> None:
+    before = made("first", base=0.9, arm=0.93)
+    later = {arm: {**keywords, "width": 8} for arm, keywords in before.provenance.networks.items()}
+    model = later["base"]["model"]
+    after = made("second!", changes={"networks": later, "code": {model: "abc"}}, base=0.9, arm=0.93)
+    assert find_shared_arms(before, after) == []
 
 
 def test_a_fall_alike_in_every_seed_is_a_fall(made) -> None:
