@@ -48,7 +48,7 @@ def list_speeds(evidence: Evidence) -> list[str]:
     if evidence.tables["timing"].empty:
         return ["the speed was not measured"]
     if is_timing_unsteady(evidence):
-        return ["the speeds are unreliable, because other programs disturbed their measurement"]
+        return ["the speeds are unreliable, because the speed of the baseline varied too much"]
     confidence = f"{(1 - evidence.study.decision.alpha) * 100:g}%"
     arms = evidence.tables["arms"].set_index("arm")
     timed = arms[arms["examples_per_second_ratio_ci_low"].notna()].index
@@ -68,29 +68,36 @@ def list_speeds(evidence: Evidence) -> list[str]:
             f"{evidence.names.name_arm(row['baseline'], row['arm'])} ({confidence} interval {low:.2f} to "
             f"{high:.2f}){compare_size(arm, baseline)}; {_state_found(row, evidence)}"
         )
-    return told or ["the speeds were not compared, because other programs disturbed their measurement"]
+    return told or ["the speeds were not compared"]
 
 
 def compare_speeds(contexts: Mapping[str, Evidence]) -> str:
-    """State which arms train faster or slower than the baseline in all of these contexts."""
+    """State which arms train faster or slower than the baseline in all of these contexts.
+
+    `contexts` has at least one context. The arms of all contexts must be the same networks.
+    """
     first = next(iter(contexts.values()))
-    told = []
-    for word, sign in (("faster", 1), ("slower", -1)):
-        arms = [
-            arm for arm in first.arms[1:] if all(_is_ahead(arm, sign, each) for each in contexts.values())
-        ]
-        if arms:
-            told.append(f"{word} in every context: {format_list(list(map(first.names.name_arm, arms)))}")
+    found: dict[str, list[str]] = {}
+    for arm in first.arms[1:]:
+        signs = {_find_direction(arm, each) for each in contexts.values()}
+        if signs in ({1}, {-1}):
+            word = "faster" if signs == {1} else "slower"
+            found.setdefault(f"{word} in every context", []).append(first.names.name_arm(arm))
+        elif None in signs:
+            found.setdefault("not known in every context", []).append(first.names.name_arm(arm))
+    told = [f"{what}: {format_list(arms)}" for what, arms in found.items()]
     return "; ".join(told) or "no arm trains faster or slower than the baseline in every context"
 
 
-def _is_ahead(name: str, sign: int, evidence: Evidence) -> bool:
-    """Whether the interval of an arm's relative speed lies above 1, or below 1 if `sign` is negative."""
+def _find_direction(name: str, evidence: Evidence) -> int | None:
+    """Return 1 if an arm surely trains faster than the baseline, -1 if slower, else 0. None if not known."""
     arms = evidence.tables["arms"].set_index("arm")
     if name not in arms.index or is_timing_unsteady(evidence):
-        return False
+        return None
     low, high = arms.loc[name, ["examples_per_second_ratio_ci_low", "examples_per_second_ratio_ci_high"]]
-    return bool(pd.notna(low) and (low > 1 if sign > 0 else high < 1))
+    if pd.isna(low):
+        return None
+    return 1 if low > 1 else -1 if high < 1 else 0
 
 
 def _state_found(row: dict[str, Any], evidence: Evidence) -> str:

@@ -142,7 +142,8 @@ def _answer_study(
     """Yield the link, the context, the baseline and the answer of a study, one row for each context."""
     speed = about == "speed"
     if isinstance(report, ContextsEvidence):
-        compared = escape_markdown(compare_speeds(report.finished)) if speed else _compare(report)
+        timed = speed and not report.waiting and not report.searched
+        compared = escape_markdown(compare_speeds(report.finished)) if timed else _compare(report)
         yield _link(folder, None if speed else "contexts", origin), "all", "", compared
         for name, of_context in report.contexts.items():
             link = f"[{name}]({_locate(folder / name / 'report.md', origin)})"

@@ -20,7 +20,7 @@ def list_remarks(evidence: Evidence) -> list[str]:
     if evidence.study.design == "factorial":
         return list(_find_changing_leaders(evidence))
     if evidence.study.design == "leave_one_out":
-        return [describe_steps(evidence)]
+        return [_describe_steps(evidence)]
     if evidence.study.design == "search" and len(evidence.arms) == 1:
         tried = evidence.tables["runs"]
         statuses = tried.loc[tried["phase"] == Phase.SEARCH, "status"].value_counts()
@@ -76,7 +76,7 @@ def _interact(evidence: Evidence, one: str, other: str) -> bool:
     return {one, other} in pairs
 
 
-def describe_steps(evidence: Evidence) -> str:
+def _describe_steps(evidence: Evidence) -> str:
     """Describe the steps from the baseline to the full arm, with the difference of each step."""
     told = []
     for row in list_rows(evidence.tables["path"]):

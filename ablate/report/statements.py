@@ -117,9 +117,11 @@ def _list_steps(evidence: Evidence) -> list[str]:
         change = f"{len(steps)}. {evidence.names.name_change(row['arm'], row['baseline'])}"
         if row["verdict"] in UNTRAINED:
             told = _tell_untrained(row, evidence, "without it")
+        elif row["difference"] is None:
+            told = f": {row['verdict']}"
         else:
             told = f": {_tell_difference(row, evidence)}"
-        steps.append(f"{change}{told}{_state_own_rate(row, evidence)}")
+        steps.append(f"{change}{told}{_state_costs(row, evidence)}")
     return steps if len(steps) > 1 else []
 
 
@@ -155,7 +157,7 @@ def _describe_untrained(row: dict[str, Any], evidence: Evidence) -> str:
 
 def _tell_untrained(row: dict[str, Any], evidence: Evidence, other: str) -> str:
     """State how often an arm and the arm `other` trained, and their difference where both did."""
-    (found,) = evidence.find_rows("stability", row)
+    (found,) = evidence.find_rows("stability", row) or [_turn_stability(row, evidence)]
     often = gap = ""
     if (seeds := found["compared_seeds"]) is not None:
         often = (
@@ -170,6 +172,12 @@ def _tell_untrained(row: dict[str, Any], evidence: Evidence, other: str) -> str:
             f"{found['trained_pairs']} seeds {among['where']}, {found['trained_verdict']}"
         )
     return f"{often}{gap}"
+
+
+def _turn_stability(row: dict[str, Any], evidence: Evidence) -> dict[str, Any]:
+    """Find how often two arms trained, if the study compares them in the other order, as in the last step."""
+    (found,) = evidence.find_rows("stability", {"arm": row["baseline"], "baseline": row["arm"]})
+    return {**found, "arm_trained": found["baseline_trained"], "baseline_trained": found["arm_trained"]}
 
 
 def _compare_with_published(evidence: Evidence) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ablate.formatting import format_margin, format_points, keep_first, list_rows
+from ablate.records.run_records import CRASHED, Status
 from ablate.report.evidence import Evidence
 from ablate.stats import epochs
 from ablate.stats.chance import compute_chance_ceiling
@@ -72,7 +73,13 @@ def warn_of_short_training(evidence: Evidence) -> Iterator[str]:
                 f"{span} differences on the validation images still changed: "
                 f"{_join([f'{name} {move}' for name, move in moves])}. Longer training may change the answer."
             )
-    rising = epochs.find_rising_arms(validation, evidence.tables["comparisons"], decision)
+    ended = evidence.confirmed["status"].isin([Status.COMPLETE, *CRASHED])
+    rising = epochs.find_rising_arms(
+        validation,
+        evidence.tables["comparisons"],
+        decision,
+        left_out=set(evidence.confirmed.loc[~ended, "arm"]),
+    )
     for (start, last), rows in rising.groupby(["start", "last"], sort=False):
         rises = (rows["after"] - rows["before"]).tolist()
         told = [

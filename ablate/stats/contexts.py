@@ -63,6 +63,9 @@ def _judge_changes(
 ) -> dict[tuple[str, str, str], dict[str, object]]:
     """Test whether each contrast changes from the first context to each of the other contexts.
 
+    Contrasts of the same name are compared if they have the same weights. With other weights, they would be
+    means over other arms.
+
     The test pairs the runs that have the same seed. The test is valid even if these runs have nothing else in
     common.
     """
@@ -75,7 +78,7 @@ def _judge_changes(
         (other, *key): _make_contrast(first, contrast, other, by_name[other][key])
         for other in others
         for key, contrast in by_name[first].items()
-        if key in by_name[other]
+        if key in by_name[other] and by_name[other][key].weights == contrast.weights
     }
     if not changes:
         return {}

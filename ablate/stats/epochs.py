@@ -1,6 +1,6 @@
 """How two arms (variants of the network) differ in validation accuracy during training, epoch by epoch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -161,13 +161,20 @@ def find_late_changes(
     return pd.DataFrame(kept, columns=["arm", "baseline", "start", "last", "before", "after"])
 
 
-def find_rising_arms(validation: pd.DataFrame, comparisons: pd.DataFrame, decision: Decision) -> pd.DataFrame:
+def find_rising_arms(
+    validation: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    decision: Decision,
+    *,
+    left_out: Collection[str] = (),
+) -> pd.DataFrame:
     """Find the arms whose validation accuracy still rose in the last third of the epochs.
 
     An arm is found if two conditions hold. First, its mean rise over seeds is larger than the margin. Second,
     a t-test of the rises is significant at level alpha, with Holm's correction for all arms. The limit is
     twice the limit of `find_late_changes`, because the difference between two arms stays the same if both
-    rise together. Runs that did not train count, too, because a longer training could help them.
+    rise together. Runs that stayed at chance count, too, because a longer training could help them. Arms with
+    a diverged run should be in `left_out`: a mean over the other runs would mislead.
 
     Returns:
         A row for each arm that was found. The columns `start` and `last` are the epochs between which the
@@ -178,7 +185,7 @@ def find_rising_arms(validation: pd.DataFrame, comparisons: pd.DataFrame, decisi
     tested = [
         ({"arm": arm}, validation[arm][[find_last_third(last[arm]), last[arm]]].dropna().round(9))
         for arm in compared
-        if arm in last
+        if arm in last and arm not in left_out
     ]
     kept = _keep_changes(tested, decision.margin, decision.alpha)
     risen = [row for row in kept if row["after"] > row["before"]]

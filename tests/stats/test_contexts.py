@@ -1,5 +1,7 @@
 """The change of a difference between contexts is a paired t-test of the seeds' differences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,6 +97,17 @@ def test_a_change_of_an_interaction_is_tested_as_scipy_tests_it() -> None:
     assert row["change"] == pytest.approx((modern - chapter).mean())
     assert (row["change_ci_low"], row["change_ci_high"]) == pytest.approx((interval.low, interval.high))
     assert (row["change_tests"], row["change_verdict"]) == (4, "matters")
+
+
+def test_interactions_of_the_same_name_over_other_arms_are_not_compared() -> None:
+    rng = np.random.default_rng(6)
+    effects = {"a": 0.02, "b": 0.03, "a,b": 0.01}
+    chapter, modern = make_context(rng, effects), make_context(rng, effects)
+    halved = replace(INTERACTION, weights={arm: weight / 2 for arm, weight in INTERACTION.weights.items()})
+    table = tabulate_contexts(
+        {"chapter": chapter, "modern": replace(modern, contrasts=[*modern.contrasts[:-1], halved])}, DECISION
+    ).set_index(["context", "baseline"])
+    assert pd.isna(table.loc[("modern", BOTH_ALONE), "change_verdict"])
 
 
 def test_with_equal_contexts_a_change_is_shown_in_about_five_percent() -> None:

@@ -256,11 +256,13 @@ def test_noise_in_many_comparisons_is_no_late_change() -> None:
 def test_an_arm_that_begins_late_rises_and_one_that_never_trains_does_not() -> None:
     late, never = [0.1, 0.1, 0.1, 0.1, 0.3, 0.6], [0.1] * 6
     curves = make_curves({"base": FLAT, "arm": FLAT, "late": late, "never": never})
-    runs, epochs = write_tables(curves, {"late": "diverged"})
+    runs, epochs = write_tables(curves)
+    runs.loc[(runs["arm"] == "late") & (runs["seed"] == 0), "test_accuracy"] = 0.1
     known = compare(runs, [("arm", "base"), ("late", "base"), ("never", "base")])
     assert known.set_index("arm").loc[["late", "never"], "verdict"].isin(UNTRAINED).all()
     risen = find_rising_arms(tabulate_validation(runs, epochs), known, DECISION)
     assert risen["arm"].tolist() == ["late"]
+    assert find_rising_arms(tabulate_validation(runs, epochs), known, DECISION, left_out=["late"]).empty
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,13 @@ def list_remarks_on_contexts(evidence: ContextsEvidence) -> list[str]:
         for missing in evidence.fallbacks
     ]
     told += evidence.obstacles
+    interactions = evidence.table[evidence.table["baseline"] == BOTH_ALONE]
+    several = len(evidence.finished) > 1 and not evidence.obstacles
+    if several and len(interactions) and interactions["change_verdict"].isna().all():
+        told.append(
+            "Interactions are not compared between these contexts, because the contexts differ in the values "
+            "of the factors."
+        )
     return told + list(_list_missing_comparisons(evidence))
 
 
@@ -237,8 +244,7 @@ def _explain_change(row: Mapping[str, Any], first: str, evidence: ContextsEviden
         return f"{context} and {first} cannot be compared: in one of them, some runs did not train."
     if row["change"] is None or verdict == Verdict.NO_VERDICT:
         return (
-            f"{context} and {first} cannot be compared: too few seeds have runs of both arms in both "
-            "contexts."
+            f"{context} and {first} cannot be compared: too few seeds have runs of all arms in both contexts."
         )
     size = format_difference(abs(row["change"]), unit)
     what = "interaction" if row["baseline"] == BOTH_ALONE else "difference"

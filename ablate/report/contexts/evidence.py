@@ -11,6 +11,7 @@ from ablate.metrics import METRICS, Metric
 from ablate.records.folder import FREE_KEYS, list_contexts
 from ablate.report.evidence import Evidence, gather
 from ablate.stats.contexts import InContext, tabulate_contexts
+from ablate.stats.contrasts import BOTH_ALONE
 from ablate.stats.decision_values import read_decision_values
 from ablate.study import study_file
 from ablate.study.contexts import CHOICE
@@ -99,8 +100,9 @@ def gather_contexts(path: Path) -> ContextsEvidence:
         else:
             contexts[place.name] = found
     made = ContextsEvidence(study=study, contexts=contexts, unusable=unusable, table=pd.DataFrame())
+    alike = len({_list_baseline_values(each) for each in made.finished.values()}) == 1
     table = tabulate_contexts(
-        {name: _collect(each) for name, each in made.finished.items()},
+        {name: _collect(each, interactions=alike) for name, each in made.finished.items()},
         None if made.obstacles else made.first_study.decision,
     )
     return replace(made, table=table)
@@ -122,10 +124,16 @@ def _find_other_study(whole: Path, found: StudySpec) -> str | None:
     return differing
 
 
-def _collect(evidence: Evidence) -> InContext:
+def _list_baseline_values(evidence: Evidence) -> tuple[str, ...]:
+    """List the baseline's value of each factor. An interaction is measured from these values."""
+    values = evidence.names.values
+    return tuple(values.loc[evidence.arms[0]]) if evidence.arms[0] in values.index else ()
+
+
+def _collect(evidence: Evidence, *, interactions: bool) -> InContext:
     return InContext(
         runs=evidence.tables["runs"],
-        contrasts=evidence.contrasts,
+        contrasts=[one for one in evidence.contrasts if interactions or one.reference != BOTH_ALONE],
         comparisons=evidence.tables["comparisons"],
         ceiling=evidence.ceiling,
         values=read_decision_values(evidence.tables, evidence.study.decision.metric),
