@@ -173,7 +173,7 @@ def _have_same_network(first: Evidence, second: Evidence, arm: str) -> bool:
     alone = [(first, key) for key in one.keys() - other.keys()]
     alone += [(second, key) for key in other.keys() - one.keys()]
     is_own = one["model"] in {*first.provenance.code, *second.provenance.code}
-    return not alone or not (is_own or any(_sets(evidence, arm, key) for evidence, key in alone))
+    return not (alone if is_own else any(_sets(evidence, arm, key) for evidence, key in alone))
 
 
 def _sets(evidence: Evidence, arm: str, key: str) -> bool:
